@@ -1,1 +1,17 @@
-//! x
+//! Formats: every X.509 value, its DER, and the only way to a signature.
+//!
+//! This room owns bytes. It names the ASN.1 library so that nobody else has to, keeps the received
+//! bytes of what it parses, and knows no rule of issuing: those live in `ca`, `crl` and `lint`.
+//!
+//! It does no I/O, reads no clock and draws no randomness: times, serial numbers and ids are
+//! arguments.
+
+pub mod key;
+pub mod serial;
+pub mod signing;
+pub mod time;
+
+/// The ASN.1 library, re-exported so that one version of it exists in the workspace.
+pub use der;
+/// The X.509 structures of the ASN.1 library, for decoders such as `lint` that need them raw.
+pub use x509_cert as raw;

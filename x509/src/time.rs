@@ -1,0 +1,123 @@
+//! Points in time as whole seconds, and their X.509 spellings.
+
+use std::fmt;
+use std::time::Duration;
+
+use der::DateTime;
+use thiserror::Error;
+
+/// A point in time: whole seconds since 1970-01-01T00:00:00Z, UTC, no leap seconds.
+///
+/// Never past 9999-12-31T23:59:59Z, which is the last second GeneralizedTime can write
+/// (RFC 5280 §4.1.2.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(u64);
+
+/// 9999-12-31T23:59:59Z, the "no well-defined expiry" of RFC 5280 §4.1.2.5.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl UnixTime {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+    /// 9999-12-31T23:59:59Z: the last second that X.509 can write.
+    pub const LAST: Self = Self(LAST_SECOND);
+
+    /// Takes whole seconds since 1970, UTC.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError::OutOfRange`] after the year 9999.
+    pub const fn from_secs(secs: u64) -> Result<Self, TimeError> {
+        if secs > LAST_SECOND {
+            return Err(TimeError::OutOfRange { secs });
+        }
+        Ok(Self(secs))
+    }
+
+    /// Whole seconds since 1970, UTC.
+    #[must_use]
+    pub const fn secs(self) -> u64 {
+        self.0
+    }
+
+    /// This time plus `span`; parts of a second are dropped. `None` after the year 9999.
+    #[must_use]
+    pub const fn checked_add(self, span: Duration) -> Option<Self> {
+        match self.0.checked_add(span.as_secs()) {
+            Some(secs) if secs <= LAST_SECOND => Some(Self(secs)),
+            _ => None,
+        }
+    }
+
+    /// This time minus `span`, not before 1970; parts of a second are dropped.
+    #[must_use]
+    pub const fn saturating_sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.as_secs()))
+    }
+
+    /// How long `self` is after `earlier`; zero when it is not.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The same second in the ASN.1 library's calendar type.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError::OutOfRange`], which cannot happen for a value made by this type.
+    pub fn to_date_time(self) -> Result<DateTime, TimeError> {
+        DateTime::from_unix_duration(Duration::from_secs(self.0))
+            .map_err(|_| TimeError::OutOfRange { secs: self.0 })
+    }
+}
+
+impl From<DateTime> for UnixTime {
+    fn from(value: DateTime) -> Self {
+        Self(value.unix_duration().as_secs().min(LAST_SECOND))
+    }
+}
+
+impl fmt::Display for UnixTime {
+    /// RFC 3339 in UTC, such as `2026-11-21T22:27:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_date_time() {
+            Ok(t) => write!(f, "{t}"),
+            Err(_) => write!(f, "@{}", self.0),
+        }
+    }
+}
+
+/// Why a number is not a time that X.509 can write.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimeError {
+    /// GeneralizedTime has four digits for the year.
+    #[error("{secs} seconds since 1970 lie after the year 9999")]
+    OutOfRange {
+        /// The seconds that were given.
+        secs: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_rfc_3339() {
+        let t = UnixTime::from_secs(2_524_607_999).unwrap();
+
+        assert_eq!(t.to_string(), "2049-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn refuses_the_year_10000() {
+        assert!(UnixTime::from_secs(LAST_SECOND).is_ok());
+        assert_eq!(
+            UnixTime::from_secs(LAST_SECOND + 1),
+            Err(TimeError::OutOfRange { secs: LAST_SECOND + 1 })
+        );
+        assert_eq!(UnixTime::LAST.checked_add(Duration::from_secs(1)), None);
+    }
+}
