@@ -1,1 +1,32 @@
-//! Placeholder while the workspace is laid out.
+//! Wire types of the `sigill-ca` API: the JSON that portals send and receive.
+//!
+//! Shared by the server and the command line, so that they cannot drift apart. These types carry
+//! no rule: the server turns them into the words of the core once, at its edge. Unknown fields are
+//! refused, so that a misspelt field is an answer and not a silence.
+//!
+//! Times are RFC 3339 in UTC. Ids are opaque strings with a prefix that names their kind.
+
+pub mod authority;
+pub mod certificate;
+pub mod page;
+pub mod problem;
+pub mod revocation;
+
+pub use authority::{Authority, AuthorityCrl};
+pub use certificate::{
+    Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
+};
+pub use page::Page;
+pub use problem::Problem;
+pub use revocation::{ReasonCode, RevocationRequest};
+
+/// Header that names one order: required on every POST, at most 200 visible ASCII characters.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// Header of an answer that was given before to the same key and body.
+pub const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
+/// Header of every answer: the deployment it comes from, `environment/pki/instance`.
+pub const DEPLOYMENT: &str = "Sigill-Deployment";
+/// Header of every answer: the id by which log, audit and problem speak of this call.
+pub const CORRELATION_ID: &str = "Sigill-Correlation-Id";
+/// Header of answers that rest on the status log: the position, `epoch.index`.
+pub const POSITION: &str = "Sigill-Position";

@@ -1,0 +1,44 @@
+//! Revocation (*spärr*).
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::certificate::Actor;
+
+/// Why a certificate is revoked (RFC 5280 §5.3.1), the codes that a client may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ReasonCode {
+    /// No reason given; the extension is left out.
+    Unspecified,
+    /// The holder's private key, card or PIN may be in other hands.
+    KeyCompromise,
+    /// Made in error by the CA.
+    #[serde(rename = "cACompromise")]
+    CaCompromise,
+    /// Name or organisation changed.
+    AffiliationChanged,
+    /// Replaced by a newer certificate.
+    Superseded,
+    /// No longer needed.
+    CessationOfOperation,
+    /// On hold; can be released.
+    CertificateHold,
+    /// A right was taken back.
+    PrivilegeWithdrawn,
+}
+
+/// `POST /v1/certificates/{id}/revocation`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationRequest {
+    /// Why.
+    pub reason: ReasonCode,
+    /// When revocation was asked for (RFC 3339, UTC), if earlier than this call. Never the
+    /// revocation date, which is when the CA acts (REV-06).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at: Option<String>,
+    /// Who acts behind the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+}
