@@ -1,1 +1,9 @@
-//! Placeholder while the workspace is laid out.
+//! The rules of issuing: who may get which certificate, and what stands in it.
+//!
+//! This room decides. It turns a profile, an issuer and a request into to-be-signed bytes that have
+//! been linted ([`prepare`](crate::prepare::prepare)), or into a refusal that ends the search
+//! ([`refusal::Refusal`]). It holds no key, reads no clock, draws no randomness and does no I/O: time,
+//! serial numbers and ids are arguments.
+
+pub mod deployment;
+pub mod refusal;
