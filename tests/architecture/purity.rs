@@ -1,0 +1,148 @@
+//! The pure rooms stay pure: their `clippy.toml` forbids clock, randomness, files, environment,
+//! network and threads, nothing in them switches that off, and nothing in them is asynchronous.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use support::workspace;
+use toml::{Table, Value};
+
+use crate::source::{SourceFile, rooms};
+use crate::{assert_none, assert_one};
+
+const PURE: &[&str] = &["x509", "lint", "ledger", "status", "ca", "crl"];
+
+#[test]
+fn every_pure_room_forbids_what_the_canonical_list_forbids() {
+    let root = workspace::root();
+    let canonical = table(&root.join("tests/architecture/pure-room.clippy.toml"));
+    let faults: Vec<String> = PURE
+        .iter()
+        .flat_map(|room| {
+            clippy_faults(room, &table(&root.join(room).join("clippy.toml")), &canonical)
+        })
+        .collect();
+    assert_none(&faults, "a pure room's clippy.toml is tests/architecture/pure-room.clippy.toml");
+}
+
+#[test]
+fn every_room_inherits_the_lints_of_the_workspace() {
+    let root = workspace::root();
+    let members =
+        table(&root.join("Cargo.toml"))["workspace"]["members"].as_array().unwrap().clone();
+    let rooms: Vec<&str> = members
+        .iter()
+        .map(|member| member.as_str().unwrap())
+        .filter(|name| *name != "tests")
+        .collect();
+    let faults: Vec<String> = rooms
+        .iter()
+        .filter_map(|room| manifest_fault(room, &table(&root.join(room).join("Cargo.toml"))))
+        .collect();
+    assert!(rooms.len() >= PURE.len(), "only {rooms:?} were read");
+    assert_none(&faults, "a manifest says `[lints] workspace = true`");
+}
+
+#[test]
+fn no_pure_room_lifts_the_ban_or_is_asynchronous() {
+    let faults: Vec<String> = rooms(workspace::root()).iter().flat_map(async_faults).collect();
+    assert_none(&faults, "pure rooms are synchronous");
+
+    let lifted = lifted(workspace::root());
+    assert_none(&lifted, "no code in a pure room may lift clippy::disallowed_methods");
+}
+
+fn clippy_faults(room: &str, found: &Table, canonical: &Table) -> Vec<String> {
+    let (found, canonical) = (paths(found), paths(canonical));
+    assert!(!canonical.is_empty(), "the canonical list is empty");
+    canonical
+        .difference(&found)
+        .map(|path| format!("{room}/clippy.toml does not forbid {path}"))
+        .collect()
+}
+
+fn paths(table: &Table) -> BTreeSet<String> {
+    let empty = Vec::new();
+    let methods = table.get("disallowed-methods").and_then(Value::as_array).unwrap_or(&empty);
+    methods.iter().map(|method| method["path"].as_str().unwrap().to_owned()).collect()
+}
+
+fn manifest_fault(room: &str, manifest: &Table) -> Option<String> {
+    let inherits =
+        manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
+    (inherits != Some(true))
+        .then(|| format!("{room}/Cargo.toml does not inherit the workspace's lints"))
+}
+
+fn async_faults(file: &SourceFile) -> Vec<String> {
+    let words = file
+        .idents()
+        .filter(|(_, word)| PURE.contains(&file.room()) && matches!(*word, "async" | "await"));
+    words.map(|(line, word)| format!("{}:{line} says {word}", file.path)).collect()
+}
+
+fn lifted(root: &Path) -> Vec<String> {
+    let sources: BTreeMap<String, String> = rooms(root)
+        .into_iter()
+        .filter(|file| PURE.contains(&file.room()))
+        .map(|file| (file.path.clone(), fs::read_to_string(root.join(&file.path)).unwrap()))
+        .collect();
+    lifted_in(&sources)
+}
+
+/// Attributes are no words of a [`SourceFile`], so this reads the text.
+fn lifted_in(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let offenders = sources.iter().filter(|(_, text)| text.contains("clippy::disallowed_methods"));
+    offenders.map(|(path, _)| format!("{path} mentions clippy::disallowed_methods")).collect()
+}
+
+fn table(path: &Path) -> Table {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    text.parse().unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
+#[test]
+fn refuses_a_room_that_allows_the_clock() {
+    let canonical =
+        r#"disallowed-methods = [{ path = "a::now" }, { path = "b::read" }]"#.parse().unwrap();
+    let found =
+        r#"disallowed-methods = [{ path = "b::read" }, { path = "c::own" }]"#.parse().unwrap();
+
+    assert_one(&clippy_faults("ca", &found, &canonical), "ca/clippy.toml does not forbid a::now");
+}
+
+#[test]
+fn refuses_a_room_without_a_list() {
+    let canonical = r#"disallowed-methods = [{ path = "a::now" }]"#.parse().unwrap();
+
+    assert_one(&clippy_faults("ca", &Table::new(), &canonical), "a::now");
+}
+
+#[test]
+fn refuses_a_manifest_with_lints_of_its_own() {
+    assert!(manifest_fault("ca", &"[lints.clippy]\ntodo = \"allow\"".parse().unwrap()).is_some());
+    assert!(manifest_fault("ca", &Table::new()).is_some());
+    assert!(manifest_fault("ca", &"[lints]\nworkspace = true".parse().unwrap()).is_none());
+}
+
+#[test]
+fn refuses_asynchronous_code_in_a_pure_room_only() {
+    let source = "async fn f() {}";
+
+    assert_one(
+        &async_faults(&SourceFile::parse("crl/src/due.rs", source)),
+        "crl/src/due.rs:1 says async",
+    );
+    assert_none(&async_faults(&SourceFile::parse("ca-server/src/http.rs", source)), "servers may");
+}
+
+#[test]
+fn refuses_a_lifted_ban() {
+    let source = "#[expect(clippy::disallowed_methods, reason = \"just once\")] fn f() {}";
+
+    assert_one(
+        &lifted_in(&BTreeMap::from([("ca/src/a.rs".to_owned(), source.to_owned())])),
+        "ca/src/a.rs",
+    );
+}

@@ -1,0 +1,230 @@
+//! Rust files as words: comments, attributes and test code left out.
+//!
+//! Guards look for words (`Recorded::by`, an SQL statement, an OID) in code that runs in a program.
+//! Searching text would trip over comments and tests; a full parser is more than they need.
+
+use std::fs;
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree, token_stream};
+
+/// One file of a room.
+pub(crate) struct SourceFile {
+    /// From the root of the checkout, with forward slashes.
+    pub(crate) path: String,
+    /// Length in lines.
+    pub(crate) lines: usize,
+    /// What is left of it, in order.
+    pub(crate) words: Vec<Word>,
+}
+
+/// A word and the line it stands on, from 1.
+pub(crate) struct Word {
+    pub(crate) line: usize,
+    pub(crate) kind: Kind,
+}
+
+/// What kind of word.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An identifier or keyword.
+    Ident(String),
+    /// The content of a string literal, escapes as written.
+    Text(String),
+    /// Punctuation; `::` is one word.
+    Punct(String),
+    /// The start of a bracketed group.
+    Open,
+}
+
+impl SourceFile {
+    /// Reads the words of `text`, which would stand at `path`.
+    pub(crate) fn parse(path: &str, text: &str) -> Self {
+        let stream = TokenStream::from_str(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut words = Vec::new();
+        collect(stream, &mut words);
+        Self { path: path.to_owned(), lines: text.lines().count(), words }
+    }
+
+    /// The folder of the room the file lies in.
+    pub(crate) fn room(&self) -> &str {
+        self.path.split('/').next().unwrap_or_default()
+    }
+
+    /// The identifiers.
+    pub(crate) fn idents(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.words.iter().filter_map(|word| match &word.kind {
+            Kind::Ident(name) => Some((word.line, name.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The contents of the string literals.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.words.iter().filter_map(|word| match &word.kind {
+            Kind::Text(text) => Some((word.line, text.as_str())),
+            _ => None,
+        })
+    }
+}
+
+/// Every Rust file under a `src` folder of a room, tests in files of their own left out.
+pub(crate) fn rooms(root: &Path) -> Vec<SourceFile> {
+    let mut files = Vec::new();
+    for room in folders(root) {
+        let name = room.file_name().unwrap_or_default();
+        if name != "tests" && name != "target" && room.join("Cargo.toml").is_file() {
+            read_folder(root, &room.join("src"), &mut files);
+        }
+    }
+    assert!(!files.is_empty(), "no room has a Rust file under {root:?}");
+    files
+}
+
+fn read_folder(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            if path.file_name().unwrap() != "tests" {
+                read_folder(root, &path, files);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+            let text = fs::read_to_string(&path).unwrap();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            files.push(SourceFile::parse(&name, &text));
+        }
+    }
+}
+
+fn is_test(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap().to_str().unwrap();
+    stem == "tests" || stem.ends_with("_tests")
+}
+
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
+}
+
+fn collect(stream: TokenStream, words: &mut Vec<Word>) {
+    let mut tokens = stream.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let line = token.span().start().line;
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == '#' && starts_attribute(&mut tokens) => {
+                if names_test(&attribute(&mut tokens)) {
+                    skip_item(&mut tokens);
+                }
+            }
+            TokenTree::Punct(punct) => {
+                let mut text = punct.as_char().to_string();
+                if text == ":" && punct.spacing() == Spacing::Joint {
+                    tokens.next();
+                    text.push(':');
+                }
+                words.push(Word { line, kind: Kind::Punct(text) });
+            }
+            TokenTree::Ident(ident) => {
+                words.push(Word { line, kind: Kind::Ident(ident.to_string()) });
+            }
+            TokenTree::Literal(literal) => {
+                if let Some(text) = content(&literal.to_string()) {
+                    words.push(Word { line, kind: Kind::Text(text) });
+                }
+            }
+            TokenTree::Group(group) => {
+                words.push(Word { line, kind: Kind::Open });
+                collect(group.stream(), words);
+            }
+        }
+    }
+}
+
+type Tokens = Peekable<token_stream::IntoIter>;
+
+fn starts_attribute(tokens: &mut Tokens) -> bool {
+    match tokens.peek() {
+        Some(TokenTree::Punct(punct)) => punct.as_char() == '!',
+        Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Bracket,
+        _ => false,
+    }
+}
+
+fn attribute(tokens: &mut Tokens) -> String {
+    match tokens.next() {
+        Some(TokenTree::Group(group)) => group.stream().to_string(),
+        _ => tokens.next().map(|group| group.to_string()).unwrap_or_default(),
+    }
+}
+
+/// `#[test]`, `#[cfg(test)]` and conditions that hold in tests only.
+fn names_test(attribute: &str) -> bool {
+    let plain: String = attribute.chars().filter(|c| !c.is_whitespace()).collect();
+    plain == "test" || plain.starts_with("cfg(test") || plain.starts_with("cfg(all(test")
+}
+
+/// Leaves out what an attribute belongs to: up to its block or semicolon.
+fn skip_item(tokens: &mut Tokens) {
+    for token in tokens.by_ref() {
+        match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => return,
+            TokenTree::Punct(punct) if punct.as_char() == ';' => return,
+            _ => {}
+        }
+    }
+}
+
+/// What stands between the quotes of a string literal; `None` for numbers and characters.
+fn content(literal: &str) -> Option<String> {
+    if literal.starts_with('\'') || literal.starts_with("b'") {
+        return None;
+    }
+    let (start, end) = (literal.find('"')?, literal.rfind('"')?);
+    literal.get(start + 1..end).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(source: &str) -> Vec<String> {
+        let file = SourceFile::parse("room/src/file.rs", source);
+        file.texts().map(|(_, text)| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn comments_attributes_and_tests_are_left_out() {
+        let source = r##"
+            //! "header"
+            /// "doc"
+            #[expect(clippy::x, reason = "attribute")]
+            fn kept() -> &'static str { /* "block" */ "kept" }
+            #[cfg(test)]
+            mod tests { fn left_out() { "test"; } }
+            #[cfg(test)]
+            use left::out;
+            fn after() { r#"raw"#; b"bytes"; 'c'; 1.5; }
+        "##;
+
+        assert_eq!(texts(source), ["kept", "raw", "bytes"]);
+    }
+
+    #[test]
+    fn a_path_keeps_its_line_and_its_double_colon() {
+        let file = SourceFile::parse("room/src/file.rs", "\nfn f() { a::b() }");
+
+        let found = file.words.iter().position(|word| word.kind == Kind::Punct("::".into()));
+        assert_eq!(file.words[found.unwrap()].line, 2);
+    }
+
+    #[test]
+    fn what_follows_a_test_function_is_seen_again() {
+        assert_eq!(texts(r#"#[test] fn t() { "no" } fn f() { "yes" }"#), ["yes"]);
+    }
+}
