@@ -6,4 +6,5 @@
 //! serial numbers and ids are arguments.
 
 pub mod deployment;
+pub mod identity;
 pub mod refusal;

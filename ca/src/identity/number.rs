@@ -1,0 +1,201 @@
+//! Numbers of persons and organisations.
+
+use std::fmt;
+
+use x509::der::DateTime;
+
+use super::{Field, IdentityError, luhn_holds};
+use crate::deployment::Environment;
+
+/// Which of the two numbers a person has; the certificate's policy depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PersonNumberKind {
+    /// Given to persons in the population register.
+    Personnummer,
+    /// Given to others; 60 is added to the day.
+    Samordningsnummer,
+}
+
+/// A personnummer or samordningsnummer of 12 digits, `YYYYMMDDNNNC`.
+///
+/// `Debug` and `Display` show no digit.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PersonNumber {
+    digits: String,
+    kind: PersonNumberKind,
+}
+
+/// The test person whom all Swedish e-identification services know; outside the test series.
+const TOLVAN: &str = "191212121212";
+
+impl PersonNumber {
+    /// Reads a person number of `environment`.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]: 12 digits, a date that exists, the check digit over the last ten;
+    /// [`IdentityError::NotATestIdentity`] outside production unless it is one of the tax agency's
+    /// test numbers (DAT-08), whose birth numbers are 238, 239 and 980 to 999.
+    pub fn parse(text: &str, environment: Environment) -> Result<Self, IdentityError> {
+        let field = Field::PersonNumber;
+        let digits = decimal(text, 12)
+            .ok_or(IdentityError::Form { field, expected: "12 digits YYYYMMDDNNNC" })?;
+        let kind = kind_of(&digits).ok_or(IdentityError::Date { field })?;
+        let (century, last_ten) = text.split_at_checked(2).unwrap_or_default();
+        if century.is_empty() || !luhn_holds(last_ten) {
+            return Err(IdentityError::CheckDigit { field });
+        }
+        let birth_number = number(&digits, 8, 3);
+        let of_test_series = matches!(birth_number, 238 | 239 | 980..=999);
+        if environment.allows_only_test_identities() && !of_test_series && text != TOLVAN {
+            return Err(IdentityError::NotATestIdentity { field });
+        }
+        Ok(Self { digits: text.to_owned(), kind })
+    }
+
+    /// The 12 digits: personal data.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.digits
+    }
+
+    /// Which of the two numbers it is.
+    #[must_use]
+    pub const fn kind(&self) -> PersonNumberKind {
+        self.kind
+    }
+}
+
+impl fmt::Debug for PersonNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PersonNumber({:?})", self.kind)
+    }
+}
+
+/// The number of a legal person: 10 digits, the third at least 2, Luhn check digit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OrganisationNumber(String);
+
+impl OrganisationNumber {
+    /// Reads an organisation number, written without a hyphen.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]: 10 digits, the third at least 2 (which tells it from a personnummer), the
+    /// check digit.
+    pub fn parse(text: &str) -> Result<Self, IdentityError> {
+        let field = Field::OrganisationNumber;
+        decimal(text, 10)
+            .filter(|digits| digits.get(2).is_some_and(|&third| third >= 2))
+            .ok_or(IdentityError::Form { field, expected: "10 digits, the third at least 2" })?;
+        if !luhn_holds(text) {
+            return Err(IdentityError::CheckDigit { field });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The 10 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn decimal(text: &str, length: usize) -> Option<Vec<u8>> {
+    let digits: Vec<u8> =
+        text.bytes().map(|b| b.is_ascii_digit().then(|| b - b'0')).collect::<Option<_>>()?;
+    (digits.len() == length).then_some(digits)
+}
+
+fn number(digits: &[u8], from: usize, length: usize) -> u16 {
+    digits.iter().skip(from).take(length).fold(0, |sum, &digit| sum * 10 + u16::from(digit))
+}
+
+fn kind_of(digits: &[u8]) -> Option<PersonNumberKind> {
+    let (year, month) = (number(digits, 0, 4), number(digits, 4, 2));
+    let (kind, day) = match number(digits, 6, 2) {
+        day @ 61..=91 => (PersonNumberKind::Samordningsnummer, day - 60),
+        day => (PersonNumberKind::Personnummer, day),
+    };
+    is_date(year, month, day).then_some(kind)
+}
+
+/// Whether a day exists in the Gregorian calendar. The ASN.1 library's calendar begins in 1970, so
+/// earlier years are moved by whole cycles of 400 years, after which the calendar repeats.
+fn is_date(year: u16, month: u16, day: u16) -> bool {
+    if !(1800..=2199).contains(&year) {
+        return false;
+    }
+    let year = if year < 1970 { year + 400 } else { year };
+    let (Ok(month), Ok(day)) = (u8::try_from(month), u8::try_from(day)) else { return false };
+    DateTime::new(year, month, day, 0, 0, 0).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(text: &str) -> Result<PersonNumber, IdentityError> {
+        PersonNumber::parse(text, Environment::Test)
+    }
+
+    #[test]
+    fn tells_a_samordningsnummer_from_a_personnummer() {
+        let kind = |text| test(text).unwrap().kind();
+
+        assert_eq!(kind("191212121212"), PersonNumberKind::Personnummer);
+        assert_eq!(kind("191003229802"), PersonNumberKind::Personnummer);
+        assert_eq!(kind("195401812390"), PersonNumberKind::Samordningsnummer);
+    }
+
+    /// DAT-08: the number is the textbook example of the check digit, outside the test series.
+    #[test]
+    fn refuses_a_real_number_outside_production() {
+        let real = "196408233234";
+
+        assert!(PersonNumber::parse(real, Environment::Prod).is_ok());
+        for environment in [Environment::Test, Environment::Qa] {
+            assert_eq!(
+                PersonNumber::parse(real, environment),
+                Err(IdentityError::NotATestIdentity { field: Field::PersonNumber })
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_wrong_digits_dates_and_forms() {
+        assert!(matches!(test("191212121213"), Err(IdentityError::CheckDigit { .. })));
+        for text in ["191213121212", "191202301212", "191212321212", "191212921212", "191212601212"]
+        {
+            assert!(matches!(test(text), Err(IdentityError::Date { .. })), "{text}");
+        }
+        for text in ["", "1212121212", "19121212-1212", "19121212121x", "١٩١٢١٢١٢١٢١٢"]
+        {
+            assert!(matches!(test(text), Err(IdentityError::Form { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_29th_of_february_exists_in_leap_years_only() {
+        assert!(is_date(1904, 2, 29) && is_date(2000, 2, 29));
+        assert!(!is_date(1900, 2, 29) && !is_date(2023, 2, 29));
+    }
+
+    #[test]
+    fn shows_no_digit() {
+        assert_eq!(format!("{:?}", test("191212121212").unwrap()), "PersonNumber(Personnummer)");
+    }
+
+    #[test]
+    fn reads_organisation_numbers_and_refuses_person_numbers() {
+        assert!(OrganisationNumber::parse("2321000131").is_ok());
+        assert!(OrganisationNumber::parse("5565594230").is_ok());
+        assert!(matches!(
+            OrganisationNumber::parse("5565594231"),
+            Err(IdentityError::CheckDigit { .. })
+        ));
+        for text in ["1212121212", "232100-0131", "232100013"] {
+            assert!(matches!(OrganisationNumber::parse(text), Err(IdentityError::Form { .. })));
+        }
+    }
+}
