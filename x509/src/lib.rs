@@ -7,9 +7,12 @@
 //! arguments.
 
 pub mod key;
+pub mod name;
+pub mod oid;
 pub mod serial;
 pub mod signing;
 pub mod time;
+mod tlv;
 
 /// The ASN.1 library, re-exported so that one version of it exists in the workspace.
 pub use der;
