@@ -1,0 +1,212 @@
+//! Reading a stored tree: hashes for proofs, entries for followers, and the whole for auditors.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use thiserror::Error;
+
+use crate::bundle::{self, BundleParseError};
+use crate::edge::{AppendError, Edge};
+use crate::frontier::{Frontier, TreeFull};
+use crate::hash::{Hash, leaf_hash};
+use crate::proof::{HashSource, Subtree};
+use crate::tile::{
+    FULL_WIDTH, LEVELS, TileKind, TilePath, TileReadError, TileSource, Width, filled, last_partial,
+    read_or_full,
+};
+
+/// The hashes of a tree of a given size, read from its tiles as proofs need them.
+///
+/// What the tiles say is not verified: the proof made from it is, against a signed root.
+pub struct TileHashes<'a> {
+    source: &'a dyn TileSource,
+    size: u64,
+    tiles: RefCell<HashMap<TilePath, Vec<Hash>>>,
+}
+
+impl<'a> TileHashes<'a> {
+    /// Reads tiles of the tree of `size` leaves; each at most once.
+    #[must_use]
+    pub fn new(size: u64, source: &'a dyn TileSource) -> Self {
+        Self { source, size, tiles: RefCell::default() }
+    }
+}
+
+impl HashSource for TileHashes<'_> {
+    fn hash(&self, subtree: Subtree) -> Result<Hash, TileReadError> {
+        let level = LEVELS.into_iter().rev().find(|l| u32::from(l.number()) * 8 <= subtree.height);
+        let kind = TileKind::Hashes(level.unwrap_or_default());
+        let inside = subtree.height % 8;
+        let first = subtree.index << inside;
+        let path = file_of(kind, first, self.size);
+
+        let mut tiles = self.tiles.borrow_mut();
+        let hashes = match tiles.entry(path) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(tile_hashes(path, self.source)?),
+        };
+        let start = usize::try_from(first % u64::from(FULL_WIDTH)).unwrap_or_default();
+        hashes
+            .get(start..start + (1 << inside))
+            .map(subtree_root)
+            .ok_or(TileReadError::Missing { path })
+    }
+}
+
+/// Reads the entries after those of `frontier`, up to `size`, and returns the larger frontier.
+///
+/// `visit` is given each entry and its index before anything is verified: what it does must be
+/// undone unless the returned frontier has the root of a trusted checkpoint. Only entry bundles
+/// are read, so equality of the root proves both the entries and that the tree only grew.
+///
+/// # Errors
+///
+/// [`ReplayError`] if `size` is smaller or a bundle is missing or malformed.
+pub fn replay(
+    frontier: &Frontier,
+    size: u64,
+    source: &dyn TileSource,
+    mut visit: impl FnMut(u64, &[u8]),
+) -> Result<Frontier, ReplayError> {
+    if size < frontier.size() {
+        return Err(ReplayError::Smaller { have: frontier.size(), size });
+    }
+    let mut frontier = frontier.clone();
+    while frontier.size() < size {
+        let path = file_of(TileKind::Entries, frontier.size(), size);
+        let bytes = read_or_full(source, path)?;
+        let entries = bundle::split(&bytes, usize::from(path.width.count()))
+            .map_err(|error| ReplayError::Bundle { path, source: error })?;
+        let known = usize::try_from(frontier.size() % u64::from(FULL_WIDTH)).unwrap_or_default();
+        for entry in entries.into_iter().skip(known) {
+            let index = frontier.append(leaf_hash(entry))?;
+            visit(index, entry);
+        }
+    }
+    Ok(frontier)
+}
+
+/// Checks every file of the tree of `size` leaves against `root` and gives each entry to `visit`.
+///
+/// Memory use does not depend on the size. `visit` sees entries before the root is reached: as
+/// with [`replay`], they are believed once this function has returned.
+///
+/// # Errors
+///
+/// [`TreeError`] names the first file that is missing, malformed or not the tree's.
+pub fn verify(
+    size: u64,
+    root: Hash,
+    source: &dyn TileSource,
+    mut visit: impl FnMut(u64, &[u8]),
+) -> Result<(), TreeError> {
+    let mut edge = Edge::new();
+    while edge.size() < size {
+        let start = edge.size();
+        let path = file_of(TileKind::Entries, start, size);
+        let bytes = read_or_full(source, path)?;
+        let entries = bundle::split(&bytes, usize::from(path.width.count()))
+            .map_err(|error| TreeError::Bundle { path, source: error })?;
+        let files = edge.append(&entries)?;
+
+        // Partial files of sizes on the way are not the tree's: only those of the last size are.
+        let own = |path: &TilePath| path.width == Width::Full || edge.size() == size;
+        let hash_tiles = files.iter().filter(|file| file.path.kind != TileKind::Entries);
+        for file in hash_tiles.filter(|file| own(&file.path)) {
+            let stored = read_or_full(source, file.path)?;
+            if stored.get(..file.bytes.len()) != Some(file.bytes.as_slice()) {
+                return Err(TreeError::TileDiffers { path: file.path });
+            }
+        }
+        (start..).zip(entries).for_each(|(index, entry)| visit(index, entry));
+    }
+    let found = edge.root();
+    if found == root { Ok(()) } else { Err(TreeError::RootDiffers { size, wanted: root, found }) }
+}
+
+/// Returns the root over 2^k hashes of one height.
+pub(crate) fn subtree_root(hashes: &[Hash]) -> Hash {
+    let mut frontier = Frontier::new();
+    for hash in hashes {
+        // A tile has 256 hashes at most: the frontier cannot be full.
+        let _: Result<u64, TreeFull> = frontier.append(*hash);
+    }
+    frontier.root()
+}
+
+/// Reads a tile, or the full one in its place, and returns as many hashes as its path says.
+pub(crate) fn tile_hashes(
+    path: TilePath,
+    source: &dyn TileSource,
+) -> Result<Vec<Hash>, TileReadError> {
+    let bytes = read_or_full(source, path)?;
+    let count = usize::from(path.width.count());
+    let (hashes, odd) = bytes.as_chunks::<{ Hash::LENGTH }>();
+    let full = hashes.len() == usize::from(FULL_WIDTH);
+    if !odd.is_empty() || (hashes.len() != count && !full) {
+        let wanted = count * Hash::LENGTH;
+        return Err(TileReadError::WrongLength { path, length: bytes.len(), wanted });
+    }
+    Ok(hashes.iter().take(count).copied().map(Hash::from_bytes).collect())
+}
+
+/// Returns the file that holds a kind's place `position` in the tree of `size` leaves.
+fn file_of(kind: TileKind, position: u64, size: u64) -> TilePath {
+    let index = position / u64::from(FULL_WIDTH);
+    last_partial(kind, filled(kind, size))
+        .filter(|partial| partial.index == index)
+        .unwrap_or(TilePath { kind, index, width: Width::Full })
+}
+
+/// Why entries cannot be read.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The tree is smaller than what is known of it.
+    #[error("the tree has {size} entries, {have} are known already")]
+    Smaller { have: u64, size: u64 },
+
+    /// A file cannot be had.
+    #[error("the log's entries cannot be read")]
+    Read(#[from] TileReadError),
+
+    /// A bundle is malformed.
+    #[error("{path} is not an entry bundle")]
+    Bundle {
+        path: TilePath,
+        #[source]
+        source: BundleParseError,
+    },
+
+    /// The tree's size.
+    #[error(transparent)]
+    Full(#[from] TreeFull),
+}
+
+/// Why stored files are not the tree they should be.
+#[derive(Debug, Error)]
+pub enum TreeError {
+    /// A file cannot be had.
+    #[error("the tree cannot be read")]
+    Read(#[from] TileReadError),
+
+    /// A bundle is malformed.
+    #[error("{path} is not an entry bundle")]
+    Bundle {
+        path: TilePath,
+        #[source]
+        source: BundleParseError,
+    },
+
+    /// The tree's size.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+
+    /// A tile does not follow from the entries.
+    #[error("{path} does not hold the hashes of the entries beneath it")]
+    TileDiffers { path: TilePath },
+
+    /// The entries are of another tree.
+    #[error("entries of size {size} have root {found}, {wanted} is needed")]
+    RootDiffers { size: u64, wanted: Hash, found: Hash },
+}
