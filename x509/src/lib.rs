@@ -6,12 +6,15 @@
 //! It does no I/O, reads no clock and draws no randomness: times, serial numbers and ids are
 //! arguments.
 
+pub mod crl;
 pub mod key;
 pub mod name;
 pub mod oid;
 pub mod serial;
 pub mod signing;
+mod stream;
 pub mod time;
+mod time_der;
 mod tlv;
 
 /// The ASN.1 library, re-exported so that one version of it exists in the workspace.

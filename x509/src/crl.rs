@@ -1,0 +1,19 @@
+//! Certificate revocation lists of any size: written and read piece by piece (RFC 5280 §5).
+//!
+//! A CRL may hold a million entries, so nothing here holds more than one of them. [`TbsWriter`]
+//! streams a TBSCertList, whose entries' total length must be known before; [`CrlReader`] streams
+//! one back; [`write_certificate_list`] puts a signed TBSCertList and its signature into the file
+//! that relying parties fetch.
+//!
+//! Bytes go to and come from [`std::io`] traits that the caller implements or opens: this room
+//! opens no file.
+
+mod entry;
+mod extension;
+mod reader;
+mod writer;
+
+pub use entry::{EntryError, ReasonCode, RevokedEntry};
+pub use extension::{CrlExtensions, IssuingDistributionPoint, Scope};
+pub use reader::{CrlForm, CrlHead, CrlReadError, CrlReader, CrlTail};
+pub use writer::{CrlFacts, CrlWriteError, TbsWriter, write_certificate_list};
