@@ -1,1 +1,22 @@
-//! Placeholder while the workspace is laid out.
+//! What a certificate's status is, how it may change, and what the world is told of it.
+//!
+//! There is one ordered status log. Its entries ([`entry`]) are read by the responder, the CRL, the
+//! reports and the auditor, who all derive the same answer from them ([`state`], [`shown`]). This
+//! room holds the rules; it stores nothing, reads no clock and does no I/O.
+
+pub mod entry;
+pub mod index;
+pub mod issuer;
+pub mod position;
+pub mod reason;
+mod records;
+pub mod shown;
+pub mod state;
+
+pub use entry::{CertificateEntry, Change, StatusEntry};
+pub use index::Index;
+pub use issuer::{IssuerId, IssuerRef};
+pub use position::Position;
+pub use reason::RevocationReason;
+pub use shown::{AfterExpiry, Answer, AnswerClasses, BeforeActivation, CertificateStatus};
+pub use state::{Act, CertificateState, HeldFrom, IllegalTransition, transition};
