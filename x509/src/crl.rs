@@ -15,5 +15,6 @@ mod writer;
 
 pub use entry::{EntryError, ReasonCode, RevokedEntry};
 pub use extension::{CrlExtensions, IssuingDistributionPoint, Scope};
+pub(crate) use extension::{push as push_extension, split as extension_parts};
 pub use reader::{CrlForm, CrlHead, CrlReadError, CrlReader, CrlTail};
 pub use writer::{CrlFacts, CrlWriteError, TbsWriter, write_certificate_list};

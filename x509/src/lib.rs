@@ -9,6 +9,7 @@
 pub mod crl;
 pub mod key;
 pub mod name;
+pub mod ocsp;
 pub mod oid;
 pub mod serial;
 pub mod signing;
