@@ -1,1 +1,37 @@
-//! Placeholder while the workspace is laid out.
+//! Keys that never leave their tokens, over PKCS#11. No other room names PKCS#11.
+//!
+//! What leaves this room is typed: [`SigningService`] signs recorded intents, [`note`] signs log
+//! heads and manifests, [`request`] signs what a key needs to be certified. There is no way to have
+//! bytes of one's own choice signed.
+//!
+//! From the bottom: [`Module`] is the one context of a PKCS#11 library in this process; a [`Token`]
+//! is found by label and serial number, logged in to once, and used through one thread a session;
+//! a key is found by its public key, checked and proven before it is used. PINs come from files that
+//! only their owner can read, or from a terminal, and a wrong one is never tried twice.
+
+mod attempts;
+mod connection;
+mod facts;
+mod failure;
+mod find_key;
+mod module;
+mod open;
+mod opened;
+mod operation;
+pub mod pin;
+mod secret_file;
+mod service;
+mod signer;
+pub mod token;
+mod worker;
+
+pub use attempts::{AttemptError, PinMarkers};
+pub use facts::{KeyName, KeyRefused};
+pub use failure::{FailureClass, Pkcs11Failure};
+pub use find_key::{FindKeyError, KeyEntry};
+pub use module::{Module, ModuleError};
+pub use open::{LoginError, OpenError};
+pub use opened::{Token, TokenSettings};
+pub use secret_file::SecretFileError;
+pub use service::{SignError, SignatureMayExist, SigningService};
+pub use signer::{KeyPolicy, KeyUse, TokenSigner};

@@ -7,6 +7,7 @@
 //! arguments.
 
 pub mod crl;
+pub mod device;
 pub mod key;
 pub mod name;
 pub mod ocsp;

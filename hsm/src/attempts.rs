@@ -1,0 +1,323 @@
+//! A wrong PIN is tried once, and never again: across restarts, crashes and programs.
+//!
+//! Tokens lock after a few wrong PINs, and a service that restarts itself reaches that in seconds.
+//! So before every login a marker for the token is written, and it is taken away only after the
+//! login has worked. A PIN that was refused leaves the marker behind; it is not tried again until
+//! another PIN is given or an operator clears the marker, which allows one try.
+//!
+//! The marker is bound to the token's serial number and recognises the PIN by one octet of
+//! HMAC-SHA-256 under a salt of its own. One octet on purpose: a PIN has so few possible values
+//! that any longer check could be searched for it, and the refused PIN may be right for another
+//! token. Another PIN is thus mistaken for the refused one in 1 of 256 cases; the error says so.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use aws_lc_rs::{hmac, rand};
+use secrecy::ExposeSecret as _;
+use thiserror::Error;
+use x509::time::UnixTime;
+
+use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::open::LoginError;
+use crate::pin::Pin;
+use crate::token::{PinState, TokenName};
+
+/// The folder that remembers which PINs were refused.
+#[derive(Clone, Debug)]
+pub struct PinMarkers {
+    folder: PathBuf,
+}
+
+/// What the last login of a token came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Marker {
+    /// It began and nobody saw its end.
+    Trying(Tag),
+    /// The PIN was refused.
+    Refused(Tag),
+    /// An operator allows one try.
+    Cleared,
+}
+
+/// Recognises a PIN without telling it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tag {
+    salt: [u8; 16],
+    octet: u8,
+}
+
+impl PinMarkers {
+    /// Takes the folder in which programs keep their state; nobody else may write there.
+    ///
+    /// # Errors
+    ///
+    /// [`AttemptError`] when it is no folder or others may write to it.
+    pub fn in_folder(folder: &Path) -> Result<Self, AttemptError> {
+        let refused = |source| AttemptError::Io { path: folder.to_owned(), source };
+        let found = fs::metadata(folder).map_err(refused)?;
+        if !found.is_dir() {
+            return Err(refused(io::ErrorKind::NotADirectory.into()));
+        }
+        let mode = found.mode() & 0o7777;
+        if mode & 0o022 != 0 {
+            return Err(AttemptError::Mode { path: folder.to_owned(), found: mode });
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Allows one more try of whatever PIN is configured. For the operator's own command only.
+    ///
+    /// # Errors
+    ///
+    /// [`AttemptError`] when the marker cannot be written.
+    pub fn clear(&self, token: &TokenName) -> Result<(), AttemptError> {
+        let _lock = self.lock(token)?;
+        self.write(token, &Marker::Cleared)
+    }
+
+    /// Where the marker of `token` lies.
+    #[must_use]
+    pub fn path(&self, token: &TokenName) -> PathBuf {
+        self.file(token, "marker")
+    }
+
+    /// Runs `attempt`, which tries the PIN once, if what is known about the token allows it.
+    pub(crate) fn attempt(
+        &self,
+        token: &TokenName,
+        pin: &Pin,
+        state: PinState,
+        attempt: impl FnOnce() -> Result<(), Pkcs11Failure>,
+    ) -> Result<(), LoginError> {
+        let _lock = self.lock(token)?;
+        let before = self.read(token)?;
+        self.permit(token, pin, state, before.as_ref())?;
+        let tag = Tag::fresh(token, pin).map_err(|()| AttemptError::Random)?;
+        self.write(token, &Marker::Trying(tag.clone()))?;
+        match attempt() {
+            Ok(()) => Ok(self.remove(token)?),
+            Err(failure) => match failure.class() {
+                FailureClass::PinRefused | FailureClass::PinLocked => {
+                    self.write(token, &Marker::Refused(tag))?;
+                    Err(LoginError::Refused { marker: self.path(token), source: failure })
+                }
+                _ => {
+                    match before {
+                        Some(marker) => self.write(token, &marker)?,
+                        None => self.remove(token)?,
+                    }
+                    Err(LoginError::Device(failure))
+                }
+            },
+        }
+    }
+
+    fn permit(
+        &self,
+        token: &TokenName,
+        pin: &Pin,
+        state: PinState,
+        before: Option<&Marker>,
+    ) -> Result<(), LoginError> {
+        match state {
+            PinState::Locked => return Err(LoginError::Locked),
+            PinState::NotSet => return Err(LoginError::NotSet),
+            PinState::MustChange => return Err(LoginError::MustChange),
+            PinState::Ready | PinState::TriedWrong | PinState::FinalTry => {}
+        }
+        match (before, state) {
+            (Some(Marker::Cleared), _) => Ok(()),
+            (Some(Marker::Refused(tag)), _) if tag.is_of(token, pin) => {
+                Err(self.refused_before(token))
+            }
+            // The program died while it tried; the token tells whether the PIN was wrong.
+            (Some(Marker::Trying(tag)), PinState::TriedWrong) if tag.is_of(token, pin) => {
+                Err(self.refused_before(token))
+            }
+            (_, PinState::FinalTry) => Err(LoginError::FinalTry),
+            (None, PinState::TriedWrong) => Err(LoginError::TriedWrong),
+            (_, _) => Ok(()),
+        }
+    }
+
+    fn refused_before(&self, token: &TokenName) -> LoginError {
+        let marker = self.path(token);
+        let since = fs::metadata(&marker)
+            .and_then(|found| found.modified())
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .and_then(|since| UnixTime::from_secs(since.as_secs()).ok())
+            .map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
+        LoginError::RefusedBefore { since, marker }
+    }
+
+    /// One login at a time for each token, over all programs that share the folder.
+    fn lock(&self, token: &TokenName) -> Result<File, AttemptError> {
+        let path = self.file(token, "lock");
+        let open = || {
+            let file =
+                File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        open().map_err(|source| AttemptError::Io { path: path.clone(), source })
+    }
+
+    fn read(&self, token: &TokenName) -> Result<Option<Marker>, AttemptError> {
+        let path = self.path(token);
+        match fs::read_to_string(&path) {
+            Ok(text) => Marker::parse(&text, token).map(Some).ok_or(AttemptError::Form { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(AttemptError::Io { path, source }),
+        }
+    }
+
+    /// Durable before it returns, since a crash of the machine must not forget it.
+    fn write(&self, token: &TokenName, marker: &Marker) -> Result<(), AttemptError> {
+        let path = self.path(token);
+        let new = self.file(token, "new");
+        let write = || {
+            let mut file =
+                File::options().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+            file.write_all(marker.to_text(token).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|source| AttemptError::Io { path: path.clone(), source })
+    }
+
+    fn remove(&self, token: &TokenName) -> Result<(), AttemptError> {
+        let path = self.path(token);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(AttemptError::Io { path, source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Labels are safe in file names; a serial's other characters are written as their code.
+    fn file(&self, token: &TokenName, ending: &str) -> PathBuf {
+        let serial = token.serial.as_str().bytes().fold(String::new(), |mut name, octet| {
+            if octet.is_ascii_alphanumeric() {
+                name.push(char::from(octet));
+            } else {
+                name.push_str(&format!("%{octet:02x}"));
+            }
+            name
+        });
+        self.folder.join(format!("pin-{}-{serial}.{ending}", token.label))
+    }
+}
+
+impl Tag {
+    fn fresh(token: &TokenName, pin: &Pin) -> Result<Self, ()> {
+        let mut salt = [0; 16];
+        rand::fill(&mut salt).map_err(|_| ())?;
+        Ok(Self { salt, octet: Self::octet(&salt, token, pin) })
+    }
+
+    fn is_of(&self, token: &TokenName, pin: &Pin) -> bool {
+        Self::octet(&self.salt, token, pin) == self.octet
+    }
+
+    fn octet(salt: &[u8; 16], token: &TokenName, pin: &Pin) -> u8 {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, salt));
+        context.update(token.serial.as_str().as_bytes());
+        context.update(&[0]);
+        context.update(pin.secret().expose_secret().as_bytes());
+        context.sign().as_ref().first().copied().unwrap_or_default()
+    }
+}
+
+/// `sigill-pin/1 <state> <serial>[ <salt> <octet>]`, one line.
+impl Marker {
+    fn to_text(&self, token: &TokenName) -> String {
+        let (word, tag) = match self {
+            Self::Trying(tag) => ("trying", Some(tag)),
+            Self::Refused(tag) => ("refused", Some(tag)),
+            Self::Cleared => ("cleared", None),
+        };
+        let tag = tag.map_or_else(String::new, |tag| {
+            format!(" {:032x} {:02x}", u128::from_be_bytes(tag.salt), tag.octet)
+        });
+        format!("sigill-pin/1 {word} {}{tag}\n", token.serial)
+    }
+
+    fn parse(text: &str, token: &TokenName) -> Option<Self> {
+        let parts: Vec<&str> = text.strip_suffix('\n')?.split(' ').collect();
+        let ["sigill-pin/1", word, serial, tag @ ..] = parts.as_slice() else { return None };
+        if *serial != token.serial.as_str() {
+            return None;
+        }
+        let tag = match tag {
+            [] => None,
+            [salt, octet] => Some(Tag {
+                salt: u128::from_str_radix(salt, 16).ok()?.to_be_bytes(),
+                octet: u8::from_str_radix(octet, 16).ok()?,
+            }),
+            _ => return None,
+        };
+        match (*word, tag) {
+            ("trying", Some(tag)) => Some(Self::Trying(tag)),
+            ("refused", Some(tag)) => Some(Self::Refused(tag)),
+            ("cleared", None) => Some(Self::Cleared),
+            _ => None,
+        }
+    }
+}
+
+/// Why refused PINs cannot be remembered. No PIN is tried then.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AttemptError {
+    /// Others may write to the folder and so remove a marker.
+    #[error("state folder {path:?} has mode {found:04o}; nobody but its owner may write to it")]
+    Mode {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        found: u32,
+    },
+    /// The marker is not one of ours.
+    #[error("{path:?} is not a marker of this token")]
+    Form {
+        /// The marker.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("{path:?} cannot be read or written")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The operating system gave no random octets.
+    #[error("operating system gave no random octets")]
+    Random,
+}
+
+impl AttemptError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "hsm-pin-marker"
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Mode { .. } => "chmod the state folder to 0700",
+            Self::Form { .. } => "find out who wrote it, then clear it by the command for it",
+            Self::Io { .. } => "check the state folder's permissions and space",
+            Self::Random => "check the machine; nothing works without random numbers",
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One PKCS#11 call that failed: which function, where, with what result, and what that means.
+
+use std::fmt;
+
+use cryptoki::error::{Error, RvError};
+use thiserror::Error;
+
+/// A PKCS#11 call that failed, as an operator needs to see it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{function} on {place} returned {result}")]
+pub struct Pkcs11Failure {
+    function: String,
+    place: String,
+    result: String,
+    class: FailureClass,
+}
+
+/// What a failed call says about the session and the PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The PIN was refused; it must not be tried again.
+    PinRefused,
+    /// The user PIN is locked.
+    PinLocked,
+    /// Session, login, handle or device are gone; a new session may work.
+    SessionLost,
+    /// The token does not take the template; another one may work.
+    Template,
+    /// The call itself was refused; it would be refused again.
+    Refused,
+}
+
+impl Pkcs11Failure {
+    /// Takes the error of a call made on `place`: a token's label, or what stands for it.
+    pub(crate) fn new(place: &impl fmt::Display, error: &Error) -> Self {
+        let place = place.to_string();
+        match error {
+            Error::Pkcs11(result, function) => Self {
+                function: format!("C_{function:?}"),
+                place,
+                result: ckr_name(*result),
+                class: class_of(*result),
+            },
+            other => Self {
+                function: "the PKCS#11 binding".to_owned(),
+                place,
+                result: other.to_string(),
+                class: FailureClass::Refused,
+            },
+        }
+    }
+
+    /// The PKCS#11 function, such as `C_SignInit`.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// The token's label, or what stands for it.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The result's name, such as `CKR_DEVICE_ERROR`.
+    #[must_use]
+    pub fn result(&self) -> &str {
+        &self.result
+    }
+
+    /// What it says about the session and the PIN.
+    #[must_use]
+    pub const fn class(&self) -> FailureClass {
+        self.class
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self.class {
+            FailureClass::PinRefused => {
+                "check the PIN file; the program does not try this PIN again"
+            }
+            FailureClass::PinLocked => "have the security officer set a new user PIN",
+            FailureClass::SessionLost => {
+                "check that the token is connected and its service runs; the next use opens a new \
+                 session"
+            }
+            FailureClass::Template => "ask the vendor which key templates the token takes",
+            FailureClass::Refused => {
+                "look the result up in the vendor's guide and the module's own log"
+            }
+        }
+    }
+}
+
+/// The standard's name of a result: the binding's variants are the same words in another case.
+fn ckr_name(result: RvError) -> String {
+    match result {
+        RvError::VendorDefined(code) => format!("CKR_VENDOR_DEFINED ({code:#010x})"),
+        RvError::UnknownErrorCode(code) => format!("CKR {code:#010x}"),
+        known => {
+            let variant = format!("{known:?}");
+            variant.chars().fold("CKR".to_owned(), |mut name, letter| {
+                if letter.is_ascii_uppercase() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+                name
+            })
+        }
+    }
+}
+
+const fn class_of(result: RvError) -> FailureClass {
+    match result {
+        RvError::PinIncorrect
+        | RvError::PinInvalid
+        | RvError::PinLenRange
+        | RvError::PinExpired => FailureClass::PinRefused,
+        RvError::PinLocked => FailureClass::PinLocked,
+        // Networked modules report a broken link as CKR_FUNCTION_FAILED, SoftHSM a vanished token
+        // as an invalid handle, and a session on which another call hung as an active operation.
+        RvError::SessionHandleInvalid
+        | RvError::SessionClosed
+        | RvError::KeyHandleInvalid
+        | RvError::ObjectHandleInvalid
+        | RvError::UserNotLoggedIn
+        | RvError::DeviceError
+        | RvError::DeviceRemoved
+        | RvError::TokenNotPresent
+        | RvError::TokenNotRecognized
+        | RvError::SlotIdInvalid
+        | RvError::GeneralError
+        | RvError::FunctionFailed
+        | RvError::OperationActive
+        | RvError::CryptokiNotInitialized => FailureClass::SessionLost,
+        RvError::AttributeTypeInvalid
+        | RvError::AttributeValueInvalid
+        | RvError::AttributeReadOnly
+        | RvError::TemplateIncomplete
+        | RvError::TemplateInconsistent
+        | RvError::CurveNotSupported
+        | RvError::DomainParamsInvalid => FailureClass::Template,
+        _ => FailureClass::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn names_function_place_and_result_as_the_standard_does() {
+        let error = Error::Pkcs11(RvError::SessionHandleInvalid, Function::SignInit);
+
+        let failure = Pkcs11Failure::new(&"sg-td-ab12-issuing", &error);
+
+        assert_eq!(
+            failure.to_string(),
+            "C_SignInit on sg-td-ab12-issuing returned CKR_SESSION_HANDLE_INVALID"
+        );
+        assert_eq!(failure.class(), FailureClass::SessionLost);
+    }
+
+    #[test]
+    fn keeps_the_code_of_a_vendors_result() {
+        let error = Error::Pkcs11(RvError::VendorDefined(0x8000_0023), Function::Sign);
+
+        assert_eq!(Pkcs11Failure::new(&"t", &error).result(), "CKR_VENDOR_DEFINED (0x80000023)");
+    }
+}

@@ -1,0 +1,179 @@
+//! The PKCS#11 module: loaded and initialised once a process, and never finalised.
+//!
+//! Two contexts of one module in one process disturb each other: the second initialisation fails or
+//! crashes, and finalising one ends every session of the other. So this file holds the only
+//! registry; [`Module::load`] hands out the context that is there.
+//!
+//! A module reads its own settings from the process environment when it is initialised
+//! (SoftHSM: `SOFTHSM2_CONF`), so they must be there when the program starts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use thiserror::Error;
+
+use crate::failure::Pkcs11Failure;
+
+static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
+
+/// A loaded and initialised PKCS#11 module. Clones share one context.
+#[derive(Clone)]
+pub struct Module {
+    loaded: Arc<Loaded>,
+}
+
+struct Loaded {
+    path: PathBuf,
+    context: Pkcs11,
+    description: String,
+}
+
+impl Module {
+    /// Loads the module at an absolute `path`, or returns the one that was loaded before.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`]; nothing is kept then, and a later call may succeed.
+    pub fn load(path: &Path) -> Result<Self, ModuleError> {
+        if !path.is_absolute() {
+            return Err(ModuleError::NotAbsolute { path: path.to_owned() });
+        }
+        let canonical = path
+            .canonicalize()
+            .map_err(|source| ModuleError::Unreadable { path: path.to_owned(), source })?;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = loaded.get(&canonical) {
+            return Ok(module.clone());
+        }
+        let module = Self::initialise(&canonical)?;
+        loaded.insert(canonical, module.clone());
+        Ok(module)
+    }
+
+    fn initialise(path: &Path) -> Result<Self, ModuleError> {
+        let failed = |error: &Error| Pkcs11Failure::new(&path.display(), error);
+        let context = Pkcs11::new(path).map_err(|error| ModuleError::Load(failed(&error)))?;
+        initialise(&context).map_err(|error| ModuleError::Initialise(failed(&error)))?;
+        let info =
+            context.get_library_info().map_err(|error| ModuleError::Initialise(failed(&error)))?;
+        let description = format!(
+            "{} {} {} (PKCS#11 {})",
+            info.manufacturer_id().trim(),
+            info.library_description().trim(),
+            info.library_version(),
+            info.cryptoki_version()
+        );
+        Ok(Self { loaded: Arc::new(Loaded { path: path.to_owned(), context, description }) })
+    }
+
+    /// The file that was loaded, symbolic links resolved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.loaded.path
+    }
+
+    /// Manufacturer, description and versions, as the module tells them (KEY-01).
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.loaded.description
+    }
+
+    pub(crate) fn context(&self) -> &Pkcs11 {
+        &self.loaded.context
+    }
+
+    /// Initialises again after something else in the process has finalised the module.
+    pub(crate) fn revive(&self) -> Result<(), Pkcs11Failure> {
+        initialise(&self.loaded.context)
+            .map_err(|error| Pkcs11Failure::new(&self.loaded.path.display(), &error))
+    }
+}
+
+/// Already initialised is well: another path to the same library, such as a wrapper that logs the
+/// calls, has done it.
+fn initialise(context: &Pkcs11) -> Result<(), Error> {
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) | Ok(()) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Module({})", self.loaded.path.display())
+    }
+}
+
+/// Why there is no module.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModuleError {
+    /// A relative path would be looked for along the loader's search path.
+    #[error("PKCS#11 module {path:?} is not an absolute path")]
+    NotAbsolute {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// No such file, or no access to it.
+    #[error("PKCS#11 module {path:?} cannot be read")]
+    Unreadable {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no PKCS#11 module.
+    #[error("PKCS#11 module did not load")]
+    Load(#[source] Pkcs11Failure),
+    /// The module did not start.
+    #[error("PKCS#11 module did not initialise")]
+    Initialise(#[source] Pkcs11Failure),
+}
+
+impl ModuleError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotAbsolute { .. } => "hsm-module-path",
+            Self::Unreadable { .. } => "hsm-module-unreadable",
+            Self::Load(_) => "hsm-module-load",
+            Self::Initialise(_) => "hsm-module-initialise",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::NotAbsolute { .. } => "write the module's absolute path in the configuration",
+            Self::Unreadable { .. } => "install the module or correct its path",
+            Self::Load(_) => "check that the file is a PKCS#11 module for this machine",
+            Self::Initialise(_) => {
+                "check the module's own settings in the environment this program was started with \
+                 (SoftHSM: SOFTHSM2_CONF)"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_relative_path_and_a_missing_file() {
+        assert!(matches!(
+            Module::load(Path::new("libsofthsm2.so")),
+            Err(ModuleError::NotAbsolute { .. })
+        ));
+        assert!(matches!(
+            Module::load(Path::new("/nowhere/module.so")),
+            Err(ModuleError::Unreadable { .. })
+        ));
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a token could not be opened or logged in to.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::attempts::AttemptError;
+use crate::failure::Pkcs11Failure;
+use crate::token::{FindTokenError, TokenName};
+
+/// Why a token could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The token was not found.
+    #[error("token was not found")]
+    Find(#[from] FindTokenError),
+    /// No session could be opened.
+    #[error("session could not be opened")]
+    Session(#[source] Pkcs11Failure),
+    /// The login is not allowed, or failed.
+    #[error("login to token {token} failed")]
+    Login {
+        /// The token.
+        token: TokenName,
+        /// Why.
+        source: LoginError,
+    },
+    /// The operating system gave no thread.
+    #[error("no thread for a session of token {token}")]
+    Thread {
+        /// The token.
+        token: TokenName,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No session answered in time.
+    #[error("token {token} did not open within its deadline")]
+    Deadline {
+        /// The token.
+        token: TokenName,
+    },
+}
+
+impl OpenError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Find(error) => error.code(),
+            Self::Session(_) => "hsm-session",
+            Self::Login { source, .. } => source.code(),
+            Self::Thread { .. } => "hsm-thread",
+            Self::Deadline { .. } => "hsm-open-deadline",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Find(error) => error.next_step(),
+            Self::Session(failure) => failure.next_step(),
+            Self::Login { source, .. } => source.next_step(),
+            Self::Thread { .. } => "raise the limit of threads",
+            Self::Deadline { .. } => "check the token's connection",
+        }
+    }
+}
+
+/// Why there was no login. Only [`Self::Refused`] means that the PIN was tried.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// The token refused the PIN. It will not be tried again.
+    #[error("token refused the PIN; marked in {marker:?}")]
+    Refused {
+        /// Where the refusal is remembered.
+        marker: PathBuf,
+        /// The failed call.
+        source: Pkcs11Failure,
+    },
+    /// This PIN was refused before; it was not tried again.
+    #[error("this PIN was refused at {since} and is not tried again; marked in {marker:?}")]
+    RefusedBefore {
+        /// When, RFC 3339.
+        since: String,
+        /// Where the refusal is remembered.
+        marker: PathBuf,
+    },
+    /// Somebody else tried a wrong PIN since the last login.
+    #[error("token reports a wrong PIN since the last login")]
+    TriedWrong,
+    /// One try is left.
+    #[error("token reports that one more wrong PIN will lock it")]
+    FinalTry,
+    /// No try is left.
+    #[error("token reports that its user PIN is locked")]
+    Locked,
+    /// The security officer has set no user PIN.
+    #[error("token has no user PIN yet")]
+    NotSet,
+    /// The PIN must be changed first.
+    #[error("token demands a new user PIN before use")]
+    MustChange,
+    /// No refused PIN could be remembered, so none is tried.
+    #[error("marker of refused PINs is not usable")]
+    Attempts(#[from] AttemptError),
+    /// The call failed for another reason than the PIN.
+    #[error("login call failed")]
+    Device(#[source] Pkcs11Failure),
+}
+
+impl LoginError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "hsm-pin-refused",
+            Self::RefusedBefore { .. } => "hsm-pin-refused-before",
+            Self::TriedWrong => "hsm-pin-count-low",
+            Self::FinalTry => "hsm-pin-final-try",
+            Self::Locked => "hsm-pin-locked",
+            Self::NotSet => "hsm-pin-not-set",
+            Self::MustChange => "hsm-pin-must-change",
+            Self::Attempts(_) => "hsm-pin-marker",
+            Self::Device(_) => "hsm-login",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "put the right PIN in the PIN file and start again",
+            Self::RefusedBefore { .. } => {
+                "put the right PIN in the PIN file; if it holds another one already, clear the \
+                 marker by the command for it"
+            }
+            Self::TriedWrong | Self::FinalTry => {
+                "find out who tried a wrong PIN, make sure that the PIN file is right, then clear \
+                 by the command for it, which allows one try"
+            }
+            Self::Locked => "have the security officer set a new user PIN",
+            Self::NotSet => "initialise the token",
+            Self::MustChange => "change the PIN with the vendor's tool",
+            Self::Attempts(error) => error.next_step(),
+            Self::Device(failure) => failure.next_step(),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! An open token: its sessions, its keys, and nothing that signs bytes of a caller's choice.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use x509::key::PublicKey;
+
+use crate::attempts::PinMarkers;
+use crate::connection::Connection;
+use crate::failure::Pkcs11Failure;
+use crate::find_key::{self, FindKeyError, KeyEntry};
+use crate::module::Module;
+use crate::open::OpenError;
+use crate::operation::Operation;
+use crate::pin::Pin;
+use crate::service::SignError;
+use crate::token::TokenName;
+use crate::worker::{CallError, Keys, SessionFailure, Workers, deadline_in, is_lost};
+
+/// How a token is opened.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    /// Its label and serial number.
+    pub name: TokenName,
+    /// Its user PIN.
+    pub pin: Pin,
+    /// Where refused PINs are remembered.
+    pub markers: PinMarkers,
+    /// Sessions, each on a thread of its own. SoftHSM: processor cores and one more; a token in a
+    /// network: 8 to 32, to hide its latency.
+    pub sessions: NonZeroUsize,
+    /// How long opening and looking up may take.
+    pub deadline: Duration,
+}
+
+/// An open token. Clones share its sessions; the last one closes them.
+#[derive(Clone)]
+pub struct Token {
+    open: Arc<Open>,
+}
+
+struct Open {
+    name: TokenName,
+    workers: Workers,
+    deadline: Duration,
+}
+
+impl Token {
+    /// Finds the token, logs in once and starts its sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]. A wrong PIN is tried once and then refused without a try, restarts included.
+    pub fn open(module: &Module, settings: TokenSettings) -> Result<Self, OpenError> {
+        let TokenSettings { name, pin, markers, sessions, deadline } = settings;
+        let connection = Arc::new(Connection::new(module.clone(), name.clone(), pin, markers));
+        let workers = Workers::start(&connection, sessions.get())
+            .map_err(|source| OpenError::Thread { token: name.clone(), source })?;
+        let token = Self { open: Arc::new(Open { name, workers, deadline }) };
+        token
+            .call(deadline, |worker| worker.run(|_| Ok::<(), OpenError>(())))
+            .map_err(|_| OpenError::Deadline { token: token.name().clone() })??;
+        Ok(token)
+    }
+
+    /// Its label and serial number.
+    #[must_use]
+    pub fn name(&self) -> &TokenName {
+        &self.open.name
+    }
+
+    /// Finds the private key of `key` and has it prove itself, so that a missing or wrong key shows
+    /// when the program starts.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: the token's or the key's.
+    pub fn prove(&self, key: &PublicKey) -> Result<(), SignError> {
+        let key = key.clone();
+        self.session(self.open.deadline, move |keys| {
+            keys.private_key(&key).map(|_| ()).map_err(SignError::Key)
+        })
+    }
+
+    /// Lists the private keys of the token with what is told of their public halves; unproven. For
+    /// recovery and inventories, not for choosing a key to sign with.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: the token's.
+    pub fn keys(&self) -> Result<Vec<KeyEntry>, SignError> {
+        let name = self.name().clone();
+        self.session(self.open.deadline, move |keys| {
+            find_key::list(keys.session, &name).map_err(SignError::Key)
+        })
+    }
+
+    /// How often work was begun again because a session was lost.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.open.workers.retries()
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.open.deadline
+    }
+
+    /// Signs. Crate-private: the typed doors decide what.
+    pub(crate) fn sign(
+        &self,
+        key: &PublicKey,
+        operation: Operation,
+        within: Duration,
+    ) -> Result<Vec<u8>, SignError> {
+        let name = self.name().clone();
+        let key = key.clone();
+        let sign = move |keys: &mut Keys<'_>| {
+            let handle = keys.private_key(&key).map_err(SignError::Key)?;
+            let raw = operation
+                .run(keys.session, handle)
+                .map_err(|error| SignError::Device(Pkcs11Failure::new(&name, &error)))?;
+            let octets = raw.len();
+            operation.to_x509(key.key_type(), raw).ok_or_else(|| SignError::Form {
+                token: name.clone(),
+                octets,
+                algorithm: operation.algorithm(),
+            })
+        };
+        self.session(within, sign)
+    }
+
+    /// Does `work` on some session, again on a new one when that was lost.
+    fn session<T: Send + 'static>(
+        &self,
+        within: Duration,
+        mut work: impl FnMut(&mut Keys<'_>) -> Result<T, SignError> + Send + 'static,
+    ) -> Result<T, SignError> {
+        self.call(within, move |worker| worker.run(&mut work)).map_err(|error| {
+            let token = self.name().clone();
+            match error {
+                CallError::NotBegun => SignError::Busy { token, waited: within },
+                CallError::NotEnded => SignError::Unanswered { token, waited: within },
+            }
+        })?
+    }
+
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&mut crate::worker::Worker) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        self.open.workers.call(deadline_in(within), work)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.open.name)
+    }
+}
+
+impl SessionFailure for OpenError {
+    /// Opening has looked at everything anew already.
+    fn session_lost(&self) -> bool {
+        false
+    }
+}
+
+impl From<OpenError> for SignError {
+    fn from(error: OpenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl SessionFailure for SignError {
+    fn session_lost(&self) -> bool {
+        match self {
+            Self::Device(failure) | Self::Key(FindKeyError::Device(failure)) => is_lost(failure),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The one door through which certificates, CRLs and OCSP answers get signed.
+//!
+//! [`SigningService::sign`] takes a [`SigningInput`], which exists only for a recorded intent, so
+//! there is no way to have bytes of one's own choice signed. Whoever gets the signature verifies it
+//! (`Pending::finish`) before anything is released.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use x509::key::{KeyType, SignatureAlgorithm, SpkiHash};
+use x509::signing::{IntentId, SigningInput};
+
+use crate::failure::Pkcs11Failure;
+use crate::find_key::FindKeyError;
+use crate::open::OpenError;
+use crate::token::TokenName;
+
+/// Signs recorded to-be-signed bytes with keys that never leave their tokens.
+pub trait SigningService: Send + Sync {
+    /// Returns the signature over `input` in its X.509 form (ECDSA: DER Ecdsa-Sig-Value, RFC 3279
+    /// §2.2.3; RSA and Ed25519: the raw octets). Blocks, but not past the service's deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]. [`SignError::signature_may_exist`] says whether the key may have signed.
+    fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError>;
+
+    /// The keys it signs with.
+    fn keys(&self) -> Vec<SpkiHash>;
+}
+
+/// Why no signature was returned.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// No configured token holds the key.
+    #[error("no configured key has the SPKI hash {key}")]
+    UnknownKey {
+        /// The key that was asked for.
+        key: SpkiHash,
+    },
+    /// The key's policy does not allow what is to be signed (KEY-05).
+    #[error("key {key} may not sign a {kind}; it may sign {allowed}")]
+    KindNotAllowed {
+        /// The key that was asked for.
+        key: SpkiHash,
+        /// What was to be signed.
+        kind: &'static str,
+        /// What it may sign.
+        allowed: String,
+    },
+    /// The key makes no such signatures.
+    #[error("{key_type} key {key} makes no {algorithm} signatures")]
+    Algorithm {
+        /// The key that was asked for.
+        key: SpkiHash,
+        /// What kind of key it is.
+        key_type: KeyType,
+        /// How it was to sign.
+        algorithm: SignatureAlgorithm,
+    },
+    /// The bytes are not those of the recorded intent.
+    #[error("bytes of intent {intent} have SHA-256 {found}, recorded is {recorded}")]
+    DigestMismatch {
+        /// The intent.
+        intent: IntentId,
+        /// The recorded digest, hexadecimal.
+        recorded: String,
+        /// The digest of the bytes, hexadecimal.
+        found: String,
+    },
+    /// The spool file cannot be read.
+    #[error("spool file {path:?} cannot be read")]
+    Spool {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The spool file is not as long as its writer said.
+    #[error("spool file {path:?} has {found} octets, recorded are {recorded}")]
+    SpoolLength {
+        /// The file.
+        path: PathBuf,
+        /// Octets that its writer wrote.
+        recorded: u64,
+        /// Octets in it.
+        found: u64,
+    },
+    /// Ed25519 signs the whole message and cannot sign from a spool file.
+    #[error("ed25519 key {key} cannot sign a structure that lies in a spool file")]
+    WholeMessage {
+        /// The key that was asked for.
+        key: SpkiHash,
+    },
+    /// No session was free in time; nothing was signed.
+    #[error("token {token} had no free session for {waited:?}")]
+    Busy {
+        /// The token.
+        token: TokenName,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The token had begun but did not answer in time; it may have signed.
+    #[error("token {token} did not answer within {waited:?}")]
+    Unanswered {
+        /// The token.
+        token: TokenName,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The token could not be reached.
+    #[error("token could not be reached")]
+    Token(#[source] OpenError),
+    /// The key is not on its token, or not what it must be.
+    #[error("key could not be used")]
+    Key(#[source] FindKeyError),
+    /// The token refused to sign.
+    #[error("token did not sign")]
+    Device(#[source] Pkcs11Failure),
+    /// What came back has not the form of a signature.
+    #[error("token {token} returned {octets} octets, which is no {algorithm} signature")]
+    Form {
+        /// The token.
+        token: TokenName,
+        /// How much came back.
+        octets: usize,
+        /// How it was to sign.
+        algorithm: SignatureAlgorithm,
+    },
+}
+
+/// Whether a key may have signed although nobody got the signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureMayExist {
+    /// Certainly not: the same bytes may be tried again.
+    No,
+    /// Perhaps: the intent is to be voided, not tried again.
+    Perhaps,
+}
+
+impl SignError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownKey { .. } => "hsm-key-unknown",
+            Self::KindNotAllowed { .. } => "hsm-kind-not-allowed",
+            Self::Algorithm { .. } => "hsm-algorithm",
+            Self::DigestMismatch { .. } => "hsm-digest-mismatch",
+            Self::Spool { .. } => "hsm-spool-unreadable",
+            Self::SpoolLength { .. } => "hsm-spool-length",
+            Self::WholeMessage { .. } => "hsm-spool-ed25519",
+            Self::Busy { .. } => "hsm-busy",
+            Self::Unanswered { .. } => "hsm-unanswered",
+            Self::Token(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Device(_) => "hsm-sign",
+            Self::Form { .. } => "hsm-signature-form",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::UnknownKey { .. } => "configure the token that holds the key",
+            Self::KindNotAllowed { .. } | Self::Algorithm { .. } | Self::WholeMessage { .. } => {
+                "use the key that is meant for this"
+            }
+            Self::DigestMismatch { .. } | Self::SpoolLength { .. } => {
+                "treat it as an alarm: something changed the bytes after they were recorded"
+            }
+            Self::Spool { .. } => "check the spool folder's permissions and space",
+            Self::Busy { .. } => "try again; if it lasts, add sessions or look at the token's load",
+            Self::Unanswered { .. } => "check the token's connection; the intent is voided",
+            Self::Token(error) => error.next_step(),
+            Self::Key(error) => error.next_step(),
+            Self::Device(failure) => failure.next_step(),
+            Self::Form { .. } => "stop using the token and ask its vendor",
+        }
+    }
+
+    /// Whether the key may have signed.
+    #[must_use]
+    pub const fn signature_may_exist(&self) -> SignatureMayExist {
+        match self {
+            Self::Unanswered { .. } | Self::Form { .. } => SignatureMayExist::Perhaps,
+            _ => SignatureMayExist::No,
+        }
+    }
+}

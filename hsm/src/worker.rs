@@ -1,0 +1,203 @@
+//! One thread a session, fed by a bounded queue; callers wait no longer than their deadline.
+//!
+//! PKCS#11 calls block, and some hang. A session is used by one thread only, so a hung call costs
+//! that thread and nobody else: callers stop waiting, and work that nobody waits for any more is
+//! not begun.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use x509::key::{PublicKey, SpkiHash};
+
+use crate::connection::{Access, Connection};
+use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::find_key::{self, FindKeyError};
+use crate::open::OpenError;
+
+/// Calls that may wait for a free session: a store's group of 256 acts, so that one group never
+/// waits on itself. Beyond it callers wait outside, still within their deadline.
+const QUEUE: usize = 256;
+
+type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// The queue in front of a token's sessions.
+pub(crate) struct Workers {
+    queue: Sender<Job>,
+    retries: Arc<AtomicU64>,
+}
+
+/// Why a caller got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// No session took the work, and none will.
+    NotBegun,
+    /// A session began and did not end in time.
+    NotEnded,
+}
+
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Workers {
+    /// Starts `sessions` threads; each opens its session when it is first needed.
+    pub(crate) fn start(connection: &Arc<Connection>, sessions: usize) -> std::io::Result<Self> {
+        let (queue, jobs) = bounded::<Job>(QUEUE);
+        let retries = Arc::new(AtomicU64::new(0));
+        for number in 1..=sessions {
+            let worker = Worker {
+                connection: Arc::clone(connection),
+                session: None,
+                keys: HashMap::new(),
+                retries: Arc::clone(&retries),
+            };
+            let jobs = jobs.clone();
+            thread::Builder::new()
+                .name(format!("{}#{number}", connection.name().label))
+                .spawn(move || worker.serve(&jobs))?;
+        }
+        Ok(Self { queue, retries })
+    }
+
+    /// Has some session do `work` and waits for it until `deadline`.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&mut Worker) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let stage = Arc::new(AtomicU8::new(WAITING));
+        let (reply, answer) = bounded(1);
+        let begin = Arc::clone(&stage);
+        let job: Job = Box::new(move |worker| {
+            let begun = begin.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire);
+            if begun.is_ok() {
+                // The caller may have stopped waiting; then nobody wants the answer.
+                let _unwanted = reply.send(work(worker));
+            }
+        });
+        self.queue.send_deadline(job, deadline).map_err(|_| CallError::NotBegun)?;
+        if let Ok(done) = answer.recv_deadline(deadline) {
+            return Ok(done);
+        }
+        match stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Err(CallError::NotBegun),
+            // It may have ended between the deadline and now.
+            Err(_) => answer.try_recv().map_err(|_| CallError::NotEnded),
+        }
+    }
+
+    /// How often work was begun again on a new session.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+}
+
+/// One session and the keys that were found and proven on it.
+pub(crate) struct Worker {
+    connection: Arc<Connection>,
+    session: Option<Session>,
+    keys: HashMap<SpkiHash, ObjectHandle>,
+    retries: Arc<AtomicU64>,
+}
+
+/// A failure of work on a session.
+pub(crate) trait SessionFailure: From<OpenError> {
+    /// Whether the session is lost, so that a new one may succeed. Never when a signature came
+    /// back.
+    fn session_lost(&self) -> bool;
+}
+
+impl Worker {
+    fn serve(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            job(&mut self);
+        }
+    }
+
+    /// Does `work` on the session. When the session turns out to be lost, opens a new one and does
+    /// it once more.
+    pub(crate) fn run<T, E: SessionFailure>(
+        &mut self,
+        mut work: impl FnMut(&mut Keys<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self.run_once(&mut work) {
+            Err(error) if error.session_lost() => {
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(token.label = %self.connection.name().label,
+                    token.serial = %self.connection.name().serial,
+                    "session lost before anything was signed; trying once more on a new one");
+                self.run_once(&mut work)
+            }
+            result => result,
+        }
+    }
+
+    /// Does `work` on the session, once.
+    pub(crate) fn run_once<T, E: SessionFailure>(
+        &mut self,
+        work: &mut impl FnMut(&mut Keys<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                self.keys.clear();
+                self.connection.session(Access::Read)?
+            }
+        };
+        let result = work(&mut Keys {
+            session: &session,
+            connection: &self.connection,
+            found: &mut self.keys,
+        });
+        if result.as_ref().is_err_and(SessionFailure::session_lost) {
+            // Dropping closes it. An error of closing a lost session tells nothing new.
+            drop(session);
+            self.keys.clear();
+        } else {
+            self.session = Some(session);
+        }
+        result
+    }
+
+    /// Opens a session for making and destroying keys; it ends with its use.
+    pub(crate) fn writing_session(&self) -> Result<Session, OpenError> {
+        self.connection.session(Access::Write)
+    }
+}
+
+/// A session with its keys.
+pub(crate) struct Keys<'a> {
+    pub(crate) session: &'a Session,
+    connection: &'a Connection,
+    found: &'a mut HashMap<SpkiHash, ObjectHandle>,
+}
+
+impl Keys<'_> {
+    /// The handle of the private key, found and proven when it is first asked for.
+    pub(crate) fn private_key(&mut self, key: &PublicKey) -> Result<ObjectHandle, FindKeyError> {
+        let hash = key.spki_hash();
+        if let Some(handle) = self.found.get(&hash) {
+            return Ok(*handle);
+        }
+        let handle = find_key::find(self.session, self.connection.name(), key)?;
+        self.found.insert(hash, handle);
+        Ok(handle)
+    }
+}
+
+/// Whether a failed call means that the session is lost.
+pub(crate) fn is_lost(failure: &Pkcs11Failure) -> bool {
+    failure.class() == FailureClass::SessionLost
+}
+
+/// When a call that begins now must have ended.
+pub(crate) fn deadline_in(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
+}
