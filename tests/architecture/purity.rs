@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use support::workspace;
 use toml::{Table, Value};
@@ -100,6 +101,41 @@ fn lifted_in(sources: &BTreeMap<String, String>) -> Vec<String> {
 fn table(path: &Path) -> Table {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     text.parse().unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
+/// The list itself works: clippy, reading it, refuses one of each kind in a made-up pure room.
+#[test]
+fn clippy_refuses_what_the_canonical_list_names() {
+    let impure = [
+        ("std::time::SystemTime::now", "let _ = std::time::SystemTime::now();"),
+        ("std::time::Instant::now", "let _ = std::time::Instant::now();"),
+        ("std::fs::read", "let _ = std::fs::read(\"file\");"),
+        ("std::env::var", "let _ = std::env::var(\"HOME\");"),
+        ("std::net::TcpStream::connect", "let _ = std::net::TcpStream::connect(\"[::1]:1\");"),
+        ("std::thread::spawn", "std::thread::spawn(|| ());"),
+        ("std::process::Command::new", "let _ = std::process::Command::new(\"sh\");"),
+    ];
+    let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("impure-room");
+    fs::create_dir_all(room.join("src")).unwrap();
+    let manifest = "[package]\nname = \"impure-room\"\nedition = \"2024\"\n[workspace]\n";
+    fs::write(room.join("Cargo.toml"), manifest).unwrap();
+    let lines: String = impure.iter().map(|(_, line)| format!("    {line}\n")).collect();
+    fs::write(room.join("src/lib.rs"), format!("pub fn impure() {{\n{lines}}}\n")).unwrap();
+    let list = workspace::root().join("tests/architecture/pure-room.clippy.toml");
+    fs::copy(list, room.join("clippy.toml")).unwrap();
+
+    let verdict = Command::new("cargo")
+        .args(["clippy", "--quiet", "--offline", "--", "-D", "clippy::disallowed_methods"])
+        .env("CARGO_TARGET_DIR", room.join("target"))
+        .current_dir(&room)
+        .output()
+        .unwrap();
+
+    let said = String::from_utf8_lossy(&verdict.stderr);
+    assert!(!verdict.status.success(), "clippy accepted the impure room: {said}");
+    for (path, _) in impure {
+        assert!(said.contains(&format!("disallowed method `{path}`")), "{path} passed: {said}");
+    }
 }
 
 #[test]
