@@ -211,8 +211,11 @@ pub enum LogName {
         /// The epoch, from 1.
         epoch: u32,
     },
-    /// The audit log.
-    Audit,
+    /// The audit log of one epoch.
+    Audit {
+        /// The epoch, from 1.
+        epoch: u32,
+    },
     /// The CRL manifest.
     Manifest,
 }
@@ -316,7 +319,7 @@ impl Deployment {
     pub fn log_origin(&self, log: LogName) -> String {
         match log {
             LogName::Status { epoch } => format!("sigill/{self}/status/{epoch}"),
-            LogName::Audit => format!("sigill/{self}/audit"),
+            LogName::Audit { epoch } => format!("sigill/{self}/audit/{epoch}"),
             LogName::Manifest => format!("sigill/{self}/manifest"),
         }
     }

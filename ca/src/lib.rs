@@ -5,6 +5,7 @@
 //! ([`refusal::Refusal`]). It holds no key, reads no clock, draws no randomness and does no I/O: time,
 //! serial numbers and ids are arguments.
 
+pub mod audit;
 pub mod deployment;
 pub mod identity;
 pub mod refusal;

@@ -1,0 +1,195 @@
+//! What can happen: the closed list of audit event codes.
+//!
+//! Numbers and names are for ever; new events get new numbers. The upper octet groups them by what
+//! they are about. docs/formats/audit-leaf.md has the same table, compared by a test.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+macro_rules! event_codes {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal $name:literal;)*) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventCode {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl EventCode {
+            /// Every event, in the order of the numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Returns the number that leaves carry.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$variant => $number,)* }
+            }
+
+            /// Returns the name that reports and logs show.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+event_codes! {
+    /// A certificate is about to be signed.
+    CertificateIntent = 0x0101 "certificate.intent";
+    /// A certificate was signed and recorded.
+    CertificateIssued = 0x0102 "certificate.issued";
+    /// A certificate was refused.
+    CertificateRefused = 0x0103 "certificate.refused";
+    /// A holder took a certificate into use.
+    CertificateActivated = 0x0104 "certificate.activated";
+    /// A certificate was put on hold.
+    CertificateHeld = 0x0105 "certificate.held";
+    /// A certificate was released from hold.
+    CertificateReleased = 0x0106 "certificate.released";
+    /// A certificate was revoked, or its revocation was corrected.
+    CertificateRevoked = 0x0107 "certificate.revoked";
+    /// An intent was given up; its serial number is never used again.
+    CertificateVoided = 0x0108 "certificate.voided";
+    /// A change of a certificate's status was refused.
+    RevocationRefused = 0x0109 "revocation.refused";
+    /// A revocation was seen at every publication point.
+    RevocationConfirmed = 0x010a "revocation.confirmed";
+
+    /// A CRL is about to be signed.
+    CrlIntent = 0x0201 "crl.intent";
+    /// A CRL was signed and recorded.
+    CrlIssued = 0x0202 "crl.issued";
+    /// A CRL was given up.
+    CrlVoided = 0x0203 "crl.voided";
+    /// A CRL made by an offline CA was taken in.
+    CrlImported = 0x0204 "crl.imported";
+
+    /// A CA was declared in the status log.
+    IssuerDeclared = 0x0301 "issuer.declared";
+
+    /// A responder's identity key was enrolled.
+    OcspDelegateEnrolled = 0x0401 "ocsp-delegate.enrolled";
+    /// A delegate certificate is about to be signed.
+    OcspDelegateIntent = 0x0402 "ocsp-delegate.intent";
+    /// A delegate certificate was signed and recorded.
+    OcspDelegateIssued = 0x0403 "ocsp-delegate.issued";
+    /// A request for a delegate certificate was refused.
+    OcspDelegateRefused = 0x0404 "ocsp-delegate.refused";
+
+    /// A client of the API was configured.
+    ClientConfigured = 0x0501 "client.configured";
+    /// A client of the API was removed.
+    ClientRemoved = 0x0502 "client.removed";
+    /// A management certificate is about to be signed.
+    ManagementIntent = 0x0503 "management.intent";
+    /// A management certificate was signed and recorded.
+    ManagementIssued = 0x0504 "management.issued";
+    /// A management certificate was refused.
+    ManagementRefused = 0x0505 "management.refused";
+    /// Expired management credentials were replaced locally.
+    TlsRecovered = 0x0506 "tls.recovered";
+
+    /// A call of an authenticated client was refused.
+    CallRefused = 0x0601 "call.refused";
+    /// Refusals of one client beyond the limit, as a count.
+    RefusalGrouped = 0x0602 "refusal.grouped";
+
+    /// A program started.
+    ServerStarted = 0x0701 "server.started";
+    /// A program stopped in good order.
+    ServerStopped = 0x0702 "server.stopped";
+    /// Issuing and CRLs stopped because the clock cannot be trusted.
+    ClockDistrusted = 0x0703 "clock.distrusted";
+    /// The clock can be trusted again.
+    ClockTrusted = 0x0704 "clock.trusted";
+    /// An operator waived a rule that stopped issuing.
+    RuleWaived = 0x0705 "rule.waived";
+
+    /// A new epoch of a log was opened.
+    EpochOpened = 0x0801 "epoch.opened";
+    /// Entries of a published log were taken back into a restored database.
+    LogRecovered = 0x0802 "log.recovered";
+
+    /// A certificate of another operator was taken in.
+    ImportCertificate = 0x0901 "import.certificate";
+    /// A revocation by another operator was taken in.
+    ImportRevocation = 0x0902 "import.revocation";
+    /// A CA was taken in.
+    ImportAuthority = 0x0903 "import.authority";
+    /// The outputs of a ceremony were taken in.
+    ImportCeremony = 0x0904 "import.ceremony";
+    /// Something was not taken in.
+    ImportRefused = 0x0905 "import.refused";
+
+    /// An order was received.
+    OrderReceived = 0x0a01 "order.received";
+    /// An order was closed.
+    OrderClosed = 0x0a02 "order.closed";
+
+    /// A key was asked for a signature; one leaf for every try.
+    SignatureTried = 0x0b01 "signature.tried";
+    /// A key was found by its public key and proven.
+    KeyProven = 0x0b02 "key.proven";
+
+    /// Sealed fields were read by a person.
+    SealedRead = 0x0c01 "sealed.read";
+    /// A subject's data key was deleted, and with it the subject's payloads.
+    SubjectErased = 0x0c02 "subject.erased";
+}
+
+impl EventCode {
+    /// Reads a leaf's number; `None` if there is no such event.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+}
+
+impl fmt::Display for EventCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for EventCode {
+    type Err = UnknownEvent;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEvent> {
+        Self::ALL.iter().copied().find(|code| code.name() == text).ok_or(UnknownEvent)
+    }
+}
+
+/// The text is not the name of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("not the name of an audit event")]
+pub struct UnknownEvent;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_read_back() {
+        let numbers: Vec<u16> = EventCode::ALL.iter().map(|code| code.number()).collect();
+        let names: BTreeSet<&str> = EventCode::ALL.iter().map(|code| code.name()).collect();
+
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:04x?}");
+        assert_eq!(names.len(), EventCode::ALL.len());
+        for code in EventCode::ALL {
+            assert_eq!(EventCode::from_number(code.number()), Some(*code));
+            assert_eq!(code.name().parse(), Ok(*code));
+        }
+    }
+
+    #[test]
+    fn refuses_numbers_and_names_that_are_none() {
+        for number in [0, 0x0100, 0x0100 + 255, u16::MAX] {
+            assert_eq!(EventCode::from_number(number), None, "{number:04x}");
+        }
+        assert_eq!("certificate.deleted".parse::<EventCode>(), Err(UnknownEvent));
+    }
+}
