@@ -8,6 +8,7 @@
 
 pub mod crl;
 pub mod device;
+pub mod extension;
 pub mod key;
 pub mod name;
 pub mod ocsp;
@@ -18,7 +19,9 @@ mod stream;
 pub mod time;
 mod time_der;
 mod tlv;
+pub mod validity;
 
+pub use crate::tlv::NotDer;
 /// The ASN.1 library, re-exported so that one version of it exists in the workspace.
 pub use der;
 /// The X.509 structures of the ASN.1 library, for decoders such as `lint` that need them raw.

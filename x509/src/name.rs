@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use crate::name::attribute_type::AttributeType;
+pub(crate) use crate::name::text::is_printable;
 pub use crate::name::text::{NameFault, StringKind};
 use crate::oid::ObjectIdentifier;
 use crate::tlv::{self, Element, Elements, NotDer};
@@ -64,7 +65,6 @@ impl Name {
     }
 
     /// Starts a new name.
-    #[must_use]
     pub const fn builder() -> NameBuilder {
         NameBuilder { rdns: Vec::new() }
     }

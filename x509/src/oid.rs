@@ -1,10 +1,226 @@
-//! Every object identifier that Sigill writes or asks for, by name.
+//! Object identifiers, and by name every one that Sigill writes or asks for.
+//!
+//! The type is our own because the ASN.1 library's refuses a second arc above 39, and with it the
+//! example arc 2.999 in which the policies of every environment but production lie.
 
-/// An object identifier.
-pub use der::asn1::ObjectIdentifier;
+use std::fmt;
+use std::str::FromStr;
 
+use thiserror::Error;
+
+/// An object identifier of at most 63 content octets, with arcs of at most 128 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectIdentifier {
+    length: u8,
+    octets: [u8; Self::MAX_OCTETS],
+}
+
+impl ObjectIdentifier {
+    /// The most content octets that are read.
+    pub const MAX_OCTETS: usize = 63;
+
+    /// Takes the content octets of a DER OBJECT IDENTIFIER.
+    ///
+    /// # Errors
+    ///
+    /// [`OidError`] when they are not whole arcs in the fewest octets (X.690 §8.19), or too many.
+    pub fn from_content_octets(content: &[u8]) -> Result<Self, OidError> {
+        let length = u8::try_from(content.len()).map_err(|_| OidError::TooLong)?;
+        let mut octets = [0; Self::MAX_OCTETS];
+        octets.get_mut(..content.len()).ok_or(OidError::TooLong)?.copy_from_slice(content);
+        if content.last().is_none_or(|last| last & 0x80 != 0) {
+            return Err(OidError::NotAnOid);
+        }
+        for arc in content.split_inclusive(|octet| octet & 0x80 == 0) {
+            if arc.first() == Some(&0x80) || decode_arc(arc).is_none() {
+                return Err(OidError::NotAnOid);
+            }
+        }
+        Ok(Self { length, octets })
+    }
+
+    /// Reads the dotted form, such as `2.5.29.15`.
+    ///
+    /// # Errors
+    ///
+    /// [`OidError`] for anything else: leading zeros, fewer than two arcs, a first arc above 2, a
+    /// second above 39 under the first two, an arc above 128 bits, more than 63 octets.
+    pub const fn parse(text: &str) -> Result<Self, OidError> {
+        let mut oid = Self { length: 0, octets: [0; Self::MAX_OCTETS] };
+        let mut rest = text.as_bytes();
+        let mut first: Option<u128> = None;
+        let mut arcs = 0_u8;
+        loop {
+            let (arc, after) = match read_arc(rest) {
+                Ok(read) => read,
+                Err(error) => return Err(error),
+            };
+            match (arcs, first) {
+                (0, _) if arc > 2 => return Err(OidError::NotAnOid),
+                (0, _) => first = Some(arc),
+                (1, Some(first)) => {
+                    if first < 2 && arc > 39 {
+                        return Err(OidError::NotAnOid);
+                    }
+                    let Some(joined) = arc.checked_add(first * 40) else {
+                        return Err(OidError::NotAnOid);
+                    };
+                    oid = match oid.push_arc(joined) {
+                        Ok(longer) => longer,
+                        Err(error) => return Err(error),
+                    };
+                }
+                _ => {
+                    oid = match oid.push_arc(arc) {
+                        Ok(longer) => longer,
+                        Err(error) => return Err(error),
+                    };
+                }
+            }
+            arcs = arcs.saturating_add(1);
+            match after {
+                Some(next) => rest = next,
+                None if arcs < 2 => return Err(OidError::NotAnOid),
+                None => return Ok(oid),
+            }
+        }
+    }
+
+    const fn push_arc(mut self, arc: u128) -> Result<Self, OidError> {
+        let bits = u128::BITS - arc.leading_zeros();
+        let mut groups = if bits == 0 { 1 } else { bits.div_ceil(7) };
+        while groups > 0 {
+            groups -= 1;
+            let [.., low] = (arc >> (groups * 7)).to_be_bytes();
+            let more = if groups == 0 { 0 } else { 0x80 };
+            let mut position = 0_u8;
+            let mut room: &mut [u8] = &mut self.octets;
+            while position < self.length {
+                position += 1;
+                match room {
+                    [_, rest @ ..] => room = rest,
+                    [] => return Err(OidError::TooLong),
+                }
+            }
+            match room {
+                [slot, ..] => *slot = (low & 0x7f) | more,
+                [] => return Err(OidError::TooLong),
+            }
+            self.length += 1;
+        }
+        Ok(self)
+    }
+
+    /// The content octets of its DER.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// The arcs, first to last.
+    pub fn arcs(&self) -> impl Iterator<Item = u128> {
+        let mut encoded = self.as_bytes().split_inclusive(|octet| octet & 0x80 == 0);
+        let joined = encoded.next().and_then(decode_arc).unwrap_or_default();
+        let first = (joined / 40).min(2);
+        [first, joined.saturating_sub(first * 40)].into_iter().chain(encoded.filter_map(decode_arc))
+    }
+}
+
+/// One arc in base 128; `None` above 128 bits.
+fn decode_arc(octets: &[u8]) -> Option<u128> {
+    octets.iter().try_fold(0_u128, |arc, octet| {
+        let shifted = arc.checked_mul(128)?;
+        shifted.checked_add(u128::from(octet & 0x7f))
+    })
+}
+
+/// Reads decimal digits up to a dot or the end; gives what follows the dot.
+const fn read_arc(text: &[u8]) -> Result<(u128, Option<&[u8]>), OidError> {
+    let mut rest = text;
+    let mut value: Option<u128> = None;
+    loop {
+        match (rest, value) {
+            ([], Some(arc)) => return Ok((arc, None)),
+            ([b'.', after @ ..], Some(arc)) => return Ok((arc, Some(after))),
+            // A leading zero stands alone.
+            ([b'0'..=b'9', ..], Some(0)) => return Err(OidError::NotAnOid),
+            ([digit @ b'0'..=b'9', after @ ..], so_far) => {
+                let so_far = match so_far {
+                    Some(arc) => arc,
+                    None => 0,
+                };
+                // `From` is not const yet; the array widens without a cast.
+                let digit = u128::from_be_bytes([
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    *digit - b'0',
+                ]);
+                let Some(tenfold) = so_far.checked_mul(10) else { return Err(OidError::NotAnOid) };
+                let Some(arc) = tenfold.checked_add(digit) else { return Err(OidError::NotAnOid) };
+                value = Some(arc);
+                rest = after;
+            }
+            _ => return Err(OidError::NotAnOid),
+        }
+    }
+}
+
+impl fmt::Display for ObjectIdentifier {
+    /// The dotted form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, arc) in self.arcs().enumerate() {
+            let dot = if position == 0 { "" } else { "." };
+            write!(f, "{dot}{arc}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ObjectIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectIdentifier({self})")
+    }
+}
+
+impl FromStr for ObjectIdentifier {
+    type Err = OidError;
+
+    fn from_str(text: &str) -> Result<Self, OidError> {
+        Self::parse(text)
+    }
+}
+
+/// Why something is not an object identifier.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OidError {
+    /// Not the dotted form, or not the DER, of an object identifier.
+    #[error("not an object identifier")]
+    NotAnOid,
+    /// More content octets than are read.
+    #[error("object identifier has more than 63 octets")]
+    TooLong,
+}
+
+#[expect(clippy::panic, reason = "evaluated when compiling, where it stops the build")]
 const fn oid(text: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(text)
+    match ObjectIdentifier::parse(text) {
+        Ok(oid) => oid,
+        Err(_) => panic!("not an object identifier"),
+    }
 }
 
 /// The OIDs of attributes in names (RFC 5280 Appendix A.1, RFC 4519, X.520).
@@ -201,6 +417,58 @@ pub const USER_PRINCIPAL_NAME: ObjectIdentifier = oid("1.3.6.1.4.1.311.20.2.3");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The ASN.1 library agrees wherever it can read the arcs.
+    #[test]
+    fn writes_the_bytes_that_the_library_writes() {
+        for text in
+            ["2.5.29.15", "1.2.840.113549.1.1.11", "0.9.2342.19200300.100.1.25", "2.23.140.1.2.2"]
+        {
+            let theirs = der::asn1::ObjectIdentifier::new_unwrap(text);
+
+            let ours: ObjectIdentifier = text.parse().unwrap();
+
+            assert_eq!(ours.as_bytes(), theirs.as_bytes());
+            assert_eq!(ours.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn reads_and_writes_the_example_arc_and_arcs_of_128_bits() {
+        for (text, octets) in [
+            ("2.999", &[0x88, 0x37][..]),
+            ("2.999.1.128", &[0x88, 0x37, 1, 0x81, 0]),
+            ("2.39", &[119]),
+            ("2.40", &[120]),
+            ("2.47", &[127]),
+            ("2.48", &[0x81, 0]),
+            ("1.39", &[79]),
+            ("0.0", &[0]),
+        ] {
+            let oid: ObjectIdentifier = text.parse().unwrap();
+
+            assert_eq!(oid.as_bytes(), octets, "{text}");
+            assert_eq!(oid.to_string(), text);
+            assert_eq!(ObjectIdentifier::from_content_octets(octets), Ok(oid));
+        }
+        let uuid = "2.25.340282366920938463463374607431768211455";
+        assert_eq!(uuid.parse::<ObjectIdentifier>().unwrap().to_string(), uuid);
+    }
+
+    #[test]
+    fn refuses_texts_and_octets_that_are_no_oid() {
+        for text in
+            ["", "1", "3.1", "1.40", "1..2", "1.2.", ".1.2", "01.2", "1.02", "1.2.x", "1.2 "]
+        {
+            assert_eq!(text.parse::<ObjectIdentifier>(), Err(OidError::NotAnOid), "{text}");
+        }
+        let long = format!("1.2{}", ".1".repeat(63));
+        assert_eq!(long.parse::<ObjectIdentifier>(), Err(OidError::TooLong));
+        for octets in [&[][..], &[0x80, 1], &[0x55, 0x80, 1], &[0x55, 0x81]] {
+            assert_eq!(ObjectIdentifier::from_content_octets(octets), Err(OidError::NotAnOid));
+        }
+        assert_eq!(ObjectIdentifier::from_content_octets(&[1; 64]), Err(OidError::TooLong));
+    }
 
     /// The ASN.1 library names another OID here (SubjectInfoAccess), so ours is pinned to the
     /// standard's text: `id-ce-issuingDistributionPoint ::= { id-ce 28 }`.

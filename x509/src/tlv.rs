@@ -7,9 +7,10 @@
 //! Writing is by hand because it then cannot fail and because issuer names, key identifiers and
 //! serial numbers are byte copies; the tests let other people's decoders read the result.
 
-use der::asn1::ObjectIdentifier;
 use der::{Decode as _, Header, Reader as _, SliceReader};
 use thiserror::Error;
+
+use crate::oid::ObjectIdentifier;
 
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
@@ -17,6 +18,7 @@ pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const NULL: u8 = 0x05;
 pub(crate) const OID: u8 = 0x06;
+pub(crate) const ENUMERATED: u8 = 0x0a;
 pub(crate) const UTF8_STRING: u8 = 0x0c;
 pub(crate) const NUMERIC_STRING: u8 = 0x12;
 pub(crate) const PRINTABLE_STRING: u8 = 0x13;
@@ -115,7 +117,7 @@ impl<'a> Element<'a> {
         if self.tag != OID {
             return Err(NotDer);
         }
-        ObjectIdentifier::from_bytes(self.content).map_err(|_| NotDer)
+        ObjectIdentifier::from_content_octets(self.content).map_err(|_| NotDer)
     }
 
     /// The content of an INTEGER (or of an implicit one), which must be minimal (X.690 §8.3.2).
