@@ -1,1 +1,51 @@
-//! Placeholder while the workspace is laid out.
+//! The only room that speaks SQL: what has been decided, made durable.
+//!
+//! [`Store`] is the contract: one method a use case, one transaction each. [`SqliteStore`] keeps it
+//! with one writer thread that commits in groups. Rules live elsewhere; this room adds order (dense
+//! positions in two logs), uniqueness, durability, and the sealing of what concerns persons.
+//!
+//! Every method blocks. Time and ids are arguments, because a program has one clock; positions and
+//! log times are given here, inside the writing transaction.
+
+mod audit;
+mod certificate;
+mod client;
+mod contract;
+mod crl;
+mod error;
+mod id;
+mod intent;
+pub mod interim;
+mod issuer;
+mod lease;
+mod log;
+mod order;
+mod sealing;
+
+pub use audit::AuditRecord;
+pub use certificate::{
+    CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
+    CertificateRow, ChangeOutcome, ClockMark, IssuedCertificate, ListCursor, Origin, Privacy,
+    ProfileVersion, StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget,
+};
+pub use client::{Client, ClientState, Responder};
+pub use contract::{CLOCK_TOLERANCE, Issued, Store};
+pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
+pub use error::StoreError;
+pub use id::{BootId, CertificateId, IdError, Node, OrderId};
+pub use intent::{
+    IntentRow, IntentState, SIGNING_TRIES_LAST, VoidScope, VoidedCertificate, VoidedIntent,
+};
+pub use issuer::{
+    Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl, ImportedState,
+    IssuerKeeping, IssuerRow, NewIssuer,
+};
+pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
+pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
+pub use order::{
+    BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
+    StoredResponse,
+};
+pub use sealing::{
+    BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,
+};

@@ -1,0 +1,313 @@
+//! Why the store did not do something. Whatever the reason, nothing is half done.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ca::deployment::{Deployment, DeploymentError};
+use status::Position;
+use thiserror::Error;
+use x509::time::UnixTime;
+
+use crate::id::{CertificateId, OrderId};
+
+/// Why an act was refused or a question not answered. The act left no trace.
+///
+/// Errors for which [`StoreError::is_passing`] holds go away with their cause; the store works
+/// again then, without a restart.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process holds the database.
+    #[error("database is locked by another process")]
+    Busy,
+    /// The device or quota is full.
+    #[error("database cannot grow: disk full")]
+    Full,
+    /// The file or file system takes no writes, or the file was moved away under us.
+    #[error("database is read-only or has been moved away")]
+    ReadOnly,
+    /// The device failed.
+    #[error("database device failed")]
+    Device(#[source] rusqlite::Error),
+    /// The file is not a database or contradicts itself.
+    #[error("database is damaged")]
+    Damaged(#[source] rusqlite::Error),
+    /// A constraint or trigger refused: a rule that the code should have met before.
+    #[error("database refused the act")]
+    Constraint(#[source] rusqlite::Error),
+    /// Any other error of the database: a defect of this program.
+    #[error("database query failed")]
+    Query(#[source] rusqlite::Error),
+    /// The file could not be opened or made.
+    #[error("database {path} cannot be opened")]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store is being closed, or its writer has died.
+    #[error("store is closed")]
+    Closed,
+    /// More acts wait than the queue holds.
+    #[error("write queue is full")]
+    Overloaded,
+
+    /// The database belongs to another deployment (promise 8).
+    #[error("database {path} is of another deployment")]
+    Deployment {
+        /// Which file.
+        path: PathBuf,
+        /// Both names.
+        source: DeploymentError,
+    },
+    /// The database was made for a deployment that this version does not know.
+    #[error("database {path} names deployment {found:?}, this is {expected}")]
+    UnknownDeployment {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What was wanted.
+        expected: Deployment,
+    },
+    /// There is no database of this program in the file.
+    #[error("{path} holds no database of this program")]
+    NotInitialised {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The database was written by a newer version.
+    #[error("database has schema version {found}, this program knows up to {known}")]
+    SchemaNewer {
+        /// The database's.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A migration that was applied differs from ours.
+    #[error("migration {version} was applied with other contents than this program has")]
+    SchemaChanged {
+        /// Which migration.
+        version: u32,
+    },
+    /// The master or index key is not the one that the database was made with.
+    #[error("sealing keys are not those of this database")]
+    WrongSealingKeys,
+    /// Sealed data does not open: tampered with, moved, or its data key is another one.
+    #[error("sealed {table}.{column} does not open")]
+    Sealed {
+        /// Where it lies.
+        table: &'static str,
+        /// In which column.
+        column: &'static str,
+    },
+    /// A stored value does not read back as what was stored.
+    #[error("stored {what} does not read back")]
+    Stored {
+        /// What.
+        what: &'static str,
+    },
+    /// The operating system gave no random numbers.
+    #[error("random numbers are not available")]
+    Random,
+
+    /// The clock is behind the log: nothing is issued until it is right again (§2.5).
+    #[error("clock is {behind:?} behind the log's last time {last}, at most 2 s is allowed")]
+    ClockBehind {
+        /// The log's last time.
+        last: UnixTime,
+        /// How far behind.
+        behind: Duration,
+    },
+    /// Issuer and serial are taken, by whatever origin (ISS-03).
+    #[error("issuer has already used this serial number")]
+    SerialTaken,
+    /// No such issuer.
+    #[error("issuer is not known")]
+    UnknownIssuer,
+    /// The issuer is there already with other data.
+    #[error("issuer is known with another certificate")]
+    IssuerDiffers,
+    /// No such order.
+    #[error("order {order} is not known")]
+    UnknownOrder {
+        /// Which.
+        order: OrderId,
+    },
+    /// The order is finished, or another program works on it.
+    #[error("order {order} is not open to this act")]
+    OrderState {
+        /// Which.
+        order: OrderId,
+    },
+    /// The order has a certificate or an open intent (promise 2).
+    #[error("order {order} already has a certificate or an open intent")]
+    OrderFulfilled {
+        /// Which.
+        order: OrderId,
+    },
+    /// No such intent.
+    #[error("intent is not known")]
+    UnknownIntent,
+    /// The intent was voided before the signature came: it must not be released.
+    #[error("intent has been voided, its signature must not be released")]
+    IntentVoided,
+    /// The intent is fulfilled already.
+    #[error("intent has already been fulfilled")]
+    IntentFulfilled,
+    /// What was signed is not what the intent recorded.
+    #[error("signed bytes are not those of the recorded intent")]
+    OtherBytes,
+    /// No such certificate.
+    #[error("certificate {certificate} is not known")]
+    UnknownCertificate {
+        /// Which.
+        certificate: CertificateId,
+    },
+    /// No such serial of that issuer.
+    #[error("issuer has no such serial number")]
+    UnknownSerial,
+    /// The state machine of a certificate refuses.
+    #[error("certificate's state refuses the act")]
+    Transition(#[source] status::IllegalTransition),
+    /// CRL numbers rise (RFC 5280 §5.2.3, CRL-02).
+    #[error("crl number is not above {last}")]
+    CrlNumber {
+        /// The highest number known, floor included.
+        last: String,
+    },
+    /// The position a CRL rests on must not fall.
+    #[error("crl rests on {found}, its predecessor on {last}")]
+    CrlPosition {
+        /// What the new one says.
+        found: Position,
+        /// What the last one said.
+        last: Position,
+    },
+    /// The caller's publication lease is not the current one.
+    #[error("publication lease has fencing number {current}, caller has {found}")]
+    Fenced {
+        /// The row's.
+        current: u64,
+        /// The caller's.
+        found: u64,
+    },
+    /// A smaller checkpoint after a larger one, or one beyond the log's head.
+    #[error("checkpoint of size {found} refused: last published {published}, log has {ours}")]
+    CheckpointSize {
+        /// The refused one.
+        found: u64,
+        /// The last one.
+        published: u64,
+        /// The log's size.
+        ours: u64,
+    },
+    /// The published log is longer than ours: an old database was restored (§2.2).
+    #[error("published status log has {published} entries, this database only {ours}")]
+    PublishedAhead {
+        /// Entries here.
+        ours: u64,
+        /// Entries published.
+        published: u64,
+    },
+    /// The published log and ours differ: only a four-eyes operation opens a new epoch (§2.2).
+    #[error("published status log differs from this database within the first {size} entries")]
+    LogsDisagree {
+        /// The size at which the roots differ.
+        size: u64,
+    },
+    /// The published log is of another epoch than ours.
+    #[error("published status log is of epoch {published}, this database of {ours}")]
+    OtherEpoch {
+        /// Ours.
+        ours: u32,
+        /// Published.
+        published: u32,
+    },
+    /// A status entry cannot be read or applied.
+    #[error("status entry {index} cannot be taken over")]
+    Entry {
+        /// Its index.
+        index: u64,
+    },
+    /// A name is taken or pinned to something else.
+    #[error("name is already pinned to another key")]
+    Pinned,
+    /// A counter that did not rise: a replayed request.
+    #[error("request counter {found} is not above {last}")]
+    Replayed {
+        /// The last accepted one.
+        last: u64,
+        /// The one that came.
+        found: u64,
+    },
+}
+
+impl StoreError {
+    /// Stable code for problems, logs and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Busy => "database-busy",
+            Self::Full => "database-full",
+            Self::ReadOnly => "database-read-only",
+            Self::Device(_) => "database-device",
+            Self::Damaged(_) => "database-damaged",
+            Self::Constraint(_) => "database-constraint",
+            Self::Query(_) => "database-query",
+            Self::Open { .. } => "database-open",
+            Self::Closed => "store-closed",
+            Self::Overloaded => "store-overloaded",
+            Self::Deployment { .. } | Self::UnknownDeployment { .. } => "deployment-mismatch",
+            Self::NotInitialised { .. } => "database-not-initialised",
+            Self::SchemaNewer { .. } => "schema-newer",
+            Self::SchemaChanged { .. } => "schema-changed",
+            Self::WrongSealingKeys => "sealing-keys-wrong",
+            Self::Sealed { .. } => "sealed-data-unreadable",
+            Self::Stored { .. } => "stored-data-unreadable",
+            Self::Random => "random-unavailable",
+            Self::ClockBehind { .. } => "clock-behind",
+            Self::SerialTaken => "serial-taken",
+            Self::UnknownIssuer => "issuer-unknown",
+            Self::IssuerDiffers => "issuer-differs",
+            Self::UnknownOrder { .. } => "order-unknown",
+            Self::OrderState { .. } => "order-state",
+            Self::OrderFulfilled { .. } => "order-fulfilled",
+            Self::UnknownIntent => "intent-unknown",
+            Self::IntentVoided => "intent-voided",
+            Self::IntentFulfilled => "intent-fulfilled",
+            Self::OtherBytes => "signed-bytes-differ",
+            Self::UnknownCertificate { .. } => "certificate-unknown",
+            Self::UnknownSerial => "serial-unknown",
+            Self::Transition(_) => "transition-illegal",
+            Self::CrlNumber { .. } => "crl-number-not-rising",
+            Self::CrlPosition { .. } => "crl-position-fell",
+            Self::Fenced { .. } => "publication-fenced",
+            Self::CheckpointSize { .. } => "checkpoint-size",
+            Self::PublishedAhead { .. } => "published-ahead",
+            Self::LogsDisagree { .. } => "logs-disagree",
+            Self::OtherEpoch { .. } => "epoch-differs",
+            Self::Entry { .. } => "entry-unreadable",
+            Self::Pinned => "name-pinned",
+            Self::Replayed { .. } => "request-replayed",
+        }
+    }
+
+    /// Whether the same act may succeed later because the fault lies in the storage around it.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Full
+                | Self::ReadOnly
+                | Self::Device(_)
+                | Self::Closed
+                | Self::Overloaded
+                | Self::Random
+                | Self::ClockBehind { .. }
+        )
+    }
+}

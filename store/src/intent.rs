@@ -1,0 +1,84 @@
+//! Intents: what is recorded before a key is touched, and how one ends that came to nothing.
+
+use std::time::Duration;
+
+use status::{IssuerId, Position};
+use x509::serial::SerialNumber;
+use x509::signing::{IntentId, SigningKind};
+use x509::time::UnixTime;
+
+use crate::id::{CertificateId, Node, OrderId};
+
+/// How long signing may fail before an intent is voided (architecture promise 2).
+pub const SIGNING_TRIES_LAST: Duration = Duration::from_secs(60);
+
+/// Which open intents are voided: the serial is spent, revoked and on the CRL until notAfter.
+///
+/// Open CRL intents of the scope end too, without an entry: their number is spent.
+#[derive(Clone, Debug)]
+pub enum VoidScope {
+    /// Those of earlier starts of this node: called once at start, before anything is signed.
+    EarlierBoots(Node),
+    /// Those of nodes whose lease has ended at the time of the call.
+    EndedLeases,
+    /// Those of this start that have been failing for [`SIGNING_TRIES_LAST`].
+    Failing(Node),
+    /// This one, because its caller gives up or its signature did not verify.
+    Intent(IntentId),
+}
+
+/// An intent that has been voided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoidedIntent {
+    /// The intent.
+    pub intent: IntentId,
+    /// The certificate that will never be; `None` for a CRL.
+    pub certificate: Option<VoidedCertificate>,
+}
+
+/// The certificate that an intent did not become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoidedCertificate {
+    /// Its id.
+    pub id: CertificateId,
+    /// The order, which stays open.
+    pub order: OrderId,
+    /// The issuer.
+    pub issuer: IssuerId,
+    /// The serial, never used again.
+    pub serial: SerialNumber,
+    /// Where the status log says `voided`.
+    pub position: Position,
+}
+
+/// Where an intent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentState {
+    /// A signature may exist.
+    Open,
+    /// Its signature has been recorded.
+    Fulfilled,
+    /// It came to nothing.
+    Voided,
+}
+
+/// An intent as it is shown, for recovery and reconciliation with the token's count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntentRow {
+    /// Its id.
+    pub id: IntentId,
+    /// What was to be signed.
+    pub kind: SigningKind,
+    /// The order, for certificates.
+    pub order: Option<OrderId>,
+    /// The certificate's id, for certificates.
+    pub certificate: Option<CertificateId>,
+    /// SHA-256 of the to-be-signed bytes.
+    pub digest: [u8; 32],
+    /// Who recorded it.
+    pub node: Node,
+    /// Where it stands.
+    pub state: IntentState,
+    /// When it was recorded.
+    pub created: UnixTime,
+}

@@ -1,0 +1,118 @@
+//! Orders: one row for each POST, which makes a repeated call harmless.
+
+use crate::id::{CertificateId, Node, OrderId};
+use crate::sealing::Subject;
+
+/// What an idempotency key belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OrderKey {
+    /// The authenticated client's configured name, or the program's own for what it orders itself.
+    pub client: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The path, without query.
+    pub path: String,
+    /// The value of `Idempotency-Key`.
+    pub key: String,
+}
+
+/// A call that has been authenticated and has a key.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// The id it gets if it is new.
+    pub id: OrderId,
+    /// What the key belongs to.
+    pub key: OrderKey,
+    /// SHA-256 of the body as received.
+    pub body_sha256: [u8; 32],
+    /// The body as received; sealed under the order's own subject.
+    pub body: Vec<u8>,
+    /// Who works on it from now on.
+    pub node: Node,
+}
+
+/// What [`Store::begin_order`](crate::Store::begin_order) found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BegunOrder {
+    /// The key was unknown: the order is new and this caller works on it.
+    New,
+    /// A crash or a 5xx left the order open: this caller goes on with it.
+    Resume(OrderProgress),
+    /// Another call of this key is at work right now.
+    Running {
+        /// Its order.
+        order: OrderId,
+    },
+    /// The order is finished.
+    Replay {
+        /// The finished order.
+        order: OrderId,
+        /// What it was answered.
+        response: StoredResponse,
+    },
+    /// The key was used with another body.
+    BodyDiffers {
+        /// The order that has the key.
+        order: OrderId,
+    },
+}
+
+/// How far an order had come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderProgress {
+    /// The order: its first id, not the one that the repeated call brought.
+    pub order: OrderId,
+    /// The certificate that it has already yielded and that only has to be released.
+    pub certificate: Option<CertificateId>,
+    /// An intent of this order that is neither fulfilled nor voided. It must be voided
+    /// ([`VoidScope::Intent`](crate::VoidScope)) before another one is recorded.
+    pub open_intent: Option<x509::signing::IntentId>,
+}
+
+/// An answer that the same body must always meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// The value of `Content-Type`.
+    pub content_type: String,
+    /// The body, byte for byte; sealed at rest.
+    pub body: Vec<u8>,
+}
+
+/// An answer on its way into the order.
+#[derive(Clone, Debug)]
+pub struct OrderAnswer {
+    /// The answer.
+    pub response: StoredResponse,
+    /// Whose data it holds: the holder's where it shows a person's certificate.
+    pub subject: Subject,
+}
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderState {
+    /// A program works on it.
+    Running,
+    /// A 5xx ended the last try; the same key goes on.
+    Open,
+    /// It has its answer.
+    Done,
+}
+
+/// An order as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    /// Its id.
+    pub id: OrderId,
+    /// What its key belongs to.
+    pub key: OrderKey,
+    /// Where it stands.
+    pub state: OrderState,
+    /// When it came.
+    pub created: x509::time::UnixTime,
+    /// When its state changed last.
+    pub updated: x509::time::UnixTime,
+    /// The certificate it yielded.
+    pub certificate: Option<CertificateId>,
+}
