@@ -115,7 +115,8 @@ fn clippy_refuses_what_the_canonical_list_names() {
         ("std::thread::spawn", "std::thread::spawn(|| ());"),
         ("std::process::Command::new", "let _ = std::process::Command::new(\"sh\");"),
     ];
-    let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("impure-room");
+    let folder = tempfile::tempdir().unwrap();
+    let room = folder.path();
     fs::create_dir_all(room.join("src")).unwrap();
     let manifest = "[package]\nname = \"impure-room\"\nedition = \"2024\"\n[workspace]\n";
     fs::write(room.join("Cargo.toml"), manifest).unwrap();
@@ -127,7 +128,7 @@ fn clippy_refuses_what_the_canonical_list_names() {
     let verdict = Command::new("cargo")
         .args(["clippy", "--quiet", "--offline", "--", "-D", "clippy::disallowed_methods"])
         .env("CARGO_TARGET_DIR", room.join("target"))
-        .current_dir(&room)
+        .current_dir(room)
         .output()
         .unwrap();
 
