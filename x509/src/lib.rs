@@ -22,7 +22,11 @@ mod time_der;
 mod tlv;
 pub mod validity;
 
+#[cfg(test)]
+mod judges;
+
 pub use crate::tlv::NotDer;
+
 /// The ASN.1 library, re-exported so that one version of it exists in the workspace.
 pub use der;
 /// The X.509 structures of the ASN.1 library, for decoders such as `lint` that need them raw.
