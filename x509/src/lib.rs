@@ -14,6 +14,7 @@ pub mod key;
 pub mod name;
 pub mod ocsp;
 pub mod oid;
+pub mod responder_request;
 pub mod serial;
 pub mod signing;
 mod stream;
