@@ -1,11 +1,9 @@
 //! OCSP responses: the outer status, the basic response, its answers, the responder's certificate.
 
-use x509::der::asn1::ObjectIdentifier;
-
 use crate::certificate::{self, Authority, algorithm_fits_key, read_fact};
 use crate::crl::reason_is_stated;
 use crate::finding::{Findings, Report};
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::rules::{
     BY_KEY, CERT_ID, CERTIFICATE_INCLUDED, DEFAULT_OMITTED, KNOWN_CRITICAL, NONCE,
     OCSP_NEXT_UPDATE, RESPONDER_KEY, RESPONSE_BYTES, SOME_ANSWER, TIME_ORDER, UNKNOWN_IS_SHORT,
@@ -307,7 +305,7 @@ impl<'t, 'a> CertId<'t, 'a> {
 
     /// RFC 6960 §4.1.1: hashes of the length that the algorithm says, and of the issuer's key.
     fn judge(&self, issuer: Option<&Authority>, report: &mut Report) {
-        const LENGTHS: [(ObjectIdentifier, usize); 4] = [
+        const LENGTHS: [(Oid, usize); 4] = [
             (oid::ID_SHA_1, 20),
             (oid::ID_SHA_256, 32),
             (oid::ID_SHA_384, 48),

@@ -1,10 +1,8 @@
 //! The shapes that certificates, CRLs and OCSP responses share: extensions, names, algorithms,
 //! times, general names.
 
-use x509::der::asn1::ObjectIdentifier;
-
 use crate::finding::Report;
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::rules::{DEFAULT_OMITTED, EXTENSION_ONCE};
 use crate::tree::{self, Misshapen, Node, tag};
 use crate::values;
@@ -19,7 +17,7 @@ pub(crate) struct Extension<'t, 'a> {
 }
 
 impl<'a> Extension<'_, 'a> {
-    pub(crate) fn is(&self, id: ObjectIdentifier) -> bool {
+    pub(crate) fn is(&self, id: Oid) -> bool {
         self.id.content == id.as_bytes()
     }
 
@@ -54,7 +52,7 @@ impl<'t, 'a> Extensions<'t, 'a> {
         Ok(Self { list })
     }
 
-    pub(crate) fn find(&self, id: ObjectIdentifier) -> Option<&Extension<'t, 'a>> {
+    pub(crate) fn find(&self, id: Oid) -> Option<&Extension<'t, 'a>> {
         self.list.iter().find(|extension| extension.is(id))
     }
 
@@ -109,7 +107,7 @@ pub(crate) struct Attribute<'t, 'a> {
 }
 
 impl Attribute<'_, '_> {
-    pub(crate) fn is(&self, kind: ObjectIdentifier) -> bool {
+    pub(crate) fn is(&self, kind: Oid) -> bool {
         self.kind.content == kind.as_bytes()
     }
 }

@@ -1,9 +1,7 @@
 //! What the extensions of a certificate say, each read by its ASN.1 definition.
 
-use x509::der::asn1::ObjectIdentifier;
-
 use crate::finding::Report;
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::structure::{self, Extensions, KeyUsage, default_omitted, general_name};
 use crate::tree::{Misshapen, Node, tag};
 use crate::values;
@@ -68,7 +66,7 @@ type Reader<'a, T> = fn(&Node<'a>, &mut Report) -> Result<T, Misshapen>;
 /// Reads one extension; a wrong shape is reported.
 pub(crate) fn read_fact<'a, T>(
     extensions: &Extensions<'_, 'a>,
-    id: ObjectIdentifier,
+    id: Oid,
     reader: Reader<'a, T>,
     report: &mut Report,
 ) -> Option<T> {

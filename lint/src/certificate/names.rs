@@ -2,11 +2,9 @@
 //!
 //! The issuer is not judged: it is the byte copy of what another certificate's subject was.
 
-use x509::der::asn1::ObjectIdentifier;
-
 use crate::Kind;
 use crate::finding::Report;
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::rules::{
     ATTRIBUTE_LENGTH, COMMON_NAME_IN_ALTERNATIVE_NAMES, COUNTRY, DEPLOYMENT_URI, DIRECTORY_STRING,
     IA5_ATTRIBUTE, PERSON_SUBJECT, PRINTABLE_ATTRIBUTE,
@@ -19,7 +17,7 @@ use super::Judged;
 
 /// Attributes whose type is DirectoryString, with their upper bounds in characters
 /// (RFC 5280 Appendix A.1, RFC 3739 §3.1.2).
-const DIRECTORY_STRINGS: [(ObjectIdentifier, usize); 10] = [
+const DIRECTORY_STRINGS: [(Oid, usize); 10] = [
     (oid::COMMON_NAME, 64),
     (oid::GIVEN_NAME, 32_768),
     (oid::INITIALS, 32_768),
@@ -33,14 +31,13 @@ const DIRECTORY_STRINGS: [(ObjectIdentifier, usize); 10] = [
 ];
 
 /// Attributes whose type is PrintableString alone (RFC 5280 Appendix A.1).
-const PRINTABLE_STRINGS: [(ObjectIdentifier, usize); 3] =
+const PRINTABLE_STRINGS: [(Oid, usize); 3] =
     [(oid::COUNTRY_NAME, 2), (oid::SERIAL_NUMBER, 64), (oid::DN_QUALIFIER, 64)];
 
 /// Attributes whose type is IA5String alone (RFC 5280 Appendix A.1, RFC 4519 §2.4).
-const IA5_STRINGS: [(ObjectIdentifier, usize); 2] =
-    [(oid::EMAIL_ADDRESS, 255), (oid::DOMAIN_COMPONENT, 63)];
+const IA5_STRINGS: [(Oid, usize); 2] = [(oid::EMAIL_ADDRESS, 255), (oid::DOMAIN_COMPONENT, 63)];
 
-fn bound_of(attribute: &Attribute<'_, '_>, table: &[(ObjectIdentifier, usize)]) -> Option<usize> {
+fn bound_of(attribute: &Attribute<'_, '_>, table: &[(Oid, usize)]) -> Option<usize> {
     table.iter().find(|(kind, _)| attribute.is(*kind)).map(|(_, bound)| *bound)
 }
 

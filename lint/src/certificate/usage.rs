@@ -1,11 +1,10 @@
 //! Rules for key usage, extended key usage, and which extensions are critical.
 
-use x509::der::asn1::ObjectIdentifier;
 use x509::key::{KeyType, PublicKey};
 
 use crate::Kind;
 use crate::finding::Report;
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::rules::{
     ALTERNATIVE_NAME_CRITICAL, EXTENDED_KEY_USAGE, KEY_USAGE, KEY_USAGE_CRITICAL,
     KEY_USAGE_FITS_KEY, KEY_USAGE_PRESENT, KNOWN_CRITICAL, NO_PATH_EXTENSIONS, NO_QC_STATEMENTS,
@@ -71,10 +70,10 @@ pub(super) fn key_usage_fits_key(judged: &Judged<'_, '_>, report: &mut Report) {
 /// RFC 5280 §4.2.1.12: purposes agree with what the certificate is for. OCSPSigning has rules of
 /// its own.
 pub(super) fn extended_key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
-    const TLS: [ObjectIdentifier; 2] = [oid::ID_KP_SERVER_AUTH, oid::ID_KP_CLIENT_AUTH];
+    const TLS: [Oid; 2] = [oid::ID_KP_SERVER_AUTH, oid::ID_KP_CLIENT_AUTH];
     let purposes = judged.certificate.facts.extended_key_usage.as_deref().unwrap_or_default();
-    let has = |purpose: ObjectIdentifier| purposes.iter().any(|it| *it == purpose.as_bytes());
-    let only = |allowed: &[ObjectIdentifier]| {
+    let has = |purpose: Oid| purposes.iter().any(|it| *it == purpose.as_bytes());
+    let only = |allowed: &[Oid]| {
         purposes.iter().all(|it| allowed.iter().any(|purpose| *it == purpose.as_bytes()))
     };
     let any = has(oid::ANY_EXTENDED_KEY_USAGE);
@@ -98,7 +97,7 @@ pub(super) fn extended_key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
 
 /// Extensions that must not be critical: RFC 5280 §4.2.1.1, §4.2.1.2, §4.2.1.8, §4.2.2.1;
 /// EN 319 412-2 §4.3 for the others; RFC 6960 §4.2.2.2.1 for nocheck.
-const NEVER_CRITICAL: [ObjectIdentifier; 10] = [
+const NEVER_CRITICAL: [Oid; 10] = [
     oid::ID_CE_AUTHORITY_KEY_IDENTIFIER,
     oid::ID_CE_SUBJECT_KEY_IDENTIFIER,
     oid::ID_CE_SUBJECT_DIRECTORY_ATTRIBUTES,
@@ -126,7 +125,7 @@ pub(super) fn not_critical(judged: &Judged<'_, '_>, report: &mut Report) {
 
 /// RFC 5280 §4.2: what relying parties do not know is not critical.
 pub(super) fn known_critical(judged: &Judged<'_, '_>, report: &mut Report) {
-    const MAY_BE_CRITICAL: [ObjectIdentifier; 8] = [
+    const MAY_BE_CRITICAL: [Oid; 8] = [
         oid::ID_CE_BASIC_CONSTRAINTS,
         oid::ID_CE_KEY_USAGE,
         oid::ID_CE_SUBJECT_ALT_NAME,
@@ -170,7 +169,7 @@ pub(super) fn alternative_name_critical(judged: &Judged<'_, '_>, report: &mut Re
 /// EN 319 412-2 §4.3.4, §4.3.8 to §4.3.10; RFC 5280 §4.2.1.5, §4.2.1.10, §4.2.1.11, §4.2.1.14:
 /// extensions about paths stand in certificates of CAs alone.
 pub(super) fn no_path_extensions(judged: &Judged<'_, '_>, report: &mut Report) {
-    const ABOUT_PATHS: [ObjectIdentifier; 4] = [
+    const ABOUT_PATHS: [Oid; 4] = [
         oid::ID_CE_NAME_CONSTRAINTS,
         oid::ID_CE_POLICY_CONSTRAINTS,
         oid::ID_CE_POLICY_MAPPINGS,

@@ -1,13 +1,11 @@
 //! Rules for everything of a CRL but its entries.
 
-use x509::der::asn1::ObjectIdentifier;
-
 use crate::certificate::{
     Authority, AuthorityKeyIdentifier, algorithm_fits_key, algorithms_agree,
     authority_key_identifier_bytes, general_names, point_name, read_fact, time_choice,
 };
 use crate::finding::Report;
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::rules::{
     CRL_AUTHORITY_KEY_IDENTIFIER, CRL_NUMBER, DELTA_CRITICAL, FRESHEST_ONLY_IN_FULL, ISSUER_BYTES,
     ISSUER_MAY_SIGN, KNOWN_CRITICAL, NEXT_UPDATE, NOT_CRITICAL, POINT_CRITICAL, POINT_NOT_EMPTY,
@@ -252,7 +250,7 @@ impl<'t, 'a> List<'t, 'a> {
 
     /// RFC 5280 §5.2: only the issuing distribution point and the delta indicator are critical.
     fn criticality(&self, report: &mut Report) {
-        const NEVER: [ObjectIdentifier; 6] = [
+        const NEVER: [Oid; 6] = [
             oid::ID_CE_AUTHORITY_KEY_IDENTIFIER,
             oid::ID_CE_ISSUER_ALT_NAME,
             oid::ID_CE_CRL_NUMBER,
@@ -260,7 +258,7 @@ impl<'t, 'a> List<'t, 'a> {
             oid::ID_PE_AUTHORITY_INFO_ACCESS,
             oid::ID_CE_EXPIRED_CERTS_ON_CRL,
         ];
-        const MAY_BE: [ObjectIdentifier; 2] =
+        const MAY_BE: [Oid; 2] =
             [oid::ID_CE_ISSUING_DISTRIBUTION_POINT, oid::ID_CE_DELTA_CRL_INDICATOR];
         for extension in self.extensions.iter().filter(|extension| extension.critical) {
             let seen = format!("{} is critical", extension.name());
