@@ -10,10 +10,14 @@ pub mod certificate;
 pub mod crl;
 pub mod device;
 pub mod extension;
+#[cfg(test)]
+mod judges;
 pub mod key;
 pub mod name;
 pub mod ocsp;
 pub mod oid;
+pub mod pem;
+pub mod request;
 pub mod responder_request;
 pub mod serial;
 pub mod signing;
@@ -23,11 +27,7 @@ mod time_der;
 mod tlv;
 pub mod validity;
 
-#[cfg(test)]
-mod judges;
-
 pub use crate::tlv::NotDer;
-
 /// The ASN.1 library, re-exported so that one version of it exists in the workspace.
 pub use der;
 /// The X.509 structures of the ASN.1 library, for decoders such as `lint` that need them raw.
