@@ -130,6 +130,7 @@ fn alternative_names(
     names.extend(fields.ip.iter().copied().map(GeneralName::Ip));
     if let Some(name) = &fields.management_name {
         let role = match preparation.profile.kind() {
+            ProfileKind::ManagementCa => ManagementRole::Authority,
             ProfileKind::ManagementServer => ManagementRole::Server,
             _ => ManagementRole::Client,
         };

@@ -318,15 +318,14 @@ const RULES: &[ProfileRule] = &[
     ProfileRule {
         id: "management-names",
         clause: "promise 8; ARCHITECTURE.md, who may call",
-        says: "management server and client profiles require management-uri; it, ip and local-names \
-               are for no others",
+        says: "management profiles, and no others, require management-uri; ip and local-names are \
+               for management servers",
         kept: |p| {
             let names = &p.alternative_names;
-            let end =
-                matches!(p.kind, ProfileKind::ManagementServer | ProfileKind::ManagementClient);
+            let wanted =
+                if p.kind.is_management() { Presence::Required } else { Presence::Refused };
             let server = p.kind == ProfileKind::ManagementServer;
-            (names.management_uri == Presence::Required) == end
-                && (end || names.management_uri == Presence::Refused)
+            names.management_uri == wanted
                 && (server || [names.ip, names.local_names] == [Presence::Refused; 2])
         },
     },
