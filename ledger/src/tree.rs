@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use thiserror::Error;
 
 use crate::bundle::{self, BundleParseError};
-use crate::edge::{AppendError, Edge};
+use crate::edge::{AppendError, Edge, TileFile};
 use crate::frontier::{Frontier, TreeFull};
 use crate::hash::{Hash, leaf_hash};
 use crate::proof::{HashSource, Subtree};
@@ -110,19 +110,27 @@ pub fn verify(
             .map_err(|error| TreeError::Bundle { path, source: error })?;
         let files = edge.append(&entries)?;
 
-        // Partial files of sizes on the way are not the tree's: only those of the last size are.
-        let own = |path: &TilePath| path.width == Width::Full || edge.size() == size;
-        let hash_tiles = files.iter().filter(|file| file.path.kind != TileKind::Entries);
-        for file in hash_tiles.filter(|file| own(&file.path)) {
-            let stored = read_or_full(source, file.path)?;
-            if stored.get(..file.bytes.len()) != Some(file.bytes.as_slice()) {
-                return Err(TreeError::TileDiffers { path: file.path });
-            }
-        }
+        // Partial files of sizes on the way are not the tree's.
+        let mut full = files.iter().filter(|file| file.path.width == Width::Full);
+        full.try_for_each(|file| same_tile(file, source))?;
         (start..).zip(entries).for_each(|(index, entry)| visit(index, entry));
     }
+    edge.partial_files(0).try_for_each(|file| same_tile(&file, source))?;
     let found = edge.root();
     if found == root { Ok(()) } else { Err(TreeError::RootDiffers { size, wanted: root, found }) }
+}
+
+fn same_tile(file: &TileFile, source: &dyn TileSource) -> Result<(), TreeError> {
+    if file.path.kind == TileKind::Entries {
+        // The file that the tile was computed from.
+        return Ok(());
+    }
+    let stored = read_or_full(source, file.path)?;
+    if stored.get(..file.bytes.len()) == Some(file.bytes.as_slice()) {
+        Ok(())
+    } else {
+        Err(TreeError::TileDiffers { path: file.path })
+    }
 }
 
 /// Returns the root over 2^k hashes of one height.
