@@ -1,6 +1,7 @@
 //! What a token says of a private key, and what it must say before the key is used (KEY-03).
 
 use std::fmt;
+use std::sync::Arc;
 
 use cryptoki::error::Error;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
@@ -10,13 +11,13 @@ use thiserror::Error;
 /// A private key as an operator knows it: label and CKA_ID. Names it in errors, never selects it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName {
-    label: String,
-    id: Vec<u8>,
+    label: Arc<str>,
+    id: Arc<[u8]>,
 }
 
 impl KeyName {
-    pub(crate) const fn new(label: String, id: Vec<u8>) -> Self {
-        Self { label, id }
+    pub(crate) fn new(label: &str, id: &[u8]) -> Self {
+        Self { label: label.into(), id: id.into() }
     }
 
     /// Its CKA_LABEL.
@@ -68,10 +69,8 @@ pub(crate) fn check(
     // The binding leaves out what it cannot read, so answers are looked up by type, not by place.
     let answers = session.get_attributes(key, &asked).map_err(CheckError::Device)?;
     for (kind, attribute, demanded) in DEMANDED {
-        let answer = answers
-            .iter()
-            .find(|answer| answer.attribute_type() == kind)
-            .and_then(|answer| boolean(answer));
+        let answer =
+            answers.iter().find(|answer| answer.attribute_type() == kind).and_then(boolean);
         let found = match answer {
             Some(found) if found == demanded => continue,
             None if kind == AttributeType::AlwaysAuthenticate => continue,

@@ -7,8 +7,14 @@ use thiserror::Error;
 
 /// A PKCS#11 call that failed, as an operator needs to see it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{function} on {place} returned {result}")]
+#[error("{} on {} returned {}", .call.function, .call.place, .call.result)]
 pub struct Pkcs11Failure {
+    call: Box<Call>,
+}
+
+/// Behind a box, since it travels inside most errors of this room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Call {
     function: String,
     place: String,
     result: String,
@@ -34,50 +40,51 @@ impl Pkcs11Failure {
     /// Takes the error of a call made on `place`: a token's label, or what stands for it.
     pub(crate) fn new(place: &impl fmt::Display, error: &Error) -> Self {
         let place = place.to_string();
-        match error {
-            Error::Pkcs11(result, function) => Self {
+        let call = match error {
+            Error::Pkcs11(result, function) => Call {
                 function: format!("C_{function:?}"),
                 place,
                 result: ckr_name(*result),
                 class: class_of(*result),
             },
-            other => Self {
+            other => Call {
                 function: "the PKCS#11 binding".to_owned(),
                 place,
                 result: other.to_string(),
                 class: FailureClass::Refused,
             },
-        }
+        };
+        Self { call: Box::new(call) }
     }
 
     /// The PKCS#11 function, such as `C_SignInit`.
     #[must_use]
     pub fn function(&self) -> &str {
-        &self.function
+        &self.call.function
     }
 
     /// The token's label, or what stands for it.
     #[must_use]
     pub fn place(&self) -> &str {
-        &self.place
+        &self.call.place
     }
 
     /// The result's name, such as `CKR_DEVICE_ERROR`.
     #[must_use]
     pub fn result(&self) -> &str {
-        &self.result
+        &self.call.result
     }
 
     /// What it says about the session and the PIN.
     #[must_use]
     pub const fn class(&self) -> FailureClass {
-        self.class
+        self.call.class
     }
 
     /// What to do next.
     #[must_use]
     pub const fn next_step(&self) -> &'static str {
-        match self.class {
+        match self.call.class {
             FailureClass::PinRefused => {
                 "check the PIN file; the program does not try this PIN again"
             }

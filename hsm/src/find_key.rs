@@ -16,7 +16,7 @@ use x509::device::{ec_public_key, ed25519_public_key};
 use x509::key::{KeyType, PublicKey, SpkiHash};
 
 use crate::facts::{self, CheckError, KeyName, KeyRefused};
-use crate::failure::Pkcs11Failure;
+use crate::failure::{FailureClass, Pkcs11Failure};
 use crate::operation::proves;
 use crate::token::TokenName;
 
@@ -35,6 +35,12 @@ struct Candidate {
     name: KeyName,
     /// `None`: nothing on the token tells its public key.
     public_keys: Option<Vec<PublicKey>>,
+}
+
+impl Candidate {
+    fn may_be(&self, wanted: &PublicKey) -> bool {
+        self.public_keys.as_ref().is_some_and(|keys| keys.contains(wanted))
+    }
 }
 
 /// Lists the private keys of the logged-in token with what is told of their public halves.
@@ -57,54 +63,62 @@ pub(crate) fn find(
     wanted: &PublicKey,
 ) -> Result<ObjectHandle, FindKeyError> {
     let failed = |error: Error| FindKeyError::Device(Pkcs11Failure::new(token, &error));
-    let mut found: Vec<(ObjectHandle, KeyName)> = Vec::new();
-    for candidate in candidates(session, device_key_type(wanted.key_type())).map_err(failed)? {
-        let Candidate { handle, name, public_keys } = candidate;
-        let is_it = match public_keys {
-            Some(keys) if !keys.contains(wanted) => continue,
-            Some(_) => {
-                check(session, token, handle, &name)?;
-                tracing::debug!(token.label = %token.label, key.spki = %wanted.spki_hash(),
-                    "private key proves itself");
-                proves(session, handle, wanted).map_err(failed)?
-            }
-            None => {
-                // A key that may not even sign is not the wanted one; its error is its own.
-                let proven = proves(session, handle, wanted).unwrap_or(false);
-                if proven {
-                    check(session, token, handle, &name)?;
-                }
-                if !proven {
-                    continue;
-                }
-                proven
-            }
-        };
-        if !is_it {
-            let token = token.clone();
-            return Err(FindKeyError::NotProven { token, name, key: wanted.spki_hash() });
-        }
-        found.push((handle, name));
-    }
-    let token = token.clone();
     let key = wanted.spki_hash();
+    let (told, silent): (Vec<Candidate>, Vec<Candidate>) =
+        candidates(session, device_key_type(wanted.key_type()))
+            .map_err(failed)?
+            .into_iter()
+            .partition(|candidate| candidate.public_keys.is_some());
+    let told: Vec<Candidate> =
+        told.into_iter().filter(|candidate| candidate.may_be(wanted)).collect();
+    let found =
+        if told.is_empty() { shown_by_signing(session, token, wanted, silent)? } else { told };
     match found.as_slice() {
-        [(handle, _)] => Ok(*handle),
-        [] => Err(FindKeyError::Missing { token, key, key_type: wanted.key_type() }),
+        [one] => {
+            check(session, token, one)?;
+            tracing::debug!(token.label = %token.label, key.spki = %key, "key proves itself");
+            if proves(session, one.handle, wanted).map_err(failed)? {
+                return Ok(one.handle);
+            }
+            Err(FindKeyError::NotProven { token: token.clone(), name: one.name.clone(), key })
+        }
+        [] => {
+            let key_type = wanted.key_type();
+            Err(FindKeyError::Missing { token: token.clone(), key, key_type })
+        }
         several => {
-            let names = several.iter().map(|(_, name)| name.to_string()).collect();
-            Err(FindKeyError::Duplicate { token, key, names })
+            let names = several.iter().map(|candidate| candidate.name.to_string()).collect();
+            Err(FindKeyError::Duplicate { token: token.clone(), key, names })
         }
     }
 }
 
-fn check(
+/// Has keys of which nothing is told sign, and keeps those that sign as `wanted`.
+fn shown_by_signing(
     session: &Session,
     token: &TokenName,
-    handle: ObjectHandle,
-    name: &KeyName,
-) -> Result<(), FindKeyError> {
-    facts::check(session, handle, name).map_err(|error| match error {
+    wanted: &PublicKey,
+    silent: Vec<Candidate>,
+) -> Result<Vec<Candidate>, FindKeyError> {
+    let mut shown = Vec::new();
+    for candidate in silent {
+        match proves(session, candidate.handle, wanted) {
+            Ok(true) => shown.push(candidate),
+            Ok(false) => {}
+            Err(error) => {
+                let failure = Pkcs11Failure::new(token, &error);
+                if failure.class() == FailureClass::SessionLost {
+                    return Err(FindKeyError::Device(failure));
+                }
+                // A key that may not sign is not the wanted one.
+            }
+        }
+    }
+    Ok(shown)
+}
+
+fn check(session: &Session, token: &TokenName, candidate: &Candidate) -> Result<(), FindKeyError> {
+    facts::check(session, candidate.handle, &candidate.name).map_err(|error| match error {
         CheckError::Refused(source) => FindKeyError::Refused { token: token.clone(), source },
         CheckError::Device(error) => FindKeyError::Device(Pkcs11Failure::new(token, &error)),
     })
@@ -182,7 +196,7 @@ fn told(session: &Session, handle: ObjectHandle) -> Result<Told, Error> {
             ec_public_key(&point).or_else(|_| ed25519_public_key(&point)).ok()
         })
         .or_else(|| PublicKey::from_rsa_parts(&modulus?, &exponent?).ok());
-    Ok(Told { name: KeyName::new(label, id), public_key })
+    Ok(Told { name: KeyName::new(&label, &id), public_key })
 }
 
 /// Reads the public key of a pair that was just made.

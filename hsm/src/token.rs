@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::slot::Slot;
@@ -16,7 +17,7 @@ use crate::module::Module;
 
 /// A token's label: `sg-<code>-<instance>-<role>`, 11 to 32 octets (promise 8).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TokenLabel(String);
+pub struct TokenLabel(Arc<str>);
 
 impl TokenLabel {
     /// The most octets (PKCS#11 `CK_TOKEN_INFO.label`).
@@ -59,13 +60,13 @@ impl FromStr for TokenLabel {
             }
             _ => false,
         };
-        if fine { Ok(Self(text.to_owned())) } else { Err(TokenNameError::Label(text.to_owned())) }
+        if fine { Ok(Self(text.into())) } else { Err(TokenNameError::Label(text.to_owned())) }
     }
 }
 
 /// A token's serial number: 1 to 16 printable ASCII characters, as its maker wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TokenSerial(String);
+pub struct TokenSerial(Arc<str>);
 
 impl TokenSerial {
     /// The serial number.
@@ -87,7 +88,7 @@ impl FromStr for TokenSerial {
     fn from_str(text: &str) -> Result<Self, TokenNameError> {
         let printable = text.bytes().all(|octet| (0x21..0x7f).contains(&octet));
         if printable && (1..=16).contains(&text.len()) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(TokenNameError::Serial(text.to_owned()))
         }

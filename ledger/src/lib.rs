@@ -31,6 +31,3 @@ pub use origin::{DeploymentName, LogName, LogOrigin};
 pub use signer::{NoteSignError, NoteSigner, NoteToSign};
 pub use tile::{TilePath, TileSource};
 pub use time::Timestamp;
-
-#[cfg(test)]
-mod tests;

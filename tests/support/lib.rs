@@ -1,11 +1,9 @@
 //! The harness of the test suites: what several of them need and none of them is about.
 //!
 //! [`budget`] says how often a counting test works, [`workspace`] where the checkout and the data
-//! beside it lie, [`tool`] finds other people's programs and says so when one is missing, [`spoken`]
-//! runs them, and [`program`] runs ours.
+//! beside it lie, [`softhsm`] makes throwaway tokens, [`tool`] finds other people's programs and says so when one is missing.
 
 pub mod budget;
-pub mod program;
-pub mod spoken;
+pub mod softhsm;
 pub mod tool;
 pub mod workspace;

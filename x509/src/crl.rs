@@ -10,8 +10,6 @@
 
 mod entry;
 mod extension;
-#[cfg(test)]
-mod judged;
 mod reader;
 mod writer;
 

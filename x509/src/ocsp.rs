@@ -5,8 +5,6 @@
 //! [`OcspResponse`] reads responses, for clients and tests.
 
 mod cert_id;
-#[cfg(test)]
-mod judged;
 mod request;
 mod response;
 mod write;

@@ -1,0 +1,172 @@
+//! Prepares a blank token: label, security officer's PIN, user PIN (bootstrap and ceremonies).
+//!
+//! It can be run again after a crash: a token that has its label but no user PIN yet is finished
+//! under the same security officer's PIN. One that has both is never touched.
+
+use cryptoki::error::{Error, RvError};
+use cryptoki::session::UserType;
+use thiserror::Error;
+
+use crate::attempts::PinMarkers;
+use crate::failure::Pkcs11Failure;
+use crate::module::Module;
+use crate::open::LoginError;
+use crate::pin::Pin;
+use crate::token::{self, PinState, Present, TokenLabel, TokenName};
+
+/// What a blank token gets.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Its label.
+    pub label: TokenLabel,
+    /// The security officer's PIN.
+    pub so_pin: Pin,
+    /// The user PIN.
+    pub user_pin: Pin,
+}
+
+/// Initialises the first blank token of `module` and returns its label and serial number. For one
+/// process at a time: the caller holds the lock of its deployment.
+///
+/// # Errors
+///
+/// [`InitError`]. A token that is in use is never initialised again.
+pub fn init_token(
+    module: &Module,
+    new: &NewToken,
+    markers: &PinMarkers,
+) -> Result<TokenName, InitError> {
+    let label = &new.label;
+    let labelled = with_label(module, label)?;
+    let token = match labelled.as_slice() {
+        [] => {
+            initialise(module, new)?;
+            let made = with_label(module, label)?;
+            let [token] = made.as_slice() else {
+                return Err(InitError::LabelTaken { label: label.clone(), tokens: made.len() });
+            };
+            token.clone()
+        }
+        [token] if token.facts.pin == PinState::NotSet => token.clone(),
+        several => {
+            return Err(InitError::LabelTaken { label: label.clone(), tokens: several.len() });
+        }
+    };
+    let serial = token.facts.serial.parse().map_err(|_| InitError::Serial {
+        label: label.clone(),
+        found: token.facts.serial.clone(),
+    })?;
+    let name = TokenName { label: label.clone(), serial };
+    set_user_pin(module, &name, &token, new, markers)?;
+    Ok(name)
+}
+
+fn with_label(module: &Module, label: &TokenLabel) -> Result<Vec<Present>, InitError> {
+    let tokens = token::present(module).map_err(InitError::Device)?;
+    Ok(tokens
+        .into_iter()
+        .filter(|token| token.initialised && token.facts.label == label.as_str())
+        .collect())
+}
+
+fn initialise(module: &Module, new: &NewToken) -> Result<(), InitError> {
+    let blank = token::present(module)
+        .map_err(InitError::Device)?
+        .into_iter()
+        .find(|token| !token.initialised)
+        .ok_or(InitError::NoBlankToken)?;
+    module
+        .context()
+        .init_token(blank.slot, new.so_pin.secret(), new.label.as_str())
+        .map_err(|error| InitError::Device(Pkcs11Failure::new(&new.label, &error)))
+}
+
+/// The security officer's PIN counts its tries too, so it goes through the markers as well; the
+/// token tells nothing about them that we would have to heed before the first.
+fn set_user_pin(
+    module: &Module,
+    name: &TokenName,
+    token: &Present,
+    new: &NewToken,
+    markers: &PinMarkers,
+) -> Result<(), InitError> {
+    let failed = |error: Error| Pkcs11Failure::new(name, &error);
+    let session = module
+        .context()
+        .open_rw_session(token.slot)
+        .map_err(|error| InitError::Device(failed(error)))?;
+    markers
+        .attempt(name, &new.so_pin, PinState::Ready, || {
+            match session.login(UserType::So, Some(new.so_pin.secret())) {
+                Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+                Err(error) => Err(failed(error)),
+            }
+        })
+        .map_err(|source| InitError::Login { token: name.clone(), source })?;
+    let set = session.init_pin(new.user_pin.secret());
+    // Whatever came of it, nobody stays logged in as the security officer.
+    let out = session.logout();
+    set.and(out).map_err(|error| InitError::Device(failed(error)))
+}
+
+/// Why a token was not initialised.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The label is in use.
+    #[error("{tokens} initialised token(s) have the label {label} already")]
+    LabelTaken {
+        /// The label.
+        label: TokenLabel,
+        /// How many have it.
+        tokens: usize,
+    },
+    /// Every token is initialised.
+    #[error("module shows no blank token")]
+    NoBlankToken,
+    /// The token's serial number is of no form that we take.
+    #[error("token {label} has the serial number {found:?}, which is not 1 to 16 characters")]
+    Serial {
+        /// Its label.
+        label: TokenLabel,
+        /// Its serial number.
+        found: String,
+    },
+    /// The security officer's login failed.
+    #[error("login of the security officer to token {token} failed")]
+    Login {
+        /// The token.
+        token: TokenName,
+        /// Why.
+        source: LoginError,
+    },
+    /// A call failed.
+    #[error("token was not initialised")]
+    Device(#[source] Pkcs11Failure),
+}
+
+impl InitError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::LabelTaken { .. } => "hsm-label-taken",
+            Self::NoBlankToken => "hsm-no-blank-token",
+            Self::Serial { .. } => "hsm-token-serial",
+            Self::Login { source, .. } => source.code(),
+            Self::Device(_) => "hsm-init",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::LabelTaken { .. } => "use the token that is there, or another instance",
+            Self::NoBlankToken => "add a token or a partition",
+            Self::Serial { .. } => "ask the vendor how to give the token a serial number",
+            Self::Login { source, .. } => source.next_step(),
+            Self::Device(failure) => failure.next_step(),
+        }
+    }
+}

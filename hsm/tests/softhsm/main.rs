@@ -1,0 +1,16 @@
+//! The room against real SoftHSM tokens, each test in a process and a token folder of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "clippy's allowances for tests cover only test functions, not the helpers beside them"
+)]
+
+mod fixture;
+mod keys;
+mod pins;
+mod signing;
+mod tokens;

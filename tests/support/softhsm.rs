@@ -1,0 +1,211 @@
+//! Throwaway SoftHSM tokens, and tests that run in a process of their own.
+//!
+//! SoftHSM reads the environment variable `SOFTHSM2_CONF` when it is initialised, once a process.
+//! So a test that needs tokens runs its own binary again with the variable set, asking for that one
+//! test, and waits for it; tests stay independent of each other however many run at a time.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Where Debian puts the module.
+pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// Where Debian puts OpenSC's wrapper, which logs every call.
+pub const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
+
+const CHILD: &str = "SIGILL_TEST_CHILD";
+const FOLDER: &str = "SIGILL_TEST_SOFTHSM";
+
+/// A folder with a SoftHSM configuration and the tokens made under it.
+pub struct SoftHsm {
+    folder: PathBuf,
+    owned: Option<tempfile::TempDir>,
+}
+
+/// On which side of the second process a test is.
+pub enum Side {
+    /// It is to start children with [`SoftHsm::child`].
+    Parent(SoftHsm),
+    /// It is a child, told to do `phase`.
+    Child {
+        /// The parent's tokens.
+        softhsm: SoftHsm,
+        /// What to do.
+        phase: String,
+    },
+}
+
+impl SoftHsm {
+    /// Makes an empty folder of tokens, in memory where the machine has `/dev/shm`.
+    ///
+    /// Where SoftHSM is not installed this prints a `skipped:` line, which `./check` counts.
+    ///
+    /// # Panics
+    ///
+    /// If it is not installed and `SIGILL_REQUIRE_TOOLS` is set, or the folder cannot be made.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        if !Path::new(MODULE).is_file() {
+            assert!(
+                env::var_os("SIGILL_REQUIRE_TOOLS").is_none(),
+                "{MODULE} is missing and SIGILL_REQUIRE_TOOLS is set"
+            );
+            println!("skipped: SoftHSM is not installed ({MODULE})");
+            return None;
+        }
+        let memory = Path::new("/dev/shm");
+        let owned =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+                .expect("a temporary folder");
+        let softhsm = Self { folder: owned.path().to_owned(), owned: Some(owned) };
+        for folder in [softhsm.tokens(), softhsm.state(), softhsm.pins()] {
+            fs::create_dir(&folder).expect("a folder");
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("its mode");
+        }
+        let conf = format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n\
+             slots.removable = false\n",
+            softhsm.tokens().display()
+        );
+        fs::write(softhsm.conf(), conf).expect("a configuration");
+        Some(softhsm)
+    }
+
+    /// The configuration, for `SOFTHSM2_CONF`.
+    #[must_use]
+    pub fn conf(&self) -> PathBuf {
+        self.folder.join("softhsm2.conf")
+    }
+
+    /// The folder of the tokens' files.
+    #[must_use]
+    pub fn tokens(&self) -> PathBuf {
+        self.folder.join("tokens")
+    }
+
+    /// A folder of mode 0700 for a program's state.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// A folder of mode 0700 for PIN files.
+    #[must_use]
+    pub fn pins(&self) -> PathBuf {
+        self.folder.join("pins")
+    }
+
+    /// The log of the wrapper [`SPY`], when a child uses that as its module.
+    #[must_use]
+    pub fn spy_log(&self) -> PathBuf {
+        self.folder.join("spy.log")
+    }
+
+    /// `command` with the environment that a program needs to see these tokens.
+    pub fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("SOFTHSM2_CONF", self.conf())
+            .env("PKCS11SPY", MODULE)
+            .env("PKCS11SPY_OUTPUT", self.spy_log())
+    }
+
+    /// Runs the test `name` of this binary again as a child that does `phase`.
+    ///
+    /// # Panics
+    ///
+    /// If the child cannot be started.
+    #[must_use]
+    pub fn child(&self, name: &str, phase: &str) -> Output {
+        let program = env::current_exe().expect("this program's path");
+        let mut command = Command::new(program);
+        command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+        self.environment(&mut command)
+            .env(CHILD, phase)
+            .env(FOLDER, &self.folder)
+            .output()
+            .expect("a child process")
+    }
+
+    /// As [`Self::child`], and the child must succeed.
+    ///
+    /// # Panics
+    ///
+    /// If it does not, with all it wrote.
+    pub fn succeeds(&self, name: &str, phase: &str) {
+        let output = self.child(name, phase);
+        let text = |octets| String::from_utf8_lossy(octets).into_owned();
+        assert!(
+            output.status.success(),
+            "{name} ({phase}) ended with {}\n{}\n{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+    }
+}
+
+impl Drop for SoftHsm {
+    fn drop(&mut self) {
+        if env::var_os("SIGILL_KEEP").is_some()
+            && let Some(folder) = self.owned.take()
+        {
+            println!("kept {}", folder.keep().display());
+        }
+    }
+}
+
+/// Says on which side of the second process this is. `None` where SoftHSM is missing.
+///
+/// # Panics
+///
+/// As [`SoftHsm::new`].
+#[must_use]
+pub fn side() -> Option<Side> {
+    match (env::var(CHILD), env::var_os(FOLDER)) {
+        (Ok(phase), Some(folder)) => {
+            let softhsm = SoftHsm { folder: folder.into(), owned: None };
+            Some(Side::Child { softhsm, phase })
+        }
+        _ => SoftHsm::new().map(Side::Parent),
+    }
+}
+
+/// Runs `body` once, in a process of its own that sees an empty folder of tokens. `name` is the
+/// test's full name, as [`crate::test_name!`] gives it.
+///
+/// # Panics
+///
+/// If `body` panics.
+pub fn alone(name: &str, body: impl FnOnce(&SoftHsm)) {
+    match side() {
+        Some(Side::Parent(softhsm)) => softhsm.succeeds(name, "body"),
+        Some(Side::Child { softhsm, .. }) => body(&softhsm),
+        None => {}
+    }
+}
+
+/// The full name of the test function that calls it: its module's path within the binary and the
+/// function's own name.
+#[macro_export]
+macro_rules! test_name {
+    ($function:ident) => {{
+        let _exists: fn() = $function;
+        let path = concat!(module_path!(), "::", stringify!($function));
+        path.split_once("::").map_or(path, |(_, within)| within)
+    }};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_sees_its_own_folder() {
+        alone(test_name!(a_child_sees_its_own_folder), |softhsm| {
+            assert_eq!(env::var_os("SOFTHSM2_CONF"), Some(softhsm.conf().into_os_string()));
+            assert!(softhsm.tokens().is_dir());
+        });
+    }
+}
