@@ -197,27 +197,12 @@ impl FromStr for RoleName {
 /// Whose management certificate it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ManagementRole {
+    /// The CA of the management plane.
+    Authority,
     /// A caller of the API.
     Client,
     /// The API's own TLS server.
     Server,
-}
-
-/// The logs and notes of a deployment; each has an origin and a key of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LogName {
-    /// The status log of one epoch.
-    Status {
-        /// The epoch, from 1.
-        epoch: u32,
-    },
-    /// The audit log of one epoch.
-    Audit {
-        /// The epoch, from 1.
-        epoch: u32,
-    },
-    /// The CRL manifest.
-    Manifest,
 }
 
 /// (environment, pki, instance). Two deployments share no key, no log, no certificate, no file.
@@ -284,6 +269,7 @@ impl Deployment {
     #[must_use]
     pub fn management_uri(&self, role: ManagementRole, name: &RoleName) -> String {
         let role = match role {
+            ManagementRole::Authority => "ca",
             ManagementRole::Client => "client",
             ManagementRole::Server => "server",
         };
@@ -311,17 +297,6 @@ impl Deployment {
         self.must_equal(&found, Place::ManagementCertificate)?;
         let name = name.parse().map_err(|_| refused())?;
         if self.management_uri(role, &name) == uri { Ok(name) } else { Err(refused()) }
-    }
-
-    /// A log's origin line, which is also the name of the key that signs its notes:
-    /// `sigill/<environment>/<pki>/<instance>/status/<epoch>`.
-    #[must_use]
-    pub fn log_origin(&self, log: LogName) -> String {
-        match log {
-            LogName::Status { epoch } => format!("sigill/{self}/status/{epoch}"),
-            LogName::Audit { epoch } => format!("sigill/{self}/audit/{epoch}"),
-            LogName::Manifest => format!("sigill/{self}/manifest"),
-        }
     }
 
     /// Refuses a thing that was found at `place` and belongs to another deployment.
@@ -443,7 +418,7 @@ mod tests {
 
     /// Promise 8: the names that carry a deployment.
     #[test]
-    fn stands_in_labels_uris_and_origins() {
+    fn stands_in_labels_and_uris() {
         let deployment = demo();
 
         assert_eq!(deployment.to_string(), "test/demo/ab12");
@@ -451,10 +426,6 @@ mod tests {
         assert_eq!(
             deployment.management_uri(ManagementRole::Client, &role("portal")),
             "urn:sigill:test:demo:ab12:client:portal"
-        );
-        assert_eq!(
-            deployment.log_origin(LogName::Status { epoch: 3 }),
-            "sigill/test/demo/ab12/status/3"
         );
     }
 

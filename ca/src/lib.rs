@@ -7,5 +7,12 @@
 
 pub mod audit;
 pub mod deployment;
+pub mod fields;
 pub mod identity;
+pub mod issuer;
+pub mod key_quality;
+pub mod prepare;
+pub mod profile;
 pub mod refusal;
+pub mod request;
+pub mod revocation;

@@ -1,1 +1,25 @@
-//! Placeholder while the workspace is laid out.
+//! Certificate revocation lists: which entries, under which number, when, and never worse than the last.
+//!
+//! [`prepare`] streams the rows of one snapshot into a spool file, has it linted, compares it with
+//! the previous list and yields the [`x509::signing::Pending`] that leads to the signature;
+//! [`finish`] streams the signed list out. Memory does not grow with the list.
+//!
+//! This room opens no file and reads no clock: files come as [`std::io`] values, times as arguments.
+
+mod compare;
+mod entry;
+mod number;
+mod prepare;
+mod schedule;
+
+pub use compare::{CompareError, Comparison, Departure, NewDates, PreviousCrl, Which, compare};
+pub use entry::{CrlEntry, Listing};
+pub use number::{CrlNumber, CrlNumberError};
+pub use prepare::{
+    CrlFiles, CrlIssuer, CrlIssuerError, CrlOrder, FinishedCrl, PrepareError, PreparedCrl, finish,
+    prepare,
+};
+pub use schedule::{Due, Schedule, ScheduleError};
+
+/// The longest CRL that is written or read, in octets: some twenty million entries.
+pub const MAX_OCTETS: u64 = 1 << 30;

@@ -144,7 +144,8 @@ impl Edge {
         }
     }
 
-    fn partial_files(&self, old: u64) -> impl Iterator<Item = TileFile> {
+    /// Returns the partial files of this tree that one of `old` leaves had not.
+    pub(crate) fn partial_files(&self, old: u64) -> impl Iterator<Item = TileFile> {
         let grown = move |kind| filled(kind, self.size) > filled(kind, old);
         let partial = move |kind| last_partial(kind, filled(kind, self.size));
         let tiles = LEVELS.into_iter().zip(&self.levels).filter_map(move |(level, hashes)| {

@@ -31,3 +31,6 @@ pub use origin::{DeploymentName, LogName, LogOrigin};
 pub use signer::{NoteSignError, NoteSigner, NoteToSign};
 pub use tile::{TilePath, TileSource};
 pub use time::Timestamp;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::hash::{Hash, node_hash};
 use crate::tile::TileReadError;
 
 /// A complete subtree: 2^`height` leaves, the first of them at `index` × 2^`height`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subtree {
     /// 0 for a leaf, at most 63.
     pub height: u32,

@@ -7,50 +7,60 @@ use std::collections::hash_map::Entry;
 use thiserror::Error;
 
 use crate::bundle::{self, BundleParseError};
-use crate::edge::{AppendError, Edge};
+use crate::edge::{AppendError, Edge, TileFile};
 use crate::frontier::{Frontier, TreeFull};
-use crate::hash::{Hash, leaf_hash};
+use crate::hash::{Hash, leaf_hash, node_hash};
 use crate::proof::{HashSource, Subtree};
 use crate::tile::{
-    FULL_WIDTH, LEVELS, TileKind, TilePath, TileReadError, TileSource, Width, filled, last_partial,
-    read_or_full,
+    FULL_WIDTH, LEVELS, Level, TileKind, TilePath, TileReadError, TileSource, Width, filled,
+    last_partial, read_or_full,
 };
 
 /// The hashes of a tree of a given size, read from its tiles as proofs need them.
 ///
-/// What the tiles say is not verified: the proof made from it is, against a signed root.
+/// What the tiles say is not verified: the proof made from it is, against a signed root. Every tile
+/// is read and every inner node computed once, however many proofs are made.
 pub struct TileHashes<'a> {
     source: &'a dyn TileSource,
     size: u64,
     tiles: RefCell<HashMap<TilePath, Vec<Hash>>>,
+    inner: RefCell<HashMap<Subtree, Hash>>,
 }
 
 impl<'a> TileHashes<'a> {
-    /// Reads tiles of the tree of `size` leaves; each at most once.
+    /// Reads tiles of the tree of `size` leaves.
     #[must_use]
     pub fn new(size: u64, source: &'a dyn TileSource) -> Self {
-        Self { source, size, tiles: RefCell::default() }
+        Self { source, size, tiles: RefCell::default(), inner: RefCell::default() }
     }
-}
 
-impl HashSource for TileHashes<'_> {
-    fn hash(&self, subtree: Subtree) -> Result<Hash, TileReadError> {
-        let level = LEVELS.into_iter().rev().find(|l| u32::from(l.number()) * 8 <= subtree.height);
-        let kind = TileKind::Hashes(level.unwrap_or_default());
-        let inside = subtree.height % 8;
-        let first = subtree.index << inside;
-        let path = file_of(kind, first, self.size);
-
+    fn in_tile(&self, level: Level, position: u64) -> Result<Hash, TileReadError> {
+        let path = file_of(TileKind::Hashes(level), position, self.size);
         let mut tiles = self.tiles.borrow_mut();
         let hashes = match tiles.entry(path) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(tile_hashes(path, self.source)?),
         };
-        let start = usize::try_from(first % u64::from(FULL_WIDTH)).unwrap_or_default();
-        hashes
-            .get(start..start + (1 << inside))
-            .map(subtree_root)
-            .ok_or(TileReadError::Missing { path })
+        let place = usize::try_from(position % u64::from(FULL_WIDTH)).unwrap_or_default();
+        hashes.get(place).copied().ok_or(TileReadError::Missing { path })
+    }
+}
+
+impl HashSource for TileHashes<'_> {
+    fn hash(&self, subtree: Subtree) -> Result<Hash, TileReadError> {
+        let level = LEVELS.into_iter().find(|l| u32::from(l.number()) * 8 == subtree.height);
+        if let Some(level) = level {
+            return self.in_tile(level, subtree.index);
+        }
+        if let Some(known) = self.inner.borrow().get(&subtree) {
+            return Ok(*known);
+        }
+        // Levels between those of tiles are hashed from the one below.
+        let child = |index| Subtree { height: subtree.height.saturating_sub(1), index };
+        let left = self.hash(child(subtree.index << 1))?;
+        let hash = node_hash(&left, &self.hash(child(subtree.index << 1 | 1))?);
+        self.inner.borrow_mut().insert(subtree, hash);
+        Ok(hash)
     }
 }
 
@@ -110,19 +120,27 @@ pub fn verify(
             .map_err(|error| TreeError::Bundle { path, source: error })?;
         let files = edge.append(&entries)?;
 
-        // Partial files of sizes on the way are not the tree's: only those of the last size are.
-        let own = |path: &TilePath| path.width == Width::Full || edge.size() == size;
-        let hash_tiles = files.iter().filter(|file| file.path.kind != TileKind::Entries);
-        for file in hash_tiles.filter(|file| own(&file.path)) {
-            let stored = read_or_full(source, file.path)?;
-            if stored.get(..file.bytes.len()) != Some(file.bytes.as_slice()) {
-                return Err(TreeError::TileDiffers { path: file.path });
-            }
-        }
+        // Partial files of sizes on the way are not the tree's.
+        let mut full = files.iter().filter(|file| file.path.width == Width::Full);
+        full.try_for_each(|file| same_tile(file, source))?;
         (start..).zip(entries).for_each(|(index, entry)| visit(index, entry));
     }
+    edge.partial_files(0).try_for_each(|file| same_tile(&file, source))?;
     let found = edge.root();
     if found == root { Ok(()) } else { Err(TreeError::RootDiffers { size, wanted: root, found }) }
+}
+
+fn same_tile(file: &TileFile, source: &dyn TileSource) -> Result<(), TreeError> {
+    if file.path.kind == TileKind::Entries {
+        // The file that the tile was computed from.
+        return Ok(());
+    }
+    let stored = read_or_full(source, file.path)?;
+    if stored.get(..file.bytes.len()) == Some(file.bytes.as_slice()) {
+        Ok(())
+    } else {
+        Err(TreeError::TileDiffers { path: file.path })
+    }
 }
 
 /// Returns the root over 2^k hashes of one height.

@@ -142,11 +142,12 @@ impl fmt::Display for Findings {
 pub(crate) struct Report {
     findings: Findings,
     within: Cow<'static, str>,
+    readable: bool,
 }
 
 impl Report {
     pub(crate) fn new(within: &'static str) -> Self {
-        Self { findings: Findings::default(), within: Cow::Borrowed(within) }
+        Self { findings: Findings::default(), within: Cow::Borrowed(within), readable: true }
     }
 
     /// Names the part that is read from now on, and returns the name of the last one.
@@ -161,6 +162,18 @@ impl Report {
     pub(crate) fn add(&mut self, rule: &Rule, offset: u64, seen: impl Into<String>) {
         let place = Place { offset, within: self.within.clone() };
         self.findings.add(rule, seen.into(), place);
+    }
+
+    /// Adds a finding after which the structure cannot be understood, so that the rules about its
+    /// meaning are not judged: one defect, one finding.
+    pub(crate) fn stop(&mut self, rule: &Rule, offset: u64, seen: impl Into<String>) {
+        self.readable = false;
+        self.add(rule, offset, seen);
+    }
+
+    /// Whether everything so far could be understood.
+    pub(crate) const fn is_readable(&self) -> bool {
+        self.readable
     }
 
     pub(crate) fn into_findings(self) -> Findings {

@@ -6,7 +6,7 @@ use std::fs;
 use serde::Deserialize;
 use support::workspace;
 
-use crate::source::{SourceFile, rooms};
+use crate::source::{SourceFile, everything};
 use crate::{assert_none, assert_one};
 
 /// Past this many lines a file holds more than one idea, or says why not.
@@ -17,7 +17,7 @@ fn no_file_is_longer_than_a_reader_can_hold() {
     let path = workspace::root().join("tests/architecture/long-files.toml");
     let allowed: LongFiles = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     assert_none(
-        &faults(&rooms(workspace::root()), &allowed),
+        &faults(&everything(workspace::root()), &allowed),
         "split the file by idea, or give its reason in tests/architecture/long-files.toml",
     );
 }

@@ -18,6 +18,8 @@ pub(crate) struct SourceFile {
     pub(crate) lines: usize,
     /// What is left of it, in order.
     pub(crate) words: Vec<Word>,
+    /// Modules in files of their own that exist in tests only.
+    test_modules: Vec<String>,
 }
 
 /// A word and the line it stands on, from 1.
@@ -43,9 +45,24 @@ impl SourceFile {
     /// Reads the words of `text`, which would stand at `path`.
     pub(crate) fn parse(path: &str, text: &str) -> Self {
         let stream = TokenStream::from_str(text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let mut words = Vec::new();
-        collect(stream, &mut words);
-        Self { path: path.to_owned(), lines: text.lines().count(), words }
+        let mut reading = Reading::default();
+        reading.collect(stream);
+        Self {
+            path: path.to_owned(),
+            lines: text.lines().count(),
+            words: reading.words,
+            test_modules: reading.test_modules,
+        }
+    }
+
+    /// The paths, without extension, of the modules that exist in tests only.
+    fn test_paths(&self) -> impl Iterator<Item = String> {
+        let whole = self.path.trim_end_matches(".rs");
+        let folder = ["/lib", "/main", "/mod"]
+            .iter()
+            .find_map(|name| whole.strip_suffix(name))
+            .unwrap_or(whole);
+        self.test_modules.iter().map(move |module| format!("{folder}/{module}"))
     }
 
     /// The folder of the room the file lies in.
@@ -70,8 +87,25 @@ impl SourceFile {
     }
 }
 
-/// Every Rust file under a `src` folder of a room, tests in files of their own left out.
+/// Every Rust file under a `src` folder of a room, without modules that exist in tests only.
 pub(crate) fn rooms(root: &Path) -> Vec<SourceFile> {
+    without_tests(everything(root))
+}
+
+fn without_tests(mut files: Vec<SourceFile>) -> Vec<SourceFile> {
+    let tests: Vec<String> = files.iter().flat_map(SourceFile::test_paths).collect();
+    files.retain(|file| {
+        !tests.iter().any(|test| {
+            file.path
+                .strip_prefix(test.as_str())
+                .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        })
+    });
+    files
+}
+
+/// Every Rust file under a `src` folder of a room.
+pub(crate) fn everything(root: &Path) -> Vec<SourceFile> {
     let mut files = Vec::new();
     for room in folders(root) {
         let name = room.file_name().unwrap_or_default();
@@ -89,20 +123,13 @@ fn read_folder(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            if path.file_name().unwrap() != "tests" {
-                read_folder(root, &path, files);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+            read_folder(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
             files.push(SourceFile::parse(&name, &text));
         }
     }
-}
-
-fn is_test(path: &Path) -> bool {
-    let stem = path.file_stem().unwrap().to_str().unwrap();
-    stem == "tests" || stem.ends_with("_tests")
 }
 
 fn folders(root: &Path) -> Vec<PathBuf> {
@@ -112,35 +139,45 @@ fn folders(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn collect(stream: TokenStream, words: &mut Vec<Word>) {
-    let mut tokens = stream.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let line = token.span().start().line;
-        match token {
-            TokenTree::Punct(punct) if punct.as_char() == '#' && starts_attribute(&mut tokens) => {
-                if names_test(&attribute(&mut tokens)) {
-                    skip_item(&mut tokens);
+#[derive(Default)]
+struct Reading {
+    words: Vec<Word>,
+    test_modules: Vec<String>,
+}
+
+impl Reading {
+    fn collect(&mut self, stream: TokenStream) {
+        let mut tokens = stream.into_iter().peekable();
+        while let Some(token) = tokens.next() {
+            let line = token.span().start().line;
+            match token {
+                TokenTree::Punct(punct)
+                    if punct.as_char() == '#' && starts_attribute(&mut tokens) =>
+                {
+                    if names_test(&attribute(&mut tokens)) {
+                        self.test_modules.extend(skip_item(&mut tokens));
+                    }
                 }
-            }
-            TokenTree::Punct(punct) => {
-                let mut text = punct.as_char().to_string();
-                if text == ":" && punct.spacing() == Spacing::Joint {
-                    tokens.next();
-                    text.push(':');
+                TokenTree::Punct(punct) => {
+                    let mut text = punct.as_char().to_string();
+                    if text == ":" && punct.spacing() == Spacing::Joint {
+                        tokens.next();
+                        text.push(':');
+                    }
+                    self.words.push(Word { line, kind: Kind::Punct(text) });
                 }
-                words.push(Word { line, kind: Kind::Punct(text) });
-            }
-            TokenTree::Ident(ident) => {
-                words.push(Word { line, kind: Kind::Ident(ident.to_string()) });
-            }
-            TokenTree::Literal(literal) => {
-                if let Some(text) = content(&literal.to_string()) {
-                    words.push(Word { line, kind: Kind::Text(text) });
+                TokenTree::Ident(ident) => {
+                    self.words.push(Word { line, kind: Kind::Ident(ident.to_string()) });
                 }
-            }
-            TokenTree::Group(group) => {
-                words.push(Word { line, kind: Kind::Open });
-                collect(group.stream(), words);
+                TokenTree::Literal(literal) => {
+                    if let Some(text) = content(&literal.to_string()) {
+                        self.words.push(Word { line, kind: Kind::Text(text) });
+                    }
+                }
+                TokenTree::Group(group) => {
+                    self.words.push(Word { line, kind: Kind::Open });
+                    self.collect(group.stream());
+                }
             }
         }
     }
@@ -169,15 +206,25 @@ fn names_test(attribute: &str) -> bool {
     plain == "test" || plain.starts_with("cfg(test") || plain.starts_with("cfg(all(test")
 }
 
-/// Leaves out what an attribute belongs to: up to its block or semicolon.
-fn skip_item(tokens: &mut Tokens) {
+/// Leaves out what an attribute belongs to: up to its block or semicolon. Returns the name of a
+/// module whose text lies in another file.
+fn skip_item(tokens: &mut Tokens) -> Option<String> {
+    let mut module = None;
+    let mut after_mod = false;
     for token in tokens.by_ref() {
         match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => return,
-            TokenTree::Punct(punct) if punct.as_char() == ';' => return,
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => return None,
+            TokenTree::Punct(punct) if punct.as_char() == ';' => return module,
+            TokenTree::Ident(ident) => {
+                if after_mod {
+                    module = Some(ident.to_string());
+                }
+                after_mod = ident == "mod";
+            }
             _ => {}
         }
     }
+    None
 }
 
 /// What stands between the quotes of a string literal; `None` for numbers and characters.
@@ -226,5 +273,22 @@ mod tests {
     #[test]
     fn what_follows_a_test_function_is_seen_again() {
         assert_eq!(texts(r#"#[test] fn t() { "no" } fn f() { "yes" }"#), ["yes"]);
+    }
+
+    #[test]
+    fn modules_that_exist_in_tests_only_are_left_out_with_their_children() {
+        let declares = "pub mod kept; #[cfg(test)] mod judged;";
+        let files = vec![
+            SourceFile::parse("room/src/crl.rs", declares),
+            SourceFile::parse("room/src/lib.rs", "#[cfg(test)] pub(crate) mod judges;"),
+            SourceFile::parse("room/src/crl/kept.rs", ""),
+            SourceFile::parse("room/src/crl/judged.rs", ""),
+            SourceFile::parse("room/src/crl/judged/deep.rs", ""),
+            SourceFile::parse("room/src/judges.rs", ""),
+        ];
+
+        let left: Vec<String> = without_tests(files).into_iter().map(|file| file.path).collect();
+
+        assert_eq!(left, ["room/src/crl.rs", "room/src/lib.rs", "room/src/crl/kept.rs"]);
     }
 }

@@ -3,12 +3,13 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import changed
 import evidence
 import tools
-from counts import Result
+from counts import Result, without_excuses
 from runner import Outcome, run
 from stages import FileRefused, Stage, read_budget, read_stages, tests_without_stage
 
@@ -87,7 +88,8 @@ def check(described, stages: list[Stage], variables: dict[str, str], kind: str) 
             outcomes.append(Outcome(stage.name, Result(failed=1) if strict else Result(skipped=1, reasons=(note,)), 0, note))
             continue
         print(f"{stage.name} ...", file=sys.stderr, flush=True)
-        outcomes.append(run(stage.name, stage.command, stage.timeout_s, stage.counts, variables, logs_folder()))
+        outcome = run(stage.name, stage.command, stage.timeout_s, stage.counts, variables, logs_folder())
+        outcomes.append(replace(outcome, result=without_excuses(outcome.result)) if strict else outcome)
     return report(outcomes, kind)
 
 

@@ -1,6 +1,6 @@
 import unittest
 
-from counts import Result, count
+from counts import Result, count, without_excuses
 
 TWO_BINARIES = """\
 test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
@@ -30,6 +30,10 @@ class CargoOutput(unittest.TestCase):
     def test_a_passing_test_that_says_skipped_is_skipped_once(self):
         self.assertEqual(count("cargo", SHOWN, 0),
                          Result(1, 0, 1, ("import::survives: ../shared/reference is not beside this checkout",)))
+
+    def test_where_tools_are_installed_a_missing_one_is_a_failure(self):
+        reasons = ("a: openssl is not installed", "b: ../shared/vectors is not beside this checkout")
+        self.assertEqual(without_excuses(Result(3, 0, 2, reasons)), Result(3, 1, 1, reasons))
 
     def test_a_build_that_broke_is_a_failure(self):
         self.assertEqual(count("cargo", "error: could not compile", 101).failed, 1)

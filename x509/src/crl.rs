@@ -10,6 +10,8 @@
 
 mod entry;
 mod extension;
+#[cfg(test)]
+mod judged;
 mod reader;
 mod writer;
 

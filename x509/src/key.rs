@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 use thiserror::Error;
 
+use crate::tlv;
+
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
@@ -139,12 +141,18 @@ impl SignatureAlgorithm {
         spki::AlgorithmIdentifierOwned { oid: self.oid(), parameters }
     }
 
+    /// The DER of [`Self::identifier`].
+    #[must_use]
+    pub fn identifier_der(self) -> Vec<u8> {
+        let identifier = self.identifier();
+        let parameters: &[u8] = if identifier.parameters.is_some() { &[tlv::NULL, 0] } else { &[] };
+        tlv::sequence(&[&tlv::element(tlv::OID, &[identifier.oid.as_bytes()]), parameters])
+    }
+
     /// The algorithm of an AlgorithmIdentifier's DER, parameters included. `None` for any other.
     #[must_use]
     pub fn from_identifier_der(der: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.identifier().to_der().is_ok_and(|ours| ours == der))
+        Self::ALL.into_iter().find(|algorithm| algorithm.identifier_der() == der)
     }
 
     /// The hash that is signed; `None` for Ed25519, which signs the whole message.

@@ -6,13 +6,19 @@
 //! It does no I/O, reads no clock and draws no randomness: times, serial numbers and ids are
 //! arguments.
 
+pub mod certificate;
 pub mod crl;
 pub mod device;
 pub mod extension;
+#[cfg(test)]
+mod judges;
 pub mod key;
 pub mod name;
 pub mod ocsp;
 pub mod oid;
+pub mod pem;
+pub mod request;
+pub mod responder_request;
 pub mod serial;
 pub mod signing;
 mod stream;

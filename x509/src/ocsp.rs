@@ -5,6 +5,8 @@
 //! [`OcspResponse`] reads responses, for clients and tests.
 
 mod cert_id;
+#[cfg(test)]
+mod judged;
 mod request;
 mod response;
 mod write;

@@ -355,6 +355,34 @@ pub mod hash {
     pub const SHA512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
 }
 
+/// The OIDs of signature algorithms that we verify without signing with them ourselves.
+///
+/// Those that we sign with are [`crate::key::SignatureAlgorithm`].
+pub mod signature {
+    use super::{ObjectIdentifier, oid};
+
+    /// ecdsa-with-SHA256 (RFC 5758 §3.2).
+    pub const ECDSA_SHA256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
+    /// ecdsa-with-SHA384.
+    pub const ECDSA_SHA384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
+    /// ecdsa-with-SHA512.
+    pub const ECDSA_SHA512: ObjectIdentifier = oid("1.2.840.10045.4.3.4");
+    /// id-Ed25519 (RFC 8410).
+    pub const ED25519: ObjectIdentifier = oid("1.3.101.112");
+    /// sha1WithRSAEncryption: named in imported certificates, never verified.
+    pub const RSA_SHA1: ObjectIdentifier = oid("1.2.840.113549.1.1.5");
+    /// sha256WithRSAEncryption (RFC 4055 §5).
+    pub const RSA_SHA256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
+    /// sha384WithRSAEncryption.
+    pub const RSA_SHA384: ObjectIdentifier = oid("1.2.840.113549.1.1.12");
+    /// sha512WithRSAEncryption.
+    pub const RSA_SHA512: ObjectIdentifier = oid("1.2.840.113549.1.1.13");
+    /// id-RSASSA-PSS (RFC 4055 §3).
+    pub const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+    /// id-mgf1 (RFC 4055 §2.2).
+    pub const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
+}
+
 /// The OIDs of extended key usages.
 pub mod usage {
     use super::{ObjectIdentifier, oid};

@@ -221,11 +221,6 @@ pub(crate) fn unsigned_integer(octets: &[u8]) -> Vec<u8> {
     }
 }
 
-/// BIT STRING of whole octets.
-pub(crate) fn bit_string(octets: &[u8]) -> Vec<u8> {
-    element(BIT_STRING, &[&[0], octets])
-}
-
 /// The content octets of a BIT STRING with named bits, bit 0 first in `octets`, trailing zero bits
 /// left away (X.690 §11.2.2).
 pub(crate) fn named_bits_content(octets: &[u8]) -> Vec<u8> {

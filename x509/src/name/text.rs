@@ -78,9 +78,12 @@ impl fmt::Display for StringKind {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NameFault {
-    /// A country is two upper-case letters (RFC 5280 Appendix A.1, ISO 3166).
+    /// A country is two letters (RFC 5280 Appendix A.1, ISO 3166).
     #[error("countryName is not two upper-case letters")]
     Country,
+    /// ISO 3166 writes its letters in upper case.
+    #[error("countryName is written in lower case")]
+    CountryCase,
     /// The length bounds of RFC 5280 Appendix A.1 start at 1.
     #[error("{attribute} is empty")]
     Empty {
@@ -116,6 +119,18 @@ pub enum NameFault {
     },
 }
 
+impl NameFault {
+    /// Whether the text may mislead whoever reads it, rather than only break a rule of encoding.
+    #[must_use]
+    pub const fn is_hostile(self) -> bool {
+        match self {
+            Self::Country | Self::NotText { .. } => true,
+            Self::IllegalCharacter { character, .. } => misleads(character),
+            Self::CountryCase | Self::Empty { .. } | Self::WrongKind { .. } => false,
+        }
+    }
+}
+
 /// The first fault of an attribute. Attributes of unknown types are judged as strings if they are.
 pub(super) fn fault_of(found: &NameAttribute<'_>) -> Option<NameFault> {
     let (attribute, kind) = (found.oid(), found.kind());
@@ -129,8 +144,13 @@ pub(super) fn fault_of(found: &NameAttribute<'_>) -> Option<NameFault> {
         return Some(NameFault::NotText { attribute, kind });
     };
     if attribute == attribute::COUNTRY {
-        let letters = text.chars().all(|c| c.is_ascii_uppercase());
-        return (text.len() != 2 || !letters).then_some(NameFault::Country);
+        return match text.as_bytes() {
+            [b'A'..=b'Z', b'A'..=b'Z'] => None,
+            [first, second] if first.is_ascii_alphabetic() && second.is_ascii_alphabetic() => {
+                Some(NameFault::CountryCase)
+            }
+            _ => Some(NameFault::Country),
+        };
     }
     if text.is_empty() {
         return Some(NameFault::Empty { attribute });
@@ -159,9 +179,6 @@ fn kind_is_allowed(attribute: ObjectIdentifier, kind: StringKind) -> bool {
 }
 
 /// Whether a character may stand in a string of this type.
-///
-/// Beyond the type's alphabet, none may that ends a line, moves the cursor, turns the direction of
-/// writing by force or marks text that was mangled before it reached us.
 fn is_allowed(kind: StringKind, character: char) -> bool {
     let alphabet = match kind {
         StringKind::Printable => is_printable(character),
@@ -169,18 +186,22 @@ fn is_allowed(kind: StringKind, character: char) -> bool {
         StringKind::Ia5 => character.is_ascii(),
         _ => true,
     };
-    let hostile = character.is_control()
-        || matches!(
-            character,
-            '\u{2028}' | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
+    alphabet && !misleads(character)
+}
+
+/// Characters that end a line, move the cursor, turn the direction of writing by force, stand for
+/// nothing, or mark text that was mangled before it reached us.
+const fn misleads(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+            | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffd}'
             | '\u{fdd0}'..='\u{fdef}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{ffff}'
             | '\u{e0000}'..='\u{e007f}'
-        )
-        || u32::from(character) & 0xfffe == 0xfffe;
-    alphabet && !hostile
+    )
 }
 
 /// The alphabet of PrintableString (X.680 §41.4).

@@ -1,0 +1,150 @@
+//! The extensions of a certificate, in the profile's order.
+
+use x509::extension::{
+    AuthorityInfoAccess, AuthorityKeyIdentifier, BasicConstraints, CardNumber, CertificatePolicies,
+    Criticality, CrlDistributionPoints, ExtendedKeyUsage, Extension, ExtensionValue as _,
+    GeneralName, Ia5Text, KeyUsage, OcspNoCheck, PolicyInformation, SubjectAltName,
+    SubjectKeyIdentifier, UserPrincipalName,
+};
+use x509::key::PublicKey;
+use x509::name::NameError;
+use x509::oid::{ObjectIdentifier, usage};
+
+use super::{Preparation, PrepareError, Signer};
+use crate::deployment::ManagementRole;
+use crate::fields::CheckedFields;
+use crate::profile::{ExtensionSlot, Policy, Profile, ProfileKind, Purpose};
+
+/// Builds the extensions. Criticality is fixed: basicConstraints and keyUsage are critical, the others
+/// are not (RFC 5280 §4.2.1; PRO-16), since every subject here is non-empty.
+pub(super) fn of(
+    preparation: &Preparation<'_>,
+    key: &PublicKey,
+    fields: &CheckedFields,
+) -> Result<Vec<Extension>, PrepareError> {
+    let profile = preparation.profile;
+    let own = SubjectKeyIdentifier(key.key_bits_sha1().to_vec());
+    let mut all = Vec::with_capacity(profile.extensions().len());
+    for slot in profile.extensions() {
+        let plain = Criticality::NonCritical;
+        let extension = match (slot, preparation.signer) {
+            (ExtensionSlot::BasicConstraints, _) => {
+                Some(basic_constraints(profile).extension(Criticality::Critical))
+            }
+            (ExtensionSlot::KeyUsage, _) => {
+                let usage = KeyUsage::of(profile.key_usage(key.key_type()));
+                Some(usage.extension(Criticality::Critical))
+            }
+            (ExtensionSlot::SubjectKeyIdentifier, _) => Some(own.extension(plain)),
+            (ExtensionSlot::AuthorityKeyIdentifier, Signer::Itself(_)) => {
+                Some(AuthorityKeyIdentifier::of(&own).extension(plain))
+            }
+            (ExtensionSlot::AuthorityKeyIdentifier, Signer::Issuer(issuer)) => {
+                Some(AuthorityKeyIdentifier::of(issuer.key_identifier()).extension(plain))
+            }
+            (ExtensionSlot::CrlDistributionPoints, Signer::Issuer(issuer)) => {
+                let points = CrlDistributionPoints::at(std::slice::from_ref(issuer.crl_url()));
+                Some(points.extension(plain))
+            }
+            (ExtensionSlot::AuthorityInfoAccess, Signer::Issuer(issuer)) => {
+                let ocsp = std::slice::from_ref(issuer.ocsp_url());
+                let certificate = std::slice::from_ref(issuer.aia_url());
+                Some(AuthorityInfoAccess::of(ocsp, certificate).extension(plain))
+            }
+            // Self-signed profiles list neither (rule `revocation-pointers`).
+            (
+                ExtensionSlot::CrlDistributionPoints | ExtensionSlot::AuthorityInfoAccess,
+                Signer::Itself(_),
+            ) => None,
+            (ExtensionSlot::CertificatePolicies, _) => Some(policies(profile)?.extension(plain)),
+            (ExtensionSlot::ExtendedKeyUsage, _) => {
+                Some(extended_key_usage(profile, fields).extension(plain))
+            }
+            (ExtensionSlot::OcspNoCheck, _) => Some(OcspNoCheck.extension(plain)),
+            (ExtensionSlot::CardNumber, _) => card_number(fields)?.map(|c| c.extension(plain)),
+            (ExtensionSlot::SubjectAltName, _) => {
+                let names = alternative_names(preparation, fields)?;
+                (!names.is_empty()).then(|| SubjectAltName(names).extension(plain))
+            }
+        };
+        all.extend(extension);
+    }
+    Ok(all)
+}
+
+fn basic_constraints(profile: &Profile) -> BasicConstraints {
+    if profile.kind().is_ca() {
+        BasicConstraints::Ca { path_len: profile.path_length() }
+    } else {
+        BasicConstraints::EndEntity
+    }
+}
+
+/// emailProtection stands only beside an e-mail address (domain facts 2.2).
+fn extended_key_usage(profile: &Profile, fields: &CheckedFields) -> ExtendedKeyUsage {
+    let wanted =
+        |purpose: &&Purpose| **purpose != Purpose::EmailProtection || fields.email.is_some();
+    ExtendedKeyUsage(profile.extended_key_usage().iter().filter(wanted).map(oid_of).collect())
+}
+
+const fn oid_of(purpose: &Purpose) -> ObjectIdentifier {
+    match purpose {
+        Purpose::ClientAuth => usage::CLIENT_AUTH,
+        Purpose::ServerAuth => usage::SERVER_AUTH,
+        Purpose::EmailProtection => usage::EMAIL_PROTECTION,
+        Purpose::SmartcardLogon => usage::SMARTCARD_LOGON,
+        Purpose::OcspSigning => usage::OCSP_SIGNING,
+    }
+}
+
+fn policies(profile: &Profile) -> Result<CertificatePolicies, PrepareError> {
+    let information = |policy: &Policy| {
+        Ok(match &policy.cps {
+            Some(cps) => PolicyInformation::with_cps(policy.oid, text(cps)?),
+            None => PolicyInformation::plain(policy.oid),
+        })
+    };
+    profile.policies().iter().map(information).collect::<Result<_, _>>().map(CertificatePolicies)
+}
+
+fn card_number(fields: &CheckedFields) -> Result<Option<CardNumber>, PrepareError> {
+    let Some(number) = &fields.card_number else { return Ok(None) };
+    CardNumber::new(number.as_str()).map(Some).map_err(|_| unencodable())
+}
+
+fn alternative_names(
+    preparation: &Preparation<'_>,
+    fields: &CheckedFields,
+) -> Result<Vec<GeneralName>, PrepareError> {
+    let mut names = Vec::new();
+    if let Some(upn) = &fields.upn {
+        let upn = UserPrincipalName::new(upn.as_str()).map_err(|_| unencodable())?;
+        names.push(GeneralName::Upn(upn));
+    }
+    if let Some(email) = &fields.email {
+        names.push(GeneralName::Rfc822(text(email.as_str())?));
+    }
+    for dns in &fields.dns {
+        names.push(GeneralName::Dns(text(dns.as_str())?));
+    }
+    names.extend(fields.ip.iter().copied().map(GeneralName::Ip));
+    if let Some(name) = &fields.management_name {
+        let role = match preparation.profile.kind() {
+            ProfileKind::ManagementCa => ManagementRole::Authority,
+            ProfileKind::ManagementServer => ManagementRole::Server,
+            _ => ManagementRole::Client,
+        };
+        let uri = preparation.deployment.management_uri(role, name);
+        names.push(GeneralName::Uri(text(&uri)?));
+    }
+    Ok(names)
+}
+
+/// Values were checked to be visible ASCII before; this cannot fail for them.
+fn text(value: &str) -> Result<Ia5Text, PrepareError> {
+    Ia5Text::new(value).map_err(|_| unencodable())
+}
+
+const fn unencodable() -> PrepareError {
+    PrepareError::Name(NameError::NotDer)
+}

@@ -1,0 +1,451 @@
+//! Profiles: what a certificate of one sort holds, decided in a reviewed file.
+//!
+//! A profile is read from TOML ([`Profile::parse`]) into a closed set of typed fields and checked
+//! against the rules of its kind before it exists, so that no profile can ask for an illegal
+//! certificate. There are no free-form extensions and no expressions: what cannot be said here
+//! cannot be issued.
+
+mod duration;
+mod file;
+mod rules;
+mod set;
+mod subject;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use x509::extension::KeyUsageBit;
+use x509::key::KeyType;
+use x509::oid::ObjectIdentifier;
+
+pub use self::rules::ProfileError;
+pub use self::set::{ProfileSet, ProfileSetError};
+pub use self::subject::{Attribute, RequestField, Source, SubjectTemplate};
+use crate::identity::Wildcard;
+
+/// A profile's name: 1 to 64 characters a-z0-9 and hyphens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProfileName(String);
+
+impl ProfileName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ProfileName {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(ProfileError::Name { found: text.to_owned() })
+    }
+}
+
+/// SHA-256 of a profile file's bytes: which version of the profile issued a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProfileHash([u8; 32]);
+
+impl ProfileHash {
+    /// The 32 octets.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProfileHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl fmt::Debug for ProfileHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProfileHash({self})")
+    }
+}
+
+/// What certificates of a profile are for; the rules of a profile hang on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProfileKind {
+    /// A self-signed root.
+    RootCa,
+    /// A CA under a root that issues to end entities.
+    IssuingCa,
+    /// A delegated OCSP responder.
+    OcspResponder,
+    /// A person's certificate for authentication.
+    PersonAuthentication,
+    /// A person's certificate for signatures.
+    PersonSignature,
+    /// A server or service of an organisation.
+    Function,
+    /// The self-signed CA of the management plane.
+    ManagementCa,
+    /// A server of the management plane.
+    ManagementServer,
+    /// A client of the management plane.
+    ManagementClient,
+}
+
+impl ProfileKind {
+    const ALL: [(Self, &'static str); 9] = [
+        (Self::RootCa, "root-ca"),
+        (Self::IssuingCa, "issuing-ca"),
+        (Self::OcspResponder, "ocsp-responder"),
+        (Self::PersonAuthentication, "person-authentication"),
+        (Self::PersonSignature, "person-signature"),
+        (Self::Function, "function"),
+        (Self::ManagementCa, "management-ca"),
+        (Self::ManagementServer, "management-server"),
+        (Self::ManagementClient, "management-client"),
+    ];
+
+    /// Whether its certificates are CA certificates.
+    #[must_use]
+    pub const fn is_ca(self) -> bool {
+        matches!(self, Self::RootCa | Self::IssuingCa | Self::ManagementCa)
+    }
+
+    /// Whether its certificates sign themselves.
+    #[must_use]
+    pub const fn is_self_signed(self) -> bool {
+        matches!(self, Self::RootCa | Self::ManagementCa)
+    }
+
+    /// Whether its subjects are natural persons.
+    #[must_use]
+    pub const fn is_person(self) -> bool {
+        matches!(self, Self::PersonAuthentication | Self::PersonSignature)
+    }
+
+    /// Whether its subjects are subscribers, who come through the issuance API.
+    #[must_use]
+    pub const fn is_subscriber(self) -> bool {
+        self.is_person() || matches!(self, Self::Function)
+    }
+
+    /// Whether it belongs to the management plane.
+    #[must_use]
+    pub const fn is_management(self) -> bool {
+        matches!(self, Self::ManagementCa | Self::ManagementServer | Self::ManagementClient)
+    }
+
+    /// What the linter judges such certificates as.
+    #[must_use]
+    pub const fn lint_kind(self) -> lint::Kind {
+        match self {
+            Self::RootCa => lint::Kind::RootCa,
+            Self::IssuingCa => lint::Kind::IssuingCa,
+            Self::OcspResponder => lint::Kind::OcspResponder,
+            Self::PersonAuthentication => lint::Kind::PersonAuthentication,
+            Self::PersonSignature => lint::Kind::PersonSignature,
+            Self::Function => lint::Kind::Function,
+            Self::ManagementCa => lint::Kind::ManagementCa,
+            Self::ManagementServer => lint::Kind::ManagementServer,
+            Self::ManagementClient => lint::Kind::ManagementClient,
+        }
+    }
+}
+
+impl fmt::Display for ProfileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
+}
+
+/// By which way certificates of a profile are issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IssueBy {
+    /// One call to the issuance API.
+    Direct,
+    /// An order with its own steps. In environment test a direct call will do.
+    Order,
+    /// A ceremony or a program's own renewal; never a call to the issuance API.
+    Internal,
+}
+
+/// The trust level (*tillitsnivå*) that a policy of the profile states (PRO-10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TrustLevel {
+    /// LoA 2.
+    Loa2,
+    /// LoA 3.
+    Loa3,
+}
+
+/// Whether something must, may or must not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// Refused when given.
+    Refused,
+    /// Taken when given.
+    Optional,
+    /// Refused when missing.
+    Required,
+}
+
+/// What happens when the end of validity would lie after the issuer's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PastIssuer {
+    /// It is refused.
+    Refuse,
+    /// It ends with its issuer.
+    Cap,
+}
+
+/// What happens to extensions that a request asks for. They are never obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestedExtensions {
+    /// They are read past.
+    Ignore,
+    /// The request is refused.
+    Refuse,
+}
+
+/// How long certificates are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidityRule {
+    /// From notBefore to notAfter, both seconds included (RFC 5280 §4.1.2.5).
+    pub lifetime: Duration,
+    /// How long before issuing notBefore lies; at most an hour (ISS-08).
+    pub backdate: Duration,
+    /// What happens at the issuer's end.
+    pub past_issuer: PastIssuer,
+}
+
+/// The names in subjectAltName.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlternativeNameRule {
+    /// User principal name.
+    pub upn: Presence,
+    /// E-mail address.
+    pub email: Presence,
+    /// DNS names: fewest and most. (0, 0) refuses them.
+    pub dns_count: (usize, usize),
+    /// Wildcards in DNS names.
+    pub wildcard: Wildcard,
+    /// DNS names of one label, such as `localhost`: management servers only.
+    pub local_names: Presence,
+    /// IP addresses: management servers only.
+    pub ip: Presence,
+    /// The management URI of this deployment: management profiles only.
+    pub management_uri: Presence,
+}
+
+/// A purpose in extKeyUsage. Others, such as anyExtendedKeyUsage, cannot be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// id-kp-clientAuth.
+    ClientAuth,
+    /// id-kp-serverAuth.
+    ServerAuth,
+    /// id-kp-emailProtection.
+    EmailProtection,
+    /// msSmartcardLogon.
+    SmartcardLogon,
+    /// id-kp-OCSPSigning.
+    OcspSigning,
+}
+
+/// One policy with its practice statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The policy.
+    pub oid: ObjectIdentifier,
+    /// Where the practice statement is (id-qt-cps).
+    pub cps: Option<String>,
+}
+
+/// An extension that a profile can hold, in the order of the profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExtensionSlot {
+    /// authorityInfoAccess, from the issuer's configuration.
+    AuthorityInfoAccess,
+    /// authorityKeyIdentifier, the issuer's SKI as it stands in its certificate.
+    AuthorityKeyIdentifier,
+    /// basicConstraints.
+    BasicConstraints,
+    /// cardNumber.
+    CardNumber,
+    /// certificatePolicies.
+    CertificatePolicies,
+    /// cRLDistributionPoints, from the issuer's configuration.
+    CrlDistributionPoints,
+    /// extKeyUsage.
+    ExtendedKeyUsage,
+    /// keyUsage.
+    KeyUsage,
+    /// id-pkix-ocsp-nocheck.
+    OcspNoCheck,
+    /// subjectAltName.
+    SubjectAltName,
+    /// subjectKeyIdentifier.
+    SubjectKeyIdentifier,
+}
+
+/// A checked profile.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    name: ProfileName,
+    hash: ProfileHash,
+    kind: ProfileKind,
+    issue_by: IssueBy,
+    trust_level: Option<TrustLevel>,
+    validity: ValidityRule,
+    keys: Vec<KeyType>,
+    requested_extensions: RequestedExtensions,
+    recorded: Vec<(RequestField, Presence)>,
+    subject: SubjectTemplate,
+    alternative_names: AlternativeNameRule,
+    extensions: Vec<ExtensionSlot>,
+    path_length: Option<u8>,
+    key_usage: Vec<KeyUsageBit>,
+    key_usage_ec: Option<Vec<KeyUsageBit>>,
+    extended_key_usage: Vec<Purpose>,
+    policies: Vec<Policy>,
+    card_number: Presence,
+}
+
+impl Profile {
+    /// Reads a profile file and checks it against the rules of its kind.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`]: not UTF-8 TOML of a profile, an unknown key or word, or a combination that
+    /// the rules of its kind refuse.
+    pub fn parse(file: &[u8]) -> Result<Self, ProfileError> {
+        let hash = ProfileHash(Sha256::digest(file).into());
+        let text = str::from_utf8(file).map_err(|_| ProfileError::NotUtf8)?;
+        let file: file::ProfileFile =
+            toml::from_str(text).map_err(|source| ProfileError::Toml(Box::new(source)))?;
+        let profile = file.into_profile(hash)?;
+        rules::check(&profile)?;
+        Ok(profile)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &ProfileName {
+        &self.name
+    }
+
+    /// Its version: SHA-256 of its file.
+    #[must_use]
+    pub const fn hash(&self) -> ProfileHash {
+        self.hash
+    }
+
+    /// What its certificates are for.
+    #[must_use]
+    pub const fn kind(&self) -> ProfileKind {
+        self.kind
+    }
+
+    /// By which way it is issued.
+    #[must_use]
+    pub const fn issue_by(&self) -> IssueBy {
+        self.issue_by
+    }
+
+    /// The trust level of person profiles.
+    #[must_use]
+    pub const fn trust_level(&self) -> Option<TrustLevel> {
+        self.trust_level
+    }
+
+    /// How long certificates are valid.
+    #[must_use]
+    pub const fn validity(&self) -> ValidityRule {
+        self.validity
+    }
+
+    /// The key types that it allows.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyType] {
+        &self.keys
+    }
+
+    /// What happens to extensions that a request asks for.
+    #[must_use]
+    pub const fn requested_extensions(&self) -> RequestedExtensions {
+        self.requested_extensions
+    }
+
+    /// Fields that are taken for the record and stand nowhere in the certificate.
+    #[must_use]
+    pub fn recorded(&self) -> &[(RequestField, Presence)] {
+        &self.recorded
+    }
+
+    /// How the subject is made.
+    #[must_use]
+    pub const fn subject(&self) -> &SubjectTemplate {
+        &self.subject
+    }
+
+    /// The names in subjectAltName.
+    #[must_use]
+    pub const fn alternative_names(&self) -> &AlternativeNameRule {
+        &self.alternative_names
+    }
+
+    /// The extensions in their order.
+    #[must_use]
+    pub fn extensions(&self) -> &[ExtensionSlot] {
+        &self.extensions
+    }
+
+    /// pathLenConstraint of a CA profile.
+    #[must_use]
+    pub const fn path_length(&self) -> Option<u8> {
+        self.path_length
+    }
+
+    /// keyUsage for a key of this type.
+    #[must_use]
+    pub fn key_usage(&self, key_type: KeyType) -> &[KeyUsageBit] {
+        match (&self.key_usage_ec, key_type) {
+            (Some(usage), KeyType::EcP256 | KeyType::EcP384) => usage,
+            _ => &self.key_usage,
+        }
+    }
+
+    /// extKeyUsage; empty when there is none.
+    #[must_use]
+    pub fn extended_key_usage(&self) -> &[Purpose] {
+        &self.extended_key_usage
+    }
+
+    /// certificatePolicies; empty when there are none.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// The policy that is the profile's own: the last one (the others are of wider use).
+    #[must_use]
+    pub fn own_policy(&self) -> Option<ObjectIdentifier> {
+        self.policies.last().map(|policy| policy.oid)
+    }
+
+    /// Whether a card number must or may be given.
+    #[must_use]
+    pub const fn card_number(&self) -> Presence {
+        self.card_number
+    }
+}

@@ -1,0 +1,476 @@
+//! What a profile may not ask for, one rule an entry.
+//!
+//! These are rules for profiles, checked when a program starts; what comes out is linted again as
+//! bytes before every signature.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use thiserror::Error;
+use x509::extension::KeyUsageBit;
+use x509::key::KeyType;
+use x509::name::AttributeType;
+use x509::oid;
+
+use super::subject::{Optional, RequestField, Source};
+use super::{ExtensionSlot, IssueBy, Presence, Profile, ProfileKind, ProfileName, Purpose};
+
+/// notBefore lies at most this far before issuing (ISS-08).
+const MOST_BACKDATE: Duration = Duration::from_secs(3_600);
+/// Five years: every five years in a row have at least 1826 days (ISS-09; 2096-2104 apart).
+const FIVE_YEARS: Duration = Duration::from_secs(1_826 * 86_400);
+
+/// A rule that every profile keeps.
+#[derive(Debug)]
+pub struct ProfileRule {
+    /// Its stable name.
+    pub id: &'static str,
+    /// Where it is written.
+    pub clause: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    kept: fn(&Profile) -> bool,
+}
+
+/// All rules.
+const RULES: &[ProfileRule] = &[
+    ProfileRule {
+        id: "backdate",
+        clause: "ISS-08",
+        says: "validity.backdate is at most an hour",
+        kept: |p| p.validity.backdate <= MOST_BACKDATE,
+    },
+    ProfileRule {
+        id: "lifetime-beyond-backdate",
+        clause: "RFC 5280 §4.1.2.5",
+        says: "validity.lifetime is longer than validity.backdate",
+        kept: |p| p.validity.lifetime > p.validity.backdate,
+    },
+    ProfileRule {
+        id: "eid-five-years",
+        clause: "ISS-09",
+        says: "an eID is valid for at most five years (1826d)",
+        kept: |p| !p.kind.is_person() || p.validity.lifetime <= FIVE_YEARS,
+    },
+    ProfileRule {
+        id: "keys",
+        clause: "ISS-11",
+        says: "key.allow names at least one of ec-p256, ec-p384, rsa-2048 to rsa-4096, each once",
+        kept: keys_are_allowed,
+    },
+    ProfileRule {
+        id: "issue-by",
+        clause: "management, CA and responder certificates are never issued by an API call",
+        says: "issue-by is direct or order for subscribers, internal for the others",
+        kept: |p| p.kind.is_subscriber() != (p.issue_by == IssueBy::Internal),
+    },
+    ProfileRule {
+        id: "person-by-order",
+        clause: "ISS-01",
+        says: "person profiles have issue-by = \"order\"",
+        kept: |p| !p.kind.is_person() || p.issue_by == IssueBy::Order,
+    },
+    ProfileRule {
+        id: "trust-level",
+        clause: "PRO-10",
+        says: "person profiles state a trust level, the others none",
+        kept: |p| p.kind.is_person() == p.trust_level.is_some(),
+    },
+    ProfileRule {
+        id: "extension-once",
+        clause: "RFC 5280 §4.2",
+        says: "extensions.order names each extension once",
+        kept: |p| all_different(&p.extensions),
+    },
+    ProfileRule {
+        id: "key-identifiers",
+        clause: "PRO-14",
+        says: "every certificate has subjectKeyIdentifier, authorityKeyIdentifier and keyUsage",
+        kept: |p| {
+            [
+                ExtensionSlot::SubjectKeyIdentifier,
+                ExtensionSlot::AuthorityKeyIdentifier,
+                ExtensionSlot::KeyUsage,
+            ]
+            .iter()
+            .all(|slot| p.has(*slot))
+        },
+    },
+    ProfileRule {
+        id: "extension-content",
+        clause: "what is listed has content, and what has content is listed",
+        says: "extensions.order lists exactly the extensions whose content the profile gives",
+        kept: listed_is_given,
+    },
+    ProfileRule {
+        id: "ca-constraints",
+        clause: "PRO-14; RFC 5280 §4.2.1.9",
+        says: "CA profiles, and no others, have basicConstraints; an issuing CA has path-length 0",
+        kept: |p| {
+            p.kind.is_ca() == p.has(ExtensionSlot::BasicConstraints)
+                && match p.kind {
+                    ProfileKind::IssuingCa | ProfileKind::ManagementCa => p.path_length == Some(0),
+                    _ => p.path_length.is_none(),
+                }
+        },
+    },
+    ProfileRule {
+        id: "ca-key-usage",
+        clause: "PRO-14; KEY-05",
+        says: "CA profiles, and no others, have exactly key-cert-sign and crl-sign",
+        kept: |p| {
+            let ca = [KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign];
+            let mut lists = [Some(&p.key_usage), p.key_usage_ec.as_ref()].into_iter().flatten();
+            lists.all(|usage| {
+                if p.kind.is_ca() { usage[..] == ca } else { !usage.iter().any(|u| ca.contains(u)) }
+            })
+        },
+    },
+    ProfileRule {
+        id: "key-usage-once",
+        clause: "RFC 5280 §4.2.1.3",
+        says: "key-usage is not empty and names each usage once",
+        kept: |p| {
+            [Some(&p.key_usage), p.key_usage_ec.as_ref()]
+                .into_iter()
+                .flatten()
+                .all(|usage| !usage.is_empty() && all_different(usage))
+        },
+    },
+    ProfileRule {
+        id: "ec-key-usage",
+        clause: "RFC 8813 §3",
+        says: "EC keys have no key-encipherment: give key-usage-ec",
+        kept: |p| {
+            let ec = p.keys.iter().find(|k| matches!(k, KeyType::EcP256 | KeyType::EcP384));
+            ec.is_none_or(|&ec| !p.key_usage(ec).contains(&KeyUsageBit::KeyEncipherment))
+        },
+    },
+    ProfileRule {
+        id: "signature-alone",
+        clause: "PRO-09; EN 319 412-2 NAT-4.3.2",
+        says: "content-commitment stands alone and only in signature profiles, which have nothing else",
+        kept: |p| {
+            let alone = [KeyUsageBit::NonRepudiation];
+            [Some(&p.key_usage), p.key_usage_ec.as_ref()].into_iter().flatten().all(|usage| {
+                if p.kind == ProfileKind::PersonSignature {
+                    usage[..] == alone
+                } else {
+                    !usage.contains(&KeyUsageBit::NonRepudiation)
+                }
+            })
+        },
+    },
+    ProfileRule {
+        id: "authentication-usage",
+        clause: "PRO-09; EN 319 412-2 NAT-4.3.2",
+        says: "person authentication and responder profiles have digital-signature and nothing else",
+        kept: |p| {
+            !matches!(p.kind, ProfileKind::PersonAuthentication | ProfileKind::OcspResponder)
+                || (p.key_usage[..] == [KeyUsageBit::DigitalSignature] && p.key_usage_ec.is_none())
+        },
+    },
+    ProfileRule {
+        id: "signature-purposes",
+        clause: "PRO-09",
+        says: "signature profiles have no purpose that authenticates",
+        kept: |p| p.kind != ProfileKind::PersonSignature || p.extended_key_usage.is_empty(),
+    },
+    ProfileRule {
+        id: "purpose-once",
+        clause: "RFC 5280 §4.2.1.12",
+        says: "extended-key-usage names each purpose once",
+        kept: |p| all_different(&p.extended_key_usage),
+    },
+    ProfileRule {
+        id: "ca-purposes",
+        clause: "PRO-12; CSS-6.6.3-01B",
+        says: "CA profiles have no extended-key-usage, ocsp-signing least of all",
+        kept: |p| !p.kind.is_ca() || p.extended_key_usage.is_empty(),
+    },
+    ProfileRule {
+        id: "responder",
+        clause: "PRO-12; RFC 6960 §4.2.2.2",
+        says: "responder profiles, and no others, have ocsp-signing (alone) and ocsp-no-check, and \
+               they have no authority-info-access and no crl-distribution-points",
+        kept: responder_is_marked,
+    },
+    ProfileRule {
+        id: "revocation-pointers",
+        clause: "PRO-13",
+        says: "issuing CA and subscriber profiles have crl-distribution-points and \
+               authority-info-access; self-signed ones have neither",
+        kept: |p| {
+            let has = [ExtensionSlot::CrlDistributionPoints, ExtensionSlot::AuthorityInfoAccess]
+                .map(|slot| p.has(slot));
+            match p.kind {
+                kind if kind.is_subscriber() => has == [true, true],
+                ProfileKind::IssuingCa => has == [true, true],
+                kind if kind.is_self_signed() => has == [false, false],
+                _ => true,
+            }
+        },
+    },
+    ProfileRule {
+        id: "policies",
+        clause: "PRO-10; RFC 5280 §4.2.1.4",
+        says: "subscriber profiles state policies, each once, and never anyPolicy",
+        kept: |p| {
+            let oids: Vec<_> = p.policies.iter().map(|policy| policy.oid).collect();
+            let any = oids.contains(&oid::policy::ANY);
+            all_different(&oids) && !(p.kind.is_subscriber() && (oids.is_empty() || any))
+        },
+    },
+    ProfileRule {
+        id: "practice-statement",
+        clause: "RFC 5280 §4.2.1.4",
+        says: "cps is an http or https URI of at most 200 visible ASCII characters",
+        kept: |p| p.policies.iter().filter_map(|policy| policy.cps.as_deref()).all(is_web_uri),
+    },
+    ProfileRule {
+        id: "subject-once",
+        clause: "PRO-02; domain facts 2.1",
+        says: "subject.attributes names each attribute type once, serial-number too",
+        kept: |p| p.subject.attributes().iter().all(|a| p.subject.count(a.attribute) == 1),
+    },
+    ProfileRule {
+        id: "subject-source",
+        clause: "each attribute from a field of its own kind",
+        says: "subject attributes come from a field that can give them; only country and \
+               organization may have a fixed value",
+        kept: |p| p.subject.attributes().iter().all(|a| a.source.fits(a.attribute)),
+    },
+    ProfileRule {
+        id: "subject-fixed",
+        clause: "PRO-02",
+        says: "fixed values are legal for their attribute and not optional",
+        kept: fixed_values_are_legal,
+    },
+    ProfileRule {
+        id: "subject-name",
+        clause: "PRO-07; ISS-16",
+        says: "the subject has country and common-name; persons also surname, given-name and \
+               serial-number, functions also organization and serial-number, none optional",
+        kept: |p| {
+            let required: &[AttributeType] = match p.kind {
+                kind if kind.is_person() => &[
+                    AttributeType::Country,
+                    AttributeType::CommonName,
+                    AttributeType::Surname,
+                    AttributeType::GivenName,
+                    AttributeType::SerialNumber,
+                ],
+                ProfileKind::Function => &[
+                    AttributeType::Country,
+                    AttributeType::Organization,
+                    AttributeType::CommonName,
+                    AttributeType::SerialNumber,
+                ],
+                _ => &[AttributeType::Country, AttributeType::CommonName],
+            };
+            required.iter().all(|wanted| {
+                let mut all = p.subject.attributes().iter();
+                all.any(|a| a.attribute == *wanted && a.optional == Optional::No)
+            })
+        },
+    },
+    ProfileRule {
+        id: "person-fields",
+        clause: "only persons have personal names and numbers",
+        says: "given-name, surname and personal-identity-number are fields of person profiles, \
+               hsa-id of persons and functions",
+        kept: |p| {
+            let taken = |field| {
+                p.subject.presence(field) != Presence::Refused
+                    || p.recorded.iter().any(|(recorded, _)| *recorded == field)
+            };
+            let personal = [
+                RequestField::GivenName,
+                RequestField::Surname,
+                RequestField::PersonalIdentityNumber,
+            ];
+            (p.kind.is_person() || !personal.into_iter().any(taken))
+                && (p.kind.is_subscriber() || !taken(RequestField::HsaId))
+        },
+    },
+    ProfileRule {
+        id: "person-alternative-names",
+        clause: "PRO-16; domain facts 2.2",
+        says: "upn, email and card numbers are for persons, dns for functions and servers",
+        kept: |p| {
+            let names = &p.alternative_names;
+            let personal = [names.upn, names.email, p.card_number];
+            let named = personal.iter().any(|presence| *presence != Presence::Refused);
+            let dns = names.dns_count != (0, 0);
+            (p.kind.is_person() || !named)
+                && (!dns || matches!(p.kind, ProfileKind::Function | ProfileKind::ManagementServer))
+        },
+    },
+    ProfileRule {
+        id: "function-names",
+        clause: "PRO-20",
+        says: "function profiles take at least one DNS name, at most 100",
+        kept: |p| {
+            let (fewest, most) = p.alternative_names.dns_count;
+            fewest <= most && most <= 100 && (p.kind != ProfileKind::Function || fewest >= 1)
+        },
+    },
+    ProfileRule {
+        id: "management-names",
+        clause: "promise 8; ARCHITECTURE.md, who may call",
+        says: "management profiles, and no others, require management-uri; ip and local-names are \
+               for management servers",
+        kept: |p| {
+            let names = &p.alternative_names;
+            let wanted =
+                if p.kind.is_management() { Presence::Required } else { Presence::Refused };
+            let server = p.kind == ProfileKind::ManagementServer;
+            names.management_uri == wanted
+                && (server || [names.ip, names.local_names] == [Presence::Refused; 2])
+        },
+    },
+    ProfileRule {
+        id: "management-purpose",
+        clause: "a client cannot pose as the server, nor the server as a client",
+        says: "management servers have server-auth alone, management clients client-auth alone",
+        kept: |p| match p.kind {
+            ProfileKind::ManagementServer => p.extended_key_usage[..] == [Purpose::ServerAuth],
+            ProfileKind::ManagementClient => p.extended_key_usage[..] == [Purpose::ClientAuth],
+            _ => true,
+        },
+    },
+];
+
+/// Checks a profile against every rule; the first that is broken refuses it.
+pub(super) fn check(profile: &Profile) -> Result<(), ProfileError> {
+    match RULES.iter().find(|rule| !(rule.kept)(profile)) {
+        Some(rule) => Err(ProfileError::Rule { profile: profile.name.clone(), rule }),
+        None => Ok(()),
+    }
+}
+
+impl Profile {
+    fn has(&self, slot: ExtensionSlot) -> bool {
+        self.extensions.contains(&slot)
+    }
+}
+
+fn all_different<T: Ord>(list: &[T]) -> bool {
+    list.iter().collect::<BTreeSet<_>>().len() == list.len()
+}
+
+fn keys_are_allowed(profile: &Profile) -> bool {
+    let fine = |key: &KeyType| match key {
+        KeyType::EcP256 | KeyType::EcP384 => true,
+        KeyType::Rsa { bits } => matches!(bits, 2048 | 3072 | 4096),
+        KeyType::Ed25519 => false,
+    };
+    !profile.keys.is_empty() && all_different(&profile.keys) && profile.keys.iter().all(fine)
+}
+
+fn listed_is_given(profile: &Profile) -> bool {
+    let names = &profile.alternative_names;
+    let alternative = names.dns_count != (0, 0)
+        || [names.upn, names.email, names.ip, names.management_uri]
+            .iter()
+            .any(|presence| *presence != Presence::Refused);
+    let pairs = [
+        (ExtensionSlot::CardNumber, profile.card_number != Presence::Refused),
+        (ExtensionSlot::CertificatePolicies, !profile.policies.is_empty()),
+        (ExtensionSlot::ExtendedKeyUsage, !profile.extended_key_usage.is_empty()),
+        (ExtensionSlot::SubjectAltName, alternative),
+    ];
+    pairs.into_iter().all(|(slot, given)| profile.has(slot) == given)
+}
+
+fn responder_is_marked(profile: &Profile) -> bool {
+    let signing = profile.extended_key_usage.contains(&Purpose::OcspSigning);
+    if profile.kind != ProfileKind::OcspResponder {
+        return !signing && !profile.has(ExtensionSlot::OcspNoCheck);
+    }
+    profile.extended_key_usage[..] == [Purpose::OcspSigning]
+        && profile.has(ExtensionSlot::OcspNoCheck)
+        && !profile.has(ExtensionSlot::AuthorityInfoAccess)
+        && !profile.has(ExtensionSlot::CrlDistributionPoints)
+}
+
+fn fixed_values_are_legal(profile: &Profile) -> bool {
+    profile.subject.attributes().iter().all(|attribute| match &attribute.source {
+        Source::Fixed(value) => {
+            attribute.optional == Optional::No
+                && x509::name::Name::builder().with(attribute.attribute, value).is_ok()
+        }
+        _ => true,
+    })
+}
+
+fn is_web_uri(uri: &str) -> bool {
+    let host = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty())
+        && uri.len() <= 200
+        && uri.bytes().all(|octet| octet.is_ascii_graphic())
+}
+
+/// Why a file is no profile.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// An attribute has both a value and a field, or neither.
+    #[error("subject attribute {attribute} has not exactly one of `from` and `value`")]
+    AttributeSource {
+        /// The attribute.
+        attribute: AttributeType,
+    },
+    /// Not a profile's name.
+    #[error("profile name {found:?} is not 1 to 64 characters a-z0-9 and hyphens")]
+    Name {
+        /// What was given.
+        found: String,
+    },
+    /// Reviewers need to know what it is for.
+    #[error("profile has an empty description")]
+    NoDescription,
+    /// TOML is UTF-8.
+    #[error("profile is not UTF-8")]
+    NotUtf8,
+    /// Not an object identifier.
+    #[error("policy {found:?} is not an object identifier")]
+    Oid {
+        /// What was given.
+        found: String,
+    },
+    /// It asks for something that must not be issued.
+    #[error("profile {profile} breaks rule {} ({}): {}", rule.id, rule.clause, rule.says)]
+    Rule {
+        /// The profile.
+        profile: ProfileName,
+        /// The rule.
+        rule: &'static ProfileRule,
+    },
+    /// Not a span of time.
+    #[error("{key} = {found:?} is not a whole number above zero and one of d, h, m, s")]
+    Span {
+        /// The key in the file.
+        key: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// Not the TOML of a profile; the cause names line and key.
+    #[error("profile cannot be read")]
+    Toml(#[source] Box<toml::de::Error>),
+    /// Not the name of a key type.
+    #[error("key type {found:?} is not known")]
+    UnknownKeyType {
+        /// What was given.
+        found: String,
+    },
+    /// Not a kind of profile.
+    #[error("kind {found:?} is not known")]
+    UnknownKind {
+        /// What was given.
+        found: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! Every shipped profile is legal, and every rule refuses a mutant of one.
+
+use super::*;
+
+macro_rules! shipped {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml"))
+    };
+}
+
+const AUTHENTICATION: &str = shipped!("person-hsaid-3-authentication");
+const SIGNATURE: &str = shipped!("person-hsaid-3-signature");
+const FUNCTION: &str = shipped!("function");
+const ISSUING: &str = shipped!("issuing");
+const OCSP: &str = shipped!("ocsp");
+const SERVER: &str = shipped!("management-server");
+const CLIENT: &str = shipped!("management-client");
+
+const SHIPPED: [&str; 11] = [
+    shipped!("root"),
+    ISSUING,
+    OCSP,
+    shipped!("ocsp-offline"),
+    AUTHENTICATION,
+    SIGNATURE,
+    FUNCTION,
+    shipped!("function-ec"),
+    shipped!("management-ca"),
+    SERVER,
+    CLIENT,
+];
+
+/// PRO-03: a profile made wrong in one place is refused before it can issue anything: one mutant a
+/// rule, each refused by that rule and no other.
+const MUTANTS: &[(&str, &str, &str, &str)] = &[
+    ("backdate", FUNCTION, "backdate    = \"5m\"", "backdate    = \"3601s\""),
+    ("lifetime-beyond-backdate", FUNCTION, "lifetime    = \"730d\"", "lifetime    = \"5m\""),
+    // ISS-09: five years and a second.
+    ("eid-five-years", AUTHENTICATION, "lifetime    = \"730d\"", "lifetime    = \"157766401s\""),
+    ("keys", FUNCTION, "\"rsa-3072\"", "\"rsa-1024\""),
+    ("keys", FUNCTION, "\"ec-p384\"", "\"ed25519\""),
+    ("keys", FUNCTION, "\"rsa-3072\"", "\"rsa-4096\""),
+    ("issue-by", CLIENT, "issue-by    = \"internal\"", "issue-by    = \"direct\""),
+    ("issue-by", FUNCTION, "issue-by    = \"direct\"", "issue-by    = \"internal\""),
+    ("person-by-order", AUTHENTICATION, "issue-by    = \"order\"", "issue-by    = \"direct\""),
+    ("trust-level", AUTHENTICATION, "trust-level = \"loa3\"", ""),
+    (
+        "trust-level",
+        FUNCTION,
+        "issue-by    = \"direct\"",
+        "issue-by = \"direct\"\ntrust-level = \"loa2\"",
+    ),
+    (
+        "extension-once",
+        FUNCTION,
+        "    \"key-usage\",\n",
+        "    \"key-usage\",\n    \"key-usage\",\n",
+    ),
+    ("key-identifiers", FUNCTION, "    \"subject-key-identifier\",\n", ""),
+    ("extension-content", FUNCTION, "    \"subject-alt-name\",\n", ""),
+    ("extension-content", AUTHENTICATION, "card-number        = \"optional\"", ""),
+    ("ca-constraints", ISSUING, "path-length = 0", "path-length = 1"),
+    ("ca-constraints", ISSUING, "path-length = 0", ""),
+    (
+        "ca-constraints",
+        FUNCTION,
+        "    \"key-usage\",\n",
+        "    \"key-usage\",\n \"basic-constraints\",\n",
+    ),
+    ("ca-key-usage", ISSUING, "[\"key-cert-sign\", \"crl-sign\"]", "[\"key-cert-sign\"]"),
+    ("ca-key-usage", CLIENT, "[\"digital-signature\"]", "[\"digital-signature\", \"crl-sign\"]"),
+    ("key-usage-once", FUNCTION, "[\"digital-signature\"]   #", "[]   #"),
+    ("ec-key-usage", FUNCTION, "key-usage-ec", "#"),
+    (
+        "signature-alone",
+        SIGNATURE,
+        "[\"content-commitment\"]",
+        "[\"content-commitment\", \"digital-signature\"]",
+    ),
+    (
+        "signature-alone",
+        FUNCTION,
+        "[\"digital-signature\", \"key-enc",
+        "[\"content-commitment\", \"key-enc",
+    ),
+    (
+        "authentication-usage",
+        AUTHENTICATION,
+        "[\"digital-signature\"]",
+        "[\"digital-signature\", \"key-agreement\"]",
+    ),
+    (
+        "signature-purposes",
+        SIGNATURE,
+        "order = [",
+        "extended-key-usage = [\"client-auth\"]\norder = [\"extended-key-usage\",",
+    ),
+    (
+        "purpose-once",
+        FUNCTION,
+        "[\"client-auth\", \"server-auth\"]",
+        "[\"client-auth\", \"client-auth\"]",
+    ),
+    // PRO-12: OCSPSigning never in a CA certificate.
+    (
+        "ca-purposes",
+        ISSUING,
+        "order = [",
+        "extended-key-usage = [\"ocsp-signing\"]\norder = [\"extended-key-usage\",",
+    ),
+    ("responder", OCSP, "    \"ocsp-no-check\",", ""),
+    ("responder", OCSP, "[\"ocsp-signing\"]", "[\"ocsp-signing\", \"client-auth\"]"),
+    (
+        "responder",
+        OCSP,
+        "    \"key-usage\",\n",
+        "    \"key-usage\",\n    \"authority-info-access\",\n",
+    ),
+    (
+        "responder",
+        OCSP,
+        "    \"key-usage\",\n",
+        "    \"key-usage\",\n    \"crl-distribution-points\",\n",
+    ),
+    (
+        "responder",
+        FUNCTION,
+        "[\"client-auth\", \"server-auth\"]",
+        "[\"client-auth\", \"ocsp-signing\"]",
+    ),
+    ("revocation-pointers", FUNCTION, "    \"crl-distribution-points\",\n", ""),
+    ("revocation-pointers", ISSUING, "    \"authority-info-access\",\n", ""),
+    ("policies", FUNCTION, "2.23.140.1.2.2", "2.999.1.1.1"),
+    ("policies", SIGNATURE, "2.999.1.3.2", "2.5.29.32.0"),
+    ("practice-statement", SIGNATURE, "https://pki", "ftp://pki"),
+    ("practice-statement", SIGNATURE, "/repository", "/repository å"),
+    // Two serialNumbers: no relying party could tell which one to read.
+    (
+        "subject-once",
+        FUNCTION,
+        "    { type = \"serial-number\", from = \"hsa-id\" },",
+        "    { type = \"serial-number\", from = \"hsa-id\" },\n    { type = \"serial-number\", from = \"hsa-id\" },",
+    ),
+    (
+        "subject-source",
+        FUNCTION,
+        "type = \"locality\", from = \"locality\"",
+        "type = \"locality\", from = \"organization\"",
+    ),
+    (
+        "subject-source",
+        FUNCTION,
+        "type = \"serial-number\", from = \"hsa-id\"",
+        "type = \"serial-number\", value = \"1\"",
+    ),
+    ("subject-fixed", FUNCTION, "value = \"SE\"", "value = \"se\""),
+    ("subject-name", FUNCTION, "    { type = \"serial-number\", from = \"hsa-id\" },", ""),
+    (
+        "subject-name",
+        AUTHENTICATION,
+        "from = \"surname\" }",
+        "from = \"surname\", optional = \"yes\" }",
+    ),
+    ("person-fields", FUNCTION, "from = \"hsa-id\"", "from = \"personal-identity-number\""),
+    (
+        "person-fields",
+        FUNCTION,
+        "requested-extensions = \"ignore\"",
+        "requested-extensions = \"ignore\"\npersonal-identity-number = \"optional\"",
+    ),
+    (
+        "person-alternative-names",
+        FUNCTION,
+        "wildcards = \"refused\"",
+        "wildcards = \"refused\"\nupn = \"optional\"",
+    ),
+    ("person-alternative-names", AUTHENTICATION, "upn   = \"optional\"", "dns-count = [0, 1]"),
+    ("function-names", FUNCTION, "dns-count = [1, 20]", "dns-count = [0, 20]"),
+    ("function-names", FUNCTION, "dns-count = [1, 20]", "dns-count = [1, 101]"),
+    ("function-names", FUNCTION, "dns-count = [1, 20]", "dns-count = [3, 2]"),
+    ("management-names", SERVER, "management-uri = \"required\"", "management-uri = \"optional\""),
+    ("management-names", FUNCTION, "wildcards = \"refused\"", "management-uri = \"required\""),
+    ("management-names", FUNCTION, "wildcards = \"refused\"", "local-names = \"optional\""),
+    ("management-purpose", SERVER, "[\"server-auth\"]", "[\"client-auth\"]"),
+    ("management-purpose", CLIENT, "[\"client-auth\"]", "[\"client-auth\", \"server-auth\"]"),
+];
+
+fn rule_that_refuses(text: &str) -> &'static str {
+    match Profile::parse(text.as_bytes()) {
+        Err(ProfileError::Rule { rule, .. }) => rule.id,
+        other => panic!("expected a broken rule, got {other:?}\n{text}"),
+    }
+}
+
+#[test]
+fn every_shipped_profile_is_legal() {
+    for text in SHIPPED {
+        let profile = Profile::parse(text.as_bytes()).unwrap();
+
+        assert!(text.contains(&format!("\"{}\"", profile.name())));
+    }
+}
+
+#[test]
+fn every_mutant_is_refused_by_its_rule() {
+    for (rule, base, from, to) in MUTANTS {
+        assert!(base.contains(from), "{rule}: {from}");
+
+        assert_eq!(rule_that_refuses(&base.replacen(from, to, 1)), *rule, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_mutant() {
+    let killed: BTreeSet<_> = MUTANTS.iter().map(|(rule, ..)| *rule).collect();
+    let rules: BTreeSet<_> = RULES.iter().map(|rule| rule.id).collect();
+
+    assert_eq!(killed, rules);
+    assert_eq!(rules.len(), RULES.len());
+}
+
+#[test]
+fn refuses_what_is_not_the_toml_of_a_profile() {
+    for (from, to) in [
+        ("kind        = \"function\"", "kind = \"Function\""),
+        ("kind        = \"function\"", "kind = \"function\"\nextra = 1"),
+        ("lifetime    = \"730d\"", "lifetime = 730"),
+        ("lifetime    = \"730d\"", "lifetime = \"2y\""),
+        ("\"client-auth\", \"server-auth\"", "\"any\""),
+        ("\"rsa-3072\"", "\"dsa\""),
+        ("2.23.140.1.2.2", "2.23.x"),
+        ("\"key-usage\",", "\"qc-statements\","),
+        ("type = \"country\", value = \"SE\"", "type = \"country\""),
+        ("type = \"country\", value = \"SE\"", "type = \"title\", value = \"SE\""),
+        ("name        = \"function\"", "name = \"Function\""),
+        ("past-issuer = \"refuse\"", ""),
+        ("dns-count = [1, 20]", "dns-count = [-1, 20]"),
+    ] {
+        let text = FUNCTION.replacen(from, to, 1);
+
+        assert_ne!(text, FUNCTION, "{from}");
+        assert!(Profile::parse(text.as_bytes()).is_err(), "{to}");
+    }
+    assert!(matches!(Profile::parse(b"\xff"), Err(ProfileError::NotUtf8)));
+}
+
+/// PRO-19: another byte is another version.
+#[test]
+fn the_version_is_the_hash_of_the_file() {
+    let one = Profile::parse(FUNCTION.as_bytes()).unwrap();
+    let two = Profile::parse(format!("{FUNCTION}\n").as_bytes()).unwrap();
+
+    assert_ne!(one.hash(), two.hash());
+}

@@ -1,0 +1,134 @@
+//! All profiles of a program, and which issuer issues which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+use x509::oid::ObjectIdentifier;
+
+use super::{Profile, ProfileName};
+use crate::issuer::Issuer;
+
+/// Profiles by name, no two of which share a name or an own policy (PRO-10).
+#[derive(Clone, Debug, Default)]
+pub struct ProfileSet {
+    by_name: BTreeMap<ProfileName, Profile>,
+}
+
+impl ProfileSet {
+    /// Puts profiles together.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileSetError::NameTwice`] and [`ProfileSetError::PolicyTwice`].
+    pub fn new(profiles: impl IntoIterator<Item = Profile>) -> Result<Self, ProfileSetError> {
+        let mut by_name = BTreeMap::new();
+        let mut policies = BTreeMap::new();
+        for profile in profiles {
+            let name = profile.name().clone();
+            let own = profile.own_policy().filter(|_| profile.kind().is_subscriber());
+            if let Some(policy) = own
+                && let Some(first) = policies.insert(policy, name.clone())
+            {
+                return Err(ProfileSetError::PolicyTwice { policy, first, second: name });
+            }
+            if by_name.insert(name.clone(), profile).is_some() {
+                return Err(ProfileSetError::NameTwice { name });
+            }
+        }
+        Ok(Self { by_name })
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Profile> {
+        self.iter().find(|profile| profile.name().as_str() == name)
+    }
+
+    /// All profiles, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Profile> {
+        self.by_name.values()
+    }
+
+    /// Checks that issuers and subscriber profiles belong together: each issuer's profiles exist,
+    /// no subscriber profile has two issuers, and no issuer has two trust levels (PRO-10, PRO-11).
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileSetError`] names what is wrong.
+    pub fn check_issuers<'a>(
+        &self,
+        issuers: impl IntoIterator<Item = &'a Issuer>,
+    ) -> Result<(), ProfileSetError> {
+        let mut issued_by: BTreeMap<&ProfileName, &str> = BTreeMap::new();
+        for issuer in issuers {
+            let mut levels = BTreeSet::new();
+            for name in issuer.profiles() {
+                let profile = self.by_name.get(name).ok_or_else(|| ProfileSetError::Unknown {
+                    issuer: issuer.name().to_owned(),
+                    name: name.clone(),
+                })?;
+                if !profile.kind().is_subscriber() {
+                    continue;
+                }
+                levels.insert(profile.trust_level());
+                if let Some(first) = issued_by.insert(name, issuer.name()) {
+                    return Err(ProfileSetError::TwoIssuers {
+                        name: name.clone(),
+                        first: first.to_owned(),
+                        second: issuer.name().to_owned(),
+                    });
+                }
+            }
+            if levels.len() > 1 {
+                return Err(ProfileSetError::TwoTrustLevels { issuer: issuer.name().to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why profiles and issuers do not go together.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProfileSetError {
+    /// A name is used twice.
+    #[error("two profiles are named {name}")]
+    NameTwice {
+        /// The name.
+        name: ProfileName,
+    },
+    /// Relying parties could not tell the two apart.
+    #[error("profiles {first} and {second} have the same own policy {policy}")]
+    PolicyTwice {
+        /// The policy.
+        policy: ObjectIdentifier,
+        /// One profile.
+        first: ProfileName,
+        /// The other.
+        second: ProfileName,
+    },
+    /// A subscriber profile belongs to one issuer.
+    #[error("profile {name} is issued by both {first} and {second}")]
+    TwoIssuers {
+        /// The profile.
+        name: ProfileName,
+        /// One issuer.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Trust levels have issuers of their own.
+    #[error("issuer {issuer} has profiles of several trust levels or kinds of subject")]
+    TwoTrustLevels {
+        /// The issuer.
+        issuer: String,
+    },
+    /// An issuer's configuration names a profile that does not exist.
+    #[error("issuer {issuer} names profile {name}, which does not exist")]
+    Unknown {
+        /// The issuer.
+        issuer: String,
+        /// The name.
+        name: ProfileName,
+    },
+}

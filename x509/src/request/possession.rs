@@ -1,0 +1,92 @@
+//! The signature algorithms by which a requester may prove possession of a private key.
+//!
+//! More than we sign with ourselves: a P-256 key may sign with SHA-384, and RSA with PSS. SHA-1 and
+//! MD5 are in no list.
+
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+
+use super::PossessionError;
+use crate::key::{KeyType, PublicKey};
+use crate::oid::{ObjectIdentifier, hash, signature as algorithm};
+use crate::tlv;
+
+/// How a request is signed.
+#[derive(Clone, Copy)]
+pub(super) struct PossessionAlgorithm(&'static dyn VerificationAlgorithm);
+
+impl PossessionAlgorithm {
+    /// The algorithm of an AlgorithmIdentifier, if keys of this type make such signatures.
+    pub(super) fn of(identifier_der: &[u8], key_type: KeyType) -> Option<Self> {
+        let is = |oid: ObjectIdentifier| tlv::sequence(&[&tlv::oid(oid)]) == identifier_der;
+        let is_null = |oid| tlv::sequence(&[&tlv::oid(oid), &[tlv::NULL, 0]]) == identifier_der;
+        let found: &'static dyn VerificationAlgorithm = match key_type {
+            KeyType::EcP256 if is(algorithm::ECDSA_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
+            KeyType::EcP256 if is(algorithm::ECDSA_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
+            KeyType::EcP256 if is(algorithm::ECDSA_SHA512) => &signature::ECDSA_P256_SHA512_ASN1,
+            KeyType::EcP384 if is(algorithm::ECDSA_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
+            KeyType::EcP384 if is(algorithm::ECDSA_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
+            KeyType::EcP384 if is(algorithm::ECDSA_SHA512) => &signature::ECDSA_P384_SHA512_ASN1,
+            KeyType::Ed25519 if is(algorithm::ED25519) => &signature::ED25519,
+            KeyType::Rsa { .. } => Self::of_rsa(identifier_der, &is_null)?,
+            _ => return None,
+        };
+        Some(Self(found))
+    }
+
+    fn of_rsa(
+        identifier_der: &[u8],
+        is_null: &dyn Fn(ObjectIdentifier) -> bool,
+    ) -> Option<&'static dyn VerificationAlgorithm> {
+        if is_null(algorithm::RSA_SHA256) {
+            return Some(&signature::RSA_PKCS1_2048_8192_SHA256);
+        }
+        if is_null(algorithm::RSA_SHA384) {
+            return Some(&signature::RSA_PKCS1_2048_8192_SHA384);
+        }
+        if is_null(algorithm::RSA_SHA512) {
+            return Some(&signature::RSA_PKCS1_2048_8192_SHA512);
+        }
+        let pss: [(ObjectIdentifier, u64, &'static dyn VerificationAlgorithm); 3] = [
+            (hash::SHA256, 32, &signature::RSA_PSS_2048_8192_SHA256),
+            (hash::SHA384, 48, &signature::RSA_PSS_2048_8192_SHA384),
+            (hash::SHA512, 64, &signature::RSA_PSS_2048_8192_SHA512),
+        ];
+        pss.into_iter()
+            .find(|(hash, salt, _)| is_pss(identifier_der, *hash, *salt))
+            .map(|(_, _, verification)| verification)
+    }
+
+    pub(super) fn verify(
+        self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), PossessionError> {
+        // The verifier's own limits, told apart from a bad signature.
+        if let KeyType::Rsa { bits } = key.key_type()
+            && !(2048..=8192).contains(&bits)
+        {
+            return Err(PossessionError::RsaSize { bits });
+        }
+        UnparsedPublicKey::new(self.0, key.key_bits())
+            .verify(message, signature)
+            .map_err(|_| PossessionError::BadSignature)
+    }
+}
+
+/// Whether this is id-RSASSA-PSS (RFC 4055 §3.1) with this hash, MGF1 with the same hash, a salt as
+/// long as the hash and the DEFAULT trailer. The hash's parameters may be NULL or absent (§2.1).
+fn is_pss(identifier_der: &[u8], hash: ObjectIdentifier, salt: u64) -> bool {
+    [&[tlv::NULL, 0][..], &[]].into_iter().any(|parameters| {
+        let hash = tlv::sequence(&[&tlv::oid(hash), parameters]);
+        let mask = tlv::sequence(&[&tlv::oid(algorithm::MGF1), &hash]);
+        let explicit =
+            |number, inner: &[u8]| tlv::element(tlv::context_constructed(number), &[inner]);
+        let pss = tlv::sequence(&[
+            &explicit(0, &hash),
+            &explicit(1, &mask),
+            &explicit(2, &tlv::integer(salt)),
+        ]);
+        tlv::sequence(&[&tlv::oid(algorithm::RSA_PSS), &pss]) == identifier_der
+    })
+}
