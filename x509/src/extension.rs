@@ -147,38 +147,51 @@ pub fn list_from_der(der: &[u8]) -> Result<Vec<Extension>, ExtensionError> {
     }
 }
 
+/// An extension that has a type here: its OID, and whether some bytes are the DER of its value.
+type Known = (ObjectIdentifier, fn(&[u8]) -> bool);
+
+const KNOWN: [Known; 19] = [
+    known::<AuthorityInfoAccess>(),
+    known::<AuthorityKeyIdentifier>(),
+    known::<BasicConstraints>(),
+    known::<CardNumber>(),
+    known::<CertificatePolicies>(),
+    known::<CrlDistributionPoints>(),
+    known::<CrlNumber>(),
+    known::<DeltaCrlIndicator>(),
+    known::<ExpiredCertsOnCrl>(),
+    known::<ExtendedKeyUsage>(),
+    known::<FreshestCrl>(),
+    known::<InvalidityDate>(),
+    known::<IssuingDistributionPoint>(),
+    known::<KeyUsage>(),
+    known::<NameConstraints>(),
+    known::<OcspNoCheck>(),
+    known::<ReasonCode>(),
+    known::<SubjectAltName>(),
+    known::<SubjectKeyIdentifier>(),
+];
+
+const fn known<T: ExtensionValue>() -> Known {
+    (T::OID, |der| T::from_value_der(der).is_ok())
+}
+
+/// Whether an extension has a type here.
+pub(crate) fn is_known(oid: ObjectIdentifier) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == oid)
+}
+
 /// Reads the value of every extension that has a type here, to find the ones that are not DER.
 ///
 /// # Errors
 ///
 /// [`ExtensionError::Value`] with the first of them.
 pub(crate) fn check_known_values(extensions: &[Extension]) -> Result<(), ExtensionError> {
-    fn check<T: ExtensionValue>(extension: &Extension) -> Result<(), ExtensionError> {
-        extension.value::<T>().map(|_| ())
-    }
-    type Check = fn(&Extension) -> Result<(), ExtensionError>;
-    const CHECKS: [Check; 19] = [
-        check::<AuthorityInfoAccess>,
-        check::<AuthorityKeyIdentifier>,
-        check::<BasicConstraints>,
-        check::<CardNumber>,
-        check::<CertificatePolicies>,
-        check::<CrlDistributionPoints>,
-        check::<CrlNumber>,
-        check::<DeltaCrlIndicator>,
-        check::<ExpiredCertsOnCrl>,
-        check::<ExtendedKeyUsage>,
-        check::<FreshestCrl>,
-        check::<InvalidityDate>,
-        check::<IssuingDistributionPoint>,
-        check::<KeyUsage>,
-        check::<NameConstraints>,
-        check::<OcspNoCheck>,
-        check::<ReasonCode>,
-        check::<SubjectAltName>,
-        check::<SubjectKeyIdentifier>,
-    ];
-    extensions.iter().try_for_each(|extension| CHECKS.iter().try_for_each(|check| check(extension)))
+    let refused = extensions.iter().find(|extension| {
+        let known = KNOWN.iter().find(|(oid, _)| *oid == extension.oid);
+        known.is_some_and(|(_, is_der)| !is_der(&extension.value_der))
+    });
+    refused.map_or(Ok(()), |extension| Err(ExtensionError::Value { oid: extension.oid }))
 }
 
 /// Why extensions were refused.

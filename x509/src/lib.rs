@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod crl;
 pub mod device;
 pub mod extension;
+pub mod import;
 #[cfg(test)]
 mod judges;
 pub mod key;

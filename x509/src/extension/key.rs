@@ -140,6 +140,16 @@ impl KeyUsage {
         self.bits & bit.mask() != 0
     }
 
+    /// Reads a BIT STRING whose trailing zero bits another operator wrote out.
+    pub(crate) fn from_padded_der(der: &[u8]) -> Result<Self, NotDer> {
+        let content = Element::only(der, tlv::BIT_STRING)?.content;
+        match content {
+            [0..=7, low] => Ok(Self { bits: u16::from_be_bytes([*low, 0]) }),
+            [0..=7, low, high] => Ok(Self { bits: u16::from_be_bytes([*low, *high]) & 0xff80 }),
+            _ => Err(NotDer),
+        }
+    }
+
     /// The purposes in the order of their bits.
     pub fn iter(self) -> impl Iterator<Item = KeyUsageBit> {
         KeyUsageBit::ALL.into_iter().filter(move |bit| self.contains(*bit))
