@@ -18,6 +18,8 @@ pub(crate) struct SourceFile {
     pub(crate) lines: usize,
     /// What is left of it, in order.
     pub(crate) words: Vec<Word>,
+    /// Its attributes, each with the line it stands on.
+    pub(crate) attributes: Vec<(usize, String)>,
     /// Modules in files of their own that exist in tests only.
     test_modules: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl SourceFile {
             path: path.to_owned(),
             lines: text.lines().count(),
             words: reading.words,
+            attributes: reading.attributes,
             test_modules: reading.test_modules,
         }
     }
@@ -142,6 +145,7 @@ fn folders(root: &Path) -> Vec<PathBuf> {
 #[derive(Default)]
 struct Reading {
     words: Vec<Word>,
+    attributes: Vec<(usize, String)>,
     test_modules: Vec<String>,
 }
 
@@ -154,8 +158,11 @@ impl Reading {
                 TokenTree::Punct(punct)
                     if punct.as_char() == '#' && starts_attribute(&mut tokens) =>
                 {
-                    if names_test(&attribute(&mut tokens)) {
+                    let attribute = attribute(&mut tokens);
+                    if names_test(&attribute) {
                         self.test_modules.extend(skip_item(&mut tokens));
+                    } else {
+                        self.attributes.push((line, attribute));
                     }
                 }
                 TokenTree::Punct(punct) => {
