@@ -22,3 +22,6 @@ pub use published_crl::{CRL_MANIFEST, PublishedCrl};
 pub use reason::RevocationReason;
 pub use shown::{AfterExpiry, Answer, AnswerClasses, BeforeActivation, CertificateStatus};
 pub use state::{Act, CertificateState, HeldFrom, IllegalTransition, transition};
+
+#[cfg(test)]
+mod tests;
