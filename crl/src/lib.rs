@@ -8,6 +8,8 @@
 
 mod compare;
 mod entry;
+#[cfg(test)]
+mod judged;
 mod number;
 mod prepare;
 mod schedule;
