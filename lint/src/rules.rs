@@ -128,7 +128,7 @@ catalogue! {
     NO_STATUS_POINTERS = "pro-12/no-status-pointers", "RFC 6960 §4.2.2.2.1",
         "a responder's certificate points to no OCSP and no CRL";
     SHORT_LIFE = "pro-12/short-life", "RFC 6960 §4.2.2.2.1",
-        "a responder's certificate lives at most 397 days";
+        "a responder's certificate lives at most 398 days";
 
     DISTRIBUTION_POINT = "pro-13/distribution-point", "ETSI EN 319 412-2 GEN-4.3.11-1",
         "a URI leads to the CRL";

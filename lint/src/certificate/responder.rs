@@ -83,5 +83,5 @@ pub(super) fn short_life(judged: &Judged<'_, '_>, report: &mut Report) {
     }
 }
 
-/// One leap year and 30 days, and a day for backdating.
-const LONGEST_LIFE: std::time::Duration = std::time::Duration::from_secs((366 + 30 + 1) * 86_400);
+/// One leap year and 30 days, and two for backdating and counting.
+const LONGEST_LIFE: std::time::Duration = std::time::Duration::from_secs((366 + 30 + 2) * 86_400);

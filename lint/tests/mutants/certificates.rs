@@ -594,8 +594,8 @@ fn special() -> Vec<Verdict> {
         ),
         (
             "pro-12/short-life",
-            "398 days",
-            mutant(OcspResponder, |it| it.not_after = utc("270203000000Z")),
+            "399 days",
+            mutant(OcspResponder, |it| it.not_after = utc("270204000000Z")),
         ),
         (
             "pro-07/person-subject",
