@@ -392,3 +392,6 @@ impl From<NotDer> for CertificateError {
         Self::NotDer
     }
 }
+
+#[cfg(test)]
+mod tests;
