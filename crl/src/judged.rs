@@ -1,4 +1,5 @@
 //! Lists from rows to the finished file, judged by OpenSSL and by a model of what may follow what.
+#![expect(clippy::disallowed_methods, reason = "tests run other programs and write files for them")]
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Seek as _};
@@ -103,12 +104,10 @@ impl TestCa {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests read files of other programs")]
 fn read(path: &str) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests write files for other programs")]
 fn write(path: &str, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
@@ -171,7 +170,6 @@ fn make(
     assert_eq!(spool.length, prepared.length);
 
     let tbs = files.spool.get_ref().clone();
-    #[expect(clippy::disallowed_methods, reason = "tests sign")]
     let signature = ca.key.sign(&SystemRandom::new(), &tbs).unwrap();
     let signed = prepared.pending.finish(signature.as_ref().to_vec()).unwrap();
     files.spool.rewind().unwrap();
@@ -364,7 +362,7 @@ fn refuses_another_issuer_another_scope_and_an_earlier_list() {
     assert!(matches!(refused, CompareError::ThisUpdate { .. }));
 
     // The same name under another key.
-    std::mem::swap(&mut other.folder, &mut tempfile::tempdir().unwrap());
+    other.folder = tempfile::tempdir().unwrap();
     let stranger = order(&other.issuer, &number, NOW + 60);
     let refused = refusal(&ca, &[], (&stranger, &[]), &mut unexplained);
     assert!(matches!(refused, CompareError::Differs("authorityKeyIdentifier")));
