@@ -1,0 +1,93 @@
+"""A Merkle log read from its files: RFC 6962 §2.1 hashes, C2SP tlog-tiles paths and bundles.
+
+Written from the published specifications alone, so that it is a second opinion about what Sigill writes. It keeps
+no state and is as plain as it can be; speed is no aim.
+"""
+
+import hashlib
+from pathlib import Path
+
+WIDTH = 256
+
+
+class LogRefused(Exception):
+    """The files are not the log that they claim to be."""
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def root(hashes: list[bytes]) -> bytes:
+    """MTH over leaf hashes, by the recursion of RFC 6962 §2.1."""
+    if not hashes:
+        return hashlib.sha256(b"").digest()
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1 << ((len(hashes) - 1).bit_length() - 1)
+    return node_hash(root(hashes[:split]), root(hashes[split:]))
+
+
+def tile_path(level: str, index: int, width: int = WIDTH) -> str:
+    """`level` is a number or `entries`; a width below 256 is a partial tile."""
+    digits = f"{index:03}"
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    groups = [digits[start:start + 3] for start in range(0, len(digits), 3)]
+    name = "/".join(["x" + group for group in groups[:-1]] + groups[-1:])
+    return f"tile/{level}/{name}" + ("" if width == WIDTH else f".p/{width}")
+
+
+def split_bundle(data: bytes) -> list[bytes]:
+    """The entries of a bundle, each behind its length in two octets."""
+    entries, at = [], 0
+    while at < len(data):
+        length = int.from_bytes(data[at:at + 2], "big")
+        entry = data[at + 2:at + 2 + length]
+        if at + 2 > len(data) or len(entry) != length:
+            raise LogRefused(f"bundle ends inside its entry {len(entries)}")
+        entries.append(entry)
+        at += 2 + length
+    return entries
+
+
+def pieces(count: int) -> list[tuple[int, int]]:
+    """(index, width) of the tiles that hold `count` hashes of one level."""
+    full, rest = divmod(count, WIDTH)
+    return [(index, WIDTH) for index in range(full)] + ([(full, rest)] if rest else [])
+
+
+def read_entries(folder: Path, size: int) -> list[bytes]:
+    entries = []
+    for index, width in pieces(size):
+        found = split_bundle(_read(folder, "entries", index, width))
+        if len(found) < width:
+            raise LogRefused(f"bundle {index} has {len(found)} entries, wanted {width}")
+        entries += found[:width]
+    return entries
+
+
+def check_tiles(folder: Path, entries: list[bytes]) -> bytes:
+    """Compares every tile of every level with the entries, and returns the root that they give."""
+    leaves = hashes = [leaf_hash(entry) for entry in entries]
+    level = 0
+    while hashes:
+        for index, width in pieces(len(hashes)):
+            wanted = hashes[index * WIDTH:index * WIDTH + width]
+            if _read(folder, str(level), index, width)[:32 * width] != b"".join(wanted):
+                raise LogRefused(f"{tile_path(str(level), index, width)} is not the tile of these entries")
+        hashes = [root(hashes[start:start + WIDTH]) for start in range(0, len(hashes) - WIDTH + 1, WIDTH)]
+        level += 1
+    return root(leaves)
+
+
+def _read(folder: Path, level: str, index: int, width: int) -> bytes:
+    """A partial tile may have given way to a fuller one; a full one may stand in for it."""
+    for candidate in dict.fromkeys((width, WIDTH)):
+        path = folder / tile_path(level, index, candidate)
+        if path.is_file():
+            return path.read_bytes()
+    raise LogRefused(f"{tile_path(level, index, width)} is missing")
