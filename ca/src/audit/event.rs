@@ -65,6 +65,8 @@ event_codes! {
     CrlVoided = 0x0203 "crl.voided";
     /// A CRL made by an offline CA was taken in.
     CrlImported = 0x0204 "crl.imported";
+    /// Making a CRL began; what is logged later is not in it.
+    CrlBegun = 0x0205 "crl.begun";
 
     /// A CA was declared in the status log.
     IssuerDeclared = 0x0301 "issuer.declared";
