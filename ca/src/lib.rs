@@ -16,3 +16,6 @@ pub mod profile;
 pub mod refusal;
 pub mod request;
 pub mod revocation;
+
+#[cfg(test)]
+mod testing;

@@ -154,6 +154,3 @@ impl RequestError {
         Refusal::new(code, rule, self, limit, next)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,7 @@
+//! What is issued, what is refused, and who else agrees.
 
+mod golden;
+mod hostile;
+mod names;
+mod outside;
+mod refusals;

@@ -132,3 +132,48 @@ pub enum ProfileSetError {
         name: ProfileName,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Hierarchy, all_profiles, profile, profile_text};
+
+    #[test]
+    fn refuses_names_and_policies_twice() {
+        let copy = |from: &str, to: &str| {
+            Profile::parse(profile_text("function").replace(from, to).as_bytes()).unwrap()
+        };
+        let same_policy = copy("\"function\"\ndesc", "\"other\"\ndesc");
+        let same_name = copy("2.999.1.1.1", "2.999.1.1.9");
+
+        assert!(matches!(
+            ProfileSet::new([profile("function"), same_policy]),
+            Err(ProfileSetError::PolicyTwice { .. })
+        ));
+        assert!(matches!(
+            ProfileSet::new([profile("function"), same_name]),
+            Err(ProfileSetError::NameTwice { .. })
+        ));
+    }
+
+    /// PRO-10, PRO-11: policy, profile and issuer belong together, and trust levels apart.
+    #[test]
+    fn refuses_issuers_that_share_a_profile_or_mix_trust_levels() {
+        let all = all_profiles();
+        let (person, function) = ("person-hsaid-3-authentication", "function");
+        let check = |issuers: &[&[&str]]| {
+            let issuers: Vec<_> =
+                issuers.iter().map(|profiles| Hierarchy::new(profiles).issuing).collect();
+            all.check_issuers(&issuers)
+        };
+
+        assert_eq!(check(&[&[person, "ocsp"], &[function, "ocsp"]]), Ok(()));
+        assert!(matches!(check(&[&[person], &[person]]), Err(ProfileSetError::TwoIssuers { .. })));
+        assert!(matches!(
+            check(&[&[person, function]]),
+            Err(ProfileSetError::TwoTrustLevels { .. })
+        ));
+        assert!(matches!(check(&[&["absent"]]), Err(ProfileSetError::Unknown { .. })));
+        assert!(all.by_name("root").is_some() && all.by_name("Root").is_none());
+    }
+}

@@ -1,0 +1,262 @@
+//! Keys, issuers and requests for the tests of this room.
+
+use std::collections::BTreeSet;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use x509::certificate::Certificate;
+use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
+use x509::serial::SerialNumber;
+use x509::signing::{Intent, IntentId, Recorded, Recorder, SigningInput, ToBeSigned};
+use x509::time::UnixTime;
+
+use crate::deployment::Deployment;
+use crate::fields::RequestedFields;
+use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use crate::prepare::{KeySource, Preparation, PrepareError, Prepared, Signer, Way, prepare};
+use crate::profile::{Profile, ProfileSet};
+
+/// 2026-11-21T22:00:00Z.
+pub(crate) const NOW: u64 = 1_795_298_400;
+
+/// The text of every shipped profile.
+pub(crate) const PROFILES: [(&str, &str); 11] = {
+    macro_rules! shipped {
+        ($($name:literal),*) => {
+            [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
+        };
+    }
+    shipped!(
+        "root",
+        "issuing",
+        "ocsp",
+        "ocsp-offline",
+        "person-hsaid-3-authentication",
+        "person-hsaid-3-signature",
+        "function",
+        "function-ec",
+        "management-ca",
+        "management-server",
+        "management-client"
+    )
+};
+
+pub(crate) fn profile_text(name: &str) -> &'static str {
+    PROFILES.iter().find(|(shipped, _)| *shipped == name).unwrap().1
+}
+
+pub(crate) fn profile(name: &str) -> Profile {
+    Profile::parse(profile_text(name).as_bytes()).unwrap()
+}
+
+pub(crate) fn all_profiles() -> ProfileSet {
+    ProfileSet::new(PROFILES.iter().map(|(name, _)| profile(name))).unwrap()
+}
+
+/// The root profile with a key type that tests make quickly.
+pub(crate) fn quick_root() -> Profile {
+    Profile::parse(profile_text("root").replace("\"rsa-4096\"", "\"ec-p256\"").as_bytes()).unwrap()
+}
+
+pub(crate) fn deployment() -> Deployment {
+    "test/demo/ab12".parse().unwrap()
+}
+
+pub(crate) fn at(secs: u64) -> UnixTime {
+    UnixTime::from_secs(secs).unwrap()
+}
+
+/// A P-256 key in our hands.
+pub(crate) struct TestKey {
+    pair: EcdsaKeyPair,
+    request: rcgen::KeyPair,
+    pub(crate) public: PublicKey,
+}
+
+impl TestKey {
+    pub(crate) fn new() -> Self {
+        let request = rcgen::KeyPair::generate().unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, request.serialized_der())
+                .unwrap();
+        let public = PublicKey::from_ec_point(pair.public_key().as_ref()).unwrap();
+        Self { pair, request, public }
+    }
+
+    pub(crate) fn sign(&self, input: &SigningInput) -> Vec<u8> {
+        let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("bytes") };
+        self.pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
+    }
+
+    /// A request by this key, after `wishes` have been made.
+    pub(crate) fn request(&self, wishes: impl FnOnce(&mut rcgen::CertificateParams)) -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        wishes(&mut params);
+        params.serialize_request(&self.request).unwrap().der().to_vec()
+    }
+}
+
+struct Memory;
+
+impl Recorder for Memory {
+    type Error = std::convert::Infallible;
+    fn record(self, _: &Intent) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// Signs what was prepared, as the programs do.
+pub(crate) fn signed(prepared: Prepared, key: &TestKey) -> Certificate {
+    let (pending, _) = prepared.into_parts();
+    let recorded = Recorded::by(Memory, pending.intent()).unwrap();
+    let input = pending.input(&recorded).unwrap();
+    let signature = key.sign(&input);
+    Certificate::from_der(&pending.finish(signature).unwrap().to_der().unwrap()).unwrap()
+}
+
+/// A question to [`prepare`] with everything filled in; tests change what they are about.
+#[derive(Clone)]
+pub(crate) struct Ask<'a> {
+    pub(crate) deployment: Deployment,
+    pub(crate) profile: &'a Profile,
+    pub(crate) signer: Signer<'a>,
+    pub(crate) way: Way,
+    pub(crate) fields: RequestedFields,
+    pub(crate) key: KeySource<'a>,
+    pub(crate) own_keys: BTreeSet<SpkiHash>,
+    pub(crate) now: u64,
+    pub(crate) ends_at: Option<u64>,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn new(profile: &'a Profile, signer: Signer<'a>, key: KeySource<'a>) -> Self {
+        let way = if profile.kind().is_subscriber() { Way::Direct } else { Way::Internal };
+        Self {
+            deployment: deployment(),
+            profile,
+            signer,
+            way,
+            fields: fields_for(profile),
+            key,
+            own_keys: BTreeSet::new(),
+            now: NOW,
+            ends_at: None,
+        }
+    }
+
+    pub(crate) fn prepare(&self) -> Result<Prepared, PrepareError> {
+        prepare(&Preparation {
+            deployment: self.deployment,
+            profile: self.profile,
+            signer: self.signer,
+            way: self.way,
+            fields: &self.fields,
+            key: self.key,
+            own_keys: &self.own_keys,
+            serial: SerialNumber::from_random([0x5a; 16]),
+            id: IntentId::from_bytes([7; 16]),
+            now: at(self.now),
+            ends_at: self.ends_at.map(at),
+        })
+    }
+
+    pub(crate) fn refusal(&self) -> &'static str {
+        match self.prepare() {
+            Ok(_) => "issued",
+            Err(error) => error.refusal().code,
+        }
+    }
+}
+
+/// Fields that a profile takes, about the Swedish test person and a test function.
+pub(crate) fn fields_for(profile: &Profile) -> RequestedFields {
+    let some = |text: &str| Some(text.to_owned());
+    let organization = some("Sigill Test");
+    match profile.name().as_str() {
+        name if name.starts_with("person") => RequestedFields {
+            given_name: some("Tolvan"),
+            surname: some("Tolvansson"),
+            hsa_id: some("TST2321000016-1002"),
+            personal_identity_number: some("191212121212"),
+            organization,
+            locality: some("Örebro"),
+            card_number: some("9752269874512325436"),
+            upn: some("TST2321000016-1002@test.example.org")
+                .filter(|_| name.ends_with("authentication")),
+            email: some("tolvan@example.org").filter(|_| name.ends_with("authentication")),
+            ..RequestedFields::default()
+        },
+        name if name.starts_with("function") => RequestedFields {
+            common_name: some("idp.example.org"),
+            hsa_id: some("TSTNMT2321000156-B02"),
+            organization,
+            dns: vec!["idp.example.org".to_owned(), "idp2.example.org".to_owned()],
+            ..RequestedFields::default()
+        },
+        "management-server" => RequestedFields {
+            common_name: some("sigill-ca"),
+            organization,
+            dns: vec!["localhost".to_owned()],
+            ip: vec![[127, 0, 0, 1].into()],
+            management_name: Some("sigill-ca".parse().unwrap()),
+            ..RequestedFields::default()
+        },
+        name if name.starts_with("management") => RequestedFields {
+            common_name: some("portal"),
+            organization,
+            management_name: Some("portal".parse().unwrap()),
+            ..RequestedFields::default()
+        },
+        _ => RequestedFields {
+            common_name: some("SIGILL TEST e-id Test CA v1"),
+            organization,
+            ..RequestedFields::default()
+        },
+    }
+}
+
+pub(crate) fn settings(
+    name: &str,
+    algorithm: SignatureAlgorithm,
+    profiles: &[&str],
+) -> IssuerSettings {
+    IssuerSettings {
+        name: name.to_owned(),
+        algorithm,
+        crl_url: format!("http://crl.example.org/{name}.crl"),
+        ocsp_url: "http://ocsp.example.org".to_owned(),
+        aia_url: format!("http://aia.example.org/{name}.cer"),
+        profiles: profiles.iter().map(|name| name.parse().unwrap()).collect(),
+        crl_scope_stated: CrlScopeStated::No,
+    }
+}
+
+/// A root and an issuing CA under it with keys in our hands.
+pub(crate) struct Hierarchy {
+    pub(crate) root: Issuer,
+    pub(crate) issuing: Issuer,
+    pub(crate) issuing_key: TestKey,
+}
+
+impl Hierarchy {
+    pub(crate) fn new(profiles: &[&str]) -> Self {
+        let ecdsa = SignatureAlgorithm::EcdsaP256Sha256;
+        let (root_key, issuing_key) = (TestKey::new(), TestKey::new());
+        let (root_profile, issuing_profile) = (quick_root(), profile("issuing"));
+        let ask =
+            Ask::new(&root_profile, Signer::Itself(ecdsa), KeySource::Proven(&root_key.public));
+        let root = signed(ask.prepare().unwrap(), &root_key);
+        let root =
+            Issuer::new(root, settings("root", ecdsa, &["issuing", "ocsp-offline"])).unwrap();
+        let mut ask = Ask::new(
+            &issuing_profile,
+            Signer::Issuer(&root),
+            KeySource::Proven(&issuing_key.public),
+        );
+        ask.fields.common_name = Some("SIGILL TEST e-id Issuing CA v1".to_owned());
+        let issuing = signed(ask.prepare().unwrap(), &root_key);
+        let issuing = Issuer::new(issuing, settings("issuing", ecdsa, profiles)).unwrap();
+        Self { root, issuing, issuing_key }
+    }
+}
