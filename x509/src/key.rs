@@ -564,3 +564,6 @@ pub enum KeyError {
     #[error("not the name of a key type, signature algorithm or key")]
     UnknownName,
 }
+
+#[cfg(test)]
+pub(crate) mod wycheproof;

@@ -254,3 +254,6 @@ pub enum PossessionError {
         bits: u16,
     },
 }
+
+#[cfg(test)]
+mod tests;

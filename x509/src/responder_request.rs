@@ -179,7 +179,6 @@ pub enum ResponderRequestError {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests sign")]
 mod tests {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};

@@ -93,7 +93,7 @@ fn known_defects(name: &str) -> Vec<Defect> {
     }
 }
 
-/// MIG: every certificate of the other operator is taken over, byte for byte, with its defects named.
+/// MIG-02: every certificate of the other operator is taken over, byte for byte, with its defects named.
 #[test]
 fn names_the_defects_of_every_reference_certificate_and_keeps_its_bytes() {
     for (name, der) in reference() {
@@ -162,7 +162,7 @@ fn signatures_verify_under_the_issuers_of_the_set() {
     assert!(all.is_empty() || verified == 28, "{verified}");
 }
 
-/// KEY: a leading zero octet of the serial number stays.
+/// MIG-02: a leading zero octet of the serial number stays.
 #[test]
 fn keeps_the_leading_zero_octet_of_a_serial_number() {
     let Some(der) = reference().remove("siths-root-ca-v1") else { return };

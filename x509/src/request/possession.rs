@@ -90,3 +90,50 @@ fn is_pss(identifier_der: &[u8], hash: ObjectIdentifier, salt: u64) -> bool {
         tlv::sequence(&[&tlv::oid(algorithm::RSA_PSS), &pss]) == identifier_der
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::wycheproof::{for_each_case, judge};
+
+    /// ISS-13: the algorithms that we verify in requests only.
+    #[test]
+    fn verifies_as_wycheproof_says() {
+        let files: [(&str, &'static dyn VerificationAlgorithm); 5] = [
+            ("ecdsa_secp384r1_sha512", &signature::ECDSA_P384_SHA512_ASN1),
+            ("rsa_pss_2048_sha256_mgf1_32", &signature::RSA_PSS_2048_8192_SHA256),
+            ("rsa_pss_3072_sha256_mgf1_32", &signature::RSA_PSS_2048_8192_SHA256),
+            ("rsa_pss_4096_sha384_mgf1_48", &signature::RSA_PSS_2048_8192_SHA384),
+            ("rsa_pss_4096_sha512_mgf1_64", &signature::RSA_PSS_2048_8192_SHA512),
+        ];
+
+        let cases = for_each_case(&files, |name, algorithm, key, message, signature, verdict| {
+            let verified = PossessionAlgorithm(algorithm).verify(key, message, signature).is_ok();
+            judge(name, verified, verdict);
+        });
+
+        assert!(cases == 0 || cases == 1078, "{cases}");
+    }
+
+    /// ISS-13: SHA-1 is in no list, and no key is taken with another key's algorithm.
+    #[test]
+    fn knows_no_weak_or_foreign_algorithm() {
+        let plain = |oid| tlv::sequence(&[&tlv::oid(oid)]);
+        let with_null = |oid| tlv::sequence(&[&tlv::oid(oid), &[tlv::NULL, 0]]);
+        let ecdsa_sha1 = ObjectIdentifier::parse("1.2.840.10045.4.1").unwrap();
+        let rsa = KeyType::Rsa { bits: 2048 };
+
+        for (identifier, key_type) in [
+            (plain(ecdsa_sha1), KeyType::EcP256),
+            (with_null(algorithm::RSA_SHA1), rsa),
+            (plain(algorithm::RSA_SHA256), rsa),
+            (with_null(algorithm::ECDSA_SHA256), KeyType::EcP256),
+            (plain(algorithm::ECDSA_SHA256), rsa),
+            (with_null(algorithm::RSA_SHA256), KeyType::EcP384),
+            (plain(algorithm::ED25519), KeyType::EcP256),
+            (plain(algorithm::RSA_PSS), rsa),
+        ] {
+            assert!(PossessionAlgorithm::of(&identifier, key_type).is_none(), "{key_type}");
+        }
+    }
+}
