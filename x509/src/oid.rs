@@ -1,7 +1,7 @@
 //! Object identifiers, and by name every one that Sigill writes or asks for.
 //!
 //! The type is our own because the ASN.1 library's refuses a second arc above 39, and with it the
-//! example arc 2.999 in which the policies of every environment but production lie.
+//! example arc 2.999, which certificates of others may hold (decision 0007).
 
 use std::fmt;
 use std::str::FromStr;
