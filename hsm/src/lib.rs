@@ -38,6 +38,7 @@ pub use init::{InitError, NewToken, init_token};
 pub use module::{Module, ModuleError};
 pub use open::{LoginError, OpenError};
 pub use opened::{Token, TokenSettings};
+pub use operation::proof_text;
 pub use secret_file::SecretFileError;
 pub use service::{SignError, SignatureMayExist, SigningService};
 pub use signer::{KeyPolicy, KeyUse, TokenSigner};

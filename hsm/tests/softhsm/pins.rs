@@ -3,11 +3,11 @@
 use std::fs;
 
 use hsm::token::{PinState, TokenName};
-use hsm::{LoginError, Module, OpenError, Token, token};
+use hsm::{LoginError, Module, OpenError, Token, TokenSettings, token};
 use support::softhsm::{SPY, Side, SoftHsm, alone, side};
 use support::test_name;
 
-use crate::fixture::{USER_PIN, markers, module, new_token, open, settings};
+use crate::fixture::{USER_PIN, markers, module, new_token, open, pin, settings};
 
 fn login(opened: Result<Token, OpenError>) -> LoginError {
     match opened {
@@ -70,6 +70,41 @@ fn a_wrong_pin_is_tried_once_over_three_restarts() {
                     assert!(!markers(&softhsm).path(&name).exists());
                 }
             }
+        }
+    }
+}
+
+/// Two programs that start at the same moment share the marker and its lock.
+#[test]
+fn programs_that_start_together_try_a_wrong_pin_once() {
+    let test = test_name!(programs_that_start_together_try_a_wrong_pin_once);
+    match side() {
+        None => {}
+        Some(Side::Parent(_)) if !std::path::Path::new(SPY).is_file() => {
+            println!("skipped: {SPY} is not installed");
+        }
+        Some(Side::Parent(softhsm)) => {
+            softhsm.succeeds(test, "make");
+            std::thread::scope(|scope| {
+                for number in 0..4 {
+                    let softhsm = &softhsm;
+                    scope.spawn(move || softhsm.succeeds(test, &format!("wrong {number}")));
+                }
+            });
+            assert_eq!(logins(&softhsm), 1);
+        }
+        Some(Side::Child { softhsm, phase }) => {
+            if phase == "make" {
+                new_token(&softhsm, "issuing");
+                return;
+            }
+            let spied = Module::load(std::path::Path::new(SPY)).unwrap();
+            let name = only_token(&spied);
+            let settings = TokenSettings {
+                pin: pin(&softhsm, &phase, "wrong-pin"),
+                ..settings(&softhsm, &name, &phase)
+            };
+            login(Token::open(&spied, settings));
         }
     }
 }

@@ -115,6 +115,25 @@ fn names_both_values_where_label_and_serial_disagree() {
     });
 }
 
+/// KEY-01: outside environment test a software token is not even logged in to.
+#[test]
+fn refuses_a_software_token_outside_environment_test() {
+    alone(test_name!(refuses_a_software_token_outside_environment_test), |softhsm| {
+        for label in ["sg-qt-ab12-issuing", "sg-pp-ab12-issuing"] {
+            let new = NewToken {
+                label: label.parse().unwrap(),
+                so_pin: pin(softhsm, "so", SO_PIN),
+                user_pin: pin(softhsm, "pin", USER_PIN),
+            };
+            let name = init_token(&module(), &new, &markers(softhsm)).unwrap();
+
+            let refused = open(softhsm, &name).unwrap_err();
+
+            assert!(matches!(refused, OpenError::Software { .. }), "{refused:?}");
+        }
+    });
+}
+
 #[test]
 fn two_tokens_sign_at_once() {
     alone(test_name!(two_tokens_sign_at_once), |softhsm| {
@@ -197,7 +216,10 @@ fn a_token_that_vanishes_is_told_in_time_and_disturbs_no_other() {
         assert_eq!(refused.code(), "hsm-token-missing");
         assert_eq!(vanishing.retries(), 1);
 
+        assert!(vanishing.probe(Duration::from_secs(5)).is_err());
+
         sign(&there).unwrap();
+        staying.probe(Duration::from_secs(5)).unwrap();
         assert_eq!(staying.retries(), 0);
     });
 }
