@@ -45,7 +45,6 @@ impl CertificationRequestInfo {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests sign")]
 mod tests {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
