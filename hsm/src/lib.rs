@@ -7,7 +7,8 @@
 //! From the bottom: [`Module`] is the one context of a PKCS#11 library in this process; a [`Token`]
 //! is found by label and serial number, logged in to once, and used through one thread a session;
 //! a key is found by its public key, checked and proven before it is used. PINs come from files that
-//! only their owner can read, or from a terminal, and a wrong one is never tried twice.
+//! only their owner can read, or from a terminal, and a wrong one is never tried twice. The files are
+//! told in docs/formats/key-files.md.
 
 mod attempts;
 mod connection;

@@ -82,7 +82,7 @@ fn finishes_a_token_whose_user_pin_was_not_set() {
     });
 }
 
-/// Promise 8: where label and serial disagree both values are named.
+/// KEY-09, promise 8: where label and serial disagree both values are named.
 #[test]
 fn names_both_values_where_label_and_serial_disagree() {
     alone(test_name!(names_both_values_where_label_and_serial_disagree), |softhsm| {
@@ -224,7 +224,7 @@ fn a_token_that_vanishes_is_told_in_time_and_disturbs_no_other() {
     });
 }
 
-/// Slots are numbered anew in the next process and when tokens come before them; label, serial and
+/// KEY-09: slots are numbered anew in the next process and when tokens come before them; label, serial and
 /// key stay.
 #[test]
 fn finds_token_and_key_after_a_restart_that_renumbers_the_slots() {
