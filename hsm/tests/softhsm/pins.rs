@@ -1,6 +1,8 @@
 //! PINs: a wrong one is tried once, over restarts, and other people's tries are heeded.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
 
 use hsm::token::{PinState, TokenName};
 use hsm::{LoginError, Module, OpenError, Token, TokenSettings, token};
@@ -165,6 +167,58 @@ fn clearing_allows_one_more_try_of_the_same_pin() {
         assert!(matches!(wrong(), LoginError::Refused { .. }));
         assert!(matches!(wrong(), LoginError::RefusedBefore { .. }));
     });
+}
+
+/// KEY-02: what is typed is not shown. The terminal is a real one, made by `script`.
+#[test]
+fn a_typed_pin_opens_the_token_and_is_not_shown() {
+    let test = test_name!(a_typed_pin_opens_the_token_and_is_not_shown);
+    match side() {
+        None => {}
+        Some(Side::Parent(softhsm)) => {
+            softhsm.succeeds(test, "make");
+            let Some(shown) = on_a_terminal(&softhsm, test, "ask") else {
+                return println!("skipped: script is not installed");
+            };
+            assert!(shown.contains("1 passed"), "{shown}");
+            assert!(!shown.contains(USER_PIN), "{shown}");
+        }
+        Some(Side::Child { softhsm, phase }) => {
+            if phase == "make" {
+                new_token(&softhsm, "issuing");
+                return;
+            }
+            let name = only_token(&module());
+            let typed = hsm::pin::Pin::from_terminal(&format!("PIN of {name}: ")).unwrap();
+            let settings = TokenSettings { pin: typed, ..settings(&softhsm, &name, "not-it") };
+            Token::open(&module(), settings).unwrap();
+        }
+    }
+}
+
+/// Runs a phase of `test` on a terminal, types the PIN when asked, and returns all that was shown.
+fn on_a_terminal(softhsm: &SoftHsm, test: &str, phase: &str) -> Option<String> {
+    let program = std::env::current_exe().unwrap();
+    let command = format!("{} --exact {test} --nocapture --test-threads=1", program.display());
+    let mut script = std::process::Command::new("script");
+    let mut child = softhsm
+        .child_environment(&mut script, phase)
+        .args(["-q", "-e", "-c", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut octet = [0];
+    while output.read(&mut octet).unwrap() == 1 {
+        shown.push(octet[0]);
+        if shown.ends_with(b"): ") {
+            writeln!(input, "{USER_PIN}").unwrap();
+        }
+    }
+    child.wait().unwrap();
+    Some(String::from_utf8_lossy(&shown).into_owned())
 }
 
 #[test]

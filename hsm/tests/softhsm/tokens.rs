@@ -224,6 +224,40 @@ fn a_token_that_vanishes_is_told_in_time_and_disturbs_no_other() {
     });
 }
 
+/// KEY-09: something else in the process finalises the module, so that every session, handle and
+/// login is gone. Eight callers go on without an error, after one new login.
+#[test]
+fn signs_on_after_every_session_was_lost() {
+    alone(test_name!(signs_on_after_every_session_was_lost), |softhsm| {
+        let name = new_token(softhsm, "issuing");
+        let token = open(softhsm, &name).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "key");
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        let sign = |text: &str| {
+            let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+            let kind = SigningKind::Certificate;
+            let (pending, input) = recorded(&key, algorithm, kind, bytes(text));
+            pending.finish(signer.sign(&input).unwrap()).unwrap();
+        };
+        let sign = &sign;
+        for round in 0..3 {
+            std::thread::scope(|scope| {
+                for caller in 0..8 {
+                    scope.spawn(move || sign(&format!("certificate {round} {caller}")));
+                }
+            });
+            let other = cryptoki::context::Pkcs11::new(MODULE).unwrap();
+            other.finalize().unwrap();
+        }
+        sign("last");
+
+        assert!(token.retries() > 0);
+        let uses = signer.uses();
+        assert_eq!((uses[0].signatures, uses[0].failures), (25, 0));
+    });
+}
+
 /// KEY-09: slots are numbered anew in the next process and when tokens come before them; label, serial and
 /// key stay.
 #[test]
