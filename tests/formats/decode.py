@@ -1,5 +1,6 @@
 """A second decoder of what Sigill publishes and keeps, written from docs/formats alone.
 
+    decode.py vectors FOLDER                               reads docs/formats/vectors
     decode.py log FOLDER --key HEX [--manifest-key HEX]    judges a publication or audit folder
 """
 
@@ -13,6 +14,7 @@ import audit_leaf
 import note
 import status_entry
 import tlog
+import vectors
 
 ORIGIN = re.compile(r"sigill/[a-z0-9]+/[a-z0-9]+/[a-z0-9]{4}/(status|audit)/([1-9][0-9]*)")
 ROW = re.compile(r"([!-~]+) ([0-9a-f]{64}) ((?:[0-9A-F]{2})+) ([0-9]+\.[0-9]+|-)")
@@ -81,14 +83,20 @@ def _manifest(folder: Path, origin: str, key: bytes) -> str:
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="decode.py", description="A second decoder, written from docs/formats alone.")
     verbs = parser.add_subparsers(dest="verb", required=True)
+    read = verbs.add_parser("vectors", help="read docs/formats/vectors")
+    read.add_argument("folder", type=Path)
     log = verbs.add_parser("log", help="judge a publication or audit folder")
     log.add_argument("folder", type=Path)
     log.add_argument("--key", type=bytes.fromhex, required=True, help="Ed25519 public key of the log, hexadecimal")
     log.add_argument("--manifest-key", type=bytes.fromhex, help="Ed25519 public key of the CRL manifest, hexadecimal")
     given = parser.parse_args(words)
     try:
-        print(judge(given.folder, given.key, given.manifest_key))
-    except (*REFUSALS, FolderRefused, OSError) as refusal:
+        if given.verb == "vectors":
+            for name, count in vectors.judge(given.folder).items():
+                print(f"{name}: {count} vectors")
+        else:
+            print(judge(given.folder, given.key, given.manifest_key))
+    except (*REFUSALS, FolderRefused, vectors.VectorRefused, OSError) as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 1
     return 0

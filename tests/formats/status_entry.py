@@ -7,7 +7,8 @@ LAST_TIME = 253402300799
 KINDS = {1: "epoch-opened", 2: "issuer-declared", 3: "issued", 4: "activated", 5: "held", 6: "released", 7: "revoked",
          8: "voided"}
 REASONS = {1: "keyCompromise", 2: "cACompromise", 3: "affiliationChanged", 4: "superseded", 5: "cessationOfOperation",
-           9: "privilegeWithdrawn", 10: "aACompromise", 255: None}
+           9: "privilegeWithdrawn", 10: "aACompromise"}
+UNSPECIFIED = 255
 
 
 class EntryRefused(Exception):
@@ -55,7 +56,7 @@ def _certificate(kind: str, log_time: int, octets: bytes) -> Entry:
         raise EntryRefused(f"serial of {length} octets")
     _zero(octets[19 + length:39])
     revoked, issued = kind == "revoked", kind == "issued"
-    if octets[39] not in (REASONS if revoked else {255: None}):
+    if octets[39] != UNSPECIFIED and not (revoked and octets[39] in REASONS):
         raise EntryRefused(f"reason {octets[39]} in {kind}")
     if not revoked:
         _zero(octets[48:56])
@@ -69,7 +70,7 @@ def _certificate(kind: str, log_time: int, octets: bytes) -> Entry:
         kind, log_time,
         issuer_reference=_number(octets[10:18]),
         serial=octets[19:19 + length],
-        reason=REASONS[octets[39]],
+        reason=REASONS.get(octets[39]),
         effective_time=_time(octets[40:48]),
         invalidity_date=_time(octets[48:56]) or None,
         not_after=_time(octets[56:64]) if issued or kind == "voided" else None,
