@@ -100,10 +100,9 @@ impl Workers {
 
 /// One session and the keys that were found and proven on it.
 pub(crate) struct Worker {
-    // Fields are dropped in this order: the session before what may hold the last anchor session.
+    connection: Arc<Connection>,
     session: Option<Session>,
     keys: HashMap<SpkiHash, ObjectHandle>,
-    connection: Arc<Connection>,
     retries: Arc<AtomicU64>,
 }
 

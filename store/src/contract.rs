@@ -18,12 +18,12 @@ use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
 use crate::error::StoreError;
 use crate::id::{CertificateId, Node, OrderId};
 use crate::intent::{IntentRow, VoidScope, VoidedIntent};
-use crate::interim::crl::CrlNumber;
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
+use ::crl::CrlNumber;
 
 /// How far the clock may be behind the log before issuing stops (architecture §2.5).
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -44,8 +44,8 @@ pub struct Issued {
 /// Everything that must survive.
 ///
 /// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that
-/// returns `Err` left no trace, except that after [`StoreError::Closed`] its outcome is unknown
-/// until the database is opened again. Every act and its audit leaf are one transaction: if the
+/// returns `Err` left no trace, except that after [`StoreError::Closed`] and [`StoreError::Device`]
+/// its outcome is unknown until the database is opened again. Every act and its audit leaf are one transaction: if the
 /// leaf cannot be written, the act does not happen (AUD-02).
 ///
 /// Positions in both logs are dense and are given inside the writing transaction: a reader that sees
@@ -181,6 +181,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::UnknownCertificate`], [`StoreError::UnknownSerial`],
+    /// [`StoreError::OfflineIssuer`] for certificates of a CA that signs at ceremonies,
     /// [`StoreError::Transition`] when the state machine refuses.
     fn change_status(
         &self,

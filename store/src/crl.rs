@@ -8,8 +8,8 @@ use x509::signing::IntentId;
 use x509::time::UnixTime;
 
 use crate::id::Node;
-use crate::interim::crl::CrlNumber;
 use crate::log::LogHead;
+use ::crl::CrlNumber;
 
 /// Which of an issuer's CRLs: `full`, `delta`, or the name of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

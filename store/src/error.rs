@@ -10,6 +10,7 @@ use thiserror::Error;
 use x509::time::UnixTime;
 
 use crate::id::{CertificateId, OrderId};
+use crate::sealing::KeySourceError;
 
 /// Why an act was refused or a question not answered. The act left no trace.
 ///
@@ -47,6 +48,15 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// Another program has the database open.
+    #[error("database {path} is in use by another program")]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The sealing keys are not to be had.
+    #[error("database cannot be opened without its sealing keys")]
+    Keys(#[source] KeySourceError),
     /// The store is being closed, or its writer has died.
     #[error("store is closed")]
     Closed,
@@ -130,6 +140,9 @@ pub enum StoreError {
     /// The issuer is there already with other data.
     #[error("issuer is known with another certificate")]
     IssuerDiffers,
+    /// The issuer signs at ceremonies only: its certificates change with an imported CRL.
+    #[error("issuer signs at ceremonies only, its certificates change with its next imported crl")]
+    OfflineIssuer,
     /// No such order.
     #[error("order {order} is not known")]
     UnknownOrder {
@@ -245,6 +258,26 @@ pub enum StoreError {
     },
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OutOfMemory,
+            ) => Self::Device(error),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            Some(ErrorCode::ConstraintViolation) => Self::Constraint(error),
+            _ => Self::Query(error),
+        }
+    }
+}
+
 impl StoreError {
     /// Stable code for problems, logs and tests.
     #[must_use]
@@ -258,6 +291,8 @@ impl StoreError {
             Self::Constraint(_) => "database-constraint",
             Self::Query(_) => "database-query",
             Self::Open { .. } => "database-open",
+            Self::InUse { .. } => "database-in-use",
+            Self::Keys(_) => "sealing-keys-missing",
             Self::Closed => "store-closed",
             Self::Overloaded => "store-overloaded",
             Self::Deployment { .. } | Self::UnknownDeployment { .. } => "deployment-mismatch",
@@ -272,6 +307,7 @@ impl StoreError {
             Self::SerialTaken => "serial-taken",
             Self::UnknownIssuer => "issuer-unknown",
             Self::IssuerDiffers => "issuer-differs",
+            Self::OfflineIssuer => "issuer-offline",
             Self::UnknownOrder { .. } => "order-unknown",
             Self::OrderState { .. } => "order-state",
             Self::OrderFulfilled { .. } => "order-fulfilled",

@@ -1,5 +1,6 @@
 //! Issuers as rows, and what is taken over with them: certificates, states, CRLs.
 
+use ::crl::CrlNumber;
 use status::{AnswerClasses, IssuerId, IssuerRef, Position, RevocationReason};
 use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
@@ -8,7 +9,6 @@ use x509::time::UnixTime;
 use crate::certificate::{Origin, Privacy};
 use crate::crl::CrlScope;
 use crate::id::CertificateId;
-use crate::interim::crl::CrlNumber;
 use crate::sealing::IndexTerm;
 
 /// An issuer to be declared in the status log.
@@ -136,6 +136,8 @@ pub struct ImportedState {
     pub serial: SerialNumber,
     /// Until when it is listed, where the certificate is not known.
     pub not_after: UnixTime,
+    /// How it is answered, where the certificate is not known.
+    pub answers: AnswerClasses,
     /// What happened to it.
     pub change: ImportedChange,
 }

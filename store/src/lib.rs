@@ -15,12 +15,13 @@ mod crl;
 mod error;
 mod id;
 mod intent;
-pub mod interim;
 mod issuer;
 mod lease;
 mod log;
 mod order;
+mod recorder;
 mod sealing;
+mod sqlite;
 
 pub use audit::AuditRecord;
 pub use certificate::{
@@ -49,3 +50,4 @@ pub use order::{
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,
 };
+pub use sqlite::SqliteStore;

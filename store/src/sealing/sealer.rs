@@ -214,7 +214,7 @@ mod tests {
         for place in elsewhere {
             assert!(sealer.open(&key, place, &sealed).is_err());
         }
-        assert!(super::tests::sealer("test/demo/bbbb").open(&key, PLACE, &sealed).is_err());
+        assert!(self::sealer("test/demo/bbbb").open(&key, PLACE, &sealed).is_err());
         for other in [Sealer::key(8, &[3; 32]).unwrap(), Sealer::key(7, &[4; 32]).unwrap()] {
             assert!(sealer.open(&other, PLACE, &sealed).is_err());
         }

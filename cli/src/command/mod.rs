@@ -1,4 +1,0 @@
-//! One file a noun.
-
-pub(crate) mod authority;
-pub(crate) mod certificate;

@@ -1,0 +1,252 @@
+//! Orders: who works on which, and what they were answered.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use x509::signing::IntentId;
+use x509::time::UnixTime;
+
+use super::columns::{array, column, from_time, stored, time};
+use super::group::Act;
+use super::leases;
+use crate::StoreError;
+use crate::audit::AuditRecord;
+use crate::id::{BootId, CertificateId, Node, OrderId};
+use crate::lease::LeaseName;
+use crate::order::{
+    BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
+    StoredResponse,
+};
+use crate::sealing::{Place, Sealer, Subject};
+
+pub(super) fn begin(
+    act: &mut Act<'_>,
+    order: &NewOrder,
+    now: UnixTime,
+) -> Result<BegunOrder, StoreError> {
+    let Some(found) = by_key(act.connection(), &order.key)? else {
+        insert(act, order, now)?;
+        return Ok(BegunOrder::New);
+    };
+    if found.body_sha256 != order.body_sha256 {
+        return Ok(BegunOrder::BodyDiffers { order: found.id });
+    }
+    match found.state {
+        OrderState::Done => {
+            let response =
+                stored(response(act.connection(), act.sealer(), found.row, found.id)?, "response")?;
+            return Ok(BegunOrder::Replay { order: found.id, response });
+        }
+        OrderState::Running if still_running(act, &found.node, &order.node, now)? => {
+            return Ok(BegunOrder::Running { order: found.id });
+        }
+        OrderState::Running | OrderState::Open => {}
+    }
+    act.connection()
+        .prepare_cached(
+            "UPDATE orders SET state = 'running', node = ?2, boot = ?3, updated = ?4 \
+             WHERE row = ?1",
+        )?
+        .execute(params![found.row, order.node.name, order.node.boot.as_bytes(), from_time(now)])?;
+    Ok(BegunOrder::Resume(progress(act.connection(), found.row, found.id)?))
+}
+
+/// Whether the program that took the order may still be at work on it.
+fn still_running(
+    act: &Act<'_>,
+    holder: &Node,
+    caller: &Node,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    if holder.name == caller.name {
+        // Another start of the same node means that the one that had it is gone.
+        return Ok(holder.boot == caller.boot);
+    }
+    leases::is_held(act.connection(), &LeaseName::Node(holder.name.clone()), holder, now)
+}
+
+fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<(), StoreError> {
+    act.connection()
+        .prepare_cached(
+            "INSERT INTO orders (order_id, client, method, path, key, body_sha256, state, node, \
+                 boot, created, updated) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'running', ?7, ?8, ?9, ?9)",
+        )?
+        .execute(params![
+            order.id.as_bytes(),
+            order.key.client,
+            order.key.method,
+            order.key.path,
+            order.key.key,
+            order.body_sha256,
+            order.node.name,
+            order.node.boot.as_bytes(),
+            from_time(now),
+        ])?;
+    let row = act.connection().last_insert_rowid();
+    let key = act.data_key(&Subject::Order(order.id))?;
+    let place = Place { table: "order_body", column: "sealed", row: order.id.as_bytes() };
+    let sealed = act.sealer().seal(&key, place, &order.body)?;
+    act.connection()
+        .prepare_cached("INSERT INTO order_body (order_row, sealed) VALUES (?1, ?2)")?
+        .execute(params![row, sealed])?;
+    Ok(())
+}
+
+pub(super) fn finish(
+    act: &mut Act<'_>,
+    order: OrderId,
+    answer: &OrderAnswer,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let row = leave_running(act, order, "done", now)?;
+    let key = act.data_key(&answer.subject)?;
+    let sealed =
+        act.sealer().seal(&key, response_place(order.as_bytes()), &answer.response.body)?;
+    act.connection()
+        .prepare_cached(
+            "INSERT INTO order_response (order_row, status, content_type, sealed) \
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![row, answer.response.status, answer.response.content_type, sealed])?;
+    Ok(())
+}
+
+pub(super) fn leave(act: &mut Act<'_>, order: OrderId, now: UnixTime) -> Result<(), StoreError> {
+    leave_running(act, order, "open", now).map(|_| ())
+}
+
+pub(super) fn refuse(
+    act: &mut Act<'_>,
+    order: OrderId,
+    answer: &OrderAnswer,
+    audit: &AuditRecord,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    finish(act, order, answer, now)?;
+    act.put_audit(audit, now).map(|_| ())
+}
+
+fn leave_running(
+    act: &Act<'_>,
+    order: OrderId,
+    state: &'static str,
+    now: UnixTime,
+) -> Result<i64, StoreError> {
+    let row: i64 = act
+        .connection()
+        .prepare_cached("SELECT row FROM orders WHERE order_id = ?1")?
+        .query_row([order.as_bytes()], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::UnknownOrder { order })?;
+    let changed = act
+        .connection()
+        .prepare_cached(
+            "UPDATE orders SET state = ?2, updated = ?3 WHERE row = ?1 AND state <> 'done'",
+        )?
+        .execute(params![row, state, from_time(now)])?;
+    if changed == 1 { Ok(row) } else { Err(StoreError::OrderState { order }) }
+}
+
+pub(super) fn show(
+    connection: &Connection,
+    order: OrderId,
+) -> Result<Option<OrderRow>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM orders WHERE order_id = ?1")?;
+    let mut rows = statement.query([order.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let found = Found::read(row)?;
+    let key = OrderKey {
+        client: column(row, "client")?,
+        method: column(row, "method")?,
+        path: column(row, "path")?,
+        key: column(row, "key")?,
+    };
+    Ok(Some(OrderRow {
+        id: order,
+        key,
+        state: found.state,
+        created: time(row, "created")?,
+        updated: time(row, "updated")?,
+        certificate: certificate(connection, found.row)?,
+    }))
+}
+
+/// An order's row, as far as deciding needs it.
+struct Found {
+    row: i64,
+    id: OrderId,
+    body_sha256: [u8; 32],
+    state: OrderState,
+    node: Node,
+}
+
+impl Found {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        let state = match column::<String>(row, "state")?.as_str() {
+            "running" => OrderState::Running,
+            "open" => OrderState::Open,
+            "done" => OrderState::Done,
+            _ => return Err(StoreError::Stored { what: "order state" }),
+        };
+        Ok(Self {
+            row: column(row, "row")?,
+            id: OrderId::from_bytes(array(row, "order_id")?),
+            body_sha256: array(row, "body_sha256")?,
+            state,
+            node: Node {
+                name: column(row, "node")?,
+                boot: BootId::from_bytes(array(row, "boot")?),
+            },
+        })
+    }
+}
+
+fn by_key(connection: &Connection, key: &OrderKey) -> Result<Option<Found>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM orders WHERE client = ?1 AND method = ?2 AND path = ?3 AND key = ?4",
+    )?;
+    let mut rows = statement.query([&key.client, &key.method, &key.path, &key.key])?;
+    rows.next()?.map(Found::read).transpose()
+}
+
+fn progress(connection: &Connection, row: i64, id: OrderId) -> Result<OrderProgress, StoreError> {
+    let open: Option<[u8; 16]> = connection
+        .prepare_cached("SELECT intent_id FROM intent WHERE order_row = ?1 AND state = 'open'")?
+        .query_row([row], |row| row.get(0))
+        .optional()?;
+    Ok(OrderProgress {
+        order: id,
+        certificate: certificate(connection, row)?,
+        open_intent: open.map(IntentId::from_bytes),
+    })
+}
+
+fn certificate(connection: &Connection, order: i64) -> Result<Option<CertificateId>, StoreError> {
+    let id: Option<[u8; 16]> = connection
+        .prepare_cached("SELECT certificate_id FROM certificate WHERE order_row = ?1")?
+        .query_row([order], |row| row.get(0))
+        .optional()?;
+    Ok(id.map(CertificateId::from_bytes))
+}
+
+fn response(
+    connection: &Connection,
+    sealer: &Sealer,
+    row: i64,
+    id: OrderId,
+) -> Result<Option<StoredResponse>, StoreError> {
+    let found: Option<(u16, String, Vec<u8>)> = connection
+        .prepare_cached(
+            "SELECT status, content_type, sealed FROM order_response WHERE order_row = ?1",
+        )?
+        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((status, content_type, sealed)) = found else { return Ok(None) };
+    let place = response_place(id.as_bytes());
+    // A forgotten subject's answer cannot be shown again; its status still can.
+    let body = super::seals::open(connection, sealer, place, &sealed)?.unwrap_or_default();
+    Ok(Some(StoredResponse { status, content_type, body }))
+}
+
+const fn response_place(order: &[u8; 16]) -> Place<'_> {
+    Place { table: "order_response", column: "sealed", row: order }
+}

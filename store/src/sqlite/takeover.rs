@@ -1,0 +1,147 @@
+//! Taking back what a restored database has lost: the published log is the truth (§2.2).
+
+use rusqlite::{OptionalExtension as _, params};
+use status::index::after;
+use status::{CertificateEntry, CertificateState, Change, IssuerId, IssuerRef, StatusEntry};
+use x509::time::UnixTime;
+
+use super::columns::{from_after, from_before, from_serial, from_time, from_u64, stored};
+use super::group::{Act, SerialRow};
+use crate::StoreError;
+use crate::audit::AuditRecord;
+use crate::log::{PublishedHead, TakenOver};
+
+pub(super) fn take_over(
+    act: &mut Act<'_>,
+    published: &PublishedHead,
+    missing: &[Vec<u8>],
+    audit: &AuditRecord,
+    now: UnixTime,
+) -> Result<TakenOver, StoreError> {
+    let ours = act.staged_status()?.size();
+    if published.epoch != act.epoch() {
+        return Err(StoreError::OtherEpoch { ours: act.epoch(), published: published.epoch });
+    }
+    let count = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+    if ours.checked_add(count) != Some(published.size) {
+        return Err(StoreError::LogsDisagree { size: published.size });
+    }
+    let mut taken = TakenOver { entries: count, only_by_serial: Vec::new() };
+    for (index, bytes) in (ours..).zip(missing) {
+        let entry = StatusEntry::decode(bytes).map_err(|_| StoreError::Entry { index })?;
+        match entry {
+            StatusEntry::EpochOpened { .. } => return Err(StoreError::Entry { index }),
+            StatusEntry::IssuerDeclared { log_time, issuer } => {
+                let position = act.put_status_bytes(bytes, log_time, 0)?;
+                declare_by_id(act, issuer, position.epoch, position.index)?;
+            }
+            StatusEntry::Certificate(entry) => {
+                apply(act, &entry, bytes, index, &mut taken)?;
+            }
+        }
+    }
+    let frontier = act.staged_status()?;
+    if frontier.root() != published.root {
+        return Err(StoreError::LogsDisagree { size: published.size });
+    }
+    act.put_audit(audit, now)?;
+    Ok(taken)
+}
+
+/// An issuer of which the log knows only the id; its certificate comes with its next import.
+fn declare_by_id(
+    act: &Act<'_>,
+    issuer: IssuerId,
+    epoch: u32,
+    index: u64,
+) -> Result<(), StoreError> {
+    let declared = act.connection().execute(
+        "INSERT INTO issuer (issuer_id, name, certificate, subject, spki, spki_sha256, \
+             not_before, not_after, origin, keeping, crl_settings, ref_epoch, ref_idx) \
+         VALUES (?1, ?2, x'', x'', x'', zeroblob(32), 0, 0, 'imported', 'online', '', ?3, ?4)",
+        params![issuer.as_bytes(), issuer.to_string(), epoch, from_u64(index, "index")?],
+    );
+    declared.map(|_| ()).map_err(|_| StoreError::Entry { index })
+}
+
+fn apply(
+    act: &mut Act<'_>,
+    entry: &CertificateEntry,
+    bytes: &[u8],
+    index: u64,
+    taken: &mut TakenOver,
+) -> Result<(), StoreError> {
+    let refused = || StoreError::Entry { index };
+    let (issuer, id) = issuer_of(act, entry.issuer)?.ok_or_else(refused)?;
+    let serial = match find(act, issuer, entry)? {
+        Some(serial) => serial,
+        None => enter(act, issuer, entry)?,
+    };
+    let was_lost = serial.status.is_none();
+    let status = after(serial.status.as_ref(), entry).map_err(|_| refused())?;
+    let position = act.put_status_bytes(bytes, entry.log_time, 0)?;
+    act.project(serial.row, &status, position, serial.requested_at)?;
+    if was_lost {
+        end_intent(act, serial.row, status.state)?;
+        if status.state != CertificateState::Voided {
+            taken.only_by_serial.push((id, entry.serial));
+        }
+    }
+    Ok(())
+}
+
+fn issuer_of(act: &Act<'_>, reference: IssuerRef) -> Result<Option<(i64, IssuerId)>, StoreError> {
+    let found: Option<(i64, [u8; 32])> = act
+        .connection()
+        .prepare_cached("SELECT row, issuer_id FROM issuer WHERE ref_epoch = ?1 AND ref_idx = ?2")?
+        .query_row(params![act.epoch(), from_u64(reference.index(), "issuer reference")?], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(found.map(|(row, id)| (row, IssuerId::from_bytes(id))))
+}
+
+fn find(
+    act: &Act<'_>,
+    issuer: i64,
+    entry: &CertificateEntry,
+) -> Result<Option<SerialRow>, StoreError> {
+    act.serial(
+        "serial.issuer = ?1 AND serial.serial = ?2",
+        params![issuer, from_serial(&entry.serial)],
+    )
+}
+
+/// Enters a serial that this database has never seen; its status follows at once.
+fn enter(act: &Act<'_>, issuer: i64, entry: &CertificateEntry) -> Result<SerialRow, StoreError> {
+    let classes = match entry.change {
+        Change::Issued { classes, .. } => classes,
+        _ => status::AnswerClasses {
+            before_activation: status::BeforeActivation::Good,
+            after_expiry: status::AfterExpiry::Kept,
+        },
+    };
+    act.connection()
+        .prepare_cached(
+            "INSERT INTO serial (issuer, serial, state, effective, not_after, before_activation, \
+                 after_expiry, listed) VALUES (?1, ?2, 'reserved', 0, ?3, ?4, ?5, 0)",
+        )?
+        .execute(params![
+            issuer,
+            from_serial(&entry.serial),
+            from_time(UnixTime::LAST),
+            from_before(classes.before_activation),
+            from_after(classes.after_expiry),
+        ])?;
+    stored(find(act, issuer, entry)?, "serial")
+}
+
+/// An intent that this database still holds open came to its end after the backup. A certificate
+/// that was issued then is lost, but its order must not yield a second one.
+fn end_intent(act: &Act<'_>, serial: i64, state: CertificateState) -> Result<(), StoreError> {
+    let end = if state == CertificateState::Voided { "voided" } else { "fulfilled" };
+    act.connection()
+        .prepare_cached("UPDATE intent SET state = ?2 WHERE serial_row = ?1 AND state = 'open'")?
+        .execute(params![serial, end])?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! CRL-02 and promise 3: what CRLs are made from, and how they are recorded.
+
+use std::thread;
+use std::time::Duration;
+
+use ::crl::CrlNumber;
+use ca::audit::EventCode;
+use status::Position;
+use store::{CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuerKeeping, StoreError, VoidScope};
+use x509::serial::SerialNumber;
+use x509::signing::{Pending, Recorded, SigningKind};
+
+use super::Backend;
+use super::world::{Issuer, World, at, audit, serial, sizes};
+
+fn facts(world: &World, number: &CrlNumber, index: u64) -> CrlIntent {
+    CrlIntent {
+        issuer: world.issuer.id(),
+        scope: CrlScope::full(),
+        number: number.clone(),
+        position: Position { epoch: 1, index },
+        this_update: at(10),
+        next_update: at(1000),
+        node: world.node.clone(),
+    }
+}
+
+fn intend(world: &World, facts: &CrlIntent) -> Result<(Pending, Recorded), StoreError> {
+    let pending = world.issuer.pending(SigningKind::Crl, b"tbs of a list");
+    let intent = audit(EventCode::CrlIntent);
+    let recorded = world.store.record_crl_intent(&pending, facts, &intent, at(10))?;
+    Ok((pending, recorded))
+}
+
+fn make(world: &World, number: &CrlNumber, index: u64) -> Result<CrlRow, StoreError> {
+    let (pending, recorded) = intend(world, &facts(world, number, index))?;
+    let signed = world.issuer.sign(pending, &recorded);
+    let issued = audit(EventCode::CrlIssued);
+    world.store.record_crl_issued(&signed, [6; 32], 700, &issued, at(11))
+}
+
+fn next(world: &World) -> CrlNumber {
+    world.store.next_crl_number(world.issuer.id(), &CrlScope::full()).unwrap()
+}
+
+pub(crate) fn lists_revoked_serials_in_the_order_of_their_octets(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let mut serials: Vec<SerialNumber> =
+        [&[5][..], &[1, 2], &[0, 200], &[0xff], &[9; 20], &[1, 2, 3], &[1; 16], &[2; 16]]
+            .map(|octets| SerialNumber::from_content_octets(octets).unwrap())
+            .to_vec();
+    for serial in &serials {
+        let (order, pending) = (world.order(), world.pending(*serial));
+        let recorded = world.record(order, *serial, &pending, at(1)).unwrap();
+        let issued = world.record_issued(pending, &recorded, at(1)).unwrap();
+        world.revoke(issued.certificate, at(2));
+    }
+    world.issue(at(3));
+    serials.sort();
+
+    let mut listed = Vec::new();
+    world
+        .store
+        .revoked(world.issuer.id(), at(0), &mut |view| {
+            assert_eq!(view.count, 8);
+            listed.extend(view.rows.map(|row| row.unwrap().serial));
+        })
+        .unwrap();
+    assert_eq!(listed, serials);
+
+    let expired = world.not_after.checked_add(Duration::from_secs(1)).unwrap();
+    world.store.revoked(world.issuer.id(), expired, &mut |view| assert_eq!(view.count, 0)).unwrap();
+}
+
+pub(crate) fn numbers_rise_above_the_floor_and_each_other(backend: &dyn Backend) {
+    let mut world = World::new(backend);
+    let mut taken_over = Issuer::new("CN=taken over", IssuerKeeping::Online);
+    taken_over.declared.crl_number_floor =
+        Some(CrlNumber::from_content_octets(&[0x00, 0xff]).unwrap());
+    let import = Import { issuers: vec![taken_over.declared.clone()], ..Import::default() };
+    world.store.import(&import, &audit(EventCode::ImportAuthority), at(0)).unwrap();
+    assert_eq!(next(&world), CrlNumber::first());
+
+    world.issuer = std::sync::Arc::new(taken_over);
+    assert_eq!(next(&world).to_string(), "0100");
+    let floor = CrlNumber::from_content_octets(&[0x00, 0xff]).unwrap();
+    assert!(matches!(make(&world, &floor, 0), Err(StoreError::CrlNumber { .. })));
+    let first = next(&world);
+    make(&world, &first, 0).unwrap();
+    let before = sizes(&*world.store);
+    assert!(matches!(make(&world, &first, 0), Err(StoreError::CrlNumber { .. })));
+    assert_eq!(sizes(&*world.store), before);
+    assert_eq!(next(&world).to_string(), "0101");
+}
+
+pub(crate) fn a_list_never_rests_on_less_than_the_last_one(backend: &dyn Backend) {
+    let world = World::new(backend);
+    world.issue(at(1));
+    let head = sizes(&*world.store).0;
+    make(&world, &next(&world), head).unwrap();
+
+    for index in [head - 1, head + 1] {
+        assert!(matches!(make(&world, &next(&world), index), Err(StoreError::CrlPosition { .. })));
+    }
+    make(&world, &next(&world), head).unwrap();
+}
+
+pub(crate) fn a_signed_list_is_the_current_one(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let current = || world.store.current_crl(world.issuer.id(), &CrlScope::full()).unwrap();
+    assert_eq!(current(), None);
+    let number = next(&world);
+    intend(&world, &facts(&world, &number, 0)).unwrap();
+    assert_eq!(current(), None);
+
+    let row = make(&world, &next(&world), 1).unwrap();
+
+    assert_eq!((row.sha256, row.length, row.published), ([6; 32], 700, None));
+    assert_eq!(current().as_ref(), Some(&row));
+    let publish = |number| {
+        world.store.mark_crl_published(world.issuer.id(), &CrlScope::full(), number, at(12))
+    };
+    publish(&row.number).unwrap();
+    assert_eq!(current().unwrap().published, Some(at(12)));
+    assert!(matches!(publish(&number), Err(StoreError::CrlNumber { .. })));
+}
+
+/// CRL-02: a number that was about to be signed may have been.
+pub(crate) fn a_failed_list_spends_its_number(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let number = next(&world);
+    let (pending, recorded) = intend(&world, &facts(&world, &number, 0)).unwrap();
+    let restarted = super::world::node("a", 2);
+    let record = |_: &IntentRow| audit(EventCode::CrlVoided);
+
+    let voided =
+        world.store.void_intents(&VoidScope::EarlierBoots(restarted), &record, at(20)).unwrap();
+
+    assert_eq!((voided.len(), &voided[0].certificate), (1, &None));
+    let signed = world.issuer.sign(pending, &recorded);
+    let late = audit(EventCode::CrlIssued);
+    assert!(matches!(
+        world.store.record_crl_issued(&signed, [6; 32], 700, &late, at(21)),
+        Err(StoreError::IntentVoided)
+    ));
+    assert!(next(&world) > number);
+}
+
+/// A CRL of a million entries takes long; revocations must not wait for it, nor be half in it.
+pub(crate) fn writers_go_on_while_a_list_is_read(backend: &dyn Backend) {
+    let world = World::new(backend);
+    for _ in 0..3 {
+        world.revoke(world.issue(at(1)).certificate, at(2));
+    }
+    let late = world.issue(at(3)).certificate;
+
+    let mut seen = 0;
+    world
+        .store
+        .revoked(world.issuer.id(), at(0), &mut |view| {
+            let first = view.rows.next().unwrap().unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| world.revoke(late, at(4))).join().unwrap();
+            });
+            let rest: Vec<_> = view.rows.map(Result::unwrap).collect();
+            assert!(rest.iter().all(|row| row.serial > first.serial));
+            assert_eq!(view.head.size + 1, sizes(&*world.store).0);
+            seen = 1 + rest.len();
+        })
+        .unwrap();
+    assert_eq!(seen, 3);
+    assert!(world.record(world.order(), serial(), &world.pending(serial()), at(5)).is_ok());
+}

@@ -1,0 +1,101 @@
+//! What every backend of `Store` must do: one suite, run on each.
+//!
+//! A backend's test file says how a database is made ([`Backend`]) and calls [`suite!`]. Nothing in
+//! the suite knows SQL.
+
+pub(crate) mod crls;
+pub(crate) mod imports;
+pub(crate) mod issuing;
+pub(crate) mod logs;
+pub(crate) mod orders;
+pub(crate) mod recovery;
+pub(crate) mod sealing;
+pub(crate) mod statuses;
+pub(crate) mod wiring;
+pub(crate) mod world;
+
+use std::sync::Arc;
+
+use store::Store;
+
+/// A database that can be closed and opened again.
+pub(crate) trait Backend {
+    /// Opens it; it is made the first time.
+    fn open(&self) -> Arc<dyn Store>;
+
+    /// A copy of the database as it is now, to be opened as an older one later.
+    fn backup(&self) -> Box<dyn Backend>;
+}
+
+/// Makes a test of each claim of the suite. `$make` returns a new [`Backend`].
+#[macro_export]
+macro_rules! suite {
+    ($make:path) => {
+        $crate::suite! { $make;
+            orders: a_new_key_makes_an_order,
+            orders: an_answer_is_replayed_byte_for_byte,
+            orders: another_body_under_the_key_is_told_apart,
+            orders: a_running_order_is_not_given_twice,
+            orders: a_restart_takes_its_orders_over_at_once,
+            orders: another_node_takes_an_order_over_when_the_lease_has_ended,
+            orders: a_5xx_leaves_the_order_to_the_same_key,
+            orders: the_key_belongs_to_client_method_and_path,
+            orders: eight_callers_of_one_key_get_one_order,
+            orders: a_refusal_is_stored_with_its_audit_leaf,
+            issuing: a_certificate_is_recorded_before_and_after_it_is_signed,
+            issuing: nothing_is_signed_without_an_order,
+            issuing: an_order_yields_one_certificate,
+            issuing: a_serial_is_used_once_whatever_became_of_it,
+            issuing: refuses_bytes_that_were_not_recorded,
+            issuing: a_clock_behind_the_log_stops_issuing_and_not_revoking,
+            issuing: an_offline_issuer_signs_nothing_here,
+            issuing: finds_a_certificate_by_each_of_its_names,
+            issuing: lists_page_by_page_without_loss,
+            recovery: a_restart_voids_what_it_finds_open,
+            recovery: a_voided_intent_never_yields_a_certificate,
+            recovery: a_voided_order_goes_on_with_another_serial,
+            recovery: signing_that_fails_for_a_minute_is_voided,
+            recovery: an_ended_lease_voids_the_intents_of_its_node,
+            statuses: a_revocation_stands_in_log_state_and_audit,
+            statuses: revoking_twice_changes_nothing,
+            statuses: a_hold_is_released_and_a_revocation_is_not,
+            statuses: a_corrected_reason_keeps_the_revocation_time,
+            statuses: activation_ends_the_hold_of_class_one,
+            statuses: no_caller_sets_the_revocation_time,
+            statuses: log_states_and_lists_agree_at_every_position,
+            crls: lists_revoked_serials_in_the_order_of_their_octets,
+            crls: numbers_rise_above_the_floor_and_each_other,
+            crls: a_list_never_rests_on_less_than_the_last_one,
+            crls: a_signed_list_is_the_current_one,
+            crls: a_failed_list_spends_its_number,
+            crls: writers_go_on_while_a_list_is_read,
+            imports: an_import_is_one_act_and_repeatable,
+            imports: keeps_another_operators_times_and_bytes,
+            imports: refuses_other_bytes_under_a_known_serial,
+            imports: an_offline_cas_list_comes_with_its_states,
+            imports: the_reference_certificates_come_in_and_one_is_revoked,
+            logs: positions_are_dense_and_both_logs_verify,
+            logs: log_times_never_run_back,
+            logs: a_refused_act_takes_no_position,
+            logs: a_smaller_checkpoint_never_follows_a_larger,
+            logs: only_the_holder_of_the_lease_stores_checkpoints,
+            logs: an_older_database_is_refused_with_both_sizes,
+            logs: a_different_history_is_refused,
+            logs: an_older_database_takes_back_what_it_lost,
+            sealing: a_forgotten_subject_cannot_be_read_and_both_logs_verify,
+            sealing: payloads_open_to_what_was_recorded,
+            wiring: clients_are_what_the_configuration_says,
+            wiring: a_key_names_one_client,
+            wiring: a_responder_is_pinned_and_its_requests_are_not_replayed,
+            wiring: counts_count,
+        }
+    };
+    ($make:path; $($module:ident: $claim:ident,)*) => {
+        $(
+            #[test]
+            fn $claim() {
+                $crate::conformance::$module::$claim(&$make());
+            }
+        )*
+    };
+}

@@ -1,0 +1,106 @@
+//! Promise 2: what a crash leaves open is voided, and its order goes on.
+
+use ca::audit::EventCode;
+use status::{CertificateState, Index};
+use store::{BegunOrder, IntentRow, LeaseName, Node, StoreError, VoidScope, VoidedIntent};
+
+use super::Backend;
+use super::world::{World, at, audit, followed, node, serial, sizes};
+
+fn void(world: &World, scope: VoidScope, now: u64) -> Vec<VoidedIntent> {
+    let record = |_: &IntentRow| audit(EventCode::CertificateVoided);
+    world.store.void_intents(&scope, &record, at(now)).unwrap()
+}
+
+fn state(index: &Index, voided: &VoidedIntent) -> CertificateState {
+    let certificate = voided.certificate.as_ref().unwrap();
+    let reference = index.issuer(&certificate.issuer).unwrap();
+    index.lookup(reference, &certificate.serial).unwrap().state
+}
+
+/// ISS-05: after a crash each reserved serial ends as issued or as voided, none unknown.
+pub(crate) fn a_restart_voids_what_it_finds_open(backend: &dyn Backend) {
+    let world = World::new(backend);
+    world.intend(at(1)).unwrap();
+    world.intend(at(1)).unwrap();
+    world.issue(at(1));
+    assert!(void(&world, VoidScope::EarlierBoots(world.node.clone()), 2).is_empty());
+    let before = sizes(&*world.store);
+    let restarted: Node = node("a", 2);
+
+    let voided = void(&world, VoidScope::EarlierBoots(restarted.clone()), 3);
+
+    assert_eq!(voided.len(), 2);
+    assert_eq!(sizes(&*world.store), (before.0 + 2, before.1 + 2));
+    let index = followed(&*world.store);
+    for intent in &voided {
+        assert_eq!(state(&index, intent), CertificateState::Voided);
+    }
+    assert!(void(&world, VoidScope::EarlierBoots(restarted), 4).is_empty());
+    assert!(world.store.open_intents().unwrap().is_empty());
+}
+
+/// ISS-07: a signature that comes after its intent was voided must not be released.
+pub(crate) fn a_voided_intent_never_yields_a_certificate(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (_, pending, recorded) = world.intend(at(1)).unwrap();
+    void(&world, VoidScope::Intent(pending.intent().id()), 2);
+    let before = sizes(&*world.store);
+    let id = pending.intent().id();
+
+    let refused = world.record_issued(pending, &recorded, at(3)).unwrap_err();
+
+    assert!(matches!(refused, StoreError::IntentVoided));
+    let tried = audit(EventCode::SignatureTried);
+    assert!(world.store.record_failed_try(id, &tried, at(3)).is_err());
+    assert_eq!(sizes(&*world.store), before);
+}
+
+pub(crate) fn a_voided_order_goes_on_with_another_serial(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let order = world.new_order("k");
+    world.store.begin_order(&order, at(0)).unwrap();
+    let first = serial();
+    world.record(order.id, first, &world.pending(first), at(1)).unwrap();
+    let restarted = world.over(world.store.clone(), node("a", 2));
+    void(&restarted, VoidScope::EarlierBoots(restarted.node.clone()), 2);
+
+    let again = restarted.store.begin_order(&restarted.new_order("k"), at(3)).unwrap();
+    let BegunOrder::Resume(progress) = again else { panic!("{again:?}") };
+    assert_eq!((progress.order, progress.open_intent), (order.id, None));
+
+    let second = serial();
+    let pending = restarted.pending(second);
+    let recorded = restarted.record(order.id, second, &pending, at(4)).unwrap();
+    restarted.record_issued(pending, &recorded, at(5)).unwrap();
+    let index = followed(&*restarted.store);
+    let reference = index.issuer(&restarted.issuer.id()).unwrap();
+    assert_eq!(index.lookup(reference, &first).unwrap().state, CertificateState::Voided);
+    assert_eq!(index.lookup(reference, &second).unwrap().state, CertificateState::Issued);
+}
+
+pub(crate) fn signing_that_fails_for_a_minute_is_voided(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (_, pending, _) = world.intend(at(1)).unwrap();
+    world.intend(at(1)).unwrap();
+    let failing = || VoidScope::Failing(world.node.clone());
+    let tried = audit(EventCode::SignatureTried);
+
+    assert!(void(&world, failing(), 1000).is_empty());
+    world.store.record_failed_try(pending.intent().id(), &tried, at(1000)).unwrap();
+    world.store.record_failed_try(pending.intent().id(), &tried, at(1030)).unwrap();
+    assert!(void(&world, failing(), 1059).is_empty());
+
+    let voided = void(&world, failing(), 1060);
+    assert_eq!(voided.iter().map(|v| v.intent).collect::<Vec<_>>(), [pending.intent().id()]);
+}
+
+pub(crate) fn an_ended_lease_voids_the_intents_of_its_node(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let name = LeaseName::Node("a".to_owned());
+    world.store.lease(&name, &world.node, at(0)).unwrap();
+    world.intend(at(1)).unwrap();
+
+    assert!(void(&world, VoidScope::EndedLeases, 29).is_empty());
+    assert_eq!(void(&world, VoidScope::EndedLeases, 30).len(), 1);
+}

@@ -1,0 +1,81 @@
+//! AUD-08, DAT-06: what concerns a person is sealed, and can be forgotten.
+
+use ca::audit::{AuditLeaf, EventCode, PayloadCommitment};
+use status::Position;
+use store::{
+    BegunOrder, CertificateFilter, CertificateLookup, IndexTag, IndexTerm, Log, OrderAnswer,
+    StoredResponse, Subject,
+};
+
+use super::Backend;
+use super::world::{PERSON, World, at, audit, audit_of, followed, sizes, verified};
+
+pub(crate) fn payloads_open_to_what_was_recorded(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let record = audit_of(EventCode::CallRefused, world.subject(), "who and what");
+
+    let position = world.store.record_audit(&record, at(1)).unwrap();
+
+    assert_eq!(world.store.audit_payload(position).unwrap().unwrap(), b"who and what");
+    let leaf = verified(&*world.store, Log::Audit).pop().unwrap();
+    let leaf = AuditLeaf::decode(&leaf).unwrap();
+    // The salt is secret: without it the leaf tells nothing of a payload that can be guessed.
+    assert_ne!(leaf.payload, PayloadCommitment::new(&[0; 32], b"who and what"));
+    let beyond = Position { index: position.index + 1, ..position };
+    assert_eq!(world.store.audit_payload(beyond).unwrap(), None);
+}
+
+pub(crate) fn a_forgotten_subject_cannot_be_read_and_both_logs_verify(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let order = world.new_order("k");
+    world.store.begin_order(&order, at(0)).unwrap();
+    let serial = super::world::serial();
+    let pending = world.pending(serial);
+    let recorded = world.record(order.id, serial, &pending, at(1)).unwrap();
+    let issued = world.record_issued(pending, &recorded, at(1)).unwrap();
+    let response = StoredResponse {
+        status: 201,
+        content_type: "application/json".to_owned(),
+        body: PERSON.as_bytes().to_vec(),
+    };
+    let answer = OrderAnswer { response, subject: world.subject() };
+    world.store.finish_order(order.id, &answer, at(2)).unwrap();
+    let other = Subject::Holder("191212121213".to_owned());
+    let kept = audit_of(EventCode::CallRefused, other, "another person");
+    let kept = world.store.record_audit(&kept, at(3)).unwrap();
+    let leaves = sizes(&*world.store).1;
+    let open = |store: &dyn store::Store| {
+        (0..leaves)
+            .filter(|index| {
+                let position = Position { epoch: 1, index: *index };
+                store.audit_payload(position).unwrap().is_some()
+            })
+            .count()
+    };
+    let before = open(&*world.store);
+    let erased = audit(EventCode::SubjectErased);
+
+    assert!(world.store.forget(&world.subject(), &erased, at(4)).unwrap());
+
+    let record =
+        world.store.certificate(&CertificateLookup::Id(issued.certificate)).unwrap().unwrap();
+    assert_eq!((record.der, record.holder), (None, None));
+    let BegunOrder::Replay { response, .. } =
+        world.store.begin_order(&world.new_order("k"), at(5)).unwrap()
+    else {
+        panic!("not replayed")
+    };
+    assert!(response.body.is_empty());
+    // Intent and issuing were told of this person; the import and the other person were not.
+    assert_eq!(open(&*world.store), before - 2);
+    assert!(world.store.audit_payload(kept).unwrap().is_some());
+    let term = Some(IndexTerm::new(IndexTag::PersonalNumber, PERSON));
+    let filter = CertificateFilter { term, ..CertificateFilter::default() };
+    assert!(world.store.list_certificates(&filter, None, 9).unwrap().rows.is_empty());
+    verified(&*world.store, Log::Audit);
+    followed(&*world.store);
+    // It can still be revoked, and is forgotten only once.
+    world.revoke(issued.certificate, at(6));
+    let status = world.store.forget(&Subject::Holder("unknown".to_owned()), &erased, at(7));
+    assert!(!status.unwrap());
+}

@@ -1,0 +1,45 @@
+//! The conformance suite on SQLite.
+
+#![cfg(test)]
+
+mod conformance;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use conformance::Backend;
+use conformance::world::at;
+use rusqlite::Connection;
+use store::{FileKeySource, SqliteStore, Store};
+use tempfile::TempDir;
+
+/// A database file in a folder of its own.
+struct Sqlite {
+    folder: Arc<TempDir>,
+    database: PathBuf,
+}
+
+fn sqlite() -> Sqlite {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    FileKeySource::create(&folder.path().join("keys")).unwrap();
+    Sqlite { database: folder.path().join("sigill.db"), folder }
+}
+
+impl Backend for Sqlite {
+    fn open(&self) -> Arc<dyn Store> {
+        let keys = FileKeySource::new(&self.folder.path().join("keys"));
+        let deployment = "test/demo/ab12".parse().unwrap();
+        Arc::new(SqliteStore::open_or_create(&self.database, deployment, &keys, at(0)).unwrap())
+    }
+
+    fn backup(&self) -> Box<dyn Backend> {
+        let copy = self.database.with_extension("copy.db");
+        Connection::open(&self.database)
+            .unwrap()
+            .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+            .unwrap();
+        Box::new(Self { folder: Arc::clone(&self.folder), database: copy })
+    }
+}
+
+suite!(sqlite);
