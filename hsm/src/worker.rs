@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use x509::key::{PublicKey, SpkiHash};
@@ -26,9 +26,17 @@ const QUEUE: usize = 256;
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 
+/// How long the end of a token's use waits for calls under way. A call that hangs longer is left
+/// behind.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
 /// The queue in front of a token's sessions.
 pub(crate) struct Workers {
-    queue: Sender<Job>,
+    /// `None` only while being dropped.
+    queue: Option<Sender<Job>>,
+    /// Disconnected when the last thread has closed its session.
+    ended: Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
     retries: Arc<AtomicU64>,
 }
 
@@ -49,7 +57,9 @@ impl Workers {
     /// Starts `sessions` threads; each opens its session when it is first needed.
     pub(crate) fn start(connection: &Arc<Connection>, sessions: usize) -> std::io::Result<Self> {
         let (queue, jobs) = bounded::<Job>(QUEUE);
+        let (running, ended) = bounded::<()>(0);
         let retries = Arc::new(AtomicU64::new(0));
+        let mut threads = Vec::with_capacity(sessions);
         for number in 1..=sessions {
             let worker = Worker {
                 connection: Arc::clone(connection),
@@ -57,12 +67,14 @@ impl Workers {
                 keys: HashMap::new(),
                 retries: Arc::clone(&retries),
             };
-            let jobs = jobs.clone();
-            thread::Builder::new()
-                .name(format!("{}#{number}", connection.name().label))
-                .spawn(move || worker.serve(&jobs))?;
+            let (jobs, running) = (jobs.clone(), running.clone());
+            let name = format!("{}#{number}", connection.name().label);
+            threads.push(thread::Builder::new().name(name).spawn(move || {
+                worker.serve(&jobs);
+                drop(running);
+            })?);
         }
-        Ok(Self { queue, retries })
+        Ok(Self { queue: Some(queue), ended, threads, retries })
     }
 
     /// Has some session do `work` and waits for it until `deadline`.
@@ -81,7 +93,8 @@ impl Workers {
                 let _unwanted = reply.send(work(worker));
             }
         });
-        self.queue.send_deadline(job, deadline).map_err(|_| CallError::NotBegun)?;
+        let queue = self.queue.as_ref().ok_or(CallError::NotBegun)?;
+        queue.send_deadline(job, deadline).map_err(|_| CallError::NotBegun)?;
         if let Ok(done) = answer.recv_deadline(deadline) {
             return Ok(done);
         }
@@ -95,6 +108,22 @@ impl Workers {
     /// How often work was begun again on a new session.
     pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+}
+
+/// Modules tear themselves down when the process exits, and a call at that moment can crash it. So
+/// whoever drops the last handle of a token finds its sessions closed.
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue = None;
+        if self.ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a token's session did not end in time and is left behind");
+            return;
+        }
+        for thread in self.threads.drain(..) {
+            // A panic was its own caller's, who got no answer.
+            let _panicked = thread.join();
+        }
     }
 }
 
