@@ -11,6 +11,9 @@ use crate::revocation::ReasonCode;
 pub struct IssueRequest {
     /// The profile's name, such as `person-hsaid-3-authentication`.
     pub profile: String,
+    /// Short name of the authority that is to issue. Needed only where several issue the profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// PKCS#10 request: PEM, or base64 of its DER. At most 64 KiB.
     pub csr: String,
     /// The names that go into the subject, as the profile takes them.

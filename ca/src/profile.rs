@@ -329,13 +329,24 @@ impl Profile {
     /// [`ProfileError`]: not UTF-8 TOML of a profile, an unknown key or word, or a combination that
     /// the rules of its kind refuse.
     pub fn parse(file: &[u8]) -> Result<Self, ProfileError> {
+        let profile = Self::read(file)?;
+        rules::check(&profile)?;
+        Ok(profile)
+    }
+
+    /// What a file says, before the rules of its kind have judged it.
+    fn read(file: &[u8]) -> Result<Self, ProfileError> {
         let hash = ProfileHash(Sha256::digest(file).into());
         let text = str::from_utf8(file).map_err(|_| ProfileError::NotUtf8)?;
         let file: file::ProfileFile =
             toml::from_str(text).map_err(|source| ProfileError::Toml(Box::new(source)))?;
-        let profile = file.into_profile(hash)?;
-        rules::check(&profile)?;
-        Ok(profile)
+        file.into_profile(hash)
+    }
+
+    /// An unjudged profile, to show that the linter would refuse what comes of it.
+    #[cfg(test)]
+    pub(crate) fn unjudged(file: &str) -> Self {
+        Self::read(file.as_bytes()).unwrap()
     }
 
     /// Its name.

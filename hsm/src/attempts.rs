@@ -321,3 +321,149 @@ impl AttemptError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use cryptoki::context::Function;
+    use cryptoki::error::{Error, RvError};
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        markers: PinMarkers,
+        token: TokenName,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+            let token = TokenName {
+                label: "sg-td-ab12-issuing".parse().unwrap(),
+                serial: "0123/4567".parse().unwrap(),
+            };
+            let markers = PinMarkers::in_folder(folder.path()).unwrap();
+            Self { _folder: folder, markers, token }
+        }
+
+        fn attempt(&self, pin: &Pin, state: PinState, result: RvError) -> LoginError {
+            self.markers.attempt(&self.token, pin, state, || Err(failure(result))).unwrap_err()
+        }
+
+        fn succeeds(&self, pin: &Pin, state: PinState) -> Result<(), LoginError> {
+            self.markers.attempt(&self.token, pin, state, || Ok(()))
+        }
+    }
+
+    fn failure(result: RvError) -> Pkcs11Failure {
+        Pkcs11Failure::new(&"token", &Error::Pkcs11(result, Function::Login))
+    }
+
+    fn pin(text: &str) -> Pin {
+        Pin::from_drawn(&Zeroizing::new(text.to_owned())).unwrap()
+    }
+
+    /// A PIN that the marker's one octet tells from `than`.
+    fn other_pin(fixture: &Fixture, than: &Pin) -> Pin {
+        let marker = fixture.markers.read(&fixture.token).unwrap().unwrap();
+        let (Marker::Refused(tag) | Marker::Trying(tag)) = marker else { panic!("{marker:?}") };
+        assert!(tag.is_of(&fixture.token, than));
+        let other = (0..).map(|number| pin(&format!("other-{number}")));
+        other.into_iter().find(|pin| !tag.is_of(&fixture.token, pin)).unwrap()
+    }
+
+    #[test]
+    fn a_refused_pin_is_not_tried_again_and_another_one_is() {
+        let fixture = Fixture::new();
+        let wrong = pin("wrong-pin");
+
+        let refused = fixture.attempt(&wrong, PinState::Ready, RvError::PinIncorrect);
+        assert!(matches!(refused, LoginError::Refused { .. }));
+        for state in [PinState::Ready, PinState::TriedWrong, PinState::FinalTry] {
+            let again = fixture.succeeds(&wrong, state);
+            assert!(matches!(again, Err(LoginError::RefusedBefore { .. })), "{state:?}");
+        }
+        let other = other_pin(&fixture, &wrong);
+        fixture.succeeds(&other, PinState::TriedWrong).unwrap();
+
+        assert!(!fixture.markers.path(&fixture.token).exists());
+    }
+
+    /// The program dies between the try and its result: what the token says decides.
+    #[test]
+    fn a_try_whose_end_nobody_saw_is_judged_by_what_the_token_says() {
+        let died = |pin: &Pin| {
+            let fixture = Fixture::new();
+            let tag = Tag::fresh(&fixture.token, pin).unwrap();
+            fixture.markers.write(&fixture.token, &Marker::Trying(tag)).unwrap();
+            fixture
+        };
+        let tried = pin("tried-pin");
+
+        died(&tried).succeeds(&tried, PinState::Ready).unwrap();
+        let again = died(&tried).succeeds(&tried, PinState::TriedWrong);
+        assert!(matches!(again, Err(LoginError::RefusedBefore { .. })));
+        let fixture = died(&tried);
+        let other = other_pin(&fixture, &tried);
+        fixture.succeeds(&other, PinState::TriedWrong).unwrap();
+    }
+
+    #[test]
+    fn never_takes_the_last_try_unless_an_operator_allows_it() {
+        let fixture = Fixture::new();
+        let right = pin("right-pin");
+
+        let last = fixture.succeeds(&right, PinState::FinalTry);
+        assert!(matches!(last, Err(LoginError::FinalTry)));
+        fixture.markers.clear(&fixture.token).unwrap();
+        fixture.succeeds(&right, PinState::FinalTry).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_tried_on_a_locked_or_unready_token() {
+        let fixture = Fixture::new();
+        fixture.markers.clear(&fixture.token).unwrap();
+        for state in [PinState::Locked, PinState::NotSet, PinState::MustChange] {
+            let attempt = || -> Result<(), Pkcs11Failure> { panic!("tried on {state:?}") };
+            let refused =
+                fixture.markers.attempt(&fixture.token, &pin("1234"), state, attempt).unwrap_err();
+            assert!(!refused.next_step().is_empty());
+        }
+    }
+
+    /// A broken connection says nothing about the PIN.
+    #[test]
+    fn a_failure_that_is_not_the_pins_leaves_things_as_they_were() {
+        let fixture = Fixture::new();
+        let right = pin("right-pin");
+
+        let failed = fixture.attempt(&right, PinState::Ready, RvError::DeviceError);
+        assert!(matches!(failed, LoginError::Device(_)));
+        assert!(!fixture.markers.path(&fixture.token).exists());
+        fixture.markers.clear(&fixture.token).unwrap();
+        fixture.attempt(&right, PinState::TriedWrong, RvError::DeviceError);
+
+        fixture.succeeds(&right, PinState::TriedWrong).unwrap();
+    }
+
+    /// KEY-02: nothing in the marker tells more than one octet about the PIN.
+    #[test]
+    fn the_marker_tells_one_octet_and_no_more() {
+        let fixture = Fixture::new();
+        fixture.attempt(&pin("wrong-pin"), PinState::Ready, RvError::PinIncorrect);
+
+        let text = fs::read_to_string(fixture.markers.path(&fixture.token)).unwrap();
+
+        let parts: Vec<&str> = text.trim_end().split(' ').collect();
+        let ["sigill-pin/1", "refused", "0123/4567", salt, octet] = parts[..] else {
+            panic!("{text}")
+        };
+        assert_eq!((salt.len(), octet.len()), (32, 2));
+        let mode = fs::metadata(fixture.markers.path(&fixture.token)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -69,6 +69,10 @@ impl Connection {
     }
 
     fn log_in(&self, present: &Present) -> Result<Anchor, OpenError> {
+        if present.facts.is_software() && !self.name.label.allows_software() {
+            let (token, model) = (self.name.clone(), present.facts.model.clone());
+            return Err(OpenError::Software { token, model });
+        }
         let session = self.open(present.slot, Access::Read)?;
         let failed = |error: Error| Pkcs11Failure::new(&self.name, &error);
         if !is_logged_in(&session).map_err(|error| OpenError::Session(failed(error)))? {

@@ -4,7 +4,7 @@
 //! pair may carry different labels, a restored key another id, and some tokens keep no public
 //! object at all. So a private key is taken for what its own public value says, else for what a
 //! public object with its id says, and where neither tells, it may show by signing. Whatever was
-//! found proves itself before its first use by signing a fresh text that verifies.
+//! found proves itself before its first use by signing a text that verifies under the public key.
 
 use cryptoki::error::Error;
 use cryptoki::object::{

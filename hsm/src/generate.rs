@@ -187,31 +187,26 @@ fn make_pair(
     if spellings.is_empty() {
         spellings.push(None);
     }
-    let mut last = None;
+    let mechanism = match order.key_type {
+        KeyType::EcP256 | KeyType::EcP384 => Mechanism::EccKeyPairGen,
+        KeyType::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+        KeyType::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
+    };
+    let mut refused = None;
     for curve in spellings {
         for extras in [Extras::All, Extras::None] {
             let (public, private) = templates(order, curve.as_deref(), extras);
-            let mechanism = match order.key_type {
-                KeyType::EcP256 | KeyType::EcP384 => Mechanism::EccKeyPairGen,
-                KeyType::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
-                KeyType::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
-            };
-            match session.generate_key_pair(&mechanism, &public, &private) {
+            let failure = match session.generate_key_pair(&mechanism, &public, &private) {
                 Ok(pair) => return Ok(pair),
-                Err(error) => {
-                    let failure = Pkcs11Failure::new(token, &error);
-                    if failure.class() != FailureClass::Template {
-                        return Err(GenerateError::Device(failure));
-                    }
-                    last = Some(failure);
-                }
+                Err(error) => Pkcs11Failure::new(token, &error),
+            };
+            if failure.class() != FailureClass::Template {
+                return Err(GenerateError::Device(failure));
             }
+            refused = Some(failure);
         }
     }
-    last.map_or(
-        Err(GenerateError::Deadline { token: token.clone(), waited: Duration::ZERO }),
-        |f| Err(GenerateError::Device(f)),
-    )
+    Err(refused.map_or(GenerateError::NoTemplate { token: token.clone() }, GenerateError::Device))
 }
 
 /// Attributes that some tokens do not take; the demanded ones are asserted afterwards.
@@ -359,6 +354,12 @@ pub enum GenerateError {
         /// The key.
         name: KeyName,
     },
+    /// We have no template for such keys.
+    #[error("no template for such keys is known for token {token}")]
+    NoTemplate {
+        /// The token.
+        token: TokenName,
+    },
     /// The token could not be reached.
     #[error("token could not be reached")]
     Token(#[source] OpenError),
@@ -388,6 +389,7 @@ impl GenerateError {
             Self::Unreadable { .. } => "hsm-key-unreadable",
             Self::Refused { .. } => "hsm-key-refused",
             Self::NotProven { .. } => "hsm-key-not-proven",
+            Self::NoTemplate { .. } => "hsm-key-template",
             Self::Token(error) => error.code(),
             Self::Find(error) => error.code(),
             Self::Device(_) => "hsm-generate",
@@ -404,6 +406,7 @@ impl GenerateError {
             Self::Unreadable { .. } | Self::Refused { .. } | Self::NotProven { .. } => {
                 "do not use the key; record it, and ask the token's vendor for its key templates"
             }
+            Self::NoTemplate { .. } => "use another key type",
             Self::Token(error) => error.next_step(),
             Self::Find(error) => error.next_step(),
             Self::Device(failure) => failure.next_step(),

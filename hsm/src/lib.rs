@@ -7,7 +7,8 @@
 //! From the bottom: [`Module`] is the one context of a PKCS#11 library in this process; a [`Token`]
 //! is found by label and serial number, logged in to once, and used through one thread a session;
 //! a key is found by its public key, checked and proven before it is used. PINs come from files that
-//! only their owner can read, or from a terminal, and a wrong one is never tried twice.
+//! only their owner can read, or from a terminal, and a wrong one is never tried twice. The files are
+//! told in docs/formats/key-files.md.
 
 mod attempts;
 mod connection;
@@ -17,10 +18,12 @@ mod find_key;
 mod generate;
 mod init;
 mod module;
+pub mod note;
 mod open;
 mod opened;
 mod operation;
 pub mod pin;
+pub mod request;
 mod secret_file;
 mod service;
 mod signer;
@@ -36,6 +39,7 @@ pub use init::{InitError, NewToken, init_token};
 pub use module::{Module, ModuleError};
 pub use open::{LoginError, OpenError};
 pub use opened::{Token, TokenSettings};
+pub use operation::proof_text;
 pub use secret_file::SecretFileError;
 pub use service::{SignError, SignatureMayExist, SigningService};
 pub use signer::{KeyPolicy, KeyUse, TokenSigner};

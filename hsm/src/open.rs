@@ -26,6 +26,14 @@ pub enum OpenError {
         /// Why.
         source: LoginError,
     },
+    /// Keys of real identities live in certified devices (KEY-01).
+    #[error("token {token} is a software token ({model}), allowed in environment test only")]
+    Software {
+        /// The token.
+        token: TokenName,
+        /// What it says it is.
+        model: String,
+    },
     /// The operating system gave no thread.
     #[error("no thread for a session of token {token}")]
     Thread {
@@ -50,6 +58,7 @@ impl OpenError {
             Self::Find(error) => error.code(),
             Self::Session(_) => "hsm-session",
             Self::Login { source, .. } => source.code(),
+            Self::Software { .. } => "hsm-software-token",
             Self::Thread { .. } => "hsm-thread",
             Self::Deadline { .. } => "hsm-open-deadline",
         }
@@ -62,6 +71,7 @@ impl OpenError {
             Self::Find(error) => error.next_step(),
             Self::Session(failure) => failure.next_step(),
             Self::Login { source, .. } => source.next_step(),
+            Self::Software { .. } => "make the keys in a certified device",
             Self::Thread { .. } => "raise the limit of threads",
             Self::Deadline { .. } => "check the token's connection",
         }

@@ -97,6 +97,21 @@ impl Token {
         })
     }
 
+    /// Asks the token for a sign of life, for readiness checks; opens a new session where one was
+    /// lost. Signs nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: the token's.
+    pub fn probe(&self, within: Duration) -> Result<(), SignError> {
+        let name = self.name().clone();
+        self.session(within, move |keys| {
+            let state = keys.session.get_session_info();
+            let failed = |error| SignError::Device(Pkcs11Failure::new(&name, &error));
+            state.map(|_| ()).map_err(failed)
+        })
+    }
+
     /// How often work was begun again because a session was lost.
     #[must_use]
     pub fn retries(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Hashing is done here and the token gets a digest: SoftHSM knows no `CKM_ECDSA_SHA256`, and a
 //! token in a network should not get a whole CRL. Only Ed25519 signs the message itself.
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::digest;
 use cryptoki::error::Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -104,17 +104,24 @@ pub(crate) const fn proving_algorithm(key_type: KeyType) -> SignatureAlgorithm {
     }
 }
 
-/// Whether the private key behind `handle` is the one of `public`: it signs a fresh text, which is
-/// verified. The text begins with an octet that neither DER nor a note can begin with, so that the
-/// signature is worth nothing elsewhere.
+/// The text that a private key signs to prove that it belongs to `key`: 0xFF,
+/// `sigill key proof/1`, a newline, and the SPKI hash.
+///
+/// It begins with an octet that neither DER nor a note can begin with, so that the signature is
+/// worth nothing elsewhere. It is the same every time, so that whoever counts a token's signatures
+/// by what it was given (KEY-14) can tell proofs from the rest.
+#[must_use]
+pub fn proof_text(key: &PublicKey) -> Vec<u8> {
+    [b"\xffsigill key proof/1\n", &key.spki_hash().as_bytes()[..]].concat()
+}
+
+/// Whether the private key behind `handle` is the one of `public`.
 pub(crate) fn proves(
     session: &Session,
     handle: ObjectHandle,
     public: &PublicKey,
 ) -> Result<bool, Error> {
-    let mut nonce = [0; 32];
-    rand::fill(&mut nonce).map_err(|_| Error::InvalidValue)?;
-    let text = [&b"\xffsigill key proof/1\n"[..], &nonce].concat();
+    let text = proof_text(public);
     let algorithm = proving_algorithm(public.key_type());
     let Ok(operation) = Operation::over_message(algorithm, &text) else { return Ok(false) };
     let raw = operation.run(session, handle)?;

@@ -108,10 +108,11 @@ fn silently(terminal: &mut File, question: &str) -> io::Result<Zeroizing<Vec<u8>
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     silent.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
-    terminal.write_all(question.as_bytes())?;
-    terminal.flush()?;
     let quiet = Quiet { terminal: &input, before };
     tcsetattr(quiet.terminal, OptionalActions::Flush, &silent)?;
+    // Asked only now, so that nothing of an answer is shown.
+    terminal.write_all(question.as_bytes())?;
+    terminal.flush()?;
 
     let mut line = Zeroizing::new(Vec::with_capacity(Pin::MAX_OCTETS + 2));
     let mut octet = Zeroizing::new([0_u8; 1]);

@@ -34,6 +34,11 @@ impl TokenLabel {
     pub fn deployment(&self) -> &str {
         self.0.get(..10).unwrap_or_default()
     }
+
+    /// Whether it is of environment test, by its code: `td` or `ts`.
+    pub(crate) fn allows_software(&self) -> bool {
+        ["sg-td-", "sg-ts-"].iter().any(|start| self.0.starts_with(start))
+    }
 }
 
 impl fmt::Display for TokenLabel {
@@ -141,6 +146,15 @@ pub struct TokenFacts {
     pub hardware: String,
     /// Whether its PIN can be used.
     pub pin: PinState,
+}
+
+impl TokenFacts {
+    /// Whether it is one of the software tokens that we know of.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        let said = format!("{} {}", self.manufacturer, self.model).to_lowercase();
+        ["softhsm", "kryoptic", "mozilla", "soft token"].iter().any(|name| said.contains(name))
+    }
 }
 
 /// What a token says of its user PIN before anybody tries it.

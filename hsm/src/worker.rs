@@ -129,9 +129,10 @@ impl Drop for Workers {
 
 /// One session and the keys that were found and proven on it.
 pub(crate) struct Worker {
-    connection: Arc<Connection>,
+    // Fields are dropped in this order: the session before what may hold the last anchor session.
     session: Option<Session>,
     keys: HashMap<SpkiHash, ObjectHandle>,
+    connection: Arc<Connection>,
     retries: Arc<AtomicU64>,
 }
 

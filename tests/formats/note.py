@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 PLAIN, COSIGNATURE = 0x01, 0x04
+LONGEST_NOTE, MOST_LINES = 1048576, 16
 
 
 class NoteRefused(Exception):
@@ -32,6 +33,8 @@ def key_id(name: str, kind: int, public_key: bytes) -> bytes:
 
 def split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     """The text with its final newline, and (key name, signature octets) of each signature line."""
+    if len(note) > LONGEST_NOTE:
+        raise NoteRefused(f"{len(note)} octets")
     try:
         decoded = note.decode("utf-8")
     except UnicodeDecodeError as cause:
@@ -47,9 +50,14 @@ def split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
         if len(words) != 3 or words[0] != "\u2014" or not words[1] or "+" in words[1]:
             raise NoteRefused(f"not a signature line: {line!r}")
         try:
-            lines.append((words[1], base64.b64decode(words[2], validate=True)))
+            octets = base64.b64decode(words[2], validate=True)
         except binascii.Error as cause:
             raise NoteRefused(f"not base64: {words[2]!r}") from cause
+        if base64.b64encode(octets).decode() != words[2]:
+            raise NoteRefused(f"not the canonical base64: {words[2]!r}")
+        lines.append((words[1], octets))
+    if len(lines) > MOST_LINES:
+        raise NoteRefused(f"{len(lines)} signature lines")
     return text + "\n", lines
 
 
@@ -84,7 +92,12 @@ def read_checkpoint(note: bytes, origin: str, public_key: bytes) -> Checkpoint:
         raise NoteRefused(f"a checkpoint of {lines[0]!r} with {len(lines)} lines, wanted {origin!r} with 3")
     if not lines[1].isascii() or not lines[1].isdigit() or str(int(lines[1])) != lines[1]:
         raise NoteRefused(f"size {lines[1]!r}")
-    root = base64.b64decode(lines[2], validate=True)
-    if len(root) != 32:
-        raise NoteRefused(f"a root of {len(root)} octets")
+    if int(lines[1]) >= 2**64:
+        raise NoteRefused(f"size {lines[1]}")
+    try:
+        root = base64.b64decode(lines[2], validate=True)
+    except binascii.Error as cause:
+        raise NoteRefused(f"root {lines[2]!r}") from cause
+    if len(root) != 32 or base64.b64encode(root).decode() != lines[2]:
+        raise NoteRefused(f"root {lines[2]!r}")
     return Checkpoint(origin, int(lines[1]), root, int.from_bytes(timestamp, "big"))

@@ -32,6 +32,44 @@ def root(hashes: list[bytes]) -> bytes:
     return node_hash(root(hashes[:split]), root(hashes[split:]))
 
 
+def included(index: int, size: int, leaf: bytes, proof: list[bytes], tree_root: bytes) -> bool:
+    """RFC 6962 §2.1.1, by the recursion that defines the path."""
+
+    def climb(at: int, count: int, rest: list[bytes]) -> bytes | None:
+        if count == 1:
+            return leaf if not rest else None
+        if not rest:
+            return None
+        split = 1 << ((count - 1).bit_length() - 1)
+        below = climb(at, split, rest[:-1]) if at < split else climb(at - split, count - split, rest[:-1])
+        if below is None:
+            return None
+        return node_hash(below, rest[-1]) if at < split else node_hash(rest[-1], below)
+
+    return 0 <= index < size and climb(index, size, proof) == tree_root
+
+
+def consistent(old: int, old_root: bytes, size: int, new_root: bytes, proof: list[bytes]) -> bool:
+    """RFC 6962 §2.1.2, by the recursion SUBPROOF(m, D[n], b)."""
+
+    def climb(count_old: int, count: int, whole: bool, rest: list[bytes]) -> tuple[bytes, bytes] | None:
+        """The roots of the old and the new tree at this node."""
+        if count_old == count:
+            if whole:
+                return (old_root, old_root) if not rest else None
+            return (rest[0], rest[0]) if len(rest) == 1 else None
+        if not rest:
+            return None
+        split = 1 << ((count - 1).bit_length() - 1)
+        if count_old <= split:
+            below = climb(count_old, split, whole, rest[:-1])
+            return below and (below[0], node_hash(below[1], rest[-1]))
+        below = climb(count_old - split, count - split, False, rest[:-1])
+        return below and (node_hash(rest[-1], below[0]), node_hash(rest[-1], below[1]))
+
+    return 0 < old <= size and climb(old, size, True, proof) == (old_root, new_root)
+
+
 def tile_path(level: str, index: int, width: int = WIDTH) -> str:
     """`level` is a number or `entries`; a width below 256 is a partial tile."""
     digits = f"{index:03}"

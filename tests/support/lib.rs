@@ -2,11 +2,14 @@
 //!
 //! [`budget`] says how often a counting test works, [`workspace`] where the checkout and the data
 //! beside it lie, [`tool`] finds other people's programs and says so when one is missing, [`spoken`]
-//! runs them, [`program`] runs ours, and [`softhsm`] makes throwaway tokens.
+//! runs them, [`program`] runs ours, [`softhsm`] makes throwaway tokens, [`demo`] is a whole Sigill
+//! that runs, and [`suite`] runs checks that share one.
 
 pub mod budget;
+pub mod demo;
 pub mod program;
 pub mod softhsm;
 pub mod spoken;
+pub mod suite;
 pub mod tool;
 pub mod workspace;

@@ -121,11 +121,13 @@ impl SoftHsm {
         let program = env::current_exe().expect("this program's path");
         let mut command = Command::new(program);
         command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
-        self.environment(&mut command)
-            .env(CHILD, phase)
-            .env(FOLDER, &self.folder)
-            .output()
-            .expect("a child process")
+        self.child_environment(&mut command, phase).output().expect("a child process")
+    }
+
+    /// `command` with the environment of a child that does `phase`, for children that are started
+    /// by something else.
+    pub fn child_environment<'a>(&self, command: &'a mut Command, phase: &str) -> &'a mut Command {
+        self.environment(command).env(CHILD, phase).env(FOLDER, &self.folder)
     }
 
     /// As [`Self::child`], and the child must succeed.

@@ -1,11 +1,11 @@
-//! Extensions of certificates, CRLs and requests: one type for each that we write or act on.
+//! Extensions of certificates and requests: one type for each that we write or act on. Those of CRLs
+//! are streamed and live in [`crate::crl`].
 //!
 //! An [`Extension`] is what stands in the DER: an OID, a criticality and the value's bytes. An
 //! [`ExtensionValue`] knows the one DER encoding of its value and reads no other. Nothing here adds,
 //! drops or reorders extensions: the profile says which, how critical and in what order.
 
 mod card;
-mod crl;
 mod distribution;
 mod general_name;
 mod key;
@@ -15,12 +15,8 @@ mod policies;
 use thiserror::Error;
 
 pub use self::card::{CardNumber, CardNumberError};
-pub use self::crl::{
-    CrlNumber, CrlNumberError, DeltaCrlIndicator, ExpiredCertsOnCrl, InvalidityDate, ReasonCode,
-};
 pub use self::distribution::{
-    AccessDescription, AuthorityInfoAccess, CrlDistributionPoints, CrlScope, DistributionPoint,
-    FreshestCrl, IssuingDistributionPoint,
+    AccessDescription, AuthorityInfoAccess, CrlDistributionPoints, DistributionPoint, FreshestCrl,
 };
 pub use self::general_name::{GeneralName, Ia5Text, SubjectAltName, TextError, UserPrincipalName};
 pub use self::key::{
@@ -150,24 +146,18 @@ pub fn list_from_der(der: &[u8]) -> Result<Vec<Extension>, ExtensionError> {
 /// An extension that has a type here: its OID, and whether some bytes are the DER of its value.
 type Known = (ObjectIdentifier, fn(&[u8]) -> bool);
 
-const KNOWN: [Known; 19] = [
+const KNOWN: [Known; 13] = [
     known::<AuthorityInfoAccess>(),
     known::<AuthorityKeyIdentifier>(),
     known::<BasicConstraints>(),
     known::<CardNumber>(),
     known::<CertificatePolicies>(),
     known::<CrlDistributionPoints>(),
-    known::<CrlNumber>(),
-    known::<DeltaCrlIndicator>(),
-    known::<ExpiredCertsOnCrl>(),
     known::<ExtendedKeyUsage>(),
     known::<FreshestCrl>(),
-    known::<InvalidityDate>(),
-    known::<IssuingDistributionPoint>(),
     known::<KeyUsage>(),
     known::<NameConstraints>(),
     known::<OcspNoCheck>(),
-    known::<ReasonCode>(),
     known::<SubjectAltName>(),
     known::<SubjectKeyIdentifier>(),
 ];

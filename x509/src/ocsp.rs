@@ -17,15 +17,13 @@ pub use response::{Answer, BasicResponse, OcspResponse, ResponderId, ResponseErr
 pub use write::{CertStatus, Refusal, ResponseData, SingleAnswer, successful};
 
 use crate::crl::ReasonCode;
+use crate::oid;
 
-/// The content octets of id-pkix-ocsp-nonce, 1.3.6.1.5.5.7.48.1.2.
-const NONCE_OID: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02];
-/// id-pkix-ocsp-archive-cutoff, 1.3.6.1.5.5.7.48.1.6.
-const ARCHIVE_CUTOFF_OID: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x06];
-/// id-pkix-ocsp-basic, 1.3.6.1.5.5.7.48.1.1.
-const BASIC_OID: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
-/// invalidityDate, 2.5.29.24, which RFC 6960 §4.4.5 takes over from CRL entries.
-const INVALIDITY_DATE_OID: &[u8] = &[0x55, 0x1d, 0x18];
+const NONCE_OID: &[u8] = oid::ocsp::NONCE.as_bytes();
+const ARCHIVE_CUTOFF_OID: &[u8] = oid::ocsp::ARCHIVE_CUTOFF.as_bytes();
+const BASIC_OID: &[u8] = oid::ocsp::BASIC.as_bytes();
+/// RFC 6960 §4.4.5 takes invalidityDate over from CRL entries.
+const INVALIDITY_DATE_OID: &[u8] = oid::extension::INVALIDITY_DATE.as_bytes();
 const ENUMERATED: u8 = 0x0a;
 
 /// CRLReason from its content octets: `Some(None)` for unspecified.

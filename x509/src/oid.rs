@@ -1,7 +1,7 @@
 //! Object identifiers, and by name every one that Sigill writes or asks for.
 //!
 //! The type is our own because the ASN.1 library's refuses a second arc above 39, and with it the
-//! example arc 2.999 in which the policies of every environment but production lie.
+//! example arc 2.999, which certificates of others may hold (decision 0007).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use thiserror::Error;
 /// An object identifier of at most 63 content octets, with arcs of at most 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectIdentifier {
-    length: u8,
+    length: usize,
     octets: [u8; Self::MAX_OCTETS],
 }
 
@@ -25,7 +25,6 @@ impl ObjectIdentifier {
     ///
     /// [`OidError`] when they are not whole arcs in the fewest octets (X.690 §8.19), or too many.
     pub fn from_content_octets(content: &[u8]) -> Result<Self, OidError> {
-        let length = u8::try_from(content.len()).map_err(|_| OidError::TooLong)?;
         let mut octets = [0; Self::MAX_OCTETS];
         octets.get_mut(..content.len()).ok_or(OidError::TooLong)?.copy_from_slice(content);
         if content.last().is_none_or(|last| last & 0x80 != 0) {
@@ -36,7 +35,7 @@ impl ObjectIdentifier {
                 return Err(OidError::NotAnOid);
             }
         }
-        Ok(Self { length, octets })
+        Ok(Self { length: content.len(), octets })
     }
 
     /// Reads the dotted form, such as `2.5.29.15`.
@@ -93,18 +92,9 @@ impl ObjectIdentifier {
             groups -= 1;
             let [.., low] = (arc >> (groups * 7)).to_be_bytes();
             let more = if groups == 0 { 0 } else { 0x80 };
-            let mut position = 0_u8;
-            let mut room: &mut [u8] = &mut self.octets;
-            while position < self.length {
-                position += 1;
-                match room {
-                    [_, rest @ ..] => room = rest,
-                    [] => return Err(OidError::TooLong),
-                }
-            }
-            match room {
-                [slot, ..] => *slot = (low & 0x7f) | more,
-                [] => return Err(OidError::TooLong),
+            match self.octets.split_at_mut_checked(self.length) {
+                Some((_, [slot, ..])) => *slot = (low & 0x7f) | more,
+                _ => return Err(OidError::TooLong),
             }
             self.length += 1;
         }
@@ -113,8 +103,11 @@ impl ObjectIdentifier {
 
     /// The content octets of its DER.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.octets.get(..usize::from(self.length)).unwrap_or_default()
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self.octets.split_at_checked(self.length) {
+            Some((content, _)) => content,
+            None => &[],
+        }
     }
 
     /// The arcs, first to last.

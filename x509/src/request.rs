@@ -4,11 +4,14 @@
 //! only where a profile takes them (ISS-13). The one thing it proves is that its sender holds the
 //! private key, which is verified over the bytes that were received.
 
+mod info;
 mod possession;
 
 use std::fmt;
 
 use thiserror::Error;
+
+pub use self::info::CertificationRequestInfo;
 
 use crate::extension::{self, Extension, ExtensionError, GeneralName, SubjectAltName};
 use crate::key::{KeyError, PublicKey};

@@ -20,6 +20,9 @@ const MOST_BACKDATE: Duration = Duration::from_secs(3_600);
 /// Five years: every five years in a row have at least 1826 days (ISS-09; 2096-2104 apart).
 const FIVE_YEARS: Duration = Duration::from_secs(1_826 * 86_400);
 
+/// The delegates of an offline CA live as long as its CRL and 30 days (ARCHITECTURE.md).
+const LONGEST_RESPONDER: Duration = Duration::from_secs(397 * 86_400);
+
 /// A rule that every profile keeps.
 #[derive(Debug)]
 pub struct ProfileRule {
@@ -177,6 +180,26 @@ const RULES: &[ProfileRule] = &[
         kept: |p| p.kind != ProfileKind::PersonSignature || p.extended_key_usage.is_empty(),
     },
     ProfileRule {
+        id: "subscriber-purposes",
+        clause: "RFC 5280 §4.2.1.12; PRO-09",
+        says: "person authentication has client-auth and not server-auth; a function has client-auth \
+               or server-auth and nothing else",
+        kept: |p| {
+            let has = |purpose| p.extended_key_usage.contains(&purpose);
+            let tls = [Purpose::ClientAuth, Purpose::ServerAuth];
+            match p.kind {
+                ProfileKind::PersonAuthentication => {
+                    has(Purpose::ClientAuth) && !has(Purpose::ServerAuth)
+                }
+                ProfileKind::Function => {
+                    let mut all = p.extended_key_usage.iter();
+                    tls.into_iter().any(has) && all.all(|purpose| tls.contains(purpose))
+                }
+                _ => true,
+            }
+        },
+    },
+    ProfileRule {
         id: "purpose-once",
         clause: "RFC 5280 §4.2.1.12",
         says: "extended-key-usage names each purpose once",
@@ -194,6 +217,13 @@ const RULES: &[ProfileRule] = &[
         says: "responder profiles, and no others, have ocsp-signing (alone) and ocsp-no-check, and \
                they have no authority-info-access and no crl-distribution-points",
         kept: responder_is_marked,
+    },
+    ProfileRule {
+        id: "responder-life",
+        clause: "RFC 6960 §4.2.2.2.1; ISS-08",
+        says: "responder certificates, which nobody checks for revocation, live at most 397d: a CRL of \
+               12 months, 30 days and a day",
+        kept: |p| p.kind != ProfileKind::OcspResponder || p.validity.lifetime <= LONGEST_RESPONDER,
     },
     ProfileRule {
         id: "revocation-pointers",

@@ -144,7 +144,7 @@ mod tests {
             Profile::parse(profile_text("function").replace(from, to).as_bytes()).unwrap()
         };
         let same_policy = copy("\"function\"\ndesc", "\"other\"\ndesc");
-        let same_name = copy("2.999.1.1.1", "2.999.1.1.9");
+        let same_name = copy("1.3.6.1.4.1.32473.1.1.1", "1.3.6.1.4.1.32473.1.1.9");
 
         assert!(matches!(
             ProfileSet::new([profile("function"), same_policy]),

@@ -52,7 +52,7 @@ pub(crate) fn new_token(softhsm: &SoftHsm, role: &str) -> TokenName {
 pub(crate) fn settings(softhsm: &SoftHsm, name: &TokenName, user_pin: &str) -> TokenSettings {
     TokenSettings {
         name: name.clone(),
-        pin: pin(softhsm, "used.pin", user_pin),
+        pin: pin(softhsm, &format!("used-{}.pin", std::process::id()), user_pin),
         markers: markers(softhsm),
         sessions: NonZeroUsize::new(3).unwrap(),
         deadline: DEADLINE,

@@ -9,6 +9,7 @@
     reason = "clippy's allowances for tests cover only test functions, not the helpers beside them"
 )]
 
+mod doors;
 mod fixture;
 mod keys;
 mod pins;

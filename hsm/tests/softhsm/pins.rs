@@ -1,13 +1,15 @@
 //! PINs: a wrong one is tried once, over restarts, and other people's tries are heeded.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
 
 use hsm::token::{PinState, TokenName};
-use hsm::{LoginError, Module, OpenError, Token, token};
+use hsm::{LoginError, Module, OpenError, Token, TokenSettings, token};
 use support::softhsm::{SPY, Side, SoftHsm, alone, side};
 use support::test_name;
 
-use crate::fixture::{USER_PIN, markers, module, new_token, open, settings};
+use crate::fixture::{USER_PIN, markers, module, new_token, open, pin, settings};
 
 fn login(opened: Result<Token, OpenError>) -> LoginError {
     match opened {
@@ -74,6 +76,41 @@ fn a_wrong_pin_is_tried_once_over_three_restarts() {
     }
 }
 
+/// Two programs that start at the same moment share the marker and its lock.
+#[test]
+fn programs_that_start_together_try_a_wrong_pin_once() {
+    let test = test_name!(programs_that_start_together_try_a_wrong_pin_once);
+    match side() {
+        None => {}
+        Some(Side::Parent(_)) if !std::path::Path::new(SPY).is_file() => {
+            println!("skipped: {SPY} is not installed");
+        }
+        Some(Side::Parent(softhsm)) => {
+            softhsm.succeeds(test, "make");
+            std::thread::scope(|scope| {
+                for number in 0..4 {
+                    let softhsm = &softhsm;
+                    scope.spawn(move || softhsm.succeeds(test, &format!("wrong {number}")));
+                }
+            });
+            assert_eq!(logins(&softhsm), 1);
+        }
+        Some(Side::Child { softhsm, phase }) => {
+            if phase == "make" {
+                new_token(&softhsm, "issuing");
+                return;
+            }
+            let spied = Module::load(std::path::Path::new(SPY)).unwrap();
+            let name = only_token(&spied);
+            let settings = TokenSettings {
+                pin: pin(&softhsm, &phase, "wrong-pin"),
+                ..settings(&softhsm, &name, &phase)
+            };
+            login(Token::open(&spied, settings));
+        }
+    }
+}
+
 #[test]
 fn many_sessions_try_a_wrong_pin_once() {
     alone(test_name!(many_sessions_try_a_wrong_pin_once), |softhsm| {
@@ -130,6 +167,58 @@ fn clearing_allows_one_more_try_of_the_same_pin() {
         assert!(matches!(wrong(), LoginError::Refused { .. }));
         assert!(matches!(wrong(), LoginError::RefusedBefore { .. }));
     });
+}
+
+/// KEY-02: what is typed is not shown. The terminal is a real one, made by `script`.
+#[test]
+fn a_typed_pin_opens_the_token_and_is_not_shown() {
+    let test = test_name!(a_typed_pin_opens_the_token_and_is_not_shown);
+    match side() {
+        None => {}
+        Some(Side::Parent(softhsm)) => {
+            softhsm.succeeds(test, "make");
+            let Some(shown) = on_a_terminal(&softhsm, test, "ask") else {
+                return println!("skipped: script is not installed");
+            };
+            assert!(shown.contains("1 passed"), "{shown}");
+            assert!(!shown.contains(USER_PIN), "{shown}");
+        }
+        Some(Side::Child { softhsm, phase }) => {
+            if phase == "make" {
+                new_token(&softhsm, "issuing");
+                return;
+            }
+            let name = only_token(&module());
+            let typed = hsm::pin::Pin::from_terminal(&format!("PIN of {name}: ")).unwrap();
+            let settings = TokenSettings { pin: typed, ..settings(&softhsm, &name, "not-it") };
+            Token::open(&module(), settings).unwrap();
+        }
+    }
+}
+
+/// Runs a phase of `test` on a terminal, types the PIN when asked, and returns all that was shown.
+fn on_a_terminal(softhsm: &SoftHsm, test: &str, phase: &str) -> Option<String> {
+    let program = std::env::current_exe().unwrap();
+    let command = format!("{} --exact {test} --nocapture --test-threads=1", program.display());
+    let mut script = std::process::Command::new("script");
+    let mut child = softhsm
+        .child_environment(&mut script, phase)
+        .args(["-q", "-e", "-c", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut octet = [0];
+    while output.read(&mut octet).unwrap() == 1 {
+        shown.push(octet[0]);
+        if shown.ends_with(b"): ") {
+            writeln!(input, "{USER_PIN}").unwrap();
+        }
+    }
+    child.wait().unwrap();
+    Some(String::from_utf8_lossy(&shown).into_owned())
 }
 
 #[test]

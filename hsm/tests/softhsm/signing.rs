@@ -43,6 +43,7 @@ fn signs_with_every_algorithm() {
     });
 }
 
+/// KEY-14: each signature is counted once, under its key.
 #[test]
 fn eight_threads_get_every_signature_right() {
     alone(test_name!(eight_threads_get_every_signature_right), |softhsm| {
@@ -177,7 +178,7 @@ fn refuses_a_key_that_was_not_added_or_was_removed() {
     });
 }
 
-/// A caller never waits past its deadline, and what was given up in the queue is not signed.
+/// KEY-09: a caller never waits past its deadline, and what was given up in the queue is not signed.
 #[test]
 fn callers_beyond_the_sessions_are_told_in_time() {
     alone(test_name!(callers_beyond_the_sessions_are_told_in_time), |softhsm| {

@@ -82,7 +82,7 @@ fn finishes_a_token_whose_user_pin_was_not_set() {
     });
 }
 
-/// Promise 8: where label and serial disagree both values are named.
+/// KEY-09, promise 8: where label and serial disagree both values are named.
 #[test]
 fn names_both_values_where_label_and_serial_disagree() {
     alone(test_name!(names_both_values_where_label_and_serial_disagree), |softhsm| {
@@ -112,6 +112,25 @@ fn names_both_values_where_label_and_serial_disagree() {
         assert!(serial.to_string().contains("0123456789abcdef"), "{serial}");
         assert!(matches!(missing, FindTokenError::Missing { .. }));
         assert!(missing.to_string().contains("sg-td-ab12-issuing"), "{missing}");
+    });
+}
+
+/// KEY-01: outside environment test a software token is not even logged in to.
+#[test]
+fn refuses_a_software_token_outside_environment_test() {
+    alone(test_name!(refuses_a_software_token_outside_environment_test), |softhsm| {
+        for label in ["sg-qt-ab12-issuing", "sg-pp-ab12-issuing"] {
+            let new = NewToken {
+                label: label.parse().unwrap(),
+                so_pin: pin(softhsm, "so", SO_PIN),
+                user_pin: pin(softhsm, "pin", USER_PIN),
+            };
+            let name = init_token(&module(), &new, &markers(softhsm)).unwrap();
+
+            let refused = open(softhsm, &name).unwrap_err();
+
+            assert!(matches!(refused, OpenError::Software { .. }), "{refused:?}");
+        }
     });
 }
 
@@ -197,12 +216,49 @@ fn a_token_that_vanishes_is_told_in_time_and_disturbs_no_other() {
         assert_eq!(refused.code(), "hsm-token-missing");
         assert_eq!(vanishing.retries(), 1);
 
+        assert!(vanishing.probe(Duration::from_secs(5)).is_err());
+
         sign(&there).unwrap();
+        staying.probe(Duration::from_secs(5)).unwrap();
         assert_eq!(staying.retries(), 0);
     });
 }
 
-/// Slots are numbered anew in the next process and when tokens come before them; label, serial and
+/// KEY-09: something else in the process finalises the module, so that every session, handle and
+/// login is gone. Eight callers go on without an error, after one new login.
+#[test]
+fn signs_on_after_every_session_was_lost() {
+    alone(test_name!(signs_on_after_every_session_was_lost), |softhsm| {
+        let name = new_token(softhsm, "issuing");
+        let token = open(softhsm, &name).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "key");
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        let sign = |text: &str| {
+            let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+            let kind = SigningKind::Certificate;
+            let (pending, input) = recorded(&key, algorithm, kind, bytes(text));
+            pending.finish(signer.sign(&input).unwrap()).unwrap();
+        };
+        let sign = &sign;
+        for round in 0..3 {
+            std::thread::scope(|scope| {
+                for caller in 0..8 {
+                    scope.spawn(move || sign(&format!("certificate {round} {caller}")));
+                }
+            });
+            let other = cryptoki::context::Pkcs11::new(MODULE).unwrap();
+            other.finalize().unwrap();
+        }
+        sign("last");
+
+        assert!(token.retries() > 0);
+        let uses = signer.uses();
+        assert_eq!((uses[0].signatures, uses[0].failures), (25, 0));
+    });
+}
+
+/// KEY-09: slots are numbered anew in the next process and when tokens come before them; label, serial and
 /// key stay.
 #[test]
 fn finds_token_and_key_after_a_restart_that_renumbers_the_slots() {

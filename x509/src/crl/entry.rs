@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::oid;
 use crate::serial::SerialNumber;
 use crate::stream;
 use crate::time::UnixTime;
@@ -85,8 +86,8 @@ pub struct RevokedEntry {
 }
 
 const ENUMERATED: u8 = 0x0a;
-const REASON_OID: &[u8] = &[0x55, 0x1d, 0x15];
-const INVALIDITY_OID: &[u8] = &[0x55, 0x1d, 0x18];
+const REASON_OID: &[u8] = oid::extension::REASON_CODE.as_bytes();
+const INVALIDITY_OID: &[u8] = oid::extension::INVALIDITY_DATE.as_bytes();
 /// `Extension { 2.5.29.21, OCTET STRING { ENUMERATED } }` without the code at its end.
 const REASON_HEAD: &[u8] = &[0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01];
 const REASON_LENGTH: u64 = 12;

@@ -5,16 +5,17 @@ use der::{Decode, Encode, Sequence};
 use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint as RawDistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
+use crate::oid::extension as oid;
 use crate::time::UnixTime;
 use crate::tlv::{self, Element, Elements};
 use crate::{stream, time_der};
 
-const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
-const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
-const DELTA_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
-const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
+const AUTHORITY_KEY_ID: &[u8] = oid::AUTHORITY_KEY_IDENTIFIER.as_bytes();
+const CRL_NUMBER: &[u8] = oid::CRL_NUMBER.as_bytes();
+const DELTA_INDICATOR: &[u8] = oid::DELTA_CRL_INDICATOR.as_bytes();
+const ISSUING_DISTRIBUTION_POINT: &[u8] = oid::ISSUING_DISTRIBUTION_POINT.as_bytes();
 /// 2.5.29.60, not the 2.5.29.27 (deltaCRLIndicator) that some builders write (CRL-10).
-const EXPIRED_CERTS_ON_CRL: &[u8] = &[0x55, 0x1d, 0x3c];
+const EXPIRED_CERTS_ON_CRL: &[u8] = oid::EXPIRED_CERTS_ON_CRL.as_bytes();
 
 /// Which certificates a CRL speaks of (RFC 5280 §5.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use super::general_name::{names_of, names_to_der};
 use super::{ExtensionValue, GeneralName, Ia5Text};
 use crate::oid::{ObjectIdentifier, access, extension};
-use crate::tlv::{self, Element, Elements, NotDer};
+use crate::tlv::{self, Element, NotDer};
 
 /// One DistributionPoint (RFC 5280 §4.2.1.13).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -210,122 +210,6 @@ impl ExtensionValue for AuthorityInfoAccess {
     }
 }
 
-/// Which certificates a CRL speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CrlScope {
-    /// All of its issuer's.
-    All,
-    /// onlyContainsAttributeCerts.
-    AttributeCertificates,
-    /// onlyContainsCACerts.
-    CaCertificates,
-    /// onlyContainsUserCerts.
-    UserCertificates,
-}
-
-/// issuingDistributionPoint (RFC 5280 §5.2.5).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IssuingDistributionPoint {
-    full_name: Vec<GeneralName>,
-    scope: CrlScope,
-    /// Fields that we never write (nameRelativeToCRLIssuer, onlySomeReasons, indirectCRL), kept as
-    /// received, each under its position.
-    relative_der: Vec<u8>,
-    restrictions_der: Vec<u8>,
-}
-
-impl IssuingDistributionPoint {
-    /// A CRL of this scope at these URIs. RFC 5280 §5.2.5 forbids the empty one: with
-    /// [`CrlScope::All`] there must be at least one URI.
-    #[must_use]
-    pub fn at(uris: &[Ia5Text], scope: CrlScope) -> Self {
-        Self {
-            full_name: uris.iter().cloned().map(GeneralName::Uri).collect(),
-            scope,
-            relative_der: Vec::new(),
-            restrictions_der: Vec::new(),
-        }
-    }
-
-    /// The names of fullName in encoded order.
-    #[must_use]
-    pub fn full_name(&self) -> &[GeneralName] {
-        &self.full_name
-    }
-
-    /// Which certificates the CRL speaks of.
-    #[must_use]
-    pub const fn scope(&self) -> CrlScope {
-        self.scope
-    }
-
-    /// Whether it carries nameRelativeToCRLIssuer, onlySomeReasons or indirectCRL.
-    #[must_use]
-    pub const fn is_restricted(&self) -> bool {
-        !self.relative_der.is_empty() || !self.restrictions_der.is_empty()
-    }
-}
-
-/// Reads an implicit `BOOLEAN DEFAULT FALSE`: absent or TRUE.
-fn flag(fields: &mut Elements<'_>, number: u8) -> Result<bool, NotDer> {
-    match fields.optional(tlv::context(number))? {
-        Some(element) if element.boolean()? => Ok(true),
-        Some(_) => Err(NotDer),
-        None => Ok(false),
-    }
-}
-
-impl ExtensionValue for IssuingDistributionPoint {
-    const OID: ObjectIdentifier = extension::ISSUING_DISTRIBUTION_POINT;
-
-    fn from_value_der(der: &[u8]) -> Result<Self, NotDer> {
-        let mut fields = Element::only(der, tlv::SEQUENCE)?.elements();
-        let (mut full_name, mut relative_der) = (Vec::new(), Vec::new());
-        if let Some(name) = fields.optional(tlv::context_constructed(0))? {
-            match full_name_of(&name)? {
-                Some(names) => full_name = names,
-                None => relative_der = name.whole.to_vec(),
-            }
-        }
-        let user = flag(&mut fields, 1)?;
-        let ca = flag(&mut fields, 2)?;
-        let mut restrictions_der = Vec::new();
-        if let Some(reasons) = fields.optional(tlv::context(3))? {
-            reasons.named_bits()?;
-            restrictions_der.extend_from_slice(reasons.whole);
-        }
-        if flag(&mut fields, 4)? {
-            restrictions_der.extend_from_slice(&[tlv::context(4), 1, 0xff]);
-        }
-        let attribute = flag(&mut fields, 5)?;
-        fields.finish()?;
-        let scope = match (user, ca, attribute) {
-            (false, false, false) => CrlScope::All,
-            (true, false, false) => CrlScope::UserCertificates,
-            (false, true, false) => CrlScope::CaCertificates,
-            (false, false, true) => CrlScope::AttributeCertificates,
-            // RFC 5280 §5.2.5: at most one of them.
-            _ => return Err(NotDer),
-        };
-        Ok(Self { full_name, scope, relative_der, restrictions_der })
-    }
-
-    fn to_value_der(&self) -> Vec<u8> {
-        let flag = |scope, number| {
-            let content: &[u8] = &[tlv::context(number), 1, 0xff];
-            if self.scope == scope { content.to_vec() } else { Vec::new() }
-        };
-        tlv::sequence(&[
-            &full_name_to_der(&self.full_name),
-            &self.relative_der,
-            &flag(CrlScope::UserCertificates, 1),
-            &flag(CrlScope::CaCertificates, 2),
-            &self.restrictions_der,
-            &flag(CrlScope::AttributeCertificates, 5),
-        ])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,31 +247,6 @@ mod tests {
         assert_eq!(both.ca_issuers_uris().collect::<Vec<_>>(), ["http://i"]);
         assert_eq!(both.0[0].method, access::OCSP);
         assert_eq!(AuthorityInfoAccess::from_value_der(&both.to_value_der()), Ok(both));
-    }
-
-    #[test]
-    fn writes_each_scope_of_an_issuing_distribution_point() {
-        for (scope, flag) in [
-            (CrlScope::All, &b""[..]),
-            (CrlScope::UserCertificates, b"\x81\x01\xff"),
-            (CrlScope::CaCertificates, b"\x82\x01\xff"),
-            (CrlScope::AttributeCertificates, b"\x85\x01\xff"),
-        ] {
-            let point = IssuingDistributionPoint::at(&[uri("http://a")], scope);
-
-            let der = point.to_value_der();
-
-            assert!(der.ends_with(&[b"http://a", flag].concat()));
-            assert_eq!(IssuingDistributionPoint::from_value_der(&der), Ok(point));
-        }
-    }
-
-    /// PRO-01, RFC 5280 §5.2.5.
-    #[test]
-    fn refuses_a_spelled_out_default_and_two_scopes() {
-        for bad in [&b"\x30\x03\x81\x01\x00"[..], b"\x30\x06\x81\x01\xff\x82\x01\xff"] {
-            assert_eq!(IssuingDistributionPoint::from_value_der(bad), Err(NotDer));
-        }
     }
 
     #[test]

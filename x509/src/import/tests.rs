@@ -6,7 +6,7 @@ use x509_parser::prelude::FromDer as _;
 use super::*;
 use crate::certificate::{CertificateTemplate, NameField};
 use crate::extension::{
-    BasicConstraints, Criticality, CrlNumber, KeyUsageBit, OcspNoCheck, SubjectKeyIdentifier,
+    BasicConstraints, Criticality, KeyUsageBit, OcspNoCheck, SubjectKeyIdentifier,
 };
 use crate::judges;
 use crate::name::{AttributeType, NameFault, StringKind};
@@ -241,13 +241,7 @@ fn names_each_defect_alone() {
         |t| t.extensions.push(Extension { oid: odd, critical: true, value_der: vec![5, 0] }),
         &[Defect::UnknownCritical { oid: odd }],
     );
-    check(
-        |t| {
-            t.extensions.push(OcspNoCheck.extension(Criticality::NonCritical));
-            t.extensions.push(CrlNumber::from_u64(1).extension(Criticality::NonCritical));
-        },
-        &[],
-    );
+    check(|t| t.extensions.push(OcspNoCheck.extension(Criticality::NonCritical)), &[]);
 }
 
 /// Defects that a template cannot have: the finished bytes are changed.

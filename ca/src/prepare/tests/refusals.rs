@@ -16,7 +16,10 @@ use x509::validity::Validity;
 
 use crate::issuer::{Issuer, IssuerError};
 use crate::prepare::{KeySource, Signer, Warning, Way};
-use crate::testing::{Ask, Hierarchy, NOW, TestKey, at, profile, quick_root, settings, signed};
+use crate::profile::Profile;
+use crate::testing::{
+    Ask, Hierarchy, NOW, TestKey, at, profile, profile_text, quick_root, settings, signed,
+};
 
 const PERSON: &str = "person-hsaid-3-authentication";
 const DAY: u64 = 86_400;
@@ -103,7 +106,7 @@ fn refuses_wrong_fields() {
         }),
     ];
     for (code, profile, change) in cases {
-        assert_eq!(outcome(profile, |ask| change(ask)), *code);
+        assert_eq!(outcome(profile, change), *code);
     }
 }
 
@@ -319,4 +322,57 @@ fn a_root_names_itself() {
     let root = signed(prepared, &key);
     assert_eq!(root.issuer(), root.subject());
     assert_eq!(root.aki(), root.ski().map(|SubjectKeyIdentifier(octets)| octets));
+}
+
+/// PRO-03: a profile that got past its own rules would still be stopped by the linter, before anything
+/// is recorded or signed.
+#[test]
+fn the_linter_stops_what_a_wrong_profile_would_issue() {
+    let wrong = [
+        (
+            PERSON,
+            "key-usage          = [\"digital-signature\"]",
+            "key-usage = [\"content-commitment\"]",
+        ),
+        (PERSON, "[\"client-auth\", \"smartcard-logon\"]", "[\"client-auth\", \"ocsp-signing\"]"),
+        (PERSON, "1.3.6.1.4.1.32473.1.3.1", "2.5.29.32.0"),
+        (PERSON, "    \"certificate-policies\",\n", ""),
+        (PERSON, "    \"authority-info-access\",\n", ""),
+        (PERSON, "    \"crl-distribution-points\",\n", ""),
+        (PERSON, "    \"subject-key-identifier\",\n", ""),
+        (PERSON, "    \"authority-key-identifier\",\n", ""),
+        (PERSON, "    \"key-usage\",\n", ""),
+        (PERSON, "    \"key-usage\",\n", "    \"key-usage\",\n    \"ocsp-no-check\",\n"),
+        (PERSON, "    \"key-usage\",\n", "    \"key-usage\",\n    \"key-usage\",\n"),
+        (PERSON, "    { type = \"serial-number\", from = \"hsa-id\" },\n", ""),
+        ("function", "2.23.140.1.2.2", "1.3.6.1.4.1.32473.1.1.1"),
+        (
+            "function",
+            "key-usage-ec       = [\"digital",
+            "key-usage-ec = [\"key-encipherment\", \"digital",
+        ),
+        ("function", "\"client-auth\", \"server-auth\"", "\"email-protection\""),
+        ("function", "    \"subject-alt-name\",\n", ""),
+        ("ocsp", "    \"ocsp-no-check\",", ""),
+        ("ocsp", "[\"ocsp-signing\"]", "[\"ocsp-signing\", \"client-auth\"]"),
+        ("ocsp", "lifetime    = \"14d\"", "lifetime = \"500d\""),
+        ("ocsp", "    \"key-usage\",\n", "    \"key-usage\",\n    \"authority-info-access\",\n"),
+        ("management-client", "[\"client-auth\"]", "[\"server-auth\"]"),
+        ("management-client", "    \"subject-alt-name\",\n", ""),
+    ];
+    let key = TestKey::new();
+    let hierarchy = Hierarchy::new(&[PERSON, "function", "ocsp", "management-client"]);
+    for (name, from, to) in wrong {
+        let text = profile_text(name).replacen(from, to, 1);
+        assert_ne!(text, profile_text(name), "{from}");
+        assert!(Profile::parse(text.as_bytes()).is_err(), "{to}");
+        let profile = Profile::unjudged(&text);
+        let signer = Signer::Issuer(&hierarchy.issuing);
+        let mut ask = Ask::new(&profile, signer, KeySource::Proven(&key.public));
+        if !text.contains("from = \"hsa-id\"") {
+            ask.fields.hsa_id = None;
+        }
+
+        assert_eq!(ask.refusal(), "lint", "{name}: {from} -> {to}");
+    }
 }

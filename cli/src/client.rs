@@ -1,0 +1,191 @@
+//! The connection to the API: mutual TLS, JSON, problems.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+/// Longest wait for an answer: an issuance may wait for its token and its publication.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Where the API is and who we are. `.sigill/env` of the quickstart sets all four.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// URL of the API.
+    #[arg(long, global = true, env = "SIGILL_API_URL", value_name = "URL")]
+    url: Option<String>,
+    /// Client certificate, PEM.
+    #[arg(long, global = true, env = "SIGILL_PORTAL_CERT", value_name = "FILE")]
+    cert: Option<PathBuf>,
+    /// Its private key, PKCS#8 PEM.
+    #[arg(long, global = true, env = "SIGILL_PORTAL_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Certificate of the management CA that the server must come with, PEM.
+    #[arg(long, global = true, env = "SIGILL_MANAGEMENT_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+/// A client of one API.
+pub(crate) struct Client {
+    agent: Agent,
+    url: String,
+}
+
+impl Client {
+    /// Reads the credentials; connects at the first call.
+    pub(crate) fn connect(connection: &Connection) -> Result<Self, ClientError> {
+        let url = connection.url.as_deref().ok_or(ClientError::Missing { what: "--url" })?;
+        if !url.starts_with("https://") {
+            return Err(ClientError::Url { found: url.to_owned() });
+        }
+        let chain = Certificate::from_pem(&read(connection.cert.as_deref(), "--cert")?)
+            .map_err(|source| ClientError::Pem { what: "--cert", source: Box::new(source) })?;
+        let key = PrivateKey::from_pem(&read(connection.key.as_deref(), "--key")?)
+            .map_err(|source| ClientError::Pem { what: "--key", source: Box::new(source) })?;
+        let root = Certificate::from_pem(&read(connection.ca.as_deref(), "--ca")?)
+            .map_err(|source| ClientError::Pem { what: "--ca", source: Box::new(source) })?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = TlsConfig::builder()
+            .client_cert(Some(ClientCert::new_with_certs(&[chain], key)))
+            .root_certs(RootCerts::Specific(Arc::new(vec![root])))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .https_only(true)
+            .build()
+            .new_agent();
+        Ok(Self { agent, url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// Asks for `path`, which begins with a slash; `query` is encoded here.
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, ClientError> {
+        let mut call = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in query {
+            call = call.query(*name, value);
+        }
+        let mut response = call.call().map_err(|source| self.unreachable(source))?;
+        let status = response.status().as_u16();
+        answer(status, &mut response)
+    }
+
+    /// Sends `body` to `path` under an idempotency key.
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let mut response = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header(api::IDEMPOTENCY_KEY, key)
+            .send_json(body)
+            .map_err(|source| self.unreachable(source))?;
+        let status = response.status().as_u16();
+        answer(status, &mut response)
+    }
+
+    fn unreachable(&self, source: ureq::Error) -> ClientError {
+        ClientError::Unreachable { url: self.url.clone(), source: Box::new(source) }
+    }
+}
+
+fn answer<T: DeserializeOwned>(
+    status: u16,
+    response: &mut ureq::http::Response<ureq::Body>,
+) -> Result<T, ClientError> {
+    let text = response
+        .body_mut()
+        .read_to_string()
+        .map_err(|source| ClientError::Broken { source: Box::new(source) })?;
+    if (200..300).contains(&status) {
+        return serde_json::from_str(&text)
+            .map_err(|source| ClientError::Answer { status, source });
+    }
+    match serde_json::from_str::<api::Problem>(&text) {
+        Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+        Err(source) => Err(ClientError::Answer { status, source }),
+    }
+}
+
+fn read(path: Option<&Path>, what: &'static str) -> Result<Vec<u8>, ClientError> {
+    let path = path.ok_or(ClientError::Missing { what })?;
+    std::fs::read(path).map_err(|source| ClientError::File { path: path.to_path_buf(), source })
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, Error)]
+pub(crate) enum ClientError {
+    /// An answer that is not of this API.
+    #[error("answer with status {status} is not of this API")]
+    Answer {
+        status: u16,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer broke off.
+    #[error("answer broke off")]
+    Broken {
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// A file that an option names.
+    #[error("cannot read {path}")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// An option that is needed.
+    #[error("{what} is missing; give it, or source the env file of the deployment")]
+    Missing { what: &'static str },
+    /// Not the PEM that an option wants.
+    #[error("{what} names a file that is not the PEM it should be")]
+    Pem {
+        what: &'static str,
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// Randomness for an idempotency key.
+    #[error("no random numbers for an idempotency key")]
+    Random,
+    /// The CA refused.
+    #[error("{}: {}", .0.code, .0.detail)]
+    Refused(Box<api::Problem>),
+    /// Nobody answers, or not with the management CA's certificate.
+    #[error("cannot reach {url}")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// Only HTTPS.
+    #[error("--url is {found}; the API is https://")]
+    Url { found: String },
+    /// A value on the command line.
+    #[error("{what} is {found}; allowed: {limit}")]
+    Value { what: &'static str, found: String, limit: &'static str },
+}
+
+impl ClientError {
+    /// 2 for what the command line got wrong, 1 for everything that was refused or failed.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Missing { .. } | Self::Url { .. } | Self::Value { .. } => 2,
+            _ => 1,
+        }
+    }
+}

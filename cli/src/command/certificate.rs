@@ -1,0 +1,327 @@
+//! `sigill certificate`: issue, show, list, revoke.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::client::{Client, ClientError};
+use crate::terminal::{Terminal, Yes, facts, table};
+
+/// Rows asked for at a time.
+const PAGE: u32 = 200;
+
+/// What can be done with certificates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Certificate {
+    /// Issue a certificate for a PKCS#10 request.
+    #[command(
+        after_help = "Example:\n  sigill certificate issue --profile person-hsaid-3-authentication --csr tolvan.csr \\\n    --given-name Tolvan --surname Tolvansson --hsa-id TST2321000016-1002 --organization 'Sigill Test'"
+    )]
+    Issue(Box<Issue>),
+    /// Show one certificate.
+    #[command(after_help = "Example:\n  sigill certificate show crt_019…")]
+    Show {
+        /// Its id, or its SHA-256.
+        id: String,
+    },
+    /// List certificates, oldest first.
+    #[command(after_help = "Example:\n  sigill certificate list --state revoked --json")]
+    List(List),
+    /// Revoke a certificate (spärra).
+    #[command(
+        after_help = "Example:\n  sigill certificate revoke crt_019… --reason keyCompromise --yes"
+    )]
+    Revoke(Revoke),
+}
+
+/// A new certificate.
+#[derive(Debug, Args)]
+pub(crate) struct Issue {
+    /// The profile.
+    #[arg(long)]
+    profile: String,
+    /// The authority, where several issue the profile.
+    #[arg(long)]
+    authority: Option<String>,
+    /// The PKCS#10 request, PEM.
+    #[arg(long, value_name = "FILE")]
+    csr: PathBuf,
+    /// Common name of a function.
+    #[arg(long)]
+    common_name: Option<String>,
+    /// Given name (förnamn).
+    #[arg(long)]
+    given_name: Option<String>,
+    /// Surname (efternamn).
+    #[arg(long)]
+    surname: Option<String>,
+    /// HSA-id.
+    #[arg(long)]
+    hsa_id: Option<String>,
+    /// Personnummer or samordningsnummer, 12 digits.
+    #[arg(long)]
+    personal_identity_number: Option<String>,
+    /// Organisation.
+    #[arg(long)]
+    organization: Option<String>,
+    /// Place or county.
+    #[arg(long)]
+    locality: Option<String>,
+    /// Card number (kortserienummer), 19 digits.
+    #[arg(long)]
+    card_number: Option<String>,
+    /// User principal name.
+    #[arg(long)]
+    upn: Option<String>,
+    /// E-mail address.
+    #[arg(long)]
+    email: Option<String>,
+    /// DNS name; may be given several times.
+    #[arg(long)]
+    dns: Vec<String>,
+    /// Opaque id of the person who acts.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Idempotency key: give the same again to repeat a call; drawn when left out.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// Write the certificate and its chain to this file, PEM.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Which certificates.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only of this authority.
+    #[arg(long)]
+    authority: Option<String>,
+    /// Only this serial number (with --authority).
+    #[arg(long)]
+    serial: Option<String>,
+    /// Only of this profile.
+    #[arg(long)]
+    profile: Option<String>,
+    /// issued, activated, held or revoked.
+    #[arg(long)]
+    state: Option<String>,
+    /// Only of this order.
+    #[arg(long)]
+    order: Option<String>,
+    /// At most so many.
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+/// A revocation.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The certificate's id.
+    id: String,
+    /// unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation,
+    /// certificateHold or privilegeWithdrawn.
+    #[arg(long, default_value = "unspecified")]
+    reason: String,
+    /// When revocation was asked for, if earlier (RFC 3339, UTC).
+    #[arg(long, value_name = "TIME")]
+    requested_at: Option<String>,
+    /// Opaque id of the person who acts.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Idempotency key; drawn when left out.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Certificate {
+    pub(crate) fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        match self {
+            Self::Issue(issue) => issue.run(client, terminal),
+            Self::Show { id } => {
+                let certificate = find(client, id)?;
+                terminal.result(&certificate, || {
+                    let mut lines = shown(&certificate);
+                    lines.extend(
+                        certificate.certificate.iter().map(|pem| pem.trim_end().to_owned()),
+                    );
+                    lines
+                });
+                Ok(())
+            }
+            Self::List(list) => list.run(client, terminal),
+            Self::Revoke(revoke) => revoke.run(client, terminal),
+        }
+    }
+}
+
+impl Issue {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let csr = std::fs::read_to_string(&self.csr)
+            .map_err(|source| ClientError::File { path: self.csr.clone(), source })?;
+        let request = api::IssueRequest {
+            profile: self.profile.clone(),
+            authority: self.authority.clone(),
+            csr,
+            subject: api::SubjectFields {
+                common_name: self.common_name.clone(),
+                given_name: self.given_name.clone(),
+                surname: self.surname.clone(),
+                hsa_id: self.hsa_id.clone(),
+                personal_identity_number: self.personal_identity_number.clone(),
+                organization: self.organization.clone(),
+                locality: self.locality.clone(),
+                card_number: self.card_number.clone(),
+            },
+            alternative_names: api::AlternativeNames {
+                upn: self.upn.clone(),
+                email: self.email.clone(),
+                dns: self.dns.clone(),
+            },
+            actor: actor(self.actor.as_deref()),
+        };
+        let key = key(self.idempotency_key.as_deref())?;
+        let certificate: api::Certificate = client.post("/v1/certificates", &key, &request)?;
+        if let Some(path) = &self.out {
+            let leaf = certificate.certificate.iter();
+            let text: String = leaf.chain(&certificate.chain).map(String::as_str).collect();
+            std::fs::write(path, text)
+                .map_err(|source| ClientError::File { path: path.clone(), source })?;
+        }
+        terminal.result(&certificate, || shown(&certificate));
+        Ok(())
+    }
+}
+
+impl List {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let mut items: Vec<api::Certificate> = Vec::new();
+        let mut cursor: Option<String> = None;
+        let wanted = self.limit.unwrap_or(usize::MAX);
+        loop {
+            let left = wanted.saturating_sub(items.len());
+            let page = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
+            if page == 0 {
+                break;
+            }
+            let mut query = vec![("limit", page.to_string())];
+            let optional = [
+                ("authority", &self.authority),
+                ("serial", &self.serial),
+                ("profile", &self.profile),
+                ("state", &self.state),
+                ("order", &self.order),
+                ("cursor", &cursor),
+            ];
+            for (name, value) in optional {
+                query.extend(value.clone().map(|value| (name, value)));
+            }
+            let page: api::Page<api::Certificate> = client.get("/v1/certificates", &query)?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        terminal.result(&items, || {
+            let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+            table(&["ID", "AUTHORITY", "PROFILE", "STATE", "VALID TO", "SERIAL"], &rows)
+        });
+        Ok(())
+    }
+}
+
+impl Revoke {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let reason = serde_json::from_value(serde_json::Value::String(self.reason.clone()))
+            .map_err(|_| ClientError::Value {
+                what: "--reason",
+                found: self.reason.clone(),
+                limit: "unspecified, keyCompromise, affiliationChanged, superseded, \
+                        cessationOfOperation, certificateHold, privilegeWithdrawn",
+            })?;
+        let yes = if self.yes { Yes::Given } else { Yes::Ask };
+        terminal.confirmed(
+            &format!("Revoking {} for {}; this cannot be undone.", self.id, self.reason),
+            yes,
+        )?;
+        let request = api::RevocationRequest {
+            reason,
+            requested_at: self.requested_at.clone(),
+            actor: actor(self.actor.as_deref()),
+        };
+        let key = key(self.idempotency_key.as_deref())?;
+        let path = format!("/v1/certificates/{}/revocation", self.id);
+        let certificate: api::Certificate = client.post(&path, &key, &request)?;
+        terminal.result(&certificate, || shown(&certificate));
+        Ok(())
+    }
+}
+
+/// The certificate of this id or SHA-256.
+fn find(client: &Client, id: &str) -> Result<api::Certificate, ClientError> {
+    if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let query = [("sha256", id.to_owned())];
+        let page: api::Page<api::Certificate> = client.get("/v1/certificates", &query)?;
+        return page.items.into_iter().next().ok_or_else(|| ClientError::Value {
+            what: "SHA-256",
+            found: id.to_owned(),
+            limit: "a certificate of this CA",
+        });
+    }
+    client.get(&format!("/v1/certificates/{id}"), &[])
+}
+
+fn shown(certificate: &api::Certificate) -> Vec<String> {
+    let reason = certificate
+        .reason
+        .and_then(|reason| serde_json::to_value(reason).ok())
+        .and_then(|value| value.as_str().map(str::to_owned));
+    facts(&[
+        ("id", certificate.id.clone()),
+        ("order", certificate.order.clone().unwrap_or_default()),
+        ("authority", certificate.authority.clone()),
+        ("profile", certificate.profile.clone()),
+        ("serial", certificate.serial.clone()),
+        ("state", state(certificate)),
+        ("reason", reason.unwrap_or_default()),
+        ("revoked at", certificate.revoked_at.clone().unwrap_or_default()),
+        ("requested at", certificate.requested_at.clone().unwrap_or_default()),
+        ("valid from", certificate.not_before.clone()),
+        ("valid to", certificate.not_after.clone()),
+        ("SHA-256", certificate.sha256.clone()),
+        ("log position", certificate.position.clone()),
+    ])
+}
+
+fn row(certificate: &api::Certificate) -> Vec<String> {
+    vec![
+        certificate.id.clone(),
+        certificate.authority.clone(),
+        certificate.profile.clone(),
+        state(certificate),
+        certificate.not_after.clone(),
+        certificate.serial.clone(),
+    ]
+}
+
+fn state(certificate: &api::Certificate) -> String {
+    let value = serde_json::to_value(certificate.state).ok();
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn actor(id: Option<&str>) -> Option<api::Actor> {
+    id.map(|id| api::Actor { id: id.to_owned(), role: None })
+}
+
+/// The given key, or 16 random octets.
+fn key(given: Option<&str>) -> Result<String, ClientError> {
+    if let Some(key) = given {
+        return Ok(key.to_owned());
+    }
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).map_err(|_| ClientError::Random)?;
+    Ok(base16ct::lower::encode_string(&octets))
+}

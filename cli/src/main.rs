@@ -1,0 +1,61 @@
+//! `sigill`: the operator's thin client of the CA's API.
+//!
+//! One file a noun under `command`; everything that is printed goes through `terminal`. Exit codes:
+//! 0 done, 1 refused, 2 usage.
+
+mod client;
+mod command;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use client::{Client, Connection};
+use terminal::{Format, Terminal};
+
+/// Issue, show, list and revoke certificates of a Sigill CA.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sigill",
+    version,
+    about,
+    after_help = "Example:\n  . .sigill/env\n  sigill certificate list --state revoked"
+)]
+struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON, as the API gave it.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Certificates: issue, show, list, revoke.
+    #[command(subcommand)]
+    Certificate(command::certificate::Certificate),
+    /// Certification authorities: list, show.
+    #[command(subcommand)]
+    Authority(command::authority::Authority),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let format = if arguments.json { Format::Json } else { Format::Table };
+    let terminal = Terminal::new(format);
+    let outcome =
+        Client::connect(&arguments.connection).and_then(|client| match &arguments.command {
+            Command::Certificate(command) => command.run(&client, &terminal),
+            Command::Authority(command) => command.run(&client, &terminal),
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,61 @@
+"""docs/formats/vectors: every vector, and the two logs that are kept there as folders."""
+
+import json
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+import decode
+import vectors
+
+FOLDER = Path(__file__).parent.parent.parent / "docs/formats/vectors"
+
+
+class Vectors(unittest.TestCase):
+    def test_every_vector_reads_as_it_says(self):
+        """The formats of both logs have a second decoder (AUD-03)."""
+        read = vectors.judge(FOLDER)
+        self.assertEqual(len(read), 4)
+        self.assertTrue(all(count > 5 for count in read.values()), read)
+
+    def test_a_vector_that_lies_is_noticed(self):
+        document = json.loads((FOLDER / "status-entries.json").read_text())
+        document["entries"][0]["fields"]["log time"] += 1
+        with self.assertRaises(vectors.VectorRefused):
+            vectors.status_entries(document)
+        document = json.loads((FOLDER / "audit-leaves.json").read_text())
+        document["refused"].append({"name": "a good leaf", "hex": document["leaves"][0]["hex"]})
+        with self.assertRaises(vectors.VectorRefused):
+            vectors.audit_leaves(document)
+
+
+class Folders(unittest.TestCase):
+    KEYS = {name: bytes.fromhex(key) for name, key in json.loads((FOLDER / "tree/keys.json").read_text()).items()}
+
+    def test_both_logs_verify_from_their_files(self):
+        """Roots are rebuilt from the tiles and both signature lines verify (AUD-03)."""
+        self.assertIn("300 entries", decode.judge(FOLDER / "tree/publish", self.KEYS["publish"]))
+        self.assertIn("all leaves decode", decode.judge(FOLDER / "tree/audit", self.KEYS["audit"]))
+
+    def test_the_key_of_the_other_log_is_refused(self):
+        with self.assertRaises(decode.REFUSALS):
+            decode.judge(FOLDER / "tree/publish", self.KEYS["audit"])
+
+    def test_a_change_of_any_file_is_refused(self):
+        """Changing one octet of any file of either log is detected (AUD-03)."""
+        for name in ("publish", "audit"):
+            for path in sorted(path for path in (FOLDER / "tree" / name).rglob("*") if path.is_file()):
+                with self.subTest(path.name), tempfile.TemporaryDirectory() as scratch:
+                    copy = Path(scratch) / name
+                    shutil.copytree(FOLDER / "tree" / name, copy)
+                    changed = copy / path.relative_to(FOLDER / "tree" / name)
+                    octets = bytearray(changed.read_bytes())
+                    octets[len(octets) // 2] ^= 1
+                    changed.write_bytes(octets)
+                    with self.assertRaises((*decode.REFUSALS, decode.FolderRefused)):
+                        decode.judge(copy, self.KEYS[name])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,146 @@
+"""Reads every vector of docs/formats/vectors and compares it with what this decoder makes of the octets."""
+
+import json
+from pathlib import Path
+
+import audit_leaf
+import note
+import status_entry
+import tlog
+
+
+class VectorRefused(Exception):
+    """The decoder and the vector disagree."""
+
+
+def judge(folder: Path) -> dict[str, int]:
+    """How many vectors of each file were read; refuses at the first that disagrees."""
+    readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
+               "notes.json": notes}
+    found = {path.name for path in folder.glob("*.json")}
+    if found != set(readers):
+        raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
+    return {name: reader(json.loads((folder / name).read_text())) for name, reader in readers.items()}
+
+
+def status_entries(document: dict) -> int:
+    for vector in document["entries"]:
+        _same(vector["name"], entry_fields(status_entry.decode(bytes.fromhex(vector["hex"]))), vector["fields"])
+    if {vector["fields"]["kind"] for vector in document["entries"]} != set(status_entry.KINDS.values()):
+        raise VectorRefused("not every kind of entry has a vector")
+    return len(document["entries"]) + _refused(document["refused"], status_entry.decode, status_entry.EntryRefused)
+
+
+def entry_fields(entry: status_entry.Entry) -> dict:
+    fields = {"kind": entry.kind, "log time": entry.log_time}
+    if entry.kind == "epoch-opened":
+        return fields | {"old size": entry.old_size, "old root": entry.old_root.hex()}
+    if entry.kind == "issuer-declared":
+        return fields | {"issuer id": entry.issuer_id.hex()}
+    fields |= {"issuer reference": entry.issuer_reference, "serial": entry.serial.hex(),
+               "effective time": entry.effective_time}
+    if entry.kind in ("issued", "voided"):
+        fields["notAfter"] = entry.not_after
+    if entry.kind == "issued":
+        fields |= {"class before activation": entry.before_activation, "class after expiry": entry.after_expiry}
+    if entry.kind == "revoked":
+        number = {name: number for number, name in status_entry.REASONS.items()}
+        fields |= {"reason": number.get(entry.reason), "invalidity date": entry.invalidity_date}
+    return fields
+
+
+def audit_leaves(document: dict) -> int:
+    for vector in document["leaves"]:
+        leaf = audit_leaf.decode(bytes.fromhex(vector["hex"]))
+        _same(vector["name"], leaf_fields(leaf), vector["fields"])
+        salt, payload = bytes.fromhex(vector["salt"]), bytes.fromhex(vector["payload"])
+        if not audit_leaf.belongs(leaf, salt, payload) or audit_leaf.belongs(leaf, salt, payload + b"x"):
+            raise VectorRefused(f"{vector['name']}: salt and payload are not those of the leaf")
+    return len(document["leaves"]) + _refused(document["refused"], audit_leaf.decode, audit_leaf.LeafRefused)
+
+
+def leaf_fields(leaf: audit_leaf.Leaf) -> dict:
+    def shown(kind: str, octets: bytes) -> str:
+        if kind == "status entry":
+            return f"{int.from_bytes(octets[:4], 'big')}.{int.from_bytes(octets[4:], 'big')}"
+        return octets.hex()
+
+    return {"event": leaf.event, "time": leaf.time, "result": leaf.result, "actor": leaf.actor,
+            "actor id": leaf.actor_id.hex(), "payload": leaf.payload.hex(),
+            "policy": leaf.policy.hex() if leaf.policy else None,
+            "objects": [[kind, shown(kind, octets)] for kind, octets in leaf.objects]}
+
+
+def merkle(document: dict) -> int:
+    size = document["size"]
+    entries = [str(index).encode() * (index % 6) for index in range(size)]
+    leaves = [tlog.leaf_hash(entry) for entry in entries]
+    whole = tlog.root(leaves)
+    for index, vector in enumerate(document["entries"]):
+        _same(f"entry {index}", {"entry": entries[index].hex(), "leaf": leaves[index].hex()}, vector)
+    for vector in document["roots"]:
+        _same(f"root of {vector['size']}", tlog.root(leaves[:vector["size"]]).hex(), vector["root"])
+    for vector in document["inclusion"]:
+        proof = [bytes.fromhex(one) for one in vector["proof"]]
+        if not tlog.included(vector["index"], size, leaves[vector["index"]], proof, whole):
+            raise VectorRefused(f"inclusion of {vector['index']}")
+        if tlog.included(vector["index"], size, leaves[vector["index"]][::-1], proof, whole):
+            raise VectorRefused(f"inclusion of another leaf at {vector['index']}")
+    for vector in document["consistency"]:
+        proof = [bytes.fromhex(one) for one in vector["proof"]]
+        old = tlog.root(leaves[:vector["old"]])
+        if not tlog.consistent(vector["old"], old, size, whole, proof):
+            raise VectorRefused(f"consistency with {vector['old']}")
+        if tlog.consistent(vector["old"], old[::-1], size, whole, proof):
+            raise VectorRefused(f"consistency with another tree of {vector['old']}")
+    for vector in document["indexes"]:
+        _same(f"index {vector['index']}", tlog.tile_path("0", int(vector["index"])), vector["path"])
+    for vector in document["files"]:
+        names = file_names(vector["size"])
+        _same(f"files of {vector['size']}", len(names), vector["count"])
+        strangers = set(vector["paths"]) - names
+        if strangers:
+            raise VectorRefused(f"files of {vector['size']}: {sorted(strangers)}")
+    return sum(len(document[name]) for name in ("entries", "roots", "inclusion", "consistency", "indexes", "files"))
+
+
+def file_names(size: int) -> set[str]:
+    names = {tlog.tile_path("entries", index, width) for index, width in tlog.pieces(size)}
+    level, count = 0, size
+    while count:
+        names |= {tlog.tile_path(str(level), index, width) for index, width in tlog.pieces(count)}
+        level, count = level + 1, count // tlog.WIDTH
+    return names
+
+
+def notes(document: dict) -> int:
+    key, manifest_key = bytes.fromhex(document["public key"]), bytes.fromhex(document["manifest public key"])
+    for vector in document["checkpoints"]:
+        found = note.read_checkpoint(vector["note"].encode(), vector["origin"], key)
+        _same(vector["name"], (found.size, found.root.hex(), found.timestamp),
+              (vector["size"], vector["root"], vector["timestamp"]))
+    origin = next(one["origin"] for one in document["checkpoints"] if one["name"] == "status log")
+    refused = _refused(document["refused"], lambda octets: note.read_checkpoint(octets, origin, key), note.NoteRefused)
+    for vector in document["manifests"]:
+        text, _ = note.verify(vector["note"].encode(), vector["origin"], manifest_key, note.PLAIN)
+        _same(vector["origin"], text.split("\n")[1:-1], vector["rows"])
+    name = document["manifests"][0]["origin"]
+    refused += _refused(document["manifests refused"],
+                        lambda octets: note.verify(octets, name, manifest_key, note.PLAIN), note.NoteRefused)
+    return len(document["checkpoints"]) + len(document["manifests"]) + refused
+
+
+def _refused(vectors: list[dict], decode, refusal: type[Exception]) -> int:
+    for vector in vectors:
+        octets = bytes.fromhex(vector["hex"]) if "hex" in vector else vector["note"].encode()
+        try:
+            decode(octets)
+        except refusal:
+            continue
+        raise VectorRefused(f"{vector['name']}: decodes, and must not")
+    return len(vectors)
+
+
+def _same(name: str, found, wanted) -> None:
+    if found != wanted:
+        raise VectorRefused(f"{name}: found {found}, the vector says {wanted}")

@@ -1,0 +1,43 @@
+//! Other people's relying parties and linters judge certificates, CRLs and OCSP answers of a demo
+//! that runs: one module a second opinion.
+//!
+//! Each is asked about a good and a revoked certificate, and about something that it must refuse,
+//! so that a judge who says yes to everything is seen.
+
+mod gnutls;
+mod java;
+mod nginx;
+mod openssl;
+mod pkilint;
+
+use std::process::ExitCode;
+
+use support::demo::{Demo, Issued, Order};
+use support::suite;
+
+fn main() -> ExitCode {
+    let checks = [openssl::CHECKS, gnutls::CHECKS, java::CHECKS, nginx::CHECKS, pkilint::CHECKS];
+    suite::run(&checks.concat(), Samples::make)
+}
+
+/// What all judges are asked about: made once, because the CAs of a demo have slow keys.
+struct Samples {
+    good: Issued,
+    revoked: Issued,
+    /// A person's certificates, good.
+    persons: Vec<Issued>,
+    _demo: Demo,
+}
+
+impl Samples {
+    fn make() -> Self {
+        let demo = Demo::running();
+        let good = demo.issue(Order::Function);
+        let revoked = demo.issue(Order::Function);
+        let persons = [Order::PersonAuthentication, Order::PersonSignature];
+        let persons = persons.map(|order| demo.issue(order)).into();
+        demo.revoke(&revoked, "keyCompromise");
+        good.fetch_crls();
+        Self { good, revoked, persons, _demo: demo }
+    }
+}

@@ -1,0 +1,104 @@
+//! nginx with `ssl_verify_client` and `ssl_ocsp on`: it asks about every certificate of the client's
+//! chain by GET, with SHA-1 CertIDs and without a nonce, so the root must answer too.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use support::demo::Issued;
+use support::program::{self, Server};
+use support::suite::Check;
+use support::{spoken, tool};
+use tempfile::TempDir;
+
+use crate::Samples;
+
+pub(crate) const CHECKS: &[Check<Samples>] = &[
+    ("nginx::lets_good_certificates_in", lets_good_certificates_in),
+    ("nginx::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("nginx::keeps_everybody_out_while_nobody_answers", keeps_everybody_out_while_nobody_answers),
+];
+
+/// An nginx whose own certificate is one of the demo's function certificates.
+struct Nginx {
+    address: SocketAddr,
+    folder: TempDir,
+    _server: Server,
+}
+
+impl Nginx {
+    /// `more` goes into its server block. `None` where nginx is not installed.
+    fn start(own: &Issued, more: &str) -> Option<Self> {
+        let nginx = tool::find("nginx")?;
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let address = program::free_address();
+        let (home, own) = (folder.path().display(), own.folder().display());
+        let configuration = format!(
+            "daemon off; master_process off; pid {home}/pid; error_log {home}/error.log info;\n\
+             events {{}}\n\
+             http {{\n\
+               access_log off;\n\
+               client_body_temp_path {home}/1; proxy_temp_path {home}/2;\n\
+               fastcgi_temp_path {home}/3; uwsgi_temp_path {home}/4; scgi_temp_path {home}/5;\n\
+               server {{\n\
+                 listen {address} ssl;\n\
+                 ssl_certificate {own}/chain.pem; ssl_certificate_key {own}/key.pem;\n\
+                 ssl_client_certificate {own}/root.pem; ssl_verify_depth 2;\n\
+                 ssl_verify_client on; ssl_ocsp on; {more}\n\
+                 location / {{ return 200 \"$ssl_client_verify\\n\"; }}\n\
+               }}\n\
+             }}\n"
+        );
+        let file = folder.path().join("nginx.conf");
+        fs::write(&file, configuration).expect("the configuration can be written");
+        let mut command = Command::new(nginx);
+        command.arg("-c").arg(&file).arg("-p").arg(folder.path());
+        let server = Server::start(&mut command, &folder.path().join("log"), address);
+        Some(Self { address, folder, _server: server })
+    }
+
+    /// The status and body that a client with this certificate and chain gets.
+    fn visit(&self, client: &Issued) -> String {
+        let mut command = Command::new("curl");
+        command
+            .args(["--silent", "--show-error", "--max-time", "30", "--insecure"])
+            .args(["--cert", "chain.pem", "--key", "key.pem", "--write-out", "%{http_code}"])
+            .arg(format!("https://{}/", self.address))
+            .current_dir(client.folder());
+        spoken::run(&mut command, &[]).text
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
+    }
+}
+
+fn lets_good_certificates_in(samples: &Samples) {
+    let Some(nginx) = Nginx::start(&samples.good, "") else { return };
+    // The person's signature certificate is for no TLS client.
+    for client in [&samples.good, &samples.persons[0]] {
+        let said = nginx.visit(client);
+
+        assert_eq!(said, "SUCCESS\n200", "{}", nginx.log());
+    }
+}
+
+fn keeps_the_revoked_certificate_out(samples: &Samples) {
+    let Some(nginx) = Nginx::start(&samples.good, "") else { return };
+
+    let said = nginx.visit(&samples.revoked);
+
+    assert!(said.ends_with("400") && !said.contains("SUCCESS"), "{said}: {}", nginx.log());
+    assert!(nginx.log().contains("certificate revoked"), "{}", nginx.log());
+}
+
+/// With a responder that does not exist nobody comes in: nginx does ask.
+fn keeps_everybody_out_while_nobody_answers(samples: &Samples) {
+    let nobody = program::free_address();
+    let responder = format!("ssl_ocsp_responder http://{nobody}/;");
+    let Some(nginx) = Nginx::start(&samples.good, &responder) else { return };
+
+    let said = nginx.visit(&samples.good);
+
+    assert!(said.ends_with("400") && !said.contains("SUCCESS"), "{said}: {}", nginx.log());
+}
