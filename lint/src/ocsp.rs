@@ -1,5 +1,7 @@
 //! OCSP responses: the outer status, the basic response, its answers, the responder's certificate.
 
+use x509::name::Name;
+
 use crate::certificate::{self, Authority, algorithm_fits_key, read_fact};
 use crate::crl::reason_is_stated;
 use crate::finding::{Findings, Report};
@@ -303,7 +305,7 @@ impl<'t, 'a> CertId<'t, 'a> {
         Ok(Self { algorithm, name_hash, key_hash })
     }
 
-    /// RFC 6960 §4.1.1: hashes of the length that the algorithm says, and of the issuer's key.
+    /// RFC 6960 §4.1.1: hashes of the length that the algorithm says, of the issuer's name and key.
     fn judge(&self, issuer: Option<&Authority>, report: &mut Report) {
         const LENGTHS: [(Oid, usize); 4] = [
             (oid::ID_SHA_1, 20),
@@ -316,14 +318,25 @@ impl<'t, 'a> CertId<'t, 'a> {
         let fits = length.is_some_and(|(_, length)| {
             [self.name_hash, self.key_hash].iter().all(|hash| hash.len() == *length)
         });
-        let key = issuer.and_then(|issuer| issuer.key.as_ref());
-        let is_of_issuer = key.is_none_or(|key| match self.key_hash.len() {
-            20 => self.key_hash == key.key_bits_sha1(),
-            32 => self.key_hash == key.key_bits_sha256(),
-            _ => true,
+        let is_of_issuer = issuer.is_none_or(|issuer| {
+            let key = issuer.key.as_ref();
+            let name = Name::from_der(&issuer.subject).ok();
+            let (key, name) = match self.key_hash.len() {
+                20 => {
+                    (key.map(|it| it.key_bits_sha1().to_vec()), name.map(|it| it.sha1().to_vec()))
+                }
+                32 => (
+                    key.map(|it| it.key_bits_sha256().to_vec()),
+                    name.map(|it| it.sha256().to_vec()),
+                ),
+                // No function of `x509` counts by the longer hashes.
+                _ => (None, None),
+            };
+            key.is_none_or(|hash| hash == self.key_hash)
+                && name.is_none_or(|hash| hash == self.name_hash)
         });
         if !(fits && is_of_issuer) {
-            let seen = format!("hashes by {} of another length or key", oid::dotted(algorithm));
+            let seen = format!("hashes by {} of another length or issuer", oid::dotted(algorithm));
             report.add(&CERT_ID, self.algorithm.offset, seen);
         }
     }

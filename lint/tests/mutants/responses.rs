@@ -2,6 +2,7 @@
 
 use lint::{Findings, Kind};
 use x509::key::PublicKey;
+use x509::name::Name;
 
 use crate::Verdict;
 use crate::der::{
@@ -95,12 +96,16 @@ fn delegate_and_issuer() -> (Sample, Sample) {
     (delegate, issuer.unwrap())
 }
 
+fn issuer_name() -> Name {
+    Name::from_der(&delegate_and_issuer().1.subject.encode()).unwrap()
+}
+
 /// A sound answer: good, asked by SHA-1 and with a nonce.
 fn good() -> Response {
     let (delegate, issuer) = delegate_and_issuer();
     let answer = Answer {
         algorithm: seq([oid(SHA_1), null()]),
-        name_hash: vec![0x77; 20],
+        name_hash: issuer_name().sha1().to_vec(),
         key_hash: issuer.key_hash().to_vec(),
         status: implicit(0, &[]),
         this_update: generalized("20260110120000Z"),
@@ -140,7 +145,7 @@ fn by_sha256() -> Response {
     let mut response = good();
     response.extensions.clear();
     response.answers[0].algorithm = seq([oid(SHA_256)]);
-    response.answers[0].name_hash = vec![0x77; 32];
+    response.answers[0].name_hash = issuer_name().sha256().to_vec();
     response.answers[0].key_hash = key.key_bits_sha256().to_vec();
     response
 }
@@ -309,6 +314,7 @@ fn answers() -> Vec<Verdict> {
         ("rev-04/reason", "removeFromCRL", mutant(revoked(8), |_| ())),
         ("ocsp-05/cert-id", "a hash of 19 octets", answer(|it| it.name_hash.truncate(19))),
         ("ocsp-05/cert-id", "another issuer's key", answer(|it| it.key_hash = vec![1; 20])),
+        ("ocsp-05/cert-id", "another issuer's name", answer(|it| it.name_hash = vec![1; 20])),
         ("pro-01/null-empty", "good with contents", answer(|it| it.status = implicit(0, &[0]))),
         (
             "pro-01/structure",
