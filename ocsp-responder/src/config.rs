@@ -1,0 +1,522 @@
+//! Configuration of `sigill-ocsp`: one TOML file, every key documented here.
+//!
+//! Unknown keys are errors. Paths are relative to the folder of the configuration file. Secrets are
+//! named by path only. Durations are whole seconds.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hsm::token::{TokenLabel, TokenName};
+use ledger::note::NotePublicKey;
+use ledger::origin::{DeploymentName, LogName, LogOrigin};
+use serde::Deserialize;
+use thiserror::Error;
+use x509::key::SpkiHash;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ConfigFile {
+    /// Which deployment this is (promise 8).
+    deployment: DeploymentSection,
+    /// Folder of the program's own state, mode 0700: the checkpoint it trusts, its counters, what
+    /// it knows of its keys. Losing it is a fresh start from the pinned key.
+    state: PathBuf,
+    /// What the inner zone pushes, and what is left for it.
+    publication: PublicationSection,
+    /// The status log that is followed.
+    log: LogSection,
+    /// The token with the identity key and the delegate keys.
+    hsm: HsmSection,
+    /// Plain HTTP for relying parties.
+    http: HttpSection,
+    /// Health and metrics.
+    observe: ObserveSection,
+    /// How answers are made.
+    #[serde(default)]
+    answers: AnswersSection,
+    /// The CAs that are answered for.
+    #[serde(rename = "authority")]
+    authorities: Vec<AuthoritySection>,
+    /// What is served where.
+    #[serde(rename = "serve")]
+    routes: Vec<RouteSection>,
+}
+
+/// Which deployment this is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct DeploymentSection {
+    /// `test`, `qa` or `prod`.
+    environment: String,
+    /// `demo`, `systemtest`, `test` or `prod`; only the compiled pairs exist.
+    pki: String,
+    /// Four characters a-z0-9, drawn at bootstrap or named in the plan.
+    instance: String,
+}
+
+/// What the inner zone pushes, and what is left for it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct PublicationSection {
+    /// The publication tree; only read.
+    folder: PathBuf,
+    /// Requests for delegate certificates; only written.
+    outbox: PathBuf,
+}
+
+/// The status log that is followed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct LogSection {
+    /// Ed25519 public key of its checkpoints, 64 hexadecimal digits.
+    key: String,
+    /// Ed25519 public key of the CRL manifest, 64 hexadecimal digits.
+    manifest_key: String,
+    /// The epoch that is followed; a new one begins only by an operation of two persons.
+    #[serde(default = "one")]
+    epoch: u32,
+    /// How old a checkpoint may be before every question gets tryLater.
+    #[serde(default = "sixty")]
+    freshness: u64,
+    /// The bound on the distance of the clocks of the two zones: 0 on one host, 1 across zones.
+    #[serde(default)]
+    clock_bound: u64,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn sixty() -> u64 {
+    60
+}
+
+/// The token with the identity key and the delegate keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HsmSection {
+    /// Absolute path of the PKCS#11 module.
+    module: PathBuf,
+    /// The role in the token's label `sg-<code>-<instance>-<role>`.
+    role: String,
+    /// The token's serial number.
+    serial: String,
+    /// File of its user PIN, mode 0600 in a folder of mode 0700.
+    pin: PathBuf,
+    /// SHA-256 of the identity key's SubjectPublicKeyInfo, as pinned at the responder's enrolment.
+    identity: String,
+    /// Sessions, each on a thread of its own.
+    #[serde(default = "default_sessions")]
+    sessions: NonZeroUsize,
+    /// How long a signature may take.
+    #[serde(default = "default_deadline")]
+    deadline: u64,
+}
+
+const fn default_sessions() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(2)
+}
+
+const fn default_deadline() -> u64 {
+    5
+}
+
+/// Plain HTTP for relying parties.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HttpSection {
+    /// Address and port.
+    listen: SocketAddr,
+    /// Connections at once; further ones wait to be accepted.
+    #[serde(default = "default_connections")]
+    max_connections: usize,
+}
+
+const fn default_connections() -> usize {
+    1024
+}
+
+/// Health and metrics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ObserveSection {
+    /// Address and port of `/healthz`, `/readyz` and `/metrics`; loopback only.
+    listen: SocketAddr,
+}
+
+/// How answers are made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct AnswersSection {
+    /// From thisUpdate to nextUpdate; never past the end of the signer's certificate.
+    validity: u64,
+    /// How long others may keep a good or revoked answer (HTTP max-age).
+    max_age: u64,
+    /// Signed answers that are kept in memory, some 1 200 octets each.
+    cache: usize,
+}
+
+impl Default for AnswersSection {
+    fn default() -> Self {
+        Self { validity: 3600, max_age: 300, cache: 100_000 }
+    }
+}
+
+/// One CA that is answered for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct AuthoritySection {
+    /// Its name in the publication tree: `aia/<name>.cer`, `responder/<name>/`.
+    name: String,
+    /// SHA-256 of its certificate, 64 hexadecimal digits.
+    sha256: String,
+    /// Where the certificates of delegate keys come from.
+    #[serde(default)]
+    delegates: DelegateSource,
+}
+
+/// Where the certificates of delegate keys come from.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DelegateSource {
+    /// Asked for through the outbox, and renewed.
+    #[default]
+    Requested,
+    /// Made at a ceremony with the CA's CRL; keys and certificates are only looked for.
+    Ceremony,
+}
+
+/// What is served at one host and path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RouteSection {
+    /// The Host header without port, in lower case; absent for any host.
+    host: Option<String>,
+    /// The path, beginning with `/`. For OCSP also what stands before the encoded request in GET.
+    path: String,
+    /// `ocsp`, or a file of the publication tree: `crl/<...>.crl` or `aia/<...>.cer`.
+    object: String,
+}
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// `<environment>/<pki>/<instance>`.
+    pub(crate) deployment: DeploymentName,
+    pub(crate) state: PathBuf,
+    pub(crate) publication: PathBuf,
+    pub(crate) outbox: PathBuf,
+    pub(crate) origin: LogOrigin,
+    pub(crate) log_key: NotePublicKey,
+    pub(crate) manifest_key: NotePublicKey,
+    pub(crate) freshness: Duration,
+    pub(crate) clock_bound: Duration,
+    pub(crate) module: PathBuf,
+    pub(crate) token: TokenName,
+    pub(crate) pin: PathBuf,
+    pub(crate) identity: SpkiHash,
+    pub(crate) sessions: NonZeroUsize,
+    pub(crate) deadline: Duration,
+    pub(crate) listen: SocketAddr,
+    pub(crate) max_connections: usize,
+    pub(crate) observe: SocketAddr,
+    pub(crate) validity: Duration,
+    pub(crate) max_age: Duration,
+    pub(crate) cache: usize,
+    pub(crate) authorities: Vec<PinnedAuthority>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// A CA by its name in the publication tree and the hash of its certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct PinnedAuthority {
+    pub(crate) name: String,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) delegates: DelegateSource,
+}
+
+/// What is served at one host and path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// `None`: any host.
+    pub(crate) host: Option<String>,
+    /// Begins with `/`, ends with none unless it is all.
+    pub(crate) path: String,
+    pub(crate) object: Object,
+}
+
+/// What can be served.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Object {
+    Ocsp,
+    /// Its path in the publication tree.
+    Crl(String),
+    /// The name of the CA.
+    Certificate(String),
+}
+
+/// The pairs of environment and PKI that exist, with the code in token labels (promise 8).
+const DEPLOYMENTS: [(&str, &str, &str); 4] = [
+    ("test", "demo", "td"),
+    ("test", "systemtest", "ts"),
+    ("qa", "test", "qt"),
+    ("prod", "prod", "pp"),
+];
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file or the key.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let file: ConfigFile = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        Self::check(file, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    fn check(file: ConfigFile, base: &Path) -> Result<Self, ConfigError> {
+        let DeploymentSection { environment, pki, instance } = &file.deployment;
+        let name = format!("{environment}/{pki}/{instance}");
+        let (_, _, code) = DEPLOYMENTS
+            .into_iter()
+            .find(|(one, two, _)| one == environment && two == pki)
+            .ok_or_else(|| ConfigError::Deployment { name: name.clone() })?;
+        let deployment: DeploymentName =
+            name.parse().map_err(|_| ConfigError::Deployment { name: name.clone() })?;
+        let label: TokenLabel = format!("sg-{code}-{instance}-{}", file.hsm.role)
+            .parse()
+            .map_err(|_| ConfigError::Value { key: "hsm.role" })?;
+        let serial =
+            file.hsm.serial.parse().map_err(|_| ConfigError::Value { key: "hsm.serial" })?;
+        if !file.observe.listen.ip().is_loopback() {
+            return Err(ConfigError::Value { key: "observe.listen" });
+        }
+        let validity = file.answers.validity;
+        if !(60..=7 * 86_400).contains(&validity) || file.answers.max_age >= validity {
+            return Err(ConfigError::Value { key: "answers.validity" });
+        }
+        let origin = LogOrigin {
+            deployment: deployment.clone(),
+            log: LogName::Status,
+            epoch: file.log.epoch,
+        };
+        let mut names = HashSet::new();
+        let authorities: Vec<PinnedAuthority> = file
+            .authorities
+            .into_iter()
+            .map(|section| authority(section, &mut names))
+            .collect::<Result<_, _>>()?;
+        let routes = file
+            .routes
+            .into_iter()
+            .map(|section| route(section, &names))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            deployment,
+            state: base.join(file.state),
+            publication: base.join(file.publication.folder),
+            outbox: base.join(file.publication.outbox),
+            origin,
+            log_key: note_key(&file.log.key, "log.key")?,
+            manifest_key: note_key(&file.log.manifest_key, "log.manifest-key")?,
+            freshness: Duration::from_secs(file.log.freshness),
+            clock_bound: Duration::from_secs(file.log.clock_bound),
+            module: file.hsm.module,
+            token: TokenName { label, serial },
+            pin: base.join(file.hsm.pin),
+            identity: file
+                .hsm
+                .identity
+                .parse()
+                .map_err(|_| ConfigError::Value { key: "hsm.identity" })?,
+            sessions: file.hsm.sessions,
+            deadline: Duration::from_secs(file.hsm.deadline),
+            listen: file.http.listen,
+            max_connections: file.http.max_connections.max(1),
+            observe: file.observe.listen,
+            validity: Duration::from_secs(validity),
+            max_age: Duration::from_secs(file.answers.max_age),
+            cache: file.answers.cache,
+            authorities,
+            routes,
+        })
+    }
+}
+
+fn note_key(digits: &str, key: &'static str) -> Result<NotePublicKey, ConfigError> {
+    digits.parse().map_err(|_| ConfigError::Value { key })
+}
+
+fn authority(
+    section: AuthoritySection,
+    names: &mut HashSet<String>,
+) -> Result<PinnedAuthority, ConfigError> {
+    let AuthoritySection { name, sha256, delegates } = section;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) || !names.insert(name.clone()) {
+        return Err(ConfigError::Authority { name });
+    }
+    // An SPKI hash is 64 hexadecimal digits as well.
+    let sha256: SpkiHash =
+        sha256.parse().map_err(|_| ConfigError::Authority { name: name.clone() })?;
+    Ok(PinnedAuthority { name, sha256: *sha256.as_bytes(), delegates })
+}
+
+fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, ConfigError> {
+    let RouteSection { host, path, object } = section;
+    let refused = || ConfigError::Route { path: path.clone(), object: object.clone() };
+    let known = if object == "ocsp" {
+        Object::Ocsp
+    } else if let Some(name) =
+        object.strip_prefix("aia/").and_then(|name| name.strip_suffix(".cer"))
+    {
+        names.get(name).map(|name| Object::Certificate(name.clone())).ok_or_else(refused)?
+    } else if object.starts_with("crl/")
+        && object.ends_with(".crl")
+        && !object.split('/').any(|part| part.is_empty() || part.starts_with('.'))
+    {
+        Object::Crl(object.clone())
+    } else {
+        return Err(refused());
+    };
+    if !path.starts_with('/') || path.contains(['?', '#', '%']) {
+        return Err(refused());
+    }
+    let trimmed = path.trim_end_matches('/');
+    let path = if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() };
+    Ok(Route { host: host.map(|host| host.to_ascii_lowercase()), path, object: known })
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigError {
+    /// A CA's name, twice or malformed, or its hash.
+    #[error("authority {name:?}: name is not new, not a-z0-9- or sha256 not 64 hexadecimal digits")]
+    Authority { name: String },
+    /// Only the compiled pairs exist.
+    #[error("deployment {name} is none of test/demo, test/systemtest, qa/test, prod/prod")]
+    Deployment { name: String },
+    /// It is not the TOML that this program takes; the cause names line and key.
+    #[error("configuration {path:?} is refused")]
+    Parse {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The file could not be read.
+    #[error("cannot read configuration {path:?}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A path that is none, or an object that is not served.
+    #[error("serve {object:?} at {path:?} is refused")]
+    Route { path: String, object: String },
+    /// A value out of its range.
+    #[error("configuration key {key} is out of its range")]
+    Value { key: &'static str },
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const EXAMPLE: &str = r#"
+state = "state"
+
+[deployment]
+environment = "test"
+pki         = "demo"
+instance    = "a1b2"
+
+[publication]
+folder = "publish"
+outbox = "outbox"
+
+[log]
+key          = "1111111111111111111111111111111111111111111111111111111111111111"
+manifest-key = "2222222222222222222222222222222222222222222222222222222222222222"
+
+[hsm]
+module   = "/usr/lib/softhsm/libsofthsm2.so"
+role     = "ocsp"
+serial   = "0123456789abcdef"
+pin      = "pins/ocsp.pin"
+identity = "3333333333333333333333333333333333333333333333333333333333333333"
+
+[http]
+listen = "127.0.0.1:8880"
+
+[observe]
+listen = "127.0.0.1:8881"
+
+[[authority]]
+name   = "person3"
+sha256 = "4444444444444444444444444444444444444444444444444444444444444444"
+
+[[authority]]
+name      = "root"
+sha256    = "5555555555555555555555555555555555555555555555555555555555555555"
+delegates = "ceremony"
+
+[[serve]]
+host   = "ocsp1.example.org"
+path   = "/"
+object = "ocsp"
+
+[[serve]]
+path   = "/person3.crl"
+object = "crl/person3.crl"
+
+[[serve]]
+path   = "/person3.cer"
+object = "aia/person3.cer"
+"#;
+
+    fn check(text: &str) -> Result<Config, String> {
+        let file = toml::from_str(text).map_err(|error| error.to_string())?;
+        Config::check(file, Path::new("/base")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn reads_the_example() {
+        let config = check(EXAMPLE).unwrap();
+
+        assert_eq!(config.origin.to_string(), "sigill/test/demo/a1b2/status/1");
+        assert_eq!(config.token.label.as_str(), "sg-td-a1b2-ocsp");
+        assert_eq!(config.pin, Path::new("/base/pins/ocsp.pin"));
+        assert_eq!(config.freshness, Duration::from_secs(60));
+    }
+
+    /// Promise 8 and the rule that unknown keys are errors.
+    #[test]
+    fn refuses_unknown_keys_other_deployments_and_public_management() {
+        for (from, to) in [
+            ("[http]", "[http]\ncolour = 1"),
+            ("\"demo\"", "\"prod\""),
+            ("\"a1b2\"", "\"A1B2\""),
+            ("127.0.0.1:8881", "0.0.0.0:8881"),
+            ("aia/person3.cer", "aia/other.cer"),
+            ("crl/person3.crl", "crl/../secret"),
+            ("crl/person3.crl", "checkpoint"),
+            ("name      = \"root\"", "name      = \"person3\""),
+            ("4444444444", "444"),
+            ("path   = \"/\"", "path   = \"ocsp\""),
+        ] {
+            assert!(
+                check(EXAMPLE).is_ok() && check(&EXAMPLE.replacen(from, to, 1)).is_err(),
+                "{to}"
+            );
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! CRLs and CA certificates that are served: only what the signed manifest lists, or a pin names.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hyper::body::Bytes;
+use ledger::manifest::{Manifest, ManifestNoteError};
+use ledger::note::NotePublicKey;
+use ledger::origin::DeploymentName;
+use sha2::{Digest as _, Sha256};
+use status::{CRL_MANIFEST, PublishedCrl};
+use thiserror::Error;
+use x509::crl::{CrlForm, CrlReader};
+use x509::time::UnixTime;
+
+use crate::authority::hex;
+use crate::durable;
+
+/// A manifest is at most this long.
+const MAX_MANIFEST_OCTETS: u64 = 1 << 20;
+/// A CRL is at most this long.
+const MAX_CRL_OCTETS: u64 = 1 << 28;
+
+/// A CRL that is served.
+#[derive(Debug)]
+pub(crate) struct ServedCrl {
+    pub(crate) bytes: Bytes,
+    pub(crate) etag: String,
+    pub(crate) this_update: UnixTime,
+    pub(crate) next_update: Option<UnixTime>,
+    row: PublishedCrl,
+}
+
+/// The CRLs by their path in the publication tree.
+#[derive(Debug, Default)]
+pub(crate) struct ServedCrls {
+    by_path: ArcSwap<HashMap<String, Arc<ServedCrl>>>,
+}
+
+impl ServedCrls {
+    pub(crate) fn get(&self, path: &str) -> Option<Arc<ServedCrl>> {
+        self.by_path.load().get(path).cloned()
+    }
+}
+
+/// Keeps [`ServedCrls`] as the manifest says.
+pub(crate) struct CrlKeeper {
+    publication: PathBuf,
+    /// The highest number served under each path, so that nobody rolls a CRL back.
+    numbers_path: PathBuf,
+    numbers: HashMap<String, String>,
+    deployment: DeploymentName,
+    key: NotePublicKey,
+    wanted: Vec<String>,
+    served: Arc<ServedCrls>,
+    seen: Vec<u8>,
+}
+
+impl CrlKeeper {
+    /// Takes up where the state folder says it stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`CrlKeeperError::Io`] when the stored numbers cannot be read.
+    pub(crate) fn new(
+        publication: &Path,
+        state: &Path,
+        deployment: DeploymentName,
+        key: NotePublicKey,
+        wanted: Vec<String>,
+        served: Arc<ServedCrls>,
+    ) -> Result<Self, CrlKeeperError> {
+        let numbers_path = state.join("crl-numbers");
+        let stored = durable::read(&numbers_path, MAX_MANIFEST_OCTETS)
+            .map_err(|source| CrlKeeperError::Io { path: numbers_path.clone(), source })?;
+        let stored = String::from_utf8(stored.unwrap_or_default()).unwrap_or_default();
+        let numbers = stored
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(path, number)| (path.to_owned(), number.to_owned()))
+            .collect();
+        Ok(Self {
+            publication: publication.to_owned(),
+            numbers_path,
+            numbers,
+            deployment,
+            key,
+            wanted,
+            served,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Looks at the manifest once, and at the CRLs if it is a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`CrlKeeperError`]; what was served is served on. A CRL that is still on its way is tried
+    /// again at the next look.
+    pub(crate) fn step(&mut self) -> Result<(), CrlKeeperError> {
+        let path = self.publication.join("crl").join("manifest");
+        let bytes = durable::read(&path, MAX_MANIFEST_OCTETS)
+            .map_err(|source| CrlKeeperError::Io { path, source })?;
+        let Some(bytes) = bytes.filter(|bytes| *bytes != self.seen) else { return Ok(()) };
+        let rows = self.rows(&bytes)?;
+        let mut served = HashMap::clone(&self.served.by_path.load());
+        let mut outcome = Ok(());
+        for row in rows {
+            let current = served.get(&row.path);
+            if !self.wanted.contains(&row.path) || current.is_some_and(|crl| crl.row == row) {
+                continue;
+            }
+            match self.load(&row) {
+                Ok(crl) => {
+                    self.numbers.insert(row.path.clone(), row.number.clone());
+                    served.insert(row.path.clone(), Arc::new(crl));
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let numbers: Vec<String> =
+            self.numbers.iter().map(|(path, number)| format!("{path} {number}\n")).collect();
+        durable::replace(&self.numbers_path, numbers.concat().as_bytes())
+            .map_err(|source| CrlKeeperError::Io { path: self.numbers_path.clone(), source })?;
+        self.served.by_path.store(Arc::new(served));
+        // A hash that differs may be a file that has just been replaced.
+        if !matches!(outcome, Err(CrlKeeperError::Hash { .. } | CrlKeeperError::Io { .. })) {
+            self.seen = bytes;
+        }
+        outcome
+    }
+
+    fn rows(&self, bytes: &[u8]) -> Result<Vec<PublishedCrl>, CrlKeeperError> {
+        let manifest = Manifest::open(bytes, self.key)?;
+        if *manifest.deployment() != self.deployment {
+            return Err(CrlKeeperError::Deployment {
+                found: manifest.deployment().to_string(),
+                configured: self.deployment.to_string(),
+            });
+        }
+        let named = CRL_MANIFEST.parse().is_ok_and(|name| *manifest.name() == name);
+        if !named {
+            return Err(CrlKeeperError::OtherManifest);
+        }
+        manifest.rows().map(|row| row.parse().map_err(|_| CrlKeeperError::Row)).collect()
+    }
+
+    fn load(&self, row: &PublishedCrl) -> Result<ServedCrl, CrlKeeperError> {
+        let lower = self
+            .numbers
+            .get(&row.path)
+            .is_some_and(|highest| number_order(&row.number).cmp(&number_order(highest)).is_lt());
+        if lower {
+            return Err(CrlKeeperError::RolledBack {
+                path: row.path.clone(),
+                number: row.number.clone(),
+            });
+        }
+        let path = self.publication.join(&row.path);
+        let bytes = durable::read(&path, MAX_CRL_OCTETS)
+            .and_then(|bytes| bytes.ok_or_else(|| std::io::ErrorKind::NotFound.into()))
+            .map_err(|source| CrlKeeperError::Io { path, source })?;
+        let found: [u8; 32] = Sha256::digest(&bytes).into();
+        if found != row.sha256 {
+            return Err(CrlKeeperError::Hash { path: row.path.clone(), found: hex(&found) });
+        }
+        let reader = CrlReader::start(&bytes[..], CrlForm::CertificateList, MAX_CRL_OCTETS)
+            .map_err(|_| CrlKeeperError::NotACrl { path: row.path.clone() })?;
+        let (this_update, next_update) = (reader.head().this_update, reader.head().next_update);
+        tracing::info!(crl.path = row.path, crl.number = row.number, "CRL is served");
+        Ok(ServedCrl {
+            bytes: Bytes::from(bytes),
+            etag: hex(&found),
+            this_update,
+            next_update,
+            row: row.clone(),
+        })
+    }
+}
+
+/// Numbers are content octets in hexadecimal: longer is larger, leading zeros do not count.
+fn number_order(number: &str) -> (usize, &str) {
+    let digits = number.trim_start_matches('0');
+    (digits.len(), digits)
+}
+
+/// Why CRLs are not served as the folder has them.
+#[derive(Debug, Error)]
+pub(crate) enum CrlKeeperError {
+    #[error("CRL manifest is of deployment {found}, configured is {configured}")]
+    Deployment { found: String, configured: String },
+    #[error("{path} has SHA-256 {found}, which the manifest does not list")]
+    Hash { path: String, found: String },
+    #[error("{path:?} failed")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("CRL manifest is refused")]
+    Manifest(#[from] ManifestNoteError),
+    #[error("{path} is listed but is no CRL")]
+    NotACrl { path: String },
+    #[error("manifest is of another list than crl")]
+    OtherManifest,
+    #[error("{path} has number {number}, a higher one has been served")]
+    RolledBack { path: String, number: String },
+    #[error("CRL manifest has a row that is none")]
+    Row,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        assert!(number_order("FF") < number_order("0100"));
+        assert!(number_order("0080") > number_order("7F"));
+        assert!(number_order("0A") < number_order("0B"));
+    }
+}

@@ -1,0 +1,401 @@
+//! Keeps every CA provided with a delegate: makes keys, asks for certificates, takes them up, ends them.
+//!
+//! A key is asked for when a CA has no delegate and again from day four of the newest. The request
+//! stays in the outbox, written anew every few minutes with a higher counter, until the certificate
+//! has been pushed and judged. The private keys never leave the token.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hsm::request::SignRequestError;
+use hsm::{GenerateError, KeyId, KeyOrder, KeyPolicy, Removal, SignError, Token, TokenSigner};
+use ledger::origin::DeploymentName;
+use thiserror::Error;
+use x509::certificate::{Certificate, CertificateError};
+use x509::key::{KeyType, PublicKey, SpkiHash};
+use x509::name::{AttributeType, Name};
+use x509::responder_request::ResponderRequestBody;
+use x509::time::UnixTime;
+
+use crate::authority::Authority;
+use crate::config::{DelegateSource, PinnedAuthority};
+use crate::delegate::{Delegate, DelegateError, Delegates, MAX_LIFETIME, judge};
+use crate::durable;
+use crate::signer::{CountError, Counter};
+
+/// The newest delegate's age at which the next key is asked for.
+const RENEW_AFTER: Duration = Duration::from_secs(4 * 86_400);
+/// At most this many delegates of one CA live at a time.
+const MAX_LIVE: usize = 2;
+/// A delegate that ends within this counts no more.
+const LAST_DAY: Duration = Duration::from_secs(86_400);
+/// How often an unanswered request is written anew; the CA takes none older than an hour.
+const ASK_AGAIN: Duration = Duration::from_secs(600);
+/// How long making a P-256 key may take.
+const MAKE_KEY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Where everything lies.
+pub(crate) struct KeeperFolders {
+    pub(crate) publication: PathBuf,
+    pub(crate) outbox: PathBuf,
+    pub(crate) state: PathBuf,
+}
+
+/// Keeps [`Delegates`] provided.
+pub(crate) struct Keeper {
+    folders: KeeperFolders,
+    deployment: DeploymentName,
+    token: Token,
+    signer: Arc<TokenSigner>,
+    identity: PublicKey,
+    delegates: Arc<Delegates>,
+    /// Certificate files that were refused or are of other responders, by their content's length
+    /// and time, so that each is looked at once.
+    seen: HashMap<PathBuf, (u64, Option<std::time::SystemTime>)>,
+    /// When the waiting request of a CA was written.
+    asked: HashMap<String, UnixTime>,
+}
+
+impl Keeper {
+    /// Finds the identity key in the token and has it prove itself.
+    ///
+    /// # Errors
+    ///
+    /// [`KeeperError::Identity`] when the pinned identity key is not in the token.
+    pub(crate) fn new(
+        folders: KeeperFolders,
+        deployment: DeploymentName,
+        token: Token,
+        signer: Arc<TokenSigner>,
+        identity: SpkiHash,
+        delegates: Arc<Delegates>,
+    ) -> Result<Self, KeeperError> {
+        let keys = token.keys()?;
+        let identity = keys
+            .into_iter()
+            .filter_map(|entry| entry.public_key)
+            .find(|key| key.spki_hash() == identity)
+            .ok_or(KeeperError::Identity { identity })?;
+        token.prove(&identity)?;
+        let keeper = Self {
+            folders,
+            deployment,
+            token,
+            signer,
+            identity,
+            delegates,
+            seen: HashMap::new(),
+            asked: HashMap::new(),
+        };
+        make_folder(&keeper.folders.state.join("counters"))?;
+        Ok(keeper)
+    }
+
+    /// Looks after one CA. What fails is logged by the caller and tried again at the next look.
+    ///
+    /// # Errors
+    ///
+    /// [`KeeperError`]; delegates that are in use stay in use.
+    pub(crate) fn look_after(
+        &mut self,
+        authority: &Authority,
+        pinned: &PinnedAuthority,
+        now: UnixTime,
+    ) -> Result<(), KeeperError> {
+        let taken = self.take_up(authority, pinned, now);
+        self.end_expired(authority, pinned, now)?;
+        if pinned.delegates == DelegateSource::Requested {
+            self.ask(authority, now)?;
+        }
+        taken
+    }
+
+    fn certificate_folder(&self, name: &str) -> PathBuf {
+        self.folders.publication.join("responder").join(name)
+    }
+
+    fn request_path(&self, name: &str, key: SpkiHash) -> PathBuf {
+        self.folders.outbox.join("responder").join(name).join(format!("{key}.req"))
+    }
+
+    fn key_folder(&self, name: &str) -> PathBuf {
+        self.folders.state.join("delegates").join(name)
+    }
+
+    /// Takes up certificates that have been pushed since the last look.
+    fn take_up(
+        &mut self,
+        authority: &Authority,
+        pinned: &PinnedAuthority,
+        now: UnixTime,
+    ) -> Result<(), KeeperError> {
+        let folder = self.certificate_folder(&authority.name);
+        let mut outcome = Ok(());
+        for path in files(&folder, "cer")? {
+            let facts = fs::metadata(&path).map_err(|source| io_error(&path, source))?;
+            let mark = (facts.len(), facts.modified().ok());
+            if self.seen.get(&path) == Some(&mark) {
+                continue;
+            }
+            match self.take_up_one(&path, authority, pinned, now) {
+                // The token may be away: look again.
+                Err(KeeperError::Token(error)) => return Err(KeeperError::Token(error)),
+                result => {
+                    self.seen.insert(path, mark);
+                    outcome = outcome.and(result);
+                }
+            }
+        }
+        outcome
+    }
+
+    fn take_up_one(
+        &mut self,
+        path: &Path,
+        authority: &Authority,
+        pinned: &PinnedAuthority,
+        now: UnixTime,
+    ) -> Result<(), KeeperError> {
+        let max = u64::try_from(Certificate::MAX_OCTETS).unwrap_or(u64::MAX);
+        let bytes = durable::read(path, max).map_err(|source| io_error(path, source))?;
+        let Some(bytes) = bytes else { return Ok(()) };
+        let certificate = Certificate::from_der(&bytes)
+            .map_err(|source| KeeperError::Certificate { path: path.to_owned(), source })?;
+        let key = certificate.public_key().spki_hash();
+        let known = self.delegates.of(&authority.name);
+        if known.iter().any(|delegate| delegate.certificate == certificate) {
+            return Ok(());
+        }
+        let ours = self
+            .token
+            .keys()?
+            .into_iter()
+            .any(|entry| entry.public_key.as_ref() == Some(certificate.public_key()));
+        if !ours {
+            // Another responder of the same deployment.
+            return Ok(());
+        }
+        let max_lifetime = match pinned.delegates {
+            DelegateSource::Requested => Some(MAX_LIFETIME),
+            DelegateSource::Ceremony => None,
+        };
+        judge(&certificate, authority, max_lifetime, now)
+            .map_err(|source| KeeperError::Delegate { path: path.to_owned(), source })?;
+        self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering())?;
+        let counter = Counter::open(&self.folders.state.join("counters"), key)?;
+        tracing::info!(
+            authority.name = authority.name,
+            key.spki = %key,
+            certificate.not_after = %certificate.validity().not_after(),
+            "delegate certificate taken up"
+        );
+        let mut delegates: Vec<_> =
+            known.into_iter().filter(|delegate| delegate.spki() != key).collect();
+        delegates.push(Arc::new(Delegate { certificate, counter }));
+        self.delegates.set(&authority.name, delegates);
+        self.asked.remove(&authority.name);
+        remove(&self.request_path(&authority.name, key))
+    }
+
+    /// Ends delegates whose certificates have run out.
+    fn end_expired(
+        &mut self,
+        authority: &Authority,
+        pinned: &PinnedAuthority,
+        now: UnixTime,
+    ) -> Result<(), KeeperError> {
+        let (live, ended): (Vec<_>, Vec<_>) = self
+            .delegates
+            .of(&authority.name)
+            .into_iter()
+            .partition(|delegate| delegate.not_after() > now);
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.delegates.set(&authority.name, live);
+        for delegate in ended {
+            self.signer.remove(&delegate.spki());
+            delegate.counter.settle()?;
+            tracing::info!(authority.name = authority.name, key.spki = %delegate.spki(),
+                "delegate ended");
+            if pinned.delegates == DelegateSource::Requested {
+                self.token.destroy_key(delegate.key())?;
+                remove(
+                    &self.key_folder(&authority.name).join(format!("{}.spki", delegate.spki())),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a certificate where one is needed.
+    fn ask(&mut self, authority: &Authority, now: UnixTime) -> Result<(), KeeperError> {
+        if !is_due(&self.delegates.of(&authority.name), now) {
+            return Ok(());
+        }
+        let key = match self.waiting_key(&authority.name)? {
+            Some(key) => key,
+            None => self.make_key(&authority.name, now)?,
+        };
+        let path = self.request_path(&authority.name, key.spki_hash());
+        let recent =
+            self.asked.get(&authority.name).is_some_and(|asked| now.since(*asked) < ASK_AGAIN);
+        if recent && path.exists() {
+            return Ok(());
+        }
+        let subject = Name::builder()
+            .with(AttributeType::CommonName, "Sigill OCSP delegate")
+            .map_err(|_| KeeperError::Subject)?
+            .build();
+        let request = self.token.certification_request(&key, &subject)?;
+        let body = ResponderRequestBody {
+            deployment: self.deployment.to_string(),
+            authority: authority.certificate.fingerprint(),
+            identity: self.identity.spki_hash(),
+            counter: self.next_counter()?,
+            time: now,
+            request: request.as_der().to_vec(),
+        };
+        let signed = self.token.responder_request(&self.identity, &body)?;
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        durable::replace(&path, signed.as_der()).map_err(|source| io_error(&path, source))?;
+        self.asked.insert(authority.name.clone(), now);
+        tracing::info!(authority.name = authority.name, key.spki = %key.spki_hash(),
+            request.counter = body.counter, "delegate certificate asked for");
+        Ok(())
+    }
+
+    /// A key of ours that was made for the CA and has no certificate in use.
+    fn waiting_key(&self, name: &str) -> Result<Option<PublicKey>, KeeperError> {
+        let used: HashSet<SpkiHash> =
+            self.delegates.of(name).iter().map(|delegate| delegate.spki()).collect();
+        for path in files(&self.key_folder(name), "spki")? {
+            let bytes = durable::read(&path, 4096).map_err(|source| io_error(&path, source))?;
+            let key = bytes.and_then(|bytes| PublicKey::from_spki_der(&bytes).ok());
+            if let Some(key) = key.filter(|key| !used.contains(&key.spki_hash())) {
+                match self.token.prove(&key) {
+                    Ok(()) => return Ok(Some(key)),
+                    // Gone from the token: a certificate for it would be of no use.
+                    Err(SignError::Key(_)) => remove(&path)?,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn make_key(&self, name: &str, now: UnixTime) -> Result<PublicKey, KeeperError> {
+        let order = KeyOrder {
+            key_type: KeyType::EcP256,
+            label: format!("ocsp delegate {name}"),
+            id: KeyId::of_step(self.identity.spki_hash().as_bytes(), &format!("{name}/{now}")),
+            removal: Removal::Allowed,
+        };
+        let key = self.token.generate_key(order, MAKE_KEY_WITHIN)?;
+        let folder = self.key_folder(name);
+        make_folder(&folder)?;
+        let path = folder.join(format!("{}.spki", key.spki_hash()));
+        durable::replace(&path, key.spki_der()).map_err(|source| io_error(&path, source))?;
+        Ok(key)
+    }
+
+    /// The next counter of the identity key, durable before it is used.
+    fn next_counter(&self) -> Result<u64, KeeperError> {
+        let path = self.folders.state.join("request.count");
+        let bytes = durable::read(&path, 32).map_err(|source| io_error(&path, source))?;
+        let last: u64 = match &bytes {
+            None => 0,
+            Some(bytes) => std::str::from_utf8(bytes)
+                .ok()
+                .and_then(|text| text.trim_end().parse().ok())
+                .ok_or_else(|| io_error(&path, io::ErrorKind::InvalidData.into()))?,
+        };
+        let next = last.saturating_add(1);
+        durable::replace(&path, format!("{next}\n").as_bytes())
+            .map_err(|source| io_error(&path, source))?;
+        Ok(next)
+    }
+}
+
+/// Whether a CA needs another delegate: it has none, or the newest is four days old and there are
+/// not two that both last longer than a day.
+fn is_due(delegates: &[Arc<Delegate>], now: UnixTime) -> bool {
+    let newest = delegates.iter().map(|delegate| delegate.not_before()).max();
+    let lasting = delegates.iter().filter(|delegate| delegate.not_after().since(now) > LAST_DAY);
+    newest.is_none_or(|since| now.since(since) >= RENEW_AFTER) && lasting.count() < MAX_LIVE
+}
+
+/// The files of a folder that end so, sorted; none where there is no folder.
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, KeeperError> {
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io_error(folder, error)),
+    };
+    let mut found = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(|source| io_error(folder, source))?.path();
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn make_folder(folder: &Path) -> Result<(), KeeperError> {
+    fs::create_dir_all(folder).map_err(|source| io_error(folder, source))
+}
+
+fn remove(path: &Path) -> Result<(), KeeperError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> KeeperError {
+    KeeperError::Io { path: path.to_owned(), source }
+}
+
+/// Why a CA could not be looked after.
+#[derive(Debug, Error)]
+pub(crate) enum KeeperError {
+    #[error("{path:?} is no certificate")]
+    Certificate {
+        path: PathBuf,
+        #[source]
+        source: CertificateError,
+    },
+    #[error("signature counter failed")]
+    Count(#[from] CountError),
+    #[error("{path:?} is refused")]
+    Delegate {
+        path: PathBuf,
+        #[source]
+        source: DelegateError,
+    },
+    #[error("delegate key could not be made or ended")]
+    Generate(#[from] GenerateError),
+    #[error("identity key {identity} is not in the token")]
+    Identity { identity: SpkiHash },
+    #[error("{path:?} failed")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("request could not be signed")]
+    Request(#[from] SignRequestError),
+    #[error("subject of the request cannot be written")]
+    Subject,
+    #[error("token failed")]
+    Token(#[from] SignError),
+}

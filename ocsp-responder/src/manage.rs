@@ -1,0 +1,89 @@
+//! Health and metrics for the machine itself: loopback only.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response, StatusCode};
+
+use crate::clock::now;
+use crate::config::PinnedAuthority;
+use crate::http::{Site, plain};
+
+/// What `/readyz` looks at.
+pub(crate) struct Management {
+    pub(crate) site: Arc<Site>,
+    pub(crate) authorities: Vec<PinnedAuthority>,
+}
+
+impl Management {
+    pub(crate) fn serve(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        Ok(match request.uri().path() {
+            "/healthz" => plain(StatusCode::OK, "ok\n"),
+            "/readyz" => {
+                let missing = self.missing();
+                if missing.is_empty() {
+                    plain(StatusCode::OK, "ready\n")
+                } else {
+                    plain(StatusCode::SERVICE_UNAVAILABLE, missing.concat())
+                }
+            }
+            "/metrics" => plain(StatusCode::OK, self.metrics()),
+            _ => plain(StatusCode::NOT_FOUND, "healthz, readyz or metrics\n"),
+        })
+    }
+
+    /// What keeps the responder from answering, a line each.
+    fn missing(&self) -> Vec<String> {
+        let now = now();
+        let responder = &self.site.responder;
+        let mut missing = Vec::new();
+        if responder.view.read(now, |_| ()).is_none() {
+            missing.push("no fresh checkpoint of the status log\n".to_owned());
+        }
+        let authorities = responder.authorities.load();
+        for pinned in &self.authorities {
+            if !authorities.list().iter().any(|one| one.name == pinned.name) {
+                missing.push(format!("no certificate of authority {}\n", pinned.name));
+            } else if responder.delegates.current(&pinned.name, now).is_none() {
+                missing.push(format!("no delegate for authority {}\n", pinned.name));
+            }
+        }
+        missing
+    }
+
+    fn metrics(&self) -> String {
+        let now = now();
+        let responder = &self.site.responder;
+        let (checkpoint, position, certificates) = responder.view.state();
+        let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        let age = checkpoint.map_or(u64::MAX, |at| now.since(at).as_secs());
+        let delegates = responder.delegates.all();
+        let ends = delegates.iter().map(|delegate| delegate.not_after().since(now).as_secs());
+        responder.metrics.render(&[
+            ("sigill_ocsp_checkpoint_age_seconds", "Age of the trusted checkpoint.", age),
+            ("sigill_ocsp_log_size", "Entries of the status log.", position.index),
+            ("sigill_ocsp_certificates", "Certificates in memory.", number(certificates)),
+            ("sigill_ocsp_delegates", "Live delegates.", number(delegates.len())),
+            (
+                "sigill_ocsp_delegate_seconds_left",
+                "Life of the delegate that ends first.",
+                ends.min().unwrap_or(0),
+            ),
+            (
+                "sigill_ocsp_waiting",
+                "Questions that wait for a checkpoint.",
+                number(responder.waiting()),
+            ),
+            (
+                "sigill_ocsp_ready",
+                "Whether every question can be answered.",
+                u64::from(self.missing().is_empty()),
+            ),
+        ])
+    }
+}

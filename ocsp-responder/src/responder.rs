@@ -1,0 +1,390 @@
+//! One question, from its bytes to the bytes of its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hsm::SigningService;
+use hyper::body::Bytes;
+use quick_cache::sync::Cache;
+use sha2::{Digest as _, Sha256};
+use status::Position;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use x509::key::{SignatureAlgorithm, SpkiHash};
+use x509::ocsp::{
+    CertId, CertStatus, OcspRequest, Refusal, ResponseData, SingleAnswer, successful,
+};
+use x509::time::UnixTime;
+
+use crate::answer::{Finding, Found, look_up, may_say_unknown, parse, times};
+use crate::authority::{Authorities, Authority, hex};
+use crate::clock;
+use crate::delegate::{Delegate, Delegates};
+use crate::metrics::{Counted, Metrics};
+use crate::signer::{AnswerSignError, sign};
+use crate::view::View;
+use crate::waiting::WaitingRoom;
+
+/// A question waits at most this long for a newer checkpoint (promise 5).
+const MAX_WAIT: Duration = Duration::from_secs(3);
+/// Signatures that may be on their way at once; beyond that a question gets tryLater.
+const MAX_SIGNING: usize = 512;
+
+/// Answers questions.
+pub(crate) struct Responder {
+    pub(crate) view: Arc<View>,
+    pub(crate) authorities: Arc<arc_swap::ArcSwap<Authorities>>,
+    pub(crate) delegates: Arc<Delegates>,
+    service: Arc<dyn SigningService>,
+    rules: AnswerRules,
+    cache: Cache<Vec<u8>, Arc<Signed>>,
+    waiting: Arc<WaitingRoom>,
+    signing: Semaphore,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// How answers are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerRules {
+    /// From thisUpdate to nextUpdate.
+    pub(crate) validity: Duration,
+    /// How long others may keep a good or revoked answer.
+    pub(crate) max_age: Duration,
+    /// Bound on the distance of the clocks of the two zones.
+    pub(crate) clock_bound: Duration,
+    /// Signed answers kept.
+    pub(crate) cache: usize,
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) body: Bytes,
+    pub(crate) caching: Caching,
+    /// The first log entry that the answer does not rest on.
+    pub(crate) position: Option<Position>,
+}
+
+/// How others may keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caching {
+    /// Not at all: refusals, unknown, and answers with a nonce.
+    NoStore,
+    /// As RFC 9919 §6.2 says.
+    Until(Freshness),
+}
+
+/// The facts behind the caching headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    pub(crate) this_update: UnixTime,
+    pub(crate) next_update: UnixTime,
+    pub(crate) max_age: Duration,
+    pub(crate) etag: String,
+}
+
+/// A signed answer to one question without a nonce.
+#[derive(Debug)]
+struct Signed {
+    finding: Finding,
+    delegate: SpkiHash,
+    body: Bytes,
+    etag: String,
+    this_update: UnixTime,
+    next_update: UnixTime,
+    /// Half of its life: from then on it is signed anew.
+    renew_at: UnixTime,
+}
+
+/// The bytes to be signed, and thisUpdate and nextUpdate of the answer that ends first.
+struct ToSign {
+    data: Arc<[u8]>,
+    shortest: (UnixTime, UnixTime),
+}
+
+/// What the log says about every question of a request, at one moment.
+struct Facts {
+    findings: Vec<Finding>,
+    checkpoint: UnixTime,
+    position: Position,
+}
+
+impl Responder {
+    pub(crate) fn new(
+        view: Arc<View>,
+        authorities: Arc<arc_swap::ArcSwap<Authorities>>,
+        delegates: Arc<Delegates>,
+        service: Arc<dyn SigningService>,
+        rules: AnswerRules,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            view,
+            authorities,
+            delegates,
+            service,
+            rules,
+            cache: Cache::new(rules.cache.max(1)),
+            waiting: Arc::default(),
+            signing: Semaphore::new(MAX_SIGNING),
+            metrics,
+        }
+    }
+
+    /// How many questions wait for a newer checkpoint.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.count()
+    }
+
+    /// Answers the request in `der`, which came from `address`.
+    pub(crate) async fn answer(&self, der: &[u8], address: IpAddr) -> Reply {
+        let arrival = clock::now();
+        let reply = match self.decide(der, address, arrival).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                self.metrics.count(Counted::Refusal(refusal));
+                Reply {
+                    body: Bytes::copy_from_slice(&refusal.to_der()),
+                    caching: Caching::NoStore,
+                    position: None,
+                }
+            }
+        };
+        self.metrics.count(Counted::Question);
+        reply
+    }
+
+    async fn decide(
+        &self,
+        der: &[u8],
+        address: IpAddr,
+        arrival: UnixTime,
+    ) -> Result<Reply, Refusal> {
+        let request = parse(der)?;
+        let authority = self.authority_of(&request)?;
+        let facts = self.facts(&request, &authority, address, arrival).await?;
+        let now = clock::now();
+
+        let delegate = self.delegates.current(&authority.name, now).ok_or(Refusal::TryLater)?;
+        if let Some(reply) = self.cached(&request, &facts, &delegate, now) {
+            self.metrics.count(Counted::FromCache);
+            return Ok(reply);
+        }
+        self.sign_answer(&request, &authority, facts, delegate, now).await
+    }
+
+    /// The one CA that the request is about. Delegates are of one CA, so that a request about two
+    /// cannot be answered in one response (OCSP-14).
+    fn authority_of(&self, request: &OcspRequest) -> Result<Arc<Authority>, Refusal> {
+        let authorities = self.authorities.load();
+        let stranger =
+            if authorities.complete() { Refusal::Unauthorized } else { Refusal::TryLater };
+        let mut named: Option<&Arc<Authority>> = None;
+        for id in &request.cert_ids {
+            let authority = authorities.named(id).ok_or(stranger)?;
+            if named.is_some_and(|named| !Arc::ptr_eq(named, authority)) {
+                return Err(Refusal::Unauthorized);
+            }
+            named = Some(authority);
+        }
+        named.cloned().ok_or(Refusal::MalformedRequest)
+    }
+
+    /// Looks the serials up, waiting for a checkpoint that may say unknown where one is needed.
+    async fn facts(
+        &self,
+        request: &OcspRequest,
+        authority: &Authority,
+        address: IpAddr,
+        arrival: UnixTime,
+    ) -> Result<Facts, Refusal> {
+        let mut newest = self.view.subscribe();
+        let mut seat = None;
+        let deadline = Instant::now().checked_add(MAX_WAIT).ok_or(Refusal::TryLater)?;
+        loop {
+            newest.mark_unchanged();
+            let facts = self.look(&request.cert_ids, authority).ok_or(Refusal::TryLater)?;
+            let missing = facts.findings.iter().any(|finding| finding.found == Found::NotYet);
+            if !missing || may_say_unknown(facts.checkpoint, arrival, self.rules.clock_bound) {
+                return Ok(facts);
+            }
+            if seat.is_none() {
+                seat = Some(self.waiting.enter(address).ok_or(Refusal::TryLater)?);
+            }
+            match tokio::time::timeout_at(deadline, newest.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(Refusal::TryLater),
+            }
+        }
+    }
+
+    fn look(&self, cert_ids: &[CertId], authority: &Authority) -> Option<Facts> {
+        let now = clock::now();
+        self.view.read(now, |seen| {
+            let issuer = seen.index.issuer(&authority.issuer);
+            let findings =
+                cert_ids.iter().map(|id| look_up(seen.index, issuer, &id.serial(), now)).collect();
+            Facts { findings, checkpoint: seen.checkpoint, position: seen.position }
+        })
+    }
+
+    /// A kept answer that says what the log says now, by the delegate that signs now, in the first
+    /// half of its life.
+    fn cached(
+        &self,
+        request: &OcspRequest,
+        facts: &Facts,
+        delegate: &Delegate,
+        now: UnixTime,
+    ) -> Option<Reply> {
+        let key = cache_key(request)?;
+        let signed = self.cache.get(key)?;
+        let same = facts.findings.first() == Some(&signed.finding)
+            && signed.delegate == delegate.spki()
+            && now < signed.renew_at;
+        same.then(|| self.reply_from(&signed, facts.position, now))
+    }
+
+    fn reply_from(&self, signed: &Signed, position: Position, now: UnixTime) -> Reply {
+        let caching = if signed.finding.status == CertStatus::Unknown {
+            Caching::NoStore
+        } else {
+            // Less than what is left, so that no copy outlives the answer (OCSP-09).
+            let left = signed.next_update.since(now).saturating_sub(Duration::from_secs(1));
+            Caching::Until(Freshness {
+                this_update: signed.this_update,
+                next_update: signed.next_update,
+                max_age: self.rules.max_age.min(left),
+                etag: signed.etag.clone(),
+            })
+        };
+        Reply { body: signed.body.clone(), caching, position: Some(position) }
+    }
+
+    async fn sign_answer(
+        &self,
+        request: &OcspRequest,
+        authority: &Authority,
+        facts: Facts,
+        delegate: Arc<Delegate>,
+        now: UnixTime,
+    ) -> Result<Reply, Refusal> {
+        let permit = self.signing.try_acquire().map_err(|_| Refusal::TryLater)?;
+        let ToSign { data, shortest } =
+            self.response_data(request, authority, &facts, &delegate, now)?;
+        let signature = {
+            let (service, delegate, data) =
+                (Arc::clone(&self.service), Arc::clone(&delegate), Arc::clone(&data));
+            tokio::task::spawn_blocking(move || {
+                sign(service.as_ref(), delegate.key(), &delegate.counter, &data)
+            })
+            .await
+            .map_err(|_| Refusal::InternalError)?
+        };
+        drop(permit);
+        let signature = signature.map_err(|error| self.not_signed(&error))?;
+        let body = successful(
+            &data,
+            SignatureAlgorithm::EcdsaP256Sha256,
+            &signature,
+            delegate.certificate.as_der(),
+        )
+        .ok_or(Refusal::InternalError)?;
+        self.metrics.count(Counted::Signed);
+        Ok(self.keep(request, facts, &delegate, body, shortest, now))
+    }
+
+    fn response_data(
+        &self,
+        request: &OcspRequest,
+        authority: &Authority,
+        facts: &Facts,
+        delegate: &Delegate,
+        now: UnixTime,
+    ) -> Result<ToSign, Refusal> {
+        let mut answers = Vec::with_capacity(request.cert_ids.len());
+        let mut shortest = None;
+        for (cert_id, finding) in request.cert_ids.iter().zip(&facts.findings) {
+            let times = times(
+                finding.status,
+                facts.checkpoint,
+                now,
+                self.rules.validity,
+                delegate.not_after(),
+            )
+            .ok_or(Refusal::TryLater)?;
+            let (this_update, next_update) = (times.this_update, times.next_update);
+            if shortest.is_none_or(|(_, earliest)| next_update < earliest) {
+                shortest = Some((this_update, next_update));
+            }
+            let since = authority.certificate.validity().not_before();
+            answers.push(SingleAnswer {
+                cert_id,
+                status: finding.status,
+                this_update,
+                next_update,
+                archive_cutoff: finding.expired.then_some(since),
+                invalidity_date: finding.invalidity_date,
+            });
+        }
+        let data = ResponseData {
+            responder_key: delegate.key().key_bits_sha1(),
+            produced_at: now,
+            answers: &answers,
+            nonce: request.nonce.as_deref(),
+        };
+        let shortest = shortest.ok_or(Refusal::MalformedRequest)?;
+        Ok(ToSign { data: data.to_der().into(), shortest })
+    }
+
+    fn keep(
+        &self,
+        request: &OcspRequest,
+        facts: Facts,
+        delegate: &Delegate,
+        body: Vec<u8>,
+        (this_update, next_update): (UnixTime, UnixTime),
+        now: UnixTime,
+    ) -> Reply {
+        let single = facts.findings.first().copied().filter(|_| facts.findings.len() == 1);
+        let cacheable = request.nonce.is_none();
+        let body = Bytes::from(body);
+        let (Some(finding), true) = (single, cacheable) else {
+            return Reply { body, caching: Caching::NoStore, position: Some(facts.position) };
+        };
+        let half = Duration::from_secs(next_update.since(now).as_secs() / 2);
+        let signed = Arc::new(Signed {
+            finding,
+            delegate: delegate.spki(),
+            etag: hex(&Sha256::digest(&body)),
+            body,
+            this_update,
+            next_update,
+            renew_at: now.checked_add(half).unwrap_or(now),
+        });
+        if finding.status != CertStatus::Unknown
+            && let Some(key) = cache_key(request)
+        {
+            self.cache.insert(key.to_vec(), Arc::clone(&signed));
+        }
+        self.reply_from(&signed, facts.position, now)
+    }
+
+    fn not_signed(&self, error: &AnswerSignError) -> Refusal {
+        self.metrics.count(Counted::SignFailure);
+        tracing::error!(error = %crate::chain(error), "answer was not signed");
+        match error {
+            AnswerSignError::Key(_) | AnswerSignError::Count(_) => Refusal::TryLater,
+            AnswerSignError::OtherCount | AnswerSignError::Pending(_) => Refusal::InternalError,
+        }
+    }
+}
+
+/// Only answers to one question without a nonce are kept.
+fn cache_key(request: &OcspRequest) -> Option<&[u8]> {
+    match (request.cert_ids.as_slice(), &request.nonce) {
+        ([one], None) => Some(one.as_der()),
+        _ => None,
+    }
+}

@@ -1,0 +1,287 @@
+//! Puts the parts together, starts them, and stops them in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwap;
+use hsm::pin::Pin;
+use hsm::{Module, PinMarkers, SigningService, Token, TokenSettings, TokenSigner};
+use ledger::follow::FollowRules;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::authority::{Authorities, Authority};
+use crate::chain;
+use crate::clock::now;
+use crate::config::{Config, Object};
+use crate::delegate::Delegates;
+use crate::files::{CrlKeeper, ServedCrls};
+use crate::follow::{Follower, Step, make_state_folder};
+use crate::http::Site;
+use crate::keeper::{Keeper, KeeperFolders};
+use crate::manage::Management;
+use crate::metrics::{Counted, Metrics};
+use crate::responder::{AnswerRules, Responder};
+use crate::server;
+use crate::view::View;
+
+/// How often the publication folder is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+/// How often delegates are looked after.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// Connections of the management listener.
+const MANAGEMENT_CONNECTIONS: usize = 16;
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// What kept it from starting; later failures are logged and healed or answered with tryLater.
+pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    make_state_folder(&config.state)?;
+    let metrics = Arc::new(Metrics::default());
+    let view = Arc::new(View::new(config.origin.epoch, config.freshness));
+    let authorities = Arc::new(ArcSwap::from_pointee(Authorities::default()));
+    let delegates = Arc::new(Delegates::default());
+    let crls = Arc::new(ServedCrls::default());
+
+    let signer = Arc::new(TokenSigner::new(config.deadline));
+    let keeper = open_keeper(&config, &signer, &delegates)?;
+    let rules = FollowRules {
+        origin: config.origin.clone(),
+        key: config.log_key,
+        freshness: config.freshness,
+        clock_bound: config.clock_bound,
+    };
+    let follower = Follower::new(&config.publication, &config.state, rules)?;
+    let crl_keeper = CrlKeeper::new(
+        &config.publication,
+        &config.state,
+        config.deployment.clone(),
+        config.manifest_key,
+        crl_paths(&config),
+        Arc::clone(&crls),
+    )?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let following = {
+        let (view, metrics, stop) = (Arc::clone(&view), Arc::clone(&metrics), Arc::clone(&stop));
+        spawn("follow", move || follow(follower, crl_keeper, &view, &metrics, &stop))?
+    };
+    let keeping = {
+        let (config, stop) = (config.clone(), Arc::clone(&stop));
+        let authorities = Arc::clone(&authorities);
+        spawn("delegates", move || keep(keeper, &config, &authorities, &stop))?
+    };
+
+    let answer_rules = AnswerRules {
+        validity: config.validity,
+        max_age: config.max_age,
+        clock_bound: config.clock_bound,
+        cache: config.cache,
+    };
+    let service: Arc<dyn SigningService> = signer;
+    let responder =
+        Responder::new(view, authorities, Arc::clone(&delegates), service, answer_rules, metrics);
+    let site =
+        Arc::new(Site { routes: config.routes.clone(), responder, crls, max_age: config.max_age });
+    let served = tokio::runtime::Runtime::new()
+        .context("runtime cannot be started")?
+        .block_on(serve(&config, site));
+
+    stop.store(true, Ordering::Relaxed);
+    following.join().map_err(|_| anyhow!("following ended in a panic"))?;
+    keeping.join().map_err(|_| anyhow!("keeping delegates ended in a panic"))?;
+    for delegate in delegates.all() {
+        delegate.counter.settle().context("signature counter cannot be settled")?;
+    }
+    served
+}
+
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).context("thread cannot be started")
+}
+
+fn open_keeper(
+    config: &Config,
+    signer: &Arc<TokenSigner>,
+    delegates: &Arc<Delegates>,
+) -> anyhow::Result<Keeper> {
+    let module = Module::load(&config.module).context("PKCS#11 module cannot be loaded")?;
+    let settings = TokenSettings {
+        name: config.token.clone(),
+        pin: Pin::from_file(&config.pin).context("PIN of the token cannot be read")?,
+        markers: PinMarkers::in_folder(&config.state).context("state folder is refused")?,
+        sessions: config.sessions,
+        deadline: config.deadline,
+    };
+    let token = Token::open(&module, settings).context("token cannot be opened")?;
+    let folders = KeeperFolders {
+        publication: config.publication.clone(),
+        outbox: config.outbox.clone(),
+        state: config.state.clone(),
+    };
+    Keeper::new(
+        folders,
+        config.deployment.clone(),
+        token,
+        Arc::clone(signer),
+        config.identity,
+        Arc::clone(delegates),
+    )
+    .context("delegates cannot be kept")
+}
+
+fn crl_paths(config: &Config) -> Vec<String> {
+    let path = |object: &Object| match object {
+        Object::Crl(path) => Some(path.clone()),
+        Object::Ocsp | Object::Certificate(_) => None,
+    };
+    config.routes.iter().filter_map(|route| path(&route.object)).collect()
+}
+
+/// Says what is wrong once, not five times a second.
+#[derive(Default)]
+struct Complaint {
+    last: Option<String>,
+}
+
+impl Complaint {
+    fn hear<T, E: std::error::Error>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.last = None;
+                Some(value)
+            }
+            Err(error) => {
+                let text = chain(&error);
+                if self.last.as_ref() != Some(&text) {
+                    tracing::error!(error = text, "{what}");
+                    self.last = Some(text);
+                }
+                None
+            }
+        }
+    }
+}
+
+fn follow(
+    mut follower: Follower,
+    mut crls: CrlKeeper,
+    view: &View,
+    metrics: &Metrics,
+    stop: &AtomicBool,
+) {
+    let (mut log, mut lists) = (Complaint::default(), Complaint::default());
+    while !stop.load(Ordering::Relaxed) {
+        let step = follower.step(view, now());
+        if step.is_err() {
+            metrics.count(Counted::FollowFailure);
+        }
+        if let Some(Step::Advanced { entries }) = log.hear("status log is not followed", step)
+            && entries > 0
+        {
+            tracing::debug!(entries, "status log followed");
+        }
+        let _ = lists.hear("CRL is not served", crls.step());
+        thread::sleep(FOLLOW_EVERY);
+    }
+}
+
+fn keep(
+    mut keeper: Keeper,
+    config: &Config,
+    authorities: &ArcSwap<Authorities>,
+    stop: &AtomicBool,
+) {
+    let mut complaints: Vec<Complaint> = Vec::new();
+    complaints.resize_with(config.authorities.len(), Complaint::default);
+    while !stop.load(Ordering::Relaxed) {
+        read_authorities(config, authorities, &mut complaints);
+        let known = authorities.load_full();
+        for (pinned, complaint) in config.authorities.iter().zip(&mut complaints) {
+            let Some(authority) = known.list().iter().find(|one| one.name == pinned.name) else {
+                continue;
+            };
+            let kept = keeper.look_after(authority, pinned, now());
+            let _ = complaint.hear("delegate is not kept", kept);
+        }
+        thread::sleep(KEEP_EVERY);
+    }
+}
+
+/// Reads the certificates of CAs that have not been read yet.
+fn read_authorities(
+    config: &Config,
+    authorities: &ArcSwap<Authorities>,
+    complaints: &mut [Complaint],
+) {
+    let known = authorities.load_full();
+    if known.complete() {
+        return;
+    }
+    let mut list = known.list().to_vec();
+    for (pinned, complaint) in config.authorities.iter().zip(complaints) {
+        if list.iter().any(|one| one.name == pinned.name) {
+            continue;
+        }
+        let read = Authority::read(&config.publication, pinned);
+        if let Some(Some(authority)) = complaint.hear("authority is not answered for", read) {
+            tracing::info!(authority.name = authority.name, authority.issuer = %authority.issuer,
+                "authority is answered for");
+            list.push(Arc::new(authority));
+        }
+    }
+    if list.len() != known.list().len() {
+        authorities.store(Arc::new(Authorities::new(list, config.authorities.len())));
+    }
+}
+
+async fn serve(config: &Config, site: Arc<Site>) -> anyhow::Result<()> {
+    let public = bind(config.listen).await?;
+    let private = bind(config.observe).await?;
+    let (stop, stopped) = watch::channel(false);
+    tracing::info!(deployment = %config.deployment, http.listen = %config.listen,
+        observe.listen = %config.observe, token = %config.token, "serving");
+
+    let management =
+        Arc::new(Management { site: Arc::clone(&site), authorities: config.authorities.clone() });
+    let answering =
+        server::run(public, config.max_connections, stopped.clone(), move |request, ip| {
+            let site = Arc::clone(&site);
+            async move { site.serve(request, ip).await }
+        });
+    let managing = server::run(private, MANAGEMENT_CONNECTIONS, stopped, move |request, _| {
+        let management = Arc::clone(&management);
+        async move { management.serve(&request) }
+    });
+    let ordered = async {
+        let ended = ordered_to_stop().await;
+        stop.send_replace(true);
+        ended
+    };
+    let ((), (), ended) = tokio::join!(answering, managing, ordered);
+    ended
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn ordered_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    Ok(())
+}

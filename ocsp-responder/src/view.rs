@@ -1,0 +1,82 @@
+//! What is believed of the status log at this moment, and waiting for something newer.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use status::{Index, Position, StatusEntry};
+use tokio::sync::watch;
+use x509::time::UnixTime;
+
+/// The index and the time of the checkpoint that it rests on.
+#[derive(Debug)]
+pub(crate) struct View {
+    inner: RwLock<Inner>,
+    newest: watch::Sender<Option<UnixTime>>,
+    freshness: Duration,
+}
+
+#[derive(Debug)]
+struct Inner {
+    index: Index,
+    /// The timestamp of the trusted checkpoint.
+    checkpoint: Option<UnixTime>,
+}
+
+/// The view while it is being read; nothing changes meanwhile.
+pub(crate) struct Seen<'a> {
+    pub(crate) index: &'a Index,
+    /// The checkpoint that the index rests on.
+    pub(crate) checkpoint: UnixTime,
+    /// The first entry that it does not rest on.
+    pub(crate) position: Position,
+}
+
+impl View {
+    pub(crate) fn new(epoch: u32, freshness: Duration) -> Self {
+        let inner = Inner { index: Index::new(epoch), checkpoint: None };
+        Self { inner: RwLock::new(inner), newest: watch::Sender::new(None), freshness }
+    }
+
+    /// Reads the view as of `now`; `None` when there is no checkpoint or it is stale, and then
+    /// nothing may be answered.
+    pub(crate) fn read<T>(&self, now: UnixTime, look: impl FnOnce(Seen<'_>) -> T) -> Option<T> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let checkpoint = inner.checkpoint?;
+        if now.since(checkpoint) > self.freshness {
+            return None;
+        }
+        Some(look(Seen { index: &inner.index, checkpoint, position: inner.index.next() }))
+    }
+
+    /// The checkpoint's time, fresh or not, and the next position.
+    pub(crate) fn state(&self) -> (Option<UnixTime>, Position, usize) {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        (inner.checkpoint, inner.index.next(), inner.index.len())
+    }
+
+    /// Told of every later checkpoint.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<UnixTime>> {
+        self.newest.subscribe()
+    }
+
+    /// Applies verified entries and moves to their checkpoint. An entry that cannot be applied
+    /// stops the follower: a log that is signed and wrong is not to be answered from.
+    pub(crate) fn advance(
+        &self,
+        entries: &[StatusEntry],
+        checkpoint: UnixTime,
+    ) -> Result<(), status::index::ApplyError> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            let position = inner.index.next();
+            if let Err(error) = inner.index.apply(position, entry) {
+                inner.checkpoint = None;
+                return Err(error);
+            }
+        }
+        inner.checkpoint = Some(checkpoint);
+        drop(inner);
+        self.newest.send_replace(Some(checkpoint));
+        Ok(())
+    }
+}
