@@ -8,12 +8,13 @@ use x509::key::PublicKey;
 
 /// The smallest public exponent (FIPS 186-5 §A.1.1; e = 3 stands in real old certificates).
 const SMALLEST_EXPONENT: u64 = 65_537;
-/// Moduli are divided by every prime below this.
-const TRIAL_LIMIT: u32 = 1 << 16;
+/// Moduli are divided by every prime below this (TLS Baseline Requirements §6.1.6, after NIST SP
+/// 800-89 §5.3.3).
+const TRIAL_LIMIT: u32 = 752;
 
 /// Judges a public key by its own numbers.
 ///
-/// RSA: exponent odd, at least 65537 and below 2^64; modulus odd, without a prime factor below 2^16,
+/// RSA: exponent odd, at least 65537 and below 2^64; modulus odd, without a prime factor below 752,
 /// and without the fingerprint of the generator that made predictable primes in 2012-2017 (ROCA,
 /// CVE-2017-15361).
 ///
@@ -38,10 +39,13 @@ pub fn check(key: &PublicKey) -> Result<(), WeakKey> {
     Ok(())
 }
 
-/// The remainder of a big-endian number.
+/// The remainder of a big-endian number, four octets at a time.
 fn remainder(number: &[u8], divisor: u32) -> u32 {
     let divisor = u64::from(divisor);
-    let rest = number.iter().fold(0_u64, |rest, octet| (rest * 256 + u64::from(*octet)) % divisor);
+    let limb = |octets: &[u8]| octets.iter().fold(0, |sum, octet| (sum << 8) | u64::from(*octet));
+    // The first chunk may be short; every other one has 32 bits.
+    let chunks = number.rchunks(4).rev();
+    let rest = chunks.fold(0_u64, |rest, octets| ((rest << 32) | limb(octets)) % divisor);
     u32::try_from(rest).unwrap_or_default()
 }
 
@@ -87,7 +91,7 @@ pub enum WeakKey {
 mod tests {
     use super::*;
 
-    /// 2^2048 - 1942289: odd, no factor below 2^16 is claimed here; found by search in the test.
+    /// A number just below 2^2048, found by search.
     fn modulus_without_small_factors() -> Vec<u8> {
         let mut modulus = vec![0xff; 256];
         for low in (1..=0xffff_u16).rev().filter(|low| low % 2 == 1) {
@@ -121,10 +125,10 @@ mod tests {
 
         assert_eq!(judge(&even, &[1, 0, 1]), Err(WeakKey::SmallFactor { factor: 2 }));
 
-        // 65521, the largest prime below 2^16, times 2^2040 + 1 (divided by it or not).
-        let mut product = vec![0; 257];
-        product[0..2].copy_from_slice(&65_521_u16.to_be_bytes());
-        product[255..].copy_from_slice(&65_521_u16.to_be_bytes());
+        // 751, the largest prime below the limit, times 2^2048 + 1.
+        let mut product = vec![0; 258];
+        product[0..2].copy_from_slice(&751_u16.to_be_bytes());
+        product[256..].copy_from_slice(&751_u16.to_be_bytes());
         assert!(matches!(judge(&product, &[1, 0, 1]), Err(WeakKey::SmallFactor { .. })));
     }
 

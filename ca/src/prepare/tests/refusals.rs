@@ -10,6 +10,7 @@ use x509::extension::{
 };
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::name::Name;
+use x509::oid::usage;
 use x509::serial::SerialNumber;
 use x509::signing::{SigningKind, assemble};
 use x509::validity::Validity;
@@ -334,7 +335,7 @@ fn the_linter_stops_what_a_wrong_profile_would_issue() {
             "key-usage          = [\"digital-signature\"]",
             "key-usage = [\"content-commitment\"]",
         ),
-        (PERSON, "[\"client-auth\", \"smartcard-logon\"]", "[\"client-auth\", \"ocsp-signing\"]"),
+        (PERSON, "\"smartcard-logon\"", "\"ocsp-signing\""),
         (PERSON, "1.3.6.1.4.1.32473.1.3.1", "2.5.29.32.0"),
         (PERSON, "    \"certificate-policies\",\n", ""),
         (PERSON, "    \"authority-info-access\",\n", ""),
@@ -375,4 +376,21 @@ fn the_linter_stops_what_a_wrong_profile_would_issue() {
 
         assert_eq!(ask.refusal(), "lint", "{name}: {from} -> {to}");
     }
+}
+
+/// Domain facts 2.2: e-mail protection only for who has an address in the certificate.
+#[test]
+fn email_protection_stands_beside_an_address_only() {
+    let fixture = fixture();
+    let profile = profile(PERSON);
+    let purposes = |email: Option<&str>| {
+        let signer = Signer::Issuer(&fixture.hierarchy.issuing);
+        let mut ask = Ask::new(&profile, signer, KeySource::Request(&fixture.request));
+        ask.fields.email = email.map(str::to_owned);
+        let issued = signed(ask.prepare().unwrap(), &fixture.hierarchy.issuing_key);
+        issued.extended_key_usage().unwrap().0
+    };
+
+    assert!(purposes(Some("tolvan@example.org")).contains(&usage::EMAIL_PROTECTION));
+    assert_eq!(purposes(None), [usage::CLIENT_AUTH, usage::SMARTCARD_LOGON]);
 }

@@ -127,12 +127,7 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         "    \"key-usage\",\n",
         "    \"key-usage\",\n    \"crl-distribution-points\",\n",
     ),
-    (
-        "responder",
-        AUTHENTICATION,
-        "[\"client-auth\", \"smartcard-logon\"]",
-        "[\"client-auth\", \"ocsp-signing\"]",
-    ),
+    ("responder", AUTHENTICATION, "\"smartcard-logon\"", "\"ocsp-signing\""),
     ("revocation-pointers", FUNCTION, "    \"crl-distribution-points\",\n", ""),
     ("revocation-pointers", ISSUING, "    \"authority-info-access\",\n", ""),
     ("policies", FUNCTION, "2.23.140.1.2.2", "1.3.6.1.4.1.32473.1.1.1"),
