@@ -8,6 +8,7 @@ mod gnutls;
 mod java;
 mod nginx;
 mod openssl;
+mod ours;
 mod pkilint;
 
 use std::process::ExitCode;
@@ -16,7 +17,14 @@ use support::demo::{Demo, Issued, Order};
 use support::suite;
 
 fn main() -> ExitCode {
-    let checks = [openssl::CHECKS, gnutls::CHECKS, java::CHECKS, nginx::CHECKS, pkilint::CHECKS];
+    let checks = [
+        openssl::CHECKS,
+        gnutls::CHECKS,
+        java::CHECKS,
+        nginx::CHECKS,
+        pkilint::CHECKS,
+        ours::CHECKS,
+    ];
     suite::run(&checks.concat(), Samples::make)
 }
 

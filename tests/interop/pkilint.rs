@@ -60,7 +60,7 @@ fn delegates(issued: &Issued) -> [&'static str; 2] {
 }
 
 /// Writes the answers about leaf and issuing CA: `leaf.ocsp`, `issuing.ocsp`.
-fn answers(issued: &Issued) {
+pub(crate) fn answers(issued: &Issued) {
     let answered = issued.ask(&["-respout", "leaf.ocsp"]);
     assert!(answered.text.contains("leaf.pem: "), "{}", answered.text);
     let url = issued.ocsp_url("issuing.pem");
