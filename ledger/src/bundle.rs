@@ -20,21 +20,18 @@ pub fn push(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), EntryTooLong> {
     Ok(())
 }
 
-/// Splits a bundle that must hold at least `count` entries into the first `count` of them.
-///
-/// More entries are allowed because a fuller bundle may stand where a partial one was asked for.
+/// Splits a bundle into the `count` entries that its path says it holds.
 ///
 /// # Errors
 ///
-/// [`BundleParseError`] if the bytes end inside an entry or before `count` of them, or if more
-/// than 256 entries are in the bundle.
+/// [`BundleParseError`] if the bytes end inside an entry or hold fewer or more of them.
 pub fn split(bundle: &[u8], count: usize) -> Result<Vec<&[u8]>, BundleParseError> {
     let mut entries = Vec::with_capacity(count);
     let mut rest = bundle;
     while !rest.is_empty() {
         let index = entries.len();
-        if index == 256 {
-            return Err(BundleParseError::TooMany);
+        if index == count {
+            return Err(BundleParseError::TooMany { wanted: count });
         }
         let (length, after) =
             rest.split_first_chunk::<2>().ok_or(BundleParseError::Truncated { index })?;
@@ -47,7 +44,6 @@ pub fn split(bundle: &[u8], count: usize) -> Result<Vec<&[u8]>, BundleParseError
     if entries.len() < count {
         return Err(BundleParseError::TooFew { wanted: count, found: entries.len() });
     }
-    entries.truncate(count);
     Ok(entries)
 }
 
@@ -69,9 +65,9 @@ pub enum BundleParseError {
     #[error("entry bundle has {found} entries, {wanted} are needed")]
     TooFew { wanted: usize, found: usize },
 
-    /// A bundle is 256 entries at most.
-    #[error("entry bundle has more than 256 entries")]
-    TooMany,
+    /// More entries than the path says.
+    #[error("entry bundle has more than {wanted} entries")]
+    TooMany { wanted: usize },
 }
 
 #[cfg(test)]
@@ -90,7 +86,6 @@ mod tests {
     fn entries_stand_behind_their_lengths() {
         assert_eq!(three(), b"\x00\x03one\x00\x00\x00\x05three");
         assert_eq!(split(&three(), 3).unwrap(), [&b"one"[..], b"", b"three"]);
-        assert_eq!(split(&three(), 1).unwrap(), [&b"one"[..]]);
     }
 
     #[test]
@@ -102,9 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn refuses_more_than_256_entries() {
+    fn refuses_another_number_of_entries() {
         assert!(split(&[0; 512], 256).is_ok());
-        assert_eq!(split(&[0; 514], 1), Err(BundleParseError::TooMany));
+        assert_eq!(split(&[0; 514], 256), Err(BundleParseError::TooMany { wanted: 256 }));
+        assert_eq!(
+            split(&[0; 510], 256),
+            Err(BundleParseError::TooFew { wanted: 256, found: 255 })
+        );
     }
 
     #[test]

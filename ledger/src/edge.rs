@@ -54,9 +54,10 @@ impl Edge {
             }
         }
         if let Some(path) = last_partial(TileKind::Entries, size) {
-            let bytes = read_or_full(source, path)?;
-            let entries = bundle::split(&bytes, usize::from(path.width.count()))
+            let (width, bytes) = read_or_full(source, path)?;
+            let mut entries = bundle::split(&bytes, usize::from(width.count()))
                 .map_err(|error| EdgeLoadError::Bundle { path, source: error })?;
+            entries.truncate(usize::from(path.width.count()));
             let [leaves, ..] = &edge.levels;
             if !entries.iter().map(|entry| leaf_hash(entry)).eq(leaves.iter().copied()) {
                 return Err(EdgeLoadError::EntriesDiffer { path });
@@ -175,7 +176,7 @@ fn last_full(kind: TileKind, size: u64) -> TilePath {
     TilePath { kind, index, width: Width::Full }
 }
 
-fn concatenate(hashes: &[Hash]) -> Vec<u8> {
+pub(crate) fn concatenate(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()
 }
 

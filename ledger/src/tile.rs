@@ -204,7 +204,7 @@ impl<S: TileSource + ?Sized> TileSource for &S {
     }
 }
 
-/// Reads a file, or where a partial one is gone the full one that took its place.
+/// Reads a file, or where a partial one is gone the full one that took its place, and says which.
 ///
 /// # Errors
 ///
@@ -212,15 +212,15 @@ impl<S: TileSource + ?Sized> TileSource for &S {
 pub(crate) fn read_or_full(
     source: &dyn TileSource,
     path: TilePath,
-) -> Result<Vec<u8>, TileReadError> {
+) -> Result<(Width, Vec<u8>), TileReadError> {
     match (source.read(&path), path.width) {
         (Err(TileReadError::Missing { .. }), Width::Partial(_)) => {
             match source.read(&path.full()) {
                 Err(TileReadError::Missing { .. }) => Err(TileReadError::Missing { path }),
-                other => other,
+                other => Ok((Width::Full, other?)),
             }
         }
-        (read, _) => read,
+        (read, width) => Ok((width, read?)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use thiserror::Error;
 
 use crate::bundle::{self, BundleParseError};
-use crate::edge::{AppendError, Edge, TileFile};
+use crate::edge::{AppendError, Edge, TileFile, concatenate};
 use crate::frontier::{Frontier, TreeFull};
 use crate::hash::{Hash, leaf_hash, node_hash};
 use crate::proof::{HashSource, Subtree};
@@ -85,9 +85,10 @@ pub fn replay(
     let mut frontier = frontier.clone();
     while frontier.size() < size {
         let path = file_of(TileKind::Entries, frontier.size(), size);
-        let bytes = read_or_full(source, path)?;
-        let entries = bundle::split(&bytes, usize::from(path.width.count()))
+        let (width, bytes) = read_or_full(source, path)?;
+        let mut entries = bundle::split(&bytes, usize::from(width.count()))
             .map_err(|error| ReplayError::Bundle { path, source: error })?;
+        entries.truncate(usize::from(path.width.count()));
         let known = usize::try_from(frontier.size() % u64::from(FULL_WIDTH)).unwrap_or_default();
         for entry in entries.into_iter().skip(known) {
             let index = frontier.append(leaf_hash(entry))?;
@@ -115,9 +116,10 @@ pub fn verify(
     while edge.size() < size {
         let start = edge.size();
         let path = file_of(TileKind::Entries, start, size);
-        let bytes = read_or_full(source, path)?;
-        let entries = bundle::split(&bytes, usize::from(path.width.count()))
+        let (width, bytes) = read_or_full(source, path)?;
+        let mut entries = bundle::split(&bytes, usize::from(width.count()))
             .map_err(|error| TreeError::Bundle { path, source: error })?;
+        entries.truncate(usize::from(path.width.count()));
         let files = edge.append(&entries)?;
 
         // Partial files of sizes on the way are not the tree's.
@@ -135,8 +137,8 @@ fn same_tile(file: &TileFile, source: &dyn TileSource) -> Result<(), TreeError> 
         // The file that the tile was computed from.
         return Ok(());
     }
-    let stored = read_or_full(source, file.path)?;
-    if stored.get(..file.bytes.len()) == Some(file.bytes.as_slice()) {
+    let stored = tile_hashes(file.path, source)?;
+    if concatenate(&stored) == file.bytes {
         Ok(())
     } else {
         Err(TreeError::TileDiffers { path: file.path })
@@ -158,14 +160,13 @@ pub(crate) fn tile_hashes(
     path: TilePath,
     source: &dyn TileSource,
 ) -> Result<Vec<Hash>, TileReadError> {
-    let bytes = read_or_full(source, path)?;
-    let count = usize::from(path.width.count());
-    let (hashes, odd) = bytes.as_chunks::<{ Hash::LENGTH }>();
-    let full = hashes.len() == usize::from(FULL_WIDTH);
-    if !odd.is_empty() || (hashes.len() != count && !full) {
-        let wanted = count * Hash::LENGTH;
+    let (width, bytes) = read_or_full(source, path)?;
+    let wanted = usize::from(width.count()) * Hash::LENGTH;
+    let (hashes, _) = bytes.as_chunks::<{ Hash::LENGTH }>();
+    if bytes.len() != wanted {
         return Err(TileReadError::WrongLength { path, length: bytes.len(), wanted });
     }
+    let count = usize::from(path.width.count());
     Ok(hashes.iter().take(count).copied().map(Hash::from_bytes).collect())
 }
 

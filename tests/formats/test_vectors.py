@@ -43,18 +43,34 @@ class Folders(unittest.TestCase):
             decode.judge(FOLDER / "tree/publish", self.KEYS["audit"])
 
     def test_a_change_of_any_file_is_refused(self):
-        """Changing one octet of any file of either log is detected (AUD-03)."""
+        """Changing, removing, cutting or adding an octet in any file of either log is detected (AUD-03)."""
         for name in ("publish", "audit"):
-            for path in sorted(path for path in (FOLDER / "tree" / name).rglob("*") if path.is_file()):
-                with self.subTest(path.name), tempfile.TemporaryDirectory() as scratch:
-                    copy = Path(scratch) / name
-                    shutil.copytree(FOLDER / "tree" / name, copy)
-                    changed = copy / path.relative_to(FOLDER / "tree" / name)
-                    octets = bytearray(changed.read_bytes())
-                    octets[len(octets) // 2] ^= 1
-                    changed.write_bytes(octets)
-                    with self.assertRaises((*decode.REFUSALS, decode.FolderRefused)):
-                        decode.judge(copy, self.KEYS[name])
+            with tempfile.TemporaryDirectory() as scratch:
+                copy = Path(scratch) / name
+                shutil.copytree(FOLDER / "tree" / name, copy)
+                for path in sorted(path for path in copy.rglob("*") if path.is_file()):
+                    octets = path.read_bytes()
+                    path.unlink()
+                    self.refused(copy, name, f"{path.name} missing")
+                    for spoiled in spoil(octets, 1 if path.name == "checkpoint" else 89):
+                        path.write_bytes(spoiled)
+                        self.refused(copy, name, path.name)
+                    path.write_bytes(octets)
+                decode.judge(copy, self.KEYS[name])
+
+    def refused(self, folder: Path, name: str, what: str):
+        with self.subTest(what), self.assertRaises((*decode.REFUSALS, decode.FolderRefused, OSError)):
+            decode.judge(folder, self.KEYS[name])
+
+
+def spoil(octets: bytes, step: int):
+    """The octets with one of them changed, at every `step`, and shorter and longer by one."""
+    yield octets[:-1]
+    yield octets + b"\0"
+    for place in {*range(0, len(octets), step), len(octets) - 1}:
+        changed = bytearray(octets)
+        changed[place] ^= 1
+        yield bytes(changed)
 
 
 if __name__ == "__main__":

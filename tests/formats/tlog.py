@@ -101,9 +101,10 @@ def pieces(count: int) -> list[tuple[int, int]]:
 def read_entries(folder: Path, size: int) -> list[bytes]:
     entries = []
     for index, width in pieces(size):
-        found = split_bundle(_read(folder, "entries", index, width))
-        if len(found) < width:
-            raise LogRefused(f"bundle {index} has {len(found)} entries, wanted {width}")
+        present, data = _read(folder, "entries", index, width)
+        found = split_bundle(data)
+        if len(found) != present:
+            raise LogRefused(f"bundle {index} has {len(found)} entries, wanted {present}")
         entries += found[:width]
     return entries
 
@@ -115,17 +116,18 @@ def check_tiles(folder: Path, entries: list[bytes]) -> bytes:
     while hashes:
         for index, width in pieces(len(hashes)):
             wanted = hashes[index * WIDTH:index * WIDTH + width]
-            if _read(folder, str(level), index, width)[:32 * width] != b"".join(wanted):
+            present, data = _read(folder, str(level), index, width)
+            if len(data) != 32 * present or data[:32 * width] != b"".join(wanted):
                 raise LogRefused(f"{tile_path(str(level), index, width)} is not the tile of these entries")
         hashes = [root(hashes[start:start + WIDTH]) for start in range(0, len(hashes) - WIDTH + 1, WIDTH)]
         level += 1
     return root(leaves)
 
 
-def _read(folder: Path, level: str, index: int, width: int) -> bytes:
-    """A partial tile may have given way to a fuller one; a full one may stand in for it."""
+def _read(folder: Path, level: str, index: int, width: int) -> tuple[int, bytes]:
+    """How wide the file is that was found, and its octets: a full one may stand in for a partial one."""
     for candidate in dict.fromkeys((width, WIDTH)):
         path = folder / tile_path(level, index, candidate)
         if path.is_file():
-            return path.read_bytes()
+            return candidate, path.read_bytes()
     raise LogRefused(f"{tile_path(level, index, width)} is missing")

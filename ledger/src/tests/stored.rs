@@ -72,6 +72,7 @@ fn an_auditor_sees_every_entry_once() {
     assert_eq!(next, 70_000);
 }
 
+/// AUD-03: what is changed, cut, added or removed is detected from files and a root alone.
 #[test]
 fn refuses_a_tree_with_any_octet_changed_or_file_missing() {
     let log = Log::of_size(600);
@@ -81,6 +82,12 @@ fn refuses_a_tree_with_any_octet_changed_or_file_missing() {
             let mut files = log.files.clone();
             files.0.get_mut(&path).unwrap()[at] ^= 1;
             assert!(verify(600, log.root(), &files, |_, _| ()).is_err(), "{path} {at}");
+        }
+        for other in [&log.files.0[&path][..length - 1], &[&log.files.0[&path][..], &[0]].concat()]
+        {
+            let mut files = log.files.clone();
+            files.0.insert(path, other.to_vec());
+            assert!(verify(600, log.root(), &files, |_, _| ()).is_err(), "{path}");
         }
         let mut files = log.files.clone();
         files.0.remove(&path);
