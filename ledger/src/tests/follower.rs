@@ -100,7 +100,8 @@ fn refuses_to_go_back() {
     assert!(matches!(refused, Err(AdvanceError::Earlier { .. })));
 }
 
-/// Another history of the same length, of a greater length, and one that changes an old entry.
+/// Another history of the same length, of a greater length, and one that changes an old entry
+/// (AUD-03).
 #[test]
 fn refuses_a_log_with_another_past() {
     let trusted = status(&Log::of_size(300), NOW - 1);

@@ -149,8 +149,6 @@ fn random_sizes() -> impl Strategy<Value = (u64, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
     /// Larger trees, and every way to spoil a proof that proves.
     #[test]
     fn proofs_of_random_trees_prove_and_spoiled_ones_do_not(

@@ -171,8 +171,6 @@ fn a_replay_refuses_to_go_back_and_stops_at_a_hole() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
     /// Whatever the steps, the files of the last size and all full ones are the same.
     #[test]
     fn the_steps_of_growth_leave_no_trace(

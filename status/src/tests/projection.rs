@@ -276,8 +276,6 @@ fn acts() -> impl Strategy<Value = Vec<(u8, u8)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
     /// REV-03: whatever the order of acts, the index holds what a plain map and the state machine
     /// hold, and a refused entry changes nothing.
     #[test]
