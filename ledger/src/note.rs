@@ -1,7 +1,7 @@
 //! Signed notes: text with signature lines under it (C2SP signed-note).
 //!
 //! [`SignedNote::parse`] takes bytes from anywhere; nothing in the text may be believed before
-//! [`SignedNote::signature_by`] has found and verified the line of a key that was pinned.
+//! [`SignedNote::signed_text`] has found and verified the line of a key that was pinned.
 
 use std::fmt;
 use std::str::FromStr;
