@@ -323,7 +323,7 @@ mod tests {
         Route { host: host.map(str::to_owned), path: path.to_owned(), object }
     }
 
-    /// MIG-06 of the outer zone: the same DNS names and paths as before, whatever they are.
+    /// MIG-04, of the outer zone: the same DNS names and paths as before, whatever they are.
     #[test]
     fn finds_objects_by_host_and_path() {
         let crl = |path: &str| Object::Crl(path.to_owned());
