@@ -16,6 +16,7 @@ use x509::oid::usage;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use crate::answer::times;
 use crate::authority::Authority;
 use crate::signer::Counter;
 
@@ -93,6 +94,7 @@ pub(crate) fn judge(
     certificate: &Certificate,
     authority: &Authority,
     max_lifetime: Option<Duration>,
+    answer_validity: Duration,
     now: UnixTime,
 ) -> Result<(), DelegateError> {
     let ca = &authority.certificate;
@@ -131,19 +133,25 @@ pub(crate) fn judge(
     )
     .into_result()
     .map_err(DelegateError::Lint)?;
-    lint_templates(certificate, authority)
+    lint_templates(certificate, authority, answer_validity)
 }
 
 /// Lints one answer of every shape under a placeholder signature.
-fn lint_templates(certificate: &Certificate, authority: &Authority) -> Result<(), DelegateError> {
+fn lint_templates(
+    certificate: &Certificate,
+    authority: &Authority,
+    validity: Duration,
+) -> Result<(), DelegateError> {
     let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
     let ca = &authority.certificate;
     let this_update = certificate.validity().not_before();
-    let next_update = certificate.validity().not_after();
     let reasons = [None, Some(ReasonCode::CertificateHold), Some(ReasonCode::KeyCompromise)];
     let revoked = reasons.map(|reason| CertStatus::Revoked { at: this_update, reason });
     let statuses = [CertStatus::Good, CertStatus::Unknown].into_iter().chain(revoked);
     for (status, hash) in statuses.flat_map(|status| CertIdHash::ALL.map(|hash| (status, hash))) {
+        let end = certificate.validity().not_after();
+        let times = times(status, this_update, this_update, validity, end)
+            .ok_or(DelegateError::Rule("its validity is too short for an answer"))?;
         let serial = SerialNumber::from_random([0x55; 16]);
         let cert_id = CertId::new(hash, ca.subject().as_der(), ca.public_key(), serial);
         for date in [None, Some(this_update)] {
@@ -151,7 +159,7 @@ fn lint_templates(certificate: &Certificate, authority: &Authority) -> Result<()
                 cert_id: &cert_id,
                 status,
                 this_update,
-                next_update,
+                next_update: times.next_update,
                 archive_cutoff: date.filter(|_| status != CertStatus::Unknown),
                 invalidity_date: date.filter(|_| matches!(status, CertStatus::Revoked { .. })),
             };

@@ -53,6 +53,8 @@ pub(crate) struct Keeper {
     signer: Arc<TokenSigner>,
     identity: PublicKey,
     delegates: Arc<Delegates>,
+    /// From thisUpdate to nextUpdate of answers.
+    answer_validity: Duration,
     /// Certificate files that were refused or are of other responders, by their content's length
     /// and time, so that each is looked at once.
     seen: HashMap<PathBuf, (u64, Option<std::time::SystemTime>)>,
@@ -73,6 +75,7 @@ impl Keeper {
         signer: Arc<TokenSigner>,
         identity: SpkiHash,
         delegates: Arc<Delegates>,
+        answer_validity: Duration,
     ) -> Result<Self, KeeperError> {
         let keys = token.keys()?;
         let identity = keys
@@ -88,6 +91,7 @@ impl Keeper {
             signer,
             identity,
             delegates,
+            answer_validity,
             seen: HashMap::new(),
             asked: HashMap::new(),
         };
@@ -183,7 +187,7 @@ impl Keeper {
             DelegateSource::Requested => Some(MAX_LIFETIME),
             DelegateSource::Ceremony => None,
         };
-        judge(&certificate, authority, max_lifetime, now)
+        judge(&certificate, authority, max_lifetime, self.answer_validity, now)
             .map_err(|source| KeeperError::Delegate { path: path.to_owned(), source })?;
         self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering())?;
         let counter = Counter::open(&self.folders.state.join("counters"), key)?;

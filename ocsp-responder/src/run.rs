@@ -135,6 +135,7 @@ fn open_keeper(
         Arc::clone(signer),
         config.identity,
         Arc::clone(delegates),
+        config.validity,
     )
     .context("delegates cannot be kept")
 }

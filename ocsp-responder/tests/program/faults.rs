@@ -1,0 +1,226 @@
+//! Hostile questions, stale and forged logs, wrong deployments: each ends as it should.
+
+use std::fs;
+use std::time::Duration;
+
+use status::BeforeActivation;
+use support::softhsm::alone;
+use support::test_name;
+use x509::ocsp::{CertIdHash, OcspRequest, OcspResponse};
+
+use crate::client::{get, post, send};
+use crate::fixture::{NoteKey, TestCa, World, issued, replace, wait_for};
+
+fn status(world: &World, body: &[u8]) -> Option<u8> {
+    let answer = post(world.address, "/ocsp", body);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/ocsp-response"));
+    match OcspResponse::from_der(&answer.body).unwrap() {
+        OcspResponse::Refused(code) => {
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            Some(code)
+        }
+        OcspResponse::Basic(_) => None,
+    }
+}
+
+const MALFORMED: Option<u8> = Some(1);
+const TRY_LATER: Option<u8> = Some(3);
+const UNAUTHORIZED: Option<u8> = Some(6);
+
+/// OCSP-01, OCSP-02, OCSP-14: every refusal is an OCSP response with HTTP 200 that nobody may keep.
+#[test]
+fn what_strangers_send_is_refused_in_the_protocol() {
+    alone(test_name!(what_strangers_send_is_refused_in_the_protocol), |softhsm| {
+        let mut world = World::new(softhsm);
+        let _server = world.ready();
+        let question = |octet| world.ca.question(CertIdHash::Sha1, octet, None);
+        for garbage in [&b""[..], b"0", b"<html>", &[0x30; 1000], &vec![0; 60_000]] {
+            assert_eq!(status(&world, garbage), MALFORMED);
+        }
+        assert_eq!(status(&world, &vec![0; 2_000_000]), MALFORMED);
+        let mut trailing = question(1);
+        trailing.push(0);
+        assert_eq!(status(&world, &trailing), MALFORMED);
+
+        let stranger = TestCa::new("stranger");
+        assert_eq!(status(&world, &stranger.question(CertIdHash::Sha256, 1, None)), UNAUTHORIZED);
+        let mixed = OcspRequest {
+            cert_ids: [question(1), stranger.question(CertIdHash::Sha1, 1, None)]
+                .iter()
+                .flat_map(|der| OcspRequest::from_der(der).unwrap().cert_ids)
+                .collect(),
+            nonce: None,
+        };
+        assert_eq!(status(&world, &mixed.to_der()), UNAUTHORIZED);
+
+        for path in ["/ocsp/", "/ocsp/%zz", "/ocsp/AAAA", "/ocsp"] {
+            let answer = get(world.address, "any", path);
+            assert_eq!((answer.status, answer.body), (200, vec![0x30, 3, 0x0a, 1, 1]), "{path}");
+        }
+        assert_eq!(get(world.address, "any", "/checkpoint").status, 404);
+        assert_eq!(get(world.address, "any", "/../checkpoint").status, 404);
+        assert_eq!(send(world.address, "DELETE /ocsp HTTP/1.1\r\nHost: a", b"").status, 405);
+        assert_eq!(send(world.address, "GET /person3.cer HTTP/1.0", b"").status, 200);
+    });
+}
+
+/// Every file of the hostile set, by POST: an OCSP response each time, never good.
+#[test]
+fn hostile_requests_never_get_good() {
+    let archive = support::workspace::root().join("../shared/vectors/hostile-A.tar.xz");
+    if !archive.is_file() {
+        return println!("skipped: no {}", archive.display());
+    }
+    alone(test_name!(hostile_requests_never_get_good), |softhsm| {
+        let mut world = World::new(softhsm);
+        let _server = world.ready();
+        let archive = support::workspace::root().join("../shared/vectors/hostile-A.tar.xz");
+        let unpacked = std::process::Command::new("tar")
+            .arg("xJf")
+            .arg(archive)
+            .arg("-C")
+            .arg(&world.base)
+            .status();
+        assert!(unpacked.unwrap().success());
+        let mut count = 0;
+        for entry in fs::read_dir(world.path("hostile/ocsp")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "der") {
+                let code = status(&world, &fs::read(&path).unwrap());
+                assert!(matches!(code, Some(1 | 6)), "{}: {code:?}", path.display());
+                count += 1;
+            }
+        }
+        assert!(count > 20);
+    });
+}
+
+/// OCSP-16: without a fresh checkpoint everything is tryLater, and it heals by itself.
+#[test]
+fn a_stale_log_ends_in_try_later_and_heals() {
+    alone(test_name!(a_stale_log_ends_in_try_later_and_heals), |softhsm| {
+        let mut world = World::new(softhsm);
+        let _server = world.ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        let question = world.ca.question(CertIdHash::Sha1, 1, None);
+        wait_for("good", || status(&world, &question).is_none().then_some(()));
+
+        world.stop_beating();
+        std::thread::sleep(Duration::from_secs(6));
+        assert_eq!(status(&world, &question), TRY_LATER);
+        let ready = get(world.observe, "localhost", "/readyz");
+        assert_eq!(ready.status, 503);
+        assert!(String::from_utf8(ready.body).unwrap().contains("no fresh checkpoint"));
+        assert_eq!(get(world.observe, "localhost", "/healthz").status, 200);
+
+        world.beat();
+        wait_for("good again", || status(&world, &question).is_none().then_some(()));
+        let metrics = get(world.observe, "localhost", "/metrics");
+        let metrics = String::from_utf8(metrics.body).unwrap();
+        assert!(metrics.contains("sigill_ocsp_refusals_total{status=\"3\"}"), "{metrics}");
+    });
+}
+
+/// Section 2.2: a forged, foreign or rolled-back checkpoint is not believed, restarts included.
+#[test]
+fn a_forged_foreign_or_older_log_is_not_followed() {
+    alone(test_name!(a_forged_foreign_or_older_log_is_not_followed), |softhsm| {
+        let mut world = World::new(softhsm);
+        let mut server = world.ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        let question = world.ca.question(CertIdHash::Sha1, 1, None);
+        wait_for("good", || status(&world, &question).is_none().then_some(()));
+        let checkpoint = world.path("publish/checkpoint");
+        let older = fs::read(&checkpoint).unwrap();
+        world.append(&[issued(world.issuer, 2, BeforeActivation::Good)]);
+        world.stop_beating();
+        let second = world.ca.question(CertIdHash::Sha1, 2, None);
+        world.inner.lock().unwrap().checkpoint();
+        wait_for("the second", || status(&world, &second).is_none().then_some(()));
+        server.kill();
+
+        let forged = world.inner.lock().unwrap().signed_head(&NoteKey::new(), "test/demo/ab12");
+        let foreign = {
+            let inner = world.inner.lock().unwrap();
+            inner.signed_head(&inner.note_key, "test/demo/zz99")
+        };
+        for (bad, said) in [
+            (older, "entries, "),
+            (forged.to_string().into_bytes(), "not authentic"),
+            (foreign.to_string().into_bytes(), "is followed"),
+        ] {
+            replace(&checkpoint, &bad);
+            let mut server = world.start();
+            wait_for("a refusal", || server.printed().contains("not followed").then_some(()));
+            assert_eq!(status(&world, &question), TRY_LATER);
+            assert!(server.printed().contains(said) || said == "entries, ", "{}", server.printed());
+            server.kill();
+        }
+        world.inner.lock().unwrap().checkpoint();
+        let _server = world.start();
+        world.beat();
+        wait_for("good", || status(&world, &question).is_none().then_some(()));
+    });
+}
+
+/// Promise 8, and the state folder of another deployment: both values are named, nothing starts.
+#[test]
+fn a_mixed_up_deployment_does_not_start() {
+    alone(test_name!(a_mixed_up_deployment_does_not_start), |softhsm| {
+        let mut world = World::new(softhsm);
+        drop(world.ready());
+
+        for (deployment, said) in
+            [("test/demo/zz99", "sg-td-zz99-ocsp"), ("test/prod/ab12", "test/prod/ab12")]
+        {
+            world.write_config(deployment);
+            let output = world.command().output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(text.contains(said), "{text}");
+        }
+        world.write_config("test/demo/ab12");
+        let checked = world.command().arg("--check-config").output().unwrap();
+        assert!(checked.status.success());
+
+        let other = world.inner.lock().unwrap().signed_head(&NoteKey::new(), "test/demo/ab12");
+        fs::write(world.path("state/checkpoint"), other.to_string()).unwrap();
+        let output = world.command().output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("is not a checkpoint of the pinned key"), "{text}");
+    });
+}
+
+/// PRO-12: a certificate that is not for answering is not used, whoever signed it.
+#[test]
+fn a_delegate_certificate_that_breaks_the_profile_is_not_used() {
+    alone(test_name!(a_delegate_certificate_that_breaks_the_profile_is_not_used), |softhsm| {
+        let mut world = World::new(softhsm);
+        world.beat();
+        let server = world.start();
+        let request = world.path("outbox/responder/person3");
+        let key = world.answer_request();
+        world.wait_until_ready();
+        wait_for("the request to be taken away", || {
+            fs::read_dir(&request).unwrap().next().is_none().then_some(())
+        });
+
+        // The same key under another CA, and for too long.
+        let name = world.path(&format!("publish/responder/person3/{}.cer", key.spki_hash()));
+        let stranger = TestCa::new("person3");
+        for bad in [
+            stranger.delegate(&key, Duration::from_secs(86_400)),
+            world.ca.delegate(&key, Duration::from_secs(20 * 86_400)),
+        ] {
+            let before = server.printed().matches("delegate is not kept").count();
+            std::thread::sleep(Duration::from_millis(20));
+            replace(&name, bad.as_der());
+            wait_for("a refusal", || {
+                (server.printed().matches("delegate is not kept").count() > before).then_some(())
+            });
+        }
+        assert_eq!(get(world.observe, "localhost", "/readyz").status, 200);
+    });
+}

@@ -1,0 +1,14 @@
+//! `sigill-ocsp` as a program: a publication folder made here, a SoftHSM token, OpenSSL as client.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "test code throughout; clippy's allowances cover only test functions"
+)]
+
+mod answers;
+mod client;
+mod faults;
+mod fixture;
+mod served_files;
