@@ -1,0 +1,48 @@
+//! `sigill-verify`: judges evidence from files alone.
+//!
+//! For auditors: needs no network, no token and no database, and checks signatures with another
+//! library than the programs that made them. One file a kind of evidence. Exit codes: 0 the evidence
+//! holds, 1 it does not, 2 wrong use.
+
+mod folder;
+mod log;
+mod signatures;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Judge evidence of a Sigill deployment from files alone.
+#[derive(Debug, Parser)]
+#[command(name = "sigill-verify", version, about)]
+struct Arguments {
+    /// Print the findings as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    evidence: Evidence,
+}
+
+#[derive(Debug, Subcommand)]
+enum Evidence {
+    /// A status log or audit log: signatures, tree, and every entry.
+    Log(log::LogArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Evidence::Log(evidence) = &arguments.evidence;
+    match log::judge(evidence) {
+        Ok(findings) => {
+            let text = if arguments.json { findings.to_json() } else { findings.to_text() };
+            // A reader that went away (a closed pipe) is no error of ours.
+            let _ = writeln!(io::stdout().lock(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "refused: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
