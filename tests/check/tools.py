@@ -53,8 +53,15 @@ def _install_packages(packages: list[str]) -> None:
     _say("installing " + " ".join(packages))
     with _no_service_starts():
         _run(["apt-get", "update", "-qq"])
-        _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
-             DEBIAN_FRONTEND="noninteractive")
+        # One that cannot be had must not keep out the others.
+        if not _apt(packages) and len(packages) > 1:
+            for package in packages:
+                _apt([package])
+
+
+def _apt(packages: list[str]) -> bool:
+    return _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+                DEBIAN_FRONTEND="noninteractive")
 
 
 @contextmanager
