@@ -1,0 +1,473 @@
+//! `bootstrap`: the whole hierarchy of a demo deployment, from nothing, in one go.
+//!
+//! For deployment test/demo and no other. Every step looks first whether an earlier run did it: keys
+//! are found again by the CKA_ID that the hierarchy file and the step give them, certificates and
+//! the CRL by their files. So a run that was broken off at any point is simply run again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ca::deployment::{Deployment, Environment, Instance, Pki, Place, RoleName};
+use ca::fields::RequestedFields;
+use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::prepare::{KeySource, Signer};
+use ca::profile::{Profile, ProfileSet};
+use hsm::note::SoftwareNoteKey;
+use hsm::{KeyId, KeyOrder, Module, Removal, Token, TokenSigner};
+use indicatif::{ProgressBar, ProgressStyle};
+use ledger::NoteSigner as _;
+use ledger::origin::DeploymentName;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use x509::certificate::Certificate;
+use x509::key::{KeyType, PublicKey};
+use x509::name::{AttributeType, Name};
+use zeroize::Zeroizing;
+
+use crate::hierarchy::{Hierarchy, PlannedAuthority};
+use crate::home::{Home, replace, replace_secret};
+use crate::outputs::{self, Made, MadeAuthority, MadeClient, Ports};
+use crate::tokens::{self, Role};
+use crate::transcript::Transcript;
+use crate::works::{Work, Works, issuer, now, random};
+
+/// Longest wait for a key: RSA 4096 takes seconds, and much more on a slow token.
+const KEY_DEADLINE: Duration = Duration::from_secs(600);
+/// A root's delegate outlives the root's CRL by this much (architecture §2.3).
+const DELEGATE_AFTER_CRL: Duration = Duration::from_secs(30 * 86_400);
+
+/// What bootstrap is asked.
+pub(crate) struct Order {
+    pub(crate) home: PathBuf,
+    pub(crate) hierarchy: PathBuf,
+    pub(crate) profiles: PathBuf,
+    pub(crate) module: PathBuf,
+    pub(crate) ports: Ports,
+}
+
+/// Makes everything.
+///
+/// # Errors
+///
+/// Says which step did not succeed; running it again goes on from there.
+pub(crate) fn run(order: &Order) -> anyhow::Result<Made> {
+    let hierarchy = Hierarchy::read(&order.hierarchy)?;
+    only_demo(&hierarchy)?;
+    let home = Home::open(&order.home)?;
+    let lock = std::fs::File::create(home.join("state/bootstrap.lock"))?;
+    lock.try_lock().context("another bootstrap is at work in this home")?;
+    let deployment = deployment(&home, &hierarchy)?;
+    let profiles = copy_profiles(&order.profiles, &home)?;
+    let mut transcript = Transcript::open(&home.join("ceremony/transcript.jsonl"))?;
+    transcript.write(
+        now()?,
+        "bootstrap",
+        &json!({
+            "deployment": deployment.to_string(),
+            "hierarchy_sha256": base16ct::lower::encode_string(&Sha256::digest(&hierarchy.bytes)),
+            "program": env!("CARGO_PKG_VERSION"),
+        }),
+    )?;
+    let module = Module::load(&order.module)?;
+    let signer = TokenSigner::new(Duration::from_secs(60));
+    let works = Works {
+        home: &home,
+        deployment,
+        profiles: &profiles,
+        signer: &signer,
+        transcript: &mut transcript,
+    };
+    let steps = u64::try_from(hierarchy.issuing.len().saturating_mul(2)).unwrap_or(0);
+    let progress = progress(steps.saturating_add(11));
+    let mut bootstrap = Bootstrap {
+        plan: Sha256::new()
+            .chain_update(&hierarchy.bytes)
+            .chain_update(deployment.to_string())
+            .finalize()
+            .into(),
+        hierarchy: &hierarchy,
+        home: &home,
+        module: &module,
+        ports: &order.ports,
+        deployment,
+        progress,
+        works,
+    };
+    let made = bootstrap.make()?;
+    bootstrap.progress.finish_and_clear();
+    outputs::write(&home, &hierarchy, deployment, &order.module, &order.ports, &made)?;
+    let (lines, root) = transcript.head();
+    replace(
+        &home.join("ceremony/head.json"),
+        json!({ "size": lines, "root": root.to_base64() }).to_string().as_bytes(),
+    )?;
+    Ok(made)
+}
+
+fn only_demo(hierarchy: &Hierarchy) -> anyhow::Result<()> {
+    ensure!(
+        hierarchy.environment == Environment::Test.name() && hierarchy.pki == Pki::Demo.name(),
+        "bootstrap is for deployment test/demo only; the hierarchy names {}/{}: run its key ceremonies",
+        hierarchy.environment,
+        hierarchy.pki
+    );
+    Ok(())
+}
+
+/// The deployment of this home: the instance is drawn once.
+fn deployment(home: &Home, hierarchy: &Hierarchy) -> anyhow::Result<Deployment> {
+    let path = home.join("ceremony/instance");
+    let instance: Instance = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().with_context(|| path.display().to_string())?,
+        Err(_) => {
+            let bytes = random::<32>()?;
+            let mut words = [0_u64; 4];
+            for (word, octets) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+                *word = u64::from_be_bytes(octets.try_into()?);
+            }
+            let drawn = Instance::from_random(words);
+            replace(&path, drawn.as_str().as_bytes())?;
+            drawn
+        }
+    };
+    let found = Deployment::from_parts(&hierarchy.environment, &hierarchy.pki, instance.as_str())?;
+    Deployment::new(Pki::Demo, instance).must_equal(&found, Place::Configuration)?;
+    Ok(found)
+}
+
+fn copy_profiles(from: &Path, home: &Home) -> anyhow::Result<ProfileSet> {
+    let mut profiles = Vec::new();
+    let entries = std::fs::read_dir(from)
+        .with_context(|| format!("cannot read profiles from {}", from.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        profiles.push(Profile::parse(&bytes).with_context(|| path.display().to_string())?);
+        let name = path.file_name().context("profile without a name")?;
+        replace(&home.join("config/profiles").join(name), &bytes)?;
+    }
+    Ok(ProfileSet::new(profiles)?)
+}
+
+fn progress(steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(steps).with_style(style)
+}
+
+struct Bootstrap<'a> {
+    /// Hash that the CKA_IDs of the keys are made from.
+    plan: [u8; 32],
+    hierarchy: &'a Hierarchy,
+    home: &'a Home,
+    module: &'a Module,
+    ports: &'a Ports,
+    deployment: Deployment,
+    progress: ProgressBar,
+    works: Works<'a>,
+}
+
+impl Bootstrap<'_> {
+    fn make(&mut self) -> anyhow::Result<Made> {
+        let mut tokens = BTreeMap::new();
+        for role in Role::ALL {
+            self.step(&format!("token {}", role.name()));
+            let token = tokens::open(self.home, self.module, self.deployment, role)?;
+            tokens.insert(role.name(), token);
+        }
+        let token = |role: Role| tokens.get(role.name()).cloned().context("token was not opened");
+        let (root_token, issuing_token) = (token(Role::Root)?, token(Role::Issuing)?);
+        let (management_token, responder_token) =
+            (token(Role::Management)?, token(Role::Responder)?);
+        self.step("note keys");
+        let notes = self.note_keys()?;
+
+        let hierarchy = self.hierarchy;
+        let root_key = self.key(&root_token, &hierarchy.root)?;
+        self.works.use_key(&root_token, &root_key)?;
+        let root = self.works.certificate(Work {
+            file: format!("{}.cer", hierarchy.root.name),
+            profile: "root",
+            signer: Signer::Itself(hierarchy.root.algorithm),
+            key: KeySource::Proven(&root_key),
+            public_key: &root_key,
+            fields: self.names(&hierarchy.root.common_name),
+            ends_at: None,
+        })?;
+        let root_issuer = self.issuer(&hierarchy.root, &root, &["issuing", "ocsp-offline"])?;
+
+        let mut authorities = vec![MadeAuthority {
+            planned: hierarchy.root.clone(),
+            certificate: root.clone(),
+            token: None,
+        }];
+        for planned in &hierarchy.issuing {
+            let key = self.key(&issuing_token, planned)?;
+            self.step(&format!("certificate of {}", planned.common_name));
+            let certificate = self.works.certificate(Work {
+                file: format!("{}.cer", planned.name),
+                profile: "issuing",
+                signer: Signer::Issuer(&root_issuer),
+                key: KeySource::Proven(&key),
+                public_key: &key,
+                fields: self.names(&planned.common_name),
+                ends_at: None,
+            })?;
+            authorities.push(MadeAuthority {
+                planned: planned.clone(),
+                certificate,
+                token: Some(issuing_token.name().clone()),
+            });
+        }
+
+        self.step("first CRL of the root");
+        let lifetime = Duration::from_secs(hierarchy.root_crl_lifetime);
+        let crl_file = format!("{}.crl", hierarchy.root.name);
+        let crl = self.works.first_crl(&root, hierarchy.root.algorithm, &crl_file, lifetime)?;
+
+        self.step("responder's identity and the root's delegate");
+        let identity = self.responder_key(&responder_token, "responder-identity")?;
+        replace(
+            &self.home.out(&format!("responder-{}.spki", hierarchy.responder)),
+            identity.spki_der(),
+        )?;
+        let delegate = self.root_delegate(&responder_token, &root_issuer, &crl)?;
+
+        self.step("management CA");
+        let management_key = self.key(&management_token, &hierarchy.management)?;
+        self.works.use_key(&management_token, &management_key)?;
+        let management = self.management_ca(&management_key)?;
+        let clients = self.management_credentials(&management)?;
+        Ok(Made {
+            authorities,
+            management,
+            management_token: management_token.name().clone(),
+            responder_token: responder_token.name().clone(),
+            issuing_token: issuing_token.name().clone(),
+            identity,
+            delegate,
+            crl,
+            notes,
+            clients,
+        })
+    }
+
+    fn step(&self, what: &str) {
+        self.progress.inc(1);
+        self.progress.set_message(what.to_owned());
+    }
+
+    fn names(&self, common_name: &str) -> RequestedFields {
+        RequestedFields {
+            common_name: Some(common_name.to_owned()),
+            organization: Some(self.hierarchy.organization.clone()),
+            ..RequestedFields::default()
+        }
+    }
+
+    /// The key of an authority: found again by its CKA_ID, or made.
+    fn key(&self, token: &Token, planned: &PlannedAuthority) -> anyhow::Result<PublicKey> {
+        self.step(&format!("key of {} ({})", planned.common_name, planned.key));
+        self.key_of_step(token, &planned.name, planned.key, Removal::Forbidden)
+    }
+
+    fn responder_key(&self, token: &Token, step: &str) -> anyhow::Result<PublicKey> {
+        self.key_of_step(token, step, KeyType::EcP256, Removal::Allowed)
+    }
+
+    fn key_of_step(
+        &self,
+        token: &Token,
+        step: &str,
+        key_type: KeyType,
+        removal: Removal,
+    ) -> anyhow::Result<PublicKey> {
+        let id = KeyId::of_step(&self.plan, step);
+        let key = match token.key_by_id(id)? {
+            Some(key) => key,
+            None => {
+                let order = KeyOrder { key_type, label: step.to_owned(), id, removal };
+                token.generate_key(order, KEY_DEADLINE).with_context(|| format!("key {step}"))?
+            }
+        };
+        ensure!(key.key_type() == key_type, "key {step} is {}, not {key_type}", key.key_type());
+        token.prove(&key)?;
+        Ok(key)
+    }
+
+    fn issuer(
+        &self,
+        planned: &PlannedAuthority,
+        certificate: &Certificate,
+        profiles: &[&str],
+    ) -> anyhow::Result<Issuer> {
+        let urls = self.ports.urls(&planned.name);
+        issuer(
+            certificate,
+            IssuerSettings {
+                name: planned.name.clone(),
+                algorithm: planned.algorithm,
+                crl_url: urls.crl,
+                ocsp_url: urls.ocsp,
+                aia_url: urls.aia,
+                profiles: profiles.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+                crl_scope_stated: CrlScopeStated::No,
+            },
+        )
+    }
+
+    /// The delegate that answers for the root, signed now because the root goes offline.
+    fn root_delegate(
+        &mut self,
+        token: &Token,
+        root: &Issuer,
+        crl: &[u8],
+    ) -> anyhow::Result<Certificate> {
+        let key = self.responder_key(token, "delegate-root")?;
+        let subject = Name::builder().with(AttributeType::CommonName, "delegate")?.build();
+        let request = token.certification_request(&key, &subject)?;
+        let next_update = outputs::crl_next_update(crl)?;
+        let end = next_update.checked_add(DELEGATE_AFTER_CRL).context("after the year 9999")?;
+        let common_name =
+            format!("{} OCSP {}", self.hierarchy.root.common_name, self.hierarchy.responder);
+        self.works.certificate(Work {
+            file: format!("delegate-{}.cer", self.hierarchy.root.name),
+            profile: "ocsp-offline",
+            signer: Signer::Issuer(root),
+            key: KeySource::Request(request.as_der()),
+            public_key: &key,
+            fields: self.names(&common_name),
+            ends_at: Some(end),
+        })
+    }
+
+    fn management_ca(&mut self, key: &PublicKey) -> anyhow::Result<Certificate> {
+        let planned = &self.hierarchy.management;
+        let mut fields = self.names(&planned.common_name);
+        fields.management_name = Some("management".parse()?);
+        let certificate = self.works.certificate(Work {
+            file: "management-ca.cer".to_owned(),
+            profile: "management-ca",
+            signer: Signer::Itself(planned.algorithm),
+            key: KeySource::Proven(key),
+            public_key: key,
+            fields,
+            ends_at: None,
+        })?;
+        replace(&self.home.join("tls/management-ca.pem"), pem(&certificate).as_bytes())?;
+        Ok(certificate)
+    }
+
+    fn management_credentials(
+        &mut self,
+        management: &Certificate,
+    ) -> anyhow::Result<Vec<MadeClient>> {
+        let profiles = ["management-server", "management-client"];
+        let planned = self.hierarchy.management.clone();
+        let issuer = self.issuer(&planned, management, &profiles)?;
+        let server: RoleName = self.hierarchy.server.parse()?;
+        let mut fields = self.names(&format!("Sigill CA {server}"));
+        fields.management_name = Some(server);
+        fields.dns = vec!["localhost".to_owned()];
+        fields.ip = vec![self.ports.api.ip()];
+        self.step("credentials of the API's server");
+        self.credential(&issuer, management, "server", "management-server", fields)?;
+        let mut made = Vec::new();
+        for client in &self.hierarchy.clients {
+            let mut fields = self.names(&format!("Sigill client {}", client.name));
+            fields.management_name = Some(client.name.parse()?);
+            let certificate =
+                self.credential(&issuer, management, &client.name, "management-client", fields)?;
+            made.push(MadeClient {
+                planned: client.clone(),
+                spki: certificate.public_key().spki_hash(),
+            });
+        }
+        self.step("credentials of the API's clients");
+        Ok(made)
+    }
+
+    /// A TLS key in a 0600 file and its certificate with the management CA's behind it.
+    fn credential(
+        &mut self,
+        issuer: &Issuer,
+        management: &Certificate,
+        name: &str,
+        profile: &str,
+        fields: RequestedFields,
+    ) -> anyhow::Result<Certificate> {
+        let key_path = self.home.join(&format!("tls/{name}.key"));
+        let pair = match std::fs::read_to_string(&key_path) {
+            Ok(text) => read_key(&text).with_context(|| key_path.display().to_string())?,
+            Err(_) => {
+                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+                    .map_err(|_| anyhow::anyhow!("no random numbers for a TLS key"))?;
+                replace_secret(&key_path, write_key(&pair)?.as_bytes())?;
+                pair
+            }
+        };
+        let public = PublicKey::from_ec_point(pair.public_key().as_ref())?;
+        let certificate = self.works.certificate(Work {
+            file: format!("management-{name}.cer"),
+            profile,
+            signer: Signer::Issuer(issuer),
+            key: KeySource::Proven(&public),
+            public_key: &public,
+            fields,
+            ends_at: None,
+        })?;
+        let chain = format!("{}{}", pem(&certificate), pem(management));
+        replace(&self.home.join(&format!("tls/{name}.pem")), chain.as_bytes())?;
+        Ok(certificate)
+    }
+
+    fn note_keys(&self) -> anyhow::Result<[[u8; 32]; 3]> {
+        let deployment: DeploymentName = self.deployment.to_string().parse()?;
+        let mut publics = [[0; 32]; 3];
+        for (public, name) in publics.iter_mut().zip(["status", "audit", "manifest"]) {
+            let path = self.home.join(&format!("keys/note-{name}.key"));
+            let key = if path.exists() {
+                SoftwareNoteKey::open(&path, &deployment)?
+            } else {
+                SoftwareNoteKey::create(&path, &deployment)?
+            };
+            *public = key.public_key();
+        }
+        Ok(publics)
+    }
+}
+
+fn pem(certificate: &Certificate) -> String {
+    x509::pem::encode(x509::pem::Label::Certificate, certificate.as_der())
+}
+
+/// PKCS#8 in PEM (RFC 7468 §10).
+fn write_key(pair: &EcdsaKeyPair) -> anyhow::Result<Zeroizing<String>> {
+    use std::fmt::Write as _;
+    let der = pair.to_pkcs8v1().map_err(|_| anyhow::anyhow!("TLS key cannot be written"))?;
+    let text = Zeroizing::new(STANDARD.encode(der.as_ref()));
+    let mut out = Zeroizing::new(String::with_capacity(512));
+    writeln!(out, "-----BEGIN PRIVATE KEY-----")?;
+    for line in text.as_bytes().chunks(64) {
+        writeln!(out, "{}", std::str::from_utf8(line)?)?;
+    }
+    writeln!(out, "-----END PRIVATE KEY-----")?;
+    Ok(out)
+}
+
+fn read_key(text: &str) -> anyhow::Result<EcdsaKeyPair> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|error| anyhow::anyhow!("not a PKCS#8 private key in PEM: {error}"))?;
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der.secret_pkcs8_der())
+        .map_err(|_| anyhow::anyhow!("not an EC P-256 private key"))
+}

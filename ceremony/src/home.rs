@@ -1,0 +1,115 @@
+//! Where things lie in the home of a demo deployment.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+/// The home folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(PathBuf);
+
+impl Home {
+    /// Makes the home and its folders where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Names the folder that cannot be made.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let path = fs::canonicalize(path).with_context(|| path.display().to_string())?;
+        let home = Self(path);
+        for secret in ["pins", "offline", "offline/pins", "keys", "tls", "tokens", "state", "ocsp"]
+        {
+            private_folder(&home.0.join(secret))?;
+        }
+        for open in ["ceremony", "ceremony/out", "config", "config/profiles", "publish", "outbox"] {
+            let folder = home.0.join(open);
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(home)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn join(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// A file among the ceremony's outputs.
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
+        self.0.join("ceremony/out").join(name)
+    }
+
+    /// SoftHSM's configuration; its token folder is the home's.
+    ///
+    /// # Errors
+    ///
+    /// The file system's own.
+    pub(crate) fn softhsm_configuration(&self) -> anyhow::Result<PathBuf> {
+        let path = self.join("softhsm2.conf");
+        let text = format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n",
+            self.join("tokens").display()
+        );
+        if fs::read_to_string(&path).ok().as_deref() != Some(text.as_str()) {
+            replace(&path, text.as_bytes())?;
+        }
+        Ok(path)
+    }
+}
+
+fn private_folder(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
+    }
+    let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
+    ensure!(
+        mode == 0o700,
+        "folder {} has mode {mode:04o}; only its owner may have access (0700)",
+        path.display()
+    );
+    Ok(())
+}
+
+/// Replaces `path` whole, flushed to the disk.
+///
+/// # Errors
+///
+/// The file system's own, with the path.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write(path, bytes, 0o644)
+}
+
+/// Replaces `path` whole; only its owner may read it.
+///
+/// # Errors
+///
+/// The file system's own, with the path.
+pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write(path, bytes, 0o600)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let named = || format!("cannot write {}", path.display());
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&temporary)
+        .with_context(named)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(named)?;
+    fs::rename(&temporary, path).with_context(named)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(named)
+}

@@ -1,0 +1,158 @@
+//! `sigill-ceremony`: makes keys and certificates where no network is.
+//!
+//! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`). It speaks files
+//! and PKCS#11 only.
+
+mod bootstrap;
+mod hierarchy;
+mod home;
+mod outputs;
+mod tokens;
+mod transcript;
+mod works;
+
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use outputs::{Made, Ports};
+
+/// Key ceremonies of Sigill.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the hierarchy of deployment test/demo; refuses every other.
+    #[command(
+        after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
+    )]
+    Bootstrap(Bootstrap),
+}
+
+/// What bootstrap takes.
+#[derive(Debug, Args)]
+struct Bootstrap {
+    /// The home folder; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// The hierarchy file.
+    #[arg(long, value_name = "FILE", default_value = "environments/demo/hierarchy.toml")]
+    hierarchy: PathBuf,
+    /// Folder of the profile files.
+    #[arg(long, value_name = "DIR", default_value = "profiles")]
+    profiles: PathBuf,
+    /// The PKCS#11 module.
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/softhsm/libsofthsm2.so")]
+    module: PathBuf,
+    /// Where the API listens.
+    #[arg(long, default_value = "127.0.0.1:18443")]
+    api: SocketAddr,
+    /// Where OCSP, CRLs and CA certificates are served; stands in every certificate.
+    #[arg(long, default_value = "127.0.0.1:18080")]
+    public: SocketAddr,
+    /// Health and metrics of the CA.
+    #[arg(long, default_value = "127.0.0.1:18444")]
+    observe_ca: SocketAddr,
+    /// Health and metrics of the responder.
+    #[arg(long, default_value = "127.0.0.1:18081")]
+    observe_ocsp: SocketAddr,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Command::Bootstrap(bootstrap) = &arguments.command;
+    match run(bootstrap) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {
+    let home = home::Home::open(&bootstrap.home)?;
+    let configuration = home.softhsm_configuration()?;
+    // SoftHSM reads its configuration's path from the environment when it is loaded; a process
+    // cannot safely change its own environment, so this one starts itself again with it.
+    if std::env::var_os("SOFTHSM2_CONF").as_deref() != Some(configuration.as_os_str()) {
+        let error = std::process::Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .env("SOFTHSM2_CONF", &configuration)
+            .exec();
+        return Err(anyhow::Error::new(error).context("cannot start again with SOFTHSM2_CONF"));
+    }
+    let made = bootstrap::run(&bootstrap::Order {
+        home: bootstrap.home.clone(),
+        hierarchy: bootstrap.hierarchy.clone(),
+        profiles: bootstrap.profiles.clone(),
+        module: bootstrap.module.clone(),
+        ports: Ports {
+            api: bootstrap.api,
+            public: bootstrap.public,
+            observe_ca: bootstrap.observe_ca,
+            observe_ocsp: bootstrap.observe_ocsp,
+        },
+    })?;
+    if bootstrap.json {
+        answer(&as_json(&home, &made));
+    } else {
+        for authority in &made.authorities {
+            let certificate = &authority.certificate;
+            answer(&format!(
+                "{}  {}  {}",
+                base16ct::lower::encode_string(&certificate.fingerprint()),
+                certificate.public_key().key_type(),
+                certificate.subject()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn as_json(home: &home::Home, made: &Made) -> String {
+    let authorities: Vec<_> = made
+        .authorities
+        .iter()
+        .map(|authority| {
+            json!({
+                "name": authority.planned.name,
+                "subject": authority.certificate.subject().to_string(),
+                "sha256": base16ct::lower::encode_string(&authority.certificate.fingerprint()),
+            })
+        })
+        .collect();
+    json!({
+        "home": home.root(),
+        "authorities": authorities,
+        "management_ca_sha256": base16ct::lower::encode_string(&made.management.fingerprint()),
+        "management_token": made.management_token.to_string(),
+    })
+    .to_string()
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where this program speaks to its terminal")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+fn answer(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,265 @@
+//! What bootstrap leaves: the manifest for `sigill-ca import`, and the programs' configurations.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+use ca::deployment::Deployment;
+use hsm::token::TokenName;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use x509::certificate::Certificate;
+use x509::crl::{CrlForm, CrlReader};
+use x509::key::{PublicKey, SpkiHash};
+use x509::time::UnixTime;
+
+use crate::hierarchy::{Hierarchy, PlannedAuthority, PlannedClient};
+use crate::home::{Home, replace};
+
+/// Where the programs listen.
+#[derive(Clone, Debug)]
+pub(crate) struct Ports {
+    pub(crate) api: SocketAddr,
+    pub(crate) public: SocketAddr,
+    pub(crate) observe_ca: SocketAddr,
+    pub(crate) observe_ocsp: SocketAddr,
+}
+
+/// URLs of an authority, as they stand in certificates.
+pub(crate) struct Urls {
+    pub(crate) crl: String,
+    pub(crate) ocsp: String,
+    pub(crate) aia: String,
+}
+
+impl Ports {
+    pub(crate) fn urls(&self, authority: &str) -> Urls {
+        let base = format!("http://{}", self.public);
+        Urls {
+            crl: format!("{base}/crl/{authority}.crl"),
+            aia: format!("{base}/aia/{authority}.cer"),
+            ocsp: base,
+        }
+    }
+}
+
+/// An authority that was made; `token` is absent for the one that goes offline.
+pub(crate) struct MadeAuthority {
+    pub(crate) planned: PlannedAuthority,
+    pub(crate) certificate: Certificate,
+    pub(crate) token: Option<TokenName>,
+}
+
+/// A client's credentials that were made.
+pub(crate) struct MadeClient {
+    pub(crate) planned: PlannedClient,
+    pub(crate) spki: SpkiHash,
+}
+
+/// Everything that was made. The root comes first among the authorities.
+pub(crate) struct Made {
+    pub(crate) authorities: Vec<MadeAuthority>,
+    pub(crate) management: Certificate,
+    pub(crate) management_token: TokenName,
+    pub(crate) issuing_token: TokenName,
+    pub(crate) responder_token: TokenName,
+    pub(crate) identity: PublicKey,
+    pub(crate) delegate: Certificate,
+    pub(crate) crl: Vec<u8>,
+    /// Public note keys: status, audit, manifest.
+    pub(crate) notes: [[u8; 32]; 3],
+    pub(crate) clients: Vec<MadeClient>,
+}
+
+/// nextUpdate of a finished CRL.
+pub(crate) fn crl_next_update(der: &[u8]) -> anyhow::Result<UnixTime> {
+    let reader = CrlReader::start(der, CrlForm::CertificateList, crl::MAX_OCTETS)?;
+    reader.head().next_update.context("CRL has no nextUpdate")
+}
+
+/// Writes the manifest and both configurations.
+///
+/// # Errors
+///
+/// Names the file that cannot be written.
+pub(crate) fn write(
+    home: &Home,
+    hierarchy: &Hierarchy,
+    deployment: Deployment,
+    module: &Path,
+    ports: &Ports,
+    made: &Made,
+) -> anyhow::Result<()> {
+    let manifest = manifest(hierarchy, deployment, made)?;
+    replace(&home.out("outputs.json"), manifest.as_bytes())?;
+    let ca = ca_configuration(hierarchy, deployment, module, ports, made)?;
+    replace(&home.join("config/ca.toml"), ca.as_bytes())?;
+    let ocsp = ocsp_configuration(hierarchy, deployment, module, ports, made)?;
+    replace(&home.join("config/ocsp.toml"), ocsp.as_bytes())
+}
+
+fn manifest(hierarchy: &Hierarchy, deployment: Deployment, made: &Made) -> anyhow::Result<String> {
+    let root = &hierarchy.root.name;
+    let authorities: Vec<_> = made
+        .authorities
+        .iter()
+        .map(|authority| {
+            json!({
+                "name": authority.planned.name,
+                "certificate": format!("{}.cer", authority.planned.name),
+                "sha256": sha256(authority.certificate.as_der()),
+            })
+        })
+        .collect();
+    let value = json!({
+        "format": "sigill-ceremony-outputs/1",
+        "deployment": {
+            "environment": hierarchy.environment,
+            "pki": hierarchy.pki,
+            "instance": deployment.instance().to_string(),
+        },
+        "authorities": authorities,
+        "crls": [{
+            "authority": root,
+            "crl": format!("{root}.crl"),
+            "sha256": sha256(&made.crl),
+        }],
+        "delegates": [{
+            "authority": root,
+            "certificate": format!("delegate-{root}.cer"),
+            "sha256": sha256(made.delegate.as_der()),
+        }],
+        "responders": [{
+            "name": hierarchy.responder,
+            "identity": format!("responder-{}.spki", hierarchy.responder),
+            "spki-sha256": made.identity.spki_hash().to_string(),
+        }],
+    });
+    Ok(serde_json::to_string_pretty(&value)?)
+}
+
+fn deployment_section(hierarchy: &Hierarchy, deployment: Deployment) -> String {
+    format!(
+        "[deployment]\nenvironment = \"{}\"\npki = \"{}\"\ninstance = \"{}\"\n",
+        hierarchy.environment,
+        hierarchy.pki,
+        deployment.instance()
+    )
+}
+
+fn ca_configuration(
+    hierarchy: &Hierarchy,
+    deployment: Deployment,
+    module: &Path,
+    ports: &Ports,
+    made: &Made,
+) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "# Written by sigill-ceremony bootstrap. Every key is documented in docs/operations.\n\nprofiles = \"profiles\"\n\n",
+    );
+    text.push_str(&deployment_section(hierarchy, deployment));
+    writeln!(text, "node = \"{}\"\n", hierarchy.server)?;
+    writeln!(
+        text,
+        "[api]\nlisten = \"{}\"\ncertificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\nmanagement-ca = \"../tls/management-ca.pem\"\nmanagement-ca-sha256 = \"{}\"\n",
+        ports.api,
+        sha256(made.management.as_der())
+    )?;
+    writeln!(text, "[observe]\nlisten = \"{}\"\n", ports.observe_ca)?;
+    writeln!(
+        text,
+        "[database]\npath = \"../state/ca.sqlite\"\nsealing-keys = \"../keys/sealing.keys\"\n"
+    )?;
+    writeln!(
+        text,
+        "[hsm]\nmodule = \"{}\"\nstate = \"../state\"\n\n[[hsm.token]]\nrole = \"issuing\"\nserial = \"{}\"\npin = \"../pins/issuing.pin\"\n",
+        module.display(),
+        made.issuing_token.serial
+    )?;
+    writeln!(
+        text,
+        "[notes]\nstatus = \"../keys/note-status.key\"\naudit = \"../keys/note-audit.key\"\nmanifest = \"../keys/note-manifest.key\"\n"
+    )?;
+    writeln!(
+        text,
+        "[publication]\nfolder = \"../publish\"\noutbox = \"../outbox\"\naudit = \"../audit\"\nspool = \"../publish/.spool\"\n"
+    )?;
+    for authority in &made.authorities {
+        let PlannedAuthority { name, algorithm, profiles, .. } = &authority.planned;
+        let urls = ports.urls(name);
+        writeln!(
+            text,
+            "[[authority]]\nname = \"{name}\"\ncertificate = \"../ceremony/out/{name}.cer\"\nsha256 = \"{}\"",
+            sha256(authority.certificate.as_der())
+        )?;
+        if authority.token.is_some() {
+            writeln!(text, "token = \"issuing\"")?;
+        }
+        writeln!(
+            text,
+            "algorithm = \"{algorithm}\"\ncrl-url = \"{}\"\nocsp-url = \"{}\"\naia-url = \"{}\"\nprofiles = {profiles:?}\n",
+            urls.crl, urls.ocsp, urls.aia
+        )?;
+    }
+    for client in &made.clients {
+        let PlannedClient { name, profiles, read, revoke } = &client.planned;
+        writeln!(
+            text,
+            "[[client]]\nname = \"{name}\"\nspki-sha256 = \"{}\"\nprofiles = {profiles:?}\nread = {read}\nrevoke = {revoke}\n",
+            client.spki
+        )?;
+    }
+    Ok(text)
+}
+
+fn ocsp_configuration(
+    hierarchy: &Hierarchy,
+    deployment: Deployment,
+    module: &Path,
+    ports: &Ports,
+    made: &Made,
+) -> anyhow::Result<String> {
+    let [status, _, manifest] = made.notes.map(|key| base16ct::lower::encode_string(&key));
+    let mut text = String::from(
+        "# Written by sigill-ceremony bootstrap. Every key is documented in docs/operations.\n\nstate = \"../ocsp\"\n\n",
+    );
+    text.push_str(&deployment_section(hierarchy, deployment));
+    writeln!(
+        text,
+        "\n[publication]\nfolder = \"../publish\"\noutbox = \"../outbox\"\n\n[log]\nkey = \"{status}\"\nmanifest-key = \"{manifest}\"\n"
+    )?;
+    writeln!(
+        text,
+        "[hsm]\nmodule = \"{}\"\nrole = \"responder\"\nserial = \"{}\"\npin = \"../pins/responder.pin\"\nidentity = \"{}\"\n",
+        module.display(),
+        made.responder_token.serial,
+        made.identity.spki_hash()
+    )?;
+    writeln!(
+        text,
+        "[http]\nlisten = \"{}\"\n\n[observe]\nlisten = \"{}\"\n",
+        ports.public, ports.observe_ocsp
+    )?;
+    for authority in &made.authorities {
+        let source = if authority.token.is_some() { "requested" } else { "ceremony" };
+        writeln!(
+            text,
+            "[[authority]]\nname = \"{}\"\nsha256 = \"{}\"\ndelegates = \"{source}\"\n",
+            authority.planned.name,
+            sha256(authority.certificate.as_der())
+        )?;
+    }
+    writeln!(text, "[[serve]]\npath = \"/\"\nobject = \"ocsp\"\n")?;
+    for authority in &made.authorities {
+        let name = &authority.planned.name;
+        for object in [format!("crl/{name}.crl"), format!("aia/{name}.cer")] {
+            writeln!(text, "[[serve]]\npath = \"/{object}\"\nobject = \"{object}\"\n")?;
+        }
+    }
+    Ok(text)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    base16ct::lower::encode_string(&Sha256::digest(bytes))
+}

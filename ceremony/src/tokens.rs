@@ -1,0 +1,120 @@
+//! Tokens of a demo deployment: one a role, each with a PIN and an SO PIN drawn here.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use ca::deployment::{Deployment, RoleName};
+use hsm::pin::Pin;
+use hsm::token::{PinState, TokenLabel, TokenName};
+use hsm::{Module, NewToken, PinMarkers, Token, TokenSettings};
+use zeroize::Zeroizing;
+
+use crate::home::Home;
+
+/// Characters of a PIN that are drawn.
+const PIN_CHARACTERS: usize = 32;
+/// Longest wait for a token's answer that is not a key generation.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A role with a token of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The root's key; its PIN lies in `offline/`.
+    Root,
+    /// The issuing CAs' keys.
+    Issuing,
+    /// The management CA's key.
+    Management,
+    /// The responder's identity and delegate keys.
+    Responder,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Root, Self::Issuing, Self::Management, Self::Responder];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Issuing => "issuing",
+            Self::Management => "management",
+            Self::Responder => "responder",
+        }
+    }
+
+    /// The folder of its PIN files, below the home.
+    pub(crate) const fn pins(self) -> &'static str {
+        match self {
+            Self::Root => "offline/pins",
+            Self::Issuing | Self::Management | Self::Responder => "pins",
+        }
+    }
+}
+
+/// Makes the token of `role` where it is missing, and opens it.
+///
+/// # Errors
+///
+/// Says which token or PIN file does not fit.
+pub(crate) fn open(
+    home: &Home,
+    module: &Module,
+    deployment: Deployment,
+    role: Role,
+) -> anyhow::Result<Token> {
+    let role_name: RoleName = role.name().parse()?;
+    let label: TokenLabel = deployment.token_label(&role_name).parse()?;
+    let folder = home.join(role.pins());
+    let user_pin = pin(&folder.join(format!("{}.pin", role.name())))?;
+    let so_pin = pin(&folder.join(format!("{}.so-pin", role.name())))?;
+    let markers = PinMarkers::in_folder(&home.join("state"))?;
+    let known: Vec<_> = hsm::token::list(module)?
+        .into_iter()
+        .filter(|token| token.label == label.as_str())
+        .collect();
+    let name = match known.as_slice() {
+        [token] if token.pin != PinState::NotSet => {
+            TokenName { label, serial: token.serial.parse()? }
+        }
+        [] | [_] => {
+            let new = NewToken { label, so_pin, user_pin: user_pin.clone() };
+            hsm::init_token(module, &new, &markers)
+                .with_context(|| format!("token of role {}", role.name()))?
+        }
+        several => bail!("{} tokens have the label {label}", several.len()),
+    };
+    Ok(Token::open(
+        module,
+        TokenSettings {
+            name,
+            pin: user_pin,
+            markers,
+            sessions: NonZeroUsize::MIN,
+            deadline: DEADLINE,
+        },
+    )?)
+}
+
+/// The PIN in a file, drawn and written where there is none.
+fn pin(path: &Path) -> anyhow::Result<Pin> {
+    if !path.exists() {
+        let drawn = Pin::from_drawn(&draw()?)?;
+        drawn.create_file(path)?;
+    }
+    Ok(Pin::from_file(path)?)
+}
+
+/// 32 letters and digits, about 190 bits.
+fn draw() -> anyhow::Result<Zeroizing<String>> {
+    const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    let mut random = Zeroizing::new([0_u8; PIN_CHARACTERS]);
+    getrandom::fill(random.as_mut()).context("no random numbers for a PIN")?;
+    let mut text = Zeroizing::new(String::with_capacity(PIN_CHARACTERS));
+    for octet in random.iter() {
+        let index = usize::from(octet & 63);
+        text.push(char::from(ALPHABET.get(index).copied().unwrap_or(b'a')));
+    }
+    Ok(text)
+}
