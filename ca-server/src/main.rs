@@ -1,1 +1,262 @@
-mod config; fn main() {}
+//! `sigill-ca`: the online certification authority.
+//!
+//! Holds the issuing keys over PKCS#11, the database and the publication tree; speaks the HTTPS API
+//! with mutual TLS. Every configuration key is documented in `config`.
+
+mod clock;
+mod config;
+mod denied;
+mod http;
+mod import;
+mod observe;
+mod publication;
+mod schedule;
+mod service;
+mod wiring;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use config::ConfigFile;
+use http::App;
+use http::peer::Clients;
+use http::tls::{ServerIdentity, server_config};
+use wiring::{Create, Wired};
+
+/// The online certification authority of Sigill.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Example:\n  sigill-ca serve --config config/ca.toml")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API, make CRLs and publish.
+    #[command(after_help = "Example:\n  sigill-ca serve --config config/ca.toml")]
+    Serve {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Read the configuration and what it names, say what is wrong, change nothing.
+    #[command(after_help = "Example:\n  sigill-ca check-config --config config/ca.toml")]
+    CheckConfig {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Register the outputs of a ceremony; makes the database where there is none.
+    #[command(
+        after_help = "Example:\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json"
+    )]
+    Import {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The manifest of the outputs.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.command {
+        Command::Serve { config } => serve(config),
+        Command::CheckConfig { config } => check_config(config),
+        Command::Import { config, from, json } => import_outputs(config, from, *json),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where this program speaks to its terminal")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command")]
+fn answer(line: &str) {
+    println!("{line}");
+}
+
+fn check_config(path: &Path) -> anyhow::Result<()> {
+    let config = ConfigFile::read(path)?;
+    let deployment = wiring::deployment(&config)?;
+    wiring::profiles(&config.profiles)?;
+    wiring::authorities(&config)?;
+    wiring::NoteKeys::open(&config, deployment)?;
+    Clients::new(deployment, &config.clients)
+        .map_err(|name| anyhow::anyhow!("client {name}: key hash unreadable, or named twice"))?;
+    answer(&format!("{}: good, deployment {deployment}", path.display()));
+    Ok(())
+}
+
+fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
+    let config = ConfigFile::read(path)?;
+    let deployment = wiring::deployment(&config)?;
+    let notes = wiring::NoteKeys::open(&config, deployment)?;
+    let store = wiring::open_store(&config, deployment, Create::IfMissing)?;
+    let files = wiring::crl_files(&config, deployment, &notes)?;
+    let now = clock::Clock::start().read().now;
+    let imported = import::run(&config, deployment, store.as_ref(), &files, from, now)?;
+    if json {
+        answer(
+            &serde_json::json!({
+                "deployment": deployment.to_string(),
+                "issuers": imported.issuers,
+                "certificates": imported.certificates,
+                "status_entries": imported.entries,
+            })
+            .to_string(),
+        );
+    } else {
+        answer(&format!(
+            "{deployment}: {} issuers and {} certificates were new; {} status entries written",
+            imported.issuers, imported.certificates, imported.entries
+        ));
+    }
+    Ok(())
+}
+
+fn serve(path: &Path) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SIGILL_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .init();
+    let config = ConfigFile::read(path)?;
+    anyhow::ensure!(
+        config.observe.listen.ip().is_loopback(),
+        "[observe] listen = {} is not a loopback address",
+        config.observe.listen
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(config.api.max_connections.saturating_add(8))
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(run(config))
+}
+
+async fn run(config: ConfigFile) -> anyhow::Result<()> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("cannot install metrics")?;
+    let deployment = wiring::deployment(&config)?;
+    let clients = Clients::new(deployment, &config.clients)
+        .map_err(|name| anyhow::anyhow!("client {name}: key hash unreadable, or named twice"))?;
+    let identity = Arc::new(ServerIdentity::load(&config.api.certificate, &config.api.key)?);
+    let tls = Arc::new(server_config(Arc::clone(&identity), &config.api)?);
+    tokio::spawn(follow_identity(identity, config.api.clone()));
+    // Both ports are taken before anything is signed: a second copy stops here.
+    let api = bind(config.api.listen).await?;
+    let observe = bind(config.observe.listen).await?;
+
+    let wired = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || wiring::wire(&config)).await??
+    };
+    let Wired { service, publisher, readiness } = wired;
+    readiness.reconciled.store(true, Ordering::Relaxed);
+    readiness.signing.store(true, Ordering::Relaxed);
+    readiness.storing.store(true, Ordering::Relaxed);
+    readiness.clock.store(true, Ordering::Relaxed);
+    {
+        let service = Arc::clone(&service);
+        tokio::task::spawn_blocking(move || service.recover())
+            .await?
+            .map_err(|denied| anyhow::anyhow!("{denied}"))?;
+    }
+    let publication = Arc::clone(&service.publication);
+    let publishing = publisher.start()?;
+    let stop_schedule = Arc::new(AtomicBool::new(false));
+    let scheduled = schedule::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
+
+    let (stop, stopped) = watch::channel(false);
+    let observing = tokio::spawn({
+        let router = observe::router(Arc::clone(&readiness), metrics);
+        let mut stopped = stopped.clone();
+        async move {
+            let served = axum::serve(observe, router)
+                .with_graceful_shutdown(async move { drop(stopped.changed().await) });
+            served.await
+        }
+    });
+    let router =
+        http::router(App { service: Arc::clone(&service), clients: Arc::new(clients), readiness });
+    tracing::info!(deployment = %deployment, api.listen = %config.api.listen, "sigill-ca is serving");
+    let serving =
+        tokio::spawn(http::tls::serve(api, tls, router, config.api.max_connections, stopped));
+    wait_for_signal().await?;
+    tracing::info!("stopping: running calls finish first");
+    stop.send_replace(true);
+    serving.await?;
+    observing.await??;
+    stop_schedule.store(true, Ordering::Relaxed);
+    tokio::task::spawn_blocking(move || {
+        let schedule = scheduled.join();
+        service.record_stop();
+        publication.stop();
+        schedule.and_then(|()| publishing.join())
+    })
+    .await?
+    .map_err(|_| anyhow::anyhow!("a thread of the program had ended before its time"))
+}
+
+/// Takes a renewed server certificate into use when its files change.
+async fn follow_identity(identity: Arc<ServerIdentity>, api: config::ApiSection) {
+    let changed = || std::fs::metadata(&api.certificate).and_then(|facts| facts.modified()).ok();
+    let mut seen = changed();
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        let now = changed();
+        if now.is_none() || now == seen {
+            continue;
+        }
+        match identity.exchange(&api.certificate, &api.key) {
+            Ok(()) => {
+                seen = now;
+                tracing::info!("server certificate exchanged");
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "renewed server certificate cannot be used; the old one stays");
+            }
+        }
+    }
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is another copy running?"))
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        signal = tokio::signal::ctrl_c() => signal?,
+    }
+    Ok(())
+}

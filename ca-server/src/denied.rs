@@ -1,0 +1,74 @@
+//! A denied call, in the words of the service: why, and whether coming back helps.
+//!
+//! The service does not know HTTP; `http::problem` turns the kind into a status.
+
+use std::time::Duration;
+
+use ca::refusal::Refusal;
+use thiserror::Error;
+
+/// Why a call was denied, coarsely: what a caller does next depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The call is not well formed.
+    Malformed,
+    /// Too large to be read.
+    TooLarge,
+    /// The caller is not known.
+    Unauthenticated,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing, or the caller may not see it.
+    NotFound,
+    /// It cannot be done to this thing in its present state.
+    Conflict,
+    /// The same idempotency key is at work right now.
+    Busy,
+    /// A rule of issuing or revoking refuses it; the same call will always be refused.
+    Rule,
+    /// A key, token, disk or clock is not there; the same call may succeed later.
+    Unavailable,
+    /// A defect or a broken invariant; somebody must look.
+    Internal,
+}
+
+impl Kind {
+    /// Whether the same call with the same body must always meet this answer, so that it is stored
+    /// under its idempotency key and replayed.
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed | Self::NotFound | Self::Conflict | Self::Rule | Self::TooLarge
+        )
+    }
+}
+
+/// A denied call.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{refusal}")]
+pub(crate) struct Denied {
+    /// What the caller can do about it.
+    pub(crate) kind: Kind,
+    /// The refusal in all its words.
+    pub(crate) refusal: Refusal,
+    /// When coming back may help.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Denied {
+    /// Denies by `refusal`.
+    pub(crate) const fn new(kind: Kind, refusal: Refusal) -> Self {
+        Self { kind, refusal, retry_after: None }
+    }
+
+    /// The same, with a time to come back.
+    pub(crate) const fn retry_after(mut self, span: Duration) -> Self {
+        self.retry_after = Some(span);
+        self
+    }
+
+    /// A rule of issuing or revoking refuses.
+    pub(crate) const fn rule(refusal: Refusal) -> Self {
+        Self::new(Kind::Rule, refusal)
+    }
+}

@@ -1,0 +1,286 @@
+//! The API's front: routes, the envelope of every call, and nothing that is a rule.
+//!
+//! A handler turns JSON into the words of the service, runs it on a blocking thread, and turns what
+//! comes back into JSON. Refusals become problems in `problem`, once.
+
+mod authorities;
+mod certificates;
+mod openapi;
+pub(crate) mod peer;
+mod problem;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use ca::refusal::Refusal;
+use serde::Serialize;
+
+use crate::denied::{Denied, Kind};
+use crate::observe::Readiness;
+use crate::service::Service;
+use crate::service::order::{Answered, OrderAnswered, OrderCall, OrderWork, Wait};
+use peer::{Caller, Clients, PeerCertificate};
+use problem::Call;
+
+/// The largest body that is read: a request of 64 KiB in base64 with its names fits.
+const BODY_LIMIT_OCTETS: usize = 128 * 1024;
+/// A caller that has not sent its body by then is dropped.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) service: Arc<Service>,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+/// All routes of the API.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/certificates", post(certificates::create).get(certificates::list))
+        .route("/v1/certificates/{id}", get(certificates::show))
+        .route("/v1/certificates/{id}/revocation", post(certificates::revoke))
+        .route("/v1/authorities", get(authorities::list))
+        .route("/v1/authorities/{name}", get(authorities::show))
+        .route("/openapi.json", get(openapi::show))
+        .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
+        .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), envelope))
+        .with_state(app)
+}
+
+/// Names the call, identifies the caller, and puts the common headers on every answer.
+async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response<Body> {
+    let started = std::time::Instant::now();
+    let call = Call {
+        correlation_id: app.service.draw_correlation_id(),
+        now: app.service.clock().read().now,
+    };
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let peer = request.extensions().get::<PeerCertificate>().cloned();
+    let caller = peer
+        .as_ref()
+        .ok_or_else(|| {
+            Denied::new(
+                Kind::Unauthenticated,
+                Refusal::new(
+                    "client-unknown",
+                    "API-01: callers come with a certificate of the management CA",
+                    &"no client certificate",
+                    "mutual TLS",
+                    "connect with the client certificate that was issued for you",
+                ),
+            )
+        })
+        .and_then(|peer| app.clients.identify(peer));
+    let mut response = match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(call.clone());
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(denied) => problem::respond(&denied, &call),
+    };
+    let headers = response.headers_mut();
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("sigill-correlation-id", &call.correlation_id);
+    put("sigill-deployment", &app.service.deployment().to_string());
+    put("cache-control", "no-store");
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("sigill_api_calls_total", "route" => route.clone(), "method" => method.to_string(), "status" => status)
+        .increment(1);
+    metrics::histogram!("sigill_api_call_seconds", "route" => route)
+        .record(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn no_such_path(
+    axum::Extension(call): axum::Extension<Call>,
+    request: Request,
+) -> Response<Body> {
+    let refusal = Refusal::new(
+        "path-unknown",
+        "the API has the paths that /openapi.json lists",
+        &request.uri().path(),
+        "a path of /openapi.json",
+        "correct the path",
+    );
+    problem::respond(&Denied::new(Kind::NotFound, refusal), &call)
+}
+
+async fn no_such_method(
+    axum::Extension(call): axum::Extension<Call>,
+    request: Request,
+) -> Response<Body> {
+    let refusal = Refusal::new(
+        "method-not-allowed",
+        "each path has the methods that /openapi.json lists",
+        &request.method(),
+        "a method that /openapi.json lists for this path",
+        "correct the method",
+    );
+    let mut response = problem::respond(&Denied::new(Kind::Malformed, refusal), &call);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// Reads a body of at most [`BODY_LIMIT_OCTETS`].
+async fn read_body(body: Body) -> Result<Bytes, Denied> {
+    let refused = |code, seen: &str| {
+        Denied::new(
+            if code == "body-too-large" { Kind::TooLarge } else { Kind::Malformed },
+            Refusal::new(
+                code,
+                "a body is at most 131072 octets and arrives within 15 s",
+                &seen,
+                "131072 octets within 15 s",
+                "send a smaller body",
+            ),
+        )
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LIMIT_OCTETS)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.to_string().contains("length limit") => {
+            Err(refused("body-too-large", "more than 131072 octets"))
+        }
+        Ok(Err(_)) => Err(refused("body-incomplete", "a body that broke off")),
+        Err(_) => Err(refused("body-incomplete", "a body that had not arrived after 15 s")),
+    }
+}
+
+/// Runs `work` of the service under the call's idempotency key, on a blocking thread that goes on
+/// when the caller hangs up.
+async fn under_key(
+    app: App,
+    call: Call,
+    caller: Caller,
+    parts: axum::http::request::Parts,
+    body: Body,
+    work: impl FnOnce(&Service, &OrderWork<'_>) -> Result<Answered, Denied> + Send + 'static,
+) -> Response<Body> {
+    let key = match idempotency_key(&parts.headers) {
+        Ok(key) => key,
+        Err(denied) => return problem::respond(&denied, &call),
+    };
+    let body = match read_body(body).await {
+        Ok(body) => body,
+        Err(denied) => return problem::respond(&denied, &call),
+    };
+    let wait = parts
+        .headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().split('=').next() == Some("wait"));
+    let order = OrderCall {
+        client: caller.name,
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        key,
+        body,
+        wait_for_publication: if wait { Wait::Yes } else { Wait::ByEnvironment },
+        correlation_id: call.correlation_id.clone(),
+    };
+    let service = Arc::clone(&app.service);
+    let to_problem = {
+        let call = call.clone();
+        move |denied: &Denied| problem::stored(denied, &call)
+    };
+    let outcome =
+        tokio::task::spawn_blocking(move || service.under_key(&order, work, &to_problem)).await;
+    match outcome {
+        Ok(Ok(answer)) => replayable(answer),
+        Ok(Err(denied)) => problem::respond(&denied, &call),
+        Err(_) => problem::respond(&crashed(), &call),
+    }
+}
+
+/// Runs a reading use case on a blocking thread and answers with its JSON.
+async fn reading<T: Serialize + Send + 'static>(
+    app: App,
+    call: Call,
+    work: impl FnOnce(&Service) -> Result<T, Denied> + Send + 'static,
+) -> Response<Body> {
+    let service = Arc::clone(&app.service);
+    match tokio::task::spawn_blocking(move || work(&service)).await {
+        Ok(Ok(value)) => axum::Json(value).into_response(),
+        Ok(Err(denied)) => problem::respond(&denied, &call),
+        Err(_) => problem::respond(&crashed(), &call),
+    }
+}
+
+fn crashed() -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new(
+            "internal",
+            "a defect of the program ended this call",
+            &"a panic",
+            "",
+            "report the correlation id; the same idempotency key goes on with the same order",
+        ),
+    )
+}
+
+fn replayable(answer: OrderAnswered) -> Response<Body> {
+    let status =
+        StatusCode::from_u16(answer.response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, answer.response.body).into_response();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&answer.response.content_type) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    if answer.replayed {
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    if let Some(position) = answer.position
+        && let Ok(value) = HeaderValue::from_str(&position.to_string())
+    {
+        headers.insert("sigill-position", value);
+    }
+    response
+}
+
+fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<String, Denied> {
+    let refused = |seen: &str| {
+        Denied::new(
+            Kind::Malformed,
+            Refusal::new(
+                "idempotency-key-required",
+                "API-02: every POST names its order by the header Idempotency-Key",
+                &seen,
+                "one header of 1 to 200 visible ASCII characters",
+                "send a fresh random key with each order, and the same key with each retry of it",
+            ),
+        )
+    };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(refused("no such header, or more than one"));
+    };
+    let text = value.to_str().map_err(|_| refused("other than visible ASCII characters"))?;
+    if text.is_empty() || text.len() > 200 || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(refused(text));
+    }
+    Ok(text.to_owned())
+}

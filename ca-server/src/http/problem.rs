@@ -1,0 +1,92 @@
+//! The error boundary: a denied call becomes an RFC 9457 problem, once, here.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use x509::time::UnixTime;
+
+use crate::denied::{Denied, Kind};
+
+/// What every answer of one call carries.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The id by which log and audit speak of this call.
+    pub(crate) correlation_id: String,
+    /// When it was read.
+    pub(crate) now: UnixTime,
+}
+
+pub(crate) const fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Malformed => StatusCode::BAD_REQUEST,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict | Kind::Busy => StatusCode::CONFLICT,
+        Kind::Rule => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The problem document of a denied call.
+pub(crate) fn document(denied: &Denied, call: &Call) -> api::Problem {
+    let refusal = &denied.refusal;
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    api::Problem {
+        kind: format!("urn:sigill:problem:{}", refusal.code),
+        title: refusal.code.replace('-', " "),
+        status: status(denied.kind).as_u16(),
+        code: refusal.code.to_owned(),
+        detail: format!("{}; seen: {}; allowed: {}", refusal.rule, refusal.seen, refusal.limit),
+        rule: some(refusal.rule),
+        seen: some(&refusal.seen),
+        limit: some(&refusal.limit),
+        next: some(refusal.next),
+        correlation_id: call.correlation_id.clone(),
+        time: call.now.to_string(),
+    }
+}
+
+/// The response of a denied call, and one line in the log.
+pub(crate) fn respond(denied: &Denied, call: &Call) -> Response<Body> {
+    let status = status(denied.kind);
+    // `seen` may quote what the caller said of a person and stays out of the log.
+    match denied.kind {
+        Kind::Internal => tracing::error!(
+            problem.code = denied.refusal.code,
+            call.id = %call.correlation_id,
+            problem.seen = %denied.refusal.seen,
+            "call failed: {}", denied.refusal.rule
+        ),
+        Kind::Unavailable => tracing::warn!(
+            problem.code = denied.refusal.code,
+            call.id = %call.correlation_id,
+            problem.seen = %denied.refusal.seen,
+            "call put off: {}", denied.refusal.rule
+        ),
+        _ => tracing::info!(
+            problem.code = denied.refusal.code,
+            call.id = %call.correlation_id,
+            "call refused: {}", denied.refusal.rule
+        ),
+    }
+    let body = serde_json::to_vec(&document(denied, call)).unwrap_or_default();
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(api::problem::MEDIA_TYPE));
+    if let Some(span) = denied.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs().max(1)));
+    }
+    response
+}
+
+/// The same answer as it is stored under an idempotency key.
+pub(crate) fn stored(denied: &Denied, call: &Call) -> store::StoredResponse {
+    store::StoredResponse {
+        status: status(denied.kind).as_u16(),
+        content_type: api::problem::MEDIA_TYPE.to_owned(),
+        body: serde_json::to_vec(&document(denied, call)).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,222 @@
+//! The accept loop: mutual TLS with the management CA's clients only, bounded in time and number.
+//!
+//! TLS 1.3, with 1.2 as the floor (API-01). The server's certificate can be exchanged while the
+//! program runs. A connection that does not finish its handshake or its request headers in time is
+//! dropped; connections beyond the limit wait in the listen queue.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::peer::PeerCertificate;
+use crate::config::ApiSection;
+
+/// A client that has not finished its handshake by then is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that has not sent its request headers by then is dropped.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Wait after a failed accept (out of file descriptors), so that the loop does not spin.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The server certificate in use; it can be exchanged while connections run.
+#[derive(Debug)]
+pub(crate) struct ServerIdentity {
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl ServerIdentity {
+    /// Loads certificate chain and key from PEM files.
+    pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        Ok(Self { current: RwLock::new(Arc::new(certified_key(certificate, key)?)) })
+    }
+
+    /// Takes another certificate and key for the connections to come.
+    pub(crate) fn exchange(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+        let next = Arc::new(certified_key(certificate, key)?);
+        match self.current.write() {
+            Ok(mut current) => *current = next,
+            Err(poisoned) => *poisoned.into_inner() = next,
+        }
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for ServerIdentity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current.read().ok().map(|current| Arc::clone(&current))
+    }
+}
+
+fn certified_key(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| TlsError::Pem { path: certificate.to_path_buf(), source })?;
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .map_err(|source| TlsError::Pem { path: key.to_path_buf(), source })?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key_der, &provider)
+        .map_err(|source| TlsError::Rustls { path: key.to_path_buf(), source })
+}
+
+/// Makes the TLS configuration that lets in clients of the pinned management CA only.
+pub(crate) fn server_config(
+    identity: Arc<ServerIdentity>,
+    api: &ApiSection,
+) -> Result<ServerConfig, TlsError> {
+    let path = || api.management_ca.clone();
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(&api.management_ca)
+        .map_err(|source| TlsError::Pem { path: path(), source })?;
+    let found = base16ct::lower::encode_string(&Sha256::digest(&certificate));
+    if found != api.management_ca_sha256 {
+        let pinned = api.management_ca_sha256.clone();
+        return Err(TlsError::Pin { path: path(), found, pinned });
+    }
+    roots.add(certificate).map_err(|source| TlsError::Rustls { path: path(), source })?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|source| TlsError::Verifier { path: path(), source })?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|source| TlsError::Rustls { path: path(), source })?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(identity);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Serves `router` over mutual TLS until `stop` turns true; then lets running requests finish.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    max_connections: usize,
+    mut stop: watch::Receiver<bool>,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let places = Arc::new(Semaphore::new(max_connections));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+                continue;
+            }
+        };
+        let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, address, acceptor, router, stop).await {
+                tracing::debug!(peer.address = %address, error = %error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
+    // Running requests end by themselves: their own deadlines are shorter than this.
+    let drained = tokio::time::timeout(Duration::from_secs(20), places.acquire_many(all)).await;
+    if drained.is_err() {
+        tracing::warn!("connections were still open 20 s after the stop; closing them");
+    }
+}
+
+async fn connection(
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake took over 10 s"))??;
+    let certificate = tls
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .map(|certificate| certificate.as_ref().to_vec())
+        .ok_or_else(|| io::Error::other("client sent no certificate"))?;
+    let router = router
+        .layer(axum::Extension(PeerCertificate(certificate.into())))
+        .layer(axum::Extension(address));
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
+    let served = builder.serve_connection(TokioIo::new(tls), TowerToHyperService::new(router));
+    tokio::pin!(served);
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        _ = stop.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    result.map_err(io::Error::other)
+}
+
+/// Why TLS could not be set up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum TlsError {
+    /// Another certificate than the configuration pins.
+    #[error("{path} has SHA-256 {found}, the configuration pins {pinned}")]
+    Pin {
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        found: String,
+        /// The pinned hash.
+        pinned: String,
+    },
+    /// Not readable, or not the PEM that was expected.
+    #[error("cannot read PEM from {path}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// Certificate and key do not fit, or are of a kind that TLS cannot use.
+    #[error("cannot use {path} for TLS")]
+    Rustls {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// The management CA cannot be a trust anchor.
+    #[error("cannot trust clients of {path}")]
+    Verifier {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::client::VerifierBuilderError,
+    },
+}

@@ -1,0 +1,386 @@
+//! `sigill-ca import`: takes the outputs of a ceremony into the database and the publication tree.
+//!
+//! Everything is read and verified first; then one transaction registers issuers, certificates and
+//! CRLs, and the files are published. Repeating an import changes nothing, so an import that was
+//! broken off is simply run again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::deployment::{Deployment, Place};
+use crl::CrlNumber;
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use status::{AfterExpiry, AnswerClasses, BeforeActivation, IssuerId, PublishedCrl};
+use store::{
+    CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedCrl, IssuerKeeping,
+    NewIssuer, Origin, Privacy, Responder, Store, Subject,
+};
+use x509::certificate::Certificate;
+use x509::crl::{CrlForm, CrlReader};
+use x509::key::PublicKey;
+use x509::time::UnixTime;
+
+use crate::config::{AuthoritySection, ConfigFile};
+use crate::publication::crl_files::CrlFiles;
+use crate::publication::files::replace;
+use crate::service::Service;
+
+/// The manifest of a ceremony's outputs, `outputs.json`. Paths are relative to its folder.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Outputs {
+    /// `sigill-ceremony-outputs/1`.
+    format: String,
+    deployment: DeploymentParts,
+    /// The root first.
+    authorities: Vec<AuthorityOutput>,
+    crls: Vec<CrlOutput>,
+    delegates: Vec<DelegateOutput>,
+    responders: Vec<ResponderOutput>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeploymentParts {
+    environment: String,
+    pki: String,
+    instance: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthorityOutput {
+    name: String,
+    certificate: PathBuf,
+    sha256: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CrlOutput {
+    authority: String,
+    crl: PathBuf,
+    sha256: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DelegateOutput {
+    authority: String,
+    certificate: PathBuf,
+    sha256: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ResponderOutput {
+    name: String,
+    identity: PathBuf,
+    spki_sha256: String,
+}
+
+const FORMAT: &str = "sigill-ceremony-outputs/1";
+
+struct Read<'a> {
+    section: &'a AuthoritySection,
+    certificate: Certificate,
+    id: IssuerId,
+}
+
+/// A CRL that an offline CA signed, with its file.
+struct ReadCrl {
+    row: ImportedCrl,
+    published: PublishedCrl,
+    file: PathBuf,
+}
+
+/// Imports the outputs that `manifest` lists.
+///
+/// # Errors
+///
+/// Says which file does not fit; nothing has been registered then.
+pub(crate) fn run(
+    config: &ConfigFile,
+    deployment: Deployment,
+    store: &dyn Store,
+    files: &CrlFiles,
+    manifest: &Path,
+    now: UnixTime,
+) -> anyhow::Result<Imported> {
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
+    let outputs: Outputs = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a manifest of ceremony outputs", manifest.display()))?;
+    ensure!(
+        outputs.format == FORMAT,
+        "{}: format {}, this program reads {FORMAT}",
+        manifest.display(),
+        outputs.format
+    );
+    let parts = &outputs.deployment;
+    let found = Deployment::from_parts(&parts.environment, &parts.pki, &parts.instance)?;
+    deployment
+        .must_equal(&found, Place::ExchangeFile)
+        .with_context(|| manifest.display().to_string())?;
+    let folder = manifest.parent().unwrap_or(Path::new("."));
+
+    let authorities = outputs
+        .authorities
+        .iter()
+        .map(|output| read_authority(config, folder, output))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut import = Import::default();
+    for read in &authorities {
+        import.issuers.push(new_issuer(read)?);
+        import.certificates.push(certificate(&authorities, &read.certificate, now)?);
+    }
+    let mut delegates = Vec::new();
+    for output in &outputs.delegates {
+        let der = read_checked(folder, &output.certificate, &output.sha256)?;
+        let read = Certificate::from_der(&der)
+            .with_context(|| output.certificate.display().to_string())?;
+        import.certificates.push(certificate(&authorities, &read, now)?);
+        delegates.push((output.authority.clone(), read));
+    }
+    let crls = outputs
+        .crls
+        .iter()
+        .map(|output| read_crl(&authorities, folder, output))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    import.crls.extend(crls.iter().map(|crl| crl.row.clone()));
+
+    let record = Service::record(
+        EventCode::ImportCeremony,
+        EventResult::Done,
+        ca::audit::Actor::System([0; 16]),
+        vec![ObjectId::Document(ledger::Hash::from_bytes(Sha256::digest(&text).into()))],
+        None,
+        &json!({ "manifest": text }),
+        Subject::Deployment,
+    );
+    let imported = store.import(&import, &record, now).context("nothing was registered")?;
+    for output in &outputs.responders {
+        enrol(store, folder, output, now)?;
+    }
+    publish(config, &authorities, &delegates, files, &crls)?;
+    for crl in &crls {
+        store.mark_crl_published(crl.row.issuer, &crl.row.scope, &crl.row.number, now)?;
+    }
+    Ok(imported)
+}
+
+fn read_checked(folder: &Path, file: &Path, sha256: &str) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join(file);
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let found = base16ct::lower::encode_string(&Sha256::digest(&bytes));
+    ensure!(found == sha256, "{} has SHA-256 {found}, the manifest says {sha256}", path.display());
+    Ok(bytes)
+}
+
+fn read_authority<'a>(
+    config: &'a ConfigFile,
+    folder: &Path,
+    output: &AuthorityOutput,
+) -> anyhow::Result<Read<'a>> {
+    let der = read_checked(folder, &output.certificate, &output.sha256)?;
+    let section = config
+        .authorities
+        .iter()
+        .find(|section| section.name == output.name)
+        .with_context(|| format!("authority {} is not in the configuration", output.name))?;
+    ensure!(
+        section.sha256 == output.sha256,
+        "authority {}: the configuration pins SHA-256 {}, the ceremony made {}",
+        output.name,
+        section.sha256,
+        output.sha256
+    );
+    let certificate =
+        Certificate::from_der(&der).with_context(|| output.certificate.display().to_string())?;
+    let id = IssuerId::of(certificate.subject().as_der(), certificate.public_key().spki_der());
+    Ok(Read { section, certificate, id })
+}
+
+fn issuer_of<'a>(
+    authorities: &'a [Read<'a>],
+    certificate: &Certificate,
+) -> anyhow::Result<&'a Read<'a>> {
+    authorities
+        .iter()
+        .find(|read| {
+            read.certificate.subject() == certificate.issuer()
+                && certificate.verify_signed_by(read.certificate.public_key()).is_ok()
+        })
+        .with_context(|| {
+            format!("no authority of the manifest has signed {}", certificate.subject())
+        })
+}
+
+fn new_issuer(read: &Read<'_>) -> anyhow::Result<NewIssuer> {
+    let certificate = &read.certificate;
+    Ok(NewIssuer {
+        id: read.id,
+        name: read.section.name.clone(),
+        certificate_der: certificate.as_der().to_vec(),
+        subject_der: certificate.subject().as_der().to_vec(),
+        spki_der: certificate.public_key().spki_der().to_vec(),
+        ski: certificate.ski().map(|ski| ski.0),
+        not_before: certificate.validity().not_before(),
+        not_after: certificate.validity().not_after(),
+        origin: Origin::Ceremony,
+        keeping: if read.section.token.is_some() {
+            IssuerKeeping::Online
+        } else {
+            IssuerKeeping::Offline
+        },
+        crl_number_floor: None,
+        crl_settings: serde_json::to_string(&json!({
+            "url": read.section.crl_url,
+            "issuing_distribution_point": read.section.issuing_distribution_point,
+        }))?,
+    })
+}
+
+fn certificate(
+    authorities: &[Read<'_>],
+    certificate: &Certificate,
+    now: UnixTime,
+) -> anyhow::Result<ImportedCertificate> {
+    let issuer = issuer_of(authorities, certificate)?;
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).context("no random numbers")?;
+    Ok(ImportedCertificate {
+        id: CertificateId::from_time_and_random(now.secs().saturating_mul(1000), random),
+        issuer: issuer.id,
+        serial: certificate.serial(),
+        der: certificate.as_der().to_vec(),
+        origin: Origin::Ceremony,
+        policy: None,
+        not_before: certificate.validity().not_before(),
+        not_after: certificate.validity().not_after(),
+        spki: certificate.public_key().spki_hash(),
+        defects: Vec::new(),
+        answers: AnswerClasses {
+            before_activation: BeforeActivation::Good,
+            after_expiry: AfterExpiry::Kept,
+        },
+        privacy: Privacy::Public,
+        index: Vec::new(),
+        change: None,
+    })
+}
+
+fn read_crl(
+    authorities: &[Read<'_>],
+    folder: &Path,
+    output: &CrlOutput,
+) -> anyhow::Result<ReadCrl> {
+    let der = read_checked(folder, &output.crl, &output.sha256)?;
+    let path = folder.join(&output.crl);
+    let read = authorities.iter().find(|read| read.section.name == output.authority).with_context(
+        || format!("CRL of {}, which is no authority of the manifest", output.authority),
+    )?;
+    let named = || path.display().to_string();
+    let mut reader = CrlReader::start(der.as_slice(), CrlForm::CertificateList, crl::MAX_OCTETS)
+        .with_context(named)?;
+    for entry in reader.by_ref() {
+        entry.with_context(named)?;
+    }
+    let head = reader.head().clone();
+    let tail = reader.finish().with_context(named)?;
+    ensure!(
+        head.issuer == read.certificate.subject().as_der()
+            && tail.verify(read.certificate.public_key()).is_ok(),
+        "{} is not signed by {}",
+        path.display(),
+        output.authority
+    );
+    let number = tail.extensions.number.as_deref().context("CRL has no number")?;
+    let number = CrlNumber::from_content_octets(number).with_context(named)?;
+    let next_update = head.next_update.context("CRL has no nextUpdate")?;
+    let sha256: [u8; 32] = Sha256::digest(&der).into();
+    let row = ImportedCrl {
+        issuer: read.id,
+        scope: CrlScope::full(),
+        number,
+        this_update: head.this_update,
+        next_update,
+        sha256,
+        length: u64::try_from(der.len())?,
+    };
+    let published = PublishedCrl {
+        path: CrlFiles::full_path(&output.authority),
+        sha256,
+        number: base16ct::upper::encode_string(row.number.as_octets()),
+        position: None,
+    };
+    Ok(ReadCrl { row, published, file: path })
+}
+
+fn enrol(
+    store: &dyn Store,
+    folder: &Path,
+    output: &ResponderOutput,
+    now: UnixTime,
+) -> anyhow::Result<()> {
+    let path = folder.join(&output.identity);
+    let spki_der =
+        std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let key = PublicKey::from_spki_der(&spki_der).with_context(|| path.display().to_string())?;
+    let found = key.spki_hash().to_string();
+    ensure!(
+        found == output.spki_sha256,
+        "{} has SPKI SHA-256 {found}, the manifest says {}",
+        path.display(),
+        output.spki_sha256
+    );
+    let record = Service::record(
+        EventCode::OcspDelegateEnrolled,
+        EventResult::Done,
+        ca::audit::Actor::System([0; 16]),
+        vec![ObjectId::Key(key.spki_hash())],
+        None,
+        &json!({ "responder": output.name }),
+        Subject::Deployment,
+    );
+    let responder = Responder {
+        name: output.name.clone(),
+        key: key.spki_hash(),
+        spki_der,
+        counter: 0,
+        enrolled: now,
+    };
+    store.enrol_responder(&responder, &record, now)?;
+    Ok(())
+}
+
+fn publish(
+    config: &ConfigFile,
+    authorities: &[Read<'_>],
+    delegates: &[(String, Certificate)],
+    files: &CrlFiles,
+    crls: &[ReadCrl],
+) -> anyhow::Result<()> {
+    let folder = &config.publication.folder;
+    for read in authorities {
+        let path = folder.join(format!("aia/{}.cer", read.section.name));
+        replace(&path, read.certificate.as_der())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    for (authority, certificate) in delegates {
+        let spki = certificate.public_key().spki_hash();
+        let path = folder.join(format!("responder/{authority}/{spki}.cer"));
+        replace(&path, certificate.as_der())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    for crl in crls {
+        let copy = files.spool(&format!("import-{}.crl", crl.published.number));
+        std::fs::copy(&crl.file, &copy)
+            .with_context(|| format!("cannot write {}", copy.display()))?;
+        files.publish(&copy, crl.published.clone())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! CRL files of the publication tree and the signed manifest that names them.
+//!
+//! The CRL is moved into place first, the manifest last: a responder believes a CRL only when the
+//! manifest lists its hash, and keeps the one it has until then.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ledger::manifest::{Manifest, ManifestError, ManifestName, ManifestNoteError};
+use ledger::note::NotePublicKey;
+use ledger::origin::DeploymentName;
+use ledger::signer::{NoteSignError, NoteSigner};
+use status::{CRL_MANIFEST, PublishedCrl};
+use thiserror::Error;
+
+use super::files::{move_into_place, replace};
+
+/// The CRL side of the publication tree.
+pub(crate) struct CrlFiles {
+    folder: PathBuf,
+    spool: PathBuf,
+    deployment: DeploymentName,
+    signer: Arc<dyn NoteSigner>,
+    rows: Mutex<BTreeMap<String, PublishedCrl>>,
+}
+
+impl CrlFiles {
+    /// Opens the tree and reads the manifest that stands there.
+    ///
+    /// # Errors
+    ///
+    /// [`CrlFilesError`] when the manifest is not this deployment's.
+    pub(crate) fn open(
+        folder: PathBuf,
+        spool: PathBuf,
+        deployment: DeploymentName,
+        signer: Arc<dyn NoteSigner>,
+    ) -> Result<Self, CrlFilesError> {
+        std::fs::create_dir_all(&spool)
+            .map_err(|source| CrlFilesError::File { path: spool.clone(), source })?;
+        let path = folder.join("crl/manifest");
+        let rows = match std::fs::read(&path) {
+            Ok(bytes) => {
+                let key = NotePublicKey::from_bytes(signer.public_key());
+                let manifest = Manifest::open(&bytes, key)
+                    .map_err(|source| CrlFilesError::Open { path: path.clone(), source })?;
+                if *manifest.deployment() != deployment {
+                    return Err(CrlFilesError::Deployment {
+                        path,
+                        found: manifest.deployment().to_string(),
+                        ours: deployment.to_string(),
+                    });
+                }
+                manifest
+                    .rows()
+                    .filter_map(|row| row.parse::<PublishedCrl>().ok())
+                    .map(|row| (row.path.clone(), row))
+                    .collect()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(source) => return Err(CrlFilesError::File { path, source }),
+        };
+        Ok(Self { folder, spool, deployment, signer, rows: Mutex::new(rows) })
+    }
+
+    /// Where a CRL lies on its way to its signature.
+    pub(crate) fn spool(&self, name: &str) -> PathBuf {
+        self.spool.join(name)
+    }
+
+    /// Path below the folder of an authority's full CRL.
+    pub(crate) fn full_path(authority: &str) -> String {
+        format!("crl/{authority}.crl")
+    }
+
+    /// The published file of that path and its row.
+    pub(crate) fn published(&self, path: &str) -> Option<(PathBuf, PublishedCrl)> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.get(path).map(|row| (self.folder.join(path), row.clone()))
+    }
+
+    /// Moves a finished CRL file into the tree and lists it.
+    ///
+    /// # Errors
+    ///
+    /// [`CrlFilesError`]. The file may then already be in place while the manifest still names its
+    /// predecessor: publishing again mends it.
+    pub(crate) fn publish(&self, file: &Path, row: PublishedCrl) -> Result<(), CrlFilesError> {
+        let path = self.folder.join(&row.path);
+        move_into_place(file, &path).map_err(|source| CrlFilesError::File { path, source })?;
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = rows.clone();
+        next.insert(row.path.clone(), row);
+        self.write_manifest(&next)?;
+        *rows = next;
+        Ok(())
+    }
+
+    fn write_manifest(&self, rows: &BTreeMap<String, PublishedCrl>) -> Result<(), CrlFilesError> {
+        let name: ManifestName = CRL_MANIFEST.parse().map_err(CrlFilesError::Rows)?;
+        let rows = rows.values().map(ToString::to_string);
+        let manifest =
+            Manifest::new(self.deployment.clone(), name, rows).map_err(CrlFilesError::Rows)?;
+        let note = manifest.sign(self.signer.as_ref()).map_err(CrlFilesError::Sign)?;
+        let path = self.folder.join("crl/manifest");
+        replace(&path, note.as_bytes()).map_err(|source| CrlFilesError::File { path, source })
+    }
+}
+
+/// Why a CRL was not published. What had been published stands.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum CrlFilesError {
+    /// The manifest is of another deployment.
+    #[error("CRL manifest {path} is of deployment {found}, this is {ours}")]
+    Deployment {
+        /// The file.
+        path: PathBuf,
+        /// Its deployment.
+        found: String,
+        /// Ours.
+        ours: String,
+    },
+    /// The folder did not take or give a file.
+    #[error("cannot read or write {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The manifest does not verify.
+    #[error("CRL manifest {path} does not verify under this deployment's manifest key")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ManifestNoteError,
+    },
+    /// The rows make no manifest.
+    #[error("CRL manifest cannot be written")]
+    Rows(#[source] ManifestError),
+    /// The note key did not sign.
+    #[error("CRL manifest was not signed")]
+    Sign(#[source] NoteSignError),
+}

@@ -1,0 +1,247 @@
+//! Publishing: the status log for everybody outside, the audit log for the auditor.
+//!
+//! One thread owns both. It publishes within 250 ms of a commit and at least every second, so that
+//! followers can tell an idle log from a dead one (architecture §2.2). The timestamp is taken
+//! before the head is read: no checkpoint claims to be newer than what it covers.
+
+pub(crate) mod crl_files;
+pub(crate) mod files;
+pub(crate) mod log;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ledger::time::Timestamp;
+use status::Position;
+use store::{Fencing, LeaseName, LeaseOutcome, Log, Node, SignedCheckpoint, Store, StoreError};
+
+use crate::clock::Clock;
+use crate::observe::Readiness;
+use log::{LogPublisher, PublishError};
+
+/// Longest time between two checkpoints.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Shortest time between two checkpoints: commits that come closer share one.
+const SHORTEST_GAP: Duration = Duration::from_millis(50);
+/// How often the publication lease is renewed; it lasts 30 s.
+const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
+
+/// What others see of the publisher.
+#[derive(Debug, Default)]
+pub(crate) struct PublicationState {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    wanted: bool,
+    stop: bool,
+    /// Epoch and size of the last published status checkpoint.
+    published: Option<(u32, u64)>,
+}
+
+impl PublicationState {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        match self.inner.lock() {
+            Ok(guard) => guard,
+            // Plain values, each written whole: a panic elsewhere cannot have torn them.
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// Says that something was committed.
+    pub(crate) fn wake(&self) {
+        self.lock().wanted = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends the publisher after a last checkpoint.
+    pub(crate) fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until a published checkpoint covers `position`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotPublished`] after `limit`.
+    pub(crate) fn wait_for(&self, position: Position, limit: Duration) -> Result<(), NotPublished> {
+        let until = Instant::now() + limit;
+        let mut inner = self.lock();
+        loop {
+            let covered = inner.published.is_some_and(|(epoch, size)| {
+                epoch > position.epoch || (epoch == position.epoch && size > position.index)
+            });
+            if covered {
+                return Ok(());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NotPublished);
+            }
+            inner = match self.changed.wait_timeout(inner, left) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    fn wait_for_work(&self) -> Work {
+        let until = Instant::now() + HEARTBEAT;
+        let mut inner = self.lock();
+        while !inner.wanted && !inner.stop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            inner = match self.changed.wait_timeout(inner, left) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        inner.wanted = false;
+        if inner.stop { Work::Last } else { Work::Next }
+    }
+}
+
+/// No checkpoint covered the position in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotPublished;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Next,
+    Last,
+}
+
+/// The publisher's own things.
+pub(crate) struct Publisher {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) node: Node,
+    pub(crate) status: LogPublisher,
+    pub(crate) audit: LogPublisher,
+    pub(crate) state: Arc<PublicationState>,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+impl Publisher {
+    /// Starts the publishing thread.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, when no thread can be made.
+    pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        let mut lease: Option<(Fencing, Instant)> = None;
+        loop {
+            let work = self.state.wait_for_work();
+            let started = Instant::now();
+            match self.round(&mut lease) {
+                Ok(()) => self.readiness.publishing.store(true, Ordering::Relaxed),
+                Err(error) => {
+                    let was = self.readiness.publishing.swap(false, Ordering::Relaxed);
+                    metrics::counter!("sigill_publication_failures_total").increment(1);
+                    let error = chain(&error);
+                    if was {
+                        tracing::error!(error, "publication failed; trying again every second");
+                    } else {
+                        tracing::debug!(error, "publication still fails");
+                    }
+                    std::thread::sleep(HEARTBEAT);
+                }
+            }
+            if work == Work::Last {
+                return;
+            }
+            std::thread::sleep(SHORTEST_GAP.saturating_sub(started.elapsed()));
+        }
+    }
+
+    fn round(&mut self, lease: &mut Option<(Fencing, Instant)>) -> Result<(), PublishError> {
+        let fencing = self.lease(lease)?;
+        self.publish(Log::Audit, fencing)?;
+        self.publish(Log::Status, fencing)
+    }
+
+    fn lease(&self, lease: &mut Option<(Fencing, Instant)>) -> Result<Fencing, PublishError> {
+        if let Some((fencing, taken)) = lease
+            && taken.elapsed() < RENEW_LEASE_EVERY
+        {
+            return Ok(*fencing);
+        }
+        let now = self.clock.read().now;
+        let outcome = self
+            .store
+            .lease(&LeaseName::Publication, &self.node, now)
+            .map_err(PublishError::Store)?;
+        match outcome {
+            LeaseOutcome::Held { fencing, .. } => {
+                *lease = Some((fencing, Instant::now()));
+                Ok(fencing)
+            }
+            LeaseOutcome::Taken { by, .. } => {
+                *lease = None;
+                Err(PublishError::Lease { by: by.name })
+            }
+        }
+    }
+
+    fn publish(&mut self, log: Log, fencing: Fencing) -> Result<(), PublishError> {
+        let now = self.clock.read().now;
+        let timestamp = Timestamp::from_secs(now.secs()).map_err(|_| PublishError::Clock)?;
+        let head = self.store.log_head(log).map_err(PublishError::Store)?;
+        let store = Arc::clone(&self.store);
+        let read = |from: u64, to: u64| -> Result<Vec<Vec<u8>>, StoreError> {
+            let entries = store.log_entries(log, head.epoch, from..to)?;
+            Ok(entries.into_iter().map(|entry| entry.bytes).collect())
+        };
+        let publisher = match log {
+            Log::Status => &mut self.status,
+            Log::Audit => &mut self.audit,
+        };
+        publisher.publish(head.size, head.root, timestamp, &read, &mut |note| {
+            self.store.store_signed_checkpoint(&SignedCheckpoint {
+                log,
+                epoch: head.epoch,
+                size: head.size,
+                note: note.to_string().into_bytes(),
+                fencing,
+            })
+        })?;
+        if log == Log::Status {
+            self.state.lock().published = Some((head.epoch, head.size));
+            self.state.changed.notify_all();
+            metrics::gauge!("sigill_status_log_published_size").set(lossy(head.size));
+            metrics::gauge!("sigill_status_checkpoint_timestamp_seconds").set(lossy(now.secs()));
+        }
+        Ok(())
+    }
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// A count for a gauge; exact up to 2^53.
+pub(crate) fn lossy(value: u64) -> f64 {
+    #[expect(clippy::as_conversions, reason = "a gauge is a float; counts stay below 2^53")]
+    {
+        value as f64
+    }
+}

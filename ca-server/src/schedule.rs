@@ -1,0 +1,132 @@
+//! What happens by the clock: CRLs when due, leases, intents that came to nothing, delegates.
+//!
+//! One thread, one round a second. A round never fails as a whole: each part that fails is logged
+//! once, counted, and tried again in its own time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::denied::Denied;
+use crate::service::Service;
+
+/// One round.
+const ROUND: Duration = Duration::from_millis(500);
+/// A lease lasts 30 s.
+const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
+/// How often intents of others and failing ones are looked for.
+const VOID_EVERY: Duration = Duration::from_secs(5);
+/// A CRL or delegate that failed is tried again after this long.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Revocations that come closer than this share a CRL.
+const CRL_GAP: Duration = Duration::from_secs(2);
+
+/// Starts the schedule; it ends when `stop` turns true.
+///
+/// # Errors
+///
+/// The operating system's, when no thread can be made.
+pub(crate) fn start(
+    service: Arc<Service>,
+    stop: Arc<AtomicBool>,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("schedule".to_owned()).spawn(move || {
+        let mut schedule = Schedule::new(service);
+        while !stop.load(Ordering::Relaxed) {
+            schedule.round(Instant::now());
+            std::thread::sleep(ROUND);
+        }
+    })
+}
+
+struct Schedule {
+    service: Arc<Service>,
+    lease: Option<Instant>,
+    void: Option<Instant>,
+    /// When each authority's CRL may be tried again.
+    crl: BTreeMap<String, Instant>,
+    failing: BTreeMap<String, String>,
+}
+
+impl Schedule {
+    fn new(service: Arc<Service>) -> Self {
+        Self { service, lease: None, void: None, crl: BTreeMap::new(), failing: BTreeMap::new() }
+    }
+
+    fn round(&mut self, now: Instant) {
+        let service = Arc::clone(&self.service);
+        if due(self.lease, RENEW_LEASE_EVERY, now) {
+            self.lease = Some(now);
+            self.note("lease", service.renew_node_lease());
+        }
+        if due(self.void, VOID_EVERY, now) {
+            self.void = Some(now);
+            self.note("void", service.void_stale_intents());
+            self.note("counts", service.observe_counts());
+        }
+        self.crls(&service, now);
+        self.note("delegates", service.serve_delegates());
+    }
+
+    fn crls(&mut self, service: &Service, now: Instant) {
+        for (name, authority) in &service.authorities {
+            if !authority.signs_here() || self.crl.get(name).is_some_and(|until| *until > now) {
+                continue;
+            }
+            let task = format!("crl {name}");
+            let wanted = match service.crl_is_due(authority) {
+                Ok(due) => authority.take_crl_wish() || due,
+                Err(denied) => {
+                    self.crl.insert(name.clone(), now + TRY_AGAIN);
+                    self.note(&task, Err(denied));
+                    continue;
+                }
+            };
+            if !wanted {
+                continue;
+            }
+            let made = service.make_crl(authority);
+            let pause = if made.is_ok() {
+                CRL_GAP
+            } else {
+                authority.ask_for_crl();
+                TRY_AGAIN
+            };
+            self.crl.insert(name.clone(), now + pause);
+            self.note(&task, made);
+        }
+    }
+
+    /// Logs a part that begins to fail or works again, once.
+    fn note(&mut self, task: &str, outcome: Result<(), Denied>) {
+        match outcome {
+            Ok(()) => {
+                if self.failing.remove(task).is_some() {
+                    tracing::info!(schedule.task = task, "works again");
+                }
+            }
+            Err(denied) => {
+                metrics::counter!("sigill_schedule_failures_total", "task" => task.to_owned())
+                    .increment(1);
+                let code = denied.refusal.code.to_owned();
+                let before = self.failing.insert(task.to_owned(), code.clone());
+                if before.as_deref() != Some(code.as_str()) {
+                    tracing::error!(
+                        schedule.task = task,
+                        problem.code = %code,
+                        problem.seen = %denied.refusal.seen,
+                        "failed; it is tried again by itself: {}; next: {}",
+                        denied.refusal.rule,
+                        denied.refusal.next
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn due(last: Option<Instant>, every: Duration, now: Instant) -> bool {
+    last.is_none_or(|last| now.saturating_duration_since(last) >= every)
+}

@@ -1,0 +1,110 @@
+//! One certification authority at work: its certificate, its rules, its CRL.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ca::issuer::Issuer;
+use ca::refusal::Refusal;
+use status::IssuerId;
+use x509::certificate::Certificate;
+
+use super::Service;
+use crate::config::AuthoritySection;
+use crate::denied::{Denied, Kind};
+
+/// An authority as it is wired.
+pub(crate) struct Authority {
+    pub(crate) section: AuthoritySection,
+    pub(crate) certificate: Certificate,
+    pub(crate) issuer: Issuer,
+    pub(crate) id: IssuerId,
+    /// A revocation waits for a CRL.
+    crl_wanted: AtomicBool,
+}
+
+impl Authority {
+    pub(crate) fn new(section: AuthoritySection, certificate: Certificate, issuer: Issuer) -> Self {
+        let id = IssuerId::of(certificate.subject().as_der(), certificate.public_key().spki_der());
+        Self { section, certificate, issuer, id, crl_wanted: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.section.name
+    }
+
+    /// Whether its key is in a token of this program.
+    pub(crate) fn signs_here(&self) -> bool {
+        self.section.token.is_some()
+    }
+
+    /// Says that a revocation waits for a CRL.
+    pub(crate) fn ask_for_crl(&self) {
+        if self.section.crl_on_revocation {
+            self.crl_wanted.store(true, Ordering::Release);
+        }
+    }
+
+    /// Takes the wish for a CRL, if there is one.
+    pub(crate) fn take_crl_wish(&self) -> bool {
+        self.crl_wanted.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Service {
+    /// The authority of this id.
+    pub(crate) fn authority_of(&self, id: IssuerId) -> Result<&Authority, Denied> {
+        self.authorities.values().find(|authority| authority.id == id).ok_or_else(|| {
+            Denied::new(
+                Kind::Conflict,
+                Refusal::new(
+                    "authority-not-configured",
+                    "a certificate is changed by the program that its authority is configured in",
+                    &id,
+                    "an authority of the configuration",
+                    "configure the authority, or call the program that has it",
+                ),
+            )
+        })
+    }
+
+    /// The authority of this short name.
+    pub(crate) fn authority_named(&self, name: &str) -> Result<&Authority, Denied> {
+        self.authorities.get(name).ok_or_else(|| {
+            Denied::new(
+                Kind::NotFound,
+                Refusal::new(
+                    "authority-unknown",
+                    "an authority is named by its short name",
+                    &name,
+                    "a name of GET /v1/authorities",
+                    "list the authorities",
+                ),
+            )
+        })
+    }
+
+    /// The chain of an authority in PEM: itself first, the root last.
+    pub(crate) fn chain_of(&self, authority: &Authority) -> Vec<String> {
+        let mut chain = Vec::new();
+        let mut current = Some(authority);
+        // A chain of CAs is short; the bound ends a configuration that runs in circles.
+        while let Some(authority) = current.filter(|_| chain.len() < 8) {
+            chain.push(x509::pem::encode(
+                x509::pem::Label::Certificate,
+                authority.certificate.as_der(),
+            ));
+            let issuer = authority.certificate.issuer();
+            current = if issuer == authority.certificate.subject() {
+                None
+            } else {
+                self.authorities.values().find(|other| {
+                    other.certificate.subject() == issuer
+                        && authority
+                            .certificate
+                            .verify_signed_by(other.certificate.public_key())
+                            .is_ok()
+                })
+            };
+        }
+        chain
+    }
+}

@@ -1,0 +1,380 @@
+//! CRLs: rows of one snapshot, spooled, linted, compared, recorded, signed, verified, published.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::issuer::CrlScopeStated;
+use ca::refusal::Refusal;
+use crl::{
+    CrlEntry, CrlIssuer, CrlNumber, CrlOrder, Departure, Due, Listing, NewDates, PreparedCrl,
+    PreviousCrl, Schedule,
+};
+use serde_json::json;
+use status::{Position, PublishedCrl};
+use store::{
+    AuditRecord, CertificateLookup, CrlIntent, CrlRow, CrlScope, RevokedRow, StoreError, Subject,
+};
+use x509::crl::{CrlForm, CrlReader, IssuingDistributionPoint, RevokedEntry};
+use x509::serial::SerialNumber;
+use x509::time::UnixTime;
+
+use super::authority::Authority;
+use super::{Service, storage};
+use crate::denied::{Denied, Kind};
+use crate::publication::chain;
+use crate::publication::crl_files::CrlFiles;
+
+/// Expired entries that left the list are explained this far back: the longest stretch without a
+/// CRL after which one still can be made without an operator.
+const EXPLAINED: Duration = Duration::from_secs(400 * 24 * 3600);
+
+impl Service {
+    /// Whether the authority's CRL is due by the clock, or has never been made or published.
+    pub(crate) fn crl_is_due(&self, authority: &Authority) -> Result<bool, Denied> {
+        let current =
+            self.store().current_crl(authority.id, &CrlScope::full()).map_err(|e| storage(&e))?;
+        if let Some(row) = &current {
+            let left = row.next_update.since(self.clock().read().now);
+            metrics::gauge!("sigill_crl_seconds_left", "authority" => authority.name().to_owned())
+                .set(left.as_secs_f64());
+            if row.published.is_none() {
+                return Ok(true);
+            }
+        }
+        let last = current.map(|row| row.this_update);
+        Ok(matches!(schedule(authority)?.due(last, self.clock().read().now), Due::Now { .. }))
+    }
+
+    /// Makes and publishes a CRL of `authority`.
+    pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
+        let now = self.signing_time()?;
+        let begun = self.crl_record(EventCode::CrlBegun, authority, Vec::new(), &json!({}));
+        // From here on the log's time is at least `now`, so that whatever this list lacks is dated
+        // at or after its thisUpdate (REV-06).
+        self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
+        let number = self
+            .store()
+            .next_crl_number(authority.id, &CrlScope::full())
+            .map_err(|e| storage(&e))?;
+        let names = SpoolNames::new(&self.files, authority.name());
+        let made = self.make_numbered(authority, &number, now, &names);
+        names.remove();
+        made
+    }
+
+    fn make_numbered(
+        &self,
+        authority: &Authority,
+        number: &CrlNumber,
+        now: UnixTime,
+        names: &SpoolNames,
+    ) -> Result<(), Denied> {
+        let next_update = schedule(authority)?
+            .next_update(now)
+            .ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
+        let (prepared, position) = self.prepare_crl(authority, number, now, next_update, names)?;
+        let entries = prepared.entries;
+        let facts = CrlIntent {
+            issuer: authority.id,
+            scope: CrlScope::full(),
+            number: number.clone(),
+            position,
+            this_update: now,
+            next_update,
+            node: self.node.clone(),
+        };
+        let payload = json!({
+            "number": hex(number),
+            "entries": entries,
+            "position": position.to_string(),
+        });
+        let record = self.crl_record(EventCode::CrlIntent, authority, Vec::new(), &payload);
+        let recorded = self
+            .store()
+            .record_crl_intent(&prepared.pending, &facts, &record, now)
+            .map_err(|e| self.note_storage(&e))?;
+        let intent = recorded.intent_id();
+        let signed = self.sign(prepared.pending, &recorded).inspect_err(|_| {
+            // The number is spent; nothing else was promised.
+            if let Err(denied) = self.void_intent(intent) {
+                tracing::warn!(problem.code = denied.refusal.code, "CRL intent stays open");
+            }
+        })?;
+        let finished = (|| {
+            let spool = BufReader::new(File::open(&names.spool)?);
+            let mut sink = BufWriter::new(create(&names.finished)?);
+            let finished = crl::finish(&signed, spool, &mut sink).map_err(io::Error::other)?;
+            sink.flush()?;
+            sink.get_ref().sync_all()?;
+            Ok(finished)
+        })()
+        .map_err(|error: io::Error| unspooled(authority, &error))?;
+        let objects = vec![ObjectId::Document(ledger::Hash::from_bytes(finished.sha256))];
+        let record = self.crl_record(EventCode::CrlIssued, authority, objects, &payload);
+        let row = self
+            .store()
+            .record_crl_issued(&signed, finished.sha256, finished.length, &record, now)
+            .map_err(|e| self.note_storage(&e))?;
+        self.publish_crl(authority, &row, &names.finished)?;
+        tracing::info!(
+            authority.name = authority.name(),
+            crl.number = %hex(number),
+            crl.entries = entries,
+            crl.position = %position,
+            "CRL published"
+        );
+        metrics::counter!("sigill_crls_total", "authority" => authority.name().to_owned())
+            .increment(1);
+        self.publication.wake();
+        Ok(())
+    }
+
+    fn publish_crl(&self, authority: &Authority, row: &CrlRow, file: &Path) -> Result<(), Denied> {
+        let published = PublishedCrl {
+            path: CrlFiles::full_path(authority.name()),
+            sha256: row.sha256,
+            number: hex(&row.number),
+            position: row.position,
+        };
+        self.files
+            .publish(file, published)
+            .map_err(|error| unspooled(authority, &io::Error::other(chain(&error))))?;
+        let now = self.clock().read().now;
+        self.store()
+            .mark_crl_published(row.issuer, &row.scope, &row.number, now)
+            .map_err(|e| storage(&e))
+    }
+
+    fn prepare_crl(
+        &self,
+        authority: &Authority,
+        number: &CrlNumber,
+        this_update: UnixTime,
+        next_update: UnixTime,
+        names: &SpoolNames,
+    ) -> Result<(PreparedCrl, Position), Denied> {
+        let issuer = CrlIssuer::new(authority.certificate.clone(), authority.issuer.algorithm())
+            .map_err(|error| broken(authority, &error))?;
+        let scope = match authority.issuer.crl_scope_stated() {
+            CrlScopeStated::Yes => Some(IssuingDistributionPoint {
+                full_name: vec![authority.issuer.crl_url().to_string()],
+                scope: x509::crl::Scope::All,
+            }),
+            CrlScopeStated::No => None,
+        };
+        let previous = self.previous(authority);
+        let previous_update = previous.as_ref().map(|previous| previous.head().this_update);
+        let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
+        let order = CrlOrder {
+            issuer: &issuer,
+            intent: self.draw_intent_id(this_update)?,
+            number,
+            this_update,
+            next_update,
+            issuing_distribution_point: scope.as_ref(),
+            expired_certs_on_crl: None,
+            new_dates: NewDates::SincePrevious,
+        };
+        let listing = Listing::UntilExpired { previous: previous_update };
+        let mut previous = previous.map(PreviousCrl::ours);
+        let mut outcome = None;
+        let horizon = previous_update.unwrap_or(UnixTime::EPOCH).saturating_sub(EXPLAINED);
+        self.store()
+            .revoked(authority.id, horizon, &mut |snapshot| {
+                let position = Position { epoch: snapshot.head.epoch, index: snapshot.head.size };
+                // Filled while the rows go by, asked when they are compared, which comes later.
+                let expired = RefCell::new(BTreeMap::new());
+                let rows = snapshot.rows.filter_map(|row| listed(row, listing, &expired));
+                let made = crl::prepare(&order, rows, &mut files, previous.take(), &mut |entry| {
+                    self.departure(authority, entry, &expired.borrow())
+                });
+                outcome = Some(made.map(|prepared| (prepared, position)));
+            })
+            .map_err(|e| storage(&e))?;
+        match outcome {
+            Some(Ok(prepared)) => Ok(prepared),
+            Some(Err(error)) => Err(broken(authority, &chain(&error))),
+            None => Err(broken(authority, &"the store gave no snapshot")),
+        }
+    }
+
+    /// The CRL that stands in the publication tree, if it is the one that the manifest lists.
+    fn previous(&self, authority: &Authority) -> Option<CrlReader<BufReader<File>>> {
+        let (path, row) = self.files.published(&CrlFiles::full_path(authority.name()))?;
+        let read = || -> Result<_, String> {
+            let found = sha256_of(&path).map_err(|error| error.to_string())?;
+            if found != row.sha256 {
+                return Err("its SHA-256 is not the one in the manifest".to_owned());
+            }
+            let file = File::open(&path).map_err(|error| error.to_string())?;
+            CrlReader::start(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
+                .map_err(|error| chain(&error))
+        };
+        read()
+            .inspect_err(|error| {
+                metrics::counter!("sigill_crl_previous_unreadable_total").increment(1);
+                tracing::error!(
+                    file.path = %path.display(),
+                    error,
+                    "published CRL was changed or cannot be read; the next one is made without comparison"
+                );
+            })
+            .ok()
+    }
+
+    fn departure(
+        &self,
+        authority: &Authority,
+        entry: &RevokedEntry,
+        expired: &BTreeMap<SerialNumber, UnixTime>,
+    ) -> Departure {
+        if let Some(not_after) = expired.get(&entry.serial) {
+            return Departure::Expired { not_after: *not_after };
+        }
+        let lookup = CertificateLookup::Serial(authority.id, entry.serial);
+        match self.store().certificate(&lookup) {
+            Ok(Some(record)) if record.row.status.status.revocation().is_none() => {
+                Departure::Released
+            }
+            _ => Departure::Unexplained,
+        }
+    }
+
+    fn crl_record(
+        &self,
+        code: EventCode,
+        authority: &Authority,
+        mut objects: Vec<ObjectId>,
+        payload: &serde_json::Value,
+    ) -> AuditRecord {
+        objects.push(ObjectId::Issuer(authority.id));
+        Self::record(
+            code,
+            EventResult::Done,
+            self.system(),
+            objects,
+            None,
+            payload,
+            Subject::Deployment,
+        )
+    }
+}
+
+/// The entry of a row on this list; the rows that expiry keeps off it are remembered.
+fn listed(
+    row: Result<RevokedRow, StoreError>,
+    listing: Listing,
+    expired: &RefCell<BTreeMap<SerialNumber, UnixTime>>,
+) -> Option<Result<CrlEntry, StoreError>> {
+    let row = match row {
+        Ok(row) => row,
+        Err(error) => return Some(Err(error)),
+    };
+    let entry = CrlEntry::of(row.serial, &row.status, listing);
+    if entry.is_none() {
+        expired.borrow_mut().insert(row.serial, row.status.not_after);
+    }
+    entry.map(Ok)
+}
+
+fn schedule(authority: &Authority) -> Result<Schedule, Denied> {
+    let section = &authority.section;
+    let period = Duration::from_secs(section.crl_period);
+    let overlap = Duration::from_secs(section.crl_lifetime.saturating_sub(section.crl_period));
+    Schedule::new(period, overlap).map_err(|error| broken(authority, &error))
+}
+
+/// Upper-case hexadecimal, two digits an octet.
+fn hex(number: &CrlNumber) -> String {
+    base16ct::upper::encode_string(number.as_octets())
+}
+
+fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new();
+    io::copy(&mut BufReader::new(File::open(path)?), &mut HashWriter(&mut hash))?;
+    Ok(hash.finalize().into())
+}
+
+struct HashWriter<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        sha2::Digest::update(self.0, octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Files of a CRL in the making. One CRL of an authority is made at a time.
+struct SpoolNames {
+    scratch: PathBuf,
+    spool: PathBuf,
+    finished: PathBuf,
+}
+
+impl SpoolNames {
+    fn new(files: &CrlFiles, authority: &str) -> Self {
+        Self {
+            scratch: files.spool(&format!("{authority}.entries")),
+            spool: files.spool(&format!("{authority}.tbs")),
+            finished: files.spool(&format!("{authority}.crl")),
+        }
+    }
+
+    fn open(&self) -> io::Result<crl::CrlFiles<File>> {
+        Ok(crl::CrlFiles {
+            scratch: create(&self.scratch)?,
+            spool: create(&self.spool)?,
+            spool_path: self.spool.clone(),
+        })
+    }
+
+    fn remove(&self) {
+        for path in [&self.scratch, &self.spool, &self.finished] {
+            if let Err(error) = fs::remove_file(path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(file.path = %path.display(), error = %error, "cannot remove a spool file");
+            }
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+}
+
+fn broken(authority: &Authority, seen: &dyn std::fmt::Display) -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new(
+            "crl-refused",
+            "CRL-11: a CRL is linted and compared with the one before it, or not signed",
+            &format!("{}: {seen}", authority.name()),
+            "",
+            "an operator compares the published CRL with the store before anything else",
+        ),
+    )
+}
+
+fn unspooled(authority: &Authority, error: &io::Error) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            "crl-unwritable",
+            "a CRL is spooled and published as files",
+            &format!("{}: {error}", authority.name()),
+            "folders that take files",
+            "make room in the spool and publication folders; it is tried again by itself",
+        ),
+    )
+}

@@ -1,0 +1,292 @@
+//! Delegated OCSP responders: requests from the outbox, certificates into the publication tree.
+//!
+//! A request is believed when the responder's pinned identity key signed it, its counter has risen,
+//! and deployment and authority are ours. It is an order like any other: the same request file
+//! yields the same certificate, whatever happened in between (architecture §2.3).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ca::audit::{Actor, ObjectId};
+use ca::fields::RequestedFields;
+use ca::prepare::Way;
+use ca::refusal::Refusal;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use store::{
+    BegunOrder, CertificateLookup, NewOrder, OrderAnswer, OrderId, OrderKey, Responder,
+    StoredResponse, Subject,
+};
+use x509::key::PublicKey;
+
+use x509::responder_request::ResponderRequest;
+use x509::time::UnixTime;
+
+use super::authority::Authority;
+use super::issue::Commission;
+use super::{Service, storage};
+use crate::denied::{Denied, Kind};
+use crate::publication::chain;
+use crate::publication::files::replace;
+
+/// The profile of delegate certificates.
+const PROFILE: &str = "ocsp";
+/// A request older or newer than this is not believed.
+const REQUEST_AGE: Duration = Duration::from_secs(24 * 3600);
+/// A request file is at most this long.
+const MAX_OCTETS: u64 = 16 * 1024;
+
+/// Requests whose certificate stands in the publication tree, so that each file is opened once.
+#[derive(Debug, Default)]
+pub(crate) struct DoneRequests(Mutex<BTreeSet<String>>);
+
+impl DoneRequests {
+    fn contains(&self, key: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    fn insert(&self, key: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+}
+
+impl Service {
+    /// Serves every request in the outbox that has no answer yet.
+    ///
+    /// A request that is refused is named in the log and left where it is: its responder replaces
+    /// it. One refusal does not keep the others waiting.
+    pub(crate) fn serve_delegates(&self) -> Result<(), Denied> {
+        let mut first_fault = Ok(());
+        for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
+            let folder = self.folders.outbox.join("responder").join(authority.name());
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    first_fault = first_fault.and(Err(unreadable(&folder, &error)));
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                let path = entry.path();
+                if path.extension().is_some_and(|extension| extension == "req") {
+                    first_fault = first_fault.and(self.serve_delegate(authority, &path));
+                }
+            }
+        }
+        first_fault
+    }
+
+    fn serve_delegate(&self, authority: &Authority, path: &Path) -> Result<(), Denied> {
+        let length = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+        if length > MAX_OCTETS {
+            return Err(refused(path, "responder-request-malformed", &length, "16384 octets"));
+        }
+        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let key = base16ct::lower::encode_string(&digest);
+        if self.delegates_done.contains(&key) {
+            return Ok(());
+        }
+        let now = self.clock().read().now;
+        let (responder, request) = self.believed(authority, path, &bytes, now)?;
+        let order = self.begin_delegate(&responder, authority, &key, &bytes, now)?;
+        let (order, certificate) = match order {
+            (_, BegunOrder::Replay { response, .. }) => {
+                self.publish_delegate(authority, &response.body)?;
+                self.delegates_done.insert(key);
+                return Ok(());
+            }
+            (order, BegunOrder::New) => {
+                self.store()
+                    .accept_responder_request(&responder.name, request.body().counter, now)
+                    .map_err(|e| storage(&e))?;
+                (order, None)
+            }
+            (_, BegunOrder::Resume(progress)) => {
+                if let Some(intent) = progress.open_intent {
+                    self.void_intent(intent)?;
+                }
+                (progress.order, progress.certificate)
+            }
+            (_, BegunOrder::Running { .. } | BegunOrder::BodyDiffers { .. }) => return Ok(()),
+        };
+        let made = self.delegate_certificate(authority, &responder, &request, order, certificate);
+        let der = match made {
+            Ok(der) => der,
+            Err(denied) => {
+                self.store().leave_order(order, now).map_err(|e| storage(&e))?;
+                return Err(denied);
+            }
+        };
+        self.publish_delegate(authority, &der)?;
+        let answer = OrderAnswer {
+            response: StoredResponse {
+                status: 201,
+                content_type: "application/pkix-cert".to_owned(),
+                body: der,
+            },
+            subject: Subject::Order(order),
+        };
+        self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
+        self.delegates_done.insert(key);
+        tracing::info!(authority.name = authority.name(), responder.name = %responder.name, "OCSP delegate certified");
+        Ok(())
+    }
+
+    /// The request, once a pinned identity key has signed it for this deployment and authority.
+    fn believed(
+        &self,
+        authority: &Authority,
+        path: &Path,
+        bytes: &[u8],
+        now: UnixTime,
+    ) -> Result<(Responder, ResponderRequest), Denied> {
+        let responders = self.store().responders().map_err(|e| storage(&e))?;
+        let mut seen = "no responder is pinned".to_owned();
+        let found = responders.into_iter().find_map(|responder| {
+            let identity = PublicKey::from_spki_der(&responder.spki_der).ok()?;
+            match ResponderRequest::open(bytes, &identity) {
+                Ok(request) => Some((responder, request)),
+                Err(error) => {
+                    seen = chain(&error);
+                    None
+                }
+            }
+        });
+        let Some((responder, request)) = found else {
+            return Err(refused(
+                path,
+                "responder-unknown",
+                &seen,
+                "a request signed by an identity key that was pinned at enrolment",
+            ));
+        };
+        let body = request.body();
+        if body.deployment != self.deployment.to_string() {
+            return Err(refused(
+                path,
+                "deployment-mismatch",
+                &body.deployment,
+                &self.deployment.to_string(),
+            ));
+        }
+        if body.authority != authority.certificate.fingerprint() {
+            return Err(refused(
+                path,
+                "responder-request-authority",
+                &"another authority's certificate",
+                authority.name(),
+            ));
+        }
+        let age = now.since(body.time).max(body.time.since(now));
+        if age > REQUEST_AGE {
+            return Err(refused(path, "responder-request-age", &body.time, "24 h from now"));
+        }
+        Ok((responder, request))
+    }
+
+    fn begin_delegate(
+        &self,
+        responder: &Responder,
+        authority: &Authority,
+        key: &str,
+        bytes: &[u8],
+        now: UnixTime,
+    ) -> Result<(OrderId, BegunOrder), Denied> {
+        let order = NewOrder {
+            id: self.draw_order_id(now)?,
+            key: OrderKey {
+                client: format!("responder:{}", responder.name),
+                method: "FILE".to_owned(),
+                path: format!("responder/{}", authority.name()),
+                key: key.to_owned(),
+            },
+            body_sha256: Sha256::digest(bytes).into(),
+            body: bytes.to_vec(),
+            node: self.node.clone(),
+        };
+        let id = order.id;
+        Ok((id, self.store().begin_order(&order, now).map_err(|e| storage(&e))?))
+    }
+
+    fn delegate_certificate(
+        &self,
+        authority: &Authority,
+        responder: &Responder,
+        request: &ResponderRequest,
+        order: OrderId,
+        made: Option<store::CertificateId>,
+    ) -> Result<Vec<u8>, Denied> {
+        if let Some(id) = made {
+            let record =
+                self.store().certificate(&CertificateLookup::Id(id)).map_err(|e| storage(&e))?;
+            if let Some(der) = record.and_then(|record| record.der) {
+                return Ok(der);
+            }
+        }
+        let profile = self.profiles.by_name(PROFILE).ok_or_else(|| {
+            refused(Path::new(PROFILE), "profile-unknown", &"no such profile", "profile ocsp")
+        })?;
+        let fields = RequestedFields {
+            common_name: Some(format!("{} OCSP {}", authority.name(), responder.name)),
+            organization: authority
+                .certificate
+                .subject()
+                .text_of(x509::oid::attribute::ORGANIZATION),
+            ..RequestedFields::default()
+        };
+        let issued = self.commission(Commission {
+            authority,
+            profile,
+            order,
+            way: Way::Internal,
+            fields: &fields,
+            request_der: &request.body().request,
+            actor: Actor::System(*self.node.boot.as_bytes()),
+            objects: vec![ObjectId::Order(*order.as_bytes()), ObjectId::Key(responder.key)],
+            payload: json!({ "responder": responder.name, "counter": request.body().counter }),
+        })?;
+        Ok(issued.der)
+    }
+
+    fn publish_delegate(&self, authority: &Authority, der: &[u8]) -> Result<(), Denied> {
+        let fault = |seen: &dyn std::fmt::Display| {
+            refused(
+                &self.folders.folder,
+                "publication-unwritable",
+                seen,
+                "a folder that takes files",
+            )
+        };
+        let certificate =
+            x509::certificate::Certificate::from_der(der).map_err(|error| fault(&error))?;
+        let name = format!("{}.cer", certificate.public_key().spki_hash());
+        let path = self.folders.folder.join("responder").join(authority.name()).join(name);
+        if fs::read(&path).is_ok_and(|found| found == der) {
+            return Ok(());
+        }
+        replace(&path, der).map_err(|error| fault(&error))
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Denied {
+    refused(path, "outbox-unreadable", error, "a folder that can be read")
+}
+
+fn refused(path: &Path, code: &'static str, seen: &dyn std::fmt::Display, limit: &str) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            code,
+            "architecture §2.3: how a responder's request is believed and answered",
+            &format!("{}: {seen}", path.display()),
+            limit,
+            "see the responder's log; it replaces the request by itself when it can",
+        ),
+    )
+}

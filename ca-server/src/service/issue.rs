@@ -1,0 +1,442 @@
+//! Issuing: prepare, record, sign, verify, record, release.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ca::audit::{Actor, EventCode, EventResult, ObjectId, PolicyId};
+use ca::fields::RequestedFields;
+use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
+use ca::profile::Profile;
+use ca::refusal::Refusal;
+use hsm::{SignError, SignatureMayExist};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use status::{AfterExpiry, AnswerClasses, BeforeActivation};
+use store::{
+    AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
+    IssuedCertificate, OrderAnswer, OrderId, Privacy, ProfileVersion, StoredResponse, Subject,
+};
+use x509::signing::{Pending, Recorded, Signed};
+
+use super::authority::Authority;
+use super::order::{Answered, OrderWork};
+use super::record::{call_object, client};
+use super::{COME_BACK, Service, storage};
+use crate::denied::{Denied, Kind};
+use crate::http::peer::Caller;
+use crate::publication::chain;
+
+/// How long signing is tried again within one call while no signature has come back.
+const SIGNING_TRIES: Duration = Duration::from_secs(8);
+/// Pause between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+
+/// Who asks for a certificate, and what the record of it says.
+pub(crate) struct Commission<'a> {
+    pub(crate) authority: &'a Authority,
+    pub(crate) profile: &'a Profile,
+    pub(crate) order: OrderId,
+    pub(crate) way: Way,
+    pub(crate) fields: &'a RequestedFields,
+    pub(crate) request_der: &'a [u8],
+    pub(crate) actor: Actor,
+    pub(crate) objects: Vec<ObjectId>,
+    pub(crate) payload: Value,
+}
+
+impl Service {
+    /// Issues one certificate for the call's PKCS#10 request.
+    pub(crate) fn issue(&self, caller: &Caller, work: &OrderWork<'_>) -> Result<Answered, Denied> {
+        if let Some(progress) = &work.progress {
+            if let Some(certificate) = progress.certificate {
+                return self.release(certificate, work);
+            }
+            if let Some(intent) = progress.open_intent {
+                self.void_intent(intent)?;
+            }
+        }
+        let request: api::IssueRequest = from_json(&work.call.body)?;
+        caller.must_order(&request.profile)?;
+        let profile = self.profile(&request.profile)?;
+        let authority = self.issuing_authority(profile, request.authority.as_deref())?;
+        let request_der = request_der(&request.csr)?;
+        let fields = requested(&request);
+        let issued = self.commission(Commission {
+            authority,
+            profile,
+            order: work.order,
+            way: Way::Direct,
+            fields: &fields,
+            request_der: &request_der,
+            actor: client(&work.call.client),
+            objects: vec![ObjectId::Order(*work.order.as_bytes()), call_object(work.call)],
+            payload: json!({
+                "call": work.call.correlation_id,
+                "client": work.call.client,
+                "actor": request.actor,
+                "profile": request.profile,
+            }),
+        })?;
+        self.release(issued.certificate, work)
+    }
+
+    /// The one way of a certificate: rules and lint, intent, signature, verification, record.
+    ///
+    /// What it returns has been recorded and may be released.
+    pub(crate) fn commission(&self, commission: Commission<'_>) -> Result<Issued, Denied> {
+        let now = self.signing_time()?;
+        let Commission { authority, profile, order, .. } = commission;
+        let prepared = prepare(&Preparation {
+            deployment: self.deployment,
+            profile,
+            signer: Signer::Issuer(&authority.issuer),
+            way: commission.way,
+            fields: commission.fields,
+            key: KeySource::Request(commission.request_der),
+            own_keys: &self.own_keys,
+            serial: self.draw_serial()?,
+            id: self.draw_intent_id(now)?,
+            now,
+            ends_at: None,
+        })
+        .map_err(|error| Denied::rule(error.refusal()))?;
+        let certificate = self.draw_certificate_id(now)?;
+        let subject = subject_of(&prepared, order);
+        let intent = CertificateIntent {
+            order,
+            certificate,
+            issuer: authority.id,
+            serial: prepared.facts().serial,
+            not_after: prepared.facts().validity.not_after(),
+            answers: AnswerClasses {
+                before_activation: BeforeActivation::Good,
+                after_expiry: AfterExpiry::Kept,
+            },
+            node: self.node.clone(),
+            subject: subject.clone(),
+        };
+        let (intent_code, issued_code) = codes(prepared.pending());
+        let record = |code, payload: &Value| {
+            let mut objects = commission.objects.clone();
+            objects.push(ObjectId::Certificate(*certificate.as_bytes()));
+            objects.push(ObjectId::Issuer(authority.id));
+            let policy = policy_id(prepared.facts());
+            Self::record(
+                code,
+                EventResult::Done,
+                commission.actor,
+                objects,
+                policy,
+                payload,
+                subject.clone(),
+            )
+        };
+        let intent_record = record(intent_code, &commission.payload);
+        let now = self.signing_time()?;
+        let recorded = self
+            .store()
+            .record_intent(prepared.pending(), &intent, &intent_record, now)
+            .map_err(|e| self.note_storage(&e))?;
+        let facts = issued_facts(&prepared, subject.clone());
+        let issued_record = record(
+            issued_code,
+            &json!({ "serial": prepared.facts().serial.to_string(), "intent": recorded.intent_id().to_string() }),
+        );
+        let (pending, _) = prepared.into_parts();
+        let signed = self.sign(pending, &recorded)?;
+        self.record_signed(&signed, &facts, &issued_record)
+    }
+
+    fn record_signed(
+        &self,
+        signed: &Signed,
+        facts: &IssuedCertificate,
+        record: &AuditRecord,
+    ) -> Result<Issued, Denied> {
+        let now = self.clock().read().now;
+        let issued = self
+            .store()
+            .record_issued(signed, facts, record, now)
+            .map_err(|e| self.note_storage(&e))?;
+        metrics::counter!("sigill_certificates_issued_total", "profile" => facts.profile.name.clone())
+            .increment(1);
+        self.publication.wake();
+        Ok(issued)
+    }
+
+    /// Has the token sign, again while certainly no signature was made, and verifies what it gives.
+    ///
+    /// On failure the intent stays open: the schedule voids it when signing has failed for 60 s, and
+    /// a call with the same key voids it at once.
+    pub(crate) fn sign(&self, pending: Pending, recorded: &Recorded) -> Result<Signed, Denied> {
+        let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
+        let started = Instant::now();
+        loop {
+            match self.signer.sign(&input) {
+                Ok(signature) => {
+                    self.readiness.signing.store(true, std::sync::atomic::Ordering::Relaxed);
+                    return pending.finish(signature).map_err(|error| {
+                        metrics::counter!("sigill_signature_alarms_total").increment(1);
+                        self.note_try(recorded, &chain(&error));
+                        defect(&format!(
+                            "token gave a signature that does not verify: {}",
+                            chain(&error)
+                        ))
+                    });
+                }
+                Err(error) => {
+                    self.readiness.signing.store(false, std::sync::atomic::Ordering::Relaxed);
+                    metrics::counter!("sigill_signing_failures_total", "code" => error.code())
+                        .increment(1);
+                    self.note_try(recorded, &chain(&error));
+                    let again = error.signature_may_exist() == SignatureMayExist::No
+                        && started.elapsed() < SIGNING_TRIES;
+                    if !again {
+                        return Err(unsigned(&error));
+                    }
+                    std::thread::sleep(BETWEEN_TRIES);
+                }
+            }
+        }
+    }
+
+    fn note_try(&self, recorded: &Recorded, seen: &str) {
+        let record = self.failed_try_record(Vec::new(), seen);
+        let now = self.clock().read().now;
+        if let Err(error) = self.store().record_failed_try(recorded.intent_id(), &record, now) {
+            tracing::warn!(intent.id = %recorded.intent_id(), error = %chain(&error), "failed try could not be recorded");
+        }
+    }
+
+    /// The answer with a certificate that has been recorded.
+    fn release(
+        &self,
+        certificate: CertificateId,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
+        let record = self
+            .store()
+            .certificate(&CertificateLookup::Id(certificate))
+            .map_err(|e| storage(&e))?
+            .ok_or_else(|| defect("a recorded certificate is not there"))?;
+        self.await_publication(record.row.status.position, work.call.wait_for_publication)?;
+        let shown = self.shown(&record)?;
+        let body = serde_json::to_vec(&shown).map_err(|_| unwritable())?;
+        Ok(Answered {
+            answer: OrderAnswer {
+                response: StoredResponse {
+                    status: 201,
+                    content_type: "application/json".to_owned(),
+                    body,
+                },
+                subject: Subject::Order(work.order),
+            },
+            position: Some(record.row.status.position),
+        })
+    }
+
+    fn profile(&self, name: &str) -> Result<&Profile, Denied> {
+        self.profiles.by_name(name).ok_or_else(|| {
+            Denied::rule(Refusal::new(
+                "profile-unknown",
+                "certificates are issued under a profile",
+                &name,
+                "a profile of this deployment",
+                "use a profile that your client may order",
+            ))
+        })
+    }
+
+    fn issuing_authority(
+        &self,
+        profile: &Profile,
+        wanted: Option<&str>,
+    ) -> Result<&Authority, Denied> {
+        let mut fitting = self.authorities.values().filter(|authority| {
+            authority.signs_here()
+                && authority.issuer.profiles().contains(profile.name())
+                && wanted.is_none_or(|name| name == authority.name())
+        });
+        match (fitting.next(), fitting.next()) {
+            (Some(authority), None) => Ok(authority),
+            (found, _) => Err(Denied::rule(Refusal::new(
+                if found.is_some() { "authority-ambiguous" } else { "authority-not-fitting" },
+                "PRO-10: profile and issuing authority belong together",
+                &format!("profile {}, authority {}", profile.name(), wanted.unwrap_or("not named")),
+                "exactly one authority that issues this profile",
+                "name the authority; GET /v1/authorities lists them",
+            ))),
+        }
+    }
+
+    /// As [`storage`], with the readiness of the database noted.
+    pub(crate) fn note_storage(&self, error: &store::StoreError) -> Denied {
+        let denied = storage(error);
+        if denied.kind == Kind::Unavailable {
+            self.readiness.storing.store(false, std::sync::atomic::Ordering::Relaxed);
+        }
+        denied
+    }
+}
+
+/// Reads a JSON body; unknown fields are refused by name.
+pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
+    serde_json::from_slice(body).map_err(|error| {
+        Denied::new(
+            Kind::Malformed,
+            Refusal::new(
+                "body-malformed",
+                "a body is the JSON that /openapi.json describes",
+                &error,
+                "the fields of the contract and no others",
+                "correct the body",
+            ),
+        )
+    })
+}
+
+/// The request's DER from PEM or base64.
+fn request_der(text: &str) -> Result<Vec<u8>, Denied> {
+    let refused = |seen: &dyn std::fmt::Display| {
+        Denied::rule(Refusal::new(
+            "csr-unreadable",
+            "ISS-13: a PKCS#10 request comes as PEM or as base64 of its DER",
+            &seen,
+            "one CERTIFICATE REQUEST of at most 64 KiB",
+            "make the request anew, for example with openssl req -new",
+        ))
+    };
+    if text.contains("-----BEGIN") {
+        return x509::pem::decode_one(text, x509::pem::Label::CertificateRequest)
+            .map_err(|error| refused(&error));
+    }
+    let compact: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(compact).map_err(|error| refused(&error))
+}
+
+fn requested(request: &api::IssueRequest) -> RequestedFields {
+    let (subject, names) = (request.subject.clone(), request.alternative_names.clone());
+    RequestedFields {
+        common_name: subject.common_name,
+        given_name: subject.given_name,
+        surname: subject.surname,
+        hsa_id: subject.hsa_id,
+        personal_identity_number: subject.personal_identity_number,
+        organization: subject.organization,
+        locality: subject.locality,
+        card_number: subject.card_number,
+        upn: names.upn,
+        email: names.email,
+        dns: names.dns,
+        ip: Vec::new(),
+        management_name: None,
+    }
+}
+
+/// Whose data a certificate holds: the person by the number that names him in every order.
+fn subject_of(prepared: &Prepared, order: OrderId) -> Subject {
+    let Facts { kind, fields, .. } = prepared.facts();
+    let person = fields
+        .personal_identity_number
+        .as_ref()
+        .map(|number| number.as_str().to_owned())
+        .or_else(|| fields.hsa_id.as_ref().map(|id| id.as_str().to_owned()));
+    match person {
+        Some(person) if kind.is_person() => Subject::Holder(person),
+        _ => Subject::Order(order),
+    }
+}
+
+fn issued_facts(prepared: &Prepared, subject: Subject) -> IssuedCertificate {
+    let facts = prepared.facts();
+    let fields = &facts.fields;
+    let texts = [
+        (IndexTag::CardNumber, fields.card_number.as_ref().map(|v| v.as_str())),
+        (IndexTag::CommonName, fields.common_name.as_ref().map(|v| v.as_str())),
+        (IndexTag::Email, fields.email.as_ref().map(|v| v.as_str())),
+        (IndexTag::HsaId, fields.hsa_id.as_ref().map(|v| v.as_str())),
+        (IndexTag::PersonalNumber, fields.personal_identity_number.as_ref().map(|v| v.as_str())),
+        (IndexTag::PrincipalName, fields.upn.as_ref().map(|v| v.as_str())),
+    ];
+    let dns = fields.dns.iter().map(|name| (IndexTag::DnsName, Some(name.as_str())));
+    let index = texts
+        .into_iter()
+        .chain(dns)
+        .filter_map(|(tag, value)| value.map(|value| IndexTerm::new(tag, value)))
+        .collect();
+    let privacy = if facts.kind.is_person() {
+        let holder = json!({
+            "given_name": fields.given_name.as_ref().map(|v| v.as_str()),
+            "surname": fields.surname.as_ref().map(|v| v.as_str()),
+            "hsa_id": fields.hsa_id.as_ref().map(|v| v.as_str()),
+            "personal_identity_number":
+                fields.personal_identity_number.as_ref().map(|v| v.as_str()),
+            "organization": fields.organization.as_ref().map(|v| v.as_str()),
+            "card_number": fields.card_number.as_ref().map(|v| v.as_str()),
+            "upn": fields.upn.as_ref().map(|v| v.as_str()),
+            "email": fields.email.as_ref().map(|v| v.as_str()),
+        });
+        Privacy::Person { subject, holder: serde_json::to_vec(&holder).unwrap_or_default() }
+    } else {
+        Privacy::Public
+    };
+    IssuedCertificate {
+        profile: ProfileVersion {
+            name: facts.profile.to_string(),
+            sha256: *facts.profile_hash.as_bytes(),
+        },
+        policy: facts.policy.map(|policy| policy.to_string()),
+        not_before: facts.validity.not_before(),
+        spki: facts.subject_key,
+        privacy,
+        index,
+    }
+}
+
+fn codes(pending: &Pending) -> (EventCode, EventCode) {
+    match pending.intent().kind() {
+        x509::signing::SigningKind::OcspDelegate => {
+            (EventCode::OcspDelegateIntent, EventCode::OcspDelegateIssued)
+        }
+        _ => (EventCode::CertificateIntent, EventCode::CertificateIssued),
+    }
+}
+
+fn policy_id(facts: &Facts) -> Option<PolicyId> {
+    facts.policy.and_then(|policy| PolicyId::from_content_octets(policy.as_bytes()).ok())
+}
+
+fn unsigned(error: &SignError) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            error.code(),
+            "promise 2: what cannot be signed now is not issued",
+            &chain(error),
+            "a token that signs within the deadline",
+            "an operator looks after the token; repeat the call with the same key",
+        ),
+    )
+    .retry_after(COME_BACK)
+}
+
+fn defect(seen: &str) -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new(
+            "signature-invalid",
+            "KEY-10: what does not verify is never released",
+            &seen,
+            "a signature that verifies under the issuer's key",
+            "an operator examines the token; repeat the call with the same key",
+        ),
+    )
+}
+
+pub(crate) fn unwritable() -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new("internal", "an answer is JSON", &"an answer that is not", "", "report it"),
+    )
+}

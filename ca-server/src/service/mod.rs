@@ -1,0 +1,236 @@
+//! The order of things: the only place that knows how an issuance, a revocation or a CRL goes.
+//!
+//! Every signing path has the same three words: prepare, record, sign. All of it blocks; the HTTP
+//! layer and the schedule call it on threads of their own.
+
+pub(crate) mod authority;
+pub(crate) mod crl;
+pub(crate) mod delegate;
+pub(crate) mod issue;
+pub(crate) mod order;
+pub(crate) mod record;
+pub(crate) mod recovery;
+pub(crate) mod revoke;
+pub(crate) mod show;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ca::deployment::{Deployment, Environment};
+use ca::profile::ProfileSet;
+use ca::refusal::Refusal;
+use hsm::SigningService;
+use status::Position;
+use store::{CertificateId, Node, OrderId, Store, StoreError};
+use x509::key::SpkiHash;
+use x509::serial::SerialNumber;
+use x509::signing::IntentId;
+use x509::time::UnixTime;
+
+use crate::clock::Clock;
+use crate::config::PublicationSection;
+use crate::denied::{Denied, Kind};
+use crate::observe::Readiness;
+use crate::publication::PublicationState;
+use crate::publication::crl_files::CrlFiles;
+use authority::Authority;
+use delegate::DoneRequests;
+use order::Wait;
+
+/// How long an answer waits for its publication, where it waits.
+const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
+/// When a caller is told to come back after a fault that heals by itself.
+const COME_BACK: Duration = Duration::from_secs(5);
+
+/// Everything that the use cases need.
+pub(crate) struct Service {
+    pub(crate) deployment: Deployment,
+    pub(crate) node: Node,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) signer: Arc<dyn SigningService>,
+    pub(crate) profiles: ProfileSet,
+    /// By short name.
+    pub(crate) authorities: BTreeMap<String, Authority>,
+    pub(crate) publication: Arc<PublicationState>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) files: CrlFiles,
+    pub(crate) folders: PublicationSection,
+    /// Keys that are never certified for a subscriber.
+    pub(crate) own_keys: BTreeSet<SpkiHash>,
+    pub(crate) delegates_done: DoneRequests,
+}
+
+impl Service {
+    pub(crate) const fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub(crate) const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The time for a signature that rests on it. Refused while wall time has stepped (§2.5).
+    pub(crate) fn signing_time(&self) -> Result<UnixTime, Denied> {
+        let reading = self.clock.read();
+        self.readiness.clock.store(reading.step.is_none(), Ordering::Relaxed);
+        let Some(step) = reading.step else { return Ok(reading.now) };
+        Err(Denied::new(
+            Kind::Unavailable,
+            Refusal::new(
+                "clock-stepped",
+                "REV-13: nothing is issued while wall time and monotonic time disagree",
+                &format!("a step of {} s", step.as_secs()),
+                "5 s",
+                "set the clock right; issuing goes on by itself, or after a restart if the new time is right",
+            ),
+        )
+        .retry_after(COME_BACK))
+    }
+
+    /// Waits until followers can see `position`, where the caller or the environment asks for it.
+    ///
+    /// The act stands whether or not it can be seen: a caller that is told to come back meets the
+    /// same outcome under the same key.
+    pub(crate) fn await_publication(&self, position: Position, wait: Wait) -> Result<(), Denied> {
+        self.publication.wake();
+        let waits = wait == Wait::Yes || matches!(self.deployment.environment(), Environment::Prod);
+        if !waits {
+            return Ok(());
+        }
+        self.publication.wait_for(position, PUBLICATION_WAITS).map_err(|_| {
+            Denied::new(
+                Kind::Unavailable,
+                Refusal::new(
+                    "not-yet-published",
+                    "promise 2: the answer waits until a published checkpoint covers the act",
+                    &format!("position {position} not published after 10 s"),
+                    "10 s",
+                    "the act is recorded; repeat the call with the same key to get its answer",
+                ),
+            )
+            .retry_after(COME_BACK)
+        })
+    }
+
+    /// An id for logs, audit and problems: 16 random octets in hexadecimal.
+    pub(crate) fn draw_correlation_id(&self) -> String {
+        // A predictable id harms nobody; the act that needs randomness fails by itself.
+        base16ct::lower::encode_string(&draw::<16>().unwrap_or_default())
+    }
+
+    pub(crate) fn draw_order_id(&self, now: UnixTime) -> Result<OrderId, Denied> {
+        Ok(OrderId::from_time_and_random(milliseconds(now), draw()?))
+    }
+
+    pub(crate) fn draw_certificate_id(&self, now: UnixTime) -> Result<CertificateId, Denied> {
+        Ok(CertificateId::from_time_and_random(milliseconds(now), draw()?))
+    }
+
+    pub(crate) fn draw_intent_id(&self, now: UnixTime) -> Result<IntentId, Denied> {
+        let id = OrderId::from_time_and_random(milliseconds(now), draw()?);
+        Ok(IntentId::from_bytes(*id.as_bytes()))
+    }
+
+    /// A fresh serial number (ISS-02).
+    pub(crate) fn draw_serial(&self) -> Result<SerialNumber, Denied> {
+        Ok(SerialNumber::from_random(draw()?))
+    }
+}
+
+const fn milliseconds(now: UnixTime) -> u64 {
+    now.secs().saturating_mul(1000)
+}
+
+/// Octets of the operating system's generator. Issuing stops when there are none (KEY-13).
+fn draw<const N: usize>() -> Result<[u8; N], Denied> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).map_err(|error| {
+        Denied::new(
+            Kind::Unavailable,
+            Refusal::new(
+                "randomness-unavailable",
+                "KEY-13: serial numbers and ids come from the operating system's generator",
+                &error,
+                "a generator that answers",
+                "restart the machine; nothing has been issued",
+            ),
+        )
+    })?;
+    Ok(octets)
+}
+
+/// A failure of the store as a denied call. Rules that the store keeps are final; faults heal.
+pub(crate) fn storage(error: &StoreError) -> Denied {
+    let refusal = |rule, limit: &str, next| {
+        Refusal::new(error.code(), rule, &crate::publication::chain(error), limit, next)
+    };
+    match error {
+        StoreError::Busy
+        | StoreError::Full
+        | StoreError::ReadOnly
+        | StoreError::Device(_)
+        | StoreError::Closed
+        | StoreError::Overloaded => Denied::new(
+            Kind::Unavailable,
+            refusal(
+                "nothing happens that cannot be recorded (promise 2)",
+                "a database that takes the act",
+                "an operator mends the database; repeat the call with the same key",
+            ),
+        )
+        .retry_after(COME_BACK),
+        StoreError::ClockBehind { .. } => Denied::new(
+            Kind::Unavailable,
+            refusal(
+                "REV-13: nothing is issued while the clock is behind the log",
+                "2 s",
+                "set the clock right; issuing goes on by itself",
+            ),
+        )
+        .retry_after(COME_BACK),
+        StoreError::UnknownCertificate { .. } | StoreError::UnknownSerial => Denied::new(
+            Kind::NotFound,
+            refusal(
+                "a certificate is named by its id",
+                "a certificate of this deployment",
+                "look it up by fingerprint or by authority and serial",
+            ),
+        ),
+        StoreError::Transition(_) => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "REV-03: the state machine of a certificate",
+                "a change that its state allows",
+                "show the certificate and see how it stands",
+            ),
+        ),
+        StoreError::IntentVoided | StoreError::OrderFulfilled { .. } => Denied::new(
+            Kind::Unavailable,
+            refusal(
+                "promise 2: an order has one certificate, and a voided intent none",
+                "",
+                "repeat the call with the same key",
+            ),
+        )
+        .retry_after(Duration::from_secs(1)),
+        _ => Denied::new(
+            Kind::Internal,
+            refusal(
+                "an invariant of the store",
+                "",
+                "an operator reads the log of sigill-ca by the correlation id",
+            ),
+        ),
+    }
+}

@@ -1,0 +1,209 @@
+//! Orders: every POST runs under its idempotency key, so that a repeated call is harmless (API-02).
+//!
+//! The first call of a key makes an order. A final answer (201, or a refusal that the same body must
+//! always meet) is stored with the order and replayed to every later call. Anything else leaves the
+//! order open: the same key goes on with it. The work runs to its end even when the caller hangs up.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use ca::refusal::Refusal;
+use sha2::{Digest as _, Sha256};
+use status::Position;
+use store::{BegunOrder, NewOrder, OrderId, OrderKey, OrderProgress, StoredResponse};
+
+use super::{Service, storage};
+use crate::denied::{Denied, Kind};
+
+/// How long a second call of a key waits for the first.
+const SECOND_CALL_WAITS: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// When it is told to come back.
+const COME_BACK: Duration = Duration::from_secs(2);
+
+/// Whether the answer waits until followers can see the act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As the environment says: in prod it does (promise 2).
+    ByEnvironment,
+    /// The caller asked for it (`Prefer: wait`).
+    Yes,
+}
+
+/// One POST, authenticated, with its body as received.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderCall {
+    pub(crate) client: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) body: Bytes,
+    pub(crate) wait_for_publication: Wait,
+    pub(crate) correlation_id: String,
+}
+
+/// What the work under a key gives back when it was done.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    /// The answer, stored from now on.
+    pub(crate) answer: store::OrderAnswer,
+    /// The position that it rests on.
+    pub(crate) position: Option<Position>,
+}
+
+/// The answer of a call under a key.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderAnswered {
+    pub(crate) response: StoredResponse,
+    pub(crate) replayed: bool,
+    pub(crate) position: Option<Position>,
+}
+
+/// An order at work.
+#[derive(Debug)]
+pub(crate) struct OrderWork<'a> {
+    /// The order: its first id, whichever call goes on with it.
+    pub(crate) order: OrderId,
+    /// How far an earlier call came.
+    pub(crate) progress: Option<OrderProgress>,
+    /// The call.
+    pub(crate) call: &'a OrderCall,
+}
+
+impl Service {
+    /// Runs `work` once for the call's key, or replays what it answered before.
+    pub(crate) fn under_key(
+        &self,
+        call: &OrderCall,
+        work: impl FnOnce(&Self, &OrderWork<'_>) -> Result<Answered, Denied>,
+        to_problem: &dyn Fn(&Denied) -> StoredResponse,
+    ) -> Result<OrderAnswered, Denied> {
+        let started = Instant::now();
+        loop {
+            match self.begin(call)? {
+                (order, BegunOrder::New) => {
+                    return self.work_on(order, None, call, work, to_problem);
+                }
+                (_, BegunOrder::Resume(progress)) => {
+                    return self.work_on(progress.order, Some(progress), call, work, to_problem);
+                }
+                (_, BegunOrder::Replay { response, .. }) => {
+                    return Ok(OrderAnswered { response, replayed: true, position: None });
+                }
+                (_, BegunOrder::BodyDiffers { order }) => return Err(body_differs(order)),
+                (_, BegunOrder::Running { .. }) if started.elapsed() < SECOND_CALL_WAITS => {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                (_, BegunOrder::Running { order }) => return Err(still_running(order)),
+            }
+        }
+    }
+
+    fn begin(&self, call: &OrderCall) -> Result<(OrderId, BegunOrder), Denied> {
+        let now = self.clock().read().now;
+        let id = self.draw_order_id(now)?;
+        let order = NewOrder {
+            id,
+            key: OrderKey {
+                client: call.client.clone(),
+                method: call.method.clone(),
+                path: call.path.clone(),
+                key: call.key.clone(),
+            },
+            body_sha256: Sha256::digest(&call.body).into(),
+            body: call.body.to_vec(),
+            node: self.node().clone(),
+        };
+        let begun = self.store().begin_order(&order, now).map_err(|e| storage(&e))?;
+        Ok((id, begun))
+    }
+}
+
+impl Service {
+    fn work_on(
+        &self,
+        order: OrderId,
+        progress: Option<OrderProgress>,
+        call: &OrderCall,
+        work: impl FnOnce(&Self, &OrderWork<'_>) -> Result<Answered, Denied>,
+        to_problem: &dyn Fn(&Denied) -> StoredResponse,
+    ) -> Result<OrderAnswered, Denied> {
+        let released = OpenOnDrop { service: self, order, armed: true };
+        let outcome = work(self, &OrderWork { order, progress, call });
+        let now = self.clock().read().now;
+        match outcome {
+            Ok(Answered { answer, position }) => {
+                let response = answer.response.clone();
+                self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
+                released.disarm();
+                Ok(OrderAnswered { response, replayed: false, position })
+            }
+            Err(denied) if denied.kind.is_final() => {
+                let response = to_problem(&denied);
+                let answer = store::OrderAnswer {
+                    response: response.clone(),
+                    subject: store::Subject::Order(order),
+                };
+                let audit = self.refusal_record(order, call, &denied);
+                self.store()
+                    .record_refusal(order, &answer, &audit, now)
+                    .map_err(|e| storage(&e))?;
+                released.disarm();
+                Ok(OrderAnswered { response, replayed: false, position: None })
+            }
+            Err(denied) => Err(denied),
+        }
+    }
+}
+
+/// Leaves the order open when the work ends without a stored answer, by whatever way.
+struct OpenOnDrop<'a> {
+    service: &'a Service,
+    order: OrderId,
+    armed: bool,
+}
+
+impl OpenOnDrop<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for OpenOnDrop<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let now = self.service.clock().read().now;
+        if let Err(error) = self.service.store().leave_order(self.order, now) {
+            // The next start of this node finds the order running under an earlier boot and opens
+            // it; until then its key answers 409.
+            tracing::error!(order.id = %self.order, error = %error, "order could not be opened again");
+        }
+    }
+}
+
+fn body_differs(order: OrderId) -> Denied {
+    Denied::rule(Refusal::new(
+        "idempotency-key-reused",
+        "API-02: a key belongs to one body",
+        &format!("another body under the key of order {order}"),
+        "the body that was first sent under this key, octet for octet",
+        "send a fresh key with a new order",
+    ))
+}
+
+fn still_running(order: OrderId) -> Denied {
+    Denied::new(
+        Kind::Busy,
+        Refusal::new(
+            "order-running",
+            "API-02: one call works on an order at a time; a second one waits at most 5 s",
+            &format!("order {order} still running after 5 s"),
+            "5 s",
+            "repeat the same call with the same key",
+        ),
+    )
+    .retry_after(COME_BACK)
+}

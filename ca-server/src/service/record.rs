@@ -1,0 +1,160 @@
+//! What goes into the audit log with each act: ids in the leaf, everything else in the payload.
+
+use ca::audit::{Actor, AuditEvent, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use store::{AuditRecord, CertificateRow, IntentRow, OrderId, Subject};
+
+use super::Service;
+use super::order::OrderCall;
+use crate::denied::Denied;
+
+impl Service {
+    /// The actor of what this program does by itself.
+    pub(crate) const fn system(&self) -> Actor {
+        Actor::System(*self.node.boot.as_bytes())
+    }
+
+    /// Puts a record together.
+    pub(crate) fn record(
+        code: EventCode,
+        result: EventResult,
+        actor: Actor,
+        objects: Vec<ObjectId>,
+        policy: Option<PolicyId>,
+        payload: &Value,
+        subject: Subject,
+    ) -> AuditRecord {
+        // Every record is made here with a handful of objects, far below the limit of a leaf.
+        let objects = ObjectIds::new(objects).unwrap_or_default();
+        AuditRecord {
+            event: AuditEvent { code, result, actor, objects, policy },
+            payload: serde_json::to_vec(payload).unwrap_or_default(),
+            subject,
+        }
+    }
+
+    /// The record of a refusal that is stored with its order.
+    pub(crate) fn refusal_record(
+        &self,
+        order: OrderId,
+        call: &OrderCall,
+        denied: &Denied,
+    ) -> AuditRecord {
+        let code = if call.path.ends_with("/revocation") {
+            EventCode::RevocationRefused
+        } else {
+            EventCode::CertificateRefused
+        };
+        let payload = json!({
+            "call": call.correlation_id,
+            "client": call.client,
+            "code": denied.refusal.code,
+            "rule": denied.refusal.rule,
+            "seen": denied.refusal.seen,
+            "limit": denied.refusal.limit,
+        });
+        let objects = vec![ObjectId::Order(*order.as_bytes()), call_object(call)];
+        Self::record(
+            code,
+            EventResult::Refused,
+            client(&call.client),
+            objects,
+            None,
+            &payload,
+            Subject::Order(order),
+        )
+    }
+
+    /// The record of a revocation or hold.
+    pub(crate) fn revocation_record(
+        &self,
+        row: &CertificateRow,
+        call: &OrderCall,
+        payload: &Value,
+    ) -> AuditRecord {
+        let code = if payload.get("reason").and_then(Value::as_str) == Some("certificateHold") {
+            EventCode::CertificateHeld
+        } else {
+            EventCode::CertificateRevoked
+        };
+        let objects = vec![
+            ObjectId::Certificate(*row.id.as_bytes()),
+            ObjectId::Issuer(row.issuer),
+            call_object(call),
+        ];
+        let subject = row.order.map_or(Subject::Deployment, Subject::Order);
+        Self::record(code, EventResult::Done, client(&call.client), objects, None, payload, subject)
+    }
+
+    /// The record of an intent that came to nothing.
+    pub(crate) fn void_record(&self, intent: &IntentRow, why: &'static str) -> AuditRecord {
+        let mut objects = vec![ObjectId::Document(ledger::Hash::from_bytes(intent.digest))];
+        objects.extend(intent.certificate.map(|id| ObjectId::Certificate(*id.as_bytes())));
+        objects.extend(intent.order.map(|id| ObjectId::Order(*id.as_bytes())));
+        let code = if intent.certificate.is_some() {
+            EventCode::CertificateVoided
+        } else {
+            EventCode::CrlVoided
+        };
+        let payload = json!({
+            "intent": intent.id.to_string(),
+            "kind": intent.kind.name(),
+            "node": intent.node.name,
+            "why": why,
+        });
+        Self::record(
+            code,
+            EventResult::Done,
+            self.system(),
+            objects,
+            None,
+            &payload,
+            Subject::Deployment,
+        )
+    }
+
+    /// The record of a try to sign that gave no signature.
+    pub(crate) fn failed_try_record(&self, objects: Vec<ObjectId>, seen: &str) -> AuditRecord {
+        Self::record(
+            EventCode::SignatureTried,
+            EventResult::Failed,
+            self.system(),
+            objects,
+            None,
+            &json!({ "seen": seen }),
+            Subject::Deployment,
+        )
+    }
+}
+
+/// The call as an object of a leaf.
+pub(crate) fn call_object(call: &OrderCall) -> ObjectId {
+    let mut id = [0; 16];
+    // The id was made by this program from 16 octets.
+    let _ = base16ct::lower::decode(&call.correlation_id, &mut id);
+    ObjectId::Call(id)
+}
+
+/// A client as an actor: 16 octets of a hash of its configured name, which names a system.
+pub(crate) fn client(name: &str) -> Actor {
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(b"sigill-client/1\0").chain_update(name).finalize().into();
+    let mut id = [0; 16];
+    id.copy_from_slice(hash.split_at(16).0);
+    Actor::Client(id)
+}
+
+/// Two programs run under one node name.
+pub(crate) fn node_name_taken(by: &str, until: x509::time::UnixTime) -> Denied {
+    Denied::new(
+        crate::denied::Kind::Unavailable,
+        ca::refusal::Refusal::new(
+            "node-name-taken",
+            "promise 2: one running program has the name of a node",
+            &format!("another start of node {by} holds its lease until {until}"),
+            "one program a node name",
+            "stop the other program, or give this node another name; after a crash wait 30 s",
+        ),
+    )
+}

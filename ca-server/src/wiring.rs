@@ -1,0 +1,349 @@
+//! From a configuration to a running service: every device is opened here and nowhere else.
+//!
+//! The order matters. Deployment and files are compared first, then the database with the published
+//! log, and only then is any token opened: a database older than the published log signs nothing.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use ca::deployment::Deployment;
+use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::profile::{Profile, ProfileSet};
+use hsm::pin::Pin;
+use hsm::token::TokenName;
+use hsm::{KeyPolicy, Module, PinMarkers, Token, TokenSettings, TokenSigner};
+use ledger::origin::{DeploymentName, LogName, LogOrigin};
+use ledger::signer::NoteSigner;
+use sha2::{Digest as _, Sha256};
+use store::{BootId, FileKeySource, Log, Node, SqliteStore, Store, StoreError};
+use x509::certificate::Certificate;
+
+use crate::clock::Clock;
+use crate::config::{AuthoritySection, ConfigFile};
+use crate::observe::Readiness;
+use crate::publication::crl_files::CrlFiles;
+use crate::publication::files::LogFolder;
+use crate::publication::log::{LogPublisher, read_published};
+use crate::publication::{PublicationState, Publisher};
+use crate::service::Service;
+use crate::service::authority::Authority;
+use crate::service::delegate::DoneRequests;
+use crate::service::recovery;
+
+/// Reads the deployment of a configuration.
+///
+/// # Errors
+///
+/// Names the parts that are not in the compiled table.
+pub(crate) fn deployment(config: &ConfigFile) -> anyhow::Result<Deployment> {
+    let section = &config.deployment;
+    Deployment::from_parts(&section.environment, &section.pki, &section.instance)
+        .context("section [deployment]")
+}
+
+/// The three note keys.
+pub(crate) struct NoteKeys {
+    pub(crate) status: Arc<dyn NoteSigner>,
+    pub(crate) audit: Arc<dyn NoteSigner>,
+    pub(crate) manifest: Arc<dyn NoteSigner>,
+}
+
+impl NoteKeys {
+    /// Opens the note keys, which must be three.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that is not fit.
+    pub(crate) fn open(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Self> {
+        ensure!(
+            !matches!(deployment.environment(), ca::deployment::Environment::Prod),
+            "software note keys are refused in environment prod; put the note keys into a token of their own"
+        );
+        let name: DeploymentName = deployment.to_string().parse()?;
+        let open = |path: &Path| -> anyhow::Result<Arc<dyn NoteSigner>> {
+            let key = hsm::note::SoftwareNoteKey::open(path, &name)
+                .with_context(|| format!("note key {}", path.display()))?;
+            Ok(Arc::new(key))
+        };
+        let keys = Self {
+            status: open(&config.notes.status)?,
+            audit: open(&config.notes.audit)?,
+            manifest: open(&config.notes.manifest)?,
+        };
+        let publics =
+            [keys.status.public_key(), keys.audit.public_key(), keys.manifest.public_key()];
+        let [status, audit, manifest] = publics;
+        ensure!(
+            status != audit && audit != manifest && status != manifest,
+            "section [notes] names one key twice; status, audit and manifest have three keys"
+        );
+        Ok(keys)
+    }
+}
+
+/// Opens the database, which must be of this deployment.
+///
+/// # Errors
+///
+/// The store's own, with the file.
+pub(crate) fn open_store(
+    config: &ConfigFile,
+    deployment: Deployment,
+    create: Create,
+) -> anyhow::Result<Arc<dyn Store>> {
+    let section = &config.database;
+    let now = Clock::start().read().now;
+    let store = match create {
+        Create::IfMissing => {
+            let keys = if section.sealing_keys.exists() || section.path.exists() {
+                FileKeySource::new(&section.sealing_keys)
+            } else {
+                FileKeySource::create(&section.sealing_keys)?
+            };
+            SqliteStore::open_or_create(&section.path, deployment, &keys, now)
+        }
+        Create::Never => SqliteStore::open(
+            &section.path,
+            deployment,
+            &FileKeySource::new(&section.sealing_keys),
+            now,
+        ),
+    };
+    Ok(Arc::new(store.with_context(|| format!("database {}", section.path.display()))?))
+}
+
+/// Whether a missing database is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Create {
+    IfMissing,
+    Never,
+}
+
+/// The CRL side of the publication tree.
+///
+/// # Errors
+///
+/// As [`CrlFiles::open`].
+pub(crate) fn crl_files(
+    config: &ConfigFile,
+    deployment: Deployment,
+    notes: &NoteKeys,
+) -> anyhow::Result<CrlFiles> {
+    let section = &config.publication;
+    let name: DeploymentName = deployment.to_string().parse()?;
+    Ok(CrlFiles::open(
+        section.folder.clone(),
+        section.spool.clone(),
+        name,
+        Arc::clone(&notes.manifest),
+    )?)
+}
+
+/// Reads and pins the authorities' certificates.
+///
+/// # Errors
+///
+/// Names the authority whose certificate is not the pinned one or does not fit its section.
+pub(crate) fn authorities(config: &ConfigFile) -> anyhow::Result<BTreeMap<String, Authority>> {
+    let base = |section: &AuthoritySection| format!("authority {}", section.name);
+    let mut authorities = BTreeMap::new();
+    for section in &config.authorities {
+        let authority = authority(section).with_context(|| base(section))?;
+        if authorities.insert(section.name.clone(), authority).is_some() {
+            bail!("authority {} stands twice in the configuration", section.name);
+        }
+    }
+    Ok(authorities)
+}
+
+fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
+    let bytes = std::fs::read(&section.certificate)
+        .with_context(|| format!("cannot read {}", section.certificate.display()))?;
+    let der = match std::str::from_utf8(&bytes) {
+        Ok(text) if text.contains("-----BEGIN") => {
+            x509::pem::decode_one(text, x509::pem::Label::Certificate)?
+        }
+        _ => bytes,
+    };
+    let found = base16ct::lower::encode_string(&Sha256::digest(&der));
+    ensure!(
+        found == section.sha256,
+        "{} has SHA-256 {found}, the configuration pins {}",
+        section.certificate.display(),
+        section.sha256
+    );
+    let certificate = Certificate::from_der(&der)?;
+    let settings = IssuerSettings {
+        name: section.name.clone(),
+        algorithm: section.algorithm.parse()?,
+        crl_url: section.crl_url.clone(),
+        ocsp_url: section.ocsp_url.clone(),
+        aia_url: section.aia_url.clone(),
+        profiles: section.profiles.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        crl_scope_stated: if section.issuing_distribution_point {
+            CrlScopeStated::Yes
+        } else {
+            CrlScopeStated::No
+        },
+    };
+    let issuer = Issuer::new(certificate.clone(), settings)?;
+    Ok(Authority::new(section.clone(), certificate, issuer))
+}
+
+/// Reads all profile files of the folder.
+///
+/// # Errors
+///
+/// Names the file that is no profile.
+pub(crate) fn profiles(folder: &Path) -> anyhow::Result<ProfileSet> {
+    let mut profiles = Vec::new();
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read profiles from {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let bytes = std::fs::read(&path)?;
+            let profile = Profile::parse(&bytes).with_context(|| path.display().to_string())?;
+            profiles.push(profile);
+        }
+    }
+    Ok(ProfileSet::new(profiles)?)
+}
+
+/// Opens the tokens and proves the authorities' keys.
+///
+/// # Errors
+///
+/// Names the token or key that is not there or not fit.
+pub(crate) fn signer(
+    config: &ConfigFile,
+    deployment: Deployment,
+    authorities: &BTreeMap<String, Authority>,
+) -> anyhow::Result<TokenSigner> {
+    let module = Module::load(&config.hsm.module)?;
+    std::fs::create_dir_all(&config.hsm.state)
+        .with_context(|| format!("cannot make {}", config.hsm.state.display()))?;
+    let markers = PinMarkers::in_folder(&config.hsm.state)?;
+    let deadline = Duration::from_secs(config.hsm.deadline);
+    let signer = TokenSigner::new(deadline);
+    for section in &config.hsm.tokens {
+        let label = deployment.token_label(&section.role.parse()?);
+        let name = TokenName { label: label.parse()?, serial: section.serial.parse()? };
+        let token = Token::open(
+            &module,
+            TokenSettings {
+                name,
+                pin: Pin::from_file(&section.pin)?,
+                markers: markers.clone(),
+                sessions: NonZeroUsize::new(section.sessions).context("sessions = 0")?,
+                deadline,
+            },
+        )?;
+        for authority in authorities.values() {
+            if authority.section.token.as_deref() == Some(section.role.as_str()) {
+                let key = authority.certificate.public_key();
+                signer
+                    .add(&token, key, KeyPolicy::issuing())
+                    .with_context(|| format!("key of authority {}", authority.name()))?;
+            }
+        }
+    }
+    for authority in authorities.values().filter(|authority| authority.signs_here()) {
+        let key = authority.certificate.public_key().spki_hash();
+        ensure!(
+            hsm::SigningService::keys(&signer).contains(&key),
+            "authority {} names token role {:?}, which is not configured",
+            authority.name(),
+            authority.section.token
+        );
+    }
+    Ok(signer)
+}
+
+/// Everything that runs.
+pub(crate) struct Wired {
+    pub(crate) service: Arc<Service>,
+    pub(crate) publisher: Publisher,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+/// Wires the program. Nothing is signed before the published log has been compared.
+///
+/// # Errors
+///
+/// Says what does not fit; nothing was signed and no token opened before the comparison.
+pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
+    let deployment = deployment(config)?;
+    let notes = NoteKeys::open(config, deployment)?;
+    let profiles = profiles(&config.profiles)?;
+    let authorities = authorities(config)?;
+    let store = open_store(config, deployment, Create::Never)?;
+    let clock = Arc::new(Clock::start());
+    let readiness = Arc::new(Readiness::default());
+    let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
+    let signer = signer(config, deployment, &authorities)?;
+    let own_keys = authorities
+        .values()
+        .map(|authority| authority.certificate.public_key().spki_hash())
+        .collect();
+
+    let mut boot = [0; 16];
+    getrandom::fill(&mut boot).context("no random numbers")?;
+    let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
+    let state = Arc::new(PublicationState::default());
+    let service = Arc::new(Service {
+        deployment,
+        node: node.clone(),
+        clock: Arc::clone(&clock),
+        store: Arc::clone(&store),
+        signer: Arc::new(signer),
+        profiles,
+        authorities,
+        publication: Arc::clone(&state),
+        readiness: Arc::clone(&readiness),
+        files: crl_files(config, deployment, &notes)?,
+        folders: config.publication.clone(),
+        own_keys,
+        delegates_done: DoneRequests::default(),
+    });
+    let publisher =
+        Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
+    Ok(Wired { service, publisher, readiness })
+}
+
+fn publishers(
+    config: &ConfigFile,
+    deployment: Deployment,
+    notes: &NoteKeys,
+    store: &dyn Store,
+) -> anyhow::Result<(LogPublisher, LogPublisher)> {
+    let name: DeploymentName = deployment.to_string().parse()?;
+    let make = |log: Log, log_name: LogName, folder: &Path, signer: &Arc<dyn NoteSigner>| {
+        let head = store.log_head(log)?;
+        let origin = LogOrigin { deployment: name.clone(), log: log_name, epoch: head.epoch };
+        let folder = LogFolder(folder.to_path_buf());
+        let published = read_published(&folder, &origin, signer.as_ref())?;
+        if log == Log::Status {
+            recovery::compare(store, published.as_ref())?;
+        } else if let Some(note) = &published {
+            let size = note.checkpoint().size;
+            ensure!(
+                size <= head.size,
+                "published audit log has {size} entries, this database only {}: a database older than its published logs signs nothing",
+                head.size
+            );
+        }
+        let read = |from: u64, to: u64| -> Result<Vec<Vec<u8>>, StoreError> {
+            let entries = store.log_entries(log, head.epoch, from..to)?;
+            Ok(entries.into_iter().map(|entry| entry.bytes).collect())
+        };
+        anyhow::Ok(LogPublisher::resume(origin, folder, Arc::clone(signer), &read)?)
+    };
+    let status = make(Log::Status, LogName::Status, &config.publication.folder, &notes.status)?;
+    let audit = make(Log::Audit, LogName::Audit, &config.publication.audit, &notes.audit)?;
+    Ok((status, audit))
+}
