@@ -20,6 +20,7 @@ use x509::key::{KeyType, PublicKey, SpkiHash};
 use x509::name::{AttributeType, Name};
 use x509::responder_request::ResponderRequestBody;
 use x509::time::UnixTime;
+use x509::validity::Validity;
 
 use crate::authority::Authority;
 use crate::config::{DelegateSource, PinnedAuthority};
@@ -31,8 +32,6 @@ use crate::signer::{CountError, Counter};
 const RENEW_AFTER: Duration = Duration::from_secs(4 * 86_400);
 /// At most this many delegates of one CA live at a time.
 const MAX_LIVE: usize = 2;
-/// A delegate that ends within this counts no more.
-const LAST_DAY: Duration = Duration::from_secs(86_400);
 /// How often an unanswered request is written anew; the CA takes none older than an hour.
 const ASK_AGAIN: Duration = Duration::from_secs(600);
 /// How long making a P-256 key may take.
@@ -238,7 +237,10 @@ impl Keeper {
 
     /// Asks for a certificate where one is needed.
     fn ask(&mut self, authority: &Authority, now: UnixTime) -> Result<(), KeeperError> {
-        if !is_due(&self.delegates.of(&authority.name), now) {
+        let delegates = self.delegates.of(&authority.name);
+        let validities: Vec<Validity> =
+            delegates.iter().map(|delegate| delegate.certificate.validity()).collect();
+        if !is_due(&validities, now) {
             return Ok(());
         }
         let key = match self.waiting_key(&authority.name)? {
@@ -328,11 +330,11 @@ impl Keeper {
 }
 
 /// Whether a CA needs another delegate: it has none, or the newest is four days old and there are
-/// not two that both last longer than a day.
-fn is_due(delegates: &[Arc<Delegate>], now: UnixTime) -> bool {
-    let newest = delegates.iter().map(|delegate| delegate.not_before()).max();
-    let lasting = delegates.iter().filter(|delegate| delegate.not_after().since(now) > LAST_DAY);
-    newest.is_none_or(|since| now.since(since) >= RENEW_AFTER) && lasting.count() < MAX_LIVE
+/// not two yet.
+fn is_due(delegates: &[Validity], now: UnixTime) -> bool {
+    let live = delegates.iter().filter(|validity| validity.not_after() > now);
+    let newest = live.clone().map(|validity| validity.not_before()).max();
+    newest.is_none_or(|since| now.since(since) >= RENEW_AFTER) && live.count() < MAX_LIVE
 }
 
 /// The files of a folder that end so, sorted; none where there is no folder.
@@ -402,4 +404,43 @@ pub(crate) enum KeeperError {
     Subject,
     #[error("token failed")]
     Token(#[from] SignError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs).unwrap()
+    }
+
+    /// Section 2.3: two years of renewals, the inner zone answering after up to nine days: always a
+    /// delegate once there was one, never more than two.
+    #[test]
+    fn renewals_leave_no_gap_and_never_three() {
+        for answered_after in [HOUR, DAY, 9 * DAY] {
+            let mut delegates: Vec<Validity> = Vec::new();
+            let mut asked_since = None;
+            let start = 1_800_000_000;
+            let mut first = None;
+            for hour in 0..2 * 365 * 24 {
+                let now = at(start + hour * HOUR);
+                delegates.retain(|validity| validity.not_after() > now);
+                if is_due(&delegates, now) {
+                    let since = *asked_since.get_or_insert(now);
+                    if now.since(since) >= Duration::from_secs(answered_after) {
+                        let end = now.checked_add(Duration::from_secs(14 * DAY - 1)).unwrap();
+                        delegates.push(Validity::between(now, end).unwrap());
+                        asked_since = None;
+                        first.get_or_insert(now);
+                    }
+                }
+                assert!(delegates.len() <= MAX_LIVE);
+                assert!(first.is_none() || !delegates.is_empty(), "gap at hour {hour}");
+            }
+        }
+    }
 }

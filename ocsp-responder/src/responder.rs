@@ -28,8 +28,8 @@ use crate::waiting::WaitingRoom;
 
 /// A question waits at most this long for a newer checkpoint (promise 5).
 const MAX_WAIT: Duration = Duration::from_secs(3);
-/// Signatures that may be on their way at once; beyond that a question gets tryLater.
-const MAX_SIGNING: usize = 512;
+/// Signatures that may be on their way at once; further questions wait for their turn.
+const MAX_SIGNING: usize = 64;
 
 /// Answers questions.
 pub(crate) struct Responder {
@@ -270,7 +270,8 @@ impl Responder {
         delegate: Arc<Delegate>,
         now: UnixTime,
     ) -> Result<Reply, Refusal> {
-        let permit = self.signing.try_acquire().map_err(|_| Refusal::TryLater)?;
+        let turn = tokio::time::timeout(MAX_WAIT, self.signing.acquire()).await;
+        let Ok(Ok(permit)) = turn else { return Err(Refusal::TryLater) };
         let ToSign { data, shortest } =
             self.response_data(request, authority, &facts, &delegate, now)?;
         let signature = {

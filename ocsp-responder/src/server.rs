@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use tokio::task::JoinSet;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest head that is read: a GET with the longest request, and its headers.
 const MAX_HEAD_OCTETS: usize = 64 * 1024;
-/// A connection ends after this, so that slow readers do not hold theirs for ever.
+/// A connection is ended after this, so that slow readers do not hold theirs for ever.
 const MAX_CONNECTION: Duration = Duration::from_secs(300);
-/// How long connections may go on after the order to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection that is being ended may take for the request it has begun.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until `stop` says so. At most `max_connections` are open; further ones wait unaccepted.
 pub(crate) async fn run<S, F>(
@@ -56,7 +57,7 @@ pub(crate) async fn run<S, F>(
                 continue;
             }
         };
-        let service = service.clone();
+        let (service, mut stop) = (service.clone(), stop.clone());
         let _ = stream.set_nodelay(true);
         connections.spawn(async move {
             let ip = address.ip();
@@ -68,14 +69,20 @@ pub(crate) async fn run<S, F>(
                     TokioIo::new(stream),
                     service_fn(move |request| service(request, ip)),
                 );
-            // A client that goes away or sends no HTTP is no news.
-            let _ = tokio::time::timeout(MAX_CONNECTION, connection).await;
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                // A client that goes away or sends no HTTP is no news.
+                _ = connection.as_mut() => true,
+                _ = stop.wait_for(|stop| *stop) => false,
+                () = tokio::time::sleep(MAX_CONNECTION) => false,
+            };
+            if !ended {
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(END_WITHIN, connection).await;
+            }
             drop(place);
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(STOP_WITHIN, async {
-        while connections.join_next().await.is_some() {}
-    })
-    .await;
+    while connections.join_next().await.is_some() {}
 }

@@ -1,7 +1,9 @@
 //! Hostile questions, stale and forged logs, wrong deployments: each ends as it should.
 
 use std::fs;
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use status::BeforeActivation;
 use support::softhsm::alone;
@@ -93,6 +95,38 @@ fn hostile_requests_never_get_good() {
             }
         }
         assert!(count > 20);
+    });
+}
+
+/// Slow clients are let go, and keep nobody waiting meanwhile.
+#[test]
+fn a_client_that_dawdles_is_let_go() {
+    alone(test_name!(a_client_that_dawdles_is_let_go), |softhsm| {
+        let mut world = World::new(softhsm);
+        let _server = world.ready();
+        let half_a_head = b"GET /ocsp HTTP/1.1\r\nHost:";
+        let half_a_body = b"POST /ocsp HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n0";
+        let mut slow: Vec<TcpStream> = [&half_a_head[..], half_a_body, b""]
+            .iter()
+            .cycle()
+            .take(30)
+            .map(|begun| {
+                let mut stream = TcpStream::connect(world.address).unwrap();
+                stream.write_all(begun).unwrap();
+                stream
+            })
+            .collect();
+
+        assert_eq!(status(&world, b"garbage"), MALFORMED);
+
+        let started = Instant::now();
+        for stream in &mut slow {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            // A head gets no answer, a body that does not come is a request that cannot be parsed.
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+        }
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     });
 }
 
