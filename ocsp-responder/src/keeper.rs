@@ -262,7 +262,7 @@ impl Keeper {
             deployment: self.deployment.to_string(),
             authority: authority.certificate.fingerprint(),
             identity: self.identity.spki_hash(),
-            counter: self.next_counter()?,
+            counter: self.next_counter(now)?,
             time: now,
             request: request.as_der().to_vec(),
         };
@@ -311,8 +311,9 @@ impl Keeper {
         Ok(key)
     }
 
-    /// The next counter of the identity key, durable before it is used.
-    fn next_counter(&self) -> Result<u64, KeeperError> {
+    /// The next counter of the identity key, durable before it is used. Never below the time in
+    /// seconds, so that a lost state folder does not lead below what was used before.
+    fn next_counter(&self, now: UnixTime) -> Result<u64, KeeperError> {
         let path = self.folders.state.join("request.count");
         let bytes = durable::read(&path, 32).map_err(|source| io_error(&path, source))?;
         let last: u64 = match &bytes {
@@ -322,7 +323,7 @@ impl Keeper {
                 .and_then(|text| text.trim_end().parse().ok())
                 .ok_or_else(|| io_error(&path, io::ErrorKind::InvalidData.into()))?,
         };
-        let next = last.saturating_add(1);
+        let next = last.saturating_add(1).max(now.secs());
         durable::replace(&path, format!("{next}\n").as_bytes())
             .map_err(|source| io_error(&path, source))?;
         Ok(next)
