@@ -18,7 +18,7 @@ use ca::refusal::Refusal;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
-    BegunOrder, CertificateLookup, NewOrder, OrderAnswer, OrderId, OrderKey, Responder,
+    BegunOrder, CertificateLookup, NewOrder, OrderAnswer, OrderId, OrderKey, Responder, StoreError,
     StoredResponse, Subject,
 };
 use x509::key::PublicKey;
@@ -37,6 +37,10 @@ use crate::publication::files::replace;
 const PROFILE: &str = "ocsp";
 /// A request older or newer than this is not believed.
 const REQUEST_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Status of the stored answer to a request that was certified, in HTTP's terms.
+const ISSUED: u16 = 201;
+/// Status of the stored answer to a request whose counter did not rise.
+const REPLAYED: u16 = 409;
 /// A request file is at most this long.
 const MAX_OCTETS: u64 = 16 * 1024;
 
@@ -54,13 +58,25 @@ impl DoneRequests {
     }
 }
 
+/// A request that is believed, before its counter is looked at.
+struct Believed<'a> {
+    authority: &'a Authority,
+    responder: Responder,
+    request: ResponderRequest,
+    /// SHA-256 of the file, hexadecimal: the key of its order.
+    key: String,
+    bytes: Vec<u8>,
+}
+
 impl Service {
-    /// Serves every request in the outbox that has no answer yet.
+    /// Serves every request in the outbox that has no answer yet, in the order of their counters:
+    /// one counter serves all authorities of a responder.
     ///
     /// A request that is refused is named in the log and left where it is: its responder replaces
     /// it. One refusal does not keep the others waiting.
     pub(crate) fn serve_delegates(&self) -> Result<(), Denied> {
         let mut first_fault = Ok(());
+        let mut waiting = Vec::new();
         for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
             let folder = self.folders.outbox.join("responder").join(authority.name());
             let entries = match fs::read_dir(&folder) {
@@ -74,14 +90,26 @@ impl Service {
             for entry in entries.flatten() {
                 let path = entry.path();
                 if path.extension().is_some_and(|extension| extension == "req") {
-                    first_fault = first_fault.and(self.serve_delegate(authority, &path));
+                    match self.read_request(authority, &path) {
+                        Ok(request) => waiting.extend(request),
+                        Err(denied) => first_fault = first_fault.and(Err(denied)),
+                    }
                 }
             }
+        }
+        waiting.sort_by_key(|one| one.request.body().counter);
+        for one in waiting {
+            first_fault = first_fault.and(self.serve_delegate(&one));
         }
         first_fault
     }
 
-    fn serve_delegate(&self, authority: &Authority, path: &Path) -> Result<(), Denied> {
+    /// The request in a file, unless it has been answered.
+    fn read_request<'a>(
+        &self,
+        authority: &'a Authority,
+        path: &Path,
+    ) -> Result<Option<Believed<'a>>, Denied> {
         let length = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
         if length > MAX_OCTETS {
             return Err(refused(path, "responder-request-malformed", &length, "16384 octets"));
@@ -90,21 +118,27 @@ impl Service {
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let key = base16ct::lower::encode_string(&digest);
         if self.delegates_done.contains(&key) {
-            return Ok(());
+            return Ok(None);
         }
         let now = self.clock().read().now;
         let (responder, request) = self.believed(authority, path, &bytes, now)?;
-        let order = self.begin_delegate(&responder, authority, &key, &bytes, now)?;
+        Ok(Some(Believed { authority, responder, request, key, bytes }))
+    }
+
+    fn serve_delegate(&self, one: &Believed<'_>) -> Result<(), Denied> {
+        let Believed { authority, responder, request, key, bytes } = one;
+        let now = self.clock().read().now;
+        let order = self.begin_delegate(responder, authority, key, bytes, now)?;
         let (order, certificate) = match order {
             (_, BegunOrder::Replay { response, .. }) => {
-                self.publish_delegate(authority, &response.body)?;
-                self.delegates_done.insert(key);
+                if response.status == ISSUED {
+                    self.publish_delegate(authority, &response.body)?;
+                }
+                self.delegates_done.insert(key.clone());
                 return Ok(());
             }
             (order, BegunOrder::New) => {
-                self.store()
-                    .accept_responder_request(&responder.name, request.body().counter, now)
-                    .map_err(|e| storage(&e))?;
+                self.accept_counter(order, one, now)?;
                 (order, None)
             }
             (_, BegunOrder::Resume(progress)) => {
@@ -115,7 +149,7 @@ impl Service {
             }
             (_, BegunOrder::Running { .. } | BegunOrder::BodyDiffers { .. }) => return Ok(()),
         };
-        let made = self.delegate_certificate(authority, &responder, &request, order, certificate);
+        let made = self.delegate_certificate(authority, responder, request, order, certificate);
         let der = match made {
             Ok(der) => der,
             Err(denied) => {
@@ -124,18 +158,40 @@ impl Service {
             }
         };
         self.publish_delegate(authority, &der)?;
-        let answer = OrderAnswer {
-            response: StoredResponse {
-                status: 201,
-                content_type: "application/pkix-cert".to_owned(),
-                body: der,
-            },
-            subject: Subject::Order(order),
+        let response = StoredResponse {
+            status: ISSUED,
+            content_type: "application/pkix-cert".to_owned(),
+            body: der,
         };
+        let answer = OrderAnswer { response, subject: Subject::Order(order) };
         self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
-        self.delegates_done.insert(key);
+        self.delegates_done.insert(key.clone());
         tracing::info!(authority.name = authority.name(), responder.name = %responder.name, "OCSP delegate certified");
         Ok(())
+    }
+
+    /// Takes the request's counter, once. A counter that did not rise ends the order for good: it
+    /// must not be resumed as if it had been accepted.
+    fn accept_counter(
+        &self,
+        order: OrderId,
+        one: &Believed<'_>,
+        now: UnixTime,
+    ) -> Result<(), Denied> {
+        let counter = one.request.body().counter;
+        let accepted = self.store().accept_responder_request(&one.responder.name, counter, now);
+        if let Err(StoreError::Replayed { .. }) = accepted {
+            let response = StoredResponse {
+                status: REPLAYED,
+                content_type: "text/plain".to_owned(),
+                body: b"request-replayed".to_vec(),
+            };
+            let answer = OrderAnswer { response, subject: Subject::Order(order) };
+            self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
+        } else if accepted.is_err() {
+            self.store().leave_order(order, now).map_err(|e| storage(&e))?;
+        }
+        accepted.map_err(|e| storage(&e))
     }
 
     /// The request, once a pinned identity key has signed it for this deployment and authority.
