@@ -110,7 +110,7 @@ pub(crate) fn a_signed_list_is_the_current_one(backend: &dyn Backend) {
     let current = || world.store.current_crl(world.issuer.id(), &CrlScope::full()).unwrap();
     assert_eq!(current(), None);
     let number = next(&world);
-    intend(&world, &facts(&world, &number, 0)).unwrap();
+    let _ = intend(&world, &facts(&world, &number, 0)).unwrap();
     assert_eq!(current(), None);
 
     let row = make(&world, &next(&world), 1).unwrap();

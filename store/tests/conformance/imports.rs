@@ -93,7 +93,7 @@ pub(crate) fn refuses_other_bytes_under_a_known_serial(backend: &dyn Backend) {
     let world = World::new(backend);
     let taken = serial();
     let reserved = serial();
-    world.record(world.order(), reserved, &world.pending(reserved), at(1)).unwrap();
+    let _ = world.record(world.order(), reserved, &world.pending(reserved), at(1)).unwrap();
     let one = certificate(world.issuer.id(), taken, b"one");
     import(&world, &Import { certificates: vec![one], ..Import::default() }).unwrap();
     let before = sizes(&*world.store);

@@ -191,7 +191,7 @@ pub(crate) fn a_different_history_is_refused(backend: &dyn Backend) {
         let other = PublishedHead { root: Hash::from_bytes([9; 32]), ..head };
         assert!(matches!(
             compare(&other),
-            Err(StoreError::LogsDisagree { size: found }) if found == size as u64
+            Err(StoreError::LogsDisagree { size: found }) if found == head.size
         ));
     }
     let other = PublishedHead { epoch: 2, ..head_of(&entries) };

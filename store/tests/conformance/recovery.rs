@@ -21,8 +21,8 @@ fn state(index: &Index, voided: &VoidedIntent) -> CertificateState {
 /// ISS-05: after a crash each reserved serial ends as issued or as voided, none unknown.
 pub(crate) fn a_restart_voids_what_it_finds_open(backend: &dyn Backend) {
     let world = World::new(backend);
-    world.intend(at(1)).unwrap();
-    world.intend(at(1)).unwrap();
+    let _ = world.intend(at(1)).unwrap();
+    let _ = world.intend(at(1)).unwrap();
     world.issue(at(1));
     assert!(void(&world, VoidScope::EarlierBoots(world.node.clone()), 2).is_empty());
     let before = sizes(&*world.store);
@@ -61,7 +61,7 @@ pub(crate) fn a_voided_order_goes_on_with_another_serial(backend: &dyn Backend) 
     let order = world.new_order("k");
     world.store.begin_order(&order, at(0)).unwrap();
     let first = serial();
-    world.record(order.id, first, &world.pending(first), at(1)).unwrap();
+    let _ = world.record(order.id, first, &world.pending(first), at(1)).unwrap();
     let restarted = world.over(world.store.clone(), node("a", 2));
     void(&restarted, VoidScope::EarlierBoots(restarted.node.clone()), 2);
 
@@ -82,7 +82,7 @@ pub(crate) fn a_voided_order_goes_on_with_another_serial(backend: &dyn Backend) 
 pub(crate) fn signing_that_fails_for_a_minute_is_voided(backend: &dyn Backend) {
     let world = World::new(backend);
     let (_, pending, _) = world.intend(at(1)).unwrap();
-    world.intend(at(1)).unwrap();
+    let _ = world.intend(at(1)).unwrap();
     let failing = || VoidScope::Failing(world.node.clone());
     let tried = audit(EventCode::SignatureTried);
 
@@ -99,7 +99,7 @@ pub(crate) fn an_ended_lease_voids_the_intents_of_its_node(backend: &dyn Backend
     let world = World::new(backend);
     let name = LeaseName::Node("a".to_owned());
     world.store.lease(&name, &world.node, at(0)).unwrap();
-    world.intend(at(1)).unwrap();
+    let _ = world.intend(at(1)).unwrap();
 
     assert!(void(&world, VoidScope::EndedLeases, 29).is_empty());
     assert_eq!(void(&world, VoidScope::EndedLeases, 30).len(), 1);

@@ -88,7 +88,7 @@ pub(crate) fn counts_count(backend: &dyn Backend) {
     let world = World::new(backend);
     world.revoke(world.issue(at(1)).certificate, at(2));
     world.issue(at(1));
-    world.intend(at(1)).unwrap();
+    let _ = world.intend(at(1)).unwrap();
 
     let counts = world.store.counts().unwrap();
 

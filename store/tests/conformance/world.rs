@@ -1,7 +1,7 @@
 //! A small CA over a store: an issuer with a key in memory, orders, certificates that are bytes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -51,11 +51,17 @@ pub(crate) fn audit_of(code: EventCode, subject: Subject, payload: &str) -> Audi
     AuditRecord { event, payload: payload.as_bytes().to_vec(), subject }
 }
 
-/// Ids that differ in one run.
+/// Ids that differ in one run, and from those of other runs.
 pub(crate) fn fresh() -> [u8; 16] {
     static NEXT: AtomicU64 = AtomicU64::new(1);
+    static RUN: LazyLock<[u8; 8]> = LazyLock::new(|| {
+        let mut run = [0; 8];
+        aws_lc_rs::rand::fill(&mut run).unwrap();
+        run
+    });
     let mut id = [0; 16];
     id[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    id[8..].copy_from_slice(&*RUN);
     id
 }
 
@@ -264,12 +270,13 @@ pub(crate) const REVOKE: StatusAct =
 pub(crate) fn verified(store: &dyn Store, log: Log) -> Vec<Vec<u8>> {
     let head = store.log_head(log).unwrap();
     let mut entries = Vec::new();
-    while (entries.len() as u64) < head.size {
-        let from = entries.len() as u64;
+    let place = |entries: &Vec<Vec<u8>>| u64::try_from(entries.len()).unwrap();
+    while place(&entries) < head.size {
+        let from = place(&entries);
         let chunk = store.log_entries(log, head.epoch, from..head.size).unwrap();
         assert!(!chunk.is_empty(), "{log} has nothing at {from} of {}", head.size);
         for entry in chunk {
-            assert_eq!(entry.index, entries.len() as u64, "{log} is not dense");
+            assert_eq!(entry.index, place(&entries), "{log} is not dense");
             entries.push(entry.bytes);
         }
     }
@@ -284,9 +291,9 @@ pub(crate) fn verified(store: &dyn Store, log: Log) -> Vec<Vec<u8>> {
 /// The status log as a follower reads it.
 pub(crate) fn followed(store: &dyn Store) -> Index {
     let mut index = Index::new(1);
-    for (place, bytes) in verified(store, Log::Status).iter().enumerate() {
-        let position = Position { epoch: 1, index: place as u64 };
-        index.apply(position, &StatusEntry::decode(bytes).unwrap()).unwrap();
+    for (place, bytes) in (0..).zip(verified(store, Log::Status)) {
+        let position = Position { epoch: 1, index: place };
+        index.apply(position, &StatusEntry::decode(&bytes).unwrap()).unwrap();
     }
     index
 }

@@ -1,8 +1,15 @@
-//! The conformance suite on SQLite.
+//! The store on SQLite: the conformance suite, and what only a file can suffer.
 
 #![cfg(test)]
 
+mod bench;
+#[path = "../conformance/mod.rs"]
 mod conformance;
+mod crash;
+mod faults;
+mod opening;
+mod refused_audit;
+mod sequencer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +30,13 @@ fn sqlite() -> Sqlite {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     FileKeySource::create(&folder.path().join("keys")).unwrap();
     Sqlite { database: folder.path().join("sigill.db"), folder }
+}
+
+impl Sqlite {
+    /// A connection that the store knows nothing of: an operator's shell, or a second program.
+    fn raw(&self) -> Connection {
+        Connection::open(&self.database).unwrap()
+    }
 }
 
 impl Backend for Sqlite {

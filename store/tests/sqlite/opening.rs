@@ -1,0 +1,158 @@
+//! Promise 8 and §2.4: which database is opened, by whom, and what can be read in its files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use store::{FileKeySource, SqliteStore, StoreError};
+
+use crate::conformance::Backend as _;
+use crate::conformance::world::{PERSON, World, at};
+use crate::{Sqlite, sqlite};
+
+fn open_as(sqlite: &Sqlite, deployment: &str, keys: &str) -> Result<SqliteStore, StoreError> {
+    let keys = FileKeySource::new(&sqlite.folder.path().join(keys));
+    SqliteStore::open(&sqlite.database, deployment.parse().unwrap(), &keys, at(1))
+}
+
+/// Promise 8: a mismatch names both values and the file.
+#[test]
+fn refuses_the_database_of_another_deployment() {
+    let sqlite = sqlite();
+    drop(sqlite.open());
+
+    for other in ["test/demo/zz99", "test/systemtest/ab12", "qa/test/ab12"] {
+        let refused = open_as(&sqlite, other, "keys").err().unwrap();
+
+        assert_eq!(refused.code(), "deployment-mismatch");
+        let cause = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(cause.contains(other) && cause.contains("test/demo/ab12"), "{cause}");
+        assert!(refused.to_string().contains("sigill.db"), "{refused}");
+    }
+    open_as(&sqlite, "test/demo/ab12", "keys").unwrap();
+}
+
+#[test]
+fn refuses_sealing_keys_that_the_database_was_not_made_with() {
+    let sqlite = sqlite();
+    drop(sqlite.open());
+    FileKeySource::create(&sqlite.folder.path().join("other")).unwrap();
+
+    assert_eq!(
+        open_as(&sqlite, "test/demo/ab12", "other").err().unwrap().code(),
+        "sealing-keys-wrong"
+    );
+    assert_eq!(
+        open_as(&sqlite, "test/demo/ab12", "none").err().unwrap().code(),
+        "sealing-keys-missing"
+    );
+}
+
+/// A wrong path must not look like a new CA.
+#[test]
+fn opening_never_makes_a_database() {
+    let sqlite = sqlite();
+    let code = || open_as(&sqlite, "test/demo/ab12", "keys").err().unwrap().code();
+
+    assert_eq!(code(), "database-open");
+    assert!(!sqlite.database.exists());
+    fs::write(&sqlite.database, b"").unwrap();
+    assert_eq!(code(), "database-not-initialised");
+    fs::write(&sqlite.database, [b'x'; 5000]).unwrap();
+    assert_eq!(code(), "database-damaged");
+    fs::remove_file(&sqlite.database).unwrap();
+    sqlite.raw().execute_batch("CREATE TABLE somebody_elses (x)").unwrap();
+    assert_eq!(code(), "database-not-initialised");
+}
+
+#[test]
+fn one_program_at_a_time_has_the_database() {
+    let sqlite = sqlite();
+    let first = sqlite.open();
+
+    let refused = open_as(&sqlite, "test/demo/ab12", "keys").err().unwrap();
+
+    assert_eq!(refused.code(), "database-in-use");
+    drop(first);
+    open_as(&sqlite, "test/demo/ab12", "keys").unwrap();
+}
+
+#[test]
+fn refuses_a_schema_that_it_does_not_know() {
+    let sqlite = sqlite();
+    drop(sqlite.open());
+    let code = |sql: &str| {
+        sqlite.raw().execute_batch(sql).unwrap();
+        open_as(&sqlite, "test/demo/ab12", "keys").err().unwrap().code()
+    };
+
+    assert_eq!(code("INSERT INTO schema_migration VALUES (99, zeroblob(32), 0)"), "schema-newer");
+    assert_eq!(
+        code(
+            "DELETE FROM schema_migration WHERE version = 99;
+             UPDATE schema_migration SET sha256 = zeroblob(32)"
+        ),
+        "schema-changed"
+    );
+}
+
+#[test]
+fn only_the_owner_may_read_the_files() {
+    let sqlite = sqlite();
+    let world = World::new(&sqlite);
+    world.issue(at(1));
+
+    for entry in fs::read_dir(sqlite.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+    }
+}
+
+/// DAT-06: neither the database nor its write-ahead log shows a person.
+#[test]
+fn no_file_shows_the_person() {
+    let sqlite = sqlite();
+    let world = World::new(&sqlite);
+    let order = world.new_order("k");
+    world.store.begin_order(&order, at(0)).unwrap();
+    let id = world.issue(at(1)).certificate;
+    let _ = world.intend(at(1)).unwrap();
+    world.revoke(id, at(2));
+    let response = store::StoredResponse {
+        status: 201,
+        content_type: "text/plain".to_owned(),
+        body: format!("for {PERSON}").into_bytes(),
+    };
+    let answer = store::OrderAnswer { response, subject: world.subject() };
+    world.store.finish_order(order.id, &answer, at(3)).unwrap();
+    let shown = |text: &str| {
+        fs::read_dir(sqlite.folder.path())
+            .unwrap()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+            .any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    };
+
+    assert!(shown("/v1/certificates"), "the search itself finds what is there");
+    assert!(!shown(PERSON));
+    drop(world);
+    sqlite.raw().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert!(shown("/v1/certificates"));
+    assert!(!shown(PERSON));
+}
+
+/// AUD-03: history is append-only for whoever has the database open, too.
+#[test]
+fn entries_are_neither_changed_nor_deleted() {
+    let sqlite = sqlite();
+    World::new(&sqlite).issue(at(1));
+
+    for sql in [
+        "UPDATE status_entry SET entry = zeroblob(66)",
+        "DELETE FROM status_entry",
+        "UPDATE audit_leaf SET leaf = zeroblob(66)",
+        "DELETE FROM audit_leaf",
+    ] {
+        let refused = sqlite.raw().execute_batch(sql).unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+}
