@@ -290,3 +290,45 @@ impl ConfigFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo/ca.toml")
+    }
+
+    fn read(text: &str) -> Result<ConfigFile, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.toml");
+        std::fs::write(&path, text).unwrap();
+        ConfigFile::read(&path)
+    }
+
+    #[test]
+    fn reads_the_annotated_example() {
+        let config = ConfigFile::read(&example()).unwrap();
+
+        assert_eq!(config.authorities.len(), 2);
+        assert_eq!(config.hsm.deadline, default_deadline());
+        assert_eq!(config.api.max_connections, default_connections());
+        let online = config.authorities.last().unwrap();
+        assert_eq!(online.crl_period, default_crl_period());
+        assert_eq!(online.crl_lifetime, default_crl_lifetime());
+        assert!(config.profiles.is_dir(), "paths are relative to the file: {:?}", config.profiles);
+    }
+
+    /// Promise 8: a key that is not known is an error, never ignored.
+    #[test]
+    fn refuses_a_key_that_it_does_not_know_in_every_section() {
+        let text = std::fs::read_to_string(example()).unwrap();
+        let sections: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
+        assert!(sections.len() > 9, "{sections:?}");
+        for section in sections {
+            let changed = text.replacen(section, &format!("{section}\ncolour = 1"), 1);
+            let error = format!("{:#}", anyhow::Error::new(read(&changed).unwrap_err()));
+            assert!(error.contains("colour"), "{section}: {error}");
+        }
+    }
+}

@@ -93,6 +93,11 @@ pub(crate) fn write(
 ) -> anyhow::Result<()> {
     let manifest = manifest(hierarchy, deployment, made)?;
     replace(&home.out("outputs.json"), manifest.as_bytes())?;
+    // What followers and auditors pin.
+    for (name, key) in ["status", "audit", "manifest"].into_iter().zip(made.notes) {
+        let public = format!("{}\n", base16ct::lower::encode_string(&key));
+        replace(&home.out(&format!("note-{name}.pub")), public.as_bytes())?;
+    }
     let ca = ca_configuration(hierarchy, deployment, module, ports, made)?;
     replace(&home.join("config/ca.toml"), ca.as_bytes())?;
     let ocsp = ocsp_configuration(hierarchy, deployment, module, ports, made)?;
@@ -156,7 +161,7 @@ fn ca_configuration(
     made: &Made,
 ) -> anyhow::Result<String> {
     let mut text = String::from(
-        "# Written by sigill-ceremony bootstrap. Every key is documented in docs/operations.\n\nprofiles = \"profiles\"\n\n",
+        "# Written by sigill-ceremony bootstrap. Every key is explained in environments/demo/ca.toml.\n\nprofiles = \"profiles\"\n\n",
     );
     text.push_str(&deployment_section(hierarchy, deployment));
     writeln!(text, "node = \"{}\"\n", hierarchy.server)?;
@@ -222,7 +227,7 @@ fn ocsp_configuration(
 ) -> anyhow::Result<String> {
     let [status, _, manifest] = made.notes.map(|key| base16ct::lower::encode_string(&key));
     let mut text = String::from(
-        "# Written by sigill-ceremony bootstrap. Every key is documented in docs/operations.\n\nstate = \"../ocsp\"\n\n",
+        "# Written by sigill-ceremony bootstrap. Every key is explained in environments/demo/ocsp.toml.\n\nstate = \"../ocsp\"\n\n",
     );
     text.push_str(&deployment_section(hierarchy, deployment));
     writeln!(

@@ -498,6 +498,17 @@ object = "aia/person3.cer"
         assert_eq!(config.freshness, Duration::from_secs(60));
     }
 
+    #[test]
+    fn reads_the_annotated_example() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo/ocsp.toml");
+        let config = Config::read(&path).unwrap();
+
+        assert_eq!(config.authorities.len(), 2);
+        assert_eq!(config.freshness, Duration::from_secs(sixty()));
+        assert_eq!(config.validity, Duration::from_secs(AnswersSection::default().validity));
+        assert_eq!(config.max_connections, default_connections());
+    }
+
     /// Promise 8 and the rule that unknown keys are errors.
     #[test]
     fn refuses_unknown_keys_other_deployments_and_public_management() {

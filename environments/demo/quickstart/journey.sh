@@ -36,6 +36,24 @@ journey() {
     say "nginx keeps it out"
     stop_nginx
   fi
+  verify_logs
+}
+
+# An auditor's view: both logs from their files and the keys that the bootstrap named.
+verify_logs() {
+  local log folder
+  for log in status audit; do
+    case $log in
+      status) folder=publish ;;
+      audit) folder=audit ;;
+    esac
+    # While the servers run, tiles may be newer than the copy of a checkpoint, never older.
+    cp "$HOME_DIR/$folder/checkpoint" "$PERSON/checkpoint-$log"
+    "$BIN/sigill-verify" log --checkpoint "$PERSON/checkpoint-$log" --tiles "$HOME_DIR/$folder" --log "$log" \
+      --key "$(note_key "$log")" --origin "$(log_origin "$log")" >"$PERSON/verified-$log.txt" 2>&1 ||
+      fail "the $log log does not hold: $(cat "$PERSON/verified-$log.txt")"
+    say "the $log log holds: $(sed -n 's/^size *//p' "$PERSON/verified-$log.txt") entries"
+  done
 }
 
 # The operator's client with the portal's credentials.

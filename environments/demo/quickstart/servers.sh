@@ -149,6 +149,11 @@ write_trust() {
   cat "$trust/root.pem" >>"$trust/chain.pem"
 }
 
+note_key() { cat "$HOME_DIR/ceremony/out/note-$1.pub"; }
+
+# log_origin STATUS-OR-AUDIT: as the deployment that was bootstrapped says, not as the files do.
+log_origin() { printf 'sigill/test/demo/%s/%s/1\n' "$(cat "$HOME_DIR/ceremony/instance")" "$1"; }
+
 write_env() {
   local file=$HOME_DIR/env
   cat >"$file.new" <<END
@@ -162,6 +167,11 @@ export SIGILL_CHAIN='$HOME_DIR/trust/chain.pem'
 export SIGILL_MANAGEMENT_CA='$HOME_DIR/tls/management-ca.pem'
 export SIGILL_PORTAL_CERT='$HOME_DIR/tls/portal.pem'
 export SIGILL_PORTAL_KEY='$HOME_DIR/tls/portal.key'
+export SIGILL_STATUS_ORIGIN='$(log_origin status)'
+export SIGILL_STATUS_KEY='$(note_key status)'
+export SIGILL_AUDIT_ORIGIN='$(log_origin audit)'
+export SIGILL_AUDIT_KEY='$(note_key audit)'
+export SIGILL_MANIFEST_KEY='$(note_key manifest)'
 export SIGILL_BIN='$BIN'
 export SOFTHSM2_CONF='$HOME_DIR/softhsm2.conf'
 case ":\$PATH:" in *":\$SIGILL_BIN:"*) ;; *) export PATH="\$SIGILL_BIN:\$PATH" ;; esac
@@ -200,7 +210,7 @@ Try next
   sigill certificate list --state revoked
   sigill certificate issue --help
   curl --cacert "\$SIGILL_MANAGEMENT_CA" --cert "\$SIGILL_PORTAL_CERT" --key "\$SIGILL_PORTAL_KEY" "\$SIGILL_API_URL/openapi.json"
-  sigill-verify log --help
+  sigill-verify log --checkpoint "\$SIGILL_HOME/publish/checkpoint" --tiles "\$SIGILL_HOME/publish" --key "\$SIGILL_STATUS_KEY" --origin "\$SIGILL_STATUS_ORIGIN"
   ./quickstart --stop$([ "$home" = .sigill ] || printf ' --home %s' "$home")
 END
 }
