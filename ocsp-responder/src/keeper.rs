@@ -1,8 +1,8 @@
 //! Keeps every CA provided with a delegate: makes keys, asks for certificates, takes them up, ends them.
 //!
 //! A key is asked for when a CA has no delegate and again from day four of the newest. The request
-//! stays in the outbox, written anew every few minutes with a higher counter, until the certificate
-//! has been pushed and judged. The private keys never leave the token.
+//! stays in the outbox, written anew after longer and longer pauses with a higher counter, until the
+//! certificate has been pushed and judged. The private keys never leave the token.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -32,8 +32,11 @@ use crate::signer::{CountError, Counter};
 const RENEW_AFTER: Duration = Duration::from_secs(4 * 86_400);
 /// At most this many delegates of one CA live at a time.
 const MAX_LIVE: usize = 2;
-/// How often an unanswered request is written anew; the CA takes none older than an hour.
-const ASK_AGAIN: Duration = Duration::from_secs(600);
+/// When an unanswered request is written anew for the first time. The counter is one for all CAs of
+/// a deployment, so that a request that the CA sees too late is refused and needs a higher one.
+const ASK_AGAIN: Duration = Duration::from_secs(20);
+/// The longest pause between two requests; each is twice the one before.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// How long making a P-256 key may take.
 const MAKE_KEY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -42,6 +45,13 @@ pub(crate) struct KeeperFolders {
     pub(crate) publication: PathBuf,
     pub(crate) outbox: PathBuf,
     pub(crate) state: PathBuf,
+}
+
+/// A request in the outbox.
+#[derive(Clone, Copy)]
+struct Asked {
+    at: UnixTime,
+    pause: Duration,
 }
 
 /// Keeps [`Delegates`] provided.
@@ -57,8 +67,8 @@ pub(crate) struct Keeper {
     /// Certificate files that were refused or are of other responders, by their content's length
     /// and time, so that each is looked at once.
     seen: HashMap<PathBuf, (u64, Option<std::time::SystemTime>)>,
-    /// When the waiting request of a CA was written.
-    asked: HashMap<String, UnixTime>,
+    /// When the waiting request of a CA was written, and when it is to be written again.
+    asked: HashMap<String, Asked>,
 }
 
 impl Keeper {
@@ -248,9 +258,8 @@ impl Keeper {
             None => self.make_key(&authority.name, now)?,
         };
         let path = self.request_path(&authority.name, key.spki_hash());
-        let recent =
-            self.asked.get(&authority.name).is_some_and(|asked| now.since(*asked) < ASK_AGAIN);
-        if recent && path.exists() {
+        let asked = self.asked.get(&authority.name).copied();
+        if asked.is_some_and(|asked| now.since(asked.at) < asked.pause) && path.exists() {
             return Ok(());
         }
         let subject = Name::builder()
@@ -271,7 +280,8 @@ impl Keeper {
             make_folder(folder)?;
         }
         durable::replace(&path, signed.as_der()).map_err(|source| io_error(&path, source))?;
-        self.asked.insert(authority.name.clone(), now);
+        let pause = asked.map_or(ASK_AGAIN, |last| last.pause.saturating_mul(2).min(LONGEST_PAUSE));
+        self.asked.insert(authority.name.clone(), Asked { at: now, pause });
         tracing::info!(authority.name = authority.name, key.spki = %key.spki_hash(),
             request.counter = body.counter, "delegate certificate asked for");
         Ok(())
