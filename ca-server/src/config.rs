@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::danger::DangerSection;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -34,6 +36,8 @@ pub(crate) struct ConfigFile {
     /// Who may call.
     #[serde(default, rename = "client")]
     pub(crate) clients: Vec<ClientSection>,
+    /// Stops the service at one point of issuing, for tests; refused outside environment test.
+    pub(crate) danger_test: Option<DangerSection>,
 }
 
 /// Which deployment this is.
@@ -285,6 +289,7 @@ impl ConfigFile {
         ];
         paths.extend(self.hsm.tokens.iter_mut().map(|token| &mut token.pin));
         paths.extend(self.authorities.iter_mut().map(|authority| &mut authority.certificate));
+        paths.extend(self.danger_test.iter_mut().map(|danger| &mut danger.mark));
         for path in paths {
             *path = base.join(&*path);
         }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod config;
+mod danger;
 mod denied;
 mod http;
 mod import;
@@ -100,6 +101,7 @@ fn answer(line: &str) {
 fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
+    danger::Danger::new(config.danger_test.as_ref(), deployment)?;
     wiring::profiles(&config.profiles)?;
     wiring::authorities(&config)?;
     wiring::NoteKeys::open(&config, deployment)?;

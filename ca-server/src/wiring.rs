@@ -24,6 +24,7 @@ use x509::certificate::Certificate;
 
 use crate::clock::Clock;
 use crate::config::{AuthoritySection, ConfigFile};
+use crate::danger::Danger;
 use crate::observe::Readiness;
 use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::LogFolder;
@@ -278,6 +279,7 @@ pub(crate) struct Wired {
 /// Says what does not fit; nothing was signed and no token opened before the comparison.
 pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
     let deployment = deployment(config)?;
+    let danger = Danger::new(config.danger_test.as_ref(), deployment)?;
     let notes = NoteKeys::open(config, deployment)?;
     let profiles = profiles(&config.profiles)?;
     let authorities = authorities(config)?;
@@ -309,6 +311,7 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
         folders: config.publication.clone(),
         own_keys,
         delegates_done: DoneRequests::default(),
+        danger,
     });
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// A constraint or trigger refused: a rule that the code should have met before.
     #[error("database refused the act")]
     Constraint(#[source] rusqlite::Error),
+    /// The audit log did not take the entry of an act, so the act did not happen.
+    #[error("audit log does not take the entry of this act")]
+    AuditRefused(#[source] rusqlite::Error),
     /// Any other error of the database: a defect of this program.
     #[error("database query failed")]
     Query(#[source] rusqlite::Error),
@@ -279,6 +282,14 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
+    /// A failed insert into the audit log. What any insert may meet keeps its own name.
+    pub(crate) fn of_audit(error: rusqlite::Error) -> Self {
+        match Self::from(error) {
+            Self::Constraint(error) | Self::Query(error) => Self::AuditRefused(error),
+            other => other,
+        }
+    }
+
     /// Stable code for problems, logs and tests.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -289,6 +300,7 @@ impl StoreError {
             Self::Device(_) => "database-device",
             Self::Damaged(_) => "database-damaged",
             Self::Constraint(_) => "database-constraint",
+            Self::AuditRefused(_) => "audit-refused",
             Self::Query(_) => "database-query",
             Self::Open { .. } => "database-open",
             Self::InUse { .. } => "database-in-use",
@@ -340,6 +352,7 @@ impl StoreError {
                 | Self::Full
                 | Self::ReadOnly
                 | Self::Device(_)
+                | Self::AuditRefused(_)
                 | Self::Closed
                 | Self::Overloaded
                 | Self::Random

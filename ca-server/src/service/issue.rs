@@ -23,6 +23,7 @@ use super::authority::Authority;
 use super::order::{Answered, OrderWork};
 use super::record::{call_object, client};
 use super::{COME_BACK, Service, storage};
+use crate::danger::Window;
 use crate::denied::{Denied, Kind};
 use crate::http::peer::Caller;
 use crate::publication::chain;
@@ -133,6 +134,7 @@ impl Service {
             )
         };
         let intent_record = record(intent_code, &commission.payload);
+        self.danger.pass(Window::BeforeIntent, order);
         let now = self.signing_time()?;
         let recorded = self
             .store()
@@ -144,8 +146,14 @@ impl Service {
             &json!({ "serial": prepared.facts().serial.to_string(), "intent": recorded.intent_id().to_string() }),
         );
         let (pending, _) = prepared.into_parts();
-        let signed = self.sign(pending, &recorded)?;
-        self.record_signed(&signed, &facts, &issued_record)
+        self.danger.pass(Window::IntentSign, order);
+        let signature = self.token_signature(&pending, &recorded)?;
+        self.danger.pass(Window::SignVerify, order);
+        let signed = self.verified(pending, &recorded, signature)?;
+        self.danger.pass(Window::VerifyIssued, order);
+        let issued = self.record_signed(&signed, &facts, &issued_record)?;
+        self.danger.pass(Window::IssuedReleased, order);
+        Ok(issued)
     }
 
     fn record_signed(
@@ -165,25 +173,24 @@ impl Service {
         Ok(issued)
     }
 
-    /// Has the token sign, again while certainly no signature was made, and verifies what it gives.
+    /// Has the token sign, and verifies what it gives.
+    pub(crate) fn sign(&self, pending: Pending, recorded: &Recorded) -> Result<Signed, Denied> {
+        let signature = self.token_signature(&pending, recorded)?;
+        self.verified(pending, recorded, signature)
+    }
+
+    /// Has the token sign, again while certainly no signature was made.
     ///
     /// On failure the intent stays open: the schedule voids it when signing has failed for 60 s, and
     /// a call with the same key voids it at once.
-    pub(crate) fn sign(&self, pending: Pending, recorded: &Recorded) -> Result<Signed, Denied> {
+    fn token_signature(&self, pending: &Pending, recorded: &Recorded) -> Result<Vec<u8>, Denied> {
         let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
         let started = Instant::now();
         loop {
             match self.signer.sign(&input) {
                 Ok(signature) => {
                     self.readiness.signing.store(true, std::sync::atomic::Ordering::Relaxed);
-                    return pending.finish(signature).map_err(|error| {
-                        metrics::counter!("sigill_signature_alarms_total").increment(1);
-                        self.note_try(recorded, &chain(&error));
-                        defect(&format!(
-                            "token gave a signature that does not verify: {}",
-                            chain(&error)
-                        ))
-                    });
+                    return Ok(signature);
                 }
                 Err(error) => {
                     self.readiness.signing.store(false, std::sync::atomic::Ordering::Relaxed);
@@ -199,6 +206,19 @@ impl Service {
                 }
             }
         }
+    }
+
+    fn verified(
+        &self,
+        pending: Pending,
+        recorded: &Recorded,
+        signature: Vec<u8>,
+    ) -> Result<Signed, Denied> {
+        pending.finish(signature).map_err(|error| {
+            metrics::counter!("sigill_signature_alarms_total").increment(1);
+            self.note_try(recorded, &chain(&error));
+            defect(&format!("token gave a signature that does not verify: {}", chain(&error)))
+        })
     }
 
     fn note_try(&self, recorded: &Recorded, seen: &str) {

@@ -31,6 +31,7 @@ use x509::time::UnixTime;
 
 use crate::clock::Clock;
 use crate::config::PublicationSection;
+use crate::danger::Danger;
 use crate::denied::{Denied, Kind};
 use crate::observe::Readiness;
 use crate::publication::PublicationState;
@@ -61,6 +62,7 @@ pub(crate) struct Service {
     /// Keys that are never certified for a subscriber.
     pub(crate) own_keys: BTreeSet<SpkiHash>,
     pub(crate) delegates_done: DoneRequests,
+    pub(crate) danger: Danger,
 }
 
 impl Service {
@@ -181,7 +183,8 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
         | StoreError::ReadOnly
         | StoreError::Device(_)
         | StoreError::Closed
-        | StoreError::Overloaded => Denied::new(
+        | StoreError::Overloaded
+        | StoreError::AuditRefused(_) => Denied::new(
             Kind::Unavailable,
             refusal(
                 "nothing happens that cannot be recorded (promise 2)",

@@ -371,7 +371,8 @@ impl Act<'_> {
             .prepare_cached(
                 "INSERT INTO audit_leaf (epoch, idx, leaf, clock_behind) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![position.epoch, index, leaf, behind])?;
+            .execute(params![position.epoch, index, leaf, behind])
+            .map_err(StoreError::of_audit)?;
 
         let key = self.data_key(&record.subject)?;
         let row = payload_row(position);
@@ -379,7 +380,8 @@ impl Act<'_> {
         let sealed = self.sealer.seal(&key, place, &salted)?;
         self.connection
             .prepare_cached("INSERT INTO audit_payload (epoch, idx, sealed) VALUES (?1, ?2, ?3)")?
-            .execute(params![position.epoch, index, sealed])?;
+            .execute(params![position.epoch, index, sealed])
+            .map_err(StoreError::of_audit)?;
         Ok(position)
     }
 

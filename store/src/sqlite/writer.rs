@@ -199,6 +199,7 @@ fn again(error: &StoreError) -> StoreError {
         StoreError::Device(source) => StoreError::Device(copy(source)),
         StoreError::Damaged(source) => StoreError::Damaged(copy(source)),
         StoreError::Constraint(source) => StoreError::Constraint(copy(source)),
+        StoreError::AuditRefused(source) => StoreError::AuditRefused(copy(source)),
         StoreError::Query(source) => StoreError::Query(copy(source)),
         _ => StoreError::Stored { what: "log head" },
     }

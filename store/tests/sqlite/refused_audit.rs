@@ -120,7 +120,7 @@ fn check(trigger: &str) {
     let before = rows(&raw);
 
     for (act, met) in acts(&world, first) {
-        assert!(matches!(met, Err(StoreError::Constraint(_))), "{act}: {met:?}");
+        assert!(matches!(met, Err(StoreError::AuditRefused(_))), "{act}: {met:?}");
         assert_eq!(rows(&raw), before, "{act} left something");
     }
 
