@@ -200,6 +200,28 @@ mod tests {
         assert_eq!((forgotten.status, forgotten.found), (CertStatus::Unknown, Found::Yes));
     }
 
+    /// OCSP-03: a hundred thousand serials that nobody issued, none of them good.
+    #[test]
+    fn no_serial_that_was_not_issued_is_good() {
+        let classes = classes(BeforeActivation::Good, AfterExpiry::Kept);
+        let (index, issuer) = index(&[(1, Change::Issued { not_after: at(9000), classes })]);
+        let mut state: u64 = 1;
+        for _ in 0..100_000 {
+            // xorshift64
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let mut random = [0; 16];
+            random[..8].copy_from_slice(&state.to_be_bytes());
+            random[8..].copy_from_slice(&state.rotate_left(29).to_be_bytes());
+
+            let finding =
+                look_up(&index, Some(issuer), &SerialNumber::from_random(random), at(2000));
+
+            assert_eq!((finding.status, finding.found), (CertStatus::Unknown, Found::NotYet));
+        }
+    }
+
     /// Promise 5: strictly greater than the arrival and the bound.
     #[test]
     fn unknown_needs_a_checkpoint_signed_after_the_question_came() {

@@ -428,60 +428,10 @@ pub(crate) enum ConfigError {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    pub(crate) const EXAMPLE: &str = r#"
-state = "state"
-
-[deployment]
-environment = "test"
-pki         = "demo"
-instance    = "a1b2"
-
-[publication]
-folder = "publish"
-outbox = "outbox"
-
-[log]
-key          = "1111111111111111111111111111111111111111111111111111111111111111"
-manifest-key = "2222222222222222222222222222222222222222222222222222222222222222"
-
-[hsm]
-module   = "/usr/lib/softhsm/libsofthsm2.so"
-role     = "ocsp"
-serial   = "0123456789abcdef"
-pin      = "pins/ocsp.pin"
-identity = "3333333333333333333333333333333333333333333333333333333333333333"
-
-[http]
-listen = "127.0.0.1:8880"
-
-[observe]
-listen = "127.0.0.1:8881"
-
-[[authority]]
-name   = "person3"
-sha256 = "4444444444444444444444444444444444444444444444444444444444444444"
-
-[[authority]]
-name      = "root"
-sha256    = "5555555555555555555555555555555555555555555555555555555555555555"
-delegates = "ceremony"
-
-[[serve]]
-host   = "ocsp1.example.org"
-path   = "/"
-object = "ocsp"
-
-[[serve]]
-path   = "/person3.crl"
-object = "crl/person3.crl"
-
-[[serve]]
-path   = "/person3.cer"
-object = "aia/person3.cer"
-"#;
+    const EXAMPLE: &str = include_str!("../../environments/demo/ocsp.toml");
 
     fn check(text: &str) -> Result<Config, String> {
         let file = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -493,9 +443,9 @@ object = "aia/person3.cer"
         let config = check(EXAMPLE).unwrap();
 
         assert_eq!(config.origin.to_string(), "sigill/test/demo/a1b2/status/1");
-        assert_eq!(config.token.label.as_str(), "sg-td-a1b2-ocsp");
-        assert_eq!(config.pin, Path::new("/base/pins/ocsp.pin"));
-        assert_eq!(config.freshness, Duration::from_secs(60));
+        assert_eq!(config.token.label.as_str(), "sg-td-a1b2-responder");
+        assert_eq!(config.pin, Path::new("/base/pins/responder.pin"));
+        assert_eq!(config.routes.len(), 3);
     }
 
     #[test]
@@ -507,6 +457,32 @@ object = "aia/person3.cer"
         assert_eq!(config.freshness, Duration::from_secs(sixty()));
         assert_eq!(config.validity, Duration::from_secs(AnswersSection::default().validity));
         assert_eq!(config.max_connections, default_connections());
+    }
+
+    /// The values that the example shows as defaults are the defaults.
+    #[test]
+    fn the_example_tells_the_defaults() {
+        let defaults = [
+            "epoch",
+            "freshness",
+            "clock-bound",
+            "sessions",
+            "deadline",
+            "max-connections",
+            "validity",
+            "max-age",
+            "cache",
+        ];
+        let bare: String = EXAMPLE
+            .lines()
+            .filter(|line| !defaults.iter().any(|key| line.starts_with(&format!("{key} "))))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(bare.len() < EXAMPLE.len());
+
+        let (full, bare) = (check(EXAMPLE).unwrap(), check(&bare).unwrap());
+
+        assert_eq!(format!("{full:?}"), format!("{bare:?}"));
     }
 
     /// Promise 8 and the rule that unknown keys are errors.
