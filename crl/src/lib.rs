@@ -6,6 +6,8 @@
 //!
 //! This room opens no file and reads no clock: files come as [`std::io`] values, times as arguments.
 
+#[cfg(test)]
+mod agreement;
 mod compare;
 mod entry;
 #[cfg(test)]
