@@ -13,6 +13,7 @@ mod observe;
 mod publication;
 mod schedule;
 mod service;
+mod takeover;
 mod wiring;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -55,6 +57,16 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Bring a database that was put back from a backup up to the published logs.
+    #[command(after_help = "Example:\n  sigill-ca take-over --config config/ca.toml")]
+    TakeOver {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Register the outputs of a ceremony; makes the database where there is none.
     #[command(
         after_help = "Example:\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json"
@@ -77,6 +89,7 @@ fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Serve { config } => serve(config),
         Command::CheckConfig { config } => check_config(config),
+        Command::TakeOver { config, json } => take_over(config, *json),
         Command::Import { config, from, json } => import_outputs(config, from, *json),
     };
     match outcome {
@@ -121,7 +134,7 @@ fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
     let imported = import::run(&config, deployment, store.as_ref(), &files, from, now)?;
     if json {
         answer(
-            &serde_json::json!({
+            &json!({
                 "deployment": deployment.to_string(),
                 "issuers": imported.issuers,
                 "certificates": imported.certificates,
@@ -134,6 +147,40 @@ fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
             "{deployment}: {} issuers and {} certificates were new; {} status entries written",
             imported.issuers, imported.certificates, imported.entries
         ));
+    }
+    Ok(())
+}
+
+fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
+    let config = ConfigFile::read(path)?;
+    let deployment = wiring::deployment(&config)?;
+    let notes = wiring::NoteKeys::open(&config, deployment)?;
+    let store = wiring::open_store(&config, deployment, Create::Never)?;
+    let now = clock::Clock::start().read().now;
+    let outcome = takeover::run(&config, deployment, &notes, store.as_ref(), now)?;
+    let serials: Vec<_> = outcome
+        .status
+        .only_by_serial
+        .iter()
+        .map(|(issuer, serial)| json!({ "issuer": issuer.to_string(), "serial": serial.to_string() }))
+        .collect();
+    if json {
+        let result = json!({
+            "status_entries": outcome.status.entries,
+            "audit_leaves": outcome.leaves,
+            "known_only_by_serial": serials,
+        });
+        answer(&result.to_string());
+        return Ok(());
+    }
+    answer(&format!(
+        "{} status entries and {} audit leaves were taken over; {} certificates are now known only by their serial:",
+        outcome.status.entries,
+        outcome.leaves,
+        serials.len()
+    ));
+    for (issuer, serial) in &outcome.status.only_by_serial {
+        answer(&format!("  {issuer} {serial}"));
     }
     Ok(())
 }

@@ -423,6 +423,20 @@ pub trait Store: Send + Sync {
         now: UnixTime,
     ) -> Result<TakenOver, StoreError>;
 
+    /// Appends the audit leaves that a restored database lacks, read from the log's own tiles, before
+    /// anything else is written. Their payloads are lost; what was done, when and to what stays.
+    /// Returns how many were appended. All or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::OtherEpoch`], [`StoreError::LogsDisagree`] when the result has not the published
+    /// root, [`StoreError::Entry`] for a leaf that cannot be read.
+    fn take_over_audit(
+        &self,
+        published: &PublishedHead,
+        missing: &[Vec<u8>],
+    ) -> Result<u64, StoreError>;
+
     // Clients and responders
 
     /// Makes the clients exactly these: new ones added, others disabled. One audit leaf, and only

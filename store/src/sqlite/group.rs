@@ -34,6 +34,14 @@ struct Head {
 }
 
 impl Head {
+    fn staged(&self) -> Result<Frontier, StoreError> {
+        let mut frontier = self.frontier.clone();
+        for leaf in &self.leaves {
+            frontier.append(*leaf).map_err(|_| StoreError::Stored { what: "log size" })?;
+        }
+        Ok(frontier)
+    }
+
     fn load(connection: &Connection, log: Log) -> Result<Self, StoreError> {
         let (head, frontier) = head(connection, log)?;
         Ok(Self {
@@ -220,11 +228,17 @@ impl Act<'_> {
 
     /// The status log as staged so far.
     pub(super) fn staged_status(&self) -> Result<Frontier, StoreError> {
-        let mut frontier = self.status.frontier.clone();
-        for leaf in &self.status.leaves {
-            frontier.append(*leaf).map_err(|_| StoreError::Stored { what: "log size" })?;
-        }
-        Ok(frontier)
+        self.status.staged()
+    }
+
+    /// The audit log as staged so far.
+    pub(super) fn staged_audit(&self) -> Result<Frontier, StoreError> {
+        self.audit.staged()
+    }
+
+    /// The audit log's epoch.
+    pub(super) const fn audit_epoch(&self) -> u32 {
+        self.audit.epoch
     }
 
     /// Writes an entry of the status log. Its log time is `time`, which the caller took from
@@ -382,6 +396,22 @@ impl Act<'_> {
             .prepare_cached("INSERT INTO audit_payload (epoch, idx, sealed) VALUES (?1, ?2, ?3)")?
             .execute(params![position.epoch, index, sealed])
             .map_err(StoreError::of_audit)?;
+        Ok(position)
+    }
+
+    /// Writes an audit leaf that a published log has and this database has lost; its payload is
+    /// gone.
+    pub(super) fn put_audit_bytes(
+        &mut self,
+        leaf: &[u8],
+        time: UnixTime,
+    ) -> Result<Position, StoreError> {
+        let position = self.audit.take(leaf, time)?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO audit_leaf (epoch, idx, leaf, clock_behind) VALUES (?1, ?2, ?3, 0)",
+            )?
+            .execute(params![position.epoch, from_u64(position.index, "index")?, leaf])?;
         Ok(position)
     }
 

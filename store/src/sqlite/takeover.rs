@@ -1,5 +1,6 @@
 //! Taking back what a restored database has lost: the published log is the truth (§2.2).
 
+use ca::audit::AuditLeaf;
 use rusqlite::{OptionalExtension as _, params};
 use status::index::after;
 use status::{CertificateEntry, CertificateState, Change, IssuerId, IssuerRef, StatusEntry};
@@ -46,6 +47,29 @@ pub(super) fn take_over(
     }
     act.put_audit(audit, now)?;
     Ok(taken)
+}
+
+pub(super) fn take_over_audit(
+    act: &mut Act<'_>,
+    published: &PublishedHead,
+    missing: &[Vec<u8>],
+) -> Result<u64, StoreError> {
+    if published.epoch != act.audit_epoch() {
+        return Err(StoreError::OtherEpoch { ours: act.audit_epoch(), published: published.epoch });
+    }
+    let ours = act.staged_audit()?.size();
+    let count = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+    if ours.checked_add(count) != Some(published.size) {
+        return Err(StoreError::LogsDisagree { size: published.size });
+    }
+    for (index, bytes) in (ours..).zip(missing) {
+        let leaf = AuditLeaf::decode(bytes).map_err(|_| StoreError::Entry { index })?;
+        act.put_audit_bytes(bytes, leaf.time)?;
+    }
+    if act.staged_audit()?.root() != published.root {
+        return Err(StoreError::LogsDisagree { size: published.size });
+    }
+    Ok(count)
 }
 
 /// An issuer of which the log knows only the id; its certificate comes with its next import.

@@ -318,6 +318,15 @@ impl Store for SqliteStore {
         self.readers.read(|connection| logs::compare(connection, published))
     }
 
+    fn take_over_audit(
+        &self,
+        published: &PublishedHead,
+        missing: &[Vec<u8>],
+    ) -> Result<u64, StoreError> {
+        let (published, missing) = (*published, missing.to_vec());
+        self.writer.run(move |act| takeover::take_over_audit(act, &published, &missing))
+    }
+
     fn take_over_published(
         &self,
         published: &PublishedHead,
