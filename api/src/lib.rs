@@ -18,7 +18,7 @@ pub use certificate::{
 };
 pub use page::Page;
 pub use problem::Problem;
-pub use revocation::{ReasonCode, RevocationRequest};
+pub use revocation::{ReasonCode, RevocationRequest, SerialStatus};
 
 /// Header that names one order: required on every POST, at most 200 visible ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::certificate::Actor;
+use crate::certificate::{Actor, CertificateState};
 
 /// Why a certificate is revoked (RFC 5280 §5.3.1), the codes that a client may give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -28,7 +28,29 @@ pub enum ReasonCode {
     PrivilegeWithdrawn,
 }
 
-/// `POST /v1/certificates/{id}/revocation`.
+/// The state of a serial whose certificate is not here.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SerialStatus {
+    /// Short name of the authority.
+    pub authority: String,
+    /// The serial number, upper-case hexadecimal.
+    pub serial: String,
+    /// Where it stands.
+    pub state: CertificateState,
+    /// Why; absent for unspecified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ReasonCode>,
+    /// The revocation date that OCSP and CRL show.
+    pub revoked_at: String,
+    /// When revocation was asked for, where that was earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at: Option<String>,
+    /// The position of the status log that says so, `epoch.index`.
+    pub position: String,
+}
+
+/// `POST /v1/certificates/{id}/revocation`, and the same for
+/// `/v1/authorities/{name}/serials/{serial}/revocation`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevocationRequest {

@@ -41,6 +41,24 @@ pub(crate) async fn revoke(
         .await
 }
 
+/// `POST /v1/authorities/{name}/serials/{serial}/revocation`.
+pub(crate) async fn revoke_serial(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Path((name, serial)): Path<(String, String)>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if let Err(denied) = caller.must_revoke() {
+        return problem::respond(&denied, &call);
+    }
+    under_key(app, call, caller, parts, body, move |service, order| {
+        service.revoke_serial(&name, &serial, order)
+    })
+    .await
+}
+
 /// `GET /v1/certificates/{id}`.
 pub(crate) async fn show(
     State(app): State<App>,

@@ -51,6 +51,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/certificates/{id}/revocation", post(certificates::revoke))
         .route("/v1/authorities", get(authorities::list))
         .route("/v1/authorities/{name}", get(authorities::show))
+        .route(
+            "/v1/authorities/{name}/serials/{serial}/revocation",
+            post(certificates::revoke_serial),
+        )
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))

@@ -57,14 +57,29 @@ impl Service {
         // From here on the log's time is at least `now`, so that whatever this list lacks is dated
         // at or after its thisUpdate (REV-06).
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
-        let number = self
-            .store()
-            .next_crl_number(authority.id, &CrlScope::full())
-            .map_err(|e| storage(&e))?;
+        let number = self.next_number(authority)?;
         let names = SpoolNames::new(&self.files, authority.name());
         let made = self.make_numbered(authority, &number, now, &names);
         names.remove();
         made
+    }
+
+    /// Above every number that the store knows and above the published one, which a database that
+    /// was put back from a backup may not know (CRL-02).
+    fn next_number(&self, authority: &Authority) -> Result<CrlNumber, Denied> {
+        let next = self
+            .store()
+            .next_crl_number(authority.id, &CrlScope::full())
+            .map_err(|e| storage(&e))?;
+        let Some((_, row)) = self.files.published(&CrlFiles::full_path(authority.name())) else {
+            return Ok(next);
+        };
+        let above = base16ct::upper::decode_vec(&row.number)
+            .ok()
+            .and_then(|octets| CrlNumber::from_content_octets(&octets).ok())
+            .and_then(|published| published.next())
+            .ok_or_else(|| broken(authority, &"the manifest's CRL number has no successor"))?;
+        Ok(next.max(above))
     }
 
     fn make_numbered(

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use store::{AuditRecord, CertificateRow, IntentRow, OrderId, Subject};
 
 use super::Service;
+use super::authority::Authority;
 use super::order::OrderCall;
 use crate::denied::Denied;
 
@@ -69,7 +70,8 @@ impl Service {
     /// The record of a revocation or hold.
     pub(crate) fn revocation_record(
         &self,
-        row: &CertificateRow,
+        authority: &Authority,
+        row: Option<&CertificateRow>,
         call: &OrderCall,
         payload: &Value,
     ) -> AuditRecord {
@@ -78,12 +80,9 @@ impl Service {
         } else {
             EventCode::CertificateRevoked
         };
-        let objects = vec![
-            ObjectId::Certificate(*row.id.as_bytes()),
-            ObjectId::Issuer(row.issuer),
-            call_object(call),
-        ];
-        let subject = row.order.map_or(Subject::Deployment, Subject::Order);
+        let mut objects = vec![ObjectId::Issuer(authority.id), call_object(call)];
+        objects.extend(row.map(|row| ObjectId::Certificate(*row.id.as_bytes())));
+        let subject = row.and_then(|row| row.order).map_or(Subject::Deployment, Subject::Order);
         Self::record(code, EventResult::Done, client(&call.client), objects, None, payload, subject)
     }
 

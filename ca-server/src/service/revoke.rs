@@ -2,13 +2,15 @@
 
 use ca::refusal::Refusal;
 use serde_json::json;
-use status::RevocationReason;
+use status::{Position, RevocationReason};
 use store::{
-    CertificateId, CertificateLookup, ChangeOutcome, OrderAnswer, StatusAct, StatusChange,
-    StatusTarget, StoredResponse, Subject,
+    CertificateId, CertificateLookup, CertificateRow, ChangeOutcome, OrderAnswer, StatusAct,
+    StatusChange, StatusChanged, StatusTarget, StoredResponse, Subject,
 };
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use super::authority::Authority;
 use super::order::{Answered, OrderWork};
 use super::{Service, storage};
 use crate::denied::{Denied, Kind};
@@ -18,17 +20,44 @@ impl Service {
     ///
     /// Works without any token and whatever the clock says (architecture §2.5).
     pub(crate) fn revoke(&self, id: &str, work: &OrderWork<'_>) -> Result<Answered, Denied> {
-        let request: api::RevocationRequest = super::issue::from_json(&work.call.body)?;
         let certificate: CertificateId = id.parse().map_err(|_| super::show::no_such(id))?;
-        let now = self.clock().read().now;
-        let requested_at =
-            request.requested_at.as_deref().map(|text| requested_at(text, now)).transpose()?;
         let record = self
             .store()
             .certificate(&CertificateLookup::Id(certificate))
             .map_err(|e| storage(&e))?
             .ok_or_else(|| super::show::no_such(id))?;
         let authority = self.authority_of(record.row.issuer)?;
+        let what = What { target: StatusTarget::Certificate(certificate), row: Some(&record.row) };
+        let changed = self.change(authority, &what, work)?;
+        answered(work, 200, &self.show(id)?, changed.status.position)
+    }
+
+    /// Revokes or holds a serial that is known from the log alone: a certificate that the database
+    /// lost, or that another operator issued.
+    pub(crate) fn revoke_serial(
+        &self,
+        authority: &str,
+        serial: &str,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
+        let authority = self.authority_named(authority)?;
+        let serial: SerialNumber = serial.parse().map_err(|_| super::show::no_such(serial))?;
+        let what = What { target: StatusTarget::Serial(authority.id, serial), row: None };
+        let changed = self.change(authority, &what, work)?;
+        let shown = super::show::serial(authority.name(), serial, &changed.status);
+        answered(work, 200, &shown, changed.status.position)
+    }
+
+    fn change(
+        &self,
+        authority: &Authority,
+        what: &What<'_>,
+        work: &OrderWork<'_>,
+    ) -> Result<StatusChanged, Denied> {
+        let request: api::RevocationRequest = super::issue::from_json(&work.call.body)?;
+        let now = self.clock().read().now;
+        let requested_at =
+            request.requested_at.as_deref().map(|text| requested_at(text, now)).transpose()?;
         if !authority.signs_here() {
             return Err(offline(authority.name()));
         }
@@ -37,15 +66,15 @@ impl Service {
             "call": work.call.correlation_id,
             "client": work.call.client,
             "actor": request.actor,
-            "certificate": id,
+            "target": format!("{:?}", what.target),
             "reason": request.reason,
             "requested_at": request.requested_at,
         });
-        let audit = self.revocation_record(&record.row, work.call, &payload);
+        let audit = self.revocation_record(authority, what.row, work.call, &payload);
         let changed = self
             .store()
             .change_status(
-                &StatusChange { target: StatusTarget::Certificate(certificate), act, requested_at },
+                &StatusChange { target: what.target, act, requested_at },
                 &audit,
                 now,
             )
@@ -56,20 +85,34 @@ impl Service {
             authority.ask_for_crl();
         }
         self.await_publication(changed.status.position, work.call.wait_for_publication)?;
-        let shown = self.show(id)?;
-        let body = serde_json::to_vec(&shown).map_err(|_| super::issue::unwritable())?;
-        Ok(Answered {
-            answer: OrderAnswer {
-                response: StoredResponse {
-                    status: 200,
-                    content_type: "application/json".to_owned(),
-                    body,
-                },
-                subject: Subject::Order(work.order),
-            },
-            position: Some(changed.status.position),
-        })
+        Ok(changed)
     }
+}
+
+/// What is revoked, and its row where there is one.
+struct What<'a> {
+    target: StatusTarget,
+    row: Option<&'a CertificateRow>,
+}
+
+fn answered(
+    work: &OrderWork<'_>,
+    status: u16,
+    shown: &impl serde::Serialize,
+    position: Position,
+) -> Result<Answered, Denied> {
+    let body = serde_json::to_vec(shown).map_err(|_| super::issue::unwritable())?;
+    Ok(Answered {
+        answer: OrderAnswer {
+            response: StoredResponse {
+                status,
+                content_type: "application/json".to_owned(),
+                body,
+            },
+            subject: Subject::Order(work.order),
+        },
+        position: Some(position),
+    })
 }
 
 /// When revocation was asked for: a time of the past, to the second.

@@ -7,7 +7,7 @@ use ca::refusal::Refusal;
 use status::{CertificateState, RevocationReason};
 use store::{
     CertificateFilter, CertificateId, CertificateLookup, CertificateRecord, CertificateRow,
-    CrlScope, ListCursor, OrderId, Origin,
+    CrlScope, ListCursor, OrderId, Origin, StatusRow,
 };
 use x509::serial::SerialNumber;
 
@@ -202,6 +202,19 @@ impl Service {
             certificate: x509::pem::encode(x509::pem::Label::Certificate, certificate.as_der()),
             crl,
         })
+    }
+}
+
+/// A serial as the API shows it when there is nothing more to show.
+pub(crate) fn serial(authority: &str, serial: SerialNumber, row: &StatusRow) -> api::SerialStatus {
+    api::SerialStatus {
+        authority: authority.to_owned(),
+        serial: serial.to_string(),
+        state: shown_state(row.status.state),
+        reason: shown_reason(row.status.state, row.status.reason),
+        revoked_at: row.status.effective_time.to_string(),
+        requested_at: row.requested_at.map(|time| time.to_string()),
+        position: row.position.to_string(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
 
 use crate::client::{Client, ClientError};
 use crate::terminal::{Terminal, Yes, facts, table};
@@ -32,6 +33,11 @@ pub(crate) enum Certificate {
         after_help = "Example:\n  sigill certificate revoke crt_019… --reason keyCompromise --yes"
     )]
     Revoke(Revoke),
+    /// Revoke a serial whose certificate is not in the database (after a restore).
+    #[command(
+        after_help = "Example:\n  sigill certificate revoke-serial sigilltesteidfunctioncav1 52095AF3EF50B4FA0A053B807AA9D7DB --yes"
+    )]
+    RevokeSerial(RevokeSerial),
 }
 
 /// A new certificate.
@@ -113,11 +119,29 @@ pub(crate) struct List {
     limit: Option<usize>,
 }
 
+/// A revocation by serial.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeSerial {
+    /// The authority's short name.
+    authority: String,
+    /// The serial number, hexadecimal.
+    serial: String,
+    #[command(flatten)]
+    how: How,
+}
+
 /// A revocation.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     /// The certificate's id.
     id: String,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Why and for whom.
+#[derive(Debug, Args)]
+struct How {
     /// unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation,
     /// certificateHold or privilegeWithdrawn.
     #[arg(long, default_value = "unspecified")]
@@ -153,6 +177,7 @@ impl Certificate {
             }
             Self::List(list) => list.run(client, terminal),
             Self::Revoke(revoke) => revoke.run(client, terminal),
+            Self::RevokeSerial(revoke) => revoke.run(client, terminal),
         }
     }
 }
@@ -235,6 +260,39 @@ impl List {
 
 impl Revoke {
     fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let path = format!("/v1/certificates/{}/revocation", self.id);
+        let certificate: api::Certificate = self.how.send(&self.id, &path, client, terminal)?;
+        terminal.result(&certificate, || shown(&certificate));
+        Ok(())
+    }
+}
+
+impl RevokeSerial {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let Self { authority, serial, how } = self;
+        let path = format!("/v1/authorities/{authority}/serials/{serial}/revocation");
+        let what = format!("serial {serial} of {authority}");
+        let status: api::SerialStatus = how.send(&what, &path, client, terminal)?;
+        terminal.result(&status, || {
+            facts(&[
+                ("authority", status.authority.clone()),
+                ("serial", status.serial.clone()),
+                ("revoked at", status.revoked_at.clone()),
+                ("log position", status.position.clone()),
+            ])
+        });
+        Ok(())
+    }
+}
+
+impl How {
+    fn send<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        client: &Client,
+        terminal: &Terminal,
+    ) -> Result<T, ClientError> {
         let reason = serde_json::from_value(serde_json::Value::String(self.reason.clone()))
             .map_err(|_| ClientError::Value {
                 what: "--reason",
@@ -242,21 +300,16 @@ impl Revoke {
                 limit: "unspecified, keyCompromise, affiliationChanged, superseded, \
                         cessationOfOperation, certificateHold, privilegeWithdrawn",
             })?;
-        let yes = if self.yes { Yes::Given } else { Yes::Ask };
         terminal.confirmed(
-            &format!("Revoking {} for {}; this cannot be undone.", self.id, self.reason),
-            yes,
+            &format!("Revoking {what} for {}; this cannot be undone.", self.reason),
+            if self.yes { Yes::Given } else { Yes::Ask },
         )?;
         let request = api::RevocationRequest {
             reason,
             requested_at: self.requested_at.clone(),
             actor: actor(self.actor.as_deref()),
         };
-        let key = key(self.idempotency_key.as_deref())?;
-        let path = format!("/v1/certificates/{}/revocation", self.id);
-        let certificate: api::Certificate = client.post(&path, &key, &request)?;
-        terminal.result(&certificate, || shown(&certificate));
-        Ok(())
+        client.post(path, &key(self.idempotency_key.as_deref())?, &request)
     }
 }
 
