@@ -22,7 +22,7 @@ impl Answer {
 /// Sends `head` and `body`, and reads to the end of the connection.
 pub(crate) fn send(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     // A server that has answered already may close before all is written.
     let _ = stream.write_all(body);

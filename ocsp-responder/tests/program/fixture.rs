@@ -331,13 +331,14 @@ outbox = "outbox"
 [log]
 key = "{key}"
 manifest-key = "{manifest_key}"
-freshness = 4
+freshness = 30
 [hsm]
 module = "{MODULE}"
 role = "ocsp"
 serial = "{serial}"
 pin = "pins/ocsp.pin"
 identity = "{identity}"
+deadline = 60
 [http]
 listen = "{address}"
 max-connections = 64
@@ -457,14 +458,14 @@ impl Drop for World {
     }
 }
 
-/// Tries ten times a second for half a minute.
+/// Tries ten times a second for two minutes: the machine may be busy.
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < secs(30), "waited in vain for {what}");
+        assert!(started.elapsed() < secs(120), "waited in vain for {what}");
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -496,7 +497,7 @@ fn make_token(softhsm: &SoftHsm) -> (TokenName, PublicKey) {
         pin: new.user_pin,
         markers,
         sessions: NonZeroUsize::MIN,
-        deadline: secs(30),
+        deadline: secs(120),
     };
     let token = Token::open(&module, settings).unwrap();
     let order = KeyOrder {

@@ -375,7 +375,7 @@ fn hostile_lists_end_in_an_error_or_a_list_and_soon() {
                     read_well += 1;
                 }
             }
-            assert!(started.elapsed() < Duration::from_secs(2), "{}", path.display());
+            assert!(started.elapsed() < Duration::from_secs(10), "{}", path.display());
         }
         println!("{archive}: {read_well} lists read to their end");
     }
