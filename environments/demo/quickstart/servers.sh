@@ -44,9 +44,9 @@ bootstrap() {
 }
 
 start_all() {
-  start sigill-ca serve --config "$HOME_DIR/config/ca.toml"
+  running sigill-ca || start sigill-ca serve --config "$HOME_DIR/config/ca.toml"
   await sigill-ca "${PORT[observe-ca]}" 60
-  start sigill-ocsp --config "$HOME_DIR/config/ocsp.toml"
+  running sigill-ocsp || start sigill-ocsp --config "$HOME_DIR/config/ocsp.toml"
   await sigill-ocsp "${PORT[observe-ocsp]}" 60
 }
 
@@ -162,6 +162,8 @@ export SIGILL_HOME='$HOME_DIR'
 export SIGILL_API_URL='https://127.0.0.1:${PORT[api]}'
 export SIGILL_OCSP_URL='http://127.0.0.1:${PORT[public]}'
 export SIGILL_PUBLIC_URL='http://127.0.0.1:${PORT[public]}'
+export SIGILL_OBSERVE_CA_URL='http://127.0.0.1:${PORT[observe-ca]}'
+export SIGILL_OBSERVE_OCSP_URL='http://127.0.0.1:${PORT[observe-ocsp]}'
 export SIGILL_ROOT='$HOME_DIR/trust/root.pem'
 export SIGILL_CHAIN='$HOME_DIR/trust/chain.pem'
 export SIGILL_MANAGEMENT_CA='$HOME_DIR/tls/management-ca.pem'

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# ./quickstart as its users meet it: once with nginx, twice in one home, killed at five points, a second copy refused.
+#
+# Prints `N passed, M failed, 0 skipped`. SIGILL_BIN: a folder of programs to use instead of building them.
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+folder=$(mktemp -d)
+passed=0 failed=0
+options=(--home "$folder/home")
+[ -z "${SIGILL_BIN-}" ] || options+=(--bin "$SIGILL_BIN")
+
+end() {
+  "$root/quickstart" "${options[@]}" --stop >/dev/null 2>&1
+  "$root/quickstart" --home "$folder/killed" --stop >/dev/null 2>&1
+  if [ "$failed" = 0 ]; then rm -rf -- "$folder"; else echo "kept $folder"; fi
+}
+trap end EXIT
+trap 'exit 143' INT TERM
+
+quickstart() { "$root/quickstart" "${options[@]}" "$@" >"$folder/out" 2>"$folder/err"; }
+
+# check CLAIM COMMAND...
+check() {
+  local claim=$1
+  shift
+  if "$@"; then
+    echo "ok      $claim"
+    passed=$((passed + 1))
+  else
+    echo "FAILED  $claim"
+    tail -n 30 "$folder/err" "$folder/out" 2>/dev/null
+    failed=$((failed + 1))
+  fi
+}
+
+# The SHA-256 of every CA certificate of a home.
+authorities() { (cd "$1/ceremony/out" && sha256sum ./*cav1.cer management-ca.cer); }
+
+goes_from_nothing_to_a_judged_certificate() {
+  quickstart --ports free --once && grep -q 'nginx keeps it out' "$folder/err"
+}
+
+stops_what_it_started() {
+  local name
+  for name in sigill-ca sigill-ocsp; do
+    [ ! -e "$folder/home/run/$name.pid" ] || return 1
+  done
+  ! pgrep -f "$folder/home/config" >/dev/null
+}
+
+resumes_with_the_same_authorities() {
+  authorities "$folder/home" >"$folder/before"
+  quickstart && quickstart && authorities "$folder/home" | cmp - "$folder/before" &&
+    grep -q 'are running' "$folder/err"
+}
+
+refuses_a_second_copy_on_the_same_ports() {
+  local port
+  port=$(sed -n 's/^api=//p' "$folder/home/ports")
+  ! "$root/quickstart" "${options[@]}" --home "$folder/second" --ports free --api-port "$port" >"$folder/out" 2>"$folder/err" &&
+    grep -q "port $port (api) is taken" "$folder/err" && [ ! -e "$folder/second" ]
+}
+
+refuses_other_ports_in_a_home_that_has_its_own() {
+  ! quickstart --api-port 1 && grep -q 'was made with --api-port' "$folder/err"
+}
+
+refuses_a_folder_that_is_something_else() {
+  mkdir -p "$folder/else" && touch "$folder/else/letter"
+  ! "$root/quickstart" --home "$folder/else" --ports free >"$folder/out" 2>"$folder/err" &&
+    [ "$(ls "$folder/else")" = letter ]
+}
+
+says_no_secret_and_keeps_it_from_the_world() {
+  local home=$folder/home pin name pid
+  for pin in "$home"/pins/* "$home"/offline/pins/*; do
+    [ "$(stat -c %a "$pin")" = 600 ] || return 1
+    grep -rqF "$(cat "$pin")" "$home/log" "$home/config" "$folder/out" "$folder/err" && return 1
+    for name in sigill-ca sigill-ocsp; do
+      pid=$(cat "$home/run/$name.pid")
+      tr '\0' '\n' <"/proc/$pid/environ" | grep -qF "$(cat "$pin")" && return 1
+      tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF "$(cat "$pin")" && return 1
+    done
+  done
+  # The test person stands in no file of the database in the clear.
+  ! grep -q 191212121212 "$home"/state/*
+}
+
+stops_on_request() { quickstart --stop && stops_what_it_started; }
+
+# Kills a quickstart, and all that it waits for, as soon as it says what matches.
+killed_at() {
+  : >"$folder/err"
+  setsid "$root/quickstart" "${options[@]}" --home "$folder/killed" --ports free >"$folder/out" 2>"$folder/err" &
+  local group=$! tries
+  for ((tries = 0; tries < 6000; tries++)); do
+    grep -q "$1" "$folder/err" && break
+    kill -0 "$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  sleep "${2-0}"
+  kill -KILL -- "-$group" 2>/dev/null
+  wait "$group" 2>/dev/null
+  grep -q "$1" "$folder/err"
+}
+
+completes_after_five_kills() {
+  killed_at 'making keys' 3 && killed_at 'registering' && killed_at 'starting sigill-ca' 0.3 &&
+    killed_at 'starting sigill-ocsp' 1 && killed_at 'revoking it' || return 1
+  local before
+  before=$(authorities "$folder/killed")
+  "$root/quickstart" "${options[@]}" --home "$folder/killed" >"$folder/out" 2>"$folder/err" &&
+    [ "$(authorities "$folder/killed")" = "$before" ]
+}
+
+check "goes from nothing to a certificate that OpenSSL and nginx judge" goes_from_nothing_to_a_judged_certificate
+check "stops what it started" stops_what_it_started
+check "resumes with the same authorities" resumes_with_the_same_authorities
+check "refuses a second copy on the same ports, before anything is changed" refuses_a_second_copy_on_the_same_ports
+check "refuses other ports in a home that has its own" refuses_other_ports_in_a_home_that_has_its_own
+check "refuses a folder that is something else" refuses_a_folder_that_is_something_else
+check "says no secret and keeps it from the world" says_no_secret_and_keeps_it_from_the_world
+check "stops on request" stops_on_request
+check "completes after five kills" completes_after_five_kills
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
