@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the commands of docs/operations as they stand there.
+# Runs the commands of README.md and docs/operations as they stand there.
 #
 # Every block that begins with ```sh run is taken out of its page and run by bash -euo pipefail, a page in one shell, in
 # a folder where ./.sigill is a demo that runs and ./quickstart is ours. Prints `N passed, M failed, 0 skipped`.
@@ -7,7 +7,7 @@
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-pages=(revoke recover backup-restore)
+pages=(README docs/operations/revoke docs/operations/recover docs/operations/backup-restore)
 folder=$(mktemp -d)
 passed=0 failed=0
 
@@ -38,7 +38,8 @@ if ! ./quickstart >quickstart.log 2>&1; then
   exit 1
 fi
 for page in "${pages[@]}"; do
-  blocks "$root/docs/operations/$page.md" >"$page.sh"
+  source=$root/$page.md page=${page##*/}
+  blocks "$source" >"$page.sh"
   if ! grep -q . "$page.sh"; then
     echo "$page.md has no block to run"
     failed=$((failed + 1))
