@@ -25,8 +25,8 @@ pub enum StoreError {
     /// The device or quota is full.
     #[error("database cannot grow: disk full")]
     Full,
-    /// The file or file system takes no writes, or the file was moved away under us.
-    #[error("database is read-only or has been moved away")]
+    /// The file or file system takes no writes.
+    #[error("database is read-only")]
     ReadOnly,
     /// The device failed.
     #[error("database device failed")]

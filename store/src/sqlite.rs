@@ -16,6 +16,7 @@ mod issuers;
 mod leases;
 mod logs;
 mod orders;
+mod reply;
 mod schema;
 mod seals;
 mod takeover;

@@ -125,8 +125,12 @@ pub(super) const fn from_state(state: CertificateState) -> &'static str {
     }
 }
 
+pub(super) fn to_reason(code: Option<u8>) -> Result<Option<RevocationReason>, StoreError> {
+    code.map(|code| stored(RevocationReason::from_code(code), "revocation reason")).transpose()
+}
+
 /// `None` for a serial that is only reserved.
-fn to_state(text: &str) -> Result<Option<CertificateState>, StoreError> {
+pub(super) fn to_state(text: &str) -> Result<Option<CertificateState>, StoreError> {
     if text == "reserved" {
         return Ok(None);
     }
@@ -151,6 +155,10 @@ pub(super) const fn from_after(class: AfterExpiry) -> &'static str {
 pub(super) fn classes(row: &Row<'_>) -> Result<AnswerClasses, StoreError> {
     let before: String = column(row, "before_activation")?;
     let after: String = column(row, "after_expiry")?;
+    to_classes(&before, &after)
+}
+
+pub(super) fn to_classes(before: &str, after: &str) -> Result<AnswerClasses, StoreError> {
     let before = [BeforeActivation::Good, BeforeActivation::Held]
         .into_iter()
         .find(|class| from_before(*class) == before);
@@ -171,13 +179,10 @@ pub(super) const STATUS_COLUMNS: &str = "serial.state, serial.reason, serial.eff
 /// What the log says of the serial in `row`; `None` while it is only reserved.
 pub(super) fn status(row: &Row<'_>) -> Result<Option<CertificateStatus>, StoreError> {
     let Some(state) = to_state(&column::<String>(row, "state")?)? else { return Ok(None) };
-    let reason: Option<u8> = column(row, "reason")?;
     Ok(Some(CertificateStatus {
         state,
         effective_time: time(row, "effective")?,
-        reason: reason
-            .map(|code| stored(RevocationReason::from_code(code), "revocation reason"))
-            .transpose()?,
+        reason: to_reason(column(row, "reason")?)?,
         invalidity_date: opt_time(row, "invalidity")?,
         not_after: time(row, "not_after")?,
         classes: classes(row)?,

@@ -2,13 +2,13 @@
 
 use ::crl::CrlNumber;
 use rusqlite::{Connection, OptionalExtension as _, Row, Rows, params};
-use status::{IssuerId, Position};
+use status::{CertificateStatus, IssuerId, Position};
 use x509::signing::{Intent, IntentId};
 use x509::time::UnixTime;
 
 use super::columns::{
-    array, column, from_crl_number, from_time, from_u64, opt_time, position, status, stored, time,
-    to_crl_number, to_serial, to_u64,
+    array, column, from_crl_number, from_time, from_u64, opt_time, position, stored, time,
+    to_classes, to_crl_number, to_opt_time, to_reason, to_serial, to_state, to_time, to_u64,
 };
 use super::group::{Act, head};
 use super::intents::{close, must_be_open};
@@ -54,15 +54,30 @@ impl Iterator for Listed<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.0.next() {
-            Ok(row) => row.map(|row| {
-                Ok(RevokedRow {
-                    serial: to_serial(&column::<Vec<u8>>(row, "serial")?)?,
-                    status: stored(status(row)?, "state")?,
-                })
-            }),
+            Ok(row) => row.map(read_listed),
             Err(error) => Some(Err(error.into())),
         }
     }
+}
+
+/// The columns of [`revoked`] by place and without a copy: there may be a million rows.
+fn read_listed(row: &Row<'_>) -> Result<RevokedRow, StoreError> {
+    let text =
+        |place| row.get_ref(place)?.as_str().map_err(|_| StoreError::Stored { what: "list" });
+    let damaged = |_| StoreError::Stored { what: "list" };
+    let reason: Option<u8> = row.get(2)?;
+    let serial = row.get_ref(0)?.as_blob().map_err(damaged)?;
+    Ok(RevokedRow {
+        serial: to_serial(serial)?,
+        status: CertificateStatus {
+            state: stored(to_state(text(1)?)?, "state")?,
+            reason: to_reason(reason)?,
+            effective_time: to_time(row.get(3)?)?,
+            invalidity_date: to_opt_time(row.get(4)?)?,
+            not_after: to_time(row.get(5)?)?,
+            classes: to_classes(text(6)?, text(7)?)?,
+        },
+    })
 }
 
 /// The highest number that an issuer has used: in one scope, or in any.

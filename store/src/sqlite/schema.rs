@@ -8,7 +8,10 @@ use super::columns::{from_time, to_array};
 use crate::StoreError;
 
 /// In order, from version 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_lists_from_one_index.sql"),
+];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1".
 const APPLICATION_ID: i32 = 0x5367_6c31;

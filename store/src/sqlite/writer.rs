@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bo
 use rusqlite::Connection;
 
 use super::group::{Act, Group};
+use super::reply::{Reply, reply};
 use crate::StoreError;
 use crate::sealing::Sealer;
 
@@ -53,14 +54,14 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (reply, answer) = bounded(1);
+        let (reply, answer) = reply();
         let queued = Box::new(Waiting { act: Some(act), done: None, reply });
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue.send_timeout(queued, QUEUE_PATIENCE).map_err(|error| match error {
             SendTimeoutError::Timeout(_) => StoreError::Overloaded,
             SendTimeoutError::Disconnected(_) => StoreError::Closed,
         })?;
-        answer.recv().map_err(|_| StoreError::Closed)?
+        answer.wait().ok_or(StoreError::Closed)?
     }
 }
 
@@ -86,7 +87,7 @@ trait Queued: Send {
 struct Waiting<T, F> {
     act: Option<F>,
     done: Option<Result<T, StoreError>>,
-    reply: Sender<Result<T, StoreError>>,
+    reply: Reply<Result<T, StoreError>>,
 }
 
 impl<T, F> Queued for Waiting<T, F>
@@ -109,8 +110,7 @@ where
             (Some(done), None) => done,
             (None, None) => Err(StoreError::Closed),
         };
-        // The caller may have gone away; what it asked for is done all the same.
-        let _ = self.reply.send(result);
+        self.reply.send(result);
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn an_import_is_one_act_and_repeatable(backend: &dyn Backend) {
     assert_eq!((again.certificates, again.entries, again.last), (0, 0, None));
 }
 
-/// MIG: another operator's revocation time is what revocationDate goes on showing.
+/// MIG-02: another operator's revocation time is what revocationDate goes on showing.
 pub(crate) fn keeps_another_operators_times_and_bytes(backend: &dyn Backend) {
     let world = World::new(backend);
     let mut imported = certificate(world.issuer.id(), serial(), b"his bytes");
@@ -159,7 +159,7 @@ pub(crate) fn an_offline_cas_list_comes_with_its_states(backend: &dyn Backend) {
     followed(&*world.store);
 }
 
-/// The public certificates of SITHS, as an operator takes them over. MIG-01.
+/// The public certificates of SITHS, as an operator takes them over (MIG-02).
 pub(crate) fn the_reference_certificates_come_in_and_one_is_revoked(backend: &dyn Backend) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/reference/siths");
     let mut files = Vec::new();

@@ -93,3 +93,38 @@ fn acts_a_second() {
         );
     }
 }
+
+/// How fast the rows of a CRL come out of the store; they are written past it to save time.
+#[test]
+#[ignore = "measures a list of half a million entries"]
+fn rows_of_a_list() {
+    const ROWS: u32 = 500_000;
+    let sqlite = sqlite();
+    let world = World::new(&sqlite);
+    world.issue(at(0));
+    let raw = sqlite.raw();
+    raw.execute_batch(&format!(
+        "BEGIN;
+         INSERT INTO serial (issuer, serial, state, reason, effective, not_after,
+             before_activation, after_expiry, epoch, idx, listed)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         SELECT 1, CAST(x'10' || randomblob(16) AS BLOB), 'revoked', 1, 1790000000, 1990000000,
+             'good', 'kept', 1, 1, 1 FROM n;
+         COMMIT;"
+    ))
+    .unwrap();
+
+    for round in ["cold", "warm"] {
+        let begun = Instant::now();
+        let mut count = 0;
+        world
+            .store
+            .revoked(world.issuer.id(), at(0), &mut |view| {
+                view.rows.for_each(|row| count += usize::from(row.is_ok()));
+            })
+            .unwrap();
+        let elapsed = begun.elapsed();
+        assert_eq!(count, usize::try_from(ROWS).unwrap());
+        println!("{count} rows of a list, {round}: {elapsed:.2?}");
+    }
+}

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 
 use store::{FileKeySource, Log, SqliteStore, Store, StoreError};
 
@@ -183,9 +184,14 @@ fn a_full_disk_refuses_until_there_is_room() {
     // More than one fault in a row, with callers that wait together.
     let mut issued = 1;
     for _ in 0..3 {
-        let (error, more) = until_fault(&world);
-        assert!(matches!(error, StoreError::Full) && error.is_passing(), "{error:?}");
-        issued += more;
+        let faults: Vec<_> = thread::scope(|scope| {
+            let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| until_fault(&world))).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        });
+        for (error, more) in faults {
+            assert!(matches!(error, StoreError::Full) && error.is_passing(), "{error:?}");
+            issued += more;
+        }
         check_whole(&world, issued);
     }
 

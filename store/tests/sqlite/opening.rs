@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use store::{FileKeySource, SqliteStore, StoreError};
+use store::{FileKeySource, SqliteStore, Store as _, StoreError};
 
 use crate::conformance::Backend as _;
 use crate::conformance::world::{PERSON, World, at};
@@ -93,6 +93,30 @@ fn refuses_a_schema_that_it_does_not_know() {
         ),
         "schema-changed"
     );
+}
+
+#[test]
+fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
+    let sqlite = sqlite();
+    let id = World::new(&sqlite).issue(at(1)).certificate;
+    // As the first version left it.
+    sqlite
+        .raw()
+        .execute_batch(
+            "DELETE FROM schema_migration WHERE version > 1;
+             DROP INDEX serial_listed;
+             CREATE INDEX serial_listed ON serial (issuer, serial) WHERE listed = 1;",
+        )
+        .unwrap();
+
+    let store = open_as(&sqlite, "test/demo/ab12", "keys").unwrap();
+
+    assert!(store.certificate(&store::CertificateLookup::Id(id)).unwrap().is_some());
+    let versions: u32 = sqlite
+        .raw()
+        .query_row("SELECT max(version) FROM schema_migration", [], |row| row.get(0))
+        .unwrap();
+    assert!(versions > 1);
 }
 
 #[test]
