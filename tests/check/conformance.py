@@ -52,7 +52,7 @@ def dead(row: Row, root: Path) -> list[str]:
         path, _, function = test.partition("::")
         if not (root / path).is_file():
             faults.append(f"line {row.line}: {path} does not exist")
-        elif function and not re.search(rf"^\s*(?:pub )?(?:async )?(?:fn|def) {re.escape(function)}\b",
+        elif function and not re.search(rf"^\s*(?:pub(?:\([a-z]+\))? )?(?:async )?(?:fn|def) {re.escape(function)}\b",
                                         (root / path).read_text(), re.M):
             faults.append(f"line {row.line}: {path} has no test {function}")
         elif not function and path.endswith(".rs"):
