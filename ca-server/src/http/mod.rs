@@ -271,7 +271,7 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<String, Denied> {
             Kind::Malformed,
             Refusal::new(
                 "idempotency-key-required",
-                "API-02: every POST names its order by the header Idempotency-Key",
+                "API-02: every POST has the header Idempotency-Key, which names its order",
                 &seen,
                 "one header of 1 to 200 visible ASCII characters",
                 "send a fresh random key with each order, and the same key with each retry of it",
