@@ -44,7 +44,7 @@ const MANAGEMENT_CONNECTIONS: usize = 16;
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     make_state_folder(&config.state)?;
     let metrics = Arc::new(Metrics::default());
-    let view = Arc::new(View::new(config.origin.epoch, config.freshness));
+    let view = Arc::new(View::new(config.origin.epoch, config.freshness, config.clock_bound));
     let authorities = Arc::new(ArcSwap::from_pointee(Authorities::default()));
     let delegates = Arc::new(Delegates::default());
     let crls = Arc::new(ServedCrls::default());

@@ -13,6 +13,7 @@ pub(crate) struct View {
     inner: RwLock<Inner>,
     newest: watch::Sender<Option<UnixTime>>,
     freshness: Duration,
+    clock_bound: Duration,
 }
 
 #[derive(Debug)]
@@ -32,17 +33,24 @@ pub(crate) struct Seen<'a> {
 }
 
 impl View {
-    pub(crate) fn new(epoch: u32, freshness: Duration) -> Self {
+    /// A view of nothing yet. A checkpoint is answered from while it is at most `freshness` old and
+    /// lies at most `clock_bound`, the distance of the two zones' clocks, in the future.
+    pub(crate) fn new(epoch: u32, freshness: Duration, clock_bound: Duration) -> Self {
         let inner = Inner { index: Index::new(epoch), checkpoint: None };
-        Self { inner: RwLock::new(inner), newest: watch::Sender::new(None), freshness }
+        let newest = watch::Sender::new(None);
+        Self { inner: RwLock::new(inner), newest, freshness, clock_bound }
     }
 
-    /// Reads the view as of `now`; `None` when there is no checkpoint or it is stale, and then
-    /// nothing may be answered.
+    /// Reads the view as of `now`; `None` when there is no checkpoint, or it is stale, or it lies in
+    /// the future, and then nothing may be answered.
+    ///
+    /// A checkpoint was not in the future when it came to be trusted. If it is now, the clock has
+    /// been ahead and was set back: no later checkpoint is taken up before its time comes, and until
+    /// then the view misses what is revoked meanwhile.
     pub(crate) fn read<T>(&self, now: UnixTime, look: impl FnOnce(Seen<'_>) -> T) -> Option<T> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let checkpoint = inner.checkpoint?;
-        if now.since(checkpoint) > self.freshness {
+        if now.since(checkpoint) > self.freshness || checkpoint.since(now) > self.clock_bound {
             return None;
         }
         Some(look(Seen { index: &inner.index, checkpoint, position: inner.index.next() }))
@@ -78,5 +86,28 @@ impl View {
         drop(inner);
         self.newest.send_replace(Some(checkpoint));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs).unwrap()
+    }
+
+    /// Promise 5: a clock that was ahead for a moment must not freeze the answers.
+    #[test]
+    fn nothing_is_answered_from_a_stale_checkpoint_or_one_of_the_future() {
+        let view = View::new(1, Duration::from_secs(10), Duration::from_secs(1));
+        assert!(view.read(at(1000), |_| ()).is_none());
+        view.advance(&[], at(1000)).unwrap();
+
+        for (now, answered) in
+            [(998, false), (999, true), (1000, true), (1010, true), (1011, false)]
+        {
+            assert_eq!(view.read(at(now), |_| ()).is_some(), answered, "{now}");
+        }
     }
 }
