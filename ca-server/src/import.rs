@@ -13,13 +13,15 @@ use crl::CrlNumber;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use status::{AfterExpiry, AnswerClasses, BeforeActivation, IssuerId, PublishedCrl};
+use status::{
+    AfterExpiry, AnswerClasses, BeforeActivation, IssuerId, PublishedCrl, RevocationReason,
+};
 use store::{
-    CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedCrl, IssuerKeeping,
-    NewIssuer, Origin, Privacy, Responder, Store, Subject,
+    CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl,
+    ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Responder, Store, Subject,
 };
 use x509::certificate::Certificate;
-use x509::crl::{CrlForm, CrlReader};
+use x509::crl::{CrlForm, CrlReader, ReasonCode, RevokedEntry};
 use x509::key::PublicKey;
 use x509::time::UnixTime;
 
@@ -84,6 +86,10 @@ struct ResponderOutput {
 
 const FORMAT: &str = "sigill-ceremony-outputs/1";
 
+/// How the certificates of an offline CA are answered for.
+const ANSWERS: AnswerClasses =
+    AnswerClasses { before_activation: BeforeActivation::Good, after_expiry: AfterExpiry::Kept };
+
 struct Read<'a> {
     section: &'a AuthoritySection,
     certificate: Certificate,
@@ -95,6 +101,8 @@ struct ReadCrl {
     row: ImportedCrl,
     published: PublishedCrl,
     file: PathBuf,
+    /// What its entries say, so that status log and CRL change in one act (architecture §2.3).
+    states: Vec<ImportedState>,
 }
 
 /// Imports the outputs that `manifest` lists.
@@ -150,7 +158,10 @@ pub(crate) fn run(
         .iter()
         .map(|output| read_crl(&authorities, folder, output))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    import.crls.extend(crls.iter().map(|crl| crl.row.clone()));
+    for crl in &crls {
+        import.crls.push(crl.row.clone());
+        import.states.extend(crl.states.iter().cloned());
+    }
 
     let record = Service::record(
         EventCode::ImportCeremony,
@@ -263,10 +274,7 @@ fn certificate(
         not_after: certificate.validity().not_after(),
         spki: certificate.public_key().spki_hash(),
         defects: Vec::new(),
-        answers: AnswerClasses {
-            before_activation: BeforeActivation::Good,
-            after_expiry: AfterExpiry::Kept,
-        },
+        answers: ANSWERS,
         privacy: Privacy::Public,
         index: Vec::new(),
         change: None,
@@ -286,8 +294,10 @@ fn read_crl(
     let named = || path.display().to_string();
     let mut reader = CrlReader::start(der.as_slice(), CrlForm::CertificateList, crl::MAX_OCTETS)
         .with_context(named)?;
+    let mut states = Vec::new();
     for entry in reader.by_ref() {
-        entry.with_context(named)?;
+        let entry = entry.with_context(named)?;
+        states.push(state_of(read, &entry).with_context(named)?);
     }
     let head = reader.head().clone();
     let tail = reader.finish().with_context(named)?;
@@ -317,7 +327,31 @@ fn read_crl(
         number: base16ct::upper::encode_string(row.number.as_octets()),
         position: None,
     };
-    Ok(ReadCrl { row, published, file: path })
+    Ok(ReadCrl { row, published, file: path, states })
+}
+
+/// What an entry on an offline CA's CRL says about its certificate.
+fn state_of(issuer: &Read<'_>, entry: &RevokedEntry) -> anyhow::Result<ImportedState> {
+    Ok(ImportedState {
+        issuer: issuer.id,
+        serial: entry.serial,
+        // Where the certificate itself is not known; it cannot outlive its issuer.
+        not_after: issuer.certificate.validity().not_after(),
+        answers: ANSWERS,
+        change: change_of(entry)?,
+    })
+}
+
+fn change_of(entry: &RevokedEntry) -> anyhow::Result<ImportedChange> {
+    let effective = entry.revocation_date;
+    let reason = match entry.reason {
+        Some(ReasonCode::CertificateHold) => return Ok(ImportedChange::Held { effective }),
+        Some(code) => Some(RevocationReason::from_code(code.code()).with_context(|| {
+            format!("serial {} has reason {}, which revokes nothing", entry.serial, code.code())
+        })?),
+        None => None,
+    };
+    Ok(ImportedChange::Revoked { reason, effective, invalidity: entry.invalidity_date })
 }
 
 fn enrol(
@@ -383,4 +417,41 @@ fn publish(
         files.publish(&copy, crl.published.clone())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use x509::serial::SerialNumber;
+
+    use super::*;
+
+    /// Architecture §2.3: what an offline CA's CRL revokes must not be answered good.
+    #[test]
+    fn entries_of_an_offline_crl_change_the_status_of_their_certificates() {
+        let at = |secs| UnixTime::from_secs(secs).unwrap();
+        let change = |reason| {
+            change_of(&RevokedEntry {
+                serial: SerialNumber::from_random([7; 16]),
+                revocation_date: at(1000),
+                reason,
+                invalidity_date: Some(at(900)),
+            })
+        };
+        let revoked = |reason| ImportedChange::Revoked {
+            reason,
+            effective: at(1000),
+            invalidity: Some(at(900)),
+        };
+
+        assert_eq!(change(None).unwrap(), revoked(None));
+        assert_eq!(
+            change(Some(ReasonCode::CaCompromise)).unwrap(),
+            revoked(Some(RevocationReason::CaCompromise))
+        );
+        assert_eq!(
+            change(Some(ReasonCode::CertificateHold)).unwrap(),
+            ImportedChange::Held { effective: at(1000) }
+        );
+        assert!(change(Some(ReasonCode::RemoveFromCrl)).is_err());
+    }
 }

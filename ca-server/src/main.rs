@@ -129,6 +129,7 @@ fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
     let store = wiring::open_store(&config, deployment, Create::IfMissing)?;
+    wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let files = wiring::crl_files(&config, deployment, &notes)?;
     let now = clock::Clock::start().read().now;
     let imported = import::run(&config, deployment, store.as_ref(), &files, from, now)?;

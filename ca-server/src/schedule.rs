@@ -63,6 +63,7 @@ impl Schedule {
         }
         if due(self.void, VOID_EVERY, now) {
             self.void = Some(now);
+            self.note("orders", service.open_left_orders());
             self.note("void", service.void_stale_intents());
             self.note("counts", service.observe_counts());
         }

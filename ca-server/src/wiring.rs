@@ -16,6 +16,7 @@ use ca::profile::{Profile, ProfileSet};
 use hsm::pin::Pin;
 use hsm::token::TokenName;
 use hsm::{KeyPolicy, Module, PinMarkers, Token, TokenSettings, TokenSigner};
+use ledger::checkpoint::CheckpointNote;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
 use sha2::{Digest as _, Sha256};
@@ -33,6 +34,7 @@ use crate::publication::{PublicationState, Publisher};
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::service::delegate::DoneRequests;
+use crate::service::order::OrdersLeft;
 use crate::service::recovery;
 
 /// Reads the deployment of a configuration.
@@ -312,10 +314,55 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
         own_keys,
         delegates_done: DoneRequests::default(),
         danger,
+        orders_left: OrdersLeft::default(),
     });
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
     Ok(Wired { service, publisher, readiness })
+}
+
+/// Compares the database with both published logs, before anything is written to it.
+///
+/// # Errors
+///
+/// Names both sizes when the database is older than what was published: a restored one, which an
+/// import would only lead further astray.
+pub(crate) fn compare_with_published(
+    config: &ConfigFile,
+    deployment: Deployment,
+    notes: &NoteKeys,
+    store: &dyn Store,
+) -> anyhow::Result<()> {
+    let name: DeploymentName = deployment.to_string().parse()?;
+    for (log, log_name, folder, signer) in [
+        (Log::Status, LogName::Status, &config.publication.folder, &notes.status),
+        (Log::Audit, LogName::Audit, &config.publication.audit, &notes.audit),
+    ] {
+        let head = store.log_head(log)?;
+        let origin = LogOrigin { deployment: name.clone(), log: log_name, epoch: head.epoch };
+        let published = read_published(&LogFolder(folder.clone()), &origin, signer.as_ref())?;
+        compare(store, log, head.size, published.as_ref())?;
+    }
+    Ok(())
+}
+
+fn compare(
+    store: &dyn Store,
+    log: Log,
+    ours: u64,
+    published: Option<&CheckpointNote>,
+) -> anyhow::Result<()> {
+    if log == Log::Status {
+        return Ok(recovery::compare(store, published)?);
+    }
+    if let Some(note) = published {
+        let size = note.checkpoint().size;
+        ensure!(
+            size <= ours,
+            "published audit log has {size} entries, this database only {ours}: a database older than its published logs signs nothing"
+        );
+    }
+    Ok(())
 }
 
 fn publishers(
@@ -330,16 +377,7 @@ fn publishers(
         let origin = LogOrigin { deployment: name.clone(), log: log_name, epoch: head.epoch };
         let folder = LogFolder(folder.to_path_buf());
         let published = read_published(&folder, &origin, signer.as_ref())?;
-        if log == Log::Status {
-            recovery::compare(store, published.as_ref())?;
-        } else if let Some(note) = &published {
-            let size = note.checkpoint().size;
-            ensure!(
-                size <= head.size,
-                "published audit log has {size} entries, this database only {}: a database older than its published logs signs nothing",
-                head.size
-            );
-        }
+        compare(store, log, head.size, published.as_ref())?;
         let read = |from: u64, to: u64| -> Result<Vec<Vec<u8>>, StoreError> {
             let entries = store.log_entries(log, head.epoch, from..to)?;
             Ok(entries.into_iter().map(|entry| entry.bytes).collect())

@@ -55,9 +55,14 @@ impl CrlFiles {
                 }
                 manifest
                     .rows()
-                    .filter_map(|row| row.parse::<PublishedCrl>().ok())
-                    .map(|row| (row.path.clone(), row))
-                    .collect()
+                    .map(|row| {
+                        // A row that were left out would take its CRL off the list for good.
+                        let row = row
+                            .parse::<PublishedCrl>()
+                            .map_err(|_| CrlFilesError::Row { path: path.clone() })?;
+                        Ok((row.path.clone(), row))
+                    })
+                    .collect::<Result<_, CrlFilesError>>()?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(source) => return Err(CrlFilesError::File { path, source }),
@@ -78,7 +83,12 @@ impl CrlFiles {
     /// The published file of that path and its row.
     pub(crate) fn published(&self, path: &str) -> Option<(PathBuf, PublishedCrl)> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.get(path).map(|row| (self.folder.join(path), row.clone()))
+        rows.get(path).map(|row| (self.path(path), row.clone()))
+    }
+
+    /// Where the file of that path lies, published or not.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
     }
 
     /// Moves a finished CRL file into the tree and lists it.
@@ -140,6 +150,12 @@ pub(crate) enum CrlFilesError {
         /// Why.
         #[source]
         source: ManifestNoteError,
+    },
+    /// A row is of another version, or none.
+    #[error("CRL manifest {path} has a row that this program cannot read")]
+    Row {
+        /// The file.
+        path: PathBuf,
     },
     /// The rows make no manifest.
     #[error("CRL manifest cannot be written")]

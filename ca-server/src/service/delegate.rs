@@ -4,9 +4,9 @@
 //! and deployment and authority are ours. It is an order like any other: the same request file
 //! yields the same certificate, whatever happened in between (architecture §2.3).
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,11 +15,12 @@ use ca::audit::{Actor, ObjectId};
 use ca::fields::RequestedFields;
 use ca::prepare::Way;
 use ca::refusal::Refusal;
+use rustix::fs::{Mode, OFlags};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
-    BegunOrder, CertificateLookup, NewOrder, OrderAnswer, OrderId, OrderKey, Responder, StoreError,
-    StoredResponse, Subject,
+    BegunOrder, CertificateLookup, NewOrder, OrderAnswer, OrderId, OrderKey, OrderProgress,
+    Responder, StoreError, StoredResponse, Subject,
 };
 use x509::key::PublicKey;
 
@@ -44,17 +45,26 @@ const REPLAYED: u16 = 409;
 /// A request file is at most this long.
 const MAX_OCTETS: u64 = 16 * 1024;
 
-/// Requests whose certificate stands in the publication tree, so that each file is opened once.
+/// Which requests need no further look. They are named by the SHA-256 of their file.
 #[derive(Debug, Default)]
-pub(crate) struct DoneRequests(Mutex<BTreeSet<String>>);
+pub(crate) struct DoneRequests(Mutex<BTreeMap<String, Stage>>);
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Its counter was taken; its certificate is still to come.
+    Counted,
+    /// Its certificate stands in the publication tree, or it was refused for good.
+    Done,
+}
 
 impl DoneRequests {
-    fn contains(&self, key: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    fn stage(&self, key: &str) -> Option<Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
-    fn insert(&self, key: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    fn reached(&self, key: &str, stage: Stage) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), stage);
     }
 }
 
@@ -110,14 +120,10 @@ impl Service {
         authority: &'a Authority,
         path: &Path,
     ) -> Result<Option<Believed<'a>>, Denied> {
-        let length = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
-        if length > MAX_OCTETS {
-            return Err(refused(path, "responder-request-malformed", &length, "16384 octets"));
-        }
-        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let bytes = read_outbox(path)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let key = base16ct::lower::encode_string(&digest);
-        if self.delegates_done.contains(&key) {
+        if self.delegates_done.stage(&key) == Some(Stage::Done) {
             return Ok(None);
         }
         let now = self.clock().read().now;
@@ -126,37 +132,48 @@ impl Service {
     }
 
     fn serve_delegate(&self, one: &Believed<'_>) -> Result<(), Denied> {
-        let Believed { authority, responder, request, key, bytes } = one;
+        let Believed { authority, responder, key, bytes, .. } = one;
         let now = self.clock().read().now;
-        let order = self.begin_delegate(responder, authority, key, bytes, now)?;
-        let (order, certificate) = match order {
+        let (order, progress) = match self.begin_delegate(responder, authority, key, bytes, now)? {
             (_, BegunOrder::Replay { response, .. }) => {
                 if response.status == ISSUED {
                     self.publish_delegate(authority, &response.body)?;
                 }
-                self.delegates_done.insert(key.clone());
+                self.delegates_done.reached(key, Stage::Done);
                 return Ok(());
             }
-            (order, BegunOrder::New) => {
-                self.accept_counter(order, one, now)?;
-                (order, None)
-            }
-            (_, BegunOrder::Resume(progress)) => {
-                if let Some(intent) = progress.open_intent {
-                    self.void_intent(intent)?;
-                }
-                (progress.order, progress.certificate)
-            }
+            (order, BegunOrder::New) => (order, None),
+            (_, BegunOrder::Resume(progress)) => (progress.order, Some(progress)),
             (_, BegunOrder::Running { .. } | BegunOrder::BodyDiffers { .. }) => return Ok(()),
         };
-        let made = self.delegate_certificate(authority, responder, request, order, certificate);
-        let der = match made {
-            Ok(der) => der,
-            Err(denied) => {
-                self.store().leave_order(order, now).map_err(|e| storage(&e))?;
-                return Err(denied);
+        let served = self.serve_order(one, order, progress.as_ref(), now);
+        if served.is_err() {
+            // Whatever failed, the next round goes on with the order.
+            match self.store().leave_order(order, now) {
+                // A refusal has ended it.
+                Ok(()) | Err(StoreError::OrderState { .. }) => {}
+                Err(error) => self.orders_left.note(order, &error),
             }
-        };
+        }
+        served
+    }
+
+    fn serve_order(
+        &self,
+        one: &Believed<'_>,
+        order: OrderId,
+        progress: Option<&OrderProgress>,
+        now: UnixTime,
+    ) -> Result<(), Denied> {
+        let Believed { authority, responder, request, key, .. } = one;
+        if let Some(intent) = progress.and_then(|progress| progress.open_intent) {
+            self.void_intent(intent)?;
+        }
+        let made = progress.and_then(|progress| progress.certificate);
+        if made.is_none() && self.delegates_done.stage(key).is_none() {
+            self.accept_counter(order, one, progress, now)?;
+        }
+        let der = self.delegate_certificate(authority, responder, request, order, made)?;
         self.publish_delegate(authority, &der)?;
         let response = StoredResponse {
             status: ISSUED,
@@ -165,33 +182,38 @@ impl Service {
         };
         let answer = OrderAnswer { response, subject: Subject::Order(order) };
         self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
-        self.delegates_done.insert(key.clone());
+        self.delegates_done.reached(key, Stage::Done);
         tracing::info!(authority.name = authority.name(), responder.name = %responder.name, "OCSP delegate certified");
         Ok(())
     }
 
     /// Takes the request's counter, once. A counter that did not rise ends the order for good: it
-    /// must not be resumed as if it had been accepted.
+    /// must not be resumed as if it had been accepted. Only an order that goes on may find its own
+    /// counter taken already: the program had stopped in between.
     fn accept_counter(
         &self,
         order: OrderId,
         one: &Believed<'_>,
+        progress: Option<&OrderProgress>,
         now: UnixTime,
     ) -> Result<(), Denied> {
         let counter = one.request.body().counter;
-        let accepted = self.store().accept_responder_request(&one.responder.name, counter, now);
-        if let Err(StoreError::Replayed { .. }) = accepted {
-            let response = StoredResponse {
-                status: REPLAYED,
-                content_type: "text/plain".to_owned(),
-                body: b"request-replayed".to_vec(),
-            };
-            let answer = OrderAnswer { response, subject: Subject::Order(order) };
-            self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
-        } else if accepted.is_err() {
-            self.store().leave_order(order, now).map_err(|e| storage(&e))?;
+        match self.store().accept_responder_request(&one.responder.name, counter, now) {
+            Err(StoreError::Replayed { last, found }) if progress.is_some() && last == found => {}
+            Err(error @ StoreError::Replayed { .. }) => {
+                let response = StoredResponse {
+                    status: REPLAYED,
+                    content_type: "text/plain".to_owned(),
+                    body: b"request-replayed".to_vec(),
+                };
+                let answer = OrderAnswer { response, subject: Subject::Order(order) };
+                self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
+                return Err(storage(&error));
+            }
+            accepted => accepted.map_err(|e| storage(&e))?,
         }
-        accepted.map_err(|e| storage(&e))
+        self.delegates_done.reached(&one.key, Stage::Counted);
+        Ok(())
     }
 
     /// The request, once a pinned identity key has signed it for this deployment and authority.
@@ -330,6 +352,25 @@ impl Service {
     }
 }
 
+/// The bytes of a request file. The outer zone writes here: what is no plain file is not opened, and
+/// no more is read than a request has, so that a pipe or a device cannot hold the schedule up.
+fn read_outbox(path: &Path) -> Result<Vec<u8>, Denied> {
+    let failed = |error: io::Error| unreadable(path, &error);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?,
+    );
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(refused(path, "responder-request-malformed", &"no plain file", "a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_OCTETS.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_OCTETS) {
+        return Ok(bytes);
+    }
+    Err(refused(path, "responder-request-malformed", &"a longer file", "16384 octets"))
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Denied {
     refused(path, "outbox-unreadable", error, "a folder that can be read")
 }
@@ -345,4 +386,31 @@ fn refused(path: &Path, code: &'static str, seen: &dyn std::fmt::Display, limit:
             "see the responder's log; it replaces the request by itself when it can",
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    use super::*;
+
+    /// What a stranger in the outer zone can put into the outbox beside requests.
+    #[test]
+    fn only_plain_files_of_a_requests_length_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("good.req"), [7; 100]).unwrap();
+        fs::write(path("long.req"), [7; 16 * 1024 + 1]).unwrap();
+        mknodat(CWD, path("pipe.req"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        symlink("/dev/zero", path("zero.req")).unwrap();
+        symlink(path("good.req"), path("link.req")).unwrap();
+        fs::create_dir(path("folder.req")).unwrap();
+
+        assert_eq!(read_outbox(&path("good.req")).unwrap(), [7; 100]);
+        for name in ["long.req", "pipe.req", "zero.req", "link.req", "folder.req", "none.req"] {
+            assert!(read_outbox(&path(name)).is_err(), "{name}");
+        }
+    }
 }

@@ -293,7 +293,8 @@ impl Service {
     /// As [`storage`], with the readiness of the database noted.
     pub(crate) fn note_storage(&self, error: &store::StoreError) -> Denied {
         let denied = storage(error);
-        if denied.kind == Kind::Unavailable {
+        // A clock that is behind is not the database's fault.
+        if error.is_passing() && !matches!(error, store::StoreError::ClockBehind { .. }) {
             self.readiness.storing.store(false, std::sync::atomic::Ordering::Relaxed);
         }
         denied

@@ -38,7 +38,7 @@ use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
 use authority::Authority;
 use delegate::DoneRequests;
-use order::Wait;
+use order::{OrdersLeft, Wait};
 
 /// How long an answer waits for its publication, where it waits.
 const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
@@ -63,6 +63,7 @@ pub(crate) struct Service {
     pub(crate) own_keys: BTreeSet<SpkiHash>,
     pub(crate) delegates_done: DoneRequests,
     pub(crate) danger: Danger,
+    pub(crate) orders_left: OrdersLeft,
 }
 
 impl Service {

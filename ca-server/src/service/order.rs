@@ -4,16 +4,21 @@
 //! always meet) is stored with the order and replayed to every later call. Anything else leaves the
 //! order open: the same key goes on with it. The work runs to its end even when the caller hangs up.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use ca::refusal::Refusal;
 use sha2::{Digest as _, Sha256};
 use status::Position;
-use store::{BegunOrder, NewOrder, OrderId, OrderKey, OrderProgress, StoredResponse};
+use store::{
+    BegunOrder, NewOrder, OrderId, OrderKey, OrderProgress, Store, StoreError, StoredResponse,
+};
+use x509::time::UnixTime;
 
 use super::{Service, storage};
 use crate::denied::{Denied, Kind};
+use crate::publication::chain;
 
 /// How long a second call of a key waits for the first.
 const SECOND_CALL_WAITS: Duration = Duration::from_secs(5);
@@ -177,10 +182,56 @@ impl Drop for OpenOnDrop<'_> {
         }
         let now = self.service.clock().read().now;
         if let Err(error) = self.service.store().leave_order(self.order, now) {
-            // The next start of this node finds the order running under an earlier boot and opens
-            // it; until then its key answers 409.
-            tracing::error!(order.id = %self.order, error = %error, "order could not be opened again");
+            self.service.orders_left.note(self.order, &error);
         }
+    }
+}
+
+/// Orders whose work has ended without a record of it, because the database took none. Their keys
+/// answer 409 until they are opened: the schedule does it as soon as the database writes again.
+#[derive(Debug, Default)]
+pub(crate) struct OrdersLeft(Mutex<Vec<OrderId>>);
+
+impl OrdersLeft {
+    /// Remembers an order that could not be left.
+    pub(crate) fn note(&self, order: OrderId, error: &StoreError) {
+        tracing::error!(
+            order.id = %order,
+            error = %chain(error),
+            "order could not be opened again; it is opened when the database writes again"
+        );
+        self.lock().push(order);
+    }
+
+    /// Opens them.
+    ///
+    /// # Errors
+    ///
+    /// The store's, while it takes no acts.
+    pub(crate) fn open(&self, store: &dyn Store, now: UnixTime) -> Result<(), StoreError> {
+        let left = self.lock().clone();
+        for order in left {
+            match store.leave_order(order, now) {
+                // It has come to its end by another way.
+                Ok(()) | Err(StoreError::OrderState { .. } | StoreError::UnknownOrder { .. }) => {
+                    self.lock().retain(|one| *one != order);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<OrderId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// Opens the orders whose end could not be recorded.
+    pub(crate) fn open_left_orders(&self) -> Result<(), Denied> {
+        let now = self.clock().read().now;
+        self.orders_left.open(self.store(), now).map_err(|e| storage(&e))
     }
 }
 
@@ -206,4 +257,45 @@ fn still_running(order: OrderId) -> Denied {
         ),
     )
     .retry_after(COME_BACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use ca::deployment::Deployment;
+    use store::{BootId, FileKeySource, Node, SqliteStore};
+
+    use super::*;
+
+    /// API-02: after a full disk has been mended the same key goes on with the same order.
+    #[test]
+    fn an_order_that_could_not_be_left_is_opened_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let path = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&path, deployment, &keys, now).unwrap();
+        let order = NewOrder {
+            id: OrderId::from_time_and_random(1, [1; 10]),
+            key: OrderKey {
+                client: "portal".to_owned(),
+                method: "POST".to_owned(),
+                path: "/v1/certificates".to_owned(),
+                key: "one".to_owned(),
+            },
+            body_sha256: [0; 32],
+            body: Vec::new(),
+            node: Node { name: "ca1".to_owned(), boot: BootId::from_bytes([1; 16]) },
+        };
+        assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::New)));
+        let left = OrdersLeft::default();
+        left.note(order.id, &StoreError::Full);
+        left.note(OrderId::from_time_and_random(2, [2; 10]), &StoreError::Full);
+        assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::Running { .. })));
+
+        left.open(&store, now).unwrap();
+
+        assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::Resume(_))));
+        assert!(left.lock().is_empty());
+    }
 }

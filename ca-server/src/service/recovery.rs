@@ -51,7 +51,11 @@ impl Service {
     pub(crate) fn renew_node_lease(&self) -> Result<(), Denied> {
         let now = self.clock().read().now;
         let name = LeaseName::Node(self.node.name.clone());
-        match self.store().lease(&name, &self.node, now).map_err(|e| storage(&e))? {
+        let outcome =
+            self.store().lease(&name, &self.node, now).map_err(|e| self.note_storage(&e))?;
+        // The database has just taken an act: reading alone would not tell (a full disk reads well).
+        self.readiness.storing.store(true, std::sync::atomic::Ordering::Relaxed);
+        match outcome {
             LeaseOutcome::Held { .. } => Ok(()),
             LeaseOutcome::Taken { by, until } => {
                 Err(super::record::node_name_taken(&by.name, until))
@@ -156,7 +160,6 @@ impl Service {
     /// Puts the store's numbers into the metrics.
     pub(crate) fn observe_counts(&self) -> Result<(), Denied> {
         let counts = self.store().counts().map_err(|e| storage(&e))?;
-        self.readiness.storing.store(true, std::sync::atomic::Ordering::Relaxed);
         let gauges = [
             ("issued", counts.issued),
             ("imported", counts.imported),
