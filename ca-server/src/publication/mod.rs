@@ -167,8 +167,11 @@ impl Publisher {
 
     fn round(&mut self, lease: &mut Option<(Fencing, Instant)>) -> Result<(), PublishError> {
         let fencing = self.lease(lease)?;
-        self.publish(Log::Audit, fencing)?;
-        self.publish(Log::Status, fencing)
+        // Status first, and each by itself: nothing that ails the audit log's folder may keep a
+        // revocation from the world.
+        let status = self.publish(Log::Status, fencing);
+        let audit = self.publish(Log::Audit, fencing);
+        status.and(audit)
     }
 
     fn lease(&self, lease: &mut Option<(Fencing, Instant)>) -> Result<Fencing, PublishError> {
@@ -243,5 +246,62 @@ pub(crate) fn lossy(value: u64) -> f64 {
     #[expect(clippy::as_conversions, reason = "a gauge is a float; counts stay below 2^53")]
     {
         value as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use ca::deployment::Deployment;
+    use hsm::note::SoftwareNoteKey;
+    use ledger::origin::{DeploymentName, LogName, LogOrigin};
+    use ledger::signer::NoteSigner;
+    use store::{BootId, FileKeySource, SqliteStore};
+    use x509::time::UnixTime;
+
+    use super::files::LogFolder;
+    use super::*;
+
+    fn log(folder: &Path, name: LogName, deployment: &DeploymentName) -> LogPublisher {
+        let key = folder.join(format!("{name:?}.key"));
+        let key: Arc<dyn NoteSigner> = Arc::new(SoftwareNoteKey::create(&key, deployment).unwrap());
+        let origin = LogOrigin { deployment: deployment.clone(), log: name, epoch: 1 };
+        let tree = LogFolder(folder.join(format!("{name:?}")));
+        LogPublisher::resume(origin, tree, key, &|_, _| Ok(Vec::new())).unwrap()
+    }
+
+    fn publisher(folder: &Path) -> Publisher {
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let store = SqliteStore::open_or_create(&folder.join("ca.db"), deployment, &keys, now);
+        let name = deployment.to_string().parse().unwrap();
+        Publisher {
+            store: Arc::new(store.unwrap()),
+            clock: Arc::new(Clock::start()),
+            node: Node { name: "ca1".to_owned(), boot: BootId::from_bytes([1; 16]) },
+            status: log(folder, LogName::Status, &name),
+            audit: log(folder, LogName::Audit, &name),
+            state: Arc::default(),
+            readiness: Arc::default(),
+        }
+    }
+
+    /// Promise 4: a revocation travels, whatever ails the place of the audit log.
+    #[test]
+    fn the_status_log_is_published_when_the_audit_log_cannot_be() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut publisher = publisher(folder.path());
+        fs::write(folder.path().join("Audit"), "in the way").unwrap();
+
+        let outcome = publisher.round(&mut None);
+
+        assert!(outcome.is_err());
+        assert!(folder.path().join("Status/checkpoint").exists());
+        assert_eq!(publisher.state.lock().published, Some((1, 0)));
     }
 }

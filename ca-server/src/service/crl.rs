@@ -21,6 +21,7 @@ use store::{
 };
 use x509::crl::{CrlForm, CrlReader, IssuingDistributionPoint, RevokedEntry};
 use x509::serial::SerialNumber;
+use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use super::authority::Authority;
@@ -114,27 +115,14 @@ impl Service {
             .record_crl_intent(&prepared.pending, &facts, &record, now)
             .map_err(|e| self.note_storage(&e))?;
         let intent = recorded.intent_id();
-        let signed = self.sign(prepared.pending, &recorded).inspect_err(|_| {
-            // The number is spent; nothing else was promised.
-            if let Err(denied) = self.void_intent(intent) {
-                tracing::warn!(problem.code = denied.refusal.code, "CRL intent stays open");
-            }
-        })?;
-        let finished = (|| {
-            let spool = BufReader::new(File::open(&names.spool)?);
-            let mut sink = BufWriter::new(create(&names.finished)?);
-            let finished = crl::finish(&signed, spool, &mut sink).map_err(io::Error::other)?;
-            sink.flush()?;
-            sink.get_ref().sync_all()?;
-            Ok(finished)
-        })()
-        .map_err(|error: io::Error| unspooled(authority, &error))?;
-        let objects = vec![ObjectId::Document(ledger::Hash::from_bytes(finished.sha256))];
-        let record = self.crl_record(EventCode::CrlIssued, authority, objects, &payload);
         let row = self
-            .store()
-            .record_crl_issued(&signed, finished.sha256, finished.length, &record, now)
-            .map_err(|e| self.note_storage(&e))?;
+            .sign_crl(authority, prepared.pending, &recorded, &payload, names)
+            .inspect_err(|_| {
+                // The number is spent; nothing else was promised.
+                if let Err(denied) = self.void_intent(intent) {
+                    tracing::warn!(problem.code = denied.refusal.code, "CRL intent stays open");
+                }
+            })?;
         self.publish_crl(authority, &row, &names.finished)?;
         tracing::info!(
             authority.name = authority.name(),
@@ -147,6 +135,33 @@ impl Service {
             .increment(1);
         self.publication.wake();
         Ok(())
+    }
+
+    /// Signs a recorded list, puts its file together, and records it.
+    fn sign_crl(
+        &self,
+        authority: &Authority,
+        pending: Pending,
+        recorded: &Recorded,
+        payload: &serde_json::Value,
+        names: &SpoolNames,
+    ) -> Result<CrlRow, Denied> {
+        let signed = self.sign(pending, recorded)?;
+        let finished = (|| {
+            let spool = BufReader::new(File::open(&names.spool)?);
+            let mut sink = BufWriter::new(create(&names.finished)?);
+            let finished = crl::finish(&signed, spool, &mut sink).map_err(io::Error::other)?;
+            sink.flush()?;
+            sink.get_ref().sync_all()?;
+            Ok(finished)
+        })()
+        .map_err(|error: io::Error| unspooled(authority, &error))?;
+        let objects = vec![ObjectId::Document(ledger::Hash::from_bytes(finished.sha256))];
+        let record = self.crl_record(EventCode::CrlIssued, authority, objects, payload);
+        let now = self.clock().read().now;
+        self.store()
+            .record_crl_issued(&signed, finished.sha256, finished.length, &record, now)
+            .map_err(|e| self.note_storage(&e))
     }
 
     fn publish_crl(&self, authority: &Authority, row: &CrlRow, file: &Path) -> Result<(), Denied> {
@@ -218,13 +233,21 @@ impl Service {
         }
     }
 
-    /// The CRL that stands in the publication tree, if it is the one that the manifest lists.
+    /// The CRL that stands in the publication tree, if it is the one that the manifest lists, or the
+    /// one that was signed last: after a stop between the file and the manifest.
     fn previous(&self, authority: &Authority) -> Option<CrlReader<BufReader<File>>> {
-        let (path, row) = self.files.published(&CrlFiles::full_path(authority.name()))?;
+        let path = CrlFiles::full_path(authority.name());
+        let listed = self.files.published(&path).map(|(_, row)| row.sha256);
+        let path = self.files.path(&path);
+        let signed = self.store().current_crl(authority.id, &CrlScope::full());
+        let signed = signed.ok().flatten().map(|row| row.sha256);
+        if listed.is_none() && (signed.is_none() || !path.exists()) {
+            return None;
+        }
         let read = || -> Result<_, String> {
             let found = sha256_of(&path).map_err(|error| error.to_string())?;
-            if found != row.sha256 {
-                return Err("its SHA-256 is not the one in the manifest".to_owned());
+            if listed != Some(found) && signed != Some(found) {
+                return Err("its SHA-256 is neither listed nor that of the last one".to_owned());
             }
             let file = File::open(&path).map_err(|error| error.to_string())?;
             CrlReader::start(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
