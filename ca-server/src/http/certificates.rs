@@ -20,6 +20,9 @@ pub(crate) async fn create(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    if let Err(denied) = caller.must_order_something() {
+        return problem::respond(&denied, &call);
+    }
     let who = caller.clone();
     under_key(app, call, caller, parts, body, move |service, order| service.issue(&who, order))
         .await

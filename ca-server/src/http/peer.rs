@@ -44,6 +44,14 @@ impl Caller {
         if self.revoke { Ok(()) } else { Err(self.forbidden("revoke", "revoke")) }
     }
 
+    /// Refuses a caller that may order nothing at all, before anything of its call is stored.
+    pub(crate) fn must_order_something(&self) -> Result<(), Denied> {
+        if self.profiles.is_empty() {
+            return Err(self.forbidden("order certificates", "profiles"));
+        }
+        Ok(())
+    }
+
     /// Refuses a caller that may not order `profile`.
     pub(crate) fn must_order(&self, profile: &str) -> Result<(), Denied> {
         if self.profiles.iter().any(|allowed| allowed == profile) {

@@ -1,7 +1,10 @@
 //! Revoking: state, status entry and audit leaf in one transaction; then it travels by itself.
 
+use std::time::Duration;
+
 use ca::refusal::Refusal;
 use serde_json::json;
+use status::reason::SubjectKind;
 use status::{Position, RevocationReason};
 use store::{
     CertificateId, CertificateLookup, CertificateRow, ChangeOutcome, OrderAnswer, StatusAct,
@@ -61,7 +64,7 @@ impl Service {
         if !authority.signs_here() {
             return Err(offline(authority.name()));
         }
-        let act = act_of(request.reason);
+        let act = act_of(request.reason)?;
         let payload = json!({
             "call": work.call.correlation_id,
             "client": work.call.client,
@@ -73,11 +76,7 @@ impl Service {
         let audit = self.revocation_record(authority, what.row, work.call, &payload);
         let changed = self
             .store()
-            .change_status(
-                &StatusChange { target: what.target, act, requested_at },
-                &audit,
-                now,
-            )
+            .change_status(&StatusChange { target: what.target, act, requested_at }, &audit, now)
             .map_err(|e| storage(&e))?;
         if changed.outcome == ChangeOutcome::Changed {
             metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
@@ -104,18 +103,18 @@ fn answered(
     let body = serde_json::to_vec(shown).map_err(|_| super::issue::unwritable())?;
     Ok(Answered {
         answer: OrderAnswer {
-            response: StoredResponse {
-                status,
-                content_type: "application/json".to_owned(),
-                body,
-            },
+            response: StoredResponse { status, content_type: "application/json".to_owned(), body },
             subject: Subject::Order(work.order),
         },
         position: Some(position),
     })
 }
 
-/// When revocation was asked for: a time of the past, to the second.
+/// How far a caller's clock may be ahead of ours: a revocation must not fail for that.
+const CALLER_AHEAD: Duration = Duration::from_secs(300);
+
+/// When revocation was asked for, to the second: a time of the past, or by a clock that is a little
+/// ahead of ours, and then it is now.
 fn requested_at(text: &str, now: UnixTime) -> Result<UnixTime, Denied> {
     let refused = |limit: String| {
         Denied::rule(Refusal::new(
@@ -131,13 +130,18 @@ fn requested_at(text: &str, now: UnixTime) -> Result<UnixTime, Denied> {
     u64::try_from(time.as_second())
         .ok()
         .and_then(|secs| UnixTime::from_secs(secs).ok())
-        .filter(|time| *time <= now)
-        .ok_or_else(|| refused(format!("a time from 1970 to now, {now}")))
+        .filter(|time| time.since(now) <= CALLER_AHEAD)
+        .map(|time| time.min(now))
+        .ok_or_else(|| {
+            refused(format!("a time from 1970 to now, {now}, and at most 5 minutes more"))
+        })
 }
 
-const fn act_of(reason: api::ReasonCode) -> StatusAct {
+/// The act that a reason asks for. Only certificates of subscribers and delegates come this way: an
+/// offline CA's change with its CRL.
+fn act_of(reason: api::ReasonCode) -> Result<StatusAct, Denied> {
     let reason = match reason {
-        api::ReasonCode::CertificateHold => return StatusAct::Hold,
+        api::ReasonCode::CertificateHold => return Ok(StatusAct::Hold),
         api::ReasonCode::Unspecified => None,
         api::ReasonCode::KeyCompromise => Some(RevocationReason::KeyCompromise),
         api::ReasonCode::CaCompromise => Some(RevocationReason::CaCompromise),
@@ -146,7 +150,19 @@ const fn act_of(reason: api::ReasonCode) -> StatusAct {
         api::ReasonCode::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
         api::ReasonCode::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
     };
-    StatusAct::Revoke { reason, invalidity: None }
+    let reason = reason
+        .map(|reason| reason.allowed_for(SubjectKind::EndEntity))
+        .transpose()
+        .map_err(|error| {
+            Denied::rule(Refusal::new(
+                "reason-not-allowed",
+                "REV-04: cACompromise is a reason for certificates of CAs only",
+                &error,
+                "keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn, certificateHold or unspecified",
+                "give keyCompromise where a subscriber's key is in other hands",
+            ))
+        })?;
+    Ok(StatusAct::Revoke { reason, invalidity: None })
 }
 
 fn offline(authority: &str) -> Denied {
@@ -160,4 +176,34 @@ fn offline(authority: &str) -> Denied {
             "run the root CRL ceremony and import its output with sigill-ca import",
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// REV-06: a caller whose clock is a little ahead still gets its revocation.
+    #[test]
+    fn requested_at_is_a_time_of_the_past_and_a_little_ahead_is_now() {
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let at = |secs: u64| UnixTime::from_secs(secs).unwrap();
+        for (sent, taken) in [
+            (1_799_999_000, Some(1_799_999_000)),
+            (1_800_000_000, Some(1_800_000_000)),
+            (1_800_000_300, Some(1_800_000_000)),
+            (1_800_000_301, None),
+        ] {
+            let found = requested_at(&at(sent).to_string(), now).ok();
+            assert_eq!(found, taken.map(at), "{sent}");
+        }
+        assert!(requested_at("yesterday", now).is_err());
+    }
+
+    /// REV-04.
+    #[test]
+    fn refuses_ca_compromise_for_a_subscribers_certificate() {
+        assert!(act_of(api::ReasonCode::CaCompromise).is_err());
+        assert!(act_of(api::ReasonCode::KeyCompromise).is_ok());
+        assert_eq!(act_of(api::ReasonCode::CertificateHold), Ok(StatusAct::Hold));
+    }
 }
