@@ -165,7 +165,11 @@ fn transaction(
     execute(connection, "BEGIN IMMEDIATE")?;
     let mut group = Group::begin(connection, sealer)?;
     for mut queued in waiting {
-        execute(connection, "SAVEPOINT act")?;
+        if let Err(error) = execute(connection, "SAVEPOINT act") {
+            // It has not run, and is answered with the others.
+            ran.push(queued);
+            return Err(error.into());
+        }
         let refused = queued.run(&mut group.act()).err();
         ran.push(queued);
         if let Some(reason) = refused {
