@@ -76,11 +76,11 @@ says_no_secret_and_keeps_it_from_the_world() {
   local home=$folder/home pin name pid
   for pin in "$home"/pins/* "$home"/offline/pins/*; do
     [ "$(stat -c %a "$pin")" = 600 ] || return 1
-    grep -rqF "$(cat "$pin")" "$home/log" "$home/config" "$folder/out" "$folder/err" && return 1
+    grep -rqFf "$pin" "$home/log" "$home/config" "$folder/out" "$folder/err" && return 1
     for name in sigill-ca sigill-ocsp; do
       pid=$(cat "$home/run/$name.pid")
-      tr '\0' '\n' <"/proc/$pid/environ" | grep -qF "$(cat "$pin")" && return 1
-      tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF "$(cat "$pin")" && return 1
+      tr '\0' '\n' <"/proc/$pid/environ" | grep -qFf "$pin" && return 1
+      tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qFf "$pin" && return 1
     done
   done
   # The test person stands in no file of the database in the clear.
@@ -88,6 +88,23 @@ says_no_secret_and_keeps_it_from_the_world() {
 }
 
 stops_on_request() { quickstart --stop && stops_what_it_started; }
+
+# As tests and service managers use it: it stays, and SIGTERM ends it and its servers.
+stays_in_the_foreground_until_it_is_ended() {
+  rm -f "$folder/home/env"
+  "$root/quickstart" "${options[@]}" --foreground >"$folder/out" 2>"$folder/err" &
+  local process=$! tries
+  for ((tries = 0; tries < 600; tries++)); do
+    [ -e "$folder/home/env" ] && break
+    sleep 0.2
+  done
+  [ -e "$folder/home/env" ] && running_now || return 1
+  kill "$process"
+  wait "$process"
+  stops_what_it_started
+}
+
+running_now() { pgrep -f "$folder/home/config/ca.toml" >/dev/null; }
 
 # Kills a quickstart, and all that it waits for, as soon as it says what matches.
 killed_at() {
@@ -122,6 +139,7 @@ check "refuses other ports in a home that has its own" refuses_other_ports_in_a_
 check "refuses a folder that is something else" refuses_a_folder_that_is_something_else
 check "says no secret and keeps it from the world" says_no_secret_and_keeps_it_from_the_world
 check "stops on request" stops_on_request
+check "stays in the foreground until it is ended" stays_in_the_foreground_until_it_is_ended
 check "completes after five kills" completes_after_five_kills
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]
