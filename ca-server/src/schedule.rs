@@ -66,6 +66,7 @@ impl Schedule {
             self.note("orders", service.open_left_orders());
             self.note("void", service.void_stale_intents());
             self.note("counts", service.observe_counts());
+            service.audit_counted_refusals();
         }
         self.crls(&service, now);
         self.note("delegates", service.serve_delegates());

@@ -36,6 +36,7 @@ use crate::service::authority::Authority;
 use crate::service::delegate::DoneRequests;
 use crate::service::order::OrdersLeft;
 use crate::service::recovery;
+use crate::service::refusal::RefusalCounts;
 
 /// Reads the deployment of a configuration.
 ///
@@ -313,6 +314,7 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
         folders: config.publication.clone(),
         own_keys,
         delegates_done: DoneRequests::default(),
+        refusals: RefusalCounts::default(),
         danger,
         orders_left: OrdersLeft::default(),
     });

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
 
+use super::peer::Caller;
 use super::problem::Call;
 use super::{App, reading};
 
@@ -12,15 +13,17 @@ use super::{App, reading};
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
 ) -> Response<Body> {
-    reading(app, call, |service| service.authorities()).await
+    reading(app, caller, call, |service| service.authorities()).await
 }
 
 /// `GET /v1/authorities/{name}`, with the CRL itself.
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Response<Body> {
-    reading(app, call, move |service| service.authority(&name)).await
+    reading(app, caller, call, move |service| service.authority(&name)).await
 }

@@ -7,8 +7,8 @@ use axum::http::Response;
 use serde::Deserialize;
 
 use super::peer::Caller;
-use super::problem::{self, Call};
-use super::{App, reading, under_key};
+use super::problem::Call;
+use super::{App, reading, refuse, under_key};
 use crate::denied::Denied;
 use crate::service::show::ListQuery;
 
@@ -38,7 +38,7 @@ pub(crate) async fn revoke(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if let Err(denied) = caller.must_revoke() {
-        return problem::respond(&denied, &call);
+        return refuse(&app, &caller, &call, denied).await;
     }
     under_key(app, call, caller, parts, body, move |service, order| service.revoke(&id, order))
         .await
@@ -54,7 +54,7 @@ pub(crate) async fn revoke_serial(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if let Err(denied) = caller.must_revoke() {
-        return problem::respond(&denied, &call);
+        return refuse(&app, &caller, &call, denied).await;
     }
     under_key(app, call, caller, parts, body, move |service, order| {
         service.revoke_serial(&name, &serial, order)
@@ -70,9 +70,9 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Response<Body> {
     if let Err(denied) = caller.must_read() {
-        return problem::respond(&denied, &call);
+        return refuse(&app, &caller, &call, denied).await;
     }
-    reading(app, call, move |service| service.show(&id)).await
+    reading(app, caller, call, move |service| service.show(&id)).await
 }
 
 /// The query of a listing, as it stands in the URL. No field holds personal data (API-11).
@@ -97,12 +97,13 @@ pub(crate) async fn list(
     query: Result<Query<ListParameters>, axum::extract::rejection::QueryRejection>,
 ) -> Response<Body> {
     if let Err(denied) = caller.must_read() {
-        return problem::respond(&denied, &call);
+        return refuse(&app, &caller, &call, denied).await;
     }
     let Query(parameters) = match query {
         Ok(query) => query,
         Err(rejection) => {
-            return problem::respond(&unreadable_query(&rejection.body_text()), &call);
+            let denied = unreadable_query(&rejection.body_text());
+            return refuse(&app, &caller, &call, denied).await;
         }
     };
     let query = ListQuery {
@@ -115,7 +116,7 @@ pub(crate) async fn list(
         cursor: parameters.cursor,
         limit: parameters.limit,
     };
-    reading(app, call, move |service| service.list(&query)).await
+    reading(app, caller, call, move |service| service.list(&query)).await
 }
 
 fn unreadable_query(seen: &str) -> Denied {

@@ -171,6 +171,24 @@ async fn read_body(body: Body) -> Result<Bytes, Denied> {
     }
 }
 
+/// The problem of a known client's call, which also goes into the audit log.
+pub(super) async fn refuse(
+    app: &App,
+    caller: &Caller,
+    call: &Call,
+    denied: Denied,
+) -> Response<Body> {
+    let (service, name, id) =
+        (Arc::clone(&app.service), caller.name.clone(), call.correlation_id.clone());
+    let response = problem::respond(&denied, call);
+    let audited =
+        tokio::task::spawn_blocking(move || service.audit_refusal(&name, &id, &denied)).await;
+    if audited.is_err() {
+        tracing::error!(call.id = %call.correlation_id, "refusal is not in the audit log: a panic");
+    }
+    response
+}
+
 /// Runs `work` of the service under the call's idempotency key, on a blocking thread that goes on
 /// when the caller hangs up.
 async fn under_key(
@@ -183,11 +201,11 @@ async fn under_key(
 ) -> Response<Body> {
     let key = match idempotency_key(&parts.headers) {
         Ok(key) => key,
-        Err(denied) => return problem::respond(&denied, &call),
+        Err(denied) => return refuse(&app, &caller, &call, denied).await,
     };
     let body = match read_body(body).await {
         Ok(body) => body,
-        Err(denied) => return problem::respond(&denied, &call),
+        Err(denied) => return refuse(&app, &caller, &call, denied).await,
     };
     let wait = parts
         .headers
@@ -197,7 +215,7 @@ async fn under_key(
         .flat_map(|value| value.split(','))
         .any(|preference| preference.trim().split('=').next() == Some("wait"));
     let order = OrderCall {
-        client: caller.name,
+        client: caller.name.clone(),
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         key,
@@ -214,7 +232,7 @@ async fn under_key(
         tokio::task::spawn_blocking(move || service.under_key(&order, work, &to_problem)).await;
     match outcome {
         Ok(Ok(answer)) => replayable(answer),
-        Ok(Err(denied)) => problem::respond(&denied, &call),
+        Ok(Err(denied)) => refuse(&app, &caller, &call, denied).await,
         Err(_) => problem::respond(&crashed(), &call),
     }
 }
@@ -222,13 +240,14 @@ async fn under_key(
 /// Runs a reading use case on a blocking thread and answers with its JSON.
 async fn reading<T: Serialize + Send + 'static>(
     app: App,
+    caller: Caller,
     call: Call,
     work: impl FnOnce(&Service) -> Result<T, Denied> + Send + 'static,
 ) -> Response<Body> {
     let service = Arc::clone(&app.service);
     match tokio::task::spawn_blocking(move || work(&service)).await {
         Ok(Ok(value)) => axum::Json(value).into_response(),
-        Ok(Err(denied)) => problem::respond(&denied, &call),
+        Ok(Err(denied)) => refuse(&app, &caller, &call, denied).await,
         Err(_) => problem::respond(&crashed(), &call),
     }
 }

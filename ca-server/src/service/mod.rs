@@ -10,6 +10,7 @@ pub(crate) mod issue;
 pub(crate) mod order;
 pub(crate) mod record;
 pub(crate) mod recovery;
+pub(crate) mod refusal;
 pub(crate) mod revoke;
 pub(crate) mod show;
 
@@ -39,6 +40,7 @@ use crate::publication::crl_files::CrlFiles;
 use authority::Authority;
 use delegate::DoneRequests;
 use order::{OrdersLeft, Wait};
+use refusal::RefusalCounts;
 
 /// How long an answer waits for its publication, where it waits.
 const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
@@ -62,6 +64,7 @@ pub(crate) struct Service {
     /// Keys that are never certified for a subscriber.
     pub(crate) own_keys: BTreeSet<SpkiHash>,
     pub(crate) delegates_done: DoneRequests,
+    pub(crate) refusals: RefusalCounts,
     pub(crate) danger: Danger,
     pub(crate) orders_left: OrdersLeft,
 }
