@@ -21,7 +21,7 @@ pub(crate) async fn create(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if let Err(denied) = caller.must_order_something() {
-        return problem::respond(&denied, &call);
+        return refuse(&app, &caller, &call, denied).await;
     }
     let who = caller.clone();
     under_key(app, call, caller, parts, body, move |service, order| service.issue(&who, order))
