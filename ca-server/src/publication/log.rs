@@ -40,6 +40,8 @@ pub(crate) struct LogPublisher {
     edge: Edge,
     /// Size of the last checkpoint that was written to the folder.
     published: u64,
+    /// The bytes of that checkpoint, once this program has written one.
+    written: Option<Vec<u8>>,
     superseded: VecDeque<(Instant, PathBuf)>,
 }
 
@@ -63,6 +65,7 @@ impl LogPublisher {
             signer,
             edge: Edge::new(),
             published: 0,
+            written: None,
             superseded: VecDeque::new(),
         };
         let Some(note) = published else { return Ok(publisher) };
@@ -106,6 +109,7 @@ impl LogPublisher {
         read: ReadEntries<'_>,
         store: &mut dyn FnMut(&CheckpointNote) -> Result<(), store::StoreError>,
     ) -> Result<CheckpointNote, PublishError> {
+        self.notice_another_tree()?;
         self.write_up_to(size, read)?;
         if self.edge.root() != root {
             return Err(PublishError::Differs { size });
@@ -115,11 +119,37 @@ impl LogPublisher {
             .map_err(PublishError::Sign)?;
         store(&note).map_err(PublishError::Store)?;
         let path = self.folder.checkpoint();
-        replace(&path, note.to_string().as_bytes())
-            .map_err(|source| PublishError::Write { path, source })?;
+        let bytes = note.to_string().into_bytes();
+        replace(&path, &bytes).map_err(|source| PublishError::Write { path, source })?;
         self.published = size;
+        self.written = Some(bytes);
         self.sweep();
         Ok(note)
+    }
+
+    /// Begins anew when the folder has not the checkpoint that was written last: it was emptied,
+    /// restored or mounted over, and its tiles may be missing too. All are written again from the
+    /// entries before another checkpoint claims them.
+    fn notice_another_tree(&mut self) -> Result<(), PublishError> {
+        let Some(written) = &self.written else { return Ok(()) };
+        let path = self.folder.checkpoint();
+        let found = self
+            .folder
+            .read_checkpoint()
+            .map_err(|source| PublishError::Write { path: path.clone(), source })?;
+        if found.as_ref() == Some(written) {
+            return Ok(());
+        }
+        tracing::error!(
+            file.path = %path.display(),
+            log.origin = %self.origin,
+            found = found.is_some(),
+            "published checkpoint is not the one written last; writing the whole tree again"
+        );
+        self.edge = Edge::new();
+        self.published = 0;
+        self.written = None;
+        Ok(())
     }
 
     fn write_up_to(&mut self, size: u64, read: ReadEntries<'_>) -> Result<(), PublishError> {
@@ -165,6 +195,10 @@ impl LogPublisher {
 
     /// Removes partial tiles whose place a larger one took some time ago.
     fn sweep(&mut self) {
+        let due = |(written, _): &(Instant, PathBuf)| written.elapsed() >= PARTIAL_TILE_STAYS;
+        if !self.superseded.front().is_some_and(due) {
+            return;
+        }
         let needed: Vec<PathBuf> = ledger::tile::paths_between(0, self.published)
             .filter(|path| matches!(path.width, Width::Partial(_)))
             .map(|path| self.folder.tile(&path))

@@ -255,11 +255,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
+    use ca::audit::{Actor, AuditEvent, EventCode, EventResult, ObjectIds};
     use ca::deployment::Deployment;
     use hsm::note::SoftwareNoteKey;
     use ledger::origin::{DeploymentName, LogName, LogOrigin};
     use ledger::signer::NoteSigner;
-    use store::{BootId, FileKeySource, SqliteStore};
+    use store::{AuditRecord, BootId, FileKeySource, SqliteStore, Subject};
     use x509::time::UnixTime;
 
     use super::files::LogFolder;
@@ -288,6 +289,37 @@ mod tests {
             state: Arc::default(),
             readiness: Arc::default(),
         }
+    }
+
+    /// A tree that was emptied or put back to an older state is whole again at the next checkpoint.
+    #[test]
+    fn a_tree_that_was_taken_away_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut publisher = publisher(folder.path());
+        let record = AuditRecord {
+            event: AuditEvent {
+                code: EventCode::ServerStarted,
+                result: EventResult::Done,
+                actor: Actor::System([0; 16]),
+                objects: ObjectIds::default(),
+                policy: None,
+            },
+            payload: Vec::new(),
+            subject: Subject::Deployment,
+        };
+        let now = publisher.clock.read().now;
+        publisher.store.record_audit(&record, now).unwrap();
+        let mut lease = None;
+        publisher.round(&mut lease).unwrap();
+        let tree = folder.path().join("Audit");
+        let entries = tree.join("tile/entries/000.p/1");
+        assert!(entries.exists());
+        fs::remove_dir_all(&tree).unwrap();
+
+        publisher.round(&mut lease).unwrap();
+
+        assert!(tree.join("checkpoint").exists() && entries.exists());
     }
 
     /// Promise 4: a revocation travels, whatever ails the place of the audit log.
