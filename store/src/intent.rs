@@ -21,7 +21,9 @@ pub enum VoidScope {
     EarlierBoots(Node),
     /// Those of nodes whose lease has ended at the time of the call.
     EndedLeases,
-    /// Those of this start that have been failing for [`SIGNING_TRIES_LAST`].
+    /// Those of this start that have been failing for [`SIGNING_TRIES_LAST`], or on whose order
+    /// nobody works any more and that are that old: what kept their signature from being recorded
+    /// may have kept the failure from it too.
     Failing(Node),
     /// This one, because its caller gives up or its signature did not verify.
     Intent(IntentId),

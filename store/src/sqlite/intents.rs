@@ -131,9 +131,11 @@ pub(super) struct OpenIntent {
     pub(super) order_row: Option<i64>,
     pub(super) serial_row: Option<i64>,
     pub(super) failing_since: Option<UnixTime>,
+    /// Nobody works on its order any more.
+    pub(super) left: bool,
 }
 
-const COLUMNS: &str = "SELECT intent.*, orders.order_id FROM intent \
+const COLUMNS: &str = "SELECT intent.*, orders.order_id, orders.state AS order_state FROM intent \
      LEFT JOIN orders ON orders.row = intent.order_row";
 
 fn read(row: &Row<'_>) -> Result<OpenIntent, StoreError> {
@@ -156,6 +158,7 @@ fn read(row: &Row<'_>) -> Result<OpenIntent, StoreError> {
         order_row: column(row, "order_row")?,
         serial_row: column(row, "serial_row")?,
         failing_since: opt_time(row, "first_failure")?,
+        left: column::<Option<String>>(row, "order_state")?.as_deref() == Some("open"),
         shown: IntentRow {
             id: IntentId::from_bytes(array(row, "intent_id")?),
             kind,

@@ -129,7 +129,8 @@ impl Store for SqliteStore {
                         !leases::is_held(connection, &name, node, now)?
                     }
                     VoidScope::Failing(node) => {
-                        let since = intent.failing_since;
+                        let left = intent.left.then_some(intent.shown.created);
+                        let since = intent.failing_since.or(left);
                         intent.shown.node == *node
                             && since.is_some_and(|since| now.since(since) >= SIGNING_TRIES_LAST)
                     }

@@ -93,6 +93,13 @@ pub(crate) fn signing_that_fails_for_a_minute_is_voided(backend: &dyn Backend) {
 
     let voided = void(&world, failing(), 1060);
     assert_eq!(voided.iter().map(|v| v.intent).collect::<Vec<_>>(), [pending.intent().id()]);
+
+    // Its order was left, and not even the failure could be recorded.
+    let (order, left, _) = world.intend(at(2000)).unwrap();
+    world.store.leave_order(order, at(2001)).unwrap();
+    assert!(void(&world, failing(), 2059).is_empty());
+    let voided = void(&world, failing(), 2060);
+    assert_eq!(voided.iter().map(|v| v.intent).collect::<Vec<_>>(), [left.intent().id()]);
 }
 
 pub(crate) fn an_ended_lease_voids_the_intents_of_its_node(backend: &dyn Backend) {
