@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -76,6 +76,24 @@ impl Server {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Asks it to end, as an operator does, and waits for that.
+    ///
+    /// # Panics
+    ///
+    /// If it has not ended after `limit`.
+    pub fn end(&mut self, limit: Duration) -> ExitStatus {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "{} cannot be asked", self.child.id());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                return status;
+            }
+            assert!(started.elapsed() < limit, "still runs after {limit:?}: {}", self.printed());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn wait_for(&mut self, address: SocketAddr) {

@@ -1,0 +1,378 @@
+//! Deployments to break: one is bootstrapped, and each journey works on a copy of it.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+use support::demo::until;
+use support::program::{self, Server};
+use support::{softhsm, spoken, tool, workspace};
+use tempfile::TempDir;
+
+use crate::api::{Api, Request};
+
+/// The one authority that issues in these journeys.
+pub(crate) const AUTHORITY: &str = "sigilltesteidfunctioneccav1";
+
+/// How long a program may take to end when it is asked to.
+const END_LIMIT: Duration = Duration::from_secs(40);
+
+/// A bootstrapped and imported home in which no server has ever run. `None` where a tool is missing.
+pub(crate) struct Template(Option<Made>);
+
+struct Made {
+    folder: TempDir,
+    ports: Ports,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    api: SocketAddr,
+    public: SocketAddr,
+    observe_ca: SocketAddr,
+    observe_ocsp: SocketAddr,
+}
+
+impl Ports {
+    fn free() -> Self {
+        Self {
+            api: program::free_address(),
+            public: program::free_address(),
+            observe_ca: program::free_address(),
+            observe_ocsp: program::free_address(),
+        }
+    }
+}
+
+impl Template {
+    /// Bootstraps a hierarchy of the root and the P-256 issuing CA and imports it.
+    pub(crate) fn make() -> Self {
+        for file in [softhsm::MODULE, softhsm::SPY] {
+            if !Path::new(file).is_file() {
+                assert!(
+                    std::env::var_os("SIGILL_REQUIRE_TOOLS").is_none(),
+                    "{file} is missing and SIGILL_REQUIRE_TOOLS is set"
+                );
+                println!("skipped: {file} is not installed");
+                return Self(None);
+            }
+        }
+        if tool::find("openssl").is_none() {
+            return Self(None);
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ports = Ports::free();
+        let home = folder.path().join("home");
+        let hierarchy = folder.path().join("hierarchy.toml");
+        fs::write(&hierarchy, small_hierarchy()).expect("a hierarchy file");
+        let mut bootstrap = Command::new(program::built("sigill-ceremony"));
+        bootstrap
+            .arg("bootstrap")
+            .args(["--home".as_ref(), home.as_os_str()])
+            .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
+            .args(["--profiles".as_ref(), workspace::root().join("profiles").as_os_str()])
+            .args(["--module", softhsm::MODULE])
+            .args(["--api", &ports.api.to_string(), "--public", &ports.public.to_string()])
+            .args(["--observe-ca", &ports.observe_ca.to_string()])
+            .args(["--observe-ocsp", &ports.observe_ocsp.to_string()]);
+        succeeds(&mut bootstrap);
+        let mut import = Command::new(program::built("sigill-ca"));
+        import
+            .arg("import")
+            .args(["--config".as_ref(), home.join("config/ca.toml").as_os_str()])
+            .args(["--from".as_ref(), home.join("ceremony/out/outputs.json").as_os_str()])
+            .env("SOFTHSM2_CONF", home.join("softhsm2.conf"));
+        succeeds(&mut import);
+        Self(Some(Made { folder, ports }))
+    }
+
+    /// A copy to break. `None` where a tool is missing, and that has been said.
+    pub(crate) fn copy(&self) -> Option<Deployment> {
+        let made = self.0.as_ref()?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = folder.path().join("home");
+        let original = made.folder.path().join("home");
+        succeeds(Command::new("cp").arg("-a").arg(&original).arg(&home));
+        // Ports of its own; the public one stands in certificates and is one deployment's at a time.
+        let ports = Ports { public: made.ports.public, ..Ports::free() };
+        let paths = (original.display().to_string(), home.display().to_string());
+        replace_in(&home.join("softhsm2.conf"), &[(paths.0, paths.1)]);
+        let moved = |old: SocketAddr, new: SocketAddr| (old.to_string(), new.to_string());
+        let api = moved(made.ports.api, ports.api);
+        let observe_ca = moved(made.ports.observe_ca, ports.observe_ca);
+        replace_in(&home.join("config/ca.toml"), &[api, observe_ca]);
+        let observe_ocsp = moved(made.ports.observe_ocsp, ports.observe_ocsp);
+        replace_in(&home.join("config/ocsp.toml"), &[observe_ocsp]);
+        let config = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
+        let form = Form { csr: request_for_a_certificate(folder.path()) };
+        Some(Deployment { folder, home, ports, config, form, server: None, boots: 0 })
+    }
+}
+
+/// The demo's hierarchy with its P-256 issuing CA alone: RSA keys of 4096 bits take their time.
+fn small_hierarchy() -> String {
+    let demo = workspace::root().join("environments/demo/hierarchy.toml");
+    let text = fs::read_to_string(demo).expect("the demo's hierarchy");
+    let mut sections = text.split("[[issuing]]\n");
+    let head = sections.next().unwrap_or_default();
+    let issuing = sections.find(|section| section.contains("ec-p256\"\nalgorithm"));
+    format!("{head}[[issuing]]\n{}", issuing.expect("an issuing CA on P-256"))
+}
+
+fn request_for_a_certificate(folder: &Path) -> String {
+    let arguments = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+                     -subj /CN=ignored -out csr.pem";
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let made = spoken::openssl(folder, &words).expect("openssl is there");
+    assert_eq!(made.code, 0, "{}", made.text);
+    fs::read_to_string(folder.join("csr.pem")).expect("a request")
+}
+
+/// What orders are made from: one request for a certificate, and a name for each order.
+#[derive(Clone)]
+pub(crate) struct Form {
+    csr: String,
+}
+
+impl Form {
+    /// An order for a certificate under `key`. Orders differ by their names.
+    pub(crate) fn order(&self, key: &str) -> Request {
+        Request::post("/v1/certificates", key, &self.body(key))
+    }
+
+    fn body(&self, name: &str) -> Value {
+        let host = format!("{name}.example.org");
+        json!({
+            "profile": "function-ec",
+            "csr": self.csr,
+            "subject": {
+                "common_name": host,
+                "organization": "Sigill Test",
+                "hsa_id": "TST2321000016-B02",
+            },
+            "alternative_names": { "dns": [host] },
+        })
+    }
+}
+
+/// A deployment of a journey.
+pub(crate) struct Deployment {
+    folder: TempDir,
+    pub(crate) home: PathBuf,
+    ports: Ports,
+    config: String,
+    form: Form,
+    server: Option<Server>,
+    boots: u32,
+}
+
+impl Deployment {
+    /// Has the CA reach its token through the wrapper that logs every call, on one session: with
+    /// several, the lines of its calls would mingle.
+    pub(crate) fn spied(mut self) -> Self {
+        let direct = format!("module = \"{}\"", softhsm::MODULE);
+        let spied = format!("module = \"{}\"", softhsm::SPY);
+        let pin = "pin = \"../pins/issuing.pin\"\n";
+        assert!(self.config.contains(&direct) && self.config.contains(pin), "{}", self.config);
+        self.config = self.config.replace(&direct, &spied);
+        self.config = self.config.replace(pin, &format!("{pin}sessions = 1\n"));
+        self
+    }
+
+    /// Sets a number of the section `[hsm]`.
+    pub(crate) fn with_deadline(mut self, seconds: u64) -> Self {
+        self.config = self.config.replace("[hsm]\n", &format!("[hsm]\ndeadline = {seconds}\n"));
+        self
+    }
+
+    /// Starts `sigill-ca serve` with more lines at the end of its configuration.
+    pub(crate) fn start_with(&mut self, more: &str) {
+        let mut command = self.serve_command(more);
+        let log = self.log();
+        self.server = Some(Server::start(&mut command, &log, self.ports.api));
+    }
+
+    /// Starts `sigill-ca serve` and waits until it is ready.
+    pub(crate) fn start(&mut self) {
+        self.start_with("");
+        let ready = self.api().ask(&Request::get("/readyz"));
+        assert!(matches!(ready.status, 200 | 503), "{}", ready.text());
+    }
+
+    /// Starts `sigill-ca serve`, which must refuse; what it said.
+    pub(crate) fn start_refused(&mut self) -> String {
+        let mut command = self.serve_command("");
+        let log = File::create(self.log()).expect("a log");
+        let errors = log.try_clone().expect("a log");
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let mut child = command.spawn().expect("sigill-ca starts");
+        let ended = until(END_LIMIT, || child.try_wait().expect("a child can be asked"));
+        if ended.is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let said = fs::read_to_string(self.log()).unwrap_or_default();
+        assert_eq!(ended.and_then(|status| status.code()), Some(1), "{said}");
+        said
+    }
+
+    fn serve_command(&mut self, more: &str) -> Command {
+        assert!(self.server.is_none(), "a server runs");
+        self.boots += 1;
+        let file = self.home.join("config/ca.toml");
+        fs::write(&file, format!("{}\n{more}", self.config)).expect("a configuration");
+        let mut command = Command::new(program::built("sigill-ca"));
+        command.args(["serve", "--config"]).arg(&file);
+        self.environment(&mut command);
+        command
+    }
+
+    fn environment(&self, command: &mut Command) {
+        command
+            .env("SOFTHSM2_CONF", self.home.join("softhsm2.conf"))
+            .env("PKCS11SPY", softhsm::MODULE)
+            .env("PKCS11SPY_OUTPUT", self.spy_log());
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join(format!("serve-{}.log", self.boots))
+    }
+
+    /// What the wrapper has logged in the present or last run of the CA.
+    pub(crate) fn spy_log(&self) -> PathBuf {
+        self.folder.path().join(format!("spy-{}.log", self.boots))
+    }
+
+    /// Ends the CA as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let mut server = self.server.take().expect("a server runs");
+        server.kill();
+    }
+
+    /// Ends the CA as an operator does, and it must end well.
+    pub(crate) fn stop(&mut self) {
+        let mut server = self.server.take().expect("a server runs");
+        let status: ExitStatus = server.end(END_LIMIT);
+        assert!(status.success(), "{status} {:?}\n{}", status.signal(), server.printed());
+    }
+
+    /// What the CA has printed in its present or last run.
+    pub(crate) fn printed(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Starts `sigill-ocsp` beside the CA.
+    pub(crate) fn responder(&self) -> Server {
+        let mut command = Command::new(program::built("sigill-ocsp"));
+        command.arg("--config").arg(self.home.join("config/ocsp.toml"));
+        self.environment(&mut command);
+        // The responder reaches its token without the wrapper.
+        Server::start(&mut command, &self.folder.path().join("ocsp.log"), self.ports.public)
+    }
+
+    /// The URL at which the responder answers.
+    pub(crate) fn ocsp_url(&self) -> String {
+        format!("http://{}", self.ports.public)
+    }
+
+    /// A client of the API.
+    pub(crate) fn api(&self) -> Api {
+        Api::portal(&self.home, self.ports.api)
+    }
+
+    /// An order for a certificate under `key`.
+    pub(crate) fn order(&self, key: &str) -> Request {
+        self.form.order(key)
+    }
+
+    /// The body of an order for `name`.
+    pub(crate) fn body(&self, name: &str) -> Value {
+        self.form.body(name)
+    }
+
+    /// What orders are made from, for callers that outlive a run of the CA.
+    pub(crate) fn form(&self) -> Form {
+        self.form.clone()
+    }
+
+    /// A second connection to the database, such as an operator with a tool has.
+    pub(crate) fn database(&self) -> Connection {
+        let path = self.home.join("state/ca.sqlite");
+        let open = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+        let connection = open.expect("the database opens");
+        connection.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+        connection
+    }
+
+    /// Copies the database files as they lie there into a fresh folder. Looking at the copy neither
+    /// helps nor hinders the recovery of the original.
+    pub(crate) fn copy_of_database(&self) -> (TempDir, Connection) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["ca.sqlite", "ca.sqlite-wal"] {
+            let from = self.home.join("state").join(name);
+            if from.exists() {
+                fs::copy(&from, folder.path().join(name)).expect("a copy");
+            }
+        }
+        let connection = Connection::open(folder.path().join("ca.sqlite")).expect("a database");
+        (folder, connection)
+    }
+
+    /// Has `sigill-verify log` judge one of the two logs from its files and public key.
+    pub(crate) fn verify_log(&self, log: &str) -> Value {
+        let folder = match log {
+            "status" => "publish",
+            _ => "audit",
+        };
+        let key = fs::read_to_string(self.home.join(format!("ceremony/out/note-{log}.pub")));
+        let instance = fs::read_to_string(self.home.join("ceremony/instance")).expect("instance");
+        let origin = format!("sigill/test/demo/{}/{log}/1", instance.trim());
+        let mut command = Command::new(program::built("sigill-verify"));
+        command
+            .args(["log", "--json", "--checkpoint"])
+            .arg(self.home.join(folder).join("checkpoint"))
+            .arg("--tiles")
+            .arg(self.home.join(folder))
+            .args(["--key", key.expect("a public key").trim(), "--origin", &origin]);
+        let said = spoken::run(&mut command, &[]);
+        assert_eq!(said.code, 0, "{log}: {}", said.text);
+        serde_json::from_slice(&said.out).expect("findings in JSON")
+    }
+
+    /// The folder of the journey, for files of its own.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the CA said last:\n{}", last_lines(&self.printed()));
+        }
+    }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().rev().take(20).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+fn succeeds(command: &mut Command) {
+    let said = spoken::run(command, &[]);
+    assert_eq!(said.code, 0, "{command:?}: {}", said.text);
+}
+
+fn replace_in(path: &Path, changes: &[(String, String)]) {
+    let mut text = fs::read_to_string(path).expect("a file to change");
+    for (old, new) in changes {
+        assert!(text.contains(old.as_str()), "{path:?} does not say {old}");
+        text = text.replace(old, new);
+    }
+    fs::write(path, text).expect("a file to change");
+}

@@ -1,0 +1,23 @@
+//! Journeys of a whole CA through faults: killed at every step of issuing, hung up on, its audit log
+//! refusing, its database set back, its token gone.
+//!
+//! Each runs the real programs on a deployment of its own, copied from one that was bootstrapped
+//! once, and speaks to the API as a portal does.
+
+mod accounts;
+mod api;
+mod crash;
+mod deployment;
+mod faults;
+mod idempotency;
+mod lot;
+
+use std::process::ExitCode;
+
+use deployment::Template;
+use support::suite;
+
+fn main() -> ExitCode {
+    let checks = [crash::CHECKS, idempotency::CHECKS, faults::CHECKS];
+    suite::run(&checks.concat(), Template::make)
+}
