@@ -25,7 +25,8 @@ pub enum VoidScope {
     /// nobody works any more and that are that old: what kept their signature from being recorded
     /// may have kept the failure from it too.
     Failing(Node),
-    /// This one, because its caller gives up or its signature did not verify.
+    /// This one, because the caller that works on its order goes on with another. The order stays
+    /// that caller's; in the other scopes nobody works on it any more, and it is opened.
     Intent(IntentId),
 }
 

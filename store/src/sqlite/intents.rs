@@ -227,10 +227,20 @@ pub(super) fn fail(
     act.put_audit(audit, now).map(|_| ())
 }
 
+/// What becomes of the orders of voided intents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orders {
+    /// Nobody works on them any more: they are opened.
+    Open,
+    /// The caller works on the order and goes on with it.
+    Keep,
+}
+
 /// Voids those of `intents` that are still open, each with its audit record.
 pub(super) fn void(
     act: &mut Act<'_>,
     intents: &[(IntentId, AuditRecord)],
+    orders: Orders,
     now: UnixTime,
 ) -> Result<Vec<VoidedIntent>, StoreError> {
     let mut voided = Vec::with_capacity(intents.len());
@@ -240,7 +250,7 @@ pub(super) fn void(
             found => found?,
         };
         let certificate = match intent.serial_row {
-            Some(serial) => Some(void_certificate(act, &intent, serial, now)?),
+            Some(serial) => Some(void_certificate(act, &intent, serial, orders, now)?),
             None => {
                 super::crls::give_up(act, intent.row)?;
                 None
@@ -257,6 +267,7 @@ fn void_certificate(
     act: &mut Act<'_>,
     intent: &OpenIntent,
     serial_row: i64,
+    orders: Orders,
     now: UnixTime,
 ) -> Result<VoidedCertificate, StoreError> {
     let serial = stored(act.serial("serial.row = ?1", [serial_row])?, "serial")?;
@@ -269,7 +280,20 @@ fn void_certificate(
         .query_row([serial_row], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let change = Change::Voided { not_after: super::columns::to_time(not_after)? };
     let (_, position, _) = act.put_change(&serial, change, Effective::Logged, None, now)?;
-    // The order stays open: the same key goes on and yields another serial number.
+    if orders == Orders::Open {
+        open_order(act, intent, now)?;
+    }
+    Ok(VoidedCertificate {
+        id: stored(intent.shown.certificate, "certificate id")?,
+        order: stored(intent.shown.order, "order id")?,
+        issuer: status::IssuerId::from_bytes(issuer),
+        serial: serial.serial,
+        position,
+    })
+}
+
+/// The order stays open: the same key goes on and yields another serial number.
+fn open_order(act: &Act<'_>, intent: &OpenIntent, now: UnixTime) -> Result<(), StoreError> {
     act.connection()
         .prepare_cached(
             "UPDATE orders SET state = 'open', updated = ?2 WHERE row = ?1 AND state = 'running' \
@@ -281,11 +305,5 @@ fn void_certificate(
             intent.shown.node.name,
             intent.shown.node.boot.as_bytes()
         ])?;
-    Ok(VoidedCertificate {
-        id: stored(intent.shown.certificate, "certificate id")?,
-        order: stored(intent.shown.order, "order id")?,
-        issuer: status::IssuerId::from_bytes(issuer),
-        serial: serial.serial,
-        position,
-    })
+    Ok(())
 }

@@ -10,7 +10,7 @@ use x509::time::UnixTime;
 
 use super::certificates::NewlySigned;
 use super::crls::SignedCrl;
-use super::intents::{NewIntent, OpenIntent};
+use super::intents::{NewIntent, OpenIntent, Orders};
 use super::{
     SqliteStore, certificates, changes, clients, crls, group, import, intents, issuers, leases,
     logs, orders, seals, takeover,
@@ -146,7 +146,11 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         // Those that have come to their end since are passed over by the act.
-        self.writer.run(move |act| intents::void(act, &found, now))
+        let orders = match scope {
+            VoidScope::Intent(_) => Orders::Keep,
+            _ => Orders::Open,
+        };
+        self.writer.run(move |act| intents::void(act, &found, orders, now))
     }
 
     fn open_intents(&self) -> Result<Vec<IntentRow>, StoreError> {

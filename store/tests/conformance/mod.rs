@@ -53,6 +53,7 @@ macro_rules! suite {
             issuing: lists_page_by_page_without_loss,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,
+            recovery: a_caller_that_voids_its_intent_keeps_the_order,
             recovery: a_voided_order_goes_on_with_another_serial,
             recovery: signing_that_fails_for_a_minute_is_voided,
             recovery: an_ended_lease_voids_the_intents_of_its_node,

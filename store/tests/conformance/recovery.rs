@@ -56,6 +56,23 @@ pub(crate) fn a_voided_intent_never_yields_a_certificate(backend: &dyn Backend) 
     assert_eq!(sizes(&*world.store), before);
 }
 
+/// ISS-07: whoever voids an intent of the order at hand goes on with that order.
+pub(crate) fn a_caller_that_voids_its_intent_keeps_the_order(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let order = world.new_order("k");
+    world.store.begin_order(&order, at(0)).unwrap();
+    let (first, second) = (serial(), serial());
+    let given_up = world.pending(first);
+    let _ = world.record(order.id, first, &given_up, at(1)).unwrap();
+
+    let voided = void(&world, VoidScope::Intent(given_up.intent().id()), 2);
+
+    assert_eq!(voided.len(), 1);
+    let pending = world.pending(second);
+    let recorded = world.record(order.id, second, &pending, at(3)).unwrap();
+    world.record_issued(pending, &recorded, at(4)).unwrap();
+}
+
 pub(crate) fn a_voided_order_goes_on_with_another_serial(backend: &dyn Backend) {
     let world = World::new(backend);
     let order = world.new_order("k");
