@@ -28,7 +28,8 @@ fn child_that_is_killed() {
     let mut world = World::without_import(std::sync::Arc::new(store));
     let name = format!("CN=run {:?}", fresh());
     world.issuer = std::sync::Arc::new(Issuer::new(&name, IssuerKeeping::Online));
-    world.node = node("a", fresh()[15]);
+    // Never the boot 0 that the parent takes for itself.
+    world.node = node("a", fresh()[15] | 1);
     let import = Import { issuers: vec![world.issuer.declared.clone()], ..Import::default() };
     world.store.import(&import, &audit(EventCode::ImportCeremony), at(0)).unwrap();
 
