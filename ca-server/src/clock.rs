@@ -2,8 +2,8 @@
 //!
 //! Read once per use case and passed down. Every reading is compared with the monotonic clock: a
 //! step above [`MAX_STEP`] between the two means that somebody or something moved the time. Issuing
-//! and CRLs stop then; revocations go on and are marked (architecture §2.5). The clock heals
-//! without a restart when wall time and monotonic time agree again.
+//! and CRLs stop then; revocations go on, at the time that the monotonic clock makes likely
+//! (architecture §2.5). The clock heals without a restart when both agree again.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,7 +19,7 @@ const REBASE_AFTER: Duration = Duration::from_secs(60);
 /// A reading of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
-    /// Wall time.
+    /// Wall time; after a step, the time at which the monotonic clock expects it.
     pub(crate) now: UnixTime,
     /// How far wall time stands from where the monotonic clock expects it, when above
     /// [`MAX_STEP`].
@@ -60,7 +60,10 @@ fn compare(
     let elapsed = monotonic.saturating_duration_since(reference.1);
     let expected = reference.0.saturating_add(elapsed);
     let step = Some(wall.abs_diff(expected)).filter(|step| *step > MAX_STEP);
-    let now = UnixTime::from_secs(wall.as_secs()).unwrap_or(UnixTime::LAST);
+    // After a step the time goes on as the monotonic clock counts it, so that a jump ahead never
+    // gets into the log, whose time cannot go back.
+    let told = if step.is_some() { expected } else { wall };
+    let now = UnixTime::from_secs(told.as_secs()).unwrap_or(UnixTime::LAST);
     let rebased =
         if step.is_none() && elapsed >= REBASE_AFTER { (wall, monotonic) } else { reference };
     (Reading { now, step }, rebased)
@@ -87,6 +90,17 @@ mod tests {
         assert_eq!(step_after(100, 103), None);
         assert_eq!(step_after(100, 106), Some(Duration::from_secs(6)));
         assert_eq!(step_after(100, 90), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_jump_ahead_never_becomes_the_time_of_an_act() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(100);
+
+        let (reading, _) = compare((DAY, start), DAY + Duration::from_secs(400_000), later);
+
+        assert!(reading.step.is_some());
+        assert_eq!(reading.now.secs(), DAY.as_secs() + 100);
     }
 
     #[test]

@@ -126,6 +126,9 @@ fn deployment(home: &Home, hierarchy: &Hierarchy) -> anyhow::Result<Deployment> 
     let path = home.join("ceremony/instance");
     let instance: Instance = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().with_context(|| path.display().to_string())?,
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| path.display().to_string());
+        }
         Err(_) => {
             let bytes = random::<32>()?;
             let mut words = [0_u64; 4];
@@ -409,6 +412,9 @@ impl Bootstrap<'_> {
         let key_path = self.home.join(&format!("tls/{name}.key"));
         let pair = match std::fs::read_to_string(&key_path) {
             Ok(text) => read_key(&text).with_context(|| key_path.display().to_string())?,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| key_path.display().to_string());
+            }
             Err(_) => {
                 let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
                     .map_err(|_| anyhow::anyhow!("no random numbers for a TLS key"))?;

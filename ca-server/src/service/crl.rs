@@ -43,7 +43,9 @@ impl Service {
             let left = row.next_update.since(self.clock().read().now);
             metrics::gauge!("sigill_crl_seconds_left", "authority" => authority.name().to_owned())
                 .set(left.as_secs_f64());
-            if row.published.is_none() {
+            let listed = self.files.published(&CrlFiles::full_path(authority.name()));
+            let there = listed.is_some_and(|(path, _)| path.is_file());
+            if row.published.is_none() || !there {
                 return Ok(true);
             }
         }

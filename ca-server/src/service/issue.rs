@@ -31,7 +31,7 @@ use crate::publication::chain;
 /// How long signing is tried again within one call while no signature has come back.
 const SIGNING_TRIES: Duration = Duration::from_secs(8);
 /// Pause between two tries.
-const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 /// Who asks for a certificate, and what the record of it says.
 pub(crate) struct Commission<'a> {
