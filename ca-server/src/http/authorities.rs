@@ -10,6 +10,19 @@ use super::problem::Call;
 use super::{App, reading};
 
 /// `GET /v1/authorities`. Public facts; every known caller may read them.
+#[utoipa::path(
+    get,
+    path = "/v1/authorities",
+    operation_id = "listAuthorities",
+    responses(
+        (status = 200, body = api::Page<api::Authority>, description = "all of the deployment"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,
@@ -19,6 +32,20 @@ pub(crate) async fn list(
 }
 
 /// `GET /v1/authorities/{name}`, with the CRL itself.
+#[utoipa::path(
+    get,
+    path = "/v1/authorities/{name}",
+    operation_id = "showAuthority",
+    params(("name" = String, Path, description = "its short name")),
+    responses(
+        (status = 200, body = api::Authority, description = "with its certificate and its CRL"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(call): Extension<Call>,

@@ -13,6 +13,24 @@ use crate::denied::Denied;
 use crate::service::show::ListQuery;
 
 /// `POST /v1/certificates`: issues one certificate for a PKCS#10 request.
+#[utoipa::path(
+    post,
+    path = "/v1/certificates",
+    operation_id = "issueCertificate",
+    params(("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
+    request_body = api::IssueRequest,
+    responses(
+        (status = 201, body = api::Certificate, description = "issued; replayed with Idempotency-Replayed: true"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     Extension(call): Extension<Call>,
@@ -29,6 +47,24 @@ pub(crate) async fn create(
 }
 
 /// `POST /v1/certificates/{id}/revocation`.
+#[utoipa::path(
+    post,
+    path = "/v1/certificates/{id}/revocation",
+    operation_id = "revokeCertificate",
+    params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
+    request_body = api::RevocationRequest,
+    responses(
+        (status = 200, body = api::Certificate, description = "revoked or held, or it was so already"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(call): Extension<Call>,
@@ -45,6 +81,28 @@ pub(crate) async fn revoke(
 }
 
 /// `POST /v1/authorities/{name}/serials/{serial}/revocation`.
+#[utoipa::path(
+    post,
+    path = "/v1/authorities/{name}/serials/{serial}/revocation",
+    operation_id = "revokeSerial",
+    params(
+        ("name" = String, Path, description = "short name of the authority"),
+        ("serial" = String, Path, description = "serial number, hexadecimal"),
+        ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")
+    ),
+    request_body = api::RevocationRequest,
+    responses(
+        (status = 200, body = api::SerialStatus, description = "revoked or held, or it was so already"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn revoke_serial(
     State(app): State<App>,
     Extension(call): Extension<Call>,
@@ -63,6 +121,20 @@ pub(crate) async fn revoke_serial(
 }
 
 /// `GET /v1/certificates/{id}`.
+#[utoipa::path(
+    get,
+    path = "/v1/certificates/{id}",
+    operation_id = "showCertificate",
+    params(("id" = String, Path, description = "`crt_` and a UUID")),
+    responses(
+        (status = 200, body = api::Certificate, description = "with certificate and chain"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(call): Extension<Call>,
@@ -90,6 +162,29 @@ pub(crate) struct ListParameters {
 }
 
 /// `GET /v1/certificates`: by fingerprint, by authority and serial, or a page of all.
+#[utoipa::path(
+    get,
+    path = "/v1/certificates",
+    operation_id = "listCertificates",
+    params(
+        ("sha256" = Option<String>, Query, description = "the certificate of this SHA-256"),
+        ("authority" = Option<String>, Query, description = "only of this authority"),
+        ("serial" = Option<String>, Query, description = "this serial of `authority`"),
+        ("profile" = Option<String>, Query, description = "only of this profile"),
+        ("state" = Option<api::CertificateState>, Query, description = "only in this state"),
+        ("order" = Option<String>, Query, description = "only of this order"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "rows, 1 to 1000; 100 when left out")
+    ),
+    responses(
+        (status = 200, body = api::Page<api::Certificate>, description = "oldest first"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,

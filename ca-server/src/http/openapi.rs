@@ -12,6 +12,15 @@ use utoipa::openapi::OpenApi as Document;
         description = "Issues and revokes certificates. Mutual TLS; every POST carries Idempotency-Key.",
         license(name = "Apache-2.0 OR MIT")
     ),
+    paths(
+        super::certificates::create,
+        super::certificates::list,
+        super::certificates::show,
+        super::certificates::revoke,
+        super::certificates::revoke_serial,
+        super::authorities::list,
+        super::authorities::show
+    ),
     components(schemas(
         api::IssueRequest,
         api::SubjectFields,
@@ -21,6 +30,7 @@ use utoipa::openapi::OpenApi as Document;
         api::CertificateState,
         api::Origin,
         api::RevocationRequest,
+        api::SerialStatus,
         api::ReasonCode,
         api::Authority,
         api::AuthorityCrl,
@@ -32,4 +42,31 @@ struct Contract;
 /// `GET /openapi.json`.
 pub(crate) async fn show() -> Json<Document> {
     Json(Contract::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// API-11: every route of the router stands in the contract, with its problems.
+    #[test]
+    fn the_contract_lists_every_operation() {
+        let document = serde_json::to_value(Contract::openapi()).unwrap();
+        let operations = [
+            ("/v1/certificates", "post"),
+            ("/v1/certificates", "get"),
+            ("/v1/certificates/{id}", "get"),
+            ("/v1/certificates/{id}/revocation", "post"),
+            ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
+            ("/v1/authorities", "get"),
+            ("/v1/authorities/{name}", "get"),
+        ];
+        for (path, method) in operations {
+            let operation = &document["paths"][path][method];
+
+            assert!(operation["operationId"].is_string(), "{method} {path}");
+            assert!(operation["responses"]["403"].is_object(), "{method} {path}");
+        }
+        assert_eq!(document["paths"].as_object().unwrap().len(), 6);
+    }
 }

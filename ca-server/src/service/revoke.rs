@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use ca::profile::Profile;
 use ca::refusal::Refusal;
+use ca::revocation::{RevocationWish, Revoker};
 use serde_json::json;
 use status::reason::SubjectKind;
 use status::{Position, RevocationReason};
@@ -65,6 +67,7 @@ impl Service {
             return Err(offline(authority.name()));
         }
         let act = act_of(request.reason)?;
+        self.may_be_asked(what.row, act)?;
         let payload = json!({
             "call": work.call.correlation_id,
             "client": work.call.client,
@@ -85,6 +88,25 @@ impl Service {
         }
         self.await_publication(changed.status.position, work.call.wait_for_publication)?;
         Ok(changed)
+    }
+}
+
+impl Service {
+    /// REV-04: which certificates a client may revoke or hold, and for which reasons.
+    fn may_be_asked(&self, row: Option<&CertificateRow>, act: StatusAct) -> Result<(), Denied> {
+        let kind = row
+            .and_then(|row| row.profile.as_ref())
+            .and_then(|profile| self.profiles.by_name(&profile.name))
+            .map(Profile::kind);
+        let wish = match act {
+            StatusAct::Hold => RevocationWish::Hold,
+            StatusAct::Revoke { reason, .. } => RevocationWish::Revoke(reason),
+            // No client asks for these: `act_of` makes none of them.
+            StatusAct::Activate | StatusAct::CorrectReason { .. } | StatusAct::Release => {
+                return Ok(());
+            }
+        };
+        ca::revocation::check(kind, Revoker::Client, wish).map_err(Denied::rule)
     }
 }
 
