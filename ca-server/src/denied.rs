@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Unauthenticated,
     /// The caller may not do this.
     Forbidden,
+    /// The path has no such method.
+    Method,
     /// There is no such thing, or the caller may not see it.
     NotFound,
     /// It cannot be done to this thing in its present state.

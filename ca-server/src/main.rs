@@ -118,6 +118,8 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     wiring::profiles(&config.profiles)?;
     wiring::authorities(&config)?;
     wiring::NoteKeys::open(&config, deployment)?;
+    let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
+    server_config(Arc::new(identity), &config.api)?;
     Clients::new(deployment, &config.clients)
         .map_err(|name| anyhow::anyhow!("client {name}: key hash unreadable, or named twice"))?;
     answer(&format!("{}: good, deployment {deployment}", path.display()));
@@ -216,7 +218,8 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let deployment = wiring::deployment(&config)?;
     let clients = Clients::new(deployment, &config.clients)
         .map_err(|name| anyhow::anyhow!("client {name}: key hash unreadable, or named twice"))?;
-    let identity = Arc::new(ServerIdentity::load(&config.api.certificate, &config.api.key)?);
+    let identity =
+        Arc::new(ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?);
     let tls = Arc::new(server_config(Arc::clone(&identity), &config.api)?);
     tokio::spawn(follow_identity(identity, config.api.clone()));
     // Both ports are taken before anything is signed: a second copy stops here.

@@ -290,6 +290,7 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
     let clock = Arc::new(Clock::start());
     let readiness = Arc::new(Readiness::default());
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
+    let files = crl_files(config, deployment, &notes)?;
     let signer = signer(config, deployment, &authorities)?;
     let own_keys = authorities
         .values()
@@ -310,7 +311,7 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
         authorities,
         publication: Arc::clone(&state),
         readiness: Arc::clone(&readiness),
-        files: crl_files(config, deployment, &notes)?,
+        files,
         folders: config.publication.clone(),
         own_keys,
         delegates_done: DoneRequests::default(),
@@ -343,7 +344,8 @@ pub(crate) fn compare_with_published(
         let head = store.log_head(log)?;
         let origin = LogOrigin { deployment: name.clone(), log: log_name, epoch: head.epoch };
         let published = read_published(&LogFolder(folder.clone()), &origin, signer.as_ref())?;
-        compare(store, log, head.size, published.as_ref())?;
+        compare(store, log, head.size, published.as_ref())
+            .with_context(|| unfitting(config, folder))?;
     }
     Ok(())
 }
@@ -367,6 +369,14 @@ fn compare(
     Ok(())
 }
 
+fn unfitting(config: &ConfigFile, folder: &Path) -> String {
+    let database = config.database.path.display();
+    format!(
+        "database {database} does not fit the log published in {}; nothing is signed",
+        folder.display()
+    )
+}
+
 fn publishers(
     config: &ConfigFile,
     deployment: Deployment,
@@ -377,9 +387,10 @@ fn publishers(
     let make = |log: Log, log_name: LogName, folder: &Path, signer: &Arc<dyn NoteSigner>| {
         let head = store.log_head(log)?;
         let origin = LogOrigin { deployment: name.clone(), log: log_name, epoch: head.epoch };
+        let unfitting = || unfitting(config, folder);
         let folder = LogFolder(folder.to_path_buf());
         let published = read_published(&folder, &origin, signer.as_ref())?;
-        compare(store, log, head.size, published.as_ref())?;
+        compare(store, log, head.size, published.as_ref()).with_context(unfitting)?;
         let read = |from: u64, to: u64| -> Result<Vec<Vec<u8>>, StoreError> {
             let entries = store.log_entries(log, head.epoch, from..to)?;
             Ok(entries.into_iter().map(|entry| entry.bytes).collect())

@@ -2,12 +2,12 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Response;
 
 use super::peer::Caller;
 use super::problem::Call;
-use super::{App, reading};
+use super::{App, Named, reading};
 
 /// `GET /v1/authorities`. Public facts; every known caller may read them.
 #[utoipa::path(
@@ -50,7 +50,7 @@ pub(crate) async fn show(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named(name): Named<String>,
 ) -> Response<Body> {
     reading(app, caller, call, move |service| service.authority(&name)).await
 }

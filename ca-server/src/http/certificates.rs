@@ -2,13 +2,13 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::Response;
 use serde::Deserialize;
 
 use super::peer::Caller;
 use super::problem::Call;
-use super::{App, reading, refuse, under_key};
+use super::{App, Named, reading, refuse, under_key};
 use crate::denied::Denied;
 use crate::service::show::ListQuery;
 
@@ -69,7 +69,7 @@ pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -107,7 +107,7 @@ pub(crate) async fn revoke_serial(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    Path((name, serial)): Path<(String, String)>,
+    Named((name, serial)): Named<(String, String)>,
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -139,7 +139,7 @@ pub(crate) async fn show(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Response<Body> {
     if let Err(denied) = caller.must_read() {
         return refuse(&app, &caller, &call, denied).await;

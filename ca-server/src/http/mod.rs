@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use ca::refusal::Refusal;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::denied::{Denied, Kind};
 use crate::observe::Readiness;
@@ -152,9 +153,38 @@ async fn no_such_method(
         "a method that /openapi.json lists for this path",
         "correct the method",
     );
-    let mut response = problem::respond(&Denied::new(Kind::Malformed, refusal), &call);
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
+    problem::respond(&Denied::new(Kind::Method, refusal), &call)
+}
+
+/// What a path names; a path whose octets are no UTF-8 names nothing.
+struct Named<T>(T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
+    type Rejection = Response<Body>;
+
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        app: &App,
+    ) -> Result<Self, Self::Rejection> {
+        let rejection = match Path::<T>::from_request_parts(parts, app).await {
+            Ok(Path(named)) => return Ok(Self(named)),
+            Err(rejection) => rejection,
+        };
+        let refusal = Refusal::new(
+            "path-unknown",
+            "the API has the paths that /openapi.json lists",
+            &rejection.body_text(),
+            "a path of /openapi.json",
+            "correct the path",
+        );
+        let denied = Denied::new(Kind::NotFound, refusal);
+        let extensions = &parts.extensions;
+        match (extensions.get::<Call>().cloned(), extensions.get::<Caller>().cloned()) {
+            (Some(call), Some(caller)) => Err(refuse(app, &caller, &call, denied).await),
+            // Calls without both do not come past the envelope.
+            _ => Err(StatusCode::NOT_FOUND.into_response()),
+        }
+    }
 }
 
 /// Reads a body of at most [`BODY_LIMIT_OCTETS`].
@@ -312,7 +342,10 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<String, Denied> {
         return Err(refused("no such header, or more than one"));
     };
     let text = value.to_str().map_err(|_| refused("other than visible ASCII characters"))?;
-    if text.is_empty() || text.len() > 200 || !text.bytes().all(|b| b.is_ascii_graphic()) {
+    if text.is_empty() {
+        return Err(refused("an empty header"));
+    }
+    if text.len() > 200 || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(refused(text));
     }
     Ok(text.to_owned())

@@ -22,6 +22,7 @@ pub(crate) const fn status(kind: Kind) -> StatusCode {
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict | Kind::Busy => StatusCode::CONFLICT,
         Kind::Rule => StatusCode::UNPROCESSABLE_ENTITY,

@@ -6,11 +6,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use ca::deployment::{Deployment, DeploymentError, ManagementRole};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,6 +25,8 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use x509::certificate::{Certificate, CertificateError};
+use x509::extension::GeneralName;
 
 use super::peer::PeerCertificate;
 use crate::config::ApiSection;
@@ -37,18 +41,25 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// The server certificate in use; it can be exchanged while connections run.
 #[derive(Debug)]
 pub(crate) struct ServerIdentity {
+    deployment: Deployment,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
 impl ServerIdentity {
-    /// Loads certificate chain and key from PEM files.
-    pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        Ok(Self { current: RwLock::new(Arc::new(certified_key(certificate, key)?)) })
+    /// Loads certificate chain and key from PEM files. The certificate must name a server of
+    /// `deployment`, and the key's file must be its owner's alone.
+    pub(crate) fn load(
+        deployment: Deployment,
+        certificate: &Path,
+        key: &Path,
+    ) -> Result<Self, TlsError> {
+        let current = Arc::new(certified_key(deployment, certificate, key)?);
+        Ok(Self { deployment, current: RwLock::new(current) })
     }
 
     /// Takes another certificate and key for the connections to come.
     pub(crate) fn exchange(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
-        let next = Arc::new(certified_key(certificate, key)?);
+        let next = Arc::new(certified_key(self.deployment, certificate, key)?);
         match self.current.write() {
             Ok(mut current) => *current = next,
             Err(poisoned) => *poisoned.into_inner() = next,
@@ -63,15 +74,55 @@ impl ResolvesServerCert for ServerIdentity {
     }
 }
 
-fn certified_key(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+fn certified_key(
+    deployment: Deployment,
+    certificate: &Path,
+    key: &Path,
+) -> Result<CertifiedKey, TlsError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| TlsError::Pem { path: certificate.to_path_buf(), source })?;
+    must_be_of(deployment, certificate, chain.first())?;
+    must_be_private(key)?;
     let key_der = PrivateKeyDer::from_pem_file(key)
         .map_err(|source| TlsError::Pem { path: key.to_path_buf(), source })?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     CertifiedKey::from_der(chain, key_der, &provider)
         .map_err(|source| TlsError::Rustls { path: key.to_path_buf(), source })
+}
+
+/// Refuses a server certificate that names no server of this deployment (architecture §2.6).
+fn must_be_of(
+    deployment: Deployment,
+    path: &Path,
+    certificate: Option<&CertificateDer<'_>>,
+) -> Result<(), TlsError> {
+    let unnamed = || TlsError::Unnamed { path: path.to_path_buf() };
+    let certificate = Certificate::from_der(certificate.ok_or_else(unnamed)?)
+        .map_err(|source| TlsError::Certificate { path: path.to_path_buf(), source })?;
+    let uri = certificate
+        .subject_alt_names()
+        .iter()
+        .find_map(|name| match name {
+            GeneralName::Uri(uri) => Some(uri.as_str().to_owned()),
+            _ => None,
+        })
+        .ok_or_else(unnamed)?;
+    deployment
+        .management_name(ManagementRole::Server, &uri)
+        .map(|_| ())
+        .map_err(|source| TlsError::Deployment { path: path.to_path_buf(), source })
+}
+
+/// Refuses a private key that others can read.
+fn must_be_private(path: &Path) -> Result<(), TlsError> {
+    let facts = std::fs::metadata(path)
+        .map_err(|source| TlsError::Read { path: path.to_path_buf(), source })?;
+    let found = facts.mode() & 0o7777;
+    if found & 0o177 == 0 {
+        return Ok(());
+    }
+    Err(TlsError::Mode { path: path.to_path_buf(), found })
 }
 
 /// Makes the TLS configuration that lets in clients of the pinned management CA only.
@@ -182,6 +233,47 @@ async fn connection(
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub(crate) enum TlsError {
+    /// Not a certificate in strict DER.
+    #[error("cannot use {path} as server certificate")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CertificateError,
+    },
+    /// Of another deployment, or no server's.
+    #[error("cannot use {path} as server certificate")]
+    Deployment {
+        /// The file.
+        path: PathBuf,
+        /// Both names.
+        #[source]
+        source: DeploymentError,
+    },
+    /// Others can read the key.
+    #[error("{path} has mode {found:04o}, at most 0600 is allowed for a private key")]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        found: u32,
+    },
+    /// Not there, or not readable.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No certificate, or one without a SAN URI.
+    #[error("{path} names no server: a SAN URI urn:sigill:…:server:<name> is wanted")]
+    Unnamed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another certificate than the configuration pins.
     #[error("{path} has SHA-256 {found}, the configuration pins {pinned}")]
     Pin {

@@ -58,8 +58,8 @@ impl Service {
             }
         }
         let request: api::IssueRequest = from_json(&work.call.body)?;
-        caller.must_order(&request.profile)?;
         let profile = self.profile(&request.profile)?;
+        caller.must_order(&request.profile)?;
         let authority = self.issuing_authority(profile, request.authority.as_deref())?;
         let request_der = request_der(&request.csr)?;
         let fields = requested(&request);

@@ -1,0 +1,228 @@
+//! Homes of a demo deployment that can be broken: one is bootstrapped, every case gets a copy.
+//!
+//! The management CA of the copies is one that OpenSSL made here, so that a case can have any client
+//! certificate; all else is what `sigill-ceremony bootstrap` and `sigill-ca import` leave behind. The
+//! PKCS#11 module is OpenSC's wrapper, which logs every call, so that logins and signatures count.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{program, softhsm, spoken};
+use tempfile::TempDir;
+
+use crate::management;
+use crate::running::Running;
+
+/// How long a program that is to refuse may take until it has ended.
+const REFUSING_LIMIT: Duration = Duration::from_secs(60);
+
+/// The configuration of `sigill-ca`.
+pub const CONFIG: &str = "config/ca.toml";
+
+/// A home that no server has run in yet.
+pub struct Home {
+    folder: TempDir,
+    /// Its deployment's instance.
+    pub instance: String,
+    /// Where its API listens.
+    pub api: SocketAddr,
+    /// Where its health is asked for.
+    pub observe: SocketAddr,
+}
+
+/// What a program said that refused to start.
+pub struct Refused {
+    /// Its exit code; `None` if it had to be ended.
+    pub code: Option<i32>,
+    /// Both of its streams.
+    pub text: String,
+}
+
+impl Home {
+    /// Bootstraps a deployment and imports the outputs of its ceremony.
+    pub fn bootstrapped() -> Self {
+        let (api, observe) = (program::free_address(), program::free_address());
+        let folder = new_folder();
+        let mut home = Self { folder, instance: String::new(), api, observe };
+        let mut command = Command::new(program::built("sigill-ceremony"));
+        command.arg("bootstrap").arg("--home").arg(home.path("")).args(["--api", &api.to_string()]);
+        let said = spoken::run(&mut command, &[]);
+        assert_eq!(said.code, 0, "bootstrap: {}", said.text);
+        home.instance = value_of(&home.config(), "instance");
+        let module = value_of(&home.config(), "module");
+        assert_eq!(module, softhsm::MODULE, "the module of the demo");
+        home.edit_config(&module, softhsm::SPY);
+        let listening = listen_of(&home.config(), "[observe]");
+        home.edit_config(&listening, &observe.to_string());
+        management::replace(&home);
+        home.loosen_profiles();
+        let said = home.import();
+        assert_eq!(said.code, Some(0), "import: {}", said.text);
+        home
+    }
+
+    /// One profile that allows EC keys only, and one that refuses requested extensions.
+    fn loosen_profiles(&self) {
+        let path = self.path("config/profiles/function-ec.toml");
+        let text = fs::read_to_string(&path).expect("the profile is readable");
+        let keys = r#"["rsa-3072", "rsa-4096", "rsa-2048", "ec-p256", "ec-p384"]"#;
+        let changed = text
+            .replace(keys, r#"["ec-p256", "ec-p384"]"#)
+            .replace(r#"requested-extensions = "ignore""#, r#"requested-extensions = "refuse""#);
+        assert!(changed.contains("\"refuse\"") && !changed.contains("rsa-3072"), "{text}");
+        fs::write(path, changed).expect("the profile can be written");
+    }
+
+    /// A copy of its own, on ports of its own.
+    pub fn copy(&self) -> Self {
+        let folder = new_folder();
+        let to = folder.path().join("home");
+        let said = spoken::run(Command::new("cp").arg("-a").arg(self.path("")).arg(&to), &[]);
+        assert_eq!(said.code, 0, "{}", said.text);
+        let (api, observe) = (program::free_address(), program::free_address());
+        let copy = Self { folder, instance: self.instance.clone(), api, observe };
+        copy.edit("softhsm2.conf", &text(&self.path("tokens")), &text(&copy.path("tokens")));
+        copy.edit_config(&self.api.to_string(), &api.to_string());
+        copy.edit_config(&self.observe.to_string(), &observe.to_string());
+        copy
+    }
+
+    /// A file or folder of it; `""` is the home itself.
+    pub fn path(&self, name: &str) -> PathBuf {
+        let home = self.folder.path().join("home");
+        if name.is_empty() { home } else { home.join(name) }
+    }
+
+    /// The log of the PKCS#11 wrapper.
+    pub fn spy_log(&self) -> PathBuf {
+        self.folder.path().join("spy.log")
+    }
+
+    /// A file's text.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Replaces a file's text and keeps its mode.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    /// Replaces `from`, which must stand in the file, by `to`.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "{name} has no {from:?}: {text}");
+        self.write(name, text.replace(from, to));
+    }
+
+    /// The configuration of `sigill-ca`.
+    pub fn config(&self) -> String {
+        self.read(CONFIG)
+    }
+
+    /// As [`Self::edit`], in the configuration of `sigill-ca`.
+    pub fn edit_config(&self, from: &str, to: &str) {
+        self.edit(CONFIG, from, to);
+    }
+
+    /// Sets a file's mode.
+    pub fn mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    /// `sigill-ca` with the environment that its tokens need.
+    pub fn command(&self, act: &str, config: &str) -> Command {
+        let mut command = Command::new(program::built("sigill-ca"));
+        command
+            .args([act, "--config"])
+            .arg(self.path(config))
+            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
+            .env("PKCS11SPY", softhsm::MODULE)
+            .env("PKCS11SPY_OUTPUT", self.spy_log());
+        command
+    }
+
+    /// Registers the ceremony's outputs.
+    pub fn import(&self) -> Refused {
+        let mut command = self.command("import", CONFIG);
+        command.arg("--from").arg(self.path("ceremony/out/outputs.json"));
+        ended(&mut command, &self.folder.path().join("import.log"))
+    }
+
+    /// Starts `serve`, which is to refuse, and waits for its end.
+    pub fn serve_refused(&self) -> Refused {
+        self.serve_refused_by(CONFIG)
+    }
+
+    /// The same with another configuration.
+    pub fn serve_refused_by(&self, config: &str) -> Refused {
+        ended(&mut self.command("serve", config), &self.folder.path().join("refused.log"))
+    }
+
+    /// Starts `serve` and waits until it is ready and its first CRLs are out.
+    pub fn serve(self) -> Running {
+        Running::start(Rc::new(self))
+    }
+
+    /// A file beside the home, for what is no part of it.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// Runs a program that is to end by itself.
+fn ended(command: &mut Command, log: &Path) -> Refused {
+    let output = File::create(log).expect("the log can be written");
+    let errors = output.try_clone().expect("a file can be shared");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let started = Instant::now();
+    let code = loop {
+        match child.try_wait().expect("the child can be asked") {
+            Some(status) => break status.code(),
+            None if started.elapsed() > REFUSING_LIMIT => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    Refused { code, text: fs::read_to_string(log).unwrap_or_default() }
+}
+
+/// In memory where the machine has `/dev/shm`: a home is small and has many durable writes.
+fn new_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a temporary folder can be made")
+}
+
+/// The value of the first line `key = "value"`.
+pub fn value_of(config: &str, key: &str) -> String {
+    let start = format!("{key} = \"");
+    let line = config.lines().find_map(|line| line.strip_prefix(&start));
+    let value = line.and_then(|rest| rest.split('"').next());
+    value.unwrap_or_else(|| panic!("no {key} in {config}")).to_owned()
+}
+
+/// The address that a section listens on.
+fn listen_of(config: &str, section: &str) -> String {
+    let (_, rest) = config.split_once(section).expect("the section is there");
+    value_of(rest, "listen")
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("a temporary path is text").to_owned()
+}
