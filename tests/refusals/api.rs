@@ -2,7 +2,8 @@
 //! leave behind.
 //!
 //! A refusal that the same body must always meet is an answered order and one audit leaf. One that
-//! may end differently later leaves an open order. All others leave nothing. No refusal touches a
+//! may end differently later leaves an open order and the leaf; refusals before an order the leaf
+//! alone, and those of strangers nothing. No refusal touches a
 //! token, the status log or a published file, and none issues or revokes.
 
 use serde_json::{Value, json};
@@ -31,13 +32,15 @@ pub const CHECKS: &[Check<World>] = &[
 enum Leaves {
     /// Nothing at all.
     Nothing,
-    /// An open order, which the same key goes on with.
+    /// One audit leaf.
+    Leaf,
+    /// An open order, which the same key goes on with, and one audit leaf.
     OpenOrder,
     /// An answered order and one audit leaf.
     Answer,
 }
 
-use Leaves::{Answer, Nothing, OpenOrder};
+use Leaves::{Answer, Leaf, Nothing, OpenOrder};
 
 struct Row {
     fault: &'static str,
@@ -59,12 +62,13 @@ fn judge(world: &World, rows: &[Row]) {
         let before = State::of(&server.home);
         let answer = server.call(call);
         let after = State::of(&server.home);
+        let leaf = [("audit_leaf", 1), ("audit_payload", 1)];
         let order = [("orders", 1), ("order_body", 1), ("data_key", 1)];
-        let refusal = [("order_response", 1), ("audit_leaf", 1), ("audit_payload", 1)];
         let expected = match leaves {
             Nothing => before.clone(),
-            OpenOrder => before.with(&order, 0),
-            Answer => before.with(&[order, refusal].concat(), 1),
+            Leaf => before.with(&leaf, 1),
+            OpenOrder => before.with(&[&leaf[..], &order].concat(), 1),
+            Answer => before.with(&[&leaf[..], &order, &[("order_response", 1)]].concat(), 1),
         };
         println!("{fault}: {} {}", answer.status, answer.code());
         if (answer.status, answer.code()) != (*status, *code) {
@@ -102,7 +106,7 @@ fn requests_are_refused(world: &World) {
             row("a certificate", order(&certificate), 422, "csr-unreadable", Answer),
             row("two requests", order(&twice), 422, "csr-unreadable", Answer),
             row("over 64 KiB", der(vec![0x30; 70_000]), 422, "csr-malformed", Answer),
-            row("over 128 KiB", der(vec![0x30; 200_000]), 413, "body-too-large", Nothing),
+            row("over 128 KiB", der(vec![0x30; 200_000]), 413, "body-too-large", Leaf),
             row(
                 "extensions where the profile refuses them",
                 Call::order(&function_ec(&base64(&refused()))),
@@ -201,10 +205,10 @@ fn rights_are_refused(world: &World) {
         &[
             row("unknown profile", order("no-such-profile"), 422, "profile-unknown", Answer),
             row("profile of nobody", order("management-client"), 403, allowed, OpenOrder),
-            row("reader orders", order("function").by("auditor"), 403, allowed, OpenOrder),
-            row("reader revokes", revocation.clone().by("auditor"), 403, allowed, Nothing),
-            row("no reader lists", list.by("reckless"), 403, allowed, Nothing),
-            row("no reader shows", show.by("reckless"), 403, allowed, Nothing),
+            row("reader orders", order("function").by("auditor"), 403, allowed, Leaf),
+            row("reader revokes", revocation.clone().by("auditor"), 403, allowed, Leaf),
+            row("no reader lists", list.by("reckless"), 403, allowed, Leaf),
+            row("no reader shows", show.by("reckless"), 403, allowed, Leaf),
             row(
                 "a client whose configuration lists a management profile",
                 order("management-client").by("reckless"),
@@ -295,56 +299,62 @@ fn forms_are_refused(world: &World) {
     judge(
         world,
         &[
-            row("no key", key(&[]), 400, required, Nothing),
-            row("an empty key", key(&["Idempotency-Key;"]), 400, required, Nothing),
-            row("a long key", key(&[&long]), 400, required, Nothing),
-            row("a key with a space", key(&["Idempotency-Key: a b"]), 400, required, Nothing),
-            row("a key outside ASCII", key(&["Idempotency-Key: nyckelå"]), 400, required, Nothing),
+            row("no key", key(&[]), 400, required, Leaf),
+            row("an empty key", key(&["Idempotency-Key;"]), 400, required, Leaf),
+            row("a long key", key(&[&long]), 400, required, Leaf),
+            row("a key with a space", key(&["Idempotency-Key: a b"]), 400, required, Leaf),
+            row("a key outside ASCII", key(&["Idempotency-Key: nyckelå"]), 400, required, Leaf),
             row(
                 "two keys",
                 key(&["Idempotency-Key: a", "Idempotency-Key: b"]),
                 400,
                 required,
-                Nothing,
+                Leaf,
             ),
-            row("unknown path", get("/v1/certs"), 404, "path-unknown", Nothing),
-            row("path with a slash more", get("/v1/certificates/"), 404, "path-unknown", Nothing),
-            row("the root path", get("/"), 404, "path-unknown", Nothing),
-            row("climbing path", get("/v1/%2e%2e/pins/issuing.pin"), 404, "path-unknown", Nothing),
+            row("unknown path", get("/v1/certs"), 404, "path-unknown", Leaf),
+            row("path with a slash more", get("/v1/certificates/"), 404, "path-unknown", Leaf),
+            row("the root path", get("/"), 404, "path-unknown", Leaf),
+            row("climbing path", get("/v1/%2e%2e/pins/issuing.pin"), 404, "path-unknown", Leaf),
             row(
                 "wrong method",
                 get("/v1/certificates").method("DELETE"),
                 405,
                 "method-not-allowed",
-                Nothing,
+                Leaf,
             ),
             row(
                 "revocation by GET",
                 get(&format!("/v1/certificates/{}/revocation", world.issued)),
                 405,
                 "method-not-allowed",
-                Nothing,
+                Leaf,
             ),
-            row("unknown parameter", query("name=Tolvan"), 400, malformed, Nothing),
-            row("limit of nothing", query("limit=0"), 400, malformed, Nothing),
-            row("limit too high", query("limit=100000"), 400, malformed, Nothing),
-            row("limit that is no number", query("limit=many"), 400, malformed, Nothing),
-            row("no such cursor", query("cursor=%27%20OR%201=1"), 400, malformed, Nothing),
-            row("no fingerprint", query("sha256=xyz"), 400, malformed, Nothing),
-            row("no state", query("state=lost"), 400, malformed, Nothing),
-            row("serial without authority", query("serial=01"), 400, malformed, Nothing),
-            row("no serial", query("authority=x&serial=zz"), 400, malformed, Nothing),
-            row("no such certificate", get(&unknown_id("")), 404, "certificate-unknown", Nothing),
-            row("no id", get("/v1/certificates/crt_x"), 404, "certificate-unknown", Nothing),
-            row("no UTF-8", get("/v1/certificates/%ff"), 404, "certificate-unknown", Nothing),
-            row("no such authority", get("/v1/authorities/x"), 404, "authority-unknown", Nothing),
+            row("unknown parameter", query("name=Tolvan"), 400, malformed, Leaf),
+            row("limit of nothing", query("limit=0"), 400, malformed, Leaf),
+            row("limit too high", query("limit=100000"), 400, malformed, Leaf),
+            row("limit that is no number", query("limit=many"), 400, malformed, Leaf),
+            row("no such cursor", query("cursor=%27%20OR%201=1"), 400, malformed, Leaf),
+            row("no fingerprint", query("sha256=xyz"), 400, malformed, Leaf),
+            row("no state", query("state=lost"), 400, malformed, Leaf),
+            row("serial without authority", query("serial=01"), 400, malformed, Leaf),
+            row("no serial", query("authority=x&serial=zz"), 400, malformed, Leaf),
+            row("no such certificate", get(&unknown_id("")), 404, "certificate-unknown", Leaf),
+            row("no id", get("/v1/certificates/crt_x"), 404, "certificate-unknown", Leaf),
+            row("no UTF-8", get("/v1/certificates/%ff"), 404, "path-unknown", Leaf),
+            row("no such authority", get("/v1/authorities/x"), 404, "authority-unknown", Leaf),
         ],
     );
-    let first = order().headers(&["Idempotency-Key: reused"]);
-    let answer = world.server.call(&first.clone().by("auditor"));
-    assert_eq!(answer.status, 403, "{answer:?}");
-    let second = order().headers(&["Idempotency-Key: reused"]).by("auditor");
-    judge(world, &[row("a key's other body", second, 422, "idempotency-key-reused", Nothing)]);
+    let mut forbidden = function(&base64(&requests::p256()));
+    forbidden["profile"] = json!("management-client");
+    let first = Call::order(&forbidden).headers(&["Idempotency-Key: reused"]);
+    let second = order().headers(&["Idempotency-Key: reused"]);
+    judge(
+        world,
+        &[
+            row("a key's first body", first, 403, "client-not-allowed", OpenOrder),
+            row("a key's other body", second, 422, "idempotency-key-reused", Leaf),
+        ],
+    );
 }
 
 /// The path of a certificate that is not.

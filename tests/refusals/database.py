@@ -1,6 +1,7 @@
 """Looks into a database, and spoils it, from outside the programs.
 
-    database.py counts FILE                 rows of each table and sizes of the logs, as JSON
+    database.py counts                      for each file named on a line of standard input: rows of each
+                                            table and sizes of the logs, as a line of JSON
     database.py deployment FILE E PKI INST  makes it another deployment's
     database.py lock FILE                   holds its write lock until standard input ends
 """
@@ -13,14 +14,20 @@ import sys
 CLOCKS = {"lease", "published_checkpoint"}
 
 
-def counts(path: str) -> None:
+def counts() -> None:
+    for line in sys.stdin:
+        print(json.dumps(counted(line.rstrip("\n"))), flush=True)
+
+
+def counted(path: str) -> dict:
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
     database.execute("BEGIN")
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     names = [name for (name,) in database.execute(tables) if name not in CLOCKS]
     rows = {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
     logs = dict(database.execute("SELECT log, size FROM log_head"))
-    print(json.dumps({"rows": rows, "status": logs["status"], "audit": logs["audit"]}))
+    database.close()
+    return {"rows": rows, "status": logs["status"], "audit": logs["audit"]}
 
 
 def deployment(path: str, environment: str, pki: str, instance: str) -> None:

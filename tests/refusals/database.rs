@@ -1,9 +1,10 @@
 //! The database seen from outside the programs, by Python's SQLite.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use support::{spoken, workspace};
@@ -19,16 +20,41 @@ pub struct Counts {
     pub audit: u64,
 }
 
-/// Counts.
+/// Counts, by one process for all.
 pub fn counts(path: &Path) -> Counts {
-    let said = spoken::run(&mut script("counts", path), &[]);
-    assert_eq!(said.code, 0, "{}", said.text);
-    serde_json::from_slice(&said.out).unwrap_or_else(|error| panic!("{}: {error}", said.text))
+    static COUNTER: Mutex<Option<Counter>> = Mutex::new(None);
+    let mut counter = COUNTER.lock().unwrap_or_else(PoisonError::into_inner);
+    counter.get_or_insert_with(Counter::start).ask(path)
+}
+
+struct Counter {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Counter {
+    fn start() -> Self {
+        // It ends with its standard input.
+        let child = script("counts")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let input = child.stdin.expect("its input was piped");
+        Self { input, output: BufReader::new(child.stdout.expect("its output was piped")) }
+    }
+
+    fn ask(&mut self, path: &Path) -> Counts {
+        writeln!(self.input, "{}", path.display()).expect("python3 listens");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("python3 answers");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
 }
 
 /// Makes it the database of another deployment.
 pub fn rename(path: &Path, environment: &str, pki: &str, instance: &str) {
-    let said = spoken::run(script("deployment", path).args([environment, pki, instance]), &[]);
+    let said = spoken::run(script("deployment").arg(path).args([environment, pki, instance]), &[]);
     assert_eq!(said.code, 0, "{}", said.text);
 }
 
@@ -41,7 +67,8 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock.
     pub fn take(path: &Path) -> Self {
-        let mut child = script("lock", path)
+        let mut child = script("lock")
+            .arg(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -62,8 +89,8 @@ impl Drop for Lock {
     }
 }
 
-fn script(act: &str, path: &Path) -> Command {
+fn script(act: &str) -> Command {
     let mut command = Command::new("python3");
-    command.arg("-B").arg(workspace::root().join("tests/refusals/database.py")).arg(act).arg(path);
+    command.arg("-B").arg(workspace::root().join("tests/refusals/database.py")).arg(act);
     command
 }

@@ -4,6 +4,7 @@
 //! certificate; all else is what `sigill-ceremony bootstrap` and `sigill-ca import` leave behind. The
 //! PKCS#11 module is OpenSC's wrapper, which logs every call, so that logins and signatures count.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::management;
 use crate::running::Running;
+use crate::spy::SpyReader;
 
 /// How long a program that is to refuse may take until it has ended.
 const REFUSING_LIMIT: Duration = Duration::from_secs(60);
@@ -34,6 +36,8 @@ pub struct Home {
     pub api: SocketAddr,
     /// Where its health is asked for.
     pub observe: SocketAddr,
+    /// Reads the log of the PKCS#11 wrapper.
+    pub spy: RefCell<SpyReader>,
 }
 
 /// What a program said that refused to start.
@@ -49,7 +53,8 @@ impl Home {
     pub fn bootstrapped() -> Self {
         let (api, observe) = (program::free_address(), program::free_address());
         let folder = new_folder();
-        let mut home = Self { folder, instance: String::new(), api, observe };
+        let mut home =
+            Self { folder, instance: String::new(), api, observe, spy: RefCell::default() };
         let mut command = Command::new(program::built("sigill-ceremony"));
         command.arg("bootstrap").arg("--home").arg(home.path("")).args(["--api", &api.to_string()]);
         let said = spoken::run(&mut command, &[]);
@@ -86,7 +91,8 @@ impl Home {
         let said = spoken::run(Command::new("cp").arg("-a").arg(self.path("")).arg(&to), &[]);
         assert_eq!(said.code, 0, "{}", said.text);
         let (api, observe) = (program::free_address(), program::free_address());
-        let copy = Self { folder, instance: self.instance.clone(), api, observe };
+        let copy =
+            Self { folder, instance: self.instance.clone(), api, observe, spy: RefCell::default() };
         copy.edit("softhsm2.conf", &text(&self.path("tokens")), &text(&copy.path("tokens")));
         copy.edit_config(&self.api.to_string(), &api.to_string());
         copy.edit_config(&self.observe.to_string(), &observe.to_string());

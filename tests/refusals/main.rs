@@ -9,6 +9,7 @@ mod home;
 mod management;
 mod requests;
 mod running;
+mod secrets;
 mod spy;
 mod startup;
 mod state;
@@ -28,7 +29,10 @@ fn main() -> ExitCode {
     if tools.iter().any(Option::is_none) || !spy_is_there() {
         return suite::run::<World>(&[], || unreachable!("no check"));
     }
-    suite::run(&[api::CHECKS, corpora::CHECKS, startup::CHECKS].concat(), World::make)
+    suite::run(
+        &[api::CHECKS, corpora::CHECKS, secrets::CHECKS, startup::CHECKS].concat(),
+        World::make,
+    )
 }
 
 fn spy_is_there() -> bool {

@@ -1,7 +1,9 @@
 //! The log of OpenSC's PKCS#11 wrapper: how often tokens were asked to log in and to sign.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
@@ -21,28 +23,54 @@ pub struct TokenCalls {
 impl TokenCalls {
     /// Counts the calls of a home's programs.
     pub fn of(home: &Home) -> Self {
-        let text =
-            String::from_utf8_lossy(&fs::read(home.spy_log()).unwrap_or_default()).into_owned();
-        let proofs = proofs(home);
-        let (mut calls, mut given, mut dumping) = (Self::default(), Vec::new(), false);
-        for line in text.lines() {
-            if line.ends_with(": C_Login") {
-                calls.logins += 1;
-            } else if line.starts_with("[in] pData[") {
-                (given, dumping) = (Vec::new(), true);
-            } else if line.starts_with("[out] pSignature[") {
-                dumping = false;
-                // A call that asks for the length of a signature gets NULL.
-                let asked = !line.contains(" NULL ");
-                let digest = given.len().checked_sub(32).map(|at| given[at..].to_vec());
-                if asked && digest.is_none_or(|digest| !proofs.contains(&digest)) {
-                    calls.signatures += 1;
-                }
-            } else if dumping {
-                given.extend(line.split_whitespace().skip(1).take(16).map_while(octet));
-            }
+        let mut reader = home.spy.borrow_mut();
+        if reader.proofs.is_empty() {
+            reader.proofs = proofs(home);
         }
-        calls
+        reader.read_on(&home.spy_log());
+        reader.calls
+    }
+}
+
+/// Reads the log on from where it was read before.
+#[derive(Debug, Default)]
+pub struct SpyReader {
+    offset: u64,
+    proofs: BTreeSet<Vec<u8>>,
+    given: Vec<u8>,
+    dumping: bool,
+    calls: TokenCalls,
+}
+
+impl SpyReader {
+    fn read_on(&mut self, path: &Path) {
+        let Ok(mut file) = File::open(path) else { return };
+        let mut text = Vec::new();
+        let read =
+            file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut text));
+        read.expect("the log is readable");
+        // What follows the last line break is still being written.
+        let whole = text.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+        self.offset += u64::try_from(whole).expect("a length");
+        String::from_utf8_lossy(&text[..whole]).lines().for_each(|line| self.line(line));
+    }
+
+    fn line(&mut self, line: &str) {
+        if line.ends_with(": C_Login") {
+            self.calls.logins += 1;
+        } else if line.starts_with("[in] pData[") {
+            (self.given, self.dumping) = (Vec::new(), true);
+        } else if line.starts_with("[out] pSignature[") {
+            self.dumping = false;
+            // A call that asks for the length of a signature gets NULL.
+            let asked = !line.contains(" NULL ");
+            let digest = self.given.len().checked_sub(32).map(|at| &self.given[at..]);
+            if asked && digest.is_none_or(|digest| !self.proofs.contains(digest)) {
+                self.calls.signatures += 1;
+            }
+        } else if self.dumping {
+            self.given.extend(line.split_whitespace().skip(1).take(16).map_while(octet));
+        }
     }
 }
 

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use ca::refusal::Refusal;
+use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -33,6 +34,8 @@ use problem::Call;
 
 /// The largest body that is read: a request of 64 KiB in base64 with its names fits.
 const BODY_LIMIT_OCTETS: usize = 128 * 1024;
+/// How much of a larger body is read past before its refusal is sent.
+const FORGOTTEN_LIMIT_OCTETS: usize = 16 * 1024 * 1024;
 /// A caller that has not sent its body by then is dropped.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -129,7 +132,9 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 async fn no_such_path(
+    State(app): State<App>,
     axum::Extension(call): axum::Extension<Call>,
+    axum::Extension(caller): axum::Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
     let refusal = Refusal::new(
@@ -139,11 +144,13 @@ async fn no_such_path(
         "a path of /openapi.json",
         "correct the path",
     );
-    problem::respond(&Denied::new(Kind::NotFound, refusal), &call)
+    refuse(&app, &caller, &call, Denied::new(Kind::NotFound, refusal)).await
 }
 
 async fn no_such_method(
+    State(app): State<App>,
     axum::Extension(call): axum::Extension<Call>,
+    axum::Extension(caller): axum::Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
     let refusal = Refusal::new(
@@ -153,7 +160,7 @@ async fn no_such_method(
         "a method that /openapi.json lists for this path",
         "correct the method",
     );
-    problem::respond(&Denied::new(Kind::Method, refusal), &call)
+    refuse(&app, &caller, &call, Denied::new(Kind::Method, refusal)).await
 }
 
 /// What a path names; a path whose octets are no UTF-8 names nothing.
@@ -201,11 +208,9 @@ async fn read_body(body: Body) -> Result<Bytes, Denied> {
             ),
         )
     };
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LIMIT_OCTETS)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.to_string().contains("length limit") => {
-            Err(refused("body-too-large", "more than 131072 octets"))
-        }
+    match tokio::time::timeout(BODY_TIMEOUT, collect(body)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(refused("body-too-large", "more than 131072 octets")),
         Ok(Err(_)) => Err(refused("body-incomplete", "a body that broke off")),
         Err(_) => Err(refused("body-incomplete", "a body that had not arrived after 15 s")),
     }
@@ -227,6 +232,22 @@ pub(super) async fn refuse(
         tracing::error!(call.id = %call.correlation_id, "refusal is not in the audit log: a panic");
     }
     response
+}
+
+/// The body, or nothing if it is larger than [`BODY_LIMIT_OCTETS`]. Of a larger one a part is read
+/// and forgotten: a client that still sends does not read why it was refused.
+async fn collect(mut body: Body) -> Result<Option<Bytes>, axum::Error> {
+    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= BODY_LIMIT_OCTETS {
+            kept.extend_from_slice(&data);
+        } else if length > FORGOTTEN_LIMIT_OCTETS {
+            break;
+        }
+    }
+    Ok((length <= BODY_LIMIT_OCTETS).then(|| kept.into()))
 }
 
 /// Runs `work` of the service under the call's idempotency key, on a blocking thread that goes on
