@@ -28,20 +28,21 @@ pub fn counts(path: &Path) -> Counts {
 }
 
 struct Counter {
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Counter {
     fn start() -> Self {
-        // It ends with its standard input.
-        let child = script("counts")
+        let mut child = script("counts")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3 starts");
-        let input = child.stdin.expect("its input was piped");
-        Self { input, output: BufReader::new(child.stdout.expect("its output was piped")) }
+        let input = child.stdin.take().expect("its input was piped");
+        let output = BufReader::new(child.stdout.take().expect("its output was piped"));
+        Self { child, input, output }
     }
 
     fn ask(&mut self, path: &Path) -> Counts {
@@ -49,6 +50,13 @@ impl Counter {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("python3 answers");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
