@@ -484,10 +484,10 @@ fn revocations_are_refused(world: &World) {
             row("unknown certificate", unknown, 404, "certificate-unknown", Answer),
             row("no id", Call::revocation("crt_x", &body), 404, "certificate-unknown", Answer),
             row(
-                "a hold after it",
+                "a hold of a function",
                 Call::revocation(&revoked, &hold),
-                409,
-                "transition-illegal",
+                422,
+                "hold-not-for-kind",
                 Answer,
             ),
             row("a certificate of the root", root, 409, "authority-offline", Answer),

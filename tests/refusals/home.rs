@@ -6,11 +6,12 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ pub struct Refused {
 impl Home {
     /// Bootstraps a deployment and imports the outputs of its ceremony.
     pub fn bootstrapped() -> Self {
-        let (api, observe) = (program::free_address(), program::free_address());
+        let (api, observe) = (free_address(), free_address());
         let folder = new_folder();
         let mut home =
             Self { folder, instance: String::new(), api, observe, spy: RefCell::default() };
@@ -90,7 +91,7 @@ impl Home {
         let to = folder.path().join("home");
         let said = spoken::run(Command::new("cp").arg("-a").arg(self.path("")).arg(&to), &[]);
         assert_eq!(said.code, 0, "{}", said.text);
-        let (api, observe) = (program::free_address(), program::free_address());
+        let (api, observe) = (free_address(), free_address());
         let copy =
             Self { folder, instance: self.instance.clone(), api, observe, spy: RefCell::default() };
         copy.edit("softhsm2.conf", &text(&self.path("tokens")), &text(&copy.path("tokens")));
@@ -180,6 +181,19 @@ impl Home {
     /// A file beside the home, for what is no part of it.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+/// A loopback address that stays free until it is listened on: outgoing connections take their ports
+/// from 32768 on, so this stays below.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port = 20_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 

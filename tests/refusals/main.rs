@@ -7,6 +7,7 @@ mod database;
 mod forged;
 mod home;
 mod management;
+mod older;
 mod requests;
 mod running;
 mod secrets;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         return suite::run::<World>(&[], || unreachable!("no check"));
     }
     suite::run(
-        &[api::CHECKS, corpora::CHECKS, secrets::CHECKS, startup::CHECKS].concat(),
+        &[api::CHECKS, corpora::CHECKS, secrets::CHECKS, startup::CHECKS, older::CHECKS].concat(),
         World::make,
     )
 }

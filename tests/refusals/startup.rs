@@ -12,7 +12,7 @@ use support::suite::Check;
 use crate::World;
 use crate::database::{self, Lock};
 use crate::forged;
-use crate::home::{Home, value_of};
+use crate::home::{Home, free_address, value_of};
 use crate::management::Leaf;
 use crate::spy::TokenCalls;
 use crate::state::State;
@@ -24,7 +24,6 @@ pub const CHECKS: &[Check<World>] = &[
     ("refuses_tokens_that_are_not_the_named_ones", tokens_are_refused),
     ("refuses_outputs_of_another_ceremony", imports_are_refused),
     ("a_second_copy_is_refused", second_copies_are_refused),
-    ("a_database_older_than_the_published_log_signs_nothing", an_older_database_is_refused),
 ];
 
 /// A fault, and what the refusal must say besides.
@@ -71,7 +70,7 @@ fn judge(world: &World, rows: &[Row]) {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-fn last_line(text: &str) -> &str {
+pub fn last_line(text: &str) -> &str {
     text.lines().rev().find(|line| line.starts_with("error:")).unwrap_or_default()
 }
 
@@ -559,8 +558,8 @@ fn second_copies_are_refused(world: &World) {
     let before = State::of(running);
     let config = running.config();
     let moved = config
-        .replace(&api, &support::program::free_address().to_string())
-        .replace(&observe, &support::program::free_address().to_string());
+        .replace(&api, &free_address().to_string())
+        .replace(&observe, &free_address().to_string());
     running.write("config/second.toml", moved);
     let refused = running.serve_refused_by("config/second.toml");
     fs::remove_file(running.path("config/second.toml")).expect("removed");
@@ -579,27 +578,4 @@ fn second_copies_are_refused(world: &World) {
     assert_eq!(TokenCalls::of(&home).signatures, 0);
     drop(lock);
     drop(home.serve());
-}
-
-/// DAT-06: a restored database whose log is shorter than the published one.
-fn an_older_database_is_refused(world: &World) {
-    let home = world.template.copy();
-    let old = fs::read(home.path("state/ca.sqlite")).expect("the database is readable");
-    let server = home.serve();
-    let order = crate::requests::function_ec(&crate::requests::base64(&crate::requests::p256()));
-    let answer = server.call(&crate::running::Call::order(&order));
-    assert_eq!(answer.status, 201, "{answer:?}");
-    server.settle();
-    let (published, _) = State::of(&server.home).logs;
-    let home = server.stop();
-    fs::write(home.path("state/ca.sqlite"), old).expect("the old database is put back");
-    let before = State::of(&home);
-    let refused = home.serve_refused();
-    println!("older database: {}", last_line(&refused.text));
-    assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.text);
-    for size in [published, before.logs.0] {
-        assert!(refused.text.contains(&size.to_string()), "no {size}: {}", refused.text);
-    }
-    assert_ne!(published, before.logs.0);
-    assert_eq!(before.difference(&State::of(&home)), "");
 }
