@@ -58,6 +58,9 @@ impl Home {
             Self { folder, instance: String::new(), api, observe, spy: RefCell::default() };
         let mut command = Command::new(program::built("sigill-ceremony"));
         command.arg("bootstrap").arg("--home").arg(home.path("")).args(["--api", &api.to_string()]);
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        command.arg("--hierarchy").arg(format!("{root}/environments/demo/hierarchy.toml"));
+        command.arg("--profiles").arg(format!("{root}/profiles"));
         let said = spoken::run(&mut command, &[]);
         assert_eq!(said.code, 0, "bootstrap: {}", said.text);
         home.instance = value_of(&home.config(), "instance");
