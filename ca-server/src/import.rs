@@ -13,9 +13,7 @@ use crl::CrlNumber;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use status::{
-    AfterExpiry, AnswerClasses, BeforeActivation, IssuerId, PublishedCrl, RevocationReason,
-};
+use status::{AnswerClasses, IssuerId, PublishedCrl, RevocationReason};
 use store::{
     CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl,
     ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Responder, Store, Subject,
@@ -85,10 +83,6 @@ struct ResponderOutput {
 }
 
 const FORMAT: &str = "sigill-ceremony-outputs/1";
-
-/// How the certificates of an offline CA are answered for.
-const ANSWERS: AnswerClasses =
-    AnswerClasses { before_activation: BeforeActivation::Good, after_expiry: AfterExpiry::Kept };
 
 struct Read<'a> {
     section: &'a AuthoritySection,
@@ -274,7 +268,7 @@ fn certificate(
         not_after: certificate.validity().not_after(),
         spki: certificate.public_key().spki_hash(),
         defects: Vec::new(),
-        answers: ANSWERS,
+        answers: AnswerClasses::USUAL,
         privacy: Privacy::Public,
         index: Vec::new(),
         change: None,
@@ -337,7 +331,7 @@ fn state_of(issuer: &Read<'_>, entry: &RevokedEntry) -> anyhow::Result<ImportedS
         serial: entry.serial,
         // Where the certificate itself is not known; it cannot outlive its issuer.
         not_after: issuer.certificate.validity().not_after(),
-        answers: ANSWERS,
+        answers: AnswerClasses::USUAL,
         change: change_of(entry)?,
     })
 }

@@ -38,6 +38,13 @@ pub struct AnswerClasses {
     pub after_expiry: AfterExpiry,
 }
 
+impl AnswerClasses {
+    /// Good from issuing, and the last status for ever: what every certificate has until profiles
+    /// choose.
+    pub const USUAL: Self =
+        Self { before_activation: BeforeActivation::Good, after_expiry: AfterExpiry::Kept };
+}
+
 /// All that the log says about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateStatus {

@@ -72,7 +72,7 @@ pub struct OrderProgress {
 /// An answer that the same body must always meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResponse {
-    /// The HTTP status.
+    /// The HTTP status; 0 for an order that came as a file.
     pub status: u16,
     /// The value of `Content-Type`.
     pub content_type: String,

@@ -1,4 +1,5 @@
-//! Words that belong to one room: SQL to `store`, object identifiers to `x509`, PKCS#11 to `hsm`.
+//! Words that belong to one room: SQL to `store`, object identifiers to `x509`, PKCS#11 to `hsm`; and
+//! HTTP to the front of each server.
 //!
 //! The manifests keep the libraries apart; this keeps apart what needs no library, such as a
 //! statement or an OID in a string. Configuration and profiles may name OIDs: they are data.
@@ -24,6 +25,16 @@ fn only_x509_names_object_identifiers() {
 #[test]
 fn only_hsm_speaks_pkcs11() {
     assert_none(&found(&rooms(workspace::root()), "hsm", pkcs11), "PKCS#11 names belong to hsm");
+}
+
+#[test]
+fn the_service_knows_no_http() {
+    let service: Vec<SourceFile> = rooms(workspace::root())
+        .into_iter()
+        .filter(|file| file.path.starts_with("ca-server/src/service/"))
+        .collect();
+    assert!(!service.is_empty(), "the service has moved");
+    assert_none(&found(&service, "http", http), "`http` turns what the service says into HTTP");
 }
 
 /// What `offends` finds in files outside the room `home`.
@@ -117,6 +128,12 @@ fn is_pkcs11(word: &str) -> bool {
     })
 }
 
+fn http(file: &SourceFile) -> Vec<(usize, String)> {
+    const WORDS: &[&str] = &["axum", "http", "hyper", "StatusCode"];
+    let words = file.idents().filter(|(_, word)| WORDS.contains(word));
+    words.map(|(line, word)| (line, word.to_owned())).collect()
+}
+
 fn one(path: &str, source: &str) -> [SourceFile; 1] {
     [SourceFile::parse(path, source)]
 }
@@ -168,6 +185,16 @@ fn allows_versions_and_addresses() {
     let source = r#"const A: [&str; 3] = ["0.1.0", "127.0.0.1", "0.0.0.0"];"#;
 
     assert_none(&found(&one("cli/src/main.rs", source), "x509", oid), "none is an OID");
+}
+
+#[test]
+fn refuses_http_in_the_service() {
+    for source in ["use crate::http::peer::Caller;", "fn f() { StatusCode::CREATED }"] {
+        assert_one(
+            &found(&one("ca-server/src/service/issue.rs", source), "http", http),
+            "service/issue.rs:1",
+        );
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 
-use super::peer::Caller;
 use super::problem::Call;
 use super::{App, Named, reading};
+use crate::service::caller::Caller;
 
 /// `GET /v1/authorities`. Public facts; every known caller may read them.
 #[utoipa::path(

@@ -6,10 +6,11 @@ use axum::extract::{Query, Request, State};
 use axum::http::Response;
 use serde::Deserialize;
 
-use super::peer::Caller;
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key};
 use crate::denied::Denied;
+use crate::service::caller::Caller;
+use crate::service::order::Act;
 use crate::service::show::ListQuery;
 
 /// `POST /v1/certificates`: issues one certificate for a PKCS#10 request.
@@ -42,8 +43,10 @@ pub(crate) async fn create(
         return refuse(&app, &caller, &call, denied).await;
     }
     let who = caller.clone();
-    under_key(app, call, caller, parts, body, move |service, order| service.issue(&who, order))
-        .await
+    under_key(app, call, caller, parts, body, Act::Issue, move |service, order| {
+        service.issue(&who, order)
+    })
+    .await
 }
 
 /// `POST /v1/certificates/{id}/revocation`.
@@ -76,8 +79,10 @@ pub(crate) async fn revoke(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
-    under_key(app, call, caller, parts, body, move |service, order| service.revoke(&id, order))
-        .await
+    under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
+        service.revoke(&id, order)
+    })
+    .await
 }
 
 /// `POST /v1/authorities/{name}/serials/{serial}/revocation`.
@@ -114,7 +119,7 @@ pub(crate) async fn revoke_serial(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
-    under_key(app, call, caller, parts, body, move |service, order| {
+    under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
         service.revoke_serial(&name, &serial, order)
     })
     .await

@@ -28,8 +28,9 @@ use serde::de::DeserializeOwned;
 use crate::denied::{Denied, Kind};
 use crate::observe::Readiness;
 use crate::service::Service;
-use crate::service::order::{Answered, OrderAnswered, OrderCall, OrderWork, Wait};
-use peer::{Caller, Clients, PeerCertificate};
+use crate::service::caller::Caller;
+use crate::service::order::{Act, Answered, OrderAnswered, OrderCall, OrderWork, Wait};
+use peer::{Clients, PeerCertificate};
 use problem::Call;
 
 /// The largest body that is read: a request of 64 KiB in base64 with its names fits.
@@ -258,6 +259,7 @@ async fn under_key(
     caller: Caller,
     parts: axum::http::request::Parts,
     body: Body,
+    act: Act,
     work: impl FnOnce(&Service, &OrderWork<'_>) -> Result<Answered, Denied> + Send + 'static,
 ) -> Response<Body> {
     let key = match idempotency_key(&parts.headers) {
@@ -276,21 +278,19 @@ async fn under_key(
         .flat_map(|value| value.split(','))
         .any(|preference| preference.trim().split('=').next() == Some("wait"));
     let order = OrderCall {
+        act,
         client: caller.name.clone(),
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         key,
-        body,
+        body: body.to_vec(),
         wait_for_publication: if wait { Wait::Yes } else { Wait::ByEnvironment },
         correlation_id: call.correlation_id.clone(),
     };
     let service = Arc::clone(&app.service);
-    let to_problem = {
-        let call = call.clone();
-        move |denied: &Denied| problem::stored(denied, &call)
-    };
+    let replies = call.clone();
     let outcome =
-        tokio::task::spawn_blocking(move || service.under_key(&order, work, &to_problem)).await;
+        tokio::task::spawn_blocking(move || service.under_key(&order, work, &replies)).await;
     match outcome {
         Ok(Ok(answer)) => replayable(answer),
         Ok(Err(denied)) => refuse(&app, &caller, &call, denied).await,

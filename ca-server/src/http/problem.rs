@@ -3,9 +3,11 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use store::StoredResponse;
 use x509::time::UnixTime;
 
 use crate::denied::{Denied, Kind};
+use crate::service::order::{Outcome, Replies, unwritable};
 
 /// What every answer of one call carries.
 #[derive(Clone, Debug)]
@@ -83,11 +85,30 @@ pub(crate) fn respond(denied: &Denied, call: &Call) -> Response<Body> {
     response
 }
 
-/// The same answer as it is stored under an idempotency key.
-pub(crate) fn stored(denied: &Denied, call: &Call) -> store::StoredResponse {
-    store::StoredResponse {
-        status: status(denied.kind).as_u16(),
-        content_type: api::problem::MEDIA_TYPE.to_owned(),
-        body: serde_json::to_vec(&document(denied, call)).unwrap_or_default(),
+/// The status of what an act came to.
+const fn done_status(outcome: Outcome) -> StatusCode {
+    match outcome {
+        Outcome::Created => StatusCode::CREATED,
+        Outcome::Changed => StatusCode::OK,
+    }
+}
+
+/// Answers as they are stored under an idempotency key: the same octets that the first call gets.
+impl Replies for Call {
+    fn done(&self, outcome: Outcome, json: Vec<u8>) -> StoredResponse {
+        StoredResponse {
+            status: done_status(outcome).as_u16(),
+            content_type: "application/json".to_owned(),
+            body: json,
+        }
+    }
+
+    fn refused(&self, denied: &Denied) -> Result<StoredResponse, Denied> {
+        let body = serde_json::to_vec(&document(denied, self)).map_err(|_| unwritable())?;
+        Ok(StoredResponse {
+            status: status(denied.kind).as_u16(),
+            content_type: api::problem::MEDIA_TYPE.to_owned(),
+            body,
+        })
     }
 }

@@ -38,10 +38,12 @@ use crate::publication::files::replace;
 const PROFILE: &str = "ocsp";
 /// A request older or newer than this is not believed.
 const REQUEST_AGE: Duration = Duration::from_secs(24 * 3600);
-/// Status of the stored answer to a request that was certified, in HTTP's terms.
-const ISSUED: u16 = 201;
-/// Status of the stored answer to a request whose counter did not rise.
-const REPLAYED: u16 = 409;
+/// The stored answer to a request that was certified is the certificate (RFC 2585 §4.1).
+const CERTIFICATE: &str = "application/pkix-cert";
+/// The stored answer to a request whose counter did not rise is a word.
+const WORD: &str = "text/plain";
+/// What came as a file is answered by no protocol that has a status.
+const NO_STATUS: u16 = 0;
 /// A request file is at most this long.
 const MAX_OCTETS: u64 = 16 * 1024;
 
@@ -136,7 +138,7 @@ impl Service {
         let now = self.clock().read().now;
         let (order, progress) = match self.begin_delegate(responder, authority, key, bytes, now)? {
             (_, BegunOrder::Replay { response, .. }) => {
-                if response.status == ISSUED {
+                if response.content_type == CERTIFICATE {
                     self.publish_delegate(authority, &response.body)?;
                 }
                 self.delegates_done.reached(key, Stage::Done);
@@ -175,11 +177,8 @@ impl Service {
         }
         let der = self.delegate_certificate(authority, responder, request, order, made)?;
         self.publish_delegate(authority, &der)?;
-        let response = StoredResponse {
-            status: ISSUED,
-            content_type: "application/pkix-cert".to_owned(),
-            body: der,
-        };
+        let response =
+            StoredResponse { status: NO_STATUS, content_type: CERTIFICATE.to_owned(), body: der };
         let answer = OrderAnswer { response, subject: Subject::Order(order) };
         self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
         self.delegates_done.reached(key, Stage::Done);
@@ -202,8 +201,8 @@ impl Service {
             Err(StoreError::Replayed { last, found }) if progress.is_some() && last == found => {}
             Err(error @ StoreError::Replayed { .. }) => {
                 let response = StoredResponse {
-                    status: REPLAYED,
-                    content_type: "text/plain".to_owned(),
+                    status: NO_STATUS,
+                    content_type: WORD.to_owned(),
                     body: b"request-replayed".to_vec(),
                 };
                 let answer = OrderAnswer { response, subject: Subject::Order(order) };

@@ -12,20 +12,20 @@ use ca::refusal::Refusal;
 use hsm::{SignError, SignatureMayExist};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use status::{AfterExpiry, AnswerClasses, BeforeActivation};
+use status::AnswerClasses;
 use store::{
     AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
-    IssuedCertificate, OrderAnswer, OrderId, Privacy, ProfileVersion, StoredResponse, Subject,
+    IssuedCertificate, OrderId, Privacy, ProfileVersion, Subject,
 };
 use x509::signing::{Pending, Recorded, Signed};
 
 use super::authority::Authority;
-use super::order::{Answered, OrderWork};
+use super::caller::Caller;
+use super::order::{Answered, OrderWork, Outcome};
 use super::record::{call_object, client};
 use super::{COME_BACK, Service, storage};
 use crate::danger::Window;
 use crate::denied::{Denied, Kind};
-use crate::http::peer::Caller;
 use crate::publication::chain;
 
 /// How long signing is tried again within one call while no signature has come back.
@@ -110,10 +110,7 @@ impl Service {
             issuer: authority.id,
             serial: prepared.facts().serial,
             not_after: prepared.facts().validity.not_after(),
-            answers: AnswerClasses {
-                before_activation: BeforeActivation::Good,
-                after_expiry: AfterExpiry::Kept,
-            },
+            answers: AnswerClasses::USUAL,
             node: self.node.clone(),
             subject: subject.clone(),
         };
@@ -242,18 +239,7 @@ impl Service {
             .ok_or_else(|| defect("a recorded certificate is not there"))?;
         self.await_publication(record.row.status.position, work.call.wait_for_publication)?;
         let shown = self.shown(&record)?;
-        let body = serde_json::to_vec(&shown).map_err(|_| unwritable())?;
-        Ok(Answered {
-            answer: OrderAnswer {
-                response: StoredResponse {
-                    status: 201,
-                    content_type: "application/json".to_owned(),
-                    body,
-                },
-                subject: Subject::Order(work.order),
-            },
-            position: Some(record.row.status.position),
-        })
+        Answered::new(Outcome::Created, &shown, record.row.status.position)
     }
 
     fn profile(&self, name: &str) -> Result<&Profile, Denied> {
@@ -452,12 +438,5 @@ fn defect(seen: &str) -> Denied {
             "a signature that verifies under the issuer's key",
             "an operator examines the token; repeat the call with the same key",
         ),
-    )
-}
-
-pub(crate) fn unwritable() -> Denied {
-    Denied::new(
-        Kind::Internal,
-        Refusal::new("internal", "an answer is JSON", &"an answer that is not", "", "report it"),
     )
 }

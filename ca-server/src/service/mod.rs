@@ -4,6 +4,7 @@
 //! layer and the schedule call it on threads of their own.
 
 pub(crate) mod authority;
+pub(crate) mod caller;
 pub(crate) mod crl;
 pub(crate) mod delegate;
 pub(crate) mod issue;

@@ -1,18 +1,19 @@
 //! Orders: every POST runs under its idempotency key, so that a repeated call is harmless (API-02).
 //!
-//! The first call of a key makes an order. A final answer (201, or a refusal that the same body must
-//! always meet) is stored with the order and replayed to every later call. Anything else leaves the
-//! order open: the same key goes on with it. The work runs to its end even when the caller hangs up.
+//! The first call of a key makes an order. A final answer (what was done, or a refusal that the same
+//! body must always meet) is stored with the order and replayed to every later call. Anything else
+//! leaves the order open: the same key goes on with it. The work runs to its end even when the caller hangs up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
 use ca::refusal::Refusal;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{
-    BegunOrder, NewOrder, OrderId, OrderKey, OrderProgress, Store, StoreError, StoredResponse,
+    BegunOrder, NewOrder, OrderAnswer, OrderId, OrderKey, OrderProgress, Store, StoreError,
+    StoredResponse, Subject,
 };
 use x509::time::UnixTime;
 
@@ -36,25 +37,72 @@ pub(crate) enum Wait {
     Yes,
 }
 
-/// One POST, authenticated, with its body as received.
+/// What a call under a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// A certificate.
+    Issue,
+    /// Revocation or hold.
+    Revoke,
+}
+
+/// What an act came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Something is there that was not there before.
+    Created,
+    /// Something that was there has changed, or had done so already.
+    Changed,
+}
+
+/// How answers are put into the words of whoever called; the store keeps them as they are put.
+pub(crate) trait Replies {
+    /// The answer with what was done, as JSON of the contract.
+    fn done(&self, outcome: Outcome, json: Vec<u8>) -> StoredResponse;
+
+    /// The answer of a final refusal.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be put into words.
+    fn refused(&self, denied: &Denied) -> Result<StoredResponse, Denied>;
+}
+
+/// One call that acts, authenticated, with its body as received.
 #[derive(Clone, Debug)]
 pub(crate) struct OrderCall {
+    pub(crate) act: Act,
     pub(crate) client: String,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) key: String,
-    pub(crate) body: Bytes,
+    pub(crate) body: Vec<u8>,
     pub(crate) wait_for_publication: Wait,
     pub(crate) correlation_id: String,
 }
 
-/// What the work under a key gives back when it was done.
+/// What the work under a key gives back when it was done; stored from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
-    /// The answer, stored from now on.
-    pub(crate) answer: store::OrderAnswer,
-    /// The position that it rests on.
-    pub(crate) position: Option<Position>,
+    outcome: Outcome,
+    json: Vec<u8>,
+    position: Position,
+}
+
+impl Answered {
+    /// An answer that shows `shown` and rests on `position`.
+    ///
+    /// # Errors
+    ///
+    /// When `shown` is no JSON.
+    pub(crate) fn new(
+        outcome: Outcome,
+        shown: &impl Serialize,
+        position: Position,
+    ) -> Result<Self, Denied> {
+        let json = serde_json::to_vec(shown).map_err(|_| unwritable())?;
+        Ok(Self { outcome, json, position })
+    }
 }
 
 /// The answer of a call under a key.
@@ -82,16 +130,16 @@ impl Service {
         &self,
         call: &OrderCall,
         work: impl FnOnce(&Self, &OrderWork<'_>) -> Result<Answered, Denied>,
-        to_problem: &dyn Fn(&Denied) -> StoredResponse,
+        replies: &dyn Replies,
     ) -> Result<OrderAnswered, Denied> {
         let started = Instant::now();
         loop {
             match self.begin(call)? {
                 (order, BegunOrder::New) => {
-                    return self.work_on(order, None, call, work, to_problem);
+                    return self.work_on(order, None, call, work, replies);
                 }
                 (_, BegunOrder::Resume(progress)) => {
-                    return self.work_on(progress.order, Some(progress), call, work, to_problem);
+                    return self.work_on(progress.order, Some(progress), call, work, replies);
                 }
                 (_, BegunOrder::Replay { response, .. }) => {
                     return Ok(OrderAnswered { response, replayed: true, position: None });
@@ -117,7 +165,7 @@ impl Service {
                 key: call.key.clone(),
             },
             body_sha256: Sha256::digest(&call.body).into(),
-            body: call.body.to_vec(),
+            body: call.body.clone(),
             node: self.node().clone(),
         };
         let begun = self.store().begin_order(&order, now).map_err(|e| storage(&e))?;
@@ -132,24 +180,22 @@ impl Service {
         progress: Option<OrderProgress>,
         call: &OrderCall,
         work: impl FnOnce(&Self, &OrderWork<'_>) -> Result<Answered, Denied>,
-        to_problem: &dyn Fn(&Denied) -> StoredResponse,
+        replies: &dyn Replies,
     ) -> Result<OrderAnswered, Denied> {
         let released = OpenOnDrop { service: self, order, armed: true };
         let outcome = work(self, &OrderWork { order, progress, call });
         let now = self.clock().read().now;
         match outcome {
-            Ok(Answered { answer, position }) => {
-                let response = answer.response.clone();
+            Ok(Answered { outcome, json, position }) => {
+                let response = replies.done(outcome, json);
+                let answer = answer_of(order, &response);
                 self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
                 released.disarm();
-                Ok(OrderAnswered { response, replayed: false, position })
+                Ok(OrderAnswered { response, replayed: false, position: Some(position) })
             }
             Err(denied) if denied.kind.is_final() => {
-                let response = to_problem(&denied);
-                let answer = store::OrderAnswer {
-                    response: response.clone(),
-                    subject: store::Subject::Order(order),
-                };
+                let response = replies.refused(&denied)?;
+                let answer = answer_of(order, &response);
                 let audit = self.refusal_record(order, call, &denied);
                 self.store()
                     .record_refusal(order, &answer, &audit, now)
@@ -160,6 +206,10 @@ impl Service {
             Err(denied) => Err(denied),
         }
     }
+}
+
+fn answer_of(order: OrderId, response: &StoredResponse) -> OrderAnswer {
+    OrderAnswer { response: response.clone(), subject: Subject::Order(order) }
 }
 
 /// Leaves the order open when the work ends without a stored answer, by whatever way.
@@ -233,6 +283,14 @@ impl Service {
         let now = self.clock().read().now;
         self.orders_left.open(self.store(), now).map_err(|e| storage(&e))
     }
+}
+
+/// What should have been JSON is not.
+pub(crate) fn unwritable() -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new("internal", "an answer is JSON", &"an answer that is not", "", "report it"),
+    )
 }
 
 fn body_differs(order: OrderId) -> Denied {

@@ -7,7 +7,7 @@ use store::{AuditRecord, CertificateRow, IntentRow, OrderId, Subject};
 
 use super::Service;
 use super::authority::Authority;
-use super::order::OrderCall;
+use super::order::{Act, OrderCall};
 use crate::denied::Denied;
 
 impl Service {
@@ -42,10 +42,9 @@ impl Service {
         call: &OrderCall,
         denied: &Denied,
     ) -> AuditRecord {
-        let code = if call.path.ends_with("/revocation") {
-            EventCode::RevocationRefused
-        } else {
-            EventCode::CertificateRefused
+        let code = match call.act {
+            Act::Issue => EventCode::CertificateRefused,
+            Act::Revoke => EventCode::RevocationRefused,
         };
         let payload = json!({
             "call": call.correlation_id,

@@ -6,17 +6,17 @@ use ca::profile::Profile;
 use ca::refusal::Refusal;
 use ca::revocation::{RevocationWish, Revoker};
 use serde_json::json;
+use status::RevocationReason;
 use status::reason::SubjectKind;
-use status::{Position, RevocationReason};
 use store::{
-    CertificateId, CertificateLookup, CertificateRow, ChangeOutcome, OrderAnswer, StatusAct,
-    StatusChange, StatusChanged, StatusTarget, StoredResponse, Subject,
+    CertificateId, CertificateLookup, CertificateRow, ChangeOutcome, StatusAct, StatusChange,
+    StatusChanged, StatusTarget,
 };
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::authority::Authority;
-use super::order::{Answered, OrderWork};
+use super::order::{Answered, OrderWork, Outcome};
 use super::{Service, storage};
 use crate::denied::{Denied, Kind};
 
@@ -34,7 +34,7 @@ impl Service {
         let authority = self.authority_of(record.row.issuer)?;
         let what = What { target: StatusTarget::Certificate(certificate), row: Some(&record.row) };
         let changed = self.change(authority, &what, work)?;
-        answered(work, 200, &self.show(id)?, changed.status.position)
+        Answered::new(Outcome::Changed, &self.show(id)?, changed.status.position)
     }
 
     /// Revokes or holds a serial that is known from the log alone: a certificate that the database
@@ -50,7 +50,7 @@ impl Service {
         let what = What { target: StatusTarget::Serial(authority.id, serial), row: None };
         let changed = self.change(authority, &what, work)?;
         let shown = super::show::serial(authority.name(), serial, &changed.status);
-        answered(work, 200, &shown, changed.status.position)
+        Answered::new(Outcome::Changed, &shown, changed.status.position)
     }
 
     fn change(
@@ -114,22 +114,6 @@ impl Service {
 struct What<'a> {
     target: StatusTarget,
     row: Option<&'a CertificateRow>,
-}
-
-fn answered(
-    work: &OrderWork<'_>,
-    status: u16,
-    shown: &impl serde::Serialize,
-    position: Position,
-) -> Result<Answered, Denied> {
-    let body = serde_json::to_vec(shown).map_err(|_| super::issue::unwritable())?;
-    Ok(Answered {
-        answer: OrderAnswer {
-            response: StoredResponse { status, content_type: "application/json".to_owned(), body },
-            subject: Subject::Order(work.order),
-        },
-        position: Some(position),
-    })
 }
 
 /// How far a caller's clock may be ahead of ours: a revocation must not fail for that.

@@ -140,10 +140,7 @@ fn find(
 fn enter(act: &Act<'_>, issuer: i64, entry: &CertificateEntry) -> Result<SerialRow, StoreError> {
     let classes = match entry.change {
         Change::Issued { classes, .. } => classes,
-        _ => status::AnswerClasses {
-            before_activation: status::BeforeActivation::Good,
-            after_expiry: status::AfterExpiry::Kept,
-        },
+        _ => status::AnswerClasses::USUAL,
     };
     act.connection()
         .prepare_cached(

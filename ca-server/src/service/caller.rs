@@ -1,0 +1,62 @@
+//! Who asks, and what it may ask for (API-04). How a caller is recognised is `http`'s matter.
+
+use std::sync::Arc;
+
+use ca::refusal::Refusal;
+
+use crate::denied::{Denied, Kind};
+
+/// A known caller and what it may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Its configured name.
+    pub(crate) name: String,
+    /// Profiles that it may order.
+    pub(crate) profiles: Arc<[String]>,
+    /// Whether it may revoke.
+    pub(crate) revoke: bool,
+    /// Whether it may read certificates and lists.
+    pub(crate) read: bool,
+}
+
+impl Caller {
+    /// Refuses a caller that may not read.
+    pub(crate) fn must_read(&self) -> Result<(), Denied> {
+        if self.read { Ok(()) } else { Err(self.forbidden("read certificates", "read")) }
+    }
+
+    /// Refuses a caller that may not revoke.
+    pub(crate) fn must_revoke(&self) -> Result<(), Denied> {
+        if self.revoke { Ok(()) } else { Err(self.forbidden("revoke", "revoke")) }
+    }
+
+    /// Refuses a caller that may order nothing at all, before anything of its call is stored.
+    pub(crate) fn must_order_something(&self) -> Result<(), Denied> {
+        if self.profiles.is_empty() {
+            return Err(self.forbidden("order certificates", "profiles"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a caller that may not order `profile`.
+    pub(crate) fn must_order(&self, profile: &str) -> Result<(), Denied> {
+        if self.profiles.iter().any(|allowed| allowed == profile) {
+            Ok(())
+        } else {
+            Err(self.forbidden(&format!("order {profile}"), "profiles"))
+        }
+    }
+
+    fn forbidden(&self, act: &str, key: &str) -> Denied {
+        Denied::new(
+            Kind::Forbidden,
+            Refusal::new(
+                "client-not-allowed",
+                "API-04: a client may do what its configuration lists",
+                &format!("client {} wants to {act}", self.name),
+                format!("`{key}` of this client in the configuration of sigill-ca"),
+                "use a client that may, or have an operator change the configuration",
+            ),
+        )
+    }
+}
