@@ -34,10 +34,17 @@ pub(crate) enum Kind {
     Internal,
 }
 
+/// For how long a refusal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// As its kind says.
+    ByKind,
+    /// Until an operator has changed the configuration, or time has passed.
+    ForNow,
+}
+
 impl Kind {
-    /// Whether the same call with the same body must always meet this answer, so that it is stored
-    /// under its idempotency key and replayed.
-    pub(crate) const fn is_final(self) -> bool {
+    const fn lasts(self) -> bool {
         matches!(
             self,
             Self::Malformed | Self::NotFound | Self::Conflict | Self::Rule | Self::TooLarge
@@ -55,12 +62,26 @@ pub(crate) struct Denied {
     pub(crate) refusal: Refusal,
     /// When coming back may help.
     pub(crate) retry_after: Option<Duration>,
+    /// For how long it holds.
+    pub(crate) lasting: Lasting,
 }
 
 impl Denied {
     /// Denies by `refusal`.
     pub(crate) const fn new(kind: Kind, refusal: Refusal) -> Self {
-        Self { kind, refusal, retry_after: None }
+        Self { kind, refusal, retry_after: None, lasting: Lasting::ByKind }
+    }
+
+    /// The same, from which the same call may be free later: it is not stored under its key.
+    pub(crate) const fn for_now(mut self) -> Self {
+        self.lasting = Lasting::ForNow;
+        self
+    }
+
+    /// Whether the same call with the same body must always meet this answer, so that it is stored
+    /// under its idempotency key and replayed.
+    pub(crate) const fn is_final(&self) -> bool {
+        self.kind.lasts() && matches!(self.lasting, Lasting::ByKind)
     }
 
     /// The same, with a time to come back.
@@ -72,5 +93,21 @@ impl Denied {
     /// A rule of issuing or revoking refuses.
     pub(crate) const fn rule(refusal: Refusal) -> Self {
         Self::new(Kind::Rule, refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// API-02: only what the same body must always meet is stored.
+    #[test]
+    fn a_refusal_for_now_is_not_final() {
+        let refusal = || Refusal::new("x", "a rule", &"seen", "limit", "next");
+
+        assert!(Denied::rule(refusal()).is_final());
+        assert!(!Denied::rule(refusal()).for_now().is_final());
+        assert!(!Denied::new(Kind::Unavailable, refusal()).is_final());
+        assert!(!Denied::new(Kind::Forbidden, refusal()).is_final());
     }
 }

@@ -28,9 +28,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use config::ConfigFile;
-use http::App;
 use http::peer::Clients;
 use http::tls::{ServerIdentity, server_config};
+use http::{Admission, App};
 use wiring::{Create, Wired};
 
 /// The online certification authority of Sigill.
@@ -120,8 +120,9 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     wiring::NoteKeys::open(&config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
-    Clients::new(deployment, &config.clients)
-        .map_err(|name| anyhow::anyhow!("client {name}: key hash unreadable, or named twice"))?;
+    Clients::new(deployment, &config.clients).map_err(|name| {
+        anyhow::anyhow!("client {name}: key hash unreadable, or its name or key stands there twice")
+    })?;
     answer(&format!("{}: good, deployment {deployment}", path.display()));
     Ok(())
 }
@@ -205,7 +206,7 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(config.api.max_connections.saturating_add(8))
+        .max_blocking_threads(Admission::threads(config.api.max_connections))
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(run(config))
@@ -216,8 +217,9 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         .install_recorder()
         .context("cannot install metrics")?;
     let deployment = wiring::deployment(&config)?;
-    let clients = Clients::new(deployment, &config.clients)
-        .map_err(|name| anyhow::anyhow!("client {name}: key hash unreadable, or named twice"))?;
+    let clients = Clients::new(deployment, &config.clients).map_err(|name| {
+        anyhow::anyhow!("client {name}: key hash unreadable, or its name or key stands there twice")
+    })?;
     let identity =
         Arc::new(ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?);
     let tls = Arc::new(server_config(Arc::clone(&identity), &config.api)?);
@@ -236,10 +238,14 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     readiness.storing.store(true, Ordering::Relaxed);
     readiness.clock.store(true, Ordering::Relaxed);
     {
-        let service = Arc::clone(&service);
-        tokio::task::spawn_blocking(move || service.recover())
-            .await?
-            .map_err(|denied| anyhow::anyhow!("{denied}"))?;
+        let (service, clients) = (Arc::clone(&service), config.clients.clone());
+        tokio::task::spawn_blocking(move || {
+            service.recover()?;
+            service.record_proven_keys()?;
+            service.sync_clients(&clients)
+        })
+        .await?
+        .map_err(|denied| anyhow::anyhow!("{denied}"))?;
     }
     let publication = Arc::clone(&service.publication);
     let publishing = publisher.start()?;
@@ -256,8 +262,12 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
             served.await
         }
     });
-    let router =
-        http::router(App { service: Arc::clone(&service), clients: Arc::new(clients), readiness });
+    let router = http::router(App {
+        service: Arc::clone(&service),
+        clients: Arc::new(clients),
+        readiness,
+        admission: Admission::new(config.api.max_connections),
+    });
     tracing::info!(deployment = %deployment, api.listen = %config.api.listen, "sigill-ca is serving");
     let serving =
         tokio::spawn(http::tls::serve(api, tls, router, config.api.max_connections, stopped));

@@ -20,6 +20,10 @@ const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
 const VOID_EVERY: Duration = Duration::from_secs(5);
 /// A CRL or delegate that failed is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How often a failing token is asked whether it signs again: one proof of each key.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// How often the issuers' certificates in the publication tree are looked at.
+const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,8 @@ struct Schedule {
     service: Arc<Service>,
     lease: Option<Instant>,
     void: Option<Instant>,
+    probe: Option<Instant>,
+    issuers: Option<Instant>,
     /// When each authority's CRL may be tried again.
     crl: BTreeMap<String, Instant>,
     failing: BTreeMap<String, String>,
@@ -52,7 +58,15 @@ struct Schedule {
 
 impl Schedule {
     fn new(service: Arc<Service>) -> Self {
-        Self { service, lease: None, void: None, crl: BTreeMap::new(), failing: BTreeMap::new() }
+        Self {
+            service,
+            lease: None,
+            void: None,
+            probe: None,
+            issuers: None,
+            crl: BTreeMap::new(),
+            failing: BTreeMap::new(),
+        }
     }
 
     fn round(&mut self, now: Instant) {
@@ -66,9 +80,19 @@ impl Schedule {
             self.note("orders", service.open_left_orders());
             self.note("void", service.void_stale_intents());
             self.note("counts", service.observe_counts());
+            service.observe_clock();
             service.audit_counted_refusals();
+            service.audit_counted_delegate_refusals();
+        }
+        if due(self.issuers, ISSUERS_EVERY, now) {
+            self.issuers = Some(now);
+            self.note("issuers", service.publish_issuers());
         }
         self.crls(&service, now);
+        if due(self.probe, PROBE_EVERY, now) {
+            self.probe = Some(now);
+            self.note("signing", service.probe_signing());
+        }
         self.note("delegates", service.serve_delegates());
     }
 

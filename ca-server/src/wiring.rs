@@ -315,7 +315,8 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
         folders: config.publication.clone(),
         own_keys,
         delegates_done: DoneRequests::default(),
-        refusals: RefusalCounts::default(),
+        refusals: RefusalCounts::of_clients(),
+        delegate_refusals: RefusalCounts::of_responders(),
         danger,
         orders_left: OrdersLeft::default(),
     });

@@ -84,6 +84,14 @@ impl Token {
         })
     }
 
+    /// As [`Self::prove`], also when the key has proven itself on this session before.
+    pub(crate) fn prove_again(&self, key: &PublicKey, within: Duration) -> Result<(), SignError> {
+        let key = key.clone();
+        self.session(within, move |keys| {
+            keys.proven_again(&key).map(|_| ()).map_err(SignError::Key)
+        })
+    }
+
     /// Lists the private keys of the token with what is told of their public halves; unproven. For
     /// recovery and inventories, not for choosing a key to sign with.
     ///

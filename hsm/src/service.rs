@@ -27,6 +27,14 @@ pub trait SigningService: Send + Sync {
     /// [`SignError`]. [`SignError::signature_may_exist`] says whether the key may have signed.
     fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError>;
 
+    /// Has a key prove itself anew, for readiness: it is looked up and signs the text that proofs sign
+    /// ([`proof_text`](crate::proof_text)), which is worth nothing elsewhere. Blocks as signing does.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: what signing with the key would meet now.
+    fn prove(&self, key: &SpkiHash) -> Result<(), SignError>;
+
     /// The keys it signs with.
     fn keys(&self) -> Vec<SpkiHash>;
 }

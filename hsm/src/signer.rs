@@ -159,6 +159,11 @@ impl SigningService for TokenSigner {
         signed
     }
 
+    fn prove(&self, key: &SpkiHash) -> Result<(), SignError> {
+        let route = self.route(*key)?;
+        route.token.prove_again(&route.key, self.deadline)
+    }
+
     fn keys(&self) -> Vec<SpkiHash> {
         self.routes.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }

@@ -219,6 +219,12 @@ impl Keys<'_> {
         self.found.insert(hash, handle);
         Ok(handle)
     }
+
+    /// As [`Self::private_key`], found and proven now.
+    pub(crate) fn proven_again(&mut self, key: &PublicKey) -> Result<ObjectHandle, FindKeyError> {
+        self.found.remove(&key.spki_hash());
+        self.private_key(key)
+    }
 }
 
 /// Whether a failed call means that the session is lost.

@@ -66,17 +66,19 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Storage errors only; all outcomes are in [`BegunOrder`].
+    /// [`StoreError::NodeSuperseded`], or storage errors; all outcomes are in [`BegunOrder`].
     fn begin_order(&self, order: &NewOrder, now: UnixTime) -> Result<BegunOrder, StoreError>;
 
     /// Stores the answer that the order is finished with. Replays give it back byte for byte.
     ///
     /// # Errors
     ///
-    /// [`StoreError::UnknownOrder`], or [`StoreError::OrderState`] when it has an answer already.
+    /// [`StoreError::UnknownOrder`], or [`StoreError::OrderState`] when the order is not running on
+    /// `holder`: it has its answer, was left, or was given to somebody else. Nothing changes then.
     fn finish_order(
         &self,
         order: OrderId,
+        holder: &Node,
         answer: &OrderAnswer,
         now: UnixTime,
     ) -> Result<(), StoreError>;
@@ -85,8 +87,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::UnknownOrder`], or [`StoreError::OrderState`] when it has an answer already.
-    fn leave_order(&self, order: OrderId, now: UnixTime) -> Result<(), StoreError>;
+    /// As [`Self::finish_order`].
+    fn leave_order(&self, order: OrderId, holder: &Node, now: UnixTime) -> Result<(), StoreError>;
 
     /// Stores a refusal that the same body must always meet, with its audit leaf.
     ///
@@ -96,6 +98,7 @@ pub trait Store: Send + Sync {
     fn record_refusal(
         &self,
         order: OrderId,
+        holder: &Node,
         answer: &OrderAnswer,
         audit: &AuditRecord,
         now: UnixTime,
@@ -117,7 +120,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError::ClockBehind`], [`StoreError::SerialTaken`], [`StoreError::UnknownIssuer`],
     /// [`StoreError::UnknownOrder`], [`StoreError::OrderState`] when the order is not running on
     /// the caller's node, [`StoreError::OrderFulfilled`] when it has a certificate or an open
-    /// intent. Nothing may be signed then.
+    /// intent, [`StoreError::NodeSuperseded`]. Nothing may be signed then.
     fn record_intent(
         &self,
         pending: &Pending,
@@ -224,7 +227,8 @@ pub trait Store: Send + Sync {
     fn issuers(&self) -> Result<Vec<IssuerRow>, StoreError>;
 
     /// Takes over issuers, certificates, states and CRLs: entries and rows in one transaction.
-    /// Repeating an import changes nothing.
+    /// Repeating an import changes nothing. Each issuer that is new has an audit leaf of its own,
+    /// `issuer.declared`, beside that of the import.
     ///
     /// # Errors
     ///
@@ -266,7 +270,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::ClockBehind`], [`StoreError::UnknownIssuer`], [`StoreError::CrlNumber`],
-    /// [`StoreError::CrlPosition`].
+    /// [`StoreError::CrlPosition`], [`StoreError::NodeSuperseded`].
     fn record_crl_intent(
         &self,
         pending: &Pending,
@@ -362,6 +366,14 @@ pub trait Store: Send + Sync {
 
     /// Acquires or renews a lease for [`LEASE`](crate::LEASE) from `now`. A new holder gets a higher
     /// fencing number; renewing keeps it.
+    ///
+    /// A start takes the leases of an earlier start of its node at once: it counts as gone. Should it
+    /// be alive (two programs were given one name; a backend on one machine keeps the second out with
+    /// a lock, one in a network cannot), the later start has the name for good. The earlier one meets
+    /// [`LeaseOutcome::Taken`] whenever it asks, also after the later one has ended;
+    /// [`StoreError::NodeSuperseded`] when it begins an order or records an intent;
+    /// [`StoreError::OrderState`] and [`StoreError::IntentVoided`] for what was taken from it; and
+    /// [`StoreError::Fenced`] with a checkpoint.
     ///
     /// # Errors
     ///

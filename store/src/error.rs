@@ -158,6 +158,12 @@ pub enum StoreError {
         /// Which.
         order: OrderId,
     },
+    /// A later start has taken the name of this node: two programs were given one name.
+    #[error("a later start has taken the name of node {node}")]
+    NodeSuperseded {
+        /// The node.
+        node: String,
+    },
     /// The order has a certificate or an open intent (promise 2).
     #[error("order {order} already has a certificate or an open intent")]
     OrderFulfilled {
@@ -322,6 +328,7 @@ impl StoreError {
             Self::OfflineIssuer => "issuer-offline",
             Self::UnknownOrder { .. } => "order-unknown",
             Self::OrderState { .. } => "order-state",
+            Self::NodeSuperseded { .. } => "node-superseded",
             Self::OrderFulfilled { .. } => "order-fulfilled",
             Self::UnknownIntent => "intent-unknown",
             Self::IntentVoided => "intent-voided",

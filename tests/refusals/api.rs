@@ -203,7 +203,7 @@ fn rights_are_refused(world: &World) {
     judge(
         world,
         &[
-            row("unknown profile", order("no-such-profile"), 422, "profile-unknown", Answer),
+            row("unknown profile", order("no-such-profile"), 422, "profile-unknown", OpenOrder),
             row("profile of nobody", order("management-client"), 403, allowed, OpenOrder),
             row("reader orders", order("function").by("auditor"), 403, allowed, Leaf),
             row("reader revokes", revocation.clone().by("auditor"), 403, allowed, Leaf),
@@ -214,14 +214,14 @@ fn rights_are_refused(world: &World) {
                 order("management-client").by("reckless"),
                 422,
                 "authority-not-fitting",
-                Answer,
+                OpenOrder,
             ),
             row(
                 "a client whose configuration lists the root profile",
                 order("root").by("reckless"),
                 422,
                 "authority-not-fitting",
-                Answer,
+                OpenOrder,
             ),
         ],
     );
@@ -243,8 +243,8 @@ fn rights_are_refused(world: &World) {
                 "way-not-allowed",
                 Answer,
             ),
-            row("another CA's profile", Call::order(&elsewhere), 422, not_fitting, Answer),
-            row("the root", Call::order(&root), 422, not_fitting, Answer),
+            row("another CA's profile", Call::order(&elsewhere), 422, not_fitting, OpenOrder),
+            row("the root", Call::order(&root), 422, not_fitting, OpenOrder),
         ],
     );
 }
@@ -490,7 +490,7 @@ fn revocations_are_refused(world: &World) {
                 "hold-not-for-kind",
                 Answer,
             ),
-            row("a certificate of the root", root, 409, "authority-offline", Answer),
+            row("a certificate of the root", root, 409, "authority-offline", OpenOrder),
             row("a time to come", at("2999-01-01T00:00:00Z"), 422, code, Answer),
             row("a time before 1970", at("1969-12-31T23:59:59Z"), 422, code, Answer),
             row("no time", at("yesterday"), 422, code, Answer),

@@ -3,6 +3,7 @@
 //! A handler turns JSON into the words of the service, runs it on a blocking thread, and turns what
 //! comes back into JSON. Refusals become problems in `problem`, once.
 
+mod admission;
 mod authorities;
 mod certificates;
 mod openapi;
@@ -30,6 +31,8 @@ use crate::observe::Readiness;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::order::{Act, Answered, OrderAnswered, OrderCall, OrderWork, Wait};
+pub(crate) use admission::Admission;
+use admission::Lane;
 use peer::{Clients, PeerCertificate};
 use problem::Call;
 
@@ -46,6 +49,7 @@ pub(crate) struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) admission: Admission,
 }
 
 /// All routes of the API.
@@ -224,11 +228,19 @@ pub(super) async fn refuse(
     call: &Call,
     denied: Denied,
 ) -> Response<Body> {
+    let response = problem::respond(&denied, call);
+    let Some(leaf) = app.service.leaf_of_refusal(&caller.name, &denied) else { return response };
+    let Some(place) = app.admission.audit() else {
+        app.service.count_refusal(&caller.name, leaf);
+        return response;
+    };
     let (service, name, id) =
         (Arc::clone(&app.service), caller.name.clone(), call.correlation_id.clone());
-    let response = problem::respond(&denied, call);
-    let audited =
-        tokio::task::spawn_blocking(move || service.audit_refusal(&name, &id, &denied)).await;
+    let audited = tokio::task::spawn_blocking(move || {
+        service.audit_refusal(&name, &id, &denied, leaf);
+        drop(place);
+    })
+    .await;
     if audited.is_err() {
         tracing::error!(call.id = %call.correlation_id, "refusal is not in the audit log: a panic");
     }
@@ -249,6 +261,26 @@ async fn collect(mut body: Body) -> Result<Option<Bytes>, axum::Error> {
         }
     }
     Ok((length <= BODY_LIMIT_OCTETS).then(|| kept.into()))
+}
+
+/// Runs `work` on a blocking thread, which keeps the call's place until the work has ended: it goes on
+/// when the caller hangs up.
+///
+/// # Errors
+///
+/// There is no place in `lane`, or the work ended in a panic.
+async fn at_work<T: Send + 'static>(
+    admission: &Admission,
+    lane: Lane,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Denied> {
+    let place = admission.admit(lane)?;
+    let working = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    });
+    working.await.map_err(|_| crashed())
 }
 
 /// Runs `work` of the service under the call's idempotency key, on a blocking thread that goes on
@@ -290,11 +322,11 @@ async fn under_key(
     let service = Arc::clone(&app.service);
     let replies = call.clone();
     let outcome =
-        tokio::task::spawn_blocking(move || service.under_key(&order, work, &replies)).await;
-    match outcome {
-        Ok(Ok(answer)) => replayable(answer),
-        Ok(Err(denied)) => refuse(&app, &caller, &call, denied).await,
-        Err(_) => problem::respond(&crashed(), &call),
+        at_work(&app.admission, act.into(), move || service.under_key(&order, work, &replies))
+            .await;
+    match outcome.flatten() {
+        Ok(answer) => replayable(answer),
+        Err(denied) => refuse(&app, &caller, &call, denied).await,
     }
 }
 
@@ -306,10 +338,9 @@ async fn reading<T: Serialize + Send + 'static>(
     work: impl FnOnce(&Service) -> Result<T, Denied> + Send + 'static,
 ) -> Response<Body> {
     let service = Arc::clone(&app.service);
-    match tokio::task::spawn_blocking(move || work(&service)).await {
-        Ok(Ok(value)) => axum::Json(value).into_response(),
-        Ok(Err(denied)) => refuse(&app, &caller, &call, denied).await,
-        Err(_) => problem::respond(&crashed(), &call),
+    match at_work(&app.admission, Lane::Reading, move || work(&service)).await.flatten() {
+        Ok(value) => axum::Json(value).into_response(),
+        Err(denied) => refuse(&app, &caller, &call, denied).await,
     }
 }
 

@@ -4,7 +4,7 @@
 //! URI of that certificate names a client of this deployment and the key is the one configured for
 //! that name (architecture §2.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ca::deployment::{Deployment, ManagementRole};
@@ -33,9 +33,10 @@ impl Clients {
     ///
     /// # Errors
     ///
-    /// The name of the client whose key hash cannot be read, or that stands there twice.
+    /// The name of the client whose key hash cannot be read, or whose name or key stands there twice.
     pub(crate) fn new(deployment: Deployment, sections: &[ClientSection]) -> Result<Self, String> {
         let mut by_name = BTreeMap::new();
+        let mut keys = BTreeSet::new();
         for section in sections {
             let spki = section.spki_sha256.parse().map_err(|_| section.name.clone())?;
             let caller = Caller {
@@ -44,7 +45,9 @@ impl Clients {
                 revoke: section.revoke,
                 read: section.read,
             };
-            if by_name.insert(section.name.clone(), (spki, caller)).is_some() {
+            // One key names one client: the audit log could not tell them apart.
+            if !keys.insert(spki) || by_name.insert(section.name.clone(), (spki, caller)).is_some()
+            {
                 return Err(section.name.clone());
             }
         }

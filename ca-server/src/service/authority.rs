@@ -63,6 +63,7 @@ impl Service {
                     "configure the authority, or call the program that has it",
                 ),
             )
+            .for_now()
         })
     }
 
@@ -79,6 +80,7 @@ impl Service {
                     "list the authorities",
                 ),
             )
+            .for_now()
         })
     }
 

@@ -4,11 +4,13 @@
 //! and deployment and authority are ours. It is an order like any other: the same request file
 //! yields the same certificate, whatever happened in between (architecture §2.3).
 
-use std::collections::BTreeMap;
+mod live;
+mod told;
+
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ca::audit::{Actor, ObjectId};
@@ -23,7 +25,7 @@ use store::{
     Responder, StoreError, StoredResponse, Subject,
 };
 use x509::key::PublicKey;
-
+use x509::request::CertificationRequest;
 use x509::responder_request::ResponderRequest;
 use x509::time::UnixTime;
 
@@ -33,6 +35,9 @@ use super::{Service, storage};
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 use crate::publication::files::replace;
+use live::{common_name, must_be_wanted};
+pub(crate) use told::DoneRequests;
+use told::{Asked, Stage, key_of};
 
 /// The profile of delegate certificates.
 const PROFILE: &str = "ocsp";
@@ -40,35 +45,14 @@ const PROFILE: &str = "ocsp";
 const REQUEST_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The stored answer to a request that was certified is the certificate (RFC 2585 §4.1).
 const CERTIFICATE: &str = "application/pkix-cert";
-/// The stored answer to a request whose counter did not rise is a word.
+/// The stored answer to a request that was refused for good is a word.
 const WORD: &str = "text/plain";
 /// What came as a file is answered by no protocol that has a status.
 const NO_STATUS: u16 = 0;
+/// Request files of one authority that are looked at in a round: a responder keeps one, two at most.
+const FILES: usize = 256;
 /// A request file is at most this long.
 const MAX_OCTETS: u64 = 16 * 1024;
-
-/// Which requests need no further look. They are named by the SHA-256 of their file.
-#[derive(Debug, Default)]
-pub(crate) struct DoneRequests(Mutex<BTreeMap<String, Stage>>);
-
-/// How far a request has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Its counter was taken; its certificate is still to come.
-    Counted,
-    /// Its certificate stands in the publication tree, or it was refused for good.
-    Done,
-}
-
-impl DoneRequests {
-    fn stage(&self, key: &str) -> Option<Stage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
-    }
-
-    fn reached(&self, key: &str, stage: Stage) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), stage);
-    }
-}
 
 /// A request that is believed, before its counter is looked at.
 struct Believed<'a> {
@@ -80,14 +64,26 @@ struct Believed<'a> {
     bytes: Vec<u8>,
 }
 
+impl Believed<'_> {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            authority: self.authority,
+            responder: &self.responder,
+            key: &self.key,
+            counter: self.request.body().counter,
+        }
+    }
+}
+
 impl Service {
     /// Serves every request in the outbox that has no answer yet, in the order of their counters:
     /// one counter serves all authorities of a responder.
     ///
-    /// A request that is refused is named in the log and left where it is: its responder replaces
-    /// it. One refusal does not keep the others waiting.
+    /// A request that is refused is told once and left where it is: its responder replaces it. One
+    /// refusal does not keep the others waiting.
     pub(crate) fn serve_delegates(&self) -> Result<(), Denied> {
         let mut first_fault = Ok(());
+        let mut seen = BTreeSet::new();
         let mut waiting = Vec::new();
         for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
             let folder = self.folders.outbox.join("responder").join(authority.name());
@@ -99,16 +95,27 @@ impl Service {
                     continue;
                 }
             };
-            for entry in entries.flatten() {
-                let path = entry.path();
-                if path.extension().is_some_and(|extension| extension == "req") {
-                    match self.read_request(authority, &path) {
-                        Ok(request) => waiting.extend(request),
-                        Err(denied) => first_fault = first_fault.and(Err(denied)),
-                    }
+            let mut paths = entries
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "req"));
+            for path in paths.by_ref().take(FILES) {
+                match self.read_request(authority, &path, &mut seen) {
+                    Ok(request) => waiting.extend(request),
+                    Err(denied) => first_fault = first_fault.and(Err(denied)),
                 }
             }
+            if paths.next().is_some() {
+                let crowd = format!("more than {FILES} requests");
+                first_fault = first_fault.and(Err(refused(
+                    &folder,
+                    "outbox-crowded",
+                    &crowd,
+                    "one or two requests of each responder",
+                )));
+            }
         }
+        self.delegates_done.keep(&seen);
         waiting.sort_by_key(|one| one.request.body().counter);
         for one in waiting {
             first_fault = first_fault.and(self.serve_delegate(&one));
@@ -121,21 +128,39 @@ impl Service {
         &self,
         authority: &'a Authority,
         path: &Path,
+        seen: &mut BTreeSet<String>,
     ) -> Result<Option<Believed<'a>>, Denied> {
         let bytes = read_outbox(path)?;
-        let digest: [u8; 32] = Sha256::digest(&bytes).into();
-        let key = base16ct::lower::encode_string(&digest);
+        let key = key_of(&bytes);
+        let now = self.clock().read().now;
+        seen.insert(key.clone());
+        if let Some(denied) = self.delegates_done.put_off(&key, now) {
+            return Err(denied);
+        }
         if self.delegates_done.stage(&key) == Some(Stage::Done) {
             return Ok(None);
         }
-        let now = self.clock().read().now;
-        let (responder, request) = self.believed(authority, path, &bytes, now)?;
-        Ok(Some(Believed { authority, responder, request, key, bytes }))
+        let (responder, request) = self.signed_by(path, &bytes)?;
+        let one = Believed { authority, responder, request, key, bytes };
+        match self.must_fit(&one, path, now) {
+            Ok(()) => Ok(Some(one)),
+            Err(denied) => Err(self.put_off(&one.asked(), denied)),
+        }
     }
 
     fn serve_delegate(&self, one: &Believed<'_>) -> Result<(), Denied> {
+        self.answer_delegate(one).map_err(|denied| self.put_off(&one.asked(), denied))
+    }
+
+    fn answer_delegate(&self, one: &Believed<'_>) -> Result<(), Denied> {
         let Believed { authority, responder, key, bytes, .. } = one;
         let now = self.clock().read().now;
+        if let Some(der) = self.standing_delegate(one, now)? {
+            // Asked again before the answer had come: it comes again.
+            self.publish_delegate(authority, &der)?;
+            self.delegates_done.reached(key, Stage::Done);
+            return Ok(());
+        }
         let (order, progress) = match self.begin_delegate(responder, authority, key, bytes, now)? {
             (_, BegunOrder::Replay { response, .. }) => {
                 if response.content_type == CERTIFICATE {
@@ -149,15 +174,46 @@ impl Service {
             (_, BegunOrder::Running { .. } | BegunOrder::BodyDiffers { .. }) => return Ok(()),
         };
         let served = self.serve_order(one, order, progress.as_ref(), now);
-        if served.is_err() {
-            // Whatever failed, the next round goes on with the order.
-            match self.store().leave_order(order, now) {
-                // A refusal has ended it.
+        if let Err(denied) = &served {
+            let ended = if denied.is_final() {
+                self.store().finish_order(order, &self.node, &refused_for_good(order, denied), now)
+            } else {
+                // Whatever failed, a later round goes on with the order.
+                self.store().leave_order(order, &self.node, now)
+            };
+            match ended {
                 Ok(()) | Err(StoreError::OrderState { .. }) => {}
                 Err(error) => self.orders_left.note(order, &error),
             }
         }
         served
+    }
+
+    /// The certificate that the request's key has already, unless this very request has yet to be
+    /// answered with it. Refuses a key that would have one delegate too many.
+    fn standing_delegate(
+        &self,
+        one: &Believed<'_>,
+        now: UnixTime,
+    ) -> Result<Option<Vec<u8>>, Denied> {
+        let live = self.live_delegates(one.authority, &one.responder, now)?;
+        // What cannot be read is for the profile's rules to refuse.
+        let spki = CertificationRequest::from_der(&one.request.body().request)
+            .ok()
+            .map(|request| request.public_key().spki_hash());
+        let Some(own) = live.iter().find(|row| Some(row.spki) == spki) else {
+            must_be_wanted(&live, now)?;
+            self.must_not_flood(&one.responder, now)?;
+            return Ok(None);
+        };
+        let order = own.order.map(|order| self.store().order(order)).transpose();
+        let order = order.map_err(|e| storage(&e))?.flatten();
+        if order.is_some_and(|order| order.key.key == one.key) {
+            return Ok(None);
+        }
+        let record =
+            self.store().certificate(&CertificateLookup::Id(own.id)).map_err(|e| storage(&e))?;
+        Ok(record.and_then(|record| record.der))
     }
 
     fn serve_order(
@@ -173,14 +229,14 @@ impl Service {
         }
         let made = progress.and_then(|progress| progress.certificate);
         if made.is_none() && self.delegates_done.stage(key).is_none() {
-            self.accept_counter(order, one, progress, now)?;
+            self.accept_counter(one, progress, now)?;
         }
         let der = self.delegate_certificate(authority, responder, request, order, made)?;
         self.publish_delegate(authority, &der)?;
         let response =
             StoredResponse { status: NO_STATUS, content_type: CERTIFICATE.to_owned(), body: der };
         let answer = OrderAnswer { response, subject: Subject::Order(order) };
-        self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
+        self.store().finish_order(order, &self.node, &answer, now).map_err(|e| storage(&e))?;
         self.delegates_done.reached(key, Stage::Done);
         tracing::info!(authority.name = authority.name(), responder.name = %responder.name, "OCSP delegate certified");
         Ok(())
@@ -191,7 +247,6 @@ impl Service {
     /// counter taken already: the program had stopped in between.
     fn accept_counter(
         &self,
-        order: OrderId,
         one: &Believed<'_>,
         progress: Option<&OrderProgress>,
         now: UnixTime,
@@ -199,29 +254,19 @@ impl Service {
         let counter = one.request.body().counter;
         match self.store().accept_responder_request(&one.responder.name, counter, now) {
             Err(StoreError::Replayed { last, found }) if progress.is_some() && last == found => {}
-            Err(error @ StoreError::Replayed { .. }) => {
-                let response = StoredResponse {
-                    status: NO_STATUS,
-                    content_type: WORD.to_owned(),
-                    body: b"request-replayed".to_vec(),
-                };
-                let answer = OrderAnswer { response, subject: Subject::Order(order) };
-                self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
-                return Err(storage(&error));
-            }
+            Err(StoreError::Replayed { last, found }) => return Err(replayed(last, found)),
             accepted => accepted.map_err(|e| storage(&e))?,
         }
         self.delegates_done.reached(&one.key, Stage::Counted);
         Ok(())
     }
 
-    /// The request, once a pinned identity key has signed it for this deployment and authority.
-    fn believed(
+    /// The request and whose it is, once a pinned identity key has signed it. What nobody known has
+    /// signed stands in the log only.
+    fn signed_by(
         &self,
-        authority: &Authority,
         path: &Path,
         bytes: &[u8],
-        now: UnixTime,
     ) -> Result<(Responder, ResponderRequest), Denied> {
         let responders = self.store().responders().map_err(|e| storage(&e))?;
         let mut seen = "no responder is pinned".to_owned();
@@ -235,15 +280,23 @@ impl Service {
                 }
             }
         });
-        let Some((responder, request)) = found else {
-            return Err(refused(
+        found.ok_or_else(|| {
+            refused(
                 path,
                 "responder-unknown",
                 &seen,
                 "a request signed by an identity key that was pinned at enrolment",
-            ));
+            )
+        })
+    }
+
+    /// Refuses a request that is for another deployment or authority, or too old.
+    fn must_fit(&self, one: &Believed<'_>, path: &Path, now: UnixTime) -> Result<(), Denied> {
+        let (authority, body) = (one.authority, one.request.body());
+        let refused = |path, code, seen: &dyn std::fmt::Display, limit: &str| {
+            let denied = refused(path, code, seen, limit);
+            Denied { kind: Kind::Rule, ..denied }.for_now()
         };
-        let body = request.body();
         if body.deployment != self.deployment.to_string() {
             return Err(refused(
                 path,
@@ -264,7 +317,7 @@ impl Service {
         if age > REQUEST_AGE {
             return Err(refused(path, "responder-request-age", &body.time, "24 h from now"));
         }
-        Ok((responder, request))
+        Ok(())
     }
 
     fn begin_delegate(
@@ -310,7 +363,7 @@ impl Service {
             refused(Path::new(PROFILE), "profile-unknown", &"no such profile", "profile ocsp")
         })?;
         let fields = RequestedFields {
-            common_name: Some(format!("{} OCSP {}", authority.name(), responder.name)),
+            common_name: Some(common_name(authority, responder)),
             organization: authority
                 .certificate
                 .subject()
@@ -351,6 +404,26 @@ impl Service {
     }
 }
 
+/// The answer that ends the order of a refused request.
+fn refused_for_good(order: OrderId, denied: &Denied) -> OrderAnswer {
+    let response = StoredResponse {
+        status: NO_STATUS,
+        content_type: WORD.to_owned(),
+        body: denied.refusal.code.as_bytes().to_vec(),
+    };
+    OrderAnswer { response, subject: Subject::Order(order) }
+}
+
+fn replayed(last: u64, found: u64) -> Denied {
+    Denied::rule(Refusal::new(
+        "request-replayed",
+        "architecture §2.3: the counter rises with every request of an identity key",
+        &format!("counter {found} after {last}"),
+        format!("a counter above {last}"),
+        "the responder asks anew by itself; if it does not, somebody replays its requests",
+    ))
+}
+
 /// The bytes of a request file. The outer zone writes here: what is no plain file is not opened, and
 /// no more is read than a request has, so that a pipe or a device cannot hold the schedule up.
 fn read_outbox(path: &Path) -> Result<Vec<u8>, Denied> {
@@ -386,6 +459,10 @@ fn refused(path: &Path, code: &'static str, seen: &dyn std::fmt::Display, limit:
         ),
     )
 }
+
+#[cfg(test)]
+#[path = "delegate/tests.rs"]
+mod requests;
 
 #[cfg(test)]
 mod tests {

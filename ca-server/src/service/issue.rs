@@ -251,6 +251,7 @@ impl Service {
                 "a profile of this deployment",
                 "use a profile that your client may order",
             ))
+            .for_now()
         })
     }
 
@@ -272,7 +273,8 @@ impl Service {
                 &format!("profile {}, authority {}", profile.name(), wanted.unwrap_or("not named")),
                 "exactly one authority that issues this profile",
                 "name the authority; GET /v1/authorities lists them",
-            ))),
+            ))
+            .for_now()),
         }
     }
 

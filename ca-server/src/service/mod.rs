@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod caller;
+pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
 pub(crate) mod issue;
@@ -14,10 +15,12 @@ pub(crate) mod recovery;
 pub(crate) mod refusal;
 pub(crate) mod revoke;
 pub(crate) mod show;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ca::deployment::{Deployment, Environment};
@@ -66,6 +69,7 @@ pub(crate) struct Service {
     pub(crate) own_keys: BTreeSet<SpkiHash>,
     pub(crate) delegates_done: DoneRequests,
     pub(crate) refusals: RefusalCounts,
+    pub(crate) delegate_refusals: RefusalCounts,
     pub(crate) danger: Danger,
     pub(crate) orders_left: OrdersLeft,
 }
@@ -90,7 +94,7 @@ impl Service {
     /// The time for a signature that rests on it. Refused while wall time has stepped (§2.5).
     pub(crate) fn signing_time(&self) -> Result<UnixTime, Denied> {
         let reading = self.clock.read();
-        self.readiness.clock.store(reading.step.is_none(), Ordering::Relaxed);
+        self.note_clock(reading.step);
         let Some(step) = reading.step else { return Ok(reading.now) };
         Err(Denied::new(
             Kind::Unavailable,
@@ -207,6 +211,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .retry_after(COME_BACK),
+        // A serial that is not known now may come with an import.
         StoreError::UnknownCertificate { .. } | StoreError::UnknownSerial => Denied::new(
             Kind::NotFound,
             refusal(
@@ -214,7 +219,8 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "a certificate of this deployment",
                 "look it up by fingerprint or by authority and serial",
             ),
-        ),
+        )
+        .for_now(),
         StoreError::Transition(_) => Denied::new(
             Kind::Conflict,
             refusal(
@@ -223,10 +229,13 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "show the certificate and see how it stands",
             ),
         ),
-        StoreError::IntentVoided | StoreError::OrderFulfilled { .. } => Denied::new(
+        StoreError::IntentVoided
+        | StoreError::OrderFulfilled { .. }
+        | StoreError::OrderState { .. }
+        | StoreError::NodeSuperseded { .. } => Denied::new(
             Kind::Unavailable,
             refusal(
-                "promise 2: an order has one certificate, and a voided intent none",
+                "promise 2: an order has one holder and one certificate, a voided intent none",
                 "",
                 "repeat the call with the same key",
             ),

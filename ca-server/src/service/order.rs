@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{
-    BegunOrder, NewOrder, OrderAnswer, OrderId, OrderKey, OrderProgress, Store, StoreError,
+    BegunOrder, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress, Store, StoreError,
     StoredResponse, Subject,
 };
 use x509::time::UnixTime;
@@ -189,16 +189,18 @@ impl Service {
             Ok(Answered { outcome, json, position }) => {
                 let response = replies.done(outcome, json);
                 let answer = answer_of(order, &response);
-                self.store().finish_order(order, &answer, now).map_err(|e| storage(&e))?;
+                self.store()
+                    .finish_order(order, self.node(), &answer, now)
+                    .map_err(|e| storage(&e))?;
                 released.disarm();
                 Ok(OrderAnswered { response, replayed: false, position: Some(position) })
             }
-            Err(denied) if denied.kind.is_final() => {
+            Err(denied) if denied.is_final() => {
                 let response = replies.refused(&denied)?;
                 let answer = answer_of(order, &response);
                 let audit = self.refusal_record(order, call, &denied);
                 self.store()
-                    .record_refusal(order, &answer, &audit, now)
+                    .record_refusal(order, self.node(), &answer, &audit, now)
                     .map_err(|e| storage(&e))?;
                 released.disarm();
                 Ok(OrderAnswered { response, replayed: false, position: None })
@@ -231,8 +233,10 @@ impl Drop for OpenOnDrop<'_> {
             return;
         }
         let now = self.service.clock().read().now;
-        if let Err(error) = self.service.store().leave_order(self.order, now) {
-            self.service.orders_left.note(self.order, &error);
+        match self.service.store().leave_order(self.order, self.service.node(), now) {
+            // It has been left or given to another already.
+            Ok(()) | Err(StoreError::OrderState { .. }) => {}
+            Err(error) => self.service.orders_left.note(self.order, &error),
         }
     }
 }
@@ -258,10 +262,15 @@ impl OrdersLeft {
     /// # Errors
     ///
     /// The store's, while it takes no acts.
-    pub(crate) fn open(&self, store: &dyn Store, now: UnixTime) -> Result<(), StoreError> {
+    pub(crate) fn open(
+        &self,
+        store: &dyn Store,
+        node: &Node,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let left = self.lock().clone();
         for order in left {
-            match store.leave_order(order, now) {
+            match store.leave_order(order, node, now) {
                 // It has come to its end by another way.
                 Ok(()) | Err(StoreError::OrderState { .. } | StoreError::UnknownOrder { .. }) => {
                     self.lock().retain(|one| *one != order);
@@ -281,7 +290,7 @@ impl Service {
     /// Opens the orders whose end could not be recorded.
     pub(crate) fn open_left_orders(&self) -> Result<(), Denied> {
         let now = self.clock().read().now;
-        self.orders_left.open(self.store(), now).map_err(|e| storage(&e))
+        self.orders_left.open(self.store(), self.node(), now).map_err(|e| storage(&e))
     }
 }
 
@@ -320,9 +329,10 @@ fn still_running(order: OrderId) -> Denied {
 #[cfg(test)]
 mod tests {
     use ca::deployment::Deployment;
-    use store::{BootId, FileKeySource, Node, SqliteStore};
+    use store::{BootId, FileKeySource, SqliteStore};
 
     use super::*;
+    use crate::service::testing::{Key, World};
 
     /// API-02: after a full disk has been mended the same key goes on with the same order.
     #[test]
@@ -351,9 +361,61 @@ mod tests {
         left.note(OrderId::from_time_and_random(2, [2; 10]), &StoreError::Full);
         assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::Running { .. })));
 
-        left.open(&store, now).unwrap();
+        left.open(&store, &order.node, now).unwrap();
 
         assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::Resume(_))));
         assert!(left.lock().is_empty());
+    }
+
+    /// API-02: an order that was refused for want of configuration is not refused for ever.
+    #[test]
+    fn what_an_operator_may_configure_is_no_final_answer() {
+        let mut world = World::new();
+        let csr = x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());
+        let order = |world: &World| world.issue_for("one", "function-ec", &csr);
+        let no_profiles = ca::profile::ProfileSet::new([]).unwrap();
+        let profiles = std::mem::replace(&mut world.service.profiles, no_profiles);
+        assert_eq!(order(&world).unwrap_err().refusal.code, "profile-unknown");
+        world.service.profiles = profiles;
+        let authorities = std::mem::take(&mut world.service.authorities);
+        assert_eq!(order(&world).unwrap_err().refusal.code, "authority-not-fitting");
+        world.service.authorities = authorities;
+
+        let world = world.restarted();
+        let issued = order(&world).unwrap();
+
+        assert_eq!((issued.replayed, issued.response.status), (false, 1));
+        assert!(order(&world).unwrap().replayed);
+    }
+
+    /// API-02: the same for a revocation.
+    #[test]
+    fn a_certificate_of_an_authority_to_come_is_revoked_when_it_has_come() {
+        let mut world = World::new();
+        let issued = world.issue("one").unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&issued.response.body).unwrap();
+        let id = shown["id"].as_str().unwrap().to_owned();
+        let body = serde_json::json!({ "reason": "superseded" });
+        let revoke = |world: &World| {
+            let call = world.call(&format!("/v1/certificates/{id}/revocation"), "two", &body);
+            world.run(&call, |service, work| service.revoke(&id, work))
+        };
+        let authorities = std::mem::take(&mut world.service.authorities);
+        assert_eq!(revoke(&world).unwrap_err().refusal.code, "authority-not-configured");
+
+        world.service.authorities = authorities;
+        let world = world.restarted();
+
+        assert_eq!(revoke(&world).unwrap().response.status, 1);
+    }
+
+    /// What no configuration can heal stays as it was answered.
+    #[test]
+    fn a_refusal_of_the_body_is_final() {
+        let world = World::new();
+        let order = || world.issue_for("one", "function-ec", "no request").unwrap();
+
+        assert_eq!((order().replayed, order().replayed), (false, true));
+        assert_eq!(order().response.body, b"csr-unreadable");
     }
 }

@@ -2,7 +2,8 @@
 //! and beyond a hundred a second one leaf that counts them (promise 9).
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ca::audit::{EventCode, EventResult, ObjectId};
 use serde_json::json;
@@ -14,22 +15,27 @@ use super::record::client;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 
-/// Leaves of its own that one client gets a second.
-const LEAVES_A_SECOND: u64 = 100;
-
-/// How many refusals each client has met in the present second.
-#[derive(Debug, Default)]
-pub(crate) struct RefusalCounts(Mutex<BTreeMap<String, Second>>);
+/// How many refusals each caller has met in the present span, and how many of them get a leaf of
+/// their own.
+#[derive(Debug)]
+pub(crate) struct RefusalCounts {
+    leaves: u64,
+    span: Duration,
+    counts: Mutex<BTreeMap<String, Counted>>,
+}
 
 #[derive(Clone, Copy, Debug)]
-struct Second {
-    second: UnixTime,
+struct Counted {
+    since: UnixTime,
+    /// Refusals met.
     count: u64,
+    /// Those of them that got no leaf.
+    without: u64,
 }
 
 /// What becomes of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaf {
+pub(crate) enum Leaf {
     /// Counted only.
     None,
     /// A leaf of its own, and before it the count of those that got none in an earlier second.
@@ -37,28 +43,67 @@ enum Leaf {
 }
 
 impl RefusalCounts {
-    fn count(&self, name: &str, now: UnixTime) -> Leaf {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Second { second: now, count: 0 };
+    /// For clients of the API: a hundred leaves a second (promise 9).
+    pub(crate) fn of_clients() -> Self {
+        Self::new(100, Duration::from_secs(1))
+    }
+
+    /// For responders, which ask every ten minutes at most: ten leaves a minute.
+    pub(crate) fn of_responders() -> Self {
+        Self::new(10, Duration::from_secs(60))
+    }
+
+    fn new(leaves: u64, span: Duration) -> Self {
+        Self { leaves, span, counts: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Counted>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self, entry: &Counted, now: UnixTime) -> bool {
+        now.since(entry.since) >= self.span
+    }
+
+    /// Counts one refusal.
+    pub(crate) fn count(&self, name: &str, now: UnixTime) -> Leaf {
+        let mut counts = self.lock();
+        let fresh = Counted { since: now, count: 0, without: 0 };
         let entry = counts.entry(name.to_owned()).or_insert(fresh);
         let mut uncounted = 0;
-        if entry.second != now {
-            uncounted = entry.count.saturating_sub(LEAVES_A_SECOND);
+        if self.is_over(entry, now) {
+            uncounted = entry.without;
             *entry = fresh;
         }
         entry.count = entry.count.saturating_add(1);
-        if entry.count > LEAVES_A_SECOND { Leaf::None } else { Leaf::Own { uncounted } }
+        if entry.count > self.leaves {
+            entry.without = entry.without.saturating_add(1);
+            return Leaf::None;
+        }
+        Leaf::Own { uncounted }
     }
 
-    /// Takes the counts of seconds that are over.
-    fn over(&self, now: UnixTime) -> Vec<(String, u64)> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes that a refusal that was to have a leaf of its own, or a count before it, got none.
+    pub(crate) fn without_leaf(&self, name: &str, refusals: u64) {
+        if let Some(entry) = self.lock().get_mut(name) {
+            entry.without = entry.without.saturating_add(refusals);
+        }
+    }
+
+    /// Whether a caller has met so many refusals that a further one would get no leaf.
+    pub(crate) fn is_full(&self, name: &str, now: UnixTime) -> bool {
+        self.lock()
+            .get(name)
+            .is_some_and(|entry| !self.is_over(entry, now) && entry.count >= self.leaves)
+    }
+
+    /// Takes the counts of spans that are over.
+    pub(crate) fn over(&self, now: UnixTime) -> Vec<(String, u64)> {
         let mut over = Vec::new();
-        counts.retain(|name, entry| {
-            let stays = entry.second >= now;
-            let uncounted = entry.count.saturating_sub(LEAVES_A_SECOND);
-            if !stays && uncounted > 0 {
-                over.push((name.clone(), uncounted));
+        self.lock().retain(|name, entry| {
+            let stays = !self.is_over(entry, now);
+            if !stays && entry.without > 0 {
+                over.push((name.clone(), entry.without));
             }
             stays
         });
@@ -67,15 +112,28 @@ impl RefusalCounts {
 }
 
 impl Service {
-    /// Puts the refusal of a known client's call into the audit log.
+    /// Counts the refusal of a known client's call and says which leaf it gets, if any.
     ///
     /// What storage or a defect denied stands in the log of the program only.
-    pub(crate) fn audit_refusal(&self, name: &str, call: &str, denied: &Denied) {
+    pub(crate) fn leaf_of_refusal(&self, name: &str, denied: &Denied) -> Option<Leaf> {
         if matches!(denied.kind, Kind::Unavailable | Kind::Internal | Kind::Busy) {
-            return;
+            return None;
         }
+        let leaf = self.refusals.count(name, self.clock().read().now);
+        (leaf != Leaf::None).then_some(leaf)
+    }
+
+    /// Notes that a refusal which was to have `leaf` is only counted: too many are being written.
+    pub(crate) fn count_refusal(&self, name: &str, leaf: Leaf) {
+        if let Leaf::Own { uncounted } = leaf {
+            self.refusals.without_leaf(name, uncounted.saturating_add(1));
+        }
+    }
+
+    /// Puts the refusal of a known client's call into the audit log.
+    pub(crate) fn audit_refusal(&self, name: &str, call: &str, denied: &Denied, leaf: Leaf) {
+        let Leaf::Own { uncounted } = leaf else { return };
         let now = self.clock().read().now;
-        let Leaf::Own { uncounted } = self.refusals.count(name, now) else { return };
         if uncounted > 0 {
             self.audit_counted(name, uncounted);
         }
@@ -138,7 +196,7 @@ mod tests {
 
     #[test]
     fn beyond_a_hundred_a_second_refusals_are_counted() {
-        let counts = RefusalCounts::default();
+        let counts = RefusalCounts::of_clients();
         let leaves = (0..150).filter(|_| counts.count("portal", at(7)) != Leaf::None).count();
 
         assert_eq!(leaves, 100);
@@ -148,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_count_is_written_once_its_second_is_over() {
-        let counts = RefusalCounts::default();
+        let counts = RefusalCounts::of_clients();
         for _ in 0..130 {
             counts.count("portal", at(7));
         }
@@ -156,5 +214,17 @@ mod tests {
         assert!(counts.over(at(7)).is_empty());
         assert_eq!(counts.over(at(8)), [("portal".to_owned(), 30)]);
         assert!(counts.over(at(9)).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_that_found_no_place_for_its_leaf_is_counted() {
+        let counts = RefusalCounts::of_responders();
+        let leaves = (0..12).filter(|_| counts.count("r1", at(7)) != Leaf::None).count();
+        counts.without_leaf("r1", 1);
+
+        assert_eq!(leaves, 10);
+        assert!(counts.is_full("r1", at(66)) && !counts.is_full("r1", at(67)));
+        assert!(counts.over(at(66)).is_empty());
+        assert_eq!(counts.over(at(67)), [("r1".to_owned(), 3)]);
     }
 }

@@ -182,6 +182,7 @@ fn offline(authority: &str) -> Denied {
             "run the root CRL ceremony and import its output with sigill-ca import",
         ),
     )
+    .for_now()
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@ use std::fs;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use hsm::{KeyPolicy, SignError, SignatureMayExist, SigningService as _, TokenSigner};
+use hsm::{
+    KeyOrder, KeyPolicy, Removal, SignError, SignatureMayExist, SigningService as _, TokenSigner,
+};
 use support::softhsm::alone;
 use support::test_name;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::signing::{SigningKind, Spool, ToBeSigned};
 
-use crate::fixture::{DEADLINE, bytes, make_key, new_token, open, recorded};
+use crate::fixture::{DEADLINE, bytes, make_key, new_token, open, order, recorded};
 
 /// `Pending::finish` verifies each under the public key.
 #[test]
@@ -40,6 +42,26 @@ fn signs_with_every_algorithm() {
             }
         }
         assert_eq!(signer.keys().len(), 4);
+    });
+}
+
+/// A proof for readiness is made anew: a key that is gone does not go on proving itself.
+#[test]
+fn a_key_proves_itself_while_its_token_has_it() {
+    alone(test_name!(a_key_proves_itself_while_its_token_has_it), |softhsm| {
+        let token = open(softhsm, &new_token(softhsm, "issuing")).unwrap();
+        let signer = TokenSigner::new(DEADLINE);
+        let order = KeyOrder { removal: Removal::Allowed, ..order(KeyType::EcP256, "one") };
+        let key = token.generate_key(order, DEADLINE).unwrap();
+        let code = || signer.prove(&key.spki_hash()).map_err(|error| error.code());
+        assert_eq!(code(), Err("hsm-key-unknown"));
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        assert_eq!((code(), code()), (Ok(()), Ok(())));
+        assert_eq!(signer.uses()[0].signatures, 0, "a proof is no signature of the service");
+
+        token.destroy_key(&key).unwrap();
+
+        assert_eq!(code(), Err("hsm-key-missing"));
     });
 }
 

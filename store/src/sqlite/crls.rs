@@ -13,6 +13,7 @@ use super::columns::{
 use super::group::{Act, head};
 use super::intents::{close, must_be_open};
 use super::issuers::{online_row_of, row_of};
+use super::leases;
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
@@ -131,6 +132,7 @@ pub(super) fn record_intent(
 ) -> Result<(), StoreError> {
     act.refuse_late_clock(now)?;
     let connection = act.connection();
+    leases::must_have_its_name(connection, &facts.node)?;
     let issuer = online_row_of(connection, &facts.issuer)?;
     refuse_old_number(connection, issuer, &facts.scope, &facts.number)?;
     refuse_old_position(act, issuer, facts)?;

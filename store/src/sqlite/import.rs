@@ -1,6 +1,7 @@
 //! What ceremonies and other operators made: issuers, certificates, states and CRLs in one act.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use ca::audit::{AuditEvent, EventCode, EventResult, ObjectId, ObjectIds};
 use rusqlite::{OptionalExtension as _, params};
 use status::{CertificateState, Change};
 use x509::serial::SerialNumber;
@@ -13,7 +14,9 @@ use super::group::{Act, Effective, SerialRow};
 use super::issuers::{Declared, declare, row_of};
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::issuer::{Import, Imported, ImportedCertificate, ImportedChange, ImportedState};
+use crate::issuer::{
+    Import, Imported, ImportedCertificate, ImportedChange, ImportedState, NewIssuer,
+};
 
 pub(super) fn import(
     act: &mut Act<'_>,
@@ -26,6 +29,7 @@ pub(super) fn import(
         if declare(act, issuer, now)? == Declared::New {
             done.issuers += 1;
             done.entries += 1;
+            act.put_audit(&declaration(issuer, audit), now)?;
         }
     }
     for certificate in &import.certificates {
@@ -45,6 +49,23 @@ pub(super) fn import(
     }
     act.put_audit(audit, now)?;
     Ok(done)
+}
+
+/// What the audit log says of an issuer that an import declares.
+fn declaration(issuer: &NewIssuer, import: &AuditRecord) -> AuditRecord {
+    let certificate = digest(&SHA256, &issuer.certificate_der);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(certificate.as_ref());
+    let objects = [ObjectId::Issuer(issuer.id), ObjectId::Document(ledger::Hash::from_bytes(hash))];
+    let event = AuditEvent {
+        code: EventCode::IssuerDeclared,
+        result: EventResult::Done,
+        actor: import.event.actor,
+        objects: ObjectIds::new(objects).unwrap_or_default(),
+        policy: None,
+    };
+    let payload = serde_json::json!({ "issuer": issuer.name }).to_string().into_bytes();
+    AuditRecord { event, payload, subject: import.subject.clone() }
 }
 
 /// Enters a certificate, with `issued` if its serial is new.

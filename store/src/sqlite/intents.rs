@@ -10,6 +10,7 @@ use super::columns::{
 };
 use super::group::{Act, Effective};
 use super::issuers::online_row_of;
+use super::leases;
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::CertificateIntent;
@@ -33,6 +34,7 @@ pub(super) fn record(
 ) -> Result<(), StoreError> {
     let facts = &new.facts;
     act.refuse_late_clock(now)?;
+    leases::must_have_its_name(act.connection(), &facts.node)?;
     let order = running_order(act.connection(), facts)?;
     let issuer = online_row_of(act.connection(), &facts.issuer)?;
     let serial = reserve(act, issuer, facts)?;

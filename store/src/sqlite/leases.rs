@@ -36,6 +36,20 @@ pub(super) fn is_held(
     Ok(find(connection, name)?.is_some_and(|row| row.holder == *holder && now < row.until))
 }
 
+/// Refuses a start whose name a later start of the same node has taken.
+pub(super) fn must_have_its_name(connection: &Connection, node: &Node) -> Result<(), StoreError> {
+    if is_superseded(connection, node)? {
+        return Err(StoreError::NodeSuperseded { node: node.name.clone() });
+    }
+    Ok(())
+}
+
+fn is_superseded(connection: &Connection, node: &Node) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM superseded_start WHERE node = ?1 AND boot = ?2")?
+        .exists(params![node.name, node.boot.as_bytes()])?)
+}
+
 /// The fencing number that the last holder of the lease was given; 0 if nobody ever was.
 pub(super) fn fencing(connection: &Connection, name: &LeaseName) -> Result<u64, StoreError> {
     Ok(find(connection, name)?.map_or(0, |row| row.fencing))
@@ -50,12 +64,19 @@ pub(super) fn acquire(
     let found = find(act.connection(), name)?;
     let fencing = match &found {
         Some(row) if row.holder == *node => row.fencing,
-        // An earlier start of the same node is gone, however long its lease would have lasted.
-        Some(row) if now < row.until && row.holder.name != node.name => {
+        // An earlier start of the same node counts as gone, however long its lease would have
+        // lasted; one that is alive after all does not take the lease back.
+        Some(row)
+            if (now < row.until && row.holder.name != node.name)
+                || is_superseded(act.connection(), node)? =>
+        {
             return Ok(LeaseOutcome::Taken { by: row.holder.clone(), until: row.until });
         }
         _ => found.as_ref().map_or(0, |row| row.fencing).saturating_add(1),
     };
+    if let Some(row) = found.filter(|row| row.holder.name == node.name && row.holder != *node) {
+        supersede(act, &row.holder)?;
+    }
     let until = now.checked_add(LEASE).unwrap_or(UnixTime::LAST);
     act.connection()
         .prepare_cached(
@@ -70,6 +91,13 @@ pub(super) fn acquire(
             from_u64(fencing, "fencing number")?
         ])?;
     Ok(LeaseOutcome::Held { fencing: Fencing(fencing), until })
+}
+
+fn supersede(act: &Act<'_>, earlier: &Node) -> Result<(), StoreError> {
+    act.connection()
+        .prepare_cached("INSERT OR IGNORE INTO superseded_start (node, boot) VALUES (?1, ?2)")?
+        .execute(params![earlier.name, earlier.boot.as_bytes()])?;
+    Ok(())
 }
 
 /// Ends the lease. The row stays, so that fencing numbers go on rising.

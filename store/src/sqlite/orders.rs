@@ -22,6 +22,7 @@ pub(super) fn begin(
     order: &NewOrder,
     now: UnixTime,
 ) -> Result<BegunOrder, StoreError> {
+    leases::must_have_its_name(act.connection(), &order.node)?;
     let Some(found) = by_key(act.connection(), &order.key)? else {
         insert(act, order, now)?;
         return Ok(BegunOrder::New);
@@ -93,11 +94,11 @@ fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<(), StoreErr
 
 pub(super) fn finish(
     act: &mut Act<'_>,
-    order: OrderId,
+    (order, holder): (OrderId, &Node),
     answer: &OrderAnswer,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let row = leave_running(act, order, "done", now)?;
+    let row = leave_running(act, order, holder, "done", now)?;
     let key = act.data_key(&answer.subject)?;
     let sealed =
         act.sealer().seal(&key, response_place(order.as_bytes()), &answer.response.body)?;
@@ -110,24 +111,32 @@ pub(super) fn finish(
     Ok(())
 }
 
-pub(super) fn leave(act: &mut Act<'_>, order: OrderId, now: UnixTime) -> Result<(), StoreError> {
-    leave_running(act, order, "open", now).map(|_| ())
+pub(super) fn leave(
+    act: &mut Act<'_>,
+    order: OrderId,
+    holder: &Node,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    leave_running(act, order, holder, "open", now).map(|_| ())
 }
 
 pub(super) fn refuse(
     act: &mut Act<'_>,
-    order: OrderId,
+    held: (OrderId, &Node),
     answer: &OrderAnswer,
     audit: &AuditRecord,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    finish(act, order, answer, now)?;
+    finish(act, held, answer, now)?;
     act.put_audit(audit, now).map(|_| ())
 }
 
+/// Takes an order from its holder into its next state: only from him, and only while he has it. A
+/// late finisher must not end an order that somebody else works on by now.
 fn leave_running(
     act: &Act<'_>,
     order: OrderId,
+    holder: &Node,
     state: &'static str,
     now: UnixTime,
 ) -> Result<i64, StoreError> {
@@ -140,9 +149,10 @@ fn leave_running(
     let changed = act
         .connection()
         .prepare_cached(
-            "UPDATE orders SET state = ?2, updated = ?3 WHERE row = ?1 AND state <> 'done'",
+            "UPDATE orders SET state = ?2, updated = ?3 \
+             WHERE row = ?1 AND state = 'running' AND node = ?4 AND boot = ?5",
         )?
-        .execute(params![row, state, from_time(now)])?;
+        .execute(params![row, state, from_time(now), holder.name, holder.boot.as_bytes()])?;
     if changed == 1 { Ok(row) } else { Err(StoreError::OrderState { order }) }
 }
 

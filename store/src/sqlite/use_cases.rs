@@ -45,26 +45,29 @@ impl Store for SqliteStore {
     fn finish_order(
         &self,
         order: OrderId,
+        holder: &Node,
         answer: &OrderAnswer,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let answer = answer.clone();
-        self.writer.run(move |act| orders::finish(act, order, &answer, now))
+        let (holder, answer) = (holder.clone(), answer.clone());
+        self.writer.run(move |act| orders::finish(act, (order, &holder), &answer, now))
     }
 
-    fn leave_order(&self, order: OrderId, now: UnixTime) -> Result<(), StoreError> {
-        self.writer.run(move |act| orders::leave(act, order, now))
+    fn leave_order(&self, order: OrderId, holder: &Node, now: UnixTime) -> Result<(), StoreError> {
+        let holder = holder.clone();
+        self.writer.run(move |act| orders::leave(act, order, &holder, now))
     }
 
     fn record_refusal(
         &self,
         order: OrderId,
+        holder: &Node,
         answer: &OrderAnswer,
         audit: &AuditRecord,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let (answer, audit) = (answer.clone(), audit.clone());
-        self.writer.run(move |act| orders::refuse(act, order, &answer, &audit, now))
+        let (holder, answer, audit) = (holder.clone(), answer.clone(), audit.clone());
+        self.writer.run(move |act| orders::refuse(act, (order, &holder), &answer, &audit, now))
     }
 
     fn order(&self, order: OrderId) -> Result<Option<OrderRow>, StoreError> {

@@ -13,7 +13,7 @@ use x509::signing::{Pending, Recorded, SigningKind};
 use super::Backend;
 use super::world::{Issuer, World, at, audit, serial, sizes};
 
-fn facts(world: &World, number: &CrlNumber, index: u64) -> CrlIntent {
+pub(crate) fn facts(world: &World, number: &CrlNumber, index: u64) -> CrlIntent {
     CrlIntent {
         issuer: world.issuer.id(),
         scope: CrlScope::full(),
@@ -25,7 +25,7 @@ fn facts(world: &World, number: &CrlNumber, index: u64) -> CrlIntent {
     }
 }
 
-fn intend(world: &World, facts: &CrlIntent) -> Result<(Pending, Recorded), StoreError> {
+pub(crate) fn intend(world: &World, facts: &CrlIntent) -> Result<(Pending, Recorded), StoreError> {
     let pending = world.issuer.pending(SigningKind::Crl, b"tbs of a list");
     let intent = audit(EventCode::CrlIntent);
     let recorded = world.store.record_crl_intent(&pending, facts, &intent, at(10))?;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ::crl::CrlNumber;
-use ca::audit::EventCode;
+use ca::audit::{AuditLeaf, EventCode};
 use status::{CertificateState, IssuerId, RevocationReason};
 use store::{
     CertificateId, CertificateLookup, ChangeOutcome, CrlScope, Import, ImportedCertificate,
-    ImportedChange, ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy,
+    ImportedChange, ImportedCrl, ImportedState, IssuerKeeping, Log, NewIssuer, Origin, Privacy,
     StoreError, Subject,
 };
 use x509::key::SpkiHash;
@@ -64,6 +64,25 @@ pub(crate) fn an_import_is_one_act_and_repeatable(backend: &dyn Backend) {
 
     let again = import(&world, &whole).unwrap();
     assert_eq!((again.certificates, again.entries, again.last), (0, 0, None));
+}
+
+/// AUD-02: an issuer that is declared in the status log has a leaf of its own, once.
+pub(crate) fn an_issuer_is_declared_in_the_audit_log_once(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let other = Issuer::new("CN=other", IssuerKeeping::Online).declared;
+    let both = Import { issuers: vec![world.issuer.declared.clone(), other], ..Import::default() };
+    let before = sizes(&*world.store);
+
+    import(&world, &both).unwrap();
+    let once = sizes(&*world.store);
+    import(&world, &both).unwrap();
+
+    assert_eq!(once, (before.0 + 1, before.1 + 2));
+    assert_eq!(sizes(&*world.store), (once.0, once.1 + 1));
+    let leaves = world.store.log_entries(Log::Audit, 1, before.1..once.1).unwrap();
+    let codes: Vec<_> =
+        leaves.iter().map(|leaf| AuditLeaf::decode(&leaf.bytes).unwrap().event.code).collect();
+    assert_eq!(codes, [EventCode::IssuerDeclared, EventCode::ImportCertificate]);
 }
 
 /// MIG-02: another operator's revocation time is what revocationDate goes on showing.

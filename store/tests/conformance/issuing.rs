@@ -48,7 +48,7 @@ pub(crate) fn nothing_is_signed_without_an_order(backend: &dyn Backend) {
     let world = World::new(backend);
     let unknown = OrderId::from_bytes(fresh());
     let left = world.order();
-    world.store.leave_order(left, at(1)).unwrap();
+    world.store.leave_order(left, &world.node, at(1)).unwrap();
     let before = sizes(&*world.store);
 
     for order in [unknown, left] {

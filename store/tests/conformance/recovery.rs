@@ -1,8 +1,11 @@
 //! Promise 2: what a crash leaves open is voided, and its order goes on.
 
+use ::crl::CrlNumber;
 use ca::audit::EventCode;
 use status::{CertificateState, Index};
-use store::{BegunOrder, IntentRow, LeaseName, Node, StoreError, VoidScope, VoidedIntent};
+use store::{
+    BegunOrder, IntentRow, LeaseName, LeaseOutcome, Node, StoreError, VoidScope, VoidedIntent,
+};
 
 use super::Backend;
 use super::world::{World, at, audit, followed, node, serial, sizes};
@@ -113,7 +116,7 @@ pub(crate) fn signing_that_fails_for_a_minute_is_voided(backend: &dyn Backend) {
 
     // Its order was left, and not even the failure could be recorded.
     let (order, left, _) = world.intend(at(2000)).unwrap();
-    world.store.leave_order(order, at(2001)).unwrap();
+    world.store.leave_order(order, &world.node, at(2001)).unwrap();
     assert!(void(&world, failing(), 2059).is_empty());
     let voided = void(&world, failing(), 2060);
     assert_eq!(voided.iter().map(|v| v.intent).collect::<Vec<_>>(), [left.intent().id()]);
@@ -127,4 +130,48 @@ pub(crate) fn an_ended_lease_voids_the_intents_of_its_node(backend: &dyn Backend
 
     assert!(void(&world, VoidScope::EndedLeases, 29).is_empty());
     assert_eq!(void(&world, VoidScope::EndedLeases, 30).len(), 1);
+}
+
+/// Promise 2: two programs of one node name do not take turns. The later start has the name; the
+/// earlier one, should it be alive, gets nothing more done.
+pub(crate) fn the_later_of_two_live_starts_has_the_name_for_good(backend: &dyn Backend) {
+    let earlier = World::new(backend);
+    let later = earlier.over(earlier.store.clone(), node("a", 2));
+    let lease = |world: &World, name: &LeaseName, now| {
+        world.store.lease(name, &world.node, at(now)).unwrap()
+    };
+    let leases = [LeaseName::Node("a".to_owned()), LeaseName::Publication];
+    let order = earlier.new_order("k");
+    for name in &leases {
+        assert!(matches!(lease(&earlier, name, 0), LeaseOutcome::Held { .. }));
+    }
+    earlier.store.begin_order(&order, at(1)).unwrap();
+    for name in &leases {
+        assert!(matches!(lease(&later, name, 2), LeaseOutcome::Held { .. }));
+    }
+    let taken = later.store.begin_order(&later.new_order("k"), at(3)).unwrap();
+    assert!(matches!(taken, BegunOrder::Resume(_)), "{taken:?}");
+
+    // Neither at once, nor when the later start's lease has ended, nor after it gave it back.
+    for name in &leases {
+        for now in [4, 500] {
+            let met = lease(&earlier, name, now);
+            assert!(matches!(&met, LeaseOutcome::Taken { by, .. } if *by == later.node), "{met:?}");
+        }
+        later.store.release_lease(name, &later.node).unwrap();
+        assert!(matches!(lease(&earlier, name, 501), LeaseOutcome::Taken { .. }));
+        assert!(matches!(lease(&later, name, 502), LeaseOutcome::Held { .. }));
+    }
+    let superseded = |error: StoreError| matches!(error, StoreError::NodeSuperseded { .. });
+    for key in ["k", "another"] {
+        let order = earlier.new_order(key);
+        assert!(superseded(earlier.store.begin_order(&order, at(503)).unwrap_err()), "{key}");
+    }
+    let serial = serial();
+    let refused = earlier.record(order.id, serial, &earlier.pending(serial), at(504)).unwrap_err();
+    assert!(superseded(refused));
+    let list = super::crls::facts(&earlier, &CrlNumber::from(1), 1);
+    assert!(superseded(super::crls::intend(&earlier, &list).unwrap_err()));
+    let recorded = later.record(order.id, serial, &later.pending(serial), at(506));
+    assert!(recorded.is_ok(), "{recorded:?}");
 }

@@ -39,7 +39,7 @@ pub(crate) fn a_forgotten_subject_cannot_be_read_and_both_logs_verify(backend: &
         body: PERSON.as_bytes().to_vec(),
     };
     let answer = OrderAnswer { response, subject: world.subject() };
-    world.store.finish_order(order.id, &answer, at(2)).unwrap();
+    world.store.finish_order(order.id, &world.node, &answer, at(2)).unwrap();
     let other = Subject::Holder("191212121213".to_owned());
     let kept = audit_of(EventCode::CallRefused, other, "another person");
     let kept = world.store.record_audit(&kept, at(3)).unwrap();

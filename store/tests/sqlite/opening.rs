@@ -104,6 +104,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
         .raw()
         .execute_batch(
             "DELETE FROM schema_migration WHERE version > 1;
+             DROP TABLE superseded_start;
              DROP INDEX serial_listed;
              CREATE INDEX serial_listed ON serial (issuer, serial) WHERE listed = 1;",
         )
@@ -148,7 +149,7 @@ fn no_file_shows_the_person() {
         body: format!("for {PERSON}").into_bytes(),
     };
     let answer = store::OrderAnswer { response, subject: world.subject() };
-    world.store.finish_order(order.id, &answer, at(3)).unwrap();
+    world.store.finish_order(order.id, &world.node, &answer, at(3)).unwrap();
     let shown = |text: &str| {
         fs::read_dir(sqlite.folder.path())
             .unwrap()

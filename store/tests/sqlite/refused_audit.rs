@@ -61,7 +61,10 @@ fn acts(world: &World, prepared: Prepared) -> Vec<(&'static str, Result<(), Stor
     done.push(("voiding", store.void_intents(&scope, &voided, at(9)).map(|_| ())));
     let response = StoredResponse { status: 422, content_type: String::new(), body: Vec::new() };
     let answer = OrderAnswer { response, subject: Subject::Deployment };
-    done.push(("refusal", store.record_refusal(prepared.refused, &answer, &record, at(9))));
+    done.push((
+        "refusal",
+        store.record_refusal(prepared.refused, &world.node, &answer, &record, at(9)),
+    ));
     let other = Issuer::new("CN=other", IssuerKeeping::Online).declared;
     let import = Import { issuers: vec![other], ..Import::default() };
     done.push(("import", store.import(&import, &record, at(9)).map(|_| ())));

@@ -1,0 +1,189 @@
+//! What the audit log says of the configuration that a start brings: clients that come and go, keys
+//! that were found and proven, and whether the clock can be trusted.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ca::audit::{Actor, EventCode, EventResult, ObjectId};
+use serde_json::{Value, json};
+use store::{Client, ClientState, Subject};
+
+use super::record::client;
+use super::{Service, storage};
+use crate::config::ClientSection;
+use crate::denied::Denied;
+use crate::publication::chain;
+
+impl Service {
+    /// Makes the clients of the database those of the configuration: one leaf for those that are gone
+    /// and one for those that are new or changed.
+    pub(crate) fn sync_clients(&self, sections: &[ClientSection]) -> Result<(), Denied> {
+        let now = self.clock().read().now;
+        let wanted: Vec<Client> = sections.iter().map(configured).collect();
+        let names: BTreeSet<&str> = wanted.iter().map(|client| client.name.as_str()).collect();
+        let known = self.store().clients().map_err(|e| storage(&e))?;
+        let active = known.iter().filter(|client| client.state == ClientState::Active);
+        let (stay, gone): (Vec<Client>, Vec<Client>) =
+            active.cloned().partition(|client| names.contains(client.name.as_str()));
+        // Those that go, first: a key may move from one of them to a new one.
+        for (code, clients, about) in [
+            (EventCode::ClientRemoved, &stay, gone),
+            (EventCode::ClientConfigured, &wanted, changed(&wanted, &known)),
+        ] {
+            if about.is_empty() {
+                continue;
+            }
+            let objects = about.iter().take(ca::audit::MAX_OBJECTS).map(object).collect();
+            let shown: Vec<Value> = about.iter().map(shown).collect();
+            let record = Self::record(
+                code,
+                EventResult::Done,
+                self.system(),
+                objects,
+                None,
+                &json!({ "clients": shown }),
+                Subject::Deployment,
+            );
+            self.store().sync_clients(clients, &record, now).map_err(|e| storage(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Says of each key that signs here that it was found and proven. Called once, after that was done.
+    pub(crate) fn record_proven_keys(&self) -> Result<(), Denied> {
+        let now = self.clock().read().now;
+        for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
+            let key = authority.certificate.public_key().spki_hash();
+            let record = Self::record(
+                EventCode::KeyProven,
+                EventResult::Done,
+                self.system(),
+                vec![ObjectId::Key(key), ObjectId::Issuer(authority.id)],
+                None,
+                &json!({ "authority": authority.name() }),
+                Subject::Deployment,
+            );
+            self.store().record_audit(&record, now).map_err(|e| storage(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Notes whether the clock can be trusted; a change of that is in the audit log.
+    pub(crate) fn note_clock(&self, step: Option<Duration>) {
+        let trusted = step.is_none();
+        if self.readiness.clock.swap(trusted, Ordering::Relaxed) == trusted {
+            return;
+        }
+        let code = if trusted { EventCode::ClockTrusted } else { EventCode::ClockDistrusted };
+        let record = Self::record(
+            code,
+            EventResult::Done,
+            self.system(),
+            Vec::new(),
+            None,
+            &json!({ "step_seconds": step.map(|step| step.as_secs()) }),
+            Subject::Deployment,
+        );
+        let now = self.clock().read().now;
+        if let Err(error) = self.store().record_audit(&record, now) {
+            tracing::warn!(event = code.name(), error = %chain(&error), "not in the audit log");
+        }
+    }
+
+    /// Looks at the clock, so that readiness follows it without an order.
+    pub(crate) fn observe_clock(&self) {
+        self.note_clock(self.clock().read().step);
+    }
+}
+
+fn configured(section: &ClientSection) -> Client {
+    let roles = [("read", section.read), ("revoke", section.revoke)];
+    Client {
+        name: section.name.clone(),
+        keys: section.spki_sha256.parse().into_iter().collect(),
+        roles: roles.iter().filter(|(_, has)| *has).map(|(role, _)| (*role).to_owned()).collect(),
+        profiles: section.profiles.clone(),
+        state: ClientState::Active,
+    }
+}
+
+fn changed(wanted: &[Client], known: &[Client]) -> Vec<Client> {
+    wanted.iter().filter(|client| !known.contains(client)).cloned().collect()
+}
+
+fn object(of: &Client) -> ObjectId {
+    match client(&of.name) {
+        Actor::System(id) | Actor::Client(id) | Actor::Person(id) => ObjectId::Client(id),
+    }
+}
+
+fn shown(client: &Client) -> Value {
+    let keys: Vec<String> = client.keys.iter().map(ToString::to_string).collect();
+    json!({
+        "name": client.name,
+        "keys": keys,
+        "roles": client.roles,
+        "profiles": client.profiles,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::World;
+
+    fn section(name: &str, key: char) -> ClientSection {
+        ClientSection {
+            name: name.to_owned(),
+            spki_sha256: key.to_string().repeat(64),
+            profiles: vec!["function-ec".to_owned()],
+            revoke: false,
+            read: true,
+        }
+    }
+
+    /// AUD-02: who may call is in the audit log, when it changes and only then.
+    #[test]
+    fn clients_that_come_and_go_are_in_the_audit_log() {
+        let world = World::new();
+        let sync = |sections: &[ClientSection]| world.service.sync_clients(sections).unwrap();
+        let leaves =
+            || (world.leaves(EventCode::ClientConfigured), world.leaves(EventCode::ClientRemoved));
+
+        sync(&[section("portal", 'a'), section("desk", 'b')]);
+        assert_eq!(leaves(), (1, 0));
+        sync(&[section("portal", 'a'), section("desk", 'b')]);
+        assert_eq!(leaves(), (1, 0), "nothing has changed");
+        sync(&[section("portal", 'a')]);
+        assert_eq!(leaves(), (1, 1));
+        // The key of the one that went is the one of another now.
+        sync(&[section("office", 'b')]);
+        assert_eq!(leaves(), (2, 2));
+        sync(&[ClientSection { revoke: true, ..section("office", 'b') }]);
+        assert_eq!(leaves(), (3, 2));
+    }
+
+    #[test]
+    fn every_key_that_signs_is_in_the_audit_log_as_proven() {
+        let world = World::new();
+
+        world.service.record_proven_keys().unwrap();
+
+        assert_eq!(world.leaves(EventCode::KeyProven), 1);
+    }
+
+    /// REV-13.
+    #[test]
+    fn distrust_of_the_clock_is_in_the_audit_log_once() {
+        let world = World::new();
+        for step in [None, Some(9), Some(9), Some(8), None, None] {
+            world.service.note_clock(step.map(Duration::from_secs));
+        }
+
+        assert_eq!(world.leaves(EventCode::ClockDistrusted), 1);
+        assert_eq!(world.leaves(EventCode::ClockTrusted), 1);
+        world.service.observe_clock();
+        assert_eq!(world.leaves(EventCode::ClockTrusted), 1);
+    }
+}

@@ -1,0 +1,238 @@
+//! What a responder gets, and what one that was broken into gets at most.
+
+use std::fs;
+
+use ca::audit::EventCode;
+use store::{Responder, StatusAct, StatusChange, StatusTarget};
+use x509::key::SignatureAlgorithm;
+use x509::responder_request::{ResponderRequest, ResponderRequestBody};
+
+use crate::service::Service;
+use crate::service::testing::{Key, World};
+
+/// A responder that signs whatever it likes.
+struct Zone {
+    world: World,
+    identity: Key,
+    counter: u64,
+}
+
+impl Zone {
+    fn new() -> Self {
+        let world = World::new();
+        let identity = Key::new();
+        let responder = Responder {
+            name: "r1".to_owned(),
+            key: identity.public.spki_hash(),
+            spki_der: identity.public.spki_der().to_vec(),
+            counter: 0,
+            enrolled: world.now(),
+        };
+        let record = Service::record(
+            EventCode::OcspDelegateEnrolled,
+            ca::audit::EventResult::Done,
+            world.service.system(),
+            Vec::new(),
+            None,
+            &serde_json::json!({}),
+            store::Subject::Deployment,
+        );
+        world.service.store().enrol_responder(&responder, &record, world.now()).unwrap();
+        fs::create_dir_all(world.folder("outbox/responder/issuing")).unwrap();
+        Self { world, identity, counter: 0 }
+    }
+
+    /// One whose delegates begin an hour before they are issued, so that none comes too soon.
+    fn without_gap() -> Self {
+        let mut zone = Self::new();
+        zone.world.edit_profile("ocsp", r#"backdate    = "5m""#, r#"backdate    = "1h""#);
+        zone
+    }
+
+    fn body(&mut self, request: Vec<u8>) -> ResponderRequestBody {
+        self.counter += 1;
+        ResponderRequestBody {
+            deployment: self.world.service.deployment().to_string(),
+            authority: self.world.authority().certificate.fingerprint(),
+            identity: self.identity.public.spki_hash(),
+            counter: self.counter,
+            time: self.world.now(),
+            request,
+        }
+    }
+
+    fn leave(&self, name: &str, body: &ResponderRequestBody) {
+        let signature = self.identity.sign(&body.to_der());
+        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+        let request =
+            ResponderRequest::assemble(body, algorithm, &signature, &self.identity.public);
+        let path = self.world.folder("outbox/responder/issuing").join(format!("{name}.req"));
+        fs::write(path, request.unwrap().as_der()).unwrap();
+    }
+
+    fn ask(&mut self, key: &Key) {
+        let body = self.body(key.request());
+        self.leave(&key.public.spki_hash().to_string(), &body);
+    }
+
+    /// The code of what the round met, if it was not good.
+    fn round(&self) -> Option<&'static str> {
+        self.world.service.serve_delegates().err().map(|denied| denied.refusal.code)
+    }
+
+    fn rounds(&self, count: usize) -> Option<&'static str> {
+        (0..count).map(|_| self.round()).last().flatten()
+    }
+
+    /// Delegate certificates in the publication tree.
+    fn published(&self) -> usize {
+        let folder = self.world.folder("publish/responder/issuing");
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    fn orders(&self) -> u64 {
+        self.world.service.store().counts().unwrap().open_orders
+    }
+
+    fn refused(&self) -> usize {
+        self.world.leaves(EventCode::OcspDelegateRefused)
+    }
+
+    fn issued(&self) -> usize {
+        self.world.leaves(EventCode::OcspDelegateIssued)
+    }
+
+    fn revoke_all(&self) {
+        let store = self.world.service.store();
+        let filter = store::CertificateFilter::default();
+        for row in store.list_certificates(&filter, None, 100).unwrap().rows {
+            let change = StatusChange {
+                target: StatusTarget::Certificate(row.id),
+                act: StatusAct::Revoke { reason: None, invalidity: None },
+                requested_at: None,
+            };
+            let record = self.world.service.failed_try_record(Vec::new(), "");
+            store.change_status(&change, &record, self.world.now()).unwrap();
+        }
+    }
+}
+
+/// Architecture §2.3: at most two delegates live; what is refused is told once and signed never.
+#[test]
+fn a_responder_that_was_broken_into_gets_two_delegates_at_most() {
+    let mut zone = Zone::without_gap();
+    for issued in [1, 2] {
+        zone.ask(&Key::new());
+        assert_eq!((zone.rounds(5), zone.published()), (None, issued));
+    }
+
+    for refused in 1..=5 {
+        zone.ask(&Key::new());
+        assert_eq!((zone.rounds(3), zone.refused()), (Some("delegate-limit"), refused));
+    }
+    assert_eq!((zone.published(), zone.issued()), (2, 2));
+    assert_eq!(zone.world.signer.signatures.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(zone.orders(), 0, "refused requests make no orders");
+
+    // The operator's way out for one that has lost its keys: the last request gets its answer.
+    zone.revoke_all();
+    zone.world = zone.world.restarted();
+    assert_eq!((zone.rounds(2), zone.issued()), (Some("delegate-limit"), 4));
+}
+
+/// Two delegates in one hour are one too many; a restart does not change that.
+#[test]
+fn a_second_delegate_does_not_follow_within_an_hour() {
+    let mut zone = Zone::new();
+    zone.ask(&Key::new());
+    assert_eq!((zone.rounds(2), zone.issued()), (None, 1));
+    zone.ask(&Key::new());
+
+    assert_eq!(zone.rounds(5), Some("delegate-too-soon"));
+    assert_eq!((zone.issued(), zone.refused()), (1, 1));
+    zone.world = zone.world.restarted();
+
+    assert_eq!((zone.rounds(5), zone.issued()), (Some("delegate-too-soon"), 1));
+}
+
+/// A responder that has not seen its answer asks again under a higher counter, and gets that answer.
+#[test]
+fn a_key_that_has_its_delegate_gets_the_same_again() {
+    let (mut zone, key) = (Zone::new(), Key::new());
+    zone.ask(&key);
+    assert_eq!(zone.round(), None);
+    let path =
+        zone.world.folder(&format!("publish/responder/issuing/{}.cer", key.public.spki_hash()));
+    let certificate = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+
+    zone.ask(&key);
+
+    assert_eq!(zone.rounds(3), None);
+    assert_eq!(fs::read(&path).unwrap(), certificate);
+    assert_eq!((zone.issued(), zone.refused()), (1, 0));
+}
+
+/// AUD-02, promise 9: refusals of a known responder are in the audit log, a flood of them counted.
+#[test]
+fn a_flood_of_refused_requests_is_counted() {
+    let mut zone = Zone::new();
+    for number in 0..30 {
+        let body = zone.body(vec![0x30, 0]);
+        zone.leave(&format!("bad{number:02}"), &body);
+    }
+
+    assert!(zone.rounds(3).is_some());
+
+    assert_eq!((zone.refused(), zone.issued()), (10, 0));
+    assert_eq!(zone.orders(), 0);
+    let orders = zone.world.service.store().counts().unwrap();
+    assert_eq!(orders.open_intents, 0);
+    assert_eq!(zone.round(), zone.rounds(2), "it stays refused while it lies there");
+}
+
+/// What a stranger wrote stands in the log of the program only.
+#[test]
+fn a_request_of_nobody_known_leaves_no_leaf() {
+    let mut zone = Zone::new();
+    zone.identity = Key::new();
+    zone.ask(&Key::new());
+    let before = zone.world.counts();
+
+    assert_eq!(zone.rounds(3), Some("responder-unknown"));
+
+    assert_eq!(zone.world.counts(), before);
+}
+
+#[test]
+fn a_request_for_another_deployment_or_an_old_one_is_told_once() {
+    let mut zone = Zone::new();
+    let mut other = zone.body(Key::new().request());
+    other.deployment = "test/demo/zzzz".to_owned();
+    zone.leave("other", &other);
+    assert_eq!(zone.rounds(4), Some("deployment-mismatch"));
+    fs::remove_file(zone.world.folder("outbox/responder/issuing/other.req")).unwrap();
+    let mut old = zone.body(Key::new().request());
+    old.time = x509::time::UnixTime::from_secs(old.time.secs() - 90_000).unwrap();
+    zone.leave("old", &old);
+    assert_eq!(zone.rounds(4), Some("responder-request-age"));
+
+    assert_eq!((zone.refused(), zone.issued()), (2, 0));
+}
+
+/// A request whose counter does not rise is refused for good, after a restart too.
+#[test]
+fn a_replayed_request_is_refused_once_and_for_good() {
+    let mut zone = Zone::without_gap();
+    zone.counter = 7;
+    zone.ask(&Key::new());
+    assert_eq!(zone.round(), None);
+    zone.counter = 3;
+    zone.ask(&Key::new());
+
+    assert_eq!(zone.rounds(4), Some("request-replayed"));
+
+    assert_eq!((zone.refused(), zone.issued(), zone.orders()), (1, 1, 0));
+    zone.world = zone.world.restarted();
+    assert_eq!((zone.rounds(2), zone.refused(), zone.issued()), (None, 1, 1));
+}

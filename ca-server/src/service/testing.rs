@@ -1,0 +1,384 @@
+//! A service for tests: one issuing CA whose key is in memory, a database and folders of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ca::audit::{AuditLeaf, EventCode};
+use ca::deployment::Deployment;
+use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use hsm::note::SoftwareNoteKey;
+use hsm::token::TokenName;
+use hsm::{SignError, SigningService};
+use serde_json::json;
+use store::{
+    BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
+    StoredResponse, Subject,
+};
+use x509::certificate::Certificate;
+use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
+use x509::signing::{SigningInput, ToBeSigned};
+use x509::time::UnixTime;
+
+use super::authority::Authority;
+use super::caller::Caller;
+use super::delegate::DoneRequests;
+use super::order::{
+    Act, Answered, OrderAnswered, OrderCall, OrderWork, OrdersLeft, Outcome, Replies, Wait,
+};
+use super::refusal::RefusalCounts;
+use super::{Denied, Service};
+use crate::clock::Clock;
+use crate::config::{AuthoritySection, PublicationSection};
+use crate::danger::Danger;
+use crate::observe::Readiness;
+use crate::publication::PublicationState;
+use crate::publication::crl_files::CrlFiles;
+
+/// A P-256 key in memory.
+pub(crate) struct Key {
+    pub(crate) request: rcgen::KeyPair,
+    pair: EcdsaKeyPair,
+    pub(crate) public: PublicKey,
+}
+
+impl Key {
+    pub(crate) fn new() -> Self {
+        let request = rcgen::KeyPair::generate().unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, request.serialized_der())
+                .unwrap();
+        let public = PublicKey::from_ec_point(pair.public_key().as_ref()).unwrap();
+        Self { request, pair, public }
+    }
+
+    pub(crate) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
+    }
+
+    /// DER of a PKCS#10 request of this key.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.serialize_request(&self.request).unwrap().der().to_vec()
+    }
+
+    fn certificate(&self) -> Certificate {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages =
+            vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (part, value) in [
+            (rcgen::DnType::OrganizationName, "Sigill Test"),
+            (rcgen::DnType::CommonName, "SIGILL TEST e-id Issuing CA v1"),
+        ] {
+            params.distinguished_name.push(part, value);
+        }
+        let country = rcgen::DnValue::PrintableString("SE".try_into().unwrap());
+        params.distinguished_name.push(rcgen::DnType::CountryName, country);
+        params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+        let der = params.self_signed(&self.request).unwrap().der().to_vec();
+        Certificate::from_der(&der).unwrap()
+    }
+}
+
+/// Signs with a key in memory, as long as it works.
+pub(crate) struct Signer {
+    key: Key,
+    fails: AtomicBool,
+    proofs: AtomicU64,
+    pub(crate) signatures: AtomicU64,
+}
+
+impl Signer {
+    pub(crate) fn works(&self, works: bool) {
+        self.fails.store(!works, Ordering::Relaxed);
+    }
+
+    pub(crate) fn proofs(&self) -> u64 {
+        self.proofs.load(Ordering::Relaxed)
+    }
+
+    fn must_work(&self) -> Result<(), SignError> {
+        if !self.fails.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let token = TokenName {
+            label: "sg-td-abcd-issuing".parse().unwrap(),
+            serial: "1".parse().unwrap(),
+        };
+        // The one that nobody tries again within a call.
+        Err(SignError::Unanswered { token, waited: Duration::ZERO })
+    }
+}
+
+impl SigningService for Signer {
+    fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError> {
+        self.must_work()?;
+        self.signatures.fetch_add(1, Ordering::Relaxed);
+        let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("bytes") };
+        Ok(self.key.sign(bytes))
+    }
+
+    fn prove(&self, _: &SpkiHash) -> Result<(), SignError> {
+        self.proofs.fetch_add(1, Ordering::Relaxed);
+        self.must_work()
+    }
+
+    fn keys(&self) -> Vec<SpkiHash> {
+        vec![self.key.public.spki_hash()]
+    }
+}
+
+/// A service in a folder of its own.
+pub(crate) struct World {
+    pub(crate) service: Service,
+    pub(crate) signer: Arc<Signer>,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(folder.path(), private).unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let key = Key::new();
+        let authority = authority(key.certificate());
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let clock = Arc::new(Clock::start());
+        let now = clock.read().now;
+        let database = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&database, deployment, &keys, now).unwrap();
+        let store: Arc<dyn store::Store> = Arc::new(store);
+        let node = Node { name: "ca1".to_owned(), boot: BootId::from_bytes([1; 16]) };
+        let import = Import { issuers: vec![declared(&authority)], ..Import::default() };
+        let record = Service::record(
+            EventCode::ImportCeremony,
+            ca::audit::EventResult::Done,
+            ca::audit::Actor::System([0; 16]),
+            Vec::new(),
+            None,
+            &json!({}),
+            Subject::Deployment,
+        );
+        store.import(&import, &record, now).unwrap();
+        let name = deployment.to_string().parse().unwrap();
+        let manifest = SoftwareNoteKey::create(&folder.path().join("manifest.key"), &name).unwrap();
+        let folders = PublicationSection {
+            folder: folder.path().join("publish"),
+            outbox: folder.path().join("outbox"),
+            audit: folder.path().join("audit"),
+            spool: folder.path().join("spool"),
+        };
+        let files =
+            CrlFiles::open(folders.folder.clone(), folders.spool.clone(), name, Arc::new(manifest))
+                .unwrap();
+        let readiness = Arc::new(Readiness::default());
+        readiness.signing.store(true, Ordering::Relaxed);
+        readiness.clock.store(true, Ordering::Relaxed);
+        let signer = Arc::new(Signer {
+            key,
+            fails: AtomicBool::new(false),
+            proofs: AtomicU64::new(0),
+            signatures: AtomicU64::new(0),
+        });
+        let service = Service {
+            deployment,
+            node,
+            clock,
+            store,
+            signer: signer.clone(),
+            profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
+            authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
+            publication: Arc::new(PublicationState::default()),
+            readiness,
+            files,
+            folders,
+            own_keys: std::collections::BTreeSet::new(),
+            delegates_done: DoneRequests::default(),
+            refusals: RefusalCounts::of_clients(),
+            delegate_refusals: RefusalCounts::of_responders(),
+            danger: Danger::default(),
+            orders_left: OrdersLeft::default(),
+        };
+        Self { service, signer, folder }
+    }
+
+    /// The same database and folders after a restart.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.service.node.boot = BootId::from_bytes([2; 16]);
+        self.service.delegates_done = DoneRequests::default();
+        self.service.delegate_refusals = RefusalCounts::of_responders();
+        self
+    }
+
+    /// Works with a shipped profile in which `from` reads `to`.
+    pub(crate) fn edit_profile(&mut self, name: &str, from: &str, to: &str) {
+        let (shipped, edited) = (shipped_profiles(), self.folder("profiles"));
+        std::fs::create_dir_all(&edited).unwrap();
+        for entry in std::fs::read_dir(shipped).unwrap() {
+            let path = entry.unwrap().path();
+            let mut text = std::fs::read_to_string(&path).unwrap();
+            if path.file_stem().is_some_and(|stem| stem == name) {
+                assert!(text.contains(from), "{text}");
+                text = text.replace(from, to);
+            }
+            std::fs::write(edited.join(path.file_name().unwrap()), text).unwrap();
+        }
+        self.service.profiles = crate::wiring::profiles(&edited).unwrap();
+    }
+
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        self.service.clock().read().now
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        self.service.authorities.values().next().unwrap()
+    }
+
+    pub(crate) fn is_ready_to_sign(&self) -> bool {
+        self.service.readiness.signing.load(Ordering::Relaxed)
+    }
+
+    /// Entries of the status log and of the audit log.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let size = |log| self.service.store().log_head(log).unwrap().size;
+        (size(Log::Status), size(Log::Audit))
+    }
+
+    /// How often an event stands in the audit log.
+    pub(crate) fn leaves(&self, code: EventCode) -> usize {
+        let head = self.service.store().log_head(Log::Audit).unwrap();
+        let entries = self.service.store().log_entries(Log::Audit, head.epoch, 0..head.size);
+        let leaves = entries.unwrap().into_iter().map(|e| AuditLeaf::decode(&e.bytes).unwrap());
+        leaves.filter(|leaf| leaf.event.code == code).count()
+    }
+
+    /// Orders a function certificate for a new key under an idempotency key.
+    pub(crate) fn issue(&self, key: &str) -> Result<OrderAnswered, Denied> {
+        let csr = x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());
+        self.issue_for(key, "function-ec", &csr)
+    }
+
+    pub(crate) fn issue_for(
+        &self,
+        key: &str,
+        profile: &str,
+        csr: &str,
+    ) -> Result<OrderAnswered, Denied> {
+        let body = json!({
+            "profile": profile,
+            "csr": csr,
+            "subject": {
+                "common_name": "idp.example.org",
+                "hsa_id": "TSTNMT2321000156-B02",
+                "organization": "Sigill Test",
+            },
+            "alternative_names": { "dns": ["idp.example.org"] },
+        });
+        let call = self.call("/v1/certificates", key, &body);
+        let caller = Caller {
+            name: "portal".to_owned(),
+            profiles: vec!["function-ec".to_owned(), profile.to_owned()].into(),
+            revoke: true,
+            read: true,
+        };
+        self.run(&call, |service, work| service.issue(&caller, work))
+    }
+
+    pub(crate) fn call(&self, path: &str, key: &str, body: &serde_json::Value) -> OrderCall {
+        OrderCall {
+            act: if path.ends_with("revocation") { Act::Revoke } else { Act::Issue },
+            client: "portal".to_owned(),
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            key: key.to_owned(),
+            body: body.to_string().into_bytes(),
+            wait_for_publication: Wait::ByEnvironment,
+            correlation_id: self.service.draw_correlation_id(),
+        }
+    }
+
+    pub(crate) fn run(
+        &self,
+        call: &OrderCall,
+        work: impl FnOnce(&Service, &OrderWork<'_>) -> Result<Answered, Denied>,
+    ) -> Result<OrderAnswered, Denied> {
+        self.service.under_key(call, work, &Words)
+    }
+}
+
+/// Answers as the words that they are: `done`, or the code of a refusal.
+struct Words;
+
+impl Replies for Words {
+    fn done(&self, _: Outcome, json: Vec<u8>) -> StoredResponse {
+        StoredResponse { status: 1, content_type: "done".to_owned(), body: json }
+    }
+
+    fn refused(&self, denied: &Denied) -> Result<StoredResponse, Denied> {
+        let body = denied.refusal.code.as_bytes().to_vec();
+        Ok(StoredResponse { status: 2, content_type: "refused".to_owned(), body })
+    }
+}
+
+fn shipped_profiles() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles")
+}
+
+fn authority(certificate: Certificate) -> Authority {
+    let settings = IssuerSettings {
+        name: "issuing".to_owned(),
+        algorithm: SignatureAlgorithm::EcdsaP256Sha256,
+        crl_url: "http://crl.example.org/issuing.crl".to_owned(),
+        ocsp_url: "http://ocsp.example.org".to_owned(),
+        aia_url: "http://aia.example.org/issuing.cer".to_owned(),
+        profiles: ["function-ec", "ocsp"].map(|name| name.parse().unwrap()).to_vec(),
+        crl_scope_stated: CrlScopeStated::No,
+    };
+    let section = AuthoritySection {
+        name: settings.name.clone(),
+        certificate: PathBuf::new(),
+        sha256: String::new(),
+        token: Some("issuing".to_owned()),
+        algorithm: "ecdsa-p256-sha256".to_owned(),
+        crl_url: settings.crl_url.clone(),
+        ocsp_url: settings.ocsp_url.clone(),
+        aia_url: settings.aia_url.clone(),
+        profiles: vec!["function-ec".to_owned(), "ocsp".to_owned()],
+        crl_period: 3600,
+        crl_lifetime: 7200,
+        issuing_distribution_point: false,
+        crl_on_revocation: true,
+    };
+    let issuer = Issuer::new(certificate.clone(), settings).unwrap();
+    Authority::new(section, certificate, issuer)
+}
+
+fn declared(authority: &Authority) -> NewIssuer {
+    let certificate = &authority.certificate;
+    NewIssuer {
+        id: authority.id,
+        name: authority.name().to_owned(),
+        certificate_der: certificate.as_der().to_vec(),
+        subject_der: certificate.subject().as_der().to_vec(),
+        spki_der: certificate.public_key().spki_der().to_vec(),
+        ski: certificate.ski().map(|ski| ski.0),
+        not_before: certificate.validity().not_before(),
+        not_after: certificate.validity().not_after(),
+        origin: Origin::Ceremony,
+        keeping: IssuerKeeping::Online,
+        crl_number_floor: None,
+        crl_settings: String::new(),
+    }
+}
