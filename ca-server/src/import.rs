@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::deployment::{Deployment, Place};
 use crl::CrlNumber;
 use serde::Deserialize;
@@ -161,7 +161,9 @@ pub(crate) fn run(
         EventCode::ImportCeremony,
         EventResult::Done,
         ca::audit::Actor::System([0; 16]),
-        vec![ObjectId::Document(ledger::Hash::from_bytes(Sha256::digest(&text).into()))],
+        ObjectIds::of_act([Some(ObjectId::Document(ledger::Hash::from_bytes(
+            Sha256::digest(&text).into(),
+        )))]),
         None,
         &json!({ "manifest": text }),
         Subject::Deployment,
@@ -369,7 +371,7 @@ fn enrol(
         EventCode::OcspDelegateEnrolled,
         EventResult::Done,
         ca::audit::Actor::System([0; 16]),
-        vec![ObjectId::Key(key.spki_hash())],
+        ObjectIds::of_act([Some(ObjectId::Key(key.spki_hash()))]),
         None,
         &json!({ "responder": output.name }),
         Subject::Deployment,

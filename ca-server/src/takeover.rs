@@ -5,7 +5,7 @@
 //! that nothing is missing; then `sigill-ca serve` starts.
 
 use anyhow::{Context as _, ensure};
-use ca::audit::{Actor, EventCode, EventResult};
+use ca::audit::{Actor, EventCode, EventResult, ObjectIds};
 use ca::deployment::Deployment;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
@@ -61,7 +61,7 @@ pub(crate) fn run(
             EventCode::LogRecovered,
             EventResult::Done,
             Actor::System([0; 16]),
-            Vec::new(),
+            ObjectIds::default(),
             None,
             &json!({ "from": head.size, "to": published.size }),
             Subject::Deployment,

@@ -32,8 +32,9 @@ pub fn der_from_text(text: &str) -> Result<Vec<u8>, RequestError> {
         pem::decode_one(&block, label)
     };
     match decoded {
-        Ok(der) if !der.is_empty() => Ok(der),
-        _ => Err(RequestError::Text),
+        Ok(der) if der.is_empty() => Err(RequestError::Text(pem::PemError::NoBlock)),
+        Ok(der) => Ok(der),
+        Err(error) => Err(RequestError::Text(error)),
     }
 }
 
@@ -117,8 +118,8 @@ pub enum RequestError {
         limit: usize,
     },
     /// Neither PEM nor base64.
-    #[error("request is neither one PEM block CERTIFICATE REQUEST nor base64 of its DER")]
-    Text,
+    #[error("request is neither one PEM block CERTIFICATE REQUEST nor base64 of its DER: {0}")]
+    Text(pem::PemError),
 }
 
 impl RequestError {
@@ -144,7 +145,16 @@ impl RequestError {
                 format!("bounds of RFC 5280 appendix A.1, at most {MOST_NAMES} alternative names"),
                 "make the request with plain names, or with none",
             ),
-            Self::Malformed(_) | Self::Text => (
+            Self::Text(_) => (
+                "csr-unreadable",
+                "a PKCS#10 request comes as PEM or as base64 of its DER (ISS-13)",
+                format!(
+                    "one CERTIFICATE REQUEST of at most {} octets",
+                    CertificationRequest::MAX_OCTETS
+                ),
+                "make the request anew, for example with openssl req -new",
+            ),
+            Self::Malformed(_) => (
                 "csr-malformed",
                 "a PKCS#10 request in strict DER (RFC 2986)",
                 format!("PEM or base64 of at most {} octets", CertificationRequest::MAX_OCTETS),

@@ -9,6 +9,7 @@ mod length;
 mod purity;
 mod signing_path;
 mod source;
+mod unused;
 mod vocabulary;
 
 /// Fails with every fault, one a line.

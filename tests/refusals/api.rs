@@ -101,7 +101,7 @@ fn requests_are_refused(world: &World) {
             row("truncated", der(requests::truncated()), 422, "csr-malformed", Answer),
             row("indefinite length", der(requests::indefinite()), 422, "csr-malformed", Answer),
             row("length too long", der(requests::long_length()), 422, "csr-malformed", Answer),
-            row("nothing", order(""), 422, "csr-malformed", Answer),
+            row("nothing", order(""), 422, "csr-unreadable", Answer),
             row("no base64", order("@@@@"), 422, "csr-unreadable", Answer),
             row("a certificate", order(&certificate), 422, "csr-unreadable", Answer),
             row("two requests", order(&twice), 422, "csr-unreadable", Answer),

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::issuer::CrlScopeStated;
 use ca::refusal::Refusal;
 use crl::{
@@ -56,7 +56,7 @@ impl Service {
     /// Makes and publishes a CRL of `authority`.
     pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
         let now = self.signing_time()?;
-        let begun = self.crl_record(EventCode::CrlBegun, authority, Vec::new(), &json!({}));
+        let begun = self.crl_record(EventCode::CrlBegun, authority, None, &json!({}));
         // From here on the log's time is at least `now`, so that whatever this list lacks is dated
         // at or after its thisUpdate (REV-06).
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
@@ -111,7 +111,7 @@ impl Service {
             "entries": entries,
             "position": position.to_string(),
         });
-        let record = self.crl_record(EventCode::CrlIntent, authority, Vec::new(), &payload);
+        let record = self.crl_record(EventCode::CrlIntent, authority, None, &payload);
         let recorded = self
             .store()
             .record_crl_intent(&prepared.pending, &facts, &record, now)
@@ -158,8 +158,8 @@ impl Service {
             Ok(finished)
         })()
         .map_err(|error: io::Error| unspooled(authority, &error))?;
-        let objects = vec![ObjectId::Document(ledger::Hash::from_bytes(finished.sha256))];
-        let record = self.crl_record(EventCode::CrlIssued, authority, objects, payload);
+        let file = ObjectId::Document(ledger::Hash::from_bytes(finished.sha256));
+        let record = self.crl_record(EventCode::CrlIssued, authority, Some(file), payload);
         let now = self.clock().read().now;
         self.store()
             .record_crl_issued(&signed, finished.sha256, finished.length, &record, now)
@@ -289,15 +289,14 @@ impl Service {
         &self,
         code: EventCode,
         authority: &Authority,
-        mut objects: Vec<ObjectId>,
+        file: Option<ObjectId>,
         payload: &serde_json::Value,
     ) -> AuditRecord {
-        objects.push(ObjectId::Issuer(authority.id));
         Self::record(
             code,
             EventResult::Done,
             self.system(),
-            objects,
+            ObjectIds::of_act([Some(ObjectId::Issuer(authority.id)), file]),
             None,
             payload,
             Subject::Deployment,

@@ -378,7 +378,7 @@ impl Service {
             fields: &fields,
             request_der: &request.body().request,
             actor: Actor::System(*self.node.boot.as_bytes()),
-            objects: vec![ObjectId::Order(*order.as_bytes()), ObjectId::Key(responder.key)],
+            objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(responder.key)],
             payload: json!({ "responder": responder.name, "counter": request.body().counter }),
         })?;
         Ok(issued.der)

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ca::audit::{Actor, EventCode, EventResult, ObjectId, PolicyId};
+use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
 use ca::profile::Profile;
@@ -22,7 +20,7 @@ use x509::signing::{Pending, Recorded, Signed};
 use super::authority::Authority;
 use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome};
-use super::record::{call_object, client};
+use super::record::{call_object, client, written};
 use super::{COME_BACK, Service, storage};
 use crate::danger::Window;
 use crate::denied::{Denied, Kind};
@@ -42,7 +40,8 @@ pub(crate) struct Commission<'a> {
     pub(crate) fields: &'a RequestedFields,
     pub(crate) request_der: &'a [u8],
     pub(crate) actor: Actor,
-    pub(crate) objects: Vec<ObjectId>,
+    /// What it is about, besides the certificate and its issuer.
+    pub(crate) objects: [ObjectId; 2],
     pub(crate) payload: Value,
 }
 
@@ -61,7 +60,8 @@ impl Service {
         let profile = self.profile(&request.profile)?;
         caller.must_order(&request.profile)?;
         let authority = self.issuing_authority(profile, request.authority.as_deref())?;
-        let request_der = request_der(&request.csr)?;
+        let request_der = ca::request::der_from_text(&request.csr)
+            .map_err(|error| Denied::rule(error.refusal()))?;
         let fields = requested(&request);
         let issued = self.commission(Commission {
             authority,
@@ -71,7 +71,7 @@ impl Service {
             fields: &fields,
             request_der: &request_der,
             actor: client(&work.call.client),
-            objects: vec![ObjectId::Order(*work.order.as_bytes()), call_object(work.call)],
+            objects: [ObjectId::Order(*work.order.as_bytes()), call_object(work.call)],
             payload: json!({
                 "call": work.call.correlation_id,
                 "client": work.call.client,
@@ -116,9 +116,13 @@ impl Service {
         };
         let (intent_code, issued_code) = codes(prepared.pending());
         let record = |code, payload: &Value| {
-            let mut objects = commission.objects.clone();
-            objects.push(ObjectId::Certificate(*certificate.as_bytes()));
-            objects.push(ObjectId::Issuer(authority.id));
+            let [first, second] = commission.objects;
+            let objects = ObjectIds::of_act([
+                Some(first),
+                Some(second),
+                Some(ObjectId::Certificate(*certificate.as_bytes())),
+                Some(ObjectId::Issuer(authority.id)),
+            ]);
             let policy = policy_id(prepared.facts());
             Self::record(
                 code,
@@ -219,7 +223,7 @@ impl Service {
     }
 
     fn note_try(&self, recorded: &Recorded, seen: &str) {
-        let record = self.failed_try_record(Vec::new(), seen);
+        let record = self.failed_try_record(seen);
         let now = self.clock().read().now;
         if let Err(error) = self.store().record_failed_try(recorded.intent_id(), &record, now) {
             tracing::warn!(intent.id = %recorded.intent_id(), error = %chain(&error), "failed try could not be recorded");
@@ -305,25 +309,6 @@ pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
     })
 }
 
-/// The request's DER from PEM or base64.
-fn request_der(text: &str) -> Result<Vec<u8>, Denied> {
-    let refused = |seen: &dyn std::fmt::Display| {
-        Denied::rule(Refusal::new(
-            "csr-unreadable",
-            "ISS-13: a PKCS#10 request comes as PEM or as base64 of its DER",
-            &seen,
-            "one CERTIFICATE REQUEST of at most 64 KiB",
-            "make the request anew, for example with openssl req -new",
-        ))
-    };
-    if text.contains("-----BEGIN") {
-        return x509::pem::decode_one(text, x509::pem::Label::CertificateRequest)
-            .map_err(|error| refused(&error));
-    }
-    let compact: String = text.split_ascii_whitespace().collect();
-    STANDARD.decode(compact).map_err(|error| refused(&error))
-}
-
 fn requested(request: &api::IssueRequest) -> RequestedFields {
     let (subject, names) = (request.subject.clone(), request.alternative_names.clone());
     RequestedFields {
@@ -386,7 +371,7 @@ fn issued_facts(prepared: &Prepared, subject: Subject) -> IssuedCertificate {
             "upn": fields.upn.as_ref().map(|v| v.as_str()),
             "email": fields.email.as_ref().map(|v| v.as_str()),
         });
-        Privacy::Person { subject, holder: serde_json::to_vec(&holder).unwrap_or_default() }
+        Privacy::Person { subject, holder: written(&holder) }
     } else {
         Privacy::Public
     };

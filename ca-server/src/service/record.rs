@@ -21,16 +21,14 @@ impl Service {
         code: EventCode,
         result: EventResult,
         actor: Actor,
-        objects: Vec<ObjectId>,
+        objects: ObjectIds,
         policy: Option<PolicyId>,
         payload: &Value,
         subject: Subject,
     ) -> AuditRecord {
-        // Every record is made here with a handful of objects, far below the limit of a leaf.
-        let objects = ObjectIds::new(objects).unwrap_or_default();
         AuditRecord {
             event: AuditEvent { code, result, actor, objects, policy },
-            payload: serde_json::to_vec(payload).unwrap_or_default(),
+            payload: written(payload),
             subject,
         }
     }
@@ -54,7 +52,8 @@ impl Service {
             "seen": denied.refusal.seen,
             "limit": denied.refusal.limit,
         });
-        let objects = vec![ObjectId::Order(*order.as_bytes()), call_object(call)];
+        let objects =
+            ObjectIds::of_act([Some(ObjectId::Order(*order.as_bytes())), Some(call_object(call))]);
         Self::record(
             code,
             EventResult::Refused,
@@ -79,17 +78,22 @@ impl Service {
         } else {
             EventCode::CertificateRevoked
         };
-        let mut objects = vec![ObjectId::Issuer(authority.id), call_object(call)];
-        objects.extend(row.map(|row| ObjectId::Certificate(*row.id.as_bytes())));
+        let objects = ObjectIds::of_act([
+            Some(ObjectId::Issuer(authority.id)),
+            Some(call_object(call)),
+            row.map(|row| ObjectId::Certificate(*row.id.as_bytes())),
+        ]);
         let subject = row.and_then(|row| row.order).map_or(Subject::Deployment, Subject::Order);
         Self::record(code, EventResult::Done, client(&call.client), objects, None, payload, subject)
     }
 
     /// The record of an intent that came to nothing.
     pub(crate) fn void_record(&self, intent: &IntentRow, why: &'static str) -> AuditRecord {
-        let mut objects = vec![ObjectId::Document(ledger::Hash::from_bytes(intent.digest))];
-        objects.extend(intent.certificate.map(|id| ObjectId::Certificate(*id.as_bytes())));
-        objects.extend(intent.order.map(|id| ObjectId::Order(*id.as_bytes())));
+        let objects = ObjectIds::of_act([
+            Some(ObjectId::Document(ledger::Hash::from_bytes(intent.digest))),
+            intent.certificate.map(|id| ObjectId::Certificate(*id.as_bytes())),
+            intent.order.map(|id| ObjectId::Order(*id.as_bytes())),
+        ]);
         let code = if intent.certificate.is_some() {
             EventCode::CertificateVoided
         } else {
@@ -113,17 +117,22 @@ impl Service {
     }
 
     /// The record of a try to sign that gave no signature.
-    pub(crate) fn failed_try_record(&self, objects: Vec<ObjectId>, seen: &str) -> AuditRecord {
+    pub(crate) fn failed_try_record(&self, seen: &str) -> AuditRecord {
         Self::record(
             EventCode::SignatureTried,
             EventResult::Failed,
             self.system(),
-            objects,
+            ObjectIds::default(),
             None,
             &json!({ "seen": seen }),
             Subject::Deployment,
         )
     }
+}
+
+/// Evidence as octets. A value is always JSON: no way leads to an empty payload.
+pub(crate) fn written(evidence: &Value) -> Vec<u8> {
+    evidence.to_string().into_bytes()
 }
 
 /// The call as an object of a leaf.

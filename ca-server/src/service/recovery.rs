@@ -1,7 +1,7 @@
 //! What happens before anything is signed: the published log is heard, and what a crash left open
 //! is ended.
 
-use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::audit::{EventCode, EventResult, ObjectIds};
 use serde_json::json;
 use store::{LeaseName, LeaseOutcome, PublishedHead, Store, Subject, VoidScope, VoidedIntent};
 
@@ -34,7 +34,7 @@ impl Service {
             EventCode::ServerStarted,
             EventResult::Done,
             self.system(),
-            Vec::<ObjectId>::new(),
+            ObjectIds::default(),
             None,
             &json!({
                 "node": self.node.name,
@@ -144,7 +144,7 @@ impl Service {
             EventCode::ServerStopped,
             EventResult::Done,
             self.system(),
-            Vec::<ObjectId>::new(),
+            ObjectIds::default(),
             None,
             &json!({ "node": self.node.name }),
             Subject::Deployment,

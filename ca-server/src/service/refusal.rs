@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use serde_json::json;
 use store::Subject;
 use x509::time::UnixTime;
@@ -144,7 +144,7 @@ impl Service {
             EventCode::CallRefused,
             EventResult::Refused,
             client(name),
-            vec![ObjectId::Call(id)],
+            ObjectIds::of_act([Some(ObjectId::Call(id))]),
             None,
             &json!({
                 "call": call,
@@ -175,7 +175,7 @@ impl Service {
             EventCode::RefusalGrouped,
             EventResult::Refused,
             client(name),
-            Vec::new(),
+            ObjectIds::default(),
             None,
             &json!({ "client": name, "count": count }),
             Subject::Deployment,

@@ -68,6 +68,13 @@ pub enum ObjectId {
 }
 
 impl ObjectId {
+    /// The kind and the id.
+    fn octets(self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(33);
+        self.write(&mut octets);
+        octets
+    }
+
     /// Appends the kind and the id.
     fn write(&self, octets: &mut Vec<u8>) {
         let (kind, id): (u8, &[u8]) = match self {
@@ -122,6 +129,13 @@ impl ObjectId {
 pub struct ObjectIds(BTreeSet<Vec<u8>>);
 
 impl ObjectIds {
+    /// The objects of one act, so few that a leaf holds them: the compiler counts.
+    #[must_use]
+    pub fn of_act<const N: usize>(objects: [Option<ObjectId>; N]) -> Self {
+        const { assert!(N <= MAX_OBJECTS, "a leaf names at most MAX_OBJECTS objects") };
+        Self(objects.into_iter().flatten().map(ObjectId::octets).collect())
+    }
+
     /// Collects objects, in any order; a repeated one counts once.
     ///
     /// # Errors
@@ -130,9 +144,7 @@ impl ObjectIds {
     pub fn new(objects: impl IntoIterator<Item = ObjectId>) -> Result<Self, TooManyObjects> {
         let mut set = BTreeSet::new();
         for object in objects {
-            let mut octets = Vec::with_capacity(33);
-            object.write(&mut octets);
-            set.insert(octets);
+            set.insert(object.octets());
         }
         if set.len() > MAX_OBJECTS {
             Err(TooManyObjects { count: set.len() })

@@ -180,7 +180,9 @@ fn takes_pem_and_base64_and_nothing_else() {
     assert_eq!(crate::request::der_from_text(&base64), Ok(request));
     let certificate = pem.replace("CERTIFICATE REQUEST", "CERTIFICATE");
     for text in ["", " ", "not base64!", &certificate, &format!("{pem}{pem}")] {
-        assert_eq!(crate::request::der_from_text(text), Err(RequestError::Text), "{text}");
+        let refused = crate::request::der_from_text(text).unwrap_err();
+        assert!(matches!(refused, RequestError::Text(_)), "{text}");
+        assert_eq!(refused.refusal().code, "csr-unreadable", "{text}");
     }
     assert_eq!(Field::HsaId.to_string(), "hsa_id");
 }
