@@ -1,6 +1,6 @@
 //! What happens by the clock: CRLs when due, leases, intents that came to nothing, delegates.
 //!
-//! One thread, one round a second. A round never fails as a whole: each part that fails is logged
+//! One thread, two rounds a second. A round never fails as a whole: each part that fails is logged
 //! once, counted, and tried again in its own time.
 
 use std::collections::BTreeMap;

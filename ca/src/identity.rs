@@ -237,7 +237,7 @@ fn every_character(
 mod tests {
     use super::*;
 
-    /// The example persons of domain.md 2.4, and two published examples.
+    /// Persons of the SITHS portal's slides, and two published examples.
     #[test]
     fn the_check_digit_is_luhn() {
         for good in ["1212121212", "1003229802", "5401812390", "8112189876", "9752269874512325437"]

@@ -124,7 +124,7 @@ pub struct Facts {
 /// Something allowed that is worth telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// The card number's check digit does not fit (domain facts 2.4).
+    /// The card number's check digit does not fit (Luhn; see `CardNumber::check_digit_fits`).
     CardNumberCheckDigit,
     /// The certificate ends with its issuer, before the profile's lifetime.
     EndsWithIssuer,

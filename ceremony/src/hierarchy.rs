@@ -195,7 +195,8 @@ fn planned(
     Ok(PlannedAuthority { name, common_name: common_name.to_owned(), key, algorithm, profiles })
 }
 
-/// Lower-case letters and digits of a common name (domain facts 1.2, point 4).
+/// Lower-case letters and digits of a common name, as SITHS names its files:
+/// `sithseidrootcav2.crl`.
 fn short_name(common_name: &str) -> String {
     common_name
         .chars()

@@ -26,23 +26,58 @@ mod signer;
 mod view;
 mod waiting;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
 
 /// OCSP responder and CRL server of the outer zone.
 #[derive(Debug, Parser)]
 #[command(name = "sigill-ocsp", version)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Without a command: `serve`.
+    #[command(flatten)]
+    serve: Option<ConfigArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers OCSP and serves CRLs and CA certificates until SIGTERM.
+    #[command(after_help = "Example:\n  sigill-ocsp serve --config config/ocsp.toml")]
+    Serve(ConfigArguments),
+    /// Reads the configuration and says what is wrong; opens no token and changes nothing.
+    #[command(after_help = "Example:\n  sigill-ocsp check-config --config config/ocsp.toml")]
+    CheckConfig(ConfigArguments),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArguments {
     /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Check the configuration and stop.
-    #[arg(long)]
-    check_config: bool,
+}
+
+impl Arguments {
+    fn command(self) -> Command {
+        self.command.or_else(|| self.serve.map(Command::Serve)).unwrap_or_else(|| {
+            <Self as clap::CommandFactory>::command()
+                .error(ErrorKind::MissingRequiredArgument, "--config FILE is missing")
+                .exit()
+        })
+    }
+}
+
+impl Command {
+    fn config(&self) -> &Path {
+        let (Self::Serve(arguments) | Self::CheckConfig(arguments)) = self;
+        &arguments.config
+    }
 }
 
 /// An error and its causes on one line: `a: b: c`.
@@ -53,15 +88,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "the program's own terminal")]
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let config = match Config::read(&arguments.config) {
+    let command = Arguments::parse().command();
+    let config = match Config::read(command.config()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: {}", chain(&error));
             return ExitCode::from(1);
         }
     };
-    if arguments.check_config {
+    if matches!(command, Command::CheckConfig(_)) {
         println!("configuration of {} is good", config.deployment);
         return ExitCode::SUCCESS;
     }
@@ -69,7 +104,7 @@ fn main() -> ExitCode {
         .json()
         .with_writer(std::io::stderr)
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
+            tracing_subscriber::EnvFilter::try_from_env("SIGILL_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
         .init();

@@ -14,8 +14,6 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree, token_stream};
 pub(crate) struct SourceFile {
     /// From the root of the checkout, with forward slashes.
     pub(crate) path: String,
-    /// Length in lines.
-    pub(crate) lines: usize,
     /// What is left of it, in order.
     pub(crate) words: Vec<Word>,
     /// Its attributes, each with the line it stands on.
@@ -51,7 +49,6 @@ impl SourceFile {
         reading.collect(stream);
         Self {
             path: path.to_owned(),
-            lines: text.lines().count(),
             words: reading.words,
             attributes: reading.attributes,
             test_modules: reading.test_modules,
@@ -118,6 +115,28 @@ pub(crate) fn everything(root: &Path) -> Vec<SourceFile> {
     }
     assert!(!files.is_empty(), "no room has a Rust file under {root:?}");
     files
+}
+
+/// The length in lines of every Rust file of the checkout, tests included.
+pub(crate) fn lengths(root: &Path) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for room in folders(root) {
+        if room.join("Cargo.toml").is_file() {
+            read_lengths(root, &room, &mut found);
+        }
+    }
+    found
+}
+
+fn read_lengths(root: &Path, folder: &Path, found: &mut Vec<(String, usize)>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            read_lengths(root, &path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            found.push((name, fs::read_to_string(&path).unwrap().lines().count()));
+        }
+    }
 }
 
 fn read_folder(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {

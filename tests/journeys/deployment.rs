@@ -269,7 +269,7 @@ impl Deployment {
     /// Starts `sigill-ocsp` beside the CA.
     pub(crate) fn responder(&self) -> Server {
         let mut command = Command::new(program::built("sigill-ocsp"));
-        command.arg("--config").arg(self.home.join("config/ocsp.toml"));
+        command.args(["serve", "--config"]).arg(self.home.join("config/ocsp.toml"));
         self.environment(&mut command);
         // The responder reaches its token without the wrapper.
         Server::start(&mut command, &self.folder.path().join("ocsp.log"), self.ports.public)

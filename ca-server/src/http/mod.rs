@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -112,12 +112,12 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
     let headers = response.headers_mut();
     let mut put = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     };
-    put("sigill-correlation-id", &call.correlation_id);
-    put("sigill-deployment", &app.service.deployment().to_string());
-    put("cache-control", "no-store");
+    put(api::CORRELATION_ID, &call.correlation_id);
+    put(api::DEPLOYMENT, &app.service.deployment().to_string());
+    put("Cache-Control", "no-store");
     let status = response.status().as_u16().to_string();
     metrics::counter!("sigill_api_calls_total", "route" => route.clone(), "method" => method_label(&method), "status" => status)
         .increment(1);
@@ -201,9 +201,9 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
 
 /// Reads a body of at most [`BODY_LIMIT_OCTETS`].
 async fn read_body(body: Body) -> Result<Bytes, Denied> {
-    let refused = |code, seen: &str| {
+    let refused = |kind, code, seen: &str| {
         Denied::new(
-            if code == "body-too-large" { Kind::TooLarge } else { Kind::Malformed },
+            kind,
             Refusal::new(
                 code,
                 "a body is at most 131072 octets and arrives within 15 s",
@@ -215,9 +215,13 @@ async fn read_body(body: Body) -> Result<Bytes, Denied> {
     };
     match tokio::time::timeout(BODY_TIMEOUT, collect(body)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => Err(refused("body-too-large", "more than 131072 octets")),
-        Ok(Err(_)) => Err(refused("body-incomplete", "a body that broke off")),
-        Err(_) => Err(refused("body-incomplete", "a body that had not arrived after 15 s")),
+        Ok(Ok(None)) => Err(refused(Kind::TooLarge, "body-too-large", "more than 131072 octets")),
+        Ok(Err(_)) => Err(refused(Kind::Malformed, "body-incomplete", "a body that broke off")),
+        Err(_) => Err(refused(
+            Kind::Malformed,
+            "body-incomplete",
+            "a body that had not arrived after 15 s",
+        )),
     }
 }
 
@@ -366,12 +370,12 @@ fn replayable(answer: OrderAnswered) -> Response<Body> {
         headers.insert(header::CONTENT_TYPE, value);
     }
     if answer.replayed {
-        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+        headers.insert(api::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     if let Some(position) = answer.position
         && let Ok(value) = HeaderValue::from_str(&position.to_string())
     {
-        headers.insert("sigill-position", value);
+        headers.insert(api::POSITION, value);
     }
     response
 }
@@ -389,7 +393,7 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<String, Denied> {
             ),
         )
     };
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(api::IDEMPOTENCY_KEY).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refused("no such header, or more than one"));
     };

@@ -28,8 +28,8 @@ impl CardNumber {
         &self.0
     }
 
-    /// Whether the last digit is the Luhn check digit of the others. Real cards have it, published
-    /// sample data does not (domain facts 2.4), so it is a warning to show and not a rule.
+    /// Whether the last digit is the Luhn check digit of the others. Certificates of real cards have
+    /// it, sample data of the SITHS portal (9876 6541 325 3214 3214) does not: so it is a warning.
     #[must_use]
     pub fn check_digit_fits(&self) -> bool {
         luhn_holds(&self.0)

@@ -6,7 +6,7 @@ use super::{Field, IdentityError, every_character, length_within};
 use crate::deployment::Environment;
 
 /// An HSA-id: in production `SE`, a 10-digit organisation number, a hyphen and letters and digits;
-/// elsewhere one of the test forms. At most 31 characters (domain facts 2.4).
+/// elsewhere one of the test forms. At most 31 characters (Inera: HSA-id).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HsaId(String);
 

@@ -80,7 +80,7 @@ fn basic_constraints(profile: &Profile) -> BasicConstraints {
     }
 }
 
-/// emailProtection stands only beside an e-mail address (domain facts 2.2).
+/// emailProtection stands only beside an e-mail address that it could protect (RFC 5280 §4.2.1.12).
 fn extended_key_usage(profile: &Profile, fields: &CheckedFields) -> ExtendedKeyUsage {
     let wanted =
         |purpose: &&Purpose| **purpose != Purpose::EmailProtection || fields.email.is_some();

@@ -46,7 +46,7 @@ bootstrap() {
 start_all() {
   running sigill-ca || start sigill-ca serve --config "$HOME_DIR/config/ca.toml"
   await sigill-ca "${PORT[observe-ca]}" 60
-  running sigill-ocsp || start sigill-ocsp --config "$HOME_DIR/config/ocsp.toml"
+  running sigill-ocsp || start sigill-ocsp serve --config "$HOME_DIR/config/ocsp.toml"
   await sigill-ocsp "${PORT[observe-ocsp]}" 60
 }
 

@@ -9,6 +9,7 @@ mod crls;
 mod der;
 mod responses;
 mod sample;
+mod strictness;
 
 use std::collections::BTreeSet;
 
@@ -51,5 +52,5 @@ fn rules_have_names_and_clauses() {
 }
 
 fn all() -> Vec<Verdict> {
-    [certificates::der(), certificates::meaning(), crls::all(), responses::all()].concat()
+    [strictness::all(), certificates::meaning(), crls::all(), responses::all()].concat()
 }

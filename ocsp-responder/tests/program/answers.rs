@@ -145,7 +145,11 @@ fn unknown_waits_for_a_later_checkpoint() {
             let question = world.ca.question(CertIdHash::Sha1, octet, None);
             let address = world.address;
             let waiting = std::thread::spawn(move || post(address, "/ocsp", &question));
-            std::thread::sleep(Duration::from_millis(1200));
+            wait_for("the question to wait", || {
+                let metrics = get(world.observe, "localhost", "/metrics").body;
+                let waits = String::from_utf8_lossy(&metrics).contains("sigill_ocsp_waiting 1\n");
+                (waits || waiting.is_finished()).then_some(())
+            });
             world.append(&[issued(world.issuer, octet, BeforeActivation::Good)]);
             let answer = waiting.join().unwrap();
             if OcspResponse::from_der(&answer.body) == Ok(OcspResponse::Refused(3)) {

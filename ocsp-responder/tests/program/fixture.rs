@@ -376,8 +376,12 @@ object = "aia/person3.cer"
     }
 
     pub(crate) fn command(&self) -> Command {
+        self.verb("serve")
+    }
+
+    pub(crate) fn verb(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigill-ocsp"));
-        command.arg("--config").arg(self.path("ocsp.toml"));
+        command.args([verb, "--config"]).arg(self.path("ocsp.toml"));
         command.env("SOFTHSM2_CONF", &self.softhsm_conf);
         command
     }

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use status::{IssuerId, IssuerRef};
+use status::{IssuerId, IssuerRef, Position};
 use x509::key::SpkiHash;
 use x509::time::UnixTime;
 
@@ -76,31 +76,6 @@ pub(super) fn online_row_of(connection: &Connection, issuer: &IssuerId) -> Resul
     if keeping == "online" { Ok(row) } else { Err(StoreError::OfflineIssuer) }
 }
 
-/// Gives an issuer that was known by its id alone what its import brings.
-fn complete(act: &Act<'_>, new: &NewIssuer) -> Result<Declared, StoreError> {
-    act.connection().execute(
-        "UPDATE issuer SET name = ?2, certificate = ?3, subject = ?4, spki = ?5, \
-             spki_sha256 = ?6, ski = ?7, not_before = ?8, not_after = ?9, origin = ?10, \
-             keeping = ?11, crl_number_floor = ?12, crl_settings = ?13 WHERE issuer_id = ?1",
-        params![
-            new.id.as_bytes(),
-            new.name,
-            new.certificate_der,
-            new.subject_der,
-            new.spki_der,
-            digest(&SHA256, &new.spki_der).as_ref(),
-            new.ski,
-            from_time(new.not_before),
-            from_time(new.not_after),
-            from_origin(new.origin),
-            from_keeping(new.keeping),
-            new.crl_number_floor.as_ref().map(from_crl_number),
-            new.crl_settings,
-        ],
-    )?;
-    Ok(Declared::Known)
-}
-
 /// Whether an issuer was new.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Declared {
@@ -119,18 +94,47 @@ pub(super) fn declare(
         .prepare_cached("SELECT certificate FROM issuer WHERE issuer_id = ?1")?
         .query_row([new.id.as_bytes()], |row| row.get(0))
         .optional()?;
-    match known {
+    let declared = match known {
         Some(certificate) if certificate == new.certificate_der => return Ok(Declared::Known),
         // Taken over from the published log, which knows ids only.
-        Some(certificate) if certificate.is_empty() => return complete(act, new),
+        Some(certificate) if certificate.is_empty() => Declared::Known,
         Some(_) => return Err(StoreError::IssuerDiffers),
-        None => {}
-    }
-    let position = act.put_issuer(new.id, now)?;
-    let inserted = act.connection().execute(
-        "INSERT INTO issuer (issuer_id, name, certificate, subject, spki, spki_sha256, ski, \
-             not_before, not_after, origin, keeping, crl_number_floor, crl_settings, ref_epoch, \
-             ref_idx) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        None => {
+            let position = act.put_issuer(new.id, now)?;
+            enter_id(act.connection(), &new.id, position)?;
+            Declared::New
+        }
+    };
+    complete(act.connection(), new)?;
+    Ok(declared)
+}
+
+/// Enters an issuer of which no more is known than the log says: its id and where it is declared.
+pub(super) fn enter_id(
+    connection: &Connection,
+    issuer: &IssuerId,
+    declared_at: Position,
+) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO issuer (issuer_id, name, certificate, subject, spki, spki_sha256, \
+             not_before, not_after, origin, keeping, crl_settings, ref_epoch, ref_idx) \
+         VALUES (?1, ?2, x'', x'', x'', zeroblob(32), 0, 0, 'imported', 'online', '', ?3, ?4)",
+        params![
+            issuer.as_bytes(),
+            issuer.to_string(),
+            declared_at.epoch,
+            from_u64(declared_at.index, "index")?
+        ],
+    )?;
+    Ok(())
+}
+
+/// Gives an issuer that is known by its id alone everything else.
+fn complete(connection: &Connection, new: &NewIssuer) -> Result<(), StoreError> {
+    let completed = connection.execute(
+        "UPDATE issuer SET name = ?2, certificate = ?3, subject = ?4, spki = ?5, \
+             spki_sha256 = ?6, ski = ?7, not_before = ?8, not_after = ?9, origin = ?10, \
+             keeping = ?11, crl_number_floor = ?12, crl_settings = ?13 WHERE issuer_id = ?1",
         params![
             new.id.as_bytes(),
             new.name,
@@ -145,14 +149,12 @@ pub(super) fn declare(
             from_keeping(new.keeping),
             new.crl_number_floor.as_ref().map(from_crl_number),
             new.crl_settings,
-            position.epoch,
-            from_u64(position.index, "index")?,
         ],
     );
-    match inserted {
+    match completed {
         Err(error) if super::intents::is_unique_on(&error, "issuer.name") => {
             Err(StoreError::IssuerDiffers)
         }
-        other => Ok(other.map(|_| Declared::New)?),
+        other => Ok(other.map(|_| ())?),
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn take_over(
             StatusEntry::EpochOpened { .. } => return Err(StoreError::Entry { index }),
             StatusEntry::IssuerDeclared { log_time, issuer } => {
                 let position = act.put_status_bytes(bytes, log_time, 0)?;
-                declare_by_id(act, issuer, position.epoch, position.index)?;
+                super::issuers::enter_id(act.connection(), &issuer, position)
+                    .map_err(|_| StoreError::Entry { index: position.index })?;
             }
             StatusEntry::Certificate(entry) => {
                 apply(act, &entry, bytes, index, &mut taken)?;
@@ -70,22 +71,6 @@ pub(super) fn take_over_audit(
         return Err(StoreError::LogsDisagree { size: published.size });
     }
     Ok(count)
-}
-
-/// An issuer of which the log knows only the id; its certificate comes with its next import.
-fn declare_by_id(
-    act: &Act<'_>,
-    issuer: IssuerId,
-    epoch: u32,
-    index: u64,
-) -> Result<(), StoreError> {
-    let declared = act.connection().execute(
-        "INSERT INTO issuer (issuer_id, name, certificate, subject, spki, spki_sha256, \
-             not_before, not_after, origin, keeping, crl_settings, ref_epoch, ref_idx) \
-         VALUES (?1, ?2, x'', x'', x'', zeroblob(32), 0, 0, 'imported', 'online', '', ?3, ?4)",
-        params![issuer.as_bytes(), issuer.to_string(), epoch, from_u64(index, "index")?],
-    );
-    declared.map(|_| ()).map_err(|_| StoreError::Entry { index })
 }
 
 fn apply(
