@@ -4,7 +4,6 @@
 //! are found again by the CKA_ID that the hierarchy file and the step give them, certificates and
 //! the CRL by their files. So a run that was broken off at any point is simply run again.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -180,89 +179,123 @@ struct Bootstrap<'a> {
     works: Works<'a>,
 }
 
+struct Tokens {
+    root: Token,
+    issuing: Token,
+    management: Token,
+    responder: Token,
+}
+
 impl Bootstrap<'_> {
     fn make(&mut self) -> anyhow::Result<Made> {
-        let mut tokens = BTreeMap::new();
-        for role in Role::ALL {
-            self.step(&format!("token {}", role.name()));
-            let token = tokens::open(self.home, self.module, self.deployment, role)?;
-            tokens.insert(role.name(), token);
-        }
-        let token = |role: Role| tokens.get(role.name()).cloned().context("token was not opened");
-        let (root_token, issuing_token) = (token(Role::Root)?, token(Role::Issuing)?);
-        let (management_token, responder_token) =
-            (token(Role::Management)?, token(Role::Responder)?);
+        let tokens = self.tokens()?;
         self.step("note keys");
         let notes = self.note_keys()?;
-
-        let hierarchy = self.hierarchy;
-        let root_key = self.key(&root_token, &hierarchy.root)?;
-        self.works.use_key(&root_token, &root_key)?;
-        let root = self.works.certificate(Work {
-            file: format!("{}.cer", hierarchy.root.name),
-            profile: "root",
-            signer: Signer::Itself(hierarchy.root.algorithm),
-            key: KeySource::Proven(&root_key),
-            public_key: &root_key,
-            fields: self.names(&hierarchy.root.common_name),
-            ends_at: None,
-        })?;
-        let root_issuer = self.issuer(&hierarchy.root, &root, &["issuing", "ocsp-offline"])?;
-
+        let (root, root_issuer) = self.root(&tokens.root)?;
         let mut authorities = vec![MadeAuthority {
-            planned: hierarchy.root.clone(),
+            planned: self.hierarchy.root.clone(),
             certificate: root.clone(),
             token: None,
         }];
-        for planned in &hierarchy.issuing {
-            let key = self.key(&issuing_token, planned)?;
-            self.step(&format!("certificate of {}", planned.common_name));
-            let certificate = self.works.certificate(Work {
-                file: format!("{}.cer", planned.name),
-                profile: "issuing",
-                signer: Signer::Issuer(&root_issuer),
-                key: KeySource::Proven(&key),
-                public_key: &key,
-                fields: self.names(&planned.common_name),
-                ends_at: None,
-            })?;
-            authorities.push(MadeAuthority {
-                planned: planned.clone(),
-                certificate,
-                token: Some(issuing_token.name().clone()),
-            });
-        }
-
-        self.step("first CRL of the root");
-        let lifetime = Duration::from_secs(hierarchy.root_crl_lifetime);
-        let crl_file = format!("{}.crl", hierarchy.root.name);
-        let crl = self.works.first_crl(&root, hierarchy.root.algorithm, &crl_file, lifetime)?;
-
-        self.step("responder's identity and the root's delegate");
-        let identity = self.responder_key(&responder_token, "responder-identity")?;
-        replace(
-            &self.home.out(&format!("responder-{}.spki", hierarchy.responder)),
-            identity.spki_der(),
-        )?;
-        let delegate = self.root_delegate(&responder_token, &root_issuer, &crl)?;
-
-        self.step("management CA");
-        let management_key = self.key(&management_token, &hierarchy.management)?;
-        self.works.use_key(&management_token, &management_key)?;
-        let management = self.management_ca(&management_key)?;
-        let clients = self.management_credentials(&management)?;
+        authorities.extend(self.issuing(&tokens.issuing, &root_issuer)?);
+        let crl = self.root_crl(&root)?;
+        let (identity, delegate) = self.responder(&tokens.responder, &root_issuer, &crl)?;
+        let (management, clients) = self.management(&tokens.management)?;
         Ok(Made {
             authorities,
             management,
-            management_token: management_token.name().clone(),
-            responder_token: responder_token.name().clone(),
-            issuing_token: issuing_token.name().clone(),
+            management_token: tokens.management.name().clone(),
+            responder_token: tokens.responder.name().clone(),
+            issuing_token: tokens.issuing.name().clone(),
             identity,
             delegate,
             crl,
             notes,
             clients,
         })
+    }
+
+    fn tokens(&self) -> anyhow::Result<Tokens> {
+        let token = |role: Role| {
+            self.step(&format!("token {}", role.name()));
+            tokens::open(self.home, self.module, self.deployment, role)
+        };
+        Ok(Tokens {
+            root: token(Role::Root)?,
+            issuing: token(Role::Issuing)?,
+            management: token(Role::Management)?,
+            responder: token(Role::Responder)?,
+        })
+    }
+
+    /// The root, and how it signs what stands below it.
+    fn root(&mut self, token: &Token) -> anyhow::Result<(Certificate, Issuer)> {
+        let planned = &self.hierarchy.root;
+        let key = self.key(token, planned)?;
+        self.works.use_key(token, &key)?;
+        let root = self.works.certificate(Work {
+            file: format!("{}.cer", planned.name),
+            profile: "root",
+            signer: Signer::Itself(planned.algorithm),
+            key: KeySource::Proven(&key),
+            public_key: &key,
+            fields: self.names(&planned.common_name),
+            ends_at: None,
+        })?;
+        let issuer = self.issuer(planned, &root, &["issuing", "ocsp-offline"])?;
+        Ok((root, issuer))
+    }
+
+    fn issuing(&mut self, token: &Token, root: &Issuer) -> anyhow::Result<Vec<MadeAuthority>> {
+        let mut authorities = Vec::new();
+        for planned in &self.hierarchy.issuing {
+            let key = self.key(token, planned)?;
+            self.step(&format!("certificate of {}", planned.common_name));
+            let certificate = self.works.certificate(Work {
+                file: format!("{}.cer", planned.name),
+                profile: "issuing",
+                signer: Signer::Issuer(root),
+                key: KeySource::Proven(&key),
+                public_key: &key,
+                fields: self.names(&planned.common_name),
+                ends_at: None,
+            })?;
+            let (planned, token) = (planned.clone(), Some(token.name().clone()));
+            authorities.push(MadeAuthority { planned, certificate, token });
+        }
+        Ok(authorities)
+    }
+
+    fn root_crl(&mut self, root: &Certificate) -> anyhow::Result<Vec<u8>> {
+        self.step("first CRL of the root");
+        let planned = &self.hierarchy.root;
+        let lifetime = Duration::from_secs(self.hierarchy.root_crl_lifetime);
+        let file = format!("{}.crl", planned.name);
+        self.works.first_crl(root, planned.algorithm, &file, lifetime)
+    }
+
+    /// The responder's identity, and its delegate for the root.
+    fn responder(
+        &mut self,
+        token: &Token,
+        root: &Issuer,
+        crl: &[u8],
+    ) -> anyhow::Result<(PublicKey, Certificate)> {
+        self.step("responder's identity and the root's delegate");
+        let identity = self.responder_key(token, "responder-identity")?;
+        let file = self.home.out(&format!("responder-{}.spki", self.hierarchy.responder));
+        replace(&file, identity.spki_der())?;
+        let delegate = self.root_delegate(token, root, crl)?;
+        Ok((identity, delegate))
+    }
+
+    fn management(&mut self, token: &Token) -> anyhow::Result<(Certificate, Vec<MadeClient>)> {
+        self.step("management CA");
+        let key = self.key(token, &self.hierarchy.management)?;
+        self.works.use_key(token, &key)?;
+        let management = self.management_ca(&key)?;
+        let clients = self.management_credentials(&management)?;
+        Ok((management, clients))
     }
 
     fn step(&self, what: &str) {

@@ -32,9 +32,6 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Root, Self::Issuing, Self::Management, Self::Responder];
-
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
