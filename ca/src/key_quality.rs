@@ -3,6 +3,8 @@
 //! EC points are judged where the key first verifies something: the library refuses a point that is
 //! not on its curve, and every key here has signed its own request.
 
+mod fermat;
+
 use thiserror::Error;
 use x509::key::PublicKey;
 
@@ -15,8 +17,9 @@ const TRIAL_LIMIT: u32 = 752;
 /// Judges a public key by its own numbers.
 ///
 /// RSA: exponent odd, at least 65537 and below 2^64; modulus odd, without a prime factor below 752,
-/// and without the fingerprint of the generator that made predictable primes in 2012-2017 (ROCA,
-/// CVE-2017-15361).
+/// without the fingerprint of the generator that made predictable primes in 2012-2017 (ROCA,
+/// CVE-2017-15361), and not of two primes so close that Fermat's method finds them in 100 rounds
+/// (CVE-2022-26320).
 ///
 /// # Errors
 ///
@@ -35,6 +38,9 @@ pub fn check(key: &PublicKey) -> Result<(), WeakKey> {
     }
     if has_roca_fingerprint(&modulus) {
         return Err(WeakKey::Roca);
+    }
+    if fermat::has_close_primes(&modulus) {
+        return Err(WeakKey::ClosePrimes);
     }
     Ok(())
 }
@@ -73,6 +79,9 @@ fn has_roca_fingerprint(modulus: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WeakKey {
+    /// The two primes lie so close together that the modulus is factored at once.
+    #[error("RSA modulus is the product of two primes close together")]
+    ClosePrimes,
     /// Even, below 65537 or above 64 bits.
     #[error("RSA exponent is not an odd number from 65537 to 2^64")]
     Exponent,
@@ -130,6 +139,28 @@ mod tests {
         product[0..2].copy_from_slice(&751_u16.to_be_bytes());
         product[256..].copy_from_slice(&751_u16.to_be_bytes());
         assert!(matches!(judge(&product, &[1, 0, 1]), Err(WeakKey::SmallFactor { .. })));
+    }
+
+    /// ISS-11: keys made as weak generators made them, and their neighbours that are sound.
+    #[test]
+    fn judges_keys_as_weak_generators_made_them() {
+        let table = include_str!("key_quality/weak-keys.tsv");
+        for line in table.lines() {
+            let [name, verdict, digits] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+            let modulus: Vec<u8> = (0..digits.len()).step_by(2).map(octet).collect();
+
+            let wanted = match verdict {
+                "good" => Ok(()),
+                "close" => Err(WeakKey::ClosePrimes),
+                "roca" => Err(WeakKey::Roca),
+                other => panic!("{other}"),
+            };
+            assert_eq!(judge(&modulus, &[1, 0, 1]), wanted, "{name}");
+        }
+        assert_eq!(table.lines().count(), 7);
     }
 
     /// A number that is 65537^k modulo every small prime: 65537 itself has the fingerprint.

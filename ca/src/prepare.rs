@@ -450,7 +450,8 @@ impl PrepareError {
             Self::Weak(_) => (
                 "weak-key",
                 "public key quality (ISS-11)",
-                "RSA: exponent from 65537, no small factor, no known weak generator".to_owned(),
+                "RSA: exponent from 65537, no small factor, primes apart, no known weak generator"
+                    .to_owned(),
                 "make a new key with another generator",
             ),
             Self::OwnKey => (
