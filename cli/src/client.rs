@@ -9,25 +9,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use ureq::Agent;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::{RootCerts, TlsConfig};
+
+use crate::identity::{Files, Identity, IdentityError};
 
 /// Longest wait for an answer: an issuance may wait for its token and its publication.
 const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Behind a command's own options: none of these is about what is ordered.
+const HEADING: &str = "Connection";
 
 /// Where the API is and who we are. `.sigill/env` of the quickstart sets all four.
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
     /// URL of the API.
-    #[arg(long, global = true, env = "SIGILL_API_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "SIGILL_API_URL", value_name = "URL", help_heading = HEADING)]
     url: Option<String>,
-    /// Client certificate, PEM.
-    #[arg(long, global = true, env = "SIGILL_PORTAL_CERT", value_name = "FILE")]
+    /// Certificate of the API client, PEM.
+    #[arg(long, global = true, env = "SIGILL_PORTAL_CERT", value_name = "FILE", help_heading = HEADING)]
     cert: Option<PathBuf>,
-    /// Its private key, PKCS#8 PEM.
-    #[arg(long, global = true, env = "SIGILL_PORTAL_KEY", value_name = "FILE")]
+    /// Private key of the API client's certificate (--cert), PEM.
+    #[arg(long, global = true, env = "SIGILL_PORTAL_KEY", value_name = "FILE", help_heading = HEADING)]
     key: Option<PathBuf>,
     /// Certificate of the management CA that the server must come with, PEM.
-    #[arg(long, global = true, env = "SIGILL_MANAGEMENT_CA", value_name = "FILE")]
+    #[arg(long, global = true, env = "SIGILL_MANAGEMENT_CA", value_name = "FILE", help_heading = HEADING)]
     ca: Option<PathBuf>,
 }
 
@@ -44,16 +49,16 @@ impl Client {
         if !url.starts_with("https://") {
             return Err(ClientError::Url { found: url.to_owned() });
         }
-        let chain = Certificate::from_pem(&read(connection.cert.as_deref(), "--cert")?)
-            .map_err(|source| ClientError::Pem { what: "--cert", source: Box::new(source) })?;
-        let key = PrivateKey::from_pem(&read(connection.key.as_deref(), "--key")?)
-            .map_err(|source| ClientError::Pem { what: "--key", source: Box::new(source) })?;
-        let root = Certificate::from_pem(&read(connection.ca.as_deref(), "--ca")?)
-            .map_err(|source| ClientError::Pem { what: "--ca", source: Box::new(source) })?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let files = Files {
+            cert: named(connection.cert.as_deref(), "--cert")?,
+            key: named(connection.key.as_deref(), "--key")?,
+            ca: named(connection.ca.as_deref(), "--ca")?,
+        };
+        let identity = Identity::read(files, &provider)?;
         let tls = TlsConfig::builder()
-            .client_cert(Some(ClientCert::new_with_certs(&[chain], key)))
-            .root_certs(RootCerts::Specific(Arc::new(vec![root])))
+            .client_cert(Some(identity.client))
+            .root_certs(RootCerts::Specific(Arc::new(vec![identity.root])))
             .unversioned_rustls_crypto_provider(provider)
             .build();
         let agent = Agent::config_builder()
@@ -121,9 +126,8 @@ fn answer<T: DeserializeOwned>(
     }
 }
 
-fn read(path: Option<&Path>, what: &'static str) -> Result<Vec<u8>, ClientError> {
-    let path = path.ok_or(ClientError::Missing { what })?;
-    std::fs::read(path).map_err(|source| ClientError::File { path: path.to_path_buf(), source })
+fn named<'a>(path: Option<&'a Path>, what: &'static str) -> Result<&'a Path, ClientError> {
+    path.ok_or(ClientError::Missing { what })
 }
 
 /// Why a call came to nothing.
@@ -149,16 +153,12 @@ pub(crate) enum ClientError {
         #[source]
         source: std::io::Error,
     },
+    /// The files that say who we are.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// An option that is needed.
     #[error("{what} is missing; give it, or source the env file of the deployment")]
     Missing { what: &'static str },
-    /// Not the PEM that an option wants.
-    #[error("{what} names a file that is not the PEM it should be")]
-    Pem {
-        what: &'static str,
-        #[source]
-        source: Box<ureq::Error>,
-    },
     /// Randomness for an idempotency key.
     #[error("no random numbers for an idempotency key")]
     Random,
@@ -184,7 +184,7 @@ impl ClientError {
     /// 2 for what the command line got wrong, 1 for everything that was refused or failed.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Missing { .. } | Self::Url { .. } | Self::Value { .. } => 2,
+            Self::Missing { .. } | Self::Identity(_) | Self::Url { .. } | Self::Value { .. } => 2,
             _ => 1,
         }
     }

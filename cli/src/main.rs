@@ -5,6 +5,7 @@
 
 mod client;
 mod command;
+mod identity;
 mod terminal;
 
 use std::process::ExitCode;
@@ -35,10 +36,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Certificates: issue, show, list, revoke.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill certificate list --state revoked\n  sigill certificate revoke --help"
+    )]
     Certificate(command::certificate::Certificate),
     /// Certification authorities: list, show.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  sigill authority list")]
     Authority(command::authority::Authority),
 }
 

@@ -114,9 +114,9 @@ pub(crate) struct List {
     /// Only of this order.
     #[arg(long)]
     order: Option<String>,
-    /// At most so many.
-    #[arg(long)]
-    limit: Option<usize>,
+    /// At most so many; all of them when left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
 }
 
 /// A revocation by serial.
@@ -224,7 +224,8 @@ impl List {
     fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
         let mut items: Vec<api::Certificate> = Vec::new();
         let mut cursor: Option<String> = None;
-        let wanted = self.limit.unwrap_or(usize::MAX);
+        let limit = self.limit.map(usize::try_from).and_then(Result::ok);
+        let wanted = limit.unwrap_or(usize::MAX);
         loop {
             let left = wanted.saturating_sub(items.len());
             let page = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
@@ -300,6 +301,13 @@ impl How {
                 limit: "unspecified, keyCompromise, affiliationChanged, superseded, \
                         cessationOfOperation, certificateHold, privilegeWithdrawn",
             })?;
+        if let Some(time) = &self.requested_at {
+            time.parse::<jiff::Timestamp>().map_err(|_| ClientError::Value {
+                what: "--requested-at",
+                found: time.clone(),
+                limit: "a time in UTC, such as 2026-11-21T09:30:00Z",
+            })?;
+        }
         terminal.confirmed(
             &format!("Revoking {what} for {}; this cannot be undone.", self.reason),
             if self.yes { Yes::Given } else { Yes::Ask },
