@@ -15,8 +15,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use status::{AnswerClasses, IssuerId, PublishedCrl, RevocationReason};
 use store::{
-    CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl,
-    ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Responder, Store, Subject,
+    AuditRecord, CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange,
+    ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Responder, Store,
+    Subject,
 };
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader, ReasonCode, RevokedEntry};
@@ -99,6 +100,14 @@ struct ReadCrl {
     states: Vec<ImportedState>,
 }
 
+struct ReadOutputs<'a> {
+    authorities: Vec<Read<'a>>,
+    /// Each with the name of its authority.
+    delegates: Vec<(String, Certificate)>,
+    crls: Vec<ReadCrl>,
+    import: Import,
+}
+
 /// Imports the outputs that `manifest` lists.
 ///
 /// # Errors
@@ -112,6 +121,23 @@ pub(crate) fn run(
     manifest: &Path,
     now: UnixTime,
 ) -> anyhow::Result<Imported> {
+    let (text, outputs) = read_outputs(deployment, manifest)?;
+    let folder = manifest.parent().unwrap_or(Path::new("."));
+    let read = read_all(config, folder, &outputs, now)?;
+    let imported =
+        store.import(&read.import, &record(&text), now).context("nothing was registered")?;
+    for output in &outputs.responders {
+        enrol(store, folder, output, now)?;
+    }
+    publish(config, &read.authorities, &read.delegates, files, &read.crls)?;
+    for crl in &read.crls {
+        store.mark_crl_published(crl.row.issuer, &crl.row.scope, &crl.row.number, now)?;
+    }
+    Ok(imported)
+}
+
+/// The manifest, of this format and deployment, with its text.
+fn read_outputs(deployment: Deployment, manifest: &Path) -> anyhow::Result<(String, Outputs)> {
     let text = std::fs::read_to_string(manifest)
         .with_context(|| format!("cannot read {}", manifest.display()))?;
     let outputs: Outputs = serde_json::from_str(&text)
@@ -127,8 +153,16 @@ pub(crate) fn run(
     deployment
         .must_equal(&found, Place::ExchangeFile)
         .with_context(|| manifest.display().to_string())?;
-    let folder = manifest.parent().unwrap_or(Path::new("."));
+    Ok((text, outputs))
+}
 
+/// Every file of the manifest, read and verified, and what becomes of it in the database.
+fn read_all<'a>(
+    config: &'a ConfigFile,
+    folder: &Path,
+    outputs: &Outputs,
+    now: UnixTime,
+) -> anyhow::Result<ReadOutputs<'a>> {
     let authorities = outputs
         .authorities
         .iter()
@@ -156,27 +190,20 @@ pub(crate) fn run(
         import.crls.push(crl.row.clone());
         import.states.extend(crl.states.iter().cloned());
     }
+    Ok(ReadOutputs { authorities, delegates, crls, import })
+}
 
-    let record = Service::record(
+fn record(manifest: &str) -> AuditRecord {
+    let hash = ledger::Hash::from_bytes(Sha256::digest(manifest).into());
+    Service::record(
         EventCode::ImportCeremony,
         EventResult::Done,
         ca::audit::Actor::System([0; 16]),
-        ObjectIds::of_act([Some(ObjectId::Document(ledger::Hash::from_bytes(
-            Sha256::digest(&text).into(),
-        )))]),
+        ObjectIds::of_act([Some(ObjectId::Document(hash))]),
         None,
-        &json!({ "manifest": text }),
+        &json!({ "manifest": manifest }),
         Subject::Deployment,
-    );
-    let imported = store.import(&import, &record, now).context("nothing was registered")?;
-    for output in &outputs.responders {
-        enrol(store, folder, output, now)?;
-    }
-    publish(config, &authorities, &delegates, files, &crls)?;
-    for crl in &crls {
-        store.mark_crl_published(crl.row.issuer, &crl.row.scope, &crl.row.number, now)?;
-    }
-    Ok(imported)
+    )
 }
 
 fn read_checked(folder: &Path, file: &Path, sha256: &str) -> anyhow::Result<Vec<u8>> {

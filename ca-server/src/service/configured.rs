@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ca::audit::{Actor, EventCode, EventResult, ObjectId};
+use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use serde_json::{Value, json};
 use store::{Client, ClientState, Subject};
 
@@ -34,7 +34,7 @@ impl Service {
             if about.is_empty() {
                 continue;
             }
-            let objects = about.iter().take(ca::audit::MAX_OBJECTS).map(object).collect();
+            let objects = ObjectIds::first_of(about.iter().map(object));
             let shown: Vec<Value> = about.iter().map(shown).collect();
             let record = Self::record(
                 code,
@@ -59,7 +59,7 @@ impl Service {
                 EventCode::KeyProven,
                 EventResult::Done,
                 self.system(),
-                vec![ObjectId::Key(key), ObjectId::Issuer(authority.id)],
+                ObjectIds::of_act([Some(ObjectId::Key(key)), Some(ObjectId::Issuer(authority.id))]),
                 None,
                 &json!({ "authority": authority.name() }),
                 Subject::Deployment,
@@ -80,7 +80,7 @@ impl Service {
             code,
             EventResult::Done,
             self.system(),
-            Vec::new(),
+            ObjectIds::default(),
             None,
             &json!({ "step_seconds": step.map(|step| step.as_secs()) }),
             Subject::Deployment,

@@ -16,6 +16,7 @@ use store::{
     IssuedCertificate, OrderId, Privacy, ProfileVersion, Subject,
 };
 use x509::signing::{Pending, Recorded, Signed};
+use x509::time::UnixTime;
 
 use super::authority::Authority;
 use super::caller::Caller;
@@ -43,6 +44,28 @@ pub(crate) struct Commission<'a> {
     /// What it is about, besides the certificate and its issuer.
     pub(crate) objects: [ObjectId; 2],
     pub(crate) payload: Value,
+}
+
+impl Commission<'_> {
+    /// The audit record of a step of it.
+    fn record(
+        &self,
+        code: EventCode,
+        prepared: &Prepared,
+        certificate: CertificateId,
+        payload: &Value,
+    ) -> AuditRecord {
+        let [first, second] = self.objects;
+        let objects = ObjectIds::of_act([
+            Some(first),
+            Some(second),
+            Some(ObjectId::Certificate(*certificate.as_bytes())),
+            Some(ObjectId::Issuer(self.authority.id)),
+        ]);
+        let policy = policy_id(prepared.facts());
+        let subject = subject_of(prepared, self.order);
+        Service::record(code, EventResult::Done, self.actor, objects, policy, payload, subject)
+    }
 }
 
 impl Service {
@@ -87,11 +110,18 @@ impl Service {
     /// What it returns has been recorded and may be released.
     pub(crate) fn commission(&self, commission: Commission<'_>) -> Result<Issued, Denied> {
         let now = self.signing_time()?;
-        let Commission { authority, profile, order, .. } = commission;
-        let prepared = prepare(&Preparation {
+        let prepared = self.prepared(&commission, now)?;
+        let certificate = self.draw_certificate_id(now)?;
+        let recorded = self.intended(&commission, &prepared, certificate)?;
+        self.signed(&commission, prepared, certificate, &recorded)
+    }
+
+    /// Rules and lint.
+    fn prepared(&self, commission: &Commission<'_>, now: UnixTime) -> Result<Prepared, Denied> {
+        prepare(&Preparation {
             deployment: self.deployment,
-            profile,
-            signer: Signer::Issuer(&authority.issuer),
+            profile: commission.profile,
+            signer: Signer::Issuer(&commission.authority.issuer),
             way: commission.way,
             fields: commission.fields,
             key: KeySource::Request(commission.request_der),
@@ -101,58 +131,58 @@ impl Service {
             now,
             ends_at: None,
         })
-        .map_err(|error| Denied::rule(error.refusal()))?;
-        let certificate = self.draw_certificate_id(now)?;
-        let subject = subject_of(&prepared, order);
+        .map_err(|error| Denied::rule(error.refusal()))
+    }
+
+    /// Records what is about to be signed.
+    fn intended(
+        &self,
+        commission: &Commission<'_>,
+        prepared: &Prepared,
+        certificate: CertificateId,
+    ) -> Result<Recorded, Denied> {
         let intent = CertificateIntent {
-            order,
+            order: commission.order,
             certificate,
-            issuer: authority.id,
+            issuer: commission.authority.id,
             serial: prepared.facts().serial,
             not_after: prepared.facts().validity.not_after(),
             answers: AnswerClasses::USUAL,
             node: self.node.clone(),
-            subject: subject.clone(),
+            subject: subject_of(prepared, commission.order),
         };
-        let (intent_code, issued_code) = codes(prepared.pending());
-        let record = |code, payload: &Value| {
-            let [first, second] = commission.objects;
-            let objects = ObjectIds::of_act([
-                Some(first),
-                Some(second),
-                Some(ObjectId::Certificate(*certificate.as_bytes())),
-                Some(ObjectId::Issuer(authority.id)),
-            ]);
-            let policy = policy_id(prepared.facts());
-            Self::record(
-                code,
-                EventResult::Done,
-                commission.actor,
-                objects,
-                policy,
-                payload,
-                subject.clone(),
-            )
-        };
-        let intent_record = record(intent_code, &commission.payload);
-        self.danger.pass(Window::BeforeIntent, order);
+        let (code, _) = codes(prepared.pending());
+        let record = commission.record(code, prepared, certificate, &commission.payload);
+        self.danger.pass(Window::BeforeIntent, commission.order);
         let now = self.signing_time()?;
-        let recorded = self
-            .store()
-            .record_intent(prepared.pending(), &intent, &intent_record, now)
-            .map_err(|e| self.note_storage(&e))?;
-        let facts = issued_facts(&prepared, subject.clone());
-        let issued_record = record(
-            issued_code,
-            &json!({ "serial": prepared.facts().serial.to_string(), "intent": recorded.intent_id().to_string() }),
-        );
+        self.store()
+            .record_intent(prepared.pending(), &intent, &record, now)
+            .map_err(|e| self.note_storage(&e))
+    }
+
+    /// Has it signed, verifies the signature, and records the certificate.
+    fn signed(
+        &self,
+        commission: &Commission<'_>,
+        prepared: Prepared,
+        certificate: CertificateId,
+        recorded: &Recorded,
+    ) -> Result<Issued, Denied> {
+        let order = commission.order;
+        let facts = issued_facts(&prepared, subject_of(&prepared, order));
+        let (_, code) = codes(prepared.pending());
+        let payload = json!({
+            "serial": prepared.facts().serial.to_string(),
+            "intent": recorded.intent_id().to_string(),
+        });
+        let record = commission.record(code, &prepared, certificate, &payload);
         let (pending, _) = prepared.into_parts();
         self.danger.pass(Window::IntentSign, order);
-        let signature = self.token_signature(&pending, &recorded)?;
+        let signature = self.token_signature(&pending, recorded)?;
         self.danger.pass(Window::SignVerify, order);
-        let signed = self.verified(pending, &recorded, signature)?;
+        let signed = self.verified(pending, recorded, signature)?;
         self.danger.pass(Window::VerifyIssued, order);
-        let issued = self.record_signed(&signed, &facts, &issued_record)?;
+        let issued = self.record_signed(&signed, &facts, &record)?;
         self.danger.pass(Window::IssuedReleased, order);
         Ok(issued)
     }

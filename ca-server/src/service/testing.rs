@@ -162,7 +162,7 @@ impl World {
             EventCode::ImportCeremony,
             ca::audit::EventResult::Done,
             ca::audit::Actor::System([0; 16]),
-            Vec::new(),
+            ca::audit::ObjectIds::default(),
             None,
             &json!({}),
             Subject::Deployment,

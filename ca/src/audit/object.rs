@@ -136,6 +136,12 @@ impl ObjectIds {
         Self(objects.into_iter().flatten().map(ObjectId::octets).collect())
     }
 
+    /// The first of them, as many as a leaf holds; the payload has them all.
+    #[must_use]
+    pub fn first_of(objects: impl IntoIterator<Item = ObjectId>) -> Self {
+        Self(objects.into_iter().take(MAX_OBJECTS).map(ObjectId::octets).collect())
+    }
+
     /// Collects objects, in any order; a repeated one counts once.
     ///
     /// # Errors

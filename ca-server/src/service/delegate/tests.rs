@@ -32,7 +32,7 @@ impl Zone {
             EventCode::OcspDelegateEnrolled,
             ca::audit::EventResult::Done,
             world.service.system(),
-            Vec::new(),
+            ca::audit::ObjectIds::default(),
             None,
             &serde_json::json!({}),
             store::Subject::Deployment,
@@ -111,7 +111,7 @@ impl Zone {
                 act: StatusAct::Revoke { reason: None, invalidity: None },
                 requested_at: None,
             };
-            let record = self.world.service.failed_try_record(Vec::new(), "");
+            let record = self.world.service.failed_try_record("");
             store.change_status(&change, &record, self.world.now()).unwrap();
         }
     }

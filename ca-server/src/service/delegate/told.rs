@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ca::audit::{EventCode, EventResult, ObjectId};
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::refusal::Refusal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -138,11 +138,11 @@ impl Service {
         let mut digest = [0; 32];
         // The key was made by this program from 32 octets.
         let _ = base16ct::lower::decode(key, &mut digest);
-        let objects = vec![
-            ObjectId::Key(responder.key),
-            ObjectId::Issuer(authority.id),
-            ObjectId::Document(ledger::Hash::from_bytes(digest)),
-        ];
+        let objects = ObjectIds::of_act([
+            Some(ObjectId::Key(responder.key)),
+            Some(ObjectId::Issuer(authority.id)),
+            Some(ObjectId::Document(ledger::Hash::from_bytes(digest))),
+        ]);
         let payload = json!({
             "responder": responder.name,
             "counter": counter,
@@ -164,10 +164,10 @@ impl Service {
 
     fn audit_counted_delegates(&self, responder: &str, count: u64) {
         let payload = json!({ "responder": responder, "count": count });
-        self.audit_delegates(EventCode::RefusalGrouped, Vec::new(), &payload);
+        self.audit_delegates(EventCode::RefusalGrouped, ObjectIds::default(), &payload);
     }
 
-    fn audit_delegates(&self, code: EventCode, objects: Vec<ObjectId>, payload: &Value) {
+    fn audit_delegates(&self, code: EventCode, objects: ObjectIds, payload: &Value) {
         let now = self.clock().read().now;
         let (result, actor) = (EventResult::Refused, self.system());
         let record = Self::record(code, result, actor, objects, None, payload, Subject::Deployment);
