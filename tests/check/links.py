@@ -1,4 +1,4 @@
-"""Finds links in Markdown files that lead nowhere inside the repository.
+"""Finds links in Markdown files that lead nowhere inside the repository, and pages that code cites and that are not there.
 
 Links to other hosts are not followed: a check must not depend on a network.
 """
@@ -49,8 +49,22 @@ def anchors(text: str) -> set[str]:
     return names
 
 
+PAGE = re.compile(r"[\w.-]+\.md\b")
+CODE_FILES = ["*.rs", "*.sql", "*.toml"]
+
+
+def lost_pages(path: Path, root: Path, names: set[str]) -> list[str]:
+    """Pages that a file of code cites by a name that no page of the repository has: a reader would search in vain."""
+    cited = set(PAGE.findall(path.read_text())) - names
+    return [f"{path.relative_to(root)}: cites {name}, which is not in the repository" for name in sorted(cited)]
+
+
 def pages(root: Path) -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.md"],
+    return _files(root, ["*.md"])
+
+
+def _files(root: Path, patterns: list[str]) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
                             cwd=root, capture_output=True, text=True, check=True).stdout
     return [root / name for name in listed.split("\0") if name and (root / name).exists()]
 
@@ -59,6 +73,8 @@ def main() -> int:
     root = Path.cwd().resolve()
     found = pages(root)
     faults = [fault for page in found for fault in dead_links(page, root)]
+    names = {page.name for page in found}
+    faults += [fault for path in _files(root, CODE_FILES) for fault in lost_pages(path, root, names)]
     for fault in faults:
         print(f"dead link: {fault}")
     print(f"{len(found)} pages read")

@@ -2,7 +2,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from links import anchors, dead_links
+from links import anchors, dead_links, lost_pages
 
 
 class Links(unittest.TestCase):
@@ -34,6 +34,12 @@ class Links(unittest.TestCase):
 
     def test_code_holds_no_links(self):
         self.assertEqual(self.faults("`[a](gone.md)`\n\n```\n[b](gone.md)\n```\n"), [])
+
+    def test_a_page_that_only_code_knows_is_named(self):
+        code = self.root / "rule.rs"
+        code.write_text("/// See there.md and domain.md 2.4.\nfn rule() {}\n")
+        self.assertEqual(lost_pages(code, self.root, {"there.md"}),
+                         ["rule.rs: cites domain.md, which is not in the repository"])
 
     def test_anchors_drop_punctuation(self):
         self.assertEqual(anchors("## 2.1 `Programs` and zones!\n"), {"21-programs-and-zones"})

@@ -259,7 +259,7 @@ const RULES: &[ProfileRule] = &[
     },
     ProfileRule {
         id: "subject-once",
-        clause: "PRO-02; domain facts 2.1",
+        clause: "PRO-02: relying parties read one serialNumber",
         says: "subject.attributes names each attribute type once, serial-number too",
         kept: |p| p.subject.attributes().iter().all(|a| p.subject.count(a.attribute) == 1),
     },
@@ -325,7 +325,7 @@ const RULES: &[ProfileRule] = &[
     },
     ProfileRule {
         id: "person-alternative-names",
-        clause: "PRO-16; domain facts 2.2",
+        clause: "PRO-16: names of persons stand in certificates of persons",
         says: "upn, email and card numbers are for persons, dns for functions and servers",
         kept: |p| {
             let names = &p.alternative_names;
