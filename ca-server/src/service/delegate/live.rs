@@ -55,7 +55,7 @@ pub(super) fn common_name(authority: &Authority, responder: &Responder) -> Strin
 pub(super) fn must_be_wanted(live: &[CertificateRow], now: UnixTime) -> Result<(), Denied> {
     let refused = |code, seen: String, limit: String| {
         let rule = "architecture §2.3: at most two delegates live for each responder and CA, and none follows another within an hour";
-        let next = "if the responder has lost its keys, revoke the delegates that it lost; if it has not, treat it as broken into";
+        let next = "if the responder has lost its delegates, revoke them by serial number; if it has not, treat it as broken into";
         Err(Denied::rule(Refusal::new(code, rule, &seen, limit, next)).for_now())
     };
     if live.len() >= MOST {

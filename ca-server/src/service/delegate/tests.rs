@@ -3,7 +3,7 @@
 use std::fs;
 
 use ca::audit::EventCode;
-use store::{Responder, StatusAct, StatusChange, StatusTarget};
+use store::Responder;
 use x509::key::SignatureAlgorithm;
 use x509::responder_request::{ResponderRequest, ResponderRequestBody};
 
@@ -102,17 +102,15 @@ impl Zone {
         self.world.leaves(EventCode::OcspDelegateIssued)
     }
 
+    /// As an operator does with `sigill certificate revoke-serial`.
     fn revoke_all(&self) {
-        let store = self.world.service.store();
+        let world = &self.world;
         let filter = store::CertificateFilter::default();
-        for row in store.list_certificates(&filter, None, 100).unwrap().rows {
-            let change = StatusChange {
-                target: StatusTarget::Certificate(row.id),
-                act: StatusAct::Revoke { reason: None, invalidity: None },
-                requested_at: None,
-            };
-            let record = self.world.service.failed_try_record("");
-            store.change_status(&change, &record, self.world.now()).unwrap();
+        for row in world.service.store().list_certificates(&filter, None, 100).unwrap().rows {
+            let serial = row.serial.to_string();
+            let path = format!("/v1/authorities/issuing/serials/{serial}/revocation");
+            let call = world.call(&path, &serial, &serde_json::json!({ "reason": "superseded" }));
+            world.run(&call, |ca, work| ca.revoke_serial("issuing", &serial, work)).unwrap();
         }
     }
 }
