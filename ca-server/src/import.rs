@@ -28,6 +28,7 @@ use crate::config::{AuthoritySection, ConfigFile};
 use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::replace;
 use crate::service::Service;
+use crate::start::Told;
 
 /// The manifest of a ceremony's outputs, `outputs.json`. Paths are relative to its folder.
 #[derive(Debug, Deserialize)]
@@ -138,15 +139,17 @@ pub(crate) fn run(
 
 /// The manifest, of this format and deployment, with its text.
 fn read_outputs(deployment: Deployment, manifest: &Path) -> anyhow::Result<(String, Outputs)> {
-    let text = std::fs::read_to_string(manifest)
-        .with_context(|| format!("cannot read {}", manifest.display()))?;
-    let outputs: Outputs = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a manifest of ceremony outputs", manifest.display()))?;
+    let text = std::fs::read_to_string(manifest).with_context(|| unreadable(manifest))?;
+    let outputs: Outputs = serde_json::from_str(&text).with_context(|| {
+        malformed(format!("{} is not a manifest of ceremony outputs", manifest.display()))
+    })?;
     ensure!(
         outputs.format == FORMAT,
-        "{}: format {}, this program reads {FORMAT}",
-        manifest.display(),
-        outputs.format
+        malformed(format!(
+            "{}: format {}, this program reads {FORMAT}",
+            manifest.display(),
+            outputs.format
+        ))
     );
     let parts = &outputs.deployment;
     let found = Deployment::from_parts(&parts.environment, &parts.pki, &parts.instance)?;
@@ -208,10 +211,27 @@ fn record(manifest: &str) -> AuditRecord {
 
 fn read_checked(folder: &Path, file: &Path, sha256: &str) -> anyhow::Result<Vec<u8>> {
     let path = folder.join(file);
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = std::fs::read(&path).with_context(|| unreadable(&path))?;
     let found = base16ct::lower::encode_string(&Sha256::digest(&bytes));
-    ensure!(found == sha256, "{} has SHA-256 {found}, the manifest says {sha256}", path.display());
+    ensure!(
+        found == sha256,
+        Told::new(
+            "outputs-hash",
+            format!("{} has SHA-256 {found}, the manifest says {sha256}", path.display()),
+            COPY_AGAIN,
+        )
+    );
     Ok(bytes)
+}
+
+const COPY_AGAIN: &str = "copy the ceremony's outputs again, all of them, and compare their hashes";
+
+fn unreadable(path: &Path) -> Told {
+    Told::new("outputs-unreadable", format!("cannot read {}", path.display()), COPY_AGAIN)
+}
+
+fn malformed(what: String) -> Told {
+    Told::new("outputs-malformed", what, "import the outputs.json of this version's ceremony")
 }
 
 fn read_authority<'a>(

@@ -13,6 +13,7 @@ mod observe;
 mod publication;
 mod schedule;
 mod service;
+mod start;
 mod takeover;
 mod wiring;
 
@@ -31,6 +32,7 @@ use config::ConfigFile;
 use http::peer::Clients;
 use http::tls::{ServerIdentity, server_config};
 use http::{Admission, App};
+use start::Told;
 use wiring::{Create, Wired};
 
 /// The online certification authority of Sigill.
@@ -95,7 +97,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            let line = start::line(&error);
+            tracing::error!(problem.code = start::code(&error), "ended: {line}");
+            say(&format!("error: {line}"));
             ExitCode::FAILURE
         }
     }
@@ -120,9 +124,7 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     wiring::NoteKeys::open(&config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
-    Clients::new(deployment, &config.clients).map_err(|name| {
-        anyhow::anyhow!("client {name}: key hash unreadable, or its name or key stands there twice")
-    })?;
+    Clients::new(deployment, &config.clients).map_err(|name| unfit_client(&name))?;
     answer(&format!("{}: good, deployment {deployment}", path.display()));
     Ok(())
 }
@@ -135,7 +137,12 @@ fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let files = wiring::crl_files(&config, deployment, &notes)?;
     let now = clock::Clock::start().read().now;
-    let imported = import::run(&config, deployment, store.as_ref(), &files, from, now)?;
+    let imported =
+        import::run(&config, deployment, store.as_ref(), &files, from, now).map_err(|error| {
+            let what = format!("outputs of {} do not fit", from.display());
+            let next = "compare the outputs with the configuration that the ceremony wrote";
+            start::otherwise(error, Told::new("outputs-unfit", what, next))
+        })?;
     if json {
         answer(
             &json!({
@@ -201,8 +208,10 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     anyhow::ensure!(
         config.observe.listen.ip().is_loopback(),
-        "[observe] listen = {} is not a loopback address",
-        config.observe.listen
+        Told::config(format!(
+            "[observe] listen = {} is not a loopback address",
+            config.observe.listen
+        ))
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -217,9 +226,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         .install_recorder()
         .context("cannot install metrics")?;
     let deployment = wiring::deployment(&config)?;
-    let clients = Clients::new(deployment, &config.clients).map_err(|name| {
-        anyhow::anyhow!("client {name}: key hash unreadable, or its name or key stands there twice")
-    })?;
+    let clients = Clients::new(deployment, &config.clients).map_err(|name| unfit_client(&name))?;
     let identity =
         Arc::new(ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?);
     let tls = Arc::new(server_config(Arc::clone(&identity), &config.api)?);
@@ -244,8 +251,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
             service.record_proven_keys()?;
             service.sync_clients(&clients)
         })
-        .await?
-        .map_err(|denied| anyhow::anyhow!("{denied}"))?;
+        .await??;
     }
     let publication = Arc::clone(&service.publication);
     let publishing = publisher.start()?;
@@ -309,10 +315,23 @@ async fn follow_identity(identity: Arc<ServerIdentity>, api: config::ApiSection)
     }
 }
 
+fn unfit_client(name: &str) -> Told {
+    Told::config(format!(
+        "client {name}: key hash unreadable, or its name or key stands there twice"
+    ))
+}
+
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}: is another copy running?"))
+    TcpListener::bind(address).await.map_err(|error| {
+        let what = format!("cannot listen on {address}: is another copy running?");
+        let told = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                Told::new("address-in-use", what, "end the other copy, or take another port")
+            }
+            _ => Told::new("address-refused", what, "correct the address of `listen`"),
+        };
+        anyhow::Error::new(error).context(told)
+    })
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

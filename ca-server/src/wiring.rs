@@ -37,6 +37,7 @@ use crate::service::delegate::DoneRequests;
 use crate::service::order::OrdersLeft;
 use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
+use crate::start::Told;
 
 /// Reads the deployment of a configuration.
 ///
@@ -65,7 +66,11 @@ impl NoteKeys {
     pub(crate) fn open(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Self> {
         ensure!(
             !matches!(deployment.environment(), ca::deployment::Environment::Prod),
-            "software note keys are refused in environment prod; put the note keys into a token of their own"
+            Told::new(
+                "note-key-environment",
+                "software note keys are refused in environment prod",
+                "put the note keys into a token of their own",
+            )
         );
         let name: DeploymentName = deployment.to_string().parse()?;
         let open = |path: &Path| -> anyhow::Result<Arc<dyn NoteSigner>> {
@@ -83,7 +88,11 @@ impl NoteKeys {
         let [status, audit, manifest] = publics;
         ensure!(
             status != audit && audit != manifest && status != manifest,
-            "section [notes] names one key twice; status, audit and manifest have three keys"
+            Told::new(
+                "note-key-twice",
+                "section [notes] names one key twice; status, audit and manifest have three keys",
+                "name the three files that the ceremony made",
+            )
         );
         Ok(keys)
     }
@@ -158,43 +167,61 @@ pub(crate) fn authorities(config: &ConfigFile) -> anyhow::Result<BTreeMap<String
     for section in &config.authorities {
         let authority = authority(section).with_context(|| base(section))?;
         if authorities.insert(section.name.clone(), authority).is_some() {
-            bail!("authority {} stands twice in the configuration", section.name);
+            let twice = format!("authority {} stands twice in the configuration", section.name);
+            bail!(Told::config(twice));
         }
     }
     Ok(authorities)
 }
 
 fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
-    let bytes = std::fs::read(&section.certificate)
-        .with_context(|| format!("cannot read {}", section.certificate.display()))?;
+    let path = section.certificate.display();
+    let bytes = std::fs::read(&section.certificate).with_context(|| {
+        let what = format!("cannot read {path}");
+        Told::new("authority-certificate", what, "correct the path, or put the certificate there")
+    })?;
     let der = match std::str::from_utf8(&bytes) {
         Ok(text) if text.contains("-----BEGIN") => {
-            x509::pem::decode_one(text, x509::pem::Label::Certificate)?
+            x509::pem::decode_one(text, x509::pem::Label::Certificate).with_context(|| {
+                Told::new(
+                    "authority-certificate",
+                    format!("cannot read {path}"),
+                    "put the certificate there",
+                )
+            })?
         }
         _ => bytes,
     };
     let found = base16ct::lower::encode_string(&Sha256::digest(&der));
     ensure!(
         found == section.sha256,
-        "{} has SHA-256 {found}, the configuration pins {}",
-        section.certificate.display(),
-        section.sha256
+        Told::new(
+            "authority-certificate-pin",
+            format!("{path} has SHA-256 {found}, the configuration pins {}", section.sha256),
+            "put the pinned certificate back",
+        )
     );
-    let certificate = Certificate::from_der(&der)?;
+    let unfit = || Told::config("certificate and section do not make an issuing authority");
+    let certificate = Certificate::from_der(&der).with_context(unfit)?;
     let settings = IssuerSettings {
         name: section.name.clone(),
-        algorithm: section.algorithm.parse()?,
+        algorithm: section.algorithm.parse().with_context(unfit)?,
         crl_url: section.crl_url.clone(),
         ocsp_url: section.ocsp_url.clone(),
         aia_url: section.aia_url.clone(),
-        profiles: section.profiles.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        profiles: section
+            .profiles
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()
+            .with_context(unfit)?,
         crl_scope_stated: if section.issuing_distribution_point {
             CrlScopeStated::Yes
         } else {
             CrlScopeStated::No
         },
     };
-    let issuer = Issuer::new(certificate.clone(), settings)?;
+    let issuer = Issuer::new(certificate.clone(), settings).with_context(unfit)?;
     Ok(Authority::new(section.clone(), certificate, issuer))
 }
 
@@ -204,18 +231,29 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
 ///
 /// Names the file that is no profile.
 pub(crate) fn profiles(folder: &Path) -> anyhow::Result<ProfileSet> {
+    let unreadable = |path: &Path| {
+        let what = format!("cannot read profiles from {}", path.display());
+        Told::new("profiles-unreadable", what, "correct `profiles`, or the files' permissions")
+    };
+    let malformed = |what: String| {
+        Told::new(
+            "profile-malformed",
+            what,
+            "correct the profile; the shipped ones lie in profiles/",
+        )
+    };
     let mut profiles = Vec::new();
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read profiles from {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| unreadable(folder))?;
     for entry in entries {
-        let path = entry?.path();
+        let path = entry.with_context(|| unreadable(folder))?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let bytes = std::fs::read(&path)?;
-            let profile = Profile::parse(&bytes).with_context(|| path.display().to_string())?;
+            let bytes = std::fs::read(&path).with_context(|| unreadable(&path))?;
+            let profile =
+                Profile::parse(&bytes).with_context(|| malformed(path.display().to_string()))?;
             profiles.push(profile);
         }
     }
-    Ok(ProfileSet::new(profiles)?)
+    ProfileSet::new(profiles).with_context(|| malformed(folder.display().to_string()))
 }
 
 /// Opens the tokens and proves the authorities' keys.
@@ -229,21 +267,28 @@ pub(crate) fn signer(
     authorities: &BTreeMap<String, Authority>,
 ) -> anyhow::Result<TokenSigner> {
     let module = Module::load(&config.hsm.module)?;
-    std::fs::create_dir_all(&config.hsm.state)
-        .with_context(|| format!("cannot make {}", config.hsm.state.display()))?;
+    std::fs::create_dir_all(&config.hsm.state).with_context(|| {
+        let what = format!("cannot make {}", config.hsm.state.display());
+        Told::new("state-unwritable", what, "correct [hsm] state, or the folder's permissions")
+    })?;
     let markers = PinMarkers::in_folder(&config.hsm.state)?;
     let deadline = Duration::from_secs(config.hsm.deadline);
     let signer = TokenSigner::new(deadline);
     for section in &config.hsm.tokens {
-        let label = deployment.token_label(&section.role.parse()?);
-        let name = TokenName { label: label.parse()?, serial: section.serial.parse()? };
+        let unnamed = || Told::config(format!("token role {:?}", section.role));
+        let label = deployment.token_label(&section.role.parse().with_context(unnamed)?);
+        let name = TokenName {
+            label: label.parse().with_context(unnamed)?,
+            serial: section.serial.parse().with_context(unnamed)?,
+        };
         let token = Token::open(
             &module,
             TokenSettings {
                 name,
                 pin: Pin::from_file(&section.pin)?,
                 markers: markers.clone(),
-                sessions: NonZeroUsize::new(section.sessions).context("sessions = 0")?,
+                sessions: NonZeroUsize::new(section.sessions)
+                    .with_context(|| Told::config("sessions = 0"))?,
                 deadline,
             },
         )?;
@@ -260,9 +305,11 @@ pub(crate) fn signer(
         let key = authority.certificate.public_key().spki_hash();
         ensure!(
             hsm::SigningService::keys(&signer).contains(&key),
-            "authority {} names token role {:?}, which is not configured",
-            authority.name(),
-            authority.section.token
+            Told::config(format!(
+                "authority {} names token role {:?}, which is not configured",
+                authority.name(),
+                authority.section.token
+            ))
         );
     }
     Ok(signer)
@@ -364,7 +411,13 @@ fn compare(
         let size = note.checkpoint().size;
         ensure!(
             size <= ours,
-            "published audit log has {size} entries, this database only {ours}: a database older than its published logs signs nothing"
+            Told::new(
+                "published-ahead",
+                format!(
+                    "published audit log has {size} entries, this database only {ours}: a database older than its published logs signs nothing"
+                ),
+                "put the newest database back, or run `sigill-ca take-over` (docs/operations/backup-restore.md)",
+            )
         );
     }
     Ok(())

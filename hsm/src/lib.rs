@@ -28,6 +28,7 @@ mod secret_file;
 mod service;
 mod signer;
 pub mod token;
+mod told;
 mod worker;
 
 pub use attempts::{AttemptError, PinMarkers};
@@ -43,3 +44,4 @@ pub use operation::proof_text;
 pub use secret_file::SecretFileError;
 pub use service::{SignError, SignatureMayExist, SigningService};
 pub use signer::{KeyPolicy, KeyUse, TokenSigner};
+pub use told::told;

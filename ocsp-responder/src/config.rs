@@ -292,17 +292,21 @@ impl Config {
             .ok_or_else(|| ConfigError::Deployment { name: name.clone() })?;
         let deployment: DeploymentName =
             name.parse().map_err(|_| ConfigError::Deployment { name: name.clone() })?;
-        let label: TokenLabel = format!("sg-{code}-{instance}-{}", file.hsm.role)
-            .parse()
-            .map_err(|_| ConfigError::Value { key: "hsm.role" })?;
+        let label: TokenLabel =
+            format!("sg-{code}-{instance}-{}", file.hsm.role).parse().map_err(|_| {
+                value("hsm.role", &file.hsm.role, "a role in at most 32 octets of label")
+            })?;
         let serial =
-            file.hsm.serial.parse().map_err(|_| ConfigError::Value { key: "hsm.serial" })?;
+            file.hsm.serial.parse().map_err(|_| {
+                value("hsm.serial", &file.hsm.serial, "1 to 16 printable characters")
+            })?;
         if !file.observe.listen.ip().is_loopback() {
-            return Err(ConfigError::Value { key: "observe.listen" });
+            return Err(value("observe.listen", &file.observe.listen, "a loopback address"));
         }
         let validity = file.answers.validity;
         if !(60..=7 * 86_400).contains(&validity) || file.answers.max_age >= validity {
-            return Err(ConfigError::Value { key: "answers.validity" });
+            let wanted = "60 to 604800 seconds and above answers.max-age";
+            return Err(value("answers.validity", &validity, wanted));
         }
         let origin = LogOrigin {
             deployment: deployment.clone(),
@@ -337,7 +341,7 @@ impl Config {
                 .hsm
                 .identity
                 .parse()
-                .map_err(|_| ConfigError::Value { key: "hsm.identity" })?,
+                .map_err(|_| value("hsm.identity", &file.hsm.identity, "64 hexadecimal digits"))?,
             sessions: file.hsm.sessions,
             deadline: Duration::from_secs(file.hsm.deadline),
             listen: file.http.listen,
@@ -353,7 +357,11 @@ impl Config {
 }
 
 fn note_key(digits: &str, key: &'static str) -> Result<NotePublicKey, ConfigError> {
-    digits.parse().map_err(|_| ConfigError::Value { key })
+    digits.parse().map_err(|_| value(key, &digits, "64 hexadecimal digits"))
+}
+
+fn value(key: &'static str, found: &impl ToString, wanted: &'static str) -> ConfigError {
+    ConfigError::Value { key, found: found.to_string(), wanted }
 }
 
 fn authority(
@@ -396,6 +404,30 @@ fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, Config
     Ok(Route { host: host.map(|host| host.to_ascii_lowercase()), path, object: known })
 }
 
+impl ConfigError {
+    /// The stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Authority { .. } | Self::Route { .. } | Self::Value { .. } => "config-value",
+            Self::Deployment { .. } => "deployment-unknown",
+            Self::Parse { .. } => "config-malformed",
+            Self::Read { .. } => "config-unreadable",
+        }
+    }
+
+    /// What to do next.
+    pub(crate) const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Authority { .. } | Self::Route { .. } | Self::Value { .. } => {
+                "correct the value; environments/demo/ocsp.toml tells each key"
+            }
+            Self::Deployment { .. } => "correct the names of the deployment",
+            Self::Parse { .. } => "correct the line that is named; unknown keys are errors",
+            Self::Read { .. } => "correct the path, or the file's permissions",
+        }
+    }
+}
+
 /// Why a configuration was refused.
 #[derive(Debug, Error)]
 pub(crate) enum ConfigError {
@@ -423,8 +455,8 @@ pub(crate) enum ConfigError {
     #[error("serve {object:?} at {path:?} is refused")]
     Route { path: String, object: String },
     /// A value out of its range.
-    #[error("configuration key {key} is out of its range")]
-    Value { key: &'static str },
+    #[error("configuration key {key} = {found:?} is refused, wanted is {wanted}")]
+    Value { key: &'static str, found: String, wanted: &'static str },
 }
 
 #[cfg(test)]

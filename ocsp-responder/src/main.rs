@@ -23,6 +23,7 @@ mod responder;
 mod run;
 mod server;
 mod signer;
+mod start;
 mod view;
 mod waiting;
 
@@ -92,7 +93,7 @@ fn main() -> ExitCode {
     let config = match Config::read(command.config()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            eprintln!("error: {}", start::line(&error.into()));
             return ExitCode::from(1);
         }
     };
@@ -111,8 +112,9 @@ fn main() -> ExitCode {
     match run::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "stopped");
-            eprintln!("error: {error:#}");
+            let line = start::line(&error);
+            tracing::error!(problem.code = start::code(&error), error = line, "stopped");
+            eprintln!("error: {line}");
             ExitCode::from(1)
         }
     }

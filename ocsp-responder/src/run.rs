@@ -27,6 +27,7 @@ use crate::manage::Management;
 use crate::metrics::{Counted, Metrics};
 use crate::responder::{AnswerRules, Responder};
 use crate::server;
+use crate::start::{self, Told};
 use crate::view::View;
 
 /// How often the publication folder is looked at.
@@ -42,15 +43,17 @@ const MANAGEMENT_CONNECTIONS: usize = 16;
 ///
 /// What kept it from starting; later failures are logged and healed or answered with tryLater.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    // Both ports are taken before a token is opened: a second copy stops here.
+    let public = bind(config.listen)?;
+    let private = bind(config.observe)?;
     make_state_folder(&config.state)?;
+    start::publication_is_ours(&config)?;
     let metrics = Arc::new(Metrics::default());
     let view = Arc::new(View::new(config.origin.epoch, config.freshness, config.clock_bound));
     let authorities = Arc::new(ArcSwap::from_pointee(Authorities::default()));
     let delegates = Arc::new(Delegates::default());
     let crls = Arc::new(ServedCrls::default());
 
-    let signer = Arc::new(TokenSigner::new(config.deadline));
-    let keeper = open_keeper(&config, &signer, &delegates)?;
     let rules = FollowRules {
         origin: config.origin.clone(),
         key: config.log_key,
@@ -66,6 +69,9 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         crl_paths(&config),
         Arc::clone(&crls),
     )?;
+    // Files first, the token last: what belongs to another deployment costs no login.
+    let signer = Arc::new(TokenSigner::new(config.deadline));
+    let keeper = open_keeper(&config, &signer, &delegates)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let following = {
@@ -91,7 +97,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         Arc::new(Site { routes: config.routes.clone(), responder, crls, max_age: config.max_age });
     let served = tokio::runtime::Runtime::new()
         .context("runtime cannot be started")?
-        .block_on(serve(&config, site));
+        .block_on(serve(&config, site, public, private));
 
     stop.store(true, Ordering::Relaxed);
     following.join().map_err(|_| anyhow!("following ended in a panic"))?;
@@ -245,9 +251,14 @@ fn read_authorities(
     }
 }
 
-async fn serve(config: &Config, site: Arc<Site>) -> anyhow::Result<()> {
-    let public = bind(config.listen).await?;
-    let private = bind(config.observe).await?;
+async fn serve(
+    config: &Config,
+    site: Arc<Site>,
+    public: std::net::TcpListener,
+    private: std::net::TcpListener,
+) -> anyhow::Result<()> {
+    let public = TcpListener::from_std(public).context("socket cannot be used")?;
+    let private = TcpListener::from_std(private).context("socket cannot be used")?;
     let (stop, stopped) = watch::channel(false);
     tracing::info!(deployment = %config.deployment, http.listen = %config.listen,
         observe.listen = %config.observe, token = %config.token, "serving");
@@ -272,8 +283,19 @@ async fn serve(config: &Config, site: Arc<Site>) -> anyhow::Result<()> {
     ended
 }
 
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn bind(address: std::net::SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    let bound = std::net::TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|error| {
+        let what = format!("cannot listen on {address}: is another copy running?");
+        let told = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                Told::new("address-in-use", what, "end the other copy, or take another port")
+            }
+            _ => Told::new("address-refused", what, "correct the address of `listen`"),
+        };
+        anyhow::Error::new(error).context(told)
+    })
 }
 
 async fn ordered_to_stop() -> anyhow::Result<()> {

@@ -268,6 +268,14 @@ fn revoking_goes_on_while_the_token_is_gone(template: &Template) {
     assert!(published.is_some(), "the revocation was not published");
 
     fs::rename(&away, &tokens).expect("the token comes back");
+    // A token that was away is taken into use again by a restart, and until then every order is told so.
+    let refused = api.ask(&deployment.order("outage"));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let problem = refused.json();
+    let said = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
+    println!("measured: the token is back, orders get {}", said("code"));
+    assert!(said("code").starts_with("hsm-"), "{problem}");
+    assert!(said("next").contains("restarts sigill-ca"), "{problem}");
     deployment.stop();
     deployment.start();
     let issued = api.persevere(&mut None, &deployment.order("outage"));

@@ -3,7 +3,7 @@
     database.py counts                      for each file named on a line of standard input: rows of each
                                             table and sizes of the logs, as a line of JSON
     database.py deployment FILE E PKI INST  makes it another deployment's
-    database.py lock FILE                   holds its write lock until standard input ends
+    database.py lock FILE HOW               holds its write lock (IMMEDIATE, EXCLUSIVE) until standard input ends
 """
 
 import json
@@ -39,9 +39,9 @@ def deployment(path: str, environment: str, pki: str, instance: str) -> None:
     database.close()
 
 
-def lock(path: str) -> None:
+def lock(path: str, how: str) -> None:
     database = sqlite3.connect(path, isolation_level=None)
-    database.execute("BEGIN IMMEDIATE")
+    database.execute(f"BEGIN {how}")
     print("locked", flush=True)
     sys.stdin.read()
     database.execute("ROLLBACK")

@@ -75,8 +75,18 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock.
     pub fn take(path: &Path) -> Self {
+        Self::taken(path, "IMMEDIATE")
+    }
+
+    /// Takes it so that others cannot even begin to write.
+    pub fn exclusive(path: &Path) -> Self {
+        Self::taken(path, "EXCLUSIVE")
+    }
+
+    fn taken(path: &Path, how: &str) -> Self {
         let mut child = script("lock")
             .arg(path)
+            .arg(how)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

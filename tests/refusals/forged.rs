@@ -10,7 +10,7 @@ use ledger::signer::NoteSigner;
 use ledger::{Checkpoint, Edge, NoteSignError, NoteToSign, Timestamp};
 use support::spoken;
 
-use crate::home::{Home, value_of};
+use crate::home::{CONFIG, Home, value_of};
 
 /// The key of a note key file, whatever its deployment.
 struct Key(Ed25519KeyPair);
@@ -58,8 +58,14 @@ pub fn manifest(home: &Home, key: &str, deployment: &str) {
     home.write("publish/crl/manifest", note);
 }
 
-/// Makes an empty token of this label and names its serial number and PIN in the configuration.
+/// Makes an empty token of this label and names its serial number and PIN in the configuration of
+/// `sigill-ca`.
 pub fn token(home: &Home, label: &str) {
+    token_of(home, CONFIG, "pins/issuing.pin", label);
+}
+
+/// The same in another configuration, which names one token.
+pub fn token_of(home: &Home, config: &str, pin: &str, label: &str) {
     let run = |arguments: &[&str]| {
         let mut command = Command::new("softhsm2-util");
         command.args(arguments).env("SOFTHSM2_CONF", home.path("softhsm2.conf"));
@@ -67,9 +73,7 @@ pub fn token(home: &Home, label: &str) {
         assert_eq!(said.code, 0, "softhsm2-util {arguments:?}: {}", said.text);
         said.text
     };
-    let config = home.config();
-    let (_, section) = config.split_once("[[hsm.token]]").expect("a token");
-    let before = value_of(section, "serial");
+    let before = value_of(&home.read(config), "serial");
     let known = run(&["--show-slots"]);
     run(&["--init-token", "--free", "--label", label, "--pin", "12345678", "--so-pin", "87654321"]);
     let serial = run(&["--show-slots"])
@@ -79,6 +83,6 @@ pub fn token(home: &Home, label: &str) {
         .find(|serial| !serial.is_empty() && !known.contains(serial))
         .expect("a new token")
         .to_owned();
-    home.edit_config(&before, &serial);
-    home.write("pins/issuing.pin", "12345678\n");
+    home.edit(config, &before, &serial);
+    home.write(pin, "12345678\n");
 }

@@ -28,6 +28,9 @@ const REFUSING_LIMIT: Duration = Duration::from_secs(60);
 /// The configuration of `sigill-ca`.
 pub const CONFIG: &str = "config/ca.toml";
 
+/// The configuration of `sigill-ocsp`.
+pub const OCSP_CONFIG: &str = "config/ocsp.toml";
+
 /// A home that no server has run in yet.
 pub struct Home {
     folder: TempDir,
@@ -67,6 +70,7 @@ impl Home {
         let module = value_of(&home.config(), "module");
         assert_eq!(module, softhsm::MODULE, "the module of the demo");
         home.edit_config(&module, softhsm::SPY);
+        home.edit(OCSP_CONFIG, &module, softhsm::SPY);
         let listening = listen_of(&home.config(), "[observe]");
         home.edit_config(&listening, &observe.to_string());
         management::replace(&home);
@@ -150,13 +154,16 @@ impl Home {
     /// `sigill-ca` with the environment that its tokens need.
     pub fn command(&self, act: &str, config: &str) -> Command {
         let mut command = Command::new(program::built("sigill-ca"));
+        command.args([act, "--config"]).arg(self.path(config));
+        self.with_tokens(&mut command);
         command
-            .args([act, "--config"])
-            .arg(self.path(config))
+    }
+
+    fn with_tokens(&self, command: &mut Command) {
+        command
             .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
             .env("PKCS11SPY", softhsm::MODULE)
             .env("PKCS11SPY_OUTPUT", self.spy_log());
-        command
     }
 
     /// Registers the ceremony's outputs.
@@ -176,9 +183,33 @@ impl Home {
         ended(&mut self.command("serve", config), &self.folder.path().join("refused.log"))
     }
 
+    /// Starts `sigill-ocsp`, which is to refuse, and waits for its end.
+    pub fn ocsp_refused(&self) -> Refused {
+        let mut command = Command::new(program::built("sigill-ocsp"));
+        command.arg("--config").arg(self.path(OCSP_CONFIG));
+        self.with_tokens(&mut command);
+        ended(&mut command, &self.folder.path().join("ocsp-refused.log"))
+    }
+
     /// Starts `serve` and waits until it is ready and its first CRLs are out.
     pub fn serve(self) -> Running {
         Running::start(Rc::new(self))
+    }
+
+    /// Has `sigill-verify log` judge one of the two logs (`status`, `audit`) from its files.
+    pub fn verified_log(&self, log: &str) -> serde_json::Value {
+        let folder = self.path(if log == "status" { "publish" } else { log });
+        let key = self.read(&format!("ceremony/out/note-{log}.pub"));
+        let origin = format!("sigill/test/demo/{}/{log}/1", self.instance);
+        let mut command = Command::new(program::built("sigill-verify"));
+        command.args(["log", "--json", "--key", key.trim(), "--origin", &origin]);
+        // Tiles may grow while they are read; the checkpoint is judged as it was.
+        let checkpoint = self.beside("judged");
+        fs::copy(folder.join("checkpoint"), &checkpoint).expect("a checkpoint");
+        command.arg("--checkpoint").arg(checkpoint).arg("--tiles").arg(folder);
+        let said = spoken::run(&mut command, &[]);
+        assert_eq!(said.code, 0, "{log}: {}", said.text);
+        serde_json::from_slice(&said.out).expect("findings in JSON")
     }
 
     /// A file beside the home, for what is no part of it.

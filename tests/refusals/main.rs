@@ -4,16 +4,23 @@
 mod api;
 mod corpora;
 mod database;
+mod faults;
 mod forged;
 mod home;
 mod management;
+mod mounted;
 mod older;
+mod outputs;
 mod requests;
+mod responder;
 mod running;
+mod second;
 mod secrets;
 mod spy;
+mod starts;
 mod startup;
 mod state;
+mod tokens;
 
 use std::fs;
 use std::process::ExitCode;
@@ -31,7 +38,19 @@ fn main() -> ExitCode {
         return suite::run::<World>(&[], || unreachable!("no check"));
     }
     suite::run(
-        &[api::CHECKS, corpora::CHECKS, secrets::CHECKS, startup::CHECKS, older::CHECKS].concat(),
+        &[
+            api::CHECKS,
+            corpora::CHECKS,
+            secrets::CHECKS,
+            faults::CHECKS,
+            startup::CHECKS,
+            tokens::CHECKS,
+            outputs::CHECKS,
+            second::CHECKS,
+            responder::CHECKS,
+            older::CHECKS,
+        ]
+        .concat(),
         World::make,
     )
 }

@@ -7,7 +7,7 @@ use support::suite::Check;
 use crate::World;
 use crate::requests::{base64, function_ec, p256};
 use crate::running::Call;
-use crate::startup::last_line;
+use crate::starts::{last_line, not_told};
 use crate::state::State;
 
 pub const CHECKS: &[Check<World>] =
@@ -28,6 +28,7 @@ fn an_older_database_is_refused(world: &World) {
     let before = State::of(&home);
     let refused = home.serve_refused();
     println!("older database: {}", last_line(&refused.text));
+    assert_eq!(not_told(&refused, "published-ahead"), None);
     assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.text);
     for size in [published, before.logs.0] {
         assert!(refused.text.contains(&size.to_string()), "no {size}: {}", refused.text);

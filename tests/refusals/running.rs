@@ -61,12 +61,18 @@ impl Running {
 
     /// The status of `/readyz`; 0 if nobody answers.
     pub fn readiness(&self) -> u16 {
+        self.observed("/readyz").0
+    }
+
+    /// Status and text of a path of health and metrics; 0 if nobody answers.
+    pub fn observed(&self, path: &str) -> (u16, String) {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--max-time", "5", "--output", "/dev/null"]);
-        command.args(["--write-out", "%{http_code}"]);
-        command.arg(format!("http://{}/readyz", self.home.observe));
+        command.args(["--silent", "--max-time", "5", "--write-out", "\n%{http_code}"]);
+        command.arg(format!("http://{}{path}", self.home.observe));
         let said = spoken::run(&mut command, &[]);
-        String::from_utf8_lossy(&said.out).parse().unwrap_or(0)
+        let out = String::from_utf8_lossy(&said.out).into_owned();
+        let (text, status) = out.rsplit_once('\n').unwrap_or(("", "0"));
+        (status.parse().unwrap_or(0), text.to_owned())
     }
 
     /// All that it has logged.

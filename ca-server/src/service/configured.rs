@@ -9,8 +9,8 @@ use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use serde_json::{Value, json};
 use store::{Client, ClientState, Subject};
 
+use super::Service;
 use super::record::client;
-use super::{Service, storage};
 use crate::config::ClientSection;
 use crate::denied::Denied;
 use crate::publication::chain;
@@ -22,7 +22,7 @@ impl Service {
         let now = self.clock().read().now;
         let wanted: Vec<Client> = sections.iter().map(configured).collect();
         let names: BTreeSet<&str> = wanted.iter().map(|client| client.name.as_str()).collect();
-        let known = self.store().clients().map_err(|e| storage(&e))?;
+        let known = self.store().clients().map_err(|e| self.note_storage(&e))?;
         let active = known.iter().filter(|client| client.state == ClientState::Active);
         let (stay, gone): (Vec<Client>, Vec<Client>) =
             active.cloned().partition(|client| names.contains(client.name.as_str()));
@@ -45,7 +45,7 @@ impl Service {
                 &json!({ "clients": shown }),
                 Subject::Deployment,
             );
-            self.store().sync_clients(clients, &record, now).map_err(|e| storage(&e))?;
+            self.store().sync_clients(clients, &record, now).map_err(|e| self.note_storage(&e))?;
         }
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Service {
                 &json!({ "authority": authority.name() }),
                 Subject::Deployment,
             );
-            self.store().record_audit(&record, now).map_err(|e| storage(&e))?;
+            self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::issuer::CrlScopeStated;
 use ca::refusal::Refusal;
 use crl::{
-    CrlEntry, CrlIssuer, CrlNumber, CrlOrder, Departure, Due, Listing, NewDates, PreparedCrl,
-    PreviousCrl, Schedule,
+    CrlEntry, CrlIssuer, CrlNumber, CrlOrder, Departure, Due, Listing, NewDates, PrepareError,
+    PreparedCrl, PreviousCrl, Schedule,
 };
 use serde_json::json;
 use status::{Position, PublishedCrl};
@@ -24,8 +24,8 @@ use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
+use super::Service;
 use super::authority::Authority;
-use super::{Service, storage};
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 use crate::publication::crl_files::CrlFiles;
@@ -34,11 +34,16 @@ use crate::publication::crl_files::CrlFiles;
 /// CRL after which one still can be made without an operator.
 const EXPLAINED: Duration = Duration::from_secs(400 * 24 * 3600);
 
+/// Octets beside three times the last CRL: new entries and the manifest.
+const SPARE_ROOM: u64 = 128 * 1024;
+
 impl Service {
     /// Whether the authority's CRL is due by the clock, or has never been made or published.
     pub(crate) fn crl_is_due(&self, authority: &Authority) -> Result<bool, Denied> {
-        let current =
-            self.store().current_crl(authority.id, &CrlScope::full()).map_err(|e| storage(&e))?;
+        let current = self
+            .store()
+            .current_crl(authority.id, &CrlScope::full())
+            .map_err(|e| self.note_storage(&e))?;
         if let Some(row) = &current {
             let left = row.next_update.since(self.clock().read().now);
             metrics::gauge!("sigill_crl_seconds_left", "authority" => authority.name().to_owned())
@@ -55,16 +60,28 @@ impl Service {
 
     /// Makes and publishes a CRL of `authority`.
     pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
+        let names = SpoolNames::new(&self.files, authority.name());
+        // A folder that takes no list must not cost an audit leaf, a number and a signature every
+        // time that it is tried again.
+        names
+            .try_room(self.room_wanted(authority))
+            .map_err(|error| unspooled(authority, &error))?;
         let now = self.signing_time()?;
         let begun = self.crl_record(EventCode::CrlBegun, authority, None, &json!({}));
         // From here on the log's time is at least `now`, so that whatever this list lacks is dated
         // at or after its thisUpdate (REV-06).
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
         let number = self.next_number(authority)?;
-        let names = SpoolNames::new(&self.files, authority.name());
         let made = self.make_numbered(authority, &number, now, &names);
         names.remove();
         made
+    }
+
+    /// Octets that the files of the next list need at once: three of about the last one's size.
+    fn room_wanted(&self, authority: &Authority) -> u64 {
+        let published = self.files.path(&CrlFiles::full_path(authority.name()));
+        let last = fs::metadata(published).map_or(0, |facts| facts.len());
+        last.saturating_mul(3).saturating_add(SPARE_ROOM)
     }
 
     /// Above every number that the store knows and above the published one, which a database that
@@ -73,7 +90,7 @@ impl Service {
         let next = self
             .store()
             .next_crl_number(authority.id, &CrlScope::full())
-            .map_err(|e| storage(&e))?;
+            .map_err(|e| self.note_storage(&e))?;
         let Some((_, row)) = self.files.published(&CrlFiles::full_path(authority.name())) else {
             return Ok(next);
         };
@@ -179,7 +196,7 @@ impl Service {
         let now = self.clock().read().now;
         self.store()
             .mark_crl_published(row.issuer, &row.scope, &row.number, now)
-            .map_err(|e| storage(&e))
+            .map_err(|e| self.note_storage(&e))
     }
 
     fn prepare_crl(
@@ -227,9 +244,11 @@ impl Service {
                 });
                 outcome = Some(made.map(|prepared| (prepared, position)));
             })
-            .map_err(|e| storage(&e))?;
+            .map_err(|e| self.note_storage(&e))?;
         match outcome {
             Some(Ok(prepared)) => Ok(prepared),
+            Some(Err(PrepareError::File(error))) => Err(unspooled(authority, &error)),
+            Some(Err(PrepareError::Rows(error))) => Err(self.note_storage(&error)),
             Some(Err(error)) => Err(broken(authority, &chain(&error))),
             None => Err(broken(authority, &"the store gave no snapshot")),
         }
@@ -375,6 +394,17 @@ impl SpoolNames {
             spool: create(&self.spool)?,
             spool_path: self.spool.clone(),
         })
+    }
+
+    /// Takes so much room in the spool folder and gives it back.
+    fn try_room(&self, octets: u64) -> io::Result<()> {
+        let taken = create(&self.finished).and_then(|file| {
+            let mut sink = BufWriter::with_capacity(64 * 1024, file);
+            io::copy(&mut io::repeat(0).take(octets), &mut sink)?;
+            sink.flush()
+        });
+        let removed = fs::remove_file(&self.finished);
+        taken.and(removed)
     }
 
     fn remove(&self) {

@@ -29,9 +29,9 @@ use x509::request::CertificationRequest;
 use x509::responder_request::ResponderRequest;
 use x509::time::UnixTime;
 
+use super::Service;
 use super::authority::Authority;
 use super::issue::Commission;
-use super::{Service, storage};
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 use crate::publication::files::replace;
@@ -207,12 +207,14 @@ impl Service {
             return Ok(None);
         };
         let order = own.order.map(|order| self.store().order(order)).transpose();
-        let order = order.map_err(|e| storage(&e))?.flatten();
+        let order = order.map_err(|e| self.note_storage(&e))?.flatten();
         if order.is_some_and(|order| order.key.key == one.key) {
             return Ok(None);
         }
-        let record =
-            self.store().certificate(&CertificateLookup::Id(own.id)).map_err(|e| storage(&e))?;
+        let record = self
+            .store()
+            .certificate(&CertificateLookup::Id(own.id))
+            .map_err(|e| self.note_storage(&e))?;
         Ok(record.and_then(|record| record.der))
     }
 
@@ -236,7 +238,9 @@ impl Service {
         let response =
             StoredResponse { status: NO_STATUS, content_type: CERTIFICATE.to_owned(), body: der };
         let answer = OrderAnswer { response, subject: Subject::Order(order) };
-        self.store().finish_order(order, &self.node, &answer, now).map_err(|e| storage(&e))?;
+        self.store()
+            .finish_order(order, &self.node, &answer, now)
+            .map_err(|e| self.note_storage(&e))?;
         self.delegates_done.reached(key, Stage::Done);
         tracing::info!(authority.name = authority.name(), responder.name = %responder.name, "OCSP delegate certified");
         Ok(())
@@ -255,7 +259,7 @@ impl Service {
         match self.store().accept_responder_request(&one.responder.name, counter, now) {
             Err(StoreError::Replayed { last, found }) if progress.is_some() && last == found => {}
             Err(StoreError::Replayed { last, found }) => return Err(replayed(last, found)),
-            accepted => accepted.map_err(|e| storage(&e))?,
+            accepted => accepted.map_err(|e| self.note_storage(&e))?,
         }
         self.delegates_done.reached(&one.key, Stage::Counted);
         Ok(())
@@ -268,7 +272,7 @@ impl Service {
         path: &Path,
         bytes: &[u8],
     ) -> Result<(Responder, ResponderRequest), Denied> {
-        let responders = self.store().responders().map_err(|e| storage(&e))?;
+        let responders = self.store().responders().map_err(|e| self.note_storage(&e))?;
         let mut seen = "no responder is pinned".to_owned();
         let found = responders.into_iter().find_map(|responder| {
             let identity = PublicKey::from_spki_der(&responder.spki_der).ok()?;
@@ -341,7 +345,7 @@ impl Service {
             node: self.node.clone(),
         };
         let id = order.id;
-        Ok((id, self.store().begin_order(&order, now).map_err(|e| storage(&e))?))
+        Ok((id, self.store().begin_order(&order, now).map_err(|e| self.note_storage(&e))?))
     }
 
     fn delegate_certificate(
@@ -353,8 +357,10 @@ impl Service {
         made: Option<store::CertificateId>,
     ) -> Result<Vec<u8>, Denied> {
         if let Some(id) = made {
-            let record =
-                self.store().certificate(&CertificateLookup::Id(id)).map_err(|e| storage(&e))?;
+            let record = self
+                .store()
+                .certificate(&CertificateLookup::Id(id))
+                .map_err(|e| self.note_storage(&e))?;
             if let Some(der) = record.and_then(|record| record.der) {
                 return Ok(der);
             }

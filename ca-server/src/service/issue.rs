@@ -269,7 +269,7 @@ impl Service {
         let record = self
             .store()
             .certificate(&CertificateLookup::Id(certificate))
-            .map_err(|e| storage(&e))?
+            .map_err(|e| self.note_storage(&e))?
             .ok_or_else(|| defect("a recorded certificate is not there"))?;
         self.await_publication(record.row.status.position, work.call.wait_for_publication)?;
         let shown = self.shown(&record)?;
@@ -317,6 +317,7 @@ impl Service {
         let denied = storage(error);
         // A clock that is behind is not the database's fault.
         if error.is_passing() && !matches!(error, store::StoreError::ClockBehind { .. }) {
+            metrics::counter!("sigill_storage_failures_total", "code" => error.code()).increment(1);
             self.readiness.storing.store(false, std::sync::atomic::Ordering::Relaxed);
         }
         denied
@@ -439,7 +440,7 @@ fn unsigned(error: &SignError) -> Denied {
             "promise 2: what cannot be signed now is not issued",
             &chain(error),
             "a token that signs within the deadline",
-            "an operator looks after the token; repeat the call with the same key",
+            "an operator looks after the token and, once it is back, restarts sigill-ca; repeat the call with the same key",
         ),
     )
     .retry_after(COME_BACK)

@@ -17,7 +17,7 @@ use store::{
 };
 use x509::time::UnixTime;
 
-use super::{Service, storage};
+use super::Service;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 
@@ -168,7 +168,7 @@ impl Service {
             body: call.body.clone(),
             node: self.node().clone(),
         };
-        let begun = self.store().begin_order(&order, now).map_err(|e| storage(&e))?;
+        let begun = self.store().begin_order(&order, now).map_err(|e| self.note_storage(&e))?;
         Ok((id, begun))
     }
 }
@@ -191,7 +191,7 @@ impl Service {
                 let answer = answer_of(order, &response);
                 self.store()
                     .finish_order(order, self.node(), &answer, now)
-                    .map_err(|e| storage(&e))?;
+                    .map_err(|e| self.note_storage(&e))?;
                 released.disarm();
                 Ok(OrderAnswered { response, replayed: false, position: Some(position) })
             }
@@ -201,7 +201,7 @@ impl Service {
                 let audit = self.refusal_record(order, call, &denied);
                 self.store()
                     .record_refusal(order, self.node(), &answer, &audit, now)
-                    .map_err(|e| storage(&e))?;
+                    .map_err(|e| self.note_storage(&e))?;
                 released.disarm();
                 Ok(OrderAnswered { response, replayed: false, position: None })
             }
@@ -290,7 +290,7 @@ impl Service {
     /// Opens the orders whose end could not be recorded.
     pub(crate) fn open_left_orders(&self) -> Result<(), Denied> {
         let now = self.clock().read().now;
-        self.orders_left.open(self.store(), self.node(), now).map_err(|e| storage(&e))
+        self.orders_left.open(self.store(), self.node(), now).map_err(|e| self.note_storage(&e))
     }
 }
 

@@ -5,7 +5,7 @@ use ca::audit::{EventCode, EventResult, ObjectIds};
 use serde_json::json;
 use store::{LeaseName, LeaseOutcome, PublishedHead, Store, Subject, VoidScope, VoidedIntent};
 
-use super::{Service, storage};
+use super::Service;
 use crate::denied::Denied;
 
 /// Why an intent was voided.
@@ -28,7 +28,7 @@ impl Service {
                 &|intent| self.void_record(intent, RESTARTED),
                 now,
             )
-            .map_err(|e| storage(&e))?;
+            .map_err(|e| self.note_storage(&e))?;
         self.tell_voided(&voided, RESTARTED);
         let record = Self::record(
             EventCode::ServerStarted,
@@ -43,7 +43,7 @@ impl Service {
             }),
             Subject::Deployment,
         );
-        self.store().record_audit(&record, now).map_err(|e| storage(&e))?;
+        self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
         Ok(())
     }
 
@@ -74,7 +74,7 @@ impl Service {
             let voided = self
                 .store()
                 .void_intents(&scope, &|intent| self.void_record(intent, why), now)
-                .map_err(|e| storage(&e))?;
+                .map_err(|e| self.note_storage(&e))?;
             self.tell_voided(&voided, why);
         }
         Ok(())
@@ -90,7 +90,7 @@ impl Service {
                 &|intent| self.void_record(intent, GIVEN_UP),
                 now,
             )
-            .map_err(|e| storage(&e))?;
+            .map_err(|e| self.note_storage(&e))?;
         self.tell_voided(&voided, GIVEN_UP);
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Service {
 
     /// Puts the store's numbers into the metrics.
     pub(crate) fn observe_counts(&self) -> Result<(), Denied> {
-        let counts = self.store().counts().map_err(|e| storage(&e))?;
+        let counts = self.store().counts().map_err(|e| self.note_storage(&e))?;
         let gauges = [
             ("issued", counts.issued),
             ("imported", counts.imported),

@@ -15,9 +15,9 @@ use store::{
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use super::Service;
 use super::authority::Authority;
 use super::order::{Answered, OrderWork, Outcome};
-use super::{Service, storage};
 use crate::denied::{Denied, Kind};
 
 impl Service {
@@ -29,7 +29,7 @@ impl Service {
         let record = self
             .store()
             .certificate(&CertificateLookup::Id(certificate))
-            .map_err(|e| storage(&e))?
+            .map_err(|e| self.note_storage(&e))?
             .ok_or_else(|| super::show::no_such(id))?;
         let authority = self.authority_of(record.row.issuer)?;
         let what = What { target: StatusTarget::Certificate(certificate), row: Some(&record.row) };
@@ -80,7 +80,7 @@ impl Service {
         let changed = self
             .store()
             .change_status(&StatusChange { target: what.target, act, requested_at }, &audit, now)
-            .map_err(|e| storage(&e))?;
+            .map_err(|e| self.note_storage(&e))?;
         if changed.outcome == ChangeOutcome::Changed {
             metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
                 .increment(1);

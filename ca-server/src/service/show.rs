@@ -11,8 +11,8 @@ use store::{
 };
 use x509::serial::SerialNumber;
 
+use super::Service;
 use super::authority::Authority;
-use super::{Service, storage};
 use crate::denied::{Denied, Kind};
 use crate::publication::crl_files::CrlFiles;
 
@@ -41,7 +41,7 @@ impl Service {
         let record = self
             .store()
             .certificate(&CertificateLookup::Id(id))
-            .map_err(|e| storage(&e))?
+            .map_err(|e| self.note_storage(&e))?
             .ok_or_else(|| no_such(&id.to_string()))?;
         self.shown(&record)
     }
@@ -49,7 +49,7 @@ impl Service {
     /// A page of certificates, or the one that a lookup names.
     pub(crate) fn list(&self, query: &ListQuery) -> Result<api::Page<api::Certificate>, Denied> {
         if let Some(lookup) = self.lookup(query)? {
-            let found = self.store().certificate(&lookup).map_err(|e| storage(&e))?;
+            let found = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
             let items = found.iter().map(|record| self.shown(record)).collect::<Result<_, _>>()?;
             return Ok(api::Page { items, next: None });
         }
@@ -69,7 +69,7 @@ impl Service {
         let page = self
             .store()
             .list_certificates(&self.filter(query)?, cursor, limit)
-            .map_err(|e| storage(&e))?;
+            .map_err(|e| self.note_storage(&e))?;
         Ok(api::Page {
             items: page.rows.iter().map(|row| self.shown_row(row)).collect(),
             next: page.next.map(|ListCursor(cursor)| cursor.to_string()),
@@ -180,7 +180,7 @@ impl Service {
         let crl = self
             .store()
             .current_crl(authority.id, &CrlScope::full())
-            .map_err(|e| storage(&e))?
+            .map_err(|e| self.note_storage(&e))?
             .map(|row| api::AuthorityCrl {
                 number: row.number.to_string(),
                 this_update: row.this_update.to_string(),

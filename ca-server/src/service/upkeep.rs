@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use ca::refusal::Refusal;
 use sha2::{Digest as _, Sha256};
 
-use super::{COME_BACK, Service, storage};
+use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 use crate::publication::files::replace;
@@ -44,7 +44,7 @@ impl Service {
     /// Puts the certificates of all issuers where those that they issue point to (PRO-13), from the
     /// database. A file that is not there is written; one that differs is an alarm, and replaced.
     pub(crate) fn publish_issuers(&self) -> Result<(), Denied> {
-        for issuer in self.store().issuers().map_err(|error| storage(&error))? {
+        for issuer in self.store().issuers().map_err(|error| self.note_storage(&error))? {
             let name = &issuer.declared.name;
             let path = self.folders.folder.join(format!("aia/{name}.cer"));
             stand(&path, name, &issuer.declared.certificate_der)

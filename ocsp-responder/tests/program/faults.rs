@@ -181,17 +181,27 @@ fn a_forged_foreign_or_older_log_is_not_followed() {
             let inner = world.inner.lock().unwrap();
             inner.signed_head(&inner.note_key, "test/demo/zz99")
         };
-        for (bad, said) in [
-            (older, "entries, "),
-            (forged.to_string().into_bytes(), "not authentic"),
-            (foreign.to_string().into_bytes(), "is followed"),
-        ] {
+        for (bad, said) in
+            [(older, "entries, "), (forged.to_string().into_bytes(), "not authentic")]
+        {
             replace(&checkpoint, &bad);
             let mut server = world.start();
             wait_for("a refusal", || server.printed().contains("not followed").then_some(()));
             assert_eq!(status(&world, &question), TRY_LATER);
             assert!(server.printed().contains(said) || said == "entries, ", "{}", server.printed());
             server.kill();
+        }
+        // One that comes while it runs is not followed; a start on it is refused.
+        world.inner.lock().unwrap().checkpoint();
+        let mut server = world.start();
+        replace(&checkpoint, foreign.to_string().as_bytes());
+        wait_for("a refusal", || server.printed().contains("is followed").then_some(()));
+        server.kill();
+        let refused = world.command().output().unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{text}");
+        for said in ["error: deployment-mismatch: ", "test/demo/zz99", "test/demo/ab12"] {
+            assert!(text.contains(said), "{text}");
         }
         world.inner.lock().unwrap().checkpoint();
         let _server = world.start();
@@ -208,13 +218,13 @@ fn a_mixed_up_deployment_does_not_start() {
         drop(world.ready());
 
         for (deployment, said) in
-            [("test/demo/zz99", "sg-td-zz99-ocsp"), ("test/prod/ab12", "test/prod/ab12")]
+            [("test/demo/zz99", "deployment-mismatch"), ("test/prod/ab12", "deployment-unknown")]
         {
             world.write_config(deployment);
             let output = world.command().output().unwrap();
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(1), "{text}");
-            assert!(text.contains(said), "{text}");
+            assert!(text.contains(said) && text.contains(deployment), "{text}");
         }
         world.write_config("test/demo/ab12");
         let checked = world.verb("check-config").output().unwrap();

@@ -11,7 +11,7 @@ use store::{CertificateFilter, CertificateRow, IndexTag, IndexTerm, Responder};
 use x509::time::UnixTime;
 
 use super::super::authority::Authority;
-use super::super::{Service, storage};
+use super::super::Service;
 use super::PROFILE;
 use crate::denied::Denied;
 
@@ -38,8 +38,10 @@ impl Service {
             valid_until: Some(now),
             ..CertificateFilter::default()
         };
-        let page =
-            self.store().list_certificates(&filter, None, ROWS).map_err(|error| storage(&error))?;
+        let page = self
+            .store()
+            .list_certificates(&filter, None, ROWS)
+            .map_err(|error| self.note_storage(&error))?;
         let mut rows = page.rows;
         rows.retain(|row| row.status.status.state != CertificateState::Revoked);
         Ok(rows)
