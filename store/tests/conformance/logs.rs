@@ -4,12 +4,12 @@ use ca::audit::{AuditLeaf, EventCode};
 use ledger::{Frontier, Hash, leaf_hash};
 use status::{CertificateState, StatusEntry};
 use store::{
-    CertificateLookup, LeaseName, LeaseOutcome, Log, PublishedHead, SignedCheckpoint, StatusAct,
-    Store, StoreError,
+    CertificateLookup, Import, IssuerKeeping, LeaseName, LeaseOutcome, Log, NewIssuer,
+    PublishedHead, SignedCheckpoint, StatusAct, Store, StoreError,
 };
 
 use super::Backend;
-use super::world::{World, at, audit, followed, node, serial, sizes, verified};
+use super::world::{Issuer, World, at, audit, followed, node, serial, sizes, verified};
 
 pub(crate) fn positions_are_dense_and_both_logs_verify(backend: &dyn Backend) {
     let world = World::new(backend);
@@ -247,4 +247,37 @@ pub(crate) fn an_older_database_takes_back_what_it_lost(backend: &dyn Backend) {
         restored.record(restored.order(), unseen.serial, &world.pending(unseen.serial), at(8));
     assert!(matches!(again, Err(StoreError::SerialTaken)));
     restored.issue(at(8));
+}
+
+/// The status log gives back the id of an issuer alone; everything else comes with its next import.
+pub(crate) fn a_lost_issuer_comes_back_with_its_import_under_a_name_of_its_own(
+    backend: &dyn Backend,
+) {
+    let world = World::new(backend);
+    let older = backend.backup();
+    let other = Issuer::new("CN=other", IssuerKeeping::Offline).declared;
+    let import = |store: &dyn Store, issuer: &NewIssuer| {
+        let import = Import { issuers: vec![issuer.clone()], ..Import::default() };
+        store.import(&import, &audit(EventCode::ImportCeremony), at(1))
+    };
+    import(&*world.store, &other).unwrap();
+    let entries = verified(&*world.store, Log::Status);
+    let restored = world.over(older.open(), node("a", 2));
+    let have = usize::try_from(sizes(&*restored.store).0).unwrap();
+    let mut missing = entries[have..].iter().cloned();
+    let recovered = audit(EventCode::LogRecovered);
+    restored
+        .store
+        .take_over_published(&head_of(&entries), &mut missing, &recovered, at(2))
+        .unwrap();
+
+    let taken = NewIssuer { name: world.issuer.declared.name.clone(), ..other.clone() };
+    let refused = import(&*restored.store, &taken);
+    assert!(matches!(refused, Err(StoreError::IssuerDiffers)), "{refused:?}");
+    import(&*restored.store, &other).unwrap();
+
+    let issuers = restored.store.issuers().unwrap();
+    let found = issuers.iter().find(|row| row.declared.id == other.id).unwrap();
+    assert_eq!(found.declared, other);
+    assert_eq!(verified(&*restored.store, Log::Status), entries);
 }

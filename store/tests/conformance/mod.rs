@@ -87,6 +87,7 @@ macro_rules! suite {
             logs: an_older_database_is_refused_with_both_sizes,
             logs: a_different_history_is_refused,
             logs: an_older_database_takes_back_what_it_lost,
+            logs: a_lost_issuer_comes_back_with_its_import_under_a_name_of_its_own,
             sealing: a_forgotten_subject_cannot_be_read_and_both_logs_verify,
             sealing: payloads_open_to_what_was_recorded,
             wiring: clients_are_what_the_configuration_says,
