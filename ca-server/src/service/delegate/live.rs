@@ -10,8 +10,8 @@ use status::CertificateState;
 use store::{CertificateFilter, CertificateRow, IndexTag, IndexTerm, Responder};
 use x509::time::UnixTime;
 
-use super::super::authority::Authority;
 use super::super::Service;
+use super::super::authority::Authority;
 use super::PROFILE;
 use crate::denied::Denied;
 
