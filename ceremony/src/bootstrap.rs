@@ -3,6 +3,9 @@
 //! For deployment test/demo and no other. Every step looks first whether an earlier run did it: keys
 //! are found again by the CKA_ID that the hierarchy file and the step give them, certificates and
 //! the CRL by their files. So a run that was broken off at any point is simply run again.
+//!
+//! Nothing that exists is drawn or written anew. Once the ceremony came to its end no token is
+//! logged in to; what is there is compared, and what differs is kept.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +18,6 @@ use ca::deployment::{Deployment, Environment, Instance, Pki, Place, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::prepare::{KeySource, Signer};
-use ca::profile::{Profile, ProfileSet};
 use hsm::note::SoftwareNoteKey;
 use hsm::{KeyId, KeyOrder, Module, Removal, Token, TokenSigner};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,9 +32,13 @@ use x509::key::{KeyType, PublicKey};
 use x509::name::{AttributeType, Name};
 use zeroize::Zeroizing;
 
+use crate::addresses::{self, Asked};
+use crate::finished;
 use crate::hierarchy::{Hierarchy, PlannedAuthority};
 use crate::home::{Home, replace, replace_secret};
+use crate::kept::{self, Existing, Keeper};
 use crate::outputs::{self, Made, MadeAuthority, MadeClient, Ports};
+use crate::surroundings;
 use crate::tokens::{self, Role};
 use crate::transcript::Transcript;
 use crate::works::{Work, Works, issuer, now, random};
@@ -48,22 +54,51 @@ pub(crate) struct Order {
     pub(crate) hierarchy: PathBuf,
     pub(crate) profiles: PathBuf,
     pub(crate) module: PathBuf,
-    pub(crate) ports: Ports,
+    pub(crate) addresses: Asked,
+    pub(crate) existing: Existing,
 }
 
-/// Makes everything.
+/// What bootstrap comes to.
+pub(crate) struct Done {
+    pub(crate) made: Made,
+    /// A line for each file that was kept though it differs, or written anew.
+    pub(crate) said: Vec<String>,
+}
+
+/// Makes everything that is missing.
 ///
 /// # Errors
 ///
 /// Says which step did not succeed; running it again goes on from there.
-pub(crate) fn run(order: &Order) -> anyhow::Result<Made> {
+pub(crate) fn run(order: &Order) -> anyhow::Result<Done> {
     let hierarchy = Hierarchy::read(&order.hierarchy)?;
     only_demo(&hierarchy)?;
     let home = Home::open(&order.home)?;
     let lock = std::fs::File::create(home.join("state/bootstrap.lock"))?;
     lock.try_lock().context("another bootstrap is at work in this home")?;
+    let ports = addresses::settle(&home, &order.addresses)?;
     let deployment = deployment(&home, &hierarchy)?;
-    let profiles = copy_profiles(&order.profiles, &home)?;
+    let mut keeper = Keeper::new(&home, order.existing);
+    keeper.copy_profiles(&order.profiles)?;
+    let made = if finished::is(&home) {
+        finished::read(&home, &hierarchy, &order.module, deployment)?
+    } else {
+        hold_ceremony(&home, &hierarchy, &order.module, deployment, &ports)?
+    };
+    outputs::configure(&mut keeper, &hierarchy, deployment, &order.module, &ports, &made)?;
+    surroundings::write(&keeper, &home, deployment, &ports, &made)?;
+    Ok(Done { made, said: keeper.said() })
+}
+
+/// Makes tokens, keys and certificates, and the manifest as the last.
+fn hold_ceremony(
+    home: &Home,
+    hierarchy: &Hierarchy,
+    module: &Path,
+    deployment: Deployment,
+    ports: &Ports,
+) -> anyhow::Result<Made> {
+    let profiles = kept::profiles(home)?;
     let mut transcript = Transcript::open(&home.join("ceremony/transcript.jsonl"))?;
     transcript.write(
         now()?,
@@ -74,10 +109,10 @@ pub(crate) fn run(order: &Order) -> anyhow::Result<Made> {
             "program": env!("CARGO_PKG_VERSION"),
         }),
     )?;
-    let module = Module::load(&order.module)?;
+    let module = Module::load(module)?;
     let signer = TokenSigner::new(Duration::from_secs(60));
     let works = Works {
-        home: &home,
+        home,
         deployment,
         profiles: &profiles,
         signer: &signer,
@@ -91,22 +126,22 @@ pub(crate) fn run(order: &Order) -> anyhow::Result<Made> {
             .chain_update(deployment.to_string())
             .finalize()
             .into(),
-        hierarchy: &hierarchy,
-        home: &home,
+        hierarchy,
+        home,
         module: &module,
-        ports: &order.ports,
+        ports,
         deployment,
         progress,
         works,
     };
     let made = bootstrap.make()?;
     bootstrap.progress.finish_and_clear();
-    outputs::write(&home, &hierarchy, deployment, &order.module, &order.ports, &made)?;
     let (lines, root) = transcript.head();
     replace(
         &home.join("ceremony/head.json"),
         json!({ "size": lines, "root": root.to_base64() }).to_string().as_bytes(),
     )?;
+    outputs::write(home, hierarchy, deployment, &made)?;
     Ok(made)
 }
 
@@ -142,23 +177,6 @@ fn deployment(home: &Home, hierarchy: &Hierarchy) -> anyhow::Result<Deployment> 
     let found = Deployment::from_parts(&hierarchy.environment, &hierarchy.pki, instance.as_str())?;
     Deployment::new(Pki::Demo, instance).must_equal(&found, Place::Configuration)?;
     Ok(found)
-}
-
-fn copy_profiles(from: &Path, home: &Home) -> anyhow::Result<ProfileSet> {
-    let mut profiles = Vec::new();
-    let entries = std::fs::read_dir(from)
-        .with_context(|| format!("cannot read profiles from {}", from.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "toml") {
-            continue;
-        }
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        profiles.push(Profile::parse(&bytes).with_context(|| path.display().to_string())?);
-        let name = path.file_name().context("profile without a name")?;
-        replace(&home.join("config/profiles").join(name), &bytes)?;
-    }
-    Ok(ProfileSet::new(profiles)?)
 }
 
 fn progress(steps: u64) -> ProgressBar {

@@ -21,9 +21,8 @@ impl Home {
         fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         let path = fs::canonicalize(path).with_context(|| path.display().to_string())?;
         let home = Self(path);
-        for secret in ["pins", "offline", "offline/pins", "keys", "tls", "tokens", "state", "ocsp"]
-        {
-            private_folder(&home.0.join(secret))?;
+        for secret in ["pins", "keys", "tls", "tokens", "state", "ocsp"] {
+            home.private(secret)?;
         }
         for open in ["ceremony", "ceremony/out", "config", "config/profiles", "publish", "outbox"] {
             let folder = home.0.join(open);
@@ -31,6 +30,15 @@ impl Home {
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         Ok(home)
+    }
+
+    /// Makes a folder that only its owner may enter, where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Names the folder that cannot be made, or that others may enter.
+    pub(crate) fn private(&self, folder: &str) -> anyhow::Result<()> {
+        private_folder(&self.0.join(folder))
     }
 
     pub(crate) fn root(&self) -> &Path {

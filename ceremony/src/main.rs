@@ -3,10 +3,15 @@
 //! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`). It speaks files
 //! and PKCS#11 only.
 
+mod addresses;
 mod bootstrap;
+mod finished;
 mod hierarchy;
 mod home;
+mod kept;
 mod outputs;
+mod refusal;
+mod surroundings;
 mod tokens;
 mod transcript;
 mod works;
@@ -19,7 +24,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
-use outputs::{Made, Ports};
+use addresses::Asked;
+use kept::Existing;
+use outputs::Made;
+use refusal::Refusal;
 
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
@@ -57,18 +65,21 @@ struct Bootstrap {
     /// The PKCS#11 module.
     #[arg(long, value_name = "FILE", default_value = "/usr/lib/softhsm/libsofthsm2.so")]
     module: PathBuf,
-    /// Where the API listens.
-    #[arg(long, default_value = "127.0.0.1:18443")]
-    api: SocketAddr,
-    /// Where OCSP, CRLs and CA certificates are served; stands in every certificate.
-    #[arg(long, default_value = "127.0.0.1:18080")]
-    public: SocketAddr,
-    /// Health and metrics of the CA.
-    #[arg(long, default_value = "127.0.0.1:18444")]
-    observe_ca: SocketAddr,
-    /// Health and metrics of the responder.
-    #[arg(long, default_value = "127.0.0.1:18081")]
-    observe_ocsp: SocketAddr,
+    /// Where the API listens [default: what the home was made with, else 127.0.0.1:18443].
+    #[arg(long, value_name = "IP:PORT")]
+    api: Option<SocketAddr>,
+    /// Where OCSP, CRLs and CA certificates are served; stands in every certificate [default: what the home was made with, else 127.0.0.1:18080].
+    #[arg(long, value_name = "IP:PORT")]
+    public: Option<SocketAddr>,
+    /// Health and metrics of the CA [default: what the home was made with, else 127.0.0.1:18444].
+    #[arg(long, value_name = "IP:PORT")]
+    observe_ca: Option<SocketAddr>,
+    /// Health and metrics of the responder [default: what the home was made with, else 127.0.0.1:18081].
+    #[arg(long, value_name = "IP:PORT")]
+    observe_ocsp: Option<SocketAddr>,
+    /// Write configurations and profiles anew where they differ; without it they are kept.
+    #[arg(long)]
+    rewrite_config: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -80,10 +91,22 @@ fn main() -> ExitCode {
     match run(bootstrap) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            match code(&error) {
+                Some(code) => say(&format!("error: {code}: {error:#}")),
+                None => say(&format!("error: {error:#}")),
+            }
             ExitCode::FAILURE
         }
     }
+}
+
+/// The stable code of what was refused.
+fn code(error: &anyhow::Error) -> Option<&'static str> {
+    let refusal = error.downcast_ref::<Refusal>().map(Refusal::code);
+    let open = || error.downcast_ref::<hsm::OpenError>().map(hsm::OpenError::code);
+    refusal
+        .or_else(open)
+        .or_else(|| error.downcast_ref::<hsm::InitError>().map(hsm::InitError::code))
 }
 
 fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {
@@ -98,18 +121,22 @@ fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {
             .exec();
         return Err(anyhow::Error::new(error).context("cannot start again with SOFTHSM2_CONF"));
     }
-    let made = bootstrap::run(&bootstrap::Order {
+    let bootstrap::Done { made, said } = bootstrap::run(&bootstrap::Order {
         home: bootstrap.home.clone(),
         hierarchy: bootstrap.hierarchy.clone(),
         profiles: bootstrap.profiles.clone(),
         module: bootstrap.module.clone(),
-        ports: Ports {
+        addresses: Asked {
             api: bootstrap.api,
             public: bootstrap.public,
             observe_ca: bootstrap.observe_ca,
             observe_ocsp: bootstrap.observe_ocsp,
         },
+        existing: if bootstrap.rewrite_config { Existing::Rewrite } else { Existing::Keep },
     })?;
+    for line in said {
+        say(&line);
+    }
     if bootstrap.json {
         answer(&as_json(&home, &made));
     } else {

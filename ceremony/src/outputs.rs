@@ -16,6 +16,7 @@ use x509::time::UnixTime;
 
 use crate::hierarchy::{Hierarchy, PlannedAuthority, PlannedClient};
 use crate::home::{Home, replace};
+use crate::kept::Keeper;
 
 /// Where the programs listen.
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ pub(crate) fn crl_next_update(der: &[u8]) -> anyhow::Result<UnixTime> {
     reader.head().next_update.context("CRL has no nextUpdate")
 }
 
-/// Writes the manifest and both configurations.
+/// Writes what followers and auditors pin, and at the very end the manifest.
 ///
 /// # Errors
 ///
@@ -87,21 +88,33 @@ pub(crate) fn write(
     home: &Home,
     hierarchy: &Hierarchy,
     deployment: Deployment,
-    module: &Path,
-    ports: &Ports,
     made: &Made,
 ) -> anyhow::Result<()> {
-    let manifest = manifest(hierarchy, deployment, made)?;
-    replace(&home.out("outputs.json"), manifest.as_bytes())?;
-    // What followers and auditors pin.
     for (name, key) in ["status", "audit", "manifest"].into_iter().zip(made.notes) {
         let public = format!("{}\n", base16ct::lower::encode_string(&key));
         replace(&home.out(&format!("note-{name}.pub")), public.as_bytes())?;
     }
+    let manifest = manifest(hierarchy, deployment, made)?;
+    replace(&home.out("outputs.json"), manifest.as_bytes())
+}
+
+/// Writes both programs' configurations, unless they are the operator's already.
+///
+/// # Errors
+///
+/// Names the file that cannot be written.
+pub(crate) fn configure(
+    keeper: &mut Keeper<'_>,
+    hierarchy: &Hierarchy,
+    deployment: Deployment,
+    module: &Path,
+    ports: &Ports,
+    made: &Made,
+) -> anyhow::Result<()> {
     let ca = ca_configuration(hierarchy, deployment, module, ports, made)?;
-    replace(&home.join("config/ca.toml"), ca.as_bytes())?;
+    keeper.write("config/ca.toml", ca.as_bytes())?;
     let ocsp = ocsp_configuration(hierarchy, deployment, module, ports, made)?;
-    replace(&home.join("config/ocsp.toml"), ocsp.as_bytes())
+    keeper.write("config/ocsp.toml", ocsp.as_bytes())
 }
 
 fn manifest(hierarchy: &Hierarchy, deployment: Deployment, made: &Made) -> anyhow::Result<String> {

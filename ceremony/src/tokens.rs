@@ -1,7 +1,6 @@
 //! Tokens of a demo deployment: one a role, each with a PIN and an SO PIN drawn here.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +11,7 @@ use hsm::{Module, NewToken, PinMarkers, Token, TokenSettings};
 use zeroize::Zeroizing;
 
 use crate::home::Home;
+use crate::refusal::Refusal;
 
 /// Characters of a PIN that are drawn.
 const PIN_CHARACTERS: usize = 32;
@@ -50,11 +50,12 @@ impl Role {
     }
 }
 
-/// Makes the token of `role` where it is missing, and opens it.
+/// Makes the token of `role` where it is missing, and opens it. PINs are drawn for a token that is
+/// to be made, never for one that is there: a new PIN would be a wrong one.
 ///
 /// # Errors
 ///
-/// Says which token or PIN file does not fit.
+/// [`Refusal::PinMissing`] before anything was tried; else which token or PIN file does not fit.
 pub(crate) fn open(
     home: &Home,
     module: &Module,
@@ -63,19 +64,27 @@ pub(crate) fn open(
 ) -> anyhow::Result<Token> {
     let role_name: RoleName = role.name().parse()?;
     let label: TokenLabel = deployment.token_label(&role_name).parse()?;
-    let folder = home.join(role.pins());
-    let user_pin = pin(&folder.join(format!("{}.pin", role.name())))?;
-    let so_pin = pin(&folder.join(format!("{}.so-pin", role.name())))?;
     let markers = PinMarkers::in_folder(&home.join("state"))?;
     let known: Vec<_> = hsm::token::list(module)?
         .into_iter()
         .filter(|token| token.label == label.as_str())
         .collect();
+    if known.is_empty() {
+        if role == Role::Root {
+            // Not made before: where the operator has moved it away, it must not come back empty.
+            home.private("offline")?;
+            home.private(role.pins())?;
+        }
+        draw_missing(home, role, "pin")?;
+        draw_missing(home, role, "so-pin")?;
+    }
+    let user_pin = pin(home, role, "pin")?;
     let name = match known.as_slice() {
         [token] if token.pin != PinState::NotSet => {
             TokenName { label, serial: token.serial.parse()? }
         }
         [] | [_] => {
+            let so_pin = pin(home, role, "so-pin")?;
             let new = NewToken { label, so_pin, user_pin: user_pin.clone() };
             hsm::init_token(module, &new, &markers)
                 .with_context(|| format!("token of role {}", role.name()))?
@@ -94,13 +103,26 @@ pub(crate) fn open(
     )?)
 }
 
-/// The PIN in a file, drawn and written where there is none.
-fn pin(path: &Path) -> anyhow::Result<Pin> {
-    if !path.exists() {
-        let drawn = Pin::from_drawn(&draw()?)?;
-        drawn.create_file(path)?;
+/// Where a PIN of `role` lies, below the home.
+fn pin_path(role: Role, kind: &str) -> String {
+    format!("{}/{}.{kind}", role.pins(), role.name())
+}
+
+fn pin(home: &Home, role: Role, kind: &str) -> anyhow::Result<Pin> {
+    let path = pin_path(role, kind);
+    let file = home.join(&path);
+    if !file.exists() {
+        return Err(Refusal::PinMissing { role: role.name(), path }.into());
     }
-    Ok(Pin::from_file(path)?)
+    Ok(Pin::from_file(&file)?)
+}
+
+fn draw_missing(home: &Home, role: Role, kind: &str) -> anyhow::Result<()> {
+    let file = home.join(&pin_path(role, kind));
+    if !file.exists() {
+        Pin::from_drawn(&draw()?)?.create_file(&file)?;
+    }
+    Ok(())
 }
 
 /// 32 letters and digits, about 190 bits.

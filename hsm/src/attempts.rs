@@ -24,6 +24,7 @@ use x509::time::UnixTime;
 use crate::failure::{FailureClass, Pkcs11Failure};
 use crate::open::LoginError;
 use crate::pin::Pin;
+use crate::remedy::PinRemedy;
 use crate::token::{PinState, TokenName};
 
 /// The folder that remembers which PINs were refused.
@@ -94,7 +95,7 @@ impl PinMarkers {
         attempt: impl FnOnce() -> Result<(), Pkcs11Failure>,
     ) -> Result<(), LoginError> {
         let _lock = self.lock(token)?;
-        let before = self.read(token)?;
+        let before = self.read(token, pin)?;
         self.permit(token, pin, state, before.as_ref())?;
         let tag = Tag::fresh(token, pin).map_err(|()| AttemptError::Random)?;
         self.write(token, &Marker::Trying(tag.clone()))?;
@@ -103,7 +104,7 @@ impl PinMarkers {
             Err(failure) => match failure.class() {
                 FailureClass::PinRefused | FailureClass::PinLocked => {
                     self.write(token, &Marker::Refused(tag))?;
-                    Err(LoginError::Refused { marker: self.path(token), source: failure })
+                    Err(LoginError::Refused { remedy: self.remedy(token, pin), source: failure })
                 }
                 _ => {
                     match before {
@@ -132,27 +133,38 @@ impl PinMarkers {
         match (before, state) {
             (Some(Marker::Cleared), _) => Ok(()),
             (Some(Marker::Refused(tag)), _) if tag.is_of(token, pin) => {
-                Err(self.refused_before(token))
+                Err(self.refused_before(token, pin))
             }
             // The program died while it tried; the token tells whether the PIN was wrong.
             (Some(Marker::Trying(tag)), PinState::TriedWrong) if tag.is_of(token, pin) => {
-                Err(self.refused_before(token))
+                Err(self.refused_before(token, pin))
             }
-            (_, PinState::FinalTry) => Err(LoginError::FinalTry),
-            (None, PinState::TriedWrong) => Err(LoginError::TriedWrong),
+            (_, PinState::FinalTry) => {
+                Err(LoginError::FinalTry { remedy: self.remedy(token, pin) })
+            }
+            (None, PinState::TriedWrong) => {
+                Err(LoginError::TriedWrong { remedy: self.remedy(token, pin) })
+            }
             (_, _) => Ok(()),
         }
     }
 
-    fn refused_before(&self, token: &TokenName) -> LoginError {
-        let marker = self.path(token);
-        let since = fs::metadata(&marker)
+    fn remedy(&self, token: &TokenName, pin: &Pin) -> Box<PinRemedy> {
+        Box::new(PinRemedy {
+            pin: pin.file().map(Path::to_owned),
+            marker: self.path(token),
+            line: Marker::Cleared.to_text(token).trim_end().to_owned(),
+        })
+    }
+
+    fn refused_before(&self, token: &TokenName, pin: &Pin) -> LoginError {
+        let since = fs::metadata(self.path(token))
             .and_then(|found| found.modified())
             .ok()
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
             .and_then(|since| UnixTime::from_secs(since.as_secs()).ok())
             .map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
-        LoginError::RefusedBefore { since, marker }
+        LoginError::RefusedBefore { since, remedy: self.remedy(token, pin) }
     }
 
     /// One login at a time for each token, over all programs that share the folder.
@@ -167,10 +179,12 @@ impl PinMarkers {
         open().map_err(|source| AttemptError::Io { path: path.clone(), source })
     }
 
-    fn read(&self, token: &TokenName) -> Result<Option<Marker>, AttemptError> {
+    fn read(&self, token: &TokenName, pin: &Pin) -> Result<Option<Marker>, AttemptError> {
         let path = self.path(token);
         match fs::read_to_string(&path) {
-            Ok(text) => Marker::parse(&text, token).map(Some).ok_or(AttemptError::Form { path }),
+            Ok(text) => Marker::parse(&text, token)
+                .map(Some)
+                .ok_or_else(|| AttemptError::Form { remedy: self.remedy(token, pin) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(AttemptError::Io { path, source }),
         }
@@ -250,7 +264,7 @@ impl Marker {
     }
 
     fn parse(text: &str, token: &TokenName) -> Option<Self> {
-        let parts: Vec<&str> = text.strip_suffix('\n')?.split(' ').collect();
+        let parts: Vec<&str> = text.strip_suffix('\n').unwrap_or(text).split(' ').collect();
         let ["sigill-pin/1", word, serial, tag @ ..] = parts.as_slice() else { return None };
         if *serial != token.serial.as_str() {
             return None;
@@ -285,10 +299,10 @@ pub enum AttemptError {
         found: u32,
     },
     /// The marker is not one of ours.
-    #[error("{path:?} is not a marker of this token")]
+    #[error("marker of refused PINs is not one of this token, so no PIN is tried: {remedy}")]
     Form {
-        /// The marker.
-        path: PathBuf,
+        /// The way out.
+        remedy: Box<PinRemedy>,
     },
     /// It cannot be read or written.
     #[error("{path:?} cannot be read or written")]
@@ -315,7 +329,7 @@ impl AttemptError {
     pub const fn next_step(&self) -> &'static str {
         match self {
             Self::Mode { .. } => "chmod the state folder to 0700",
-            Self::Form { .. } => "find out who wrote it, then clear it by the command for it",
+            Self::Form { .. } => "find out who wrote it, then write the line that is named into it",
             Self::Io { .. } => "check the state folder's permissions and space",
             Self::Random => "check the machine; nothing works without random numbers",
         }
@@ -333,7 +347,7 @@ mod tests {
     use super::*;
 
     struct Fixture {
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
         markers: PinMarkers,
         token: TokenName,
     }
@@ -347,7 +361,15 @@ mod tests {
                 serial: "0123/4567".parse().unwrap(),
             };
             let markers = PinMarkers::in_folder(folder.path()).unwrap();
-            Self { _folder: folder, markers, token }
+            Self { folder, markers, token }
+        }
+
+        fn pin_in_a_file(&self) -> Pin {
+            let path = self.folder.path().join("issuing.pin");
+            if !path.exists() {
+                pin("pin-in-a-file").create_file(&path).unwrap();
+            }
+            Pin::from_file(&path).unwrap()
         }
 
         fn attempt(&self, pin: &Pin, state: PinState, result: RvError) -> LoginError {
@@ -363,13 +385,18 @@ mod tests {
         Pkcs11Failure::new(&"token", &Error::Pkcs11(result, Function::Login))
     }
 
+    fn with_causes(error: &dyn std::error::Error) -> String {
+        let causes = std::iter::successors(error.source(), |error| error.source());
+        causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     fn pin(text: &str) -> Pin {
         Pin::from_drawn(&Zeroizing::new(text.to_owned())).unwrap()
     }
 
     /// A PIN that the marker's one octet tells from `than`.
     fn other_pin(fixture: &Fixture, than: &Pin) -> Pin {
-        let marker = fixture.markers.read(&fixture.token).unwrap().unwrap();
+        let marker = fixture.markers.read(&fixture.token, than).unwrap().unwrap();
         let (Marker::Refused(tag) | Marker::Trying(tag)) = marker else { panic!("{marker:?}") };
         assert!(tag.is_of(&fixture.token, than));
         let other = (0..).map(|number| pin(&format!("other-{number}")));
@@ -418,9 +445,51 @@ mod tests {
         let right = pin("right-pin");
 
         let last = fixture.succeeds(&right, PinState::FinalTry);
-        assert!(matches!(last, Err(LoginError::FinalTry)));
+        assert!(matches!(last, Err(LoginError::FinalTry { .. })));
         fixture.markers.clear(&fixture.token).unwrap();
         fixture.succeeds(&right, PinState::FinalTry).unwrap();
+    }
+
+    /// Promise 9: whatever keeps a PIN from being tried names the PIN file, the marker and the line
+    /// that allows a try; and that line does so.
+    #[test]
+    fn each_refusal_names_the_way_out_and_the_way_out_works() {
+        type Before<'a> = &'a dyn Fn(&Fixture);
+        let spoil = |fixture: &Fixture| {
+            fs::write(fixture.markers.path(&fixture.token), "sigill-pin/1 claered x\n").unwrap();
+        };
+        let refuse = |fixture: &Fixture| {
+            let wrong = fixture.pin_in_a_file();
+            fixture.attempt(&wrong, PinState::Ready, RvError::PinIncorrect);
+        };
+        let nothing = |_: &Fixture| {};
+        let cases: [(&str, Before<'_>, PinState); 4] = [
+            ("is not one of this token", &spoil, PinState::Ready),
+            ("was refused at", &refuse, PinState::TriedWrong),
+            ("a wrong PIN since the last login", &nothing, PinState::TriedWrong),
+            ("one more wrong PIN will lock it", &nothing, PinState::FinalTry),
+        ];
+        for (text, before, state) in cases {
+            let fixture = Fixture::new();
+            before(&fixture);
+            let pin = fixture.pin_in_a_file();
+            let refused = fixture.succeeds(&pin, state).unwrap_err();
+            let said = with_causes(&refused);
+
+            assert!(said.contains(text), "{said}");
+            let line = "sigill-pin/1 cleared 0123/4567";
+            assert!(said.contains(&format!("write \"{line}\" into")), "{said}");
+            assert!(
+                said.contains(fixture.markers.path(&fixture.token).to_str().unwrap()),
+                "{said}"
+            );
+            assert!(said.contains("issuing.pin"), "{said}");
+            // As an editor leaves it, and as `printf` does.
+            for ending in ["\n", ""] {
+                fs::write(fixture.markers.path(&fixture.token), format!("{line}{ending}")).unwrap();
+                fixture.succeeds(&pin, state).unwrap();
+            }
+        }
     }
 
     #[test]

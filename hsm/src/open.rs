@@ -1,11 +1,10 @@
 //! Why a token could not be opened or logged in to.
 
-use std::path::PathBuf;
-
 use thiserror::Error;
 
 use crate::attempts::AttemptError;
 use crate::failure::Pkcs11Failure;
+use crate::remedy::PinRemedy;
 use crate::token::{FindTokenError, TokenName};
 
 /// Why a token could not be opened.
@@ -83,27 +82,36 @@ impl OpenError {
 #[non_exhaustive]
 pub enum LoginError {
     /// The token refused the PIN. It will not be tried again.
-    #[error("token refused the PIN; marked in {marker:?}")]
+    #[error("token refused the PIN, which is not tried again: {remedy}")]
     Refused {
-        /// Where the refusal is remembered.
-        marker: PathBuf,
+        /// The way out.
+        remedy: Box<PinRemedy>,
         /// The failed call.
         source: Pkcs11Failure,
     },
     /// This PIN was refused before; it was not tried again.
-    #[error("this PIN was refused at {since} and is not tried again; marked in {marker:?}")]
+    #[error(
+        "this PIN, or one in 256 that looks like it, was refused at {since} and is not tried \
+         again: {remedy}"
+    )]
     RefusedBefore {
         /// When, RFC 3339.
         since: String,
-        /// Where the refusal is remembered.
-        marker: PathBuf,
+        /// The way out.
+        remedy: Box<PinRemedy>,
     },
-    /// Somebody else tried a wrong PIN since the last login.
-    #[error("token reports a wrong PIN since the last login")]
-    TriedWrong,
+    /// Somebody else tried a wrong PIN since the last login, or the marker was deleted.
+    #[error("token reports a wrong PIN since the last login, so none is tried: {remedy}")]
+    TriedWrong {
+        /// The way out.
+        remedy: Box<PinRemedy>,
+    },
     /// One try is left.
-    #[error("token reports that one more wrong PIN will lock it")]
-    FinalTry,
+    #[error("token reports that one more wrong PIN will lock it, so none is tried: {remedy}")]
+    FinalTry {
+        /// The way out.
+        remedy: Box<PinRemedy>,
+    },
     /// No try is left.
     #[error("token reports that its user PIN is locked")]
     Locked,
@@ -128,8 +136,8 @@ impl LoginError {
         match self {
             Self::Refused { .. } => "hsm-pin-refused",
             Self::RefusedBefore { .. } => "hsm-pin-refused-before",
-            Self::TriedWrong => "hsm-pin-count-low",
-            Self::FinalTry => "hsm-pin-final-try",
+            Self::TriedWrong { .. } => "hsm-pin-count-low",
+            Self::FinalTry { .. } => "hsm-pin-final-try",
             Self::Locked => "hsm-pin-locked",
             Self::NotSet => "hsm-pin-not-set",
             Self::MustChange => "hsm-pin-must-change",
@@ -142,14 +150,13 @@ impl LoginError {
     #[must_use]
     pub const fn next_step(&self) -> &'static str {
         match self {
-            Self::Refused { .. } => "put the right PIN in the PIN file and start again",
-            Self::RefusedBefore { .. } => {
-                "put the right PIN in the PIN file; if it holds another one already, clear the \
-                 marker by the command for it"
+            Self::Refused { .. } | Self::RefusedBefore { .. } => {
+                "put the right PIN in the PIN file and start again; if it is right, write the line \
+                 that is named into the marker, which allows one try"
             }
-            Self::TriedWrong | Self::FinalTry => {
-                "find out who tried a wrong PIN, make sure that the PIN file is right, then clear \
-                 by the command for it, which allows one try"
+            Self::TriedWrong { .. } | Self::FinalTry { .. } => {
+                "find out who tried a wrong PIN, make sure that the PIN file is right, then write \
+                 the line that is named into the marker, which allows one try"
             }
             Self::Locked => "have the security officer set a new user PIN",
             Self::NotSet => "initialise the token",

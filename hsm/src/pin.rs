@@ -16,7 +16,11 @@ use crate::secret_file::{self, SecretFileError};
 
 /// A PIN of a token's user or security officer; wiped when dropped, never shown.
 #[derive(Clone)]
-pub struct Pin(SecretString);
+pub struct Pin {
+    secret: SecretString,
+    /// Where it was read from, for messages.
+    file: Option<PathBuf>,
+}
 
 impl Pin {
     /// The fewest octets of a PIN that we use.
@@ -34,7 +38,8 @@ impl Pin {
         let octets = secret_file::read(path).map_err(PinError::File)?;
         let line = octets.strip_suffix(b"\n").unwrap_or(&octets);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        Self::checked(line).ok_or_else(|| PinError::Form { path: path.to_owned() })
+        let pin = Self::checked(line).ok_or_else(|| PinError::Form { path: path.to_owned() })?;
+        Ok(Self { file: Some(path.to_owned()), ..pin })
     }
 
     /// Takes a PIN that the program itself has drawn, at bootstrap.
@@ -67,7 +72,7 @@ impl Pin {
     ///
     /// [`PinError::File`]; an existing file is never replaced.
     pub fn create_file(&self, path: &Path) -> Result<(), PinError> {
-        let line = Zeroizing::new(format!("{}\n", self.0.expose_secret()));
+        let line = Zeroizing::new(format!("{}\n", self.secret.expose_secret()));
         secret_file::create(path, line.as_bytes()).map_err(PinError::File)
     }
 
@@ -75,11 +80,16 @@ impl Pin {
         let text = str::from_utf8(octets).ok()?;
         let fine = (Self::MIN_OCTETS..=Self::MAX_OCTETS).contains(&text.len())
             && !text.chars().any(char::is_control);
-        fine.then(|| Self(SecretString::from(text)))
+        fine.then(|| Self { secret: SecretString::from(text), file: None })
     }
 
     pub(crate) const fn secret(&self) -> &SecretString {
-        &self.0
+        &self.secret
+    }
+
+    /// The file that it was read from.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let public = bind(config.listen)?;
     let private = bind(config.observe)?;
     make_state_folder(&config.state)?;
+    let _alone = start::alone(&config.state)?;
     start::publication_is_ours(&config)?;
     let metrics = Arc::new(Metrics::default());
     let view = Arc::new(View::new(config.origin.epoch, config.freshness, config.clock_bound));

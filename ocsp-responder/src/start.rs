@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -147,6 +148,31 @@ fn must_be_ours(path: &Path, config: &Config, named: Named<'_>) -> anyhow::Resul
         )
     );
     Ok(())
+}
+
+/// Takes the state folder: two responders in one would sign with each other's delegates. Held until
+/// the file is dropped, or the process is gone.
+///
+/// # Errors
+///
+/// Another copy has it.
+pub(crate) fn alone(state: &Path) -> anyhow::Result<fs::File> {
+    let path = state.join("responder.lock");
+    let open =
+        fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = open.with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            let what =
+                format!("state folder {} is in use: is another copy running?", state.display());
+            Err(Told::new("state-in-use", what, "end the other copy; each has its own state")
+                .into())
+        }
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use support::demo::until;
 use support::program::{self, Server};
+use support::spoken::Spoken;
 use support::{softhsm, spoken, tool, workspace};
 use tempfile::TempDir;
 
@@ -70,13 +71,8 @@ impl Template {
         let home = folder.path().join("home");
         let hierarchy = folder.path().join("hierarchy.toml");
         fs::write(&hierarchy, small_hierarchy()).expect("a hierarchy file");
-        let mut bootstrap = Command::new(program::built("sigill-ceremony"));
+        let mut bootstrap = bootstrap_command(&home, &hierarchy);
         bootstrap
-            .arg("bootstrap")
-            .args(["--home".as_ref(), home.as_os_str()])
-            .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
-            .args(["--profiles".as_ref(), workspace::root().join("profiles").as_os_str()])
-            .args(["--module", softhsm::MODULE])
             .args(["--api", &ports.api.to_string(), "--public", &ports.public.to_string()])
             .args(["--observe-ca", &ports.observe_ca.to_string()])
             .args(["--observe-ocsp", &ports.observe_ocsp.to_string()]);
@@ -110,8 +106,20 @@ impl Template {
         replace_in(&home.join("config/ocsp.toml"), &[observe_ocsp]);
         let config = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
         let form = Form { csr: request_for_a_certificate(folder.path()) };
-        Some(Deployment { folder, home, ports, config, form, server: None, boots: 0 })
+        let hierarchy = made.folder.path().join("hierarchy.toml");
+        Some(Deployment { folder, home, hierarchy, ports, config, form, server: None, boots: 0 })
     }
+}
+
+fn bootstrap_command(home: &Path, hierarchy: &Path) -> Command {
+    let mut command = Command::new(program::built("sigill-ceremony"));
+    command
+        .arg("bootstrap")
+        .args(["--home".as_ref(), home.as_os_str()])
+        .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
+        .args(["--profiles".as_ref(), workspace::root().join("profiles").as_os_str()])
+        .args(["--module", softhsm::MODULE]);
+    command
 }
 
 /// The demo's hierarchy with its P-256 issuing CA alone: RSA keys of 4096 bits take their time.
@@ -164,6 +172,7 @@ impl Form {
 pub(crate) struct Deployment {
     folder: TempDir,
     pub(crate) home: PathBuf,
+    hierarchy: PathBuf,
     ports: Ports,
     config: String,
     form: Form,
@@ -273,6 +282,19 @@ impl Deployment {
         self.environment(&mut command);
         // The responder reaches its token without the wrapper.
         Server::start(&mut command, &self.folder.path().join("ocsp.log"), self.ports.public)
+    }
+
+    /// Runs `sigill-ocsp` with another configuration, until it ends.
+    pub(crate) fn run_responder(&self, config: &Path) -> Spoken {
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(program::built("sigill-ocsp")).arg("--config").arg(config);
+        self.environment(&mut command);
+        spoken::run(&mut command, &[])
+    }
+
+    /// Runs the bootstrap of this home again.
+    pub(crate) fn bootstrap(&self, more: &[&str]) -> Spoken {
+        spoken::run(bootstrap_command(&self.home, &self.hierarchy).args(more), &[])
     }
 
     /// The URL at which the responder answers.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod api;
+mod bootstrap;
 mod crash;
 mod deployment;
 mod faults;
@@ -18,6 +19,6 @@ use deployment::Template;
 use support::suite;
 
 fn main() -> ExitCode {
-    let checks = [crash::CHECKS, idempotency::CHECKS, faults::CHECKS];
+    let checks = [crash::CHECKS, idempotency::CHECKS, faults::CHECKS, bootstrap::CHECKS];
     suite::run(&checks.concat(), Template::make)
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ./quickstart as its users meet it: once with nginx, twice in one home, killed at five points, a second copy refused.
+# ./quickstart as its users meet it: once with nginx, twice in one home, after an operator's changes, killed at five
+# points, a second copy refused.
 #
 # Prints `N passed, M failed, 0 skipped`. SIGILL_BIN: a folder of programs to use instead of building them.
 set -uo pipefail
@@ -87,18 +88,85 @@ says_no_secret_and_keeps_it_from_the_world() {
   ! grep -q 191212121212 "$home"/state/*
 }
 
+# The operator's changes survive the next run; the servers are started with them.
+keeps_what_an_operator_has_changed() {
+  local home=$folder/home
+  sed -i '/^name = "auditor"$/,/^revoke = /s/^read = true$/read = false/' "$home/config/ca.toml"
+  sed -i '1i # ours' "$home/config/profiles/function-ec.toml"
+  (cd "$home" && sha256sum config/*.toml config/profiles/*) >"$folder/before"
+  # As install.md orders: a second run needs none of it.
+  mv "$home/offline" "$folder/offline"
+  quickstart || return 1
+  (cd "$home" && sha256sum config/*.toml config/profiles/*) | cmp - "$folder/before" &&
+    [ ! -e "$home/offline" ] && [ -z "$(find "$home/state" -name 'pin-*.marker')" ] &&
+    mv "$folder/offline" "$home/offline"
+}
+
+starts_what_does_not_run_and_leaves_the_other_alone() {
+  local home=$folder/home ocsp
+  ocsp=$(cat "$home/run/sigill-ocsp.pid")
+  kill -KILL "$(cat "$home/run/sigill-ca.pid")"
+  # Without --bin and without cargo: the home knows its programs.
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/nowhere "$root/quickstart" --home "$home" --start \
+    >"$folder/out" 2>"$folder/err" || return 1
+  grep -qx 'both are ready' "$folder/out" && ! grep -q 'building' "$folder/err" && running_now &&
+    [ "$(cat "$home/run/sigill-ocsp.pid")" = "$ocsp" ] && kill -0 "$ocsp"
+}
+
+shows_only_what_a_failing_start_said() {
+  local home=$folder/home
+  "$root/quickstart" --home "$home" --stop >/dev/null 2>&1
+  grep -q . "$home/log/sigill-ca.log" || return 1
+  sed -i.kept 's/^profiles = /profilse = /' "$home/config/ca.toml"
+  ! "$root/quickstart" "${options[@]}" --start >"$folder/out" 2>"$folder/err" || return 1
+  mv "$home/config/ca.toml.kept" "$home/config/ca.toml"
+  grep -q 'profilse' "$folder/err" && ! grep -q 'serving' "$folder/err" && quickstart --start
+}
+
+says_when_there_is_nothing_to_stop() {
+  quickstart --stop && grep -q 'nothing of .* is running' "$folder/err" || return 1
+  mkdir -p "$folder/else"
+  ! "$root/quickstart" --home "$folder/else" --stop >"$folder/out" 2>"$folder/err" &&
+    grep -q 'is no home' "$folder/err"
+}
+
+# nobody may see that the servers run, and may not end them.
+says_whose_servers_it_may_not_stop() {
+  [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null || return 0
+  chmod 711 "$folder"
+  local since=$SECONDS
+  ! (cd / && setpriv --reuid=65534 --regid=65534 --clear-groups bash "$root/quickstart" --home "$folder/home" --stop) >"$folder/out" 2>"$folder/err" &&
+    grep -q 'runs as root' "$folder/err" && [ $((SECONDS - since)) -lt 10 ] && running_now
+}
+
+# What it proposes works as it stands, in a home with a space too.
+proposes_commands_that_can_be_pasted() {
+  local home="$folder/a home"
+  ln -s "$folder/home" "$home"
+  "$root/quickstart" --home "$home" --start ${SIGILL_BIN:+--bin "$SIGILL_BIN"} >/dev/null 2>&1
+  (
+    HERE=$root HOME_DIR=$home HOME_SHOWN=$home
+    declare -A PORT=([api]=1 [public]=2 [observe-ca]=3 [observe-ocsp]=4)
+    # shellcheck source=/dev/null
+    . "$root/environments/demo/quickstart/servers.sh"
+    summary | sed -n '/^Try next/,$p' | grep -e '/env$' -e '--stop'
+  ) >"$folder/out"
+  grep -qF "a\\ home/env" "$folder/out" && grep -q -- '--stop --home .*a\\ home$' "$folder/out" &&
+    grep -qF "$0 --stop" "$folder/out"
+}
+
 stops_on_request() { quickstart --stop && stops_what_it_started; }
 
 # As tests and service managers use it: it stays, and SIGTERM ends it and its servers.
 stays_in_the_foreground_until_it_is_ended() {
-  rm -f "$folder/home/env"
+  : >"$folder/err"
   "$root/quickstart" "${options[@]}" --foreground >"$folder/out" 2>"$folder/err" &
   local process=$! tries
   for ((tries = 0; tries < 600; tries++)); do
-    [ -e "$folder/home/env" ] && break
+    grep -q 'serving; Ctrl-C' "$folder/err" && break
     sleep 0.2
   done
-  [ -e "$folder/home/env" ] && running_now || return 1
+  grep -q 'serving; Ctrl-C' "$folder/err" && running_now || return 1
   kill "$process"
   wait "$process"
   stops_what_it_started
@@ -122,9 +190,11 @@ killed_at() {
   grep -q "$1" "$folder/err"
 }
 
+stop_killed() { "$root/quickstart" --home "$folder/killed" --stop >/dev/null 2>&1; }
+
 completes_after_five_kills() {
-  killed_at 'making keys' 3 && killed_at 'registering' && killed_at 'starting sigill-ca' 0.3 &&
-    killed_at 'starting sigill-ocsp' 1 && killed_at 'revoking it' || return 1
+  killed_at 'making keys' 3 && killed_at 'registering' && killed_at 'starting sigill-ocsp' 0.3 &&
+    stop_killed && killed_at 'starting sigill-ca' 1 && killed_at 'revoking it' || return 1
   local before
   before=$(authorities "$folder/killed")
   "$root/quickstart" "${options[@]}" --home "$folder/killed" >"$folder/out" 2>"$folder/err" &&
@@ -138,7 +208,13 @@ check "refuses a second copy on the same ports, before anything is changed" refu
 check "refuses other ports in a home that has its own" refuses_other_ports_in_a_home_that_has_its_own
 check "refuses a folder that is something else" refuses_a_folder_that_is_something_else
 check "says no secret and keeps it from the world" says_no_secret_and_keeps_it_from_the_world
+check "keeps what an operator has changed" keeps_what_an_operator_has_changed
+check "starts what does not run and leaves the other alone" starts_what_does_not_run_and_leaves_the_other_alone
+check "shows only what a failing start said" shows_only_what_a_failing_start_said
+check "says whose servers it may not stop" says_whose_servers_it_may_not_stop
+check "proposes commands that can be pasted" proposes_commands_that_can_be_pasted
 check "stops on request" stops_on_request
+check "says when there is nothing to stop" says_when_there_is_nothing_to_stop
 check "stays in the foreground until it is ended" stays_in_the_foreground_until_it_is_ended
 check "completes after five kills" completes_after_five_kills
 echo "$passed passed, $failed failed, 0 skipped"

@@ -67,7 +67,8 @@ impl Demo {
         let file = state.join("env");
         let ready = until(START_LIMIT, || {
             let ended = started.child.try_wait().expect("the child can be asked").is_some();
-            (ended || file.is_file()).then_some(!ended)
+            let serving = fs::read_to_string(&log).unwrap_or_default().contains("serving; Ctrl-C");
+            (ended || serving).then_some(!ended)
         });
         let said = fs::read_to_string(&log).unwrap_or_default();
         assert_eq!(ready, Some(true), "quickstart is not ready: {said}");

@@ -167,7 +167,22 @@ find_module() {
 
 # --- the build ------------------------------------------------------------------------------------
 
+PROGRAMS=(sigill-ceremony sigill-ca sigill-ocsp sigill sigill-verify)
+
+# The folder of programs that this home used last, if they are all still there.
+remembered_programs() {
+  local folder program
+  folder=$(sed -n "s/^export SIGILL_BIN='\(.*\)'\$/\1/p" "$HOME_DIR/env" 2>/dev/null | head -n 1)
+  for program in "${PROGRAMS[@]}"; do
+    [ -x "$folder/$program" ] || return 1
+  done
+  printf '%s\n' "$folder"
+}
+
 build() {
+  if [ "$MODE" = start ] && [ -z "$BIN" ]; then
+    BIN=$(remembered_programs) || BIN=''
+  fi
   if [ -n "$BIN" ]; then
     say "using the programs in $BIN"
   else
@@ -187,7 +202,7 @@ build() {
     [ -z "$CARGO_PROFILE_FLAG" ] || BIN=$target/release
   fi
   local program
-  for program in sigill-ceremony sigill-ca sigill-ocsp sigill sigill-verify; do
+  for program in "${PROGRAMS[@]}"; do
     [ -x "$BIN/$program" ] || fail "$BIN has no program $program"
   done
 }

@@ -1,9 +1,11 @@
 # The PKI and its two servers: bootstrap, start, wait, stop. Sourced by ./quickstart.
 # shellcheck shell=bash disable=SC2034,SC2153
 
-ROOT_CA=sigilltesteidrootcav1
-SERVERS=(sigill-ca sigill-ocsp)
+# In the order in which they start: a newer responder reads what an older CA publishes, not the other way.
+SERVERS=(sigill-ocsp sigill-ca)
 STARTED=()
+# Octets of a server's log that are older than this start of it.
+declare -A OLD_LOG=()
 
 configuration() {
   case $1 in
@@ -20,33 +22,56 @@ running() {
   { tr "\0" "\n" <"/proc/$PID/cmdline"; } 2>/dev/null | grep -qxF -- "$(configuration "$1")"
 }
 
-# Whether both run, from the programs as they are now and the configuration as it is now.
+# Whether the server NAME runs, from the program as it is now and the configuration as it is now.
+is_current() {
+  running "$1" && [ "/proc/$PID/exe" -ef "$BIN/$1" ] &&
+    [ "$(cat "$HOME_DIR/run/$1.config" 2>/dev/null)" = "$(sha256sum <"$(configuration "$1")")" ]
+}
+
 servers_are_current() {
+  is_current sigill-ca && is_current sigill-ocsp && ready "${PORT[observe-ca]}" && ready "${PORT[observe-ocsp]}"
+}
+
+# A server that is well goes on, even while the other one is gone.
+stop_outdated() {
   local name
   for name in "${SERVERS[@]}"; do
-    running "$name" || return 1
-    [ "/proc/$PID/exe" -ef "$BIN/$name" ] || return 1
-    [ "$(cat "$HOME_DIR/run/$name.config" 2>/dev/null)" = "$(sha256sum <"$(configuration "$name")")" ] || return 1
+    is_current "$name" || stop_server "$name"
   done
-  ready "${PORT[observe-ca]}" && ready "${PORT[observe-ocsp]}"
+}
+
+# Whether an earlier run made everything that the servers and the journey need.
+bootstrapped() {
+  local file
+  for file in config/ca.toml config/ocsp.toml ceremony/out/outputs.json env ports trust/root.pem trust/chain.pem run/imported; do
+    [ -e "$HOME_DIR/$file" ] || return 1
+  done
 }
 
 bootstrap() {
+  stop_all
   say "making keys and certificates in SoftHSM (or finding those of an earlier run)"
   run "$BIN/sigill-ceremony" bootstrap --home "$HOME_DIR" --module "$MODULE" \
     --hierarchy "$HERE/environments/demo/hierarchy.toml" --profiles "$HERE/profiles" \
     --api "127.0.0.1:${PORT[api]}" --public "127.0.0.1:${PORT[public]}" \
     --observe-ca "127.0.0.1:${PORT[observe-ca]}" --observe-ocsp "127.0.0.1:${PORT[observe-ocsp]}" \
-    >"$HOME_DIR/log/bootstrap.out" || fail "the bootstrap failed; run ./quickstart again to go on from there"
+    >"$HOME_DIR/log/bootstrap.out" || broken_off "bootstrap"
   say "registering them with the CA"
   run "$BIN/sigill-ca" import --config "$HOME_DIR/config/ca.toml" --from "$HOME_DIR/ceremony/out/outputs.json" >&2 ||
-    fail "the import failed; run ./quickstart again to go on from there"
+    broken_off "import"
+  : >"$HOME_DIR/run/imported"
+}
+
+# What was refused stands above; it is not refused less the second time.
+broken_off() {
+  fail "the $1 did not come to its end; why stands above" "mend that first; ./quickstart then goes on from there"
 }
 
 start_all() {
+  running sigill-ocsp || start sigill-ocsp --config "$HOME_DIR/config/ocsp.toml"
   running sigill-ca || start sigill-ca serve --config "$HOME_DIR/config/ca.toml"
   await sigill-ca "${PORT[observe-ca]}" 60
-  running sigill-ocsp || start sigill-ocsp serve --config "$HOME_DIR/config/ocsp.toml"
+  # Ready once it has read what the CA publishes.
   await sigill-ocsp "${PORT[observe-ocsp]}" 60
 }
 
@@ -57,6 +82,7 @@ start() {
   shift
   say "starting $name"
   sha256sum <"$(configuration "$name")" >"$HOME_DIR/run/$name.config"
+  OLD_LOG[$name]=$(stat -c %s "$HOME_DIR/log/$name.log" 2>/dev/null || echo 0)
   (
     exec 9>&- </dev/null >>"$HOME_DIR/log/$name.log" 2>&1
     printf '%s\n' "$BASHPID" >"$HOME_DIR/run/$name.pid"
@@ -86,14 +112,19 @@ await() {
   done
 }
 
+# What a server has said since it was started.
 why() {
   printf -- '--- the end of %s\n' "$HOME_DIR/log/$1.log" >&2
-  tail -n 20 "$HOME_DIR/log/$1.log" >&2 || true
+  tail -c "+$((${OLD_LOG[$1]-0} + 1))" "$HOME_DIR/log/$1.log" | tail -n 20 >&2 || true
   printf -- '---\n' >&2
 }
 
 stop_server() {
   running "$1" || return 0
+  # It runs, so what keeps a signal from it is that it is somebody else's.
+  kill -0 "$PID" 2>/dev/null ||
+    fail "$1 (pid $PID) runs as $(stat -c %U "/proc/$PID"), you are $(id -un); it was not stopped" \
+      "run this as $(stat -c %U "/proc/$PID")"
   say "stopping $1 (pid $PID)"
   kill "$PID" 2>/dev/null || true
   local tries
@@ -112,6 +143,17 @@ stop_server() {
 stop_all() {
   stop_server sigill-ocsp
   stop_server sigill-ca
+}
+
+# --stop: says what there was to stop.
+stop_home() {
+  if [ ! -e "$HOME_DIR/ports" ] && [ ! -e "$HOME_DIR/config/ca.toml" ] && [ ! -d "$HOME_DIR/run" ]; then
+    fail "$HOME_SHOWN is no home of Sigill; nothing was stopped" "--home DIR, the one that it was started with"
+  fi
+  if ! running sigill-ca && ! running sigill-ocsp; then
+    say "nothing of $HOME_SHOWN is running"
+  fi
+  stop_all
 }
 
 stop_started() {
@@ -137,52 +179,24 @@ stay() {
   done
 }
 
-# CA certificates in PEM, for OpenSSL and the like.
-write_trust() {
-  local trust=$HOME_DIR/trust name
-  mkdir -p "$trust"
-  openssl x509 -inform DER -in "$HOME_DIR/ceremony/out/$ROOT_CA.cer" -out "$trust/root.pem"
-  sed -n 's/.*"certificate": *"\([a-z0-9]*\)\.cer".*/\1/p' "$HOME_DIR/ceremony/out/outputs.json" |
-    while read -r name; do
-      [ "$name" = "$ROOT_CA" ] || openssl x509 -inform DER -in "$HOME_DIR/ceremony/out/$name.cer"
-    done >"$trust/chain.pem"
-  cat "$trust/root.pem" >>"$trust/chain.pem"
-}
-
 note_key() { cat "$HOME_DIR/ceremony/out/note-$1.pub"; }
 
 # log_origin STATUS-OR-AUDIT: as the deployment that was bootstrapped says, not as the files do.
 log_origin() { printf 'sigill/test/demo/%s/%s/1\n' "$(cat "$HOME_DIR/ceremony/instance")" "$1"; }
 
-write_env() {
+# The bootstrap wrote env; the folder of the programs in it is that of the last run.
+remember_programs() {
   local file=$HOME_DIR/env
-  cat >"$file.new" <<END
-# The demo PKI of ./quickstart: source this file. Written anew by each run.
-export SIGILL_HOME='$HOME_DIR'
-export SIGILL_API_URL='https://127.0.0.1:${PORT[api]}'
-export SIGILL_OCSP_URL='http://127.0.0.1:${PORT[public]}'
-export SIGILL_PUBLIC_URL='http://127.0.0.1:${PORT[public]}'
-export SIGILL_OBSERVE_CA_URL='http://127.0.0.1:${PORT[observe-ca]}'
-export SIGILL_OBSERVE_OCSP_URL='http://127.0.0.1:${PORT[observe-ocsp]}'
-export SIGILL_ROOT='$HOME_DIR/trust/root.pem'
-export SIGILL_CHAIN='$HOME_DIR/trust/chain.pem'
-export SIGILL_MANAGEMENT_CA='$HOME_DIR/tls/management-ca.pem'
-export SIGILL_PORTAL_CERT='$HOME_DIR/tls/portal.pem'
-export SIGILL_PORTAL_KEY='$HOME_DIR/tls/portal.key'
-export SIGILL_STATUS_ORIGIN='$(log_origin status)'
-export SIGILL_STATUS_KEY='$(note_key status)'
-export SIGILL_AUDIT_ORIGIN='$(log_origin audit)'
-export SIGILL_AUDIT_KEY='$(note_key audit)'
-export SIGILL_MANIFEST_KEY='$(note_key manifest)'
-export SIGILL_BIN='$BIN'
-export SOFTHSM2_CONF='$HOME_DIR/softhsm2.conf'
-case ":\$PATH:" in *":\$SIGILL_BIN:"*) ;; *) export PATH="\$SIGILL_BIN:\$PATH" ;; esac
-END
+  {
+    printf "export SIGILL_BIN='%s'\n" "$BIN"
+    grep -v '^export SIGILL_BIN=' "$file"
+  } >"$file.new"
   mv "$file.new" "$file"
 }
 
 summary() {
-  local home=$HOME_SHOWN
+  local home=$HOME_SHOWN script
+  script=$(printf %q "$0")
   local ca=ended ocsp=ended
   running sigill-ca && ca=$PID
   running sigill-ocsp && ocsp=$PID
@@ -207,12 +221,12 @@ What lies in $home
 END
   cat <<END
 Try next
-  . $home/env
+  . $(printf %q "$([[ $home == /* ]] || printf ./)$home/env")
   sigill authority list
   sigill certificate list --state revoked
   sigill certificate issue --help
   curl --cacert "\$SIGILL_MANAGEMENT_CA" --cert "\$SIGILL_PORTAL_CERT" --key "\$SIGILL_PORTAL_KEY" "\$SIGILL_API_URL/openapi.json"
   sigill-verify log --checkpoint "\$SIGILL_HOME/publish/checkpoint" --tiles "\$SIGILL_HOME/publish" --key "\$SIGILL_STATUS_KEY" --origin "\$SIGILL_STATUS_ORIGIN"
-  ./quickstart --stop$([ "$home" = .sigill ] || printf ' --home %s' "$home")
+  $script --stop$([ "$home" = .sigill ] || printf ' --home %q' "$home")
 END
 }

@@ -146,7 +146,7 @@ fn heeds_a_wrong_pin_that_somebody_else_tried_until_an_operator_clears_it() {
             assert_eq!(token::list(&module()).unwrap()[0].pin, PinState::TriedWrong);
 
             let refused = login(open(softhsm, &name));
-            assert!(matches!(refused, LoginError::TriedWrong), "{refused:?}");
+            assert!(matches!(refused, LoginError::TriedWrong { .. }), "{refused:?}");
             markers(softhsm).clear(&name).unwrap();
             open(softhsm, &name).unwrap();
 

@@ -1,0 +1,68 @@
+//! What bootstrap refuses so that nothing that exists is drawn or written anew, with stable codes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why bootstrap changes nothing.
+#[derive(Debug, Error)]
+pub(crate) enum Refusal {
+    /// A token's PIN was taken away, as that of the root is; a new one would be a wrong one.
+    #[error(
+        "{role}'s PIN is not in {path}, though its token exists: bring the folder back; nothing \
+         was tried"
+    )]
+    PinMissing {
+        /// The token's role.
+        role: &'static str,
+        /// Below the home.
+        path: String,
+    },
+    /// An address stands in certificates and configurations already.
+    #[error(
+        "this PKI was made with --{option} {made}, not {asked}; its certificates and \
+         configurations name that one: leave the option out, or make another PKI in another --home; \
+         nothing was changed"
+    )]
+    Address {
+        /// The option, without dashes.
+        option: &'static str,
+        /// What the home was made with.
+        made: SocketAddr,
+        /// What was asked for now.
+        asked: SocketAddr,
+    },
+    /// The ceremony came to its end, and something of it is gone.
+    #[error(
+        "{path:?} is missing, though the ceremony of this home came to its end: bring it back from \
+         the backup, or give the hierarchy file that the home was made with; nothing was changed"
+    )]
+    OutputMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No token has the label.
+    #[error(
+        "{found} tokens have the label {label}, expected is one: bring the folder `tokens` back, or \
+         check softhsm2.conf; nothing was changed"
+    )]
+    Token {
+        /// The label.
+        label: String,
+        /// How many have it.
+        found: usize,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::PinMissing { .. } => "ceremony-pin-missing",
+            Self::Address { .. } => "ceremony-address",
+            Self::OutputMissing { .. } => "ceremony-output-missing",
+            Self::Token { .. } => "ceremony-token",
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `sigill-ceremony bootstrap` in a home that was made before: it neither draws nor rewrites what
+//! exists. And a second responder, which must not touch the first one's token.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::spoken::{self, Spoken};
+use support::suite::Check;
+
+use crate::deployment::Template;
+
+pub(crate) const CHECKS: &[Check<Template>] = &[
+    ("bootstrap::keeps_what_an_operator_has_changed", keeps_what_an_operator_has_changed),
+    (
+        "bootstrap::needs_no_pin_once_the_ceremony_is_finished",
+        needs_no_pin_once_the_ceremony_is_finished,
+    ),
+    ("bootstrap::draws_no_pin_for_a_token_that_exists", draws_no_pin_for_a_token_that_exists),
+    ("bootstrap::refuses_other_addresses_than_before", refuses_other_addresses_than_before),
+    ("bootstrap::writes_what_a_shell_sources", writes_what_a_shell_sources),
+    ("bootstrap::names_the_way_out_of_a_wrong_pin", names_the_way_out_of_a_wrong_pin),
+    (
+        "bootstrap::a_second_responder_ends_before_it_logs_in",
+        a_second_responder_ends_before_it_logs_in,
+    ),
+];
+
+fn read(home: &Path, name: &str) -> String {
+    fs::read_to_string(home.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn done(said: &Spoken) -> &str {
+    assert_eq!(said.code, 0, "{}", said.text);
+    &said.text
+}
+
+fn refused<'a>(said: &'a Spoken, code: &str) -> &'a str {
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains(&format!("error: {code}: ")), "{}", said.text);
+    &said.text
+}
+
+/// Markers of refused PINs in the state folder: a PIN was tried and was wrong.
+fn markers(home: &Path) -> usize {
+    let entries = fs::read_dir(home.join("state")).expect("a state folder");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".marker")).count()
+}
+
+fn keeps_what_an_operator_has_changed(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    let changed = read(home, "config/ca.toml").replace("revoke = true", "revoke = false");
+    fs::write(home.join("config/ca.toml"), &changed).expect("a change");
+    let profile = "config/profiles/function.toml";
+    let edited = format!("# ours\n{}", read(home, profile));
+    fs::write(home.join(profile), &edited).expect("a change");
+    fs::remove_file(home.join("config/profiles/function-ec.toml")).expect("a profile");
+
+    let again = deployment.bootstrap(&[]);
+
+    let said = done(&again);
+    assert_eq!(read(home, "config/ca.toml"), changed);
+    assert_eq!(read(home, profile), edited);
+    assert!(!home.join("config/profiles/function-ec.toml").exists());
+    assert!(said.contains("kept config/ca.toml"), "{said}");
+    assert!(said.contains(&format!("kept {profile}")), "{said}");
+    assert!(said.contains("function-ec.toml was taken away and stays away"), "{said}");
+    assert!(!said.contains("person-hsaid-3-signature"), "{said}");
+
+    let forced = deployment.bootstrap(&["--rewrite-config"]);
+
+    assert!(done(&forced).contains("config/ca.toml was written anew"), "{}", forced.text);
+    assert!(read(home, "config/ca.toml").contains("revoke = true"));
+    assert!(!read(home, profile).contains("# ours"));
+    assert!(home.join("config/profiles/function-ec.toml").exists());
+}
+
+/// KEY-02: the root's PIN is taken away after the ceremony, and nothing asks for it again.
+fn needs_no_pin_once_the_ceremony_is_finished(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    fs::remove_dir_all(home.join("offline")).expect("the folder offline");
+    fs::remove_dir_all(home.join("pins")).expect("the folder pins");
+    fs::remove_file(home.join("tls/portal.key")).expect("a key that was carried to its client");
+
+    done(&deployment.bootstrap(&[]));
+
+    assert!(!home.join("offline").exists());
+    assert!(!home.join("tls/portal.key").exists());
+    assert_eq!(markers(home), 0);
+}
+
+fn draws_no_pin_for_a_token_that_exists(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    // As a ceremony that was broken off at its very end.
+    fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the manifest");
+    let away = home.join("away");
+    fs::rename(home.join("offline"), &away).expect("the folder offline");
+
+    let again = deployment.bootstrap(&[]);
+
+    let said = refused(&again, "ceremony-pin-missing");
+    assert!(
+        said.contains(
+            "root's PIN is not in offline/pins/root.pin, though its token exists: bring the folder \
+             back; nothing was tried"
+        ),
+        "{said}"
+    );
+    assert!(!home.join("offline").exists());
+    assert_eq!(markers(home), 0);
+    fs::rename(&away, home.join("offline")).expect("the folder offline");
+    // No try of the PIN was spent, or the token would say so and this would be refused.
+    done(&deployment.bootstrap(&[]));
+}
+
+fn refuses_other_addresses_than_before(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    let before = (read(home, "config/ca.toml"), read(home, "config/ocsp.toml"));
+    let made = deployment.ocsp_url().replace("http://", "");
+    // By the record, and in a home of a version that kept none by its configurations.
+    for _ in 0..2 {
+        let again = deployment.bootstrap(&["--public", "127.0.0.1:9", "--rewrite-config"]);
+
+        let said = refused(&again, "ceremony-address");
+        assert!(said.contains(&format!("--public {made}, not 127.0.0.1:9")), "{said}");
+        assert_eq!((read(home, "config/ca.toml"), read(home, "config/ocsp.toml")), before);
+        let _ = fs::remove_file(home.join("ceremony/addresses"));
+    }
+}
+
+/// The pages of docs/operations begin with this file, and OpenSSL judges what it names.
+fn writes_what_a_shell_sources(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    for name in ["env", "ports", "trust/root.pem", "trust/chain.pem"] {
+        fs::remove_file(home.join(name)).expect("bootstrap wrote it");
+    }
+    done(&deployment.bootstrap(&[]));
+
+    let script = "set -eu; . \"$1/env\"; test \"$SIGILL_HOME\" -ef \"$1\"; sigill --version; \
+                  openssl verify -CAfile \"$SIGILL_ROOT\" \"$SIGILL_CHAIN\"; \
+                  openssl verify -CAfile \"$SIGILL_MANAGEMENT_CA\" -purpose sslclient \
+                  \"$SIGILL_PORTAL_CERT\"; test -r \"$SIGILL_PORTAL_KEY\"; \
+                  grep -qxF \"$SIGILL_STATUS_KEY\" \"$1/ceremony/out/note-status.pub\"; \
+                  grep -qxF \"api=${SIGILL_API_URL##*:}\" \"$1/ports\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(home).env_remove("SIGILL_BIN");
+
+    done(&spoken::run(&mut shell, &[]));
+}
+
+/// Promise 9: the refusal names the PIN file, the marker and the line that allows a try.
+fn names_the_way_out_of_a_wrong_pin(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the manifest");
+    let pin = home.join("offline/pins/root.pin");
+    let right = read(home, "offline/pins/root.pin");
+    fs::write(&pin, "not-the-pin\n").expect("a wrong PIN");
+    let again = deployment.bootstrap(&[]);
+    refused(&again, "hsm-pin-refused");
+    fs::write(&pin, right).expect("the right PIN");
+    let folder = home.join("state");
+    let found = fs::read_dir(&folder).expect("a state folder").filter_map(Result::ok);
+    let mut found = found.map(|entry| entry.path());
+    let is_marker = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "marker");
+    let marker = found.find(is_marker).expect("a marker");
+    // What nobody should do, and somebody will.
+    fs::remove_file(&marker).expect("a marker");
+
+    let again = deployment.bootstrap(&[]);
+
+    let said = refused(&again, "hsm-pin-count-low");
+    assert!(said.contains(&pin.display().to_string()), "{said}");
+    assert!(said.contains(&marker.display().to_string()), "{said}");
+    let line = said.split("write \"").nth(1).and_then(|rest| rest.split('"').next());
+    fs::write(&marker, line.expect("a line to write")).expect("the marker");
+    done(&deployment.bootstrap(&[]));
+}
+
+/// Two would take each other's delegates up.
+fn a_second_responder_ends_before_it_logs_in(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let _first = deployment.responder();
+    let home = &deployment.home;
+    let config = read(home, "config/ocsp.toml");
+    let refused = |name: &str, config: &str| {
+        let file = home.join("config").join(name);
+        fs::write(&file, config).expect("a configuration");
+        let said = deployment.run_responder(&file);
+        assert_eq!(said.code, 1, "{}", said.text);
+        assert!(said.text.contains("is another copy running?"), "{}", said.text);
+        assert!(!said.text.contains("logged in"), "{}", said.text);
+        said.text
+    };
+
+    // With a state folder of its own, but on the same ports.
+    let same_ports = config.replace("\"../ocsp\"", "\"../ocsp-second\"");
+    assert!(refused("second.toml", &same_ports).contains("cannot listen on"));
+    assert!(!home.join("ocsp-second").exists());
+    // On other ports, but in the same state folder.
+    let mut other_ports = String::new();
+    for line in config.lines() {
+        let line = if line.starts_with("listen = ") {
+            format!("listen = \"{}\"", support::program::free_address())
+        } else {
+            line.to_owned()
+        };
+        other_ports.push_str(&line);
+        other_ports.push('\n');
+    }
+    assert!(refused("third.toml", &other_ports).contains("is in use"));
+}
