@@ -8,6 +8,7 @@
 
 pub mod authority;
 pub mod certificate;
+pub mod client;
 pub mod page;
 pub mod problem;
 pub mod revocation;
@@ -16,6 +17,7 @@ pub use authority::{Authority, AuthorityCrl};
 pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
 };
+pub use client::{ClientCredential, RenewalRequest};
 pub use page::Page;
 pub use problem::Problem;
 pub use revocation::{ReasonCode, RevocationRequest, SerialStatus};

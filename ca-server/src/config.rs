@@ -24,6 +24,8 @@ pub(crate) struct ConfigFile {
     pub(crate) database: DatabaseSection,
     /// Tokens that hold issuing keys.
     pub(crate) hsm: HsmSection,
+    /// Renewal of the API's own certificates; without it nothing renews them.
+    pub(crate) management: Option<ManagementSection>,
     /// Keys that sign checkpoints and the CRL manifest.
     pub(crate) notes: NotesSection,
     /// The publication tree and what comes back from responders.
@@ -133,6 +135,17 @@ pub(crate) struct TokenSection {
 
 fn default_sessions() -> usize {
     3
+}
+
+/// Renewal of the certificates of the API's server and clients.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ManagementSection {
+    /// Role of the token that holds the management CA's key.
+    pub(crate) token: String,
+    /// Seconds before its end at which the server certificate is renewed; a third of its life when
+    /// left out, and never more than half of it.
+    pub(crate) server_renewal: Option<u64>,
 }
 
 /// Note keys: software keys (mode 0600), allowed in environment test.

@@ -9,8 +9,10 @@ mod danger;
 mod denied;
 mod http;
 mod import;
+mod management;
 mod observe;
 mod publication;
+mod recover;
 mod schedule;
 mod service;
 mod start;
@@ -69,6 +71,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The API's own certificates.
+    #[command(subcommand)]
+    Tls(Tls),
     /// Register the outputs of a ceremony; makes the database where there is none.
     #[command(
         after_help = "Example:\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json"
@@ -86,12 +91,26 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Tls {
+    /// Renew the server's certificate and issue clients' certificates when all have expired.
+    ///
+    /// Works on this machine, with the PIN of the management CA's token, while sigill-ca is stopped.
+    #[command(
+        after_help = "Example:\n  sigill-ca tls recover --config config/ca.toml --client operator --csr operator.csr --out tls/operator.pem"
+    )]
+    Recover(recover::Recover),
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
         Command::Serve { config } => serve(config),
         Command::CheckConfig { config } => check_config(config),
         Command::TakeOver { config, json } => take_over(config, *json),
+        Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
+            lines.iter().for_each(|line| answer(line));
+        }),
         Command::Import { config, from, json } => import_outputs(config, from, *json),
     };
     match outcome {
@@ -119,7 +138,11 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     danger::Danger::new(config.danger_test.as_ref(), deployment)?;
-    wiring::profiles(&config.profiles)?;
+    let profiles = wiring::profiles(&config.profiles)?;
+    if let Some(section) = &config.management {
+        wiring::check_management(&config, section, &profiles)?;
+        management::certificate(&config)?;
+    }
     wiring::authorities(&config)?;
     wiring::NoteKeys::open(&config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
@@ -226,24 +249,28 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         .install_recorder()
         .context("cannot install metrics")?;
     let deployment = wiring::deployment(&config)?;
-    let clients = Clients::new(deployment, &config.clients).map_err(|name| unfit_client(&name))?;
+    let clients =
+        Arc::new(Clients::new(deployment, &config.clients).map_err(|name| unfit_client(&name))?);
+    management::files::finish(&config.api.certificate, &config.api.key)
+        .context("a server certificate that was being renewed cannot be put into place")?;
     let identity =
         Arc::new(ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?);
     let tls = Arc::new(server_config(Arc::clone(&identity), &config.api)?);
-    tokio::spawn(follow_identity(identity, config.api.clone()));
+    tokio::spawn(follow_identity(Arc::clone(&identity), config.api.clone()));
     // Both ports are taken before anything is signed: a second copy stops here.
     let api = bind(config.api.listen).await?;
     let observe = bind(config.observe.listen).await?;
 
     let wired = {
-        let config = config.clone();
-        tokio::task::spawn_blocking(move || wiring::wire(&config)).await??
+        let (config, clients) = (config.clone(), Arc::clone(&clients));
+        tokio::task::spawn_blocking(move || wiring::wire(&config, clients, identity)).await??
     };
     let Wired { service, publisher, readiness } = wired;
     readiness.reconciled.store(true, Ordering::Relaxed);
     readiness.signing.store(true, Ordering::Relaxed);
     readiness.storing.store(true, Ordering::Relaxed);
     readiness.clock.store(true, Ordering::Relaxed);
+    readiness.tls.store(true, Ordering::Relaxed);
     {
         let (service, clients) = (Arc::clone(&service), config.clients.clone());
         tokio::task::spawn_blocking(move || {
@@ -270,7 +297,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     });
     let router = http::router(App {
         service: Arc::clone(&service),
-        clients: Arc::new(clients),
+        clients,
         readiness,
         admission: Admission::new(config.api.max_connections),
     });

@@ -23,10 +23,12 @@ pub(crate) struct Readiness {
     pub(crate) storing: AtomicBool,
     /// Wall time and monotonic time agree.
     pub(crate) clock: AtomicBool,
+    /// The API's server certificate is valid now.
+    pub(crate) tls: AtomicBool,
 }
 
 impl Readiness {
-    fn parts(&self) -> [(&'static str, bool); 5] {
+    fn parts(&self) -> [(&'static str, bool); 6] {
         let read = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         [
             ("reconciled", read(&self.reconciled)),
@@ -34,6 +36,7 @@ impl Readiness {
             ("signing", read(&self.signing)),
             ("storing", read(&self.storing)),
             ("clock", read(&self.clock)),
+            ("tls", read(&self.tls)),
         ]
     }
 

@@ -24,6 +24,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 /// How often the issuers' certificates in the publication tree are looked at.
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
+/// A server certificate that could not be renewed is tried again after this long.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
@@ -51,6 +53,8 @@ struct Schedule {
     void: Option<Instant>,
     probe: Option<Instant>,
     issuers: Option<Instant>,
+    /// When the management plane may be looked after again, once it has failed.
+    management: Option<Instant>,
     /// When each authority's CRL may be tried again.
     crl: BTreeMap<String, Instant>,
     failing: BTreeMap<String, String>,
@@ -64,6 +68,7 @@ impl Schedule {
             void: None,
             probe: None,
             issuers: None,
+            management: None,
             crl: BTreeMap::new(),
             failing: BTreeMap::new(),
         }
@@ -83,6 +88,7 @@ impl Schedule {
             service.observe_clock();
             service.audit_counted_refusals();
             service.audit_counted_delegate_refusals();
+            self.management(&service, now);
         }
         if due(self.issuers, ISSUERS_EVERY, now) {
             self.issuers = Some(now);
@@ -94,6 +100,15 @@ impl Schedule {
             self.note("signing", service.probe_signing());
         }
         self.note("delegates", service.serve_delegates());
+    }
+
+    fn management(&mut self, service: &Service, now: Instant) {
+        if self.management.is_some_and(|until| until > now) {
+            return;
+        }
+        let tended = service.tend_management();
+        self.management = tended.is_err().then(|| now + RENEW_AGAIN);
+        self.note("management", tended);
     }
 
     fn crls(&mut self, service: &Service, now: Instant) {

@@ -3,7 +3,7 @@
 //! The order matters. Deployment and files are compared first, then the database with the published
 //! log, and only then is any token opened: a database older than the published log signs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::profile::{Profile, ProfileSet};
 use hsm::pin::Pin;
 use hsm::token::TokenName;
-use hsm::{KeyPolicy, Module, PinMarkers, Token, TokenSettings, TokenSigner};
+use hsm::{KeyPolicy, Module, PinMarkers, SigningService, Token, TokenSettings, TokenSigner};
 use ledger::checkpoint::CheckpointNote;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
@@ -24,8 +24,11 @@ use store::{BootId, FileKeySource, Log, Node, SqliteStore, Store, StoreError};
 use x509::certificate::Certificate;
 
 use crate::clock::Clock;
-use crate::config::{AuthoritySection, ConfigFile};
+use crate::config::{AuthoritySection, ConfigFile, ManagementSection, TokenSection};
 use crate::danger::Danger;
+use crate::http::peer::Clients;
+use crate::http::tls::ServerIdentity;
+use crate::management::{self, Management, ManagementAuthority};
 use crate::observe::Readiness;
 use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::LogFolder;
@@ -256,7 +259,86 @@ pub(crate) fn profiles(folder: &Path) -> anyhow::Result<ProfileSet> {
     ProfileSet::new(profiles).with_context(|| malformed(folder.display().to_string()))
 }
 
-/// Opens the tokens and proves the authorities' keys.
+/// The PKCS#11 module with the markers of refused PINs.
+struct Tokens {
+    module: Module,
+    markers: PinMarkers,
+    deployment: Deployment,
+    deadline: Duration,
+}
+
+impl Tokens {
+    fn load(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Self> {
+        let module = Module::load(&config.hsm.module)?;
+        std::fs::create_dir_all(&config.hsm.state).with_context(|| {
+            let what = format!("cannot make {}", config.hsm.state.display());
+            Told::new("state-unwritable", what, "correct [hsm] state, or the folder's permissions")
+        })?;
+        let markers = PinMarkers::in_folder(&config.hsm.state)?;
+        let deadline = Duration::from_secs(config.hsm.deadline);
+        Ok(Self { module, markers, deployment, deadline })
+    }
+
+    fn open(&self, section: &TokenSection) -> anyhow::Result<Token> {
+        let unnamed = || Told::config(format!("token role {:?}", section.role));
+        let label = self.deployment.token_label(&section.role.parse().with_context(unnamed)?);
+        let name = TokenName {
+            label: label.parse().with_context(unnamed)?,
+            serial: section.serial.parse().with_context(unnamed)?,
+        };
+        Ok(Token::open(
+            &self.module,
+            TokenSettings {
+                name,
+                pin: Pin::from_file(&section.pin)?,
+                markers: self.markers.clone(),
+                sessions: NonZeroUsize::new(section.sessions)
+                    .with_context(|| Told::config("sessions = 0"))?,
+                deadline: self.deadline,
+            },
+        )?)
+    }
+}
+
+/// The token of the section `[management]`, which must stand in section `[hsm]`.
+///
+/// # Errors
+///
+/// Names the role that is missing.
+pub(crate) fn management_token<'a>(
+    config: &'a ConfigFile,
+    section: &ManagementSection,
+) -> anyhow::Result<&'a TokenSection> {
+    let mut tokens = config.hsm.tokens.iter();
+    tokens.find(|token| token.role == section.token).with_context(|| {
+        Told::config(format!(
+            "[management] names token role {:?}, which is not configured",
+            section.token
+        ))
+    })
+}
+
+/// A signer for the management CA's key alone, as `tls recover` needs it.
+///
+/// # Errors
+///
+/// Names the token or key that is not there or not fit.
+pub(crate) fn management_signer(
+    config: &ConfigFile,
+    section: &ManagementSection,
+    deployment: Deployment,
+    certificate: &Certificate,
+) -> anyhow::Result<TokenSigner> {
+    let tokens = Tokens::load(config, deployment)?;
+    let signer = TokenSigner::new(tokens.deadline);
+    let token = tokens.open(management_token(config, section)?)?;
+    signer
+        .add(&token, certificate.public_key(), KeyPolicy::issuing())
+        .context("key of the management CA")?;
+    Ok(signer)
+}
+
+/// Opens the tokens and proves the authorities' keys, the management CA's among them.
 ///
 /// # Errors
 ///
@@ -265,33 +347,19 @@ pub(crate) fn signer(
     config: &ConfigFile,
     deployment: Deployment,
     authorities: &BTreeMap<String, Authority>,
+    management: Option<(&ManagementSection, &Certificate)>,
 ) -> anyhow::Result<TokenSigner> {
-    let module = Module::load(&config.hsm.module)?;
-    std::fs::create_dir_all(&config.hsm.state).with_context(|| {
-        let what = format!("cannot make {}", config.hsm.state.display());
-        Told::new("state-unwritable", what, "correct [hsm] state, or the folder's permissions")
-    })?;
-    let markers = PinMarkers::in_folder(&config.hsm.state)?;
-    let deadline = Duration::from_secs(config.hsm.deadline);
-    let signer = TokenSigner::new(deadline);
+    let tokens = Tokens::load(config, deployment)?;
+    let signer = TokenSigner::new(tokens.deadline);
     for section in &config.hsm.tokens {
-        let unnamed = || Told::config(format!("token role {:?}", section.role));
-        let label = deployment.token_label(&section.role.parse().with_context(unnamed)?);
-        let name = TokenName {
-            label: label.parse().with_context(unnamed)?,
-            serial: section.serial.parse().with_context(unnamed)?,
-        };
-        let token = Token::open(
-            &module,
-            TokenSettings {
-                name,
-                pin: Pin::from_file(&section.pin)?,
-                markers: markers.clone(),
-                sessions: NonZeroUsize::new(section.sessions)
-                    .with_context(|| Told::config("sessions = 0"))?,
-                deadline,
-            },
-        )?;
+        let token = tokens.open(section)?;
+        if let Some((management, certificate)) = management
+            && management.token == section.role
+        {
+            signer
+                .add(&token, certificate.public_key(), KeyPolicy::issuing())
+                .context("key of the management CA")?;
+        }
         for authority in authorities.values() {
             if authority.section.token.as_deref() == Some(section.role.as_str()) {
                 let key = authority.certificate.public_key();
@@ -304,7 +372,7 @@ pub(crate) fn signer(
     for authority in authorities.values().filter(|authority| authority.signs_here()) {
         let key = authority.certificate.public_key().spki_hash();
         ensure!(
-            hsm::SigningService::keys(&signer).contains(&key),
+            signer.keys().contains(&key),
             Told::config(format!(
                 "authority {} names token role {:?}, which is not configured",
                 authority.name(),
@@ -327,7 +395,11 @@ pub(crate) struct Wired {
 /// # Errors
 ///
 /// Says what does not fit; nothing was signed and no token opened before the comparison.
-pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
+pub(crate) fn wire(
+    config: &ConfigFile,
+    clients: Arc<Clients>,
+    identity: Arc<ServerIdentity>,
+) -> anyhow::Result<Wired> {
     let deployment = deployment(config)?;
     let danger = Danger::new(config.danger_test.as_ref(), deployment)?;
     let notes = NoteKeys::open(config, deployment)?;
@@ -338,8 +410,18 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
     let readiness = Arc::new(Readiness::default());
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
     let files = crl_files(config, deployment, &notes)?;
-    let signer = signer(config, deployment, &authorities)?;
-    let own_keys = authorities
+    let plane = config
+        .management
+        .as_ref()
+        .map(|section| management::certificate(config).map(|certificate| (section, certificate)))
+        .transpose()?;
+    if let Some((section, _)) = &plane {
+        check_management(config, section, &profiles)?;
+    }
+    let with_key = plane.as_ref().map(|(section, certificate)| (*section, certificate));
+    let signer: Arc<dyn SigningService> =
+        Arc::new(signer(config, deployment, &authorities, with_key)?);
+    let own_keys: BTreeSet<_> = authorities
         .values()
         .map(|authority| authority.certificate.public_key().spki_hash())
         .collect();
@@ -347,13 +429,33 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
     let mut boot = [0; 16];
     getrandom::fill(&mut boot).context("no random numbers")?;
     let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
+    let authority = plane
+        .map(|(_, certificate)| {
+            let (signer, own) = (Arc::clone(&signer), own_keys.clone());
+            ManagementAuthority::new(deployment, certificate, signer, own, node.clone())
+        })
+        .transpose()?;
+    let management = Management {
+        authority,
+        clients,
+        identity,
+        api: config.api.clone(),
+        server_renewal: config
+            .management
+            .as_ref()
+            .and_then(|section| section.server_renewal)
+            .map(Duration::from_secs),
+    };
+    for certificate in store.management_certificates()? {
+        management.clients.take_renewed(&certificate);
+    }
     let state = Arc::new(PublicationState::default());
     let service = Arc::new(Service {
         deployment,
         node: node.clone(),
         clock: Arc::clone(&clock),
         store: Arc::clone(&store),
-        signer: Arc::new(signer),
+        signer,
         profiles,
         authorities,
         publication: Arc::clone(&state),
@@ -366,10 +468,28 @@ pub(crate) fn wire(config: &ConfigFile) -> anyhow::Result<Wired> {
         delegate_refusals: RefusalCounts::of_responders(),
         danger,
         orders_left: OrdersLeft::default(),
+        management: Some(management),
     });
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
     Ok(Wired { service, publisher, readiness })
+}
+
+/// What `[management]` rests on must be there: its token and both profiles.
+///
+/// # Errors
+///
+/// Names what is missing.
+pub(crate) fn check_management(
+    config: &ConfigFile,
+    section: &ManagementSection,
+    profiles: &ProfileSet,
+) -> anyhow::Result<()> {
+    management_token(config, section)?;
+    for name in [management::CLIENT_PROFILE, management::SERVER_PROFILE] {
+        management::profile(profiles, name)?;
+    }
+    Ok(())
 }
 
 /// Compares the database with both published logs, before anything is written to it.

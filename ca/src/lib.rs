@@ -6,6 +6,7 @@
 //! serial numbers and ids are arguments.
 
 pub mod audit;
+pub mod client;
 pub mod deployment;
 pub mod fields;
 pub mod identity;

@@ -197,6 +197,11 @@ fn ca_configuration(
     )?;
     writeln!(
         text,
+        "[[hsm.token]]\nrole = \"management\"\nserial = \"{}\"\npin = \"../pins/management.pin\"\nsessions = 1\n\n[management]\ntoken = \"management\"\n",
+        made.management_token.serial
+    )?;
+    writeln!(
+        text,
         "[notes]\nstatus = \"../keys/note-status.key\"\naudit = \"../keys/note-audit.key\"\nmanifest = \"../keys/note-manifest.key\"\n"
     )?;
     writeln!(

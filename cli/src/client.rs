@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 const HEADING: &str = "Connection";
 
 /// Where the API is and who we are. `.sigill/env` of the quickstart sets all four.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
     /// URL of the API.
     #[arg(long, global = true, env = "SIGILL_API_URL", value_name = "URL", help_heading = HEADING)]
@@ -34,6 +34,20 @@ pub(crate) struct Connection {
     /// Certificate of the management CA that the server must come with, PEM.
     #[arg(long, global = true, env = "SIGILL_MANAGEMENT_CA", value_name = "FILE", help_heading = HEADING)]
     ca: Option<PathBuf>,
+}
+
+impl Connection {
+    /// The files of this client's certificate and key.
+    pub(crate) fn pair(&self) -> Result<(&Path, &Path), ClientError> {
+        let certificate = self.cert.as_deref().ok_or(ClientError::Missing { what: "--cert" })?;
+        let key = self.key.as_deref().ok_or(ClientError::Missing { what: "--key" })?;
+        Ok((certificate, key))
+    }
+
+    /// The same API with another certificate and key.
+    pub(crate) fn with_pair(&self, certificate: &Path, key: &Path) -> Self {
+        Self { cert: Some(certificate.to_path_buf()), key: Some(key.to_path_buf()), ..self.clone() }
+    }
 }
 
 /// A client of one API.
@@ -156,6 +170,9 @@ pub(crate) enum ClientError {
     /// The files that say who we are.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A new key.
+    #[error("cannot make a key: {why}")]
+    Key { why: String },
     /// An option that is needed.
     #[error("{what} is missing; give it, or source the env file of the deployment")]
     Missing { what: &'static str },
@@ -175,6 +192,13 @@ pub(crate) enum ClientError {
     /// Only HTTPS.
     #[error("--url is {found}; the API is https://")]
     Url { found: String },
+    /// A file that cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// A value on the command line.
     #[error("{what} is {found}; allowed: {limit}")]
     Value { what: &'static str, found: String, limit: &'static str },

@@ -5,6 +5,7 @@
 
 mod client;
 mod command;
+mod credential;
 mod identity;
 mod terminal;
 
@@ -44,6 +45,9 @@ enum Command {
     /// Certification authorities: list, show.
     #[command(subcommand, after_help = "Example:\n  sigill authority list")]
     Authority(command::authority::Authority),
+    /// This client itself: renew its certificate.
+    #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
+    Client(command::client::ClientCommand),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Client::connect(&arguments.connection).and_then(|client| match &arguments.command {
             Command::Certificate(command) => command.run(&client, &terminal),
             Command::Authority(command) => command.run(&client, &terminal),
+            Command::Client(command) => command.run(&client, &arguments.connection, &terminal),
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,7 @@ use crate::intent::{IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
+use crate::management::{ManagementCertificate, ManagementIntent, ManagementScope};
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
 use ::crl::CrlNumber;
@@ -448,6 +449,57 @@ pub trait Store: Send + Sync {
         published: &PublishedHead,
         missing: &[Vec<u8>],
     ) -> Result<u64, StoreError>;
+
+    // The management plane
+
+    /// Makes an intent to sign a management certificate durable: to-be-signed bytes sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ClockBehind`], [`StoreError::SerialTaken`], [`StoreError::Pinned`] when the key
+    /// has a certificate already, and for one with an order [`StoreError::UnknownOrder`],
+    /// [`StoreError::OrderState`], [`StoreError::OrderFulfilled`]. Nothing may be signed then.
+    fn record_management_intent(
+        &self,
+        pending: &Pending,
+        facts: &ManagementIntent,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<Recorded, StoreError>;
+
+    /// Records a signed management certificate. Only then may it be released.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::IntentVoided`], [`StoreError::UnknownIntent`], [`StoreError::IntentFulfilled`],
+    /// [`StoreError::OtherBytes`], [`StoreError::Pinned`] when the key got a certificate meanwhile.
+    fn record_management_issued(
+        &self,
+        signed: &Signed,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<ManagementCertificate, StoreError>;
+
+    /// Gives up open intents to sign management certificates, each with `audit` as its leaf.
+    /// Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors; all of the scope is given up or nothing.
+    fn void_management_intents(
+        &self,
+        scope: &ManagementScope,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<u64, StoreError>;
+
+    /// All management certificates that were recorded, oldest first. Those of bootstrap are not
+    /// among them: a ceremony made them.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn management_certificates(&self) -> Result<Vec<ManagementCertificate>, StoreError>;
 
     // Clients and responders
 

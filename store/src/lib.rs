@@ -18,6 +18,7 @@ mod intent;
 mod issuer;
 mod lease;
 mod log;
+mod management;
 mod order;
 mod recorder;
 mod sealing;
@@ -43,6 +44,7 @@ pub use issuer::{
 };
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
 pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
+pub use management::{ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope};
 pub use order::{
     BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
     StoredResponse,

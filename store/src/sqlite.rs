@@ -15,6 +15,7 @@ mod intents;
 mod issuers;
 mod leases;
 mod logs;
+mod management;
 mod orders;
 mod reply;
 mod schema;

@@ -53,6 +53,11 @@ impl Ports {
 impl Template {
     /// Bootstraps a hierarchy of the root and the P-256 issuing CA and imports it.
     pub(crate) fn make() -> Self {
+        Self::make_with(&[])
+    }
+
+    /// The same, with profiles in which each of `changes` (file, old, new) was made.
+    pub(crate) fn make_with(changes: &[(&str, &str, &str)]) -> Self {
         for file in [softhsm::MODULE, softhsm::SPY] {
             if !Path::new(file).is_file() {
                 assert!(
@@ -71,7 +76,14 @@ impl Template {
         let home = folder.path().join("home");
         let hierarchy = folder.path().join("hierarchy.toml");
         fs::write(&hierarchy, small_hierarchy()).expect("a hierarchy file");
-        let mut bootstrap = bootstrap_command(&home, &hierarchy);
+        let profiles = folder.path().join("profiles");
+        succeeds(
+            Command::new("cp").arg("-r").arg(workspace::root().join("profiles")).arg(&profiles),
+        );
+        for (file, old, new) in changes {
+            replace_in(&profiles.join(file), &[((*old).to_owned(), (*new).to_owned())]);
+        }
+        let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles);
         bootstrap
             .args(["--api", &ports.api.to_string(), "--public", &ports.public.to_string()])
             .args(["--observe-ca", &ports.observe_ca.to_string()])
@@ -111,13 +123,13 @@ impl Template {
     }
 }
 
-fn bootstrap_command(home: &Path, hierarchy: &Path) -> Command {
+fn bootstrap_command(home: &Path, hierarchy: &Path, profiles: &Path) -> Command {
     let mut command = Command::new(program::built("sigill-ceremony"));
     command
         .arg("bootstrap")
         .args(["--home".as_ref(), home.as_os_str()])
         .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
-        .args(["--profiles".as_ref(), workspace::root().join("profiles").as_os_str()])
+        .args(["--profiles".as_ref(), profiles.as_os_str()])
         .args(["--module", softhsm::MODULE]);
     command
 }
@@ -190,6 +202,10 @@ impl Deployment {
         assert!(self.config.contains(&direct) && self.config.contains(pin), "{}", self.config);
         self.config = self.config.replace(&direct, &spied);
         self.config = self.config.replace(pin, &format!("{pin}sessions = 1\n"));
+        // What the management CA's token does is none of the calls that are counted.
+        let token = self.config.find("[[hsm.token]]\nrole = \"management\"").expect("its token");
+        let notes = self.config.find("[notes]").expect("a section [notes]");
+        self.config.replace_range(token..notes, "");
         self
     }
 
@@ -270,6 +286,30 @@ impl Deployment {
         assert!(status.success(), "{status} {:?}\n{}", status.signal(), server.printed());
     }
 
+    /// Changes the configuration for the starts to come.
+    pub(crate) fn configure(&mut self, change: impl FnOnce(&str) -> String) {
+        self.config = change(&self.config);
+    }
+
+    /// Runs another command of `sigill-ca` on the configuration of the last start.
+    pub(crate) fn command(&self, words: &[&str], more: &[&str]) -> Spoken {
+        let mut command = Command::new(program::built("sigill-ca"));
+        command.args(words).arg("--config").arg(self.home.join("config/ca.toml")).args(more);
+        self.environment(&mut command);
+        spoken::run(&mut command, &[])
+    }
+
+    /// Where the API listens.
+    pub(crate) fn api_address(&self) -> SocketAddr {
+        self.ports.api
+    }
+
+    /// Metrics of the CA.
+    pub(crate) fn metrics(&self) -> String {
+        let bytes = support::demo::fetch(&format!("http://{}/metrics", self.ports.observe_ca));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// What the CA has printed in its present or last run.
     pub(crate) fn printed(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
@@ -294,7 +334,11 @@ impl Deployment {
 
     /// Runs the bootstrap of this home again.
     pub(crate) fn bootstrap(&self, more: &[&str]) -> Spoken {
-        spoken::run(bootstrap_command(&self.home, &self.hierarchy).args(more), &[])
+        spoken::run(
+            bootstrap_command(&self.home, &self.hierarchy, &workspace::root().join("profiles"))
+                .args(more),
+            &[],
+        )
     }
 
     /// The URL at which the responder answers.

@@ -12,6 +12,7 @@ mod deployment;
 mod faults;
 mod idempotency;
 mod lot;
+mod renewal;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ use deployment::Template;
 use support::suite;
 
 fn main() -> ExitCode {
-    let checks = [crash::CHECKS, idempotency::CHECKS, faults::CHECKS, bootstrap::CHECKS];
+    let checks =
+        [crash::CHECKS, idempotency::CHECKS, faults::CHECKS, bootstrap::CHECKS, renewal::CHECKS];
     suite::run(&checks.concat(), Template::make)
 }

@@ -21,7 +21,8 @@ pub fn replace(home: &Home) {
     Leaf { usage: "serverAuth", names: Some(server), days: 30, ..Leaf::new("server") }.make(home);
     let (before, clients) = split_clients(&home.config());
     assert!(clients.contains("\"portal\""), "{clients}");
-    let mut config = before;
+    // The token does not have this management CA's key.
+    let mut config = without_renewal(&before);
     for (name, profiles, rights) in [
         (
             "portal",
@@ -203,6 +204,15 @@ fn run(home: &Home, arguments: &[&str]) -> String {
     let said = spoken::openssl(&home.path(""), arguments).expect("openssl is installed");
     assert_eq!(said.code, 0, "openssl {arguments:?}: {}", said.text);
     String::from_utf8_lossy(&said.out).into_owned()
+}
+
+/// The configuration without the section `[management]` and its token.
+fn without_renewal(config: &str) -> String {
+    let token = config.find("[[hsm.token]]\nrole = \"management\"").expect("a management token");
+    let end = config.find("[notes]").expect("a section [notes]");
+    let (before, rest) = config.split_at(token);
+    let (_, after) = rest.split_at(end - token);
+    format!("{before}{after}")
 }
 
 /// The configuration before its clients, and the clients.

@@ -35,7 +35,7 @@ pub(crate) enum Lane {
 impl From<Act> for Lane {
     fn from(act: Act) -> Self {
         match act {
-            Act::Issue => Self::Issuing,
+            Act::Issue | Act::Renew => Self::Issuing,
             Act::Revoke => Self::Revoking,
         }
     }

@@ -6,6 +6,7 @@
 mod admission;
 mod authorities;
 mod certificates;
+mod clients;
 mod openapi;
 pub(crate) mod peer;
 mod problem;
@@ -64,6 +65,7 @@ pub(crate) fn router(app: App) -> Router {
             "/v1/authorities/{name}/serials/{serial}/revocation",
             post(certificates::revoke_serial),
         )
+        .route("/v1/clients/self/renewal", post(clients::renew))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))
@@ -100,7 +102,7 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
                 ),
             )
         })
-        .and_then(|peer| app.clients.identify(peer));
+        .and_then(|peer| app.clients.identify(peer, call.now));
     let mut response = match caller {
         Ok(caller) => {
             request.extensions_mut().insert(call.clone());

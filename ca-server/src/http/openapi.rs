@@ -18,6 +18,7 @@ use utoipa::openapi::OpenApi as Document;
         super::certificates::show,
         super::certificates::revoke,
         super::certificates::revoke_serial,
+        super::clients::renew,
         super::authorities::list,
         super::authorities::show
     ),
@@ -32,6 +33,8 @@ use utoipa::openapi::OpenApi as Document;
         api::RevocationRequest,
         api::SerialStatus,
         api::ReasonCode,
+        api::RenewalRequest,
+        api::ClientCredential,
         api::Authority,
         api::AuthorityCrl,
         api::Problem
@@ -58,6 +61,7 @@ mod tests {
             ("/v1/certificates/{id}", "get"),
             ("/v1/certificates/{id}/revocation", "post"),
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
+            ("/v1/clients/self/renewal", "post"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
         ];
@@ -67,6 +71,6 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 6);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 7);
     }
 }

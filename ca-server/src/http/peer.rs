@@ -2,16 +2,19 @@
 //!
 //! The TLS layer let in any certificate of the management CA. A caller is known only when the SAN
 //! URI of that certificate names a client of this deployment and the key is the one configured for
-//! that name (architecture §2.6).
+//! that name, or was renewed from it (architecture §2.6).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use ca::client::{self, RenewedKey, Standing};
 use ca::deployment::{Deployment, ManagementRole};
 use ca::refusal::Refusal;
+use store::{ManagementCertificate, ManagementHolder};
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
 use x509::key::SpkiHash;
+use x509::time::UnixTime;
 
 use crate::config::ClientSection;
 use crate::denied::{Denied, Kind};
@@ -21,11 +24,23 @@ use crate::service::caller::Caller;
 #[derive(Clone, Debug)]
 pub(crate) struct PeerCertificate(pub(crate) Arc<[u8]>);
 
-/// The configured clients.
+/// The configured clients, and the keys that were renewed for them.
 #[derive(Debug)]
 pub(crate) struct Clients {
     deployment: Deployment,
-    by_name: BTreeMap<String, (SpkiHash, Caller)>,
+    by_name: BTreeMap<String, Known>,
+    renewed: RwLock<BTreeMap<String, Vec<RenewedKey>>>,
+    /// The latest end of a certificate that each client has come with or was given.
+    ends: Mutex<BTreeMap<String, UnixTime>>,
+}
+
+/// A client of the configuration.
+#[derive(Debug)]
+struct Known {
+    pinned: SpkiHash,
+    profiles: Arc<[String]>,
+    revoke: bool,
+    read: bool,
 }
 
 impl Clients {
@@ -38,48 +53,112 @@ impl Clients {
         let mut by_name = BTreeMap::new();
         let mut keys = BTreeSet::new();
         for section in sections {
-            let spki = section.spki_sha256.parse().map_err(|_| section.name.clone())?;
-            let caller = Caller {
-                name: section.name.clone(),
+            let known = Known {
+                pinned: section.spki_sha256.parse().map_err(|_| section.name.clone())?,
                 profiles: section.profiles.clone().into(),
                 revoke: section.revoke,
                 read: section.read,
             };
             // One key names one client: the audit log could not tell them apart.
-            if !keys.insert(spki) || by_name.insert(section.name.clone(), (spki, caller)).is_some()
-            {
+            if !keys.insert(known.pinned) || by_name.insert(section.name.clone(), known).is_some() {
                 return Err(section.name.clone());
             }
         }
-        Ok(Self { deployment, by_name })
+        Ok(Self { deployment, by_name, renewed: RwLock::default(), ends: Mutex::default() })
+    }
+
+    /// The configured key of a client.
+    pub(crate) fn pinned(&self, name: &str) -> Option<SpkiHash> {
+        self.by_name.get(name).map(|known| known.pinned)
+    }
+
+    /// The client whose configured key this is.
+    pub(crate) fn with_pin(&self, key: &SpkiHash) -> Option<&str> {
+        let found = self.by_name.iter().find(|(_, known)| known.pinned == *key);
+        found.map(|(name, _)| name.as_str())
+    }
+
+    /// Accepts the key of a management certificate that was recorded.
+    pub(crate) fn take_renewed(&self, certificate: &ManagementCertificate) {
+        let ManagementHolder::Client { pinned } = certificate.holder else { return };
+        let key = RenewedKey { key: certificate.key, pinned, issued: certificate.issued };
+        let mut renewed = self.renewed.write().unwrap_or_else(PoisonError::into_inner);
+        renewed.entry(certificate.name.clone()).or_default().push(key);
+        if self.pinned(&certificate.name) == Some(pinned) {
+            self.note_end(&certificate.name, certificate.not_after);
+        }
+    }
+
+    fn note_end(&self, name: &str, end: UnixTime) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = ends.entry(name.to_owned()).or_insert(end);
+        *latest = end.max(*latest);
+    }
+
+    /// Until when each client has a certificate, as far as it has been seen.
+    pub(crate) fn ends(&self) -> BTreeMap<String, UnixTime> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Who this certificate is.
-    pub(crate) fn identify(&self, peer: &PeerCertificate) -> Result<Caller, Denied> {
+    pub(crate) fn identify(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Caller, Denied> {
         let certificate = Certificate::from_der(&peer.0)
             .map_err(|error| unknown(&error.to_string(), "a certificate of the management CA"))?;
         let names = certificate.subject_alt_names();
         let uri = names
             .iter()
-            .find_map(|name| match name {
-                GeneralName::Uri(uri) => Some(uri.as_str()),
-                _ => None,
-            })
+            .find_map(GeneralName::uri)
             .ok_or_else(|| unknown("no SAN URI", "one SAN URI urn:sigill:…:client:<name>"))?;
         let name = self
             .deployment
             .management_name(ManagementRole::Client, uri)
             .map_err(|error| unknown(uri, &error.to_string()))?;
+        let Some(known) = self.by_name.get(name.as_str()) else {
+            return Err(unknown(&format!("client {name}"), "a client of the configuration"));
+        };
         let found = certificate.public_key().spki_hash();
-        match self.by_name.get(name.as_str()) {
-            Some((spki, caller)) if *spki == found => Ok(caller.clone()),
-            Some((spki, _)) => Err(unknown(
-                &format!("client {name} with key {found}"),
-                &format!("key {spki}, as configured for this client"),
-            )),
-            None => Err(unknown(&format!("client {name}"), "a client of the configuration")),
+        match self.standing(name.as_str(), known.pinned, found, now) {
+            Standing::Accepted => {}
+            Standing::Superseded { since } => return Err(superseded(name.as_str(), found, since)),
+            Standing::Unknown => {
+                return Err(unknown(
+                    &format!("client {name} with key {found}"),
+                    &format!(
+                        "key {}, as configured for this client, or one that was renewed from it",
+                        known.pinned
+                    ),
+                ));
+            }
         }
+        self.note_end(name.as_str(), certificate.validity().not_after());
+        Ok(Caller {
+            name: name.as_str().to_owned(),
+            profiles: Arc::clone(&known.profiles),
+            revoke: known.revoke,
+            read: known.read,
+            pinned: known.pinned,
+            certificate: Arc::new(certificate),
+        })
     }
+
+    fn standing(&self, name: &str, pinned: SpkiHash, found: SpkiHash, now: UnixTime) -> Standing {
+        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
+        let line = renewed.get(name).map(Vec::as_slice).unwrap_or_default();
+        client::standing(pinned, line, found, now)
+    }
+}
+
+fn superseded(name: &str, found: SpkiHash, since: UnixTime) -> Denied {
+    Denied::new(
+        Kind::Unauthenticated,
+        Refusal::new(
+            "client-key-superseded",
+            "architecture §2.6: a client's key ends 7 days after its successor was certified",
+            &format!("client {name} with key {found}, which ended {since}"),
+            "the key that was certified last for this client",
+            "use the renewed pair; if it is lost, have an operator run `sigill-ca tls recover`",
+        ),
+    )
 }
 
 fn unknown(seen: &str, limit: &str) -> Denied {

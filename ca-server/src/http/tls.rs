@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -42,7 +42,14 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct ServerIdentity {
     deployment: Deployment,
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Credential>,
+}
+
+/// A certificate with its key, and the same certificate to be looked at.
+#[derive(Clone, Debug)]
+struct Credential {
+    certified: Arc<CertifiedKey>,
+    certificate: Arc<Certificate>,
 }
 
 impl ServerIdentity {
@@ -53,42 +60,46 @@ impl ServerIdentity {
         certificate: &Path,
         key: &Path,
     ) -> Result<Self, TlsError> {
-        let current = Arc::new(certified_key(deployment, certificate, key)?);
+        let current = credential(deployment, certificate, key)?;
         Ok(Self { deployment, current: RwLock::new(current) })
+    }
+
+    /// The certificate in use.
+    pub(crate) fn certificate(&self) -> Arc<Certificate> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current.certificate)
     }
 
     /// Takes another certificate and key for the connections to come.
     pub(crate) fn exchange(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
-        let next = Arc::new(certified_key(self.deployment, certificate, key)?);
-        match self.current.write() {
-            Ok(mut current) => *current = next,
-            Err(poisoned) => *poisoned.into_inner() = next,
-        }
+        let next = credential(self.deployment, certificate, key)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 }
 
 impl ResolvesServerCert for ServerIdentity {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.current.read().ok().map(|current| Arc::clone(&current))
+        self.current.read().ok().map(|current| Arc::clone(&current.certified))
     }
 }
 
-fn certified_key(
+fn credential(
     deployment: Deployment,
     certificate: &Path,
     key: &Path,
-) -> Result<CertifiedKey, TlsError> {
+) -> Result<Credential, TlsError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| TlsError::Pem { path: certificate.to_path_buf(), source })?;
-    must_be_of(deployment, certificate, chain.first())?;
+    let leaf = must_be_of(deployment, certificate, chain.first())?;
     must_be_private(key)?;
     let key_der = PrivateKeyDer::from_pem_file(key)
         .map_err(|source| TlsError::Pem { path: key.to_path_buf(), source })?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, key_der, &provider)
-        .map_err(|source| TlsError::Rustls { path: key.to_path_buf(), source })
+    let certified = CertifiedKey::from_der(chain, key_der, &provider)
+        .map_err(|source| TlsError::Rustls { path: key.to_path_buf(), source })?;
+    Ok(Credential { certified: Arc::new(certified), certificate: Arc::new(leaf) })
 }
 
 /// Refuses a server certificate that names no server of this deployment (architecture §2.6).
@@ -96,7 +107,7 @@ fn must_be_of(
     deployment: Deployment,
     path: &Path,
     certificate: Option<&CertificateDer<'_>>,
-) -> Result<(), TlsError> {
+) -> Result<Certificate, TlsError> {
     let unnamed = || TlsError::Unnamed { path: path.to_path_buf() };
     let certificate = Certificate::from_der(certificate.ok_or_else(unnamed)?)
         .map_err(|source| TlsError::Certificate { path: path.to_path_buf(), source })?;
@@ -110,7 +121,7 @@ fn must_be_of(
         .ok_or_else(unnamed)?;
     deployment
         .management_name(ManagementRole::Server, &uri)
-        .map(|_| ())
+        .map(|_| certificate)
         .map_err(|source| TlsError::Deployment { path: path.to_path_buf(), source })
 }
 

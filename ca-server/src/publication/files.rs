@@ -17,7 +17,7 @@ static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 ///
 /// The file system's own; the old content stands then.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let temporary = temporary_beside(path);
     let written = write_flushed(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
@@ -35,11 +35,16 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// The file system's own.
 pub(crate) fn move_into_place(from: &Path, path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     File::open(from)?.sync_all()?;
     fs::rename(from, path)?;
     File::open(folder)?.sync_all()
+}
+
+/// The folder that a file lies in; of a bare name the present one.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {

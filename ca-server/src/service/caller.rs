@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use ca::refusal::Refusal;
+use x509::certificate::Certificate;
+use x509::key::SpkiHash;
 
 use crate::denied::{Denied, Kind};
 
@@ -17,6 +19,10 @@ pub(crate) struct Caller {
     pub(crate) revoke: bool,
     /// Whether it may read certificates and lists.
     pub(crate) read: bool,
+    /// Its key in the configuration.
+    pub(crate) pinned: SpkiHash,
+    /// The certificate that it came with.
+    pub(crate) certificate: Arc<Certificate>,
 }
 
 impl Caller {

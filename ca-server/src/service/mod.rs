@@ -13,6 +13,7 @@ pub(crate) mod order;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
+pub(crate) mod renewal;
 pub(crate) mod revoke;
 pub(crate) mod show;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use crate::clock::Clock;
 use crate::config::PublicationSection;
 use crate::danger::Danger;
 use crate::denied::{Denied, Kind};
+use crate::management::Management;
 use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
@@ -72,6 +74,8 @@ pub(crate) struct Service {
     pub(crate) delegate_refusals: RefusalCounts,
     pub(crate) danger: Danger,
     pub(crate) orders_left: OrdersLeft,
+    /// Renewal of the API's own credentials; absent where the service is tested without an API.
+    pub(crate) management: Option<Management>,
 }
 
 impl Service {
@@ -159,12 +163,12 @@ impl Service {
     }
 }
 
-const fn milliseconds(now: UnixTime) -> u64 {
+pub(crate) const fn milliseconds(now: UnixTime) -> u64 {
     now.secs().saturating_mul(1000)
 }
 
 /// Octets of the operating system's generator. Issuing stops when there are none (KEY-13).
-fn draw<const N: usize>() -> Result<[u8; N], Denied> {
+pub(crate) fn draw<const N: usize>() -> Result<[u8; N], Denied> {
     let mut octets = [0; N];
     getrandom::fill(&mut octets).map_err(|error| {
         Denied::new(

@@ -42,6 +42,8 @@ pub(crate) enum Wait {
 pub(crate) enum Act {
     /// A certificate.
     Issue,
+    /// A new certificate of the caller itself.
+    Renew,
     /// Revocation or hold.
     Revoke,
 }
@@ -86,7 +88,7 @@ pub(crate) struct OrderCall {
 pub(crate) struct Answered {
     outcome: Outcome,
     json: Vec<u8>,
-    position: Position,
+    position: Option<Position>,
 }
 
 impl Answered {
@@ -101,7 +103,17 @@ impl Answered {
         position: Position,
     ) -> Result<Self, Denied> {
         let json = serde_json::to_vec(shown).map_err(|_| unwritable())?;
-        Ok(Self { outcome, json, position })
+        Ok(Self { outcome, json, position: Some(position) })
+    }
+
+    /// An answer that rests on nothing in the status log.
+    ///
+    /// # Errors
+    ///
+    /// When `shown` is no JSON.
+    pub(crate) fn unlogged(outcome: Outcome, shown: &impl Serialize) -> Result<Self, Denied> {
+        let json = serde_json::to_vec(shown).map_err(|_| unwritable())?;
+        Ok(Self { outcome, json, position: None })
     }
 }
 
@@ -193,7 +205,7 @@ impl Service {
                     .finish_order(order, self.node(), &answer, now)
                     .map_err(|e| self.note_storage(&e))?;
                 released.disarm();
-                Ok(OrderAnswered { response, replayed: false, position: Some(position) })
+                Ok(OrderAnswered { response, replayed: false, position })
             }
             Err(denied) if denied.is_final() => {
                 let response = replies.refused(&denied)?;

@@ -42,6 +42,7 @@ impl Service {
     ) -> AuditRecord {
         let code = match call.act {
             Act::Issue => EventCode::CertificateRefused,
+            Act::Renew => EventCode::ManagementRefused,
             Act::Revoke => EventCode::RevocationRefused,
         };
         let payload = json!({

@@ -3,7 +3,10 @@
 
 use ca::audit::{EventCode, EventResult, ObjectIds};
 use serde_json::json;
-use store::{LeaseName, LeaseOutcome, PublishedHead, Store, Subject, VoidScope, VoidedIntent};
+use store::{
+    LeaseName, LeaseOutcome, ManagementScope, PublishedHead, Store, Subject, VoidScope,
+    VoidedIntent,
+};
 
 use super::Service;
 use crate::denied::Denied;
@@ -30,6 +33,11 @@ impl Service {
             )
             .map_err(|e| self.note_storage(&e))?;
         self.tell_voided(&voided, RESTARTED);
+        if let Some(authority) = self.management.as_ref().and_then(|plane| plane.authority.as_ref())
+        {
+            let earlier = ManagementScope::EarlierBoots(self.node.clone());
+            authority.give_up(self.store(), &earlier, now);
+        }
         let record = Self::record(
             EventCode::ServerStarted,
             EventResult::Done,

@@ -206,6 +206,7 @@ impl World {
             delegate_refusals: RefusalCounts::of_responders(),
             danger: Danger::default(),
             orders_left: OrdersLeft::default(),
+            management: None,
         };
         Self { service, signer, folder }
     }
@@ -292,6 +293,8 @@ impl World {
             profiles: vec!["function-ec".to_owned(), profile.to_owned()].into(),
             revoke: true,
             read: true,
+            pinned: SpkiHash::from_bytes([7; 32]),
+            certificate: Arc::new(Key::new().certificate()),
         };
         self.run(&call, |service, work| service.issue(&caller, work))
     }

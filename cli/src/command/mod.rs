@@ -2,3 +2,4 @@
 
 pub(crate) mod authority;
 pub(crate) mod certificate;
+pub(crate) mod client;

@@ -8,10 +8,11 @@ use super::columns::{from_time, to_array};
 use crate::StoreError;
 
 /// In order, from version 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_first.sql"),
     include_str!("../../migrations/0002_lists_from_one_index.sql"),
     include_str!("../../migrations/0003_starts_that_lost_their_name.sql"),
+    include_str!("../../migrations/0004_management_certificates.sql"),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1".

@@ -11,9 +11,10 @@ use x509::time::UnixTime;
 use super::certificates::NewlySigned;
 use super::crls::SignedCrl;
 use super::intents::{NewIntent, OpenIntent, Orders};
+use super::management::{NewManagement, SignedManagement};
 use super::{
     SqliteStore, certificates, changes, clients, crls, group, import, intents, issuers, leases,
-    logs, orders, seals, takeover,
+    logs, management, orders, seals, takeover,
 };
 use crate::audit::AuditRecord;
 use crate::certificate::{
@@ -28,6 +29,7 @@ use crate::intent::{IntentRow, SIGNING_TRIES_LAST, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
+use crate::management::{ManagementCertificate, ManagementIntent, ManagementScope};
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
 use crate::{StoreError, recorder};
@@ -345,6 +347,49 @@ impl Store for SqliteStore {
         let (published, audit) = (*published, audit.clone());
         let missing: Vec<Vec<u8>> = missing.collect();
         self.writer.run(move |act| takeover::take_over(act, &published, &missing, &audit, now))
+    }
+
+    fn record_management_intent(
+        &self,
+        pending: &Pending,
+        facts: &ManagementIntent,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<Recorded, StoreError> {
+        let bytes = pending.bytes().ok_or(StoreError::OtherBytes)?.to_vec();
+        let (facts, audit) = (facts.clone(), audit.clone());
+        recorder::record(pending.intent(), |intent| {
+            let new = NewManagement { intent: intent.clone(), bytes, facts };
+            self.writer.run(move |act| management::record(act, &new, &audit, now))
+        })
+    }
+
+    fn record_management_issued(
+        &self,
+        signed: &Signed,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<ManagementCertificate, StoreError> {
+        let new = SignedManagement {
+            intent: signed.intent().clone(),
+            der: signed.to_der().ok_or(StoreError::OtherBytes)?,
+        };
+        let audit = audit.clone();
+        self.writer.run(move |act| management::issue(act, &new, &audit, now))
+    }
+
+    fn void_management_intents(
+        &self,
+        scope: &ManagementScope,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
+        let (scope, audit) = (scope.clone(), audit.clone());
+        self.writer.run(move |act| management::void(act, &scope, &audit, now))
+    }
+
+    fn management_certificates(&self) -> Result<Vec<ManagementCertificate>, StoreError> {
+        self.readers.read(management::all)
     }
 
     fn sync_clients(

@@ -7,6 +7,7 @@ pub(crate) mod crls;
 pub(crate) mod imports;
 pub(crate) mod issuing;
 pub(crate) mod logs;
+pub(crate) mod management;
 pub(crate) mod orders;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
@@ -88,6 +89,9 @@ macro_rules! suite {
             logs: a_different_history_is_refused,
             logs: an_older_database_takes_back_what_it_lost,
             logs: a_lost_issuer_comes_back_with_its_import_under_a_name_of_its_own,
+            management: a_management_certificate_is_recorded_before_and_after_it_is_signed,
+            management: a_management_key_and_order_are_used_once,
+            management: a_management_intent_that_was_given_up_yields_nothing,
             sealing: a_forgotten_subject_cannot_be_read_and_both_logs_verify,
             sealing: payloads_open_to_what_was_recorded,
             wiring: clients_are_what_the_configuration_says,

@@ -103,7 +103,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
     sqlite
         .raw()
         .execute_batch(
-            "DELETE FROM schema_migration WHERE version > 1;
+            "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
              DROP TABLE superseded_start;
              DROP INDEX serial_listed;
              CREATE INDEX serial_listed ON serial (issuer, serial) WHERE listed = 1;",

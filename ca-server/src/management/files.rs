@@ -1,0 +1,195 @@
+//! The server's credential on the disk: a new key, and two files that are replaced as one.
+//!
+//! Both files are written beside the present ones first. Then the key is renamed into place, and then
+//! the certificate. A stop in between leaves only the new certificate waiting, and the next start puts
+//! it into place: a key without its certificate never stops the program.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use x509::key::PublicKey;
+use zeroize::Zeroizing;
+
+use crate::publication::files::folder_of;
+
+/// A TLS key that was drawn here.
+pub(crate) struct NewKey {
+    /// Its public part.
+    pub(crate) public: PublicKey,
+    /// PKCS#8 in PEM (RFC 7468 §10).
+    pub(crate) pem: Zeroizing<String>,
+}
+
+impl NewKey {
+    /// Draws a key on P-256.
+    ///
+    /// # Errors
+    ///
+    /// When the generator gives nothing.
+    pub(crate) fn draw() -> anyhow::Result<Self> {
+        let failed = |_| anyhow::anyhow!("no random numbers for a TLS key");
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
+        let der = pair.to_pkcs8v1().map_err(failed)?;
+        let text = Zeroizing::new(STANDARD.encode(der.as_ref()));
+        // Longer than any such key, so that no copy is left behind by growing.
+        let mut pem = Zeroizing::new(String::with_capacity(1024));
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = after;
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        Ok(Self { public: PublicKey::from_ec_point(pair.public_key().as_ref())?, pem })
+    }
+}
+
+/// Replaces certificate and key.
+///
+/// # Errors
+///
+/// The file system's own. The old pair stands then, or [`finish`] completes the new one.
+pub(crate) fn replace(
+    certificate: &Path,
+    key: &Path,
+    chain: &str,
+    key_pem: &str,
+) -> io::Result<()> {
+    write(&next(key), key_pem.as_bytes(), 0o600)?;
+    write(&next(certificate), chain.as_bytes(), 0o644)?;
+    fs::rename(next(key), key)?;
+    sync_folder(key)?;
+    fs::rename(next(certificate), certificate)?;
+    sync_folder(certificate)
+}
+
+/// Completes a replacement that was broken off, or takes back one that had not begun to count.
+///
+/// # Errors
+///
+/// The file system's own.
+pub(crate) fn finish(certificate: &Path, key: &Path) -> io::Result<()> {
+    let (waiting_certificate, waiting_key) = (next(certificate), next(key));
+    if waiting_key.exists() {
+        fs::remove_file(&waiting_key)?;
+        if waiting_certificate.exists() {
+            fs::remove_file(&waiting_certificate)?;
+        }
+    } else if waiting_certificate.exists() {
+        fs::rename(&waiting_certificate, certificate)?;
+        sync_folder(certificate)?;
+    }
+    Ok(())
+}
+
+fn next(path: &Path) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(".next");
+    PathBuf::from(name)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // A new file each time: the mode of an old one would stay.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    struct Pair {
+        folder: tempfile::TempDir,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let pair = Self { folder: tempfile::tempdir().unwrap() };
+            fs::write(pair.certificate(), "old certificate").unwrap();
+            fs::write(pair.key(), "old key").unwrap();
+            pair
+        }
+
+        fn certificate(&self) -> PathBuf {
+            self.folder.path().join("server.pem")
+        }
+
+        fn key(&self) -> PathBuf {
+            self.folder.path().join("server.key")
+        }
+
+        fn content(&self) -> (String, String) {
+            let read = |path| fs::read_to_string(path).unwrap();
+            (read(self.certificate()), read(self.key()))
+        }
+
+        fn files(&self) -> usize {
+            fs::read_dir(self.folder.path()).unwrap().count()
+        }
+    }
+
+    #[test]
+    fn replaces_both_and_leaves_nothing_beside_them() {
+        let pair = Pair::new();
+
+        replace(&pair.certificate(), &pair.key(), "new certificate", "new key").unwrap();
+
+        assert_eq!(pair.content(), ("new certificate".to_owned(), "new key".to_owned()));
+        assert_eq!(fs::metadata(pair.key()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(pair.files(), 2);
+    }
+
+    /// A stop at each step leaves either pair whole once the next start has looked.
+    #[test]
+    fn a_replacement_that_was_broken_off_is_completed_or_taken_back() {
+        let (old, new) = (("old certificate", "old key"), ("new certificate", "new key"));
+        for (step, wanted) in [(1, old), (2, old), (3, new), (4, new)] {
+            let pair = Pair::new();
+            let (certificate, key) = (pair.certificate(), pair.key());
+            write(&next(&key), b"new key", 0o600).unwrap();
+            if step > 1 {
+                write(&next(&certificate), b"new certificate", 0o644).unwrap();
+            }
+            if step > 2 {
+                fs::rename(next(&key), &key).unwrap();
+            }
+            if step > 3 {
+                fs::rename(next(&certificate), &certificate).unwrap();
+            }
+
+            finish(&certificate, &key).unwrap();
+
+            let (found_certificate, found_key) = pair.content();
+            assert_eq!((found_certificate.as_str(), found_key.as_str()), wanted, "step {step}");
+            assert_eq!(pair.files(), 2, "step {step}");
+        }
+    }
+
+    #[test]
+    fn draws_a_key_that_openssl_would_read_and_none_twice() {
+        let (one, other) = (NewKey::draw().unwrap(), NewKey::draw().unwrap());
+
+        assert_ne!(one.public, other.public);
+        assert!(one.pem.starts_with("-----BEGIN PRIVATE KEY-----\nMI"), "{}", one.pem.as_str());
+        assert!(one.pem.lines().all(|line| line.len() <= 64));
+    }
+}

@@ -1,0 +1,323 @@
+//! The management plane's own certificates: those of the API's server and clients (architecture §2.6).
+//!
+//! The management CA's key lies in a token of its own. What it signs goes the same way as all else,
+//! prepare, record, sign, verify, record; it stands in no status log, because nobody outside asks
+//! about it and nothing of it may cross to the outer zone (docs/decisions, record 0010).
+
+pub(crate) mod files;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use ca::deployment::{Deployment, RoleName};
+use ca::fields::RequestedFields;
+use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
+use ca::profile::{Profile, ProfileSet};
+use ca::refusal::Refusal;
+use hsm::SigningService;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use store::{
+    AuditRecord, ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope, Node,
+    OrderId, Store, StoreError, Subject,
+};
+use x509::certificate::Certificate;
+use x509::extension::GeneralName;
+use x509::key::{KeyType, SignatureAlgorithm, SpkiHash};
+use x509::oid::attribute;
+use x509::pem;
+use x509::serial::SerialNumber;
+use x509::signing::{IntentId, Pending, Recorded, Signed};
+use x509::time::UnixTime;
+
+use crate::config::{ApiSection, ConfigFile};
+use crate::denied::{Denied, Kind};
+use crate::http::peer::Clients;
+use crate::http::tls::ServerIdentity;
+use crate::publication::chain;
+use crate::service::{Service, draw, milliseconds, storage};
+
+/// The profile of clients' certificates.
+pub(crate) const CLIENT_PROFILE: &str = "management-client";
+/// The profile of the server's certificate.
+pub(crate) const SERVER_PROFILE: &str = "management-server";
+/// Management certificates carry no URL; an issuer must have some.
+const NO_URL: &str = "http://none.invalid/";
+
+/// What the running program needs to renew its own credentials and its clients'.
+pub(crate) struct Management {
+    /// Signs; absent where the configuration has no section `[management]`.
+    pub(crate) authority: Option<ManagementAuthority>,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) identity: Arc<ServerIdentity>,
+    pub(crate) api: ApiSection,
+    /// How long before its end the server certificate is renewed, where configured.
+    pub(crate) server_renewal: Option<Duration>,
+}
+
+/// The management CA with its key.
+pub(crate) struct ManagementAuthority {
+    deployment: Deployment,
+    issuer: Issuer,
+    signer: Arc<dyn SigningService>,
+    /// Keys that are never certified: those of all CAs.
+    own_keys: BTreeSet<SpkiHash>,
+    node: Node,
+}
+
+/// A management certificate that is to be made.
+pub(crate) struct ManagementWork<'a> {
+    pub(crate) order: Option<OrderId>,
+    pub(crate) holder: ManagementHolder,
+    pub(crate) name: RoleName,
+    pub(crate) profile: &'a Profile,
+    pub(crate) key: KeySource<'a>,
+    pub(crate) fields: RequestedFields,
+    pub(crate) actor: Actor,
+    /// Order, call and client, where there are such.
+    pub(crate) objects: [Option<ObjectId>; 3],
+    pub(crate) payload: Value,
+}
+
+/// Reads the management CA's certificate, which must be the pinned one.
+///
+/// # Errors
+///
+/// Names the file and both hashes.
+pub(crate) fn certificate(config: &ConfigFile) -> anyhow::Result<Certificate> {
+    let path = &config.api.management_ca;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let der = pem::decode_one(&text, pem::Label::Certificate)
+        .with_context(|| path.display().to_string())?;
+    let found = base16ct::lower::encode_string(&Sha256::digest(&der));
+    ensure!(
+        found == config.api.management_ca_sha256,
+        "{} has SHA-256 {found}, the configuration pins {}",
+        path.display(),
+        config.api.management_ca_sha256
+    );
+    Certificate::from_der(&der).with_context(|| path.display().to_string())
+}
+
+/// A profile of the management plane, which must be there to renew anything.
+///
+/// # Errors
+///
+/// Names it.
+pub(crate) fn profile<'a>(profiles: &'a ProfileSet, name: &str) -> anyhow::Result<&'a Profile> {
+    profiles.by_name(name).with_context(|| format!("profile {name} is missing"))
+}
+
+impl ManagementAuthority {
+    /// Puts the authority together. `signer` must have its key.
+    ///
+    /// # Errors
+    ///
+    /// Says why the certificate is no issuer's, or that the key is not there.
+    pub(crate) fn new(
+        deployment: Deployment,
+        certificate: Certificate,
+        signer: Arc<dyn SigningService>,
+        mut own_keys: BTreeSet<SpkiHash>,
+        node: Node,
+    ) -> anyhow::Result<Self> {
+        let key = certificate.public_key().spki_hash();
+        ensure!(signer.keys().contains(&key), "token has no key {key} of the management CA");
+        own_keys.insert(key);
+        let issuer = issuer(certificate)?;
+        Ok(Self { deployment, issuer, signer, own_keys, node })
+    }
+
+    /// Its certificate, PEM.
+    pub(crate) fn pem(&self) -> String {
+        pem::encode(pem::Label::Certificate, self.issuer.certificate().as_der())
+    }
+
+    /// Its certificate.
+    pub(crate) const fn certificate(&self) -> &Certificate {
+        self.issuer.certificate()
+    }
+
+    /// Who records what it signs.
+    pub(crate) const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The one way of a management certificate: rules and lint, intent, signature, verification,
+    /// record. What it returns has been recorded and may be released.
+    pub(crate) fn issue(
+        &self,
+        store: &dyn Store,
+        now: UnixTime,
+        work: ManagementWork<'_>,
+    ) -> Result<ManagementCertificate, Denied> {
+        let ids = OrderId::from_time_and_random(milliseconds(now), draw()?);
+        let prepared = prepare(&Preparation {
+            deployment: self.deployment,
+            profile: work.profile,
+            signer: Signer::Issuer(&self.issuer),
+            way: Way::Internal,
+            fields: &work.fields,
+            key: work.key,
+            own_keys: &self.own_keys,
+            serial: SerialNumber::from_random(draw()?),
+            id: IntentId::from_bytes(*ids.as_bytes()),
+            now,
+            ends_at: None,
+        })
+        .map_err(|error| Denied::rule(error.refusal()))?;
+        let facts = prepared.facts();
+        let intent = ManagementIntent {
+            order: work.order,
+            holder: work.holder,
+            name: work.name.to_string(),
+            serial: facts.serial,
+            key: facts.subject_key,
+            not_after: facts.validity.not_after(),
+            node: self.node.clone(),
+        };
+        let [first, second, third] = work.objects;
+        let objects = ObjectIds::of_act([first, second, third, Some(ObjectId::Key(intent.key))]);
+        let record = |code, payload: &Value| {
+            let (done, subject) = (EventResult::Done, Subject::Deployment);
+            Service::record(code, done, work.actor, objects.clone(), None, payload, subject)
+        };
+        let (pending, _) = prepared.into_parts();
+        let recorded = store
+            .record_management_intent(
+                &pending,
+                &intent,
+                &record(EventCode::ManagementIntent, &work.payload),
+                now,
+            )
+            .map_err(|error| recording(&error, &intent))?;
+        let issued = json!({
+            "name": intent.name,
+            "role": match intent.holder {
+                ManagementHolder::Client { .. } => "client",
+                ManagementHolder::Server => "server",
+            },
+            "serial": intent.serial.to_string(),
+            "not_after": intent.not_after.to_string(),
+        });
+        let made = self.signed(pending, &recorded).and_then(|signed| {
+            let record = record(EventCode::ManagementIssued, &issued);
+            store
+                .record_management_issued(&signed, &record, now)
+                .map_err(|error| recording(&error, &intent))
+        });
+        if made.is_err() {
+            self.give_up(store, &ManagementScope::Intent(recorded.intent_id()), now);
+        }
+        made
+    }
+
+    fn signed(&self, pending: Pending, recorded: &Recorded) -> Result<Signed, Denied> {
+        let unsigned = |code: &'static str, seen: &dyn std::fmt::Display| {
+            metrics::counter!("sigill_signing_failures_total", "code" => code).increment(1);
+            Denied::new(
+                Kind::Unavailable,
+                Refusal::new(
+                    code,
+                    "promise 2: what cannot be signed now is not issued",
+                    &seen,
+                    "a token of role management that signs within the deadline",
+                    "an operator looks after the token; repeat the call with the same key",
+                ),
+            )
+        };
+        let input =
+            pending.input(recorded).map_err(|e| unsigned("signature-invalid", &chain(&e)))?;
+        let signature =
+            self.signer.sign(&input).map_err(|error| unsigned(error.code(), &chain(&error)))?;
+        pending.finish(signature).map_err(|error| {
+            metrics::counter!("sigill_signature_alarms_total").increment(1);
+            unsigned("signature-invalid", &chain(&error))
+        })
+    }
+
+    /// Ends open intents; nobody gets what they become. What cannot be ended now is ended at the
+    /// next start.
+    pub(crate) fn give_up(&self, store: &dyn Store, scope: &ManagementScope, now: UnixTime) {
+        let record = Service::record(
+            EventCode::CertificateVoided,
+            EventResult::Done,
+            Actor::System(*self.node.boot.as_bytes()),
+            ObjectIds::default(),
+            None,
+            &json!({ "kind": "management" }),
+            Subject::Deployment,
+        );
+        match store.void_management_intents(scope, &record, now) {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "intents to sign management certificates given up"),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "an intent could not be given up");
+            }
+        }
+    }
+}
+
+fn issuer(certificate: Certificate) -> anyhow::Result<Issuer> {
+    let algorithm = match certificate.public_key().key_type() {
+        KeyType::EcP384 => SignatureAlgorithm::EcdsaP384Sha384,
+        _ => SignatureAlgorithm::EcdsaP256Sha256,
+    };
+    let settings = IssuerSettings {
+        name: "management".to_owned(),
+        algorithm,
+        crl_url: NO_URL.to_owned(),
+        ocsp_url: NO_URL.to_owned(),
+        aia_url: NO_URL.to_owned(),
+        profiles: vec![CLIENT_PROFILE.parse()?, SERVER_PROFILE.parse()?],
+        crl_scope_stated: CrlScopeStated::No,
+    };
+    Issuer::new(certificate, settings).context("management CA")
+}
+
+/// The names of a present certificate, for the one that follows it: same name, new key.
+pub(crate) fn same_names(certificate: &Certificate, name: RoleName) -> RequestedFields {
+    let mut fields = RequestedFields {
+        common_name: certificate.subject().text_of(attribute::COMMON_NAME),
+        organization: certificate.subject().text_of(attribute::ORGANIZATION),
+        management_name: Some(name),
+        ..RequestedFields::default()
+    };
+    for alternative in certificate.subject_alt_names() {
+        match alternative {
+            GeneralName::Dns(dns) => fields.dns.push(dns.as_str().to_owned()),
+            GeneralName::Ip(ip) => fields.ip.push(ip),
+            _ => {}
+        }
+    }
+    fields
+}
+
+/// A key that has a certificate, or had one.
+pub(crate) fn key_reused(key: &SpkiHash) -> Denied {
+    Denied::rule(Refusal::new(
+        "key-reused",
+        "architecture §2.6: a renewal is for a new key, and a key names one client once",
+        &format!("key {key}, which has or had a management certificate"),
+        "a key that was never certified here",
+        "make a new key and a request with it, or run `sigill client renew`, which does both",
+    ))
+}
+
+fn recording(error: &StoreError, intent: &ManagementIntent) -> Denied {
+    match error {
+        StoreError::Pinned => key_reused(&intent.key),
+        other => storage(other),
+    }
+}
+
+/// The record that one or more credentials were recovered locally.
+pub(crate) fn recovered(actor: Actor, payload: &Value) -> AuditRecord {
+    let (code, done) = (EventCode::TlsRecovered, EventResult::Done);
+    Service::record(code, done, actor, ObjectIds::default(), None, payload, Subject::Deployment)
+}

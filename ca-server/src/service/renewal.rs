@@ -1,0 +1,325 @@
+//! Renewal of the API's own credentials: a client's by its call, the server's by the schedule.
+//!
+//! Same name, new key (architecture §2.6).
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ca::audit::{Actor, ObjectId};
+use ca::client::OVERLAP;
+use ca::deployment::{ManagementRole, RoleName};
+use ca::prepare::KeySource;
+use ca::refusal::Refusal;
+use serde_json::json;
+use store::{ManagementCertificate, ManagementHolder, ManagementScope};
+use x509::certificate::Certificate;
+use x509::extension::GeneralName;
+use x509::key::SpkiHash;
+use x509::pem;
+use x509::request::CertificationRequest;
+use x509::time::UnixTime;
+use x509::validity::Validity;
+
+use super::caller::Caller;
+use super::issue::from_json;
+use super::order::{Answered, OrderWork, Outcome, unwritable};
+use super::record::{call_object, client};
+use super::{COME_BACK, Service, storage};
+use crate::denied::{Denied, Kind};
+use crate::http::peer::Clients;
+use crate::management::files::{self, NewKey};
+use crate::management::{
+    self, CLIENT_PROFILE, Management, ManagementAuthority, ManagementWork, SERVER_PROFILE,
+    same_names,
+};
+
+impl Service {
+    /// Certifies a new key of the caller under the caller's own name.
+    pub(crate) fn renew_client(
+        &self,
+        caller: &Caller,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
+        let plane = self.management.as_ref().ok_or_else(not_here)?;
+        let authority = plane.authority.as_ref().ok_or_else(not_here)?;
+        let now = self.signing_time()?;
+        if work.progress.is_some() {
+            let made = self.store().management_certificates().map_err(|e| storage(&e))?;
+            if let Some(made) = made.iter().find(|one| one.order == Some(work.order)) {
+                return credential_answer(authority, made);
+            }
+            authority.give_up(self.store(), &ManagementScope::Order(work.order), now);
+        }
+        let request: api::RenewalRequest = from_json(&work.call.body)?;
+        let request_der = ca::request::der_from_text(&request.csr)
+            .map_err(|error| Denied::rule(error.refusal()))?;
+        let name = role_name(&caller.name)?;
+        let own = self.deployment.management_uri(ManagementRole::Client, &name);
+        judge_request(&request_der, &own, &plane.clients)?;
+        let fields = same_names(&caller.certificate, name.clone());
+        let actor = client(&caller.name);
+        let objects = [
+            Some(ObjectId::Order(*work.order.as_bytes())),
+            Some(call_object(work.call)),
+            client_object(actor),
+        ];
+        let issued = authority.issue(
+            self.store(),
+            now,
+            ManagementWork {
+                order: Some(work.order),
+                holder: ManagementHolder::Client { pinned: caller.pinned },
+                name,
+                profile: self.management_profile(CLIENT_PROFILE)?,
+                key: KeySource::Request(&request_der),
+                fields,
+                actor,
+                objects,
+                payload: json!({
+                    "call": work.call.correlation_id,
+                    "client": caller.name,
+                    "present_key": caller.certificate.public_key().spki_hash().to_string(),
+                }),
+            },
+        )?;
+        plane.clients.take_renewed(&issued);
+        tracing::info!(client.name = %caller.name, key = %issued.key, not_after = %issued.not_after, "client certificate renewed");
+        credential_answer(authority, &issued)
+    }
+
+    /// Notes how long the credentials last, and renews the server's when its time has come.
+    pub(crate) fn tend_management(&self) -> Result<(), Denied> {
+        let Some(plane) = &self.management else { return Ok(()) };
+        let now = self.clock().read().now;
+        self.observe_credentials(plane, now);
+        let present = plane.identity.certificate();
+        let Some(authority) = &plane.authority else { return Ok(()) };
+        if !is_due(present.validity(), plane.server_renewal, now) {
+            return Ok(());
+        }
+        let renewed = self.renew_server(plane, authority, &present);
+        if renewed.is_err() {
+            metrics::counter!("sigill_server_certificate_renewal_failures_total").increment(1);
+        }
+        self.observe_credentials(plane, now);
+        renewed
+    }
+
+    /// Makes a new key and certificate for the server and takes them into use.
+    fn renew_server(
+        &self,
+        plane: &Management,
+        authority: &ManagementAuthority,
+        present: &Certificate,
+    ) -> Result<(), Denied> {
+        let now = self.signing_time()?;
+        let profile = self.management_profile(SERVER_PROFILE)?;
+        let made = new_server_certificate(authority, self.store(), profile, present, now)?;
+        let chain = chain_pem(&made.certificate.der, authority);
+        let api = &plane.api;
+        files::replace(&api.certificate, &api.key, &chain, &made.key.pem)
+            .map_err(|error| unusable(&error))?;
+        plane
+            .identity
+            .exchange(&api.certificate, &api.key)
+            .map_err(|error| unusable(&crate::publication::chain(&error)))?;
+        tracing::info!(not_after = %made.certificate.not_after, "server certificate renewed");
+        Ok(())
+    }
+
+    fn observe_credentials(&self, plane: &Management, now: UnixTime) {
+        let server = plane.identity.certificate().validity();
+        self.readiness.tls.store(server.contains(now), Ordering::Relaxed);
+        let left = |role: &'static str, name: &str, end: UnixTime| {
+            let ahead = crate::publication::lossy(end.since(now).as_secs());
+            let behind = crate::publication::lossy(now.since(end).as_secs());
+            metrics::gauge!("sigill_management_certificate_seconds_left", "role" => role, "name" => name.to_owned())
+                .set(ahead - behind);
+        };
+        left("server", &self.node.name, server.not_after());
+        for (name, end) in plane.clients.ends() {
+            left("client", &name, end);
+        }
+        if let Some(authority) = &plane.authority {
+            left("ca", "management", authority.certificate().validity().not_after());
+        }
+    }
+
+    fn management_profile(&self, name: &str) -> Result<&ca::profile::Profile, Denied> {
+        management::profile(&self.profiles, name).map_err(|_| not_here())
+    }
+}
+
+/// A server certificate that was recorded, and its key.
+pub(crate) struct NewServerCertificate {
+    pub(crate) certificate: ManagementCertificate,
+    pub(crate) key: NewKey,
+}
+
+/// Makes a key and a certificate with the names of `present`.
+pub(crate) fn new_server_certificate(
+    authority: &ManagementAuthority,
+    store: &dyn store::Store,
+    profile: &ca::profile::Profile,
+    present: &Certificate,
+    now: UnixTime,
+) -> Result<NewServerCertificate, Denied> {
+    let key = NewKey::draw().map_err(|error| unusable(&error))?;
+    let name = server_name(present)?;
+    let certificate = authority.issue(
+        store,
+        now,
+        ManagementWork {
+            order: None,
+            holder: ManagementHolder::Server,
+            name: name.clone(),
+            profile,
+            key: KeySource::Proven(&key.public),
+            fields: same_names(present, name),
+            actor: Actor::System(*authority.node().boot.as_bytes()),
+            objects: [None; 3],
+            payload: json!({
+                "server": authority.node().name,
+                "present_key": present.public_key().spki_hash().to_string(),
+            }),
+        },
+    )?;
+    Ok(NewServerCertificate { certificate, key })
+}
+
+/// The certificate with the management CA's behind it, PEM.
+pub(crate) fn chain_pem(der: &[u8], authority: &ManagementAuthority) -> String {
+    format!("{}{}", pem::encode(pem::Label::Certificate, der), authority.pem())
+}
+
+/// Refuses a request that names somebody else, or a key that names a client already.
+///
+/// The other names in a request are ignored as everywhere (ISS-13); a URI is the name that counts in
+/// this plane, and whoever sends another one has mistaken something.
+pub(crate) fn judge_request(der: &[u8], own: &str, clients: &Clients) -> Result<(), Denied> {
+    // What cannot be read is refused by `prepare`, with the right words.
+    let Ok(request) = CertificationRequest::from_der(der) else { return Ok(()) };
+    let names = request.requested_alt_names();
+    if let Some(other) = names.iter().filter_map(GeneralName::uri).find(|uri| *uri != own) {
+        return Err(Denied::rule(Refusal::new(
+            "client-name-differs",
+            "architecture §2.6: a renewal keeps the name",
+            &other,
+            own,
+            "make a request without names, or with your own URI",
+        )));
+    }
+    let key = request.public_key().spki_hash();
+    if clients.with_pin(&key).is_some() {
+        return Err(management::key_reused(&key));
+    }
+    Ok(())
+}
+
+/// A client as an object of a leaf.
+pub(crate) const fn client_object(actor: Actor) -> Option<ObjectId> {
+    match actor {
+        Actor::Client(id) => Some(ObjectId::Client(id)),
+        _ => None,
+    }
+}
+
+/// The name in a SAN URI of a client; every configured one is such a name or no certificate has it.
+pub(crate) fn role_name(name: &str) -> Result<RoleName, Denied> {
+    name.parse().map_err(|_| {
+        Denied::rule(Refusal::new(
+            "client-name",
+            "a client's name stands in its SAN URI",
+            &name,
+            "1 to 21 characters a-z, 0-9 and hyphen",
+            "give the client another name in the configuration",
+        ))
+    })
+}
+
+fn server_name(present: &Certificate) -> Result<RoleName, Denied> {
+    let names = present.subject_alt_names();
+    let uri = names.iter().find_map(GeneralName::uri).unwrap_or_default();
+    role_name(uri.rsplit(':').next().unwrap_or_default())
+}
+
+/// Whether the server certificate is renewed now: after two thirds of its life, or `before` its end.
+fn is_due(validity: Validity, before: Option<Duration>, now: UnixTime) -> bool {
+    let life = validity.not_after().since(validity.not_before());
+    // More than half of its life would have it renewed for ever.
+    let before = before.map_or(life / 3, |before| before.min(life / 2));
+    validity.not_after().since(now) <= before
+}
+
+fn credential_answer(
+    authority: &ManagementAuthority,
+    made: &ManagementCertificate,
+) -> Result<Answered, Denied> {
+    let certificate = Certificate::from_der(&made.der).map_err(|_| unwritable())?;
+    let until = made.issued.checked_add(OVERLAP).unwrap_or(UnixTime::LAST);
+    let shown = api::ClientCredential {
+        client: made.name.clone(),
+        serial: made.serial.to_string(),
+        not_before: certificate.validity().not_before().to_string(),
+        not_after: made.not_after.to_string(),
+        sha256: base16ct::lower::encode_string(&certificate.fingerprint()),
+        spki_sha256: SpkiHash::to_string(&made.key),
+        certificate: pem::encode(pem::Label::Certificate, &made.der),
+        chain: vec![authority.pem()],
+        old_keys_until: until.to_string(),
+    };
+    Answered::unlogged(Outcome::Created, &shown)
+}
+
+fn not_here() -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            "renewal-not-configured",
+            "architecture §2.6: the key of the management CA renews credentials",
+            &"a configuration without section [management], or without its profiles",
+            "section [management] and the profiles management-client and management-server",
+            "an operator adds them and restarts sigill-ca; the present certificate goes on working",
+        ),
+    )
+    .retry_after(COME_BACK)
+}
+
+fn unusable(seen: &dyn std::fmt::Display) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            "server-certificate-unwritable",
+            "architecture §2.6: a renewed server certificate is on the disk before it is used",
+            &seen,
+            "a folder that takes the files `certificate` and `key` of section [api]",
+            "make the folder writable; it is tried again every minute, and the old one goes on working",
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(day: u64) -> UnixTime {
+        UnixTime::from_secs(1_800_000_000 + day * 86_400).unwrap()
+    }
+
+    /// Of a certificate of 300 days.
+    fn due(before: Option<u64>, on: u64) -> bool {
+        let validity = Validity::between(day(0), day(300)).unwrap();
+        is_due(validity, before.map(|days| Duration::from_secs(days * 86_400)), day(on))
+    }
+
+    #[test]
+    fn a_server_certificate_is_renewed_after_two_thirds_of_its_life() {
+        assert!(!due(None, 199) && due(None, 200) && due(None, 400));
+    }
+
+    #[test]
+    fn a_configured_time_counts_up_to_half_of_its_life() {
+        assert!(!due(Some(10), 289) && due(Some(10), 290));
+        assert!(!due(Some(1000), 149) && due(Some(1000), 150));
+    }
+}
