@@ -279,7 +279,8 @@ impl ConfigFile {
             path: path.to_path_buf(),
             source: Box::new(source),
         })?;
-        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        config.resolve(folder.unwrap_or(Path::new(".")));
         Ok(config)
     }
 
@@ -303,10 +304,21 @@ impl ConfigFile {
         paths.extend(self.hsm.tokens.iter_mut().map(|token| &mut token.pin));
         paths.extend(self.authorities.iter_mut().map(|authority| &mut authority.certificate));
         paths.extend(self.danger_test.iter_mut().map(|danger| &mut danger.mark));
+        // What the system makes of a folder behind a link, before `..` is taken away.
+        let base = base.canonicalize().unwrap_or_else(|_| base.to_owned());
         for path in paths {
-            *path = base.join(&*path);
+            *path = below(&base, path);
         }
     }
+}
+
+/// `path` as seen from `base`, without the `..` that it begins with.
+fn below(base: &Path, path: &Path) -> PathBuf {
+    let (mut base, mut path) = (base, path);
+    while let (Some(parent), Ok(rest)) = (base.parent(), path.strip_prefix("..")) {
+        (base, path) = (parent, rest);
+    }
+    base.join(path)
 }
 
 #[cfg(test)]
@@ -335,6 +347,16 @@ mod tests {
         assert_eq!(online.crl_period, default_crl_period());
         assert_eq!(online.crl_lifetime, default_crl_lifetime());
         assert!(config.profiles.is_dir(), "paths are relative to the file: {:?}", config.profiles);
+    }
+
+    #[test]
+    fn a_path_above_the_configuration_is_named_without_dots() {
+        let base = Path::new("/srv/sigill/config");
+
+        assert_eq!(below(base, "../pins/a.pin".as_ref()), Path::new("/srv/sigill/pins/a.pin"));
+        assert_eq!(below(base, "../../x".as_ref()), Path::new("/srv/x"));
+        assert_eq!(below(base, "profiles".as_ref()), Path::new("/srv/sigill/config/profiles"));
+        assert_eq!(below(base, "/etc/x".as_ref()), Path::new("/etc/x"));
     }
 
     /// Promise 8: a key that is not known is an error, never ignored.

@@ -3,6 +3,7 @@
 //! Holds the issuing keys over PKCS#11, the database and the publication tree; speaks the HTTPS API
 //! with mutual TLS. Every configuration key is documented in `config`.
 
+mod check;
 mod clock;
 mod config;
 mod danger;
@@ -31,7 +32,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use config::ConfigFile;
-use http::peer::Clients;
 use http::tls::{ServerIdentity, server_config};
 use http::{Admission, App};
 use start::Told;
@@ -39,7 +39,12 @@ use wiring::{Create, Wired};
 
 /// The online certification authority of Sigill.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Example:\n  sigill-ca serve --config config/ca.toml")]
+#[command(
+    name = "sigill-ca",
+    version,
+    about,
+    after_help = "Example:\n  sigill-ca serve --config config/ca.toml"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -136,19 +141,11 @@ fn answer(line: &str) {
 
 fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
-    let deployment = wiring::deployment(&config)?;
-    danger::Danger::new(config.danger_test.as_ref(), deployment)?;
-    let profiles = wiring::profiles(&config.profiles)?;
-    if let Some(section) = &config.management {
-        wiring::check_management(&config, section, &profiles)?;
-        management::certificate(&config)?;
-    }
-    wiring::authorities(&config)?;
-    wiring::NoteKeys::open(&config, deployment)?;
-    let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
-    server_config(Arc::new(identity), &config.api)?;
-    Clients::new(deployment, &config.clients).map_err(|name| unfit_client(&name))?;
+    let deployment = check::run(&config)?;
     answer(&format!("{}: good, deployment {deployment}", path.display()));
+    if !config.database.path.exists() {
+        answer("no database yet: `sigill-ca import` makes it");
+    }
     Ok(())
 }
 
@@ -189,16 +186,16 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
+    let authorities = wiring::authorities(&config)?;
     let store = wiring::open_store(&config, deployment, Create::Never)?;
     let now = clock::Clock::start().read().now;
     let outcome = takeover::run(&config, deployment, &notes, store.as_ref(), now)?;
-    let serials: Vec<_> = outcome
-        .status
-        .only_by_serial
-        .iter()
-        .map(|(issuer, serial)| json!({ "issuer": issuer.to_string(), "serial": serial.to_string() }))
-        .collect();
+    let known = outcome.only_by_serial(&authorities);
     if json {
+        let serials: Vec<_> = known
+            .iter()
+            .map(|one| json!({ "issuer": one.issuer, "authority": one.authority, "serial": one.serial }))
+            .collect();
         let result = json!({
             "status_entries": outcome.status.entries,
             "audit_leaves": outcome.leaves,
@@ -208,14 +205,15 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     answer(&format!(
-        "{} status entries and {} audit leaves were taken over; {} certificates are now known only by their serial:",
+        "{} status entries and {} audit leaves were taken over; {} certificates are now known only by their serial",
         outcome.status.entries,
         outcome.leaves,
-        serials.len()
+        known.len()
     ));
-    for (issuer, serial) in &outcome.status.only_by_serial {
-        answer(&format!("  {issuer} {serial}"));
+    for one in &known {
+        answer(&one.line());
     }
+    answer(&format!("next: sigill-ca serve --config {}", path.display()));
     Ok(())
 }
 
@@ -229,13 +227,7 @@ fn serve(path: &Path) -> anyhow::Result<()> {
         )
         .init();
     let config = ConfigFile::read(path)?;
-    anyhow::ensure!(
-        config.observe.listen.ip().is_loopback(),
-        Told::config(format!(
-            "[observe] listen = {} is not a loopback address",
-            config.observe.listen
-        ))
-    );
+    check::loopback(&config.observe)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(Admission::threads(config.api.max_connections))
@@ -248,9 +240,9 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("cannot install metrics")?;
+    observe::start_alarms();
     let deployment = wiring::deployment(&config)?;
-    let clients =
-        Arc::new(Clients::new(deployment, &config.clients).map_err(|name| unfit_client(&name))?);
+    let clients = Arc::new(check::clients(&config, deployment)?);
     management::files::finish(&config.api.certificate, &config.api.key)
         .context("a server certificate that was being renewed cannot be put into place")?;
     let identity =
@@ -340,12 +332,6 @@ async fn follow_identity(identity: Arc<ServerIdentity>, api: config::ApiSection)
             }
         }
     }
-}
-
-fn unfit_client(name: &str) -> Told {
-    Told::config(format!(
-        "client {name}: key hash unreadable, or its name or key stands there twice"
-    ))
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

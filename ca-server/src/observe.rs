@@ -51,6 +51,26 @@ impl Readiness {
     }
 }
 
+/// Counters of alarms without labels, and those of a token's failures by their codes.
+const ALARMS: [&str; 4] = [
+    "sigill_publication_failures_total",
+    "sigill_signature_alarms_total",
+    "sigill_crl_previous_unreadable_total",
+    "sigill_intents_voided_total",
+];
+const SIGNING_FAILURES: [&str; 5] =
+    ["hsm-busy", "hsm-key-unknown", "hsm-sign", "hsm-signature-form", "hsm-unanswered"];
+
+/// Puts the counters of alarms at 0: that one rises is not seen when it begins at 1.
+pub(crate) fn start_alarms() {
+    for name in ALARMS {
+        metrics::counter!(name).absolute(0);
+    }
+    for code in SIGNING_FAILURES {
+        metrics::counter!("sigill_signing_failures_total", "code" => code).absolute(0);
+    }
+}
+
 /// `/healthz` (the process answers), `/readyz` (it can issue), `/metrics` (Prometheus text).
 pub(crate) fn router(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Router {
     Router::new()
@@ -67,4 +87,31 @@ pub(crate) fn router(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Ro
                 async move { ([("content-type", "text/plain; version=0.0.4")], text) }
             }),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_alarms_are_there_before_anything_is_counted() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            start_alarms();
+            crate::schedule::start_alarms(["one"].into_iter());
+        });
+        let text = recorder.handle().render();
+
+        for series in [
+            "sigill_publication_failures_total",
+            "sigill_signature_alarms_total",
+            "sigill_crl_previous_unreadable_total",
+            "sigill_intents_voided_total",
+            "sigill_signing_failures_total{code=\"hsm-sign\"}",
+            "sigill_schedule_failures_total{task=\"lease\"}",
+            "sigill_schedule_failures_total{task=\"crl one\"}",
+        ] {
+            assert!(text.lines().any(|line| line == format!("{series} 0")), "{series}: {text}");
+        }
+    }
 }

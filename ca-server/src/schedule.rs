@@ -29,6 +29,17 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
+/// The parts of a round, beside the CRL of each authority.
+const TASKS: [&str; 7] = ["counts", "delegates", "issuers", "lease", "orders", "signing", "void"];
+
+/// Puts the counter of each part's failures at 0.
+pub(crate) fn start_alarms<'a>(authorities: impl Iterator<Item = &'a str>) {
+    let tasks = TASKS.into_iter().map(str::to_owned);
+    for task in tasks.chain(authorities.map(|name| format!("crl {name}"))) {
+        metrics::counter!("sigill_schedule_failures_total", "task" => task).absolute(0);
+    }
+}
+
 /// Starts the schedule; it ends when `stop` turns true.
 ///
 /// # Errors
@@ -38,6 +49,8 @@ pub(crate) fn start(
     service: Arc<Service>,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
+    let signing = service.authorities.values().filter(|authority| authority.signs_here());
+    start_alarms(signing.map(|authority| authority.name()));
     std::thread::Builder::new().name("schedule".to_owned()).spawn(move || {
         let mut schedule = Schedule::new(service);
         while !stop.load(Ordering::Relaxed) {

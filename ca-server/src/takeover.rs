@@ -4,6 +4,8 @@
 //! take-over itself is a leaf behind everything that had been published. Run it again until it says
 //! that nothing is missing; then `sigill-ca serve` starts.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, ensure};
 use ca::audit::{Actor, EventCode, EventResult, ObjectIds};
 use ca::deployment::Deployment;
@@ -18,6 +20,7 @@ use crate::config::ConfigFile;
 use crate::publication::files::LogFolder;
 use crate::publication::log::read_published;
 use crate::service::Service;
+use crate::service::authority::Authority;
 use crate::wiring::NoteKeys;
 
 /// What was taken over.
@@ -27,6 +30,46 @@ pub(crate) struct Outcome {
     pub(crate) leaves: u64,
     /// Status entries, and the serials that are known only by them.
     pub(crate) status: TakenOver,
+}
+
+/// A certificate of which the database knows no more than that it was issued.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KnownBySerial {
+    /// The hash of the issuer's name and key, hexadecimal.
+    pub(crate) issuer: String,
+    /// The issuer's short name; `None` for one that is not configured.
+    pub(crate) authority: Option<String>,
+    /// Upper-case hexadecimal.
+    pub(crate) serial: String,
+}
+
+impl KnownBySerial {
+    /// Who issued it, its serial number, and the command that revokes it.
+    pub(crate) fn line(&self) -> String {
+        let serial = &self.serial;
+        self.authority.as_ref().map_or_else(
+            || format!("  {serial} of an issuer that is not configured, {}", self.issuer),
+            |name| format!("  {name} {serial}: sigill certificate revoke-serial {name} {serial}"),
+        )
+    }
+}
+
+impl Outcome {
+    /// What was taken over and is known only by its serial number, under its issuer's short name.
+    pub(crate) fn only_by_serial(
+        &self,
+        authorities: &BTreeMap<String, Authority>,
+    ) -> Vec<KnownBySerial> {
+        let known = self.status.only_by_serial.iter().map(|(issuer, serial)| KnownBySerial {
+            issuer: issuer.to_string(),
+            authority: authorities
+                .values()
+                .find(|authority| authority.id == *issuer)
+                .map(|authority| authority.name().to_owned()),
+            serial: serial.to_string(),
+        });
+        known.collect()
+    }
 }
 
 /// Brings the database up to the published logs.
@@ -100,4 +143,24 @@ fn missing(
     let published =
         PublishedHead { epoch: origin.epoch, size: checkpoint.size, root: checkpoint.root };
     Ok(Some((published, missing)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told can be given to the command that revokes it.
+    #[test]
+    fn a_line_has_the_authority_the_serial_and_the_next_command() {
+        let mut known = KnownBySerial {
+            issuer: "de1a7e98".to_owned(),
+            authority: Some("sigilltesteidfunctioncav1".to_owned()),
+            serial: "6D9C2162".to_owned(),
+        };
+        let command = "sigill certificate revoke-serial sigilltesteidfunctioncav1 6D9C2162";
+
+        assert!(known.line().ends_with(command), "{}", known.line());
+        known.authority = None;
+        assert!(known.line().contains("not configured, de1a7e98"), "{}", known.line());
+    }
 }

@@ -129,7 +129,13 @@ pub(crate) fn open_store(
             now,
         ),
     };
-    Ok(Arc::new(store.with_context(|| format!("database {}", section.path.display()))?))
+    let store = store.map_err(|error| {
+        let path = section.path.display().to_string();
+        let named = error.to_string().contains(&path);
+        let error = anyhow::Error::new(error);
+        if named { error } else { error.context(format!("database {path}")) }
+    })?;
+    Ok(Arc::new(store))
 }
 
 /// Whether a missing database is made.
@@ -405,6 +411,7 @@ pub(crate) fn wire(
     let notes = NoteKeys::open(config, deployment)?;
     let profiles = profiles(&config.profiles)?;
     let authorities = authorities(config)?;
+    crate::check::named_profiles(config, &profiles)?;
     let store = open_store(config, deployment, Create::Never)?;
     let clock = Arc::new(Clock::start());
     let readiness = Arc::new(Readiness::default());

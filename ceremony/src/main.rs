@@ -32,6 +32,7 @@ use refusal::Refusal;
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
 #[command(
+    name = "sigill-ceremony",
     version,
     about,
     after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"

@@ -280,7 +280,11 @@ impl Config {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        Self::check(file, path.parent().unwrap_or(Path::new(".")))
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // What the system makes of a folder behind a link, before `..` is taken away.
+        let base = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        Self::check(file, &base)
     }
 
     fn check(file: ConfigFile, base: &Path) -> Result<Self, ConfigError> {
@@ -326,9 +330,9 @@ impl Config {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             deployment,
-            state: base.join(file.state),
-            publication: base.join(file.publication.folder),
-            outbox: base.join(file.publication.outbox),
+            state: below(base, &file.state),
+            publication: below(base, &file.publication.folder),
+            outbox: below(base, &file.publication.outbox),
             origin,
             log_key: note_key(&file.log.key, "log.key")?,
             manifest_key: note_key(&file.log.manifest_key, "log.manifest-key")?,
@@ -336,7 +340,7 @@ impl Config {
             clock_bound: Duration::from_secs(file.log.clock_bound),
             module: file.hsm.module,
             token: TokenName { label, serial },
-            pin: base.join(file.hsm.pin),
+            pin: below(base, &file.hsm.pin),
             identity: file
                 .hsm
                 .identity
@@ -354,6 +358,15 @@ impl Config {
             routes,
         })
     }
+}
+
+/// `path` as seen from `base`, without the `..` that it begins with.
+fn below(base: &Path, path: &Path) -> PathBuf {
+    let (mut base, mut path) = (base, path);
+    while let (Some(parent), Ok(rest)) = (base.parent(), path.strip_prefix("..")) {
+        (base, path) = (parent, rest);
+    }
+    base.join(path)
 }
 
 fn note_key(digits: &str, key: &'static str) -> Result<NotePublicKey, ConfigError> {

@@ -9,6 +9,7 @@
 
 mod answer;
 mod authority;
+mod check;
 mod clock;
 mod config;
 mod delegate;
@@ -37,7 +38,11 @@ use crate::config::Config;
 
 /// OCSP responder and CRL server of the outer zone.
 #[derive(Debug, Parser)]
-#[command(name = "sigill-ocsp", version)]
+#[command(
+    name = "sigill-ocsp",
+    version,
+    after_help = "Example:\n  sigill-ocsp serve --config config/ocsp.toml"
+)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -98,6 +103,10 @@ fn main() -> ExitCode {
         }
     };
     if matches!(command, Command::CheckConfig(_)) {
+        if let Err(error) = check::run(&config) {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(1);
+        }
         println!("configuration of {} is good", config.deployment);
         return ExitCode::SUCCESS;
     }

@@ -2,6 +2,7 @@
 //! seen and what to do next, and leaves rows, logs, tokens and files as they were.
 
 mod api;
+mod checked;
 mod corpora;
 mod database;
 mod faults;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     suite::run(
         &[
             api::CHECKS,
+            checked::CHECKS,
             corpora::CHECKS,
             secrets::CHECKS,
             faults::CHECKS,

@@ -15,7 +15,12 @@ use clap::{Parser, Subcommand};
 
 /// Judge evidence of a Sigill deployment from files alone.
 #[derive(Debug, Parser)]
-#[command(name = "sigill-verify", version, about)]
+#[command(
+    name = "sigill-verify",
+    version,
+    about,
+    after_help = "Example:\n  . .sigill/env\n  sigill-verify log --checkpoint \"$SIGILL_HOME/publish/checkpoint\" --tiles \"$SIGILL_HOME/publish\" \\\n    --key \"$SIGILL_STATUS_KEY\" --origin \"$SIGILL_STATUS_ORIGIN\""
+)]
 struct Arguments {
     /// Print the findings as JSON.
     #[arg(long, global = true)]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use status::BeforeActivation;
@@ -229,6 +230,13 @@ fn a_mixed_up_deployment_does_not_start() {
         world.write_config("test/demo/ab12");
         let checked = world.verb("check-config").output().unwrap();
         assert!(checked.status.success());
+        let pin = world.path("pins");
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o755)).unwrap();
+        let checked = world.verb("check-config").output().unwrap();
+        let text = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert_eq!(checked.status.code(), Some(1), "{text}");
+        assert!(text.contains("0755"), "{text}");
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o700)).unwrap();
         let none = std::process::Command::new(env!("CARGO_BIN_EXE_sigill-ocsp")).output().unwrap();
         assert_eq!(none.status.code(), Some(2), "wrong use");
 

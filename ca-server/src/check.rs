@@ -1,0 +1,129 @@
+//! `sigill-ca check-config`: all that `serve` compares before it opens the database or a token.
+//!
+//! Reads every file that the configuration names and changes nothing. It logs in to no token: a PIN
+//! that is wrong is seen by `serve`, once.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use ca::deployment::Deployment;
+use ca::profile::ProfileSet;
+use hsm::pin::Pin;
+use hsm::token::{TokenLabel, TokenSerial};
+use store::{FileKeySource, KeySource as _};
+
+use crate::config::{ConfigFile, ObserveSection};
+use crate::danger::Danger;
+use crate::http::peer::Clients;
+use crate::http::tls::{ServerIdentity, server_config};
+use crate::management;
+use crate::start::Told;
+use crate::wiring;
+
+/// Checks a configuration and what it names.
+///
+/// # Errors
+///
+/// The first thing for which `serve` would refuse.
+pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
+    loopback(&config.observe)?;
+    let deployment = wiring::deployment(config)?;
+    Danger::new(config.danger_test.as_ref(), deployment)?;
+    let profiles = wiring::profiles(&config.profiles)?;
+    if let Some(section) = &config.management {
+        wiring::check_management(config, section, &profiles)?;
+        management::certificate(config)?;
+    }
+    wiring::authorities(config)?;
+    named_profiles(config, &profiles)?;
+    wiring::NoteKeys::open(config, deployment)?;
+    let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
+    server_config(Arc::new(identity), &config.api)?;
+    clients(config, deployment)?;
+    tokens(config, deployment)?;
+    let section = &config.database;
+    // `import` makes both where there is neither.
+    if section.sealing_keys.exists() || section.path.exists() {
+        FileKeySource::new(&section.sealing_keys).sealing_keys()?;
+    }
+    Ok(deployment)
+}
+
+/// Refuses health and metrics for everybody.
+///
+/// # Errors
+///
+/// Names the address that is not of the machine itself.
+pub(crate) fn loopback(section: &ObserveSection) -> anyhow::Result<()> {
+    ensure!(
+        section.listen.ip().is_loopback(),
+        Told::config(format!("[observe] listen = {} is not a loopback address", section.listen))
+    );
+    Ok(())
+}
+
+/// Takes the clients.
+///
+/// # Errors
+///
+/// Names the client whose section cannot be used.
+pub(crate) fn clients(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Clients> {
+    let unfit = |name: String| {
+        Told::config(format!(
+            "client {name}: key hash unreadable, or its name or key stands there twice"
+        ))
+    };
+    Ok(Clients::new(deployment, &config.clients).map_err(unfit)?)
+}
+
+/// Every profile that a client may order or an authority issue must be in a file.
+///
+/// # Errors
+///
+/// Names the profile, where it stands, and the folder.
+pub(crate) fn named_profiles(config: &ConfigFile, profiles: &ProfileSet) -> anyhow::Result<()> {
+    let of_clients = config.clients.iter().map(|one| ("client", &one.name, &one.profiles));
+    let of_authorities =
+        config.authorities.iter().map(|one| ("authority", &one.name, &one.profiles));
+    for (kind, name, named) in of_authorities.chain(of_clients) {
+        for profile in named {
+            ensure!(
+                profiles.by_name(profile).is_some(),
+                Told::config(format!(
+                    "profile {profile} of {kind} {name} is in no file of {}",
+                    config.profiles.display()
+                ))
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What is said of the tokens, without looking at them.
+fn tokens(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
+    let section = &config.hsm;
+    ensure!(
+        section.module.is_file(),
+        Told::config(format!("[hsm] module {} is no file", section.module.display()))
+    );
+    for token in &section.tokens {
+        let of_token = || format!("token {}", token.role);
+        let label = deployment.token_label(&token.role.parse().with_context(of_token)?);
+        let _: TokenLabel = label.parse().with_context(of_token)?;
+        let _: TokenSerial = token.serial.parse().with_context(of_token)?;
+        NonZeroUsize::new(token.sessions).context("sessions = 0").with_context(of_token)?;
+        Pin::from_file(&token.pin).with_context(of_token)?;
+    }
+    for authority in &config.authorities {
+        let role = authority.token.as_ref();
+        ensure!(
+            role.is_none_or(|role| section.tokens.iter().any(|token| token.role == *role)),
+            Told::config(format!(
+                "authority {} names token role {:?}, which is not configured",
+                authority.name, authority.token
+            ))
+        );
+    }
+    Ok(())
+}

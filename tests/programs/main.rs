@@ -1,0 +1,51 @@
+//! What all programs have in common on the command line, asked of the programs themselves.
+
+use std::process::Command;
+
+use support::{program, spoken};
+
+const PROGRAMS: [&str; 5] =
+    ["sigill", "sigill-ca", "sigill-ceremony", "sigill-ocsp", "sigill-verify"];
+
+fn said(program: &str, words: &[String], option: &str) -> String {
+    let said = spoken::run(Command::new(program::built(program)).args(words).arg(option), &[]);
+    assert_eq!(said.code, 0, "{program} {words:?} {option}: {}", said.text);
+    said.text
+}
+
+/// The subcommands that a help text lists.
+fn commands(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed = lines.take_while(|line| !line.trim().is_empty());
+    let names = listed.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_help_has_an_example_of_its_program() {
+    let mut asked = 0;
+    let mut wrong = Vec::new();
+    for program in PROGRAMS {
+        let mut open: Vec<Vec<String>> = vec![Vec::new()];
+        while let Some(words) = open.pop() {
+            let help = said(program, &words, "--help");
+            asked += 1;
+            let example = help.split_once("\nExample:\n").map(|(_, example)| example);
+            if !example.is_some_and(|example| example.contains(program)) {
+                wrong.push(format!("{program} {}", words.join(" ")));
+            }
+            open.extend(commands(&help).into_iter().map(|name| [&words[..], &[name]].concat()));
+        }
+    }
+    println!("{asked} help texts");
+    assert!(asked > 15 && wrong.is_empty(), "{asked} asked, without an example: {wrong:?}");
+}
+
+#[test]
+fn every_version_begins_with_the_name_of_its_program() {
+    for program in PROGRAMS {
+        let version = said(program, &[], "--version");
+
+        assert!(version.starts_with(&format!("{program} ")), "{program}: {version}");
+    }
+}
