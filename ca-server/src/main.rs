@@ -254,8 +254,8 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let observe = bind(config.observe.listen).await?;
 
     let wired = {
-        let (config, clients) = (config.clone(), Arc::clone(&clients));
-        tokio::task::spawn_blocking(move || wiring::wire(&config, clients, identity)).await??
+        let (config, keys) = (config.clone(), clients.keys());
+        tokio::task::spawn_blocking(move || wiring::wire(&config, keys, identity)).await??
     };
     let Wired { service, publisher, readiness } = wired;
     readiness.reconciled.store(true, Ordering::Relaxed);

@@ -27,6 +27,7 @@ use crate::config::ConfigFile;
 use crate::denied::Denied;
 use crate::http::peer::Clients;
 use crate::http::tls::ServerIdentity;
+use crate::management::clients::ClientKeys;
 use crate::management::{
     self, CLIENT_PROFILE, ManagementAuthority, ManagementWork, SERVER_PROFILE, files,
 };
@@ -155,7 +156,7 @@ struct Works {
     config: ConfigFile,
     deployment: Deployment,
     profiles: ProfileSet,
-    clients: Clients,
+    clients: Arc<ClientKeys>,
     store: Arc<dyn Store>,
     authority: ManagementAuthority,
 }
@@ -188,7 +189,7 @@ impl Works {
         let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
         let authority =
             ManagementAuthority::new(deployment, certificate, Arc::new(signer), own, node)?;
-        Ok(Self { config, deployment, profiles, clients, store, authority })
+        Ok(Self { config, deployment, profiles, clients: clients.keys(), store, authority })
     }
 
     fn server(&self, now: UnixTime) -> anyhow::Result<ManagementCertificate> {

@@ -26,8 +26,8 @@ use x509::certificate::Certificate;
 use crate::clock::Clock;
 use crate::config::{AuthoritySection, ConfigFile, ManagementSection, TokenSection};
 use crate::danger::Danger;
-use crate::http::peer::Clients;
 use crate::http::tls::ServerIdentity;
+use crate::management::clients::ClientKeys;
 use crate::management::{self, Management, ManagementAuthority};
 use crate::observe::Readiness;
 use crate::publication::crl_files::CrlFiles;
@@ -403,7 +403,7 @@ pub(crate) struct Wired {
 /// Says what does not fit; nothing was signed and no token opened before the comparison.
 pub(crate) fn wire(
     config: &ConfigFile,
-    clients: Arc<Clients>,
+    clients: Arc<ClientKeys>,
     identity: Arc<ServerIdentity>,
 ) -> anyhow::Result<Wired> {
     let deployment = deployment(config)?;

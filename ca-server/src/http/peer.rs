@@ -5,12 +5,11 @@
 //! that name, or was renewed from it (architecture §2.6).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
-use ca::client::{self, RenewedKey, Standing};
+use ca::client::Standing;
 use ca::deployment::{Deployment, ManagementRole};
 use ca::refusal::Refusal;
-use store::{ManagementCertificate, ManagementHolder};
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
 use x509::key::SpkiHash;
@@ -18,20 +17,19 @@ use x509::time::UnixTime;
 
 use crate::config::ClientSection;
 use crate::denied::{Denied, Kind};
+use crate::management::clients::ClientKeys;
 use crate::service::caller::Caller;
 
 /// The client certificate of a connection, DER, as TLS verified it.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerCertificate(pub(crate) Arc<[u8]>);
 
-/// The configured clients, and the keys that were renewed for them.
+/// The configured clients.
 #[derive(Debug)]
 pub(crate) struct Clients {
     deployment: Deployment,
     by_name: BTreeMap<String, Known>,
-    renewed: RwLock<BTreeMap<String, Vec<RenewedKey>>>,
-    /// The latest end of a certificate that each client has come with or was given.
-    ends: Mutex<BTreeMap<String, UnixTime>>,
+    keys: Arc<ClientKeys>,
 }
 
 /// A client of the configuration.
@@ -64,40 +62,13 @@ impl Clients {
                 return Err(section.name.clone());
             }
         }
-        Ok(Self { deployment, by_name, renewed: RwLock::default(), ends: Mutex::default() })
+        let pins = by_name.iter().map(|(name, known)| (name.clone(), known.pinned)).collect();
+        Ok(Self { deployment, by_name, keys: Arc::new(ClientKeys::new(pins)) })
     }
 
-    /// The configured key of a client.
-    pub(crate) fn pinned(&self, name: &str) -> Option<SpkiHash> {
-        self.by_name.get(name).map(|known| known.pinned)
-    }
-
-    /// The client whose configured key this is.
-    pub(crate) fn with_pin(&self, key: &SpkiHash) -> Option<&str> {
-        let found = self.by_name.iter().find(|(_, known)| known.pinned == *key);
-        found.map(|(name, _)| name.as_str())
-    }
-
-    /// Accepts the key of a management certificate that was recorded.
-    pub(crate) fn take_renewed(&self, certificate: &ManagementCertificate) {
-        let ManagementHolder::Client { pinned } = certificate.holder else { return };
-        let key = RenewedKey { key: certificate.key, pinned, issued: certificate.issued };
-        let mut renewed = self.renewed.write().unwrap_or_else(PoisonError::into_inner);
-        renewed.entry(certificate.name.clone()).or_default().push(key);
-        if self.pinned(&certificate.name) == Some(pinned) {
-            self.note_end(&certificate.name, certificate.not_after);
-        }
-    }
-
-    fn note_end(&self, name: &str, end: UnixTime) {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        let latest = ends.entry(name.to_owned()).or_insert(end);
-        *latest = end.max(*latest);
-    }
-
-    /// Until when each client has a certificate, as far as it has been seen.
-    pub(crate) fn ends(&self) -> BTreeMap<String, UnixTime> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Their keys.
+    pub(crate) fn keys(&self) -> Arc<ClientKeys> {
+        Arc::clone(&self.keys)
     }
 
     /// Who this certificate is.
@@ -117,7 +88,7 @@ impl Clients {
             return Err(unknown(&format!("client {name}"), "a client of the configuration"));
         };
         let found = certificate.public_key().spki_hash();
-        match self.standing(name.as_str(), known.pinned, found, now) {
+        match self.keys.standing(name.as_str(), found, now) {
             Standing::Accepted => {}
             Standing::Superseded { since } => return Err(superseded(name.as_str(), found, since)),
             Standing::Unknown => {
@@ -130,7 +101,7 @@ impl Clients {
                 ));
             }
         }
-        self.note_end(name.as_str(), certificate.validity().not_after());
+        self.keys.note_end(name.as_str(), certificate.validity().not_after());
         Ok(Caller {
             name: name.as_str().to_owned(),
             profiles: Arc::clone(&known.profiles),
@@ -139,12 +110,6 @@ impl Clients {
             pinned: known.pinned,
             certificate: Arc::new(certificate),
         })
-    }
-
-    fn standing(&self, name: &str, pinned: SpkiHash, found: SpkiHash, now: UnixTime) -> Standing {
-        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
-        let line = renewed.get(name).map(Vec::as_slice).unwrap_or_default();
-        client::standing(pinned, line, found, now)
     }
 }
 

@@ -4,6 +4,7 @@
 //! prepare, record, sign, verify, record; it stands in no status log, because nobody outside asks
 //! about it and nothing of it may cross to the outer zone (docs/decisions, record 0010).
 
+pub(crate) mod clients;
 pub(crate) mod files;
 
 use std::collections::BTreeSet;
@@ -34,9 +35,9 @@ use x509::serial::SerialNumber;
 use x509::signing::{IntentId, Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
+use self::clients::ClientKeys;
 use crate::config::{ApiSection, ConfigFile};
 use crate::denied::{Denied, Kind};
-use crate::http::peer::Clients;
 use crate::http::tls::ServerIdentity;
 use crate::publication::chain;
 use crate::service::{Service, draw, milliseconds, storage};
@@ -52,7 +53,7 @@ const NO_URL: &str = "http://none.invalid/";
 pub(crate) struct Management {
     /// Signs; absent where the configuration has no section `[management]`.
     pub(crate) authority: Option<ManagementAuthority>,
-    pub(crate) clients: Arc<Clients>,
+    pub(crate) clients: Arc<ClientKeys>,
     pub(crate) identity: Arc<ServerIdentity>,
     pub(crate) api: ApiSection,
     /// How long before its end the server certificate is renewed, where configured.

@@ -26,7 +26,7 @@ use super::order::{Answered, OrderWork, Outcome, unwritable};
 use super::record::{call_object, client};
 use super::{COME_BACK, Service, storage};
 use crate::denied::{Denied, Kind};
-use crate::http::peer::Clients;
+use crate::management::clients::ClientKeys;
 use crate::management::files::{self, NewKey};
 use crate::management::{
     self, CLIENT_PROFILE, Management, ManagementAuthority, ManagementWork, SERVER_PROFILE,
@@ -196,7 +196,7 @@ pub(crate) fn chain_pem(der: &[u8], authority: &ManagementAuthority) -> String {
 ///
 /// The other names in a request are ignored as everywhere (ISS-13); a URI is the name that counts in
 /// this plane, and whoever sends another one has mistaken something.
-pub(crate) fn judge_request(der: &[u8], own: &str, clients: &Clients) -> Result<(), Denied> {
+pub(crate) fn judge_request(der: &[u8], own: &str, clients: &ClientKeys) -> Result<(), Denied> {
     // What cannot be read is refused by `prepare`, with the right words.
     let Ok(request) = CertificationRequest::from_der(der) else { return Ok(()) };
     let names = request.requested_alt_names();
@@ -210,7 +210,7 @@ pub(crate) fn judge_request(der: &[u8], own: &str, clients: &Clients) -> Result<
         )));
     }
     let key = request.public_key().spki_hash();
-    if clients.with_pin(&key).is_some() {
+    if clients.is_pinned(&key) {
         return Err(management::key_reused(&key));
     }
     Ok(())
