@@ -36,6 +36,7 @@ use crate::service::record::client as actor_of;
 use crate::service::renewal::{
     chain_pem, client_object, judge_request, new_server_certificate, role_name,
 };
+use crate::start::Told;
 use crate::wiring::{self, Create, NoteKeys};
 
 /// What is recovered.
@@ -127,10 +128,12 @@ impl Recover {
     fn waiting(&self) -> anyhow::Result<Vec<Waiting<'_>>> {
         ensure!(
             self.client.len() == self.csr.len() && self.client.len() == self.out.len(),
-            "{} --client, {} --csr and {} --out were given; each client has one of each, in the same order",
-            self.client.len(),
-            self.csr.len(),
-            self.out.len()
+            unfit(format!(
+                "{} --client, {} --csr and {} --out were given; each client has one of each, in the same order",
+                self.client.len(),
+                self.csr.len(),
+                self.out.len()
+            ))
         );
         let files = self.csr.iter().zip(&self.out);
         let mut waiting = Vec::new();
@@ -138,17 +141,19 @@ impl Recover {
             // A certificate that was issued and cannot be written would be lost.
             ensure!(
                 folder_of(out).is_dir() && !out.is_dir(),
-                "--out {} is no file in a folder that is there",
-                out.display()
+                unfit(format!("--out {} is no file in a folder that is there", out.display()))
             );
-            let text = std::fs::read_to_string(csr)
-                .with_context(|| format!("cannot read {}", csr.display()))?;
-            let request =
-                ca::request::der_from_text(&text).with_context(|| csr.display().to_string())?;
+            let unread = || unfit(format!("--csr {}", csr.display()));
+            let text = std::fs::read_to_string(csr).with_context(unread)?;
+            let request = ca::request::der_from_text(&text).with_context(unread)?;
             waiting.push(Waiting { name, request, out });
         }
         Ok(waiting)
     }
+}
+
+fn unfit(what: String) -> Told {
+    Told::new("arguments-unfit", what, "`sigill-ca tls recover --help` shows an example")
 }
 
 /// What recovery works with.
@@ -166,12 +171,15 @@ impl Works {
         let config = ConfigFile::read(path)?;
         let deployment = wiring::deployment(&config)?;
         let section = config.management.clone().with_context(|| {
-            format!("{} has no section [management]; it names the token that signs", path.display())
+            let file = path.display();
+            Told::config(format!(
+                "{file} has no section [management]; it names the token that signs"
+            ))
         })?;
         let profiles = wiring::profiles(&config.profiles)?;
         wiring::check_management(&config, &section, &profiles)?;
         let clients = Clients::new(deployment, &config.clients).map_err(|name| {
-            anyhow::anyhow!("client {name}: key hash unreadable, or named twice")
+            Told::config(format!("client {name}: key hash unreadable, or named twice"))
         })?;
         let certificate = management::certificate(&config)?;
         let notes = NoteKeys::open(&config, deployment)?;
@@ -266,5 +274,5 @@ impl Works {
 }
 
 fn told(denied: Denied) -> anyhow::Error {
-    anyhow::anyhow!("{denied}")
+    anyhow::Error::new(denied)
 }

@@ -44,8 +44,9 @@ const UNNAMED: (&str, &str) =
 /// The one line in which a command ends: code, what was refused with all causes, what to do next.
 pub(crate) fn line(error: &anyhow::Error) -> String {
     if let Some(denied) = error.downcast_ref::<Denied>() {
-        // It says all of it by itself.
-        return denied.to_string();
+        // It says all of it by itself; a context says of what.
+        let (text, alone) = (format!("{error:#}"), denied.to_string());
+        return if text == alone { text } else { format!("{}: {text}", denied.refusal.code) };
     }
     let (code, next) = code_and_next(error);
     let text = format!("{error:#}");

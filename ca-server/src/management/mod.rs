@@ -41,6 +41,7 @@ use crate::denied::{Denied, Kind};
 use crate::http::tls::ServerIdentity;
 use crate::publication::chain;
 use crate::service::{Service, draw, milliseconds, storage};
+use crate::start::Told;
 
 /// The profile of clients' certificates.
 pub(crate) const CLIENT_PROFILE: &str = "management-client";
@@ -91,18 +92,26 @@ pub(crate) struct ManagementWork<'a> {
 /// Names the file and both hashes.
 pub(crate) fn certificate(config: &ConfigFile) -> anyhow::Result<Certificate> {
     let path = &config.api.management_ca;
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let der = pem::decode_one(&text, pem::Label::Certificate)
-        .with_context(|| path.display().to_string())?;
+    let unreadable = || {
+        let what = format!("cannot read a certificate from {}", path.display());
+        Told::new("management-ca-unfit", what, "use the management CA's certificate")
+    };
+    let text = std::fs::read_to_string(path).with_context(unreadable)?;
+    let der = pem::decode_one(&text, pem::Label::Certificate).with_context(unreadable)?;
     let found = base16ct::lower::encode_string(&Sha256::digest(&der));
     ensure!(
         found == config.api.management_ca_sha256,
-        "{} has SHA-256 {found}, the configuration pins {}",
-        path.display(),
-        config.api.management_ca_sha256
+        Told::new(
+            "management-ca-pin",
+            format!(
+                "{} has SHA-256 {found}, the configuration pins {}",
+                path.display(),
+                config.api.management_ca_sha256
+            ),
+            "put the pinned certificate of the management CA back",
+        )
     );
-    Certificate::from_der(&der).with_context(|| path.display().to_string())
+    Certificate::from_der(&der).with_context(unreadable)
 }
 
 /// A profile of the management plane, which must be there to renew anything.
@@ -111,7 +120,10 @@ pub(crate) fn certificate(config: &ConfigFile) -> anyhow::Result<Certificate> {
 ///
 /// Names it.
 pub(crate) fn profile<'a>(profiles: &'a ProfileSet, name: &str) -> anyhow::Result<&'a Profile> {
-    profiles.by_name(name).with_context(|| format!("profile {name} is missing"))
+    profiles.by_name(name).with_context(|| {
+        let next = "put the shipped profile of that name into the folder of profiles";
+        Told::new("profile-missing", format!("profile {name} is missing"), next)
+    })
 }
 
 impl ManagementAuthority {
@@ -128,7 +140,14 @@ impl ManagementAuthority {
         node: Node,
     ) -> anyhow::Result<Self> {
         let key = certificate.public_key().spki_hash();
-        ensure!(signer.keys().contains(&key), "token has no key {key} of the management CA");
+        ensure!(
+            signer.keys().contains(&key),
+            Told::new(
+                "hsm-key-missing",
+                format!("token has no key {key} of the management CA"),
+                "check that [management] names the token that the key was made in",
+            )
+        );
         own_keys.insert(key);
         let issuer = issuer(certificate)?;
         Ok(Self { deployment, issuer, signer, own_keys, node })

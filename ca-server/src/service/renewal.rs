@@ -24,7 +24,7 @@ use super::caller::Caller;
 use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome, unwritable};
 use super::record::{call_object, client};
-use super::{COME_BACK, Service, storage};
+use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 use crate::management::clients::ClientKeys;
 use crate::management::files::{self, NewKey};
@@ -44,7 +44,7 @@ impl Service {
         let authority = plane.authority.as_ref().ok_or_else(not_here)?;
         let now = self.signing_time()?;
         if work.progress.is_some() {
-            let made = self.store().management_certificates().map_err(|e| storage(&e))?;
+            let made = self.store().management_certificates().map_err(|e| self.note_storage(&e))?;
             if let Some(made) = made.iter().find(|one| one.order == Some(work.order)) {
                 return credential_answer(authority, made);
             }
