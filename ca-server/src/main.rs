@@ -77,7 +77,7 @@ enum Command {
         json: bool,
     },
     /// The API's own certificates.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
     /// Register the outputs of a ceremony; makes the database where there is none.
     #[command(
