@@ -11,7 +11,7 @@ use ca::deployment::Deployment;
 use ca::profile::ProfileSet;
 use hsm::pin::Pin;
 use hsm::token::{TokenLabel, TokenSerial};
-use store::{FileKeySource, KeySource as _};
+use store::{FileKeySource, KeySource as _, StoreError};
 
 use crate::config::{ConfigFile, ObserveSection};
 use crate::danger::Danger;
@@ -45,7 +45,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     let section = &config.database;
     // `import` makes both where there is neither.
     if section.sealing_keys.exists() || section.path.exists() {
-        FileKeySource::new(&section.sealing_keys).sealing_keys()?;
+        FileKeySource::new(&section.sealing_keys).sealing_keys().map_err(StoreError::Keys)?;
     }
     Ok(deployment)
 }
