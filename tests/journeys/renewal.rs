@@ -3,12 +3,14 @@
 //! OpenSSL makes the requests and judges what comes back; curl is the client.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::demo::until;
+use support::program;
 use support::spoken::{self, Spoken};
 use support::suite::Check;
 
@@ -21,6 +23,7 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         "renewal::a_client_that_is_taken_away_loses_its_renewed_keys",
         a_client_that_is_taken_away_loses_its_renewed_keys,
     ),
+    ("renewal::the_command_line_renews_its_own_pair", the_command_line_renews_its_own_pair),
     (
         "renewal::short_lives_are_renewed_in_process_and_recovered_when_over",
         short_lives_are_renewed_in_process_and_recovered_when_over,
@@ -213,6 +216,42 @@ fn a_client_that_is_taken_away_loses_its_renewed_keys(template: &Template) {
     deployment.start();
     refused(&Somebody::with(&deployment, "new").reads(), 401, "client-unknown");
     deployment.stop();
+}
+
+/// `sigill client renew`: a private key file, the new pair in place, the old one kept and still let in.
+fn the_command_line_renews_its_own_pair(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    deployment.start();
+    let tls = deployment.home.join("tls");
+    let old = fs::read_to_string(tls.join("auditor.pem")).expect("a certificate");
+    let address = deployment.api_address();
+    let renew = |more: &[&str]| {
+        let mut command = Command::new(program::built("sigill"));
+        command.args(["client", "renew", "--json"]).args(more);
+        command.arg("--url").arg(format!("https://{address}"));
+        for (option, file) in
+            [("--ca", "management-ca.pem"), ("--cert", "auditor.pem"), ("--key", "auditor.key")]
+        {
+            command.arg(option).arg(tls.join(file));
+        }
+        spoken::run(&mut command, &[])
+    };
+    let beside = renew(&[]);
+    assert_eq!(beside.code, 0, "{}", beside.text);
+    assert_eq!(fs::read_to_string(tls.join("auditor.pem")).expect("a certificate"), old);
+    assert!(tls.join("auditor.pem.new").is_file() && tls.join("auditor.key.new").is_file());
+    let replaced = renew(&["--replace"]);
+    assert_eq!(replaced.code, 0, "{}", replaced.text);
+    let shown: Value = serde_json::from_slice(&replaced.out).expect("JSON");
+    let new = fs::read_to_string(tls.join("auditor.pem")).expect("a certificate");
+    assert!(new.starts_with(shown["certificate"].as_str().expect("PEM")), "{new}");
+    assert_eq!(fs::read_to_string(tls.join("auditor.pem.old")).expect("a certificate"), old);
+    let mode = fs::metadata(tls.join("auditor.key")).expect("a key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(Somebody::first(&deployment, "auditor").reads().0, 200);
+    deployment.stop();
+    let refused = renew(&[]);
+    assert_eq!(refused.code, 1, "{}", refused.text);
 }
 
 /// The life of every certificate of the management plane here.
