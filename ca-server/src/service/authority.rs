@@ -1,5 +1,6 @@
 //! One certification authority at work: its certificate, its rules, its CRL.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ca::issuer::Issuer;
@@ -19,12 +20,15 @@ pub(crate) struct Authority {
     pub(crate) id: IssuerId,
     /// A revocation waits for a CRL.
     crl_wanted: AtomicBool,
+    /// Its chain, made when it is first shown: a signature to verify for each link.
+    chain: OnceLock<Vec<String>>,
 }
 
 impl Authority {
     pub(crate) fn new(section: AuthoritySection, certificate: Certificate, issuer: Issuer) -> Self {
         let id = IssuerId::of(certificate.subject().as_der(), certificate.public_key().spki_der());
-        Self { section, certificate, issuer, id, crl_wanted: AtomicBool::new(false) }
+        let crl_wanted = AtomicBool::new(false);
+        Self { section, certificate, issuer, id, crl_wanted, chain: OnceLock::new() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -86,6 +90,10 @@ impl Service {
 
     /// The chain of an authority in PEM: itself first, the root last.
     pub(crate) fn chain_of(&self, authority: &Authority) -> Vec<String> {
+        authority.chain.get_or_init(|| self.make_chain(authority)).clone()
+    }
+
+    fn make_chain(&self, authority: &Authority) -> Vec<String> {
         let mut chain = Vec::new();
         let mut current = Some(authority);
         // A chain of CAs is short; the bound ends a configuration that runs in circles.
