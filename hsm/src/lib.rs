@@ -24,6 +24,7 @@ mod opened;
 mod operation;
 pub mod pin;
 mod remedy;
+mod reply;
 pub mod request;
 mod secret_file;
 mod service;

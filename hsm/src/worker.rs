@@ -19,6 +19,7 @@ use crate::connection::{Access, Connection};
 use crate::failure::{FailureClass, Pkcs11Failure};
 use crate::find_key::{self, FindKeyError};
 use crate::open::OpenError;
+use crate::reply::reply;
 
 /// Calls that may wait for a free session: a store's group of 256 acts, so that one group never
 /// waits on itself. Beyond it callers wait outside, still within their deadline.
@@ -84,24 +85,23 @@ impl Workers {
         work: impl FnOnce(&mut Worker) -> T + Send + 'static,
     ) -> Result<T, CallError> {
         let stage = Arc::new(AtomicU8::new(WAITING));
-        let (reply, answer) = bounded(1);
+        let (reply, answer) = reply();
         let begin = Arc::clone(&stage);
         let job: Job = Box::new(move |worker| {
             let begun = begin.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire);
             if begun.is_ok() {
-                // The caller may have stopped waiting; then nobody wants the answer.
-                let _unwanted = reply.send(work(worker));
+                reply.send(work(worker));
             }
         });
         let queue = self.queue.as_ref().ok_or(CallError::NotBegun)?;
         queue.send_deadline(job, deadline).map_err(|_| CallError::NotBegun)?;
-        if let Ok(done) = answer.recv_deadline(deadline) {
+        if let Some(done) = answer.wait_until(deadline) {
             return Ok(done);
         }
         match stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Err(CallError::NotBegun),
             // It may have ended between the deadline and now.
-            Err(_) => answer.try_recv().map_err(|_| CallError::NotEnded),
+            Err(_) => answer.take().ok_or(CallError::NotEnded),
         }
     }
 
