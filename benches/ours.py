@@ -42,10 +42,9 @@ class Demo:
     def start(self):
         self.say("making a demo PKI and starting sigill-ca and sigill-ocsp")
         self.quickstart("--ports", "free")
-        for line in (self.home / "env").read_text().splitlines():
-            found = re.match(r"export (\w+)='(.*)'$", line)
-            if found:
-                self.env[found[1]] = found[2]
+        # The file is for shells, so a shell reads it.
+        said = subprocess.run(["bash", "-c", '. "$0" && env -0', str(self.home / "env")], stdout=subprocess.PIPE, check=True).stdout
+        self.env = dict(line.split("=", 1) for line in said.decode().split("\0") if line.startswith("SIGILL_"))
         self.api = self.env["SIGILL_API_URL"].removeprefix("https://")
         self.public = self.env["SIGILL_OCSP_URL"].removeprefix("http://")
 
