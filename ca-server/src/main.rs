@@ -18,6 +18,7 @@ mod schedule;
 mod service;
 mod start;
 mod takeover;
+mod tokens;
 mod wiring;
 
 use std::path::{Path, PathBuf};

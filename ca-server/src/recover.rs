@@ -37,6 +37,7 @@ use crate::service::renewal::{
     chain_pem, client_object, judge_request, new_server_certificate, role_name,
 };
 use crate::start::Told;
+use crate::tokens;
 use crate::wiring::{self, Create, NoteKeys};
 
 /// What is recovered.
@@ -187,7 +188,7 @@ impl Works {
             "cannot recover; if sigill-ca runs, stop it first: it holds the database, and it renews its server certificate by itself",
         )?;
         wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
-        let signer = wiring::management_signer(&config, &section, deployment, &certificate)?;
+        let signer = tokens::management_signer(&config, &section, deployment, &certificate)?;
         let own = wiring::authorities(&config)?
             .values()
             .map(|authority| authority.certificate.public_key().spki_hash())
