@@ -21,6 +21,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
@@ -111,6 +112,20 @@ fn code(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {
+    // Before anything is made: elsewhere than in a checkout the defaults name nothing.
+    hierarchy::Hierarchy::read(&bootstrap.hierarchy).with_context(|| {
+        format!(
+            "hierarchy file {} is not usable: name yours with --hierarchy (the checkout has \
+             environments/demo/hierarchy.toml); nothing was made",
+            bootstrap.hierarchy.display()
+        )
+    })?;
+    anyhow::ensure!(
+        bootstrap.profiles.is_dir(),
+        "{} is no folder: name the folder of the profiles with --profiles (the checkout has \
+         profiles); nothing was made",
+        bootstrap.profiles.display()
+    );
     let home = home::Home::open(&bootstrap.home)?;
     let configuration = home.softhsm_configuration()?;
     // SoftHSM reads its configuration's path from the environment when it is loaded; a process

@@ -104,7 +104,7 @@ fn main() -> ExitCode {
     };
     if matches!(command, Command::CheckConfig(_)) {
         if let Err(error) = check::run(&config) {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", start::line(&error));
             return ExitCode::from(1);
         }
         println!("configuration of {} is good", config.deployment);

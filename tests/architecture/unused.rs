@@ -23,7 +23,11 @@ fn every_library_of_a_manifest_is_used() {
     for member in members.iter().filter_map(Value::as_str) {
         let mut idents = BTreeSet::new();
         read_folder(&root.join(member), &mut idents);
-        let wanted = libraries(&table(&root.join(member).join("Cargo.toml")));
+        let manifest = table(&root.join(member).join("Cargo.toml"));
+        for file in files_elsewhere(&manifest) {
+            collect(&fs::read_to_string(root.join(member).join(file)).unwrap(), &mut idents);
+        }
+        let wanted = libraries(&manifest);
         faults.extend(unused(&format!("{member}/Cargo.toml"), &wanted, &idents));
         named.extend(wanted);
     }
@@ -36,6 +40,14 @@ fn every_library_of_a_manifest_is_used() {
 fn libraries(manifest: &Table) -> BTreeSet<String> {
     let sections = SECTIONS.iter().filter_map(|section| manifest.get(*section)?.as_table());
     sections.flat_map(|section| section.keys().cloned()).collect()
+}
+
+/// Sources that a manifest names outside its folder.
+fn files_elsewhere(manifest: &Table) -> Vec<String> {
+    let targets = ["example", "bench", "test"].map(|kind| manifest.get(kind));
+    let targets = targets.into_iter().flatten().filter_map(Value::as_array).flatten();
+    let paths = targets.filter_map(|target| target.get("path")?.as_str());
+    paths.filter(|path| path.starts_with("..")).map(str::to_owned).collect()
 }
 
 fn unused(manifest: &str, named: &BTreeSet<String>, used: &BTreeSet<String>) -> Vec<String> {

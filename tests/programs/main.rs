@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use support::{program, spoken};
+use support::{program, spoken, workspace};
 
 const PROGRAMS: [&str; 5] =
     ["sigill", "sigill-ca", "sigill-ceremony", "sigill-ocsp", "sigill-verify"];
@@ -47,5 +47,21 @@ fn every_version_begins_with_the_name_of_its_program() {
         let version = said(program, &[], "--version");
 
         assert!(version.starts_with(&format!("{program} ")), "{program}: {version}");
+    }
+}
+
+#[test]
+fn a_bootstrap_that_finds_no_plan_says_how_to_name_it_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchy = workspace::root().join("environments/demo/hierarchy.toml");
+    let named = ["--hierarchy", hierarchy.to_str().unwrap()];
+    for (given, lacks) in [(&named[..0], "--hierarchy"), (&named[..], "--profiles")] {
+        let mut command = Command::new(program::built("sigill-ceremony"));
+        command.args(["bootstrap", "--home", "home"]).args(given).current_dir(&folder);
+        let said = spoken::run(&mut command, &[]);
+
+        assert_eq!(said.code, 1, "{}", said.text);
+        assert!(said.text.contains(lacks), "{}", said.text);
+        assert!(!folder.path().join("home").exists(), "{}", said.text);
     }
 }
