@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::revocation::ReasonCode;
+use crate::revocation::{ReasonCode, StatusOutcome};
 
 /// `POST /v1/certificates`: one certificate for one PKCS#10 request.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -143,6 +143,9 @@ pub struct Certificate {
     /// When revocation was asked for, where that was earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<String>,
+    /// What a revocation, hold or release did; only in their answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<StatusOutcome>,
     /// The last position of the status log that speaks of it, `epoch.index`.
     pub position: String,
     /// The certificate in PEM. Absent in listings.

@@ -20,7 +20,7 @@ pub use certificate::{
 pub use client::{ClientCredential, RenewalRequest};
 pub use page::Page;
 pub use problem::Problem;
-pub use revocation::{ReasonCode, RevocationRequest, SerialStatus};
+pub use revocation::{ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus, StatusOutcome};
 
 /// Header that names one order: required on every POST, at most 200 visible ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

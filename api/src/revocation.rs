@@ -28,6 +28,19 @@ pub enum ReasonCode {
     PrivilegeWithdrawn,
 }
 
+/// What a call did to the status of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusOutcome {
+    /// It was revoked, held or released by this call.
+    Changed,
+    /// It was revoked before; this call recorded a graver reason and kept the revocation date.
+    ReasonCorrected,
+    /// Nothing: it stood so already, by another call or by an earlier try of this one. `reason` and
+    /// `revoked_at` are what is recorded, whatever the call asked for.
+    AlreadySo,
+}
+
 /// The state of a serial whose certificate is not here.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SerialStatus {
@@ -45,6 +58,9 @@ pub struct SerialStatus {
     /// When revocation was asked for, where that was earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<String>,
+    /// What the call did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<StatusOutcome>,
     /// The position of the status log that says so, `epoch.index`.
     pub position: String,
 }
@@ -60,6 +76,15 @@ pub struct RevocationRequest {
     /// revocation date, which is when the CA acts (REV-06).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<String>,
+    /// Who acts behind the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+}
+
+/// `POST /v1/certificates/{id}/release`: ends a hold.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
     /// Who acts behind the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,

@@ -4,6 +4,7 @@
 //! named by path only. Durations are whole seconds unless a field says otherwise.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -20,6 +21,9 @@ pub(crate) struct ConfigFile {
     pub(crate) api: ApiSection,
     /// Health and metrics.
     pub(crate) observe: ObserveSection,
+    /// When the clock is believed.
+    #[serde(default)]
+    pub(crate) clock: ClockSection,
     /// The database.
     pub(crate) database: DatabaseSection,
     /// Tokens that hold issuing keys.
@@ -85,6 +89,32 @@ fn default_connections() -> usize {
 pub(crate) struct ObserveSection {
     /// Address and port of `/healthz`, `/readyz` and `/metrics`; loopback only.
     pub(crate) listen: std::net::SocketAddr,
+}
+
+/// When the machine's clock is believed at start.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ClockSection {
+    /// Seconds for which the program may have stood still. A clock that is further ahead of the logs
+    /// and the published checkpoints signs nothing until `sigill-ca confirm-clock` has been run.
+    #[serde(default = "default_longest_stop")]
+    pub(crate) longest_stop: u64,
+}
+
+impl Default for ClockSection {
+    fn default() -> Self {
+        Self { longest_stop: default_longest_stop() }
+    }
+}
+
+impl ClockSection {
+    pub(crate) const fn longest_stop(self) -> Duration {
+        Duration::from_secs(self.longest_stop)
+    }
+}
+
+fn default_longest_stop() -> u64 {
+    30 * 24 * 3600
 }
 
 /// The database and the keys of its sealed columns.
@@ -343,6 +373,7 @@ mod tests {
         assert_eq!(config.authorities.len(), 2);
         assert_eq!(config.hsm.deadline, default_deadline());
         assert_eq!(config.api.max_connections, default_connections());
+        assert_eq!(ClockSection::default().longest_stop(), Duration::from_secs(30 * 86_400));
         let online = config.authorities.last().unwrap();
         assert_eq!(online.crl_period, default_crl_period());
         assert_eq!(online.crl_lifetime, default_crl_lifetime());

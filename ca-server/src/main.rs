@@ -6,6 +6,7 @@
 mod check;
 mod clock;
 mod config;
+mod confirm;
 mod danger;
 mod denied;
 mod http;
@@ -77,6 +78,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Confirm a clock that is far ahead of everything recorded, while `serve` does not run.
+    #[command(
+        after_help = "Example (the time by another clock than this machine's):\n  sigill-ca confirm-clock --config config/ca.toml --utc 2026-11-22T02:30:00Z"
+    )]
+    ConfirmClock {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The time by another clock, UTC; this machine's may differ by two minutes.
+        #[arg(long, value_name = "TIME")]
+        utc: String,
+    },
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
@@ -117,6 +130,7 @@ fn main() -> ExitCode {
         Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
             lines.iter().for_each(|line| answer(line));
         }),
+        Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
         Command::Import { config, from, json } => import_outputs(config, from, *json),
     };
     match outcome {
@@ -157,7 +171,8 @@ fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
     let store = wiring::open_store(&config, deployment, Create::IfMissing)?;
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let files = wiring::crl_files(&config, deployment, &notes)?;
-    let now = clock::Clock::start().read().now;
+    let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
+    let now = confirm::believed(last_seen, config.clock)?;
     let imported =
         import::run(&config, deployment, store.as_ref(), &files, from, now).map_err(|error| {
             let what = format!("outputs of {} do not fit", from.display());
@@ -183,13 +198,31 @@ fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn confirm_clock(path: &Path, utc: &str) -> anyhow::Result<()> {
+    let config = ConfigFile::read(path)?;
+    let deployment = wiring::deployment(&config)?;
+    let notes = wiring::NoteKeys::open(&config, deployment)?;
+    let store = wiring::open_store(&config, deployment, Create::Never)?;
+    // A leaf in a database older than its published log would be another history.
+    wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
+    let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
+    let now = confirm::run(store.as_ref(), last_seen, utc)?;
+    answer(&format!(
+        "{deployment}: the clock is confirmed at {now}; what was recorded before ends at {last_seen}"
+    ));
+    Ok(())
+}
+
 fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
     let authorities = wiring::authorities(&config)?;
     let store = wiring::open_store(&config, deployment, Create::Never)?;
-    let now = clock::Clock::start().read().now;
+    // In doubt the record of the act gets the time that was seen last: whether the clock is right is
+    // asked before anything is signed.
+    let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
+    let now = clock::Clock::start_after(last_seen, config.clock.longest_stop()).read().now;
     let outcome = takeover::run(&config, deployment, &notes, store.as_ref(), now)?;
     let known = outcome.only_by_serial(&authorities);
     if json {

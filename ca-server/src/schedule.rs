@@ -26,6 +26,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(10);
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 /// A server certificate that could not be renewed is tried again after this long.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
+/// How often the log is told again of a clock that cannot be trusted.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
@@ -62,6 +64,7 @@ pub(crate) fn start(
 
 struct Schedule {
     service: Arc<Service>,
+    clock: Option<Instant>,
     lease: Option<Instant>,
     void: Option<Instant>,
     probe: Option<Instant>,
@@ -77,6 +80,7 @@ impl Schedule {
     fn new(service: Arc<Service>) -> Self {
         Self {
             service,
+            clock: None,
             lease: None,
             void: None,
             probe: None,
@@ -89,6 +93,11 @@ impl Schedule {
 
     fn round(&mut self, now: Instant) {
         let service = Arc::clone(&self.service);
+        self.note("clock", service.watch_clock());
+        if due(self.clock, REMIND_EVERY, now) {
+            self.clock = Some(now);
+            self.note("clock", service.remind_of_clock());
+        }
         if due(self.lease, RENEW_LEASE_EVERY, now) {
             self.lease = Some(now);
             self.note("lease", service.renew_node_lease());
@@ -98,7 +107,6 @@ impl Schedule {
             self.note("orders", service.open_left_orders());
             self.note("void", service.void_stale_intents());
             self.note("counts", service.observe_counts());
-            service.observe_clock();
             service.audit_counted_refusals();
             service.audit_counted_delegate_refusals();
             self.management(&service, now);

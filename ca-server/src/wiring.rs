@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,6 +20,7 @@ use ledger::signer::NoteSigner;
 use sha2::{Digest as _, Sha256};
 use store::{BootId, FileKeySource, Log, Node, SqliteStore, Store, StoreError};
 use x509::certificate::Certificate;
+use x509::time::UnixTime;
 
 use crate::clock::Clock;
 use crate::config::{AuthoritySection, ConfigFile, ManagementSection};
@@ -287,7 +289,8 @@ pub(crate) fn wire(
     let authorities = authorities(config)?;
     crate::check::named_profiles(config, &profiles)?;
     let store = open_store(config, deployment, Create::Never)?;
-    let clock = Arc::new(Clock::start());
+    let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
+    let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
     let readiness = Arc::new(Readiness::default());
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
     let files = crl_files(config, deployment, &notes)?;
@@ -335,6 +338,7 @@ pub(crate) fn wire(
         deployment,
         node: node.clone(),
         clock: Arc::clone(&clock),
+        clock_told: AtomicBool::new(true),
         store: Arc::clone(&store),
         signer,
         profiles,
@@ -397,6 +401,35 @@ pub(crate) fn compare_with_published(
             .with_context(|| unfitting(config, folder))?;
     }
     Ok(())
+}
+
+/// The latest time that both logs and what is published of them speak of; [`UnixTime::EPOCH`] where
+/// nothing is recorded yet. A checkpoint is signed every second, so this is when the program last ran.
+///
+/// # Errors
+///
+/// A published checkpoint that is not this deployment's, or the store's.
+pub(crate) fn last_seen(
+    config: &ConfigFile,
+    deployment: Deployment,
+    notes: &NoteKeys,
+    store: &dyn Store,
+) -> anyhow::Result<UnixTime> {
+    let name: DeploymentName = deployment.to_string().parse()?;
+    let mut last = UnixTime::EPOCH;
+    for (log, log_name, folder, signer) in [
+        (Log::Status, LogName::Status, &config.publication.folder, &notes.status),
+        (Log::Audit, LogName::Audit, &config.publication.audit, &notes.audit),
+    ] {
+        let head = store.log_head(log)?;
+        last = last.max(head.last_time);
+        let origin = LogOrigin { deployment: name.clone(), log: log_name, epoch: head.epoch };
+        let published = read_published(&LogFolder(folder.clone()), &origin, signer.as_ref())?;
+        if let Some(note) = published {
+            last = last.max(UnixTime::from_secs(note.timestamp().secs()).unwrap_or(last));
+        }
+    }
+    Ok(last)
 }
 
 fn compare(

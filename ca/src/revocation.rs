@@ -31,6 +31,7 @@ pub enum RevocationWish {
 
 /// Checks a wish. `kind` is that of the certificate's profile; `None` for an imported end-entity
 /// certificate, which has no profile here and is treated as a person's.
+/// What becomes of a revocation of what is revoked already, [`again`] says.
 ///
 /// # Errors
 ///
@@ -83,9 +84,63 @@ pub fn check(
     }
 }
 
+/// What a second revocation of a revoked certificate comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Again {
+    /// What is recorded stands: the reason is the same, none, lighter, or another of the same weight.
+    Stands,
+    /// It tells more than is recorded: the reason is corrected, the revocation date kept (REV-06).
+    Corrects,
+}
+
+/// Judges a second revocation, which gives `asked`, of a certificate revoked for `recorded`.
+///
+/// A reason gives way only to a graver one: relying parties that treat `keyCompromise` apart (what was
+/// signed before the revocation date is in doubt too) must learn of it, and must not unlearn it.
+/// RFC 5280 §5.3.1 leaves this to the CA.
+#[must_use]
+pub fn again(recorded: Option<RevocationReason>, asked: Option<RevocationReason>) -> Again {
+    let weight = |reason: Option<RevocationReason>| match reason {
+        None => 0,
+        Some(
+            RevocationReason::AffiliationChanged
+            | RevocationReason::Superseded
+            | RevocationReason::CessationOfOperation
+            | RevocationReason::PrivilegeWithdrawn,
+        ) => 1,
+        Some(
+            RevocationReason::KeyCompromise
+            | RevocationReason::CaCompromise
+            | RevocationReason::AaCompromise,
+        ) => 2,
+    };
+    if weight(asked) > weight(recorded) { Again::Corrects } else { Again::Stands }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// REV-06: a reason gives way to a graver one only.
+    #[test]
+    fn a_recorded_reason_is_never_made_lighter() {
+        use RevocationReason::{CaCompromise, KeyCompromise, PrivilegeWithdrawn, Superseded};
+
+        for (recorded, asked, expected) in [
+            (None, None, Again::Stands),
+            (None, Some(Superseded), Again::Corrects),
+            (None, Some(KeyCompromise), Again::Corrects),
+            (Some(Superseded), Some(KeyCompromise), Again::Corrects),
+            (Some(Superseded), None, Again::Stands),
+            (Some(Superseded), Some(Superseded), Again::Stands),
+            (Some(Superseded), Some(PrivilegeWithdrawn), Again::Stands),
+            (Some(KeyCompromise), Some(Superseded), Again::Stands),
+            (Some(KeyCompromise), None, Again::Stands),
+            (Some(CaCompromise), Some(KeyCompromise), Again::Stands),
+        ] {
+            assert_eq!(again(recorded, asked), expected, "{recorded:?} {asked:?}");
+        }
+    }
 
     fn code(kind: Option<ProfileKind>, revoker: Revoker, wish: RevocationWish) -> &'static str {
         check(kind, revoker, wish).map_or_else(|refusal| refusal.code, |()| "allowed")

@@ -206,6 +206,10 @@ fn ca_configuration(
     )?;
     writeln!(
         text,
+        "# For how long the program may stand still before its clock wants confirming: environments/demo/ca.toml.\n[clock]\nlongest-stop = 2592000\n"
+    )?;
+    writeln!(
+        text,
         "[publication]\nfolder = \"../publish\"\noutbox = \"../outbox\"\naudit = \"../audit\"\nspool = \"../publish/.spool\"\n"
     )?;
     for authority in &made.authorities {

@@ -203,8 +203,10 @@ pub struct StatusChange {
 pub enum StatusAct {
     /// The holder has taken it into use.
     Activate,
-    /// The reason of a revocation was wrong; its time stays (REV-06).
+    /// The reason of a revocation was wrong; its time and `requested_at` stay (REV-06).
     CorrectReason {
+        /// The reason that is to be replaced. Where another one stands by now, nothing changes.
+        from: Option<RevocationReason>,
         /// The right reason; `None` for unspecified.
         reason: Option<RevocationReason>,
         /// Since when the key may have been in other hands.
@@ -237,7 +239,8 @@ pub struct StatusChanged {
 /// Whether a change was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeOutcome {
-    /// It stood so already: no entry, no audit leaf.
+    /// It stood so already, or a correction met another reason than it was to replace: no entry, no
+    /// audit leaf.
     Already,
     /// An entry was written.
     Changed,

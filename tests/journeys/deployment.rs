@@ -215,6 +215,13 @@ impl Deployment {
         self
     }
 
+    /// Sets for how long the CA may have stood still when it starts next.
+    pub(crate) fn set_longest_stop(&mut self, seconds: u64) {
+        let old = "longest-stop = 2592000\n";
+        assert!(self.config.contains(old), "{}", self.config);
+        self.config = self.config.replace(old, &format!("longest-stop = {seconds}\n"));
+    }
+
     /// Starts `sigill-ca serve` with more lines at the end of its configuration.
     pub(crate) fn start_with(&mut self, more: &str) {
         let mut command = self.serve_command(more);

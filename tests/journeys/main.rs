@@ -7,12 +7,14 @@
 mod accounts;
 mod api;
 mod bootstrap;
+mod clock;
 mod crash;
 mod deployment;
 mod faults;
 mod idempotency;
 mod lot;
 mod renewal;
+mod revocation;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,14 @@ use deployment::Template;
 use support::suite;
 
 fn main() -> ExitCode {
-    let checks =
-        [crash::CHECKS, idempotency::CHECKS, faults::CHECKS, bootstrap::CHECKS, renewal::CHECKS];
+    let checks = [
+        crash::CHECKS,
+        idempotency::CHECKS,
+        faults::CHECKS,
+        bootstrap::CHECKS,
+        renewal::CHECKS,
+        revocation::CHECKS,
+        clock::CHECKS,
+    ];
     suite::run(&checks.concat(), Template::make)
 }

@@ -512,12 +512,15 @@ fn revocations_are_refused(world: &World) {
         ],
     );
 
-    // Revoking again is no fault: the first reason and its time stand, and nothing is signed.
+    // Revoking again is no fault: the first reason and its time stand, nothing is signed, and the
+    // answer and a leaf of the audit log say so.
     let before = State::of(&server.home);
     let shown = server.call(&Call::get(&format!("/v1/certificates/{revoked}")));
     let again = server.call(&Call::revocation(&revoked, &superseded));
     let after = State::of(&server.home);
     assert_eq!((again.status, &again.json["reason"]), (200, &json!("keyCompromise")), "{again:?}");
+    assert_eq!(again.json["outcome"], json!("already-so"));
+    assert_eq!(before.logs.1 + 1, after.logs.1, "one leaf");
     assert_eq!(again.json["revoked_at"], shown.json["revoked_at"]);
     assert_eq!(again.json["position"], shown.json["position"]);
     assert_eq!((before.logs.0, before.calls), (after.logs.0, after.calls));

@@ -7,6 +7,7 @@ mod corpora;
 mod database;
 mod faults;
 mod forged;
+mod hold;
 mod home;
 mod management;
 mod mounted;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             api::CHECKS,
             checked::CHECKS,
             corpora::CHECKS,
+            hold::CHECKS,
             secrets::CHECKS,
             faults::CHECKS,
             startup::CHECKS,

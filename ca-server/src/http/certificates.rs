@@ -1,4 +1,4 @@
-//! `/v1/certificates`: issue, show, list, revoke.
+//! `/v1/certificates`: issue, show, list, revoke, release.
 
 use axum::Extension;
 use axum::body::Body;
@@ -57,7 +57,7 @@ pub(crate) async fn create(
     params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
     request_body = api::RevocationRequest,
     responses(
-        (status = 200, body = api::Certificate, description = "revoked or held, or it was so already"),
+        (status = 200, body = api::Certificate, description = "revoked or held; `outcome` says whether this call did it, corrected the reason or changed nothing"),
         (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
         (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
         (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
@@ -85,6 +85,42 @@ pub(crate) async fn revoke(
     .await
 }
 
+/// `POST /v1/certificates/{id}/release`: ends a hold.
+#[utoipa::path(
+    post,
+    path = "/v1/certificates/{id}/release",
+    operation_id = "releaseCertificate",
+    params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
+    request_body = api::ReleaseRequest,
+    responses(
+        (status = 200, body = api::Certificate, description = "released: it stands as it did before the hold"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn release(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if let Err(denied) = caller.must_revoke() {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
+        service.release_hold(&id, order)
+    })
+    .await
+}
+
 /// `POST /v1/authorities/{name}/serials/{serial}/revocation`.
 #[utoipa::path(
     post,
@@ -97,7 +133,7 @@ pub(crate) async fn revoke(
     ),
     request_body = api::RevocationRequest,
     responses(
-        (status = 200, body = api::SerialStatus, description = "revoked or held, or it was so already"),
+        (status = 200, body = api::SerialStatus, description = "revoked; `outcome` says whether this call did it, corrected the reason or changed nothing"),
         (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
         (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
         (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),

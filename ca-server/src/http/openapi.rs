@@ -17,6 +17,7 @@ use utoipa::openapi::OpenApi as Document;
         super::certificates::list,
         super::certificates::show,
         super::certificates::revoke,
+        super::certificates::release,
         super::certificates::revoke_serial,
         super::clients::renew,
         super::authorities::list,
@@ -31,6 +32,8 @@ use utoipa::openapi::OpenApi as Document;
         api::CertificateState,
         api::Origin,
         api::RevocationRequest,
+        api::ReleaseRequest,
+        api::StatusOutcome,
         api::SerialStatus,
         api::ReasonCode,
         api::RenewalRequest,
@@ -60,6 +63,7 @@ mod tests {
             ("/v1/certificates", "get"),
             ("/v1/certificates/{id}", "get"),
             ("/v1/certificates/{id}/revocation", "post"),
+            ("/v1/certificates/{id}/release", "post"),
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
             ("/v1/clients/self/renewal", "post"),
             ("/v1/authorities", "get"),
@@ -71,6 +75,6 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 7);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 8);
     }
 }

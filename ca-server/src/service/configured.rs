@@ -1,9 +1,7 @@
-//! What the audit log says of the configuration that a start brings: clients that come and go, keys
-//! that were found and proven, and whether the clock can be trusted.
+//! What the audit log says of the configuration that a start brings: clients that come and go, and keys
+//! that were found and proven.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use serde_json::{Value, json};
@@ -13,7 +11,6 @@ use super::Service;
 use super::record::client;
 use crate::config::ClientSection;
 use crate::denied::Denied;
-use crate::publication::chain;
 
 impl Service {
     /// Makes the clients of the database those of the configuration: one leaf for those that are gone
@@ -67,33 +64,6 @@ impl Service {
             self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
         }
         Ok(())
-    }
-
-    /// Notes whether the clock can be trusted; a change of that is in the audit log.
-    pub(crate) fn note_clock(&self, step: Option<Duration>) {
-        let trusted = step.is_none();
-        if self.readiness.clock.swap(trusted, Ordering::Relaxed) == trusted {
-            return;
-        }
-        let code = if trusted { EventCode::ClockTrusted } else { EventCode::ClockDistrusted };
-        let record = Self::record(
-            code,
-            EventResult::Done,
-            self.system(),
-            ObjectIds::default(),
-            None,
-            &json!({ "step_seconds": step.map(|step| step.as_secs()) }),
-            Subject::Deployment,
-        );
-        let now = self.clock().read().now;
-        if let Err(error) = self.store().record_audit(&record, now) {
-            tracing::warn!(event = code.name(), error = %chain(&error), "not in the audit log");
-        }
-    }
-
-    /// Looks at the clock, so that readiness follows it without an order.
-    pub(crate) fn observe_clock(&self) {
-        self.note_clock(self.clock().read().step);
     }
 }
 
@@ -171,19 +141,5 @@ mod tests {
         world.service.record_proven_keys().unwrap();
 
         assert_eq!(world.leaves(EventCode::KeyProven), 1);
-    }
-
-    /// REV-13.
-    #[test]
-    fn distrust_of_the_clock_is_in_the_audit_log_once() {
-        let world = World::new();
-        for step in [None, Some(9), Some(9), Some(8), None, None] {
-            world.service.note_clock(step.map(Duration::from_secs));
-        }
-
-        assert_eq!(world.leaves(EventCode::ClockDistrusted), 1);
-        assert_eq!(world.leaves(EventCode::ClockTrusted), 1);
-        world.service.observe_clock();
-        assert_eq!(world.leaves(EventCode::ClockTrusted), 1);
     }
 }

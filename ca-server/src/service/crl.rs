@@ -19,13 +19,14 @@ use status::{Position, PublishedCrl};
 use store::{
     AuditRecord, CertificateLookup, CrlIntent, CrlRow, CrlScope, RevokedRow, StoreError, Subject,
 };
-use x509::crl::{CrlForm, CrlReader, IssuingDistributionPoint, RevokedEntry};
+use x509::crl::{IssuingDistributionPoint, RevokedEntry};
 use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
+use super::previous::Previous;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 use crate::publication::crl_files::CrlFiles;
@@ -34,11 +35,12 @@ use crate::publication::crl_files::CrlFiles;
 /// CRL after which one still can be made without an operator.
 const EXPLAINED: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Octets beside three times the last CRL: new entries and the manifest.
+/// Octets beside four times the last CRL: new entries and the manifest.
 const SPARE_ROOM: u64 = 128 * 1024;
 
 impl Service {
-    /// Whether the authority's CRL is due by the clock, or has never been made or published.
+    /// Whether the authority's CRL is due by the clock, or has never been made or published, or its
+    /// file is lost or cut short.
     pub(crate) fn crl_is_due(&self, authority: &Authority) -> Result<bool, Denied> {
         let current = self
             .store()
@@ -48,8 +50,12 @@ impl Service {
             let left = row.next_update.since(self.clock().read().now);
             metrics::gauge!("sigill_crl_seconds_left", "authority" => authority.name().to_owned())
                 .set(left.as_secs_f64());
+            // Read every round, so by its length alone; its hash is compared when the next one is made.
             let listed = self.files.published(&CrlFiles::full_path(authority.name()));
-            let there = listed.is_some_and(|(path, _)| path.is_file());
+            let there = listed.is_some_and(|(path, listed)| {
+                let found = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+                found.is_some_and(|found| listed.sha256 != row.sha256 || found.len() == row.length)
+            });
             if row.published.is_none() || !there {
                 return Ok(true);
             }
@@ -77,11 +83,12 @@ impl Service {
         made
     }
 
-    /// Octets that the files of the next list need at once: three of about the last one's size.
+    /// Octets that the files of the next list need at once, our own copy among them: four of about the
+    /// last one's size.
     fn room_wanted(&self, authority: &Authority) -> u64 {
         let published = self.files.path(&CrlFiles::full_path(authority.name()));
         let last = fs::metadata(published).map_or(0, |facts| facts.len());
-        last.saturating_mul(3).saturating_add(SPARE_ROOM)
+        last.saturating_mul(4).saturating_add(SPARE_ROOM)
     }
 
     /// Above every number that the store knows and above the published one, which a database that
@@ -112,7 +119,10 @@ impl Service {
         let next_update = schedule(authority)?
             .next_update(now)
             .ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
-        let (prepared, position) = self.prepare_crl(authority, number, now, next_update, names)?;
+        let previous = self.previous(authority);
+        let compared_with = previous.name();
+        let times = (now, next_update);
+        let (prepared, position) = self.prepare_crl(authority, number, times, previous, names)?;
         let entries = prepared.entries;
         let facts = CrlIntent {
             issuer: authority.id,
@@ -127,6 +137,7 @@ impl Service {
             "number": hex(number),
             "entries": entries,
             "position": position.to_string(),
+            "compared_with": compared_with,
         });
         let record = self.crl_record(EventCode::CrlIntent, authority, None, &payload);
         let recorded = self
@@ -190,6 +201,7 @@ impl Service {
             number: hex(&row.number),
             position: row.position,
         };
+        self.keep_own_copy(authority, file);
         self.files
             .publish(file, published)
             .map_err(|error| unspooled(authority, &io::Error::other(chain(&error))))?;
@@ -203,8 +215,8 @@ impl Service {
         &self,
         authority: &Authority,
         number: &CrlNumber,
-        this_update: UnixTime,
-        next_update: UnixTime,
+        (this_update, next_update): (UnixTime, UnixTime),
+        previous: Previous,
         names: &SpoolNames,
     ) -> Result<(PreparedCrl, Position), Denied> {
         let issuer = CrlIssuer::new(authority.certificate.clone(), authority.issuer.algorithm())
@@ -216,7 +228,7 @@ impl Service {
             }),
             CrlScopeStated::No => None,
         };
-        let previous = self.previous(authority);
+        let previous = previous.reader();
         let previous_update = previous.as_ref().map(|previous| previous.head().this_update);
         let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
         let order = CrlOrder {
@@ -252,38 +264,6 @@ impl Service {
             Some(Err(error)) => Err(broken(authority, &chain(&error))),
             None => Err(broken(authority, &"the store gave no snapshot")),
         }
-    }
-
-    /// The CRL that stands in the publication tree, if it is the one that the manifest lists, or the
-    /// one that was signed last: after a stop between the file and the manifest.
-    fn previous(&self, authority: &Authority) -> Option<CrlReader<BufReader<File>>> {
-        let path = CrlFiles::full_path(authority.name());
-        let listed = self.files.published(&path).map(|(_, row)| row.sha256);
-        let path = self.files.path(&path);
-        let signed = self.store().current_crl(authority.id, &CrlScope::full());
-        let signed = signed.ok().flatten().map(|row| row.sha256);
-        if listed.is_none() && (signed.is_none() || !path.exists()) {
-            return None;
-        }
-        let read = || -> Result<_, String> {
-            let found = sha256_of(&path).map_err(|error| error.to_string())?;
-            if listed != Some(found) && signed != Some(found) {
-                return Err("its SHA-256 is neither listed nor that of the last one".to_owned());
-            }
-            let file = File::open(&path).map_err(|error| error.to_string())?;
-            CrlReader::start(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
-                .map_err(|error| chain(&error))
-        };
-        read()
-            .inspect_err(|error| {
-                metrics::counter!("sigill_crl_previous_unreadable_total").increment(1);
-                tracing::error!(
-                    file.path = %path.display(),
-                    error,
-                    "published CRL was changed or cannot be read; the next one is made without comparison"
-                );
-            })
-            .ok()
     }
 
     fn departure(
@@ -350,26 +330,6 @@ fn schedule(authority: &Authority) -> Result<Schedule, Denied> {
 /// Upper-case hexadecimal, two digits an octet.
 fn hex(number: &CrlNumber) -> String {
     base16ct::upper::encode_string(number.as_octets())
-}
-
-fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
-    use sha2::Digest as _;
-    let mut hash = sha2::Sha256::new();
-    io::copy(&mut BufReader::new(File::open(path)?), &mut HashWriter(&mut hash))?;
-    Ok(hash.finalize().into())
-}
-
-struct HashWriter<'a>(&'a mut sha2::Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        sha2::Digest::update(self.0, octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Files of a CRL in the making. One CRL of an authority is made at a time.

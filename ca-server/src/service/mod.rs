@@ -10,6 +10,7 @@ pub(crate) mod crl;
 pub(crate) mod delegate;
 pub(crate) mod issue;
 pub(crate) mod order;
+mod previous;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
@@ -19,9 +20,11 @@ pub(crate) mod show;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod upkeep;
+pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ca::deployment::{Deployment, Environment};
@@ -58,6 +61,8 @@ pub(crate) struct Service {
     pub(crate) deployment: Deployment,
     pub(crate) node: Node,
     pub(crate) clock: Arc<Clock>,
+    /// Whether the last word of the audit log about the clock is that it can be trusted.
+    pub(crate) clock_told: AtomicBool,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) signer: Arc<dyn SigningService>,
     pub(crate) profiles: ProfileSet,
@@ -93,24 +98,6 @@ impl Service {
 
     pub(crate) const fn node(&self) -> &Node {
         &self.node
-    }
-
-    /// The time for a signature that rests on it. Refused while wall time has stepped (§2.5).
-    pub(crate) fn signing_time(&self) -> Result<UnixTime, Denied> {
-        let reading = self.clock.read();
-        self.note_clock(reading.step);
-        let Some(step) = reading.step else { return Ok(reading.now) };
-        Err(Denied::new(
-            Kind::Unavailable,
-            Refusal::new(
-                "clock-stepped",
-                "REV-13: nothing is issued while wall time and monotonic time disagree",
-                &format!("a step of {} s", step.as_secs()),
-                "5 s",
-                "set the clock right; issuing goes on by itself, or after a restart if the new time is right",
-            ),
-        )
-        .retry_after(COME_BACK))
     }
 
     /// Waits until followers can see `position`, where the caller or the environment asks for it.

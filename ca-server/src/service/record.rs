@@ -66,19 +66,14 @@ impl Service {
         )
     }
 
-    /// The record of a revocation or hold.
-    pub(crate) fn revocation_record(
-        &self,
+    /// The record of a change of status, or of the wish for one.
+    pub(crate) fn status_record(
+        code: EventCode,
         authority: &Authority,
         row: Option<&CertificateRow>,
         call: &OrderCall,
         payload: &Value,
     ) -> AuditRecord {
-        let code = if payload.get("reason").and_then(Value::as_str) == Some("certificateHold") {
-            EventCode::CertificateHeld
-        } else {
-            EventCode::CertificateRevoked
-        };
         let objects = ObjectIds::of_act([
             Some(ObjectId::Issuer(authority.id)),
             Some(call_object(call)),

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use ca::profile::Profile;
+use ca::audit::EventCode;
+use ca::profile::{Profile, ProfileKind};
 use ca::refusal::Refusal;
-use ca::revocation::{RevocationWish, Revoker};
-use serde_json::json;
+use ca::revocation::{Again, RevocationWish, Revoker, again};
+use serde_json::{Value, json};
 use status::RevocationReason;
 use status::reason::SubjectKind;
 use store::{
-    CertificateId, CertificateLookup, CertificateRow, ChangeOutcome, StatusAct, StatusChange,
-    StatusChanged, StatusTarget,
+    CertificateId, CertificateLookup, CertificateRecord, CertificateRow, ChangeOutcome, StatusAct,
+    StatusChange, StatusChanged, StatusRow, StatusTarget,
 };
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
@@ -18,6 +19,7 @@ use x509::time::UnixTime;
 use super::Service;
 use super::authority::Authority;
 use super::order::{Answered, OrderWork, Outcome};
+use crate::clock::Reading;
 use crate::denied::{Denied, Kind};
 
 impl Service {
@@ -25,20 +27,30 @@ impl Service {
     ///
     /// Works without any token and whatever the clock says (architecture §2.5).
     pub(crate) fn revoke(&self, id: &str, work: &OrderWork<'_>) -> Result<Answered, Denied> {
-        let certificate: CertificateId = id.parse().map_err(|_| super::show::no_such(id))?;
-        let record = self
-            .store()
-            .certificate(&CertificateLookup::Id(certificate))
-            .map_err(|e| self.note_storage(&e))?
-            .ok_or_else(|| super::show::no_such(id))?;
+        let record = self.record_of(id)?;
         let authority = self.authority_of(record.row.issuer)?;
-        let what = What { target: StatusTarget::Certificate(certificate), row: Some(&record.row) };
-        let changed = self.change(authority, &what, work)?;
-        Answered::new(Outcome::Changed, &self.show(id)?, changed.status.position)
+        let changed = self.revoke_target(authority, &What::of(&record), work)?;
+        self.show_changed(id, &changed)
     }
 
-    /// Revokes or holds a serial that is known from the log alone: a certificate that the database
-    /// lost, or that another operator issued.
+    /// Ends the hold of the certificate of this id: it stands as it did before (REV-03).
+    pub(crate) fn release_hold(&self, id: &str, work: &OrderWork<'_>) -> Result<Answered, Denied> {
+        let record = self.record_of(id)?;
+        let authority = self.authority_of(record.row.issuer)?;
+        let request: api::ReleaseRequest = super::issue::from_json(&work.call.body)?;
+        let what = What::of(&record);
+        let reading = self.clock().read();
+        let wanted = Wanted {
+            wish: RevocationWish::Release,
+            requested_at: None,
+            payload: payload(work, &what, reading, json!({ "actor": request.actor })),
+        };
+        let changed = self.change(authority, &what, work, &wanted, reading.now)?;
+        self.show_changed(id, &changed)
+    }
+
+    /// Revokes a serial, most often one that is known from the log alone: a certificate that the
+    /// database lost, or that another operator issued.
     pub(crate) fn revoke_serial(
         &self,
         authority: &str,
@@ -47,10 +59,56 @@ impl Service {
     ) -> Result<Answered, Denied> {
         let authority = self.authority_named(authority)?;
         let serial: SerialNumber = serial.parse().map_err(|_| super::show::no_such(serial))?;
-        let what = What { target: StatusTarget::Serial(authority.id, serial), row: None };
-        let changed = self.change(authority, &what, work)?;
-        let shown = super::show::serial(authority.name(), serial, &changed.status);
+        // Where the certificate is here after all, its rules are the same by this way.
+        let record = self
+            .store()
+            .certificate(&CertificateLookup::Serial(authority.id, serial))
+            .map_err(|e| self.note_storage(&e))?;
+        let what = What {
+            target: StatusTarget::Serial(authority.id, serial),
+            row: record.as_ref().map(|record| &record.row),
+        };
+        let changed = self.revoke_target(authority, &what, work)?;
+        let mut shown = super::show::serial(authority.name(), serial, &changed.status);
+        shown.outcome = Some(changed.outcome);
         Answered::new(Outcome::Changed, &shown, changed.status.position)
+    }
+
+    fn record_of(&self, id: &str) -> Result<CertificateRecord, Denied> {
+        let certificate: CertificateId = id.parse().map_err(|_| super::show::no_such(id))?;
+        self.store()
+            .certificate(&CertificateLookup::Id(certificate))
+            .map_err(|e| self.note_storage(&e))?
+            .ok_or_else(|| super::show::no_such(id))
+    }
+
+    fn show_changed(&self, id: &str, changed: &Changed) -> Result<Answered, Denied> {
+        let mut shown = self.show(id)?;
+        shown.outcome = Some(changed.outcome);
+        Answered::new(Outcome::Changed, &shown, changed.status.position)
+    }
+
+    fn revoke_target(
+        &self,
+        authority: &Authority,
+        what: &What<'_>,
+        work: &OrderWork<'_>,
+    ) -> Result<Changed, Denied> {
+        let request: api::RevocationRequest = super::issue::from_json(&work.call.body)?;
+        let reading = self.clock().read();
+        let requested_at =
+            request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;
+        let facts = json!({
+            "actor": request.actor,
+            "reason": request.reason,
+            "requested_at": request.requested_at,
+        });
+        let wanted = Wanted {
+            wish: wish_of(request.reason)?,
+            requested_at,
+            payload: payload(work, what, reading, facts),
+        };
+        self.change(authority, what, work, &wanted, reading.now)
     }
 
     fn change(
@@ -58,30 +116,46 @@ impl Service {
         authority: &Authority,
         what: &What<'_>,
         work: &OrderWork<'_>,
-    ) -> Result<StatusChanged, Denied> {
-        let request: api::RevocationRequest = super::issue::from_json(&work.call.body)?;
-        let now = self.clock().read().now;
-        let requested_at =
-            request.requested_at.as_deref().map(|text| requested_at(text, now)).transpose()?;
+        wanted: &Wanted,
+        now: UnixTime,
+    ) -> Result<Changed, Denied> {
         if !authority.signs_here() {
             return Err(offline(authority.name()));
         }
-        let act = act_of(request.reason)?;
-        self.may_be_asked(what.row, act)?;
-        let payload = json!({
-            "call": work.call.correlation_id,
-            "client": work.call.client,
-            "actor": request.actor,
-            "target": format!("{:?}", what.target),
-            "reason": request.reason,
-            "requested_at": request.requested_at,
-        });
-        let audit = self.revocation_record(authority, what.row, work.call, &payload);
-        let changed = self
-            .store()
-            .change_status(&StatusChange { target: what.target, act, requested_at }, &audit, now)
-            .map_err(|e| self.note_storage(&e))?;
-        if changed.outcome == ChangeOutcome::Changed {
+        self.may_be_asked(what, wanted.wish)?;
+        let record =
+            |code| Self::status_record(code, authority, what.row, work.call, &wanted.payload);
+        let mut act = match wanted.wish {
+            RevocationWish::Hold => StatusAct::Hold,
+            RevocationWish::Release => StatusAct::Release,
+            RevocationWish::Revoke(reason) => StatusAct::Revoke { reason, invalidity: None },
+        };
+        // Ends: it goes round only when a graver reason has to be recorded, or when another caller
+        // has just recorded one.
+        let changed = loop {
+            let change =
+                StatusChange { target: what.target, act, requested_at: wanted.requested_at };
+            let StatusChanged { outcome, status, .. } = self
+                .store()
+                .change_status(&change, &record(code_of(act)), now)
+                .map_err(|e| self.note_storage(&e))?;
+            if outcome == ChangeOutcome::Changed {
+                let outcome = match act {
+                    StatusAct::CorrectReason { .. } => api::StatusOutcome::ReasonCorrected,
+                    _ => api::StatusOutcome::Changed,
+                };
+                break Changed { outcome, status };
+            }
+            if let Some(correction) = correction(wanted.wish, &status) {
+                act = correction;
+                continue;
+            }
+            self.store()
+                .record_audit(&record(EventCode::RevocationRepeated), now)
+                .map_err(|e| self.note_storage(&e))?;
+            break Changed { outcome: api::StatusOutcome::AlreadySo, status };
+        };
+        if changed.outcome != api::StatusOutcome::AlreadySo {
             metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
                 .increment(1);
             authority.ask_for_crl();
@@ -89,24 +163,25 @@ impl Service {
         self.await_publication(changed.status.position, work.call.wait_for_publication)?;
         Ok(changed)
     }
-}
 
-impl Service {
     /// REV-04: which certificates a client may revoke or hold, and for which reasons.
-    fn may_be_asked(&self, row: Option<&CertificateRow>, act: StatusAct) -> Result<(), Denied> {
-        let kind = row
+    fn may_be_asked(&self, what: &What<'_>, wish: RevocationWish) -> Result<(), Denied> {
+        if what.row.is_none() && wish == RevocationWish::Hold {
+            return Err(hold_without_certificate(what));
+        }
+        let kind = what
+            .row
             .and_then(|row| row.profile.as_ref())
             .and_then(|profile| self.profiles.by_name(&profile.name))
             .map(Profile::kind);
-        let wish = match act {
-            StatusAct::Hold => RevocationWish::Hold,
-            StatusAct::Revoke { reason, .. } => RevocationWish::Revoke(reason),
-            // No client asks for these: `act_of` makes none of them.
-            StatusAct::Activate | StatusAct::CorrectReason { .. } | StatusAct::Release => {
-                return Ok(());
-            }
+        // A responder that has lost its delegates is freed by their serials (docs/operations/responder.md).
+        let by_serial = matches!(what.target, StatusTarget::Serial(..));
+        let revoker = if by_serial && kind == Some(ProfileKind::OcspResponder) {
+            Revoker::Operator
+        } else {
+            Revoker::Client
         };
-        ca::revocation::check(kind, Revoker::Client, wish).map_err(Denied::rule)
+        ca::revocation::check(kind, revoker, wish).map_err(Denied::rule)
     }
 }
 
@@ -116,12 +191,71 @@ struct What<'a> {
     row: Option<&'a CertificateRow>,
 }
 
+impl<'a> What<'a> {
+    const fn of(record: &'a CertificateRecord) -> Self {
+        Self { target: StatusTarget::Certificate(record.row.id), row: Some(&record.row) }
+    }
+}
+
+/// What a call asks for.
+struct Wanted {
+    wish: RevocationWish,
+    requested_at: Option<UnixTime>,
+    payload: Value,
+}
+
+/// What came of it, and how it stands.
+struct Changed {
+    outcome: api::StatusOutcome,
+    status: StatusRow,
+}
+
+/// The payload of the act's audit leaf. An act by a clock in doubt is marked (architecture §2.5); one
+/// by a clock behind the logs is marked by the store.
+fn payload(work: &OrderWork<'_>, what: &What<'_>, reading: Reading, facts: Value) -> Value {
+    let mut payload = json!({
+        "call": work.call.correlation_id,
+        "client": work.call.client,
+        "target": format!("{:?}", what.target),
+        "clock": reading.doubt.map(|doubt| doubt.to_string()),
+    });
+    if let (Value::Object(payload), Value::Object(facts)) = (&mut payload, facts) {
+        payload.extend(facts);
+    }
+    payload
+}
+
+const fn code_of(act: StatusAct) -> EventCode {
+    match act {
+        StatusAct::Activate => EventCode::CertificateActivated,
+        StatusAct::Hold => EventCode::CertificateHeld,
+        StatusAct::Release => EventCode::CertificateReleased,
+        StatusAct::Revoke { .. } | StatusAct::CorrectReason { .. } => EventCode::CertificateRevoked,
+    }
+}
+
+/// The act that a second revocation comes to, if it comes to one (REV-06).
+fn correction(wish: RevocationWish, status: &StatusRow) -> Option<StatusAct> {
+    let known = &status.status;
+    let RevocationWish::Revoke(reason) = wish else { return None };
+    match again(known.reason, reason) {
+        Again::Stands => None,
+        Again::Corrects => Some(StatusAct::CorrectReason {
+            from: known.reason,
+            reason,
+            invalidity: known.invalidity_date,
+        }),
+    }
+}
+
 /// How far a caller's clock may be ahead of ours: a revocation must not fail for that.
 const CALLER_AHEAD: Duration = Duration::from_secs(300);
 
 /// When revocation was asked for, to the second: a time of the past, or by a clock that is a little
 /// ahead of ours, and then it is now.
-fn requested_at(text: &str, now: UnixTime) -> Result<UnixTime, Denied> {
+/// While the clock is in doubt it refuses nobody's time.
+fn requested_at(text: &str, reading: Reading) -> Result<UnixTime, Denied> {
+    let Reading { now, doubt } = reading;
     let refused = |limit: String| {
         Denied::rule(Refusal::new(
             "requested-at-malformed",
@@ -136,18 +270,18 @@ fn requested_at(text: &str, now: UnixTime) -> Result<UnixTime, Denied> {
     u64::try_from(time.as_second())
         .ok()
         .and_then(|secs| UnixTime::from_secs(secs).ok())
-        .filter(|time| time.since(now) <= CALLER_AHEAD)
+        .filter(|time| doubt.is_some() || time.since(now) <= CALLER_AHEAD)
         .map(|time| time.min(now))
         .ok_or_else(|| {
             refused(format!("a time from 1970 to now, {now}, and at most 5 minutes more"))
         })
 }
 
-/// The act that a reason asks for. Only certificates of subscribers and delegates come this way: an
-/// offline CA's change with its CRL.
-fn act_of(reason: api::ReasonCode) -> Result<StatusAct, Denied> {
+/// What a reason asks for. Only certificates of subscribers and delegates come this way: an offline
+/// CA's change with its CRL.
+fn wish_of(reason: api::ReasonCode) -> Result<RevocationWish, Denied> {
     let reason = match reason {
-        api::ReasonCode::CertificateHold => return Ok(StatusAct::Hold),
+        api::ReasonCode::CertificateHold => return Ok(RevocationWish::Hold),
         api::ReasonCode::Unspecified => None,
         api::ReasonCode::KeyCompromise => Some(RevocationReason::KeyCompromise),
         api::ReasonCode::CaCompromise => Some(RevocationReason::CaCompromise),
@@ -168,7 +302,17 @@ fn act_of(reason: api::ReasonCode) -> Result<StatusAct, Denied> {
                 "give keyCompromise where a subscriber's key is in other hands",
             ))
         })?;
-    Ok(StatusAct::Revoke { reason, invalidity: None })
+    Ok(RevocationWish::Revoke(reason))
+}
+
+fn hold_without_certificate(what: &What<'_>) -> Denied {
+    Denied::rule(Refusal::new(
+        "hold-without-certificate",
+        "REV-04: only certificates of persons are suspended, and of a serial alone nobody knows whose it is",
+        &format!("{:?}", what.target),
+        "a certificate that is in the database",
+        "revoke the serial with a reason",
+    ))
 }
 
 fn offline(authority: &str) -> Denied {
@@ -188,29 +332,62 @@ fn offline(authority: &str) -> Denied {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::service::testing::World;
 
     /// REV-06: a caller whose clock is a little ahead still gets its revocation.
     #[test]
     fn requested_at_is_a_time_of_the_past_and_a_little_ahead_is_now() {
         let now = UnixTime::from_secs(1_800_000_000).unwrap();
         let at = |secs: u64| UnixTime::from_secs(secs).unwrap();
+        let reading = Reading { now, doubt: None };
         for (sent, taken) in [
             (1_799_999_000, Some(1_799_999_000)),
             (1_800_000_000, Some(1_800_000_000)),
             (1_800_000_300, Some(1_800_000_000)),
             (1_800_000_301, None),
         ] {
-            let found = requested_at(&at(sent).to_string(), now).ok();
+            let found = requested_at(&at(sent).to_string(), reading).ok();
             assert_eq!(found, taken.map(at), "{sent}");
         }
-        assert!(requested_at("yesterday", now).is_err());
+        assert!(requested_at("yesterday", reading).is_err());
+
+        // A clock in doubt goes after the logs: no caller's time is refused for that.
+        let doubt = Some(crate::clock::Doubt::Stepped(Duration::from_secs(9)));
+        let sent = at(1_800_900_000).to_string();
+        assert_eq!(requested_at(&sent, Reading { now, doubt }).ok(), Some(now));
+    }
+
+    /// REV-13: what a clock in doubt dated says so in its audit payload, and nothing else does.
+    #[test]
+    fn a_revocation_by_a_doubted_clock_is_marked_in_its_payload() {
+        let mut world = World::new();
+        let ids = ["a", "b"].map(|key| {
+            let issued = world.issue(key).unwrap();
+            let shown: Value = serde_json::from_slice(&issued.response.body).unwrap();
+            shown["id"].as_str().unwrap().to_owned()
+        });
+        let marked = |world: &World, id: &str| {
+            let path = format!("/v1/certificates/{id}/revocation");
+            let call = world.call(&path, id, &json!({ "reason": "superseded" }));
+            world.run(&call, |service, work| service.revoke(id, work)).unwrap();
+            world.last_payload(EventCode::CertificateRevoked)["clock"].clone()
+        };
+        assert_eq!(marked(&world, &ids[0]), Value::Null);
+
+        let old = world.now().saturating_sub(Duration::from_secs(100));
+        world.service.clock = Clock::start_after(old, Duration::from_secs(10)).into();
+        let mark = marked(&world, &ids[1]);
+        assert!(
+            mark.as_str().unwrap().ends_with("s ahead of everything recorded before the start")
+        );
     }
 
     /// REV-04.
     #[test]
     fn refuses_ca_compromise_for_a_subscribers_certificate() {
-        assert!(act_of(api::ReasonCode::CaCompromise).is_err());
-        assert!(act_of(api::ReasonCode::KeyCompromise).is_ok());
-        assert_eq!(act_of(api::ReasonCode::CertificateHold), Ok(StatusAct::Hold));
+        assert!(wish_of(api::ReasonCode::CaCompromise).is_err());
+        assert!(wish_of(api::ReasonCode::KeyCompromise).is_ok());
+        assert_eq!(wish_of(api::ReasonCode::CertificateHold), Ok(RevocationWish::Hold));
     }
 }

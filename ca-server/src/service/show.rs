@@ -143,6 +143,7 @@ impl Service {
             reason: shown_reason(row.status.status.state, row.status.status.reason),
             revoked_at: revoked.then(|| row.status.status.effective_time.to_string()),
             requested_at: row.status.requested_at.map(|time| time.to_string()),
+            outcome: None,
             position: row.status.position.to_string(),
             certificate: None,
             chain: Vec::new(),
@@ -214,6 +215,7 @@ pub(crate) fn serial(authority: &str, serial: SerialNumber, row: &StatusRow) -> 
         reason: shown_reason(row.status.state, row.status.reason),
         revoked_at: row.status.effective_time.to_string(),
         requested_at: row.requested_at.map(|time| time.to_string()),
+        outcome: None,
         position: row.position.to_string(),
     }
 }

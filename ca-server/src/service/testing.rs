@@ -144,6 +144,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::by(Clock::start())
+    }
+
+    /// A service that goes by this clock.
+    pub(crate) fn by(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(folder.path(), private).unwrap();
@@ -151,7 +156,7 @@ impl World {
         let key = Key::new();
         let authority = authority(key.certificate());
         let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
-        let clock = Arc::new(Clock::start());
+        let clock = Arc::new(clock);
         let now = clock.read().now;
         let database = folder.path().join("ca.db");
         let store = SqliteStore::open_or_create(&database, deployment, &keys, now).unwrap();
@@ -192,6 +197,7 @@ impl World {
             deployment,
             node,
             clock,
+            clock_told: AtomicBool::new(true),
             store,
             signer: signer.clone(),
             profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
@@ -263,6 +269,18 @@ impl World {
         let entries = self.service.store().log_entries(Log::Audit, head.epoch, 0..head.size);
         let leaves = entries.unwrap().into_iter().map(|e| AuditLeaf::decode(&e.bytes).unwrap());
         leaves.filter(|leaf| leaf.event.code == code).count()
+    }
+
+    /// The payload of an event's last leaf.
+    pub(crate) fn last_payload(&self, code: EventCode) -> serde_json::Value {
+        let head = self.service.store().log_head(Log::Audit).unwrap();
+        let entries = self.service.store().log_entries(Log::Audit, head.epoch, 0..head.size);
+        let last = entries.unwrap().into_iter().rfind(|entry| {
+            AuditLeaf::decode(&entry.bytes).is_ok_and(|leaf| leaf.event.code == code)
+        });
+        let position = status::Position { epoch: head.epoch, index: last.unwrap().index };
+        let payload = self.service.store().audit_payload(position).unwrap().unwrap();
+        serde_json::from_slice(&payload).unwrap()
     }
 
     /// Orders a function certificate for a new key under an idempotency key.

@@ -56,6 +56,8 @@ event_codes! {
     RevocationRefused = 0x0109 "revocation.refused";
     /// A revocation was seen at every publication point.
     RevocationConfirmed = 0x010a "revocation.confirmed";
+    /// A revocation or hold was asked for again; nothing changed.
+    RevocationRepeated = 0x010b "revocation.repeated";
 
     /// A CRL is about to be signed.
     CrlIntent = 0x0201 "crl.intent";

@@ -1,4 +1,4 @@
-//! `sigill certificate`: issue, show, list, revoke.
+//! `sigill certificate`: issue, show, list, revoke, release.
 
 use std::path::PathBuf;
 
@@ -33,6 +33,9 @@ pub(crate) enum Certificate {
         after_help = "Example:\n  sigill certificate revoke crt_019… --reason keyCompromise --yes"
     )]
     Revoke(Revoke),
+    /// End a hold: the certificate stands as it did before.
+    #[command(after_help = "Example:\n  sigill certificate release crt_019… --yes")]
+    Release(Release),
     /// Revoke a serial whose certificate is not in the database (after a restore).
     #[command(
         after_help = "Example:\n  sigill certificate revoke-serial sigilltesteidfunctioncav1 52095AF3EF50B4FA0A053B807AA9D7DB --yes"
@@ -139,6 +142,22 @@ pub(crate) struct Revoke {
     how: How,
 }
 
+/// The end of a hold.
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// The certificate's id.
+    id: String,
+    /// Opaque id of the person who acts.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Idempotency key; drawn when left out.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Why and for whom.
 #[derive(Debug, Args)]
 struct How {
@@ -177,6 +196,7 @@ impl Certificate {
             }
             Self::List(list) => list.run(client, terminal),
             Self::Revoke(revoke) => revoke.run(client, terminal),
+            Self::Release(release) => release.run(client, terminal),
             Self::RevokeSerial(revoke) => revoke.run(client, terminal),
         }
     }
@@ -268,6 +288,21 @@ impl Revoke {
     }
 }
 
+impl Release {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        terminal.confirmed(
+            &format!("Releasing {} from hold; relying parties will trust it again.", self.id),
+            if self.yes { Yes::Given } else { Yes::Ask },
+        )?;
+        let path = format!("/v1/certificates/{}/release", self.id);
+        let request = api::ReleaseRequest { actor: actor(self.actor.as_deref()) };
+        let key = key(self.idempotency_key.as_deref())?;
+        let certificate: api::Certificate = client.post(&path, &key, &request)?;
+        terminal.result(&certificate, || shown(&certificate));
+        Ok(())
+    }
+}
+
 impl RevokeSerial {
     fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
         let Self { authority, serial, how } = self;
@@ -278,6 +313,8 @@ impl RevokeSerial {
             facts(&[
                 ("authority", status.authority.clone()),
                 ("serial", status.serial.clone()),
+                ("outcome", outcome(status.outcome)),
+                ("reason", word(status.reason)),
                 ("revoked at", status.revoked_at.clone()),
                 ("log position", status.position.clone()),
             ])
@@ -309,7 +346,10 @@ impl How {
             })?;
         }
         terminal.confirmed(
-            &format!("Revoking {what} for {}; this cannot be undone.", self.reason),
+            &match reason {
+                api::ReasonCode::CertificateHold => format!("Putting {what} on hold."),
+                _ => format!("Revoking {what} for {}; this cannot be undone.", self.reason),
+            },
             if self.yes { Yes::Given } else { Yes::Ask },
         )?;
         let request = api::RevocationRequest {
@@ -336,10 +376,6 @@ fn find(client: &Client, id: &str) -> Result<api::Certificate, ClientError> {
 }
 
 fn shown(certificate: &api::Certificate) -> Vec<String> {
-    let reason = certificate
-        .reason
-        .and_then(|reason| serde_json::to_value(reason).ok())
-        .and_then(|value| value.as_str().map(str::to_owned));
     facts(&[
         ("id", certificate.id.clone()),
         ("order", certificate.order.clone().unwrap_or_default()),
@@ -347,7 +383,8 @@ fn shown(certificate: &api::Certificate) -> Vec<String> {
         ("profile", certificate.profile.clone()),
         ("serial", certificate.serial.clone()),
         ("state", state(certificate)),
-        ("reason", reason.unwrap_or_default()),
+        ("outcome", outcome(certificate.outcome)),
+        ("reason", word(certificate.reason)),
         ("revoked at", certificate.revoked_at.clone().unwrap_or_default()),
         ("requested at", certificate.requested_at.clone().unwrap_or_default()),
         ("valid from", certificate.not_before.clone()),
@@ -369,7 +406,24 @@ fn row(certificate: &api::Certificate) -> Vec<String> {
 }
 
 fn state(certificate: &api::Certificate) -> String {
-    let value = serde_json::to_value(certificate.state).ok();
+    word(Some(certificate.state))
+}
+
+/// What a call did, in words.
+fn outcome(outcome: Option<api::StatusOutcome>) -> String {
+    match outcome {
+        None => String::new(),
+        Some(api::StatusOutcome::Changed) => "changed".to_owned(),
+        Some(api::StatusOutcome::ReasonCorrected) => {
+            "reason corrected; revoked before, the date stays".to_owned()
+        }
+        Some(api::StatusOutcome::AlreadySo) => "nothing changed, it stood so already".to_owned(),
+    }
+}
+
+/// A value of a closed list as the API writes it.
+fn word(value: Option<impl serde::Serialize>) -> String {
+    let value = value.and_then(|value| serde_json::to_value(value).ok());
     value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -40,7 +40,7 @@ pub(super) fn change(
         StatusAct::Revoke { reason, invalidity } => {
             (Change::Revoked { reason, invalidity_date: invalidity }, Effective::Logged)
         }
-        StatusAct::CorrectReason { reason, invalidity } => {
+        StatusAct::CorrectReason { from: _, reason, invalidity } => {
             // A correction in any other state would be a revocation.
             let refused = |state| {
                 status::transition(state, StatusMachineAct::CorrectReason)
@@ -53,7 +53,10 @@ pub(super) fn change(
             )
         }
     };
-    let requested_at = wanted.requested_at.or(serial.requested_at);
+    let requested_at = match wanted.act {
+        StatusAct::CorrectReason { .. } => serial.requested_at,
+        _ => wanted.requested_at.or(serial.requested_at),
+    };
     let (status, position, _) = act.put_change(&serial, change, effective, requested_at, now)?;
     act.put_audit(audit, now)?;
     let status = StatusRow { status, requested_at, position };
@@ -88,12 +91,13 @@ fn stands_so(
     let so = match act {
         StatusAct::Activate => known.state == CertificateState::Activated,
         StatusAct::Hold => matches!(known.state, CertificateState::Held(_)),
-        StatusAct::Release => false,
+        StatusAct::Release => {
+            matches!(known.state, CertificateState::Issued | CertificateState::Activated)
+        }
         StatusAct::Revoke { .. } => known.state == CertificateState::Revoked,
-        StatusAct::CorrectReason { reason, invalidity } => {
-            known.state == CertificateState::Revoked
-                && known.reason == reason
-                && known.invalidity_date == invalidity
+        StatusAct::CorrectReason { from, reason, invalidity } => {
+            let same = known.reason == reason && known.invalidity_date == invalidity;
+            known.state == CertificateState::Revoked && (same || known.reason != from)
         }
     };
     so.then_some(*known)

@@ -60,7 +60,8 @@ pub(crate) fn log_times_never_run_back(backend: &dyn Backend) {
 pub(crate) fn a_refused_act_takes_no_position(backend: &dyn Backend) {
     let world = World::new(backend);
     let ids: Vec<_> = (0..4).map(|_| world.issue(at(1)).certificate).collect();
-    let refused = |id| world.change(id, StatusAct::Release, at(2)).is_err();
+    let correct = StatusAct::CorrectReason { from: None, reason: None, invalidity: None };
+    let refused = |id| world.change(id, correct, at(2)).is_err();
 
     // Refused and accepted acts in the same groups.
     std::thread::scope(|scope| {

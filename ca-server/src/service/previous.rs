@@ -1,0 +1,140 @@
+//! The CRL that the next one is compared with (CRL-11): the published file, or our own copy of it.
+//!
+//! The publication tree lies where others write or carry files; a list that was changed there must not
+//! cost the comparison that would notice lost entries. So each published CRL is kept once more in
+//! the spool folder. Either is believed only by the hash that the store recorded at the signature, or
+//! that the signed manifest lists.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use store::CrlScope;
+use x509::crl::{CrlForm, CrlReader};
+
+use super::Service;
+use super::authority::Authority;
+use crate::publication::chain;
+use crate::publication::crl_files::CrlFiles;
+
+type Reader = CrlReader<BufReader<File>>;
+
+/// What the next CRL is compared with.
+pub(super) enum Previous {
+    /// There was none before.
+    First,
+    /// The file in the publication tree.
+    Published(Reader),
+    /// Our own copy: the published file is lost or was changed.
+    OwnCopy(Reader),
+    /// There was one, and it can be had nowhere.
+    Lost,
+}
+
+impl Previous {
+    /// The word for it in the audit log.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::First => "none before",
+            Self::Published(_) => "published file",
+            Self::OwnCopy(_) => "own copy",
+            Self::Lost => "nothing: published file and own copy are lost or changed",
+        }
+    }
+
+    pub(super) fn reader(self) -> Option<Reader> {
+        match self {
+            Self::Published(reader) | Self::OwnCopy(reader) => Some(reader),
+            Self::First | Self::Lost => None,
+        }
+    }
+}
+
+impl Service {
+    /// The last CRL: the one that the manifest lists, or the one that was signed last, after a stop
+    /// between the file and the manifest.
+    pub(super) fn previous(&self, authority: &Authority) -> Previous {
+        let path = CrlFiles::full_path(authority.name());
+        let listed = self.files.published(&path).map(|(_, row)| row.sha256);
+        let path = self.files.path(&path);
+        let signed = self.store().current_crl(authority.id, &CrlScope::full());
+        let signed = signed.ok().flatten().map(|row| row.sha256);
+        if listed.is_none() && (signed.is_none() || !path.exists()) {
+            return Previous::First;
+        }
+        let known = [listed, signed];
+        let error = match believed(&path, known) {
+            Ok(reader) => return Previous::Published(reader),
+            Err(error) => error,
+        };
+        metrics::counter!("sigill_crl_previous_unreadable_total").increment(1);
+        let copy = self.own_copy(authority);
+        match believed(&copy, known) {
+            Ok(reader) => {
+                tracing::error!(
+                    file.path = %path.display(),
+                    error,
+                    "published CRL was changed or cannot be read; the next one is compared with our own copy and replaces it"
+                );
+                Previous::OwnCopy(reader)
+            }
+            // An expired CRL stops every relying party, so the list is made all the same; the audit
+            // log says that nothing vouches for its completeness but the lint.
+            Err(second) => {
+                tracing::error!(
+                    file.path = %path.display(),
+                    error,
+                    copy.path = %copy.display(),
+                    copy.error = second,
+                    "published CRL and our own copy were changed or cannot be read; the next one is made without comparison"
+                );
+                Previous::Lost
+            }
+        }
+    }
+
+    /// Keeps a CRL that is about to be published. Without the copy only a comparison is at stake, so
+    /// a failure stops nothing.
+    pub(super) fn keep_own_copy(&self, authority: &Authority, file: &Path) {
+        let copy = self.own_copy(authority);
+        let made = copy.with_extension("new");
+        if let Err(error) = fs::copy(file, &made).and_then(|_| fs::rename(&made, &copy)) {
+            tracing::warn!(file.path = %copy.display(), error = %error, "own copy of the CRL is not kept");
+        }
+    }
+
+    fn own_copy(&self, authority: &Authority) -> PathBuf {
+        self.files.spool(&format!("{}.last.crl", authority.name()))
+    }
+}
+
+/// The list in a file, if it is one of those that are known by their hash.
+fn believed(path: &Path, known: [Option<[u8; 32]>; 2]) -> Result<Reader, String> {
+    let found = sha256_of(path).map_err(|error| error.to_string())?;
+    if !known.contains(&Some(found)) {
+        return Err("its SHA-256 is neither listed nor that of the last one".to_owned());
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    CrlReader::start(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
+        .map_err(|error| chain(&error))
+}
+
+fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    io::copy(&mut BufReader::new(File::open(path)?), &mut HashWriter(&mut hash))?;
+    Ok(hash.finalize().into())
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.update(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
