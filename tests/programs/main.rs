@@ -17,7 +17,9 @@ fn said(program: &str, words: &[String], option: &str) -> String {
 fn commands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = lines.take_while(|line| !line.trim().is_empty());
-    let names = listed.filter_map(|line| line.split_whitespace().next());
+    // What a name is told with may go on in a line that is indented further.
+    let named = listed.filter_map(|line| line.strip_prefix("  "));
+    let names = named.filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
@@ -30,7 +32,7 @@ fn every_help_has_an_example_of_its_program() {
         while let Some(words) = open.pop() {
             let help = said(program, &words, "--help");
             asked += 1;
-            let example = help.split_once("\nExample:\n").map(|(_, example)| example);
+            let example = help.split_once("\nExample").map(|(_, example)| example);
             if !example.is_some_and(|example| example.contains(program)) {
                 wrong.push(format!("{program} {}", words.join(" ")));
             }

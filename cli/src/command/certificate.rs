@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
+use super::outcome::Told;
+use super::word;
 use crate::client::{Client, ClientError};
 use crate::terminal::{Terminal, Yes, facts, table};
 
@@ -313,7 +315,16 @@ impl RevokeSerial {
             facts(&[
                 ("authority", status.authority.clone()),
                 ("serial", status.serial.clone()),
-                ("outcome", outcome(status.outcome)),
+                (
+                    "outcome",
+                    Told {
+                        outcome: status.outcome,
+                        state: status.state,
+                        reason: status.reason,
+                        revoked_at: Some(&status.revoked_at),
+                    }
+                    .line(),
+                ),
                 ("reason", word(status.reason)),
                 ("revoked at", status.revoked_at.clone()),
                 ("log position", status.position.clone()),
@@ -347,7 +358,10 @@ impl How {
         }
         terminal.confirmed(
             &match reason {
-                api::ReasonCode::CertificateHold => format!("Putting {what} on hold."),
+                api::ReasonCode::CertificateHold => format!(
+                    "Putting {what} on hold; `sigill certificate release` ends it, \
+                     a revocation makes it final."
+                ),
                 _ => format!("Revoking {what} for {}; this cannot be undone.", self.reason),
             },
             if self.yes { Yes::Given } else { Yes::Ask },
@@ -383,7 +397,16 @@ fn shown(certificate: &api::Certificate) -> Vec<String> {
         ("profile", certificate.profile.clone()),
         ("serial", certificate.serial.clone()),
         ("state", state(certificate)),
-        ("outcome", outcome(certificate.outcome)),
+        (
+            "outcome",
+            Told {
+                outcome: certificate.outcome,
+                state: certificate.state,
+                reason: certificate.reason,
+                revoked_at: certificate.revoked_at.as_deref(),
+            }
+            .line(),
+        ),
         ("reason", word(certificate.reason)),
         ("revoked at", certificate.revoked_at.clone().unwrap_or_default()),
         ("requested at", certificate.requested_at.clone().unwrap_or_default()),
@@ -407,24 +430,6 @@ fn row(certificate: &api::Certificate) -> Vec<String> {
 
 fn state(certificate: &api::Certificate) -> String {
     word(Some(certificate.state))
-}
-
-/// What a call did, in words.
-fn outcome(outcome: Option<api::StatusOutcome>) -> String {
-    match outcome {
-        None => String::new(),
-        Some(api::StatusOutcome::Changed) => "changed".to_owned(),
-        Some(api::StatusOutcome::ReasonCorrected) => {
-            "reason corrected; revoked before, the date stays".to_owned()
-        }
-        Some(api::StatusOutcome::AlreadySo) => "nothing changed, it stood so already".to_owned(),
-    }
-}
-
-/// A value of a closed list as the API writes it.
-fn word(value: Option<impl serde::Serialize>) -> String {
-    let value = value.and_then(|value| serde_json::to_value(value).ok());
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn actor(id: Option<&str>) -> Option<api::Actor> {

@@ -3,3 +3,10 @@
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
+mod outcome;
+
+/// A value of a closed list as the API writes it.
+fn word(value: Option<impl serde::Serialize>) -> String {
+    let value = value.and_then(|value| serde_json::to_value(value).ok());
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
