@@ -264,9 +264,16 @@ pub(crate) struct ClientSection {
     /// Profiles that it may order.
     #[serde(default)]
     pub(crate) profiles: Vec<String>,
-    /// Whether it may revoke.
+    /// Whether it may revoke subscribers' certificates and put persons' on hold.
     #[serde(default)]
     pub(crate) revoke: bool,
+    /// Whether it may end holds.
+    #[serde(default)]
+    pub(crate) release: bool,
+    /// Whether an operator of the PKI stands behind it: with `revoke` it may also revoke what
+    /// belongs to the PKI itself, responders' delegates and management certificates.
+    #[serde(default)]
+    pub(crate) operator: bool,
     /// Whether it may read certificates and lists.
     #[serde(default)]
     pub(crate) read: bool,

@@ -26,8 +26,8 @@ const WATCH_DIFFERS: Duration = Duration::from_secs(120);
 pub(crate) enum ConfirmError {
     /// Ahead of the records.
     #[error(
-        "clock-unconfirmed: the clock says {now}, the records end at {last_seen}, more than {bound} s before \
-         ([clock] longest-stop); set the clock right, or run sigill-ca confirm-clock"
+        "the clock says {now}, the records end at {last_seen}, more than {bound} s before \
+         ([clock] longest-stop)"
     )]
     Unconfirmed {
         /// Wall time.
@@ -38,13 +38,10 @@ pub(crate) enum ConfirmError {
         bound: u64,
     },
     /// The operator's time.
-    #[error("--utc {0} is not a time such as 2026-11-22T02:30:00Z")]
+    #[error("--utc {0} is not a time in UTC")]
     Malformed(String),
     /// The operator's time and the machine's differ.
-    #[error(
-        "clock-differs: this machine's clock says {now}, --utc says {utc}, 120 s apart at most are taken; set \
-         the clock right, or read the time again"
-    )]
+    #[error("this machine's clock says {now}, --utc says {utc}; 120 s apart at most are taken")]
     Differs {
         /// Wall time.
         now: UnixTime,

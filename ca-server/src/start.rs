@@ -10,6 +10,7 @@ use store::{KeySourceError, StoreError};
 use thiserror::Error;
 
 use crate::config::ConfigError;
+use crate::confirm::ConfirmError;
 use crate::danger::DangerRefused;
 use crate::denied::Denied;
 use crate::http::tls::TlsError;
@@ -87,6 +88,7 @@ fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str)> {
         .or_else(|| error.downcast_ref().and_then(of_tls))
         .or_else(|| error.downcast_ref().map(of_publication))
         .or_else(|| error.downcast_ref().map(of_crl_files))
+        .or_else(|| error.downcast_ref().map(of_clock))
         .or_else(|| {
             let next = "take the section [danger-test] away; it is for tests";
             error.downcast_ref::<DangerRefused>().map(|_| ("danger-test-refused", next))
@@ -190,6 +192,21 @@ const fn of_publication(error: &PublishError) -> (&'static str, &'static str) {
             "published-log",
             "stop and keep the folder as evidence; it does not carry the log that was signed",
         ),
+    }
+}
+
+const fn of_clock(error: &ConfirmError) -> (&'static str, &'static str) {
+    match error {
+        ConfirmError::Unconfirmed { .. } => (
+            "clock-unconfirmed",
+            "set the clock right; if it is right, run `sigill-ca confirm-clock`",
+        ),
+        ConfirmError::Malformed(_) => {
+            ("clock-time-malformed", "write it such as 2026-11-22T02:30:00Z")
+        }
+        ConfirmError::Differs { .. } => {
+            ("clock-differs", "set the clock right, or read the time again")
+        }
     }
 }
 

@@ -160,6 +160,7 @@ pub(crate) fn crl_files(
     Ok(CrlFiles::open(
         section.folder.clone(),
         section.spool.clone(),
+        config.database.path.parent().unwrap_or(Path::new("")).to_path_buf(),
         name,
         Arc::clone(&notes.manifest),
     )?)

@@ -68,6 +68,10 @@ struct ClientFile {
     profiles: Vec<String>,
     read: bool,
     revoke: bool,
+    #[serde(default)]
+    release: bool,
+    #[serde(default)]
+    operator: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -94,6 +98,8 @@ pub(crate) struct PlannedClient {
     pub(crate) profiles: Vec<String>,
     pub(crate) read: bool,
     pub(crate) revoke: bool,
+    pub(crate) release: bool,
+    pub(crate) operator: bool,
 }
 
 /// The checked hierarchy.
@@ -169,6 +175,8 @@ impl Hierarchy {
                     profiles: client.profiles.clone(),
                     read: client.read,
                     revoke: client.revoke,
+                    release: client.release,
+                    operator: client.operator,
                 })
                 .collect(),
             responder: file.responder.name,

@@ -230,10 +230,10 @@ fn ca_configuration(
         )?;
     }
     for client in &made.clients {
-        let PlannedClient { name, profiles, read, revoke } = &client.planned;
+        let PlannedClient { name, profiles, read, revoke, release, operator } = &client.planned;
         writeln!(
             text,
-            "[[client]]\nname = \"{name}\"\nspki-sha256 = \"{}\"\nprofiles = {profiles:?}\nread = {read}\nrevoke = {revoke}\n",
+            "[[client]]\nname = \"{name}\"\nspki-sha256 = \"{}\"\nprofiles = {profiles:?}\nread = {read}\nrevoke = {revoke}\nrelease = {release}\noperator = {operator}\n",
             client.spki
         )?;
     }

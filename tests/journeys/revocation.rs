@@ -222,6 +222,13 @@ fn a_lost_or_changed_crl_is_made_again(template: &Template) {
     let again = until(SEEN_WITHIN, || (crl_number(&deployment) > number).then_some(()));
     assert!(again.is_some(), "the lost CRL is not made again");
 
+    // With its folder and the manifest: our own copy is compared with all the same.
+    let number = crl_number(&deployment);
+    fs::remove_dir_all(file.parent().expect("a folder")).expect("the CRLs are lost");
+    let again = until(SEEN_WITHIN, || (crl_number(&deployment) > number).then_some(()));
+    assert!(again.is_some(), "the lost folder is not made again: {}", deployment.printed());
+    assert!(!deployment.printed().contains("without comparison"), "{}", deployment.printed());
+
     // Changed in place, nobody notices by its length; the next CRL finds another hash.
     let mut octets = fs::read(&file).expect("a CRL");
     *octets.last_mut().expect("octets") ^= 1;

@@ -27,7 +27,7 @@ pub fn replace(home: &Home) {
         (
             "portal",
             "\"person-hsaid-3-authentication\", \"person-hsaid-3-signature\", \"function\", \"function-ec\"",
-            "read = true\nrevoke = true",
+            "read = true\nrevoke = true\nrelease = true",
         ),
         ("auditor", "", "read = true\nrevoke = false"),
         ("reckless", "\"management-client\", \"ocsp\", \"root\"", "read = false\nrevoke = false"),

@@ -79,8 +79,9 @@ pub(crate) async fn revoke(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
+    let revoker = caller.revoker;
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.revoke(&id, order)
+        service.revoke(revoker, &id, order)
     })
     .await
 }
@@ -112,7 +113,7 @@ pub(crate) async fn release(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    if let Err(denied) = caller.must_revoke() {
+    if let Err(denied) = caller.must_release() {
         return refuse(&app, &caller, &call, denied).await;
     }
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
@@ -155,8 +156,9 @@ pub(crate) async fn revoke_serial(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
+    let revoker = caller.revoker;
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.revoke_serial(&name, &serial, order)
+        service.revoke_serial(revoker, &name, &serial, order)
     })
     .await
 }

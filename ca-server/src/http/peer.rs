@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ca::client::Standing;
 use ca::deployment::{Deployment, ManagementRole};
 use ca::refusal::Refusal;
+use ca::revocation::Revoker;
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
 use x509::key::SpkiHash;
@@ -38,6 +39,8 @@ struct Known {
     pinned: SpkiHash,
     profiles: Arc<[String]>,
     revoke: bool,
+    release: bool,
+    revoker: Revoker,
     read: bool,
 }
 
@@ -55,6 +58,8 @@ impl Clients {
                 pinned: section.spki_sha256.parse().map_err(|_| section.name.clone())?,
                 profiles: section.profiles.clone().into(),
                 revoke: section.revoke,
+                release: section.release,
+                revoker: if section.operator { Revoker::Operator } else { Revoker::Client },
                 read: section.read,
             };
             // One key names one client: the audit log could not tell them apart.
@@ -106,6 +111,8 @@ impl Clients {
             name: name.as_str().to_owned(),
             profiles: Arc::clone(&known.profiles),
             revoke: known.revoke,
+            release: known.release,
+            revoker: known.revoker,
             read: known.read,
             pinned: known.pinned,
             certificate: Arc::new(certificate),

@@ -21,6 +21,7 @@ use super::files::{move_into_place, replace};
 pub(crate) struct CrlFiles {
     folder: PathBuf,
     spool: PathBuf,
+    copies: PathBuf,
     deployment: DeploymentName,
     signer: Arc<dyn NoteSigner>,
     rows: Mutex<BTreeMap<String, PublishedCrl>>,
@@ -35,6 +36,7 @@ impl CrlFiles {
     pub(crate) fn open(
         folder: PathBuf,
         spool: PathBuf,
+        copies: PathBuf,
         deployment: DeploymentName,
         signer: Arc<dyn NoteSigner>,
     ) -> Result<Self, CrlFilesError> {
@@ -67,7 +69,12 @@ impl CrlFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(source) => return Err(CrlFilesError::File { path, source }),
         };
-        Ok(Self { folder, spool, deployment, signer, rows: Mutex::new(rows) })
+        Ok(Self { folder, spool, copies, deployment, signer, rows: Mutex::new(rows) })
+    }
+
+    /// Where our own copy of the last CRL lies: beside the database, in nobody else's reach.
+    pub(crate) fn copy(&self, name: &str) -> PathBuf {
+        self.copies.join(name)
     }
 
     /// Where a CRL lies on its way to its signature.

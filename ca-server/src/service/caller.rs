@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ca::refusal::Refusal;
+use ca::revocation::Revoker;
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
 
@@ -17,6 +18,10 @@ pub(crate) struct Caller {
     pub(crate) profiles: Arc<[String]>,
     /// Whether it may revoke.
     pub(crate) revoke: bool,
+    /// Whether it may end holds.
+    pub(crate) release: bool,
+    /// As who it revokes.
+    pub(crate) revoker: Revoker,
     /// Whether it may read certificates and lists.
     pub(crate) read: bool,
     /// Its key in the configuration.
@@ -34,6 +39,11 @@ impl Caller {
     /// Refuses a caller that may not revoke.
     pub(crate) fn must_revoke(&self) -> Result<(), Denied> {
         if self.revoke { Ok(()) } else { Err(self.forbidden("revoke", "revoke")) }
+    }
+
+    /// Refuses a caller that may not end holds.
+    pub(crate) fn must_release(&self) -> Result<(), Denied> {
+        if self.release { Ok(()) } else { Err(self.forbidden("end a hold", "release")) }
     }
 
     /// Refuses a caller that may order nothing at all, before anything of its call is stored.

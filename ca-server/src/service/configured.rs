@@ -68,7 +68,12 @@ impl Service {
 }
 
 fn configured(section: &ClientSection) -> Client {
-    let roles = [("read", section.read), ("revoke", section.revoke)];
+    let roles = [
+        ("read", section.read),
+        ("revoke", section.revoke),
+        ("release", section.release),
+        ("operator", section.operator),
+    ];
     Client {
         name: section.name.clone(),
         keys: section.spki_sha256.parse().into_iter().collect(),
@@ -109,6 +114,8 @@ mod tests {
             spki_sha256: key.to_string().repeat(64),
             profiles: vec!["function-ec".to_owned()],
             revoke: false,
+            release: false,
+            operator: false,
             read: true,
         }
     }

@@ -119,7 +119,7 @@ impl Service {
         let next_update = schedule(authority)?
             .next_update(now)
             .ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
-        let previous = self.previous(authority);
+        let previous = self.previous(authority)?;
         let compared_with = previous.name();
         let times = (now, next_update);
         let (prepared, position) = self.prepare_crl(authority, number, times, previous, names)?;

@@ -410,7 +410,9 @@ mod tests {
         let body = serde_json::json!({ "reason": "superseded" });
         let revoke = |world: &World| {
             let call = world.call(&format!("/v1/certificates/{id}/revocation"), "two", &body);
-            world.run(&call, |service, work| service.revoke(&id, work))
+            world.run(&call, |service, work| {
+                service.revoke(ca::revocation::Revoker::Client, &id, work)
+            })
         };
         let authorities = std::mem::take(&mut world.service.authorities);
         assert_eq!(revoke(&world).unwrap_err().refusal.code, "authority-not-configured");

@@ -1,8 +1,8 @@
 //! The CRL that the next one is compared with (CRL-11): the published file, or our own copy of it.
 //!
 //! The publication tree lies where others write or carry files; a list that was changed there must not
-//! cost the comparison that would notice lost entries. So each published CRL is kept once more in
-//! the spool folder. Either is believed only by the hash that the store recorded at the signature, or
+//! cost the comparison that would notice lost entries. So each published CRL is kept once more
+//! beside the database. Either is believed only by the hash that the store recorded at the signature, or
 //! that the signed manifest lists.
 
 use std::fs::{self, File};
@@ -15,6 +15,7 @@ use x509::crl::{CrlForm, CrlReader};
 
 use super::Service;
 use super::authority::Authority;
+use crate::denied::Denied;
 use crate::publication::chain;
 use crate::publication::crl_files::CrlFiles;
 
@@ -54,23 +55,26 @@ impl Previous {
 impl Service {
     /// The last CRL: the one that the manifest lists, or the one that was signed last, after a stop
     /// between the file and the manifest.
-    pub(super) fn previous(&self, authority: &Authority) -> Previous {
+    pub(super) fn previous(&self, authority: &Authority) -> Result<Previous, Denied> {
         let path = CrlFiles::full_path(authority.name());
         let listed = self.files.published(&path).map(|(_, row)| row.sha256);
         let path = self.files.path(&path);
-        let signed = self.store().current_crl(authority.id, &CrlScope::full());
-        let signed = signed.ok().flatten().map(|row| row.sha256);
-        if listed.is_none() && (signed.is_none() || !path.exists()) {
-            return Previous::First;
+        let signed = self
+            .store()
+            .current_crl(authority.id, &CrlScope::full())
+            .map_err(|e| self.note_storage(&e))?
+            .map(|row| row.sha256);
+        if listed.is_none() && signed.is_none() {
+            return Ok(Previous::First);
         }
         let known = [listed, signed];
         let error = match believed(&path, known) {
-            Ok(reader) => return Previous::Published(reader),
+            Ok(reader) => return Ok(Previous::Published(reader)),
             Err(error) => error,
         };
         metrics::counter!("sigill_crl_previous_unreadable_total").increment(1);
         let copy = self.own_copy(authority);
-        match believed(&copy, known) {
+        Ok(match believed(&copy, known) {
             Ok(reader) => {
                 tracing::error!(
                     file.path = %path.display(),
@@ -91,7 +95,7 @@ impl Service {
                 );
                 Previous::Lost
             }
-        }
+        })
     }
 
     /// Keeps a CRL that is about to be published. Without the copy only a comparison is at stake, so
@@ -105,7 +109,7 @@ impl Service {
     }
 
     fn own_copy(&self, authority: &Authority) -> PathBuf {
-        self.files.spool(&format!("{}.last.crl", authority.name()))
+        self.files.copy(&format!("{}.last.crl", authority.name()))
     }
 }
 

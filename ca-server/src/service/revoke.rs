@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use ca::audit::EventCode;
-use ca::profile::{Profile, ProfileKind};
+use ca::profile::Profile;
 use ca::refusal::Refusal;
 use ca::revocation::{Again, RevocationWish, Revoker, again};
 use serde_json::{Value, json};
-use status::RevocationReason;
 use status::reason::SubjectKind;
+use status::{CertificateState, RevocationReason};
 use store::{
-    CertificateId, CertificateLookup, CertificateRecord, CertificateRow, ChangeOutcome, StatusAct,
-    StatusChange, StatusChanged, StatusRow, StatusTarget,
+    CertificateId, CertificateLookup, CertificateRecord, CertificateRow, ChangeOutcome, OrderId,
+    StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget,
 };
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
@@ -26,10 +26,15 @@ impl Service {
     /// Revokes or holds the certificate of this id.
     ///
     /// Works without any token and whatever the clock says (architecture §2.5).
-    pub(crate) fn revoke(&self, id: &str, work: &OrderWork<'_>) -> Result<Answered, Denied> {
+    pub(crate) fn revoke(
+        &self,
+        revoker: Revoker,
+        id: &str,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
         let record = self.record_of(id)?;
         let authority = self.authority_of(record.row.issuer)?;
-        let changed = self.revoke_target(authority, &What::of(&record), work)?;
+        let changed = self.revoke_target(authority, &What::of(&record), work, revoker)?;
         self.show_changed(id, &changed)
     }
 
@@ -39,8 +44,12 @@ impl Service {
         let authority = self.authority_of(record.row.issuer)?;
         let request: api::ReleaseRequest = super::issue::from_json(&work.call.body)?;
         let what = What::of(&record);
+        if work.progress.is_some() {
+            not_held_since(&record, work.order)?;
+        }
         let reading = self.clock().read();
         let wanted = Wanted {
+            revoker: Revoker::Client,
             wish: RevocationWish::Release,
             requested_at: None,
             payload: payload(work, &what, reading, json!({ "actor": request.actor })),
@@ -53,6 +62,7 @@ impl Service {
     /// database lost, or that another operator issued.
     pub(crate) fn revoke_serial(
         &self,
+        revoker: Revoker,
         authority: &str,
         serial: &str,
         work: &OrderWork<'_>,
@@ -68,7 +78,7 @@ impl Service {
             target: StatusTarget::Serial(authority.id, serial),
             row: record.as_ref().map(|record| &record.row),
         };
-        let changed = self.revoke_target(authority, &what, work)?;
+        let changed = self.revoke_target(authority, &what, work, revoker)?;
         let mut shown = super::show::serial(authority.name(), serial, &changed.status);
         shown.outcome = Some(changed.outcome);
         Answered::new(Outcome::Changed, &shown, changed.status.position)
@@ -93,6 +103,7 @@ impl Service {
         authority: &Authority,
         what: &What<'_>,
         work: &OrderWork<'_>,
+        revoker: Revoker,
     ) -> Result<Changed, Denied> {
         let request: api::RevocationRequest = super::issue::from_json(&work.call.body)?;
         let reading = self.clock().read();
@@ -104,6 +115,7 @@ impl Service {
             "requested_at": request.requested_at,
         });
         let wanted = Wanted {
+            revoker,
             wish: wish_of(request.reason)?,
             requested_at,
             payload: payload(work, what, reading, facts),
@@ -122,7 +134,7 @@ impl Service {
         if !authority.signs_here() {
             return Err(offline(authority.name()));
         }
-        self.may_be_asked(what, wanted.wish)?;
+        self.may_be_asked(what, wanted)?;
         let record =
             |code| Self::status_record(code, authority, what.row, work.call, &wanted.payload);
         let mut act = match wanted.wish {
@@ -156,8 +168,10 @@ impl Service {
             break Changed { outcome: api::StatusOutcome::AlreadySo, status };
         };
         if changed.outcome != api::StatusOutcome::AlreadySo {
-            metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
-                .increment(1);
+            if matches!(act, StatusAct::Revoke { .. }) {
+                metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
+                    .increment(1);
+            }
             authority.ask_for_crl();
         }
         self.await_publication(changed.status.position, work.call.wait_for_publication)?;
@@ -165,8 +179,8 @@ impl Service {
     }
 
     /// REV-04: which certificates a client may revoke or hold, and for which reasons.
-    fn may_be_asked(&self, what: &What<'_>, wish: RevocationWish) -> Result<(), Denied> {
-        if what.row.is_none() && wish == RevocationWish::Hold {
+    fn may_be_asked(&self, what: &What<'_>, wanted: &Wanted) -> Result<(), Denied> {
+        if what.row.is_none() && wanted.wish == RevocationWish::Hold {
             return Err(hold_without_certificate(what));
         }
         let kind = what
@@ -174,14 +188,7 @@ impl Service {
             .and_then(|row| row.profile.as_ref())
             .and_then(|profile| self.profiles.by_name(&profile.name))
             .map(Profile::kind);
-        // A responder that has lost its delegates is freed by their serials (docs/operations/responder.md).
-        let by_serial = matches!(what.target, StatusTarget::Serial(..));
-        let revoker = if by_serial && kind == Some(ProfileKind::OcspResponder) {
-            Revoker::Operator
-        } else {
-            Revoker::Client
-        };
-        ca::revocation::check(kind, revoker, wish).map_err(Denied::rule)
+        ca::revocation::check(kind, wanted.revoker, wanted.wish).map_err(Denied::rule)
     }
 }
 
@@ -199,6 +206,7 @@ impl<'a> What<'a> {
 
 /// What a call asks for.
 struct Wanted {
+    revoker: Revoker,
     wish: RevocationWish,
     requested_at: Option<UnixTime>,
     payload: Value,
@@ -216,13 +224,20 @@ fn payload(work: &OrderWork<'_>, what: &What<'_>, reading: Reading, facts: Value
     let mut payload = json!({
         "call": work.call.correlation_id,
         "client": work.call.client,
-        "target": format!("{:?}", what.target),
+        "target": shown(&what.target),
         "clock": reading.doubt.map(|doubt| doubt.to_string()),
     });
     if let (Value::Object(payload), Value::Object(facts)) = (&mut payload, facts) {
         payload.extend(facts);
     }
     payload
+}
+
+fn shown(target: &StatusTarget) -> String {
+    match target {
+        StatusTarget::Certificate(id) => id.to_string(),
+        StatusTarget::Serial(issuer, serial) => format!("serial {serial} of issuer {issuer}"),
+    }
 }
 
 const fn code_of(act: StatusAct) -> EventCode {
@@ -305,11 +320,32 @@ fn wish_of(reason: api::ReasonCode) -> Result<RevocationWish, Denied> {
     Ok(RevocationWish::Revoke(reason))
 }
 
+/// Refuses to go on with a release, which may have been done by an earlier try, where the certificate
+/// was put on hold after the release had begun: that hold is another one.
+fn not_held_since(record: &CertificateRecord, order: OrderId) -> Result<(), Denied> {
+    let status = &record.row.status.status;
+    let [a, b, c, d, e, f, ..] = *order.as_bytes();
+    let begun = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) / 1000;
+    if !matches!(status.state, CertificateState::Held(_)) || status.effective_time.secs() < begun {
+        return Ok(());
+    }
+    Err(Denied::new(
+        Kind::Conflict,
+        Refusal::new(
+            "held-again",
+            "REV-03: a release ends the hold that stood when it was first asked for",
+            &format!("a hold of {}", status.effective_time),
+            "a hold from before this call's first try",
+            "look whether the new hold shall end too, and release it under a new Idempotency-Key",
+        ),
+    ))
+}
+
 fn hold_without_certificate(what: &What<'_>) -> Denied {
     Denied::rule(Refusal::new(
         "hold-without-certificate",
         "REV-04: only certificates of persons are suspended, and of a serial alone nobody knows whose it is",
-        &format!("{:?}", what.target),
+        &shown(&what.target),
         "a certificate that is in the database",
         "revoke the serial with a reason",
     ))
@@ -370,7 +406,7 @@ mod tests {
         let marked = |world: &World, id: &str| {
             let path = format!("/v1/certificates/{id}/revocation");
             let call = world.call(&path, id, &json!({ "reason": "superseded" }));
-            world.run(&call, |service, work| service.revoke(id, work)).unwrap();
+            world.run(&call, |service, work| service.revoke(Revoker::Client, id, work)).unwrap();
             world.last_payload(EventCode::CertificateRevoked)["clock"].clone()
         };
         assert_eq!(marked(&world, &ids[0]), Value::Null);
@@ -381,6 +417,36 @@ mod tests {
         assert!(
             mark.as_str().unwrap().ends_with("s ahead of everything recorded before the start")
         );
+    }
+
+    /// REV-03: a release that is tried again after it was done leaves a later hold alone.
+    #[test]
+    fn a_release_tried_again_does_not_end_a_later_hold() {
+        let world = World::new();
+        let issued = world.issue("a").unwrap();
+        let issued: Value = serde_json::from_slice(&issued.response.body).unwrap();
+        let id = issued["id"].as_str().unwrap();
+        let hold = || {
+            let target = StatusTarget::Certificate(id.parse().unwrap());
+            let change = StatusChange { target, act: StatusAct::Hold, requested_at: None };
+            let record = world.service.failed_try_record("");
+            world.service.store().change_status(&change, &record, world.now()).unwrap()
+        };
+        let state = || world.service.show(id).unwrap().state;
+        hold();
+        let held = state();
+        let call = world.call(&format!("/v1/certificates/{id}/release"), "b", &json!({}));
+        let cut = world.run(&call, |service, work| {
+            service.release_hold(id, work).unwrap();
+            Err(offline("cut off before the answer was stored"))
+        });
+        assert!(cut.is_err());
+        assert_ne!(state(), held);
+
+        hold();
+        let again = world.run(&call, |service, work| service.release_hold(id, work)).unwrap();
+        assert!(String::from_utf8(again.response.body).unwrap().contains("held-again"));
+        assert_eq!(state(), held);
     }
 
     /// REV-04.

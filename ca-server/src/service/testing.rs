@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use ca::audit::{AuditLeaf, EventCode};
 use ca::deployment::Deployment;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
 use hsm::token::TokenName;
 use hsm::{SignError, SigningService};
@@ -181,9 +182,14 @@ impl World {
             audit: folder.path().join("audit"),
             spool: folder.path().join("spool"),
         };
-        let files =
-            CrlFiles::open(folders.folder.clone(), folders.spool.clone(), name, Arc::new(manifest))
-                .unwrap();
+        let files = CrlFiles::open(
+            folders.folder.clone(),
+            folders.spool.clone(),
+            folder.path().to_path_buf(),
+            name,
+            Arc::new(manifest),
+        )
+        .unwrap();
         let readiness = Arc::new(Readiness::default());
         readiness.signing.store(true, Ordering::Relaxed);
         readiness.clock.store(true, Ordering::Relaxed);
@@ -310,6 +316,8 @@ impl World {
             name: "portal".to_owned(),
             profiles: vec!["function-ec".to_owned(), profile.to_owned()].into(),
             revoke: true,
+            release: true,
+            revoker: Revoker::Client,
             read: true,
             pinned: SpkiHash::from_bytes([7; 32]),
             certificate: Arc::new(Key::new().certificate()),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use ca::audit::EventCode;
+use ca::revocation::Revoker;
 use store::Responder;
 use x509::key::SignatureAlgorithm;
 use x509::responder_request::{ResponderRequest, ResponderRequestBody};
@@ -109,8 +110,15 @@ impl Zone {
         for row in world.service.store().list_certificates(&filter, None, 100).unwrap().rows {
             let serial = row.serial.to_string();
             let path = format!("/v1/authorities/issuing/serials/{serial}/revocation");
-            let call = world.call(&path, &serial, &serde_json::json!({ "reason": "superseded" }));
-            world.run(&call, |ca, work| ca.revoke_serial("issuing", &serial, work)).unwrap();
+            let body = serde_json::json!({ "reason": "superseded" });
+            let revoke = |by| {
+                let call = world.call(&path, &format!("{serial} {by:?}"), &body);
+                let answer =
+                    world.run(&call, |ca, work| ca.revoke_serial(by, "issuing", &serial, work));
+                String::from_utf8(answer.unwrap().response.body).unwrap()
+            };
+            assert!(revoke(Revoker::Client).contains("revocation-not-by-client"));
+            revoke(Revoker::Operator);
         }
     }
 }
