@@ -3,23 +3,19 @@
 //! Reads every file that the configuration names and changes nothing. It logs in to no token: a PIN
 //! that is wrong is seen by `serve`, once.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use ca::deployment::Deployment;
 use ca::profile::ProfileSet;
-use hsm::pin::Pin;
-use hsm::token::{TokenLabel, TokenSerial};
 use store::{FileKeySource, KeySource as _, StoreError};
 
 use crate::config::{ConfigFile, ObserveSection};
 use crate::danger::Danger;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
-use crate::management;
 use crate::start::Told;
-use crate::wiring;
+use crate::{tokens, wiring};
 
 /// Checks a configuration and what it names.
 ///
@@ -33,7 +29,6 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     let profiles = wiring::profiles(&config.profiles)?;
     if let Some(section) = &config.management {
         wiring::check_management(config, section, &profiles)?;
-        management::certificate(config)?;
     }
     wiring::authorities(config)?;
     named_profiles(config, &profiles)?;
@@ -41,7 +36,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
     clients(config, deployment)?;
-    tokens(config, deployment)?;
+    tokens::check(config, deployment)?;
     let section = &config.database;
     // `import` makes both where there is neither.
     if section.sealing_keys.exists() || section.path.exists() {
@@ -96,34 +91,6 @@ pub(crate) fn named_profiles(config: &ConfigFile, profiles: &ProfileSet) -> anyh
                 ))
             );
         }
-    }
-    Ok(())
-}
-
-/// What is said of the tokens, without looking at them.
-fn tokens(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
-    let section = &config.hsm;
-    ensure!(
-        section.module.is_file(),
-        Told::config(format!("[hsm] module {} is no file", section.module.display()))
-    );
-    for token in &section.tokens {
-        let of_token = || format!("token {}", token.role);
-        let label = deployment.token_label(&token.role.parse().with_context(of_token)?);
-        let _: TokenLabel = label.parse().with_context(of_token)?;
-        let _: TokenSerial = token.serial.parse().with_context(of_token)?;
-        NonZeroUsize::new(token.sessions).context("sessions = 0").with_context(of_token)?;
-        Pin::from_file(&token.pin).with_context(of_token)?;
-    }
-    for authority in &config.authorities {
-        let role = authority.token.as_ref();
-        ensure!(
-            role.is_none_or(|role| section.tokens.iter().any(|token| token.role == *role)),
-            Told::config(format!(
-                "authority {} names token role {:?}, which is not configured",
-                authority.name, authority.token
-            ))
-        );
     }
     Ok(())
 }

@@ -9,6 +9,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
+use store::StoreError;
+
+use crate::http::admission;
 
 /// What readiness rests on. Each part is set by its owner and read here.
 #[derive(Debug, Default)]
@@ -51,17 +54,27 @@ impl Readiness {
     }
 }
 
-/// Counters of alarms without labels, and those of a token's failures by their codes.
-const ALARMS: [&str; 4] = [
+/// Counters of alarms without labels.
+const ALARMS: [&str; 6] = [
     "sigill_publication_failures_total",
     "sigill_signature_alarms_total",
     "sigill_crl_previous_unreadable_total",
     "sigill_intents_voided_total",
+    "sigill_issuer_file_alarms_total",
+    "sigill_server_certificate_renewal_failures_total",
 ];
-const SIGNING_FAILURES: [&str; 5] =
-    ["hsm-busy", "hsm-key-unknown", "hsm-sign", "hsm-signature-form", "hsm-unanswered"];
+/// What a token that worked at the start may fail with.
+const SIGNING_FAILURES: [&str; 6] = [
+    "hsm-busy",
+    "hsm-key-unknown",
+    "hsm-sign",
+    "hsm-signature-form",
+    "hsm-unanswered",
+    "signature-invalid",
+];
 
-/// Puts the counters of alarms at 0: that one rises is not seen when it begins at 1.
+/// Puts the counters of alarms at 0: that one rises is not seen when it begins at 1. The schedule does
+/// so with those of its tasks.
 pub(crate) fn start_alarms() {
     for name in ALARMS {
         metrics::counter!(name).absolute(0);
@@ -69,6 +82,10 @@ pub(crate) fn start_alarms() {
     for code in SIGNING_FAILURES {
         metrics::counter!("sigill_signing_failures_total", "code" => code).absolute(0);
     }
+    for code in StoreError::PASSING_CODES {
+        metrics::counter!("sigill_storage_failures_total", "code" => code).absolute(0);
+    }
+    admission::start_alarms();
 }
 
 /// `/healthz` (the process answers), `/readyz` (it can issue), `/metrics` (Prometheus text).
@@ -93,25 +110,51 @@ pub(crate) fn router(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Ro
 mod tests {
     use super::*;
 
-    #[test]
-    fn counters_of_alarms_are_there_before_anything_is_counted() {
+    fn rendered() -> String {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             start_alarms();
             crate::schedule::start_alarms(["one"].into_iter());
         });
-        let text = recorder.handle().render();
+        recorder.handle().render()
+    }
+
+    fn is_at_zero(text: &str, series: &str) -> bool {
+        text.lines().any(|line| line == format!("{series} 0"))
+    }
+
+    #[test]
+    fn counters_of_alarms_are_there_before_anything_is_counted() {
+        let text = rendered();
 
         for series in [
-            "sigill_publication_failures_total",
-            "sigill_signature_alarms_total",
-            "sigill_crl_previous_unreadable_total",
-            "sigill_intents_voided_total",
             "sigill_signing_failures_total{code=\"hsm-sign\"}",
+            "sigill_signing_failures_total{code=\"signature-invalid\"}",
+            "sigill_storage_failures_total{code=\"database-full\"}",
+            "sigill_calls_not_admitted_total{kind=\"revoking\"}",
             "sigill_schedule_failures_total{task=\"lease\"}",
+            "sigill_schedule_failures_total{task=\"management\"}",
             "sigill_schedule_failures_total{task=\"crl one\"}",
         ] {
-            assert!(text.lines().any(|line| line == format!("{series} 0")), "{series}: {text}");
+            assert!(is_at_zero(&text, series), "{series}: {text}");
+        }
+    }
+
+    /// Operators are told to watch them: each row of the page whose counter has no label.
+    #[test]
+    fn every_counter_that_operators_are_told_of_is_there() {
+        let page = include_str!("../../docs/operations/run.md");
+        let named: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("sigill_") && name.ends_with("_total"))
+            .collect();
+        let text = rendered();
+
+        assert!(named.len() >= ALARMS.len(), "{named:?}");
+        for name in named {
+            assert!(is_at_zero(&text, name), "{name}: {text}");
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::ConfigFile;
 use crate::denied::Denied;
 use crate::http::peer::Clients;
-use crate::http::tls::ServerIdentity;
+use crate::http::tls::{ServerIdentity, management_ca};
 use crate::management::clients::ClientKeys;
 use crate::management::{
     self, CLIENT_PROFILE, ManagementAuthority, ManagementWork, SERVER_PROFILE, files,
@@ -182,7 +182,7 @@ impl Works {
         let clients = Clients::new(deployment, &config.clients).map_err(|name| {
             Told::config(format!("client {name}: key hash unreadable, or named twice"))
         })?;
-        let certificate = management::certificate(&config)?;
+        let certificate = management_ca(&config.api)?;
         let notes = NoteKeys::open(&config, deployment)?;
         let store = wiring::open_store(&config, deployment, Create::Never).context(
             "cannot recover; if sigill-ca runs, stop it first: it holds the database, and it renews its server certificate by itself",

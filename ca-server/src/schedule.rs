@@ -31,13 +31,49 @@ const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
-/// The parts of a round, beside the CRL of each authority.
-const TASKS: [&str; 7] = ["counts", "delegates", "issuers", "lease", "orders", "signing", "void"];
+/// Makes the tasks and the list of all of them from one list: none can be forgotten in the other.
+macro_rules! tasks {
+    ($($(#[$what:meta])* $task:ident = $name:literal),* $(,)?) => {
+        /// A part of a round, beside the CRL of each authority.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Task {
+            $($(#[$what])* $task),*
+        }
+
+        impl Task {
+            const ALL: &[Self] = &[$(Self::$task),*];
+
+            /// As logs and metrics name it.
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$task => $name),*
+                }
+            }
+        }
+    };
+}
+
+tasks! {
+    Clock = "clock",
+    Counts = "counts",
+    Delegates = "delegates",
+    Issuers = "issuers",
+    Lease = "lease",
+    Management = "management",
+    Orders = "orders",
+    Signing = "signing",
+    Void = "void",
+}
+
+/// The task that keeps the CRL of an authority.
+fn crl_of(authority: &str) -> String {
+    format!("crl {authority}")
+}
 
 /// Puts the counter of each part's failures at 0.
 pub(crate) fn start_alarms<'a>(authorities: impl Iterator<Item = &'a str>) {
-    let tasks = TASKS.into_iter().map(str::to_owned);
-    for task in tasks.chain(authorities.map(|name| format!("crl {name}"))) {
+    let tasks = Task::ALL.iter().map(|task| task.name().to_owned());
+    for task in tasks.chain(authorities.map(crl_of)) {
         metrics::counter!("sigill_schedule_failures_total", "task" => task).absolute(0);
     }
 }
@@ -93,34 +129,34 @@ impl Schedule {
 
     fn round(&mut self, now: Instant) {
         let service = Arc::clone(&self.service);
-        self.note("clock", service.watch_clock());
+        self.note(Task::Clock, service.watch_clock());
         if due(self.clock, REMIND_EVERY, now) {
             self.clock = Some(now);
-            self.note("clock", service.remind_of_clock());
+            self.note(Task::Clock, service.remind_of_clock());
         }
         if due(self.lease, RENEW_LEASE_EVERY, now) {
             self.lease = Some(now);
-            self.note("lease", service.renew_node_lease());
+            self.note(Task::Lease, service.renew_node_lease());
         }
         if due(self.void, VOID_EVERY, now) {
             self.void = Some(now);
-            self.note("orders", service.open_left_orders());
-            self.note("void", service.void_stale_intents());
-            self.note("counts", service.observe_counts());
+            self.note(Task::Orders, service.open_left_orders());
+            self.note(Task::Void, service.void_stale_intents());
+            self.note(Task::Counts, service.observe_counts());
             service.audit_counted_refusals();
             service.audit_counted_delegate_refusals();
             self.management(&service, now);
         }
         if due(self.issuers, ISSUERS_EVERY, now) {
             self.issuers = Some(now);
-            self.note("issuers", service.publish_issuers());
+            self.note(Task::Issuers, service.publish_issuers());
         }
         self.crls(&service, now);
         if due(self.probe, PROBE_EVERY, now) {
             self.probe = Some(now);
-            self.note("signing", service.probe_signing());
+            self.note(Task::Signing, service.probe_signing());
         }
-        self.note("delegates", service.serve_delegates());
+        self.note(Task::Delegates, service.serve_delegates());
     }
 
     fn management(&mut self, service: &Service, now: Instant) {
@@ -129,7 +165,7 @@ impl Schedule {
         }
         let tended = service.tend_management();
         self.management = tended.is_err().then(|| now + RENEW_AGAIN);
-        self.note("management", tended);
+        self.note(Task::Management, tended);
     }
 
     fn crls(&mut self, service: &Service, now: Instant) {
@@ -137,12 +173,11 @@ impl Schedule {
             if !authority.signs_here() || self.crl.get(name).is_some_and(|until| *until > now) {
                 continue;
             }
-            let task = format!("crl {name}");
             let wanted = match service.crl_is_due(authority) {
                 Ok(due) => authority.take_crl_wish() || due,
                 Err(denied) => {
                     self.crl.insert(name.clone(), now + TRY_AGAIN);
-                    self.note(&task, Err(denied));
+                    self.note_named(&crl_of(name), Err(denied));
                     continue;
                 }
             };
@@ -157,12 +192,16 @@ impl Schedule {
                 TRY_AGAIN
             };
             self.crl.insert(name.clone(), now + pause);
-            self.note(&task, made);
+            self.note_named(&crl_of(name), made);
         }
     }
 
+    fn note(&mut self, task: Task, outcome: Result<(), Denied>) {
+        self.note_named(task.name(), outcome);
+    }
+
     /// Logs a part that begins to fail or works again, once.
-    fn note(&mut self, task: &str, outcome: Result<(), Denied>) {
+    fn note_named(&mut self, task: &str, outcome: Result<(), Denied>) {
         match outcome {
             Ok(()) => {
                 if self.failing.remove(task).is_some() {

@@ -176,7 +176,9 @@ const fn of_tls(error: &TlsError) -> Option<(&'static str, &'static str)> {
             ("server-certificate", "use the server certificate that the management CA issued")
         }
         TlsError::Rustls { .. } => ("tls-unfit", "check that certificate and key belong together"),
-        TlsError::Verifier { .. } => ("management-ca-unfit", "use the management CA's certificate"),
+        TlsError::ManagementCa { .. } => {
+            ("management-ca-unfit", "use the management CA's certificate")
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! The tokens of the section `[hsm]`, and the keys that are used in them.
 //!
-//! A token is opened here and nowhere else.
+//! A token is opened here and nowhere else; `check-config` reads what is said of it in the same way.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -10,23 +10,77 @@ use anyhow::{Context as _, ensure};
 use ca::deployment::Deployment;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
-use hsm::{KeyPolicy, Module, PinMarkers, SigningService as _, Token, TokenSettings, TokenSigner};
+use hsm::{KeyPolicy, Module, PinMarkers, Token, TokenSettings, TokenSigner};
 use x509::certificate::Certificate;
 
 use crate::config::{ConfigFile, ManagementSection, TokenSection};
 use crate::service::authority::Authority;
 use crate::start::Told;
 
+/// What one `[[hsm.token]]` says, read.
+struct StatedToken<'a> {
+    role: &'a str,
+    name: TokenName,
+    pin: Pin,
+    sessions: NonZeroUsize,
+}
+
+impl<'a> StatedToken<'a> {
+    fn of(section: &'a TokenSection, deployment: Deployment) -> anyhow::Result<Self> {
+        let unfit = |value: &dyn std::fmt::Debug, key| {
+            Told::config(format!("token {}: {key} = {value:?} cannot be", section.role))
+        };
+        let no_role = || unfit(&section.role, "role");
+        let label = deployment.token_label(&section.role.parse().with_context(no_role)?);
+        Ok(Self {
+            role: &section.role,
+            name: TokenName {
+                label: label.parse().with_context(no_role)?,
+                serial: section.serial.parse().with_context(|| unfit(&section.serial, "serial"))?,
+            },
+            pin: Pin::from_file(&section.pin).with_context(|| format!("token {}", section.role))?,
+            sessions: NonZeroUsize::new(section.sessions)
+                .with_context(|| unfit(&section.sessions, "sessions"))?,
+        })
+    }
+}
+
+/// Reads all that is said of the tokens. Every role that an authority names must be among them.
+fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<StatedToken<'_>>> {
+    let tokens = &config.hsm.tokens;
+    for authority in &config.authorities {
+        let Some(role) = &authority.token else { continue };
+        ensure!(
+            tokens.iter().any(|token| token.role == *role),
+            Told::config(format!(
+                "authority {} names token role {role:?}, which is not configured",
+                authority.name
+            ))
+        );
+    }
+    tokens.iter().map(|section| StatedToken::of(section, deployment)).collect()
+}
+
+/// Checks all that is said of the tokens; none is opened, and the module is not loaded.
+///
+/// # Errors
+///
+/// As [`signer`], as far as files tell.
+pub(crate) fn check(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
+    stated(config, deployment)?;
+    Module::locate(&config.hsm.module)?;
+    Ok(())
+}
+
 /// The PKCS#11 module with the markers of refused PINs.
 struct Tokens {
     module: Module,
     markers: PinMarkers,
-    deployment: Deployment,
     deadline: Duration,
 }
 
 impl Tokens {
-    fn load(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Self> {
+    fn load(config: &ConfigFile) -> anyhow::Result<Self> {
         let module = Module::load(&config.hsm.module)?;
         std::fs::create_dir_all(&config.hsm.state).with_context(|| {
             let what = format!("cannot make {}", config.hsm.state.display());
@@ -34,27 +88,14 @@ impl Tokens {
         })?;
         let markers = PinMarkers::in_folder(&config.hsm.state)?;
         let deadline = Duration::from_secs(config.hsm.deadline);
-        Ok(Self { module, markers, deployment, deadline })
+        Ok(Self { module, markers, deadline })
     }
 
-    fn open(&self, section: &TokenSection) -> anyhow::Result<Token> {
-        let unnamed = || Told::config(format!("token role {:?}", section.role));
-        let label = self.deployment.token_label(&section.role.parse().with_context(unnamed)?);
-        let name = TokenName {
-            label: label.parse().with_context(unnamed)?,
-            serial: section.serial.parse().with_context(unnamed)?,
-        };
-        Ok(Token::open(
-            &self.module,
-            TokenSettings {
-                name,
-                pin: Pin::from_file(&section.pin)?,
-                markers: self.markers.clone(),
-                sessions: NonZeroUsize::new(section.sessions)
-                    .with_context(|| Told::config("sessions = 0"))?,
-                deadline: self.deadline,
-            },
-        )?)
+    fn open(&self, stated: StatedToken<'_>) -> anyhow::Result<Token> {
+        let StatedToken { name, pin, sessions, .. } = stated;
+        let (markers, deadline) = (self.markers.clone(), self.deadline);
+        let settings = TokenSettings { name, pin, markers, sessions, deadline };
+        Ok(Token::open(&self.module, settings)?)
     }
 }
 
@@ -87,9 +128,10 @@ pub(crate) fn management_signer(
     deployment: Deployment,
     certificate: &Certificate,
 ) -> anyhow::Result<TokenSigner> {
-    let tokens = Tokens::load(config, deployment)?;
+    let stated = StatedToken::of(management_token(config, section)?, deployment)?;
+    let tokens = Tokens::load(config)?;
     let signer = TokenSigner::new(tokens.deadline);
-    let token = tokens.open(management_token(config, section)?)?;
+    let token = tokens.open(stated)?;
     signer
         .add(&token, certificate.public_key(), KeyPolicy::issuing())
         .context("key of the management CA")?;
@@ -107,36 +149,27 @@ pub(crate) fn signer(
     authorities: &BTreeMap<String, Authority>,
     management: Option<(&ManagementSection, &Certificate)>,
 ) -> anyhow::Result<TokenSigner> {
-    let tokens = Tokens::load(config, deployment)?;
+    let stated = stated(config, deployment)?;
+    let tokens = Tokens::load(config)?;
     let signer = TokenSigner::new(tokens.deadline);
-    for section in &config.hsm.tokens {
-        let token = tokens.open(section)?;
+    for one in stated {
+        let role = one.role;
+        let token = tokens.open(one)?;
         if let Some((management, certificate)) = management
-            && management.token == section.role
+            && management.token == role
         {
             signer
                 .add(&token, certificate.public_key(), KeyPolicy::issuing())
                 .context("key of the management CA")?;
         }
         for authority in authorities.values() {
-            if authority.section.token.as_deref() == Some(section.role.as_str()) {
+            if authority.section.token.as_deref() == Some(role) {
                 let key = authority.certificate.public_key();
                 signer
                     .add(&token, key, KeyPolicy::issuing())
                     .with_context(|| format!("key of authority {}", authority.name()))?;
             }
         }
-    }
-    for authority in authorities.values().filter(|authority| authority.signs_here()) {
-        let key = authority.certificate.public_key().spki_hash();
-        ensure!(
-            signer.keys().contains(&key),
-            Told::config(format!(
-                "authority {} names token role {:?}, which is not configured",
-                authority.name(),
-                authority.section.token
-            ))
-        );
     }
     Ok(signer)
 }

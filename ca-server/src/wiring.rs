@@ -25,7 +25,7 @@ use x509::time::UnixTime;
 use crate::clock::Clock;
 use crate::config::{AuthoritySection, ConfigFile, ManagementSection};
 use crate::danger::Danger;
-use crate::http::tls::ServerIdentity;
+use crate::http::tls::{ServerIdentity, management_ca};
 use crate::management::clients::ClientKeys;
 use crate::management::{self, Management, ManagementAuthority};
 use crate::observe::Readiness;
@@ -298,7 +298,7 @@ pub(crate) fn wire(
     let plane = config
         .management
         .as_ref()
-        .map(|section| management::certificate(config).map(|certificate| (section, certificate)))
+        .map(|section| management_ca(&config.api).map(|certificate| (section, certificate)))
         .transpose()?;
     if let Some((section, _)) = &plane {
         check_management(config, section, &profiles)?;

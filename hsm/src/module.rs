@@ -39,12 +39,7 @@ impl Module {
     ///
     /// [`ModuleError`]; nothing is kept then, and a later call may succeed.
     pub fn load(path: &Path) -> Result<Self, ModuleError> {
-        if !path.is_absolute() {
-            return Err(ModuleError::NotAbsolute { path: path.to_owned() });
-        }
-        let canonical = path
-            .canonicalize()
-            .map_err(|source| ModuleError::Unreadable { path: path.to_owned(), source })?;
+        let canonical = Self::locate(path)?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = loaded.get(&canonical) {
             return Ok(module.clone());
@@ -52,6 +47,24 @@ impl Module {
         let module = Self::initialise(&canonical)?;
         loaded.insert(canonical, module.clone());
         Ok(module)
+    }
+
+    /// The file that [`Module::load`] would load at an absolute `path`, symbolic links resolved.
+    /// Nothing is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError::NotAbsolute`], and [`ModuleError::Unreadable`] for what is no file.
+    pub fn locate(path: &Path) -> Result<PathBuf, ModuleError> {
+        if !path.is_absolute() {
+            return Err(ModuleError::NotAbsolute { path: path.to_owned() });
+        }
+        let unreadable = |source| ModuleError::Unreadable { path: path.to_owned(), source };
+        let canonical = path.canonicalize().map_err(unreadable)?;
+        if !canonical.is_file() {
+            return Err(unreadable(std::io::Error::other("not a file")));
+        }
+        Ok(canonical)
     }
 
     fn initialise(path: &Path) -> Result<Self, ModuleError> {

@@ -2,11 +2,13 @@
 //!
 //! Changes nothing and logs in to no token. What has not been pushed yet is not missing.
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+use hsm::Module;
 use hsm::pin::Pin;
 
 use crate::authority::Authority;
 use crate::config::Config;
+use crate::start;
 
 /// Checks the files.
 ///
@@ -14,8 +16,9 @@ use crate::config::Config;
 ///
 /// The first that `serve` would refuse, or for which it would answer tryLater for ever.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    start::publication_is_ours(config)?;
+    Module::locate(&config.module).context("PKCS#11 module cannot be loaded")?;
     Pin::from_file(&config.pin).context("PIN of the token cannot be read")?;
-    ensure!(config.module.is_file(), "hsm.module {} is no file", config.module.display());
     for pinned in &config.authorities {
         Authority::read(&config.publication, pinned)?;
     }

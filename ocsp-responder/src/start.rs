@@ -12,6 +12,7 @@ use ledger::origin::{DeploymentName, LogOrigin};
 use status::CRL_MANIFEST;
 use thiserror::Error;
 
+use crate::authority::AuthorityError;
 use crate::config::{Config, ConfigError};
 use crate::durable;
 use crate::files::CrlKeeperError;
@@ -69,12 +70,29 @@ fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str)> {
         .or_else(|| {
             error.downcast_ref().map(|error: &ConfigError| (error.code(), error.next_step()))
         })
+        .or_else(|| error.downcast_ref().map(of_authority))
         .or_else(|| error.downcast_ref().and_then(of_follow))
         .or_else(|| error.downcast_ref().and_then(of_keeper))
         .or_else(|| {
             let next = "check the state folder's permissions and space";
             error.downcast_ref::<CrlKeeperError>().map(|_| ("state-unusable", next))
         })
+}
+
+/// `serve` starts all the same, and says tryLater for this CA; `check-config` refuses.
+const fn of_authority(error: &AuthorityError) -> (&'static str, &'static str) {
+    match error {
+        AuthorityError::Pin { .. } => (
+            "authority-certificate-pin",
+            "compare both hashes with the ceremony's; correct the configuration, or what was pushed",
+        ),
+        AuthorityError::Io { .. } => {
+            ("authority-certificate", "correct the permissions of aia/ in the publication folder")
+        }
+        AuthorityError::Certificate { .. } => {
+            ("authority-certificate", "have the inner zone push the certificate again")
+        }
+    }
 }
 
 const fn of_follow(error: &FollowError) -> Option<(&'static str, &'static str)> {

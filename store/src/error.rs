@@ -350,6 +350,19 @@ impl StoreError {
         }
     }
 
+    /// The codes of [`Self::is_passing`], apart from a clock that is behind: what a database may fail
+    /// with that was well.
+    pub const PASSING_CODES: [&str; 8] = [
+        "database-busy",
+        "database-full",
+        "database-read-only",
+        "database-device",
+        "audit-refused",
+        "store-closed",
+        "store-overloaded",
+        "random-unavailable",
+    ];
+
     /// Whether the same act may succeed later because the fault lies in the storage around it.
     #[must_use]
     pub const fn is_passing(&self) -> bool {

@@ -185,10 +185,15 @@ impl Home {
 
     /// Starts `sigill-ocsp`, which is to refuse, and waits for its end.
     pub fn ocsp_refused(&self) -> Refused {
+        ended(&mut self.ocsp_command("serve"), &self.folder.path().join("ocsp-refused.log"))
+    }
+
+    /// `sigill-ocsp` with the environment that its token needs.
+    pub fn ocsp_command(&self, act: &str) -> Command {
         let mut command = Command::new(program::built("sigill-ocsp"));
-        command.arg("--config").arg(self.path(OCSP_CONFIG));
+        command.args([act, "--config"]).arg(self.path(OCSP_CONFIG));
         self.with_tokens(&mut command);
-        ended(&mut command, &self.folder.path().join("ocsp-refused.log"))
+        command
     }
 
     /// Starts `serve` and waits until it is ready and its first CRLs are out.

@@ -32,6 +32,17 @@ pub(crate) enum Lane {
     Revoking,
 }
 
+/// Puts the counters of calls that found no place at 0.
+pub(crate) fn start_alarms() {
+    for lane in Lane::ALL {
+        not_admitted(lane).absolute(0);
+    }
+}
+
+fn not_admitted(lane: Lane) -> metrics::Counter {
+    metrics::counter!("sigill_calls_not_admitted_total", "kind" => lane.name())
+}
+
 impl From<Act> for Lane {
     fn from(act: Act) -> Self {
         match act {
@@ -42,6 +53,8 @@ impl From<Act> for Lane {
 }
 
 impl Lane {
+    const ALL: [Self; 3] = [Self::Issuing, Self::Reading, Self::Revoking];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Issuing => "issuing",
@@ -92,7 +105,7 @@ impl Admission {
 
     /// Blocking threads that all places together need: whoever has a place has a thread.
     pub(crate) fn threads(connections: usize) -> usize {
-        [Lane::Issuing, Lane::Reading, Lane::Revoking]
+        Lane::ALL
             .into_iter()
             .map(|lane| lane.places(connections))
             .fold(AUDITING.saturating_add(OWN_THREADS), usize::saturating_add)
@@ -110,8 +123,7 @@ impl Admission {
             Lane::Revoking => &self.revoking,
         };
         Arc::clone(&places.free).try_acquire_owned().map_err(|_| {
-            metrics::counter!("sigill_calls_not_admitted_total", "kind" => lane.name())
-                .increment(1);
+            not_admitted(lane).increment(1);
             Denied::new(
                 Kind::Unavailable,
                 Refusal::new(

@@ -3,7 +3,7 @@
 //! A handler turns JSON into the words of the service, runs it on a blocking thread, and turns what
 //! comes back into JSON. Refusals become problems in `problem`, once.
 
-mod admission;
+pub(crate) mod admission;
 mod authorities;
 mod certificates;
 mod clients;

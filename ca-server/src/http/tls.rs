@@ -4,6 +4,7 @@
 //! program runs. A connection that does not finish its handshake or its request headers in time is
 //! dropped; connections beyond the limit wait in the listen queue.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -136,6 +137,20 @@ fn must_be_private(path: &Path) -> Result<(), TlsError> {
     Err(TlsError::Mode { path: path.to_path_buf(), found })
 }
 
+/// Reads the management CA's certificate, which must be the pinned one.
+pub(crate) fn management_ca(api: &ApiSection) -> Result<Certificate, TlsError> {
+    let path = || api.management_ca.clone();
+    let der = CertificateDer::from_pem_file(&api.management_ca)
+        .map_err(|source| TlsError::Pem { path: path(), source })?;
+    let found = base16ct::lower::encode_string(&Sha256::digest(&der));
+    if found != api.management_ca_sha256 {
+        let pinned = api.management_ca_sha256.clone();
+        return Err(TlsError::Pin { path: path(), found, pinned });
+    }
+    Certificate::from_der(&der)
+        .map_err(|source| TlsError::ManagementCa { path: path(), source: source.into() })
+}
+
 /// Makes the TLS configuration that lets in clients of the pinned management CA only.
 pub(crate) fn server_config(
     identity: Arc<ServerIdentity>,
@@ -143,19 +158,14 @@ pub(crate) fn server_config(
 ) -> Result<ServerConfig, TlsError> {
     let path = || api.management_ca.clone();
     let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(&api.management_ca)
-        .map_err(|source| TlsError::Pem { path: path(), source })?;
-    let found = base16ct::lower::encode_string(&Sha256::digest(&certificate));
-    if found != api.management_ca_sha256 {
-        let pinned = api.management_ca_sha256.clone();
-        return Err(TlsError::Pin { path: path(), found, pinned });
-    }
-    roots.add(certificate).map_err(|source| TlsError::Rustls { path: path(), source })?;
+    roots
+        .add(CertificateDer::from(management_ca(api)?.as_der()))
+        .map_err(|source| TlsError::ManagementCa { path: path(), source: source.into() })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
-            .map_err(|source| TlsError::Verifier { path: path(), source })?;
+            .map_err(|source| TlsError::ManagementCa { path: path(), source: source.into() })?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|source| TlsError::Rustls { path: path(), source })?
@@ -315,11 +325,11 @@ pub(crate) enum TlsError {
     },
     /// The management CA cannot be a trust anchor.
     #[error("cannot trust clients of {path}")]
-    Verifier {
+    ManagementCa {
         /// The file.
         path: PathBuf,
         /// Why.
         #[source]
-        source: rustls::client::VerifierBuilderError,
+        source: Box<dyn Error + Send + Sync>,
     },
 }

@@ -21,7 +21,6 @@ use ca::profile::{Profile, ProfileSet};
 use ca::refusal::Refusal;
 use hsm::SigningService;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use store::{
     AuditRecord, ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope, Node,
     OrderId, Store, StoreError, Subject,
@@ -36,7 +35,7 @@ use x509::signing::{IntentId, Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
 use self::clients::ClientKeys;
-use crate::config::{ApiSection, ConfigFile};
+use crate::config::ApiSection;
 use crate::denied::{Denied, Kind};
 use crate::http::tls::ServerIdentity;
 use crate::publication::chain;
@@ -83,35 +82,6 @@ pub(crate) struct ManagementWork<'a> {
     /// Order, call and client, where there are such.
     pub(crate) objects: [Option<ObjectId>; 3],
     pub(crate) payload: Value,
-}
-
-/// Reads the management CA's certificate, which must be the pinned one.
-///
-/// # Errors
-///
-/// Names the file and both hashes.
-pub(crate) fn certificate(config: &ConfigFile) -> anyhow::Result<Certificate> {
-    let path = &config.api.management_ca;
-    let unreadable = || {
-        let what = format!("cannot read a certificate from {}", path.display());
-        Told::new("management-ca-unfit", what, "use the management CA's certificate")
-    };
-    let text = std::fs::read_to_string(path).with_context(unreadable)?;
-    let der = pem::decode_one(&text, pem::Label::Certificate).with_context(unreadable)?;
-    let found = base16ct::lower::encode_string(&Sha256::digest(&der));
-    ensure!(
-        found == config.api.management_ca_sha256,
-        Told::new(
-            "management-ca-pin",
-            format!(
-                "{} has SHA-256 {found}, the configuration pins {}",
-                path.display(),
-                config.api.management_ca_sha256
-            ),
-            "put the pinned certificate of the management CA back",
-        )
-    );
-    Certificate::from_der(&der).with_context(unreadable)
 }
 
 /// A profile of the management plane, which must be there to renew anything.
