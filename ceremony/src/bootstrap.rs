@@ -12,8 +12,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ca::deployment::{Deployment, Environment, Instance, Pki, Place, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -510,16 +508,8 @@ fn pem(certificate: &Certificate) -> String {
 
 /// PKCS#8 in PEM (RFC 7468 §10).
 fn write_key(pair: &EcdsaKeyPair) -> anyhow::Result<Zeroizing<String>> {
-    use std::fmt::Write as _;
     let der = pair.to_pkcs8v1().map_err(|_| anyhow::anyhow!("TLS key cannot be written"))?;
-    let text = Zeroizing::new(STANDARD.encode(der.as_ref()));
-    let mut out = Zeroizing::new(String::with_capacity(512));
-    writeln!(out, "-----BEGIN PRIVATE KEY-----")?;
-    for line in text.as_bytes().chunks(64) {
-        writeln!(out, "{}", std::str::from_utf8(line)?)?;
-    }
-    writeln!(out, "-----END PRIVATE KEY-----")?;
-    Ok(out)
+    Ok(x509::pem::encode_private_key(der.as_ref()))
 }
 
 fn read_key(text: &str) -> anyhow::Result<EcdsaKeyPair> {

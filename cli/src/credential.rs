@@ -2,8 +2,6 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::name::{AttributeType, Name};
 use x509::pem;
@@ -28,7 +26,10 @@ impl NewKey {
         let der = pair
             .to_pkcs8v1()
             .map_err(|_| ClientError::Key { why: "key cannot be written".to_owned() })?;
-        Ok(Self { pem: key_pem(der.as_ref()), request: request(&pair).map_err(key)? })
+        Ok(Self {
+            pem: pem::encode_private_key(der.as_ref()),
+            request: request(&pair).map_err(key)?,
+        })
     }
 }
 
@@ -44,22 +45,6 @@ fn request(pair: &EcdsaKeyPair) -> Result<String, Box<dyn std::error::Error>> {
 
 fn key(error: Box<dyn std::error::Error>) -> ClientError {
     ClientError::Key { why: error.to_string() }
-}
-
-fn key_pem(der: &[u8]) -> Zeroizing<String> {
-    let text = Zeroizing::new(STANDARD.encode(der));
-    // Longer than any such key, so that no copy is left behind by growing.
-    let mut out = Zeroizing::new(String::with_capacity(1024));
-    out.push_str("-----BEGIN PRIVATE KEY-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
-        out.push_str(line);
-        out.push('\n');
-        rest = after;
-    }
-    out.push_str("-----END PRIVATE KEY-----\n");
-    out
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// What a PEM block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,17 +56,36 @@ pub const MAX_OCTETS: usize = 1_048_576;
 /// Writes one block: lines of 64 characters, LF, a newline at the end (RFC 7468 §3).
 #[must_use]
 pub fn encode(label: Label, der: &[u8]) -> String {
-    let mut out = format!("{BEGIN}{label}{DASHES}\n");
-    let encoded = STANDARD.encode(der);
-    let mut rest = encoded.as_str();
+    let mut out = String::new();
+    write(&mut out, label.name(), &STANDARD.encode(der));
+    out
+}
+
+/// Writes a private key in PKCS#8 (RFC 7468 §10). No copy of it stays in memory.
+#[must_use]
+pub fn encode_private_key(pkcs8: &[u8]) -> Zeroizing<String> {
+    let text = Zeroizing::new(STANDARD.encode(pkcs8));
+    // Longer than what is written, so that no copy is left behind by growing.
+    let mut out =
+        Zeroizing::new(String::with_capacity(text.len().saturating_mul(2).saturating_add(128)));
+    write(&mut out, "PRIVATE KEY", &text);
+    out
+}
+
+fn write(out: &mut String, label: &str, base64: &str) {
+    for part in [BEGIN, label, DASHES, "\n"] {
+        out.push_str(part);
+    }
+    let mut rest = base64;
     while !rest.is_empty() {
         let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
         out.push_str(line);
         out.push('\n');
         rest = after;
     }
-    out.push_str(&format!("{END}{label}{DASHES}\n"));
-    out
+    for part in [END, label, DASHES, "\n"] {
+        out.push_str(part);
+    }
 }
 
 /// Reads all blocks of a text, in order. Text outside the blocks is passed over.
@@ -172,6 +192,23 @@ mod tests {
                 ("CERTIFICATE", der.clone())
             );
             assert_eq!(decode(&text), Ok(vec![(Label::Certificate, der)]));
+        }
+    }
+
+    /// The text never grows beyond what was set aside for it: growing would leave a copy behind.
+    #[test]
+    fn writes_private_keys_in_one_place() {
+        for length in [1, 48, 121, 138, 2400] {
+            let der = vec![0xa5; length];
+
+            let text = encode_private_key(&der);
+
+            let set_aside = STANDARD.encode(&der).len() * 2 + 128;
+            assert!(text.len() <= set_aside && text.capacity() == set_aside, "{length}");
+            assert_eq!(
+                pem_rfc7468::decode_vec(text.as_bytes()).unwrap(),
+                ("PRIVATE KEY", der.clone())
+            );
         }
     }
 

@@ -11,9 +11,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use x509::key::PublicKey;
+use x509::pem;
 use zeroize::Zeroizing;
 
 use crate::publication::files::folder_of;
@@ -36,18 +35,7 @@ impl NewKey {
         let failed = |_| anyhow::anyhow!("no random numbers for a TLS key");
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
         let der = pair.to_pkcs8v1().map_err(failed)?;
-        let text = Zeroizing::new(STANDARD.encode(der.as_ref()));
-        // Longer than any such key, so that no copy is left behind by growing.
-        let mut pem = Zeroizing::new(String::with_capacity(1024));
-        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = after;
-        }
-        pem.push_str("-----END PRIVATE KEY-----\n");
+        let pem = pem::encode_private_key(der.as_ref());
         Ok(Self { public: PublicKey::from_ec_point(pair.public_key().as_ref())?, pem })
     }
 }
