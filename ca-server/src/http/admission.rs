@@ -2,7 +2,8 @@
 //! hangs up: without a bound, whoever calls and hangs up again fills the memory with work.
 //!
 //! Each kind of call has places of its own, so that no flood of one kind keeps the others out, least
-//! of all revocations (promise 4). A place is held until the work has ended, whether or not somebody
+//! of all revocations (promise 4). A call has a connection by then: who gets one is the matter of
+//! [`super::doors`], which gives one client a quarter of them at most. A place is held until the work has ended, whether or not somebody
 //! still waits for it. A call that finds no place is told so at once and comes back.
 
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl Lane {
         }
     }
 
-    /// Places among `connections`: half of them issue, so that the others find a connection free.
+    /// Places among `connections`: half of them issue, so that no flood of orders takes all threads.
     fn places(self, connections: usize) -> usize {
         let share = match self {
             Self::Issuing => connections.div_ceil(2),

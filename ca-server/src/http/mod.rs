@@ -7,6 +7,7 @@ pub(crate) mod admission;
 mod authorities;
 mod certificates;
 mod clients;
+pub(crate) mod doors;
 mod openapi;
 pub(crate) mod peer;
 mod problem;

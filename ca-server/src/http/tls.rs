@@ -2,7 +2,7 @@
 //!
 //! TLS 1.3, with 1.2 as the floor (API-01). The server's certificate can be exchanged while the
 //! program runs. A connection that does not finish its handshake or its request headers in time is
-//! dropped; connections beyond the limit wait in the listen queue.
+//! dropped; [`super::doors`] says who gets a place.
 
 use std::error::Error;
 use std::io;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use ca::deployment::{Deployment, DeploymentError, ManagementRole};
@@ -24,11 +24,12 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use x509::certificate::{Certificate, CertificateError};
 use x509::extension::GeneralName;
 
+use super::doors::{Doors, Handshake};
 use super::peer::PeerCertificate;
 use crate::config::ApiSection;
 
@@ -36,6 +37,8 @@ use crate::config::ApiSection;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that has not sent its request headers by then is dropped.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long running requests have after the stop.
+const STOPPING: Duration = Duration::from_secs(20);
 /// Wait after a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -184,9 +187,9 @@ pub(crate) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(Semaphore::new(max_connections));
+    let doors = Arc::new(Doors::new(max_connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        // Accepting waits for nothing: who finds no place is told by a closed connection.
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
@@ -199,17 +202,17 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        let Ok(handshake) = doors.knock(address.ip(), Instant::now()) else { continue };
         let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, address, acceptor, router, stop).await {
+            let ended = connection(stream, address, handshake, acceptor, router, stop).await;
+            if let Err(error) = ended {
                 tracing::debug!(peer.address = %address, error = %error, "connection ended");
             }
-            drop(place);
         });
     }
-    let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
     // Running requests end by themselves: their own deadlines are shorter than this.
-    let drained = tokio::time::timeout(Duration::from_secs(20), places.acquire_many(all)).await;
+    let drained = tokio::time::timeout(STOPPING, doors.empty(max_connections)).await;
     if drained.is_err() {
         tracing::warn!("connections were still open 20 s after the stop; closing them");
     }
@@ -218,14 +221,19 @@ pub(crate) async fn serve(
 async fn connection(
     stream: tokio::net::TcpStream,
     address: SocketAddr,
+    mut handshake: Handshake,
     acceptor: TlsAcceptor,
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake took over 10 s"))??;
+    let tls = tokio::select! {
+        tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => tls.map_err(
+            |_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake took over 10 s"),
+        )??,
+        _ = &mut handshake.stays => return Err(io::Error::other("handshake gave way to another")),
+        _ = stop.changed() => return Ok(()),
+    };
     let certificate = tls
         .get_ref()
         .1
@@ -233,6 +241,9 @@ async fn connection(
         .and_then(<[_]>::first)
         .map(|certificate| certificate.as_ref().to_vec())
         .ok_or_else(|| io::Error::other("client sent no certificate"))?;
+    let place = handshake
+        .enter(client_of(&certificate))
+        .map_err(|why| io::Error::other(format!("closed after its handshake: {why:?}")))?;
     let router = router
         .layer(axum::Extension(PeerCertificate(certificate.into())))
         .layer(axum::Extension(address));
@@ -247,7 +258,18 @@ async fn connection(
             served.await
         }
     };
+    drop(place);
     result.map_err(io::Error::other)
+}
+
+/// Whose connection it is, for its share of the places: the certificate's URI, which the management CA
+/// gave it. Who may call what is judged later, call by call.
+fn client_of(certificate: &[u8]) -> String {
+    let names = Certificate::from_der(certificate).map(|one| one.subject_alt_names().to_vec());
+    names
+        .ok()
+        .and_then(|names| names.iter().find_map(GeneralName::uri).map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// Why TLS could not be set up.

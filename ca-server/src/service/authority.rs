@@ -27,7 +27,9 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new(section: AuthoritySection, certificate: Certificate, issuer: Issuer) -> Self {
         let id = IssuerId::of(certificate.subject().as_der(), certificate.public_key().spki_der());
-        let crl_wanted = AtomicBool::new(false);
+        // A revocation may have been committed right before the last end of the program, and only its
+        // memory knew that it waited.
+        let crl_wanted = AtomicBool::new(section.crl_on_revocation);
         Self { section, certificate, issuer, id, crl_wanted, chain: OnceLock::new() }
     }
 
