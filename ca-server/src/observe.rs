@@ -80,6 +80,7 @@ pub(crate) fn start_alarms() {
         metrics::counter!(name).absolute(0);
     }
     crate::http::doors::start_alarms();
+    crate::service::renewal::start_alarms();
     for code in SIGNING_FAILURES {
         metrics::counter!("sigill_signing_failures_total", "code" => code).absolute(0);
     }

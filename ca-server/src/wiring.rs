@@ -332,7 +332,7 @@ pub(crate) fn wire(
             .map(Duration::from_secs),
     };
     for certificate in store.management_certificates()? {
-        management.clients.take_renewed(&certificate);
+        management.clients.take_stored(&certificate);
     }
     let state = Arc::new(PublicationState::default());
     let service = Arc::new(Service {

@@ -13,6 +13,11 @@ use x509::time::UnixTime;
 /// How long a key is accepted after its successor was certified: 7 days.
 pub const OVERLAP: Duration = Duration::from_secs(7 * 86_400);
 
+/// Renewals of one client in [`RENEWALS_SPAN`].
+pub const RENEWALS: usize = 2;
+/// The span of [`RENEWALS`]: a day.
+pub const RENEWALS_SPAN: Duration = Duration::from_secs(86_400);
+
 /// A key that was certified by renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewedKey {
@@ -56,6 +61,28 @@ pub fn standing(
         Some(since) if now >= since => Standing::Superseded { since },
         _ => Standing::Accepted,
     }
+}
+
+/// Whether a client may renew with `found`: with the newest key of its line, or with the one before
+/// it while the newest has not been `used`, because an answer that was lost leaves a client with that.
+#[must_use]
+pub fn may_renew(
+    pinned: SpkiHash,
+    renewed: &[RenewedKey],
+    found: SpkiHash,
+    used: impl Fn(SpkiHash) -> bool,
+) -> bool {
+    let mut line = renewed.iter().rev().filter(|one| one.pinned == pinned).map(|one| one.key);
+    let newest = line.next().unwrap_or(pinned);
+    found == newest || (found == line.next().unwrap_or(pinned) && !used(newest))
+}
+
+/// When the client may renew again, if it has had its [`RENEWALS`] in the last [`RENEWALS_SPAN`].
+#[must_use]
+pub fn renewals_spent(pinned: SpkiHash, renewed: &[RenewedKey], now: UnixTime) -> Option<UnixTime> {
+    let mut line = renewed.iter().rev().filter(|one| one.pinned == pinned);
+    let until = line.nth(RENEWALS.saturating_sub(1))?.issued.checked_add(RENEWALS_SPAN)?;
+    (until > now).then_some(until)
 }
 
 #[cfg(test)]
@@ -106,5 +133,29 @@ mod tests {
         let line = [renewed(1, 2, 10)];
 
         assert_eq!(standing(key(2), &line, key(2), day(400)), Standing::Accepted);
+    }
+
+    /// The finding: a thief of an old key must not take the line over.
+    #[test]
+    fn an_old_key_does_not_renew_once_the_newest_was_used() {
+        let line = [renewed(1, 2, 10), renewed(1, 3, 11)];
+        let may = |found, used| may_renew(key(1), &line, key(found), |one| used && one == key(3));
+
+        assert!(may(3, true) && may(3, false));
+        assert!(may(2, false) && !may(2, true));
+        assert!(!may(1, false) && !may(9, false));
+        assert!(may_renew(key(1), &[], key(1), |_| true));
+        assert!(!may_renew(key(1), &line[..1], key(1), |_| true));
+        assert!(may_renew(key(1), &line[..1], key(1), |_| false));
+    }
+
+    #[test]
+    fn a_client_renews_twice_a_day_and_no_more() {
+        let line = [renewed(1, 2, 10), renewed(1, 3, 10)];
+        let spent = |line: &[RenewedKey], on| renewals_spent(key(1), line, day(on));
+
+        assert_eq!(spent(&line, 10), Some(day(11)));
+        assert_eq!(spent(&line, 11), None);
+        assert_eq!(spent(&line[..1], 10), None);
     }
 }

@@ -1,12 +1,16 @@
 //! Configurations and profiles are the operator's once they are written: bootstrap writes what is
 //! missing, keeps what differs, and says so.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
 use ca::profile::{Profile, ProfileSet};
 
 use crate::home::{Home, replace};
+
+/// The profiles that bootstrap has shipped so far, one name a line.
+const WRITTEN: &str = "ceremony/profiles-shipped";
 
 /// What becomes of a file that is there and says something else than bootstrap would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,19 +74,27 @@ impl<'a> Keeper<'a> {
         replace(&file, bytes)
     }
 
-    /// Copies the profiles of `from`. One that was taken away from a home that has its
-    /// configuration stays away.
+    /// Copies the profiles of `from`. One that was written before and is not there any more was taken
+    /// away and stays away; one that was never written is new.
     ///
     /// # Errors
     ///
     /// Names the file that cannot be read or written.
     pub(crate) fn copy_profiles(&mut self, from: &Path) -> anyhow::Result<()> {
         let configured = self.home.join("config/ca.toml").exists();
+        let mut written = self.profiles_written()?;
         for file in profile_files(from)? {
             let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
             let name = file.file_name().and_then(|name| name.to_str());
-            let path = format!("config/profiles/{}", name.context("profile without a name")?);
-            let taken_away = configured && !self.home.join(&path).exists();
+            let name = name.context("profile without a name")?;
+            let path = format!("config/profiles/{name}");
+            let there = self.home.join(&path).exists();
+            let before = written.as_ref().map_or(configured, |written| written.contains(name));
+            let taken_away = before && !there;
+            if configured && !before {
+                self.said
+                    .push(format!("{path} is new in this version; no client may order it yet"));
+            }
             if taken_away && self.existing == Existing::Keep {
                 self.said.push(format!(
                     "{path} was taken away and stays away (--rewrite-config writes it anew)"
@@ -91,7 +103,22 @@ impl<'a> Keeper<'a> {
             }
             self.write(&path, &bytes)?;
         }
-        Ok(())
+        // What is there and what stays away: of neither may it be said next time that it is new.
+        let shipped = profile_files(from)?;
+        let names = shipped.iter().filter_map(|file| file.file_name()?.to_str().map(str::to_owned));
+        written.get_or_insert_default().extend(names);
+        let lines: String = written.iter().flatten().map(|name| format!("{name}\n")).collect();
+        replace(&self.home.join(WRITTEN), lines.as_bytes())
+    }
+
+    /// Names of the profiles that an earlier run shipped; `None` where none has noted them.
+    fn profiles_written(&self) -> anyhow::Result<Option<BTreeSet<String>>> {
+        let file = self.home.join(WRITTEN);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Ok(Some(text.lines().map(str::to_owned).collect())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| file.display().to_string()),
+        }
     }
 }
 

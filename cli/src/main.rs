@@ -54,11 +54,17 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let format = if arguments.json { Format::Json } else { Format::Table };
     let terminal = Terminal::new(format);
+    let prepared = match &arguments.command {
+        Command::Client(command) => command.before_connecting(&arguments.connection),
+        _ => Ok(()),
+    };
     let outcome =
-        Client::connect(&arguments.connection).and_then(|client| match &arguments.command {
-            Command::Certificate(command) => command.run(&client, &terminal),
-            Command::Authority(command) => command.run(&client, &terminal),
-            Command::Client(command) => command.run(&client, &arguments.connection, &terminal),
+        prepared.and_then(|()| Client::connect(&arguments.connection)).and_then(|client| {
+            match &arguments.command {
+                Command::Certificate(command) => command.run(&client, &terminal),
+                Command::Authority(command) => command.run(&client, &terminal),
+                Command::Client(command) => command.run(&client, &arguments.connection, &terminal),
+            }
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -49,7 +49,26 @@ struct Arguments {
     command: Option<Command>,
     /// Without a command: `serve`.
     #[command(flatten)]
-    serve: Option<ConfigArguments>,
+    serve: Option<WithoutCommand>,
+}
+
+#[derive(Debug, Args)]
+struct WithoutCommand {
+    #[command(flatten)]
+    arguments: ConfigArguments,
+    /// What `check-config` was called at first.
+    #[arg(long, hide = true)]
+    check_config: bool,
+}
+
+impl From<WithoutCommand> for Command {
+    fn from(without: WithoutCommand) -> Self {
+        if without.check_config {
+            Self::CheckConfig(without.arguments)
+        } else {
+            Self::Serve(without.arguments)
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,7 +90,7 @@ struct ConfigArguments {
 
 impl Arguments {
     fn command(self) -> Command {
-        self.command.or_else(|| self.serve.map(Command::Serve)).unwrap_or_else(|| {
+        self.command.or_else(|| self.serve.map(Command::from)).unwrap_or_else(|| {
             <Self as clap::CommandFactory>::command()
                 .error(ErrorKind::MissingRequiredArgument, "--config FILE is missing")
                 .exit()
@@ -126,5 +145,24 @@ fn main() -> ExitCode {
             eprintln!("error: {line}");
             ExitCode::from(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(words: &[&str]) -> Command {
+        Arguments::parse_from(std::iter::once("sigill-ocsp").chain(words.iter().copied())).command()
+    }
+
+    #[test]
+    fn takes_the_words_that_earlier_pages_named() {
+        assert!(matches!(command(&["--config", "f"]), Command::Serve(_)));
+        let checks = [["--config", "f", "--check-config"], ["--check-config", "--config", "f"]];
+        for words in checks {
+            assert!(matches!(command(&words), Command::CheckConfig(_)), "{words:?}");
+        }
+        assert!(matches!(command(&["check-config", "--config", "f"]), Command::CheckConfig(_)));
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         "bootstrap::needs_no_pin_once_the_ceremony_is_finished",
         needs_no_pin_once_the_ceremony_is_finished,
     ),
+    ("bootstrap::tells_a_new_profile_from_one_taken_away", tells_a_new_profile_from_one_taken_away),
     ("bootstrap::draws_no_pin_for_a_token_that_exists", draws_no_pin_for_a_token_that_exists),
     ("bootstrap::refuses_other_addresses_than_before", refuses_other_addresses_than_before),
     ("bootstrap::writes_what_a_shell_sources", writes_what_a_shell_sources),
@@ -75,6 +76,30 @@ fn keeps_what_an_operator_has_changed(template: &Template) {
     assert!(read(home, "config/ca.toml").contains("revoke = true"));
     assert!(!read(home, profile).contains("# ours"));
     assert!(home.join("config/profiles/function-ec.toml").exists());
+}
+
+/// A profile that a later version ships arrives; one that was taken away does not come back with it.
+fn tells_a_new_profile_from_one_taken_away(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    // As if the version before had not shipped it.
+    let list = "ceremony/profiles-shipped";
+    let shipped = read(home, list);
+    assert!(shipped.contains("function-ec.toml\n"), "{shipped}");
+    fs::write(home.join(list), shipped.replace("function-ec.toml\n", "")).expect("a list");
+    for name in ["function-ec.toml", "function.toml"] {
+        fs::remove_file(home.join("config/profiles").join(name)).expect("a profile");
+    }
+
+    let again = deployment.bootstrap(&[]);
+
+    let said = done(&again);
+    assert!(said.contains("function-ec.toml is new in this version"), "{said}");
+    assert!(said.contains("function.toml was taken away and stays away"), "{said}");
+    assert!(home.join("config/profiles/function-ec.toml").exists());
+    assert!(!home.join("config/profiles/function.toml").exists());
+    let once_more = deployment.bootstrap(&[]);
+    assert!(!done(&once_more).contains("is new in this version"), "{}", once_more.text);
 }
 
 /// KEY-02: the root's PIN is taken away after the ceremony, and nothing asks for it again.

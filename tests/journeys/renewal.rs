@@ -14,6 +14,7 @@ use support::program;
 use support::spoken::{self, Spoken};
 use support::suite::Check;
 
+use crate::accounts;
 use crate::api::Request;
 use crate::deployment::{Deployment, Template};
 
@@ -141,31 +142,36 @@ fn a_client_renews_itself_and_only_itself(template: &Template) {
     let renewed = Somebody::with(&deployment, "new");
     assert_eq!(renewed.reads().0, 200);
     assert_eq!(portal.reads().0, 200, "the old key is accepted for 7 days more");
+    // It reads and orders, but it does not renew: a thief of it would stay for ever.
+    let theft = request(&deployment, "theft", &[]);
+    refused(&portal.renew("theft", &theft), 403, "renewal-superseded");
+    let alarm = "sigill_client_renewals_refused_total{why=\"superseded\"} 1";
+    assert!(deployment.metrics().contains(alarm), "{}", deployment.metrics());
 
     // The same call gives the same certificate; the same key is no new key.
     assert_eq!(portal.renew("one", &csr), (201, answer));
-    refused(&portal.renew("two", &csr), 422, "key-reused");
+    refused(&renewed.renew("two", &csr), 422, "key-reused");
     let own_key = portal.key.display().to_string();
     let own = ["req", "-new", "-subj", "/CN=x", "-out", "own.csr", "-key", &own_key];
     openssl(folder, &own);
     let own = fs::read_to_string(folder.join("own.csr")).expect("a request");
-    refused(&portal.renew("three", &own), 422, "key-reused");
+    refused(&renewed.renew("three", &own), 422, "key-reused");
     let of_other = deployment.home.join("tls/auditor.key").display().to_string();
     openssl(folder, &["req", "-new", "-subj", "/CN=x", "-out", "other.csr", "-key", &of_other]);
     let other = fs::read_to_string(folder.join("other.csr")).expect("a request");
-    refused(&portal.renew("four", &other), 422, "key-reused");
+    refused(&renewed.renew("four", &other), 422, "key-reused");
 
     let instance = fs::read_to_string(deployment.home.join("ceremony/instance")).expect("a name");
     let name =
         format!("subjectAltName=URI:urn:sigill:test:demo:{}:client:auditor", instance.trim());
     let stolen = request(&deployment, "stolen", &["-addext", &name]);
-    refused(&portal.renew("five", &stolen), 422, "client-name-differs");
-    refused(&portal.renew("six", "rubbish"), 422, "csr-unreadable");
+    refused(&renewed.renew("five", &stolen), 422, "client-name-differs");
+    refused(&renewed.renew("six", "rubbish"), 422, "csr-unreadable");
     let rsa =
         ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "r.key"];
     openssl(folder, &[&rsa[..], &["-out", "r.csr"]].concat());
     let rsa = fs::read_to_string(folder.join("r.csr")).expect("a request");
-    refused(&portal.renew("seven", &rsa), 422, "key-not-allowed");
+    refused(&renewed.renew("seven", &rsa), 422, "key-not-allowed");
     refused(&portal.call(PATH, &["--data-binary", "{}"]), 400, "idempotency-key-required");
 
     // A management profile is reachable through its own call alone.
@@ -182,8 +188,15 @@ fn a_client_renews_itself_and_only_itself(template: &Template) {
     assert_eq!(renewed.reads().0, 200);
     let (status, again) = renewed.renew("again", &request(&deployment, "newer", &[]));
     assert_eq!(status, 201, "{again}");
+    keep(&deployment, "newer", &again);
+    let newest = Somebody::with(&deployment, "newer");
+    let third = request(&deployment, "third", &[]);
+    refused(&newest.renew("third", &third), 403, "renewals-too-many");
     let metrics = deployment.metrics();
     assert!(metrics.contains("sigill_management_certificate_seconds_left"), "{metrics}");
+    let refusals = "SELECT count(*) FROM audit_payload WHERE payload LIKE '%renewal-superseded%'";
+    let leaves = accounts::number(&deployment.database(), refusals);
+    assert_eq!(leaves, 1, "the refusal is a leaf");
     deployment.stop();
     deployment.verify_log("audit");
     deployment.verify_log("status");
@@ -240,6 +253,12 @@ fn the_command_line_renews_its_own_pair(template: &Template) {
     assert_eq!(beside.code, 0, "{}", beside.text);
     assert_eq!(fs::read_to_string(tls.join("auditor.pem")).expect("a certificate"), old);
     assert!(tls.join("auditor.pem.new").is_file() && tls.join("auditor.key.new").is_file());
+    // Broken off between the two files of a replacement: the key is new and the certificate old.
+    let file = |name: &str| tls.join(format!("auditor.{name}"));
+    fs::copy(file("pem"), file("pem.old")).expect("the old certificate is kept");
+    for (from, to) in [("key.new.csr", "key.replacing.csr"), ("key.new", "key")] {
+        fs::rename(file(from), file(to)).expect("a replacement begins");
+    }
     let replaced = renew(&["--replace"]);
     assert_eq!(replaced.code, 0, "{}", replaced.text);
     let shown: Value = serde_json::from_slice(&replaced.out).expect("JSON");
@@ -249,6 +268,15 @@ fn the_command_line_renews_its_own_pair(template: &Template) {
     let mode = fs::metadata(tls.join("auditor.key")).expect("a key").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(Somebody::first(&deployment, "auditor").reads().0, 200);
+    for name in ["pem.new", "key.new", "key.new.csr", "key.replacing.csr"] {
+        assert!(!file(name).exists(), "{name} is left");
+    }
+    // Beside first and into its place later: one order, one certificate.
+    let beside = renew(&[]);
+    let later = renew(&["--replace"]);
+    assert_eq!((beside.code, later.code), (0, 0), "{} {}", beside.text, later.text);
+    let waited = |said: &Spoken| -> Value { serde_json::from_slice(&said.out).expect("JSON") };
+    assert_eq!(waited(&beside), waited(&later));
     deployment.stop();
     let refused = renew(&[]);
     assert_eq!(refused.code, 1, "{}", refused.text);

@@ -106,6 +106,7 @@ impl Clients {
                 ));
             }
         }
+        self.keys.note_use(found);
         self.keys.note_end(name.as_str(), certificate.validity().not_after());
         Ok(Caller {
             name: name.as_str().to_owned(),

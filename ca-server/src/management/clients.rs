@@ -1,6 +1,6 @@
 //! The keys that clients may come with: the configured ones, and what was renewed from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use ca::client::{self, RenewedKey, Standing};
@@ -14,6 +14,8 @@ pub(crate) struct ClientKeys {
     /// By the client's name.
     pinned: BTreeMap<String, SpkiHash>,
     renewed: RwLock<BTreeMap<String, Vec<RenewedKey>>>,
+    /// Keys that clients have come with since they were certified.
+    used: Mutex<BTreeSet<SpkiHash>>,
     /// The latest end of a certificate that each client has come with or was given.
     ends: Mutex<BTreeMap<String, UnixTime>>,
 }
@@ -44,6 +46,33 @@ impl ClientKeys {
         if self.pinned(&certificate.name) == Some(pinned) {
             self.note_end(&certificate.name, certificate.not_after);
         }
+    }
+
+    /// Accepts the key of a certificate that was recorded before this start. It counts as used: whether
+    /// it was is not recorded, and in doubt the key before it does not renew.
+    pub(crate) fn take_stored(&self, certificate: &ManagementCertificate) {
+        self.take_renewed(certificate);
+        self.note_use(certificate.key);
+    }
+
+    /// Notes that a client has come with this key.
+    pub(crate) fn note_use(&self, key: SpkiHash) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    /// Whether a client of this name may renew with this key.
+    pub(crate) fn may_renew(&self, name: &str, found: SpkiHash) -> bool {
+        let used = |key| self.used.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
+        let line = renewed.get(name).map(Vec::as_slice).unwrap_or_default();
+        self.pinned(name).is_some_and(|pinned| client::may_renew(pinned, line, found, used))
+    }
+
+    /// When a client may renew again, if it has renewed too often.
+    pub(crate) fn renewals_spent(&self, name: &str, now: UnixTime) -> Option<UnixTime> {
+        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
+        let line = renewed.get(name).map(Vec::as_slice).unwrap_or_default();
+        client::renewals_spent(self.pinned(name)?, line, now)
     }
 
     /// How a key stands that a client of this name comes with.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ca::audit::{Actor, ObjectId};
-use ca::client::OVERLAP;
+use ca::client::{OVERLAP, RENEWALS};
 use ca::deployment::{ManagementRole, RoleName};
 use ca::prepare::KeySource;
 use ca::refusal::Refusal;
@@ -50,12 +50,14 @@ impl Service {
             }
             authority.give_up(self.store(), &ManagementScope::Order(work.order), now);
         }
+        must_be_newest(caller, &plane.clients)?;
         let request: api::RenewalRequest = from_json(&work.call.body)?;
         let request_der = ca::request::der_from_text(&request.csr)
             .map_err(|error| Denied::rule(error.refusal()))?;
         let name = role_name(&caller.name)?;
         let own = self.deployment.management_uri(ManagementRole::Client, &name);
         judge_request(&request_der, &own, &plane.clients)?;
+        must_be_rare(caller, &plane.clients, now)?;
         let fields = same_names(&caller.certificate, name.clone());
         let actor = client(&caller.name);
         let objects = [
@@ -214,6 +216,61 @@ pub(crate) fn judge_request(der: &[u8], own: &str, clients: &ClientKeys) -> Resu
         return Err(management::key_reused(&key));
     }
     Ok(())
+}
+
+/// Refuses a key that another has taken the place of. Its owner has the newer one; whoever comes with
+/// the older one may have stolen it, and would be a client for ever.
+fn must_be_newest(caller: &Caller, clients: &ClientKeys) -> Result<(), Denied> {
+    let found = caller.certificate.public_key().spki_hash();
+    if clients.may_renew(&caller.name, found) {
+        return Ok(());
+    }
+    refused_renewals("superseded").increment(1);
+    tracing::error!(
+        client.name = %caller.name,
+        key = %found,
+        problem.code = "renewal-superseded",
+        "a client wants to renew with a key that was renewed before: was it stolen?"
+    );
+    Err(Denied::new(
+        Kind::Forbidden,
+        Refusal::new(
+            "renewal-superseded",
+            "architecture §2.6: only the newest key of a client renews",
+            &format!("client {} with key {found}, which was renewed before", caller.name),
+            "the key that was certified last for this client",
+            "use the renewed pair; if it is lost, have an operator run `sigill-ca tls recover`",
+        ),
+    ))
+}
+
+/// Refuses a client that renews again and again.
+fn must_be_rare(caller: &Caller, clients: &ClientKeys, now: UnixTime) -> Result<(), Denied> {
+    let Some(until) = clients.renewals_spent(&caller.name, now) else { return Ok(()) };
+    refused_renewals("too-many").increment(1);
+    Err(Denied::new(
+        Kind::Forbidden,
+        Refusal::new(
+            "renewals-too-many",
+            "architecture §2.6: a client renews now and then, not all the time",
+            &format!("client {}, which has renewed {RENEWALS} times within a day", caller.name),
+            format!("{RENEWALS} times a day"),
+            "use the pair that was certified last; the next renewal is possible after Retry-After",
+        ),
+    )
+    .retry_after(until.since(now)))
+}
+
+/// Counts renewals that were refused because of their key or their number.
+fn refused_renewals(why: &'static str) -> metrics::Counter {
+    metrics::counter!("sigill_client_renewals_refused_total", "why" => why)
+}
+
+/// Puts the counters of this file at 0.
+pub(crate) fn start_alarms() {
+    for why in ["superseded", "too-many"] {
+        refused_renewals(why).absolute(0);
+    }
 }
 
 /// A client as an object of a leaf.

@@ -34,6 +34,14 @@ pub(crate) struct Renew {
 }
 
 impl ClientCommand {
+    /// What is done before the pair is read: a replacement that was broken off between its two files
+    /// left a key and a certificate that do not belong together.
+    pub(crate) fn before_connecting(&self, connection: &Connection) -> Result<(), ClientError> {
+        match self {
+            Self::Renew(_) => finish_replacing(connection),
+        }
+    }
+
     pub(crate) fn run(
         &self,
         client: &Client,
@@ -55,14 +63,20 @@ impl Renew {
     ) -> Result<(), ClientError> {
         let (certificate, key) = connection.pair()?;
         let (new_certificate, new_key) = (with(certificate, ".new"), with(key, ".new"));
-        let waiting = with(key, ".new.csr");
-        let csr = match fs::read_to_string(&waiting) {
+        let (waiting, replacing) = (with(key, ".new.csr"), with(key, ".replacing.csr"));
+        let unfinished = fs::read_to_string(&replacing).ok();
+        // A replacement that was broken off and is finished now: what is left is to say so.
+        let in_place = unfinished.is_some() && !new_key.exists();
+        // A copy of the new key that somebody put into place by hand waits for nothing.
+        let waits = new_key.exists() && fs::read(&new_key).ok() != fs::read(key).ok();
+        let csr = match unfinished.or_else(|| fs::read_to_string(&waiting).ok()) {
             // A renewal that was broken off: its key is there, and its order may be at work.
-            Ok(csr) if new_key.exists() => csr,
+            Some(csr) if waits || in_place => csr,
             _ => {
                 let drawn = NewKey::draw()?;
                 write(&new_key, drawn.pem.as_bytes(), 0o600)?;
                 write(&waiting, drawn.request.as_bytes(), 0o600)?;
+                remove(&replacing)?;
                 drawn.request.clone()
             }
         };
@@ -72,20 +86,28 @@ impl Renew {
         let answer = client.post("/v1/clients/self/renewal", &order, &request);
         if matches!(&answer, Err(ClientError::Refused(problem)) if problem.status == 422) {
             // This key and request are refused for ever; the next run draws others.
-            remove(&waiting)?;
-            remove(&new_key)?;
+            for path in [&waiting, &replacing, &new_key] {
+                remove(path)?;
+            }
         }
         let credential: api::ClientCredential = answer?;
-        let chain: String = std::iter::once(&credential.certificate)
-            .chain(&credential.chain)
-            .map(String::as_str)
-            .collect();
-        write(&new_certificate, chain.as_bytes(), 0o644)?;
-        let renewed = Client::connect(&connection.with_pair(&new_certificate, &new_key))?;
-        let _: api::Page<api::Authority> = renewed.get("/v1/authorities", &[])?;
-        remove(&waiting)?;
-        let (at, key_at) = if self.replace {
-            take_place(certificate, key)?;
+        if !in_place {
+            let chain: String = std::iter::once(&credential.certificate)
+                .chain(&credential.chain)
+                .map(String::as_str)
+                .collect();
+            write(&new_certificate, chain.as_bytes(), 0o644)?;
+            let renewed = Client::connect(&connection.with_pair(&new_certificate, &new_key))?;
+            let _: api::Page<api::Authority> = renewed.get("/v1/authorities", &[])?;
+        }
+        // Without --replace the request stays with its pair: run again with it, the same order is asked.
+        let (at, key_at) = if self.replace || in_place {
+            if !in_place {
+                write(&replacing, request.csr.as_bytes(), 0o600)?;
+                take_place(certificate, key)?;
+            }
+            remove(&waiting)?;
+            remove(&replacing)?;
             (certificate.to_path_buf(), key.to_path_buf())
         } else {
             (new_certificate, new_key)
@@ -103,6 +125,19 @@ impl Renew {
         });
         Ok(())
     }
+}
+
+/// Moves a new certificate to the key that has gone into place before it.
+fn finish_replacing(connection: &Connection) -> Result<(), ClientError> {
+    let (certificate, key) = connection.pair()?;
+    let waiting = with(certificate, ".new");
+    let broken_off = waiting.exists() && !with(key, ".new").exists();
+    // Reads and compares the pair; nothing is sent.
+    if broken_off && Client::connect(&connection.with_pair(&waiting, key)).is_ok() {
+        fs::rename(&waiting, certificate).map_err(|source| failed(certificate, source))?;
+        sync_folder(certificate)?;
+    }
+    Ok(())
 }
 
 /// Keeps the present pair under `.old` and moves the new one into its place.
