@@ -31,7 +31,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
         wiring::check_management(config, section, &profiles)?;
     }
     wiring::authorities(config)?;
-    named_profiles(config, &profiles)?;
+    unnamed_profiles(config, &profiles).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
@@ -72,25 +72,22 @@ pub(crate) fn clients(config: &ConfigFile, deployment: Deployment) -> anyhow::Re
     Ok(Clients::new(deployment, &config.clients).map_err(unfit)?)
 }
 
-/// Every profile that a client may order or an authority issue must be in a file.
-///
-/// # Errors
-///
-/// Names the profile, where it stands, and the folder.
-pub(crate) fn named_profiles(config: &ConfigFile, profiles: &ProfileSet) -> anyhow::Result<()> {
+/// Profiles that a client may order or an authority issue, and that are in no file: each is said with
+/// where it stands, and the folder. `serve` tells of them and starts, because revoking needs none.
+pub(crate) fn unnamed_profiles(
+    config: &ConfigFile,
+    profiles: &ProfileSet,
+) -> impl Iterator<Item = anyhow::Error> {
     let of_clients = config.clients.iter().map(|one| ("client", &one.name, &one.profiles));
     let of_authorities =
         config.authorities.iter().map(|one| ("authority", &one.name, &one.profiles));
-    for (kind, name, named) in of_authorities.chain(of_clients) {
-        for profile in named {
-            ensure!(
-                profiles.by_name(profile).is_some(),
-                Told::config(format!(
-                    "profile {profile} of {kind} {name} is in no file of {}",
-                    config.profiles.display()
-                ))
-            );
-        }
-    }
-    Ok(())
+    of_authorities.chain(of_clients).flat_map(move |(kind, name, named)| {
+        let missing = named.iter().filter(|profile| profiles.by_name(profile).is_none());
+        missing.map(move |profile| {
+            anyhow::Error::new(Told::config(format!(
+                "profile {profile} of {kind} {name} is in no file of {}",
+                config.profiles.display()
+            )))
+        })
+    })
 }

@@ -28,10 +28,12 @@ pub(crate) struct Readiness {
     pub(crate) clock: AtomicBool,
     /// The API's server certificate is valid now.
     pub(crate) tls: AtomicBool,
+    /// The management CA's key is there, or none is configured.
+    pub(crate) renewal: AtomicBool,
 }
 
 impl Readiness {
-    fn parts(&self) -> [(&'static str, bool); 6] {
+    fn parts(&self) -> [(&'static str, bool); 7] {
         let read = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         [
             ("reconciled", read(&self.reconciled)),
@@ -40,6 +42,7 @@ impl Readiness {
             ("storing", read(&self.storing)),
             ("clock", read(&self.clock)),
             ("tls", read(&self.tls)),
+            ("renewal", read(&self.renewal)),
         ]
     }
 

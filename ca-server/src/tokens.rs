@@ -15,25 +15,26 @@ use x509::certificate::Certificate;
 
 use crate::config::{ConfigFile, ManagementSection, TokenSection};
 use crate::service::authority::Authority;
-use crate::start::Told;
+use crate::start::{self, Told};
+
+/// The role of a `[[hsm.token]]`, and what the section says.
+type Stated<'a> = (&'a str, anyhow::Result<StatedToken>);
 
 /// What one `[[hsm.token]]` says, read.
-struct StatedToken<'a> {
-    role: &'a str,
+struct StatedToken {
     name: TokenName,
     pin: Pin,
     sessions: NonZeroUsize,
 }
 
-impl<'a> StatedToken<'a> {
-    fn of(section: &'a TokenSection, deployment: Deployment) -> anyhow::Result<Self> {
+impl StatedToken {
+    fn of(section: &TokenSection, deployment: Deployment) -> anyhow::Result<Self> {
         let unfit = |value: &dyn std::fmt::Debug, key| {
             Told::config(format!("token {}: {key} = {value:?} cannot be", section.role))
         };
         let no_role = || unfit(&section.role, "role");
         let label = deployment.token_label(&section.role.parse().with_context(no_role)?);
         Ok(Self {
-            role: &section.role,
             name: TokenName {
                 label: label.parse().with_context(no_role)?,
                 serial: section.serial.parse().with_context(|| unfit(&section.serial, "serial"))?,
@@ -46,7 +47,7 @@ impl<'a> StatedToken<'a> {
 }
 
 /// Reads all that is said of the tokens. Every role that an authority names must be among them.
-fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<StatedToken<'_>>> {
+fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Stated<'_>>> {
     let tokens = &config.hsm.tokens;
     for authority in &config.authorities {
         let Some(role) = &authority.token else { continue };
@@ -58,7 +59,8 @@ fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Sta
             ))
         );
     }
-    tokens.iter().map(|section| StatedToken::of(section, deployment)).collect()
+    let read = |section| StatedToken::of(section, deployment);
+    Ok(tokens.iter().map(|section| (section.role.as_str(), read(section))).collect())
 }
 
 /// Checks all that is said of the tokens; none is opened, and the module is not loaded.
@@ -67,7 +69,9 @@ fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Sta
 ///
 /// As [`signer`], as far as files tell.
 pub(crate) fn check(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
-    stated(config, deployment)?;
+    for (_, one) in stated(config, deployment)? {
+        one?;
+    }
     Module::locate(&config.hsm.module)?;
     Ok(())
 }
@@ -91,12 +95,22 @@ impl Tokens {
         Ok(Self { module, markers, deadline })
     }
 
-    fn open(&self, stated: StatedToken<'_>) -> anyhow::Result<Token> {
-        let StatedToken { name, pin, sessions, .. } = stated;
+    fn open(&self, stated: StatedToken) -> anyhow::Result<Token> {
+        let StatedToken { name, pin, sessions } = stated;
         let (markers, deadline) = (self.markers.clone(), self.deadline);
         let settings = TokenSettings { name, pin, markers, sessions, deadline };
         Ok(Token::open(&self.module, settings)?)
     }
+}
+
+/// Tells of a token without which all goes on but renewing.
+fn told(role: &str, error: &anyhow::Error) {
+    tracing::error!(
+        problem.code = start::code(error),
+        token.role = role,
+        "it starts without the token of role {role}: {}",
+        start::line(error)
+    );
 }
 
 /// The token of the section `[management]`, which must stand in section `[hsm]`.
@@ -138,11 +152,12 @@ pub(crate) fn management_signer(
     Ok(signer)
 }
 
-/// Opens the tokens and proves the authorities' keys, the management CA's among them.
+/// Opens the tokens and proves the authorities' keys, the management CA's among them. A token that has
+/// no authority's key, as the management CA's, may be away: it is told of, and its key is not there.
 ///
 /// # Errors
 ///
-/// Names the token or key that is not there or not fit.
+/// Names the token or key of an authority that is not there or not fit.
 pub(crate) fn signer(
     config: &ConfigFile,
     deployment: Deployment,
@@ -152,23 +167,32 @@ pub(crate) fn signer(
     let stated = stated(config, deployment)?;
     let tokens = Tokens::load(config)?;
     let signer = TokenSigner::new(tokens.deadline);
-    for one in stated {
-        let role = one.role;
-        let token = tokens.open(one)?;
+    for (role, one) in stated {
+        let mut here = authorities
+            .values()
+            .filter(|authority| authority.section.token.as_deref() == Some(role))
+            .peekable();
+        let is_needed = here.peek().is_some();
+        let token = match one.and_then(|one| tokens.open(one)) {
+            Err(error) if !is_needed => {
+                told(role, &error);
+                continue;
+            }
+            opened => opened?,
+        };
         if let Some((management, certificate)) = management
             && management.token == role
-        {
-            signer
+            && let Err(error) = signer
                 .add(&token, certificate.public_key(), KeyPolicy::issuing())
-                .context("key of the management CA")?;
+                .context("key of the management CA")
+        {
+            told(role, &error);
         }
-        for authority in authorities.values() {
-            if authority.section.token.as_deref() == Some(role) {
-                let key = authority.certificate.public_key();
-                signer
-                    .add(&token, key, KeyPolicy::issuing())
-                    .with_context(|| format!("key of authority {}", authority.name()))?;
-            }
+        for authority in here {
+            let key = authority.certificate.public_key();
+            signer
+                .add(&token, key, KeyPolicy::issuing())
+                .with_context(|| format!("key of authority {}", authority.name()))?;
         }
     }
     Ok(signer)

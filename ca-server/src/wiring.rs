@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -39,7 +40,7 @@ use crate::service::delegate::DoneRequests;
 use crate::service::order::OrdersLeft;
 use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
-use crate::start::Told;
+use crate::start::{self, Told};
 use crate::tokens;
 
 /// Reads the deployment of a configuration.
@@ -288,21 +289,21 @@ pub(crate) fn wire(
     let notes = NoteKeys::open(config, deployment)?;
     let profiles = profiles(&config.profiles)?;
     let authorities = authorities(config)?;
-    crate::check::named_profiles(config, &profiles)?;
+    for error in crate::check::unnamed_profiles(config, &profiles) {
+        tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
+    }
     let store = open_store(config, deployment, Create::Never)?;
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
     let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
     let readiness = Arc::new(Readiness::default());
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
     let files = crl_files(config, deployment, &notes)?;
-    let plane = config
-        .management
-        .as_ref()
-        .map(|section| management_ca(&config.api).map(|certificate| (section, certificate)))
-        .transpose()?;
-    if let Some((section, _)) = &plane {
-        check_management(config, section, &profiles)?;
-    }
+    // What only renews the API's own certificates keeps no revocation out (promise 4).
+    let plane = config.management.as_ref().and_then(|section| {
+        let found =
+            check_management(config, section, &profiles).and_then(|()| management_ca(&config.api));
+        unless_absent(found).map(|certificate| (section, certificate))
+    });
     let with_key = plane.as_ref().map(|(section, certificate)| (*section, certificate));
     let signer: Arc<dyn SigningService> =
         Arc::new(tokens::signer(config, deployment, &authorities, with_key)?);
@@ -314,12 +315,13 @@ pub(crate) fn wire(
     let mut boot = [0; 16];
     getrandom::fill(&mut boot).context("no random numbers")?;
     let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
-    let authority = plane
-        .map(|(_, certificate)| {
-            let (signer, own) = (Arc::clone(&signer), own_keys.clone());
-            ManagementAuthority::new(deployment, certificate, signer, own, node.clone())
-        })
-        .transpose()?;
+    let authority = plane.and_then(|(_, certificate)| {
+        let (signer, own) = (Arc::clone(&signer), own_keys.clone());
+        unless_absent(ManagementAuthority::new(deployment, certificate, signer, own, node.clone()))
+    });
+    let renews = config.management.is_none() || authority.is_some();
+    readiness.renewal.store(renews, Ordering::Relaxed);
+    metrics::gauge!("sigill_renewal_unavailable").set(if renews { 0.0 } else { 1.0 });
     let management = Management {
         authority,
         clients,
@@ -359,6 +361,19 @@ pub(crate) fn wire(
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
     Ok(Wired { service, publisher, readiness })
+}
+
+/// What renewing rests on; without it the start goes on, and says so.
+fn unless_absent<T>(found: anyhow::Result<T>) -> Option<T> {
+    found
+        .inspect_err(|error| {
+            tracing::error!(
+                problem.code = start::code(error),
+                "it starts without renewing certificates of the API; mend it and restart: {}",
+                start::line(error)
+            );
+        })
+        .ok()
 }
 
 /// What `[management]` rests on must be there: its token and both profiles.

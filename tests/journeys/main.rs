@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         renewal::CHECKS,
         revocation::CHECKS,
         clock::CHECKS,
+        pressure::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

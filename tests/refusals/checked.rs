@@ -19,6 +19,9 @@ pub const CHECKS: &[Check<World>] = &[
 /// What is wrong, its code, how it is made, and what the refusal says.
 type Fault = (&'static str, &'static str, fn(&Home), &'static [&'static str]);
 
+/// Faults that `serve` tells of and starts with, because revoking goes on without what they concern.
+const STARTS: [&str; 2] = ["a token of the management CA that is not", "an unknown profile"];
+
 const FAULTS: &[Fault] = &[
     ("no PIN", "secret-file-io", |home| remove(home, "pins/issuing.pin"), &["issuing.pin"]),
     (
@@ -209,7 +212,9 @@ fn faults_are_seen(world: &World) {
         let home = world.template.copy();
         (fault.2)(&home);
         wrong.extend(checked(fault, &home, |home| home.command("check-config", CONFIG)));
-        wrong.extend(judged(fault, "serve", &home.serve_refused()));
+        if !STARTS.contains(&fault.0) {
+            wrong.extend(judged(fault, "serve", &home.serve_refused()));
+        }
     }
     assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
 }

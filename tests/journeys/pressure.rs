@@ -1,0 +1,127 @@
+//! A CA that is pressed: by callers that say nothing, by a kill at the wrong moment, by what only a part
+//! of it needs and what is not there. Revoking goes on (promise 4).
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::demo::until;
+use support::spoken;
+use support::suite::Check;
+
+use crate::accounts::Received;
+use crate::api::{Api, Request};
+use crate::deployment::{AUTHORITY, Deployment, Template};
+
+pub(crate) const CHECKS: &[Check<Template>] = &[
+    ("pressure::silent_connections_keep_no_revocation_out", silent_connections_keep_no_revocation_out),
+    ("pressure::a_kill_after_a_revocation_costs_no_crl_entry", a_kill_after_a_revocation_costs_no_crl_entry),
+    ("pressure::what_only_renews_keeps_nothing_from_starting", what_only_renews_keeps_nothing_from_starting),
+];
+
+/// As many connections as the API takes in all.
+const SILENT: usize = 512;
+/// A CRL is there by then.
+const SECONDS: Duration = Duration::from_secs(10);
+
+fn issued(deployment: &Deployment, api: &Api, name: &str) -> Received {
+    Received::read(name, &api.persevere(&mut None, &deployment.order(name)))
+}
+
+fn revocation(id: &str, key: &str) -> Request {
+    let path = format!("/v1/certificates/{id}/revocation");
+    Request::post(path, key, &json!({ "reason": "keyCompromise" }))
+}
+
+fn must_be_revoked(api: &Api, id: &str, key: &str) {
+    let revoked = api.ask(&revocation(id, key));
+    assert_eq!((revoked.status, &revoked.json()["state"]), (200, &json!("revoked")));
+}
+
+/// The published CRL as OpenSSL reads it; empty where there is none.
+fn crl(home: &Path) -> String {
+    let file = home.join(format!("publish/crl/{AUTHORITY}.crl")).display().to_string();
+    let words = ["crl", "-inform", "DER", "-in", &file, "-noout", "-text"];
+    spoken::openssl(home, &words).map(|said| said.text).unwrap_or_default()
+}
+
+fn lists(deployment: &Deployment, serial: &str) -> bool {
+    crl(&deployment.home).to_lowercase().contains(&serial.to_lowercase())
+}
+
+/// Somebody without a certificate opens all connections that there are, and says nothing.
+fn silent_connections_keep_no_revocation_out(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    deployment.start();
+    let api = deployment.api();
+    let one = issued(&deployment, &api, "one");
+    let silent: Vec<_> = (0..SILENT)
+        .map(|_| TcpStream::connect(deployment.api_address()).expect("the port is open"))
+        .collect();
+    // They come from the very address of the one who revokes, so that it is among their number.
+    std::thread::sleep(Duration::from_secs(1));
+
+    let started = Instant::now();
+    must_be_revoked(&api, &one.id, "revoke");
+
+    println!("measured: revoked under silence after = {} ms", started.elapsed().as_millis());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let metrics = deployment.metrics();
+    let refused = metrics.lines().filter(|line| line.starts_with("sigill_connections_refused_total"));
+    assert!(refused.clone().any(|line| !line.ends_with(" 0")), "{metrics}");
+    // A stop does not wait for them either.
+    let started = Instant::now();
+    deployment.stop();
+    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    drop(silent);
+}
+
+/// REV-01: that a revocation waits for a CRL outlives the program.
+fn a_kill_after_a_revocation_costs_no_crl_entry(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    deployment.start();
+    let api = deployment.api();
+    let (first, second) = (issued(&deployment, &api, "first"), issued(&deployment, &api, "second"));
+    must_be_revoked(&api, &first.id, "one");
+    let listed = until(SECONDS, || lists(&deployment, &first.serial.to_string()).then_some(()));
+    assert!(listed.is_some(), "{}", crl(&deployment.home));
+    // The next CRL is two seconds away: the kill comes first.
+    must_be_revoked(&api, &second.id, "two");
+    deployment.kill();
+    assert!(!lists(&deployment, &second.serial.to_string()), "the kill came too late to show anything");
+
+    deployment.start();
+
+    let listed = until(SECONDS, || lists(&deployment, &second.serial.to_string()).then_some(()));
+    assert!(listed.is_some(), "{}", crl(&deployment.home));
+    deployment.stop();
+}
+
+/// The management CA's token only renews certificates of the API, and a profile is only ordered from:
+/// neither keeps revocations out, and both are told of.
+fn what_only_renews_keeps_nothing_from_starting(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    deployment.start();
+    let one = issued(&deployment, &deployment.api(), "one");
+    deployment.stop();
+    fs::write(deployment.home.join("pins/management.pin"), "00000000\n").expect("a wrong PIN");
+    fs::remove_file(deployment.home.join("config/profiles/function-ec.toml")).expect("a profile");
+
+    deployment.start();
+
+    must_be_revoked(&deployment.api(), &one.id, "revoke");
+    let ready: Value = deployment.api().ask(&Request::get("/readyz")).json();
+    assert_eq!(ready["parts"]["renewal"], false, "{ready}");
+    let metrics = deployment.metrics();
+    assert!(metrics.contains("\nsigill_renewal_unavailable 1\n"), "{metrics}");
+    let log = deployment.printed();
+    for said in ["it starts without renewing", "is in no file of"] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+    deployment.stop();
+    let checked = deployment.command(&["check-config"], &[]);
+    assert_eq!(checked.code, 1, "{}", checked.text);
+    assert!(checked.text.contains("function-ec"), "{}", checked.text);
+}
