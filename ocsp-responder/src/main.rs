@@ -54,8 +54,9 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct WithoutCommand {
-    #[command(flatten)]
-    arguments: ConfigArguments,
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
     /// What `check-config` was called at first.
     #[arg(long, hide = true)]
     check_config: bool,
@@ -63,11 +64,8 @@ struct WithoutCommand {
 
 impl From<WithoutCommand> for Command {
     fn from(without: WithoutCommand) -> Self {
-        if without.check_config {
-            Self::CheckConfig(without.arguments)
-        } else {
-            Self::Serve(without.arguments)
-        }
+        let arguments = ConfigArguments { config: without.config };
+        if without.check_config { Self::CheckConfig(arguments) } else { Self::Serve(arguments) }
     }
 }
 

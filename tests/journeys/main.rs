@@ -13,6 +13,7 @@ mod deployment;
 mod faults;
 mod idempotency;
 mod lot;
+mod pressure;
 mod renewal;
 mod revocation;
 

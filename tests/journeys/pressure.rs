@@ -16,9 +16,18 @@ use crate::api::{Api, Request};
 use crate::deployment::{AUTHORITY, Deployment, Template};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
-    ("pressure::silent_connections_keep_no_revocation_out", silent_connections_keep_no_revocation_out),
-    ("pressure::a_kill_after_a_revocation_costs_no_crl_entry", a_kill_after_a_revocation_costs_no_crl_entry),
-    ("pressure::what_only_renews_keeps_nothing_from_starting", what_only_renews_keeps_nothing_from_starting),
+    (
+        "pressure::silent_connections_keep_no_revocation_out",
+        silent_connections_keep_no_revocation_out,
+    ),
+    (
+        "pressure::a_kill_after_a_revocation_costs_no_crl_entry",
+        a_kill_after_a_revocation_costs_no_crl_entry,
+    ),
+    (
+        "pressure::what_only_renews_keeps_nothing_from_starting",
+        what_only_renews_keeps_nothing_from_starting,
+    ),
 ];
 
 /// As many connections as the API takes in all.
@@ -69,7 +78,8 @@ fn silent_connections_keep_no_revocation_out(template: &Template) {
     println!("measured: revoked under silence after = {} ms", started.elapsed().as_millis());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     let metrics = deployment.metrics();
-    let refused = metrics.lines().filter(|line| line.starts_with("sigill_connections_refused_total"));
+    let refused =
+        metrics.lines().filter(|line| line.starts_with("sigill_connections_refused_total"));
     assert!(refused.clone().any(|line| !line.ends_with(" 0")), "{metrics}");
     // A stop does not wait for them either.
     let started = Instant::now();
@@ -90,7 +100,10 @@ fn a_kill_after_a_revocation_costs_no_crl_entry(template: &Template) {
     // The next CRL is two seconds away: the kill comes first.
     must_be_revoked(&api, &second.id, "two");
     deployment.kill();
-    assert!(!lists(&deployment, &second.serial.to_string()), "the kill came too late to show anything");
+    assert!(
+        !lists(&deployment, &second.serial.to_string()),
+        "the kill came too late to show anything"
+    );
 
     deployment.start();
 
