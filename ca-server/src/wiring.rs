@@ -300,8 +300,8 @@ pub(crate) fn wire(
     let files = crl_files(config, deployment, &notes)?;
     // What only renews the API's own certificates keeps no revocation out (promise 4).
     let plane = config.management.as_ref().and_then(|section| {
-        let found =
-            check_management(config, section, &profiles).and_then(|()| management_ca(&config.api));
+        let found = check_management(config, section, &profiles)
+            .and_then(|()| Ok(management_ca(&config.api)?));
         unless_absent(found).map(|certificate| (section, certificate))
     });
     let with_key = plane.as_ref().map(|(section, certificate)| (*section, certificate));
