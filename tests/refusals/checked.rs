@@ -75,7 +75,7 @@ const FAULTS: &[Fault] = &[
     ),
     (
         "a role that is no name",
-        "config-value",
+        "deployment-unknown",
         |home| home.edit_config("\"issuing\"", "\"Issuing!\""),
         &["Issuing!", "role"],
     ),
