@@ -2,7 +2,7 @@
 //!
 //! Local: it opens the database, which a running `sigill-ca` holds, and the management CA's token with
 //! its PIN. The server gets a new certificate; so does each client that is named, for the request that
-//! its own machine has made. Both are recorded as renewals are, and one leaf says that they were
+//! its own machine has made. Both are recorded as renewals are, and a leaf for each says that it was
 //! recovered (architecture §2.6).
 
 use std::path::{Path, PathBuf};
@@ -22,20 +22,18 @@ use x509::oid::attribute;
 use x509::pem;
 use x509::time::UnixTime;
 
-use crate::clock::Clock;
+use crate::check;
 use crate::config::ConfigFile;
-use crate::denied::Denied;
-use crate::http::peer::Clients;
+use crate::confirm;
 use crate::http::tls::{ServerIdentity, management_ca};
 use crate::management::clients::ClientKeys;
+use crate::management::server::{replace_pair, unusable};
 use crate::management::{
     self, CLIENT_PROFILE, ManagementAuthority, ManagementWork, SERVER_PROFILE, files,
 };
 use crate::publication::files::{folder_of, replace};
 use crate::service::record::client as actor_of;
-use crate::service::renewal::{
-    chain_pem, client_object, judge_request, new_server_certificate, role_name,
-};
+use crate::service::renewal::{chain_pem, client_object, judge_request, role_name};
 use crate::start::Told;
 use crate::tokens;
 use crate::wiring::{self, Create, NoteKeys};
@@ -77,8 +75,9 @@ impl Recover {
     pub(crate) fn run(&self) -> anyhow::Result<Vec<String>> {
         let waiting = self.waiting()?;
         let works = Works::open(&self.config)?;
-        let now = Clock::start().read().now;
+        let now = works.now;
         let earlier = ManagementScope::EarlierBoots(works.authority.node().clone());
+        works.store.record_audit(&works.authority.proven(), now)?;
         works.authority.give_up(works.store.as_ref(), &earlier, now);
         // All that can be refused is refused before the first signature.
         for one in &waiting {
@@ -89,15 +88,6 @@ impl Recover {
         for one in &waiting {
             made.push((one, works.client(one, now)?));
         }
-        let certificates: Vec<&ManagementCertificate> =
-            std::iter::once(&server).chain(made.iter().map(|(_, made)| made)).collect();
-        let payload = json!({
-            "certificates": certificates.iter().map(|one| json!({
-                "name": one.name, "serial": one.serial.to_string(), "key": one.key.to_string(),
-            })).collect::<Vec<_>>(),
-        });
-        let actor = Actor::System(*works.authority.node().boot.as_bytes());
-        works.store.record_audit(&management::recovered(actor, &payload), now)?;
         let api = &works.config.api;
         if self.json {
             let clients: Vec<_> = made
@@ -165,6 +155,8 @@ struct Works {
     clients: Arc<ClientKeys>,
     store: Arc<dyn Store>,
     authority: ManagementAuthority,
+    /// A time that may go into the logs.
+    now: UnixTime,
 }
 
 impl Works {
@@ -179,15 +171,15 @@ impl Works {
         })?;
         let profiles = wiring::profiles(&config.profiles)?;
         wiring::check_management(&config, &section, &profiles)?;
-        let clients = Clients::new(deployment, &config.clients).map_err(|name| {
-            Told::config(format!("client {name}: key hash unreadable, or named twice"))
-        })?;
+        let clients = check::clients(&config, deployment)?;
         let certificate = management_ca(&config.api)?;
         let notes = NoteKeys::open(&config, deployment)?;
         let store = wiring::open_store(&config, deployment, Create::Never).context(
             "cannot recover; if sigill-ca runs, stop it first: it holds the database, and it renews its server certificate by itself",
         )?;
         wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
+        let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
+        let now = confirm::believed(last_seen, config.clock)?;
         let signer = tokens::management_signer(&config, &section, deployment, &certificate)?;
         let own = wiring::authorities(&config)?
             .values()
@@ -198,48 +190,53 @@ impl Works {
         let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
         let authority =
             ManagementAuthority::new(deployment, certificate, Arc::new(signer), own, node)?;
-        Ok(Self { config, deployment, profiles, clients: clients.keys(), store, authority })
+        Ok(Self { config, deployment, profiles, clients: clients.keys(), store, authority, now })
     }
 
     fn server(&self, now: UnixTime) -> anyhow::Result<ManagementCertificate> {
         let api = &self.config.api;
-        files::finish(&api.certificate, &api.key)?;
+        files::finish(&api.certificate, &api.key)
+            .map_err(|error| anyhow::Error::new(unusable(&error)))?;
         let present = self.present_server()?;
         let profile = management::profile(&self.profiles, SERVER_PROFILE)?;
-        let made =
-            new_server_certificate(&self.authority, self.store.as_ref(), profile, &present, now)?;
-        let chain = chain_pem(&made.certificate.der, &self.authority);
-        files::replace(&api.certificate, &api.key, &chain, &made.key.pem)
-            .with_context(|| format!("cannot write {}", api.certificate.display()))?;
+        let store = self.store.as_ref();
+        let made = replace_pair(&self.authority, store, profile, &present, api, now)?;
+        self.store.record_audit(&self.authority.recovered(&made), now)?;
         ServerIdentity::load(self.deployment, &api.certificate, &api.key)?;
-        Ok(made.certificate)
+        Ok(made)
     }
 
     /// The server's present certificate, expired or not, for its names. Its key is not needed.
     fn present_server(&self) -> anyhow::Result<Certificate> {
         let path = &self.config.api.certificate;
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let blocks = pem::decode(&text).with_context(|| path.display().to_string())?;
-        let (_, der) = blocks.into_iter().next().context("no certificate")?;
-        let certificate = Certificate::from_der(&der)?;
+        let unfit = |why: &str| {
+            Told::new(
+                "server-certificate",
+                format!("{} {why}", path.display()),
+                "put back a certificate of this server, an expired one too: the new one gets its names",
+            )
+        };
+        let text = std::fs::read_to_string(path).with_context(|| unfit("cannot be read"))?;
+        let blocks = pem::decode(&text).with_context(|| unfit("is no PEM"))?;
+        let first = blocks.into_iter().next();
+        let (_, der) = first.with_context(|| unfit("holds no certificate"))?;
+        let certificate =
+            Certificate::from_der(&der).with_context(|| unfit("holds no certificate"))?;
         certificate
             .verify_signed_by(self.authority.certificate().public_key())
-            .with_context(|| format!("{} is not of this management CA", path.display()))?;
+            .with_context(|| unfit("is not of this management CA"))?;
         Ok(certificate)
     }
 
     fn judge(&self, one: &Waiting<'_>) -> anyhow::Result<()> {
-        self.clients.pinned(one.name).with_context(|| {
-            format!("client {} is not in the configuration; add its section first", one.name)
-        })?;
+        self.clients.pinned(one.name).with_context(|| unknown(one.name))?;
         let own = self.deployment.management_uri(ManagementRole::Client, &role_name(one.name)?);
-        judge_request(&one.request, &own, &self.clients).map_err(told)
+        Ok(judge_request(&one.request, &own, &self.clients)?)
     }
 
     fn client(&self, one: &Waiting<'_>, now: UnixTime) -> anyhow::Result<ManagementCertificate> {
         let name = role_name(one.name)?;
-        let pinned = self.clients.pinned(one.name).context("client is not configured")?;
+        let pinned = self.clients.pinned(one.name).with_context(|| unknown(one.name))?;
         // The names that bootstrap gives: the expired certificate is not here.
         let ca = self.authority.certificate().subject();
         let fields = RequestedFields {
@@ -265,15 +262,19 @@ impl Works {
                     payload: json!({ "client": one.name, "recovered": true }),
                 },
             )
-            .map_err(told)
             .with_context(|| format!("client {}", one.name))?;
+        self.store.record_audit(&self.authority.recovered(&made), now)?;
         let chain = chain_pem(&made.der, &self.authority);
         replace(one.out, chain.as_bytes())
-            .with_context(|| format!("cannot write {}", one.out.display()))?;
+            .with_context(|| unfit(format!("--out {} cannot be written", one.out.display())))?;
         Ok(made)
     }
 }
 
-fn told(denied: Denied) -> anyhow::Error {
-    anyhow::Error::new(denied)
+fn unknown(client: &str) -> Told {
+    Told::new(
+        "client-unknown",
+        format!("client {client} is not in the configuration"),
+        "add its section [[client]] with the hash of a key of its own first",
+    )
 }

@@ -21,7 +21,9 @@ use crate::intent::{IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
-use crate::management::{ManagementCertificate, ManagementIntent, ManagementScope};
+use crate::management::{
+    ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
+};
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
 use ::crl::CrlNumber;
@@ -480,7 +482,7 @@ pub trait Store: Send + Sync {
         now: UnixTime,
     ) -> Result<ManagementCertificate, StoreError>;
 
-    /// Gives up open intents to sign management certificates, each with `audit` as its leaf.
+    /// Gives up open intents to sign management certificates. `audit` is asked once for each.
     /// Returns how many.
     ///
     /// # Errors
@@ -489,7 +491,7 @@ pub trait Store: Send + Sync {
     fn void_management_intents(
         &self,
         scope: &ManagementScope,
-        audit: &AuditRecord,
+        audit: &(dyn Fn(&OpenManagementIntent) -> AuditRecord + Sync),
         now: UnixTime,
     ) -> Result<u64, StoreError>;
 

@@ -44,7 +44,10 @@ pub use issuer::{
 };
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
 pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
-pub use management::{ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope};
+pub use management::{
+    ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope,
+    OpenManagementIntent,
+};
 pub use order::{
     BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
     StoredResponse,

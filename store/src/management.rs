@@ -42,6 +42,23 @@ pub struct ManagementIntent {
     pub node: Node,
 }
 
+/// An intent to sign a management certificate that has come to no end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenManagementIntent {
+    /// Its id.
+    pub intent: IntentId,
+    /// The order of the call that asked for it.
+    pub order: Option<OrderId>,
+    /// The name that the certificate was to have.
+    pub name: String,
+    /// The serial number that the certificate was to have.
+    pub serial: SerialNumber,
+    /// The key that was to be certified.
+    pub key: SpkiHash,
+    /// Who recorded it.
+    pub node: Node,
+}
+
 /// A management certificate that was signed and recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagementCertificate {

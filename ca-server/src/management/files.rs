@@ -1,8 +1,8 @@
 //! The server's credential on the disk: a new key, and two files that are replaced as one.
 //!
-//! Both files are written beside the present ones first. Then the key is renamed into place, and then
-//! the certificate. A stop in between leaves only the new certificate waiting, and the next start puts
-//! it into place: a key without its certificate never stops the program.
+//! Both files are written beside the present ones first, the key before it is certified. Then the key
+//! is renamed into place, and then the certificate. A stop in between leaves only the new certificate
+//! waiting, and the next start puts it into place: a key without its certificate never stops the program.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +11,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use x509::key::PublicKey;
 use x509::pem;
 use zeroize::Zeroizing;
@@ -38,44 +40,72 @@ impl NewKey {
         let pem = pem::encode_private_key(der.as_ref());
         Ok(Self { public: PublicKey::from_ec_point(pair.public_key().as_ref())?, pem })
     }
+
+    /// A key that such a file holds.
+    fn read(path: &Path) -> Option<Self> {
+        let pem = Zeroizing::new(fs::read_to_string(path).ok()?);
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der.secret_pkcs8_der());
+        let public = PublicKey::from_ec_point(pair.ok()?.public_key().as_ref()).ok()?;
+        Some(Self { public, pem })
+    }
 }
 
-/// Replaces certificate and key.
+/// The key that waits beside `key` since an earlier try, where there is one.
+pub(crate) fn waiting_key(key: &Path) -> Option<NewKey> {
+    NewKey::read(&next(key))
+}
+
+/// Lays a new key beside `key`, on the disk.
+///
+/// # Errors
+///
+/// The file system's own.
+pub(crate) fn keep_waiting(key: &Path, new: &NewKey) -> io::Result<()> {
+    write(&next(key), new.pem.as_bytes(), 0o600)?;
+    sync_folder(key)
+}
+
+/// Lays a chain beside `certificate`, on the disk: proof that the folder takes the one to come.
+///
+/// # Errors
+///
+/// The file system's own.
+pub(crate) fn lay_beside(certificate: &Path, chain: &str) -> io::Result<()> {
+    write(&next(certificate), chain.as_bytes(), 0o644)?;
+    sync_folder(certificate)
+}
+
+/// Replaces certificate and key by this chain and the key that waits.
 ///
 /// # Errors
 ///
 /// The file system's own. The old pair stands then, or [`finish`] completes the new one.
-pub(crate) fn replace(
-    certificate: &Path,
-    key: &Path,
-    chain: &str,
-    key_pem: &str,
-) -> io::Result<()> {
-    write(&next(key), key_pem.as_bytes(), 0o600)?;
-    write(&next(certificate), chain.as_bytes(), 0o644)?;
+pub(crate) fn put_in_place(certificate: &Path, key: &Path, chain: &str) -> io::Result<()> {
+    lay_beside(certificate, chain)?;
     fs::rename(next(key), key)?;
     sync_folder(key)?;
     fs::rename(next(certificate), certificate)?;
     sync_folder(certificate)
 }
 
-/// Completes a replacement that was broken off, or takes back one that had not begun to count.
+/// Completes a replacement that was broken off, or takes back one that had not begun to count. A key
+/// that waits stays: it may be certified already.
 ///
 /// # Errors
 ///
 /// The file system's own.
 pub(crate) fn finish(certificate: &Path, key: &Path) -> io::Result<()> {
-    let (waiting_certificate, waiting_key) = (next(certificate), next(key));
-    if waiting_key.exists() {
-        fs::remove_file(&waiting_key)?;
-        if waiting_certificate.exists() {
-            fs::remove_file(&waiting_certificate)?;
-        }
-    } else if waiting_certificate.exists() {
-        fs::rename(&waiting_certificate, certificate)?;
-        sync_folder(certificate)?;
+    let waiting = next(certificate);
+    if !waiting.exists() {
+        return Ok(());
     }
-    Ok(())
+    if next(key).exists() {
+        return fs::remove_file(&waiting);
+    }
+    fs::rename(&waiting, certificate)?;
+    sync_folder(certificate)
 }
 
 fn next(path: &Path) -> PathBuf {
@@ -139,9 +169,14 @@ mod tests {
     fn replaces_both_and_leaves_nothing_beside_them() {
         let pair = Pair::new();
 
-        replace(&pair.certificate(), &pair.key(), "new certificate", "new key").unwrap();
+        let key = NewKey::draw().unwrap();
 
-        assert_eq!(pair.content(), ("new certificate".to_owned(), "new key".to_owned()));
+        keep_waiting(&pair.key(), &key).unwrap();
+        assert_eq!(waiting_key(&pair.key()).unwrap().public, key.public);
+        put_in_place(&pair.certificate(), &pair.key(), "new certificate").unwrap();
+
+        assert_eq!(pair.content(), ("new certificate".to_owned(), key.pem.to_string()));
+        assert!(waiting_key(&pair.key()).is_none());
         assert_eq!(fs::metadata(pair.key()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(pair.files(), 2);
     }
@@ -150,7 +185,7 @@ mod tests {
     #[test]
     fn a_replacement_that_was_broken_off_is_completed_or_taken_back() {
         let (old, new) = (("old certificate", "old key"), ("new certificate", "new key"));
-        for (step, wanted) in [(1, old), (2, old), (3, new), (4, new)] {
+        for (step, wanted, files) in [(1, old, 3), (2, old, 3), (3, new, 2), (4, new, 2)] {
             let pair = Pair::new();
             let (certificate, key) = (pair.certificate(), pair.key());
             write(&next(&key), b"new key", 0o600).unwrap();
@@ -168,7 +203,7 @@ mod tests {
 
             let (found_certificate, found_key) = pair.content();
             assert_eq!((found_certificate.as_str(), found_key.as_str()), wanted, "step {step}");
-            assert_eq!(pair.files(), 2, "step {step}");
+            assert_eq!(pair.files(), files, "step {step}: only a key waits on");
         }
     }
 

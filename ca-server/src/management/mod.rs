@@ -6,6 +6,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod files;
+pub(crate) mod server;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use hsm::SigningService;
 use serde_json::{Value, json};
 use store::{
     AuditRecord, ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope, Node,
-    OrderId, Store, StoreError, Subject,
+    OpenManagementIntent, OrderId, Store, StoreError, Subject,
 };
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
@@ -36,9 +37,10 @@ use x509::time::UnixTime;
 
 use self::clients::ClientKeys;
 use crate::config::ApiSection;
-use crate::denied::{Denied, Kind};
+use crate::denied::Denied;
 use crate::http::tls::ServerIdentity;
 use crate::publication::chain;
+use crate::service::signing::{Signing, Tried, failed_try};
 use crate::service::{Service, draw, milliseconds, storage};
 use crate::start::Told;
 
@@ -195,7 +197,8 @@ impl ManagementAuthority {
             "serial": intent.serial.to_string(),
             "not_after": intent.not_after.to_string(),
         });
-        let made = self.signed(pending, &recorded).and_then(|signed| {
+        let signed = self.signed(store, now, (pending, &recorded), &intent);
+        let made = signed.and_then(|signed| {
             let record = record(EventCode::ManagementIssued, &issued);
             store
                 .record_management_issued(&signed, &record, now)
@@ -207,49 +210,81 @@ impl ManagementAuthority {
         made
     }
 
-    fn signed(&self, pending: Pending, recorded: &Recorded) -> Result<Signed, Denied> {
-        let unsigned = |code: &'static str, seen: &dyn std::fmt::Display| {
-            metrics::counter!("sigill_signing_failures_total", "code" => code).increment(1);
-            Denied::new(
-                Kind::Unavailable,
-                Refusal::new(
-                    code,
-                    "promise 2: what cannot be signed now is not issued",
-                    &seen,
-                    "a token of role management that signs within the deadline",
-                    "an operator looks after the token; repeat the call with the same key",
-                ),
-            )
+    fn signed(
+        &self,
+        store: &dyn Store,
+        now: UnixTime,
+        (pending, recorded): (Pending, &Recorded),
+        intent: &ManagementIntent,
+    ) -> Result<Signed, Denied> {
+        let tried = |tried: Tried<'_>| {
+            let Some(seen) = tried.failure() else { return };
+            let payload = json!({
+                "kind": "management",
+                "intent": recorded.intent_id().to_string(),
+                "serial": intent.serial.to_string(),
+                "seen": seen,
+            });
+            if let Err(error) = store.record_audit(&failed_try(self.system(), &payload), now) {
+                tracing::warn!(intent.id = %recorded.intent_id(), error = %chain(&error), "failed try could not be recorded");
+            }
         };
-        let input =
-            pending.input(recorded).map_err(|e| unsigned("signature-invalid", &chain(&e)))?;
-        let signature =
-            self.signer.sign(&input).map_err(|error| unsigned(error.code(), &chain(&error)))?;
-        pending.finish(signature).map_err(|error| {
-            metrics::counter!("sigill_signature_alarms_total").increment(1);
-            unsigned("signature-invalid", &chain(&error))
-        })
+        let signing = Signing { signer: self.signer.as_ref(), tried: &tried };
+        let signature = signing.signature(&pending, recorded)?;
+        signing.verified(pending, signature)
     }
 
     /// Ends open intents; nobody gets what they become. What cannot be ended now is ended at the
     /// next start.
     pub(crate) fn give_up(&self, store: &dyn Store, scope: &ManagementScope, now: UnixTime) {
-        let record = Service::record(
-            EventCode::CertificateVoided,
-            EventResult::Done,
-            Actor::System(*self.node.boot.as_bytes()),
-            ObjectIds::default(),
-            None,
-            &json!({ "kind": "management" }),
-            Subject::Deployment,
-        );
-        match store.void_management_intents(scope, &record, now) {
+        match store.void_management_intents(scope, &|open| self.voided(open), now) {
             Ok(0) => {}
             Ok(count) => tracing::warn!(count, "intents to sign management certificates given up"),
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "an intent could not be given up");
             }
         }
+    }
+
+    fn voided(&self, open: &OpenManagementIntent) -> AuditRecord {
+        let objects = ObjectIds::of_act([
+            Some(ObjectId::Key(open.key)),
+            open.order.map(|order| ObjectId::Order(*order.as_bytes())),
+        ]);
+        let payload = json!({
+            "kind": "management",
+            "intent": open.intent.to_string(),
+            "serial": open.serial.to_string(),
+            "name": open.name,
+            "node": open.node.name,
+        });
+        let (code, done) = (EventCode::CertificateVoided, EventResult::Done);
+        Service::record(code, done, self.system(), objects, None, &payload, Subject::Deployment)
+    }
+
+    /// The record that the management CA's key was found and proven, as it is when a signer has it.
+    pub(crate) fn proven(&self) -> AuditRecord {
+        let key = self.certificate().public_key().spki_hash();
+        let objects = ObjectIds::of_act([Some(ObjectId::Key(key))]);
+        let payload = json!({ "authority": self.issuer.name() });
+        let (code, done) = (EventCode::KeyProven, EventResult::Done);
+        Service::record(code, done, self.system(), objects, None, &payload, Subject::Deployment)
+    }
+
+    /// The record that a credential was recovered locally.
+    pub(crate) fn recovered(&self, made: &ManagementCertificate) -> AuditRecord {
+        let objects = ObjectIds::of_act([Some(ObjectId::Key(made.key))]);
+        let payload = json!({
+            "name": made.name,
+            "serial": made.serial.to_string(),
+            "key": made.key.to_string(),
+        });
+        let (code, done) = (EventCode::TlsRecovered, EventResult::Done);
+        Service::record(code, done, self.system(), objects, None, &payload, Subject::Deployment)
+    }
+
+    const fn system(&self) -> Actor {
+        Actor::System(*self.node.boot.as_bytes())
     }
 }
 
@@ -304,10 +339,4 @@ fn recording(error: &StoreError, intent: &ManagementIntent) -> Denied {
         StoreError::Pinned => key_reused(&intent.key),
         other => storage(other),
     }
-}
-
-/// The record that one or more credentials were recovered locally.
-pub(crate) fn recovered(actor: Actor, payload: &Value) -> AuditRecord {
-    let (code, done) = (EventCode::TlsRecovered, EventResult::Done);
-    Service::record(code, done, actor, ObjectIds::default(), None, payload, Subject::Deployment)
 }

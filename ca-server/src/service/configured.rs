@@ -63,6 +63,11 @@ impl Service {
             );
             self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
         }
+        if let Some(authority) = self.management.as_ref().and_then(|plane| plane.authority.as_ref())
+        {
+            let proven = authority.proven();
+            self.store().record_audit(&proven, now).map_err(|e| self.note_storage(&e))?;
+        }
         Ok(())
     }
 }

@@ -1,13 +1,10 @@
 //! Issuing: prepare, record, sign, verify, record, release.
 
-use std::time::{Duration, Instant};
-
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
-use hsm::{SignError, SignatureMayExist};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use status::AnswerClasses;
@@ -22,15 +19,11 @@ use super::authority::Authority;
 use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome};
 use super::record::{call_object, client, written};
-use super::{COME_BACK, Service, storage};
+use super::signing::{Signing, Tried, defect, failed_try};
+use super::{Service, storage};
 use crate::danger::Window;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
-
-/// How long signing is tried again within one call while no signature has come back.
-const SIGNING_TRIES: Duration = Duration::from_secs(8);
-/// Pause between two tries.
-const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 /// Who asks for a certificate, and what the record of it says.
 pub(crate) struct Commission<'a> {
@@ -215,28 +208,8 @@ impl Service {
     /// On failure the intent stays open: the schedule voids it when signing has failed for 60 s, and
     /// a call with the same key voids it at once.
     fn token_signature(&self, pending: &Pending, recorded: &Recorded) -> Result<Vec<u8>, Denied> {
-        let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
-        let started = Instant::now();
-        loop {
-            match self.signer.sign(&input) {
-                Ok(signature) => {
-                    self.readiness.signing.store(true, std::sync::atomic::Ordering::Relaxed);
-                    return Ok(signature);
-                }
-                Err(error) => {
-                    self.readiness.signing.store(false, std::sync::atomic::Ordering::Relaxed);
-                    metrics::counter!("sigill_signing_failures_total", "code" => error.code())
-                        .increment(1);
-                    self.note_try(recorded, &chain(&error));
-                    let again = error.signature_may_exist() == SignatureMayExist::No
-                        && started.elapsed() < SIGNING_TRIES;
-                    if !again {
-                        return Err(unsigned(&error));
-                    }
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
-            }
-        }
+        let tried = |tried: Tried<'_>| self.note_try(recorded, tried);
+        Signing { signer: self.signer.as_ref(), tried: &tried }.signature(pending, recorded)
     }
 
     fn verified(
@@ -245,18 +218,24 @@ impl Service {
         recorded: &Recorded,
         signature: Vec<u8>,
     ) -> Result<Signed, Denied> {
-        pending.finish(signature).map_err(|error| {
-            metrics::counter!("sigill_signature_alarms_total").increment(1);
-            self.note_try(recorded, &chain(&error));
-            defect(&format!("token gave a signature that does not verify: {}", chain(&error)))
-        })
+        let tried = |tried: Tried<'_>| self.note_try(recorded, tried);
+        Signing { signer: self.signer.as_ref(), tried: &tried }.verified(pending, signature)
     }
 
-    fn note_try(&self, recorded: &Recorded, seen: &str) {
-        let record = self.failed_try_record(seen);
+    fn note_try(&self, recorded: &Recorded, tried: Tried<'_>) {
+        let signing = &self.readiness.signing;
+        match tried {
+            Tried::Given => signing.store(true, std::sync::atomic::Ordering::Relaxed),
+            Tried::Refused(_) => signing.store(false, std::sync::atomic::Ordering::Relaxed),
+            Tried::Wrong(_) => {}
+        }
+        let Some(seen) = tried.failure() else { return };
+        let intent = recorded.intent_id();
+        let payload = json!({ "intent": intent.to_string(), "seen": seen });
+        let record = failed_try(self.system(), &payload);
         let now = self.clock().read().now;
-        if let Err(error) = self.store().record_failed_try(recorded.intent_id(), &record, now) {
-            tracing::warn!(intent.id = %recorded.intent_id(), error = %chain(&error), "failed try could not be recorded");
+        if let Err(error) = self.store().record_failed_try(intent, &record, now) {
+            tracing::warn!(intent.id = %intent, error = %chain(&error), "failed try could not be recorded");
         }
     }
 
@@ -430,31 +409,4 @@ fn codes(pending: &Pending) -> (EventCode, EventCode) {
 
 fn policy_id(facts: &Facts) -> Option<PolicyId> {
     facts.policy.and_then(|policy| PolicyId::from_content_octets(policy.as_bytes()).ok())
-}
-
-fn unsigned(error: &SignError) -> Denied {
-    Denied::new(
-        Kind::Unavailable,
-        Refusal::new(
-            error.code(),
-            "promise 2: what cannot be signed now is not issued",
-            &chain(error),
-            "a token that signs within the deadline",
-            "an operator looks after the token and, once it is back, restarts sigill-ca; repeat the call with the same key",
-        ),
-    )
-    .retry_after(COME_BACK)
-}
-
-fn defect(seen: &str) -> Denied {
-    Denied::new(
-        Kind::Internal,
-        Refusal::new(
-            "signature-invalid",
-            "KEY-10: what does not verify is never released",
-            &seen,
-            "a signature that verifies under the issuer's key",
-            "an operator examines the token; repeat the call with the same key",
-        ),
-    )
 }

@@ -17,6 +17,7 @@ pub(crate) mod refusal;
 pub(crate) mod renewal;
 pub(crate) mod revoke;
 pub(crate) mod show;
+pub(crate) mod signing;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod upkeep;

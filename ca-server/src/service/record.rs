@@ -111,19 +111,6 @@ impl Service {
             Subject::Deployment,
         )
     }
-
-    /// The record of a try to sign that gave no signature.
-    pub(crate) fn failed_try_record(&self, seen: &str) -> AuditRecord {
-        Self::record(
-            EventCode::SignatureTried,
-            EventResult::Failed,
-            self.system(),
-            ObjectIds::default(),
-            None,
-            &json!({ "seen": seen }),
-            Subject::Deployment,
-        )
-    }
 }
 
 /// Evidence as octets. A value is always JSON: no way leads to an empty payload.

@@ -27,11 +27,13 @@ use super::record::{call_object, client};
 use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 use crate::management::clients::ClientKeys;
-use crate::management::files::{self, NewKey};
+use crate::management::files;
+use crate::management::server::{replace_pair, unusable};
 use crate::management::{
     self, CLIENT_PROFILE, Management, ManagementAuthority, ManagementWork, SERVER_PROFILE,
     same_names,
 };
+use crate::publication::chain;
 
 impl Service {
     /// Certifies a new key of the caller under the caller's own name.
@@ -99,7 +101,7 @@ impl Service {
         if !is_due(present.validity(), plane.server_renewal, now) {
             return Ok(());
         }
-        let renewed = self.renew_server(plane, authority, &present);
+        let renewed = self.renew_server(plane, authority);
         if renewed.is_err() {
             metrics::counter!("sigill_server_certificate_renewal_failures_total").increment(1);
         }
@@ -112,20 +114,27 @@ impl Service {
         &self,
         plane: &Management,
         authority: &ManagementAuthority,
-        present: &Certificate,
     ) -> Result<(), Denied> {
         let now = self.signing_time()?;
-        let profile = self.management_profile(SERVER_PROFILE)?;
-        let made = new_server_certificate(authority, self.store(), profile, present, now)?;
-        let chain = chain_pem(&made.certificate.der, authority);
         let api = &plane.api;
-        files::replace(&api.certificate, &api.key, &chain, &made.key.pem)
-            .map_err(|error| unusable(&error))?;
-        plane
-            .identity
-            .exchange(&api.certificate, &api.key)
-            .map_err(|error| unusable(&crate::publication::chain(&error)))?;
-        tracing::info!(not_after = %made.certificate.not_after, "server certificate renewed");
+        let take = || {
+            let exchanged = plane.identity.exchange(&api.certificate, &api.key);
+            exchanged.map_err(|error| unusable(&chain(&error)))
+        };
+        files::finish(&api.certificate, &api.key).map_err(|error| unusable(&error))?;
+        // A pair that lies in its place already is not made a second time.
+        if api.certificate.exists() && api.key.exists() {
+            take()?;
+            let found = plane.identity.certificate();
+            if !is_due(found.validity(), plane.server_renewal, now) {
+                return Ok(());
+            }
+        }
+        let profile = self.management_profile(SERVER_PROFILE)?;
+        let present = plane.identity.certificate();
+        let made = replace_pair(authority, self.store(), profile, &present, api, now)?;
+        take()?;
+        tracing::info!(not_after = %made.not_after, "server certificate renewed");
         Ok(())
     }
 
@@ -150,43 +159,6 @@ impl Service {
     fn management_profile(&self, name: &str) -> Result<&ca::profile::Profile, Denied> {
         management::profile(&self.profiles, name).map_err(|_| not_here())
     }
-}
-
-/// A server certificate that was recorded, and its key.
-pub(crate) struct NewServerCertificate {
-    pub(crate) certificate: ManagementCertificate,
-    pub(crate) key: NewKey,
-}
-
-/// Makes a key and a certificate with the names of `present`.
-pub(crate) fn new_server_certificate(
-    authority: &ManagementAuthority,
-    store: &dyn store::Store,
-    profile: &ca::profile::Profile,
-    present: &Certificate,
-    now: UnixTime,
-) -> Result<NewServerCertificate, Denied> {
-    let key = NewKey::draw().map_err(|error| unusable(&error))?;
-    let name = server_name(present)?;
-    let certificate = authority.issue(
-        store,
-        now,
-        ManagementWork {
-            order: None,
-            holder: ManagementHolder::Server,
-            name: name.clone(),
-            profile,
-            key: KeySource::Proven(&key.public),
-            fields: same_names(present, name),
-            actor: Actor::System(*authority.node().boot.as_bytes()),
-            objects: [None; 3],
-            payload: json!({
-                "server": authority.node().name,
-                "present_key": present.public_key().spki_hash().to_string(),
-            }),
-        },
-    )?;
-    Ok(NewServerCertificate { certificate, key })
 }
 
 /// The certificate with the management CA's behind it, PEM.
@@ -294,12 +266,6 @@ pub(crate) fn role_name(name: &str) -> Result<RoleName, Denied> {
     })
 }
 
-fn server_name(present: &Certificate) -> Result<RoleName, Denied> {
-    let names = present.subject_alt_names();
-    let uri = names.iter().find_map(GeneralName::uri).unwrap_or_default();
-    role_name(uri.rsplit(':').next().unwrap_or_default())
-}
-
 /// Whether the server certificate is renewed now: after two thirds of its life, or `before` its end.
 fn is_due(validity: Validity, before: Option<Duration>, now: UnixTime) -> bool {
     let life = validity.not_after().since(validity.not_before());
@@ -342,22 +308,20 @@ fn not_here() -> Denied {
     .retry_after(COME_BACK)
 }
 
-fn unusable(seen: &dyn std::fmt::Display) -> Denied {
-    Denied::new(
-        Kind::Unavailable,
-        Refusal::new(
-            "server-certificate-unwritable",
-            "architecture §2.6: a renewed server certificate is on the disk before it is used",
-            &seen,
-            "a folder that takes the files `certificate` and `key` of section [api]",
-            "make the folder writable; it is tried again every minute, and the old one goes on working",
-        ),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use ca::audit::EventCode;
+    use ca::fields::RequestedFields;
+
     use super::*;
+    use crate::http::tls::ServerIdentity;
+    use crate::management::files::NewKey;
+    use crate::service::testing::World;
 
     fn day(day: u64) -> UnixTime {
         UnixTime::from_secs(1_800_000_000 + day * 86_400).unwrap()
@@ -378,5 +342,150 @@ mod tests {
     fn a_configured_time_counts_up_to_half_of_its_life() {
         assert!(!due(Some(10), 289) && due(Some(10), 290));
         assert!(!due(Some(1000), 149) && due(Some(1000), 150));
+    }
+
+    /// A service with an API whose server certificate is due; its pair lies in the folder `tls`.
+    fn with_a_due_certificate() -> World {
+        let mut world = World::new();
+        let life = "lifetime    = \"397d\"";
+        world.edit_profile(SERVER_PROFILE, life, "lifetime    = \"6m\"");
+        let service = &mut world.service;
+        let ca = service.authorities.values().next().unwrap().certificate.clone();
+        let signer: Arc<dyn hsm::SigningService> = world.signer.clone();
+        let node = service.node.clone();
+        let authority =
+            ManagementAuthority::new(service.deployment, ca, signer, [].into(), node).unwrap();
+        let key = NewKey::draw().unwrap();
+        let work = ManagementWork {
+            order: None,
+            holder: ManagementHolder::Server,
+            name: "ca1".parse().unwrap(),
+            profile: service.profiles.by_name(SERVER_PROFILE).unwrap(),
+            key: KeySource::Proven(&key.public),
+            fields: RequestedFields {
+                common_name: Some("Sigill".to_owned()),
+                organization: Some("Sigill Test".to_owned()),
+                dns: vec!["localhost".to_owned()],
+                management_name: Some("ca1".parse().unwrap()),
+                ..RequestedFields::default()
+            },
+            actor: Actor::System([1; 16]),
+            objects: [None; 3],
+            payload: json!({}),
+        };
+        let made = authority.issue(service.store(), service.clock().read().now, work).unwrap();
+        let file = |name: &str| world.folder("tls").join(name);
+        fs::create_dir(world.folder("tls")).unwrap();
+        fs::write(file("server.pem"), chain_pem(&made.der, &authority)).unwrap();
+        fs::write(file("server.key"), key.pem.as_bytes()).unwrap();
+        fs::set_permissions(file("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        let text = format!(
+            "listen = \"127.0.0.1:1\"\ncertificate = {:?}\nkey = {:?}\nmanagement-ca = \"\"\nmanagement-ca-sha256 = \"\"\n",
+            file("server.pem"),
+            file("server.key")
+        );
+        let api: crate::config::ApiSection = toml::from_str(&text).unwrap();
+        let identity =
+            ServerIdentity::load(world.service.deployment, &api.certificate, &api.key).unwrap();
+        world.service.management = Some(Management {
+            authority: Some(authority),
+            clients: Arc::default(),
+            identity: Arc::new(identity),
+            api,
+            server_renewal: Some(Duration::from_secs(397 * 86_400)),
+        });
+        world.edit_profile(SERVER_PROFILE, life, life);
+        world
+    }
+
+    fn server_files(world: &mut World) -> (&mut PathBuf, &mut PathBuf) {
+        let api = &mut world.service.management.as_mut().unwrap().api;
+        (&mut api.certificate, &mut api.key)
+    }
+
+    fn certificates(world: &World) -> usize {
+        world.service.store().management_certificates().unwrap().len()
+    }
+
+    /// Promise 2: what nobody can keep is not signed, however often it is tried.
+    #[test]
+    fn nothing_is_signed_while_the_folder_takes_no_file() {
+        let mut world = with_a_due_certificate();
+        let tls = world.folder("tls");
+        fs::create_dir(tls.join("server.key.next")).unwrap();
+        let fails = |world: &World| {
+            let before = world.counts();
+            for _ in 0..2 {
+                let denied = world.service.tend_management().unwrap_err();
+                assert_eq!(denied.refusal.code, "server-certificate-unwritable");
+            }
+            assert_eq!((world.counts(), certificates(world)), (before, 1));
+        };
+        fails(&world);
+        fs::remove_dir(tls.join("server.key.next")).unwrap();
+        fs::create_dir(tls.join("server.pem.next")).unwrap();
+        fails(&world);
+        fs::remove_dir(tls.join("server.pem.next")).unwrap();
+        let (certificate, key) = server_files(&mut world);
+        let (right, right_key) = (certificate.clone(), key.clone());
+        *certificate = right.join("in-a-file.pem");
+        *key = right.join("in-a-file.key");
+        fails(&world);
+        let (certificate, key) = server_files(&mut world);
+        (*certificate, *key) = (right, right_key);
+
+        world.service.tend_management().unwrap();
+
+        assert_eq!(certificates(&world), 2);
+        assert_eq!(fs::read_dir(tls).unwrap().count(), 2, "nothing is left beside the pair");
+    }
+
+    /// A signature is made once: the next try goes on with the key and certificate of the last.
+    #[test]
+    fn a_pair_that_could_not_be_put_in_place_is_not_made_again() {
+        let mut world = with_a_due_certificate();
+        let tls = world.folder("tls");
+        let (certificate, key) = server_files(&mut world);
+        (*certificate, *key) = (tls.join("new.pem"), tls.join("new.key"));
+        // A file cannot be renamed over a folder.
+        fs::create_dir(tls.join("new.key")).unwrap();
+        world.service.tend_management().unwrap_err();
+        let after = (world.counts(), certificates(&world));
+        assert_eq!(after.1, 2);
+
+        world.service.tend_management().unwrap_err();
+        assert_eq!((world.counts(), certificates(&world)), after);
+        fs::remove_dir(tls.join("new.key")).unwrap();
+        world.service.tend_management().unwrap();
+
+        assert_eq!((world.counts(), certificates(&world)), after);
+        let plane = world.service.management.as_ref().unwrap();
+        let made = world.service.store().management_certificates().unwrap();
+        assert_eq!(plane.identity.certificate().as_der(), made.last().unwrap().der);
+    }
+
+    /// Promise 1: every try is in the audit log, and what was given up says which intent it was.
+    #[test]
+    fn a_try_that_fails_and_the_intent_that_it_ends_are_in_the_audit_log() {
+        let world = with_a_due_certificate();
+        world.signer.works(false);
+
+        assert_eq!(world.service.tend_management().unwrap_err().refusal.code, "hsm-unanswered");
+
+        assert_eq!(world.leaves(EventCode::SignatureTried), 1);
+        let voided = world.leaf(EventCode::CertificateVoided);
+        let plane = world.service.management.as_ref().unwrap();
+        let waiting = files::waiting_key(&plane.api.key).unwrap();
+        let key = ObjectId::Key(waiting.public.spki_hash());
+        assert!(voided.event.objects.iter().any(|object| object == key), "{voided:?}");
+    }
+
+    #[test]
+    fn the_management_key_is_proven_in_the_audit_log_too() {
+        let world = with_a_due_certificate();
+
+        world.service.record_proven_keys().unwrap();
+
+        assert_eq!(world.leaves(EventCode::KeyProven), 2);
     }
 }

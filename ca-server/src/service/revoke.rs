@@ -429,7 +429,7 @@ mod tests {
         let hold = || {
             let target = StatusTarget::Certificate(id.parse().unwrap());
             let change = StatusChange { target, act: StatusAct::Hold, requested_at: None };
-            let record = world.service.failed_try_record("");
+            let record = crate::service::signing::failed_try(world.service.system(), &json!({}));
             world.service.store().change_status(&change, &record, world.now()).unwrap()
         };
         let state = || world.service.show(id).unwrap().state;

@@ -289,6 +289,14 @@ impl World {
         serde_json::from_slice(&payload).unwrap()
     }
 
+    /// The last leaf of an event.
+    pub(crate) fn leaf(&self, code: EventCode) -> AuditLeaf {
+        let head = self.service.store().log_head(Log::Audit).unwrap();
+        let entries = self.service.store().log_entries(Log::Audit, head.epoch, 0..head.size);
+        let leaves = entries.unwrap().into_iter().map(|e| AuditLeaf::decode(&e.bytes).unwrap());
+        leaves.filter(|leaf| leaf.event.code == code).last().unwrap()
+    }
+
     /// Orders a function certificate for a new key under an idempotency key.
     pub(crate) fn issue(&self, key: &str) -> Result<OrderAnswered, Denied> {
         let csr = x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());

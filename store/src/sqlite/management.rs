@@ -10,9 +10,10 @@ use super::group::Act;
 use super::intents::is_unique_on;
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::id::OrderId;
+use crate::id::{BootId, Node, OrderId};
 use crate::management::{
     ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope,
+    OpenManagementIntent,
 };
 use crate::sealing::{Place, Subject};
 
@@ -150,6 +151,10 @@ const ISSUED: &str = "SELECT management_certificate.*, orders.order_id FROM mana
      LEFT JOIN orders ON orders.row = management_certificate.order_row \
      WHERE management_certificate.state = 'issued'";
 
+const OPEN: &str = "SELECT management_certificate.*, orders.order_id FROM management_certificate \
+     LEFT JOIN orders ON orders.row = management_certificate.order_row \
+     WHERE management_certificate.state = 'open'";
+
 fn one(connection: &Connection, id: IntentId) -> Result<ManagementCertificate, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{ISSUED} AND intent_id = ?1"))?;
     let mut rows = statement.query([id.as_bytes()])?;
@@ -190,36 +195,65 @@ fn read(row: &Row<'_>) -> Result<ManagementCertificate, StoreError> {
     })
 }
 
-/// Gives up open intents of the scope, each with its audit leaf; returns how many.
-pub(super) fn void(
-    act: &mut Act<'_>,
+/// The open intents of the scope, oldest first.
+pub(super) fn open(
+    connection: &Connection,
     scope: &ManagementScope,
-    audit: &AuditRecord,
-    now: UnixTime,
-) -> Result<u64, StoreError> {
-    let connection = act.connection();
+) -> Result<Vec<OpenManagementIntent>, StoreError> {
     let condition = match scope {
-        ManagementScope::EarlierBoots(_) => "node = ?1 AND boot <> ?2",
-        ManagementScope::Order(_) => {
-            "order_row = (SELECT row FROM orders WHERE order_id = ?1) AND ?2 IS NULL"
+        ManagementScope::EarlierBoots(_) => {
+            "management_certificate.node = ?1 AND management_certificate.boot <> ?2"
         }
-        ManagementScope::Intent(_) => "intent_id = ?1 AND ?2 IS NULL",
+        ManagementScope::Order(_) => "orders.order_id = ?1 AND ?2 IS NULL",
+        ManagementScope::Intent(_) => "management_certificate.intent_id = ?1 AND ?2 IS NULL",
     };
-    let sql = format!(
-        "UPDATE management_certificate SET state = 'voided' WHERE state = 'open' AND {condition}"
-    );
+    let sql = format!("{OPEN} AND {condition} ORDER BY management_certificate.row");
     let mut statement = connection.prepare_cached(&sql)?;
     let none: Option<&[u8]> = None;
-    let voided = match scope {
+    let mut rows = match scope {
         ManagementScope::EarlierBoots(node) => {
-            statement.execute(params![node.name, node.boot.as_bytes()])?
+            statement.query(params![node.name, node.boot.as_bytes()])?
         }
-        ManagementScope::Order(order) => statement.execute(params![order.as_bytes(), none])?,
-        ManagementScope::Intent(id) => statement.execute(params![id.as_bytes(), none])?,
+        ManagementScope::Order(order) => statement.query(params![order.as_bytes(), none])?,
+        ManagementScope::Intent(id) => statement.query(params![id.as_bytes(), none])?,
     };
-    drop(statement);
-    for _ in 0..voided {
-        act.put_audit(audit, now)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let order: Option<[u8; 16]> = column(row, "order_id")?;
+        found.push(OpenManagementIntent {
+            intent: IntentId::from_bytes(array(row, "intent_id")?),
+            order: order.map(OrderId::from_bytes),
+            name: column(row, "name")?,
+            serial: to_serial(&column::<Vec<u8>>(row, "serial")?)?,
+            key: SpkiHash::from_bytes(array(row, "spki_sha256")?),
+            node: Node {
+                name: column(row, "node")?,
+                boot: BootId::from_bytes(array(row, "boot")?),
+            },
+        });
     }
-    Ok(u64::try_from(voided).unwrap_or(u64::MAX))
+    Ok(found)
+}
+
+/// Gives up those of `intents` that are still open, each with its audit leaf; returns how many.
+pub(super) fn void(
+    act: &mut Act<'_>,
+    intents: &[(IntentId, AuditRecord)],
+    now: UnixTime,
+) -> Result<u64, StoreError> {
+    let mut voided = 0;
+    for (id, audit) in intents {
+        let changed = act
+            .connection()
+            .prepare_cached(
+                "UPDATE management_certificate SET state = 'voided' \
+                 WHERE intent_id = ?1 AND state = 'open'",
+            )?
+            .execute([id.as_bytes()])?;
+        if changed == 1 {
+            act.put_audit(audit, now)?;
+            voided += 1;
+        }
+    }
+    Ok(voided)
 }

@@ -29,7 +29,9 @@ use crate::intent::{IntentRow, SIGNING_TRIES_LAST, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
-use crate::management::{ManagementCertificate, ManagementIntent, ManagementScope};
+use crate::management::{
+    ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
+};
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
 use crate::{StoreError, recorder};
@@ -381,11 +383,16 @@ impl Store for SqliteStore {
     fn void_management_intents(
         &self,
         scope: &ManagementScope,
-        audit: &AuditRecord,
+        audit: &(dyn Fn(&OpenManagementIntent) -> AuditRecord + Sync),
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        let (scope, audit) = (scope.clone(), audit.clone());
-        self.writer.run(move |act| management::void(act, &scope, &audit, now))
+        let open = self.readers.read(|connection| management::open(connection, scope))?;
+        if open.is_empty() {
+            return Ok(0);
+        }
+        // Those that have come to their end since are passed over by the act.
+        let found: Vec<_> = open.iter().map(|one| (one.intent, audit(one))).collect();
+        self.writer.run(move |act| management::void(act, &found, now))
     }
 
     fn management_certificates(&self) -> Result<Vec<ManagementCertificate>, StoreError> {

@@ -1,8 +1,11 @@
 //! Certificates of the management plane: recorded like all others, and in no status log.
 
+use std::sync::Mutex;
+
 use ca::audit::EventCode;
 use store::{
-    ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope, OrderId, StoreError,
+    ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope,
+    OpenManagementIntent, OrderId, StoreError,
 };
 use x509::key::SpkiHash;
 use x509::signing::{Pending, Recorded, SigningKind};
@@ -93,11 +96,21 @@ pub(crate) fn a_management_intent_that_was_given_up_yields_nothing(backend: &dyn
         ManagementScope::EarlierBoots(world.node.clone()),
     ];
     for (scope, wanted) in scopes.into_iter().zip([1, 1, 0]) {
-        let (pending, recorded) = record(&world, &intent(&world, Some(order), 1), 1).unwrap();
-        let leaf = audit(EventCode::CertificateVoided);
+        let facts = intent(&world, Some(order), 1);
+        let (pending, recorded) = record(&world, &facts, 1).unwrap();
+        let seen = Mutex::new(Vec::new());
+        let leaf = |open: &OpenManagementIntent| {
+            seen.lock().unwrap().push((open.intent, open.serial, open.order, open.key));
+            audit(EventCode::CertificateVoided)
+        };
+        let before = sizes(&*world.store);
         let voided = world.store.void_management_intents(&scope, &leaf, at(2)).unwrap();
 
         assert_eq!(voided, wanted, "{scope:?}");
+        let told = vec![(recorded.intent_id(), facts.serial, Some(order), key(1))];
+        let told = if wanted == 1 { told } else { Vec::new() };
+        assert_eq!(seen.into_inner().unwrap(), told, "{scope:?}");
+        assert_ne!(sizes(&*world.store) == before, wanted == 1, "one leaf for each");
         let late = issue(&world, (pending, recorded), 3);
         match wanted {
             0 => assert!(late.is_ok(), "an intent of this start stands"),
