@@ -341,13 +341,42 @@ fn short_lives_are_renewed_in_process_and_recovered_when_over(_: &Template) {
         deployment
             .command(&["tls", "recover"], &["--client", name, "--csr", csr, "--out", out, "--json"])
     };
+    // A clock that is not believed gets into no log (architecture §2.5).
+    let before = events(&deployment.database()).len();
+    let written = deployment.home.join("config/ca.toml");
+    let longest_stop = |from: &str, to: &str| {
+        let text = fs::read_to_string(&written).expect("a configuration");
+        let (old, new) = (format!("longest-stop = {from}\n"), format!("longest-stop = {to}\n"));
+        assert!(text.contains(&old), "{text}");
+        fs::write(&written, text.replace(&old, &new)).expect("a configuration");
+    };
+    longest_stop("2592000", "5");
+    let doubted = client("operator", &csr, &out);
+    assert_eq!(doubted.code, 1, "{}", doubted.text);
+    assert!(doubted.text.contains("error: clock-unconfirmed: "), "{}", doubted.text);
+    assert_eq!(events(&deployment.database()).len(), before);
+    longest_stop("5", "2592000");
     let stranger = client("stranger", &csr, &out);
     assert_eq!(stranger.code, 1, "{}", stranger.text);
-    assert!(stranger.text.contains("not in the configuration"), "{}", stranger.text);
+    assert!(stranger.text.contains("error: client-unknown: "), "{}", stranger.text);
+    assert_eq!(events(&deployment.database()).len(), before, "nothing was begun");
+    // What was recovered before a failure has its leaf.
+    request(&deployment, "lost", &[]);
+    let lost = deployment.folder().join("lost.csr").display().to_string();
+    let unwritten = client("operator", &lost, "/proc/lost.pem");
+    assert_eq!(unwritten.code, 1, "{}", unwritten.text);
+    assert!(unwritten.text.contains("error: arguments-unfit: "), "{}", unwritten.text);
+    let recovered = || {
+        let of_recovery = |event: &&EventCode| **event == EventCode::TlsRecovered;
+        events(&deployment.database()).iter().filter(of_recovery).count()
+    };
+    assert_eq!(recovered(), 2, "the server's, and that of the client whose file cannot be written");
     let said = client("operator", &csr, &out);
     assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(recovered(), 4);
     let again = client("operator", &csr, &out);
-    assert!(again.code == 1 && again.text.contains("key-reused"), "{}", again.text);
+    assert_eq!(again.code, 1, "{}", again.text);
+    assert!(again.text.contains("error: key-reused: "), "{}", again.text);
 
     deployment.start_with("");
     let operator = Somebody::with(&deployment, "saved");
