@@ -293,8 +293,8 @@ impl World {
     pub(crate) fn leaf(&self, code: EventCode) -> AuditLeaf {
         let head = self.service.store().log_head(Log::Audit).unwrap();
         let entries = self.service.store().log_entries(Log::Audit, head.epoch, 0..head.size);
-        let leaves = entries.unwrap().into_iter().map(|e| AuditLeaf::decode(&e.bytes).unwrap());
-        leaves.filter(|leaf| leaf.event.code == code).last().unwrap()
+        let mut leaves = entries.unwrap().into_iter().map(|e| AuditLeaf::decode(&e.bytes).unwrap());
+        leaves.rfind(|leaf| leaf.event.code == code).unwrap()
     }
 
     /// Orders a function certificate for a new key under an idempotency key.
