@@ -128,6 +128,8 @@ const fn class_of(result: RvError) -> FailureClass {
         RvError::PinLocked => FailureClass::PinLocked,
         // Networked modules report a broken link as CKR_FUNCTION_FAILED, SoftHSM a vanished token
         // as an invalid handle, and a session on which another call hung as an active operation.
+        // No call of ours goes on with an operation that it has not begun: one that is not
+        // initialised was lost with its session, between the two calls.
         RvError::SessionHandleInvalid
         | RvError::SessionClosed
         | RvError::KeyHandleInvalid
@@ -141,6 +143,7 @@ const fn class_of(result: RvError) -> FailureClass {
         | RvError::GeneralError
         | RvError::FunctionFailed
         | RvError::OperationActive
+        | RvError::OperationNotInitialized
         | RvError::CryptokiNotInitialized => FailureClass::SessionLost,
         RvError::AttributeTypeInvalid
         | RvError::AttributeValueInvalid
@@ -170,6 +173,14 @@ mod tests {
             "C_SignInit on sg-td-ab12-issuing returned CKR_SESSION_HANDLE_INVALID"
         );
         assert_eq!(failure.class(), FailureClass::SessionLost);
+    }
+
+    /// KEY-09: what is lost between C_FindObjectsInit and C_FindObjects heals as any lost session.
+    #[test]
+    fn takes_an_operation_that_vanished_for_a_lost_session() {
+        let error = Error::Pkcs11(RvError::OperationNotInitialized, Function::FindObjects);
+
+        assert_eq!(Pkcs11Failure::new(&"t", &error).class(), FailureClass::SessionLost);
     }
 
     #[test]

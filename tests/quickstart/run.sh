@@ -206,7 +206,7 @@ killed_at() {
 stop_killed() { "$root/quickstart" --home "$folder/killed" --stop >/dev/null 2>&1; }
 
 completes_after_five_kills() {
-  killed_at 'making keys' 3 && killed_at 'registering' && killed_at 'starting sigill-ocsp' 0.3 &&
+  killed_at 'making keys' 0.5 && killed_at 'registering' && killed_at 'starting sigill-ocsp' 0.3 &&
     stop_killed && killed_at 'starting sigill-ca' 1 && killed_at 'revoking it' || return 1
   local before
   before=$(authorities "$folder/killed")
