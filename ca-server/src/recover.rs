@@ -77,12 +77,12 @@ impl Recover {
         let works = Works::open(&self.config)?;
         let now = works.now;
         let earlier = ManagementScope::EarlierBoots(works.authority.node().clone());
-        works.store.record_audit(&works.authority.proven(), now)?;
         works.authority.give_up(works.store.as_ref(), &earlier, now);
         // All that can be refused is refused before the first signature.
         for one in &waiting {
             works.judge(one)?;
         }
+        works.store.record_audit(&works.authority.proven(), now)?;
         let server = works.server(now)?;
         let mut made = Vec::new();
         for one in &waiting {

@@ -102,11 +102,9 @@ fn configurations_are_refused(world: &World) {
             ),
             row(
                 "an authority of a token that is not",
-                "hsm-token-label-mismatch",
-                |home| {
-                    home.edit_config("role = \"issuing\"", "role = \"other\"");
-                },
-                &["other"],
+                "config-value",
+                edit("role = \"issuing\"", "role = \"other\""),
+                &["issuing", "not configured"],
             ),
             row(
                 "another signature algorithm",
