@@ -32,27 +32,40 @@ pub(crate) struct Readiness {
     pub(crate) renewal: AtomicBool,
 }
 
+/// Name of a part, whether it is well, and what rests on it.
+type Part = (&'static str, bool, Need);
+
+/// What a part of readiness is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Every call: a balancer sends them elsewhere while it is not well.
+    Calls,
+    /// Weeks ahead: an alarm, and no reason to take an API away that issues and revokes.
+    Upkeep,
+}
+
 impl Readiness {
-    fn parts(&self) -> [(&'static str, bool); 7] {
-        let read = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+    fn parts(&self) -> [Part; 7] {
+        let part = |name, flag: &AtomicBool, need| (name, flag.load(Ordering::Relaxed), need);
         [
-            ("reconciled", read(&self.reconciled)),
-            ("publishing", read(&self.publishing)),
-            ("signing", read(&self.signing)),
-            ("storing", read(&self.storing)),
-            ("clock", read(&self.clock)),
-            ("tls", read(&self.tls)),
-            ("renewal", read(&self.renewal)),
+            part("reconciled", &self.reconciled, Need::Calls),
+            part("publishing", &self.publishing, Need::Calls),
+            part("signing", &self.signing, Need::Calls),
+            part("storing", &self.storing, Need::Calls),
+            part("clock", &self.clock, Need::Calls),
+            part("tls", &self.tls, Need::Calls),
+            part("renewal", &self.renewal, Need::Upkeep),
         ]
     }
 
-    /// 200 when every part is well, 503 with the parts that are not.
+    /// 200 when every part that calls need is well, else 503; the parts that are not stand in it either
+    /// way.
     pub(crate) fn answer(&self) -> (StatusCode, Json<Value>) {
         let parts = self.parts();
-        let ready = parts.iter().all(|(_, well)| *well);
+        let ready = parts.iter().all(|(_, well, need)| *well || *need == Need::Upkeep);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let parts: serde_json::Map<String, Value> =
-            parts.into_iter().map(|(name, well)| (name.to_owned(), Value::Bool(well))).collect();
+            parts.into_iter().map(|(name, well, _)| (name.to_owned(), Value::Bool(well))).collect();
         (status, Json(json!({ "ready": ready, "parts": parts })))
     }
 }
@@ -114,6 +127,29 @@ pub(crate) fn router(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Ro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A balancer must not take the API away over what is needed in weeks only.
+    #[test]
+    fn a_lost_management_key_is_told_and_takes_no_call_away() {
+        let readiness = Readiness::default();
+        for flag in [
+            &readiness.reconciled,
+            &readiness.publishing,
+            &readiness.signing,
+            &readiness.storing,
+            &readiness.clock,
+            &readiness.tls,
+        ] {
+            assert_eq!(readiness.answer().0, StatusCode::SERVICE_UNAVAILABLE);
+            flag.store(true, Ordering::Relaxed);
+        }
+
+        let (status, Json(body)) = readiness.answer();
+
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(body["ready"], true);
+        assert_eq!(body["parts"]["renewal"], false);
+    }
 
     fn rendered() -> String {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();

@@ -125,8 +125,10 @@ fn what_only_renews_keeps_nothing_from_starting(template: &Template) {
     deployment.start();
 
     must_be_revoked(&deployment.api(), &one.id, "revoke");
-    let ready: Value = deployment.api().ask(&Request::get("/readyz")).json();
+    let answer = deployment.api().ask(&Request::get("/readyz"));
+    let ready: Value = answer.json();
     assert_eq!(ready["parts"]["renewal"], false, "{ready}");
+    assert_eq!(answer.status, 200, "no call is taken away over renewing: {ready}");
     let metrics = deployment.metrics();
     assert!(metrics.contains("\nsigill_renewal_unavailable 1\n"), "{metrics}");
     let log = deployment.printed();
