@@ -125,10 +125,13 @@ fn what_only_renews_keeps_nothing_from_starting(template: &Template) {
     deployment.start();
 
     must_be_revoked(&deployment.api(), &one.id, "revoke");
-    let answer = deployment.api().ask(&Request::get("/readyz"));
-    let ready: Value = answer.json();
+    // Publishing is true from the first look at the CRLs on.
+    let answered = until(SECONDS, || {
+        let answer = deployment.api().ask(&Request::get("/readyz"));
+        (answer.status == 200).then(|| answer.json())
+    });
+    let ready: Value = answered.expect("no call is taken away over renewing");
     assert_eq!(ready["parts"]["renewal"], false, "{ready}");
-    assert_eq!(answer.status, 200, "no call is taken away over renewing: {ready}");
     let metrics = deployment.metrics();
     assert!(metrics.contains("\nsigill_renewal_unavailable 1\n"), "{metrics}");
     let log = deployment.printed();
