@@ -180,6 +180,17 @@ fn refuses_a_library_that_a_pure_room_does_not_list() {
     );
 }
 
+/// The laboratory disturbs a PKCS#11 module: a thing for tests.
+#[test]
+fn refuses_the_laboratory_outside_tests() {
+    for room in rule().room.keys() {
+        assert_one(
+            &direct_faults(room, &names(&["laboratory"]), &rule()),
+            "may not depend on laboratory",
+        );
+    }
+}
+
 #[test]
 fn refuses_a_room_without_a_row() {
     assert_one(&direct_faults("helpers", &names(&[]), &rule()), "helpers has no row");

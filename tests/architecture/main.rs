@@ -9,6 +9,7 @@ mod length;
 mod purity;
 mod signing_path;
 mod source;
+mod unsafe_code;
 mod unused;
 mod vocabulary;
 

@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::laboratory::Laboratory;
+
 /// Where Debian puts the module.
 pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// Where Debian puts OpenSC's wrapper, which logs every call.
@@ -60,7 +62,7 @@ impl SoftHsm {
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
                 .expect("a temporary folder");
         let softhsm = Self { folder: owned.path().to_owned(), owned: Some(owned) };
-        for folder in [softhsm.tokens(), softhsm.state(), softhsm.pins()] {
+        for folder in [softhsm.tokens(), softhsm.state(), softhsm.pins(), softhsm.laboratory()] {
             fs::create_dir(&folder).expect("a folder");
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("its mode");
         }
@@ -97,6 +99,12 @@ impl SoftHsm {
         self.folder.join("pins")
     }
 
+    /// The folder of the [`Laboratory`]'s script and counters.
+    #[must_use]
+    pub fn laboratory(&self) -> PathBuf {
+        self.folder.join("laboratory")
+    }
+
     /// The log of the wrapper [`SPY`], when a child uses that as its module.
     #[must_use]
     pub fn spy_log(&self) -> PathBuf {
@@ -109,6 +117,7 @@ impl SoftHsm {
             .env("SOFTHSM2_CONF", self.conf())
             .env("PKCS11SPY", MODULE)
             .env("PKCS11SPY_OUTPUT", self.spy_log())
+            .envs(Laboratory::of(self).environment())
     }
 
     /// Runs the test `name` of this binary again as a child that does `phase`.
