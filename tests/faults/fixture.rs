@@ -1,0 +1,152 @@
+//! A token behind the laboratory, with a key that signs.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use hsm::pin::Pin;
+use hsm::token::TokenName;
+use hsm::{
+    KeyId, KeyOrder, KeyPolicy, Module, NewToken, OpenError, PinMarkers, Pkcs11Failure, Removal,
+    SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
+};
+use support::laboratory::{self, Laboratory};
+use support::softhsm::SoftHsm;
+use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
+use x509::signing::{Intent, IntentId, Pending, Recorded, Recorder, SigningKind, ToBeSigned};
+
+pub(crate) const USER_PIN: &str = "user-pin-of-32-characters-000001";
+const SO_PIN: &str = "officer-pin-of-32-characters-002";
+
+/// How long a caller waits for a signature, and a token may take to open.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A token behind the laboratory.
+pub(crate) struct Bench<'a> {
+    pub(crate) softhsm: &'a SoftHsm,
+    pub(crate) laboratory: Laboratory,
+    pub(crate) name: TokenName,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(softhsm: &'a SoftHsm) -> Self {
+        let new = NewToken {
+            label: "sg-td-ab12-issuing".parse().unwrap(),
+            so_pin: pin(softhsm, "so", SO_PIN),
+            user_pin: pin(softhsm, "user", USER_PIN),
+        };
+        let name = init_token(&module(), &new, &markers(softhsm)).unwrap();
+        Self { softhsm, laboratory: Laboratory::of(softhsm), name }
+    }
+
+    pub(crate) fn settings(&self, sessions: usize) -> TokenSettings {
+        TokenSettings {
+            name: self.name.clone(),
+            pin: pin(self.softhsm, "used", USER_PIN),
+            markers: markers(self.softhsm),
+            sessions: NonZeroUsize::new(sessions).unwrap(),
+            deadline: DEADLINE,
+        }
+    }
+
+    pub(crate) fn open(&self, sessions: usize) -> Result<Token, OpenError> {
+        Token::open(&module(), self.settings(sessions))
+    }
+
+    /// A token that is open, and one key of it that signs.
+    pub(crate) fn signing(&self, sessions: usize) -> Signing {
+        let token = self.open(sessions).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+        let signer = TokenSigner::new(DEADLINE);
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        Signing { token, key, signer }
+    }
+}
+
+/// A token that is open, with a key that signs.
+pub(crate) struct Signing {
+    pub(crate) token: Token,
+    pub(crate) key: PublicKey,
+    pub(crate) signer: TokenSigner,
+}
+
+/// Why there is no verified signature.
+#[derive(Debug)]
+pub(crate) enum Unsigned {
+    /// The room returned none.
+    Refused(SignError),
+    /// The room returned one that does not verify.
+    Wrong,
+}
+
+impl Signing {
+    /// Signs and verifies, as the CA does.
+    pub(crate) fn sign(&self, text: &str) -> Result<(), Unsigned> {
+        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+        let id = IntentId::from_bytes([9; 16]);
+        let bytes = ToBeSigned::Bytes(Arc::from(text.as_bytes()));
+        let kind = SigningKind::Certificate;
+        let pending = Pending::new(id, kind, self.key.clone(), algorithm, bytes).unwrap();
+        let proof = Recorded::by(Memory, pending.intent()).unwrap();
+        let input = pending.input(&proof).unwrap();
+        let signature = self.signer.sign(&input).map_err(Unsigned::Refused)?;
+        pending.finish(signature).map(|_| ()).map_err(|_| Unsigned::Wrong)
+    }
+}
+
+struct Memory;
+
+impl Recorder for Memory {
+    type Error = Infallible;
+    fn record(self, _: &Intent) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+pub(crate) fn module() -> Module {
+    Module::load(&laboratory::module()).unwrap()
+}
+
+pub(crate) fn markers(softhsm: &SoftHsm) -> PinMarkers {
+    PinMarkers::in_folder(&softhsm.state()).unwrap()
+}
+
+/// The PIN through a file of the name `file`, as programs get it.
+fn pin(softhsm: &SoftHsm, file: &str, pin: &str) -> Pin {
+    let path = softhsm.pins().join(file);
+    let _absent = fs::remove_file(&path);
+    Pin::from_drawn(&zeroize::Zeroizing::new(pin.to_owned())).unwrap().create_file(&path).unwrap();
+    Pin::from_file(&path).unwrap()
+}
+
+pub(crate) fn make_key(
+    token: &Token,
+    key_type: KeyType,
+    step: &str,
+    removal: Removal,
+) -> PublicKey {
+    let id = KeyId::of_step(&[7; 32], step);
+    let order = KeyOrder { key_type, label: step.to_owned(), id, removal };
+    token.generate_key(order, Duration::from_secs(60)).unwrap()
+}
+
+/// The failed call behind an error.
+pub(crate) fn failed_call<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Pkcs11Failure> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(failure) = error.downcast_ref() {
+            return Some(failure);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What C_Sign is given for a text.
+pub(crate) fn input_of(text: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, text).as_ref().to_vec()
+}

@@ -1,0 +1,9 @@
+//! What the hsm room does when its device fails, by the laboratory (tests/laboratory): every result of
+//! every call, PINs that must not be tried, keys that are told wrongly, sessions that are lost.
+
+mod faulty;
+mod fixture;
+mod keys;
+mod matrix;
+mod pins;
+mod sessions;

@@ -1,0 +1,159 @@
+//! Sessions, slots and tokens that come and go.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hsm::{SignError, SignatureMayExist};
+use support::laboratory::{Counter, Function};
+use support::softhsm::alone;
+use support::test_name;
+
+use crate::fixture::{Bench, DEADLINE, Unsigned};
+
+/// KEY-09: slots are numbered anew, at once or with the module's next initialisation.
+#[test]
+fn renumbered_slots_are_found_again() {
+    alone(test_name!(renumbered_slots_are_found_again), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(3);
+        for (number, script) in [
+            "[slots]\nadd = 1000\n[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n",
+            "[slots]\nadd = 77\nwhen = \"initialise\"\n\
+             [[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"finalise\"\n",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let before = bench.laboratory.counted().of(Counter::LoginsRight);
+            bench.laboratory.disturb(script);
+            for text in 0..6 {
+                signing.sign(&format!("renumbered {number} {text}")).unwrap();
+            }
+            let logins = bench.laboratory.counted().of(Counter::LoginsRight) - before;
+            assert_eq!(logins, 1, "{script}");
+        }
+    });
+}
+
+/// KEY-09: the token is away for a second; callers are told, and the first signature after its return
+/// is there within five seconds, without another hand.
+#[test]
+fn a_token_that_returns_signs_within_five_seconds() {
+    alone(test_name!(a_token_that_returns_signs_within_five_seconds), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(3);
+        let away = Duration::from_millis(1000);
+        let before = bench.laboratory.counted();
+        bench.laboratory.disturb(&format!("[[token]]\nmissing-ms = {}\n", away.as_millis()));
+        let began = Instant::now();
+        let mut refused = 0;
+        let recovered = loop {
+            match signing.sign(&format!("away {refused}")) {
+                Ok(()) => break began.elapsed(),
+                Err(Unsigned::Refused(error)) => {
+                    assert_eq!(error.signature_may_exist(), SignatureMayExist::No, "{error:?}");
+                    refused += 1;
+                }
+                Err(Unsigned::Wrong) => panic!("a wrong signature"),
+            }
+            assert!(began.elapsed() < away + Duration::from_secs(5), "not recovered");
+            thread::sleep(Duration::from_millis(20));
+        };
+        println!("recovered {:?} after the return, {refused} refusals", recovered - away);
+
+        assert!(refused > 0);
+        let after = bench.laboratory.counted();
+        assert_eq!(after.of(Counter::LoginsRight) - before.of(Counter::LoginsRight), 1);
+        assert_eq!(after.of(Counter::LoginsWrong), 0);
+    });
+}
+
+/// KEY-09: a login that was ended elsewhere, and a module that was finalised elsewhere, cost one login
+/// each and no signature.
+#[test]
+fn what_others_end_is_begun_again_by_one_login() {
+    alone(test_name!(what_others_end_is_begun_again_by_one_login), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(3);
+        for act in ["log-out", "drop-session", "drop-sessions", "finalise"] {
+            let before = bench.laboratory.counted().of(Counter::LoginsRight);
+            bench.laboratory.disturb(&format!(
+                "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"{act}\"\n"
+            ));
+            thread::scope(|scope| {
+                for caller in 0..6 {
+                    let signing = &signing;
+                    scope.spawn(move || {
+                        for text in 0..5 {
+                            signing.sign(&format!("{act} {caller} {text}")).unwrap();
+                        }
+                    });
+                }
+            });
+            let logins = bench.laboratory.counted().of(Counter::LoginsRight) - before;
+            assert_eq!(logins, u64::from(act != "drop-session"), "{act}");
+        }
+        let counted = bench.laboratory.counted();
+        assert_eq!(counted.of(Counter::SharedSession), 0);
+        assert_eq!(counted.of(Counter::AfterFinalise), 0);
+    });
+}
+
+/// KEY-10: a call that hangs is given up at the deadline, may have signed, and disturbs no other.
+#[test]
+fn a_call_that_hangs_costs_its_caller_only() {
+    alone(test_name!(a_call_that_hangs_costs_its_caller_only), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(2);
+        let go = softhsm.state().join("go");
+        bench.laboratory.disturb(&format!(
+            "[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ncalls = \"1\"\nhang-until = {go:?}\n"
+        ));
+        thread::scope(|scope| {
+            let hung = scope.spawn(|| {
+                let began = Instant::now();
+                (signing.sign("hung"), began.elapsed())
+            });
+            while bench.laboratory.counted().of(Counter::Struck) == 0 {
+                thread::sleep(Duration::from_millis(10));
+            }
+            for text in 0..20 {
+                signing.sign(&format!("beside {text}")).unwrap();
+            }
+            let (refused, took) = hung.join().unwrap();
+            let Err(Unsigned::Refused(error)) = refused else { panic!("signed while it hung") };
+            assert!(matches!(error, SignError::Unanswered { .. }), "{error:?}");
+            assert_eq!(error.signature_may_exist(), SignatureMayExist::Perhaps);
+            assert!(took < DEADLINE + Duration::from_secs(1), "{took:?}");
+        });
+        std::fs::write(&go, "").unwrap();
+        signing.sign("afterwards").unwrap();
+    });
+}
+
+/// A device with fewer sessions than were configured signs all the same.
+#[test]
+fn a_device_with_few_sessions_signs_with_those() {
+    alone(test_name!(a_device_with_few_sessions_signs_with_those), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(4);
+        bench.laboratory.disturb("[sessions]\nmost = 3\n[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n");
+
+        let mut refused = Vec::new();
+        for text in 0..20 {
+            match signing.sign(&format!("few {text}")) {
+                Ok(()) => {}
+                Err(Unsigned::Refused(error)) => refused.push(error),
+                Err(Unsigned::Wrong) => panic!("a wrong signature"),
+            }
+        }
+
+        for error in &refused {
+            assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
+            let call = crate::fixture::failed_call(error).unwrap();
+            assert_eq!((call.function(), call.result()), ("C_OpenSession", "CKR_SESSION_COUNT"));
+        }
+        assert!(refused.len() < 20, "{refused:?}");
+        assert!(bench.laboratory.counted().calls(Function::OpenSession) > 3);
+    });
+}
