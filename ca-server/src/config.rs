@@ -216,8 +216,9 @@ pub(crate) struct AuthoritySection {
     pub(crate) sha256: String,
     /// Role of the token that holds its key; absent for a CA whose key is offline.
     pub(crate) token: Option<String>,
-    /// How it signs, such as `rsa-pkcs1-sha512`.
-    pub(crate) algorithm: String,
+    /// How it signs certificates, delegates and CRLs, such as `rsa-pss-sha256`; left out, as its type
+    /// of key does by default.
+    pub(crate) algorithm: Option<String>,
     /// CRL distribution point in what it issues, and the URL of its own CRL.
     pub(crate) crl_url: String,
     /// OCSP URL in what it issues.

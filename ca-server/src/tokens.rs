@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use ca::deployment::Deployment;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
-use hsm::{KeyPolicy, Module, PinMarkers, Token, TokenSettings, TokenSigner};
+use hsm::{KeyPolicy, Module, PinMarkers, Quirks, Token, TokenSettings, TokenSigner};
 use x509::certificate::Certificate;
 
 use crate::config::{ConfigFile, ManagementSection, TokenSection};
@@ -98,7 +98,8 @@ impl Tokens {
     fn open(&self, stated: StatedToken) -> anyhow::Result<Token> {
         let StatedToken { name, pin, sessions } = stated;
         let (markers, deadline) = (self.markers.clone(), self.deadline);
-        let settings = TokenSettings { name, pin, markers, sessions, deadline };
+        let quirks = Quirks::default();
+        let settings = TokenSettings { name, pin, markers, sessions, deadline, quirks };
         Ok(Token::open(&self.module, settings)?)
     }
 }

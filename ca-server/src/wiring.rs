@@ -21,6 +21,7 @@ use ledger::signer::NoteSigner;
 use sha2::{Digest as _, Sha256};
 use store::{BootId, FileKeySource, Log, Node, SqliteStore, Store, StoreError};
 use x509::certificate::Certificate;
+use x509::key::{KeyType, SignatureAlgorithm};
 use x509::time::UnixTime;
 
 use crate::clock::Clock;
@@ -216,7 +217,7 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
     let certificate = Certificate::from_der(&der).with_context(unfit)?;
     let settings = IssuerSettings {
         name: section.name.clone(),
-        algorithm: section.algorithm.parse().with_context(unfit)?,
+        algorithm: algorithm(section, certificate.public_key().key_type())?,
         crl_url: section.crl_url.clone(),
         ocsp_url: section.ocsp_url.clone(),
         aia_url: section.aia_url.clone(),
@@ -234,6 +235,24 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
     };
     let issuer = Issuer::new(certificate.clone(), settings).with_context(unfit)?;
     Ok(Authority::new(section.clone(), certificate, issuer))
+}
+
+/// How the authority signs: what its section says, if keys of its type do so; else their default.
+fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<SignatureAlgorithm> {
+    let Some(written) = &section.algorithm else {
+        return Ok(SignatureAlgorithm::default_for(key_type));
+    };
+    let parsed = written.parse().ok();
+    let fitting = parsed.filter(|algorithm: &SignatureAlgorithm| algorithm.fits(key_type));
+    fitting.with_context(|| {
+        let known = SignatureAlgorithm::names_for(key_type);
+        let what = format!(
+            "authority {}: algorithm = {written:?}, and its key is {key_type}, which signs with {known}",
+            section.name
+        );
+        let next = "correct `algorithm`, or leave it out for the default of the key's type";
+        Told::new("authority-algorithm", what, next)
+    })
 }
 
 /// Reads all profile files of the folder.

@@ -16,6 +16,7 @@ use ca::deployment::{Deployment, Environment, Instance, Pki, Place, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::prepare::{KeySource, Signer};
+use ca::profile::ProfileSet;
 use hsm::note::SoftwareNoteKey;
 use hsm::{KeyId, KeyOrder, Module, Removal, Token, TokenSigner};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -36,6 +37,7 @@ use crate::hierarchy::{Hierarchy, PlannedAuthority};
 use crate::home::{Home, replace, replace_secret};
 use crate::kept::{self, Existing, Keeper};
 use crate::outputs::{self, Made, MadeAuthority, MadeClient, Ports};
+use crate::refusal::Refusal;
 use crate::surroundings;
 use crate::tokens::{self, Role};
 use crate::transcript::Transcript;
@@ -97,6 +99,7 @@ fn hold_ceremony(
     ports: &Ports,
 ) -> anyhow::Result<Made> {
     let profiles = kept::profiles(home)?;
+    only_allowed_keys(hierarchy, &profiles)?;
     let mut transcript = Transcript::open(&home.join("ceremony/transcript.jsonl"))?;
     transcript.write(
         now()?,
@@ -150,6 +153,21 @@ fn only_demo(hierarchy: &Hierarchy) -> anyhow::Result<()> {
         hierarchy.environment,
         hierarchy.pki
     );
+    Ok(())
+}
+
+/// What the profiles would refuse is refused before keys are made for it.
+fn only_allowed_keys(hierarchy: &Hierarchy, profiles: &ProfileSet) -> anyhow::Result<()> {
+    let issuing = hierarchy.issuing.iter().map(|planned| (planned, "issuing"));
+    let others = [(&hierarchy.root, "root"), (&hierarchy.management, "management-ca")];
+    for (planned, profile) in others.into_iter().chain(issuing) {
+        let file = profiles.by_name(profile);
+        let file = file.with_context(|| format!("profile {profile} is missing"))?;
+        if !file.keys().contains(&planned.key) {
+            let (authority, key) = (planned.common_name.clone(), planned.key);
+            return Err(Refusal::KeyNotAllowed { authority, key, profile }.into());
+        }
+    }
     Ok(())
 }
 

@@ -8,6 +8,8 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use x509::key::{KeyType, SignatureAlgorithm};
 
+use crate::refusal::Refusal;
+
 /// The file as it stands.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -32,7 +34,7 @@ struct DeploymentPair {
 struct RootFile {
     common_name: String,
     key: String,
-    algorithm: String,
+    algorithm: Option<String>,
     crl: RootCrlFile,
 }
 
@@ -47,7 +49,7 @@ struct RootCrlFile {
 struct IssuingFile {
     common_name: String,
     key: String,
-    algorithm: String,
+    algorithm: Option<String>,
     profiles: Vec<String>,
 }
 
@@ -56,7 +58,7 @@ struct IssuingFile {
 struct ManagementFile {
     common_name: String,
     key: String,
-    algorithm: String,
+    algorithm: Option<String>,
     server: String,
     client: Vec<ClientFile>,
 }
@@ -141,13 +143,13 @@ impl Hierarchy {
             file.root.crl.lifetime
         );
         let root =
-            planned(&file.root.common_name, &file.root.key, &file.root.algorithm, Vec::new())?;
+            planned(&file.root.common_name, &file.root.key, file.root.algorithm, Vec::new())?;
         let issuing = file
             .issuing
-            .iter()
-            .map(|ca| planned(&ca.common_name, &ca.key, &ca.algorithm, ca.profiles.clone()))
+            .into_iter()
+            .map(|ca| planned(&ca.common_name, &ca.key, ca.algorithm, ca.profiles))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let management = &file.management;
+        let management = file.management;
         let mut names: Vec<&str> = issuing.iter().map(|ca| ca.name.as_str()).collect();
         names.push(&root.name);
         names.sort_unstable();
@@ -163,7 +165,7 @@ impl Hierarchy {
             management: planned(
                 &management.common_name,
                 &management.key,
-                &management.algorithm,
+                management.algorithm,
                 Vec::new(),
             )?,
             server: management.server.clone(),
@@ -188,7 +190,7 @@ impl Hierarchy {
 fn planned(
     common_name: &str,
     key: &str,
-    algorithm: &str,
+    algorithm: Option<String>,
     profiles: Vec<String>,
 ) -> anyhow::Result<PlannedAuthority> {
     let name = short_name(common_name);
@@ -197,9 +199,19 @@ fn planned(
         "common name {common_name:?} has no short name of 1 to 64 letters and digits"
     );
     let key: KeyType = key.parse().with_context(|| format!("key {key:?} of {common_name}"))?;
-    let algorithm: SignatureAlgorithm =
-        algorithm.parse().with_context(|| format!("algorithm {algorithm:?} of {common_name}"))?;
-    ensure!(algorithm.fits(key), "{common_name}: {key} keys make no {algorithm} signatures");
+    let algorithm = match algorithm {
+        None => SignatureAlgorithm::default_for(key),
+        Some(written) => written
+            .parse()
+            .ok()
+            .filter(|algorithm: &SignatureAlgorithm| algorithm.fits(key))
+            .ok_or_else(|| Refusal::Algorithm {
+                authority: common_name.to_owned(),
+                written,
+                key,
+                known: SignatureAlgorithm::names_for(key),
+            })?,
+    };
     Ok(PlannedAuthority { name, common_name: common_name.to_owned(), key, algorithm, profiles })
 }
 
@@ -245,10 +257,32 @@ mod tests {
         assert_eq!(hierarchy.root.name, "sigilltesteidrootcav1");
     }
 
+    /// KEY-11: how a CA signs is what its file says, and by default what its key does.
+    #[test]
+    fn the_algorithm_is_what_the_file_says_or_the_keys_default() {
+        let text = std::fs::read_to_string(shipped()).unwrap();
+        let path =
+            std::env::temp_dir().join(format!("sigill-hierarchy-{}-pss.toml", std::process::id()));
+        let unsaid = "algorithm   = \"ecdsa-p256-sha256\"\n";
+        assert!(text.contains(unsaid));
+        let text = text.replace("rsa-pkcs1-sha512", "rsa-pss-sha384").replace(unsaid, "");
+        std::fs::write(&path, text).unwrap();
+
+        let hierarchy = Hierarchy::read(&path).unwrap();
+
+        std::fs::remove_file(&path).unwrap();
+        let algorithms: Vec<_> = hierarchy.issuing.iter().map(|ca| ca.algorithm).collect();
+        assert_eq!(algorithms[..6], [SignatureAlgorithm::RsaPssSha384; 6]);
+        assert_eq!(algorithms[6], SignatureAlgorithm::EcdsaP256Sha256);
+        assert_eq!(hierarchy.management.algorithm, SignatureAlgorithm::EcdsaP256Sha256);
+    }
+
     #[test]
     fn refuses_unknown_keys_unfit_algorithms_long_crls_and_twins() {
         assert!(refused("organization =", "orgnaization =").contains("orgnaization"));
-        assert!(refused("rsa-pkcs1-sha256", "ecdsa-p256-sha256").contains("make no"));
+        let unfit = refused("rsa-pkcs1-sha256", "ecdsa-p256-sha256");
+        assert!(unfit.contains("rsa-4096") && unfit.contains("rsa-pss-sha256"), "{unfit}");
+        assert!(refused("\"rsa-pkcs1-sha256\"", "\"rsa-pss\"").contains("\"rsa-pss\""));
         assert!(refused("31536000", "99999999").contains("CRL-04"));
         assert!(refused("Person ID 2 CA", "Person ID 3 CA").contains("same short name"));
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use x509::key::KeyType;
 
 /// Why bootstrap changes nothing.
 #[derive(Debug, Error)]
@@ -33,6 +34,34 @@ pub(crate) enum Refusal {
         /// What was asked for now.
         asked: SocketAddr,
     },
+    /// The hierarchy file has an authority sign in a way in which its key does not.
+    #[error(
+        "{authority}: algorithm = {written:?}, and keys of type {key} sign with {known}: correct it, or \
+         leave it out for the default; nothing was made"
+    )]
+    Algorithm {
+        /// Its common name.
+        authority: String,
+        /// What the file says.
+        written: String,
+        /// Its type of key.
+        key: KeyType,
+        /// What would fit.
+        known: String,
+    },
+    /// The hierarchy file has a key that the profile of such CAs does not allow.
+    #[error(
+        "{authority}: keys of type {key} are not in key.allow of profile {profile}: add it to \
+         config/profiles/{profile}.toml in the home if that is meant; no key was made"
+    )]
+    KeyNotAllowed {
+        /// Its common name.
+        authority: String,
+        /// Its type of key.
+        key: KeyType,
+        /// The profile of its certificate.
+        profile: &'static str,
+    },
     /// The ceremony came to its end, and something of it is gone.
     #[error(
         "{path:?} is missing, though the ceremony of this home came to its end: bring it back from \
@@ -61,6 +90,8 @@ impl Refusal {
         match self {
             Self::PinMissing { .. } => "ceremony-pin-missing",
             Self::Address { .. } => "ceremony-address",
+            Self::Algorithm { .. } => "ceremony-algorithm",
+            Self::KeyNotAllowed { .. } => "ceremony-key-not-allowed",
             Self::OutputMissing { .. } => "ceremony-output-missing",
             Self::Token { .. } => "ceremony-token",
         }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use ca::deployment::{Deployment, RoleName};
 use hsm::pin::Pin;
 use hsm::token::{PinState, TokenLabel, TokenName};
-use hsm::{Module, NewToken, PinMarkers, Token, TokenSettings};
+use hsm::{Module, NewToken, PinMarkers, Quirks, Token, TokenSettings};
 use zeroize::Zeroizing;
 
 use crate::home::Home;
@@ -99,6 +99,7 @@ pub(crate) fn open(
             markers,
             sessions: NonZeroUsize::MIN,
             deadline: DEADLINE,
+            quirks: Quirks::default(),
         },
     )?)
 }

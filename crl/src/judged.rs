@@ -1,6 +1,8 @@
 //! Lists from rows to the finished file, judged by OpenSSL and by a model of what may follow what.
 #![expect(clippy::disallowed_methods, reason = "tests run other programs and write files for them")]
 
+mod algorithms;
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Seek as _};
 use std::process::Command;

@@ -9,7 +9,7 @@ use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::crl::{
     CrlFacts, CrlForm, CrlReadError, CrlReader, CrlTail, CrlWriteError, IssuingDistributionPoint,
-    RevokedEntry, TbsWriter, write_certificate_list,
+    MAX_WHOLE_OCTETS, RevokedEntry, TbsWriter, write_certificate_list,
 };
 use x509::key::{HashAlgorithm, SignatureAlgorithm};
 use x509::serial::SerialNumber;
@@ -120,6 +120,10 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
     let issuer = order.issuer;
     let (count, entries_length) = spool_entries(rows, &mut files.scratch)?;
     let spool = write_to_be_signed(order, entries_length, files)?;
+    let whole = issuer.algorithm.hash().is_none();
+    if whole && spool.length > MAX_WHOLE_OCTETS {
+        return Err(PrepareError::WholeMessage { octets: spool.length });
+    }
 
     files.spool.rewind().map_err(PrepareError::File)?;
     let findings = lint::to_be_signed_crl(
@@ -139,12 +143,18 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
         return Err(PrepareError::SpoolChanged);
     }
     let length = spool.length;
+    let to_be_signed = if whole {
+        // What the comparison has read and hashed, so the same octets.
+        ToBeSigned::Bytes(tail.message.ok_or(PrepareError::SpoolChanged)?.into())
+    } else {
+        ToBeSigned::Spool(spool)
+    };
     let pending = Pending::new(
         order.intent,
         SigningKind::Crl,
         issuer.certificate.public_key().clone(),
         issuer.algorithm,
-        ToBeSigned::Spool(spool),
+        to_be_signed,
     )
     .map_err(PrepareError::Pending)?;
     Ok(PreparedCrl { pending, entries: count, comparison, length })
@@ -354,6 +364,15 @@ pub enum PrepareError<E> {
     /// Something else wrote to the spool.
     #[error("CRL spool does not hold what was written to it")]
     SpoolChanged,
+    /// Ed25519 signs the whole message, which is held in memory.
+    #[error(
+        "CRL of {octets} octets is too long for an Ed25519 key, which signs the whole of it; the limit \
+         is {MAX_WHOLE_OCTETS}"
+    )]
+    WholeMessage {
+        /// Octets of the TBSCertList.
+        octets: u64,
+    },
     /// A fact that a list cannot say.
     #[error("CRL cannot be written")]
     Write(#[source] CrlWriteError),

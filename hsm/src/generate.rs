@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use cryptoki::error::Error;
-use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -110,9 +109,11 @@ impl Token {
         {
             return Err(GenerateError::KeySize { bits });
         }
-        let name = self.name().clone();
-        self.call(within, move |worker| generate(&worker.writing_session()?, &name, &order))
-            .map_err(|error| self.late(error, within))?
+        let (name, allowed) = (self.name().clone(), self.quirks().mechanisms(order.key_type));
+        self.call(within, move |worker| {
+            generate(&worker.writing_session()?, &name, &order, &allowed)
+        })
+        .map_err(|error| self.late(error, within))?
     }
 
     /// Looks for the key pair that an earlier run made under this id. `None` when there is none.
@@ -147,6 +148,7 @@ fn generate(
     session: &Session,
     token: &TokenName,
     order: &KeyOrder,
+    allowed: &[MechanismType],
 ) -> Result<PublicKey, GenerateError> {
     let failed = |error: &Error| GenerateError::Device(Pkcs11Failure::new(token, error));
     let same_id = session
@@ -155,7 +157,7 @@ fn generate(
     if !same_id.is_empty() {
         return Err(GenerateError::IdTaken { token: token.clone(), id: order.id });
     }
-    let (public, private) = make_pair(session, token, order)?;
+    let (public, private) = make_pair(session, token, order, allowed)?;
     let name = KeyName::new(&order.label, order.id.as_bytes());
     let unreadable = || GenerateError::Unreadable { token: token.clone(), name: name.clone() };
     let key = find_key::public_key_of(session, public)
@@ -181,6 +183,7 @@ fn make_pair(
     session: &Session,
     token: &TokenName,
     order: &KeyOrder,
+    allowed: &[MechanismType],
 ) -> Result<(ObjectHandle, ObjectHandle), GenerateError> {
     let mut spellings: Vec<Option<Vec<u8>>> =
         curve_parameters(order.key_type).into_iter().map(Some).collect();
@@ -195,7 +198,7 @@ fn make_pair(
     let mut refused = None;
     for curve in spellings {
         for extras in [Extras::All, Extras::None] {
-            let (public, private) = templates(order, curve.as_deref(), extras);
+            let (public, private) = templates(order, curve.as_deref(), allowed, extras);
             let failure = match session.generate_key_pair(&mechanism, &public, &private) {
                 Ok(pair) => return Ok(pair),
                 Err(error) => Pkcs11Failure::new(token, &error),
@@ -219,6 +222,7 @@ enum Extras {
 fn templates(
     order: &KeyOrder,
     curve: Option<&[u8]>,
+    allowed: &[MechanismType],
     extras: Extras,
 ) -> (Vec<Attribute>, Vec<Attribute>) {
     let names = [
@@ -235,17 +239,10 @@ fn templates(
         Attribute::Encrypt(false),
         Attribute::Wrap(false),
     ]);
-    let mechanism = match order.key_type {
-        KeyType::EcP256 | KeyType::EcP384 => MechanismType::ECDSA,
-        KeyType::Ed25519 => {
-            Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)).mechanism_type()
-        }
-        KeyType::Rsa { bits } => {
-            public.push(Attribute::ModulusBits(u64::from(bits).into()));
-            public.push(Attribute::PublicExponent(vec![0x01, 0x00, 0x01]));
-            MechanismType::RSA_PKCS
-        }
-    };
+    if let KeyType::Rsa { bits } = order.key_type {
+        public.push(Attribute::ModulusBits(u64::from(bits).into()));
+        public.push(Attribute::PublicExponent(vec![0x01, 0x00, 0x01]));
+    }
     if let Some(curve) = curve {
         public.push(Attribute::EcParams(curve.to_vec()));
     }
@@ -269,7 +266,7 @@ fn templates(
                 Attribute::Destroyable(destroyable),
             ]);
         }
-        private.push(Attribute::AllowedMechanisms(vec![mechanism]));
+        private.push(Attribute::AllowedMechanisms(allowed.to_vec()));
     }
     (public, private)
 }

@@ -62,8 +62,9 @@ impl NoteSigner for TokenNoteKey {
     fn sign_note(&self, note: &NoteToSign) -> Result<[u8; 64], NoteSignError> {
         let sign = || {
             let algorithm = SignatureAlgorithm::Ed25519;
-            let operation = Operation::over_message(algorithm, &note.message())
-                .map_err(|_| NoteKeyError::NotEd25519 { found: self.key.key_type() })?;
+            let operation =
+                Operation::over_message(algorithm, &note.message(), self.token.quirks())
+                    .map_err(|_| NoteKeyError::NotEd25519 { found: self.key.key_type() })?;
             let signature = self
                 .token
                 .sign(&self.key, operation, self.deadline)

@@ -15,6 +15,7 @@ use crate::module::Module;
 use crate::open::OpenError;
 use crate::operation::Operation;
 use crate::pin::Pin;
+use crate::quirks::Quirks;
 use crate::service::SignError;
 use crate::token::TokenName;
 use crate::worker::{CallError, Keys, SessionFailure, Workers, deadline_in, is_lost};
@@ -33,6 +34,8 @@ pub struct TokenSettings {
     pub sessions: NonZeroUsize,
     /// How long opening and looking up may take.
     pub deadline: Duration,
+    /// How the token differs from the usual.
+    pub quirks: Quirks,
 }
 
 /// An open token. Clones share its sessions; the last one closes them.
@@ -45,6 +48,7 @@ struct Open {
     name: TokenName,
     workers: Workers,
     deadline: Duration,
+    quirks: Quirks,
 }
 
 impl Token {
@@ -54,11 +58,11 @@ impl Token {
     ///
     /// [`OpenError`]. A wrong PIN is tried once and then refused without a try, restarts included.
     pub fn open(module: &Module, settings: TokenSettings) -> Result<Self, OpenError> {
-        let TokenSettings { name, pin, markers, sessions, deadline } = settings;
+        let TokenSettings { name, pin, markers, sessions, deadline, quirks } = settings;
         let connection = Arc::new(Connection::new(module.clone(), name.clone(), pin, markers));
         let workers = Workers::start(&connection, sessions.get())
             .map_err(|source| OpenError::Thread { token: name.clone(), source })?;
-        let token = Self { open: Arc::new(Open { name, workers, deadline }) };
+        let token = Self { open: Arc::new(Open { name, workers, deadline, quirks }) };
         token
             .call(deadline, |worker| worker.run(|_| Ok::<(), OpenError>(())))
             .map_err(|_| OpenError::Deadline { token: token.name().clone() })??;
@@ -128,6 +132,10 @@ impl Token {
 
     pub(crate) fn deadline(&self) -> Duration {
         self.open.deadline
+    }
+
+    pub(crate) fn quirks(&self) -> Quirks {
+        self.open.quirks
     }
 
     /// Signs. Crate-private: the typed doors decide what.

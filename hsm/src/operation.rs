@@ -1,40 +1,58 @@
 //! One signature: what the token is given, and the X.509 form of what it returns.
 //!
 //! Hashing is done here and the token gets a digest: SoftHSM knows no `CKM_ECDSA_SHA256`, and a
-//! token in a network should not get a whole CRL. Only Ed25519 signs the message itself.
+//! token in a network should not get a whole CRL. Only Ed25519 signs the message itself, and ECDSA on
+//! a token whose quirk it is.
 
 use aws_lc_rs::digest;
-use cryptoki::error::Error;
-use cryptoki::mechanism::Mechanism;
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use x509::device::digest_info;
-use x509::key::{KeyError, KeyType, PublicKey, SignatureAlgorithm, ecdsa_signature_to_der};
+use x509::key::{
+    HashAlgorithm, KeyError, KeyType, PublicKey, SignatureAlgorithm, ecdsa_signature_to_der,
+};
+
+use crate::quirks::{EcdsaInput, Quirks};
 
 /// The input of `C_Sign` for one algorithm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     algorithm: SignatureAlgorithm,
+    how: How,
     input: Vec<u8>,
 }
 
+/// Which mechanism of the algorithm is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// It takes a digest: bare for ECDSA and PSS, as DigestInfo for PKCS#1 v1.5.
+    Digest,
+    /// It takes the message.
+    Message,
+}
+
 impl Operation {
-    /// Signs `message`.
+    /// Signs `message`, on a token with these quirks.
     pub(crate) fn over_message(
         algorithm: SignatureAlgorithm,
         message: &[u8],
+        quirks: Quirks,
     ) -> Result<Self, KeyError> {
         match algorithm.hash() {
-            Some(hash) => {
+            Some(hash) if !quirks.takes_message(algorithm) => {
                 let digest = digest::digest(hash.implementation(), message);
                 Self::over_digest(algorithm, digest.as_ref())
             }
-            None => Ok(Self { algorithm, input: message.to_vec() }),
+            _ => Ok(Self { algorithm, how: How::Message, input: message.to_vec() }),
         }
     }
 
-    /// Signs a message of which the algorithm's own hash is given. Ed25519 has none.
+    /// Signs a message of which the algorithm's own hash is given. Ed25519 has none, and a token that
+    /// [takes the message](Quirks::takes_message) needs that.
     pub(crate) fn over_digest(
         algorithm: SignatureAlgorithm,
         digest: &[u8],
@@ -44,12 +62,12 @@ impl Operation {
             return Err(KeyError::Encoding);
         }
         let input = match algorithm {
-            SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
-                digest.to_vec()
-            }
-            _ => digest_info(hash, digest)?,
+            SignatureAlgorithm::RsaPkcs1Sha256
+            | SignatureAlgorithm::RsaPkcs1Sha384
+            | SignatureAlgorithm::RsaPkcs1Sha512 => digest_info(hash, digest)?,
+            _ => digest.to_vec(),
         };
-        Ok(Self { algorithm, input })
+        Ok(Self { algorithm, how: How::Digest, input })
     }
 
     pub(crate) const fn algorithm(&self) -> SignatureAlgorithm {
@@ -58,7 +76,7 @@ impl Operation {
 
     /// Has the token sign and returns what it gives: for ECDSA `r || s`, else the X.509 form.
     pub(crate) fn run(&self, session: &Session, key: ObjectHandle) -> Result<Vec<u8>, Error> {
-        session.sign(&mechanism(self.algorithm), key, &self.input)
+        session.sign(&self.mechanism(), key, &self.input)
     }
 
     /// Brings what the token gave into its X.509 form; `None` when it has not the right length.
@@ -76,17 +94,26 @@ impl Operation {
             KeyType::Rsa { .. } | KeyType::Ed25519 => Some(raw),
         }
     }
-}
 
-fn mechanism(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
-    match algorithm {
-        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
-            Mechanism::Ecdsa
+    fn mechanism(&self) -> Mechanism<'static> {
+        match (self.algorithm, self.how) {
+            (
+                SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384,
+                How::Digest,
+            ) => Mechanism::Ecdsa,
+            (SignatureAlgorithm::EcdsaP256Sha256, How::Message) => Mechanism::EcdsaSha256,
+            (SignatureAlgorithm::EcdsaP384Sha384, How::Message) => Mechanism::EcdsaSha384,
+            (SignatureAlgorithm::Ed25519, _) => ed25519(),
+            (
+                SignatureAlgorithm::RsaPkcs1Sha256
+                | SignatureAlgorithm::RsaPkcs1Sha384
+                | SignatureAlgorithm::RsaPkcs1Sha512,
+                _,
+            ) => Mechanism::RsaPkcs,
+            (SignatureAlgorithm::RsaPssSha256, _) => pss(HashAlgorithm::Sha256),
+            (SignatureAlgorithm::RsaPssSha384, _) => pss(HashAlgorithm::Sha384),
+            (SignatureAlgorithm::RsaPssSha512, _) => pss(HashAlgorithm::Sha512),
         }
-        SignatureAlgorithm::Ed25519 => ed25519(),
-        SignatureAlgorithm::RsaPkcs1Sha256
-        | SignatureAlgorithm::RsaPkcs1Sha384
-        | SignatureAlgorithm::RsaPkcs1Sha512 => Mechanism::RsaPkcs,
     }
 }
 
@@ -94,14 +121,32 @@ fn ed25519() -> Mechanism<'static> {
     Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
 }
 
-/// The algorithm by which a key of this type proves itself.
+/// `CKM_RSA_PKCS_PSS` over a digest (PKCS#11 v3.1 §6.1.10): MGF1 with the same hash, a salt as long
+/// as the hash.
+fn pss(hash: HashAlgorithm) -> Mechanism<'static> {
+    let (hash_alg, mgf, salt) = match hash {
+        HashAlgorithm::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32_u64),
+        HashAlgorithm::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48),
+        HashAlgorithm::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64),
+    };
+    Mechanism::RsaPkcsPss(PkcsPssParams { hash_alg, mgf, s_len: salt.into() })
+}
+
+/// The algorithm by which a key of this type proves itself, and signs requests for itself.
 pub(crate) const fn proving_algorithm(key_type: KeyType) -> SignatureAlgorithm {
-    match key_type {
-        KeyType::EcP256 => SignatureAlgorithm::EcdsaP256Sha256,
-        KeyType::EcP384 => SignatureAlgorithm::EcdsaP384Sha384,
-        KeyType::Ed25519 => SignatureAlgorithm::Ed25519,
-        KeyType::Rsa { .. } => SignatureAlgorithm::RsaPkcs1Sha256,
-    }
+    SignatureAlgorithm::default_for(key_type)
+}
+
+/// The ways in which a key may prove itself: one that a token refuses does not count against the key.
+/// A key may be allowed PSS alone, and a token may know ECDSA only with the hash in it.
+fn ways_of_proving(key_type: KeyType) -> [(SignatureAlgorithm, Quirks); 2] {
+    let usual = (proving_algorithm(key_type), Quirks::default());
+    let other = match key_type {
+        KeyType::Rsa { .. } => (SignatureAlgorithm::RsaPssSha256, Quirks::default()),
+        KeyType::EcP256 | KeyType::EcP384 => (usual.0, Quirks { ecdsa: EcdsaInput::Hashed }),
+        KeyType::Ed25519 => usual,
+    };
+    [usual, other]
 }
 
 /// The text that a private key signs to prove that it belongs to `key`: 0xFF,
@@ -122,10 +167,92 @@ pub(crate) fn proves(
     public: &PublicKey,
 ) -> Result<bool, Error> {
     let text = proof_text(public);
-    let algorithm = proving_algorithm(public.key_type());
-    let Ok(operation) = Operation::over_message(algorithm, &text) else { return Ok(false) };
-    let raw = operation.run(session, handle)?;
-    Ok(operation
-        .to_x509(public.key_type(), raw)
-        .is_some_and(|signature| public.verify(algorithm, &text, &signature).is_ok()))
+    let [usual, other] = ways_of_proving(public.key_type());
+    let proves_by = |(algorithm, quirks)| {
+        let Ok(operation) = Operation::over_message(algorithm, &text, quirks) else {
+            return Ok(false);
+        };
+        let raw = operation.run(session, handle)?;
+        Ok(operation
+            .to_x509(public.key_type(), raw)
+            .is_some_and(|signature| public.verify(algorithm, &text, &signature).is_ok()))
+    };
+    match proves_by(usual) {
+        Err(error) if refuses_mechanism(&error) && other != usual => match proves_by(other) {
+            // The first refusal tells what is wrong with the usual way.
+            Err(second) if refuses_mechanism(&second) => Err(error),
+            proven => proven,
+        },
+        proven => proven,
+    }
+}
+
+/// Whether the token does not know the mechanism, or not for this key. Nothing was signed then.
+const fn refuses_mechanism(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Pkcs11(
+            RvError::MechanismInvalid
+                | RvError::MechanismParamInvalid
+                | RvError::KeyFunctionNotPermitted,
+            _
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASHED: Quirks = Quirks { ecdsa: EcdsaInput::Hashed };
+
+    fn mechanism_and_input(algorithm: SignatureAlgorithm, quirks: Quirks) -> (String, Vec<u8>) {
+        let operation = Operation::over_message(algorithm, b"message", quirks).unwrap();
+        (operation.mechanism().mechanism_type().to_string(), operation.input)
+    }
+
+    /// KEY-11: what the token is given for each algorithm; by the quirk ECDSA gets the message, and
+    /// nothing else changes.
+    #[test]
+    fn a_token_is_given_a_digest_unless_it_wants_the_message() {
+        let digest = |hash: HashAlgorithm| {
+            digest::digest(hash.implementation(), b"message").as_ref().to_vec()
+        };
+        for algorithm in SignatureAlgorithm::ALL {
+            let usual = mechanism_and_input(algorithm, Quirks::default());
+            let hashed = mechanism_and_input(algorithm, HASHED);
+            let expected = match algorithm {
+                SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
+                    assert_eq!(hashed.1, b"message");
+                    let bits = usize::from(algorithm == SignatureAlgorithm::EcdsaP384Sha384);
+                    assert_eq!(hashed.0, ["CKM_ECDSA_SHA256", "CKM_ECDSA_SHA384"][bits]);
+                    ("CKM_ECDSA", digest(algorithm.hash().unwrap()))
+                }
+                SignatureAlgorithm::Ed25519 => ("CKM_EDDSA", b"message".to_vec()),
+                SignatureAlgorithm::RsaPkcs1Sha256
+                | SignatureAlgorithm::RsaPkcs1Sha384
+                | SignatureAlgorithm::RsaPkcs1Sha512 => {
+                    let hash = algorithm.hash().unwrap();
+                    ("CKM_RSA_PKCS", digest_info(hash, &digest(hash)).unwrap())
+                }
+                _ => ("CKM_RSA_PKCS_PSS", digest(algorithm.hash().unwrap())),
+            };
+            assert_eq!((usual.0.as_str(), &usual.1), (expected.0, &expected.1), "{algorithm}");
+            if algorithm.name().starts_with("rsa") {
+                assert_eq!(usual, hashed);
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_a_digest_of_another_length_and_one_for_ed25519() {
+        for (algorithm, octets) in [
+            (SignatureAlgorithm::RsaPssSha384, 32),
+            (SignatureAlgorithm::EcdsaP256Sha256, 48),
+            (SignatureAlgorithm::Ed25519, 64),
+        ] {
+            let refused = Operation::over_digest(algorithm, &vec![0; octets]);
+            assert_eq!(refused, Err(KeyError::Encoding), "{algorithm}");
+        }
+    }
 }

@@ -49,7 +49,7 @@ impl Token {
 
     fn sign_typed(&self, key: &PublicKey, bytes: &[u8]) -> Result<Vec<u8>, SignRequestError> {
         let algorithm = proving_algorithm(key.key_type());
-        let operation = Operation::over_message(algorithm, bytes)
+        let operation = Operation::over_message(algorithm, bytes, self.quirks())
             .map_err(|source| SignRequestError::Request(RequestError::PublicKey(source)))?;
         self.sign(key, operation, self.deadline()).map_err(SignRequestError::Sign)
     }

@@ -97,11 +97,17 @@ pub enum SignError {
         /// Octets in it.
         found: u64,
     },
-    /// Ed25519 signs the whole message and cannot sign from a spool file.
-    #[error("ed25519 key {key} cannot sign a structure that lies in a spool file")]
+    /// The token takes the whole message, which is held in memory, and the spool file is too long.
+    #[error(
+        "token of key {key} takes the whole message; the spool file has {octets} octets, the limit is {limit}"
+    )]
     WholeMessage {
         /// The key that was asked for.
         key: SpkiHash,
+        /// Octets in the spool file.
+        octets: u64,
+        /// The most that are held.
+        limit: u64,
     },
     /// No session was free in time; nothing was signed.
     #[error("token {token} had no free session for {waited:?}")]
@@ -160,7 +166,7 @@ impl SignError {
             Self::DigestMismatch { .. } => "hsm-digest-mismatch",
             Self::Spool { .. } => "hsm-spool-unreadable",
             Self::SpoolLength { .. } => "hsm-spool-length",
-            Self::WholeMessage { .. } => "hsm-spool-ed25519",
+            Self::WholeMessage { .. } => "hsm-spool-whole",
             Self::Busy { .. } => "hsm-busy",
             Self::Unanswered { .. } => "hsm-unanswered",
             Self::Token(error) => error.code(),
@@ -175,8 +181,11 @@ impl SignError {
     pub const fn next_step(&self) -> &'static str {
         match self {
             Self::UnknownKey { .. } => "configure the token that holds the key",
-            Self::KindNotAllowed { .. } | Self::Algorithm { .. } | Self::WholeMessage { .. } => {
+            Self::KindNotAllowed { .. } | Self::Algorithm { .. } => {
                 "use the key that is meant for this"
+            }
+            Self::WholeMessage { .. } => {
+                "use a token that signs digests (CKM_ECDSA) for a CA with so long a CRL"
             }
             Self::DigestMismatch { .. } | Self::SpoolLength { .. } => {
                 "treat it as an alarm: something changed the bytes after they were recorded"

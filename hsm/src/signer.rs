@@ -13,11 +13,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use x509::key::{PublicKey, SpkiHash};
+use x509::crl::MAX_WHOLE_OCTETS;
+use x509::key::{KeyType, PublicKey, SpkiHash};
 use x509::signing::{SigningInput, SigningKind, Spool, ToBeSigned};
 
 use crate::opened::Token;
 use crate::operation::Operation;
+use crate::quirks::Quirks;
 use crate::service::{SignError, SigningService};
 use crate::token::TokenName;
 
@@ -146,7 +148,7 @@ impl SigningService for TokenSigner {
         if !algorithm.fits(key_type) {
             return Err(SignError::Algorithm { key, key_type, algorithm });
         }
-        let operation = verified_operation(input)?;
+        let operation = verified_operation(input, route.key.key_type(), route.token.quirks())?;
         let signed = route.token.sign(&route.key, operation, self.deadline);
         let counter = if signed.is_ok() { &route.signatures } else { &route.failures };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -170,22 +172,47 @@ impl SigningService for TokenSigner {
 }
 
 /// Takes the digest again from the bytes and compares it with the recorded one.
-fn verified_operation(input: &SigningInput) -> Result<Operation, SignError> {
+fn verified_operation(
+    input: &SigningInput,
+    key_type: KeyType,
+    quirks: Quirks,
+) -> Result<Operation, SignError> {
     let (key, algorithm) = (input.issuer_key(), input.algorithm());
-    match input.to_be_signed() {
-        ToBeSigned::Bytes(bytes) => {
-            let found = digest::digest(&digest::SHA256, bytes);
-            same(input, found.as_ref())?;
-            Operation::over_message(algorithm, bytes)
+    match (input.to_be_signed(), algorithm.hash()) {
+        (ToBeSigned::Bytes(bytes), _) => {
+            same(input, digest::digest(&digest::SHA256, bytes).as_ref())?;
+            Operation::over_message(algorithm, bytes, quirks)
         }
-        ToBeSigned::Spool(spool) => {
-            let hash = algorithm.hash().ok_or(SignError::WholeMessage { key })?;
+        (ToBeSigned::Spool(spool), Some(hash)) if !quirks.takes_message(algorithm) => {
             let (sha256, own) = digests_of(spool, hash.implementation())?;
             same(input, sha256.as_ref())?;
             Operation::over_digest(algorithm, own.as_ref())
         }
+        (ToBeSigned::Spool(spool), _) => {
+            let message = whole(spool, key)?;
+            same(input, digest::digest(&digest::SHA256, &message).as_ref())?;
+            Operation::over_message(algorithm, &message, quirks)
+        }
     }
-    .map_err(|_| SignError::WholeMessage { key })
+    .map_err(|_| SignError::Algorithm { key, key_type, algorithm })
+}
+
+/// A spool file that a token wants whole: what is hashed and compared is what it gets.
+fn whole(spool: &Spool, key: SpkiHash) -> Result<Vec<u8>, SignError> {
+    let (octets, limit) = (spool.length, MAX_WHOLE_OCTETS);
+    if octets > limit {
+        return Err(SignError::WholeMessage { key, octets, limit });
+    }
+    let unreadable = |source| SignError::Spool { path: spool.path.clone(), source };
+    let mut message = Vec::new();
+    let file = File::open(&spool.path).map_err(unreadable)?;
+    file.take(octets.saturating_add(1)).read_to_end(&mut message).map_err(unreadable)?;
+    let found = u64::try_from(message.len()).unwrap_or(u64::MAX);
+    if found != octets {
+        let (path, recorded) = (spool.path.clone(), octets);
+        return Err(SignError::SpoolLength { path, recorded, found });
+    }
+    Ok(message)
 }
 
 fn same(input: &SigningInput, found: &[u8]) -> Result<(), SignError> {

@@ -97,7 +97,7 @@ catalogue! {
         "a person's certificate is valid at most five years";
     ALGORITHMS_AGREE = "api-09/algorithms-agree", "RFC 5280 §4.1.1.2, §5.1.1.2",
         "the signature algorithm outside is the one inside";
-    ALGORITHM_FITS_KEY = "ocsp-12/algorithm-fits-key", "RFC 4055 §5, RFC 5758 §3.2, RFC 8410 §3",
+    ALGORITHM_FITS_KEY = "ocsp-12/algorithm-fits-key", "RFC 4055 §3.1, §5, RFC 5758 §3.2, RFC 8410 §3",
         "the signature algorithm is known, well written and of the signer's kind of key";
 
     PERSON_SUBJECT = "pro-07/person-subject", "ETSI EN 319 412-2 NAT-4.2.4-1 to -4",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use hsm::pin::Pin;
-use hsm::{Module, PinMarkers, SigningService, Token, TokenSettings, TokenSigner};
+use hsm::{Module, PinMarkers, Quirks, SigningService, Token, TokenSettings, TokenSigner};
 use ledger::follow::FollowRules;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -128,6 +128,7 @@ fn open_keeper(
         markers: PinMarkers::in_folder(&config.state).context("state folder is refused")?,
         sessions: config.sessions,
         deadline: config.deadline,
+        quirks: Quirks::default(),
     };
     let token = Token::open(&module, settings).context("token cannot be opened")?;
     let folders = KeeperFolders {

@@ -11,8 +11,8 @@ use aws_lc_rs::digest;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
 use hsm::{
-    KeyId, KeyOrder, KeyPolicy, Module, NewToken, OpenError, PinMarkers, Pkcs11Failure, Removal,
-    SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
+    KeyId, KeyOrder, KeyPolicy, Module, NewToken, OpenError, PinMarkers, Pkcs11Failure, Quirks,
+    Removal, SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
 };
 use support::laboratory::{self, Laboratory};
 use support::softhsm::SoftHsm;
@@ -50,6 +50,7 @@ impl<'a> Bench<'a> {
             markers: markers(self.softhsm),
             sessions: NonZeroUsize::new(sessions).unwrap(),
             deadline: DEADLINE,
+            quirks: Quirks::default(),
         }
     }
 

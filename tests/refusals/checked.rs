@@ -125,6 +125,18 @@ const FAULTS: &[Fault] = &[
         &["sigilltesteidfunctioncav1.cer"],
     ),
     (
+        "an algorithm that is not the key's",
+        "authority-algorithm",
+        |home| home.edit_config("rsa-pkcs1-sha512", "ecdsa-p256-sha256"),
+        &["ecdsa-p256-sha256", "rsa-4096", "rsa-pss-sha256"],
+    ),
+    (
+        "an algorithm that is none",
+        "authority-algorithm",
+        |home| home.edit_config("rsa-pkcs1-sha512", "rsa-pss"),
+        &["\"rsa-pss\"", "rsa-pss-sha256"],
+    ),
+    (
         "another CA certificate",
         "authority-certificate-pin",
         |home| copy(home, "sigilltesteidpersonid2cav1.cer", "sigilltesteidfunctioncav1.cer"),

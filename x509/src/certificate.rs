@@ -15,7 +15,7 @@ use crate::extension::{
     CertificatePolicies, CrlDistributionPoints, ExtendedKeyUsage, Extension, ExtensionError,
     ExtensionValue, GeneralName, KeyUsage, SubjectAltName, SubjectKeyIdentifier,
 };
-use crate::key::{KeyError, PublicKey, SignatureAlgorithm};
+use crate::key::{AlgorithmError, KeyError, PublicKey, SignatureAlgorithm};
 use crate::name::{Name, NameError};
 use crate::serial::SerialNumber;
 use crate::tlv::{self, Element, NotDer};
@@ -112,8 +112,8 @@ impl Certificate {
         if inner_algorithm.whole != outer_algorithm.whole {
             return Err(CertificateError::AlgorithmsDiffer);
         }
-        let algorithm = SignatureAlgorithm::from_identifier_der(inner_algorithm.whole)
-            .ok_or(CertificateError::UnknownAlgorithm)?;
+        let algorithm = SignatureAlgorithm::read_identifier(inner_algorithm.whole)
+            .map_err(CertificateError::Algorithm)?;
         let issuer = read_name(fields.tagged(tlv::SEQUENCE)?.whole, NameField::Issuer)?;
         let validity =
             Validity::of(&fields.tagged(tlv::SEQUENCE)?).map_err(|_| CertificateError::Validity)?;
@@ -377,8 +377,8 @@ pub enum CertificateError {
         octets: usize,
     },
     /// Not one that we sign with.
-    #[error("signature algorithm is not a known one")]
-    UnknownAlgorithm,
+    #[error("certificate has a refused signature algorithm")]
+    Algorithm(#[source] AlgorithmError),
     /// RFC 5280 §4.1.2.5.
     #[error("validity is not two times in order, each spelled as its year demands")]
     Validity,

@@ -149,10 +149,11 @@ impl ImportedCertificate {
         self.facts.key_usage()
     }
 
-    /// The signature algorithm, where it is one that we sign with ourselves.
+    /// The signature algorithm, where it is one that we sign with ourselves, hashes of RSASSA-PSS
+    /// without parameters included (RFC 4055 §2.1).
     #[must_use]
     pub fn algorithm(&self) -> Option<SignatureAlgorithm> {
-        SignatureAlgorithm::from_identifier_der(&self.facts.inner_algorithm)
+        SignatureAlgorithm::from_foreign_identifier_der(&self.facts.inner_algorithm)
     }
 
     /// The signature algorithm's object identifier.

@@ -1,5 +1,8 @@
 //! Public keys, what they are called, and verification of signatures under them.
 
+mod algorithm;
+mod pss;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 use thiserror::Error;
 
-use crate::tlv;
+pub use algorithm::{AlgorithmError, HashAlgorithm, SignatureAlgorithm, ecdsa_signature_to_der};
+pub use pss::PssError;
 
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -62,203 +66,6 @@ impl FromStr for KeyType {
                 .ok_or(KeyError::UnknownName),
         }
     }
-}
-
-/// A signature algorithm with all its parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignatureAlgorithm {
-    /// ecdsa-with-SHA256 under a P-256 key (RFC 5758 §3.2).
-    EcdsaP256Sha256,
-    /// ecdsa-with-SHA384 under a P-384 key (RFC 5758 §3.2).
-    EcdsaP384Sha384,
-    /// Ed25519 over the whole message (RFC 8410).
-    Ed25519,
-    /// sha256WithRSAEncryption (RFC 4055 §5).
-    RsaPkcs1Sha256,
-    /// sha384WithRSAEncryption (RFC 4055 §5).
-    RsaPkcs1Sha384,
-    /// sha512WithRSAEncryption (RFC 4055 §5).
-    RsaPkcs1Sha512,
-}
-
-/// The hash that goes into a signature before the private key sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HashAlgorithm {
-    /// SHA-256.
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
-}
-
-impl HashAlgorithm {
-    /// The implementation, for one-shot and streaming use.
-    #[must_use]
-    pub fn implementation(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha384 => &digest::SHA384,
-            Self::Sha512 => &digest::SHA512,
-        }
-    }
-}
-
-impl SignatureAlgorithm {
-    /// All algorithms, for tables and tests.
-    pub const ALL: [Self; 6] = [
-        Self::EcdsaP256Sha256,
-        Self::EcdsaP384Sha384,
-        Self::Ed25519,
-        Self::RsaPkcs1Sha256,
-        Self::RsaPkcs1Sha384,
-        Self::RsaPkcs1Sha512,
-    ];
-
-    /// The object identifier of the AlgorithmIdentifier.
-    #[must_use]
-    pub const fn oid(self) -> ObjectIdentifier {
-        match self {
-            Self::EcdsaP256Sha256 => ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
-            Self::EcdsaP384Sha384 => ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"),
-            Self::Ed25519 => ID_ED25519,
-            Self::RsaPkcs1Sha256 => ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"),
-            Self::RsaPkcs1Sha384 => ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"),
-            Self::RsaPkcs1Sha512 => ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"),
-        }
-    }
-
-    /// The AlgorithmIdentifier: parameters NULL for RSA (RFC 4055 §5), absent for the others
-    /// (RFC 5758 §3.2, RFC 8410 §3).
-    #[must_use]
-    pub fn identifier(self) -> spki::AlgorithmIdentifierOwned {
-        let parameters = match self {
-            Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
-                Some(der::Any::null())
-            }
-            _ => None,
-        };
-        spki::AlgorithmIdentifierOwned { oid: self.oid(), parameters }
-    }
-
-    /// The DER of [`Self::identifier`].
-    #[must_use]
-    pub fn identifier_der(self) -> Vec<u8> {
-        let identifier = self.identifier();
-        let parameters: &[u8] = if identifier.parameters.is_some() { &[tlv::NULL, 0] } else { &[] };
-        tlv::sequence(&[&tlv::element(tlv::OID, &[identifier.oid.as_bytes()]), parameters])
-    }
-
-    /// The algorithm of an AlgorithmIdentifier's DER, parameters included. `None` for any other.
-    #[must_use]
-    pub fn from_identifier_der(der: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.identifier_der() == der)
-    }
-
-    /// The hash that is signed; `None` for Ed25519, which signs the whole message.
-    #[must_use]
-    pub const fn hash(self) -> Option<HashAlgorithm> {
-        match self {
-            Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => Some(HashAlgorithm::Sha256),
-            Self::EcdsaP384Sha384 | Self::RsaPkcs1Sha384 => Some(HashAlgorithm::Sha384),
-            Self::RsaPkcs1Sha512 => Some(HashAlgorithm::Sha512),
-            Self::Ed25519 => None,
-        }
-    }
-
-    /// Whether keys of `key_type` make such signatures.
-    #[must_use]
-    pub const fn fits(self, key_type: KeyType) -> bool {
-        matches!(
-            (self, key_type),
-            (Self::EcdsaP256Sha256, KeyType::EcP256)
-                | (Self::EcdsaP384Sha384, KeyType::EcP384)
-                | (Self::Ed25519, KeyType::Ed25519)
-                | (
-                    Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512,
-                    KeyType::Rsa { .. }
-                )
-        )
-    }
-
-    /// The name used in configuration and errors.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EcdsaP256Sha256 => "ecdsa-p256-sha256",
-            Self::EcdsaP384Sha384 => "ecdsa-p384-sha384",
-            Self::Ed25519 => "ed25519",
-            Self::RsaPkcs1Sha256 => "rsa-pkcs1-sha256",
-            Self::RsaPkcs1Sha384 => "rsa-pkcs1-sha384",
-            Self::RsaPkcs1Sha512 => "rsa-pkcs1-sha512",
-        }
-    }
-
-    /// A well-formed signature value of this algorithm and key, for linting finished structures
-    /// before any key is touched. It verifies under no key that anybody holds.
-    #[must_use]
-    pub fn placeholder(self, key_type: KeyType) -> Vec<u8> {
-        let ecdsa = |octets: usize| {
-            let half = vec![0x55; octets];
-            UintRef::new(&half)
-                .and_then(|half| EcdsaSigValue { r: half, s: half }.to_der())
-                .unwrap_or_default()
-        };
-        match (self, key_type) {
-            (Self::EcdsaP256Sha256, _) => ecdsa(32),
-            (Self::EcdsaP384Sha384, _) => ecdsa(48),
-            (Self::Ed25519, _) => vec![0x55; 64],
-            (_, KeyType::Rsa { bits }) => vec![0x55; usize::from(bits).div_ceil(8)],
-            (_, _) => vec![0x55; 256],
-        }
-    }
-
-    fn verification(self) -> &'static dyn signature::VerificationAlgorithm {
-        match self {
-            Self::EcdsaP256Sha256 => &signature::ECDSA_P256_SHA256_ASN1,
-            Self::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_ASN1,
-            Self::Ed25519 => &signature::ED25519,
-            Self::RsaPkcs1Sha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
-            Self::RsaPkcs1Sha384 => &signature::RSA_PKCS1_2048_8192_SHA384,
-            Self::RsaPkcs1Sha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
-        }
-    }
-}
-
-impl fmt::Display for SignatureAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for SignatureAlgorithm {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        Self::ALL.into_iter().find(|a| a.name() == text).ok_or(KeyError::UnknownName)
-    }
-}
-
-/// Ecdsa-Sig-Value (RFC 3279 §2.2.3).
-#[derive(Sequence)]
-struct EcdsaSigValue<'a> {
-    r: UintRef<'a>,
-    s: UintRef<'a>,
-}
-
-/// Turns the `r || s` of PKCS#11 (two halves of equal length) into the DER Ecdsa-Sig-Value of
-/// X.509 (RFC 3279 §2.2.3).
-///
-/// # Errors
-///
-/// [`KeyError::Encoding`] when `raw` is empty or of odd length.
-pub fn ecdsa_signature_to_der(raw: &[u8]) -> Result<Vec<u8>, KeyError> {
-    if raw.is_empty() || !raw.len().is_multiple_of(2) {
-        return Err(KeyError::Encoding);
-    }
-    let (r, s) = raw.split_at(raw.len() / 2);
-    let der = |r, s| EcdsaSigValue { r: UintRef::new(r)?, s: UintRef::new(s)? }.to_der();
-    der(r, s).map_err(|_| KeyError::Encoding)
 }
 
 /// SHA-256 of a SubjectPublicKeyInfo's DER: the name of a key everywhere in Sigill (promise 6).

@@ -373,7 +373,7 @@ pub fn assemble(
     signature: &[u8],
 ) -> Option<Vec<u8>> {
     use der::Encode as _;
-    let identifier = algorithm.identifier().to_der().ok()?;
+    let identifier = algorithm.identifier_der();
     let signature = der::asn1::BitString::from_bytes(signature).ok()?.to_der().ok()?;
     let length = to_be_signed.len().checked_add(identifier.len())?.checked_add(signature.len())?;
     let mut out = Vec::with_capacity(length.checked_add(6)?);

@@ -28,7 +28,7 @@ use store::{
 };
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
-use x509::key::{KeyType, SignatureAlgorithm, SpkiHash};
+use x509::key::{SignatureAlgorithm, SpkiHash};
 use x509::oid::attribute;
 use x509::pem;
 use x509::serial::SerialNumber;
@@ -289,10 +289,10 @@ impl ManagementAuthority {
 }
 
 fn issuer(certificate: Certificate) -> anyhow::Result<Issuer> {
-    let algorithm = match certificate.public_key().key_type() {
-        KeyType::EcP384 => SignatureAlgorithm::EcdsaP384Sha384,
-        _ => SignatureAlgorithm::EcdsaP256Sha256,
-    };
+    // It has signed itself in the way that its ceremony chose.
+    let (own, key_type) = (certificate.algorithm(), certificate.public_key().key_type());
+    let algorithm =
+        if own.fits(key_type) { own } else { SignatureAlgorithm::default_for(key_type) };
     let settings = IssuerSettings {
         name: "management".to_owned(),
         algorithm,

@@ -388,7 +388,7 @@ fn authority(certificate: Certificate) -> Authority {
         certificate: PathBuf::new(),
         sha256: String::new(),
         token: Some("issuing".to_owned()),
-        algorithm: "ecdsa-p256-sha256".to_owned(),
+        algorithm: Some("ecdsa-p256-sha256".to_owned()),
         crl_url: settings.crl_url.clone(),
         ocsp_url: settings.ocsp_url.clone(),
         aia_url: settings.aia_url.clone(),

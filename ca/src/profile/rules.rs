@@ -58,7 +58,8 @@ const RULES: &[ProfileRule] = &[
     ProfileRule {
         id: "keys",
         clause: "ISS-11",
-        says: "key.allow names at least one of ec-p256, ec-p384, rsa-2048 to rsa-4096, each once",
+        says: "key.allow names at least one of ec-p256, ec-p384, rsa-2048, rsa-3072, rsa-4096, for root \
+               and issuing CAs also ed25519, each once",
         kept: keys_are_allowed,
     },
     ProfileRule {
@@ -393,7 +394,8 @@ fn keys_are_allowed(profile: &Profile) -> bool {
     let fine = |key: &KeyType| match key {
         KeyType::EcP256 | KeyType::EcP384 => true,
         KeyType::Rsa { bits } => matches!(bits, 2048 | 3072 | 4096),
-        KeyType::Ed25519 => false,
+        // Cards and relying parties' programs do without it; a CA's key is its operator's choice.
+        KeyType::Ed25519 => matches!(profile.kind, ProfileKind::RootCa | ProfileKind::IssuingCa),
     };
     !profile.keys.is_empty() && all_different(&profile.keys) && profile.keys.iter().all(fine)
 }

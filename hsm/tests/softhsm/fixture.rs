@@ -10,8 +10,8 @@ use std::time::Duration;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
 use hsm::{
-    KeyId, KeyOrder, Module, NewToken, OpenError, PinMarkers, Removal, Token, TokenSettings,
-    init_token,
+    KeyId, KeyOrder, Module, NewToken, OpenError, PinMarkers, Quirks, Removal, Token,
+    TokenSettings, init_token,
 };
 use support::softhsm::{MODULE, SoftHsm};
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
@@ -56,6 +56,7 @@ pub(crate) fn settings(softhsm: &SoftHsm, name: &TokenName, user_pin: &str) -> T
         markers: markers(softhsm),
         sessions: NonZeroUsize::new(3).unwrap(),
         deadline: DEADLINE,
+        quirks: Quirks::default(),
     }
 }
 

@@ -54,7 +54,9 @@ fn keys_are_sensitive_never_extractable_and_sign_only() {
             (KeyType::EcP256, "p256"),
             (KeyType::EcP384, "p384"),
             (KeyType::Ed25519, "ed25519"),
-            (KeyType::Rsa { bits: 2048 }, "rsa"),
+            (KeyType::Rsa { bits: 2048 }, "rsa-2048"),
+            (KeyType::Rsa { bits: 3072 }, "rsa-3072"),
+            (KeyType::Rsa { bits: 4096 }, "rsa-4096"),
         ] {
             assert_eq!(make_key(&token, key_type, step).key_type(), key_type);
         }
@@ -68,9 +70,9 @@ fn keys_are_sensitive_never_extractable_and_sign_only() {
             let found = listed.lines().filter(|line| line.trim_start().starts_with(start));
             found.map(|line| line.split_once(':').unwrap().1.trim().to_owned()).collect()
         };
-        assert_eq!(lines("Usage:"), ["sign"; 4], "{listed}");
+        assert_eq!(lines("Usage:"), ["sign"; 6], "{listed}");
         let access = "sensitive, always sensitive, never extractable, local";
-        assert_eq!(lines("Access:"), [access; 4], "{listed}");
+        assert_eq!(lines("Access:"), [access; 6], "{listed}");
         assert!(lines("label:").contains(&"p256".to_owned()), "{listed}");
         let id = KeyId::of_step(&[7; 32], "p256").to_string();
         assert!(lines("ID:").contains(&id), "{listed}");
@@ -83,7 +85,7 @@ fn public_keys_are_those_that_others_read() {
     alone(test_name!(public_keys_are_those_that_others_read), |softhsm| {
         let name = new_token(softhsm, "issuing");
         let token = open(softhsm, &name).unwrap();
-        for (key_type, step) in [(KeyType::EcP256, "p256"), (KeyType::Rsa { bits: 2048 }, "rsa")] {
+        for (key_type, step) in [(KeyType::EcP256, "p256"), (KeyType::Rsa { bits: 3072 }, "rsa")] {
             let made = make_key(&token, key_type, step);
             let id = KeyId::of_step(&[7; 32], step).to_string();
             let Some(read) = public_key(softhsm, &name, &id) else { return };

@@ -60,7 +60,12 @@ pub(super) fn certificate_algorithms_agree(judged: &Judged<'_, '_>, report: &mut
 /// included.
 pub(crate) fn algorithms_agree(inner: &Node<'_>, outer: &Node<'_>, report: &mut Report) {
     if inner.octets != outer.octets {
-        let seen = format!("{} inside, {} outside", algorithm_name(inner), algorithm_name(outer));
+        let (inside, outside) = (algorithm_name(inner), algorithm_name(outer));
+        let seen = if inside == outside {
+            format!("other parameters of {inside} outside than inside")
+        } else {
+            format!("{inside} inside, {outside} outside")
+        };
         report.add(&ALGORITHMS_AGREE, outer.offset, seen);
     }
 }
@@ -69,7 +74,7 @@ fn algorithm_name(algorithm: &Node<'_>) -> String {
     algorithm.parts.first().map_or_else(String::new, |id| oid::dotted(id.content))
 }
 
-/// RFC 5280 §4.1.1.2 with RFC 4055 §5, RFC 5758 §3.2, RFC 8410 §3: an algorithm that we know, its
+/// RFC 5280 §4.1.1.2 with RFC 4055 §3.1, §5, RFC 5758 §3.2, RFC 8410 §3: an algorithm that we know, its
 /// parameters as written there, and of the issuer's kind of key. Algorithms of other operators are
 /// theirs.
 pub(super) fn certificate_algorithm_fits_key(judged: &Judged<'_, '_>, report: &mut Report) {
@@ -84,11 +89,11 @@ pub(crate) fn algorithm_fits_key(
     key: Option<&PublicKey>,
     report: &mut Report,
 ) {
-    let seen = match (SignatureAlgorithm::from_identifier_der(algorithm.octets), key) {
-        (Some(known), Some(key)) if known.fits(key.key_type()) => return,
-        (Some(known), Some(key)) => format!("{known} under a key of type {}", key.key_type()),
-        (Some(known), None) => format!("{known} under a key of unknown type"),
-        (None, _) => format!("{} or its parameters are not known", algorithm_name(algorithm)),
+    let seen = match (SignatureAlgorithm::read_identifier(algorithm.octets), key) {
+        (Ok(known), Some(key)) if known.fits(key.key_type()) => return,
+        (Ok(known), Some(key)) => format!("{known} under a key of type {}", key.key_type()),
+        (Ok(known), None) => format!("{known} under a key of unknown type"),
+        (Err(error), _) => error.to_string(),
     };
     report.add(&ALGORITHM_FITS_KEY, algorithm.offset, seen);
 }

@@ -43,7 +43,7 @@ pub(crate) fn judge_to_be_signed(
     issuer_certificate: &[u8],
 ) -> io::Result<Findings> {
     let placeholder = algorithm.placeholder(key_type);
-    let mut after = algorithm.identifier().to_der().map_err(io::Error::other)?;
+    let mut after = algorithm.identifier_der();
     BitStringRef::from_bytes(&placeholder)
         .and_then(|signature| signature.encode_to_vec(&mut after))
         .map_err(io::Error::other)?;

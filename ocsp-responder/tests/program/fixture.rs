@@ -18,7 +18,8 @@ use aws_lc_rs::signature::{
 use hsm::pin::Pin;
 use hsm::token::TokenName;
 use hsm::{
-    KeyId, KeyOrder, Module, NewToken, PinMarkers, Removal, Token, TokenSettings, init_token,
+    KeyId, KeyOrder, Module, NewToken, PinMarkers, Quirks, Removal, Token, TokenSettings,
+    init_token,
 };
 use ledger::origin::{LogName, LogOrigin};
 use ledger::{Checkpoint, CheckpointNote, Edge, NoteSignError, NoteSigner, NoteToSign, Timestamp};
@@ -502,6 +503,7 @@ fn make_token(softhsm: &SoftHsm) -> (TokenName, PublicKey) {
         markers,
         sessions: NonZeroUsize::MIN,
         deadline: secs(120),
+        quirks: Quirks::default(),
     };
     let token = Token::open(&module, settings).unwrap();
     let order = KeyOrder {

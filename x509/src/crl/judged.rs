@@ -299,7 +299,8 @@ fn library_bytes(facts: &CrlFacts<'_>, entries: &[RevokedEntry]) -> Vec<u8> {
     let number = der::asn1::UintRef::new(facts.number).unwrap();
     let list: TbsCertList = TbsCertList {
         version: x509_cert::Version::V2,
-        signature: facts.algorithm.identifier(),
+        signature: spki::AlgorithmIdentifierOwned::from_der(&facts.algorithm.identifier_der())
+            .unwrap(),
         issuer: x509_cert::name::Name::from_der(facts.issuer).unwrap(),
         this_update: date(facts.this_update),
         next_update: Some(date(facts.next_update)),

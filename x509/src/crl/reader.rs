@@ -53,6 +53,9 @@ pub struct CrlTail {
     /// The algorithm's own hash of the signed part; `None` for algorithms that we do not know and
     /// for Ed25519.
     pub message_digest: Option<Vec<u8>>,
+    /// The signed part itself where the algorithm signs the whole message (Ed25519), up to
+    /// [`MAX_WHOLE_OCTETS`].
+    pub message: Option<Vec<u8>>,
     /// The algorithm, when it is one that we know.
     pub algorithm: Option<SignatureAlgorithm>,
     /// The signature value; empty for [`CrlForm::ToBeSigned`].
@@ -64,24 +67,30 @@ impl CrlTail {
     ///
     /// # Errors
     ///
-    /// [`KeyError::UnknownName`] for an algorithm that we do not verify from a stream, else those of
-    /// [`PublicKey::verify_digest`].
+    /// [`KeyError::UnknownName`] for an algorithm that we do not know and for an Ed25519 list above
+    /// [`MAX_WHOLE_OCTETS`], else those of [`PublicKey::verify_digest`].
     pub fn verify(&self, issuer: &PublicKey) -> Result<(), KeyError> {
-        match (self.algorithm, &self.message_digest) {
-            (Some(algorithm), Some(digest)) => {
+        match (self.algorithm, &self.message_digest, &self.message) {
+            (Some(algorithm), Some(digest), _) => {
                 issuer.verify_digest(algorithm, digest, &self.signature)
+            }
+            (Some(algorithm), None, Some(message)) => {
+                issuer.verify(algorithm, message, &self.signature)
             }
             _ => Err(KeyError::UnknownName),
         }
     }
 }
 
+/// The most octets of a TBSCertList that is signed and verified as a whole, because Ed25519 has no
+/// hash that could be taken of a stream (RFC 8032 §5.1.6): about 400 000 entries.
+pub const MAX_WHOLE_OCTETS: u64 = 16 * 1024 * 1024;
 /// Names, extensions and other fields that are read whole are at most this long.
 const MAX_FIELD_OCTETS: u64 = 64 * 1024;
 /// One entry is at most this long; ours are at most 79.
 const MAX_ENTRY_OCTETS: u64 = 4 * 1024;
 
-/// Reads a CRL of any size in constant memory.
+/// Reads a CRL of any size in constant memory, save that an Ed25519 list is kept to be verified.
 ///
 /// Iterate it for the entries, then call [`Self::finish`]. The iteration ends at the first error.
 #[derive(Debug)]
@@ -263,7 +272,7 @@ impl<R: Read> CrlReader<R> {
             return Err(self.source.form("tbsCertList"));
         }
         let tbs_length = self.source.position.saturating_sub(self.tbs_start);
-        let (tbs_sha256, message_digest) = self.source.stop_hashing();
+        let Seen { sha256: tbs_sha256, message_digest, message } = self.source.stop_hashing();
         let signature = match self.form {
             CrlForm::ToBeSigned => Vec::new(),
             CrlForm::CertificateList => self.read_signature()?,
@@ -277,6 +286,7 @@ impl<R: Read> CrlReader<R> {
             tbs_length,
             tbs_sha256,
             message_digest,
+            message,
             algorithm: SignatureAlgorithm::from_identifier_der(&self.head.algorithm_der),
             signature,
         })
@@ -322,7 +332,52 @@ struct Source<R> {
 enum Hashing {
     Off,
     Waiting(Vec<u8>),
-    On { sha256: Box<Sha256>, other: Option<digest::Context>, same: bool },
+    On { sha256: Box<Sha256>, own: OwnHash },
+}
+
+/// What the algorithm itself needs of the signed part.
+enum OwnHash {
+    /// The SHA-256 that is taken anyway.
+    Same,
+    Other(digest::Context),
+    /// All of it; `None` once it is too long to be kept.
+    Whole(Option<Vec<u8>>),
+    /// Nothing: the algorithm is not known.
+    None,
+}
+
+impl OwnHash {
+    fn of(algorithm: Option<SignatureAlgorithm>) -> Self {
+        match (algorithm, algorithm.and_then(SignatureAlgorithm::hash)) {
+            (_, Some(HashAlgorithm::Sha256)) => Self::Same,
+            (_, Some(hash)) => Self::Other(digest::Context::new(hash.implementation())),
+            (Some(_), None) => Self::Whole(Some(Vec::new())),
+            (None, None) => Self::None,
+        }
+    }
+
+    fn update(&mut self, octets: &[u8]) {
+        match self {
+            Self::Other(context) => context.update(octets),
+            Self::Whole(kept) => {
+                let fits = |kept: &Vec<u8>| {
+                    stream::octets(kept).saturating_add(stream::octets(octets)) <= MAX_WHOLE_OCTETS
+                };
+                *kept = kept.take().filter(fits);
+                if let Some(kept) = kept {
+                    kept.extend_from_slice(octets);
+                }
+            }
+            Self::Same | Self::None => {}
+        }
+    }
+}
+
+/// What was seen of the signed part.
+struct Seen {
+    sha256: [u8; 32],
+    message_digest: Option<Vec<u8>>,
+    message: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Hashing {
@@ -349,11 +404,9 @@ impl<R: Read> Source<R> {
         match &mut self.hashing {
             Hashing::Off => {}
             Hashing::Waiting(kept) => kept.extend_from_slice(into),
-            Hashing::On { sha256, other, .. } => {
+            Hashing::On { sha256, own } => {
                 sha256.update(&*into);
-                if let Some(other) = other {
-                    other.update(into);
-                }
+                own.update(into);
             }
         }
         Ok(())
@@ -392,33 +445,30 @@ impl<R: Read> Source<R> {
     }
 
     fn start_hashing(&mut self, algorithm: Option<SignatureAlgorithm>) {
-        let hash = algorithm.and_then(SignatureAlgorithm::hash);
         let Hashing::Waiting(kept) = std::mem::replace(&mut self.hashing, Hashing::Off) else {
             return;
         };
         let mut sha256 = Box::new(Sha256::new());
         sha256.update(&kept);
-        let same = hash == Some(HashAlgorithm::Sha256);
-        let other = hash.filter(|_| !same).map(|hash| {
-            let mut context = digest::Context::new(hash.implementation());
-            context.update(&kept);
-            context
-        });
-        self.hashing = Hashing::On { sha256, other, same };
+        let mut own = OwnHash::of(algorithm);
+        own.update(&kept);
+        self.hashing = Hashing::On { sha256, own };
     }
 
-    fn stop_hashing(&mut self) -> ([u8; 32], Option<Vec<u8>>) {
-        match std::mem::replace(&mut self.hashing, Hashing::Off) {
-            Hashing::On { sha256, other, same } => {
-                let sha256: [u8; 32] = sha256.finalize().into();
-                let digest = match other {
-                    Some(context) => Some(context.finish().as_ref().to_vec()),
-                    None => same.then(|| sha256.to_vec()),
-                };
-                (sha256, digest)
+    fn stop_hashing(&mut self) -> Seen {
+        let mut seen = Seen { sha256: [0; 32], message_digest: None, message: None };
+        if let Hashing::On { sha256, own } = std::mem::replace(&mut self.hashing, Hashing::Off) {
+            seen.sha256 = sha256.finalize().into();
+            match own {
+                OwnHash::Same => seen.message_digest = Some(seen.sha256.to_vec()),
+                OwnHash::Other(context) => {
+                    seen.message_digest = Some(context.finish().as_ref().to_vec());
+                }
+                OwnHash::Whole(message) => seen.message = message,
+                OwnHash::None => {}
             }
-            Hashing::Off | Hashing::Waiting(_) => ([0; 32], None),
         }
+        seen
     }
 
     fn at_end(&mut self) -> Result<bool, CrlReadError> {

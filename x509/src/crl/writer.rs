@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 
-use der::Encode as _;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -44,8 +43,7 @@ impl CrlFacts<'_> {
     fn head(&self, entries_length: u64, tail_length: u64) -> Result<Vec<u8>, CrlWriteError> {
         let mut fields = Vec::with_capacity(256);
         fields.extend_from_slice(VERSION_2);
-        let algorithm = self.algorithm.identifier().to_der();
-        fields.extend_from_slice(&algorithm.map_err(|_| CrlWriteError::Fact("signature"))?);
+        fields.extend_from_slice(&self.algorithm.identifier_der());
         fields.extend_from_slice(self.issuer);
         time_der::push_time(&mut fields, self.this_update);
         time_der::push_time(&mut fields, self.next_update);
@@ -249,8 +247,7 @@ impl Frame {
         algorithm: SignatureAlgorithm,
         signature: &[u8],
     ) -> Result<Self, CrlWriteError> {
-        let identifier = algorithm.identifier().to_der();
-        let mut tail = identifier.map_err(|_| CrlWriteError::Fact("signatureAlgorithm"))?;
+        let mut tail = algorithm.identifier_der();
         let mut bits = vec![0];
         bits.extend_from_slice(signature);
         stream::push(&mut tail, tlv::BIT_STRING, &bits);

@@ -10,7 +10,7 @@ use crate::extension::{
     self, AuthorityKeyIdentifier, BasicConstraints, CardNumber, CrlDistributionPoints,
     ExtensionValue as _, KeyUsage, SubjectKeyIdentifier,
 };
-use crate::key::{KeyType, SignatureAlgorithm};
+use crate::key::{AlgorithmError, KeyType, PssError, SignatureAlgorithm};
 use crate::name::{Name, NameFault};
 use crate::oid::{self, ObjectIdentifier, attribute};
 use crate::time::UnixTime;
@@ -126,6 +126,12 @@ pub enum Defect {
     /// A key of a kind that we do not know, or not in strict DER.
     #[error("public key is not of a known kind")]
     UnknownKey,
+    /// RSASSA-PSS with other parameters than ours (RFC 4055 §3.1).
+    #[error("parameters of RSASSA-PSS: {fault}")]
+    PssParameters {
+        /// The field.
+        fault: PssError,
+    },
     /// A signature algorithm that we do not know.
     #[error("signature algorithm {oid} is not known")]
     UnknownSignatureAlgorithm {
@@ -197,8 +203,12 @@ fn of_algorithm(facts: &Facts) -> Vec<Defect> {
     let oid = facts.algorithm_oid;
     if oid == oid::signature::RSA_SHA1 {
         defects.push(Defect::Sha1);
-    } else if SignatureAlgorithm::from_identifier_der(&facts.inner_algorithm).is_none() {
-        defects.push(Defect::UnknownSignatureAlgorithm { oid });
+    } else {
+        match SignatureAlgorithm::read_identifier(&facts.inner_algorithm) {
+            Ok(_) => {}
+            Err(AlgorithmError::Pss(fault)) => defects.push(Defect::PssParameters { fault }),
+            Err(_) => defects.push(Defect::UnknownSignatureAlgorithm { oid }),
+        }
     }
     if facts.inner_algorithm != facts.outer_algorithm {
         defects.push(Defect::AlgorithmsDiffer);

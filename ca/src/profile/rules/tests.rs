@@ -210,6 +210,21 @@ fn every_mutant_is_refused_by_its_rule() {
     }
 }
 
+/// KEY-11: which keys a CA may have is its profile, for roots and issuing CAs Ed25519 too.
+#[test]
+fn profiles_of_cas_may_allow_ed25519() {
+    for text in [shipped!("root"), shipped!("issuing")] {
+        let changed = text.replacen("\"rsa-4096\"", "\"rsa-3072\", \"ed25519\"", 1);
+        assert_ne!(changed, text);
+
+        let profile = Profile::parse(changed.as_bytes()).unwrap();
+
+        assert!(profile.keys().contains(&KeyType::Ed25519));
+    }
+    let management = shipped!("management-ca").replacen("\"ec-p256\"", "\"ed25519\"", 1);
+    assert_eq!(rule_that_refuses(&management), "keys");
+}
+
 #[test]
 fn every_rule_has_a_mutant() {
     let killed: BTreeSet<_> = MUTANTS.iter().map(|(rule, ..)| *rule).collect();
