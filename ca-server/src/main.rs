@@ -14,6 +14,7 @@ mod import;
 mod management;
 mod observe;
 mod publication;
+mod randomness;
 mod recover;
 mod schedule;
 mod service;

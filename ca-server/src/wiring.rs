@@ -35,6 +35,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::LogFolder;
 use crate::publication::log::{LogPublisher, read_published};
 use crate::publication::{PublicationState, Publisher};
+use crate::randomness::Randomness;
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::service::delegate::DoneRequests;
@@ -360,6 +361,7 @@ pub(crate) fn wire(
         deployment,
         node: node.clone(),
         clock: Arc::clone(&clock),
+        randomness: Randomness::default(),
         clock_told: AtomicBool::new(true),
         store: Arc::clone(&store),
         signer,

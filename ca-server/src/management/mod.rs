@@ -40,8 +40,9 @@ use crate::config::ApiSection;
 use crate::denied::Denied;
 use crate::http::tls::ServerIdentity;
 use crate::publication::chain;
+use crate::randomness::Randomness;
 use crate::service::signing::{Signing, Tried, failed_try};
-use crate::service::{Service, draw, milliseconds, storage};
+use crate::service::{Service, milliseconds, storage};
 use crate::start::Told;
 
 /// The profile of clients' certificates.
@@ -70,6 +71,7 @@ pub(crate) struct ManagementAuthority {
     /// Keys that are never certified: those of all CAs.
     own_keys: BTreeSet<SpkiHash>,
     node: Node,
+    randomness: Randomness,
 }
 
 /// A management certificate that is to be made.
@@ -122,7 +124,8 @@ impl ManagementAuthority {
         );
         own_keys.insert(key);
         let issuer = issuer(certificate)?;
-        Ok(Self { deployment, issuer, signer, own_keys, node })
+        let randomness = Randomness::default();
+        Ok(Self { deployment, issuer, signer, own_keys, node, randomness })
     }
 
     /// Its certificate, PEM.
@@ -148,7 +151,7 @@ impl ManagementAuthority {
         now: UnixTime,
         work: ManagementWork<'_>,
     ) -> Result<ManagementCertificate, Denied> {
-        let ids = OrderId::from_time_and_random(milliseconds(now), draw()?);
+        let ids = OrderId::from_time_and_random(milliseconds(now), self.randomness.draw()?);
         let prepared = prepare(&Preparation {
             deployment: self.deployment,
             profile: work.profile,
@@ -157,7 +160,7 @@ impl ManagementAuthority {
             fields: &work.fields,
             key: work.key,
             own_keys: &self.own_keys,
-            serial: SerialNumber::from_random(draw()?),
+            serial: SerialNumber::from_random(self.randomness.draw()?),
             id: IntentId::from_bytes(*ids.as_bytes()),
             now,
             ends_at: None,

@@ -47,6 +47,7 @@ use crate::management::Management;
 use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
+use crate::randomness::Randomness;
 use authority::Authority;
 use delegate::DoneRequests;
 use order::{OrdersLeft, Wait};
@@ -62,6 +63,7 @@ pub(crate) struct Service {
     pub(crate) deployment: Deployment,
     pub(crate) node: Node,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) randomness: Randomness,
     /// Whether the last word of the audit log about the clock is that it can be trusted.
     pub(crate) clock_told: AtomicBool,
     pub(crate) store: Arc<dyn Store>,
@@ -129,48 +131,30 @@ impl Service {
     /// An id for logs, audit and problems: 16 random octets in hexadecimal.
     pub(crate) fn draw_correlation_id(&self) -> String {
         // A predictable id harms nobody; the act that needs randomness fails by itself.
-        base16ct::lower::encode_string(&draw::<16>().unwrap_or_default())
+        base16ct::lower::encode_string(&self.randomness.draw::<16>().unwrap_or_default())
     }
 
     pub(crate) fn draw_order_id(&self, now: UnixTime) -> Result<OrderId, Denied> {
-        Ok(OrderId::from_time_and_random(milliseconds(now), draw()?))
+        Ok(OrderId::from_time_and_random(milliseconds(now), self.randomness.draw()?))
     }
 
     pub(crate) fn draw_certificate_id(&self, now: UnixTime) -> Result<CertificateId, Denied> {
-        Ok(CertificateId::from_time_and_random(milliseconds(now), draw()?))
+        Ok(CertificateId::from_time_and_random(milliseconds(now), self.randomness.draw()?))
     }
 
     pub(crate) fn draw_intent_id(&self, now: UnixTime) -> Result<IntentId, Denied> {
-        let id = OrderId::from_time_and_random(milliseconds(now), draw()?);
+        let id = OrderId::from_time_and_random(milliseconds(now), self.randomness.draw()?);
         Ok(IntentId::from_bytes(*id.as_bytes()))
     }
 
     /// A fresh serial number (ISS-02).
     pub(crate) fn draw_serial(&self) -> Result<SerialNumber, Denied> {
-        Ok(SerialNumber::from_random(draw()?))
+        Ok(SerialNumber::from_random(self.randomness.draw()?))
     }
 }
 
 pub(crate) const fn milliseconds(now: UnixTime) -> u64 {
     now.secs().saturating_mul(1000)
-}
-
-/// Octets of the operating system's generator. Issuing stops when there are none (KEY-13).
-pub(crate) fn draw<const N: usize>() -> Result<[u8; N], Denied> {
-    let mut octets = [0; N];
-    getrandom::fill(&mut octets).map_err(|error| {
-        Denied::new(
-            Kind::Unavailable,
-            Refusal::new(
-                "randomness-unavailable",
-                "KEY-13: serial numbers and ids come from the operating system's generator",
-                &error,
-                "a generator that answers",
-                "restart the machine; nothing has been issued",
-            ),
-        )
-    })?;
-    Ok(octets)
 }
 
 /// A failure of the store as a denied call. Rules that the store keeps are final; faults heal.

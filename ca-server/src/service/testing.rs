@@ -39,6 +39,7 @@ use crate::danger::Danger;
 use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
+use crate::randomness::Randomness;
 
 /// A P-256 key in memory.
 pub(crate) struct Key {
@@ -203,6 +204,7 @@ impl World {
             deployment,
             node,
             clock,
+            randomness: Randomness::default(),
             clock_told: AtomicBool::new(true),
             store,
             signer: signer.clone(),
