@@ -139,6 +139,10 @@ pub(crate) struct HsmSection {
     /// Seconds that a signature may take before the caller is told to come back.
     #[serde(default = "default_deadline")]
     pub(crate) deadline: u64,
+    /// Whether software tokens may sign outside environment test, with keys that lie in a file.
+    /// Told at every start, in `/readyz` and in the metrics.
+    #[serde(default)]
+    pub(crate) danger_software_token: bool,
     /// The tokens.
     #[serde(rename = "token")]
     pub(crate) tokens: Vec<TokenSection>,
@@ -380,6 +384,7 @@ mod tests {
 
         assert_eq!(config.authorities.len(), 2);
         assert_eq!(config.hsm.deadline, default_deadline());
+        assert!(!config.hsm.danger_software_token, "KEY-01: nobody gets it without saying so");
         assert_eq!(config.api.max_connections, default_connections());
         assert_eq!(ClockSection::default().longest_stop(), Duration::from_secs(30 * 86_400));
         let online = config.authorities.last().unwrap();

@@ -30,6 +30,8 @@ pub(crate) struct Readiness {
     pub(crate) tls: AtomicBool,
     /// The management CA's key is there, or none is configured.
     pub(crate) renewal: AtomicBool,
+    /// Software tokens may sign outside environment test: no part of being ready, and told with it.
+    pub(crate) danger_software_token: AtomicBool,
 }
 
 /// Name of a part, whether it is well, and what rests on it.
@@ -66,7 +68,13 @@ impl Readiness {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let parts: serde_json::Map<String, Value> =
             parts.into_iter().map(|(name, well, _)| (name.to_owned(), Value::Bool(well))).collect();
-        (status, Json(json!({ "ready": ready, "parts": parts })))
+        let mut answer = json!({ "ready": ready, "parts": parts });
+        if self.danger_software_token.load(Ordering::Relaxed)
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("dangers".to_owned(), json!(["danger-software-token"]));
+        }
+        (status, Json(answer))
     }
 }
 
@@ -158,6 +166,17 @@ mod tests {
             crate::schedule::start_alarms(["one"].into_iter());
         });
         recorder.handle().render()
+    }
+
+    /// KEY-01: the switch is never on in silence.
+    #[test]
+    fn readiness_tells_of_software_tokens_that_may_sign() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.answer().1.0.get("dangers"), None);
+
+        readiness.danger_software_token.store(true, Ordering::Relaxed);
+
+        assert_eq!(readiness.answer().1.0["dangers"], json!(["danger-software-token"]));
     }
 
     fn is_at_zero(text: &str, series: &str) -> bool {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use ca::deployment::Deployment;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
-use hsm::{KeyPolicy, Module, PinMarkers, Quirks, Token, TokenSettings, TokenSigner};
+use hsm::{KeyPolicy, Module, OpenError, PinMarkers, Quirks, Token, TokenSettings, TokenSigner};
 use x509::certificate::Certificate;
 
 use crate::config::{ConfigFile, ManagementSection, TokenSection};
@@ -81,6 +81,7 @@ struct Tokens {
     module: Module,
     markers: PinMarkers,
     deadline: Duration,
+    open: fn(&Module, TokenSettings) -> Result<Token, OpenError>,
 }
 
 impl Tokens {
@@ -92,7 +93,16 @@ impl Tokens {
         })?;
         let markers = PinMarkers::in_folder(&config.hsm.state)?;
         let deadline = Duration::from_secs(config.hsm.deadline);
-        Ok(Self { module, markers, deadline })
+        let open = if config.hsm.danger_software_token {
+            tracing::error!(
+                problem.code = "danger-software-token",
+                "[hsm] danger-software-token = true: software tokens may sign in every environment"
+            );
+            Token::danger_open_software_too
+        } else {
+            Token::open
+        };
+        Ok(Self { module, markers, deadline, open })
     }
 
     fn open(&self, stated: StatedToken) -> anyhow::Result<Token> {
@@ -100,7 +110,7 @@ impl Tokens {
         let (markers, deadline) = (self.markers.clone(), self.deadline);
         let quirks = Quirks::default();
         let settings = TokenSettings { name, pin, markers, sessions, deadline, quirks };
-        Ok(Token::open(&self.module, settings)?)
+        Ok((self.open)(&self.module, settings)?)
     }
 }
 

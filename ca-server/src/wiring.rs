@@ -316,6 +316,9 @@ pub(crate) fn wire(
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
     let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
     let readiness = Arc::new(Readiness::default());
+    let software = config.hsm.danger_software_token;
+    readiness.danger_software_token.store(software, Ordering::Relaxed);
+    metrics::gauge!("sigill_danger_software_token").set(if software { 1.0 } else { 0.0 });
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
     let files = crl_files(config, deployment, &notes)?;
     // What only renews the API's own certificates keeps no revocation out (promise 4).

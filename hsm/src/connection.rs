@@ -12,9 +12,11 @@ use cryptoki::slot::Slot;
 
 use crate::attempts::PinMarkers;
 use crate::failure::Pkcs11Failure;
+use crate::last_proof::LastProofs;
 use crate::module::Module;
 use crate::open::{LoginError, OpenError};
 use crate::pin::Pin;
+use crate::software::SoftwareTokens;
 use crate::token::{self, Present, TokenName};
 
 /// What it takes to open a logged-in session, again and again.
@@ -23,7 +25,9 @@ pub(crate) struct Connection {
     name: TokenName,
     pin: Pin,
     markers: PinMarkers,
+    software: SoftwareTokens,
     anchor: Mutex<Option<Anchor>>,
+    proofs: LastProofs,
 }
 
 struct Anchor {
@@ -41,13 +45,20 @@ pub(crate) enum Access {
 }
 
 impl Connection {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         module: Module,
         name: TokenName,
         pin: Pin,
         markers: PinMarkers,
+        software: SoftwareTokens,
     ) -> Self {
-        Self { module, name, pin, markers, anchor: Mutex::new(None) }
+        let (anchor, proofs) = (Mutex::new(None), LastProofs::default());
+        Self { module, name, pin, markers, software, anchor, proofs }
+    }
+
+    /// How the token's keys looked when they last proved themselves.
+    pub(crate) const fn proofs(&self) -> &LastProofs {
+        &self.proofs
     }
 
     pub(crate) const fn name(&self) -> &TokenName {
@@ -69,10 +80,7 @@ impl Connection {
     }
 
     fn log_in(&self, present: &Present) -> Result<Anchor, OpenError> {
-        if present.facts.is_software() && !self.name.label.allows_software() {
-            let (token, model) = (self.name.clone(), present.facts.model.clone());
-            return Err(OpenError::Software { token, model });
-        }
+        self.judge_software(present)?;
         let session = self.open(present.slot, Access::Read)?;
         let failed = |error: Error| Pkcs11Failure::new(&self.name, &error);
         if !is_logged_in(&session).map_err(|error| OpenError::Session(failed(error)))? {
@@ -88,6 +96,25 @@ impl Connection {
                 module = self.module.description(), "logged in to the token");
         }
         Ok(Anchor { session, slot: present.slot })
+    }
+
+    /// Refuses a software token where none may sign, and never takes one in silence where it should
+    /// not be (KEY-01).
+    fn judge_software(&self, present: &Present) -> Result<(), OpenError> {
+        if !present.facts.is_software(&self.module) || self.name.label.allows_software() {
+            return Ok(());
+        }
+        let (token, model) = (self.name.clone(), present.facts.model.clone());
+        match self.software {
+            SoftwareTokens::TestOnly => Err(OpenError::Software { token, model }),
+            SoftwareTokens::DangerAllowed => {
+                tracing::error!(problem.code = "danger-software-token", token.label = %token.label,
+                    token.serial = %token.serial, token.model = model,
+                    "keys of this deployment lie in a software token, outside environment test, \
+                     because danger-software-token = true says so");
+                Ok(())
+            }
+        }
     }
 
     fn open(&self, slot: Slot, access: Access) -> Result<Session, OpenError> {

@@ -3,8 +3,9 @@
 //! Labels and ids are hints that tokens, vendors and firmware updates mix up: the two halves of a
 //! pair may carry different labels, a restored key another id, and some tokens keep no public
 //! object at all. So a private key is taken for what its own public value says, else for what a
-//! public object with its id says, and where neither tells, it may show by signing. Whatever was
-//! found proves itself before its first use by signing a text that verifies under the public key.
+//! public object with its id says; where neither says so, it may show by signing. Whatever was found
+//! proves itself before its first use by signing a text that verifies under the public key, so a
+//! stranger's public object beside a key neither selects that key nor hides it.
 
 use cryptoki::error::Error;
 use cryptoki::object::{
@@ -17,7 +18,9 @@ use x509::key::{KeyType, PublicKey, SpkiHash};
 
 use crate::facts::{self, CheckError, KeyName, KeyRefused};
 use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::last_proof::Sighting;
 use crate::operation::proves;
+use crate::recover_point;
 use crate::token::TokenName;
 
 /// A key pair that a token shows. The public half is `None` where the token does not tell it.
@@ -29,17 +32,52 @@ pub struct KeyEntry {
     pub public_key: Option<PublicKey>,
 }
 
+/// A private key that was found, and has proven itself.
+pub(crate) struct Found {
+    pub(crate) handle: ObjectHandle,
+    /// How it looked.
+    pub(crate) sighting: Sighting,
+}
+
 /// A private key that may be the wanted one.
 struct Candidate {
     handle: ObjectHandle,
-    name: KeyName,
-    /// `None`: nothing on the token tells its public key.
-    public_keys: Option<Vec<PublicKey>>,
+    told: Told,
+    /// The public keys of the public objects with its id.
+    beside: Vec<PublicKey>,
+}
+
+/// What speaks for a private key being the wanted one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// Its own public value.
+    Own,
+    /// A public object with its id.
+    Beside,
+    /// Nothing, and nothing that it tells itself against it.
+    Silent,
+    /// Its own public value is another.
+    Against,
 }
 
 impl Candidate {
-    fn may_be(&self, wanted: &PublicKey) -> bool {
-        self.public_keys.as_ref().is_some_and(|keys| keys.contains(wanted))
+    fn evidence(&self, wanted: &PublicKey) -> Evidence {
+        match &self.told.public {
+            PublicValue::Key(own) if own == wanted => Evidence::Own,
+            PublicValue::Modulus(own)
+                if wanted.rsa_parts().is_some_and(|(modulus, _)| modulus == *own) =>
+            {
+                Evidence::Own
+            }
+            PublicValue::Nothing if self.beside.contains(wanted) => Evidence::Beside,
+            PublicValue::Nothing => Evidence::Silent,
+            PublicValue::Key(_) | PublicValue::Modulus(_) => Evidence::Against,
+        }
+    }
+
+    /// Its own public value, else what is told beside it.
+    fn likely(&self) -> Option<PublicKey> {
+        self.told.public.likely().or_else(|| self.beside.first().cloned())
     }
 }
 
@@ -47,10 +85,10 @@ impl Candidate {
 pub(crate) fn list(session: &Session, token: &TokenName) -> Result<Vec<KeyEntry>, FindKeyError> {
     let failed = |error: Error| FindKeyError::Device(Pkcs11Failure::new(token, &error));
     let mut entries = Vec::new();
-    for key_type in [DeviceKeyType::EC, DeviceKeyType::EC_EDWARDS, DeviceKeyType::RSA] {
+    for key_type in DEVICE_KEY_TYPES {
         for candidate in candidates(session, key_type).map_err(failed)? {
-            let public_key = candidate.public_keys.and_then(|keys| keys.into_iter().next());
-            entries.push(KeyEntry { name: candidate.name, public_key });
+            let public_key = candidate.likely();
+            entries.push(KeyEntry { name: candidate.told.name, public_key });
         }
     }
     Ok(entries)
@@ -61,120 +99,234 @@ pub(crate) fn find(
     session: &Session,
     token: &TokenName,
     wanted: &PublicKey,
-) -> Result<ObjectHandle, FindKeyError> {
+) -> Result<Found, FindKeyError> {
     let failed = |error: Error| FindKeyError::Device(Pkcs11Failure::new(token, &error));
     let key = wanted.spki_hash();
-    let (told, silent): (Vec<Candidate>, Vec<Candidate>) =
-        candidates(session, device_key_type(wanted.key_type()))
-            .map_err(failed)?
-            .into_iter()
-            .partition(|candidate| candidate.public_keys.is_some());
-    let told: Vec<Candidate> =
-        told.into_iter().filter(|candidate| candidate.may_be(wanted)).collect();
-    let found =
-        if told.is_empty() { shown_by_signing(session, token, wanted, silent)? } else { told };
-    match found.as_slice() {
-        [one] => {
-            check(session, token, one)?;
-            tracing::debug!(token.label = %token.label, key.spki = %key, "key proves itself");
-            if proves(session, one.handle, wanted).map_err(failed)? {
-                return Ok(one.handle);
-            }
-            Err(FindKeyError::NotProven { token: token.clone(), name: one.name.clone(), key })
+    let all = candidates(session, device_key_type(wanted.key_type())).map_err(failed)?;
+    let with = |evidence| -> Vec<&Candidate> {
+        all.iter().filter(|candidate| candidate.evidence(wanted) == evidence).collect()
+    };
+    let own = with(Evidence::Own);
+    if let [one] = own.as_slice() {
+        let found = found(session, token, wanted, one)?;
+        tracing::debug!(token.label = %token.label, key.spki = %key, "key proves itself");
+        return if proves(session, one.handle, wanted).map_err(failed)? {
+            Ok(found)
+        } else {
+            Err(not_proven(token, one, key))
+        };
+    }
+    let mut shown = own;
+    let beside = with(Evidence::Beside);
+    for keys in [&beside, &with(Evidence::Silent)] {
+        if shown.is_empty() {
+            shown = shown_by_signing(session, token, wanted, keys)?;
         }
-        [] => {
+    }
+    match (shown.as_slice(), beside.first()) {
+        ([one], _) => found(session, token, wanted, one),
+        // It may not be allowed to sign, which its attributes then tell.
+        ([], Some(one)) => {
+            found(session, token, wanted, one)?;
+            Err(not_proven(token, one, key))
+        }
+        ([], None) => {
             let key_type = wanted.key_type();
             Err(FindKeyError::Missing { token: token.clone(), key, key_type })
         }
-        several => {
-            let names = several.iter().map(|candidate| candidate.name.to_string()).collect();
+        (several, _) => {
+            let names = several.iter().map(|candidate| candidate.told.name.to_string()).collect();
             Err(FindKeyError::Duplicate { token: token.clone(), key, names })
         }
     }
 }
 
-/// Has keys of which nothing is told sign, and keeps those that sign as `wanted`.
-fn shown_by_signing(
+/// Finds the public key with this hash whose private half may be on the token: among what is told,
+/// else among what can be recovered from signatures. Unproven; `None` where neither knows it.
+pub(crate) fn by_hash(
+    session: &Session,
+    token: &TokenName,
+    wanted: &SpkiHash,
+) -> Result<Option<PublicKey>, FindKeyError> {
+    let failed = |error: Error| FindKeyError::Device(Pkcs11Failure::new(token, &error));
+    let is_wanted = |key: &PublicKey| key.spki_hash() == *wanted;
+    let mut silent = Vec::new();
+    for key_type in DEVICE_KEY_TYPES {
+        for (_, public_key) in published(session, key_type).map_err(failed)? {
+            if is_wanted(&public_key) {
+                return Ok(Some(public_key));
+            }
+        }
+        for candidate in candidates(session, key_type).map_err(failed)? {
+            match candidate.told.public {
+                PublicValue::Nothing if key_type == DeviceKeyType::EC => {
+                    silent.push(candidate.handle);
+                }
+                public => {
+                    if let Some(key) = public.possible().find(is_wanted) {
+                        return Ok(Some(key));
+                    }
+                }
+            }
+        }
+    }
+    for handle in silent {
+        match recover_point::recover(session, handle) {
+            Ok(Some(key)) if is_wanted(&key) => return Ok(Some(key)),
+            Ok(_) => {}
+            Err(error) => unless_lost(token, &error)?,
+        }
+    }
+    Ok(None)
+}
+
+/// Checks what was found (KEY-03), and notes how it looks.
+fn found(
     session: &Session,
     token: &TokenName,
     wanted: &PublicKey,
-    silent: Vec<Candidate>,
-) -> Result<Vec<Candidate>, FindKeyError> {
+    candidate: &Candidate,
+) -> Result<Found, FindKeyError> {
+    let name = &candidate.told.name;
+    let attributes =
+        facts::check(session, candidate.handle, name).map_err(|error| match error {
+            CheckError::Refused(source) => FindKeyError::Refused { token: token.clone(), source },
+            CheckError::Device(error) => FindKeyError::Device(Pkcs11Failure::new(token, &error)),
+        })?;
+    let beside = candidate.beside.iter().filter(|key| *key != wanted);
+    let strangers = beside.map(PublicKey::spki_hash).collect();
+    let sighting = Sighting::new(name.clone(), attributes, strangers);
+    Ok(Found { handle: candidate.handle, sighting })
+}
+
+fn not_proven(token: &TokenName, candidate: &Candidate, key: SpkiHash) -> FindKeyError {
+    FindKeyError::NotProven { token: token.clone(), name: candidate.told.name.clone(), key }
+}
+
+/// Has keys sign, and keeps those that sign as `wanted`.
+fn shown_by_signing<'a>(
+    session: &Session,
+    token: &TokenName,
+    wanted: &PublicKey,
+    keys: &[&'a Candidate],
+) -> Result<Vec<&'a Candidate>, FindKeyError> {
     let mut shown = Vec::new();
-    for candidate in silent {
+    for candidate in keys {
         match proves(session, candidate.handle, wanted) {
-            Ok(true) => shown.push(candidate),
+            Ok(true) => shown.push(*candidate),
             Ok(false) => {}
-            Err(error) => {
-                let failure = Pkcs11Failure::new(token, &error);
-                if failure.class() == FailureClass::SessionLost {
-                    return Err(FindKeyError::Device(failure));
-                }
-                // A key that may not sign is not the wanted one.
-            }
+            // A key that may not sign does not show itself.
+            Err(error) => unless_lost(token, &error)?,
         }
     }
     Ok(shown)
 }
 
-fn check(session: &Session, token: &TokenName, candidate: &Candidate) -> Result<(), FindKeyError> {
-    facts::check(session, candidate.handle, &candidate.name).map_err(|error| match error {
-        CheckError::Refused(source) => FindKeyError::Refused { token: token.clone(), source },
-        CheckError::Device(error) => FindKeyError::Device(Pkcs11Failure::new(token, &error)),
-    })
+/// Passes over what a token refuses, but not over its loss.
+fn unless_lost(token: &TokenName, error: &Error) -> Result<(), FindKeyError> {
+    let failure = Pkcs11Failure::new(token, error);
+    match failure.class() {
+        FailureClass::SessionLost => Err(FindKeyError::Device(failure)),
+        _ => Ok(()),
+    }
 }
 
-fn candidates(session: &Session, key_type: DeviceKeyType) -> Result<Vec<Candidate>, Error> {
-    let of_class = |class| {
-        session.find_objects(&[
-            Attribute::Class(class),
-            Attribute::Token(true),
-            Attribute::KeyType(key_type),
-        ])
-    };
-    let mut published: Vec<(Vec<u8>, PublicKey)> = Vec::new();
-    for handle in of_class(ObjectClass::PUBLIC_KEY)? {
+/// The kinds of key that we use.
+const DEVICE_KEY_TYPES: [DeviceKeyType; 3] =
+    [DeviceKeyType::EC, DeviceKeyType::EC_EDWARDS, DeviceKeyType::RSA];
+
+fn of_class(
+    session: &Session,
+    class: ObjectClass,
+    key_type: DeviceKeyType,
+) -> Result<Vec<ObjectHandle>, Error> {
+    let class = Attribute::Class(class);
+    session.find_objects(&[class, Attribute::Token(true), Attribute::KeyType(key_type)])
+}
+
+/// The public objects: id and public key of each that tells both.
+fn published(
+    session: &Session,
+    key_type: DeviceKeyType,
+) -> Result<Vec<(Vec<u8>, PublicKey)>, Error> {
+    let mut published = Vec::new();
+    for handle in of_class(session, ObjectClass::PUBLIC_KEY, key_type)? {
         let told = told(session, handle)?;
-        if let Some(public_key) = told.public_key {
+        if let PublicValue::Key(public_key) = told.public {
             published.push((told.name.id().to_vec(), public_key));
         }
     }
+    Ok(published)
+}
+
+fn candidates(session: &Session, key_type: DeviceKeyType) -> Result<Vec<Candidate>, Error> {
+    let published = published(session, key_type)?;
     let mut candidates = Vec::new();
-    for handle in of_class(ObjectClass::PRIVATE_KEY)? {
-        let Told { name, public_key } = told(session, handle)?;
-        let by_id = || -> Vec<PublicKey> {
-            published
-                .iter()
-                .filter(|(id, _)| !id.is_empty() && id == name.id())
-                .map(|(_, public_key)| public_key.clone())
-                .collect()
-        };
-        let public_keys = match public_key {
-            Some(own) => Some(vec![own]),
-            None => Some(by_id()).filter(|keys| !keys.is_empty()),
-        };
-        candidates.push(Candidate { handle, name, public_keys });
+    for handle in of_class(session, ObjectClass::PRIVATE_KEY, key_type)? {
+        let told = told(session, handle)?;
+        let id = told.name.id();
+        let beside = published
+            .iter()
+            .filter(|(of_public, _)| !id.is_empty() && of_public == id)
+            .map(|(_, public_key)| public_key.clone())
+            .collect();
+        candidates.push(Candidate { handle, told, beside });
     }
     Ok(candidates)
 }
 
 /// What an object itself tells.
-struct Told {
-    name: KeyName,
-    public_key: Option<PublicKey>,
+pub(crate) struct Told {
+    pub(crate) name: KeyName,
+    pub(crate) public: PublicValue,
 }
 
-/// Reads the public value of a key object of either class.
-fn told(session: &Session, handle: ObjectHandle) -> Result<Told, Error> {
-    // Each by itself: one type that a token does not know must not hide the others.
+/// What an object tells of the public half of its key.
+pub(crate) enum PublicValue {
+    Key(PublicKey),
+    /// RSA without its public exponent.
+    Modulus(Vec<u8>),
+    Nothing,
+}
+
+/// Public exponents that RSA keys are made with, the usual one first.
+const EXPONENTS: [&[u8]; 4] = [&[1, 0, 1], &[3], &[17], &[1, 1]];
+
+impl PublicValue {
+    /// The public keys that it may mean, the likely one first.
+    pub(crate) fn possible(self) -> impl Iterator<Item = PublicKey> {
+        let (key, modulus) = match self {
+            Self::Key(key) => (Some(key), None),
+            Self::Modulus(modulus) => (None, Some(modulus)),
+            Self::Nothing => (None, None),
+        };
+        let with = move |exponent| PublicKey::from_rsa_parts(modulus.as_deref()?, exponent).ok();
+        key.into_iter().chain(EXPONENTS.into_iter().filter_map(with))
+    }
+
+    fn likely(&self) -> Option<PublicKey> {
+        match self {
+            Self::Key(key) => Some(key.clone()),
+            Self::Modulus(modulus) => {
+                EXPONENTS.first().and_then(|e| PublicKey::from_rsa_parts(modulus, e).ok())
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// Reads label, id and public value of a key object of either class.
+pub(crate) fn told(session: &Session, handle: ObjectHandle) -> Result<Told, Error> {
     let mut attributes =
         session.get_attributes(handle, &[AttributeType::Label, AttributeType::Id])?;
-    for kinds in [
-        &[AttributeType::PublicKeyInfo][..],
-        &[AttributeType::EcPoint],
-        &[AttributeType::Modulus, AttributeType::PublicExponent],
+    // Each by itself: one type that a token does not know must not hide the others.
+    for kind in [
+        AttributeType::PublicKeyInfo,
+        AttributeType::EcPoint,
+        AttributeType::Modulus,
+        AttributeType::PublicExponent,
     ] {
-        attributes.extend(session.get_attributes(handle, kinds).unwrap_or_default());
+        attributes.extend(facts::optional(session, handle, &[kind])?);
     }
     let (mut label, mut id, mut info, mut point) = (String::new(), Vec::new(), None, None);
     let (mut modulus, mut exponent) = (None, None);
@@ -184,19 +336,30 @@ fn told(session: &Session, handle: ObjectHandle) -> Result<Told, Error> {
             Attribute::Id(octets) => id = octets,
             Attribute::PublicKeyInfo(octets) => info = Some(octets),
             Attribute::EcPoint(octets) => point = Some(octets),
-            Attribute::Modulus(octets) => modulus = Some(octets),
-            Attribute::PublicExponent(octets) => exponent = Some(octets),
+            Attribute::Modulus(octets) => modulus = without_zeros(octets),
+            Attribute::PublicExponent(octets) => exponent = without_zeros(octets),
             _ => {}
         }
     }
-    let public_key = info
+    let of_curve =
+        |point: Vec<u8>| ec_public_key(&point).or_else(|_| ed25519_public_key(&point)).ok();
+    let key = info
         .and_then(|spki| PublicKey::from_spki_der(&spki).ok())
-        .or_else(|| {
-            let point = point?;
-            ec_public_key(&point).or_else(|_| ed25519_public_key(&point)).ok()
-        })
-        .or_else(|| PublicKey::from_rsa_parts(&modulus?, &exponent?).ok());
-    Ok(Told { name: KeyName::new(&label, &id), public_key })
+        .or_else(|| point.and_then(of_curve));
+    let public = match (key, modulus, exponent) {
+        (Some(key), ..) => PublicValue::Key(key),
+        (None, Some(modulus), Some(exponent)) => PublicKey::from_rsa_parts(&modulus, &exponent)
+            .map_or(PublicValue::Nothing, PublicValue::Key),
+        (None, Some(modulus), None) => PublicValue::Modulus(modulus),
+        (None, None, _) => PublicValue::Nothing,
+    };
+    Ok(Told { name: KeyName::new(&label, &id), public })
+}
+
+/// An unsigned number as the standard writes it, or `None` for an empty one.
+fn without_zeros(octets: Vec<u8>) -> Option<Vec<u8>> {
+    let start = octets.iter().position(|octet| *octet != 0)?;
+    octets.get(start..).map(<[u8]>::to_vec)
 }
 
 /// Reads the public key of a pair that was just made.
@@ -204,7 +367,10 @@ pub(crate) fn public_key_of(
     session: &Session,
     handle: ObjectHandle,
 ) -> Result<Option<PublicKey>, Error> {
-    Ok(told(session, handle)?.public_key)
+    Ok(match told(session, handle)?.public {
+        PublicValue::Key(key) => Some(key),
+        PublicValue::Modulus(_) | PublicValue::Nothing => None,
+    })
 }
 
 pub(crate) const fn device_key_type(key_type: KeyType) -> DeviceKeyType {
@@ -263,6 +429,11 @@ pub enum FindKeyError {
 }
 
 impl FindKeyError {
+    /// Whether the key is at fault, so that it must not be used, rather than the way to it.
+    pub(crate) const fn is_of_key(&self) -> bool {
+        !matches!(self, Self::Device(_))
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -287,5 +458,26 @@ impl FindKeyError {
             }
             Self::Device(failure) => failure.next_step(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_modulus_alone_means_a_key_of_each_usual_exponent_the_likely_one_first() {
+        let modulus = vec![0xc1; 256];
+        let exponents = |value: PublicValue| -> Vec<Vec<u8>> {
+            let parts = |key: PublicKey| key.rsa_parts().unwrap().1.to_vec();
+            value.possible().map(parts).collect()
+        };
+
+        let found = exponents(PublicValue::Modulus(modulus.clone()));
+
+        assert_eq!(found, EXPONENTS.map(<[u8]>::to_vec));
+        let likely = PublicValue::Modulus(modulus.clone()).likely().unwrap();
+        assert_eq!(likely, PublicKey::from_rsa_parts(&modulus, &[1, 0, 1]).unwrap());
+        assert!(exponents(PublicValue::Nothing).is_empty());
     }
 }

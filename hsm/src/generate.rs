@@ -291,7 +291,7 @@ fn find_by_id(
 fn destroy(session: &Session, token: &TokenName, key: &PublicKey) -> Result<(), GenerateError> {
     let failed = |error: Error| GenerateError::Device(Pkcs11Failure::new(token, &error));
     let private = find_key::find(session, token, key).map_err(GenerateError::Find)?;
-    session.destroy_object(private).map_err(failed)?;
+    session.destroy_object(private.handle).map_err(failed)?;
     for public in
         session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)]).map_err(failed)?
     {

@@ -70,7 +70,10 @@ impl OpenError {
             Self::Find(error) => error.next_step(),
             Self::Session(failure) => failure.next_step(),
             Self::Login { source, .. } => source.next_step(),
-            Self::Software { .. } => "make the keys in a certified device",
+            Self::Software { .. } => {
+                "make the keys in a certified device; where an operator takes the danger upon himself, \
+                 [hsm] danger-software-token = true"
+            }
             Self::Thread { .. } => "raise the limit of threads",
             Self::Deadline { .. } => "check the token's connection",
         }

@@ -5,18 +5,20 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use x509::key::PublicKey;
+use x509::key::{PublicKey, SpkiHash};
 
 use crate::attempts::PinMarkers;
 use crate::connection::Connection;
 use crate::failure::Pkcs11Failure;
 use crate::find_key::{self, FindKeyError, KeyEntry};
+use crate::inventory::{self, Holding, Proofs};
 use crate::module::Module;
 use crate::open::OpenError;
 use crate::operation::Operation;
 use crate::pin::Pin;
 use crate::quirks::Quirks;
 use crate::service::SignError;
+use crate::software::SoftwareTokens;
 use crate::token::TokenName;
 use crate::worker::{CallError, Keys, SessionFailure, Workers, deadline_in, is_lost};
 
@@ -58,8 +60,30 @@ impl Token {
     ///
     /// [`OpenError`]. A wrong PIN is tried once and then refused without a try, restarts included.
     pub fn open(module: &Module, settings: TokenSettings) -> Result<Self, OpenError> {
+        Self::open_with(module, settings, SoftwareTokens::TestOnly)
+    }
+
+    /// As [`Self::open`], and a software token is taken in every environment, which is told at each
+    /// login. For an operator who has said so, and for what signs nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn danger_open_software_too(
+        module: &Module,
+        settings: TokenSettings,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(module, settings, SoftwareTokens::DangerAllowed)
+    }
+
+    fn open_with(
+        module: &Module,
+        settings: TokenSettings,
+        software: SoftwareTokens,
+    ) -> Result<Self, OpenError> {
         let TokenSettings { name, pin, markers, sessions, deadline, quirks } = settings;
-        let connection = Arc::new(Connection::new(module.clone(), name.clone(), pin, markers));
+        let connection =
+            Arc::new(Connection::new(module.clone(), name.clone(), pin, markers, software));
         let workers = Workers::start(&connection, sessions.get())
             .map_err(|source| OpenError::Thread { token: name.clone(), source })?;
         let token = Self { open: Arc::new(Open { name, workers, deadline, quirks }) };
@@ -106,6 +130,33 @@ impl Token {
         let name = self.name().clone();
         self.session(self.open.deadline, move |keys| {
             find_key::list(keys.session, &name).map_err(SignError::Key)
+        })
+    }
+
+    /// The public key with this hash, as the token tells it, or as an EC key of which nothing is told
+    /// shows by signing; `None` where it is neither. Unproven.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: the token's.
+    pub fn key_by_hash(&self, key: SpkiHash) -> Result<Option<PublicKey>, SignError> {
+        let name = self.name().clone();
+        self.session(self.open.deadline, move |keys| {
+            find_key::by_hash(keys.session, &name, &key).map_err(SignError::Key)
+        })
+    }
+
+    /// Reads all objects of the token within `within`; with [`Proofs::Every`] each private key also
+    /// signs, which counts as its use (KEY-14).
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: the token's.
+    pub fn holdings(&self, proofs: Proofs, within: Duration) -> Result<Vec<Holding>, SignError> {
+        let name = self.name().clone();
+        self.session(within, move |keys| {
+            inventory::read(keys.session, proofs)
+                .map_err(|error| SignError::Device(Pkcs11Failure::new(&name, &error)))
         })
     }
 

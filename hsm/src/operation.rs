@@ -188,7 +188,7 @@ pub(crate) fn proves(
 }
 
 /// Whether the token does not know the mechanism, or not for this key. Nothing was signed then.
-const fn refuses_mechanism(error: &Error) -> bool {
+pub(crate) const fn refuses_mechanism(error: &Error) -> bool {
     matches!(
         error,
         Error::Pkcs11(

@@ -148,15 +148,6 @@ pub struct TokenFacts {
     pub pin: PinState,
 }
 
-impl TokenFacts {
-    /// Whether it is one of the software tokens that we know of.
-    #[must_use]
-    pub fn is_software(&self) -> bool {
-        let said = format!("{} {}", self.manufacturer, self.model).to_lowercase();
-        ["softhsm", "kryoptic", "mozilla", "soft token"].iter().any(|name| said.contains(name))
-    }
-}
-
 /// What a token says of its user PIN before anybody tries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinState {

@@ -131,7 +131,7 @@ impl Drop for Workers {
 pub(crate) struct Worker {
     // Fields are dropped in this order: the session before what may hold the last anchor session.
     session: Option<Session>,
-    keys: HashMap<SpkiHash, ObjectHandle>,
+    keys: HashMap<SpkiHash, Proven>,
     connection: Arc<Connection>,
     retries: Arc<AtomicU64>,
 }
@@ -205,19 +205,45 @@ impl Worker {
 pub(crate) struct Keys<'a> {
     pub(crate) session: &'a Session,
     connection: &'a Connection,
-    found: &'a mut HashMap<SpkiHash, ObjectHandle>,
+    found: &'a mut HashMap<SpkiHash, Proven>,
+}
+
+/// A private key that has proven itself on a session.
+#[derive(Clone, Copy)]
+struct Proven {
+    handle: ObjectHandle,
+    /// How often the key had been refused when it did; another number makes it void.
+    refusals: u64,
 }
 
 impl Keys<'_> {
     /// The handle of the private key, found and proven when it is first asked for.
     pub(crate) fn private_key(&mut self, key: &PublicKey) -> Result<ObjectHandle, FindKeyError> {
         let hash = key.spki_hash();
-        if let Some(handle) = self.found.get(&hash) {
-            return Ok(*handle);
+        let (token, proofs) = (self.connection.name(), self.connection.proofs());
+        let refusals = proofs.refusals(&hash);
+        if let Some(proven) = self.found.get(&hash)
+            && proven.refusals == refusals
+        {
+            return Ok(proven.handle);
         }
-        let handle = find_key::find(self.session, self.connection.name(), key)?;
-        self.found.insert(hash, handle);
-        Ok(handle)
+        let found = find_key::find(self.session, token, key).inspect_err(|error| {
+            if error.is_of_key() {
+                proofs.refused(hash);
+                if let Some(last) = proofs.name(&hash) {
+                    tracing::error!(problem.code = error.code(), token.label = %token.label,
+                        token.serial = %token.serial, key.spki = %hash,
+                        "a key that has proven itself as {last} is refused now: {error}");
+                }
+            }
+        })?;
+        for drift in proofs.proven(hash, found.sighting) {
+            tracing::warn!(problem.code = "hsm-key-drift", token.label = %token.label,
+                token.serial = %token.serial, key.spki = %hash,
+                "the token tells another thing of a key than at its last proof: {drift}");
+        }
+        self.found.insert(hash, Proven { handle: found.handle, refusals });
+        Ok(found.handle)
     }
 
     /// As [`Self::private_key`], found and proven now.

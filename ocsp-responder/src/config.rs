@@ -115,6 +115,10 @@ struct HsmSection {
     /// How long a signature may take.
     #[serde(default = "default_deadline")]
     deadline: u64,
+    /// Whether a software token may sign outside environment test, with keys that lie in a file. Told
+    /// at every start, in `/readyz` and in the metrics.
+    #[serde(default)]
+    danger_software_token: bool,
 }
 
 const fn default_sessions() -> NonZeroUsize {
@@ -218,6 +222,7 @@ pub(crate) struct Config {
     pub(crate) module: PathBuf,
     pub(crate) token: TokenName,
     pub(crate) pin: PathBuf,
+    pub(crate) danger_software_token: bool,
     pub(crate) identity: SpkiHash,
     pub(crate) sessions: NonZeroUsize,
     pub(crate) deadline: Duration,
@@ -348,6 +353,7 @@ impl Config {
                 .map_err(|_| value("hsm.identity", &file.hsm.identity, "64 hexadecimal digits"))?,
             sessions: file.hsm.sessions,
             deadline: Duration::from_secs(file.hsm.deadline),
+            danger_software_token: file.hsm.danger_software_token,
             listen: file.http.listen,
             max_connections: file.http.max_connections.max(1),
             observe: file.observe.listen,

@@ -86,12 +86,7 @@ impl Keeper {
         delegates: Arc<Delegates>,
         answer_validity: Duration,
     ) -> Result<Self, KeeperError> {
-        let keys = token.keys()?;
-        let identity = keys
-            .into_iter()
-            .filter_map(|entry| entry.public_key)
-            .find(|key| key.spki_hash() == identity)
-            .ok_or(KeeperError::Identity { identity })?;
+        let identity = token.key_by_hash(identity)?.ok_or(KeeperError::Identity { identity })?;
         token.prove(&identity)?;
         let keeper = Self {
             folders,

@@ -15,6 +15,8 @@ use crate::http::{Site, plain};
 pub(crate) struct Management {
     pub(crate) site: Arc<Site>,
     pub(crate) authorities: Vec<PinnedAuthority>,
+    /// A software token may sign outside environment test.
+    pub(crate) danger_software_token: bool,
 }
 
 impl Management {
@@ -27,7 +29,11 @@ impl Management {
             "/readyz" => {
                 let missing = self.missing();
                 if missing.is_empty() {
-                    plain(StatusCode::OK, "ready\n")
+                    let danger = "ready\ndanger-software-token = true: a software token may sign\n";
+                    plain(
+                        StatusCode::OK,
+                        if self.danger_software_token { danger } else { "ready\n" },
+                    )
                 } else {
                     plain(StatusCode::SERVICE_UNAVAILABLE, missing.concat())
                 }
@@ -83,6 +89,11 @@ impl Management {
                 "sigill_ocsp_ready",
                 "Whether every question can be answered.",
                 u64::from(self.missing().is_empty()),
+            ),
+            (
+                "sigill_ocsp_danger_software_token",
+                "Whether a software token may sign outside environment test.",
+                u64::from(self.danger_software_token),
             ),
         ])
     }

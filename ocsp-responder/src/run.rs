@@ -130,7 +130,16 @@ fn open_keeper(
         deadline: config.deadline,
         quirks: Quirks::default(),
     };
-    let token = Token::open(&module, settings).context("token cannot be opened")?;
+    let open = if config.danger_software_token {
+        tracing::error!(
+            problem.code = "danger-software-token",
+            "[hsm] danger-software-token = true: a software token may sign in every environment"
+        );
+        Token::danger_open_software_too
+    } else {
+        Token::open
+    };
+    let token = open(&module, settings).context("token cannot be opened")?;
     let folders = KeeperFolders {
         publication: config.publication.clone(),
         outbox: config.outbox.clone(),
@@ -265,8 +274,11 @@ async fn serve(
     tracing::info!(deployment = %config.deployment, http.listen = %config.listen,
         observe.listen = %config.observe, token = %config.token, "serving");
 
-    let management =
-        Arc::new(Management { site: Arc::clone(&site), authorities: config.authorities.clone() });
+    let management = Arc::new(Management {
+        site: Arc::clone(&site),
+        authorities: config.authorities.clone(),
+        danger_software_token: config.danger_software_token,
+    });
     let answering =
         server::run(public, config.max_connections, stopped.clone(), move |request, ip| {
             let site = Arc::clone(&site);

@@ -51,6 +51,14 @@ pub fn curve_parameters(key_type: KeyType) -> Vec<Vec<u8>> {
     spellings.into_iter().flatten().collect()
 }
 
+/// The key type whose curve a device spells so; `None` for a curve that we do not use.
+#[must_use]
+pub fn curve_key_type(parameters: &[u8]) -> Option<KeyType> {
+    [KeyType::EcP256, KeyType::EcP384, KeyType::Ed25519]
+        .into_iter()
+        .find(|key_type| curve_parameters(*key_type).iter().any(|spelling| spelling == parameters))
+}
+
 /// Reads the point of an EC public key as a device writes it: as an OCTET STRING, as the standard
 /// says, or bare.
 ///
@@ -124,6 +132,18 @@ mod tests {
         bare.pop();
         assert!(ec_public_key(&bare).is_err());
         assert!(ed25519_public_key(&bare).is_err());
+    }
+
+    #[test]
+    fn every_spelling_of_a_curve_is_read_back_and_no_other() {
+        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Ed25519] {
+            for spelling in curve_parameters(key_type) {
+                assert_eq!(curve_key_type(&spelling), Some(key_type));
+            }
+        }
+        // secp256k1.
+        assert_eq!(curve_key_type(b"\x06\x05\x2b\x81\x04\x00\x0a"), None);
+        assert_eq!(curve_key_type(&[]), None);
     }
 
     #[test]

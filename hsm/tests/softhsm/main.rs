@@ -10,7 +10,11 @@
 )]
 
 mod doors;
+mod drift;
+mod find;
 mod fixture;
+mod holdings;
+mod judged;
 mod keys;
 mod pins;
 mod signing;

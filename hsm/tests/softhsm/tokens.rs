@@ -134,6 +134,30 @@ fn refuses_a_software_token_outside_environment_test() {
     });
 }
 
+/// KEY-01: an operator may take the danger upon himself; then it signs as in environment test.
+#[test]
+fn a_software_token_signs_in_production_only_where_the_danger_is_taken() {
+    alone(
+        test_name!(a_software_token_signs_in_production_only_where_the_danger_is_taken),
+        |softhsm| {
+            let new = NewToken {
+                label: "sg-pp-ab12-issuing".parse().unwrap(),
+                so_pin: pin(softhsm, "so", SO_PIN),
+                user_pin: pin(softhsm, "pin", USER_PIN),
+            };
+            let name = init_token(&module(), &new, &markers(softhsm)).unwrap();
+            let facts = token::list(&module()).unwrap();
+            assert!(facts.iter().all(|facts| facts.is_software(&module())), "{facts:?}");
+
+            let settings = settings(softhsm, &name, USER_PIN);
+            let token = Token::danger_open_software_too(&module(), settings).unwrap();
+
+            token.prove(&make_key(&token, KeyType::EcP256, "issuing")).unwrap();
+            assert!(matches!(open(softhsm, &name), Err(OpenError::Software { .. })));
+        },
+    );
+}
+
 #[test]
 fn two_tokens_sign_at_once() {
     alone(test_name!(two_tokens_sign_at_once), |softhsm| {
