@@ -1,13 +1,15 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
-//! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`). It speaks files
-//! and PKCS#11 only.
+//! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), and asks tokens what
+//! they hold (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod bootstrap;
 mod finished;
 mod hierarchy;
 mod home;
+mod hsm_command;
+mod inventory;
 mod kept;
 mod outputs;
 mod refusal;
@@ -26,6 +28,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use addresses::Asked;
+use hsm_command::HsmCommand;
+use inventory::InventoryError;
 use kept::Existing;
 use outputs::Made;
 use refusal::Refusal;
@@ -50,6 +54,9 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
     )]
     Bootstrap(Bootstrap),
+    /// Ask a token what it holds; no ceremony.
+    #[command(subcommand)]
+    Hsm(HsmCommand),
 }
 
 /// What bootstrap takes.
@@ -89,15 +96,20 @@ struct Bootstrap {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Command::Bootstrap(bootstrap) = &arguments.command;
-    match run(bootstrap) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match &arguments.command {
+        Command::Bootstrap(bootstrap) => run(bootstrap).map(|()| ExitCode::SUCCESS),
+        Command::Hsm(command) => hsm_command::run(command),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             match code(&error) {
                 Some(code) => say(&format!("error: {code}: {error:#}")),
                 None => say(&format!("error: {error:#}")),
             }
-            ExitCode::FAILURE
+            // What was given cannot be used, as with an option that clap refuses.
+            let is_wrong_use = error.is::<InventoryError>();
+            if is_wrong_use { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -109,6 +121,8 @@ fn code(error: &anyhow::Error) -> Option<&'static str> {
     refusal
         .or_else(open)
         .or_else(|| error.downcast_ref::<hsm::InitError>().map(hsm::InitError::code))
+        .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
+        .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
 }
 
 fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! Keys: found by what they are, whatever the token tells of them.
 
-use hsm::{FindKeyError, KeyPolicy, Removal, SignError, TokenSigner};
+use hsm::{FindKeyError, Half, KeyPolicy, KeyProof, Proofs, Removal, SignError, TokenSigner};
 use support::laboratory::{Counter, Fate};
 use support::softhsm::alone;
 use support::test_name;
@@ -15,7 +15,7 @@ fn hidden(class: &str) -> String {
     format!("[[hide]]\nclass = \"{class}\"\n")
 }
 
-/// Promise 6: labels and ids of the keys are each other's; each key signs as itself or not at all.
+/// Promise 6: labels and ids of the keys are each other's; each key is found and signs as itself.
 #[test]
 fn shuffled_labels_and_ids_select_no_wrong_key() {
     alone(test_name!(shuffled_labels_and_ids_select_no_wrong_key), |softhsm| {
@@ -25,24 +25,15 @@ fn shuffled_labels_and_ids_select_no_wrong_key() {
             .map(|step| make_key(&token, KeyType::EcP256, step, Removal::Forbidden))
             .into();
         drop(token);
-        // Ids may lead to other keys' public objects: such a key is told to be another, fails its
-        // proof, and is named. Labels lead nowhere.
         let labels = "[[attribute]]\ntype = \"CKA_LABEL\"\nof-next = true\n".to_owned();
         let of_private = SHUFFLED.replace("]]\n", "]]\nclass = \"private\"\n");
-        for (script, told_wrongly) in [
-            (labels, false),
-            (SHUFFLED.to_owned(), true),
-            (of_private, true),
-            (String::new(), false),
-        ] {
+        for script in [labels, SHUFFLED.to_owned(), of_private, String::new()] {
             bench.laboratory.disturb(&script);
             let token = bench.open(2).unwrap();
             for key in &keys {
-                match TokenSigner::new(DEADLINE).add(&token, key, KeyPolicy::issuing()) {
-                    Ok(()) => {}
-                    Err(SignError::Key(FindKeyError::NotProven { .. })) if told_wrongly => {}
-                    Err(other) => panic!("{script}\n{other:?}"),
-                }
+                TokenSigner::new(DEADLINE)
+                    .add(&token, key, KeyPolicy::issuing())
+                    .unwrap_or_else(|error| panic!("{script}\n{error:?}"));
             }
         }
         for key in &keys {
@@ -77,6 +68,56 @@ fn a_key_without_its_public_object_is_found_by_signing() {
     });
 }
 
+/// KEY-07: a token that tells as little as it may, and one that lies: what each key is shows when it signs.
+#[test]
+fn an_inventory_names_keys_of_which_nothing_or_another_thing_is_told() {
+    alone(
+        test_name!(an_inventory_names_keys_of_which_nothing_or_another_thing_is_told),
+        |softhsm| {
+            let bench = Bench::new(softhsm);
+            let token = bench.open(1).unwrap();
+            let [p256, p384, rsa] = [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa { bits: 2048 }]
+                .map(|key_type| {
+                    make_key(&token, key_type, &key_type.to_string(), Removal::Forbidden)
+                });
+            drop(token);
+            let silent = ["CKA_EC_POINT", "CKA_PUBLIC_KEY_INFO", "CKA_PUBLIC_EXPONENT"].map(
+                |attribute| {
+                    format!(
+                        "[[attribute]]\nclass = \"private\"\ntype = \"{attribute}\"\nhidden = true\n"
+                    )
+                },
+            );
+            bench.laboratory.disturb(&format!("{}{}", hidden("public"), silent.concat()));
+            let token = bench.open(1).unwrap();
+
+            let holdings = token.holdings(Proofs::Every, DEADLINE).unwrap();
+
+            let halves: Vec<&Half> = holdings.iter().map(|holding| &holding.public).collect();
+            let [own_p256, own_p384, own_rsa] =
+                [Half::Recovered(p256.clone()), Half::Recovered(p384), Half::Assumed(rsa.clone())];
+            assert_eq!(halves, [&own_p256, &own_p384, &own_rsa]);
+            assert!(
+                holdings.iter().all(|holding| holding.proof == KeyProof::Proven),
+                "{holdings:?}"
+            );
+            token.prove(&rsa).unwrap();
+            assert_eq!(token.key_by_hash(p256.spki_hash()).unwrap(), Some(p256.clone()));
+
+            // The P-256 key is told to be the curve's generator: it shows what it is.
+            bench.laboratory.disturb(&format!(
+                "[[attribute]]\nclass = \"private\"\nlabel = \"{}\"\ntype = \"CKA_EC_POINT\"\nvalue = \"0x{}\"\n",
+                KeyType::EcP256,
+                "0441046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
+                 4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+            ));
+            let told = bench.open(1).unwrap().holdings(Proofs::Every, DEADLINE).unwrap();
+            assert!(matches!(told[0].proof, KeyProof::Refuted { told: Some(_) }), "{:?}", told[0]);
+            assert_eq!(told[0].public, Half::Recovered(p256));
+        },
+    );
+}
+
 /// Promise 6: two private keys that tell the same public value are named, and neither is used.
 #[test]
 fn a_key_that_is_told_twice_is_named_and_not_used() {
@@ -86,11 +127,17 @@ fn a_key_that_is_told_twice_is_named_and_not_used() {
         let [one, _two] =
             ["one", "two"].map(|step| make_key(&token, KeyType::EcP256, step, Removal::Forbidden));
         drop(token);
-        // Both private objects have the id that leads to the first one's public object.
-        let id = hsm::KeyId::of_step(&[7; 32], "one");
+        // The point of an uncompressed P-256 key ends its SubjectPublicKeyInfo: 65 octets.
+        let point: String = one
+            .spki_der()
+            .iter()
+            .rev()
+            .take(65)
+            .rev()
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
         bench.laboratory.disturb(&format!(
-            "[[attribute]]\nclass = \"private\"\ntype = \"CKA_ID\"\nvalue = \"0x{id}\"\n\
-             [[attribute]]\nclass = \"private\"\ntype = \"CKA_EC_POINT\"\nhidden = true\n"
+            "[[attribute]]\nclass = \"private\"\ntype = \"CKA_EC_POINT\"\nvalue = \"0x0441{point}\"\n"
         ));
         let before = bench.laboratory.counted().of(Counter::Signatures);
 
@@ -101,6 +148,28 @@ fn a_key_that_is_told_twice_is_named_and_not_used() {
         };
         assert_eq!(names.len(), 2);
         assert_eq!(bench.laboratory.counted().of(Counter::Signatures), before);
+    });
+}
+
+/// Promise 6: two private keys with the id of one public object; that which signs as it is used.
+#[test]
+fn an_id_that_two_keys_have_selects_neither() {
+    alone(test_name!(an_id_that_two_keys_have_selects_neither), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let token = bench.open(1).unwrap();
+        let [one, two] =
+            ["one", "two"].map(|step| make_key(&token, KeyType::EcP256, step, Removal::Forbidden));
+        drop(token);
+        let id = hsm::KeyId::of_step(&[7; 32], "one");
+        bench.laboratory.disturb(&format!(
+            "[[attribute]]\nclass = \"private\"\ntype = \"CKA_ID\"\nvalue = \"0x{id}\"\n\
+             [[attribute]]\nclass = \"private\"\ntype = \"CKA_EC_POINT\"\nhidden = true\n"
+        ));
+
+        let token = bench.open(1).unwrap();
+
+        token.prove(&one).unwrap();
+        token.prove(&two).unwrap();
     });
 }
 

@@ -1,0 +1,172 @@
+//! `sigill-ceremony hsm inventory`: what stands on a token, which CA uses it, and what is unexpected.
+//!
+//! The record of an inventory is a file that operators keep; the next one is compared with it, so that
+//! whatever changed on a token between two ceremonies has a name (KEY-07). Nothing on the token is
+//! changed.
+
+mod compare;
+mod judge;
+mod record;
+mod table;
+mod users;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use hsm::pin::Pin;
+use hsm::token::{TokenLabel, TokenName, TokenSerial};
+use hsm::{Module, PinMarkers, Proofs, Quirks, Token, TokenSettings};
+use thiserror::Error;
+
+use crate::works::now;
+use record::{ModuleRecord, Record, TokenRecord};
+use users::Users;
+
+/// Longest wait for the token to open.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
+/// Longest wait for all of its objects: a network HSM takes a millisecond and more for each question.
+const READ_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// What an inventory takes.
+#[derive(Debug, Args)]
+pub(crate) struct InventoryArguments {
+    /// Absolute path of the PKCS#11 module.
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// The token's label, sg-<code>-<instance>-<role>.
+    #[arg(long, value_name = "LABEL")]
+    label: TokenLabel,
+    /// The token's serial number.
+    #[arg(long, value_name = "SERIAL")]
+    serial: TokenSerial,
+    /// File of the user PIN: mode 0600 in a folder of mode 0700.
+    #[arg(long, value_name = "FILE")]
+    pin: PathBuf,
+    /// Folder of the markers of refused PINs: that of the programs that use the token.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Configuration of sigill-ca or sigill-ocsp whose keys are expected; may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// An earlier record (--json) to compare with.
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Have each private key sign to prove itself; counts as its use.
+    #[arg(long)]
+    prove: bool,
+    /// Print the record as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Takes the inventory and prints it.
+///
+/// # Errors
+///
+/// What was refused: a file, the PIN, the token.
+pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
+    let name = TokenName { label: arguments.label.clone(), serial: arguments.serial.clone() };
+    let users = Users::read(&arguments.config, &name)?;
+    let expected = arguments.expect.as_deref().map(Record::read).transpose()?;
+    let mut record = take(arguments, &name)?;
+    record.note_users(&users);
+    let pairs = expected.as_ref().map(|expected| compare::pairs(expected, &record));
+    record.findings = judge::findings(&record, &users, expected.as_ref().zip(pairs.as_deref()));
+    record.differences = expected
+        .as_ref()
+        .zip(pairs.as_deref())
+        .map(|(expected, pairs)| compare::differences(expected, &record, pairs));
+    let text = if arguments.json { record.to_json()? } else { table::of(&record) };
+    crate::answer(&text);
+    Ok(if record.is_as_expected() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads the token. A software token is read wherever it stands: nothing is issued with it here, and
+/// the record says that it is one.
+fn take(arguments: &InventoryArguments, name: &TokenName) -> anyhow::Result<Record> {
+    let module = Module::load(&arguments.module)?;
+    let settings = TokenSettings {
+        name: name.clone(),
+        pin: Pin::from_file(&arguments.pin)?,
+        markers: PinMarkers::in_folder(&arguments.state)?,
+        sessions: NonZeroUsize::MIN,
+        deadline: OPEN_WITHIN,
+        quirks: Quirks::default(),
+    };
+    let token = Token::danger_open_software_too(&module, settings)?;
+    let proofs = if arguments.prove { Proofs::Every } else { Proofs::None };
+    let holdings = token.holdings(proofs, READ_WITHIN)?;
+    let facts = hsm::token::list(&module)?
+        .into_iter()
+        .find(|facts| facts.label == name.label.as_str() && facts.serial == name.serial.as_str())
+        .with_context(|| format!("token {name} went away while it was read"))?;
+    Ok(Record::new(
+        now()?,
+        ModuleRecord {
+            path: module.path().to_path_buf(),
+            description: module.description().to_owned(),
+        },
+        TokenRecord::new(&facts, facts.is_software(&module)),
+        proofs,
+        &holdings,
+    ))
+}
+
+/// Wrong use: a file that was given cannot be what it was given as.
+#[derive(Debug, Error)]
+pub(crate) enum InventoryError {
+    /// It cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no record of an inventory.
+    #[error("{path} is no record of an inventory: {why}; give what `hsm inventory --json` wrote")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// It is no configuration, or names what is none.
+    #[error("{path} is no configuration of sigill-ca or sigill-ocsp: {why}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// It is the configuration of another deployment.
+    #[error("{path} is of deployment {found}, which has no token labelled {label}")]
+    OtherDeployment {
+        /// The file.
+        path: PathBuf,
+        /// Its deployment.
+        found: String,
+        /// The label of the command line.
+        label: TokenLabel,
+    },
+}
+
+impl InventoryError {
+    /// The stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "inventory-file",
+            Self::Record { .. } => "inventory-record",
+            Self::Config { .. } => "inventory-config",
+            Self::OtherDeployment { .. } => "inventory-other-deployment",
+        }
+    }
+
+    fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::Unreadable { path: path.to_path_buf(), source }
+    }
+}

@@ -1,0 +1,227 @@
+//! Who uses which key, by the configurations of `sigill-ca` and `sigill-ocsp`.
+//!
+//! Only what names keys is read of them; the programs themselves judge the rest (`check-config`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ca::deployment::Deployment;
+use hsm::token::TokenName;
+use serde::Deserialize;
+use x509::import::ImportedCertificate;
+use x509::pem::{self, Label};
+
+use super::InventoryError;
+
+/// The keys that configurations name.
+#[derive(Debug, Default)]
+pub(crate) struct Users {
+    read: usize,
+    /// SPKI hash to users.
+    by_key: BTreeMap<String, Vec<String>>,
+    /// SPKI hash and user of the keys that belong on the token.
+    here: Vec<(String, String)>,
+    /// Whether a configuration names the token.
+    names_token: bool,
+    /// Whether a configuration lets software tokens sign everywhere.
+    danger_software_token: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ConfigParts {
+    deployment: DeploymentPart,
+    hsm: HsmPart,
+    api: Option<ApiPart>,
+    management: Option<ManagementPart>,
+    publication: Option<PublicationPart>,
+    #[serde(default, rename = "authority")]
+    authorities: Vec<AuthorityPart>,
+}
+
+#[derive(Deserialize)]
+struct DeploymentPart {
+    environment: String,
+    pki: String,
+    instance: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct HsmPart {
+    #[serde(default, rename = "token")]
+    tokens: Vec<TokenPart>,
+    /// Of `sigill-ocsp`, with `serial` and `identity`.
+    role: Option<String>,
+    serial: Option<String>,
+    identity: Option<String>,
+    #[serde(default)]
+    danger_software_token: bool,
+}
+
+#[derive(Deserialize)]
+struct TokenPart {
+    role: String,
+    serial: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ApiPart {
+    management_ca: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct ManagementPart {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct PublicationPart {
+    folder: PathBuf,
+    outbox: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct AuthorityPart {
+    name: String,
+    certificate: Option<PathBuf>,
+    token: Option<String>,
+}
+
+impl Users {
+    /// Reads the configurations, which must be of the token's deployment.
+    ///
+    /// # Errors
+    ///
+    /// [`InventoryError`] names the file.
+    pub(crate) fn read(paths: &[PathBuf], token: &TokenName) -> Result<Self, InventoryError> {
+        let mut users = Self::default();
+        for path in paths {
+            users.take(path, token)?;
+        }
+        Ok(users)
+    }
+
+    fn take(&mut self, path: &Path, token: &TokenName) -> Result<(), InventoryError> {
+        let text = std::fs::read_to_string(path).map_err(InventoryError::unreadable(path))?;
+        let refused = |why: String| InventoryError::Config { path: path.to_path_buf(), why };
+        let parts: ConfigParts =
+            toml::from_str(&text).map_err(|error| refused(error.message().to_owned()))?;
+        let DeploymentPart { environment, pki, instance } = &parts.deployment;
+        let deployment = Deployment::from_parts(environment, pki, instance)
+            .map_err(|error| refused(error.to_string()))?;
+        let label = |role: &str| -> Result<String, InventoryError> {
+            let role = role.parse().map_err(|_| refused(format!("{role:?} is no role")))?;
+            Ok(deployment.token_label(&role))
+        };
+        if !label("x")?.starts_with(token.label.deployment()) {
+            let (path, found) = (path.to_path_buf(), deployment.to_string());
+            return Err(InventoryError::OtherDeployment {
+                path,
+                found,
+                label: token.label.clone(),
+            });
+        }
+        let mut role_here = None;
+        let responder = parts.hsm.role.iter().zip(&parts.hsm.serial);
+        let tokens = parts.hsm.tokens.iter().map(|token| (&token.role, &token.serial));
+        for (role, serial) in tokens.chain(responder) {
+            if label(role)? == token.label.as_str() && *serial == token.serial.as_str() {
+                role_here = Some(role.as_str());
+            }
+        }
+        self.read = self.read.saturating_add(1);
+        self.names_token |= role_here.is_some();
+        self.danger_software_token |= parts.hsm.danger_software_token;
+        let base = path.parent().unwrap_or(Path::new(""));
+        for authority in &parts.authorities {
+            let Some(certificate) = &authority.certificate else { continue };
+            let key = key_of(&base.join(certificate))?;
+            let is_here = authority.token.is_some() && authority.token.as_deref() == role_here;
+            self.add(key, format!("authority {}", authority.name), is_here);
+        }
+        if let (Some(api), Some(management)) = (&parts.api, &parts.management) {
+            let is_here = Some(management.token.as_str()) == role_here;
+            self.add(key_of(&base.join(&api.management_ca))?, "management CA".to_owned(), is_here);
+        }
+        if let Some(identity) = &parts.hsm.identity {
+            let is_here = role_here.is_some() && parts.hsm.role.as_deref() == role_here;
+            self.add(identity.to_lowercase(), "responder identity".to_owned(), is_here);
+            let folders = parts.publication.iter().flat_map(|part| [&part.folder, &part.outbox]);
+            for folder in folders {
+                self.take_delegates(&base.join(folder).join("responder"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Delegates' files are named by their keys: `<ca>/<spki>.cer`, and `.req` while they wait. Not
+    /// every one is this responder's, so none must be here.
+    fn take_delegates(&mut self, folder: &Path) {
+        let files = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        for authority in files(folder) {
+            let name = authority.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            for file in files(&authority) {
+                let key = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let user = format!("delegate of {name}");
+                if key.len() == 64 && !self.of(&key).contains(&user) {
+                    self.add(key, user, false);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, key: String, user: String, is_here: bool) {
+        if is_here {
+            self.here.push((key.clone(), user.clone()));
+        }
+        self.by_key.entry(key).or_default().push(user);
+    }
+
+    /// Whether any configuration was given.
+    pub(crate) const fn are_known(&self) -> bool {
+        self.read > 0
+    }
+
+    /// Whether a configuration names the token, or none was given.
+    pub(crate) const fn name_the_token(&self) -> bool {
+        self.names_token || self.read == 0
+    }
+
+    /// Whether software tokens may sign everywhere.
+    pub(crate) const fn allow_software(&self) -> bool {
+        self.danger_software_token
+    }
+
+    /// Who uses the key.
+    pub(crate) fn of(&self, key: &str) -> Vec<String> {
+        self.by_key.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The keys that belong on the token, with their users.
+    pub(crate) fn here(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.here.iter().map(|(key, user)| (key.as_str(), user.as_str()))
+    }
+}
+
+/// The SPKI hash of the first certificate of a file, DER or PEM.
+fn key_of(path: &Path) -> Result<String, InventoryError> {
+    let bytes = std::fs::read(path).map_err(InventoryError::unreadable(path))?;
+    let refused = |why: &str| InventoryError::Config {
+        path: path.to_path_buf(),
+        why: format!("it names this file as a certificate, and {why}"),
+    };
+    let blocks = std::str::from_utf8(&bytes).ok().and_then(|text| pem::decode(text).ok());
+    let der = blocks
+        .into_iter()
+        .flatten()
+        .find_map(|(label, der)| (label == Label::Certificate).then_some(der))
+        .unwrap_or(bytes);
+    let certificate = ImportedCertificate::from_der(&der).map_err(|_| refused("it is none"))?;
+    let key = certificate.public_key().ok_or_else(|| refused("its key is of no known kind"))?;
+    Ok(key.spki_hash().to_string())
+}
