@@ -159,8 +159,11 @@ pub(crate) fn by_hash(
         }
         for candidate in candidates(session, key_type).map_err(failed)? {
             match candidate.told.public {
-                PublicValue::Nothing if key_type == DeviceKeyType::EC => {
-                    silent.push(candidate.handle);
+                // One of which something is told beside it needs no signature to be named.
+                PublicValue::Nothing => {
+                    if key_type == DeviceKeyType::EC && candidate.beside.is_empty() {
+                        silent.push(candidate.handle);
+                    }
                 }
                 public => {
                     if let Some(key) = public.possible().find(is_wanted) {
