@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use store::StoreError;
 
 use crate::http::admission;
+use crate::publication::lossy;
 
 /// What readiness rests on. Each part is set by its owner and read here.
 #[derive(Debug, Default)]
@@ -88,8 +89,11 @@ const ALARMS: [&str; 6] = [
     "sigill_server_certificate_renewal_failures_total",
 ];
 /// What a token that worked at the start may fail with.
-const SIGNING_FAILURES: [&str; 6] = [
+const SIGNING_FAILURES: [&str; 9] = [
+    "hsm-breaker-open",
     "hsm-busy",
+    "hsm-initialising",
+    "hsm-token-missing",
     "hsm-key-unknown",
     "hsm-sign",
     "hsm-signature-form",
@@ -112,6 +116,30 @@ pub(crate) fn start_alarms() {
         metrics::counter!("sigill_storage_failures_total", "code" => code).absolute(0);
     }
     admission::start_alarms();
+}
+
+/// How a token is. Counters of alarms begin at 0 with the first look, which is before anything happens.
+pub(crate) fn token(state: &hsm::TokenState) {
+    let label = || state.name.label.as_str().to_owned();
+    let lost = state.lost_for.map_or(0.0, |span| span.as_secs_f64());
+    metrics::gauge!("sigill_token_lost_seconds", "token" => label()).set(lost);
+    metrics::gauge!("sigill_token_hung_calls", "token" => label())
+        .set(lossy(u64::try_from(state.hung).unwrap_or(u64::MAX)));
+    let is_closed = state.breaker == hsm::BreakerState::Closed;
+    metrics::gauge!("sigill_token_breaker_open", "token" => label()).set(if is_closed {
+        0.0
+    } else {
+        1.0
+    });
+    for (name, count) in [
+        ("sigill_token_outages_total", state.outages),
+        ("sigill_token_breaker_openings_total", state.breaker_openings),
+        ("sigill_token_logins_total", state.logins),
+        ("sigill_token_retries_total", state.retries),
+        ("sigill_token_initialisations_total", state.initialisations),
+    ] {
+        metrics::counter!(name, "token" => label()).absolute(count);
+    }
 }
 
 /// `/healthz` (the process answers), `/readyz` (it can issue), `/metrics` (Prometheus text).
@@ -197,6 +225,39 @@ mod tests {
             "sigill_schedule_failures_total{task=\"crl one\"}",
         ] {
             assert!(is_at_zero(&text, series), "{series}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_lost_and_hangs_is_told_of() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let state = hsm::TokenState {
+            name: hsm::token::TokenName {
+                label: "sg-td-ab12-issuing".parse().unwrap(),
+                serial: "1".parse().unwrap(),
+            },
+            lost_for: Some(std::time::Duration::from_millis(1500)),
+            hung: 2,
+            serving: 3,
+            breaker: hsm::BreakerState::Open,
+            breaker_openings: 1,
+            outages: 4,
+            retries: 0,
+            logins: 5,
+            initialisations: 6,
+        };
+        metrics::with_local_recorder(&recorder, || token(&state));
+        let text = recorder.handle().render();
+
+        for line in [
+            "sigill_token_lost_seconds{token=\"sg-td-ab12-issuing\"} 1.5",
+            "sigill_token_hung_calls{token=\"sg-td-ab12-issuing\"} 2",
+            "sigill_token_breaker_open{token=\"sg-td-ab12-issuing\"} 1",
+            "sigill_token_outages_total{token=\"sg-td-ab12-issuing\"} 4",
+            "sigill_token_logins_total{token=\"sg-td-ab12-issuing\"} 5",
+            "sigill_token_initialisations_total{token=\"sg-td-ab12-issuing\"} 6",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }
     }
 

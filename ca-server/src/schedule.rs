@@ -21,7 +21,7 @@ const VOID_EVERY: Duration = Duration::from_secs(5);
 /// A CRL or delegate that failed is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often a failing token is asked whether it signs again: one proof of each key.
-const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How often the issuers' certificates in the publication tree are looked at.
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 /// A server certificate that could not be renewed is tried again after this long.
@@ -95,7 +95,46 @@ pub(crate) fn start(
             schedule.round(Instant::now());
             std::thread::sleep(ROUND);
         }
+        // The token is not torn down under it.
+        schedule.probe.end();
     })
+}
+
+/// Asks failing tokens whether they sign again, beside the rounds: a token that does not answer holds
+/// up nothing else.
+#[derive(Default)]
+struct Probe {
+    begun: Option<Instant>,
+    under_way: Option<JoinHandle<Result<(), Denied>>>,
+}
+
+impl Probe {
+    /// What a probe came to; begins the next when it is due.
+    fn round(&mut self, service: &Arc<Service>, now: Instant) -> Option<Result<(), Denied>> {
+        if let Some(under_way) = self.under_way.take_if(|probe| probe.is_finished()) {
+            // A panic has been told of; the next probe will show.
+            return under_way.join().ok();
+        }
+        if service.is_ready_to_sign() {
+            return Some(Ok(()));
+        }
+        if self.under_way.is_none() && due(self.begun, PROBE_EVERY, now) {
+            self.begun = Some(now);
+            let service = Arc::clone(service);
+            let thread = std::thread::Builder::new().name("probe".to_owned());
+            match thread.spawn(move || service.probe_signing()) {
+                Ok(under_way) => self.under_way = Some(under_way),
+                Err(error) => tracing::error!("no thread to ask the tokens: {error}"),
+            }
+        }
+        None
+    }
+
+    fn end(&mut self) {
+        if let Some(under_way) = self.under_way.take() {
+            let _last = under_way.join();
+        }
+    }
 }
 
 struct Schedule {
@@ -103,7 +142,7 @@ struct Schedule {
     clock: Option<Instant>,
     lease: Option<Instant>,
     void: Option<Instant>,
-    probe: Option<Instant>,
+    probe: Probe,
     issuers: Option<Instant>,
     /// When the management plane may be looked after again, once it has failed.
     management: Option<Instant>,
@@ -119,7 +158,7 @@ impl Schedule {
             clock: None,
             lease: None,
             void: None,
-            probe: None,
+            probe: Probe::default(),
             issuers: None,
             management: None,
             crl: BTreeMap::new(),
@@ -152,9 +191,9 @@ impl Schedule {
             self.note(Task::Issuers, service.publish_issuers());
         }
         self.crls(&service, now);
-        if due(self.probe, PROBE_EVERY, now) {
-            self.probe = Some(now);
-            self.note(Task::Signing, service.probe_signing());
+        service.observe_tokens();
+        if let Some(outcome) = self.probe.round(&service, now) {
+            self.note(Task::Signing, outcome);
         }
         self.note(Task::Delegates, service.serve_delegates());
     }

@@ -13,7 +13,7 @@ use ca::issuer::Issuer;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::ProfileSet;
 use crl::{CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, NewDates, PreviousCrl};
-use hsm::{KeyPolicy, SigningService as _, Token, TokenSigner};
+use hsm::{Again, KeyPolicy, SigningService as _, Token, TokenSigner};
 use serde_json::json;
 use x509::certificate::Certificate;
 use x509::key::{PublicKey, SignatureAlgorithm};
@@ -161,7 +161,17 @@ impl Works<'_> {
     fn sign(&mut self, pending: Pending, now: UnixTime, what: &str) -> anyhow::Result<Signed> {
         let recorded = self.transcript.record(now, what, pending.intent())?;
         let input = pending.input(&recorded)?;
-        let signature = self.signer.sign(&input).with_context(|| format!("signing {what}"))?;
+        // A session does not always outlive the time that people take between two steps. Both tries are
+        // in the transcript.
+        let signature = match self.signer.sign(&input) {
+            Err(error) if error.again() != Again::Never => {
+                let again = format!("{what}, once more after {}", error.code());
+                let recorded = self.transcript.record(now, &again, pending.intent())?;
+                self.signer.sign(&pending.input(&recorded)?)
+            }
+            signed => signed,
+        }
+        .with_context(|| format!("signing {what}"))?;
         Ok(pending.finish(signature)?)
     }
 }

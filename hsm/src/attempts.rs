@@ -21,7 +21,8 @@ use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use x509::time::UnixTime;
 
-use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::classes::FailureClass;
+use crate::failure::Pkcs11Failure;
 use crate::open::LoginError;
 use crate::pin::Pin;
 use crate::remedy::PinRemedy;
@@ -102,7 +103,7 @@ impl PinMarkers {
         match attempt() {
             Ok(()) => Ok(self.remove(token)?),
             Err(failure) => match failure.class() {
-                FailureClass::PinRefused | FailureClass::PinLocked => {
+                FailureClass::PinRefused | FailureClass::PinLocked | FailureClass::CallHuman => {
                     self.write(token, &Marker::Refused(tag))?;
                     Err(LoginError::Refused { remedy: self.remedy(token, pin), source: failure })
                 }

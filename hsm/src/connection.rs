@@ -3,21 +3,34 @@
 //! A login belongs to token and process, not to a session, and ends with the last session. So one
 //! session does nothing but stay open. Every new session is opened here, after a look whether the
 //! token is still there and the login still stands.
+//!
+//! No lock is held during a call but the one of logging in, whose holders wait for each other no
+//! longer than their deadlines: a call that hangs here must not stop the other threads.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
+use x509::key::{PublicKey, SpkiHash};
 
 use crate::attempts::PinMarkers;
 use crate::failure::Pkcs11Failure;
+use crate::gate::{Generation, Pass};
 use crate::last_proof::LastProofs;
 use crate::module::Module;
 use crate::open::{LoginError, OpenError};
 use crate::pin::Pin;
 use crate::software::SoftwareTokens;
 use crate::token::{self, Present, TokenName};
+
+/// After a login that failed for another reason than the PIN, the PIN is not sent again sooner.
+const BETWEEN_LOGINS: Duration = Duration::from_secs(2);
+/// A token on which a key has worked within so many milliseconds is not lost.
+const LATELY_MS: u64 = 2_000;
 
 /// What it takes to open a logged-in session, again and again.
 pub(crate) struct Connection {
@@ -26,13 +39,42 @@ pub(crate) struct Connection {
     pin: Pin,
     markers: PinMarkers,
     software: SoftwareTokens,
-    anchor: Mutex<Option<Anchor>>,
     proofs: LastProofs,
+    login: Mutex<Login>,
+    login_done: Condvar,
+    condition: Mutex<Condition>,
+    /// Counts the losses of all sessions at once within a generation of the module.
+    epoch: AtomicU64,
+    /// Counts sessions of callers that turned out to be lost.
+    sessions_lost: AtomicU64,
+    logins: AtomicU64,
+    outages: AtomicU64,
+    begun: Instant,
+    /// When a key last worked, in milliseconds since `begun`; 0 for never.
+    worked: AtomicU64,
+}
+
+/// Who is logged in, and whether somebody is about it.
+struct Login {
+    is_under_way: bool,
+    anchor: Option<Anchor>,
+    failed: Option<(Instant, Pkcs11Failure)>,
 }
 
 struct Anchor {
     session: Session,
     slot: Slot,
+    generation: Generation,
+}
+
+/// What is known of the token beyond its sessions.
+#[derive(Default)]
+struct Condition {
+    /// It was open once: from then on it is looked for when it is lost.
+    was_open: bool,
+    lost_since: Option<Instant>,
+    /// Keys that have proven themselves here. One that is missing later is a token that is lost.
+    proven: HashMap<SpkiHash, PublicKey>,
 }
 
 /// What a session may do with objects.
@@ -52,8 +94,25 @@ impl Connection {
         markers: PinMarkers,
         software: SoftwareTokens,
     ) -> Self {
-        let (anchor, proofs) = (Mutex::new(None), LastProofs::default());
-        Self { module, name, pin, markers, software, anchor, proofs }
+        module.note_open();
+        let login = Login { is_under_way: false, anchor: None, failed: None };
+        Self {
+            module,
+            name,
+            pin,
+            markers,
+            software,
+            proofs: LastProofs::default(),
+            login: Mutex::new(login),
+            login_done: Condvar::new(),
+            condition: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            sessions_lost: AtomicU64::new(0),
+            logins: AtomicU64::new(0),
+            outages: AtomicU64::new(0),
+            begun: Instant::now(),
+            worked: AtomicU64::new(0),
+        }
     }
 
     /// How the token's keys looked when they last proved themselves.
@@ -65,37 +124,147 @@ impl Connection {
         &self.name
     }
 
-    /// Opens a session, logging in first where nobody in this process has.
-    pub(crate) fn session(&self, access: Access) -> Result<Session, OpenError> {
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = token::find(&self.module, &self.name)?;
-        let stands = anchor.as_ref().is_some_and(|anchor| {
-            anchor.slot == present.slot && is_logged_in(&anchor.session).unwrap_or(false)
-        });
-        if !stands {
-            *anchor = None;
-            *anchor = Some(self.log_in(&present)?);
-        }
-        self.open(present.slot, access)
+    pub(crate) const fn module(&self) -> &Module {
+        &self.module
     }
 
-    fn log_in(&self, present: &Present) -> Result<Anchor, OpenError> {
+    /// Sessions of an older epoch are neither used nor closed.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// How many sessions turned out to be lost so far.
+    pub(crate) fn sessions_lost(&self) -> u64 {
+        self.sessions_lost.load(Ordering::Acquire)
+    }
+
+    /// One more did.
+    pub(crate) fn note_session_lost(&self) {
+        self.sessions_lost.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often the PIN was sent.
+    pub(crate) fn logins(&self) -> u64 {
+        self.logins.load(Ordering::Relaxed)
+    }
+
+    /// How often the token was lost.
+    pub(crate) fn outages(&self) -> u64 {
+        self.outages.load(Ordering::Relaxed)
+    }
+
+    /// Opens a session, logging in first where nobody in this process has. It is the caller's to
+    /// close.
+    pub(crate) fn session(
+        &self,
+        access: Access,
+        pass: &Pass,
+        until: Instant,
+    ) -> Result<Session, OpenError> {
+        let present = token::find(&self.module, &self.name)?;
+        if self.is_anchored(present.slot, pass.generation()) {
+            let session = self.open(present.slot, access)?;
+            if is_logged_in(&session).unwrap_or(false) {
+                return Ok(session);
+            }
+            close(session);
+        }
+        let slot = self.log_in(pass, until)?;
+        self.open(slot, access)
+    }
+
+    fn is_anchored(&self, slot: Slot, generation: Generation) -> bool {
+        let anchored = |anchor: &Anchor| anchor.slot == slot && anchor.generation == generation;
+        self.login().anchor.as_ref().is_some_and(anchored)
+    }
+
+    /// Each change is whole, so a panic elsewhere cannot leave it half made.
+    fn login(&self) -> MutexGuard<'_, Login> {
+        self.login.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn condition(&self) -> MutexGuard<'_, Condition> {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One at a time. The token's flags are read in here, right before the PIN is sent.
+    fn log_in(&self, pass: &Pass, until: Instant) -> Result<Slot, OpenError> {
+        let mut turn = self.turn(until)?;
+        let present = token::find(&self.module, &self.name)?;
+        let slot = present.slot;
+        if let Some(anchor) = turn.anchor.take()
+            && anchor.generation == pass.generation()
+        {
+            match is_logged_in(&anchor.session) {
+                Ok(true) if anchor.slot == slot => {
+                    turn.anchor = Some(anchor);
+                    return Ok(slot);
+                }
+                Ok(_) => close(anchor.session),
+                // Neither login nor anchor: every session of the token has ended, and their numbers may
+                // be given to others.
+                Err(_) => {
+                    self.epoch.fetch_add(1, Ordering::AcqRel);
+                }
+            }
+        }
+        if let Some((moment, failure)) = &turn.failed
+            && moment.elapsed() < BETWEEN_LOGINS
+        {
+            return Err(self.login_failed(LoginError::Device(failure.clone())));
+        }
+        let session = self.open(slot, Access::Read)?;
+        match self.prove_user(&session, &present) {
+            Ok(()) => {
+                turn.failed = None;
+                turn.anchor = Some(Anchor { session, slot, generation: pass.generation() });
+                Ok(slot)
+            }
+            Err(error) => {
+                close(session);
+                if let OpenError::Login { source: LoginError::Device(failure), .. } = &error {
+                    turn.failed = Some((Instant::now(), failure.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn prove_user(&self, session: &Session, present: &Present) -> Result<(), OpenError> {
         self.judge_software(present)?;
-        let session = self.open(present.slot, Access::Read)?;
         let failed = |error: Error| Pkcs11Failure::new(&self.name, &error);
-        if !is_logged_in(&session).map_err(|error| OpenError::Session(failed(error)))? {
-            let login = || match session.login(UserType::User, Some(self.pin.secret())) {
+        if is_logged_in(session).map_err(|error| OpenError::Session(failed(error)))? {
+            return Ok(());
+        }
+        let login = || {
+            self.logins.fetch_add(1, Ordering::Relaxed);
+            match session.login(UserType::User, Some(self.pin.secret())) {
                 Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
                 Err(error) => Err(failed(error)),
-            };
-            self.markers
-                .attempt(&self.name, &self.pin, present.facts.pin, login)
-                .map_err(|source| self.login_failed(source))?;
-            tracing::info!(token.label = %self.name.label, token.serial = %self.name.serial,
-                token.model = present.facts.model, token.firmware = present.facts.firmware,
-                module = self.module.description(), "logged in to the token");
+            }
+        };
+        self.markers
+            .attempt(&self.name, &self.pin, present.facts.pin, login)
+            .map_err(|source| self.login_failed(source))?;
+        tracing::info!(token.label = %self.name.label, token.serial = %self.name.serial,
+            token.model = present.facts.model, token.firmware = present.facts.firmware,
+            module = self.module.description(), "logged in to the token");
+        Ok(())
+    }
+
+    /// Waits for another thread that logs in, until `until`.
+    fn turn(&self, until: Instant) -> Result<Turn<'_>, OpenError> {
+        let mut login = self.login();
+        while login.is_under_way {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(OpenError::Deadline { token: self.name.clone() });
+            }
+            let waited = self.login_done.wait_timeout(login, left);
+            login = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(Anchor { session, slot: present.slot })
+        login.is_under_way = true;
+        Ok(Turn { anchor: login.anchor.take(), failed: login.failed.take(), connection: self })
     }
 
     /// Refuses a software token where none may sign, and never takes one in silence where it should
@@ -120,8 +289,8 @@ impl Connection {
     fn open(&self, slot: Slot, access: Access) -> Result<Session, OpenError> {
         let context = self.module.context();
         match access {
-            Access::Read => context.open_ro_session(slot),
-            Access::Write => context.open_rw_session(slot),
+            Access::Read => context.open_ro_session_no_drop(slot),
+            Access::Write => context.open_rw_session_no_drop(slot),
         }
         .map_err(|error| OpenError::Session(Pkcs11Failure::new(&self.name, &error)))
     }
@@ -129,9 +298,115 @@ impl Connection {
     fn login_failed(&self, source: LoginError) -> OpenError {
         OpenError::Login { token: self.name.clone(), source }
     }
+
+    /// A session was opened for a caller.
+    pub(crate) fn note_open(&self) {
+        self.condition().was_open = true;
+    }
+
+    /// The token is out of reach. True for the first who finds out; never before it was open once.
+    pub(crate) fn note_lost(&self) -> bool {
+        let mut condition = self.condition();
+        if !condition.was_open || condition.lost_since.is_some() {
+            return false;
+        }
+        condition.lost_since = Some(Instant::now());
+        self.module.note_lost();
+        self.outages.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// The token is there again; how long it was not.
+    pub(crate) fn note_found(&self) -> Option<Duration> {
+        let since = self.condition().lost_since.take()?;
+        self.module.note_found();
+        Some(since.elapsed())
+    }
+
+    /// Since when the token is out of reach.
+    pub(crate) fn lost_for(&self) -> Option<Duration> {
+        self.condition().lost_since.map(|since| since.elapsed())
+    }
+
+    /// A key has worked.
+    pub(crate) fn note_worked(&self) {
+        self.worked.store(self.milliseconds(), Ordering::Relaxed);
+    }
+
+    /// Whether the token works for others, so that one failure says nothing of it.
+    pub(crate) fn worked_lately(&self) -> bool {
+        let worked = self.worked.load(Ordering::Relaxed);
+        worked != 0 && self.milliseconds().saturating_sub(worked) < LATELY_MS
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    pub(crate) fn was_open(&self) -> bool {
+        self.condition().was_open
+    }
+
+    /// The key has proven itself.
+    pub(crate) fn note_proven(&self, key: &PublicKey) {
+        let mut condition = self.condition();
+        condition.proven.entry(key.spki_hash()).or_insert_with(|| key.clone());
+    }
+
+    /// The key is not expected here any more.
+    pub(crate) fn forget_key(&self, key: &SpkiHash) {
+        self.condition().proven.remove(key);
+    }
+
+    pub(crate) fn has_proven(&self, key: &SpkiHash) -> bool {
+        self.condition().proven.contains_key(key)
+    }
+
+    pub(crate) fn proven_keys(&self) -> Vec<PublicKey> {
+        self.condition().proven.values().cloned().collect()
+    }
 }
 
-fn is_logged_in(session: &Session) -> Result<bool, Error> {
+/// Whoever drops the last handle of a token finds the login ended.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.module.note_closed();
+        if self.note_found().is_some() {
+            tracing::debug!(token.label = %self.name.label, "a lost token is given up");
+        }
+        let anchor = self.login().anchor.take();
+        if let (Some(anchor), Some(pass)) = (anchor, self.module.enter_beside())
+            && anchor.generation == pass.generation()
+        {
+            close(anchor.session);
+        }
+    }
+}
+
+/// The right to log in; puts back what it took.
+struct Turn<'a> {
+    anchor: Option<Anchor>,
+    failed: Option<(Instant, Pkcs11Failure)>,
+    connection: &'a Connection,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut login = self.connection.login();
+        login.is_under_way = false;
+        login.anchor = self.anchor.take();
+        login.failed = self.failed.take();
+        self.connection.login_done.notify_all();
+    }
+}
+
+/// Whether the session stands, and in it the login.
+pub(crate) fn is_logged_in(session: &Session) -> Result<bool, Error> {
     let state = session.get_session_info()?.session_state();
     Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
+}
+
+/// Closes a session of this generation. An error of closing a lost session tells nothing new.
+pub(crate) fn close(session: Session) {
+    let _lost = session.close();
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use cryptoki::error::{Error, RvError};
 use thiserror::Error;
 
+use crate::classes::{FailureClass, Signed, Step, class_of, signed_by};
+
 /// A PKCS#11 call that failed, as an operator needs to see it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{} on {} returned {}", .call.function, .call.place, .call.result)]
@@ -19,21 +21,7 @@ struct Call {
     place: String,
     result: String,
     class: FailureClass,
-}
-
-/// What a failed call says about the session and the PIN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureClass {
-    /// The PIN was refused; it must not be tried again.
-    PinRefused,
-    /// The user PIN is locked.
-    PinLocked,
-    /// Session, login, handle or device are gone; a new session may work.
-    SessionLost,
-    /// The token does not take the template; another one may work.
-    Template,
-    /// The call itself was refused; it would be refused again.
-    Refused,
+    signed: Signed,
 }
 
 impl Pkcs11Failure {
@@ -45,13 +33,20 @@ impl Pkcs11Failure {
                 function: format!("C_{function:?}"),
                 place,
                 result: ckr_name(*result),
-                class: class_of(*result),
+                class: class_of(Step::of(*function), *result),
+                signed: signed_by(Step::of(*function), *result),
             },
             other => Call {
                 function: "the PKCS#11 binding".to_owned(),
                 place,
                 result: other.to_string(),
                 class: FailureClass::Refused,
+                // A function that is not there has done nothing; else the binding stumbled over what a
+                // call returned.
+                signed: match other {
+                    Error::NullFunctionPointer => Signed::No,
+                    _ => Signed::Perhaps,
+                },
             },
         };
         Self { call: Box::new(call) }
@@ -81,6 +76,11 @@ impl Pkcs11Failure {
         self.call.class
     }
 
+    /// Whether the key may have worked all the same.
+    pub(crate) const fn signed(&self) -> Signed {
+        self.call.signed
+    }
+
     /// What to do next.
     #[must_use]
     pub const fn next_step(&self) -> &'static str {
@@ -89,9 +89,12 @@ impl Pkcs11Failure {
                 "check the PIN file; the program does not try this PIN again"
             }
             FailureClass::PinLocked => "have the security officer set a new user PIN",
-            FailureClass::SessionLost => {
-                "check that the token is connected and its service runs; the next use opens a new \
-                 session"
+            FailureClass::SessionLost | FailureClass::TokenLost => {
+                "check that the token is connected and its service runs; it is taken into use again \
+                 by itself"
+            }
+            FailureClass::CallHuman => {
+                "look at the token itself: it waits for somebody, and is not tried again by itself"
             }
             FailureClass::Template => "ask the vendor which key templates the token takes",
             FailureClass::Refused => {
@@ -102,7 +105,7 @@ impl Pkcs11Failure {
 }
 
 /// The standard's name of a result: the binding's variants are the same words in another case.
-fn ckr_name(result: RvError) -> String {
+pub(crate) fn ckr_name(result: RvError) -> String {
     match result {
         RvError::VendorDefined(code) => format!("CKR_VENDOR_DEFINED ({code:#010x})"),
         RvError::UnknownErrorCode(code) => format!("CKR {code:#010x}"),
@@ -116,43 +119,6 @@ fn ckr_name(result: RvError) -> String {
                 name
             })
         }
-    }
-}
-
-const fn class_of(result: RvError) -> FailureClass {
-    match result {
-        RvError::PinIncorrect
-        | RvError::PinInvalid
-        | RvError::PinLenRange
-        | RvError::PinExpired => FailureClass::PinRefused,
-        RvError::PinLocked => FailureClass::PinLocked,
-        // Networked modules report a broken link as CKR_FUNCTION_FAILED, SoftHSM a vanished token
-        // as an invalid handle, and a session on which another call hung as an active operation.
-        // No call of ours goes on with an operation that it has not begun: one that is not
-        // initialised was lost with its session, between the two calls.
-        RvError::SessionHandleInvalid
-        | RvError::SessionClosed
-        | RvError::KeyHandleInvalid
-        | RvError::ObjectHandleInvalid
-        | RvError::UserNotLoggedIn
-        | RvError::DeviceError
-        | RvError::DeviceRemoved
-        | RvError::TokenNotPresent
-        | RvError::TokenNotRecognized
-        | RvError::SlotIdInvalid
-        | RvError::GeneralError
-        | RvError::FunctionFailed
-        | RvError::OperationActive
-        | RvError::OperationNotInitialized
-        | RvError::CryptokiNotInitialized => FailureClass::SessionLost,
-        RvError::AttributeTypeInvalid
-        | RvError::AttributeValueInvalid
-        | RvError::AttributeReadOnly
-        | RvError::TemplateIncomplete
-        | RvError::TemplateInconsistent
-        | RvError::CurveNotSupported
-        | RvError::DomainParamsInvalid => FailureClass::Template,
-        _ => FailureClass::Refused,
     }
 }
 

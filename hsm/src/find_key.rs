@@ -17,7 +17,7 @@ use x509::device::{ec_public_key, ed25519_public_key};
 use x509::key::{KeyType, PublicKey, SpkiHash};
 
 use crate::facts::{self, CheckError, KeyName, KeyRefused};
-use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::failure::Pkcs11Failure;
 use crate::last_proof::Sighting;
 use crate::operation::proves;
 use crate::recover_point;
@@ -228,10 +228,7 @@ fn shown_by_signing<'a>(
 /// Passes over what a token refuses, but not over its loss.
 fn unless_lost(token: &TokenName, error: &Error) -> Result<(), FindKeyError> {
     let failure = Pkcs11Failure::new(token, error);
-    match failure.class() {
-        FailureClass::SessionLost => Err(FindKeyError::Device(failure)),
-        _ => Ok(()),
-    }
+    if failure.class().is_lost() { Err(FindKeyError::Device(failure)) } else { Ok(()) }
 }
 
 /// The kinds of key that we use.

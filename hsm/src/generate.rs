@@ -16,14 +16,15 @@ use thiserror::Error;
 use x509::device::curve_parameters;
 use x509::key::{KeyType, PublicKey};
 
+use crate::classes::FailureClass;
 use crate::facts::{self, CheckError, KeyName, KeyRefused};
-use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::failure::Pkcs11Failure;
 use crate::find_key::{self, FindKeyError, device_key_type};
 use crate::open::OpenError;
 use crate::opened::Token;
 use crate::operation::proves;
+use crate::pool::CallError;
 use crate::token::TokenName;
-use crate::worker::CallError;
 
 /// A CKA_ID of ours: 20 octets, a hint for recovery and never a selector.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,7 +112,7 @@ impl Token {
         }
         let (name, allowed) = (self.name().clone(), self.quirks().mechanisms(order.key_type));
         self.call(within, move |worker| {
-            generate(&worker.writing_session()?, &name, &order, &allowed)
+            worker.write(|session| generate(session, &name, &order, &allowed))
         })
         .map_err(|error| self.late(error, within))?
     }
@@ -123,7 +124,7 @@ impl Token {
     /// [`GenerateError`], also when the id is there more than once or without its public half.
     pub fn key_by_id(&self, id: KeyId) -> Result<Option<PublicKey>, GenerateError> {
         let (name, within) = (self.name().clone(), self.deadline());
-        self.call(within, move |worker| find_by_id(&worker.writing_session()?, &name, id))
+        self.call(within, move |worker| worker.write(|session| find_by_id(session, &name, id)))
             .map_err(|error| self.late(error, within))?
     }
 
@@ -135,12 +136,21 @@ impl Token {
     /// (`CKR_ACTION_PROHIBITED`).
     pub fn destroy_key(&self, key: &PublicKey) -> Result<(), GenerateError> {
         let (name, within, key) = (self.name().clone(), self.deadline(), key.clone());
-        self.call(within, move |worker| destroy(&worker.writing_session()?, &name, &key))
-            .map_err(|error| self.late(error, within))?
+        self.call(within, move |worker| {
+            worker.forget_key(&key.spki_hash());
+            worker.write(|session| destroy(session, &name, &key))
+        })
+        .map_err(|error| self.late(error, within))?
     }
 
-    fn late(&self, _: CallError, waited: Duration) -> GenerateError {
-        GenerateError::Deadline { token: self.name().clone(), waited }
+    fn late(&self, error: CallError, waited: Duration) -> GenerateError {
+        let token = self.name().clone();
+        match error {
+            CallError::BreakerOpen { hung, come_back } => {
+                GenerateError::Token(OpenError::BreakerOpen { token, hung, come_back })
+            }
+            CallError::NotBegun | CallError::NotEnded => GenerateError::Deadline { token, waited },
+        }
     }
 }
 

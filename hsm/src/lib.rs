@@ -5,17 +5,24 @@
 //! bytes of one's own choice signed.
 //!
 //! From the bottom: [`Module`] is the one context of a PKCS#11 library in this process; a [`Token`]
-//! is found by label and serial number, logged in to once, and used through one thread a session;
+//! is found by label and serial number, logged in to once, and used through one thread a session; when
+//! it is lost it is looked for until it is back, and calls that hang are left to themselves;
 //! a key is found by its public key, checked and proven before it is used. PINs come from files that
 //! only their owner can read, or from a terminal, and a wrong one is never tried twice. The files are
 //! told in docs/formats/key-files.md.
 
 mod attempts;
+mod breaker;
+mod classes;
 mod connection;
 mod facts;
 mod failure;
 mod find_key;
+mod gate;
 mod generate;
+#[cfg(test)]
+mod hanging;
+mod healer;
 mod init;
 mod inventory;
 mod last_proof;
@@ -25,22 +32,27 @@ mod open;
 mod opened;
 mod operation;
 pub mod pin;
+mod pool;
 mod quirks;
 mod recover_point;
 mod remedy;
 mod reply;
 pub mod request;
+mod seats;
 mod secret_file;
 mod service;
 mod signer;
 mod software;
+mod state;
 pub mod token;
 mod told;
 mod worker;
 
 pub use attempts::{AttemptError, PinMarkers};
+pub use breaker::BreakerState;
+pub use classes::FailureClass;
 pub use facts::{AttributeValue, KeyAttributes, KeyName, KeyRefused};
-pub use failure::{FailureClass, Pkcs11Failure};
+pub use failure::Pkcs11Failure;
 pub use find_key::{FindKeyError, KeyEntry};
 pub use generate::{GenerateError, KeyId, KeyOrder, Removal};
 pub use init::{InitError, NewToken, init_token};
@@ -53,6 +65,7 @@ pub use quirks::{EcdsaInput, Quirks};
 pub use recover_point::RECOVERY_TEXT;
 pub use remedy::PinRemedy;
 pub use secret_file::SecretFileError;
-pub use service::{SignError, SignatureMayExist, SigningService};
+pub use service::{Again, SignError, SignatureMayExist, SigningService};
 pub use signer::{KeyPolicy, KeyUse, TokenSigner};
+pub use state::TokenState;
 pub use told::told;

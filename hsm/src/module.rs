@@ -1,8 +1,13 @@
-//! The PKCS#11 module: loaded and initialised once a process, and never finalised.
+//! The PKCS#11 module: loaded once a process, and initialised anew where only that finds a token again.
 //!
 //! Two contexts of one module in one process disturb each other: the second initialisation fails or
 //! crashes, and finalising one ends every session of the other. So this file holds the only
 //! registry; [`Module::load`] hands out the context that is there.
+//!
+//! Some modules look for their tokens only when they are initialised (SoftHSM), some connect only then
+//! (p11-kit's client). So a token that is lost and does not come back by itself is looked for by
+//! `C_Finalize` and `C_Initialize`. That ends every session of every token of the module: it is done
+//! behind the [`Gate`], and seldom.
 //!
 //! A module reads its own settings from the process environment when it is initialised
 //! (SoftHSM: `SOFTHSM2_CONF`), so they must be there when the program starts.
@@ -10,13 +15,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use thiserror::Error;
 
 use crate::failure::Pkcs11Failure;
+use crate::gate::{Gate, Generation, NotRenewed, Pass};
+
+/// Between two initialisations while no token of the module works.
+const ALONE: Duration = Duration::from_secs(1);
+/// Between two while other tokens of the module work: each costs them a login.
+const BESIDE_OTHERS: Duration = Duration::from_secs(4);
 
 static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 
@@ -30,6 +43,11 @@ struct Loaded {
     path: PathBuf,
     context: Pkcs11,
     description: String,
+    gate: Arc<Gate>,
+    /// Tokens that are open.
+    tokens: AtomicUsize,
+    /// Those among them that are lost.
+    lost: AtomicUsize,
 }
 
 impl Module {
@@ -80,7 +98,15 @@ impl Module {
             info.library_version(),
             info.cryptoki_version()
         );
-        Ok(Self { loaded: Arc::new(Loaded { path: path.to_owned(), context, description }) })
+        let loaded = Loaded {
+            path: path.to_owned(),
+            context,
+            description,
+            gate: Gate::new(),
+            tokens: AtomicUsize::new(0),
+            lost: AtomicUsize::new(0),
+        };
+        Ok(Self { loaded: Arc::new(loaded) })
     }
 
     /// The file that was loaded, symbolic links resolved.
@@ -99,10 +125,68 @@ impl Module {
         &self.loaded.context
     }
 
-    /// Initialises again after something else in the process has finalised the module.
-    pub(crate) fn revive(&self) -> Result<(), Pkcs11Failure> {
-        initialise(&self.loaded.context)
-            .map_err(|error| Pkcs11Failure::new(&self.loaded.path.display(), &error))
+    /// Every call of the module is made under a pass. `None`: it was being initialised until `until`.
+    pub(crate) fn enter(&self, until: Instant) -> Option<Pass> {
+        self.loaded.gate.enter(until)
+    }
+
+    /// As [`Self::enter`] without waiting, for closing a session.
+    pub(crate) fn enter_beside(&self) -> Option<Pass> {
+        self.loaded.gate.enter_beside()
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.loaded.gate.generation()
+    }
+
+    /// A token of the module is open from now on.
+    pub(crate) fn note_open(&self) {
+        self.loaded.tokens.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is not any more.
+    pub(crate) fn note_closed(&self) {
+        self.loaded.tokens.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An open token is lost.
+    pub(crate) fn note_lost(&self) {
+        self.loaded.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is back.
+    pub(crate) fn note_found(&self) {
+        self.loaded.lost.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Initialises the module anew, unless somebody has since `seen`. The caller holds no pass. Every
+    /// session, handle and login ends.
+    pub(crate) fn initialise_anew(
+        &self,
+        seen: Generation,
+        until: Instant,
+    ) -> Result<(), NotRenewed<Pkcs11Failure>> {
+        let loaded = &self.loaded;
+        let others_work =
+            loaded.tokens.load(Ordering::Relaxed) > loaded.lost.load(Ordering::Relaxed).max(1);
+        let pace = if others_work { BESIDE_OTHERS } else { ALONE };
+        let renewed = loaded.gate.renew(seen, pace, until, || self.finalise_and_initialise());
+        if let Err(NotRenewed::Failed(failure)) = &renewed {
+            tracing::warn!(module = %loaded.path.display(), "module did not initialise again: {failure}");
+        }
+        renewed
+    }
+
+    /// That finalising fails says nothing: what was to be torn down may be gone already.
+    fn finalise_and_initialise(&self) -> Result<(), Pkcs11Failure> {
+        let failed = |error: &Error| Pkcs11Failure::new(&self.loaded.path.display(), error);
+        match self.loaded.context.clone().finalize() {
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
+            Err(error) => tracing::warn!("module did not end well: {}", failed(&error)),
+        }
+        initialise(&self.loaded.context).map_err(|error| failed(&error))?;
+        tracing::debug!(module = %self.loaded.path.display(), "module initialised again");
+        Ok(())
     }
 }
 

@@ -67,7 +67,7 @@ impl NoteSigner for TokenNoteKey {
                     .map_err(|_| NoteKeyError::NotEd25519 { found: self.key.key_type() })?;
             let signature = self
                 .token
-                .sign(&self.key, operation, self.deadline)
+                .sign_twice(&self.key, operation, self.deadline)
                 .map_err(NoteKeyError::Token)?;
             signature
                 .try_into()

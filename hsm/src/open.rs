@@ -1,5 +1,7 @@
 //! Why a token could not be opened or logged in to.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::attempts::AttemptError;
@@ -47,6 +49,25 @@ pub enum OpenError {
         /// The token.
         token: TokenName,
     },
+    /// The module is being initialised anew, and that took longer than the caller could wait.
+    #[error("module of token {token} is being initialised again, which did not end in time")]
+    Initialising {
+        /// The token.
+        token: TokenName,
+    },
+    /// Too many calls hang, so no more are made.
+    #[error(
+        "token {token}: {hung} calls hang, so no more are made; the next is tried in {} ms",
+        .come_back.as_millis()
+    )]
+    BreakerOpen {
+        /// The token.
+        token: TokenName,
+        /// Calls that have not ended.
+        hung: usize,
+        /// When a call may be made again.
+        come_back: Duration,
+    },
 }
 
 impl OpenError {
@@ -60,6 +81,8 @@ impl OpenError {
             Self::Software { .. } => "hsm-software-token",
             Self::Thread { .. } => "hsm-thread",
             Self::Deadline { .. } => "hsm-open-deadline",
+            Self::Initialising { .. } => "hsm-initialising",
+            Self::BreakerOpen { .. } => "hsm-breaker-open",
         }
     }
 
@@ -76,6 +99,33 @@ impl OpenError {
             }
             Self::Thread { .. } => "raise the limit of threads",
             Self::Deadline { .. } => "check the token's connection",
+            Self::Initialising { .. } => {
+                "try again; if it lasts, the module hangs in its initialisation: restart the program"
+            }
+            Self::BreakerOpen { .. } => {
+                "check the token's connection and service; a call is tried every few seconds"
+            }
+        }
+    }
+
+    /// Whether the token is out of reach and may come back: it is looked for then.
+    pub(crate) const fn is_lost(&self) -> bool {
+        match self {
+            Self::Find(FindTokenError::Missing { .. }) => true,
+            Self::Find(FindTokenError::Device(failure))
+            | Self::Session(failure)
+            | Self::Login { source: LoginError::Device(failure), .. } => failure.class().is_lost(),
+            // A token that was open has a PIN: it was read while it went away or came back.
+            Self::Login { source: LoginError::NotSet, .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether trying again may help within seconds.
+    pub(crate) const fn passes(&self) -> bool {
+        match self {
+            Self::Thread { .. } | Self::Deadline { .. } | Self::Initialising { .. } => true,
+            other => other.is_lost(),
         }
     }
 }

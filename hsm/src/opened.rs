@@ -16,11 +16,13 @@ use crate::module::Module;
 use crate::open::OpenError;
 use crate::operation::Operation;
 use crate::pin::Pin;
+use crate::pool::{CallError, Workers};
 use crate::quirks::Quirks;
-use crate::service::SignError;
+use crate::service::{Again, SignError};
 use crate::software::SoftwareTokens;
+use crate::state::TokenState;
 use crate::token::TokenName;
-use crate::worker::{CallError, Keys, SessionFailure, Workers, deadline_in, is_lost};
+use crate::worker::{Keys, SessionFailure, Worker};
 
 /// How a token is opened.
 #[derive(Clone, Debug)]
@@ -175,10 +177,16 @@ impl Token {
         })
     }
 
-    /// How often work was begun again because a session was lost.
+    /// How often work other than a signature was begun again because a session was lost.
     #[must_use]
     pub fn retries(&self) -> u64 {
         self.open.workers.retries()
+    }
+
+    /// How it is now. Makes no call, so that it can be asked at any time.
+    #[must_use]
+    pub fn state(&self) -> TokenState {
+        self.open.workers.state()
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -189,7 +197,8 @@ impl Token {
         self.open.quirks
     }
 
-    /// Signs. Crate-private: the typed doors decide what.
+    /// Signs, in one try: whoever asks is told of each that fails (KEY-14). Crate-private: the typed
+    /// doors decide what.
     pub(crate) fn sign(
         &self,
         key: &PublicKey,
@@ -198,11 +207,12 @@ impl Token {
     ) -> Result<Vec<u8>, SignError> {
         let name = self.name().clone();
         let key = key.clone();
-        let sign = move |keys: &mut Keys<'_>| {
+        let mut sign = move |keys: &mut Keys<'_>| {
             let handle = keys.private_key(&key).map_err(SignError::Key)?;
             let raw = operation
                 .run(keys.session, handle)
                 .map_err(|error| SignError::Device(Pkcs11Failure::new(&name, &error)))?;
+            keys.worked();
             let octets = raw.len();
             operation.to_x509(key.key_type(), raw).ok_or_else(|| SignError::Form {
                 token: name.clone(),
@@ -210,7 +220,25 @@ impl Token {
                 algorithm: operation.algorithm(),
             })
         };
-        self.session(within, sign)
+        self.signing(within, move |worker| worker.run_once(&mut sign))
+    }
+
+    /// As [`Self::sign`], and once more where that can help: for what is kept nowhere but in the log of
+    /// the program.
+    pub(crate) fn sign_twice(
+        &self,
+        key: &PublicKey,
+        operation: Operation,
+        within: Duration,
+    ) -> Result<Vec<u8>, SignError> {
+        match self.sign(key, operation.clone(), within) {
+            Err(error) if error.again() != Again::Never => {
+                tracing::warn!(token.label = %self.name().label, key.spki = %key.spki_hash(),
+                    code = error.code(), "not signed, tried once more: {error}");
+                self.sign(key, operation, within)
+            }
+            signed => signed,
+        }
     }
 
     /// Does `work` on some session, again on a new one when that was lost.
@@ -219,11 +247,22 @@ impl Token {
         within: Duration,
         mut work: impl FnMut(&mut Keys<'_>) -> Result<T, SignError> + Send + 'static,
     ) -> Result<T, SignError> {
-        self.call(within, move |worker| worker.run(&mut work)).map_err(|error| {
+        self.signing(within, move |worker| worker.run(&mut work))
+    }
+
+    fn signing<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&mut Worker) -> Result<T, SignError> + Send + 'static,
+    ) -> Result<T, SignError> {
+        self.call(within, work).map_err(|error| {
             let token = self.name().clone();
             match error {
                 CallError::NotBegun => SignError::Busy { token, waited: within },
                 CallError::NotEnded => SignError::Unanswered { token, waited: within },
+                CallError::BreakerOpen { hung, come_back } => {
+                    SignError::Token(OpenError::BreakerOpen { token, hung, come_back })
+                }
             }
         })?
     }
@@ -231,9 +270,9 @@ impl Token {
     pub(crate) fn call<T: Send + 'static>(
         &self,
         within: Duration,
-        work: impl FnOnce(&mut crate::worker::Worker) -> T + Send + 'static,
+        work: impl FnOnce(&mut Worker) -> T + Send + 'static,
     ) -> Result<T, CallError> {
-        self.open.workers.call(deadline_in(within), work)
+        self.open.workers.call(within, work)
     }
 }
 
@@ -259,7 +298,9 @@ impl From<OpenError> for SignError {
 impl SessionFailure for SignError {
     fn session_lost(&self) -> bool {
         match self {
-            Self::Device(failure) | Self::Key(FindKeyError::Device(failure)) => is_lost(failure),
+            Self::Device(failure) | Self::Key(FindKeyError::Device(failure)) => {
+                failure.class().is_lost()
+            }
             _ => false,
         }
     }

@@ -51,7 +51,7 @@ impl Token {
         let algorithm = proving_algorithm(key.key_type());
         let operation = Operation::over_message(algorithm, bytes, self.quirks())
             .map_err(|source| SignRequestError::Request(RequestError::PublicKey(source)))?;
-        self.sign(key, operation, self.deadline()).map_err(SignRequestError::Sign)
+        self.sign_twice(key, operation, self.deadline()).map_err(SignRequestError::Sign)
     }
 }
 

@@ -12,9 +12,11 @@ use thiserror::Error;
 use x509::key::{KeyType, SignatureAlgorithm, SpkiHash};
 use x509::signing::{IntentId, SigningInput};
 
+use crate::classes::Signed;
 use crate::failure::Pkcs11Failure;
 use crate::find_key::FindKeyError;
 use crate::open::OpenError;
+use crate::state::TokenState;
 use crate::token::TokenName;
 
 /// Signs recorded to-be-signed bytes with keys that never leave their tokens.
@@ -37,6 +39,11 @@ pub trait SigningService: Send + Sync {
 
     /// The keys it signs with.
     fn keys(&self) -> Vec<SpkiHash>;
+
+    /// How the tokens behind it are; none where there are no tokens.
+    fn tokens(&self) -> Vec<TokenState> {
+        Vec::new()
+    }
 }
 
 /// Why no signature was returned.
@@ -155,6 +162,18 @@ pub enum SignatureMayExist {
     Perhaps,
 }
 
+/// Whether a try that failed may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It would fail again, or a signature may exist.
+    Never,
+    /// The key may have worked, and returned nothing: one more try, so that a token that fails in the
+    /// middle of its work does not work on and on.
+    Once,
+    /// The key was not used.
+    WhileTimeAllows,
+}
+
 impl SignError {
     /// The stable code.
     #[must_use]
@@ -205,7 +224,42 @@ impl SignError {
     pub const fn signature_may_exist(&self) -> SignatureMayExist {
         match self {
             Self::Unanswered { .. } | Self::Form { .. } => SignatureMayExist::Perhaps,
+            Self::Device(failure) => match failure.signed() {
+                Signed::Perhaps => SignatureMayExist::Perhaps,
+                Signed::No | Signed::Unreturned => SignatureMayExist::No,
+            },
             _ => SignatureMayExist::No,
+        }
+    }
+
+    /// Whether the same bytes may be given to the key once more. Never when a signature may exist.
+    #[must_use]
+    pub const fn again(&self) -> Again {
+        let (passes, unreturned) = match self {
+            Self::Busy { .. } | Self::Key(FindKeyError::Missing { .. }) => (true, false),
+            Self::Token(error) => (error.passes(), false),
+            // That a proof came to nothing says nothing of what is to be signed.
+            Self::Key(FindKeyError::Device(failure)) => (failure.class().is_lost(), false),
+            Self::Device(failure) => match failure.signed() {
+                Signed::No => (failure.class().is_lost(), false),
+                Signed::Unreturned => (failure.class().is_lost(), true),
+                Signed::Perhaps => (false, false),
+            },
+            _ => (false, false),
+        };
+        match (passes, unreturned) {
+            (false, _) => Again::Never,
+            (true, false) => Again::WhileTimeAllows,
+            (true, true) => Again::Once,
+        }
+    }
+
+    /// When the next try can be of use, where the token says so.
+    #[must_use]
+    pub const fn come_back(&self) -> Option<Duration> {
+        match self {
+            Self::Token(OpenError::BreakerOpen { come_back, .. }) => Some(*come_back),
+            _ => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! the bytes, or from the spool file on disk, so that what is signed is what was recorded. Whether
 //! the signature verifies is for the caller to see (`Pending::finish`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
@@ -21,6 +21,7 @@ use crate::opened::Token;
 use crate::operation::Operation;
 use crate::quirks::Quirks;
 use crate::service::{SignError, SigningService};
+use crate::state::TokenState;
 use crate::token::TokenName;
 
 /// Octets of a spool file that are read at once.
@@ -168,6 +169,16 @@ impl SigningService for TokenSigner {
 
     fn keys(&self) -> Vec<SpkiHash> {
         self.routes.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    fn tokens(&self) -> Vec<TokenState> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens: BTreeMap<TokenName, Token> = routes
+            .values()
+            .map(|route| (route.token.name().clone(), route.token.clone()))
+            .collect();
+        drop(routes);
+        tokens.values().map(Token::state).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::Error;
 use cryptoki::slot::Slot;
 use thiserror::Error;
 
@@ -179,6 +179,7 @@ pub(crate) struct Present {
 ///
 /// The failed call.
 pub fn list(module: &Module) -> Result<Vec<TokenFacts>, Pkcs11Failure> {
+    let _pass = module.enter_beside();
     let present = present(module)?.into_iter().filter(|token| token.initialised);
     Ok(present.map(|token| token.facts).collect())
 }
@@ -188,15 +189,8 @@ pub fn list(module: &Module) -> Result<Vec<TokenFacts>, Pkcs11Failure> {
 pub(crate) fn present(module: &Module) -> Result<Vec<Present>, Pkcs11Failure> {
     let failed = |error: &Error| Pkcs11Failure::new(&module.path().display(), error);
     let context = module.context();
-    let slots = match context.get_slots_with_token() {
-        Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {
-            module.revive()?;
-            context.get_slots_with_token()
-        }
-        slots => slots,
-    };
     let mut tokens = Vec::new();
-    for slot in slots.map_err(|error| failed(&error))? {
+    for slot in context.get_slots_with_token().map_err(|error| failed(&error))? {
         let Ok(info) = context.get_token_info(slot) else { continue };
         tokens.push(Present {
             slot,

@@ -1,139 +1,54 @@
-//! One thread a session, fed by a bounded queue; callers wait no longer than their deadline.
+//! One session and the thread that uses it.
 //!
-//! PKCS#11 calls block, and some hang. A session is used by one thread only, so a hung call costs
-//! that thread and nobody else: callers stop waiting, and work that nobody waits for any more is
-//! not begun.
+//! All of a piece of work is done under one [`Pass`] of the module, so that its sessions and handles
+//! are of one generation.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::Receiver;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use x509::key::{PublicKey, SpkiHash};
 
-use crate::connection::{Access, Connection};
-use crate::failure::{FailureClass, Pkcs11Failure};
+use crate::connection::{Access, Connection, close, is_logged_in};
 use crate::find_key::{self, FindKeyError};
+use crate::gate::{Generation, Pass};
 use crate::open::OpenError;
-use crate::reply::reply;
+use crate::pool::{Job, Shared, deadline_in};
+use crate::seats::Next;
 
-/// Calls that may wait for a free session: a store's group of 256 acts, so that one group never
-/// waits on itself. Beyond it callers wait outside, still within their deadline.
-const QUEUE: usize = 256;
-
-type Job = Box<dyn FnOnce(&mut Worker) + Send>;
-
-/// How long the end of a token's use waits for calls under way. A call that hangs longer is left
-/// behind.
-const LAST_CALLS: Duration = Duration::from_secs(5);
-
-/// The queue in front of a token's sessions.
-pub(crate) struct Workers {
-    /// `None` only while being dropped.
-    queue: Option<Sender<Job>>,
-    /// Disconnected when the last thread has closed its session.
-    ended: Receiver<()>,
-    threads: Vec<JoinHandle<()>>,
-    retries: Arc<AtomicU64>,
-}
-
-/// Why a caller got no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallError {
-    /// No session took the work, and none will.
-    NotBegun,
-    /// A session began and did not end in time.
-    NotEnded,
-}
-
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const GIVEN_UP: u8 = 2;
-
-impl Workers {
-    /// Starts `sessions` threads; each opens its session when it is first needed.
-    pub(crate) fn start(connection: &Arc<Connection>, sessions: usize) -> std::io::Result<Self> {
-        let (queue, jobs) = bounded::<Job>(QUEUE);
-        let (running, ended) = bounded::<()>(0);
-        let retries = Arc::new(AtomicU64::new(0));
-        let mut threads = Vec::with_capacity(sessions);
-        for number in 1..=sessions {
-            let worker = Worker {
-                connection: Arc::clone(connection),
-                session: None,
-                keys: HashMap::new(),
-                retries: Arc::clone(&retries),
-            };
-            let (jobs, running) = (jobs.clone(), running.clone());
-            let name = format!("{}#{number}", connection.name().label);
-            threads.push(thread::Builder::new().name(name).spawn(move || {
-                worker.serve(&jobs);
-                drop(running);
-            })?);
-        }
-        Ok(Self { queue: Some(queue), ended, threads, retries })
-    }
-
-    /// Has some session do `work` and waits for it until `deadline`.
-    pub(crate) fn call<T: Send + 'static>(
-        &self,
-        deadline: Instant,
-        work: impl FnOnce(&mut Worker) -> T + Send + 'static,
-    ) -> Result<T, CallError> {
-        let stage = Arc::new(AtomicU8::new(WAITING));
-        let (reply, answer) = reply();
-        let begin = Arc::clone(&stage);
-        let job: Job = Box::new(move |worker| {
-            let begun = begin.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire);
-            if begun.is_ok() {
-                reply.send(work(worker));
-            }
-        });
-        let queue = self.queue.as_ref().ok_or(CallError::NotBegun)?;
-        queue.send_deadline(job, deadline).map_err(|_| CallError::NotBegun)?;
-        if let Some(done) = answer.wait_until(deadline) {
-            return Ok(done);
-        }
-        match stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Err(CallError::NotBegun),
-            // It may have ended between the deadline and now.
-            Err(_) => answer.take().ok_or(CallError::NotEnded),
-        }
-    }
-
-    /// How often work was begun again on a new session.
-    pub(crate) fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-}
-
-/// Modules tear themselves down when the process exits, and a call at that moment can crash it. So
-/// whoever drops the last handle of a token finds its sessions closed.
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.queue = None;
-        if self.ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("a token's session did not end in time and is left behind");
-            return;
-        }
-        for thread in self.threads.drain(..) {
-            // A panic was its own caller's, who got no answer.
-            let _panicked = thread.join();
-        }
-    }
-}
+/// How long the end of a thread waits to close its session.
+const LAST_CLOSE: Duration = Duration::from_secs(1);
 
 /// One session and the keys that were found and proven on it.
 pub(crate) struct Worker {
-    // Fields are dropped in this order: the session before what may hold the last anchor session.
-    session: Option<Session>,
+    shared: Arc<Shared>,
+    number: u64,
+    held: Option<Held>,
     keys: HashMap<SpkiHash, Proven>,
-    connection: Arc<Connection>,
-    retries: Arc<AtomicU64>,
+    /// There while there is work.
+    pass: Option<Pass>,
+    /// When the work must have ended.
+    until: Instant,
+}
+
+/// An open session.
+struct Held {
+    session: Session,
+    age: Age,
+    /// Losses of the token's sessions that were known when this one last showed that it stands.
+    losses: u64,
+}
+
+/// What a session was opened in. One of another age is neither used nor closed: its number may be
+/// another session's by now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Age {
+    generation: Generation,
+    epoch: u64,
 }
 
 /// A failure of work on a session.
@@ -144,9 +59,40 @@ pub(crate) trait SessionFailure: From<OpenError> {
 }
 
 impl Worker {
-    fn serve(mut self, jobs: &Receiver<Job>) {
+    pub(crate) fn new(shared: Arc<Shared>, number: u64) -> Self {
+        let until = Instant::now();
+        Self { shared, number, held: None, keys: HashMap::new(), pass: None, until }
+    }
+
+    pub(crate) fn serve(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
-            job(&mut self);
+            if self.shared.begin(self.number, &job) && self.perform(job) == Next::End {
+                break;
+            }
+        }
+        self.pass = self.shared.connection().module().enter(deadline_in(LAST_CLOSE));
+        self.let_go();
+    }
+
+    fn perform(&mut self, job: Job) -> Next {
+        self.until = job.deadline();
+        self.pass = self.shared.connection().module().enter(self.until);
+        // A panic is its own caller's, who gets no answer; the thread goes on.
+        let panicked = catch_unwind(AssertUnwindSafe(|| job.run(self))).is_err();
+        if panicked || self.shared.is_hung(self.number) {
+            self.let_go();
+        }
+        self.pass = None;
+        self.shared.end_of_work(self.number)
+    }
+
+    /// Closes the session, if it is of this generation.
+    fn let_go(&mut self) {
+        self.keys.clear();
+        if let (Some(held), Ok(now)) = (self.held.take(), self.age())
+            && held.age == now
+        {
+            close(held.session);
         }
     }
 
@@ -158,10 +104,10 @@ impl Worker {
     ) -> Result<T, E> {
         match self.run_once(&mut work) {
             Err(error) if error.session_lost() => {
-                self.retries.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(token.label = %self.connection.name().label,
-                    token.serial = %self.connection.name().serial,
-                    "session lost before anything was signed; trying once more on a new one");
+                self.shared.note_retry();
+                let name = self.shared.connection().name();
+                tracing::warn!(token.label = %name.label, token.serial = %name.serial,
+                    "session lost; trying once more on a new one");
                 self.run_once(&mut work)
             }
             result => result,
@@ -173,31 +119,121 @@ impl Worker {
         &mut self,
         work: &mut impl FnMut(&mut Keys<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let session = match self.session.take() {
-            Some(session) => session,
+        let now = self.age()?;
+        let kept = self.held.take().filter(|held| held.age == now);
+        let kept = kept.and_then(|held| self.standing(held));
+        let is_fresh = kept.is_none();
+        let held = match kept {
+            Some(held) => held,
             None => {
                 self.keys.clear();
-                self.connection.session(Access::Read)?
+                self.hold()?
             }
         };
-        let result = work(&mut Keys {
-            session: &session,
-            connection: &self.connection,
+        let connection = Arc::clone(self.shared.connection());
+        let mut keys = Keys {
+            session: &held.session,
+            connection: &connection,
             found: &mut self.keys,
-        });
-        if result.as_ref().is_err_and(SessionFailure::session_lost) {
-            // Dropping closes it. An error of closing a lost session tells nothing new.
-            drop(session);
-            self.keys.clear();
-        } else {
-            self.session = Some(session);
+            key_vanished: false,
+        };
+        let result = work(&mut keys);
+        let key_vanished = keys.key_vanished;
+        let session_lost = result.as_ref().is_err_and(SessionFailure::session_lost);
+        self.held = Some(held);
+        if session_lost || key_vanished {
+            connection.note_session_lost();
+            self.let_go();
+        }
+        if key_vanished || (session_lost && is_fresh && !connection.worked_lately()) {
+            self.shared.note_lost();
         }
         result
     }
 
-    /// Opens a session for making and destroying keys; it ends with its use.
-    pub(crate) fn writing_session(&self) -> Result<Session, OpenError> {
-        self.connection.session(Access::Write)
+    /// Sessions are often lost all at once. So once one was, each other is asked before it is used:
+    /// whoever tries again does not meet the next one that is lost.
+    fn standing(&self, mut held: Held) -> Option<Held> {
+        let losses = self.shared.connection().sessions_lost();
+        if held.losses == losses {
+            return Some(held);
+        }
+        match is_logged_in(&held.session) {
+            Ok(true) => {
+                held.losses = losses;
+                Some(held)
+            }
+            Ok(false) => {
+                close(held.session);
+                None
+            }
+            // Not there any more; its number may be another session's by now.
+            Err(_) => None,
+        }
+    }
+
+    fn hold(&mut self) -> Result<Held, OpenError> {
+        let losses = self.shared.connection().sessions_lost();
+        let session = self.open(Access::Read)?;
+        Ok(Held { session, age: self.age()?, losses })
+    }
+
+    fn age(&self) -> Result<Age, OpenError> {
+        let pass = self.pass.as_ref().ok_or_else(|| self.initialising())?;
+        Ok(Age { generation: pass.generation(), epoch: self.shared.connection().epoch() })
+    }
+
+    fn initialising(&self) -> OpenError {
+        OpenError::Initialising { token: self.shared.connection().name().clone() }
+    }
+
+    /// Opens a session. Where the token is lost the module is initialised anew, by the first who meets
+    /// the loss; after that the healer does it.
+    fn open(&mut self, access: Access) -> Result<Session, OpenError> {
+        let connection = Arc::clone(self.shared.connection());
+        let mut lost = match self.open_once(access) {
+            Err(error) if error.is_lost() && connection.was_open() => error,
+            opened => return opened,
+        };
+        if connection.lost_for().is_none() {
+            let seen = self.age()?.generation;
+            self.let_go();
+            self.pass = None;
+            let renewed = connection.module().initialise_anew(seen, self.until);
+            self.pass = connection.module().enter(self.until);
+            if renewed.is_ok() {
+                lost = match self.open_once(access) {
+                    Err(error) if error.is_lost() => error,
+                    opened => return opened,
+                };
+            }
+        }
+        self.shared.note_lost();
+        Err(lost)
+    }
+
+    fn open_once(&self, access: Access) -> Result<Session, OpenError> {
+        let pass = self.pass.as_ref().ok_or_else(|| self.initialising())?;
+        let connection = self.shared.connection();
+        let session = connection.session(access, pass, self.until)?;
+        connection.note_open();
+        Ok(session)
+    }
+
+    /// Does `work` on a session for making and destroying keys, which ends with it.
+    pub(crate) fn write<T, E: From<OpenError>>(
+        &mut self,
+        work: impl FnOnce(&Session) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let session = self.open(Access::Write)?;
+        let done = work(&session);
+        close(session);
+        done
+    }
+
+    /// The key is going to be destroyed.
+    pub(crate) fn forget_key(&self, key: &SpkiHash) {
+        self.shared.connection().forget_key(key);
     }
 }
 
@@ -206,6 +242,8 @@ pub(crate) struct Keys<'a> {
     pub(crate) session: &'a Session,
     connection: &'a Connection,
     found: &'a mut HashMap<SpkiHash, Proven>,
+    /// A key that was there before is not.
+    key_vanished: bool,
 }
 
 /// A private key that has proven itself on a session.
@@ -228,6 +266,8 @@ impl Keys<'_> {
             return Ok(proven.handle);
         }
         let found = find_key::find(self.session, token, key).inspect_err(|error| {
+            let missing = matches!(error, FindKeyError::Missing { .. });
+            self.key_vanished |= missing && self.connection.has_proven(&hash);
             if error.is_of_key() {
                 proofs.refused(hash);
                 if let Some(last) = proofs.name(&hash) {
@@ -243,6 +283,8 @@ impl Keys<'_> {
                 "the token tells another thing of a key than at its last proof: {drift}");
         }
         self.found.insert(hash, Proven { handle: found.handle, refusals });
+        self.connection.note_proven(key);
+        self.worked();
         Ok(found.handle)
     }
 
@@ -251,15 +293,9 @@ impl Keys<'_> {
         self.found.remove(&key.spki_hash());
         self.private_key(key)
     }
-}
 
-/// Whether a failed call means that the session is lost.
-pub(crate) fn is_lost(failure: &Pkcs11Failure) -> bool {
-    failure.class() == FailureClass::SessionLost
-}
-
-/// When a call that begins now must have ended.
-pub(crate) fn deadline_in(span: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(span).unwrap_or(now)
+    /// A key has signed.
+    pub(crate) fn worked(&self) {
+        self.connection.note_worked();
+    }
 }

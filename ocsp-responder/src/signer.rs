@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hsm::{SignError, SigningService};
+use hsm::{Again, SignError, SigningService};
 use thiserror::Error;
 use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
 use x509::signing::{
@@ -102,12 +102,27 @@ impl Recorder for Counted {
     }
 }
 
-/// Signs `response_data` under `key` and returns the verified signature.
+/// Signs `response_data` under `key` and returns the verified signature. A try from which no signature
+/// came back, as on a session that was lost, is made once more; both are counted.
 ///
 /// # Errors
 ///
 /// [`AnswerSignError`]; nothing was released.
 pub(crate) fn sign(
+    service: &dyn SigningService,
+    key: &PublicKey,
+    counter: &Counter,
+    response_data: &Arc<[u8]>,
+) -> Result<Vec<u8>, AnswerSignError> {
+    match sign_once(service, key, counter, response_data) {
+        Err(AnswerSignError::Key(error)) if error.again() != Again::Never => {
+            sign_once(service, key, counter, response_data)
+        }
+        signed => signed,
+    }
+}
+
+fn sign_once(
     service: &dyn SigningService,
     key: &PublicKey,
     counter: &Counter,

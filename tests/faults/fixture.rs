@@ -11,8 +11,8 @@ use aws_lc_rs::digest;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
 use hsm::{
-    KeyId, KeyOrder, KeyPolicy, Module, NewToken, OpenError, PinMarkers, Pkcs11Failure, Quirks,
-    Removal, SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
+    Again, KeyId, KeyOrder, KeyPolicy, Module, NewToken, OpenError, PinMarkers, Pkcs11Failure,
+    Quirks, Removal, SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
 };
 use support::laboratory::{self, Laboratory};
 use support::softhsm::SoftHsm;
@@ -85,8 +85,15 @@ pub(crate) enum Unsigned {
 }
 
 impl Signing {
-    /// Signs and verifies, as the CA does.
+    /// Signs and verifies, as the CA does: once more where the room says that it may help.
     pub(crate) fn sign(&self, text: &str) -> Result<(), Unsigned> {
+        match self.sign_once(text) {
+            Err(Unsigned::Refused(error)) if error.again() != Again::Never => self.sign_once(text),
+            signed => signed,
+        }
+    }
+
+    fn sign_once(&self, text: &str) -> Result<(), Unsigned> {
         let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
         let id = IntentId::from_bytes([9; 16]);
         let bytes = ToBeSigned::Bytes(Arc::from(text.as_bytes()));

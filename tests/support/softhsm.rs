@@ -154,6 +154,9 @@ impl SoftHsm {
             text(&output.stdout),
             text(&output.stderr)
         );
+        for line in text(&output.stdout).lines().filter(|line| line.starts_with("measured: ")) {
+            println!("{line}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectIds};
 use ca::refusal::Refusal;
-use hsm::{SignError, SignatureMayExist, SigningService};
+use hsm::{Again, SignError, SigningService};
 use serde_json::Value;
 use store::{AuditRecord, Subject};
 use x509::signing::{Pending, Recorded, Signed};
@@ -16,8 +16,8 @@ use crate::publication::chain;
 
 /// How long signing is tried again within one call while no signature has come back.
 const SIGNING_TRIES: Duration = Duration::from_secs(8);
-/// Pause between two tries.
-const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+/// Pause between two tries. None before the second: a session that was lost is replaced at once.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// What became of one try.
 #[derive(Clone, Copy, Debug)]
@@ -47,31 +47,27 @@ pub(crate) struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    /// Has the token sign, again while certainly no signature was made.
+    /// Has the token sign, again while no signature has come back. Each try that fails is told of.
     pub(crate) fn signature(
         &self,
         pending: &Pending,
         recorded: &Recorded,
     ) -> Result<Vec<u8>, Denied> {
         let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
-        let started = Instant::now();
+        let mut tries = Tries::begin();
         loop {
-            match self.signer.sign(&input) {
+            let error = match self.signer.sign(&input) {
                 Ok(signature) => {
                     (self.tried)(Tried::Given);
                     return Ok(signature);
                 }
-                Err(error) => {
-                    metrics::counter!("sigill_signing_failures_total", "code" => error.code())
-                        .increment(1);
-                    (self.tried)(Tried::Refused(&chain(&error)));
-                    let again = error.signature_may_exist() == SignatureMayExist::No
-                        && started.elapsed() < SIGNING_TRIES;
-                    if !again {
-                        return Err(unsigned(&error));
-                    }
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
+                Err(error) => error,
+            };
+            metrics::counter!("sigill_signing_failures_total", "code" => error.code()).increment(1);
+            (self.tried)(Tried::Refused(&chain(&error)));
+            match tries.pause_after(error.again(), Instant::now()) {
+                Some(pause) => std::thread::sleep(pause),
+                None => return Err(unsigned(&error)),
             }
         }
     }
@@ -83,6 +79,33 @@ impl Signing<'_> {
             (self.tried)(Tried::Wrong(&chain(&error)));
             defect(&format!("token gave a signature that does not verify: {}", chain(&error)))
         })
+    }
+}
+
+/// How often one structure has been given to a token.
+struct Tries {
+    begun: Instant,
+    failed: u32,
+    unreturned: u32,
+}
+
+impl Tries {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), failed: 0, unreturned: 0 }
+    }
+
+    /// How long to wait before the next try; `None`: there is none.
+    fn pause_after(&mut self, again: Again, now: Instant) -> Option<Duration> {
+        self.failed = self.failed.saturating_add(1);
+        match again {
+            Again::Never => return None,
+            // The key worked perhaps: one more try is all it gets.
+            Again::Once => self.unreturned = self.unreturned.saturating_add(1),
+            Again::WhileTimeAllows => {}
+        }
+        let pause = if self.failed == 1 { Duration::ZERO } else { BETWEEN_TRIES };
+        let in_time = now.saturating_duration_since(self.begun) + pause < SIGNING_TRIES;
+        (self.unreturned < 2 && in_time).then_some(pause)
     }
 }
 
@@ -100,10 +123,10 @@ fn unsigned(error: &SignError) -> Denied {
             "promise 2: what cannot be signed now is not issued",
             &chain(error),
             "a token that signs within the deadline",
-            "an operator looks after the token and, once it is back, restarts sigill-ca; repeat the call with the same key",
+            "repeat the call with the same key; an operator looks after the token, which is taken into use by itself once it is back",
         ),
     )
-    .retry_after(COME_BACK)
+    .retry_after(error.come_back().unwrap_or(COME_BACK).max(COME_BACK))
 }
 
 /// What must never be: bytes that are not the recorded ones, a signature that does not verify.
@@ -118,4 +141,32 @@ pub(crate) fn defect(seen: &str) -> Denied {
             "an operator examines the token; repeat the call with the same key",
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// KEY-09, KEY-14: a lost session costs no pause, a lost token a second each, and nothing is tried
+    /// past the time or after a code that is no proof.
+    #[test]
+    fn a_lost_session_is_replaced_at_once_and_a_doubtful_try_is_the_last() {
+        let start = Instant::now();
+        let mut tries = Tries { begun: start, failed: 0, unreturned: 0 };
+
+        assert_eq!(tries.pause_after(Again::WhileTimeAllows, start), Some(Duration::ZERO));
+        assert_eq!(tries.pause_after(Again::WhileTimeAllows, start), Some(BETWEEN_TRIES));
+        assert_eq!(tries.pause_after(Again::Never, start), None);
+        assert_eq!(tries.pause_after(Again::WhileTimeAllows, start + SIGNING_TRIES), None);
+    }
+
+    /// KEY-14: a key that worked perhaps and returned nothing is asked once more, not on and on.
+    #[test]
+    fn a_signature_that_was_not_returned_is_asked_for_once_more() {
+        let start = Instant::now();
+        let mut tries = Tries { begun: start, failed: 0, unreturned: 0 };
+
+        assert_eq!(tries.pause_after(Again::Once, start), Some(Duration::ZERO));
+        assert_eq!(tries.pause_after(Again::Once, start), None);
+    }
 }

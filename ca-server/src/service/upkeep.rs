@@ -18,7 +18,7 @@ impl Service {
     /// While signing is known to fail: has every key prove itself, so that a CA without orders becomes
     /// ready again when its tokens are back. Stops at the first that does not: one deadline at most.
     pub(crate) fn probe_signing(&self) -> Result<(), Denied> {
-        if self.readiness.signing.load(Ordering::Relaxed) {
+        if self.is_ready_to_sign() {
             return Ok(());
         }
         for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
@@ -39,6 +39,18 @@ impl Service {
         }
         self.readiness.signing.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether the last signature asked for was made.
+    pub(crate) fn is_ready_to_sign(&self) -> bool {
+        self.readiness.signing.load(Ordering::Relaxed)
+    }
+
+    /// Puts how the tokens are into the metrics. Makes no call to them.
+    pub(crate) fn observe_tokens(&self) {
+        for token in self.signer.tokens() {
+            crate::observe::token(&token);
+        }
     }
 
     /// Puts the certificates of all issuers where those that they issue point to (PRO-13), from the

@@ -13,6 +13,7 @@ mod doors;
 mod drift;
 mod find;
 mod fixture;
+mod healing;
 mod holdings;
 mod judged;
 mod keys;

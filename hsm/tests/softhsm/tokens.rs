@@ -1,14 +1,13 @@
 //! Tokens: found by label and serial, several at once, missing ones, moved slots.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hsm::token::{FindTokenError, TokenName};
 use hsm::{
-    InitError, KeyPolicy, Module, NewToken, OpenError, SignError, SigningService as _, Token,
-    TokenSettings, TokenSigner, init_token, token,
+    InitError, KeyPolicy, Module, NewToken, OpenError, SigningService as _, Token, TokenSigner,
+    init_token, token,
 };
 use support::softhsm::{MODULE, Side, alone, side};
 use support::test_name;
@@ -192,93 +191,6 @@ fn two_tokens_sign_at_once() {
         assert_eq!(uses.len(), 2);
         assert!(uses.iter().all(|used| used.signatures == 50 && used.failures == 0), "{uses:?}");
         assert_ne!(uses[0].token, uses[1].token);
-    });
-}
-
-/// KEY-09: a token's files go away while it is open. Its callers are told which token is missing,
-/// within their deadline, after one try on a new session; the other token signs on.
-#[test]
-fn a_token_that_vanishes_is_told_in_time_and_disturbs_no_other() {
-    alone(test_name!(a_token_that_vanishes_is_told_in_time_and_disturbs_no_other), |softhsm| {
-        let folders = |softhsm: &support::softhsm::SoftHsm| -> Vec<std::path::PathBuf> {
-            fs::read_dir(softhsm.tokens()).unwrap().map(|entry| entry.unwrap().path()).collect()
-        };
-        let vanishing_name = new_token(softhsm, "vanishing");
-        let [folder] = folders(softhsm).try_into().unwrap();
-        let one_session = TokenSettings {
-            sessions: NonZeroUsize::MIN,
-            ..settings(softhsm, &vanishing_name, USER_PIN)
-        };
-        let vanishing = Token::open(&module(), one_session).unwrap();
-        let staying = open(softhsm, &new_token(softhsm, "staying")).unwrap();
-        let signer = TokenSigner::new(Duration::from_secs(5));
-        let [gone, there] = [&vanishing, &staying].map(|token| {
-            let key = make_key(token, KeyType::EcP256, "key");
-            signer.add(token, &key, KeyPolicy::issuing()).unwrap();
-            key
-        });
-        let sign = |key| {
-            let (pending, input) = recorded(
-                key,
-                SignatureAlgorithm::EcdsaP256Sha256,
-                SigningKind::Certificate,
-                bytes("certificate"),
-            );
-            signer.sign(&input).map(|signature| pending.finish(signature).unwrap())
-        };
-        sign(&gone).unwrap();
-
-        fs::rename(&folder, softhsm.state().join("hidden")).unwrap();
-        let before = Instant::now();
-        let refused = sign(&gone).unwrap_err();
-        assert!(before.elapsed() < Duration::from_secs(5));
-        assert!(
-            matches!(&refused, SignError::Token(OpenError::Find(FindTokenError::Missing { name, .. }))
-                if *name == vanishing_name),
-            "{refused:?}"
-        );
-        assert_eq!(refused.code(), "hsm-token-missing");
-        assert_eq!(vanishing.retries(), 1);
-
-        assert!(vanishing.probe(Duration::from_secs(5)).is_err());
-
-        sign(&there).unwrap();
-        staying.probe(Duration::from_secs(5)).unwrap();
-        assert_eq!(staying.retries(), 0);
-    });
-}
-
-/// KEY-09: something else in the process finalises the module, so that every session, handle and
-/// login is gone. Eight callers go on without an error, after one new login.
-#[test]
-fn signs_on_after_every_session_was_lost() {
-    alone(test_name!(signs_on_after_every_session_was_lost), |softhsm| {
-        let name = new_token(softhsm, "issuing");
-        let token = open(softhsm, &name).unwrap();
-        let key = make_key(&token, KeyType::EcP256, "key");
-        let signer = TokenSigner::new(Duration::from_secs(10));
-        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
-        let sign = |text: &str| {
-            let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
-            let kind = SigningKind::Certificate;
-            let (pending, input) = recorded(&key, algorithm, kind, bytes(text));
-            pending.finish(signer.sign(&input).unwrap()).unwrap();
-        };
-        let sign = &sign;
-        for round in 0..3 {
-            std::thread::scope(|scope| {
-                for caller in 0..8 {
-                    scope.spawn(move || sign(&format!("certificate {round} {caller}")));
-                }
-            });
-            let other = cryptoki::context::Pkcs11::new(MODULE).unwrap();
-            other.finalize().unwrap();
-        }
-        sign("last");
-
-        assert!(token.retries() > 0);
-        let uses = signer.uses();
-        assert_eq!((uses[0].signatures, uses[0].failures), (25, 0));
     });
 }
 

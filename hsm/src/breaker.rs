@@ -1,0 +1,130 @@
+//! The circuit breaker in front of a token whose calls hang.
+//!
+//! A hung call costs a thread and a session, and waiting for the next one costs a caller its whole
+//! deadline. So when too many hang, callers are refused at once and told when to come back; then one
+//! call is let through on trial.
+
+use std::time::{Duration, Instant};
+
+/// How long callers are refused before one is let through on trial.
+pub(crate) const PAUSE: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    state: State,
+    openings: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open {
+        until: Instant,
+    },
+    /// One call is under way.
+    Trial,
+}
+
+/// As metrics and logs name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Calls are made.
+    Closed,
+    /// One call is made; all others are refused.
+    Trial,
+    /// Calls are refused.
+    Open,
+}
+
+/// What a call may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// Go on.
+    Usual,
+    /// Go on; all others wait for how this one ends.
+    OnTrial,
+}
+
+impl Breaker {
+    pub(crate) const fn new() -> Self {
+        Self { state: State::Closed, openings: 0 }
+    }
+
+    /// Whether a call may be made now; else how long to stay away.
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Admitted, Duration> {
+        match self.state {
+            State::Closed => Ok(Admitted::Usual),
+            State::Trial => Err(PAUSE),
+            State::Open { until } => {
+                let left = until.saturating_duration_since(now);
+                if left.is_zero() {
+                    self.state = State::Trial;
+                    Ok(Admitted::OnTrial)
+                } else {
+                    Err(left)
+                }
+            }
+        }
+    }
+
+    /// Too many calls hang, or the one on trial did not end.
+    pub(crate) fn open(&mut self, now: Instant) {
+        if self.state == State::Closed {
+            self.openings = self.openings.saturating_add(1);
+        }
+        self.state = State::Open { until: now.checked_add(PAUSE).unwrap_or(now) };
+    }
+
+    /// A call has ended.
+    pub(crate) const fn close(&mut self) {
+        self.state = State::Closed;
+    }
+
+    pub(crate) const fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::Trial => BreakerState::Trial,
+        }
+    }
+
+    /// How often it opened.
+    pub(crate) const fn openings(&self) -> u64 {
+        self.openings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_breaker_refuses_until_its_pause_is_over_and_then_lets_one_call_through() {
+        let (mut breaker, start) = (Breaker::new(), Instant::now());
+        assert_eq!(breaker.admit(start), Ok(Admitted::Usual));
+
+        breaker.open(start);
+        assert_eq!(breaker.admit(start), Err(PAUSE));
+        let almost = start + PAUSE - Duration::from_millis(1);
+        assert_eq!(breaker.admit(almost), Err(Duration::from_millis(1)));
+        assert_eq!(breaker.admit(start + PAUSE), Ok(Admitted::OnTrial));
+        assert_eq!(breaker.state(), BreakerState::Trial);
+        assert_eq!(breaker.admit(start + PAUSE), Err(PAUSE));
+
+        breaker.close();
+        assert_eq!(breaker.admit(start), Ok(Admitted::Usual));
+    }
+
+    #[test]
+    fn a_trial_that_fails_opens_it_for_another_pause() {
+        let (mut breaker, start) = (Breaker::new(), Instant::now());
+        breaker.open(start);
+        let later = start + PAUSE;
+        assert_eq!(breaker.admit(later), Ok(Admitted::OnTrial));
+
+        breaker.open(later);
+
+        assert_eq!(breaker.admit(later), Err(PAUSE));
+        assert_eq!(breaker.openings(), 1, "it was open all the time");
+    }
+}

@@ -1,0 +1,291 @@
+//! Keeps calls of a module and its initialisation apart.
+//!
+//! Initialising a module anew while a call is in it is undefined (PKCS#11 v3.1 §5.4.2) and crashes real
+//! modules. So every piece of work on a module holds a [`Pass`], and the gate is closed for a renewal
+//! only when no pass is out. Each renewal begins a new generation: sessions, handles and logins of an
+//! older one are neither used nor closed, since the module may have given their numbers to others.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a renewal waits for the calls under way; nobody else begins meanwhile.
+const DRAIN: Duration = Duration::from_secs(1);
+/// A renewal that found calls under way is not tried again sooner.
+const AFTER_CALLS: Duration = Duration::from_secs(4);
+
+/// Which initialisation of the module something belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
+impl Generation {
+    /// How often the module was initialised anew.
+    pub(crate) const fn renewals(self) -> u64 {
+        self.0
+    }
+}
+
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    running: usize,
+    is_closed: bool,
+    generation: Generation,
+    /// No renewal before.
+    not_before: Option<Instant>,
+}
+
+/// The right to call the module. The generation stays the same as long as one is held.
+pub(crate) struct Pass {
+    gate: Arc<Gate>,
+    generation: Generation,
+}
+
+/// Why the module was not initialised anew.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotRenewed<E> {
+    /// It was, a moment ago.
+    TooSoon,
+    /// Calls are in it and do not end.
+    CallsUnderWay(usize),
+    /// Somebody else's renewal did not end in time.
+    UnderWay,
+    /// It failed.
+    Failed(E),
+}
+
+impl Gate {
+    pub(crate) fn new() -> Arc<Self> {
+        let state =
+            State { running: 0, is_closed: false, generation: Generation(0), not_before: None };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// Each change of the state is whole, so a panic elsewhere cannot leave it half made.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.state().generation
+    }
+
+    /// Waits at most until `until` while the module is being initialised; `None` if that did not end.
+    pub(crate) fn enter(self: &Arc<Self>, until: Instant) -> Option<Pass> {
+        let mut state = self.state();
+        while state.is_closed {
+            state = self.wait(state, until)?;
+        }
+        state.running = state.running.saturating_add(1);
+        Some(Pass { gate: Arc::clone(self), generation: state.generation })
+    }
+
+    /// Without waiting, and also beside a pass of the same thread: for closing a session.
+    pub(crate) fn enter_beside(self: &Arc<Self>) -> Option<Pass> {
+        let mut state = self.state();
+        if state.is_closed && state.running == 0 {
+            return None;
+        }
+        state.running = state.running.saturating_add(1);
+        Some(Pass { gate: Arc::clone(self), generation: state.generation })
+    }
+
+    /// Does `work` while no call is in the module, unless that has been done since `seen`. The caller
+    /// holds no pass. The next renewal is `pace` away.
+    pub(crate) fn renew<E>(
+        &self,
+        seen: Generation,
+        pace: Duration,
+        until: Instant,
+        work: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), NotRenewed<E>> {
+        let mut state = self.state();
+        while state.is_closed {
+            state = self.wait(state, until).ok_or(NotRenewed::UnderWay)?;
+        }
+        if state.generation != seen {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if state.not_before.is_some_and(|moment| now < moment) {
+            return Err(NotRenewed::TooSoon);
+        }
+        state.is_closed = true;
+        let drained = now.checked_add(DRAIN).unwrap_or(now).min(until);
+        while state.running > 0 {
+            state = match self.wait(state, drained) {
+                Some(state) => state,
+                None => {
+                    let mut state = self.state();
+                    if state.running == 0 {
+                        state
+                    } else {
+                        state.is_closed = false;
+                        state.not_before = Instant::now().checked_add(AFTER_CALLS);
+                        self.changed.notify_all();
+                        return Err(NotRenewed::CallsUnderWay(state.running));
+                    }
+                }
+            };
+        }
+        state.generation = Generation(state.generation.0.saturating_add(1));
+        drop(state);
+        let reopened = Reopened { gate: self, pace };
+        let done = work();
+        drop(reopened);
+        done.map_err(NotRenewed::Failed)
+    }
+
+    /// `None` when the time is up.
+    fn wait<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        until: Instant,
+    ) -> Option<MutexGuard<'a, State>> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let waited = self.changed.wait_timeout(state, left);
+        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+}
+
+/// Opens the gate again, whatever became of the work.
+struct Reopened<'a> {
+    gate: &'a Gate,
+    pace: Duration,
+}
+
+impl Drop for Reopened<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.is_closed = false;
+        state.not_before = Instant::now().checked_add(self.pace);
+        self.gate.changed.notify_all();
+    }
+}
+
+impl Pass {
+    pub(crate) const fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.running = state.running.saturating_sub(1);
+        if state.running == 0 && state.is_closed {
+            self.gate.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    fn renew(gate: &Gate, seen: Generation) -> Result<(), NotRenewed<()>> {
+        gate.renew(seen, Duration::ZERO, soon(), || Ok(()))
+    }
+
+    /// KEY-09: no call is ever in the module while it is initialised anew.
+    #[test]
+    fn no_pass_is_out_during_a_renewal() {
+        let gate = Gate::new();
+        let (inside, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let _pass = gate.enter(soon()).unwrap();
+                        inside.fetch_add(1, Ordering::SeqCst);
+                        thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            for _ in 0..50 {
+                let seen = gate.generation();
+                let renewed = gate.renew(seen, Duration::ZERO, soon(), || {
+                    let before = inside.load(Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(1));
+                    if before + inside.load(Ordering::SeqCst) == 0 { Ok(()) } else { Err(()) }
+                });
+                assert_eq!(renewed, Ok(()));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(gate.generation().renewals(), 50);
+    }
+
+    #[test]
+    fn one_renewal_is_enough_for_all_who_saw_the_same_loss() {
+        let gate = Gate::new();
+        let seen = gate.generation();
+        let done = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let work = || {
+                        done.fetch_add(1, Ordering::SeqCst);
+                        Ok::<(), ()>(())
+                    };
+                    gate.renew(seen, Duration::from_secs(9), soon(), work).unwrap();
+                });
+            }
+        });
+        assert_eq!(done.load(Ordering::SeqCst), 1);
+        let seen = gate.generation();
+        let again = gate.renew(seen, Duration::ZERO, soon(), || Ok::<(), ()>(()));
+        assert_eq!(again, Err(NotRenewed::TooSoon));
+    }
+
+    /// A call that hangs is not torn down: the module goes on for everybody else.
+    #[test]
+    fn a_call_that_does_not_end_puts_a_renewal_off() {
+        let gate = Gate::new();
+        let hung = gate.enter(soon()).unwrap();
+
+        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
+
+        assert_eq!(gate.generation(), hung.generation());
+        drop(gate.enter(soon()).unwrap());
+        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::TooSoon));
+    }
+
+    #[test]
+    fn nobody_waits_at_a_closed_gate_past_the_deadline() {
+        let gate = Gate::new();
+        let seen = gate.generation();
+        let renewed = gate.renew(seen, Duration::ZERO, soon(), || {
+            let until = Instant::now() + Duration::from_millis(20);
+            let other = Arc::clone(&gate);
+            let entered = thread::spawn(move || other.enter(until).is_some()).join().unwrap();
+            if entered || gate.enter_beside().is_some() { Err(()) } else { Ok(()) }
+        });
+
+        assert_eq!(renewed, Ok(()));
+        assert!(gate.enter(soon()).is_some());
+    }
+
+    #[test]
+    fn a_renewal_that_fails_opens_the_gate_again() {
+        let gate = Gate::new();
+        let failed = gate.renew(gate.generation(), Duration::ZERO, soon(), || Err(7));
+
+        assert_eq!(failed, Err(NotRenewed::Failed(7)));
+        assert!(gate.enter(soon()).is_some());
+        assert_eq!(renew(&gate, gate.generation()), Ok(()));
+    }
+}

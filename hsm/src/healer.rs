@@ -1,0 +1,125 @@
+//! Looks for a token that is lost, until it is back. There is a healer only while there is a loss.
+//!
+//! It first looks as any caller does; where that does not find the token it has the module initialised
+//! anew, at the pace that [`Module`](crate::Module) allows. The token is back when it is logged in to
+//! and every key that worked before proves itself.
+
+use std::time::Duration;
+
+use cryptoki::session::Session;
+
+use crate::connection::{Access, Connection, close};
+use crate::failure::Pkcs11Failure;
+use crate::find_key::{self, FindKeyError};
+use crate::gate::{Generation, NotRenewed};
+use crate::open::OpenError;
+use crate::pool::{Shared, deadline_in};
+
+/// Between two looks.
+const ROUND: Duration = Duration::from_millis(250);
+/// Between two looks while only a human can help: the PIN is not sent, but a marker may be cleared.
+const HUMAN_ROUND: Duration = Duration::from_secs(4);
+/// How long a look may wait for others.
+const LOOK: Duration = Duration::from_secs(3);
+/// A key that is still missing then is given up: its users are told so, and nobody else pays for it.
+const KEY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a look came to.
+enum Look {
+    Found,
+    /// Seen in this generation: initialising the module anew may help.
+    Lost(Generation, String),
+    /// It may not.
+    Human(String),
+    /// The module is being initialised.
+    Elsewhere,
+}
+
+/// Returns when the token is back or not used any more.
+pub(crate) fn heal(shared: &Shared) {
+    let connection = shared.connection();
+    let name = connection.name();
+    let mut told = String::new();
+    loop {
+        let (pause, why) = match look(connection) {
+            Look::Found => break,
+            Look::Elsewhere => (ROUND, String::new()),
+            Look::Human(why) => (HUMAN_ROUND, why),
+            Look::Lost(seen, why) => {
+                match connection.module().initialise_anew(seen, deadline_in(LOOK)) {
+                    Ok(()) => (Duration::ZERO, why),
+                    Err(error) => (ROUND, format!("{why}{}", put_off(&error))),
+                }
+            }
+        };
+        if !why.is_empty() && why != told {
+            tracing::warn!(token.label = %name.label, token.serial = %name.serial,
+                "token is lost and looked for: {why}");
+            told = why;
+        }
+        // After an initialisation it is looked at once; that itself has its pace.
+        if shared.rest(pause) {
+            return;
+        }
+    }
+    if let Some(lost_for) = shared.note_found() {
+        tracing::warn!(token.label = %name.label, token.serial = %name.serial,
+            lost.ms = u64::try_from(lost_for.as_millis()).unwrap_or(u64::MAX),
+            "token is back in use");
+    }
+}
+
+fn put_off(error: &NotRenewed<Pkcs11Failure>) -> String {
+    match error {
+        NotRenewed::CallsUnderWay(calls) => format!(
+            "; its module is not initialised again while {calls} call(s) in it have not ended"
+        ),
+        NotRenewed::Failed(failure) => format!("; {failure}"),
+        NotRenewed::TooSoon | NotRenewed::UnderWay => String::new(),
+    }
+}
+
+fn look(connection: &Connection) -> Look {
+    let until = deadline_in(LOOK);
+    let Some(pass) = connection.module().enter(until) else { return Look::Elsewhere };
+    match connection.session(Access::Read, &pass, until) {
+        Ok(session) => {
+            let missing = missing_key(&session, connection);
+            close(session);
+            match missing {
+                None => Look::Found,
+                Some(why) => Look::Lost(pass.generation(), why),
+            }
+        }
+        Err(error) if error.is_lost() => Look::Lost(pass.generation(), with_causes(&error)),
+        Err(OpenError::Deadline { .. }) => Look::Elsewhere,
+        Err(error) => Look::Human(with_causes(&error)),
+    }
+}
+
+/// The first key that worked before and does not now.
+fn missing_key(session: &Session, connection: &Connection) -> Option<String> {
+    for key in connection.proven_keys() {
+        let lost = match find_key::find(session, connection.name(), &key) {
+            Err(error @ FindKeyError::Missing { .. }) => error,
+            Err(FindKeyError::Device(failure)) if failure.class().is_lost() => {
+                FindKeyError::Device(failure)
+            }
+            // What is wrong with it otherwise is told to those who use it.
+            Ok(_) | Err(_) => continue,
+        };
+        let why = with_causes(&lost);
+        if connection.lost_for().is_none_or(|lost_for| lost_for < KEY_PATIENCE) {
+            return Some(why);
+        }
+        tracing::error!(token.label = %connection.name().label, key.spki = %key.spki_hash(),
+            "a key that worked is gone from a token that works: {why}");
+        connection.forget_key(&key.spki_hash());
+    }
+    None
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,438 @@
+//! The queue in front of a token's sessions, and what becomes of calls that hang.
+//!
+//! PKCS#11 calls block, and some hang. A session is used by one thread only, so a hung call costs
+//! that thread and nobody else: callers stop waiting, work that nobody waits for any more is not
+//! begun, and a thread whose call has not ended in its time is replaced. Beyond as many hung calls as
+//! the token has sessions the [`Breaker`](crate::breaker::Breaker) opens. Nobody watches for all this by the clock: callers
+//! look when they come and while they wait.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+
+use crate::breaker::{Admitted, BreakerState, PAUSE};
+use crate::connection::Connection;
+use crate::healer;
+use crate::reply::reply;
+use crate::seats::{Next, Seats};
+use crate::state::TokenState;
+use crate::worker::Worker;
+
+/// Calls that may wait for a free session: a store's group of 256 acts, so that one group never
+/// waits on itself. Beyond it callers wait outside, still within their deadline.
+const QUEUE: usize = 256;
+/// How long the end of a token's use waits for calls under way. A call that hangs longer is left
+/// behind.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+/// No call hangs that has been in the module for less, however little time its caller had.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+/// Threads that may hang in trials, beyond twice the sessions. After that only a call that comes back
+/// closes the breaker.
+const TRIALS: usize = 32;
+
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// The threads of a token.
+pub(crate) struct Workers {
+    /// `None` only while being dropped.
+    queue: Option<Sender<Job>>,
+    /// Disconnected when the last thread has closed its session.
+    ended: Receiver<()>,
+    shared: Arc<Shared>,
+}
+
+/// What the threads, their callers and the healer share.
+pub(crate) struct Shared {
+    connection: Arc<Connection>,
+    sessions: usize,
+    seats: Mutex<Seats>,
+    /// `None` once no more threads may begin.
+    hatch: Mutex<Option<Hatch>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    retries: AtomicU64,
+    healing: Mutex<Healing>,
+    ending: Condvar,
+}
+
+/// What a new thread gets.
+struct Hatch {
+    jobs: Receiver<Job>,
+    running: Sender<()>,
+}
+
+#[derive(Default)]
+struct Healing {
+    is_under_way: bool,
+    is_ending: bool,
+}
+
+/// Work for a session.
+pub(crate) struct Job {
+    run: Box<dyn FnOnce(&mut Worker) + Send>,
+    stage: Arc<AtomicU8>,
+    deadline: Instant,
+    allowed: Duration,
+    admitted: Admitted,
+}
+
+/// Why a caller got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// No session took the work, and none will.
+    NotBegun,
+    /// A session began and did not end in time.
+    NotEnded,
+    /// So many calls hang that this one was not made.
+    BreakerOpen {
+        /// Calls that hang.
+        hung: usize,
+        /// When one may be made.
+        come_back: Duration,
+    },
+}
+
+impl Workers {
+    /// Starts `sessions` threads; each opens its session when it is first needed.
+    pub(crate) fn start(connection: &Arc<Connection>, sessions: usize) -> std::io::Result<Self> {
+        let (queue, jobs) = bounded::<Job>(QUEUE);
+        let (running, ended) = bounded::<()>(0);
+        let shared = Arc::new(Shared {
+            connection: Arc::clone(connection),
+            sessions,
+            seats: Mutex::new(Seats::new()),
+            hatch: Mutex::new(Some(Hatch { jobs, running })),
+            threads: Mutex::new(Vec::with_capacity(sessions)),
+            retries: AtomicU64::new(0),
+            healing: Mutex::default(),
+            ending: Condvar::new(),
+        });
+        let workers = Self { queue: Some(queue), ended, shared };
+        for _ in 0..sessions {
+            workers.shared.add_thread()?;
+        }
+        Ok(workers)
+    }
+
+    /// Has some session do `work` and waits for it, at most `within`.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&mut Worker) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let admitted = self.shared.admit()?;
+        let done = self.admitted(within, admitted, work);
+        if admitted == Admitted::OnTrial && matches!(done, Err(CallError::NotBegun)) {
+            self.shared.seats().breaker.open(Instant::now());
+        }
+        done
+    }
+
+    fn admitted<T: Send + 'static>(
+        &self,
+        within: Duration,
+        admitted: Admitted,
+        work: impl FnOnce(&mut Worker) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let deadline = deadline_in(within);
+        let stage = Arc::new(AtomicU8::new(WAITING));
+        let (reply, answer) = reply();
+        let mut job = Job {
+            run: Box::new(move |worker| reply.send(work(worker))),
+            stage: Arc::clone(&stage),
+            deadline,
+            allowed: within.max(HUNG_AFTER),
+            admitted,
+        };
+        let queue = self.queue.as_ref().ok_or(CallError::NotBegun)?;
+        loop {
+            match queue.send_deadline(job, self.shared.next_look(deadline)) {
+                Ok(()) => break,
+                Err(SendTimeoutError::Disconnected(_)) => return Err(CallError::NotBegun),
+                Err(SendTimeoutError::Timeout(kept)) => {
+                    if Instant::now() >= deadline {
+                        return Err(CallError::NotBegun);
+                    }
+                    self.shared.look(Instant::now());
+                    self.shared.refused_while_open()?;
+                    job = kept;
+                }
+            }
+        }
+        loop {
+            let look = self.shared.next_look(deadline);
+            if let Some(done) = answer.wait_until(look) {
+                return Ok(done);
+            }
+            let now = Instant::now();
+            // Before its time: the answer will never come.
+            if now >= deadline || now < look {
+                break;
+            }
+            self.shared.look(now);
+            if let Err(refused) = self.shared.refused_while_open()
+                && give_up(&stage)
+            {
+                return Err(refused);
+            }
+        }
+        if give_up(&stage) {
+            return Err(CallError::NotBegun);
+        }
+        // It may have ended between the deadline and now.
+        answer.take().ok_or(CallError::NotEnded)
+    }
+
+    /// How often work was begun again on a new session.
+    pub(crate) fn retries(&self) -> u64 {
+        self.shared.retries.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn state(&self) -> TokenState {
+        self.shared.look(Instant::now());
+        let (connection, seats) = (&self.shared.connection, self.shared.seats());
+        TokenState {
+            name: connection.name().clone(),
+            lost_for: connection.lost_for(),
+            hung: seats.hung(),
+            serving: seats.serving(),
+            breaker: seats.breaker.state(),
+            breaker_openings: seats.breaker.openings(),
+            outages: connection.outages(),
+            retries: self.retries(),
+            logins: connection.logins(),
+            initialisations: connection.module().generation().renewals(),
+        }
+    }
+}
+
+/// Takes work back that no session has begun.
+fn give_up(stage: &AtomicU8) -> bool {
+    stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// Modules tear themselves down when the process exits, and a call at that moment can crash it. So
+/// whoever drops the last handle of a token finds its sessions closed.
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue = None;
+        self.shared.end();
+        if self.ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a token's session did not end in time and is left behind");
+            return;
+        }
+        let mut threads = self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            // A panic was its own caller's, who got no answer.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Each change is whole, so a panic elsewhere cannot leave it half made.
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn healing(&self) -> MutexGuard<'_, Healing> {
+        self.healing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more thread, unless all are to end.
+    fn add_thread(self: &Arc<Self>) -> std::io::Result<()> {
+        let hatch = self.hatch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Hatch { jobs, running }) = &*hatch else { return Ok(()) };
+        let (jobs, running) = (jobs.clone(), running.clone());
+        let number = self.seats().take();
+        let worker = Worker::new(Arc::clone(self), number);
+        let name = format!("{}#{number}", self.connection.name().label);
+        let begun = thread::Builder::new().name(name).spawn(move || {
+            worker.serve(&jobs);
+            drop(running);
+        });
+        match begun {
+            Ok(thread) => {
+                let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.seats().leave();
+                Err(error)
+            }
+        }
+    }
+
+    fn add_threads(self: &Arc<Self>, count: usize) {
+        for _ in 0..count {
+            if let Err(error) = self.add_thread() {
+                tracing::error!(token.label = %self.connection.name().label,
+                    "no thread in the place of one that hangs: {error}");
+            }
+        }
+    }
+
+    /// Whether a call may be made. A call on trial finds a thread that takes it.
+    fn admit(self: &Arc<Self>) -> Result<Admitted, CallError> {
+        let now = Instant::now();
+        self.look(now);
+        let mut seats = self.seats();
+        let hung = seats.hung();
+        let admitted = seats
+            .breaker
+            .admit(now)
+            .map_err(|come_back| CallError::BreakerOpen { hung, come_back })?;
+        if admitted == Admitted::OnTrial && seats.serving() == 0 {
+            if hung >= self.most_hung() {
+                seats.breaker.open(now);
+                return Err(CallError::BreakerOpen { hung, come_back: PAUSE });
+            }
+            drop(seats);
+            self.add_threads(1);
+        }
+        Ok(admitted)
+    }
+
+    const fn most_hung(&self) -> usize {
+        self.sessions.saturating_mul(2).saturating_add(TRIALS)
+    }
+
+    fn refused_while_open(&self) -> Result<(), CallError> {
+        let seats = self.seats();
+        match seats.breaker.state() {
+            BreakerState::Open => {
+                Err(CallError::BreakerOpen { hung: seats.hung(), come_back: PAUSE })
+            }
+            BreakerState::Closed | BreakerState::Trial => Ok(()),
+        }
+    }
+
+    /// When the next call becomes overdue, at most `deadline`.
+    fn next_look(&self, deadline: Instant) -> Instant {
+        self.seats().next_overdue().map_or(deadline, |next| next.min(deadline))
+    }
+
+    /// Counts the calls that hang by now, replaces their threads, or opens the breaker.
+    fn look(self: &Arc<Self>, now: Instant) {
+        let mut seats = self.seats();
+        let replaced = seats.count_hung(now, self.sessions);
+        let (hung, is_open) = (seats.hung(), seats.breaker.state() == BreakerState::Open);
+        drop(seats);
+        if replaced.found > 0 {
+            let name = self.connection.name();
+            tracing::error!(token.label = %name.label, token.serial = %name.serial, hung,
+                breaker.open = is_open, "{} call(s) did not end in time", replaced.found);
+        }
+        self.add_threads(replaced.replace);
+    }
+
+    /// A thread begins; false when nobody waits for the work any more.
+    pub(crate) fn begin(&self, number: u64, job: &Job) -> bool {
+        let begun = job.stage.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire);
+        if begun.is_err() {
+            return false;
+        }
+        self.seats().begin(number, deadline_in(job.allowed), job.admitted);
+        true
+    }
+
+    /// Whether the thread was counted as hung and perhaps replaced.
+    pub(crate) fn is_hung(&self, number: u64) -> bool {
+        self.seats().is_hung(number)
+    }
+
+    /// A thread has ended its work.
+    pub(crate) fn end_of_work(self: &Arc<Self>, number: u64) -> Next {
+        let mut seats = self.seats();
+        let (next, add) = seats.end(number, self.sessions, self.most_hung());
+        drop(seats);
+        self.add_threads(add);
+        next
+    }
+
+    /// The token is out of reach: from now on it is looked for until it is back.
+    pub(crate) fn note_lost(self: &Arc<Self>) {
+        let mut healing = self.healing();
+        if !self.connection.note_lost() || healing.is_under_way || healing.is_ending {
+            return;
+        }
+        let running = {
+            let hatch = self.hatch.lock().unwrap_or_else(PoisonError::into_inner);
+            hatch.as_ref().map(|hatch| hatch.running.clone())
+        };
+        let Some(running) = running else { return };
+        let shared = Arc::clone(self);
+        let name = format!("{} healer", self.connection.name().label);
+        let begun = thread::Builder::new().name(name).spawn(move || {
+            healer::heal(&shared);
+            drop(shared);
+            drop(running);
+        });
+        match begun {
+            Ok(_) => healing.is_under_way = true,
+            Err(error) => {
+                // The next use of the token looks again.
+                self.connection.note_found();
+                tracing::error!("no thread that looks for a lost token: {error}");
+            }
+        }
+    }
+
+    /// The healer's work is done. How long the token was lost.
+    pub(crate) fn note_found(&self) -> Option<Duration> {
+        let mut healing = self.healing();
+        healing.is_under_way = false;
+        self.connection.note_found()
+    }
+
+    /// Sleeps; true when the token is not used any more.
+    pub(crate) fn rest(&self, span: Duration) -> bool {
+        let until = deadline_in(span);
+        let mut healing = self.healing();
+        while !healing.is_ending {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.ending.wait_timeout(healing, left);
+            healing = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn end(&self) {
+        *self.hatch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.healing().is_ending = true;
+        self.ending.notify_all();
+    }
+}
+
+impl Job {
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub(crate) fn run(self, worker: &mut Worker) {
+        (self.run)(worker);
+    }
+}
+
+/// When a call that begins now must have ended.
+pub(crate) fn deadline_in(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
+}
