@@ -4,6 +4,7 @@
 //! Each is asked about a good and a revoked certificate, and about something that it must refuse,
 //! so that a judge who says yes to everything is seen.
 
+mod algorithms;
 mod gnutls;
 mod java;
 mod nginx;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         nginx::CHECKS,
         pkilint::CHECKS,
         ours::CHECKS,
+        algorithms::CHECKS,
     ];
     suite::run(&checks.concat(), Samples::make)
 }
@@ -34,7 +36,8 @@ struct Samples {
     revoked: Issued,
     /// A person's certificates, good.
     persons: Vec<Issued>,
-    _demo: Demo,
+    /// Kept running as long as these are asked about.
+    _demo: Option<Demo>,
 }
 
 impl Samples {
@@ -46,6 +49,6 @@ impl Samples {
         let persons = persons.map(|order| demo.issue(order)).into();
         demo.revoke(&revoked, "keyCompromise");
         good.fetch_crls();
-        Self { good, revoked, persons, _demo: demo }
+        Self { good, revoked, persons, _demo: Some(demo) }
     }
 }

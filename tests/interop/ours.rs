@@ -18,9 +18,8 @@ fn assert_clean(what: &str, findings: &Findings) {
 }
 
 fn finds_nothing_in_certificates(samples: &Samples) {
-    let kinds = [Kind::PersonAuthentication, Kind::PersonSignature, Kind::Function];
-    let leaves = samples.persons.iter().chain([&samples.good]);
-    for (issued, kind) in leaves.zip(kinds) {
+    let persons = samples.persons.iter().zip([Kind::PersonAuthentication, Kind::PersonSignature]);
+    for (issued, kind) in persons.chain([(&samples.good, Kind::Function)]) {
         let [leaf, issuing, root] =
             ["leaf.pem", "issuing.pem", "root.pem"].map(|it| issued.der(it));
         let judge = |der, issuer, kind| lint::certificate(der, &issuer, kind);

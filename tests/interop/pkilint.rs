@@ -48,7 +48,7 @@ fn finds_nothing_in_certificates(samples: &Samples) {
 }
 
 /// Takes the responder's certificates out of the answers for leaf and issuing CA.
-fn delegates(issued: &Issued) -> [&'static str; 2] {
+pub(crate) fn delegates(issued: &Issued) -> [&'static str; 2] {
     answers(issued);
     [("leaf.ocsp", "delegate.pem"), ("issuing.ocsp", "root-delegate.pem")].map(|(answer, file)| {
         let said = issued.openssl(&["ocsp", "-respin", answer, "-noverify", "-resp_text"]).text;
@@ -103,7 +103,7 @@ fn finds_nothing_in_ocsp_answers(samples: &Samples) {
     }
 }
 
-/// One octet of each kind of structure changed: pkilint sees it.
+/// One octet of each kind of structure changed, and of a signature: pkilint sees it.
 fn finds_what_is_wrong(samples: &Samples) {
     let good = &samples.good;
     answers(good);
@@ -123,6 +123,13 @@ fn finds_what_is_wrong(samples: &Samples) {
 
         assert!(findings > 0 && !said.trim().is_empty(), "{program} finds nothing: {said}");
     }
+    let mut forged = good.der("leaf.pem");
+    *forged.last_mut().expect("a certificate has octets") ^= 1;
+    good.write("forged.der", forged);
+    let pair = ["issuing.pem", "forged.der"];
+    let program = "lint_pkix_signer_signee_cert_chain";
+    let Some((_, said)) = lint(good, program, &pair) else { return };
+    assert!(said.contains("pkix.signature_verification_failed"), "{program}: {said}");
 }
 
 /// The octets with another one at `position` after the first place where `pattern` stands.

@@ -3,16 +3,24 @@
 pkilint's fast decoder knows no second arc above 39 under joint-iso-itu-t, and so refuses the example arc 2.999, from which the
 policies of every environment but production come. Where it says that, and only there, the value is read with the decoder that
 the fast one replaces.
+
+pkilint can verify RSASSA-PSS, but where it compares a certificate with its issuer it does not say that the algorithm is PSS, and
+takes every RSA signature for one of PKCS#1 v1.5. Where the certificate says PSS, and only there, its parameters are passed on.
 """
 
 import importlib
 import sys
 
-from pkilint import document
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import SignatureAlgorithmOID
+from pkilint import document, validation
+from pkilint.pkix.certificate import certificate_key
 from pyasn1.codec.der.decoder import decode
 from pyasn1.error import PyAsn1Error
 
 fast = document.decode_der
+SignatureValidator = certificate_key.SubjectSignatureVerificationValidator
+validate_others = SignatureValidator.validate
 
 
 def decode_der(substrate, asn1Spec):
@@ -27,7 +35,20 @@ def decode_der(substrate, asn1Spec):
     return decoded, b""
 
 
+def validate_signature(self, node):
+    certificate = node.document.cryptography_object
+    if certificate.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return validate_others(self, node)
+    issuer = document.get_document_by_name(node, "issuer").public_key_object
+    padding, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
+    try:
+        issuer.verify(certificate.signature, certificate.tbs_certificate_bytes, padding, digest)
+    except InvalidSignature as invalid:
+        raise validation.ValidationFindingEncountered(self.VALIDATION_SIGNATURE_MISMATCH) from invalid
+
+
 if __name__ == "__main__":
     linter = sys.argv.pop(1)
     document.decode_der = decode_der
+    SignatureValidator.validate = validate_signature
     sys.exit(importlib.import_module(f"pkilint.bin.{linter}").main())

@@ -48,6 +48,12 @@ impl Demo {
         }
     }
 
+    /// A demo that the caller runs: the one whose `env` lies in this home.
+    #[must_use]
+    pub fn of_home(home: &Path) -> Self {
+        Self { variables: read_variables(&home.join("env")), _started: None }
+    }
+
     fn start() -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let log = home.path().join("quickstart.log");
@@ -123,7 +129,24 @@ impl Demo {
     pub fn issue(&self, order: Order) -> Issued {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let request = order.request(folder.path());
-        let (status, answer) = self.call("POST", "/v1/certificates", Some(&request));
+        self.issue_request(folder, &request)
+    }
+
+    /// Issues one certificate of a function for a new key, under another profile of that kind.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    #[must_use]
+    pub fn issue_under(&self, profile: &str) -> Issued {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut request = Order::Function.request(folder.path());
+        request["profile"] = json!(profile);
+        self.issue_request(folder, &request)
+    }
+
+    fn issue_request(&self, folder: TempDir, request: &Value) -> Issued {
+        let (status, answer) = self.call("POST", "/v1/certificates", Some(request));
         assert_eq!(status, 201, "{request}: {answer}");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let chain = answer["chain"].as_array().cloned().unwrap_or_default();
