@@ -3,7 +3,10 @@
 
 mod faulty;
 mod fixture;
+mod judge;
 mod keys;
 mod matrix;
+mod page;
 mod pins;
+mod rows;
 mod sessions;

@@ -1,0 +1,164 @@
+//! The rows of the matrix: which call returns what, in which work, how often.
+
+use hsm::FailureClass;
+use support::budget;
+use support::laboratory::{Function, RESULTS};
+
+/// Results that no version of the standard has: a vendor's, and one from the future.
+const FOREIGN: [u64; 2] = [0x8000_0023, 0x7000_0001];
+
+/// What is done so that a function gets called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Work {
+    /// A signature on an open session.
+    Sign,
+    /// The same, and the device has signed before it says the result.
+    Withhold,
+    /// A sign of life.
+    Probe,
+    /// A signature after all sessions were lost, so that everything is opened and found anew.
+    Reopen,
+    /// A signature after something else in the process has finalised the module.
+    Revive,
+    /// A key made, and destroyed again.
+    Make,
+}
+
+/// The functions that the room calls, and the work in which each is disturbed.
+pub(crate) const CALLED: &[(Function, Work)] = &[
+    (Function::Initialize, Work::Revive),
+    (Function::Finalize, Work::Revive),
+    (Function::GetSlotList, Work::Reopen),
+    (Function::GetTokenInfo, Work::Reopen),
+    (Function::OpenSession, Work::Reopen),
+    (Function::CloseSession, Work::Reopen),
+    (Function::GetSessionInfo, Work::Probe),
+    (Function::GetSessionInfo, Work::Reopen),
+    (Function::Login, Work::Reopen),
+    (Function::FindObjectsInit, Work::Reopen),
+    (Function::FindObjects, Work::Reopen),
+    (Function::FindObjectsFinal, Work::Reopen),
+    (Function::GetAttributeValue, Work::Reopen),
+    (Function::SignInit, Work::Sign),
+    (Function::SignInit, Work::Revive),
+    (Function::Sign, Work::Sign),
+    (Function::Sign, Work::Withhold),
+    (Function::GenerateKeyPair, Work::Make),
+    (Function::DestroyObject, Work::Make),
+];
+
+/// Called when the module is loaded, before anything can be disturbed, or when tokens are initialised.
+pub(crate) const ELSEWHERE: &[Function] = &[
+    Function::GetFunctionList,
+    Function::GetInfo,
+    Function::GetSlotInfo,
+    Function::InitToken,
+    Function::InitPIN,
+    Function::Logout,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Often {
+    Once,
+    Lasting,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) function: Function,
+    pub(crate) work: Work,
+    pub(crate) name: String,
+    pub(crate) code: u64,
+    pub(crate) often: Often,
+}
+
+impl Row {
+    /// What the laboratory does.
+    pub(crate) fn script(&self) -> String {
+        let prepared = |act: &str| {
+            format!("[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"{act}\"\n")
+        };
+        let (prepared, how) = match self.work {
+            Work::Reopen => (prepared("drop-sessions"), ""),
+            Work::Revive => (prepared("finalise"), ""),
+            Work::Withhold => (String::new(), "asks = \"value\"\npassed = true\n"),
+            Work::Sign | Work::Probe | Work::Make => (String::new(), ""),
+        };
+        let calls = if self.often == Often::Once { "1" } else { "all" };
+        format!(
+            "{prepared}[[fault]]\nfunction = \"{}\"\ncalls = \"{calls}\"\n{how}result = {:#x}\n",
+            self.function.name(),
+            self.code
+        )
+    }
+
+    /// How many of the faults that strike are preparation.
+    pub(crate) fn prepared(&self) -> u64 {
+        u64::from(matches!(self.work, Work::Reopen | Work::Revive))
+    }
+
+    /// How many logins the row itself has lost. A token that cannot say whether anybody is logged in is
+    /// left, with its login, and logged in to when it can.
+    pub(crate) fn logins_lost(&self) -> u64 {
+        match self.work {
+            Work::Reopen | Work::Revive => 1,
+            Work::Probe if self.often == Often::Lasting => 1,
+            Work::Sign | Work::Withhold | Work::Probe | Work::Make => 0,
+        }
+    }
+
+    /// Its line of the table.
+    pub(crate) fn line(&self) -> String {
+        format!("{} ({:?})", self.function.name(), self.work)
+    }
+}
+
+/// All rows.
+pub(crate) fn rows() -> Vec<Row> {
+    let foreign = FOREIGN.map(|code| (format!("{code:#x}"), code));
+    let known = RESULTS.iter().map(|(name, code)| ((*name).to_owned(), *code));
+    let results: Vec<(String, u64)> = known.chain(foreign).collect();
+    let mut rows = Vec::new();
+    for &(function, work) in CALLED {
+        for (name, code) in &results {
+            for often in [Often::Once, Often::Lasting] {
+                rows.push(Row { function, work, name: name.clone(), code: *code, often });
+            }
+        }
+    }
+    rows
+}
+
+/// As many rows as the budget says, spread over all of them.
+pub(crate) fn chosen() -> Vec<Row> {
+    let all = rows();
+    let wanted = usize::try_from(budget::count("laboratory-rows")).unwrap().min(all.len());
+    let total = all.len();
+    // 7919 is prime and divides no number of rows, so each place is met once.
+    let spread = all.into_iter().enumerate();
+    spread.filter(|(place, _)| (place * 7919) % total < wanted).map(|(_, row)| row).collect()
+}
+
+/// How a row's work ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    Refused { code: &'static str, call: Option<FailedCall> },
+}
+
+/// The call that an error names.
+#[derive(Debug)]
+pub(crate) struct FailedCall {
+    pub(crate) function: String,
+    pub(crate) result: String,
+    pub(crate) class: FailureClass,
+}
+
+#[test]
+fn the_rows_are_spread_over_all_functions() {
+    let chosen = chosen();
+    for (function, work) in CALLED {
+        let found = chosen.iter().any(|row| row.function == *function && row.work == *work);
+        assert!(found, "{function:?} {work:?}");
+    }
+}
