@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -20,7 +20,6 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         a_signature_that_cannot_be_recorded_is_voided,
     ),
     ("faults::an_older_database_signs_nothing", an_older_database_signs_nothing),
-    ("faults::revoking_goes_on_while_the_token_is_gone", revoking_goes_on_while_the_token_is_gone),
 ];
 
 /// What an act would have left.
@@ -231,59 +230,4 @@ impl Kept {
 fn published_files(deployment: &Deployment) -> Vec<Vec<u8>> {
     let files = ["publish/checkpoint", "publish/crl/manifest", "audit/checkpoint"];
     files.iter().map(|file| fs::read(deployment.home.join(file)).expect("a file")).collect()
-}
-
-/// How long a signature may take in the journey of the vanished token, in seconds.
-const DEADLINE: u64 = 3;
-/// A call is answered within its tries (8 s) and one deadline more.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(8 + DEADLINE + 2);
-
-/// ISS-07, REV-02: while the token is gone, issuing is put off in time and revoking works; when it is
-/// back, issuing goes on and what was begun is voided, not forgotten.
-fn revoking_goes_on_while_the_token_is_gone(template: &Template) {
-    let Some(deployment) = template.copy() else { return };
-    let mut deployment = deployment.with_deadline(DEADLINE);
-    deployment.start();
-    let api = deployment.api();
-    let held = Received::read("held", &api.ask(&deployment.order("held")));
-    let (tokens, away) = (deployment.home.join("tokens"), deployment.home.join("tokens-away"));
-    fs::rename(&tokens, &away).expect("the token is taken away");
-
-    let started = Instant::now();
-    let refused = api.ask(&deployment.order("outage"));
-    println!("measured: outage answered after = {} ms", started.elapsed().as_millis());
-    assert!(started.elapsed() < ANSWERED_WITHIN, "{:?}", started.elapsed());
-    assert_eq!(refused.status, 503, "{}", refused.text());
-    assert!(refused.header("retry-after").is_some(), "{}", refused.text());
-    let started = Instant::now();
-    let revoked = api.ask(&revocation(&held.id, "revoke"));
-    assert_eq!((revoked.status, &revoked.json()["state"]), (200, &json!("revoked")));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    // The status log is published although the token is gone: its keys lie elsewhere.
-    let published = until(Duration::from_secs(5), || {
-        let size = deployment.verify_log("status")["size"].as_u64()?;
-        let sql = "SELECT size FROM log_head WHERE log = 'status'";
-        (size == accounts::number(&deployment.database(), sql)).then_some(())
-    });
-    assert!(published.is_some(), "the revocation was not published");
-
-    fs::rename(&away, &tokens).expect("the token comes back");
-    // A token that was away is taken into use again by a restart, and until then every order is told so.
-    let refused = api.ask(&deployment.order("outage"));
-    assert_eq!(refused.status, 503, "{}", refused.text());
-    let problem = refused.json();
-    let said = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
-    println!("measured: the token is back, orders get {}", said("code"));
-    assert!(said("code").starts_with("hsm-"), "{problem}");
-    assert!(said("next").contains("restarts sigill-ca"), "{problem}");
-    deployment.stop();
-    deployment.start();
-    let issued = api.persevere(&mut None, &deployment.order("outage"));
-    let issued = Received::read("outage", &issued);
-    deployment.stop();
-    let database = deployment.database();
-    let serials = Serials::read(&database);
-    assert!(serials.issued.contains(&issued.serial));
-    assert!(!serials.voided.is_empty(), "the intent of the outage was voided");
-    accounts::logs_add_up(&deployment, &database);
 }

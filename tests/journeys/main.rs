@@ -11,6 +11,7 @@ mod clock;
 mod crash;
 mod deployment;
 mod faults;
+mod healing;
 mod idempotency;
 mod lot;
 mod pressure;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         crash::CHECKS,
         idempotency::CHECKS,
         faults::CHECKS,
+        healing::CHECKS,
         bootstrap::CHECKS,
         renewal::CHECKS,
         revocation::CHECKS,

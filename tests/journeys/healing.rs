@@ -1,0 +1,262 @@
+//! The CA while its token goes away and comes back: nobody restarts anything.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::demo::until;
+use support::suite::Check;
+
+use crate::accounts::{self, Received, Serials};
+use crate::api::{Answer, Api, Request};
+use crate::deployment::{Deployment, Form, Template};
+
+pub(crate) const CHECKS: &[Check<Template>] = &[
+    (
+        "healing::revoking_goes_on_and_issuing_heals_when_the_token_is_back",
+        revoking_goes_on_and_issuing_heals_when_the_token_is_back,
+    ),
+    (
+        "healing::issuing_under_load_outlives_a_token_that_goes_away",
+        issuing_under_load_outlives_a_token_that_goes_away,
+    ),
+];
+
+/// How long a signature may take, in seconds.
+const DEADLINE: u64 = 3;
+/// A call is answered within its tries (8 s) and one deadline more.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8 + DEADLINE + 2);
+/// The token is in use again within this time of its return.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Callers at once.
+const CALLERS: usize = 6;
+/// How long the token is away, each time: within the tries of a call, and beyond them.
+const OUTAGES: [Duration; 3] =
+    [Duration::from_secs(2), Duration::from_secs(12), Duration::from_secs(4)];
+
+/// The files of all tokens.
+struct Tokens {
+    there: PathBuf,
+    away: PathBuf,
+}
+
+impl Tokens {
+    fn of(deployment: &Deployment) -> Self {
+        Self { there: deployment.home.join("tokens"), away: deployment.home.join("tokens-away") }
+    }
+
+    fn take_away(&self) {
+        fs::rename(&self.there, &self.away).expect("the token is taken away");
+    }
+
+    fn bring_back(&self) {
+        fs::rename(&self.away, &self.there).expect("the token comes back");
+    }
+}
+
+/// A refusal that passes: 503 with the time to come back and a code of the token.
+fn is_put_off(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let problem = answer.json();
+    let code = problem["code"].as_str().unwrap_or_default();
+    assert!(code.starts_with("hsm-"), "{}", answer.text());
+    let next = problem["next"].as_str().unwrap_or_default();
+    assert!(next.contains("by itself") && !next.contains("restart"), "{}", answer.text());
+    let seconds = answer.header("retry-after").and_then(|value| value.parse::<u64>().ok());
+    assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{}", answer.text());
+}
+
+fn readiness_is(api: &Api, status: u16, within: Duration) -> bool {
+    until(within, || (api.ask(&Request::get("/readyz")).status == status).then_some(())).is_some()
+}
+
+/// A number of the metrics, over all its labels.
+fn metric(deployment: &Deployment, name: &str) -> f64 {
+    let metrics = deployment.metrics();
+    let of_name = metrics
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+    of_name.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// ISS-07, REV-02, KEY-09: while the token is gone, issuing is put off in time and revoking works; when
+/// it is back, issuing and readiness go on by themselves, and what was begun is voided, not forgotten.
+fn revoking_goes_on_and_issuing_heals_when_the_token_is_back(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let mut deployment = deployment.with_deadline(DEADLINE);
+    deployment.start();
+    let api = deployment.api();
+    let held = Received::read("held", &api.ask(&deployment.order("held")));
+    let tokens = Tokens::of(&deployment);
+    tokens.take_away();
+
+    let started = Instant::now();
+    let refused = api.ask(&deployment.order("outage"));
+    println!("measured: outage answered after = {} ms", started.elapsed().as_millis());
+    assert!(started.elapsed() < ANSWERED_WITHIN, "{:?}", started.elapsed());
+    is_put_off(&refused);
+    assert!(readiness_is(&api, 503, Duration::ZERO));
+    let started = Instant::now();
+    let path = format!("/v1/certificates/{}/revocation", held.id);
+    let revoked = api.ask(&Request::post(path, "revoke", &json!({ "reason": "keyCompromise" })));
+    assert_eq!((revoked.status, &revoked.json()["state"]), (200, &json!("revoked")));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // The status log is published although the token is gone: its keys lie elsewhere.
+    let published = until(Duration::from_secs(5), || {
+        let size = deployment.verify_log("status")["size"].as_u64()?;
+        let sql = "SELECT size FROM log_head WHERE log = 'status'";
+        (size == accounts::number(&deployment.database(), sql)).then_some(())
+    });
+    assert!(published.is_some(), "the revocation was not published");
+    assert!(metric(&deployment, "sigill_token_lost_seconds") > 0.0);
+
+    // Without an order: nobody asks for a signature until it is ready.
+    tokens.bring_back();
+    let started = Instant::now();
+    let ready = readiness_is(&api, 200, BACK_WITHIN);
+    println!("measured: ready again after = {} ms", started.elapsed().as_millis());
+    assert!(ready, "{}", deployment.printed());
+    let issued = Received::read("outage", &api.persevere(&mut None, &deployment.order("outage")));
+    let told = until(BACK_WITHIN, || {
+        (metric(&deployment, "sigill_token_lost_seconds") == 0.0).then_some(())
+    });
+    assert!(told.is_some(), "{}", deployment.metrics());
+    deployment.stop();
+    let database = deployment.database();
+    let serials = Serials::read(&database);
+    assert!(serials.issued.contains(&issued.serial));
+    assert!(!serials.voided.is_empty(), "the intent of the outage was voided");
+    accounts::logs_add_up(&deployment, &database);
+}
+
+/// What the callers got.
+struct Got {
+    received: Mutex<Vec<(Received, Instant)>>,
+    put_off: Mutex<u64>,
+    slowest: Mutex<Duration>,
+    stop: AtomicBool,
+}
+
+impl Got {
+    fn call(&self, number: usize, api: &Api, form: &Form) {
+        for order in 0.. {
+            let key = format!("heal-{number}-{order}");
+            loop {
+                let begun = Instant::now();
+                let answer = api.ask(&form.order(&key));
+                let mut slowest = self.slowest.lock().expect("no caller failed");
+                *slowest = (*slowest).max(begun.elapsed());
+                drop(slowest);
+                // The order that was put off is at work a moment longer.
+                if answer.status == 409 {
+                    thread::sleep(Duration::from_millis(100));
+                    continue;
+                }
+                if answer.status == 201 {
+                    let received = Received::read(&key, &answer);
+                    let now = Instant::now();
+                    self.received.lock().expect("no caller failed").push((received, now));
+                    break;
+                }
+                is_put_off(&answer);
+                *self.put_off.lock().expect("no caller failed") += 1;
+                thread::sleep(Duration::from_millis(200));
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn since(&self, moment: Instant) -> bool {
+        let received = self.received.lock().expect("no caller failed");
+        received.iter().any(|(_, at)| *at > moment)
+    }
+}
+
+/// KEY-09, ISS-03, ISS-07: callers order all the time while the token goes away and comes back. Every
+/// answer is a certificate or a clear 503; nothing is restarted, no certificate is unknown, and the PIN is
+/// sent once for each initialisation of the module at most.
+fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let mut deployment = deployment.with_deadline(DEADLINE);
+    deployment.start();
+    let api = deployment.api();
+    let tokens = Tokens::of(&deployment);
+    let got = Got {
+        received: Mutex::default(),
+        put_off: Mutex::default(),
+        slowest: Mutex::default(),
+        stop: AtomicBool::new(false),
+    };
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&got.stop);
+        for number in 0..CALLERS {
+            let (api, form, got) = (api.clone(), deployment.form(), &got);
+            scope.spawn(move || got.call(number, &api, &form));
+        }
+        for outage in OUTAGES {
+            thread::sleep(Duration::from_secs(1));
+            tokens.take_away();
+            thread::sleep(outage);
+            tokens.bring_back();
+            let back = Instant::now();
+            let issues = until(BACK_WITHIN, || got.since(back).then_some(()));
+            println!(
+                "measured: away {} s, issues again after = {} ms",
+                outage.as_secs(),
+                back.elapsed().as_millis()
+            );
+            assert!(issues.is_some(), "{}", deployment.printed());
+        }
+        assert!(readiness_is(&api, 200, BACK_WITHIN), "{}", deployment.printed());
+    });
+    let slowest = got.slowest.into_inner().expect("no caller failed");
+    println!("measured: slowest answer = {} ms", slowest.as_millis());
+    assert!(slowest < ANSWERED_WITHIN, "{slowest:?}");
+    println!("measured: put off = {}", got.put_off.into_inner().expect("no caller failed"));
+
+    // Two tokens hang on the module: the issuing one and the management CA's.
+    let logins = metric(&deployment, "sigill_token_logins_total");
+    let initialisations = metric(&deployment, "sigill_token_initialisations_total");
+    println!("measured: logins = {logins}, initialisations = {}", initialisations / 2.0);
+    assert!(logins <= initialisations + 2.0, "{logins} {initialisations}");
+    let failures = metric(&deployment, "sigill_signing_failures_total");
+    let markers = fs::read_dir(deployment.home.join("state")).expect("a state folder");
+    let left: Vec<_> = markers
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".marker"))
+        .collect();
+    assert!(left.is_empty(), "a PIN was doubted: {left:?}");
+    deployment.stop();
+
+    let received = got.received.into_inner().expect("no caller failed");
+    println!("measured: certificates received = {}", received.len());
+    let database = deployment.database();
+    let serials = Serials::read(&database);
+    let mut known: std::collections::BTreeSet<_> =
+        received.iter().map(|(received, _)| received.serial).collect();
+    assert_eq!(known.len(), received.len(), "two orders have one serial number");
+    known.extend(accounts::serials_not_ordered(&database));
+    assert_eq!(serials.issued, known, "issued, and held by nobody");
+    println!("measured: serials voided = {}", serials.voided.len());
+    // KEY-14: every try that gave no signature is in the audit log.
+    let tried = "SELECT count(*) FROM audit_leaf WHERE substr(leaf, 2, 2) = x'0b01'";
+    let tried = accounts::number(&database, tried);
+    println!("measured: failed tries = {failures}, in the audit log = {tried}");
+    assert!(tried > 0 && failures == tried as f64, "{failures} {tried}");
+    accounts::logs_add_up(&deployment, &database);
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
