@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use support::demo::until;
+use support::laboratory::{self, Laboratory};
 use support::program::{self, Server};
 use support::spoken::Spoken;
 use support::{softhsm, spoken, tool, workspace};
@@ -104,6 +105,7 @@ impl Template {
         let made = self.0.as_ref()?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = folder.path().join("home");
+        fs::create_dir(folder.path().join("laboratory")).expect("a folder for the laboratory");
         let original = made.folder.path().join("home");
         succeeds(Command::new("cp").arg("-a").arg(&original).arg(&home));
         // Ports of its own; the public one stands in certificates and is one deployment's at a time.
@@ -209,6 +211,24 @@ impl Deployment {
         self
     }
 
+    /// Has the CA reach its tokens through the laboratory, which lets calls fail by a script; the issuing
+    /// token on so many sessions, each of which proves its key when it is first used.
+    pub(crate) fn disturbed(mut self, sessions: usize) -> (Self, Laboratory) {
+        let direct = format!("module = \"{}\"", softhsm::MODULE);
+        assert!(self.config.contains(&direct), "{}", self.config);
+        let disturbed = format!("module = \"{}\"", laboratory::module().display());
+        self.config = self.config.replace(&direct, &disturbed);
+        let pin = "pin = \"../pins/issuing.pin\"\n";
+        assert!(self.config.contains(pin), "{}", self.config);
+        self.config = self.config.replace(pin, &format!("{pin}sessions = {sessions}\n"));
+        let laboratory = self.laboratory();
+        (self, laboratory)
+    }
+
+    fn laboratory(&self) -> Laboratory {
+        Laboratory::in_folder(&self.folder.path().join("laboratory"))
+    }
+
     /// Sets a number of the section `[hsm]`.
     pub(crate) fn with_deadline(mut self, seconds: u64) -> Self {
         self.config = self.config.replace("[hsm]\n", &format!("[hsm]\ndeadline = {seconds}\n"));
@@ -268,7 +288,8 @@ impl Deployment {
         command
             .env("SOFTHSM2_CONF", self.home.join("softhsm2.conf"))
             .env("PKCS11SPY", softhsm::MODULE)
-            .env("PKCS11SPY_OUTPUT", self.spy_log());
+            .env("PKCS11SPY_OUTPUT", self.spy_log())
+            .envs(self.laboratory().environment());
     }
 
     fn log(&self) -> PathBuf {

@@ -1,5 +1,5 @@
 //! Journeys of a whole CA through faults: killed at every step of issuing, hung up on, its audit log
-//! refusing, its database set back, its token gone.
+//! refusing, its database set back, its token gone or wrong.
 //!
 //! Each runs the real programs on a deployment of its own, copied from one that was bootstrapped
 //! once, and speaks to the API as a portal does.
@@ -10,6 +10,7 @@ mod bootstrap;
 mod clock;
 mod crash;
 mod deployment;
+mod device;
 mod faults;
 mod healing;
 mod idempotency;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         crash::CHECKS,
         idempotency::CHECKS,
         faults::CHECKS,
+        device::CHECKS,
         healing::CHECKS,
         bootstrap::CHECKS,
         renewal::CHECKS,
