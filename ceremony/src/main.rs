@@ -1,7 +1,7 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
 //! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), and asks tokens what
-//! they hold (`hsm`). It speaks files and PKCS#11 only.
+//! they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod bootstrap;
@@ -12,6 +12,7 @@ mod hsm_command;
 mod inventory;
 mod kept;
 mod outputs;
+mod probe;
 mod refusal;
 mod surroundings;
 mod tokens;
@@ -54,8 +55,8 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
     )]
     Bootstrap(Bootstrap),
-    /// Ask a token what it holds; no ceremony.
-    #[command(subcommand)]
+    /// Ask a token what it holds and what it does; no ceremony.
+    #[command(subcommand, after_help = "Example:\n  sigill-ceremony hsm probe --help")]
     Hsm(HsmCommand),
 }
 

@@ -154,7 +154,8 @@ impl Token {
     }
 }
 
-fn generate(
+/// As [`Token::generate_key`], in a session that may write.
+pub(crate) fn generate(
     session: &Session,
     token: &TokenName,
     order: &KeyOrder,
@@ -298,7 +299,12 @@ fn find_by_id(
     }
 }
 
-fn destroy(session: &Session, token: &TokenName, key: &PublicKey) -> Result<(), GenerateError> {
+/// As [`Token::destroy_key`], in a session that may write.
+pub(crate) fn destroy(
+    session: &Session,
+    token: &TokenName,
+    key: &PublicKey,
+) -> Result<(), GenerateError> {
     let failed = |error: Error| GenerateError::Device(Pkcs11Failure::new(token, &error));
     let private = find_key::find(session, token, key).map_err(GenerateError::Find)?;
     session.destroy_object(private.handle).map_err(failed)?;

@@ -9,7 +9,8 @@
 //! it is lost it is looked for until it is back, and calls that hang are left to themselves;
 //! a key is found by its public key, checked and proven before it is used. PINs come from files that
 //! only their owner can read, or from a terminal, and a wrong one is never tried twice. The files are
-//! told in docs/formats/key-files.md.
+//! told in docs/formats/key-files.md. What a device does is measured by [`probe`], and what of it the
+//! programs must heed is read from its [`profile`].
 
 mod attempts;
 mod breaker;
@@ -33,6 +34,8 @@ mod opened;
 mod operation;
 pub mod pin;
 mod pool;
+pub mod probe;
+pub mod profile;
 mod quirks;
 mod recover_point;
 mod remedy;

@@ -143,7 +143,9 @@ fn ways_of_proving(key_type: KeyType) -> [(SignatureAlgorithm, Quirks); 2] {
     let usual = (proving_algorithm(key_type), Quirks::default());
     let other = match key_type {
         KeyType::Rsa { .. } => (SignatureAlgorithm::RsaPssSha256, Quirks::default()),
-        KeyType::EcP256 | KeyType::EcP384 => (usual.0, Quirks { ecdsa: EcdsaInput::Hashed }),
+        KeyType::EcP256 | KeyType::EcP384 => {
+            (usual.0, Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() })
+        }
         KeyType::Ed25519 => usual,
     };
     [usual, other]
@@ -204,7 +206,7 @@ pub(crate) const fn refuses_mechanism(error: &Error) -> bool {
 mod tests {
     use super::*;
 
-    const HASHED: Quirks = Quirks { ecdsa: EcdsaInput::Hashed };
+    const HASHED: Quirks = Quirks { ecdsa: EcdsaInput::Hashed, max_sessions: None };
 
     fn mechanism_and_input(algorithm: SignatureAlgorithm, quirks: Quirks) -> (String, Vec<u8>) {
         let operation = Operation::over_message(algorithm, b"message", quirks).unwrap();

@@ -1,6 +1,9 @@
 //! What tokens do differently from each other, as data: no vendor is named in code.
 
+use std::num::NonZeroUsize;
+
 use cryptoki::mechanism::MechanismType;
+use serde::{Deserialize, Serialize};
 use x509::key::{KeyType, SignatureAlgorithm};
 
 /// How a token differs from the usual. The default is the usual.
@@ -8,10 +11,13 @@ use x509::key::{KeyType, SignatureAlgorithm};
 pub struct Quirks {
     /// What it signs with ECDSA.
     pub ecdsa: EcdsaInput,
+    /// How many sessions it gives at a time; `None` where it gives as many as anybody needs.
+    pub max_sessions: Option<NonZeroUsize>,
 }
 
 /// What a token's ECDSA takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EcdsaInput {
     /// A digest (`CKM_ECDSA`).
     #[default]
@@ -21,7 +27,20 @@ pub enum EcdsaInput {
     Hashed,
 }
 
+/// Sessions beside those that sign: one holds the login, one makes keys.
+const BESIDE: usize = 2;
+
 impl Quirks {
+    /// How many of `wanted` signing sessions the token gives, and always one.
+    #[must_use]
+    pub fn sessions(self, wanted: NonZeroUsize) -> NonZeroUsize {
+        let given = self
+            .max_sessions
+            .map(|most| NonZeroUsize::new(most.get().saturating_sub(BESIDE)))
+            .map(|most| most.unwrap_or(NonZeroUsize::MIN));
+        given.map_or(wanted, |most| wanted.min(most))
+    }
+
     /// Whether the token is given the whole message for this algorithm, not a digest.
     #[must_use]
     pub fn takes_message(self, algorithm: SignatureAlgorithm) -> bool {
@@ -43,5 +62,23 @@ impl Quirks {
             (KeyType::Ed25519, _) => vec![MechanismType::EDDSA],
             (KeyType::Rsa { .. }, _) => vec![MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// KEY-09: a token that gives few sessions is not asked for more, and always for one.
+    #[test]
+    fn asks_for_no_more_sessions_than_there_are_beside_the_login_and_new_keys() {
+        let number = |number| NonZeroUsize::new(number).unwrap();
+        let of = |most, wanted| {
+            let quirks = Quirks { max_sessions: NonZeroUsize::new(most), ..Quirks::default() };
+            quirks.sessions(number(wanted)).get()
+        };
+
+        assert_eq!(Quirks::default().sessions(number(32)).get(), 32);
+        assert_eq!((of(10, 32), of(10, 3), of(3, 3), of(1, 3)), (8, 3, 1, 1));
     }
 }

@@ -27,9 +27,12 @@ pub(crate) fn recover(session: &Session, handle: ObjectHandle) -> Result<Option<
     let Some(hash) = algorithm.hash() else { return Ok(None) };
     let digest = digest::digest(hash.implementation(), RECOVERY_TEXT);
     let raw = match signed(session, handle, algorithm, Quirks::default()) {
-        Err(error) if refuses_mechanism(&error) => {
-            signed(session, handle, algorithm, Quirks { ecdsa: EcdsaInput::Hashed })?
-        }
+        Err(error) if refuses_mechanism(&error) => signed(
+            session,
+            handle,
+            algorithm,
+            Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() },
+        )?,
         raw => raw?,
     };
     for key in possible(key_type, digest.as_ref(), &raw) {

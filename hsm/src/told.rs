@@ -4,6 +4,8 @@ use std::error::Error;
 
 use crate::note::NoteKeyError;
 use crate::pin::PinError;
+use crate::probe::ProbeError;
+use crate::profile::ProfileError;
 use crate::token::FindTokenError;
 use crate::{
     AttemptError, FindKeyError, LoginError, ModuleError, OpenError, SecretFileError, SignError,
@@ -29,6 +31,8 @@ pub fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str
         AttemptError,
         SecretFileError,
         NoteKeyError,
+        ProbeError,
+        ProfileError,
         SignError
     );
     None

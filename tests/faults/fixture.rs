@@ -132,7 +132,7 @@ pub(crate) fn markers(softhsm: &SoftHsm) -> PinMarkers {
 }
 
 /// The PIN through a file of the name `file`, as programs get it.
-fn pin(softhsm: &SoftHsm, file: &str, pin: &str) -> Pin {
+pub(crate) fn pin(softhsm: &SoftHsm, file: &str, pin: &str) -> Pin {
     let path = softhsm.pins().join(file);
     let _absent = fs::remove_file(&path);
     Pin::from_drawn(&zeroize::Zeroizing::new(pin.to_owned())).unwrap().create_file(&path).unwrap();

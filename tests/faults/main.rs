@@ -8,5 +8,6 @@ mod keys;
 mod matrix;
 mod page;
 mod pins;
+mod probe;
 mod rows;
 mod sessions;

@@ -17,6 +17,8 @@ mod healing;
 mod holdings;
 mod judged;
 mod keys;
+mod measured;
 mod pins;
+mod probe;
 mod signing;
 mod tokens;

@@ -110,7 +110,7 @@ fn a_key_for_pss_alone_proves_itself_and_signs_by_pss() {
 fn a_token_that_hashes_itself_is_asked_by_that_mechanism() {
     alone(test_name!(a_token_that_hashes_itself_is_asked_by_that_mechanism), |softhsm| {
         let name = new_token(softhsm, "issuing");
-        let quirks = Quirks { ecdsa: EcdsaInput::Hashed };
+        let quirks = Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() };
         let hashing = TokenSettings { quirks, ..settings(softhsm, &name, USER_PIN) };
         let usual = open(softhsm, &name).unwrap();
         let ec = make_key(&usual, KeyType::EcP384, "ec");

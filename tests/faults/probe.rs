@@ -1,0 +1,109 @@
+//! The probe catches each deliberately faulty device by the checks that are there for its fault.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use hsm::probe::{OtherKeys, ProbeOrder, Report, Verdict, WrongPin, probe};
+use support::laboratory::{Counter, Laboratory, faulty};
+use support::softhsm::{SoftHsm, alone};
+use support::test_name;
+
+use crate::fixture::{Bench, USER_PIN, markers, module, pin};
+
+/// Probes a token of the faulty device `name`.
+fn probed(softhsm: &SoftHsm, name: &str) -> Report {
+    let bench = Bench::new(softhsm);
+    let order = ProbeOrder {
+        name: bench.name.clone(),
+        pin: pin(softhsm, "probe", USER_PIN),
+        markers: markers(softhsm),
+        other_keys: OtherKeys::Refuse,
+        wrong_pin: WrongPin::Once,
+        sessions: NonZeroUsize::new(16).unwrap(),
+        parallel: NonZeroUsize::new(4).unwrap(),
+        idle: Some(Duration::from_secs(1)),
+        deadline: Duration::from_secs(120),
+    };
+    bench.laboratory.disturb(&faulty(name));
+    let report = probe(&module(), order, &mut |_| {}).unwrap();
+    bench.laboratory.calm();
+    report
+}
+
+fn verdict(report: &Report, id: &str) -> (Verdict, String) {
+    let row = report.rows.iter().find(|row| row.id == id).unwrap();
+    (row.verdict, row.seen.clone())
+}
+
+/// Each of `ids` is a failed check, and says what of the words behind it.
+fn fails(report: &Report, ids: &[(&str, &str)]) {
+    let failed: Vec<_> = report.failed().map(|row| format!("{} {}", row.id, row.seen)).collect();
+    for (id, words) in ids {
+        let (verdict, seen) = verdict(report, id);
+        assert!(
+            verdict == Verdict::Failed && seen.contains(words),
+            "{id}: {verdict}, {seen}; failed are {failed:#?}"
+        );
+    }
+    println!("{failed:#?}");
+}
+
+/// KEY-10: wrong signatures are seen in every check that signs more than two.
+#[test]
+fn a_device_that_gets_signatures_wrong_is_caught() {
+    alone(test_name!(a_device_that_gets_signatures_wrong_is_caught), |softhsm| {
+        let report = probed(softhsm, "flipping");
+
+        let wrong = "do not verify";
+        fails(&report, &[("HP-40", wrong), ("HP-45", wrong), ("HP-49", wrong), ("HP-61", wrong)]);
+        assert!(report.measured.ecdsa.is_none(), "such a device gives no way to sign");
+    });
+}
+
+/// KEY-03: keys that are told as extractable, can be read and can be wrapped.
+#[test]
+fn a_device_that_hands_keys_out_is_caught() {
+    alone(test_name!(a_device_that_hands_keys_out_is_caught), |softhsm| {
+        let report = probed(softhsm, "leaky");
+
+        fails(&report, &[("HP-10", ""), ("HP-16", "is told"), ("HP-17", ""), ("HP-18", "wraps")]);
+        assert_eq!(report.measured.key_types, Vec::<String>::new());
+    });
+}
+
+/// KEY-03: what is told of a key is not believed.
+#[test]
+fn a_device_that_only_says_that_keys_are_safe_is_caught() {
+    alone(test_name!(a_device_that_only_says_that_keys_are_safe_is_caught), |softhsm| {
+        let report = probed(softhsm, "liar");
+
+        fails(&report, &[("HP-16", "is told"), ("HP-18", "wraps")]);
+        assert_eq!(verdict(&report, "HP-17").0, Verdict::Passed, "it tells what is wanted");
+    });
+}
+
+/// KEY-09: a device that dies of calls at once, and gives fewer sessions than it says.
+#[test]
+fn a_device_that_bears_no_parallel_calls_is_caught() {
+    alone(test_name!(a_device_that_bears_no_parallel_calls_is_caught), |softhsm| {
+        let report = probed(softhsm, "crowded");
+
+        assert_eq!(report.measured.max_sessions, NonZeroUsize::new(3));
+        fails(&report, &[("HP-61", "CKR_DEVICE_ERROR")]);
+        assert_eq!(report.left_behind, None);
+        assert!(Laboratory::of(softhsm).counted().of(Counter::AtOnce) > 1);
+    });
+}
+
+/// KEY-09: sessions that end by themselves, and wrong PINs that are not told of.
+#[test]
+fn a_device_that_forgets_sessions_and_pins_is_caught() {
+    alone(test_name!(a_device_that_forgets_sessions_and_pins_is_caught), |softhsm| {
+        let report = probed(softhsm, "forgetful");
+
+        fails(&report, &[("HP-65", "CKR_SESSION_HANDLE_INVALID")]);
+        assert_eq!(report.measured.idle_seconds, None);
+        let (verdict, seen) = verdict(&report, "HP-68");
+        assert!(verdict == Verdict::Differs && seen.contains("not told"), "{verdict} {seen}");
+    });
+}
