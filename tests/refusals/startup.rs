@@ -108,13 +108,13 @@ fn configurations_are_refused(world: &World) {
             ),
             row(
                 "another signature algorithm",
-                "config-value",
+                "authority-algorithm",
                 edit("rsa-pkcs1-sha512", "ecdsa-p256-sha256"),
                 &["authority", "ecdsa-p256-sha256"],
             ),
             row(
                 "a signature algorithm that is not",
-                "config-value",
+                "authority-algorithm",
                 edit("rsa-pkcs1-sha512", "rsa-pkcs1-sha1"),
                 &["authority"],
             ),
