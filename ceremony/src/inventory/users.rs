@@ -87,6 +87,27 @@ struct AuthorityPart {
     name: String,
     certificate: Option<PathBuf>,
     token: Option<String>,
+    standby: Option<Roles>,
+}
+
+/// A role, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Roles {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl AuthorityPart {
+    /// The roles of the tokens that hold its key.
+    fn roles(&self) -> impl Iterator<Item = &str> {
+        let standby = match &self.standby {
+            None => [].as_slice(),
+            Some(Roles::One(role)) => std::slice::from_ref(role),
+            Some(Roles::Several(roles)) => roles,
+        };
+        self.token.iter().chain(standby).map(String::as_str)
+    }
 }
 
 impl Users {
@@ -138,7 +159,7 @@ impl Users {
         for authority in &parts.authorities {
             let Some(certificate) = &authority.certificate else { continue };
             let key = key_of(&base.join(certificate))?;
-            let is_here = authority.token.is_some() && authority.token.as_deref() == role_here;
+            let is_here = authority.roles().any(|role| role_here == Some(role));
             self.add(key, format!("authority {}", authority.name), is_here);
         }
         if let (Some(api), Some(management)) = (&parts.api, &parts.management) {

@@ -150,6 +150,30 @@ fn duplicates_and_missing_keys_are_named() {
     });
 }
 
+/// A stand-by token holds the keys of its authorities too, so none of them may be missing.
+#[test]
+fn the_keys_of_a_stand_by_token_are_expected_there() {
+    alone(test_name!(the_keys_of_a_stand_by_token_are_expected_there), |softhsm| {
+        let Some(world) = World::new(softhsm) else { return };
+        let used = world.make_key("used", KeyType::EcP256);
+        let config = world.config(&used);
+        let main = fs::read_to_string(&config).unwrap();
+        let stranger = world.foreign_key();
+        for standby in ["\"issuing\"", "[\"third\", \"issuing\"]"] {
+            let text = main
+                .replace("token = \"issuing\"", &format!("token = \"main\"\nstandby = {standby}"));
+            world.config(&used);
+            world.keep_text("config/ca.toml", &text);
+            assert_eq!(codes(&world.json(&["--config", &config], 0)), [""; 0], "{standby}");
+
+            world.config_of_file(&stranger);
+            world.keep_text("config/ca.toml", &text);
+            let missing = world.json(&["--config", &config], 1);
+            assert!(codes(&missing).contains(&"key-missing"), "{standby}: {missing:#}");
+        }
+    });
+}
+
 /// A software token outside environment test is read, and named.
 #[test]
 fn a_software_token_of_production_is_named() {
