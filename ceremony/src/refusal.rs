@@ -37,7 +37,7 @@ pub(crate) enum Refusal {
     /// The hierarchy file has an authority sign in a way in which its key does not.
     #[error(
         "{authority}: algorithm = {written:?}, and keys of type {key} sign with {known}: correct it, or \
-         leave it out for the default; nothing was made"
+         leave it out for the default"
     )]
     Algorithm {
         /// Its common name.
