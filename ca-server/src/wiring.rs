@@ -247,10 +247,8 @@ fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<Si
     let fitting = parsed.filter(|algorithm: &SignatureAlgorithm| algorithm.fits(key_type));
     fitting.with_context(|| {
         let known = SignatureAlgorithm::names_for(key_type);
-        let what = format!(
-            "authority {}: algorithm = {written:?}, and its key is {key_type}, which signs with {known}",
-            section.name
-        );
+        let what =
+            format!("algorithm = {written:?}, and its key is {key_type}, which signs with {known}");
         let next = "correct `algorithm`, or leave it out for the default of the key's type";
         Told::new("authority-algorithm", what, next)
     })

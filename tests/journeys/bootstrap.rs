@@ -19,6 +19,10 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
     ("bootstrap::tells_a_new_profile_from_one_taken_away", tells_a_new_profile_from_one_taken_away),
     ("bootstrap::draws_no_pin_for_a_token_that_exists", draws_no_pin_for_a_token_that_exists),
     ("bootstrap::refuses_other_addresses_than_before", refuses_other_addresses_than_before),
+    (
+        "bootstrap::refuses_what_does_not_fit_before_a_key_is_made",
+        refuses_what_does_not_fit_before_a_key_is_made,
+    ),
     ("bootstrap::writes_what_a_shell_sources", writes_what_a_shell_sources),
     ("bootstrap::names_the_way_out_of_a_wrong_pin", names_the_way_out_of_a_wrong_pin),
     (
@@ -155,6 +159,33 @@ fn refuses_other_addresses_than_before(template: &Template) {
         assert!(said.contains(&format!("--public {made}, not 127.0.0.1:9")), "{said}");
         assert_eq!((read(home, "config/ca.toml"), read(home, "config/ocsp.toml")), before);
         let _ = fs::remove_file(home.join("ceremony/addresses"));
+    }
+}
+
+/// KEY-11: an algorithm that is not one of the key's, and a key that the CA's profile does not allow.
+fn refuses_what_does_not_fit_before_a_key_is_made(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let written = "key         = \"rsa-4096\"\nalgorithm   = \"rsa-pkcs1-sha256\"";
+    for (new, code, named) in [
+        (
+            "key = \"rsa-4096\"\nalgorithm = \"ecdsa-p256-sha256\"",
+            "ceremony-algorithm",
+            ["\"ecdsa-p256-sha256\", and keys of type rsa-4096", "rsa-pss-sha512"],
+        ),
+        (
+            "key = \"ed25519\"",
+            "ceremony-key-not-allowed",
+            ["keys of type ed25519", "config/profiles/root.toml"],
+        ),
+    ] {
+        let (home, again) = deployment.bootstrap_anew(written, new);
+
+        let said = refused(&again, code);
+        for words in named {
+            assert!(said.contains(words), "{said}");
+        }
+        let tokens = fs::read_dir(home.join("tokens")).map_or(0, Iterator::count);
+        assert_eq!(tokens, 0, "{code}");
     }
 }
 

@@ -369,6 +369,18 @@ impl Deployment {
         )
     }
 
+    /// Bootstraps an empty home beside this one, from the hierarchy with one change.
+    pub(crate) fn bootstrap_anew(&self, old: &str, new: &str) -> (PathBuf, Spoken) {
+        let home = self.home.with_file_name("anew");
+        let hierarchy = self.home.with_file_name("changed.toml");
+        let text = fs::read_to_string(&self.hierarchy).expect("a hierarchy file");
+        assert!(text.contains(old), "{text}");
+        fs::write(&hierarchy, text.replacen(old, new, 1)).expect("a hierarchy file");
+        let profiles = workspace::root().join("profiles");
+        let said = spoken::run(&mut bootstrap_command(&home, &hierarchy, &profiles), &[]);
+        (home, said)
+    }
+
     /// The URL at which the responder answers.
     pub(crate) fn ocsp_url(&self) -> String {
         format!("http://{}", self.ports.public)
