@@ -24,6 +24,7 @@ use crate::last_proof::LastProofs;
 use crate::module::Module;
 use crate::open::{LoginError, OpenError};
 use crate::pin::Pin;
+use crate::profile::Profiled;
 use crate::software::SoftwareTokens;
 use crate::token::{self, Present, TokenName};
 
@@ -39,6 +40,7 @@ pub(crate) struct Connection {
     pin: Pin,
     markers: PinMarkers,
     software: SoftwareTokens,
+    measured_on: Option<Profiled>,
     proofs: LastProofs,
     login: Mutex<Login>,
     login_done: Condvar,
@@ -102,6 +104,7 @@ impl Connection {
             pin,
             markers,
             software,
+            measured_on: None,
             proofs: LastProofs::default(),
             login: Mutex::new(login),
             login_done: Condvar::new(),
@@ -113,6 +116,11 @@ impl Connection {
             begun: Instant::now(),
             worked: AtomicU64::new(0),
         }
+    }
+
+    /// From now on the token is compared with this profile at each login.
+    pub(crate) fn compare_with(&mut self, measured_on: Option<Profiled>) {
+        self.measured_on = measured_on;
     }
 
     /// How the token's keys looked when they last proved themselves.
@@ -232,6 +240,9 @@ impl Connection {
 
     fn prove_user(&self, session: &Session, present: &Present) -> Result<(), OpenError> {
         self.judge_software(present)?;
+        if let Some(profiled) = &self.measured_on {
+            profiled.judge(&self.module, &self.name, &present.facts)?;
+        }
         let failed = |error: Error| Pkcs11Failure::new(&self.name, &error);
         if is_logged_in(session).map_err(|error| OpenError::Session(failed(error)))? {
             return Ok(());

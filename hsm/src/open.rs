@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::attempts::AttemptError;
 use crate::failure::Pkcs11Failure;
+use crate::profile::ProfileError;
 use crate::remedy::PinRemedy;
 use crate::token::{FindTokenError, TokenName};
 
@@ -35,6 +36,9 @@ pub enum OpenError {
         /// What it says it is.
         model: String,
     },
+    /// It is another device than the one that was probed (KEY-01).
+    #[error("token does not fit its device profile")]
+    Profile(#[from] ProfileError),
     /// The operating system gave no thread.
     #[error("no thread for a session of token {token}")]
     Thread {
@@ -79,6 +83,7 @@ impl OpenError {
             Self::Session(_) => "hsm-session",
             Self::Login { source, .. } => source.code(),
             Self::Software { .. } => "hsm-software-token",
+            Self::Profile(error) => error.code(),
             Self::Thread { .. } => "hsm-thread",
             Self::Deadline { .. } => "hsm-open-deadline",
             Self::Initialising { .. } => "hsm-initialising",
@@ -97,6 +102,7 @@ impl OpenError {
                 "make the keys in a certified device; where an operator takes the danger upon himself, \
                  [hsm] danger-software-token = true"
             }
+            Self::Profile(error) => error.next_step(),
             Self::Thread { .. } => "raise the limit of threads",
             Self::Deadline { .. } => "check the token's connection",
             Self::Initialising { .. } => {

@@ -84,8 +84,10 @@ impl Token {
         software: SoftwareTokens,
     ) -> Result<Self, OpenError> {
         let TokenSettings { name, pin, markers, sessions, deadline, quirks } = settings;
-        let connection =
-            Arc::new(Connection::new(module.clone(), name.clone(), pin, markers, software));
+        let mut connection = Connection::new(module.clone(), name.clone(), pin, markers, software);
+        connection.compare_with(quirks.measured_on.clone());
+        let connection = Arc::new(connection);
+        let sessions = quirks.sessions(sessions);
         let workers = Workers::start(&connection, sessions.get())
             .map_err(|source| OpenError::Thread { token: name.clone(), source })?;
         let token = Self { open: Arc::new(Open { name, workers, deadline, quirks }) };
@@ -194,7 +196,7 @@ impl Token {
     }
 
     pub(crate) fn quirks(&self) -> Quirks {
-        self.open.quirks
+        self.open.quirks.clone()
     }
 
     /// Signs, in one try: whoever asks is told of each that fails (KEY-14). Crate-private: the typed

@@ -137,18 +137,21 @@ pub(crate) const fn proving_algorithm(key_type: KeyType) -> SignatureAlgorithm {
     SignatureAlgorithm::default_for(key_type)
 }
 
-/// The ways in which a key may prove itself: one that a token refuses does not count against the key.
+/// A way in which a key may prove itself.
+type Way = (SignatureAlgorithm, Quirks);
+
+/// The usual way and perhaps another: one that a token refuses does not count against the key.
 /// A key may be allowed PSS alone, and a token may know ECDSA only with the hash in it.
-fn ways_of_proving(key_type: KeyType) -> [(SignatureAlgorithm, Quirks); 2] {
-    let usual = (proving_algorithm(key_type), Quirks::default());
+fn ways_of_proving(key_type: KeyType) -> (Way, Option<Way>) {
+    let usual = proving_algorithm(key_type);
     let other = match key_type {
-        KeyType::Rsa { .. } => (SignatureAlgorithm::RsaPssSha256, Quirks::default()),
+        KeyType::Rsa { .. } => Some((SignatureAlgorithm::RsaPssSha256, Quirks::default())),
         KeyType::EcP256 | KeyType::EcP384 => {
-            (usual.0, Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() })
+            Some((usual, Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() }))
         }
-        KeyType::Ed25519 => usual,
+        KeyType::Ed25519 => None,
     };
-    [usual, other]
+    ((usual, Quirks::default()), other)
 }
 
 /// The text that a private key signs to prove that it belongs to `key`: 0xFF,
@@ -169,8 +172,8 @@ pub(crate) fn proves(
     public: &PublicKey,
 ) -> Result<bool, Error> {
     let text = proof_text(public);
-    let [usual, other] = ways_of_proving(public.key_type());
-    let proves_by = |(algorithm, quirks)| {
+    let (usual, other) = ways_of_proving(public.key_type());
+    let proves_by = |(algorithm, quirks): Way| {
         let Ok(operation) = Operation::over_message(algorithm, &text, quirks) else {
             return Ok(false);
         };
@@ -179,13 +182,13 @@ pub(crate) fn proves(
             .to_x509(public.key_type(), raw)
             .is_some_and(|signature| public.verify(algorithm, &text, &signature).is_ok()))
     };
-    match proves_by(usual) {
-        Err(error) if refuses_mechanism(&error) && other != usual => match proves_by(other) {
+    match (proves_by(usual), other) {
+        (Err(error), Some(other)) if refuses_mechanism(&error) => match proves_by(other) {
             // The first refusal tells what is wrong with the usual way.
             Err(second) if refuses_mechanism(&second) => Err(error),
             proven => proven,
         },
-        proven => proven,
+        (proven, _) => proven,
     }
 }
 
@@ -206,7 +209,8 @@ pub(crate) const fn refuses_mechanism(error: &Error) -> bool {
 mod tests {
     use super::*;
 
-    const HASHED: Quirks = Quirks { ecdsa: EcdsaInput::Hashed, max_sessions: None };
+    const HASHED: Quirks =
+        Quirks { ecdsa: EcdsaInput::Hashed, max_sessions: None, measured_on: None };
 
     fn mechanism_and_input(algorithm: SignatureAlgorithm, quirks: Quirks) -> (String, Vec<u8>) {
         let operation = Operation::over_message(algorithm, b"message", quirks).unwrap();

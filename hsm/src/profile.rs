@@ -18,7 +18,7 @@ use x509::time::UnixTime;
 use crate::module::Module;
 use crate::probe::{Report, Row, Verdict};
 use crate::quirks::{EcdsaInput, Quirks};
-use crate::token::{self, TokenFacts, TokenName};
+use crate::token::{TokenFacts, TokenName};
 
 /// The first member of every profile of this version.
 const FORMAT: &str = "sigill-device-profile/1";
@@ -167,11 +167,9 @@ impl DeviceProfile {
         Ok(profile)
     }
 
-    /// What the programs heed.
-    #[must_use]
-    pub fn quirks(&self) -> Quirks {
+    fn quirks(&self) -> Quirks {
         let Measured { ecdsa, max_sessions, .. } = self.quirks;
-        Quirks { ecdsa: ecdsa.unwrap_or_default(), max_sessions }
+        Quirks { ecdsa: ecdsa.unwrap_or_default(), max_sessions, measured_on: None }
     }
 
     /// The ids of the checks in which something that Sigill needs is not so.
@@ -182,8 +180,7 @@ impl DeviceProfile {
     }
 
     /// In what module and token differ from those that were probed.
-    #[must_use]
-    pub fn differences(&self, module: &Module, token: &TokenFacts) -> Vec<Difference> {
+    fn differences(&self, module: &Module, token: &TokenFacts) -> Vec<Difference> {
         self.compare(&ModuleTold::of(module), &TokenTold::of(token))
     }
 
@@ -203,12 +200,10 @@ impl DeviceProfile {
 }
 
 /// A profile that is heeded, and what a difference from the token in use means.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profiled {
-    /// The profile.
-    pub profile: Arc<DeviceProfile>,
-    /// What a difference means.
-    pub mismatch: Mismatch,
+    profile: Arc<DeviceProfile>,
+    mismatch: Mismatch,
 }
 
 /// What it means that a profile is of another device than the token in use.
@@ -221,7 +216,16 @@ pub enum Mismatch {
 }
 
 impl Profiled {
-    /// Takes a profile for use. Where differences are refused, one with failed checks is as well.
+    /// Reads a profile for use. Where differences are refused, one with failed checks is as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`], [`ProfileError::Failed`] among them.
+    pub fn read(path: &Path, mismatch: Mismatch) -> Result<Self, ProfileError> {
+        Self::new(DeviceProfile::read(path)?, mismatch)
+    }
+
+    /// As [`Self::read`], of a profile that has been read.
     ///
     /// # Errors
     ///
@@ -241,36 +245,43 @@ impl Profiled {
         Ok(Self { profile: Arc::new(profile), mismatch })
     }
 
-    /// The quirks of the token `name`, once it is seen whether the profile is of such a device. One
-    /// that is not there cannot be compared; opening it says so.
-    ///
-    /// # Errors
-    ///
-    /// [`ProfileError::Differs`] where differences are refused.
-    pub fn quirks(&self, module: &Module, name: &TokenName) -> Result<Quirks, ProfileError> {
-        let differences = token::find(module, name)
-            .map(|present| self.profile.differences(module, &present.facts))
-            .unwrap_or_default();
-        if !differences.is_empty() {
-            let list: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            let (token, differences) = (name.clone(), list.join("; "));
-            match self.mismatch {
-                Mismatch::Refused => return Err(ProfileError::Differs { token, differences }),
-                Mismatch::Told => tracing::warn!(
+    /// The quirks that were measured, of tokens that fit.
+    #[must_use]
+    pub fn quirks(&self) -> Quirks {
+        Quirks { measured_on: Some(self.clone()), ..self.profile.quirks() }
+    }
+
+    /// Compares a token with the device that was probed.
+    pub(crate) fn judge(
+        &self,
+        module: &Module,
+        name: &TokenName,
+        facts: &TokenFacts,
+    ) -> Result<(), ProfileError> {
+        let differences = self.profile.differences(module, facts);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        let (token, differences) = (name.clone(), list.join("; "));
+        match self.mismatch {
+            Mismatch::Refused => Err(ProfileError::Differs { token, differences }),
+            Mismatch::Told => {
+                tracing::warn!(
                     problem.code = "hsm-profile-differs",
                     token.label = %name.label,
                     token.serial = %name.serial,
                     "the device profile is of another device: {differences}; probe again"
-                ),
+                );
+                Ok(())
             }
         }
-        Ok(self.profile.quirks())
     }
 }
 
 /// One fact in which two devices differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+struct Difference {
     what: &'static str,
     probed: String,
     used: String,

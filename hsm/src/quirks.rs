@@ -6,13 +6,17 @@ use cryptoki::mechanism::MechanismType;
 use serde::{Deserialize, Serialize};
 use x509::key::{KeyType, SignatureAlgorithm};
 
+use crate::profile::Profiled;
+
 /// How a token differs from the usual. The default is the usual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
     /// What it signs with ECDSA.
     pub ecdsa: EcdsaInput,
     /// How many sessions it gives at a time; `None` where it gives as many as anybody needs.
     pub max_sessions: Option<NonZeroUsize>,
+    /// The device profile that says so; the token is compared with it at each login.
+    pub measured_on: Option<Profiled>,
 }
 
 /// What a token's ECDSA takes.
@@ -33,7 +37,7 @@ const BESIDE: usize = 2;
 impl Quirks {
     /// How many of `wanted` signing sessions the token gives, and always one.
     #[must_use]
-    pub fn sessions(self, wanted: NonZeroUsize) -> NonZeroUsize {
+    pub fn sessions(&self, wanted: NonZeroUsize) -> NonZeroUsize {
         let given = self
             .max_sessions
             .map(|most| NonZeroUsize::new(most.get().saturating_sub(BESIDE)))
@@ -43,7 +47,7 @@ impl Quirks {
 
     /// Whether the token is given the whole message for this algorithm, not a digest.
     #[must_use]
-    pub fn takes_message(self, algorithm: SignatureAlgorithm) -> bool {
+    pub fn takes_message(&self, algorithm: SignatureAlgorithm) -> bool {
         match algorithm {
             SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
                 self.ecdsa == EcdsaInput::Hashed
@@ -54,7 +58,7 @@ impl Quirks {
 
     /// What a key that is made may be used with (CKA_ALLOWED_MECHANISMS): every way of signing that
     /// [`SignatureAlgorithm`] has for its type, and nothing else.
-    pub(crate) fn mechanisms(self, key_type: KeyType) -> Vec<MechanismType> {
+    pub(crate) fn mechanisms(&self, key_type: KeyType) -> Vec<MechanismType> {
         match (key_type, self.ecdsa) {
             (KeyType::EcP256 | KeyType::EcP384, EcdsaInput::Raw) => vec![MechanismType::ECDSA],
             (KeyType::EcP256, EcdsaInput::Hashed) => vec![MechanismType::ECDSA_SHA256],

@@ -60,8 +60,16 @@ impl<'a> Bench<'a> {
 
     /// A token that is open, and one key of it that signs.
     pub(crate) fn signing(&self, sessions: usize) -> Signing {
-        let token = self.open(sessions).unwrap();
-        let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+        self.signing_by(self.settings(sessions))
+    }
+
+    /// As [`Self::signing`] by these settings; the key that was made before is used again.
+    pub(crate) fn signing_by(&self, settings: TokenSettings) -> Signing {
+        let sessions = settings.sessions.get();
+        let token = Token::open(&module(), settings).unwrap();
+        let made = token.keys().unwrap().into_iter().find_map(|entry| entry.public_key);
+        let key = made
+            .unwrap_or_else(|| make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden));
         let signer = TokenSigner::new(DEADLINE);
         signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
         Signing { token, key, signer, sessions }

@@ -1,9 +1,11 @@
 //! The probe catches each deliberately faulty device by the checks that are there for its fault.
 
 use std::num::NonZeroUsize;
+use std::thread;
 use std::time::Duration;
 
 use hsm::probe::{OtherKeys, ProbeOrder, Report, Verdict, WrongPin, probe};
+use hsm::{Quirks, TokenSettings};
 use support::laboratory::{Counter, Laboratory, faulty};
 use support::softhsm::{SoftHsm, alone};
 use support::test_name;
@@ -92,6 +94,37 @@ fn a_device_that_bears_no_parallel_calls_is_caught() {
         fails(&report, &[("HP-61", "CKR_DEVICE_ERROR")]);
         assert_eq!(report.left_behind, None);
         assert!(Laboratory::of(softhsm).counted().of(Counter::AtOnce) > 1);
+    });
+}
+
+/// KEY-09: what the probe measured keeps the programs within the sessions that a device gives.
+#[test]
+fn a_device_with_few_sessions_is_not_asked_for_more() {
+    alone(test_name!(a_device_with_few_sessions_is_not_asked_for_more), |softhsm| {
+        let bench = Bench::new(softhsm);
+        // Beside three that sign: one that holds the login, and one that makes keys.
+        bench.laboratory.disturb("[sessions]\nmost = 5\n");
+        let most_open = |quirks: Quirks| {
+            let settings = TokenSettings { quirks, ..bench.settings(8) };
+            let signing = bench.signing_by(settings);
+            let failed = thread::scope(|scope| {
+                let callers = [0; 8].map(|_| {
+                    scope.spawn(|| (0..10).filter(|_| signing.sign("text").is_err()).count())
+                });
+                callers.into_iter().map(|caller| caller.join().unwrap()).sum::<usize>()
+            });
+            (failed, bench.laboratory.counted().of(Counter::MostOpen))
+        };
+
+        let within = Quirks { max_sessions: NonZeroUsize::new(5), ..Quirks::default() };
+        let (failed, most) = most_open(within);
+        assert_eq!(failed, 0);
+        assert!(most < 5, "three that sign and one that holds the login, not {most}");
+
+        // Without it the device is asked for as many as the configuration says.
+        let (failed, most) = most_open(Quirks::default());
+        println!("without: {failed} failed, {most} open at most");
+        assert_eq!(most, 5);
     });
 }
 

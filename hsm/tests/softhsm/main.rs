@@ -20,5 +20,6 @@ mod keys;
 mod measured;
 mod pins;
 mod probe;
+mod profiled;
 mod signing;
 mod tokens;

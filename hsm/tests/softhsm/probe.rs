@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hsm::probe::{OtherKeys, ProbeError, ProbeOrder, Report, Verdict, WrongPin, probe};
-use hsm::profile::DeviceProfile;
+use hsm::profile::{DeviceProfile, Mismatch, Profiled};
 use hsm::token::TokenName;
 use hsm::{EcdsaInput, Module};
 use support::softhsm::{SoftHsm, alone};
@@ -62,10 +62,8 @@ fn softhsm_is_what_was_measured_row_by_row() {
         std::fs::write(&path, written.to_json().unwrap()).unwrap();
         let profile = DeviceProfile::read(&path).unwrap();
         assert_eq!(profile, written);
-        assert_eq!(
-            (profile.quirks().ecdsa, profile.quirks().max_sessions),
-            (EcdsaInput::Raw, None)
-        );
+        let quirks = Profiled::new(profile, Mismatch::Refused).unwrap().quirks();
+        assert_eq!((quirks.ecdsa, quirks.max_sessions), (EcdsaInput::Raw, None));
         // Nothing is left: an empty token is what the next probe finds.
         assert!(open(softhsm, &name).unwrap().keys().unwrap().is_empty());
         assert!(!markers(softhsm).path(&name).exists());
