@@ -3,6 +3,8 @@ import sys
 
 BEGIN = "<!-- benches/run --write: begin; do not edit by hand -->"
 END = "<!-- benches/run --write: end -->"
+HSM_BEGIN = "<!-- benches/run --hsm --write: begin; do not edit by hand -->"
+HSM_END = "<!-- benches/run --hsm --write: end -->"
 
 
 def markdown(facts, rows, notes, flags):
@@ -42,11 +44,11 @@ def line(row):
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def put(path, text):
+def put(path, text, begin=BEGIN, end=END):
     """Puts the text between the markers of a document."""
-    before, found, rest = path.read_text().partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    before, found, rest = path.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
     if not found or not ended:
         print(f"error: {path} has no markers of benches/run", file=sys.stderr)
         sys.exit(1)
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
