@@ -79,8 +79,7 @@ def check(described, stages: list[Stage], variables: dict[str, str], kind: str) 
 
     outcomes = []
     if kind == "full":
-        outcomes.append(Outcome("tools", Result(passed=len(needed) - len(missing), failed=len(missing) if strict else 0,
-                                                skipped=0 if strict else len(missing)), time.monotonic() - began))
+        outcomes.append(Outcome("tools", tools.verdict(needed, strict), time.monotonic() - began))
     for stage in stages:
         lacking = sorted(missing & set(stage.needs))
         if lacking:

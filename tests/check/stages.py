@@ -21,6 +21,7 @@ class Tool:
     program: str
     source: str
     package: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,12 @@ def _read(path: Path, tables: set[str]) -> dict:
 
 def _tool(entry: dict, path: Path) -> Tool:
     where = f"{path}: tool {entry.get('program', '(without program)')}"
-    _keys(entry, {"program", "from"}, {"package"}, where)
+    _keys(entry, {"program", "from"}, {"package", "optional"}, where)
     if entry["from"] not in SOURCES:
         raise FileRefused(f"{where}: from is {entry['from']!r}, known are {SOURCES}")
     if ("package" in entry) == (entry["from"] == "venv"):
         raise FileRefused(f"{where}: apt and cargo want a package, venv none")
-    return Tool(entry["program"], entry["from"], entry.get("package", ""))
+    return Tool(entry["program"], entry["from"], entry.get("package", ""), entry.get("optional", False))
 
 
 def _stage(entry: dict, path: Path) -> Stage:

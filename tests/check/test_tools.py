@@ -42,6 +42,21 @@ class Tools(unittest.TestCase):
             tools._venv_stamp().touch()
             self.assertTrue(tools.present(judge))
 
+    def test_what_is_optional_and_absent_fails_nowhere(self):
+        described = [Tool("sh", "apt", "dash"), Tool("no-such-program", "apt", "one"), Tool("nor-this-one", "apt", "two", optional=True)]
+        self.assertEqual(str(tools.verdict(described, strict=True)), "1 passed, 1 failed, 1 skipped")
+        self.assertEqual(str(tools.verdict(described, strict=False)), "1 passed, 0 failed, 2 skipped")
+
+    def test_a_library_is_looked_for_where_debian_keeps_libraries(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(tools, "LIBRARIES", (Path(folder),)):
+            client, library = (Tool(name, "apt", "one") for name in ("client.so", "libclang-[0-9]*.so*"))
+            (Path(folder) / "pkcs11").mkdir()
+            (Path(folder) / "libclang-cpp.so.14").touch()
+            self.assertFalse(tools.present(client) or tools.present(library))
+            (Path(folder) / "pkcs11/client.so").touch()
+            (Path(folder) / "libclang-14.so.1").touch()
+            self.assertTrue(tools.present(client) and tools.present(library))
+
 
 if __name__ == "__main__":
     unittest.main()

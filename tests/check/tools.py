@@ -8,11 +8,14 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from counts import Result
 from stages import Tool
 
 VENV = Path("tests/python/.venv")
 REQUIREMENTS = Path("tests/python/requirements.txt")
 POLICY = Path("/usr/sbin/policy-rc.d")
+# Where Debian keeps libraries and PKCS#11 modules.
+LIBRARIES = (Path("/usr/lib"), *sorted(Path("/usr/lib").glob("*-linux-gnu")))
 
 
 def search_path() -> str:
@@ -24,6 +27,8 @@ def search_path() -> str:
 def present(tool: Tool) -> bool:
     if tool.source == "venv":
         return (VENV / "bin" / tool.program).exists() and _venv_stamp().exists()
+    if ".so" in tool.program:
+        return any(any(folder.glob(tool.program)) or any(folder.glob("pkcs11/" + tool.program)) for folder in LIBRARIES)
     return shutil.which(tool.program, path=search_path()) is not None
 
 
@@ -40,6 +45,13 @@ def install(tools: list[Tool]) -> list[str]:
         # Unoptimised: it runs for seconds here, and optimising it costs minutes.
         _run(["cargo", "install", "--locked", "--quiet", "--debug", tool.package])
     return missing(tools)
+
+
+def verdict(tools: list[Tool], strict: bool) -> Result:
+    """Where all must be there, a missing one has failed, save an optional one: its tests say what they leave out."""
+    absent = [tool for tool in tools if not present(tool)]
+    failed = sum(strict and not tool.optional for tool in absent)
+    return Result(passed=len(tools) - len(absent), failed=failed, skipped=len(absent) - failed)
 
 
 def missing(tools: list[Tool]) -> list[str]:

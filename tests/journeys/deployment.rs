@@ -24,12 +24,35 @@ pub(crate) const AUTHORITY: &str = "sigilltesteidfunctioneccav1";
 /// How long a program may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(40);
 
+/// Where the keys of a deployment lie.
+#[derive(Clone)]
+pub(crate) struct Device {
+    /// The module that its programs load.
+    pub(crate) module: PathBuf,
+    /// What the module wants to find in the environment.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Device {
+    /// SoftHSM, whose configuration the bootstrap writes into the home.
+    pub(crate) fn softhsm() -> Self {
+        let module = PathBuf::from(softhsm::MODULE);
+        Self { module, environment: Vec::new() }
+    }
+
+    /// `command` with the environment that the device's module wants.
+    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 /// A bootstrapped and imported home in which no server has ever run. `None` where a tool is missing.
 pub(crate) struct Template(Option<Made>);
 
 struct Made {
     folder: TempDir,
     ports: Ports,
+    device: Device,
 }
 
 #[derive(Clone, Copy)]
@@ -59,6 +82,11 @@ impl Template {
 
     /// The same, with profiles in which each of `changes` (file, old, new) was made.
     pub(crate) fn make_with(changes: &[(&str, &str, &str)]) -> Self {
+        Self::make_on(Device::softhsm(), changes)
+    }
+
+    /// The same on another device.
+    pub(crate) fn make_on(device: Device, changes: &[(&str, &str, &str)]) -> Self {
         for file in [softhsm::MODULE, softhsm::SPY] {
             if !Path::new(file).is_file() {
                 assert!(
@@ -84,7 +112,7 @@ impl Template {
         for (file, old, new) in changes {
             replace_in(&profiles.join(file), &[((*old).to_owned(), (*new).to_owned())]);
         }
-        let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles);
+        let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles, &device);
         bootstrap
             .args(["--api", &ports.api.to_string(), "--public", &ports.public.to_string()])
             .args(["--observe-ca", &ports.observe_ca.to_string()])
@@ -96,8 +124,8 @@ impl Template {
             .args(["--config".as_ref(), home.join("config/ca.toml").as_os_str()])
             .args(["--from".as_ref(), home.join("ceremony/out/outputs.json").as_os_str()])
             .env("SOFTHSM2_CONF", home.join("softhsm2.conf"));
-        succeeds(&mut import);
-        Self(Some(Made { folder, ports }))
+        succeeds(device.environment(&mut import));
+        Self(Some(Made { folder, ports, device }))
     }
 
     /// A copy to break. `None` where a tool is missing, and that has been said.
@@ -121,18 +149,20 @@ impl Template {
         let config = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
         let form = Form { csr: request_for_a_certificate(folder.path()) };
         let hierarchy = made.folder.path().join("hierarchy.toml");
-        Some(Deployment { folder, home, hierarchy, ports, config, form, server: None, boots: 0 })
+        let (device, server) = (made.device.clone(), None);
+        Some(Deployment { folder, home, hierarchy, ports, device, config, form, server, boots: 0 })
     }
 }
 
-fn bootstrap_command(home: &Path, hierarchy: &Path, profiles: &Path) -> Command {
+fn bootstrap_command(home: &Path, hierarchy: &Path, profiles: &Path, device: &Device) -> Command {
     let mut command = Command::new(program::built("sigill-ceremony"));
     command
         .arg("bootstrap")
         .args(["--home".as_ref(), home.as_os_str()])
         .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
         .args(["--profiles".as_ref(), profiles.as_os_str()])
-        .args(["--module", softhsm::MODULE]);
+        .args(["--module".as_ref(), device.module.as_os_str()]);
+    device.environment(&mut command);
     command
 }
 
@@ -188,6 +218,7 @@ pub(crate) struct Deployment {
     pub(crate) home: PathBuf,
     hierarchy: PathBuf,
     ports: Ports,
+    device: Device,
     config: String,
     form: Form,
     server: Option<Server>,
@@ -227,6 +258,18 @@ impl Deployment {
 
     fn laboratory(&self) -> Laboratory {
         Laboratory::in_folder(&self.folder.path().join("laboratory"))
+    }
+
+    /// Has CA and responder reach their tokens through another module, with its environment.
+    #[allow(dead_code, reason = "of the suite tokens")]
+    pub(crate) fn through(mut self, device: Device) -> Self {
+        let line = |device: &Device| format!("module = \"{}\"", device.module.display());
+        let change = (line(&self.device), line(&device));
+        assert!(self.config.contains(&change.0), "{}", self.config);
+        self.config = self.config.replace(&change.0, &change.1);
+        replace_in(&self.home.join("config/ocsp.toml"), &[change]);
+        self.device = device;
+        self
     }
 
     /// Sets a number of the section `[hsm]`.
@@ -290,6 +333,7 @@ impl Deployment {
             .env("PKCS11SPY", softhsm::MODULE)
             .env("PKCS11SPY_OUTPUT", self.spy_log())
             .envs(self.laboratory().environment());
+        self.device.environment(command);
     }
 
     fn log(&self) -> PathBuf {
@@ -325,6 +369,12 @@ impl Deployment {
         command.args(words).arg("--config").arg(self.home.join("config/ca.toml")).args(more);
         self.environment(&mut command);
         spoken::run(&mut command, &[])
+    }
+
+    /// The process of the CA that runs.
+    #[allow(dead_code, reason = "of the suite tokens")]
+    pub(crate) fn process(&self) -> u32 {
+        self.server.as_ref().expect("a server runs").id()
     }
 
     /// Where the API listens.
@@ -363,8 +413,13 @@ impl Deployment {
     /// Runs the bootstrap of this home again.
     pub(crate) fn bootstrap(&self, more: &[&str]) -> Spoken {
         spoken::run(
-            bootstrap_command(&self.home, &self.hierarchy, &workspace::root().join("profiles"))
-                .args(more),
+            bootstrap_command(
+                &self.home,
+                &self.hierarchy,
+                &workspace::root().join("profiles"),
+                &self.device,
+            )
+            .args(more),
             &[],
         )
     }
@@ -377,7 +432,8 @@ impl Deployment {
         assert!(text.contains(old), "{text}");
         fs::write(&hierarchy, text.replacen(old, new, 1)).expect("a hierarchy file");
         let profiles = workspace::root().join("profiles");
-        let said = spoken::run(&mut bootstrap_command(&home, &hierarchy, &profiles), &[]);
+        let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles, &self.device);
+        let said = spoken::run(&mut bootstrap, &[]);
         (home, said)
     }
 
