@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::demo::until;
+use support::laboratory::Counter;
 use support::suite::Check;
 
 use crate::accounts::{self, Received, Serials};
@@ -24,6 +25,10 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         "healing::issuing_under_load_outlives_a_token_that_goes_away",
         issuing_under_load_outlives_a_token_that_goes_away,
     ),
+    (
+        "healing::issuing_under_load_outlives_calls_that_hang",
+        issuing_under_load_outlives_calls_that_hang,
+    ),
 ];
 
 /// How long a signature may take, in seconds.
@@ -37,6 +42,11 @@ const CALLERS: usize = 6;
 /// How long the token is away, each time: within the tries of a call, and beyond them.
 const OUTAGES: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(12), Duration::from_secs(4)];
+
+/// How long one call hangs.
+const ONE_HANGS: Duration = Duration::from_secs(60);
+/// Sessions where calls hang: as many more calls open the breaker.
+const SESSIONS: usize = 2;
 
 /// The files of all tokens.
 struct Tokens {
@@ -142,6 +152,15 @@ struct Got {
 }
 
 impl Got {
+    fn new() -> Self {
+        Self {
+            received: Mutex::default(),
+            put_off: Mutex::default(),
+            slowest: Mutex::default(),
+            stop: AtomicBool::new(false),
+        }
+    }
+
     fn call(&self, number: usize, api: &Api, form: &Form) {
         for order in 0.. {
             let key = format!("heal-{number}-{order}");
@@ -188,12 +207,7 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
     deployment.start();
     let api = deployment.api();
     let tokens = Tokens::of(&deployment);
-    let got = Got {
-        received: Mutex::default(),
-        put_off: Mutex::default(),
-        slowest: Mutex::default(),
-        stop: AtomicBool::new(false),
-    };
+    let got = Got::new();
     thread::scope(|scope| {
         let _stop = StopOnDrop(&got.stop);
         for number in 0..CALLERS {
@@ -216,16 +230,103 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
         }
         assert!(readiness_is(&api, 200, BACK_WITHIN), "{}", deployment.printed());
     });
+    // Two tokens hang on the module: the issuing one and the management CA's.
+    let initialisations = metric(&deployment, "sigill_token_initialisations_total");
+    println!("measured: initialisations = {}", initialisations / 2.0);
+    all_adds_up(deployment, got, initialisations + 2.0);
+}
+
+/// KEY-09, KEY-10, ISS-07: callers order all the time while one call hangs for a minute, which costs its
+/// caller an answer and nobody else anything, and while all calls hang, which opens the breaker: callers
+/// are refused at once. When they come back, issuing goes on by itself.
+fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let (deployment, laboratory) = deployment.with_deadline(DEADLINE).disturbed(SESSIONS);
+    let mut deployment = deployment;
+    deployment.start();
+    let api = deployment.api();
+    let got = Got::new();
+    thread::scope(|scope| {
+        let _stop = StopOnDrop(&got.stop);
+        for number in 0..CALLERS {
+            let (api, form, got) = (api.clone(), deployment.form(), &got);
+            scope.spawn(move || got.call(number, &api, &form));
+        }
+        let hang = |calls: &str| {
+            let go = deployment.home.join(format!("go-{calls}"));
+            laboratory.disturb(&format!(
+                "[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ncalls = {calls:?}\n\
+                 hang-until = {go:?}\n"
+            ));
+            go
+        };
+        let hung = |count: f64| {
+            let within = Duration::from_secs(DEADLINE) + BACK_WITHIN;
+            let found = || metric(&deployment, "sigill_token_hung_calls") == count;
+            let counted = until(within, || found().then_some(()));
+            assert!(counted.is_some(), "{}", deployment.metrics());
+        };
+
+        let go = hang("1");
+        hung(1.0);
+        let begun = Instant::now();
+        let put_off = *got.put_off.lock().expect("no caller failed");
+        while begun.elapsed() < ONE_HANGS {
+            let second = Instant::now();
+            let issues = until(BACK_WITHIN, || got.since(second).then_some(()));
+            assert!(issues.is_some(), "{}", deployment.printed());
+            thread::sleep(Duration::from_millis(500));
+        }
+        assert!(put_off <= 1, "{put_off} callers were put off by one call");
+        assert_eq!(*got.put_off.lock().expect("no caller failed"), put_off);
+        fs::write(go, "").expect("the call comes back");
+        hung(0.0);
+
+        let go = hang("all");
+        let open = until(Duration::from_secs(20), || {
+            (metric(&deployment, "sigill_token_breaker_open") == 1.0).then_some(())
+        });
+        assert!(open.is_some(), "{}", deployment.metrics());
+        // Whoever is on trial waits; all others do not.
+        let at_once = until(Duration::from_secs(20), || {
+            let begun = Instant::now();
+            let answer = api.ask(&deployment.order("refused-at-once"));
+            is_put_off(&answer);
+            let refused = answer.json()["code"] == "hsm-breaker-open";
+            refused.then(|| begun.elapsed()).filter(|took| *took < Duration::from_secs(1))
+        });
+        println!("measured: refused at once in = {at_once:?}");
+        assert!(at_once.is_some(), "{}", deployment.printed());
+        laboratory.calm();
+        fs::write(go, "").expect("the calls come back");
+        let back = Instant::now();
+        let issues = until(BACK_WITHIN, || got.since(back).then_some(()));
+        println!("measured: issues again after = {} ms", back.elapsed().as_millis());
+        assert!(issues.is_some(), "{}", deployment.printed());
+        hung(0.0);
+        assert!(readiness_is(&api, 200, BACK_WITHIN), "{}", deployment.printed());
+    });
+    let order = api.persevere(&mut None, &deployment.order("refused-at-once"));
+    let received = Received::read("refused-at-once", &order);
+    got.received.lock().expect("no caller failed").push((received, Instant::now()));
+    assert!(metric(&deployment, "sigill_token_breaker_openings_total") >= 1.0);
+    let counted = laboratory.counted();
+    assert_eq!(counted.of(Counter::LoginsWrong), 0);
+    assert_eq!(counted.of(Counter::FinalisedUnderCalls), 0);
+    all_adds_up(deployment, got, 2.0);
+}
+
+/// What callers received is what was issued, every failed try stands in the audit log, and the PINs of the
+/// two tokens were sent no oftener than `most_logins`.
+fn all_adds_up(mut deployment: Deployment, got: Got, most_logins: f64) {
     let slowest = got.slowest.into_inner().expect("no caller failed");
     println!("measured: slowest answer = {} ms", slowest.as_millis());
     assert!(slowest < ANSWERED_WITHIN, "{slowest:?}");
     println!("measured: put off = {}", got.put_off.into_inner().expect("no caller failed"));
 
-    // Two tokens hang on the module: the issuing one and the management CA's.
     let logins = metric(&deployment, "sigill_token_logins_total");
-    let initialisations = metric(&deployment, "sigill_token_initialisations_total");
-    println!("measured: logins = {logins}, initialisations = {}", initialisations / 2.0);
-    assert!(logins <= initialisations + 2.0, "{logins} {initialisations}");
+    println!("measured: logins = {logins}, most = {most_logins}");
+    assert!(logins <= most_logins, "{logins} {most_logins}");
     let failures = metric(&deployment, "sigill_signing_failures_total");
     let markers = fs::read_dir(deployment.home.join("state")).expect("a state folder");
     let left: Vec<_> = markers
