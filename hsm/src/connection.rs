@@ -96,7 +96,6 @@ impl Connection {
         markers: PinMarkers,
         software: SoftwareTokens,
     ) -> Self {
-        module.note_open();
         let login = Login { is_under_way: false, anchor: None, failed: None };
         Self {
             module,
@@ -225,6 +224,7 @@ impl Connection {
         match self.prove_user(&session, &present) {
             Ok(()) => {
                 turn.failed = None;
+                self.module.note_working(&self.name);
                 turn.anchor = Some(Anchor { session, slot, generation: pass.generation() });
                 Ok(slot)
             }
@@ -322,7 +322,7 @@ impl Connection {
             return false;
         }
         condition.lost_since = Some(Instant::now());
-        self.module.note_lost();
+        self.module.note_idle(&self.name);
         self.outages.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -330,7 +330,7 @@ impl Connection {
     /// The token is there again; how long it was not.
     pub(crate) fn note_found(&self) -> Option<Duration> {
         let since = self.condition().lost_since.take()?;
-        self.module.note_found();
+        self.module.note_working(&self.name);
         Some(since.elapsed())
     }
 
@@ -381,10 +381,7 @@ impl Connection {
 /// Whoever drops the last handle of a token finds the login ended.
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.module.note_closed();
-        if self.note_found().is_some() {
-            tracing::debug!(token.label = %self.name.label, "a lost token is given up");
-        }
+        self.module.note_idle(&self.name);
         let anchor = self.login().anchor.take();
         if let (Some(anchor), Some(pass)) = (anchor, self.module.enter_beside())
             && anchor.generation == pass.generation()

@@ -33,7 +33,9 @@ struct State {
     running: usize,
     is_closed: bool,
     generation: Generation,
-    /// No renewal before.
+    /// When the last renewal ended.
+    renewed: Option<Instant>,
+    /// No renewal before: calls were under way.
     not_before: Option<Instant>,
 }
 
@@ -58,8 +60,9 @@ pub(crate) enum NotRenewed<E> {
 
 impl Gate {
     pub(crate) fn new() -> Arc<Self> {
+        let generation = Generation(0);
         let state =
-            State { running: 0, is_closed: false, generation: Generation(0), not_before: None };
+            State { running: 0, is_closed: false, generation, renewed: None, not_before: None };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -93,7 +96,7 @@ impl Gate {
     }
 
     /// Does `work` while no call is in the module, unless that has been done since `seen`. The caller
-    /// holds no pass. The next renewal is `pace` away.
+    /// holds no pass, and the last renewal is `pace` ago.
     pub(crate) fn renew<E>(
         &self,
         seen: Generation,
@@ -109,7 +112,9 @@ impl Gate {
             return Ok(());
         }
         let now = Instant::now();
-        if state.not_before.is_some_and(|moment| now < moment) {
+        let is_soon = |moment: Instant| now.saturating_duration_since(moment) < pace;
+        if state.renewed.is_some_and(is_soon) || state.not_before.is_some_and(|moment| now < moment)
+        {
             return Err(NotRenewed::TooSoon);
         }
         state.is_closed = true;
@@ -132,7 +137,7 @@ impl Gate {
         }
         state.generation = Generation(state.generation.0.saturating_add(1));
         drop(state);
-        let reopened = Reopened { gate: self, pace };
+        let reopened = Reopened(self);
         let done = work();
         drop(reopened);
         done.map_err(NotRenewed::Failed)
@@ -154,17 +159,14 @@ impl Gate {
 }
 
 /// Opens the gate again, whatever became of the work.
-struct Reopened<'a> {
-    gate: &'a Gate,
-    pace: Duration,
-}
+struct Reopened<'a>(&'a Gate);
 
 impl Drop for Reopened<'_> {
     fn drop(&mut self) {
-        let mut state = self.gate.state();
+        let mut state = self.0.state();
         state.is_closed = false;
-        state.not_before = Instant::now().checked_add(self.pace);
-        self.gate.changed.notify_all();
+        state.renewed = Some(Instant::now());
+        self.0.changed.notify_all();
     }
 }
 
@@ -247,8 +249,10 @@ mod tests {
         });
         assert_eq!(done.load(Ordering::SeqCst), 1);
         let seen = gate.generation();
-        let again = gate.renew(seen, Duration::ZERO, soon(), || Ok::<(), ()>(()));
+        let again = gate.renew(seen, Duration::from_secs(9), soon(), || Ok::<(), ()>(()));
         assert_eq!(again, Err(NotRenewed::TooSoon));
+        // What is asked for now counts, not what was when the last one began.
+        assert_eq!(renew(&gate, seen), Ok(()));
     }
 
     /// A call that hangs is not torn down: the module goes on for everybody else.

@@ -46,7 +46,7 @@ pub(crate) fn heal(shared: &Shared) {
             Look::Elsewhere => (ROUND, String::new()),
             Look::Human(why) => (HUMAN_ROUND, why),
             Look::Lost(seen, why) => {
-                match connection.module().initialise_anew(seen, deadline_in(LOOK)) {
+                match connection.module().initialise_anew(name, seen, deadline_in(LOOK)) {
                     Ok(()) => (Duration::ZERO, why),
                     Err(error) => (ROUND, format!("{why}{}", put_off(&error))),
                 }

@@ -15,8 +15,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -25,11 +24,12 @@ use thiserror::Error;
 
 use crate::failure::Pkcs11Failure;
 use crate::gate::{Gate, Generation, NotRenewed, Pass};
+use crate::token::TokenName;
 
 /// Between two initialisations while no token of the module works.
 const ALONE: Duration = Duration::from_secs(1);
 /// Between two while other tokens of the module work: each costs them a login.
-const BESIDE_OTHERS: Duration = Duration::from_secs(4);
+const BESIDE_OTHERS: Duration = Duration::from_secs(3);
 
 static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 
@@ -44,10 +44,8 @@ struct Loaded {
     context: Pkcs11,
     description: String,
     gate: Arc<Gate>,
-    /// Tokens that are open.
-    tokens: AtomicUsize,
-    /// Those among them that are lost.
-    lost: AtomicUsize,
+    /// Tokens that were logged in to since the last initialisation and are not lost.
+    working: Mutex<Vec<TokenName>>,
 }
 
 impl Module {
@@ -103,8 +101,7 @@ impl Module {
             context,
             description,
             gate: Gate::new(),
-            tokens: AtomicUsize::new(0),
-            lost: AtomicUsize::new(0),
+            working: Mutex::default(),
         };
         Ok(Self { loaded: Arc::new(loaded) })
     }
@@ -139,38 +136,39 @@ impl Module {
         self.loaded.gate.generation()
     }
 
-    /// A token of the module is open from now on.
-    pub(crate) fn note_open(&self) {
-        self.loaded.tokens.fetch_add(1, Ordering::Relaxed);
+    /// Each change is whole, so a panic elsewhere cannot leave it half made.
+    fn working(&self) -> MutexGuard<'_, Vec<TokenName>> {
+        self.loaded.working.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is not any more.
-    pub(crate) fn note_closed(&self) {
-        self.loaded.tokens.fetch_sub(1, Ordering::Relaxed);
+    /// The token was logged in to.
+    pub(crate) fn note_working(&self, token: &TokenName) {
+        let mut working = self.working();
+        if !working.contains(token) {
+            working.push(token.clone());
+        }
     }
 
-    /// An open token is lost.
-    pub(crate) fn note_lost(&self) {
-        self.loaded.lost.fetch_add(1, Ordering::Relaxed);
+    /// The token is lost, or not used any more.
+    pub(crate) fn note_idle(&self, token: &TokenName) {
+        self.working().retain(|other| other != token);
     }
 
-    /// It is back.
-    pub(crate) fn note_found(&self) {
-        self.loaded.lost.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Initialises the module anew, unless somebody has since `seen`. The caller holds no pass. Every
-    /// session, handle and login ends.
+    /// Initialises the module anew for `token`, unless somebody has since `seen`. The caller holds no
+    /// pass. Every session, handle and login ends.
     pub(crate) fn initialise_anew(
         &self,
+        token: &TokenName,
         seen: Generation,
         until: Instant,
     ) -> Result<(), NotRenewed<Pkcs11Failure>> {
         let loaded = &self.loaded;
-        let others_work =
-            loaded.tokens.load(Ordering::Relaxed) > loaded.lost.load(Ordering::Relaxed).max(1);
+        let others_work = self.working().iter().any(|other| other != token);
         let pace = if others_work { BESIDE_OTHERS } else { ALONE };
-        let renewed = loaded.gate.renew(seen, pace, until, || self.finalise_and_initialise());
+        let renewed = loaded.gate.renew(seen, pace, until, || {
+            self.working().clear();
+            self.finalise_and_initialise()
+        });
         if let Err(NotRenewed::Failed(failure)) = &renewed {
             tracing::warn!(module = %loaded.path.display(), "module did not initialise again: {failure}");
         }

@@ -199,7 +199,7 @@ impl Worker {
             let seen = self.age()?.generation;
             self.let_go();
             self.pass = None;
-            let renewed = connection.module().initialise_anew(seen, self.until);
+            let renewed = connection.module().initialise_anew(connection.name(), seen, self.until);
             self.pass = connection.module().enter(self.until);
             if renewed.is_ok() {
                 lost = match self.open_once(access) {
