@@ -132,7 +132,7 @@ pub(crate) struct DatabaseSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HsmSection {
-    /// Path of the PKCS#11 module.
+    /// Path of the PKCS#11 module of tokens that name none.
     pub(crate) module: PathBuf,
     /// Folder for markers of refused PINs.
     pub(crate) state: PathBuf,
@@ -160,6 +160,8 @@ pub(crate) struct TokenSection {
     pub(crate) role: String,
     /// The token's serial number.
     pub(crate) serial: String,
+    /// Path of its PKCS#11 module, where it is another one.
+    pub(crate) module: Option<PathBuf>,
     /// File of its user PIN, mode 0600 in a folder of mode 0700.
     pub(crate) pin: PathBuf,
     /// Sessions, each on a thread of its own.
@@ -220,6 +222,9 @@ pub(crate) struct AuthoritySection {
     pub(crate) sha256: String,
     /// Role of the token that holds its key; absent for a CA whose key is offline.
     pub(crate) token: Option<String>,
+    /// Roles of tokens that hold the same key, one or a list: each is asked when those before it fail.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub(crate) standby: Vec<String>,
     /// How it signs certificates, delegates and CRLs, such as `rsa-pss-sha256`; left out, as its type
     /// of key does by default.
     pub(crate) algorithm: Option<String>,
@@ -244,6 +249,20 @@ pub(crate) struct AuthoritySection {
     /// Make a new CRL at once after a revocation, not only when due.
     #[serde(default = "default_true")]
     pub(crate) crl_on_revocation: bool,
+}
+
+/// A text, or a list of texts.
+fn one_or_several<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a role or a list of roles")]
+    enum OneOrSeveral {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match OneOrSeveral::deserialize(read)? {
+        OneOrSeveral::One(one) => vec![one],
+        OneOrSeveral::Several(several) => several,
+    })
 }
 
 fn default_crl_period() -> u64 {

@@ -22,6 +22,8 @@ const VOID_EVERY: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often a failing token is asked whether it signs again: one proof of each key.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// How often tokens that stand by are asked whether the keys are still there: one proof of each key.
+const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
 /// How often the issuers' certificates in the publication tree are looked at.
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 /// A server certificate that could not be renewed is tried again after this long.
@@ -58,6 +60,7 @@ tasks! {
     Counts = "counts",
     Delegates = "delegates",
     Issuers = "issuers",
+    KeyUse = "key-use",
     Lease = "lease",
     Management = "management",
     Orders = "orders",
@@ -143,6 +146,7 @@ struct Schedule {
     lease: Option<Instant>,
     void: Option<Instant>,
     probe: Probe,
+    stand_bys: Option<Instant>,
     issuers: Option<Instant>,
     /// When the management plane may be looked after again, once it has failed.
     management: Option<Instant>,
@@ -159,6 +163,7 @@ impl Schedule {
             lease: None,
             void: None,
             probe: Probe::default(),
+            stand_bys: None,
             issuers: None,
             management: None,
             crl: BTreeMap::new(),
@@ -182,6 +187,7 @@ impl Schedule {
             self.note(Task::Orders, service.open_left_orders());
             self.note(Task::Void, service.void_stale_intents());
             self.note(Task::Counts, service.observe_counts());
+            self.note(Task::KeyUse, service.reconcile_key_uses());
             service.audit_counted_refusals();
             service.audit_counted_delegate_refusals();
             self.management(&service, now);
@@ -194,6 +200,10 @@ impl Schedule {
         service.observe_tokens();
         if let Some(outcome) = self.probe.round(&service, now) {
             self.note(Task::Signing, outcome);
+        }
+        if due(self.stand_bys, STAND_BYS_EVERY, now) {
+            self.stand_bys = Some(now);
+            service.signer.prove_stand_bys();
         }
         self.note(Task::Delegates, service.serve_delegates());
     }

@@ -2,18 +2,24 @@
 //!
 //! A token is opened here and nowhere else; `check-config` reads what is said of it in the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use ca::deployment::Deployment;
 use hsm::pin::Pin;
 use hsm::token::TokenName;
-use hsm::{KeyPolicy, Module, OpenError, PinMarkers, Quirks, Token, TokenSettings, TokenSigner};
+use hsm::{
+    Away, KeyPolicy, Module, PinMarkers, Quirks, Token, TokenOpener, TokenSettings, TokenSigner,
+    TokenSource,
+};
 use x509::certificate::Certificate;
 
-use crate::config::{ConfigFile, ManagementSection, TokenSection};
+use crate::config::{AuthoritySection, ConfigFile, HsmSection, ManagementSection, TokenSection};
+use crate::publication::chain;
 use crate::service::authority::Authority;
 use crate::start::{self, Told};
 
@@ -23,12 +29,17 @@ type Stated<'a> = (&'a str, anyhow::Result<StatedToken>);
 /// What one `[[hsm.token]]` says, read.
 struct StatedToken {
     name: TokenName,
+    module: PathBuf,
     pin: Pin,
     sessions: NonZeroUsize,
 }
 
 impl StatedToken {
-    fn of(section: &TokenSection, deployment: Deployment) -> anyhow::Result<Self> {
+    fn of(
+        section: &TokenSection,
+        hsm: &HsmSection,
+        deployment: Deployment,
+    ) -> anyhow::Result<Self> {
         let unfit = |value: &dyn std::fmt::Debug, key| {
             Told::config(format!("token {}: {key} = {value:?} cannot be", section.role))
         };
@@ -39,6 +50,7 @@ impl StatedToken {
                 label: label.parse().with_context(no_role)?,
                 serial: section.serial.parse().with_context(|| unfit(&section.serial, "serial"))?,
             },
+            module: section.module.as_ref().unwrap_or(&hsm.module).clone(),
             pin: Pin::from_file(&section.pin).with_context(|| format!("token {}", section.role))?,
             sessions: NonZeroUsize::new(section.sessions)
                 .with_context(|| unfit(&section.sessions, "sessions"))?,
@@ -46,54 +58,70 @@ impl StatedToken {
     }
 }
 
+/// The roles of an authority's tokens, the preferred one first. None where its key is offline.
+fn roles(section: &AuthoritySection) -> impl Iterator<Item = &str> {
+    section.token.iter().chain(&section.standby).map(String::as_str)
+}
+
 /// Reads all that is said of the tokens. Every role that an authority names must be among them.
 fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Stated<'_>>> {
     let tokens = &config.hsm.tokens;
     for authority in &config.authorities {
-        let Some(role) = &authority.token else { continue };
+        let name = &authority.name;
         ensure!(
-            tokens.iter().any(|token| token.role == *role),
+            authority.token.is_some() || authority.standby.is_empty(),
             Told::config(format!(
-                "authority {} names token role {role:?}, which is not configured",
-                authority.name
+                "authority {name} has standby = {:?} and no token that they stand by for",
+                authority.standby
             ))
         );
+        let mut named = BTreeSet::new();
+        for role in roles(authority) {
+            ensure!(
+                tokens.iter().any(|token| token.role == *role),
+                Told::config(format!(
+                    "authority {name} names token role {role:?}, which is not configured"
+                ))
+            );
+            ensure!(
+                named.insert(role),
+                Told::config(format!("authority {name} names token role {role:?} twice"))
+            );
+        }
     }
-    let read = |section| StatedToken::of(section, deployment);
+    let read = |section| StatedToken::of(section, &config.hsm, deployment);
     Ok(tokens.iter().map(|section| (section.role.as_str(), read(section))).collect())
 }
 
-/// Checks all that is said of the tokens; none is opened, and the module is not loaded.
+/// Checks all that is said of the tokens; none is opened, and no module is loaded.
 ///
 /// # Errors
 ///
 /// As [`signer`], as far as files tell.
 pub(crate) fn check(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
     for (_, one) in stated(config, deployment)? {
-        one?;
+        Module::locate(&one?.module)?;
     }
     Module::locate(&config.hsm.module)?;
     Ok(())
 }
 
-/// The PKCS#11 module with the markers of refused PINs.
+/// What all tokens have in common.
 struct Tokens {
-    module: Module,
     markers: PinMarkers,
     deadline: Duration,
-    open: fn(&Module, TokenSettings) -> Result<Token, OpenError>,
+    open: TokenOpener,
 }
 
 impl Tokens {
-    fn load(config: &ConfigFile) -> anyhow::Result<Self> {
-        let module = Module::load(&config.hsm.module)?;
+    fn prepare(config: &ConfigFile) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.hsm.state).with_context(|| {
             let what = format!("cannot make {}", config.hsm.state.display());
             Told::new("state-unwritable", what, "correct [hsm] state, or the folder's permissions")
         })?;
         let markers = PinMarkers::in_folder(&config.hsm.state)?;
         let deadline = Duration::from_secs(config.hsm.deadline);
-        let open = if config.hsm.danger_software_token {
+        let open: TokenOpener = if config.hsm.danger_software_token {
             tracing::error!(
                 problem.code = "danger-software-token",
                 "[hsm] danger-software-token = true: software tokens may sign in every environment"
@@ -102,25 +130,26 @@ impl Tokens {
         } else {
             Token::open
         };
-        Ok(Self { module, markers, deadline, open })
+        Ok(Self { markers, deadline, open })
     }
 
-    fn open(&self, stated: StatedToken) -> anyhow::Result<Token> {
-        let StatedToken { name, pin, sessions } = stated;
+    /// The token, which is not opened yet.
+    fn source(&self, stated: StatedToken) -> Arc<TokenSource> {
+        let StatedToken { name, module, pin, sessions } = stated;
         let (markers, deadline) = (self.markers.clone(), self.deadline);
         let quirks = Quirks::default();
         let settings = TokenSettings { name, pin, markers, sessions, deadline, quirks };
-        Ok((self.open)(&self.module, settings)?)
+        Arc::new(TokenSource::new(&module, settings, self.open))
     }
 }
 
 /// Tells of a token without which all goes on but renewing.
-fn told(role: &str, error: &anyhow::Error) {
+fn told(role: &str, error: anyhow::Error) {
     tracing::error!(
-        problem.code = start::code(error),
+        problem.code = start::code(&error),
         token.role = role,
         "it starts without the token of role {role}: {}",
-        start::line(error)
+        start::line(&error)
     );
 }
 
@@ -153,18 +182,21 @@ pub(crate) fn management_signer(
     deployment: Deployment,
     certificate: &Certificate,
 ) -> anyhow::Result<TokenSigner> {
-    let stated = StatedToken::of(management_token(config, section)?, deployment)?;
-    let tokens = Tokens::load(config)?;
+    let section = management_token(config, section)?;
+    let stated = StatedToken::of(section, &config.hsm, deployment)?;
+    let tokens = Tokens::prepare(config)?;
     let signer = TokenSigner::new(tokens.deadline);
-    let token = tokens.open(stated)?;
+    let token = tokens.source(stated);
     signer
-        .add(&token, certificate.public_key(), KeyPolicy::issuing())
+        .add(token.open()?, certificate.public_key(), KeyPolicy::issuing())
         .context("key of the management CA")?;
     Ok(signer)
 }
 
-/// Opens the tokens and proves the authorities' keys, the management CA's among them. A token that has
-/// no authority's key, as the management CA's, may be away: it is told of, and its key is not there.
+/// Opens the tokens and proves the authorities' keys, the management CA's among them. Of the tokens of
+/// an authority one must be there; those that are away are told of, and taken into use when they come. A
+/// token that has no authority's key, as the management CA's, may be away: it is told of, and its key is
+/// not there.
 ///
 /// # Errors
 ///
@@ -176,35 +208,56 @@ pub(crate) fn signer(
     management: Option<(&ManagementSection, &Certificate)>,
 ) -> anyhow::Result<TokenSigner> {
     let stated = stated(config, deployment)?;
-    let tokens = Tokens::load(config)?;
+    let tokens = Tokens::prepare(config)?;
     let signer = TokenSigner::new(tokens.deadline);
+    let needed: BTreeSet<&str> =
+        authorities.values().flat_map(|authority| roles(&authority.section)).collect();
+    let mut sources = BTreeMap::new();
     for (role, one) in stated {
-        let mut here = authorities
-            .values()
-            .filter(|authority| authority.section.token.as_deref() == Some(role))
-            .peekable();
-        let is_needed = here.peek().is_some();
-        let token = match one.and_then(|one| tokens.open(one)) {
-            Err(error) if !is_needed => {
-                told(role, &error);
-                continue;
+        match one {
+            Ok(one) => {
+                sources.insert(role, tokens.source(one));
             }
-            opened => opened?,
-        };
-        if let Some((management, certificate)) = management
-            && management.token == role
-            && let Err(error) = signer
-                .add(&token, certificate.public_key(), KeyPolicy::issuing())
-                .context("key of the management CA")
-        {
-            told(role, &error);
-        }
-        for authority in here {
-            let key = authority.certificate.public_key();
-            signer
-                .add(&token, key, KeyPolicy::issuing())
-                .with_context(|| format!("key of authority {}", authority.name()))?;
+            Err(error) if !needed.contains(role) => told(role, error),
+            Err(error) => return Err(error),
         }
     }
+    for authority in authorities.values().filter(|authority| authority.signs_here()) {
+        let named = roles(&authority.section).filter_map(|role| sources.get(role));
+        let named: Vec<_> = named.cloned().collect();
+        let key = authority.certificate.public_key();
+        let away = signer
+            .add_in_order(&named, key, KeyPolicy::issuing())
+            .with_context(|| format!("key of authority {}", authority.name()))?;
+        for away in away {
+            told_away(authority.name(), &away);
+        }
+    }
+    sources.retain(|role, source| {
+        let opened = if needed.contains(role) { Ok(()) } else { source.open().map(|_| ()) };
+        opened.map_err(|error| told(role, error.into())).is_ok()
+    });
+    if let Some((management, certificate)) = management
+        && let Some(source) = sources.get(management.token.as_str())
+        && let Err(error) = source
+            .open()
+            .and_then(|token| signer.add(token, certificate.public_key(), KeyPolicy::issuing()))
+    {
+        told(&management.token, anyhow::Error::new(error).context("key of the management CA"));
+    }
     Ok(signer)
+}
+
+/// Tells of a token without which an authority has one token less to sign with.
+fn told_away(authority: &str, away: &Away) {
+    let error = &away.error;
+    tracing::error!(
+        problem.code = error.code(),
+        authority.name = authority,
+        token.label = %away.token.name().label,
+        token.serial = %away.token.name().serial,
+        "it starts without this token of the authority, and takes it into use when the key proves itself in it: {}; next: {}",
+        chain(error),
+        error.next_step()
+    );
 }

@@ -39,6 +39,7 @@ use crate::randomness::Randomness;
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::service::delegate::DoneRequests;
+use crate::service::key_use::KeyUses;
 use crate::service::order::OrdersLeft;
 use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
@@ -326,8 +327,10 @@ pub(crate) fn wire(
         unless_absent(found).map(|certificate| (section, certificate))
     });
     let with_key = plane.as_ref().map(|(section, certificate)| (*section, certificate));
-    let signer: Arc<dyn SigningService> =
-        Arc::new(tokens::signer(config, deployment, &authorities, with_key)?);
+    let signer = Arc::new(tokens::signer(config, deployment, &authorities, with_key)?);
+    let management_key = plane.as_ref().map(|(_, ca)| ca.public_key().spki_hash());
+    let key_uses = Arc::new(KeyUses::new(signer, management_key, store.as_ref())?);
+    let signer: Arc<dyn SigningService> = key_uses.clone();
     let own_keys: BTreeSet<_> = authorities
         .values()
         .map(|authority| authority.certificate.public_key().spki_hash())
@@ -366,6 +369,7 @@ pub(crate) fn wire(
         clock_told: AtomicBool::new(true),
         store: Arc::clone(&store),
         signer,
+        key_uses,
         profiles,
         authorities,
         publication: Arc::clone(&state),

@@ -15,6 +15,7 @@
 mod attempts;
 mod breaker;
 mod classes;
+mod comeback;
 mod connection;
 mod facts;
 mod failure;
@@ -41,11 +42,13 @@ mod recover_point;
 mod remedy;
 mod reply;
 pub mod request;
+mod route;
 mod seats;
 mod secret_file;
 mod service;
 mod signer;
 mod software;
+mod source;
 mod state;
 pub mod token;
 mod told;
@@ -67,8 +70,12 @@ pub use operation::proof_text;
 pub use quirks::{EcdsaInput, Quirks};
 pub use recover_point::RECOVERY_TEXT;
 pub use remedy::PinRemedy;
+pub use route::Away;
 pub use secret_file::SecretFileError;
-pub use service::{Again, SignError, SignatureMayExist, SigningService};
-pub use signer::{KeyPolicy, KeyUse, TokenSigner};
+pub use service::{
+    Again, KeyPolicy, KeyUse, SignError, SignatureMayExist, SigningService, Standing,
+};
+pub use signer::TokenSigner;
+pub use source::{TokenOpener, TokenSource};
 pub use state::TokenState;
 pub use told::told;

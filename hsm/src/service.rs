@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 use x509::key::{KeyType, SignatureAlgorithm, SpkiHash};
-use x509::signing::{IntentId, SigningInput};
+use x509::signing::{IntentId, SigningInput, SigningKind};
 
 use crate::classes::Signed;
 use crate::failure::Pkcs11Failure;
 use crate::find_key::FindKeyError;
+use crate::module::ModuleError;
 use crate::open::OpenError;
 use crate::state::TokenState;
 use crate::token::TokenName;
@@ -27,7 +28,21 @@ pub trait SigningService: Send + Sync {
     /// # Errors
     ///
     /// [`SignError`]. [`SignError::signature_may_exist`] says whether the key may have signed.
-    fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError>;
+    fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError> {
+        self.sign_telling(input, &mut |_| {})
+    }
+
+    /// As [`Self::sign`]. A key may lie in several tokens: `passed_over` is told of each try in vain
+    /// after which another token was asked. The last one is what is returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sign`].
+    fn sign_telling(
+        &self,
+        input: &SigningInput,
+        passed_over: &mut dyn FnMut(&SignError),
+    ) -> Result<Vec<u8>, SignError>;
 
     /// Has a key prove itself anew, for readiness: it is looked up and signs the text that proofs sign
     /// ([`proof_text`](crate::proof_text)), which is worth nothing elsewhere. Blocks as signing does.
@@ -37,12 +52,85 @@ pub trait SigningService: Send + Sync {
     /// [`SignError`]: what signing with the key would meet now.
     fn prove(&self, key: &SpkiHash) -> Result<(), SignError>;
 
+    /// Has keys that lie in several tokens prove themselves in those that are not asked for
+    /// signatures now, beside the traffic: a stand-by that is needed and not there is no stand-by.
+    fn prove_stand_bys(&self) {}
+
     /// The keys it signs with.
     fn keys(&self) -> Vec<SpkiHash>;
 
     /// How the tokens behind it are; none where there are no tokens.
     fn tokens(&self) -> Vec<TokenState> {
         Vec::new()
+    }
+
+    /// How often each key was used, by token, in no order.
+    fn uses(&self) -> Vec<KeyUse>;
+}
+
+/// How often a key was used in a token since it was added (KEY-14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key.
+    pub key: SpkiHash,
+    /// The token.
+    pub token: TokenName,
+    /// What the token is to the key now.
+    pub standing: Standing,
+    /// Signatures that it returned.
+    pub signatures: u64,
+    /// Times that it was asked whether the key proves itself, and it did. Each session that is
+    /// opened has the key prove itself once more.
+    pub proofs: u64,
+    /// Signings that ended in an error of token or key.
+    pub failures: u64,
+    /// Times that the token was set aside for another one.
+    pub failovers: u64,
+}
+
+/// What a token is to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is asked for signatures.
+    Signs,
+    /// It would be asked if the ones before it failed.
+    StandsBy,
+    /// It failed, or was never there; it is not asked before the key has proven itself in it.
+    SetAside,
+}
+
+/// What a key may sign (KEY-05).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPolicy {
+    allowed: Vec<SigningKind>,
+}
+
+impl KeyPolicy {
+    /// Allows exactly these kinds.
+    #[must_use]
+    pub fn allowing(kinds: &[SigningKind]) -> Self {
+        Self { allowed: kinds.to_vec() }
+    }
+
+    /// A CA key: certificates, CRLs and the certificates of its OCSP delegates.
+    #[must_use]
+    pub fn issuing() -> Self {
+        Self::allowing(&[SigningKind::Certificate, SigningKind::Crl, SigningKind::OcspDelegate])
+    }
+
+    /// A delegated responder's key: OCSP answers.
+    #[must_use]
+    pub fn answering() -> Self {
+        Self::allowing(&[SigningKind::OcspAnswer])
+    }
+
+    pub(crate) fn allows(&self, kind: SigningKind) -> bool {
+        self.allowed.contains(&kind)
+    }
+
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<&str> = self.allowed.iter().map(|kind| kind.name()).collect();
+        names.join(", ")
     }
 }
 
@@ -132,6 +220,9 @@ pub enum SignError {
         /// How long the caller waited.
         waited: Duration,
     },
+    /// The token's module could not be loaded.
+    #[error("token's module could not be loaded")]
+    Module(#[source] ModuleError),
     /// The token could not be reached.
     #[error("token could not be reached")]
     Token(#[source] OpenError),
@@ -141,6 +232,12 @@ pub enum SignError {
     /// The token refused to sign.
     #[error("token did not sign")]
     Device(#[source] Pkcs11Failure),
+    /// A token did not return what it may have signed, and others hold the key: two tokens never sign
+    /// one intent.
+    #[error(
+        "token may have signed and returned nothing; no other token of the key is asked for the same"
+    )]
+    InDoubt(#[source] Pkcs11Failure),
     /// What came back has not the form of a signature.
     #[error("token {token} returned {octets} octets, which is no {algorithm} signature")]
     Form {
@@ -188,9 +285,11 @@ impl SignError {
             Self::WholeMessage { .. } => "hsm-spool-whole",
             Self::Busy { .. } => "hsm-busy",
             Self::Unanswered { .. } => "hsm-unanswered",
+            Self::Module(error) => error.code(),
             Self::Token(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Device(_) => "hsm-sign",
+            Self::InDoubt(_) => "hsm-sign-in-doubt",
             Self::Form { .. } => "hsm-signature-form",
         }
     }
@@ -212,9 +311,11 @@ impl SignError {
             Self::Spool { .. } => "check the spool folder's permissions and space",
             Self::Busy { .. } => "try again; if it lasts, add sessions or look at the token's load",
             Self::Unanswered { .. } => "check the token's connection; the intent is voided",
+            Self::Module(error) => error.next_step(),
             Self::Token(error) => error.next_step(),
             Self::Key(error) => error.next_step(),
             Self::Device(failure) => failure.next_step(),
+            Self::InDoubt(_) => "send the order again: the intent is voided; look after the token",
             Self::Form { .. } => "stop using the token and ask its vendor",
         }
     }
@@ -223,7 +324,9 @@ impl SignError {
     #[must_use]
     pub const fn signature_may_exist(&self) -> SignatureMayExist {
         match self {
-            Self::Unanswered { .. } | Self::Form { .. } => SignatureMayExist::Perhaps,
+            Self::Unanswered { .. } | Self::InDoubt(_) | Self::Form { .. } => {
+                SignatureMayExist::Perhaps
+            }
             Self::Device(failure) => match failure.signed() {
                 Signed::Perhaps => SignatureMayExist::Perhaps,
                 Signed::No | Signed::Unreturned => SignatureMayExist::No,

@@ -4,94 +4,46 @@
 //! the bytes, or from the spool file on disk, so that what is signed is what was recorded. Whether
 //! the signature verifies is for the caller to see (`Pending::finish`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use x509::crl::MAX_WHOLE_OCTETS;
 use x509::key::{KeyType, PublicKey, SpkiHash};
-use x509::signing::{SigningInput, SigningKind, Spool, ToBeSigned};
+use x509::signing::{SigningInput, Spool, ToBeSigned};
 
+use crate::comeback::{Comeback, Keys};
 use crate::opened::Token;
 use crate::operation::Operation;
 use crate::quirks::Quirks;
-use crate::service::{SignError, SigningService};
+use crate::route::{Away, KeyRoutes, StandBys};
+use crate::service::{KeyPolicy, KeyUse, SignError, SigningService};
+use crate::source::TokenSource;
 use crate::state::TokenState;
 use crate::token::TokenName;
 
 /// Octets of a spool file that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// What a key may sign (KEY-05).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyPolicy {
-    allowed: Vec<SigningKind>,
-}
-
-impl KeyPolicy {
-    /// Allows exactly these kinds.
-    #[must_use]
-    pub fn allowing(kinds: &[SigningKind]) -> Self {
-        Self { allowed: kinds.to_vec() }
-    }
-
-    /// A CA key: certificates, CRLs and the certificates of its OCSP delegates.
-    #[must_use]
-    pub fn issuing() -> Self {
-        Self::allowing(&[SigningKind::Certificate, SigningKind::Crl, SigningKind::OcspDelegate])
-    }
-
-    /// A delegated responder's key: OCSP answers.
-    #[must_use]
-    pub fn answering() -> Self {
-        Self::allowing(&[SigningKind::OcspAnswer])
-    }
-
-    fn names(&self) -> String {
-        let names: Vec<&str> = self.allowed.iter().map(|kind| kind.name()).collect();
-        names.join(", ")
-    }
-}
-
 /// Signs with keys in open tokens. Shared by reference; keys come and go while it works.
 #[derive(Debug)]
 pub struct TokenSigner {
-    routes: RwLock<HashMap<SpkiHash, Arc<Route>>>,
+    keys: Arc<Keys>,
+    comeback: Comeback,
     deadline: Duration,
-}
-
-#[derive(Debug)]
-struct Route {
-    token: Token,
-    key: PublicKey,
-    policy: KeyPolicy,
-    signatures: AtomicU64,
-    failures: AtomicU64,
-}
-
-/// How often a key was used since the program started (KEY-14).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyUse {
-    /// The key.
-    pub key: SpkiHash,
-    /// Where it lives.
-    pub token: TokenName,
-    /// Signatures that it returned.
-    pub signatures: u64,
-    /// Signings that ended in an error of token or key.
-    pub failures: u64,
 }
 
 impl TokenSigner {
     /// Makes a service without keys, whose callers wait at most `deadline` for a signature.
     #[must_use]
     pub fn new(deadline: Duration) -> Self {
-        Self { routes: RwLock::default(), deadline }
+        let keys: Arc<Keys> = Arc::default();
+        let comeback = Comeback::new(Arc::clone(&keys), deadline);
+        Self { keys, comeback, deadline }
     }
 
     /// Adds a key, once it has proven itself; replaces one of the same SPKI.
@@ -101,85 +53,120 @@ impl TokenSigner {
     /// [`SignError`]: the key is not on the token, or may not be used.
     pub fn add(&self, token: &Token, key: &PublicKey, policy: KeyPolicy) -> Result<(), SignError> {
         token.prove(key)?;
-        let route = Route {
-            token: token.clone(),
-            key: key.clone(),
-            policy,
-            signatures: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-        };
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        routes.insert(key.spki_hash(), Arc::new(route));
+        self.put(KeyRoutes::of(token, key, policy));
         Ok(())
+    }
+
+    /// Adds a key that lies in several tokens, the preferred one first, once it has proven itself in
+    /// one of them; replaces one of the same SPKI. Returns the tokens that are away: they are taken
+    /// into use as soon as the key proves itself there.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: no token is there (what the preferred one failed with), or one that is there
+    /// does not hold the key or holds one that may not be used.
+    pub fn add_in_order(
+        &self,
+        tokens: &[Arc<TokenSource>],
+        key: &PublicKey,
+        policy: KeyPolicy,
+    ) -> Result<Vec<Away>, SignError> {
+        let (routes, away) = KeyRoutes::proven(tokens, key, policy)?;
+        self.put(routes);
+        if !away.is_empty() {
+            self.comeback.begin(StandBys::Not);
+        }
+        Ok(away)
+    }
+
+    fn put(&self, routes: KeyRoutes) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(routes.spki_hash(), Arc::new(routes));
     }
 
     /// Stops signing with a key; it stays on its token.
     pub fn remove(&self, key: &SpkiHash) {
-        self.routes.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// How often each key was used, in no order.
-    #[must_use]
-    pub fn uses(&self) -> Vec<KeyUse> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let of_route = |(key, route): (&SpkiHash, &Arc<Route>)| KeyUse {
-            key: *key,
-            token: route.token.name().clone(),
-            signatures: route.signatures.load(Ordering::Relaxed),
-            failures: route.failures.load(Ordering::Relaxed),
-        };
-        routes.iter().map(of_route).collect()
-    }
-
-    fn route(&self, key: SpkiHash) -> Result<Arc<Route>, SignError> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        routes.get(&key).cloned().ok_or(SignError::UnknownKey { key })
+    fn routes(&self, key: SpkiHash) -> Result<Arc<KeyRoutes>, SignError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&key).cloned().ok_or(SignError::UnknownKey { key })
     }
 }
 
 impl SigningService for TokenSigner {
-    fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError> {
+    fn sign_telling(
+        &self,
+        input: &SigningInput,
+        passed_over: &mut dyn FnMut(&SignError),
+    ) -> Result<Vec<u8>, SignError> {
         let key = input.issuer_key();
-        let route = self.route(key)?;
-        if !route.policy.allowed.contains(&input.kind()) {
-            let (kind, allowed) = (input.kind().name(), route.policy.names());
+        let routes = self.routes(key)?;
+        if !routes.policy.allows(input.kind()) {
+            let (kind, allowed) = (input.kind().name(), routes.policy.names());
             return Err(SignError::KindNotAllowed { key, kind, allowed });
         }
-        let (algorithm, key_type) = (input.algorithm(), route.key.key_type());
+        let (algorithm, key_type) = (input.algorithm(), routes.key.key_type());
         if !algorithm.fits(key_type) {
             return Err(SignError::Algorithm { key, key_type, algorithm });
         }
-        let operation = verified_operation(input, route.key.key_type(), route.token.quirks())?;
-        let signed = route.token.sign(&route.key, operation, self.deadline);
-        let counter = if signed.is_ok() { &route.signatures } else { &route.failures };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let operation = |quirks| verified_operation(input, key_type, quirks);
+        let mut passed = false;
+        let signed = routes.sign(&operation, self.deadline, &mut |error| {
+            passed = true;
+            not_signed(input, error);
+            passed_over(error);
+        });
         match &signed {
             Ok(_) => tracing::debug!(intent.id = %input.intent_id(), key.spki = %key,
                 kind = input.kind().name(), "signed"),
-            Err(error) => tracing::warn!(intent.id = %input.intent_id(), key.spki = %key,
-                kind = input.kind().name(), code = error.code(), "not signed: {error}"),
+            Err(error) => not_signed(input, error),
+        }
+        if (passed || signed.is_err()) && routes.any_set_aside() {
+            self.comeback.begin(StandBys::Not);
         }
         signed
     }
 
     fn prove(&self, key: &SpkiHash) -> Result<(), SignError> {
-        let route = self.route(*key)?;
-        route.token.prove_again(&route.key, self.deadline)
+        let routes = self.routes(*key)?;
+        let proven = routes.prove(self.deadline);
+        if routes.any_set_aside() {
+            self.comeback.begin(StandBys::Not);
+        }
+        proven
+    }
+
+    fn prove_stand_bys(&self) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if keys.values().any(|key| key.to_prove(StandBys::Too).next().is_some()) {
+            self.comeback.begin(StandBys::Too);
+        }
     }
 
     fn keys(&self) -> Vec<SpkiHash> {
-        self.routes.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     fn tokens(&self) -> Vec<TokenState> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let tokens: BTreeMap<TokenName, Token> = routes
-            .values()
-            .map(|route| (route.token.name().clone(), route.token.clone()))
-            .collect();
-        drop(routes);
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = keys.values().flat_map(|key| key.opened());
+        let tokens: BTreeMap<TokenName, Token> =
+            opened.map(|token| (token.name().clone(), token.clone())).collect();
+        drop(keys);
         tokens.values().map(Token::state).collect()
     }
+
+    fn uses(&self) -> Vec<KeyUse> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().flat_map(|key| key.uses()).collect()
+    }
+}
+
+fn not_signed(input: &SigningInput, error: &SignError) {
+    tracing::warn!(intent.id = %input.intent_id(), key.spki = %input.issuer_key(),
+        kind = input.kind().name(), code = error.code(), "not signed: {error}");
 }
 
 /// Takes the digest again from the bytes and compares it with the recorded one.

@@ -17,7 +17,7 @@ use crate::client::{Client, Responder};
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
 use crate::error::StoreError;
 use crate::id::{CertificateId, Node, OrderId};
-use crate::intent::{IntentRow, VoidScope, VoidedIntent};
+use crate::intent::{IntentBook, IntentNumber, IntentOutcome, IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
@@ -177,6 +177,24 @@ pub trait Store: Send + Sync {
     ///
     /// Storage errors.
     fn open_intents(&self) -> Result<Vec<IntentRow>, StoreError>;
+
+    /// The last intent that was recorded.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn last_intent(&self, book: IntentBook) -> Result<IntentNumber, StoreError>;
+
+    /// Intents recorded after `after`, in order: [`INTENTS_AT_ONCE`](crate::INTENTS_AT_ONCE) at most.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn intents_after(
+        &self,
+        book: IntentBook,
+        after: IntentNumber,
+    ) -> Result<Vec<IntentOutcome>, StoreError>;
 
     // Status
 

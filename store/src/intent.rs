@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use status::{IssuerId, Position};
+use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::signing::{IntentId, SigningKind};
 use x509::time::UnixTime;
@@ -78,6 +79,39 @@ pub struct IntentRow {
     pub certificate: Option<CertificateId>,
     /// SHA-256 of the to-be-signed bytes.
     pub digest: [u8; 32],
+    /// Who recorded it.
+    pub node: Node,
+    /// Where it stands.
+    pub state: IntentState,
+    /// When it was recorded.
+    pub created: UnixTime,
+}
+
+/// The most intents that are read at once.
+pub const INTENTS_AT_ONCE: usize = 20_000;
+
+/// Which intents: those of CAs, or those of the management plane, which stand apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentBook {
+    /// Certificates, CRLs and delegate certificates.
+    Issuing,
+    /// Certificates of the management CA.
+    Management,
+}
+
+/// The place of an intent in the order in which they were recorded; 0 is before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IntentNumber(pub u64);
+
+/// What has become of an intent, for reconciling what keys signed with what is recorded (KEY-14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntentOutcome {
+    /// Its place.
+    pub number: IntentNumber,
+    /// Its id.
+    pub intent: IntentId,
+    /// The key that was to sign; `None` for the management CA's.
+    pub key: Option<SpkiHash>,
     /// Who recorded it.
     pub node: Node,
     /// Where it stands.

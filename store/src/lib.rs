@@ -36,7 +36,8 @@ pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use error::StoreError;
 pub use id::{BootId, CertificateId, IdError, Node, OrderId};
 pub use intent::{
-    IntentRow, IntentState, SIGNING_TRIES_LAST, VoidScope, VoidedCertificate, VoidedIntent,
+    INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentRow, IntentState,
+    SIGNING_TRIES_LAST, VoidScope, VoidedCertificate, VoidedIntent,
 };
 pub use issuer::{
     Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl, ImportedState,

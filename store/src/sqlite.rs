@@ -17,6 +17,7 @@ mod leases;
 mod logs;
 mod management;
 mod orders;
+mod outcomes;
 mod reply;
 mod schema;
 mod seals;

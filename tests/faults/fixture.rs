@@ -17,7 +17,9 @@ use hsm::{
 use support::laboratory::{self, Laboratory};
 use support::softhsm::SoftHsm;
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
-use x509::signing::{Intent, IntentId, Pending, Recorded, Recorder, SigningKind, ToBeSigned};
+use x509::signing::{
+    Intent, IntentId, Pending, Recorded, Recorder, SigningInput, SigningKind, ToBeSigned,
+};
 
 pub(crate) const USER_PIN: &str = "user-pin-of-32-characters-000001";
 const SO_PIN: &str = "officer-pin-of-32-characters-002";
@@ -40,6 +42,11 @@ impl<'a> Bench<'a> {
             user_pin: pin(softhsm, "user", USER_PIN),
         };
         let name = init_token(&module(), &new, &markers(softhsm)).unwrap();
+        Self::of(softhsm, name)
+    }
+
+    /// Of a token that is there.
+    pub(crate) fn of(softhsm: &'a SoftHsm, name: TokenName) -> Self {
         Self { softhsm, laboratory: Laboratory::of(softhsm), name }
     }
 
@@ -98,28 +105,39 @@ impl Signing {
     /// the room says that this may help and cannot double a signature, until each session and the token
     /// may have been found lost.
     pub(crate) fn sign(&self, text: &str) -> Result<(), Unsigned> {
-        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
-        let id = IntentId::from_bytes([9; 16]);
-        let bytes = ToBeSigned::Bytes(Arc::from(text.as_bytes()));
-        let kind = SigningKind::Certificate;
-        let pending = Pending::new(id, kind, self.key.clone(), algorithm, bytes).unwrap();
-        let proof = Recorded::by(Memory, pending.intent()).unwrap();
-        let input = pending.input(&proof).unwrap();
-        let mut unreturned = 0;
-        let mut tries = 0;
-        let signature = loop {
-            tries += 1;
-            let error = match self.signer.sign(&input) {
-                Ok(signature) => break signature,
-                Err(error) => error,
-            };
-            unreturned += usize::from(error.again() == Again::Once);
-            if error.again() == Again::Never || unreturned > 1 || tries > self.sessions + 1 {
-                return Err(Unsigned::Refused(error));
+        sign_with(&self.key, text, |input| {
+            let mut unreturned = 0;
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let error = match self.signer.sign(input) {
+                    Ok(signature) => return Ok(signature),
+                    Err(error) => error,
+                };
+                unreturned += usize::from(error.again() == Again::Once);
+                if error.again() == Again::Never || unreturned > 1 || tries > self.sessions + 1 {
+                    return Err(error);
+                }
             }
-        };
-        pending.finish(signature).map(|_| ()).map_err(|_| Unsigned::Wrong)
+        })
     }
+}
+
+/// Has `sign` sign `text` with a P-256 key, and verifies what it gives.
+pub(crate) fn sign_with(
+    key: &PublicKey,
+    text: &str,
+    sign: impl FnOnce(&SigningInput) -> Result<Vec<u8>, SignError>,
+) -> Result<(), Unsigned> {
+    let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+    let id = IntentId::from_bytes([9; 16]);
+    let bytes = ToBeSigned::Bytes(Arc::from(text.as_bytes()));
+    let kind = SigningKind::Certificate;
+    let pending = Pending::new(id, kind, key.clone(), algorithm, bytes).unwrap();
+    let proof = Recorded::by(Memory, pending.intent()).unwrap();
+    let input = pending.input(&proof).unwrap();
+    let signature = sign(&input).map_err(Unsigned::Refused)?;
+    pending.finish(signature).map(|_| ()).map_err(|_| Unsigned::Wrong)
 }
 
 struct Memory;

@@ -11,3 +11,4 @@ mod pins;
 mod probe;
 mod rows;
 mod sessions;
+mod standby;

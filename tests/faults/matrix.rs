@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use hsm::{KeyId, KeyOrder, Removal};
+use hsm::{KeyId, KeyOrder, Removal, SigningService as _};
 use serde::{Deserialize, Serialize};
 use support::laboratory::{Counted, Counter, Fate, Function};
 use support::softhsm::{Side, SoftHsm, side};

@@ -21,6 +21,9 @@ use crate::api::{Api, Request};
 /// The one authority that issues in these journeys.
 pub(crate) const AUTHORITY: &str = "sigilltesteidfunctioneccav1";
 
+/// The serial number of the token that stands by.
+const STAND_BY_SERIAL: &str = "00000000000000b2";
+
 /// How long a program may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(40);
 
@@ -270,6 +273,30 @@ impl Deployment {
         replace_in(&self.home.join("config/ocsp.toml"), &[change]);
         self.device = device;
         self
+    }
+
+    /// Clones the issuing token into one that stands by for it, and configures that.
+    pub(crate) fn with_stand_by(mut self) -> Self {
+        let label = self.token_label("issuing");
+        let (tokens, name) = (self.home.join("tokens"), format!("{label}-b"));
+        let _folder = softhsm::clone_token(&tokens, &label, &tokens, (&name, STAND_BY_SERIAL));
+        let token = format!(
+            "[[hsm.token]]\nrole = \"issuing-b\"\nserial = \"{STAND_BY_SERIAL}\"\n\
+             pin = \"../pins/issuing.pin\"\n\n"
+        );
+        let management = "[[hsm.token]]\nrole = \"management\"";
+        let preferred = "token = \"issuing\"\nalgorithm";
+        assert!(self.config.contains(management) && self.config.contains(preferred));
+        self.config = self.config.replace(management, &format!("{token}{management}"));
+        let both = "token = \"issuing\"\nstandby = \"issuing-b\"\nalgorithm";
+        self.config = self.config.replace(preferred, both);
+        self
+    }
+
+    /// The label of the token of a role.
+    pub(crate) fn token_label(&self, role: &str) -> String {
+        let instance = fs::read_to_string(self.home.join("ceremony/instance")).expect("instance");
+        format!("sg-td-{}-{role}", instance.trim())
     }
 
     /// Sets a number of the section `[hsm]`.

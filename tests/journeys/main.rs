@@ -18,6 +18,7 @@ mod lot;
 mod pressure;
 mod renewal;
 mod revocation;
+mod standby;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         revocation::CHECKS,
         clock::CHECKS,
         pressure::CHECKS,
+        standby::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

@@ -74,6 +74,33 @@ const FAULTS: &[Fault] = &[
         &["issuing"],
     ),
     (
+        "a stand-by that is not",
+        "config-value",
+        |home| stand_by(home, "token = \"issuing\"\nstandby = \"nowhere\""),
+        &["nowhere", "not configured"],
+    ),
+    (
+        "a token that stands by for itself",
+        "config-value",
+        |home| stand_by(home, "token = \"issuing\"\nstandby = [\"issuing\"]"),
+        &["issuing", "twice"],
+    ),
+    (
+        "a stand-by for no token",
+        "config-value",
+        |home| stand_by(home, "standby = \"issuing\""),
+        &["standby", "no token"],
+    ),
+    (
+        "no module of a token's own",
+        "hsm-module-unreadable",
+        |home| {
+            let own = "role = \"issuing\"\nmodule = \"/no/such-module.so\"";
+            home.edit_config("role = \"issuing\"", own);
+        },
+        &["/no/such-module.so"],
+    ),
+    (
         "a role that is no name",
         "deployment-unknown",
         |home| home.edit_config("\"issuing\"", "\"Issuing!\""),
@@ -143,6 +170,10 @@ const FAULTS: &[Fault] = &[
         &["sigilltesteidfunctioncav1.cer", "SHA-256"],
     ),
 ];
+
+fn stand_by(home: &Home, lines: &str) {
+    home.edit_config("token = \"issuing\"", lines);
+}
 
 const FAULTS_OF_THE_RESPONDER: &[Fault] = &[
     ("no PIN", "secret-file-io", |home| remove(home, "pins/responder.pin"), &["responder.pin"]),

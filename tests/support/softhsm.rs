@@ -17,6 +17,11 @@ pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// Where Debian puts OpenSC's wrapper, which logs every call.
 pub const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
 
+/// Where SoftHSM finds its settings.
+const VARIABLE: &str = "SOFTHSM2_CONF";
+/// Where [`SoftHsm::second_module`] does.
+const SECOND_VARIABLE: &str = "SOFTHSM2_CONB";
+
 const CHILD: &str = "SIGILL_TEST_CHILD";
 const FOLDER: &str = "SIGILL_TEST_SOFTHSM";
 
@@ -105,6 +110,43 @@ impl SoftHsm {
         self.folder.join("laboratory")
     }
 
+    /// A second module in the same process: SoftHSM's own file, with tokens of its own in
+    /// [`Self::second_tokens`]. It reads the name of its settings from another variable, which has the
+    /// same length, and [`Self::environment`] sets both.
+    ///
+    /// # Panics
+    ///
+    /// If the file is not as expected or cannot be written.
+    #[must_use]
+    pub fn second_module(&self) -> PathBuf {
+        let mut octets = fs::read(MODULE).expect("SoftHSM");
+        let places: Vec<usize> = octets
+            .windows(VARIABLE.len())
+            .enumerate()
+            .filter_map(|(place, window)| (window == VARIABLE.as_bytes()).then_some(place))
+            .collect();
+        let [place] = places[..] else { panic!("{VARIABLE} stands in {MODULE} at {places:?}") };
+        octets[place..place + VARIABLE.len()].copy_from_slice(SECOND_VARIABLE.as_bytes());
+        let path = self.folder.join("second-module.so");
+        fs::write(&path, octets).expect("a module");
+        let conf = fs::read_to_string(self.conf()).expect("a configuration");
+        let (first, second) = (self.tokens(), self.second_tokens());
+        fs::create_dir(&second).expect("a folder");
+        let conf = conf.replace(&*first.to_string_lossy(), &second.to_string_lossy());
+        fs::write(self.second_conf(), conf).expect("a configuration");
+        path
+    }
+
+    /// The folder of the tokens' files of [`Self::second_module`].
+    #[must_use]
+    pub fn second_tokens(&self) -> PathBuf {
+        self.folder.join("second-tokens")
+    }
+
+    fn second_conf(&self) -> PathBuf {
+        self.folder.join("second-softhsm2.conf")
+    }
+
     /// The log of the wrapper [`SPY`], when a child uses that as its module.
     #[must_use]
     pub fn spy_log(&self) -> PathBuf {
@@ -114,7 +156,8 @@ impl SoftHsm {
     /// `command` with the environment that a program needs to see these tokens.
     pub fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
-            .env("SOFTHSM2_CONF", self.conf())
+            .env(VARIABLE, self.conf())
+            .env(SECOND_VARIABLE, self.second_conf())
             .env("PKCS11SPY", MODULE)
             .env("PKCS11SPY_OUTPUT", self.spy_log())
             .envs(Laboratory::of(self).environment())
@@ -170,6 +213,64 @@ impl Drop for SoftHsm {
     }
 }
 
+/// Makes a second token of the one labelled `label`, with the same keys and PINs, as a vendor's tool
+/// clones a partition: its files are copied, and label and serial number in them are changed. No program
+/// may have the tokens open. Returns its folder, within the folder `to`.
+///
+/// # Panics
+///
+/// If there is no such token, or its files are not as expected.
+#[must_use]
+pub fn clone_token(tokens: &Path, label: &str, to: &Path, new: (&str, &str)) -> PathBuf {
+    let original = token_folder(tokens, label);
+    let clone = to.join(format!("{:0>8}-0000-4000-8000-{:0>12}", "c", new.1));
+    fs::create_dir(&clone).expect("a folder");
+    for entry in fs::read_dir(&original).expect("a token") {
+        let path = entry.expect("a file").path();
+        fs::copy(&path, clone.join(path.file_name().expect("a name"))).expect("a copy");
+    }
+    let object = clone.join("token.object");
+    let mut octets = fs::read(&object).expect("the token's object");
+    for (kind, length, value) in [(LABEL, 32, new.0), (SERIAL, 16, new.1)] {
+        let value = format!("{value:length$}");
+        assert_eq!(value.len(), length, "{value:?}");
+        let place = attribute(&octets, kind, length);
+        octets[place..place + length].copy_from_slice(value.as_bytes());
+    }
+    fs::write(object, octets).expect("the token's object");
+    clone
+}
+
+/// The folder of the token labelled `label`.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn token_folder(tokens: &Path, label: &str) -> PathBuf {
+    let padded = format!("{label:32}");
+    let is_it = |folder: &PathBuf| {
+        fs::read(folder.join("token.object")).is_ok_and(|octets| {
+            octets.windows(padded.len()).any(|window| window == padded.as_bytes())
+        })
+    };
+    let folders = fs::read_dir(tokens).expect("a folder of tokens");
+    let mut folders = folders.map(|entry| entry.expect("a folder").path());
+    folders.find(is_it).unwrap_or_else(|| panic!("no token {label} in {}", tokens.display()))
+}
+
+/// CKA_OS_TOKENLABEL and CKA_OS_TOKENSERIAL of SoftHSM's files.
+const LABEL: u64 = 0x8000_5349;
+const SERIAL: u64 = 0x8000_534a;
+
+/// Where the value of an attribute of octets stands: behind its type, its kind (3) and its length, 8
+/// octets each.
+fn attribute(octets: &[u8], kind: u64, length: usize) -> usize {
+    let head = [kind, 3, u64::try_from(length).expect("a length")].map(u64::to_be_bytes).concat();
+    let place = octets.windows(head.len()).position(|window| window == head);
+    place.expect("the attribute") + head.len()
+}
+
 /// Says on which side of the second process this is. `None` where SoftHSM is missing.
 ///
 /// # Panics
@@ -214,6 +315,27 @@ macro_rules! test_name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clone_differs_in_label_and_serial_number_alone() {
+        alone(test_name!(a_clone_differs_in_label_and_serial_number_alone), |softhsm| {
+            let mut util = Command::new("softhsm2-util");
+            util.args(["--init-token", "--free", "--label", "one", "--so-pin", "12345678"]);
+            let made = softhsm.environment(&mut util).args(["--pin", "1234"]).output().unwrap();
+            assert!(made.status.success(), "{made:?}");
+
+            let new = ("two", "00000000000000b2");
+            let clone = clone_token(&softhsm.tokens(), "one", &softhsm.tokens(), new);
+
+            assert_eq!(token_folder(&softhsm.tokens(), "two"), clone);
+            let mut util = Command::new("softhsm2-util");
+            let shown = softhsm.environment(&mut util).arg("--show-slots").output().unwrap();
+            let shown = String::from_utf8(shown.stdout).unwrap();
+            for line in ["Label:            one", "Label:            two", "00000000000000b2"] {
+                assert!(shown.contains(line), "{line}: {shown}");
+            }
+        });
+    }
 
     #[test]
     fn a_child_sees_its_own_folder() {

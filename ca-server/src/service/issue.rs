@@ -227,7 +227,7 @@ impl Service {
         match tried {
             Tried::Given => signing.store(true, std::sync::atomic::Ordering::Relaxed),
             Tried::Refused(_) => signing.store(false, std::sync::atomic::Ordering::Relaxed),
-            Tried::Wrong(_) => {}
+            Tried::PassedOver(_) | Tried::Wrong(_) => {}
         }
         let Some(seen) = tried.failure() else { return };
         let intent = recorded.intent_id();

@@ -9,6 +9,7 @@ pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
 pub(crate) mod issue;
+pub(crate) mod key_use;
 pub(crate) mod order;
 mod previous;
 pub(crate) mod record;
@@ -50,6 +51,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::randomness::Randomness;
 use authority::Authority;
 use delegate::DoneRequests;
+use key_use::KeyUses;
 use order::{OrdersLeft, Wait};
 use refusal::RefusalCounts;
 
@@ -67,7 +69,9 @@ pub(crate) struct Service {
     /// Whether the last word of the audit log about the clock is that it can be trusted.
     pub(crate) clock_told: AtomicBool,
     pub(crate) store: Arc<dyn Store>,
+    /// The same as `key_uses`.
     pub(crate) signer: Arc<dyn SigningService>,
+    pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) profiles: ProfileSet,
     /// By short name.
     pub(crate) authorities: BTreeMap<String, Authority>,

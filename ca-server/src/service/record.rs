@@ -99,6 +99,7 @@ impl Service {
             "intent": intent.id.to_string(),
             "kind": intent.kind.name(),
             "node": intent.node.name,
+            "signature": self.signature_of(intent.id, intent.node.boot),
             "why": why,
         });
         Self::record(

@@ -24,6 +24,8 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 pub(crate) enum Tried<'a> {
     /// The token gave a signature; it is not verified yet.
     Given,
+    /// The token gave none, and the next one that holds the key is asked: why.
+    PassedOver(&'a str),
     /// The token gave none: why.
     Refused(&'a str),
     /// What it gave does not verify.
@@ -35,7 +37,7 @@ impl<'a> Tried<'a> {
     pub(crate) const fn failure(self) -> Option<&'a str> {
         match self {
             Self::Given => None,
-            Self::Refused(seen) | Self::Wrong(seen) => Some(seen),
+            Self::PassedOver(seen) | Self::Refused(seen) | Self::Wrong(seen) => Some(seen),
         }
     }
 }
@@ -56,14 +58,18 @@ impl Signing<'_> {
         let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
         let mut tries = Tries::begin();
         loop {
-            let error = match self.signer.sign(&input) {
+            let signed = self.signer.sign_telling(&input, &mut |error| {
+                failed(error);
+                (self.tried)(Tried::PassedOver(&chain(error)));
+            });
+            let error = match signed {
                 Ok(signature) => {
                     (self.tried)(Tried::Given);
                     return Ok(signature);
                 }
                 Err(error) => error,
             };
-            metrics::counter!("sigill_signing_failures_total", "code" => error.code()).increment(1);
+            failed(&error);
             (self.tried)(Tried::Refused(&chain(&error)));
             match tries.pause_after(error.again(), Instant::now()) {
                 Some(pause) => std::thread::sleep(pause),
@@ -72,11 +78,16 @@ impl Signing<'_> {
         }
     }
 
-    /// Verifies what the token gave.
+    /// Verifies what the token gave. A token that gave something else has the key prove itself at
+    /// once, so that it is not asked again where another holds the key.
     pub(crate) fn verified(&self, pending: Pending, signature: Vec<u8>) -> Result<Signed, Denied> {
+        let key = pending.intent().issuer_key();
         pending.finish(signature).map_err(|error| {
             metrics::counter!("sigill_signature_alarms_total").increment(1);
             (self.tried)(Tried::Wrong(&chain(&error)));
+            if let Err(unproven) = self.signer.prove(&key) {
+                failed(&unproven);
+            }
             defect(&format!("token gave a signature that does not verify: {}", chain(&error)))
         })
     }
@@ -107,6 +118,10 @@ impl Tries {
         let in_time = now.saturating_duration_since(self.begun) + pause < SIGNING_TRIES;
         (self.unreturned < 2 && in_time).then_some(pause)
     }
+}
+
+fn failed(error: &SignError) {
+    metrics::counter!("sigill_signing_failures_total", "code" => error.code()).increment(1);
 }
 
 /// The record of a try that gave no signature that verifies.

@@ -14,7 +14,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
 use hsm::token::TokenName;
-use hsm::{SignError, SigningService};
+use hsm::{KeyUse, SignError, SigningService, Standing};
 use serde_json::json;
 use store::{
     BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
@@ -28,6 +28,7 @@ use x509::time::UnixTime;
 use super::authority::Authority;
 use super::caller::Caller;
 use super::delegate::DoneRequests;
+use super::key_use::KeyUses;
 use super::order::{
     Act, Answered, OrderAnswered, OrderCall, OrderWork, OrdersLeft, Outcome, Replies, Wait,
 };
@@ -110,17 +111,17 @@ impl Signer {
         if !self.fails.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let token = TokenName {
-            label: "sg-td-abcd-issuing".parse().unwrap(),
-            serial: "1".parse().unwrap(),
-        };
         // The one that nobody tries again within a call.
-        Err(SignError::Unanswered { token, waited: Duration::ZERO })
+        Err(SignError::Unanswered { token: token(), waited: Duration::ZERO })
     }
 }
 
 impl SigningService for Signer {
-    fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError> {
+    fn sign_telling(
+        &self,
+        input: &SigningInput,
+        _: &mut dyn FnMut(&SignError),
+    ) -> Result<Vec<u8>, SignError> {
         self.must_work()?;
         self.signatures.fetch_add(1, Ordering::Relaxed);
         let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("bytes") };
@@ -135,6 +136,22 @@ impl SigningService for Signer {
     fn keys(&self) -> Vec<SpkiHash> {
         vec![self.key.public.spki_hash()]
     }
+
+    fn uses(&self) -> Vec<KeyUse> {
+        vec![KeyUse {
+            key: self.key.public.spki_hash(),
+            token: token(),
+            standing: Standing::Signs,
+            signatures: self.signatures.load(Ordering::Relaxed),
+            proofs: self.proofs(),
+            failures: 0,
+            failovers: 0,
+        }]
+    }
+}
+
+fn token() -> TokenName {
+    TokenName { label: "sg-td-abcd-issuing".parse().unwrap(), serial: "1".parse().unwrap() }
 }
 
 /// A service in a folder of its own.
@@ -200,6 +217,8 @@ impl World {
             proofs: AtomicU64::new(0),
             signatures: AtomicU64::new(0),
         });
+        let key_uses = KeyUses::new(signer.clone(), None, store.as_ref()).unwrap();
+        let key_uses = Arc::new(key_uses);
         let service = Service {
             deployment,
             node,
@@ -207,7 +226,8 @@ impl World {
             randomness: Randomness::default(),
             clock_told: AtomicBool::new(true),
             store,
-            signer: signer.clone(),
+            signer: key_uses.clone(),
+            key_uses,
             profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication: Arc::new(PublicationState::default()),
@@ -390,6 +410,7 @@ fn authority(certificate: Certificate) -> Authority {
         certificate: PathBuf::new(),
         sha256: String::new(),
         token: Some("issuing".to_owned()),
+        standby: Vec::new(),
         algorithm: Some("ecdsa-p256-sha256".to_owned()),
         crl_url: settings.crl_url.clone(),
         ocsp_url: settings.ocsp_url.clone(),

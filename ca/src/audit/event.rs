@@ -136,6 +136,8 @@ event_codes! {
     SignatureTried = 0x0b01 "signature.tried";
     /// A key was found by its public key and proven.
     KeyProven = 0x0b02 "key.proven";
+    /// A key's signatures and the recorded intents do not agree.
+    KeyUseUnexplained = 0x0b03 "key.use-unexplained";
 
     /// Sealed fields were read by a person.
     SealedRead = 0x0c01 "sealed.read";

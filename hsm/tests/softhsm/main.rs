@@ -22,4 +22,5 @@ mod pins;
 mod probe;
 mod profiled;
 mod signing;
+mod standby;
 mod tokens;

@@ -14,7 +14,7 @@ use super::intents::{NewIntent, OpenIntent, Orders};
 use super::management::{NewManagement, SignedManagement};
 use super::{
     SqliteStore, certificates, changes, clients, crls, group, import, intents, issuers, leases,
-    logs, management, orders, seals, takeover,
+    logs, management, orders, outcomes, seals, takeover,
 };
 use crate::audit::AuditRecord;
 use crate::certificate::{
@@ -25,7 +25,9 @@ use crate::client::{Client, Responder};
 use crate::contract::{Issued, Store};
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
 use crate::id::{Node, OrderId};
-use crate::intent::{IntentRow, SIGNING_TRIES_LAST, VoidScope, VoidedIntent};
+use crate::intent::{
+    IntentBook, IntentNumber, IntentOutcome, IntentRow, SIGNING_TRIES_LAST, VoidScope, VoidedIntent,
+};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
@@ -163,6 +165,18 @@ impl Store for SqliteStore {
     fn open_intents(&self) -> Result<Vec<IntentRow>, StoreError> {
         let open = self.readers.read(intents::open)?;
         Ok(open.into_iter().map(|intent| intent.shown).collect())
+    }
+
+    fn last_intent(&self, book: IntentBook) -> Result<IntentNumber, StoreError> {
+        self.readers.read(|connection| outcomes::last(connection, book))
+    }
+
+    fn intents_after(
+        &self,
+        book: IntentBook,
+        after: IntentNumber,
+    ) -> Result<Vec<IntentOutcome>, StoreError> {
+        self.readers.read(|connection| outcomes::after(connection, book, after))
     }
 
     fn change_status(

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use ca::audit::EventCode;
 use store::{
-    ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope,
-    OpenManagementIntent, OrderId, StoreError,
+    IntentBook, IntentNumber, IntentState, ManagementCertificate, ManagementHolder,
+    ManagementIntent, ManagementScope, OpenManagementIntent, OrderId, StoreError,
 };
 use x509::key::SpkiHash;
 use x509::signing::{Pending, Recorded, SigningKind};
@@ -50,6 +50,13 @@ fn issue(
     world.store.record_management_issued(&signed, &leaf, at(now))
 }
 
+/// KEY-14: what became of the intents; the key that signs them is not theirs to tell.
+fn outcomes(world: &World) -> Vec<(IntentState, Option<SpkiHash>)> {
+    let first = IntentNumber::default();
+    let outcomes = world.store.intents_after(IntentBook::Management, first).unwrap();
+    outcomes.into_iter().map(|outcome| (outcome.state, outcome.key)).collect()
+}
+
 /// Promise 2 holds for them too, with an audit leaf each time; promise 7: no status entry.
 pub(crate) fn a_management_certificate_is_recorded_before_and_after_it_is_signed(
     backend: &dyn Backend,
@@ -59,7 +66,9 @@ pub(crate) fn a_management_certificate_is_recorded_before_and_after_it_is_signed
 
     let intended = record(&world, &intent(&world, Some(order), 1), 2).unwrap();
     assert_eq!(world.store.management_certificates().unwrap(), []);
+    assert_eq!(outcomes(&world), [(IntentState::Open, None)]);
     let made = issue(&world, intended, 3).unwrap();
+    assert_eq!(outcomes(&world), [(IntentState::Fulfilled, None)]);
 
     assert_eq!((made.order, made.key, made.issued), (Some(order), key(1), at(3)));
     assert_eq!(world.store.management_certificates().unwrap(), [made]);

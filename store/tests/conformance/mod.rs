@@ -58,6 +58,7 @@ macro_rules! suite {
             recovery: a_voided_intent_never_yields_a_certificate,
             recovery: a_caller_that_voids_its_intent_keeps_the_order,
             recovery: a_voided_order_goes_on_with_another_serial,
+            recovery: what_became_of_each_intent_is_told_in_order,
             recovery: signing_that_fails_for_a_minute_is_voided,
             recovery: an_ended_lease_voids_the_intents_of_its_node,
             recovery: the_later_of_two_live_starts_has_the_name_for_good,

@@ -4,7 +4,8 @@ use ::crl::CrlNumber;
 use ca::audit::EventCode;
 use status::{CertificateState, Index};
 use store::{
-    BegunOrder, IntentRow, LeaseName, LeaseOutcome, Node, StoreError, VoidScope, VoidedIntent,
+    BegunOrder, IntentBook, IntentRow, IntentState, LeaseName, LeaseOutcome, Node, StoreError,
+    VoidScope, VoidedIntent,
 };
 
 use super::Backend;
@@ -174,4 +175,37 @@ pub(crate) fn the_later_of_two_live_starts_has_the_name_for_good(backend: &dyn B
     assert!(superseded(super::crls::intend(&earlier, &list).unwrap_err()));
     let recorded = later.record(order.id, serial, &later.pending(serial), at(506));
     assert!(recorded.is_ok(), "{recorded:?}");
+}
+
+/// KEY-14: the order of recording is kept while outcomes change, so that a reader can go on from where
+/// it was.
+pub(crate) fn what_became_of_each_intent_is_told_in_order(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let told = |after| {
+        let outcomes = world.store.intents_after(IntentBook::Issuing, after).unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.number > after));
+        assert!(outcomes.iter().all(|outcome| outcome.node == world.node));
+        assert!(outcomes.iter().all(|o| o.key == Some(world.issuer.public.spki_hash())));
+        outcomes
+    };
+    let state = |outcome: &store::IntentOutcome| (outcome.intent, outcome.state);
+    world.issue(at(1));
+    let before = world.store.last_intent(IntentBook::Issuing).unwrap();
+    assert!(told(before).is_empty());
+    let (_, voided, _) = world.intend(at(2)).unwrap();
+    let (_, issued, recorded) = world.intend(at(3)).unwrap();
+    let (voided, second) = (voided.intent().id(), issued.intent().id());
+    let open = [(voided, IntentState::Open), (second, IntentState::Open)];
+    assert_eq!(told(before).iter().map(state).collect::<Vec<_>>(), open);
+
+    world.record_issued(issued, &recorded, at(4)).unwrap();
+    void(&world, VoidScope::Intent(voided), 5);
+
+    let ended = [(voided, IntentState::Voided), (second, IntentState::Fulfilled)];
+    let outcomes = told(before);
+    assert_eq!(outcomes.iter().map(state).collect::<Vec<_>>(), ended);
+    assert_eq!(outcomes.iter().map(|o| o.created).collect::<Vec<_>>(), [at(2), at(3)]);
+    assert_eq!(told(outcomes[0].number), outcomes[1..]);
+    assert_eq!(world.store.last_intent(IntentBook::Issuing).unwrap(), outcomes[1].number);
+    assert!(told(outcomes[1].number).is_empty());
 }

@@ -1,0 +1,201 @@
+//! KEY-14: what the door, the signer and the store say of the use of keys, where they agree and where
+//! they do not.
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+
+use x509::key::SignatureAlgorithm;
+use x509::signing::{Intent, Pending, Recorded, Recorder, SigningKind, ToBeSigned};
+
+use super::*;
+use crate::service::order::OrderAnswered;
+use crate::service::testing::{Key, World};
+
+fn key(world: &World) -> SpkiHash {
+    world.signer.keys()[0]
+}
+
+/// A request that stays the same when an order is sent again.
+fn request() -> String {
+    x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request())
+}
+
+fn order(world: &World, key: &str, csr: &str) -> Result<OrderAnswered, Denied> {
+    world.issue_for(key, "function-ec", csr)
+}
+
+/// What one look finds, by its reason.
+fn found(world: &World) -> Vec<&'static str> {
+    let look = world.service.key_uses.look(world.service.store(), &world.service.node).unwrap();
+    look.unexplained.into_iter().map(|one| one.why).collect()
+}
+
+/// An input for the key that no store has recorded.
+fn unrecorded(world: &World, id: [u8; 16]) -> SigningInput {
+    struct Nowhere;
+    impl Recorder for Nowhere {
+        type Error = Infallible;
+        fn record(self, _: &Intent) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+    let pending = Pending::new(
+        IntentId::from_bytes(id),
+        SigningKind::Certificate,
+        world.authority().certificate.public_key().clone(),
+        SignatureAlgorithm::EcdsaP256Sha256,
+        ToBeSigned::Bytes(b"a certificate that nobody ordered".as_slice().into()),
+    )
+    .unwrap();
+    let recorded = Recorded::by(Nowhere, pending.intent()).unwrap();
+    pending.input(&recorded).unwrap()
+}
+
+#[test]
+fn what_was_issued_and_what_was_voided_is_explained() {
+    let world = World::new();
+    for round in 0..3 {
+        world.issue(&format!("good {round}")).unwrap();
+        assert_eq!(found(&world), [""; 0]);
+    }
+    let csr = request();
+    world.signer.works(false);
+    assert!(order(&world, "no signature", &csr).is_err());
+    assert_eq!(found(&world), [""; 0]);
+    world.signer.works(true);
+    // The same key voids the intent and goes on with another serial number.
+    order(&world, "no signature", &csr).unwrap();
+
+    assert_eq!(found(&world), [""; 0]);
+    assert_eq!(world.service.key_uses.door().returned.len(), 0, "all are settled");
+    assert_eq!(world.signer.signatures.load(Ordering::Relaxed), 4);
+    let voided = world.last_payload(EventCode::CertificateVoided);
+    assert_eq!(voided["signature"], "none came back");
+    world.service.reconcile_key_uses().unwrap();
+    assert_eq!(world.leaves(EventCode::KeyUseUnexplained), 0);
+}
+
+#[test]
+fn a_signature_whose_intent_nobody_recorded_is_an_alarm() {
+    let world = World::new();
+    world.issue("good").unwrap();
+    world.service.signer.sign(&unrecorded(&world, [9; 16])).unwrap();
+
+    world.service.reconcile_key_uses().unwrap();
+    world.service.reconcile_key_uses().unwrap();
+
+    assert_eq!(world.leaves(EventCode::KeyUseUnexplained), 1, "told once");
+    let payload = world.last_payload(EventCode::KeyUseUnexplained);
+    assert_eq!((&payload["why"], &payload["count"]), (&json!(NO_INTENT), &json!(1)));
+    let leaf = world.leaf(EventCode::KeyUseUnexplained);
+    assert_eq!(leaf.event.objects, ObjectIds::of_act([Some(ObjectId::Key(key(&world)))]));
+    assert_eq!(world.service.key_uses.unexplained(), BTreeMap::from([(key(&world), 1)]));
+}
+
+#[test]
+fn a_second_signature_of_one_intent_is_an_alarm() {
+    let world = World::new();
+    for _ in 0..2 {
+        world.service.signer.sign(&unrecorded(&world, [9; 16])).unwrap();
+    }
+
+    let found = found(&world);
+
+    assert!(found.contains(&TWICE), "{found:?}");
+}
+
+#[test]
+fn a_signature_that_was_not_asked_for_by_an_intent_is_an_alarm() {
+    let world = World::new();
+    world.issue("good").unwrap();
+    assert_eq!(found(&world), [""; 0]);
+
+    world.signer.signatures.fetch_add(2, Ordering::Relaxed);
+
+    assert_eq!(found(&world), [PAST_THE_DOOR]);
+    assert_eq!(found(&world), [""; 0], "told once");
+    assert_eq!(world.service.key_uses.unexplained(), BTreeMap::from([(key(&world), 2)]));
+}
+
+#[test]
+fn a_certificate_that_no_signature_came_back_for_is_an_alarm() {
+    let world = World::new();
+    world.issue("good").unwrap();
+    world.service.key_uses.door().returned.clear();
+
+    assert_eq!(found(&world), [NO_SIGNATURE]);
+}
+
+#[test]
+fn a_signature_by_another_key_is_an_alarm() {
+    let world = World::new();
+    world.issue("good").unwrap();
+    let other = SpkiHash::from_bytes([3; 32]);
+    world.service.key_uses.door().returned.values_mut().for_each(|key| *key = other);
+
+    assert_eq!(found(&world), [OTHER_KEY]);
+}
+
+/// An open intent is not judged before it has ended, and does not keep later ones from being settled.
+#[test]
+fn an_open_intent_waits_and_later_ones_are_settled() {
+    let world = World::new();
+    let csr = request();
+    world.signer.works(false);
+    assert!(order(&world, "waits", &csr).is_err());
+    world.signer.works(true);
+    for later in ["one", "two"] {
+        world.issue(later).unwrap();
+        assert_eq!(found(&world), [""; 0]);
+        assert_eq!(world.service.key_uses.door().returned.len(), 0);
+    }
+    order(&world, "waits", &csr).unwrap();
+
+    assert_eq!(found(&world), [""; 0]);
+    assert_eq!(world.service.key_uses.door().returned.len(), 0);
+}
+
+/// What earlier starts recorded is not this one's to explain.
+#[test]
+fn earlier_starts_are_left_out() {
+    let world = World::new();
+    world.issue("before").unwrap();
+    let (store, node) = (world.service.store(), &world.service.node);
+
+    let uses = KeyUses::new(world.signer.clone(), None, store).unwrap();
+
+    // The signer of this test goes on counting; a new one begins at 0.
+    let look = uses.look(store, node).unwrap();
+    let why: Vec<_> = look.unexplained.iter().map(|one| one.why).collect();
+    assert_eq!(why, [PAST_THE_DOOR]);
+}
+
+#[test]
+fn each_key_and_token_has_its_counters() {
+    let world = World::new();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        for order in ["one", "two"] {
+            world.issue(order).unwrap();
+        }
+        world.service.signer.sign(&unrecorded(&world, [9; 16])).unwrap();
+        world.service.reconcile_key_uses().unwrap();
+        world.service.reconcile_key_uses().unwrap();
+    });
+
+    let text = recorder.handle().render();
+
+    let key = key(&world);
+    let of = format!("{{key=\"{key}\",token=\"sg-td-abcd-issuing\"}}");
+    for line in [
+        format!("sigill_key_signatures_total{of} 3"),
+        format!("sigill_key_proofs_total{of} 0"),
+        format!("sigill_key_failures_total{of} 0"),
+        format!("sigill_hsm_failover_total{of} 0"),
+        format!("sigill_hsm_token_active{of} 1"),
+        format!("sigill_hsm_token_set_aside{of} 0"),
+        format!("sigill_key_use_unexplained{{key=\"{key}\"}} 1"),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+}

@@ -1,0 +1,292 @@
+//! A key in two tokens: the second stands by for the first, in the same module or another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hsm::token::TokenName;
+use hsm::{
+    FindKeyError, KeyPolicy, KeyUse, OpenError, SignError, SignatureMayExist, SigningService as _,
+    Standing, Token, TokenSigner, TokenSource,
+};
+use support::softhsm::{MODULE, Side, SoftHsm, clone_token, side, token_folder};
+use support::test_name;
+use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
+use x509::signing::SigningKind;
+
+use crate::fixture::{USER_PIN, bytes, make_key, new_token, open, recorded, settings};
+
+const PREFERRED: &str = "sg-td-ab12-issuing";
+const STAND_BY: &str = "sg-td-ab12-issuing-b";
+const STAND_BY_SERIAL: &str = "00000000000000b2";
+const OF_PRODUCTION: &str = "sg-pp-ab12-issuing";
+const OF_PRODUCTION_SERIAL: &str = "00000000000000c3";
+/// The proof comes every 3 s, and a token that is back needs a moment.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(15);
+
+/// Two tokens with one key. A module sees tokens when it is initialised, so they are made by one child
+/// and used by another.
+struct Pair {
+    softhsm: SoftHsm,
+    key: PublicKey,
+    preferred: TokenName,
+    stand_by: TokenName,
+}
+
+impl Pair {
+    /// Runs `body` in a process of its own once both tokens are there. The stand-by lies in the folder
+    /// that `place` names, before the first token had any key if `before_key`.
+    fn with(
+        test: &str,
+        key_type: KeyType,
+        place: fn(&SoftHsm) -> PathBuf,
+        body: impl FnOnce(&Self),
+    ) {
+        match side() {
+            None => {}
+            Some(Side::Parent(softhsm)) => {
+                softhsm.succeeds(test, "make");
+                let to = place(&softhsm);
+                let new = (STAND_BY, STAND_BY_SERIAL);
+                let _folder = clone_token(&softhsm.tokens(), PREFERRED, &to, new);
+                softhsm.succeeds(test, "use");
+            }
+            Some(Side::Child { softhsm, phase }) if phase == "make" => {
+                let name = new_token(&softhsm, "issuing");
+                let key = make_key(&open(&softhsm, &name).unwrap(), key_type, "key");
+                fs::write(softhsm.state().join("spki"), key.spki_der()).unwrap();
+                fs::write(softhsm.state().join("serial"), name.serial.as_str()).unwrap();
+            }
+            Some(Side::Child { softhsm, .. }) => {
+                let serial = fs::read_to_string(softhsm.state().join("serial")).unwrap();
+                let spki = fs::read(softhsm.state().join("spki")).unwrap();
+                body(&Self {
+                    key: PublicKey::from_spki_der(&spki).unwrap(),
+                    preferred: name(PREFERRED, &serial),
+                    stand_by: name(STAND_BY, STAND_BY_SERIAL),
+                    softhsm,
+                });
+            }
+        }
+    }
+
+    fn source(&self, module: &Path, name: &TokenName) -> Arc<TokenSource> {
+        Arc::new(TokenSource::new(module, settings(&self.softhsm, name, USER_PIN), Token::open))
+    }
+
+    /// Both tokens in order, in one module.
+    fn sources(&self) -> [Arc<TokenSource>; 2] {
+        [&self.preferred, &self.stand_by].map(|name| self.source(MODULE.as_ref(), name))
+    }
+
+    fn signer(&self, sources: &[Arc<TokenSource>]) -> TokenSigner {
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        let away = signer.add_in_order(sources, &self.key, KeyPolicy::issuing()).unwrap();
+        assert!(away.is_empty(), "{away:?}");
+        signer
+    }
+
+    /// Signs and verifies; what was passed over.
+    fn sign(&self, signer: &TokenSigner, text: &str) -> Vec<SignError> {
+        let mut passed_over = Vec::new();
+        let (pending, input) = recorded(
+            &self.key,
+            SignatureAlgorithm::EcdsaP256Sha256,
+            SigningKind::Certificate,
+            bytes(text),
+        );
+        // An error cannot be cloned; what matters of it is told here.
+        let signature = signer.sign_telling(&input, &mut |error| {
+            assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
+            passed_over.push(SignError::UnknownKey { key: self.key.spki_hash() });
+        });
+        pending.finish(signature.unwrap()).unwrap();
+        passed_over
+    }
+}
+
+fn name(label: &str, serial: &str) -> TokenName {
+    TokenName { label: label.parse().unwrap(), serial: serial.parse().unwrap() }
+}
+
+fn same_folder(softhsm: &SoftHsm) -> PathBuf {
+    softhsm.tokens()
+}
+
+/// And a third one, that belongs to production.
+fn beside_one_of_production(softhsm: &SoftHsm) -> PathBuf {
+    let new = (OF_PRODUCTION, OF_PRODUCTION_SERIAL);
+    let _folder = clone_token(&softhsm.tokens(), PREFERRED, &softhsm.tokens(), new);
+    softhsm.tokens()
+}
+
+/// The uses of the preferred token and of the one that stands by.
+fn uses(signer: &TokenSigner) -> (KeyUse, KeyUse) {
+    let mut uses = signer.uses();
+    uses.sort_by(|a, b| a.token.cmp(&b.token));
+    let [preferred, stand_by] = uses.try_into().unwrap();
+    (preferred, stand_by)
+}
+
+fn until(mut there: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < COMES_BACK_WITHIN, "it did not come");
+        thread::sleep(Duration::from_millis(50));
+    }
+    begun.elapsed()
+}
+
+/// KEY-09: the preferred token goes away under load. Every call gets its signature from the other, each
+/// try in vain is told once, and after a proof the preferred one is asked again.
+#[test]
+fn signs_with_the_stand_by_while_the_preferred_token_is_gone() {
+    let test = test_name!(signs_with_the_stand_by_while_the_preferred_token_is_gone);
+    Pair::with(test, KeyType::EcP256, same_folder, |pair| {
+        let signer = pair.signer(&pair.sources());
+        assert!(pair.sign(&signer, "first").is_empty());
+        let (preferred, stand_by) = uses(&signer);
+        assert_eq!((preferred.standing, preferred.signatures), (Standing::Signs, 1));
+        assert_eq!((stand_by.standing, stand_by.signatures), (Standing::StandsBy, 0));
+
+        let (folder, away) =
+            (token_folder(&pair.softhsm.tokens(), PREFERRED), pair.softhsm.state().join("away"));
+        fs::rename(&folder, &away).unwrap();
+        let told: usize = thread::scope(|scope| {
+            let callers: Vec<_> = (0..4)
+                .map(|caller| {
+                    let signer = &signer;
+                    scope.spawn(move || -> usize {
+                        let sign = |number| pair.sign(signer, &format!("{caller} {number}")).len();
+                        (0..25).map(sign).sum()
+                    })
+                })
+                .collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+        });
+
+        let (preferred, stand_by) = uses(&signer);
+        assert_eq!(preferred.standing, Standing::SetAside);
+        assert_eq!((stand_by.standing, stand_by.signatures), (Standing::Signs, 100));
+        assert_eq!((preferred.signatures, preferred.failovers, stand_by.failovers), (1, 1, 0));
+        assert_eq!(usize::try_from(preferred.failures).unwrap(), told, "each try is told");
+        assert!((1..=4).contains(&told), "only calls that were under way tried in vain: {told}");
+
+        fs::rename(&away, &folder).unwrap();
+        let after = until(|| uses(&signer).0.standing == Standing::Signs);
+        println!("measured: back in use after = {} ms", after.as_millis());
+        assert!(pair.sign(&signer, "last").is_empty());
+        let (preferred, stand_by) = uses(&signer);
+        assert_eq!((preferred.signatures, stand_by.signatures), (2, 100));
+        assert!(preferred.proofs >= 2, "it came back by a proof: {preferred:?}");
+    });
+}
+
+/// KEY-09: two modules in one process; each token is reached through its own. The module of the
+/// preferred token is not there at the start, and is taken into use when it comes.
+#[test]
+fn starts_with_the_stand_by_of_another_module_alone() {
+    let test = test_name!(starts_with_the_stand_by_of_another_module_alone);
+    let place = |softhsm: &SoftHsm| {
+        let _module = softhsm.second_module();
+        softhsm.second_tokens()
+    };
+    Pair::with(test, KeyType::EcP256, place, |pair| {
+        let folder = pair.softhsm.tokens();
+        let module = folder.parent().unwrap().join("second-module.so");
+        let late = folder.parent().unwrap().join("late-module.so");
+        // Preferred is the token in the second module, which comes late.
+        let sources =
+            [pair.source(&late, &pair.stand_by), pair.source(MODULE.as_ref(), &pair.preferred)];
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        let away = signer.add_in_order(&sources, &pair.key, KeyPolicy::issuing()).unwrap();
+        let [away] = away.try_into().unwrap();
+        assert_eq!(
+            (away.token.name(), away.error.code()),
+            (&pair.stand_by, "hsm-module-unreadable")
+        );
+        pair.sign(&signer, "by the one that is there");
+
+        fs::rename(module, late).unwrap();
+        until(|| uses(&signer).1.standing == Standing::Signs);
+        pair.sign(&signer, "by the preferred one");
+
+        let (there, late) = uses(&signer);
+        assert_eq!((there.signatures, late.signatures), (1, 1));
+        assert_eq!((there.standing, late.failovers), (Standing::StandsBy, 0));
+    });
+}
+
+/// A stand-by that does not hold the key is refused at the start, by name; one that is away is not.
+#[test]
+fn refuses_a_stand_by_with_other_keys_and_a_start_without_any_token() {
+    let test = test_name!(refuses_a_stand_by_with_other_keys_and_a_start_without_any_token);
+    Pair::with(test, KeyType::EcP256, beside_one_of_production, |pair| {
+        let add = |names: &[&TokenName], key| {
+            let source = |name: &&TokenName| pair.source(MODULE.as_ref(), name);
+            let sources: Vec<_> = names.iter().map(source).collect();
+            let signer = TokenSigner::new(Duration::from_secs(10));
+            signer.add_in_order(&sources, key, KeyPolicy::issuing()).map(|away| away.len())
+        };
+        let nowhere = name("sg-td-ab12-nowhere", "0123456789abcdef");
+        let token = open(&pair.softhsm, &pair.preferred).unwrap();
+        // It is in one token only: the other was cloned before.
+        let young = make_key(&token, KeyType::EcP256, "young");
+
+        let refused = add(&[&pair.preferred, &pair.stand_by], &young).unwrap_err();
+        match &refused {
+            SignError::Key(FindKeyError::Missing { token, .. }) => {
+                assert_eq!(*token, pair.stand_by);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(add(&[&pair.preferred, &nowhere], &young).unwrap(), 1);
+        assert_eq!(add(&[&nowhere, &pair.stand_by], &pair.key).unwrap(), 1);
+        // KEY-01 holds for tokens that stand by.
+        let of_production = name(OF_PRODUCTION, OF_PRODUCTION_SERIAL);
+        let software = add(&[&pair.preferred, &of_production], &pair.key).unwrap_err();
+        assert!(matches!(software, SignError::Token(OpenError::Software { .. })), "{software:?}");
+        let none = add(&[&nowhere], &pair.key).unwrap_err();
+        assert_eq!(none.code(), "hsm-token-missing");
+    });
+}
+
+/// Promise 2: a token that may have signed is the last that is asked.
+#[test]
+fn asks_no_other_token_where_a_signature_may_exist() {
+    let test = test_name!(asks_no_other_token_where_a_signature_may_exist);
+    Pair::with(test, KeyType::Rsa { bits: 4096 }, same_folder, |pair| {
+        let sources = pair.sources();
+        let mut unanswered = 0;
+        for round in 0..40 {
+            // Far shorter than a signature takes, so that what was begun is not answered.
+            let signer = TokenSigner::new(Duration::from_millis(2));
+            signer.add_in_order(&sources, &pair.key, KeyPolicy::issuing()).unwrap();
+            let (_, input) = recorded(
+                &pair.key,
+                SignatureAlgorithm::RsaPkcs1Sha256,
+                SigningKind::Certificate,
+                bytes(&format!("certificate {round}")),
+            );
+            let mut passed_over = 0;
+            let signed = signer.sign_telling(&input, &mut |error| {
+                assert_eq!(error.signature_may_exist(), SignatureMayExist::No, "{error}");
+                passed_over += 1;
+            });
+            let (preferred, stand_by) = uses(&signer);
+            if let Err(SignError::Unanswered { token, .. }) = &signed
+                && *token == pair.preferred
+            {
+                unanswered += 1;
+                assert_eq!(passed_over, 0);
+                assert_eq!((stand_by.signatures, stand_by.failures), (0, 0));
+                // The next order is not asked of it before it has proven itself.
+                assert_eq!(preferred.standing, Standing::SetAside);
+            }
+            drop(signer);
+        }
+        assert!(unanswered > 0, "no call was begun and not answered");
+    });
+}

@@ -1,0 +1,156 @@
+//! A key in two tokens: when the second is asked, and when nobody is.
+
+use std::fs;
+use std::sync::Arc;
+
+use hsm::token::TokenName;
+use hsm::{
+    Again, KeyPolicy, KeyUse, Removal, SignError, SignatureMayExist, SigningService as _, Standing,
+    Token, TokenSigner, TokenSource,
+};
+use support::laboratory::{self, Fate, Laboratory};
+use support::softhsm::{Side, clone_token, side};
+use support::test_name;
+use x509::key::{KeyType, PublicKey};
+
+use crate::fixture::{Bench, DEADLINE, Unsigned, input_of, make_key, sign_with};
+
+const PREFERRED: &str = "sg-td-ab12-issuing";
+const STAND_BY: &str = "sg-td-ab12-issuing-b";
+const STAND_BY_SERIAL: &str = "00000000000000b2";
+
+/// Two tokens with one key behind the laboratory.
+struct Pair {
+    laboratory: Laboratory,
+    key: PublicKey,
+    signer: TokenSigner,
+}
+
+impl Pair {
+    /// Runs `body` in a process of its own, that finds both tokens there.
+    fn with(test: &str, body: impl FnOnce(&Self)) {
+        match side() {
+            None => {}
+            Some(Side::Parent(softhsm)) => {
+                softhsm.succeeds(test, "make");
+                let (tokens, new) = (softhsm.tokens(), (STAND_BY, STAND_BY_SERIAL));
+                let _folder = clone_token(&tokens, PREFERRED, &tokens, new);
+                softhsm.succeeds(test, "use");
+            }
+            Some(Side::Child { softhsm, phase }) if phase == "make" => {
+                let bench = Bench::new(&softhsm);
+                let token = bench.open(1).unwrap();
+                let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+                fs::write(softhsm.state().join("spki"), key.spki_der()).unwrap();
+                fs::write(softhsm.state().join("serial"), bench.name.serial.as_str()).unwrap();
+            }
+            Some(Side::Child { softhsm, .. }) => {
+                let read = |name| fs::read(softhsm.state().join(name)).unwrap();
+                let serial = String::from_utf8(read("serial")).unwrap();
+                let key = PublicKey::from_spki_der(&read("spki")).unwrap();
+                let sources = [(PREFERRED, serial.as_str()), (STAND_BY, STAND_BY_SERIAL)].map(
+                    |(label, serial)| {
+                        let name = TokenName {
+                            label: label.parse().unwrap(),
+                            serial: serial.parse().unwrap(),
+                        };
+                        let bench = Bench::of(&softhsm, name);
+                        // One session, on which the key has proven itself when it is added.
+                        let settings = bench.settings(1);
+                        Arc::new(TokenSource::new(&laboratory::module(), settings, Token::open))
+                    },
+                );
+                let signer = TokenSigner::new(DEADLINE);
+                let away = signer.add_in_order(&sources, &key, KeyPolicy::issuing()).unwrap();
+                assert!(away.is_empty(), "{away:?}");
+                body(&Self { laboratory: Laboratory::of(&softhsm), key, signer });
+            }
+        }
+    }
+
+    /// Signs once and verifies; the codes of the tries that were passed over.
+    fn sign(&self, text: &str) -> Result<Vec<&'static str>, Unsigned> {
+        let mut passed_over = Vec::new();
+        sign_with(&self.key, text, |input| {
+            self.signer.sign_telling(input, &mut |error| {
+                assert_eq!(error.signature_may_exist(), SignatureMayExist::No, "{error:?}");
+                passed_over.push(error.code());
+            })
+        })?;
+        Ok(passed_over)
+    }
+
+    /// Of the preferred token and of the one that stands by.
+    fn uses(&self) -> [KeyUse; 2] {
+        let mut uses = self.signer.uses();
+        uses.sort_by(|a, b| a.token.cmp(&b.token));
+        uses.try_into().unwrap()
+    }
+
+    /// What became of the signatures that either token made over a text.
+    fn fates(&self, text: &str) -> Vec<Fate> {
+        let (input, signed) = (input_of(text.as_bytes()), self.laboratory.signed());
+        signed.iter().filter(|signed| signed.is_over(&input)).map(|signed| signed.fate).collect()
+    }
+}
+
+fn fault(of: &str) -> String {
+    format!("[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ntoken = \"{PREFERRED}\"\n{of}\n")
+}
+
+/// Promise 2, KEY-09: the token breaks off, its signature exists and nobody gets it. No other token signs
+/// the same, in this call or by a second one.
+#[test]
+fn a_token_that_broke_off_is_the_last_that_is_asked() {
+    Pair::with(test_name!(a_token_that_broke_off_is_the_last_that_is_asked), |pair| {
+        pair.laboratory.disturb(&fault("result = \"CKR_DEVICE_ERROR\"\npassed = true"));
+
+        let refused = pair.sign("broken off");
+
+        let Err(Unsigned::Refused(error)) = refused else { panic!("{refused:?}") };
+        assert!(matches!(error, SignError::InDoubt(_)), "{error:?}");
+        assert_eq!(error.signature_may_exist(), SignatureMayExist::Perhaps);
+        assert_eq!(error.again(), Again::Never);
+        assert_eq!(pair.fates("broken off"), [Fate::Withheld]);
+        // The next one is not asked of it.
+        assert_eq!(pair.sign("next").unwrap(), [""; 0]);
+        let [preferred, stand_by] = pair.uses();
+        assert_eq!((preferred.standing, preferred.failures), (Standing::SetAside, 1));
+        assert_eq!((stand_by.standing, stand_by.signatures), (Standing::Signs, 1));
+    });
+}
+
+/// KEY-09: a result that is given before the key works lets the next token sign in the same call.
+#[test]
+fn a_token_that_certainly_did_not_sign_is_replaced_within_the_call() {
+    let test = test_name!(a_token_that_certainly_did_not_sign_is_replaced_within_the_call);
+    Pair::with(test, |pair| {
+        pair.laboratory.disturb(&fault("result = \"CKR_SESSION_HANDLE_INVALID\""));
+
+        assert_eq!(pair.sign("passed over").unwrap(), ["hsm-sign"]);
+
+        assert_eq!(pair.fates("passed over"), [Fate::Delivered]);
+        let [preferred, stand_by] = pair.uses();
+        assert_eq!((preferred.failures, preferred.failovers), (1, 1));
+        assert_eq!((stand_by.signatures, stand_by.failures), (1, 0));
+    });
+}
+
+/// KEY-10: a spoiled signature is released to nobody, and the proof that follows sets the token aside.
+#[test]
+fn a_token_that_signs_wrongly_is_set_aside() {
+    Pair::with(test_name!(a_token_that_signs_wrongly_is_set_aside), |pair| {
+        pair.laboratory.disturb(&fault("flip-bit = 77"));
+
+        let wrong = pair.sign("spoiled");
+        assert!(matches!(wrong, Err(Unsigned::Wrong)), "{wrong:?}");
+        assert_eq!(pair.fates("spoiled"), [Fate::Spoiled]);
+        pair.signer.prove(&pair.key.spki_hash()).unwrap();
+
+        assert_eq!(pair.sign("sound").unwrap(), [""; 0]);
+        assert_eq!(pair.fates("sound"), [Fate::Delivered]);
+        let [preferred, stand_by] = pair.uses();
+        assert_eq!((preferred.standing, preferred.signatures), (Standing::SetAside, 1));
+        assert_eq!((stand_by.standing, stand_by.signatures), (Standing::Signs, 1));
+    });
+}
