@@ -9,6 +9,7 @@ mod length;
 mod purity;
 mod signing_path;
 mod source;
+mod told_codes;
 mod unsafe_code;
 mod unused;
 mod vocabulary;
