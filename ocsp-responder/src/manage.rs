@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use hsm::{BreakerState, TokenState};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
@@ -70,6 +71,9 @@ impl Management {
         let age = checkpoint.map_or(u64::MAX, |at| now.since(at).as_secs());
         let delegates = responder.delegates.all();
         let ends = delegates.iter().map(|delegate| delegate.not_after().since(now).as_secs());
+        let tokens = responder.tokens();
+        let lost_for = tokens.iter().filter_map(|token| token.lost_for).max();
+        let is_closed = |token: &TokenState| token.breaker == BreakerState::Closed;
         responder.metrics.render(&[
             ("sigill_ocsp_checkpoint_age_seconds", "Age of the trusted checkpoint.", age),
             ("sigill_ocsp_log_size", "Entries of the status log.", position.index),
@@ -89,6 +93,21 @@ impl Management {
                 "sigill_ocsp_ready",
                 "Whether every question can be answered.",
                 u64::from(self.missing().is_empty()),
+            ),
+            (
+                "sigill_ocsp_token_lost_seconds",
+                "For how long a token with keys of delegates has been out of reach.",
+                lost_for.map_or(0, |span| span.as_secs().max(1)),
+            ),
+            (
+                "sigill_ocsp_token_hung_calls",
+                "Calls of tokens that did not end in time.",
+                number(tokens.iter().map(|token| token.hung).sum()),
+            ),
+            (
+                "sigill_ocsp_token_breaker_open",
+                "Whether a token is called no more because calls hang.",
+                u64::from(!tokens.iter().all(is_closed)),
             ),
             (
                 "sigill_ocsp_danger_software_token",

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hsm::SigningService;
+use hsm::{SigningService, TokenState};
 use hyper::body::Bytes;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
@@ -135,6 +135,11 @@ impl Responder {
     /// How many questions wait for a newer checkpoint.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.count()
+    }
+
+    /// How the tokens are in which the delegates' keys lie.
+    pub(crate) fn tokens(&self) -> Vec<TokenState> {
+        self.service.tokens()
     }
 
     /// Answers the request in `der`, which came from `address`.

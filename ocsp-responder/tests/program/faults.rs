@@ -159,6 +159,48 @@ fn a_stale_log_ends_in_try_later_and_heals() {
     });
 }
 
+/// KEY-09: while its token is away the responder says tryLater and tells of it; five seconds after the
+/// return it signs again, and nothing was restarted.
+#[test]
+fn a_token_that_is_away_ends_in_try_later_and_heals() {
+    alone(test_name!(a_token_that_is_away_ends_in_try_later_and_heals), |softhsm| {
+        let mut world = World::new(softhsm);
+        let _server = world.ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        // Each question has a nonce of its own, so that each answer is signed.
+        let asked = std::cell::Cell::new(0_u8);
+        let ask = || {
+            asked.set(asked.get().wrapping_add(1));
+            status(&world, &world.ca.question(CertIdHash::Sha1, 1, Some(&[asked.get(); 16])))
+        };
+        let lost_for = || {
+            let metrics = get(world.observe, "localhost", "/metrics").body;
+            let metrics = String::from_utf8(metrics).unwrap();
+            let value = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("sigill_ocsp_token_lost_seconds "))
+                .and_then(|value| value.parse::<u64>().ok());
+            value.unwrap_or_else(|| panic!("{metrics}"))
+        };
+        wait_for("good", || ask().is_none().then_some(()));
+        assert_eq!(lost_for(), 0);
+        let away = softhsm.state().join("tokens-away");
+
+        fs::rename(softhsm.tokens(), &away).unwrap();
+        wait_for("try later", || (ask() == TRY_LATER).then_some(()));
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(ask(), TRY_LATER);
+        assert!(lost_for() > 0);
+
+        fs::rename(&away, softhsm.tokens()).unwrap();
+        let back = Instant::now();
+        wait_for("good again", || ask().is_none().then_some(()));
+        println!("measured: answers {} ms after the token's return", back.elapsed().as_millis());
+        assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+        wait_for("found", || (lost_for() == 0).then_some(()));
+    });
+}
+
 /// Section 2.2: a forged, foreign or rolled-back checkpoint is not believed, restarts included.
 #[test]
 fn a_forged_foreign_or_older_log_is_not_followed() {
