@@ -143,6 +143,8 @@ pub(crate) struct HsmSection {
     /// Told at every start, in `/readyz` and in the metrics.
     #[serde(default)]
     pub(crate) danger_software_token: bool,
+    /// Device profile of tokens that name neither a module nor a profile of their own.
+    pub(crate) profile: Option<PathBuf>,
     /// The tokens.
     #[serde(rename = "token")]
     pub(crate) tokens: Vec<TokenSection>,
@@ -162,6 +164,8 @@ pub(crate) struct TokenSection {
     pub(crate) serial: String,
     /// Path of its PKCS#11 module, where it is another one.
     pub(crate) module: Option<PathBuf>,
+    /// Profile of its device, where it is another one.
+    pub(crate) profile: Option<PathBuf>,
     /// File of its user PIN, mode 0600 in a folder of mode 0700.
     pub(crate) pin: PathBuf,
     /// Sessions, each on a thread of its own.
@@ -362,7 +366,11 @@ impl ConfigFile {
             &mut self.publication.spool,
             &mut self.profiles,
         ];
-        paths.extend(self.hsm.tokens.iter_mut().map(|token| &mut token.pin));
+        paths.extend(&mut self.hsm.profile);
+        for token in &mut self.hsm.tokens {
+            paths.push(&mut token.pin);
+            paths.extend(&mut token.profile);
+        }
         paths.extend(self.authorities.iter_mut().map(|authority| &mut authority.certificate));
         paths.extend(self.danger_test.iter_mut().map(|danger| &mut danger.mark));
         // What the system makes of a folder behind a link, before `..` is taken away.

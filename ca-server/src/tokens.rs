@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use ca::deployment::Deployment;
+use ca::deployment::{Deployment, Environment};
 use hsm::pin::Pin;
+use hsm::profile::{Mismatch, ProfileError, Profiled};
 use hsm::token::TokenName;
 use hsm::{
     Away, KeyPolicy, Module, PinMarkers, Quirks, Token, TokenOpener, TokenSettings, TokenSigner,
@@ -32,6 +33,7 @@ struct StatedToken {
     module: PathBuf,
     pin: Pin,
     sessions: NonZeroUsize,
+    quirks: Quirks,
 }
 
 impl StatedToken {
@@ -54,8 +56,28 @@ impl StatedToken {
             pin: Pin::from_file(&section.pin).with_context(|| format!("token {}", section.role))?,
             sessions: NonZeroUsize::new(section.sessions)
                 .with_context(|| unfit(&section.sessions, "sessions"))?,
+            quirks: quirks(section, hsm, deployment)
+                .with_context(|| format!("token {}", section.role))?,
         })
     }
+}
+
+/// What the token's device profile says of it; the usual where there is none.
+fn quirks(
+    section: &TokenSection,
+    hsm: &HsmSection,
+    deployment: Deployment,
+) -> Result<Quirks, ProfileError> {
+    let path = match (&section.profile, &section.module) {
+        (None, None) => hsm.profile.as_ref(),
+        (own, _) => own.as_ref(),
+    };
+    let Some(path) = path else { return Ok(Quirks::default()) };
+    let mismatch = match deployment.environment() {
+        Environment::Prod => Mismatch::Refused,
+        Environment::Test | Environment::Qa => Mismatch::Told,
+    };
+    Ok(Profiled::read(path, mismatch)?.quirks())
 }
 
 /// The roles of an authority's tokens, the preferred one first. None where its key is offline.
@@ -135,9 +157,8 @@ impl Tokens {
 
     /// The token, which is not opened yet.
     fn source(&self, stated: StatedToken) -> Arc<TokenSource> {
-        let StatedToken { name, module, pin, sessions } = stated;
+        let StatedToken { name, module, pin, sessions, quirks } = stated;
         let (markers, deadline) = (self.markers.clone(), self.deadline);
-        let quirks = Quirks::default();
         let settings = TokenSettings { name, pin, markers, sessions, deadline, quirks };
         Arc::new(TokenSource::new(&module, settings, self.open))
     }

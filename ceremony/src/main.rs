@@ -105,7 +105,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             match code(&error) {
-                Some(code) => say(&format!("error: {code}: {error:#}")),
+                Some(code) => say(&format!("error: {code}: {error:#}{}", next(&error))),
                 None => say(&format!("error: {error:#}")),
             }
             // What was given cannot be used, as with an option that clap refuses.
@@ -124,6 +124,12 @@ fn code(error: &anyhow::Error) -> Option<&'static str> {
         .or_else(|| error.downcast_ref::<hsm::InitError>().map(hsm::InitError::code))
         .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
         .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
+}
+
+/// What to do about a token; the other refusals say it themselves.
+fn next(error: &anyhow::Error) -> String {
+    let step = error.chain().find_map(hsm::told).map(|(_, step)| format!("; next: {step}"));
+    step.filter(|_| !error.is::<Refusal>()).unwrap_or_default()
 }
 
 fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {

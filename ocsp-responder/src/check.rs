@@ -8,7 +8,7 @@ use hsm::pin::Pin;
 
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::start;
+use crate::{run, start};
 
 /// Checks the files.
 ///
@@ -18,6 +18,7 @@ use crate::start;
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     start::publication_is_ours(config)?;
     Module::locate(&config.module).context("PKCS#11 module cannot be loaded")?;
+    run::quirks(config)?;
     Pin::from_file(&config.pin).context("PIN of the token cannot be read")?;
     for pinned in &config.authorities {
         Authority::read(&config.publication, pinned)?;

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hsm::profile::Mismatch;
 use hsm::token::{TokenLabel, TokenName};
 use ledger::note::NotePublicKey;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
@@ -119,6 +120,8 @@ struct HsmSection {
     /// at every start, in `/readyz` and in the metrics.
     #[serde(default)]
     danger_software_token: bool,
+    /// The device profile that the token must fit and is treated by.
+    profile: Option<PathBuf>,
 }
 
 const fn default_sessions() -> NonZeroUsize {
@@ -223,6 +226,9 @@ pub(crate) struct Config {
     pub(crate) token: TokenName,
     pub(crate) pin: PathBuf,
     pub(crate) danger_software_token: bool,
+    pub(crate) profile: Option<PathBuf>,
+    /// What it means that the profile is of another device.
+    pub(crate) mismatch: Mismatch,
     pub(crate) identity: SpkiHash,
     pub(crate) sessions: NonZeroUsize,
     pub(crate) deadline: Duration,
@@ -354,6 +360,8 @@ impl Config {
             sessions: file.hsm.sessions,
             deadline: Duration::from_secs(file.hsm.deadline),
             danger_software_token: file.hsm.danger_software_token,
+            profile: file.hsm.profile.map(|path| below(base, &path)),
+            mismatch: if environment == "prod" { Mismatch::Refused } else { Mismatch::Told },
             listen: file.http.listen,
             max_connections: file.http.max_connections.max(1),
             observe: file.observe.listen,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use hsm::pin::Pin;
+use hsm::profile::Profiled;
 use hsm::{Module, PinMarkers, Quirks, SigningService, Token, TokenSettings, TokenSigner};
 use ledger::follow::FollowRules;
 use tokio::net::TcpListener;
@@ -128,7 +129,7 @@ fn open_keeper(
         markers: PinMarkers::in_folder(&config.state).context("state folder is refused")?,
         sessions: config.sessions,
         deadline: config.deadline,
-        quirks: Quirks::default(),
+        quirks: quirks(config)?,
     };
     let open = if config.danger_software_token {
         tracing::error!(
@@ -155,6 +156,12 @@ fn open_keeper(
         config.validity,
     )
     .context("delegates cannot be kept")
+}
+
+/// What the device profile says of the token; the usual where the configuration names none.
+pub(crate) fn quirks(config: &Config) -> anyhow::Result<Quirks> {
+    let Some(path) = &config.profile else { return Ok(Quirks::default()) };
+    Ok(Profiled::read(path, config.mismatch).context("[hsm] profile")?.quirks())
 }
 
 fn crl_paths(config: &Config) -> Vec<String> {

@@ -119,6 +119,22 @@ const FAULTS: &[Fault] = &[
         &["serial"],
     ),
     (
+        "no device profile",
+        "hsm-profile-unreadable",
+        |home| home.edit_config("[hsm]\n", "[hsm]\nprofile = \"no-such.json\"\n"),
+        &["no-such.json", "[hsm] profile"],
+    ),
+    (
+        "a device profile that is none, of one token",
+        "hsm-profile-form",
+        |home| {
+            home.write("config/device.json", "{\"format\": \"sigill-device-profile/9\"}");
+            let own = "role = \"issuing\"\nprofile = \"device.json\"";
+            home.edit_config("role = \"issuing\"", own);
+        },
+        &["device.json", "sigill-device-profile/9", "sigill-device-profile/1"],
+    ),
+    (
         "no module",
         "hsm-module-unreadable",
         |home| home.edit_config("pkcs11-spy.so", "no-such.so"),
@@ -182,6 +198,12 @@ const FAULTS_OF_THE_RESPONDER: &[Fault] = &[
         "secret-file-mode",
         |home| home.mode("pins/responder.pin", 0o644),
         &["responder.pin", "0644"],
+    ),
+    (
+        "no device profile",
+        "hsm-profile-unreadable",
+        |home| home.edit(OCSP_CONFIG, "[hsm]\n", "[hsm]\nprofile = \"no-such.json\"\n"),
+        &["no-such.json", "[hsm] profile"],
     ),
     (
         "no module",

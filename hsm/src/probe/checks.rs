@@ -64,6 +64,8 @@ pub(super) fn all() -> Vec<&'static Check> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// KEY-01: a row is never missing silently, and an id means one thing.
@@ -84,5 +86,23 @@ mod tests {
                 assert!(reason.len() > 30, "{}: {reason}", check.id);
             }
         }
+    }
+
+    /// The page that tells of the format has every check, and only these.
+    #[test]
+    fn the_page_tells_every_check() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/formats/device-profile.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let told: Vec<&str> = page.lines().filter(|line| line.starts_with("| HP-")).collect();
+        let mut wanted: Vec<String> = all()
+            .into_iter()
+            .map(|Check { id, title, expected, clause, run }| {
+                let probed = if matches!(run, Run::NotProbed(_)) { " (not probed)" } else { "" };
+                format!("| {id} | {title}{probed} | {expected} | {clause} |")
+            })
+            .collect();
+        wanted.sort();
+
+        assert_eq!(told, wanted, "\n{}", wanted.join("\n"));
     }
 }
