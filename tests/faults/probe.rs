@@ -12,10 +12,9 @@ use support::test_name;
 
 use crate::fixture::{Bench, USER_PIN, markers, module, pin};
 
-/// Probes a token of the faulty device `name`.
-fn probed(softhsm: &SoftHsm, name: &str) -> Report {
-    let bench = Bench::new(softhsm);
-    let order = ProbeOrder {
+fn order(bench: &Bench<'_>) -> ProbeOrder {
+    let softhsm = bench.softhsm;
+    ProbeOrder {
         name: bench.name.clone(),
         pin: pin(softhsm, "probe", USER_PIN),
         markers: markers(softhsm),
@@ -25,9 +24,14 @@ fn probed(softhsm: &SoftHsm, name: &str) -> Report {
         parallel: NonZeroUsize::new(4).unwrap(),
         idle: Some(Duration::from_secs(1)),
         deadline: Duration::from_secs(120),
-    };
+    }
+}
+
+/// Probes a token of the faulty device `name`.
+fn probed(softhsm: &SoftHsm, name: &str) -> Report {
+    let bench = Bench::new(softhsm);
     bench.laboratory.disturb(&faulty(name));
-    let report = probe(&module(), order, &mut |_| {}).unwrap();
+    let report = probe(&module(), order(&bench), &mut |_| {}).unwrap();
     bench.laboratory.calm();
     report
 }
@@ -94,6 +98,26 @@ fn a_device_that_bears_no_parallel_calls_is_caught() {
         fails(&report, &[("HP-61", "CKR_DEVICE_ERROR")]);
         assert_eq!(report.left_behind, None);
         assert!(Laboratory::of(softhsm).counted().of(Counter::AtOnce) > 1);
+    });
+}
+
+/// KEY-09: a call that does not come back is a failed check, and the probe ends with every row.
+#[test]
+fn a_call_that_hangs_ends_the_probe_and_not_the_prober() {
+    alone(test_name!(a_call_that_hangs_ends_the_probe_and_not_the_prober), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let hang = "[[fault]]\nfunction = \"C_WrapKey\"\nhang-ms = 120000\n";
+        bench.laboratory.disturb(hang);
+        let deadline = Duration::from_secs(20);
+        let order = ProbeOrder { deadline, idle: None, ..order(&bench) };
+
+        let report = probe(&module(), order, &mut |_| {}).unwrap();
+
+        fails(&report, &[("HP-18", "no answer within 20 s")]);
+        let after = report.rows.iter().skip_while(|row| row.id != "HP-18").skip(1);
+        let skipped: Vec<_> = after.map(|row| row.verdict).collect();
+        assert!(skipped.len() > 50 && skipped.iter().all(|one| *one == Verdict::Skipped));
+        assert_eq!(report.left_behind, None);
     });
 }
 
