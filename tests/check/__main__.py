@@ -10,7 +10,7 @@ import changed
 import evidence
 import tools
 from counts import Result, without_excuses
-from runner import Outcome, run
+from runner import Outcome, over_the_limit, run
 from stages import FileRefused, Stage, read_budget, read_stages, tests_without_stage
 
 USAGE = """\
@@ -104,6 +104,9 @@ def report(outcomes: list[Outcome], kind: str) -> int:
             print(f"  {reason}")
     spent = sum(one.seconds for one in outcomes)
     print(f"\n{'whole time':<18} {spent / 60:.1f} min; logs in {logs_folder()}")
+    slow = over_the_limit(spent) if kind == "full" else None
+    if slow:
+        print(slow)
     if kind == "full":
         print("This is the reduced check: tests that repeat ran at the `check` counts of tests/budget.toml;"
               " `./check evidence` runs the full ones.")

@@ -12,6 +12,8 @@ import tools
 from counts import Result, count
 
 TAIL_LINES = 80
+# What a whole check may take on two cores with nothing built (README.md, CONTRIBUTING.md).
+LIMIT_S = 45 * 60
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ def run(name: str, command: str, timeout_s: int, counting: str, variables: dict[
         note = note or (result.reasons[0] if result.reasons[:1] == ("ran no test",) else f"exit {exit_code}")
         _show_tail(name, log, output)
     return Outcome(name, result, seconds, note)
+
+
+def over_the_limit(spent_s: float) -> str | None:
+    """Says so when a whole check took longer than it may."""
+    if spent_s <= LIMIT_S:
+        return None
+    return (f"warning: took {spent_s / 60:.1f} min, limit {LIMIT_S // 60} min on two cores with nothing built; "
+            "the stages above say where: lower the `check` counts of tests/budget.toml or split a journey")
 
 
 def _end_group(process: subprocess.Popen) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from changed import touched
 from counts import Result
 from evidence import describe, measured
-from runner import Outcome, run
+from runner import LIMIT_S, Outcome, over_the_limit, run
 from stages import Evidence
 
 
@@ -26,6 +26,11 @@ class Running(unittest.TestCase):
         outcome = self.run_quietly('echo "$FIGURE passed, 0 failed"', counting="line", variables={"FIGURE": "4"})
         self.assertEqual(outcome.result, Result(4))
         self.assertEqual((self.logs / "one.log").read_text(), "4 passed, 0 failed\n")
+
+    def test_a_check_that_takes_too_long_is_told(self):
+        self.assertIsNone(over_the_limit(LIMIT_S))
+        told = over_the_limit(LIMIT_S + 60)
+        self.assertIn("took 46.0 min, limit 45 min", told)
 
     def test_a_failing_command_fails(self):
         self.assertEqual(self.run_quietly("exit 3").note, "exit 3")

@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,51 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a caller goes on with one order, whatever happens to the server.
 const PERSEVERANCE: Duration = Duration::from_secs(120);
 
-/// A client of the API.
+/// A client of the API. Its clones count together.
 #[derive(Clone)]
 pub(crate) struct Api {
     tls: Arc<ClientConfig>,
     address: SocketAddr,
+    keys: Keys,
+    tries: Arc<Tries>,
+}
+
+/// Who calls under the client's idempotency keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// One caller, one call after the other.
+    Own,
+    /// Several callers at once, or calls before that nobody waited for.
+    Shared,
+}
+
+/// What became of the calls that had to be repeated.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    /// Answered with a clear 503.
+    pub(crate) put_off: AtomicU64,
+    /// Answered with 409: an earlier call under the same key was still at work.
+    pub(crate) at_work: AtomicU64,
+    /// Sent, and never answered.
+    pub(crate) broken: AtomicU64,
+    /// Not sent: nobody listened.
+    pub(crate) unheard: AtomicU64,
+}
+
+impl Tries {
+    /// Every call was answered, and none found its key at work.
+    pub(crate) fn all_were_answered(&self) {
+        println!("measured: answered with 503 = {}", self.put_off.load(Ordering::Relaxed));
+        for (what, count) in [
+            ("answered with 409", &self.at_work),
+            ("connections broken", &self.broken),
+            ("connections refused", &self.unheard),
+        ] {
+            let count = count.load(Ordering::Relaxed);
+            println!("measured: {what} = {count}");
+            assert_eq!(count, 0, "{what}");
+        }
+    }
 }
 
 impl Api {
@@ -42,7 +83,18 @@ impl Api {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
             .expect("a client certificate");
-        Self { tls: Arc::new(config), address }
+        Self { tls: Arc::new(config), address, keys: Keys::Own, tries: Arc::default() }
+    }
+
+    /// The same client where others call under its keys, too.
+    pub(crate) fn with_shared_keys(mut self) -> Self {
+        self.keys = Keys::Shared;
+        self
+    }
+
+    /// What became of the calls that were repeated.
+    pub(crate) fn tries(&self) -> &Tries {
+        &self.tries
     }
 
     /// Opens a connection, handshake included.
@@ -70,29 +122,41 @@ impl Api {
     }
 
     /// Repeats a call until it is answered with something else than "come back": through killed
-    /// servers, broken connections, 409 and 503.
+    /// servers, broken connections and clear 503. A key is at work (409) only while another call under it
+    /// may be: one that broke off unanswered, or one of somebody else.
     pub(crate) fn persevere(&self, line: &mut Option<Line>, request: &Request) -> Answer {
         let started = Instant::now();
+        let mut may_be_at_work = self.keys == Keys::Shared;
         loop {
-            let answer = match line.take() {
+            let open = match line.take() {
                 Some(open) => Ok(open),
                 None => self.open(),
-            }
-            .and_then(|mut open| open.call(request).map(|answer| (open, answer)));
-            match answer {
-                Ok((open, answer)) if !matches!(answer.status, 409 | 503) => {
-                    *line = Some(open);
-                    return answer;
-                }
-                Ok((open, answer)) => {
-                    assert!(answer.header("retry-after").is_some(), "{}", answer.text());
-                    assert!(started.elapsed() < PERSEVERANCE, "{request:?}: {}", answer.text());
-                    *line = Some(open);
-                }
-                Err(error) => {
-                    assert!(started.elapsed() < PERSEVERANCE, "{request:?}: {error}");
-                }
-            }
+            };
+            let (counter, why) = match open {
+                Err(error) => (&self.tries.unheard, error.to_string()),
+                Ok(mut open) => match open.call(request) {
+                    Err(error) => {
+                        may_be_at_work = true;
+                        (&self.tries.broken, error.to_string())
+                    }
+                    Ok(answer) => {
+                        *line = Some(open);
+                        let counter = match answer.status {
+                            503 => &self.tries.put_off,
+                            409 if answer.json()["code"] == "order-running" => {
+                                let text = answer.text();
+                                assert!(may_be_at_work, "nobody works on it: {request:?}: {text}");
+                                &self.tries.at_work
+                            }
+                            _ => return answer,
+                        };
+                        answer.says_when_and_how_to_come_back();
+                        (counter, answer.text())
+                    }
+                },
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+            assert!(started.elapsed() < PERSEVERANCE, "{request:?}: {why}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -156,6 +220,17 @@ impl Answer {
     /// Whether it says that it was given before.
     pub(crate) fn replayed(&self) -> bool {
         self.header("idempotency-replayed") == Some("true")
+    }
+
+    /// A time in seconds, a code, and what to do next.
+    pub(crate) fn says_when_and_how_to_come_back(&self) {
+        let seconds = self.header("retry-after").and_then(|value| value.parse::<u64>().ok());
+        assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{}", self.text());
+        let problem = self.json();
+        for member in ["code", "next"] {
+            let words = problem[member].as_str().unwrap_or_default();
+            assert!(!words.is_empty(), "{member}: {}", self.text());
+        }
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -85,7 +85,7 @@ impl Seen {
     /// Eight callers begin at the same moment; then one asks once more.
     fn call_at_once(&self, deployment: &Deployment, number: u64) {
         let request = deployment.order(&format!("idem-{number}"));
-        let api = deployment.api();
+        let api = deployment.api().with_shared_keys();
         let (start, firsts) = (Barrier::new(CALLERS), AtomicU64::new(0));
         thread::scope(|scope| {
             for caller in 0..CALLERS {

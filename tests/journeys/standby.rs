@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ca::audit::{AuditLeaf, EventCode};
 use rusqlite::Connection;
+use support::budget;
 use support::demo::until;
 use support::softhsm::token_folder;
 use support::suite::Check;
@@ -26,12 +27,12 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
 
 const CALLERS: usize = 6;
 const BETWEEN_ORDERS: Duration = Duration::from_millis(20);
-/// How often the token goes away.
-const ROUNDS: u64 = 3;
 /// What a failover or coming back may take.
 const SOON: Duration = Duration::from_secs(30);
 /// How long orders go on in each state.
 const A_WHILE: Duration = Duration::from_secs(2);
+/// The schedule has looked once more after this time.
+const ONE_LOOK: Duration = Duration::from_secs(6);
 
 /// KEY-09, KEY-14, ISS-03: the preferred token goes away again and again while certificates are ordered.
 /// The other signs, the preferred one comes back by itself, no order has two certificates or none, each
@@ -46,6 +47,7 @@ fn a_token_that_fails_under_load_is_replaced(template: &Template) {
     let away = deployment.folder().join("token-away");
     let orders = Orders::default();
     let api = deployment.api();
+    let rounds = budget::count("token-outages");
 
     thread::scope(|scope| {
         let stop = StopOnDrop(&orders.stop);
@@ -54,7 +56,7 @@ fn a_token_that_fails_under_load_is_replaced(template: &Template) {
             scope.spawn(move || orders.call(number, &api, &form));
         }
         let active = |label: &str| of_token(&deployment, "sigill_hsm_token_active", label) == 1;
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             assert!(until(SOON, || active(&preferred).then_some(())).is_some(), "not preferred");
             thread::sleep(A_WHILE);
             fs::rename(&folder, &away).expect("the token is taken away");
@@ -77,9 +79,10 @@ fn a_token_that_fails_under_load_is_replaced(template: &Template) {
     let slowest = orders.slowest.into_inner().expect("no caller failed");
     println!("measured: certificates received = {}", received.len());
     println!("measured: slowest order = {} ms", slowest.as_millis());
+    api.tries().all_were_answered();
     let database = deployment.database();
     each_order_has_one_certificate(&database, &received);
-    every_use_is_explained(&deployment, &database, [&preferred, &stand_by]);
+    every_use_is_explained(&deployment, &database, [&preferred, &stand_by], rounds);
     deployment.stop();
     accounts::logs_add_up(&deployment, &database);
 }
@@ -102,25 +105,44 @@ fn each_order_has_one_certificate(database: &Connection, received: &[Received]) 
 }
 
 /// The counters of both tokens, the store and the audit log say the same.
-fn every_use_is_explained(deployment: &Deployment, database: &Connection, labels: [&str; 2]) {
-    // One more look of the schedule, when all is quiet.
-    thread::sleep(Duration::from_secs(7));
-    let sum = |name: &str| labels.map(|label| of_token(deployment, name, label)).iter().sum();
-    let signatures: u64 = sum("sigill_key_signatures_total");
+fn every_use_is_explained(
+    deployment: &Deployment,
+    database: &Connection,
+    labels: [&str; 2],
+    rounds: u64,
+) {
+    let sum =
+        |name: &str| -> u64 { labels.map(|label| of_token(deployment, name, label)).iter().sum() };
     let intents = |state: &str| {
         let sql = format!("SELECT count(*) FROM intent WHERE state = '{state}'");
         accounts::number(database, &sql)
     };
-    let (fulfilled, voided) = (intents("fulfilled"), intents("voided"));
-    println!("measured: signatures = {signatures}, fulfilled = {fulfilled}, voided = {voided}");
-    assert!((fulfilled..=fulfilled + voided).contains(&signatures), "{signatures} {fulfilled}");
-    assert_eq!(intents("open"), 0);
-    let failures: u64 = sum("sigill_key_failures_total");
-    let tried = leaves(database, EventCode::SignatureTried);
-    assert_eq!(u64::try_from(tried).expect("a count"), failures, "tries in the audit log");
+    let quiet = until(SOON, || (intents("open") == 0).then_some(()));
+    assert!(quiet.is_some(), "{} intents are open", intents("open"));
+    // CRLs are signed all the time, so what is counted is looked at until both sides agree.
+    let mut seen = String::new();
+    let explained = until(SOON, || {
+        let (fulfilled, voided) = (intents("fulfilled"), intents("voided"));
+        let signatures = sum("sigill_key_signatures_total");
+        let failures = sum("sigill_key_failures_total");
+        let tried = u64::try_from(leaves(database, EventCode::SignatureTried)).expect("a count");
+        seen = format!(
+            "signatures = {signatures}, fulfilled = {fulfilled}, voided = {voided}, \
+             failures = {failures}, tries in the audit log = {tried}"
+        );
+        ((fulfilled..=fulfilled + voided).contains(&signatures) && tried == failures).then_some(())
+    });
+    println!("measured: {seen}");
+    assert!(explained.is_some(), "{seen}");
     let [preferred, stand_by] =
         labels.map(|label| of_token(deployment, "sigill_hsm_failover_total", label));
-    assert_eq!((preferred, stand_by), (ROUNDS, 0), "{}", deployment.metrics());
+    println!("measured: failovers = {preferred}, of the stand-by = {stand_by}, rounds = {rounds}");
+    // A machine that stands still may fail a call more, and never one of each order.
+    assert!(
+        (rounds..=3 * rounds).contains(&preferred) && stand_by <= rounds,
+        "{preferred} {stand_by}"
+    );
+    thread::sleep(ONE_LOOK);
     assert_eq!(leaves(database, EventCode::KeyUseUnexplained), 0);
     let metrics = deployment.metrics();
     let unexplained =
