@@ -4,6 +4,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,6 +28,10 @@ use crate::fixture::{
 
 /// A token is in use again within this time after its return.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// A module on which another token works is initialised anew so often at most.
+const BESIDE_OTHERS: Duration = Duration::from_secs(3);
+/// Initialisations that are waited for.
+const LOOKS: u32 = 4;
 
 /// Signs once and verifies.
 fn sign(signer: &TokenSigner, key: &PublicKey, text: &str) -> Result<(), SignError> {
@@ -71,6 +76,30 @@ impl Folder {
 
     fn bring_back(&self) {
         fs::rename(&self.away, &self.there).unwrap();
+    }
+
+    /// Has somebody else's tool change the PIN of the token where it is now; false without the tool.
+    fn change_pin_while_away(&self, softhsm: &SoftHsm, name: &TokenName) -> bool {
+        let tokens = softhsm.state().join("elsewhere");
+        let token = tokens.join(self.there.file_name().unwrap());
+        let conf = softhsm.state().join("elsewhere.conf");
+        fs::create_dir(&tokens).unwrap();
+        fs::rename(&self.away, &token).unwrap();
+        let lines =
+            format!("directories.tokendir = {}\nobjectstore.backend = file\n", tokens.display());
+        fs::write(&conf, lines).unwrap();
+        let mut tool = Command::new("pkcs11-tool");
+        let changed = softhsm
+            .environment(&mut tool)
+            .env("SOFTHSM2_CONF", conf)
+            .args(["--module", MODULE, "--token-label", name.label.as_str(), "--login"])
+            .args(["--pin", USER_PIN, "--change-pin"])
+            .args(["--new-pin", "another-pin-of-32-characters-003"])
+            .output();
+        let Ok(changed) = changed else { return false };
+        assert!(changed.status.success(), "{changed:?}");
+        fs::rename(&token, &self.away).unwrap();
+        true
     }
 }
 
@@ -205,7 +234,9 @@ fn a_token_that_vanishes_is_told_in_time_and_disturbs_no_other() {
 
         let state = staying.state();
         println!("measured: {state:?}");
-        assert!(state.initialisations <= 5, "others are disturbed every three seconds at most");
+        // How often others are disturbed: every three seconds at most, and in turn with its distance.
+        let most = 3 + away.elapsed().as_secs().div_ceil(3);
+        assert!(state.initialisations <= most, "{most}: {state:?}");
         assert!(state.logins <= state.initialisations + 1, "{state:?}");
         let failures: u64 = signer
             .uses()
@@ -230,20 +261,29 @@ fn a_token_is_back_as_soon_beside_one_that_nobody_uses() {
         let key = make_key(&token, KeyType::EcP256, "key");
         let signer = TokenSigner::new(Duration::from_secs(5));
         signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
-        let mut slowest = Duration::ZERO;
-        for away in [500, 1300, 3700] {
+        for away in [500, 1300] {
             folder.take_away();
             sign_again(&signer, &key, "away").unwrap_err();
             thread::sleep(Duration::from_millis(away));
             folder.bring_back();
             let back = Instant::now();
-            until(BACK_WITHIN, || sign(&signer, &key, "back").ok()).unwrap();
+            let signs = until(BACK_WITHIN, || sign(&signer, &key, "back").ok());
             println!("measured: away {away} ms, signs after {} ms", back.elapsed().as_millis());
-            slowest = slowest.max(back.elapsed());
+            assert!(signs.is_some(), "{:?}", token.state());
             // The first initialisation after it has worked beside others keeps its distance.
             thread::sleep(Duration::from_millis(1100));
         }
-        assert!(slowest < Duration::from_millis(2500), "{slowest:?} {:?}", token.state());
+
+        folder.take_away();
+        sign_again(&signer, &key, "away").unwrap_err();
+        let (begun, before) = (Instant::now(), token.state().initialisations);
+        let looked = until(BESIDE_OTHERS * LOOKS, || {
+            (token.state().initialisations >= before + u64::from(LOOKS)).then_some(begun.elapsed())
+        });
+        println!("measured: {LOOKS} initialisations in {looked:?}");
+        assert!(looked.is_some_and(|took| took < BESIDE_OTHERS * (LOOKS - 1)), "{looked:?}");
+        folder.bring_back();
+        until(BACK_WITHIN, || sign(&signer, &key, "back").ok()).unwrap();
         assert_eq!(idle.state().outages, 0);
     });
 }
@@ -297,31 +337,17 @@ fn a_token_that_comes_back_with_another_pin_is_tried_once() {
         signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
         folder.take_away();
         assert!(sign_again(&signer, &key, "away").is_err());
-        folder.bring_back();
         let before = token.state().logins;
-        let mut tool = std::process::Command::new("pkcs11-tool");
-        let changed = softhsm
-            .environment(&mut tool)
-            .args(["--module", MODULE, "--token-label", name.label.as_str(), "--login"])
-            .args([
-                "--pin",
-                USER_PIN,
-                "--change-pin",
-                "--new-pin",
-                "another-pin-of-32-characters-003",
-            ])
-            .output();
-        let Ok(changed) = changed else { return println!("skipped: pkcs11-tool is not installed") };
-        assert!(changed.status.success(), "{changed:?}");
+        if !folder.change_pin_while_away(softhsm, &name) {
+            return println!("skipped: pkcs11-tool is not installed");
+        }
+        folder.bring_back();
 
         let refused = until(BACK_WITHIN, || {
-            let refused = sign_again(&signer, &key, "back").err()?;
+            let refused = sign_again(&signer, &key, "back").expect_err("the PIN is another");
             (refused.again() == Again::Never).then_some(refused)
         });
-        // It may have been logged in to in the instant before the PIN was changed.
-        let Some(refused) = refused else {
-            return sign(&signer, &key, "before the change").unwrap();
-        };
+        let refused = refused.unwrap();
         assert!(
             matches!(
                 refused.code(),
