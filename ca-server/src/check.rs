@@ -30,13 +30,13 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     if let Some(section) = &config.management {
         wiring::check_management(config, section, &profiles)?;
     }
-    wiring::authorities(config)?;
+    let authorities = wiring::authorities(config)?;
     unnamed_profiles(config, &profiles).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
     clients(config, deployment)?;
-    tokens::check(config, deployment)?;
+    tokens::check(config, deployment, &authorities)?;
     let section = &config.database;
     // `import` makes both where there is neither.
     if section.sealing_keys.exists() || section.path.exists() {

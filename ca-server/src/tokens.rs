@@ -120,11 +120,42 @@ fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Sta
 /// # Errors
 ///
 /// As [`signer`], as far as files tell.
-pub(crate) fn check(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
-    for (_, one) in stated(config, deployment)? {
+pub(crate) fn check(
+    config: &ConfigFile,
+    deployment: Deployment,
+    authorities: &BTreeMap<String, Authority>,
+) -> anyhow::Result<()> {
+    let stated = stated(config, deployment)?;
+    able(authorities, &stated)?;
+    for (_, one) in stated {
         Module::locate(&one?.module)?;
     }
     Module::locate(&config.hsm.module)?;
+    Ok(())
+}
+
+/// Refuses an authority whose algorithm one of its tokens does not have, as its device profile tells: the
+/// first signature would be refused, and the first is a CRL.
+fn able(authorities: &BTreeMap<String, Authority>, stated: &[Stated<'_>]) -> anyhow::Result<()> {
+    for authority in authorities.values() {
+        let algorithm = authority.issuer.algorithm();
+        for role in roles(&authority.section) {
+            let of_role = stated.iter().filter(|(named, _)| *named == role);
+            let mut read = of_role.filter_map(|(_, one)| one.as_ref().ok());
+            ensure!(
+                read.all(|one| one.quirks.signs(algorithm)),
+                Told::new(
+                    "authority-algorithm",
+                    format!(
+                        "authority {} signs with {algorithm}, which the device profile of its token \
+                         {role} was not seen to sign",
+                        authority.name()
+                    ),
+                    "choose an `algorithm` that the profile has, or probe the device again",
+                )
+            );
+        }
+    }
     Ok(())
 }
 
@@ -229,6 +260,7 @@ pub(crate) fn signer(
     management: Option<(&ManagementSection, &Certificate)>,
 ) -> anyhow::Result<TokenSigner> {
     let stated = stated(config, deployment)?;
+    able(authorities, &stated)?;
     let tokens = Tokens::prepare(config)?;
     let signer = TokenSigner::new(tokens.deadline);
     let needed: BTreeSet<&str> =

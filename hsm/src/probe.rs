@@ -47,6 +47,7 @@ use crate::token::TokenName;
 
 use bench::Bench;
 use checks::Check;
+pub use checks::check_ids;
 pub use outcome::{Row, Verdict};
 
 /// What is to be probed, and how far.

@@ -5,6 +5,7 @@
 //! say where it was made, and the others are compared with the token in use (KEY-01). The format is
 //! told in docs/formats/device-profile.md.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use x509::key::SignatureAlgorithm;
 use x509::time::UnixTime;
 
 use crate::module::Module;
-use crate::probe::{Report, Row, Verdict};
+use crate::probe::{Report, Row, Verdict, check_ids};
 use crate::quirks::{EcdsaInput, Quirks};
 use crate::token::{TokenFacts, TokenName};
 
@@ -179,6 +181,12 @@ impl DeviceProfile {
         failed.map(|row| row.id.as_str()).collect()
     }
 
+    /// The ids of the checks of this version that it has no row of.
+    fn missing(&self) -> Vec<&'static str> {
+        let there: BTreeSet<&str> = self.rows.iter().map(|row| row.id.as_str()).collect();
+        check_ids().filter(|id| !there.contains(id)).collect()
+    }
+
     /// In what module and token differ from those that were probed.
     fn differences(&self, module: &Module, token: &TokenFacts) -> Vec<Difference> {
         self.compare(&ModuleTold::of(module), &TokenTold::of(token))
@@ -216,11 +224,12 @@ pub enum Mismatch {
 }
 
 impl Profiled {
-    /// Reads a profile for use. Where differences are refused, one with failed checks is as well.
+    /// Reads a profile for use. Where differences are refused, one with failed checks is as well, and
+    /// one that lacks checks: a row that is not there is no proof of anything.
     ///
     /// # Errors
     ///
-    /// [`ProfileError`], [`ProfileError::Failed`] among them.
+    /// [`ProfileError`], [`ProfileError::Failed`] and [`ProfileError::Incomplete`] among them.
     pub fn read(path: &Path, mismatch: Mismatch) -> Result<Self, ProfileError> {
         Self::new(DeviceProfile::read(path)?, mismatch)
     }
@@ -229,7 +238,7 @@ impl Profiled {
     ///
     /// # Errors
     ///
-    /// [`ProfileError::Failed`].
+    /// [`ProfileError::Failed`], [`ProfileError::Incomplete`].
     pub fn new(profile: DeviceProfile, mismatch: Mismatch) -> Result<Self, ProfileError> {
         let failed = profile.failed();
         if !failed.is_empty() {
@@ -242,7 +251,36 @@ impl Profiled {
                 ),
             }
         }
+        let missing = profile.missing();
+        if !missing.is_empty() {
+            let ids = missing.join(", ");
+            match mismatch {
+                Mismatch::Refused => return Err(ProfileError::Incomplete { ids }),
+                Mismatch::Told => tracing::warn!(
+                    problem.code = "hsm-profile-incomplete",
+                    "the device profile has no rows of {ids}; in environment prod it is refused"
+                ),
+            }
+        }
         Ok(Self { profile: Arc::new(profile), mismatch })
+    }
+
+    /// Whether the device was seen to sign so.
+    #[must_use]
+    pub fn signs(&self, algorithm: SignatureAlgorithm) -> bool {
+        let measured = &self.profile.quirks;
+        match algorithm {
+            SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
+                measured.ecdsa.is_some()
+            }
+            SignatureAlgorithm::Ed25519 => measured.ed25519,
+            SignatureAlgorithm::RsaPkcs1Sha256
+            | SignatureAlgorithm::RsaPkcs1Sha384
+            | SignatureAlgorithm::RsaPkcs1Sha512 => measured.rsa_pkcs1,
+            SignatureAlgorithm::RsaPssSha256
+            | SignatureAlgorithm::RsaPssSha384
+            | SignatureAlgorithm::RsaPssSha512 => measured.pss,
+        }
     }
 
     /// The quirks that were measured, of tokens that fit.
@@ -342,6 +380,12 @@ pub enum ProfileError {
         /// Their ids.
         ids: String,
     },
+    /// Checks of this version have no row.
+    #[error("device profile has no rows of the checks {ids}")]
+    Incomplete {
+        /// Their ids.
+        ids: String,
+    },
     /// It cannot be written as JSON.
     #[error("device profile cannot be written")]
     Write(#[source] serde_json::Error),
@@ -356,6 +400,7 @@ impl ProfileError {
             Self::Form { .. } | Self::Version { .. } | Self::Empty { .. } => "hsm-profile-form",
             Self::Differs { .. } => "hsm-profile-differs",
             Self::Failed { .. } => "hsm-profile-failed",
+            Self::Incomplete { .. } => "hsm-profile-incomplete",
             Self::Write(_) => "hsm-profile-write",
         }
     }
@@ -365,9 +410,10 @@ impl ProfileError {
     pub const fn next_step(&self) -> &'static str {
         match self {
             Self::Read { .. } => "correct [hsm] profile, or the file's permissions",
-            Self::Form { .. } | Self::Version { .. } | Self::Empty { .. } => {
-                "make it anew: sigill-ceremony hsm probe --out"
-            }
+            Self::Form { .. }
+            | Self::Version { .. }
+            | Self::Empty { .. }
+            | Self::Incomplete { .. } => "make it anew: sigill-ceremony hsm probe --out",
             Self::Differs { .. } => {
                 "probe an empty token of this model and firmware, and name its profile in [hsm]"
             }
@@ -460,6 +506,35 @@ mod tests {
         let refused = Profiled::new(failed.clone(), Mismatch::Refused).unwrap_err();
         assert!(matches!(&refused, ProfileError::Failed { ids } if ids == "HP-01"));
         assert!(Profiled::new(failed, Mismatch::Told).is_ok());
-        assert!(Profiled::new(parse(TEXT).unwrap(), Mismatch::Refused).is_ok());
+    }
+
+    /// KEY-01: a row that is not there is no proof, so in environment prod all must be.
+    #[test]
+    fn a_profile_that_lacks_a_check_is_refused_where_differences_are() {
+        let mut profile = parse(TEXT).unwrap();
+        let row = profile.rows[0].clone();
+        profile.rows = check_ids().map(|id| Row { id: id.to_owned(), ..row.clone() }).collect();
+        assert!(Profiled::new(profile.clone(), Mismatch::Refused).is_ok());
+
+        profile.rows.retain(|row| row.id != "HP-12");
+
+        let refused = Profiled::new(profile.clone(), Mismatch::Refused).unwrap_err();
+        assert!(matches!(&refused, ProfileError::Incomplete { ids } if ids == "HP-12"));
+        assert!(Profiled::new(profile, Mismatch::Told).is_ok());
+    }
+
+    /// KEY-11: what a device was not seen to sign is not asked of it.
+    #[test]
+    fn a_profile_says_which_algorithms_its_device_signs() {
+        let profile = Profiled::new(parse(TEXT).unwrap(), Mismatch::Told).unwrap();
+
+        assert!(profile.signs(SignatureAlgorithm::EcdsaP384Sha384));
+        for none in [
+            SignatureAlgorithm::Ed25519,
+            SignatureAlgorithm::RsaPkcs1Sha256,
+            SignatureAlgorithm::RsaPssSha512,
+        ] {
+            assert!(!profile.signs(none), "{none}");
+        }
     }
 }

@@ -56,6 +56,12 @@ impl Quirks {
         }
     }
 
+    /// Whether the token signs so, as far as its device profile tells: without one, it is tried.
+    #[must_use]
+    pub fn signs(&self, algorithm: SignatureAlgorithm) -> bool {
+        self.measured_on.as_ref().is_none_or(|profiled| profiled.signs(algorithm))
+    }
+
     /// What a key that is made may be used with (CKA_ALLOWED_MECHANISMS): every way of signing that
     /// [`SignatureAlgorithm`] has for its type, and nothing else.
     pub(crate) fn mechanisms(&self, key_type: KeyType) -> Vec<MechanismType> {

@@ -180,12 +180,35 @@ const FAULTS: &[Fault] = &[
         &["\"rsa-pss\"", "rsa-pss-sha256"],
     ),
     (
+        "an algorithm that the token's device does not sign",
+        "authority-algorithm",
+        |home| {
+            home.write("config/device.json", WITHOUT_RSA);
+            let own = "role = \"issuing\"\nprofile = \"device.json\"";
+            home.edit_config("role = \"issuing\"", own);
+        },
+        &["rsa-pkcs1-sha512", "token issuing", "device profile"],
+    ),
+    (
         "another CA certificate",
         "authority-certificate-pin",
         |home| copy(home, "sigilltesteidpersonid2cav1.cer", "sigilltesteidfunctioncav1.cer"),
         &["sigilltesteidfunctioncav1.cer", "SHA-256"],
     ),
 ];
+
+/// The profile of a device that signs with EC keys only.
+const WITHOUT_RSA: &str = r#"{
+    "format": "sigill-device-profile/1", "probed-at": "2026-11-22T08:00:00Z", "program": "p",
+    "module": {"path": "/m.so", "description": "M"},
+    "token": {"label": "sg-td-ab12-spare", "serial": "1", "manufacturer": "M", "model": "M",
+              "firmware": "1", "hardware": "1"},
+    "quirks": {"key-types": ["ec-p256"], "ecdsa": "raw", "rsa-pkcs1": false, "pss": false,
+               "ed25519": false, "max-sessions": null, "idle-seconds": null, "longest-message": null,
+               "session-objects": true},
+    "rows": [{"id": "HP-01", "title": "t", "expected": "e", "clause": "c", "verdict": "passed",
+              "seen": "s"}]
+}"#;
 
 fn stand_by(home: &Home, lines: &str) {
     home.edit_config("token = \"issuing\"", lines);

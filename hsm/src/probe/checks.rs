@@ -62,6 +62,11 @@ pub(super) fn all() -> Vec<&'static Check> {
     .collect()
 }
 
+/// The ids of all checks of this version, in the order in which they are done.
+pub fn check_ids() -> impl Iterator<Item = &'static str> {
+    all().into_iter().map(|check| check.id)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
