@@ -27,6 +27,9 @@ const SO_PIN: &str = "officer-pin-of-32-characters-002";
 /// How long a caller waits for a signature, and a token may take to open.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
+/// What a busy machine may add to an answer; a call that hangs would add all there is.
+pub(crate) const ROOM: Duration = Duration::from_secs(4);
+
 /// A token behind the laboratory.
 pub(crate) struct Bench<'a> {
     pub(crate) softhsm: &'a SoftHsm,

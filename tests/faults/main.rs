@@ -3,6 +3,7 @@
 
 mod faulty;
 mod fixture;
+mod hangs;
 mod judge;
 mod keys;
 mod matrix;

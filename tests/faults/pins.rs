@@ -1,11 +1,14 @@
 //! PINs: what the token says of them is heeded before every login.
 
-use hsm::{LoginError, OpenError};
-use support::laboratory::{Counter, Function};
+use std::collections::BTreeMap;
+
+use hsm::{LoginError, OpenError, Token, TokenSettings};
+use support::laboratory::{Counter, Function, RESULTS};
 use support::softhsm::alone;
 use support::test_name;
 
-use crate::fixture::{Bench, Unsigned, markers};
+use crate::fixture::{Bench, Unsigned, markers, module, pin};
+use crate::rows::FOREIGN;
 
 /// Promise 6: each flag stops the login before C_Login, at the start and when sessions were lost.
 #[test]
@@ -81,4 +84,50 @@ fn a_pin_that_was_refused_is_not_sent_again() {
         bench.open(1).unwrap();
         assert_eq!(bench.laboratory.counted().of(Counter::LoginsWrong), 0);
     });
+}
+
+/// Promise 6, KEY-09: the PIN is wrong, the token has counted it, and says whatever it likes of it: the PIN
+/// is not sent a second time until an operator has spoken, whichever result it was.
+#[test]
+fn a_wrong_pin_is_sent_once_whatever_the_device_says_of_it() {
+    alone(test_name!(a_wrong_pin_is_sent_once_whatever_the_device_says_of_it), |softhsm| {
+        let bench = Bench::new(softhsm);
+        each_result_costs(&bench, "", &|_| 1);
+    });
+}
+
+/// Has a device call a wrong PIN by every result, and counts how often it was sent.
+fn each_result_costs(bench: &Bench<'_>, silent: &str, most: &dyn Fn(&str) -> u64) {
+    let softhsm = bench.softhsm;
+    let wrong = || TokenSettings {
+        pin: pin(softhsm, "wrong", "a-wrong-pin-of-32-characters-009"),
+        ..bench.settings(1)
+    };
+    let known = RESULTS.iter().map(|(name, code)| ((*name).to_owned(), *code));
+    let foreign = FOREIGN.map(|code| (format!("{code:#x}"), code));
+    let mut faults = Vec::new();
+    let mut costs = BTreeMap::<u64, u64>::new();
+    for (name, code) in known.chain(foreign) {
+        let before = bench.laboratory.counted().of(Counter::LoginsWrong);
+        bench.laboratory.disturb(&format!(
+            "{silent}[[fault]]\nfunction = \"C_Login\"\nresult = {code:#x}\npassed = true\n"
+        ));
+        // A device may say that the login is there: whoever believes it has no session that signs.
+        for _ in 0..4 {
+            drop(Token::open(&module(), wrong()));
+        }
+        let sent = bench.laboratory.counted().of(Counter::LoginsWrong) - before;
+        *costs.entry(sent).or_default() += 1;
+        // Nothing was sent on from it that could be believed: C_Login said that it is logged in.
+        let believed = code == 0;
+        if sent == 0 || (sent > most(&name) && !believed) {
+            faults.push(format!("{name}: sent {sent} times"));
+        }
+        // The right PIN takes the token's count back.
+        bench.laboratory.calm();
+        markers(softhsm).clear(&bench.name).unwrap();
+        drop(bench.open(1).unwrap());
+    }
+    println!("measured: results by how often the wrong PIN was sent = {costs:?}");
+    assert!(faults.is_empty(), "{} results\n{}", faults.len(), faults.join("\n"));
 }

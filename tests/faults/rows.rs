@@ -5,7 +5,7 @@ use support::budget;
 use support::laboratory::{Function, RESULTS};
 
 /// Results that no version of the standard has: a vendor's, and one from the future.
-const FOREIGN: [u64; 2] = [0x8000_0023, 0x7000_0001];
+pub(crate) const FOREIGN: [u64; 2] = [0x8000_0023, 0x7000_0001];
 
 /// What is done so that a function gets called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

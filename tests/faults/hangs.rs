@@ -1,0 +1,102 @@
+//! Calls that hang, whichever they are: their callers are answered in time, and what was hung up on is
+//! left for good, so that the token is used again without a restart.
+
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use hsm::{
+    KeyPolicy, Removal, SignatureMayExist, SigningService as _, Token, TokenSettings, TokenSigner,
+};
+use support::demo::until;
+use support::laboratory::Counter;
+use support::softhsm::alone;
+use support::test_name;
+use x509::key::KeyType;
+
+use crate::fixture::{Bench, ROOM, Unsigned, make_key, module, sign_with};
+
+/// How long a caller waits.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// The token signs within this time of the return of the calls.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// KEY-09: every call that is made on the way from lost sessions to a signature hangs, once and always.
+#[test]
+fn whichever_call_hangs_the_callers_are_answered_and_the_token_is_used_again() {
+    let test =
+        test_name!(whichever_call_hangs_the_callers_are_answered_and_the_token_is_used_again);
+    alone(test, |softhsm| {
+        let bench = Bench::new(softhsm);
+        let settings = TokenSettings { deadline: DEADLINE, ..bench.settings(2) };
+        let token = Token::open(&module(), settings).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+        let signer = TokenSigner::new(DEADLINE);
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        let sign = |text: &str| sign_with(&key, text, |input| signer.sign(input));
+        let functions =
+            ["C_Login", "C_OpenSession", "C_GetTokenInfo", "C_FindObjects", "C_SignInit"];
+        for (number, function) in functions.into_iter().enumerate() {
+            for calls in ["1", "all"] {
+                let what = format!("{function} {calls}");
+                sign(&what).unwrap();
+                let before = bench.laboratory.counted();
+                let go = softhsm.state().join(format!("go-{number}-{calls}"));
+                // The first of them finds its sessions gone, so that everything is done anew.
+                bench.laboratory.disturb(&format!(
+                    "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n\
+                     [[fault]]\nfunction = {function:?}\ncalls = {calls:?}\nhang-until = {go:?}\n"
+                ));
+                let mut slowest = Duration::ZERO;
+                thread::scope(|scope| {
+                    let callers = [0, 1, 2].map(|caller| {
+                        let (sign, what) = (&sign, &what);
+                        scope.spawn(move || {
+                            let began = Instant::now();
+                            (sign(&format!("{what} {caller}")), began.elapsed())
+                        })
+                    });
+                    for caller in callers {
+                        let (signed, took) = caller.join().unwrap();
+                        slowest = slowest.max(took);
+                        match signed {
+                            Err(Unsigned::Refused(error)) => {
+                                // The key cannot have worked before C_Sign; what is not known is said.
+                                let code = error.code();
+                                assert!(code.starts_with("hsm-"), "{what}: {error:?}");
+                                if code != "hsm-unanswered" {
+                                    let exists = error.signature_may_exist();
+                                    assert_eq!(exists, SignatureMayExist::No, "{what}: {error:?}");
+                                }
+                            }
+                            Err(Unsigned::Wrong) => panic!("{what}: a wrong signature"),
+                            Ok(()) => {}
+                        }
+                    }
+                });
+                let struck =
+                    bench.laboratory.counted().of(Counter::Struck) - before.of(Counter::Struck);
+                assert!(struck >= 2, "{what} did not hang");
+                fs::write(&go, "").unwrap();
+                let back = Instant::now();
+                let signs = until(BACK_WITHIN, || sign(&format!("{what} afterwards")).ok());
+                println!(
+                    "measured: {what}: slowest answer {slowest:?}, signs {:?} after its return",
+                    back.elapsed()
+                );
+                assert!(signs.is_some(), "{what}: {:?}", token.state());
+                assert!(slowest < DEADLINE + ROOM, "{what}: {slowest:?}");
+                bench.laboratory.calm();
+                let quiet = until(BACK_WITHIN, || {
+                    let state = token.state();
+                    (state.hung == 0 && state.lost_for.is_none()).then_some(())
+                });
+                assert!(quiet.is_some(), "{what}: {:?}", token.state());
+            }
+        }
+        let counted = bench.laboratory.counted();
+        for counter in [Counter::LoginsWrong, Counter::FinalisedUnderCalls, Counter::SharedSession]
+        {
+            assert_eq!(counted.of(counter), 0, "{}", counter.name());
+        }
+    });
+}
