@@ -12,7 +12,7 @@ import tools
 from counts import Result, count
 
 TAIL_LINES = 80
-# What a whole check may take on two cores with nothing built (README.md, CONTRIBUTING.md).
+# What a whole check may take on two cores with nothing built (CONTRIBUTING.md).
 LIMIT_S = 45 * 60
 
 
