@@ -1,5 +1,7 @@
 //! What must come of a row of the matrix by the page that operators read, whatever the room's code says.
 
+use std::time::Duration;
+
 use support::laboratory::Function;
 
 use crate::page::{Page, Signed};
@@ -95,6 +97,23 @@ fn wanted(done: bool, outcome: &Outcome, why: &str) -> Result<(), String> {
     }
 }
 
+/// How often the module may be initialised anew for a row that took so long with its recovery: never for a
+/// result that does not say that token, session or module is lost, so that no needless initialisation
+/// explains the login that follows it.
+pub(crate) fn most_renewals(page: &Page, row: &Row, took: Duration) -> u64 {
+    // Once a second, and once when the row began.
+    let as_often_as_it_may = 2 + took.as_secs();
+    let heals = HEALED.contains(&page.class(row.function, &row.name, row.code));
+    match (row.work, row.function) {
+        // Something else has finalised it.
+        (Work::Revive, _) => as_often_as_it_may,
+        // A token that is not told of is looked for by a module that begins anew, whatever the result.
+        (_, Function::GetTokenInfo | Function::GetSlotList) => as_often_as_it_may,
+        _ if heals || row.code == 0 => as_often_as_it_may,
+        _ => 0,
+    }
+}
+
 /// How often the key may have signed a text of this row without anybody getting the signature.
 pub(crate) fn most_withheld(page: &Page, row: &Row) -> usize {
     if row.work != Work::Withhold || row.code == 0 {
@@ -142,5 +161,7 @@ mod tests {
         assert!(judge(&page, &lost, &closed, 1).unwrap_err().contains("not made good"));
         assert_eq!(judge(&page, &lost, &Outcome::Done, 1), Ok(Compared::Nothing));
         assert!(judge(&page, &perhaps, &Outcome::Done, 1).is_err());
+        let of = |row| most_renewals(&page, row, Duration::from_millis(1500));
+        assert_eq!((of(&never), of(&perhaps), of(&lost)), (0, 0, 3));
     }
 }

@@ -16,8 +16,8 @@ use support::softhsm::{Side, SoftHsm, side};
 use support::test_name;
 use x509::key::KeyType;
 
-use crate::fixture::{Bench, DEADLINE, Signing, Unsigned, failed_call, input_of, markers};
-use crate::judge::{Compared, judge, most_withheld};
+use crate::fixture::{Bench, DEADLINE, ROOM, Signing, Unsigned, failed_call, input_of, markers};
+use crate::judge::{Compared, judge, most_renewals, most_withheld};
 use crate::page::Page;
 use crate::rows::{CALLED, ELSEWHERE, FailedCall, Outcome, Row, Work, chosen, rows};
 
@@ -113,6 +113,7 @@ struct Line {
     logins: u64,
     logins_lost: u64,
     logins_extra: u64,
+    renewals: u64,
     slowest: Duration,
     recovery: Duration,
 }
@@ -175,6 +176,7 @@ impl<'a> Matrix<'a> {
         line.logins += logins;
         line.logins_lost += logins.min(lost);
         line.logins_extra += logins.saturating_sub(lost);
+        line.renewals += renewals;
         line.slowest = line.slowest.max(took);
         line.recovery = line.recovery.max(recovery);
         judged.map_err(|fault| format!("{fault}; {outcome:?}"))?;
@@ -182,8 +184,12 @@ impl<'a> Matrix<'a> {
         if strikes == 0 {
             return Err(format!("the call did not occur: {outcome:?}"));
         }
-        if took > DEADLINE + Duration::from_millis(500) {
+        if took > DEADLINE + ROOM {
             return Err(format!("answered after {took:?}, deadline {DEADLINE:?}"));
+        }
+        let most_renewals = most_renewals(&self.page, row, began.elapsed());
+        if renewals > most_renewals {
+            return Err(format!("initialised {renewals} times, explained are {most_renewals}"));
         }
         if logins > lost {
             return Err(format!("{logins} logins where {lost} were lost"));
@@ -325,6 +331,7 @@ impl Done {
             line.logins += of_share.logins;
             line.logins_lost += of_share.logins_lost;
             line.logins_extra += of_share.logins_extra;
+            line.renewals += of_share.renewals;
             line.slowest = line.slowest.max(of_share.slowest);
             line.recovery = line.recovery.max(of_share.recovery);
         }
@@ -369,6 +376,7 @@ impl Done {
         println!("measured: slowest recovery, ms = {}", most(|line| line.recovery));
         println!("measured: logins = {}", sum(|line| line.logins));
         println!("measured: logins lost to rows = {}", sum(|line| line.logins_lost));
+        println!("measured: initialisations = {}", sum(|line| line.renewals));
         println!("measured: extra logins = {}", sum(|line| line.logins_extra));
         println!("measured: wrong PINs = {}", self.wrong_pins);
         println!("measured: signatures returned = {}", self.signatures);
