@@ -7,7 +7,7 @@
 //! this room compiles. docs/operations/hsm-errors.md is this table, compared by a test.
 
 use cryptoki::context::Function;
-use cryptoki::error::RvError;
+use cryptoki::error::{Error, RvError};
 
 /// What a failed call says about session, token and PIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +270,41 @@ pub(crate) const fn class_of(step: Step, result: RvError) -> FailureClass {
     }
 }
 
+/// Whether a refusal says that session, token or object are gone, and so nothing of what was asked for.
+/// For whoever asks for what a token need not have, and goes on where it has not: reads of attributes,
+/// inventories, probes.
+pub(crate) const fn is_gone(error: &Error) -> bool {
+    let Error::Pkcs11(result, function) = error else { return false };
+    let step = Step::of(*function);
+    class_of(step, *result).is_lost() && !may_be_of_what_was_asked(step, *result)
+}
+
+/// The exceptions: what is tried again as lost, and may as well be said of what was asked for. Reading
+/// has none: for an attribute that a token does not tell there are codes that mean nothing else
+/// (PKCS#11 v3.1 §5.7.5).
+const fn may_be_of_what_was_asked(step: Step, result: RvError) -> bool {
+    match step {
+        // Mechanisms, templates and wrapped keys are refused by whatever comes to a maker's mind.
+        Step::SignInit | Step::Sign | Step::Make | Step::Other => matches!(
+            result,
+            RvError::GeneralError
+                | RvError::FunctionFailed
+                | RvError::HostMemory
+                | RvError::DeviceMemory
+                | RvError::Cancel
+                | RvError::FunctionCanceled
+                | RvError::VendorDefined(_)
+                | RvError::UnknownErrorCode(_)
+        ),
+        // There is no room for a further session; those that are open stand.
+        Step::Open => {
+            matches!(result, RvError::SessionCount | RvError::HostMemory | RvError::DeviceMemory)
+        }
+        Step::Login => matches!(result, RvError::UserAlreadyLoggedIn),
+        Step::Start | Step::List | Step::Session | Step::Find => false,
+    }
+}
+
 /// Whether the key may have worked (PKCS#11 v3.1 §5.13.2). Only `C_Sign` has a key work.
 pub(crate) const fn signed_by(step: Step, result: RvError) -> Signed {
     if !matches!(step, Step::Sign) {
@@ -410,6 +445,33 @@ mod tests {
         assert_eq!(signed_by(Step::Sign, RvError::DeviceError), Signed::Unreturned);
         assert_eq!(signed_by(Step::Sign, RvError::SignatureInvalid), Signed::Perhaps);
         assert_eq!(signed_by(Step::Sign, RvError::OperationNotInitialized), Signed::No);
+    }
+
+    /// KEY-09: a link that breaks while attributes are read is not an attribute that is not told.
+    #[test]
+    fn whatever_is_lost_while_attributes_are_read_is_gone() {
+        for code in codes() {
+            let lost = class_of(Step::Find, code).is_lost();
+            let error = Error::Pkcs11(code, Function::GetAttributeValue);
+            assert_eq!(is_gone(&error), lost, "{code:?}");
+            assert!(lost || !is_gone(&Error::Pkcs11(code, Function::Sign)), "{code:?}");
+        }
+        for code in [
+            RvError::GeneralError,
+            RvError::FunctionFailed,
+            RvError::KeyHandleInvalid,
+            RvError::VendorDefined(0x8000_0023),
+        ] {
+            assert!(is_gone(&Error::Pkcs11(code, Function::GetAttributeValue)), "{code:?}");
+        }
+        for code in [RvError::AttributeTypeInvalid, RvError::AttributeSensitive] {
+            assert!(!is_gone(&Error::Pkcs11(code, Function::GetAttributeValue)), "{code:?}");
+        }
+        // A mechanism may be refused so; a handle or a device that is away is never meant.
+        assert!(!is_gone(&Error::Pkcs11(RvError::GeneralError, Function::SignInit)));
+        for code in [RvError::KeyHandleInvalid, RvError::SlotIdInvalid, RvError::DeviceError] {
+            assert!(is_gone(&Error::Pkcs11(code, Function::SignInit)), "{code:?}");
+        }
     }
 
     /// A PIN can be refused by no function but those that take one, yet no code of a PIN ever leads to

@@ -24,7 +24,7 @@ use crate::last_proof::LastProofs;
 use crate::module::Module;
 use crate::open::{LoginError, OpenError};
 use crate::pin::Pin;
-use crate::profile::Profiled;
+use crate::quirks::Quirks;
 use crate::software::SoftwareTokens;
 use crate::token::{self, Present, TokenName};
 
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     pin: Pin,
     markers: PinMarkers,
     software: SoftwareTokens,
-    measured_on: Option<Profiled>,
+    quirks: Quirks,
     proofs: LastProofs,
     login: Mutex<Login>,
     login_done: Condvar,
@@ -103,7 +103,7 @@ impl Connection {
             pin,
             markers,
             software,
-            measured_on: None,
+            quirks: Quirks::default(),
             proofs: LastProofs::default(),
             login: Mutex::new(login),
             login_done: Condvar::new(),
@@ -117,9 +117,15 @@ impl Connection {
         }
     }
 
-    /// From now on the token is compared with this profile at each login.
-    pub(crate) fn compare_with(&mut self, measured_on: Option<Profiled>) {
-        self.measured_on = measured_on;
+    /// From now on keys prove themselves as the token signs, and it is compared with its profile at
+    /// each login.
+    pub(crate) fn heed(&mut self, quirks: Quirks) {
+        self.quirks = quirks;
+    }
+
+    /// How the token differs from the usual.
+    pub(crate) const fn quirks(&self) -> &Quirks {
+        &self.quirks
     }
 
     /// How the token's keys looked when they last proved themselves.
@@ -240,7 +246,7 @@ impl Connection {
 
     fn prove_user(&self, session: &Session, present: &Present) -> Result<(), OpenError> {
         self.judge_software(present)?;
-        if let Some(profiled) = &self.measured_on {
+        if let Some(profiled) = &self.quirks.measured_on {
             profiled.judge(&self.module, &self.name, &present.facts)?;
         }
         let failed = |error: Error| Pkcs11Failure::new(&self.name, &error);

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::Error;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
 use thiserror::Error;
+
+use crate::classes::is_gone;
 
 /// A private key as an operator knows it: label and CKA_ID. Names it in errors, never selects it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,6 +245,7 @@ fn value(attribute: &Attribute) -> Option<AttributeValue> {
 
 /// Reads attributes that a token need not know. Where it refuses them together, each is asked for
 /// by itself, so that one that it does not know hides no other; those that it refuses are left out.
+/// An answer that says nothing of an attribute, as of a broken link, is an error.
 pub(crate) fn optional(
     session: &Session,
     object: ObjectHandle,
@@ -263,25 +266,6 @@ pub(crate) fn optional(
         told.extend(optional(session, object, &[*kind])?);
     }
     Ok(told)
-}
-
-/// Whether a refusal says that session, token or object are gone, rather than what was asked for.
-pub(crate) const fn is_gone(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Pkcs11(
-            RvError::SessionHandleInvalid
-                | RvError::SessionClosed
-                | RvError::ObjectHandleInvalid
-                | RvError::UserNotLoggedIn
-                | RvError::DeviceError
-                | RvError::DeviceRemoved
-                | RvError::TokenNotPresent
-                | RvError::TokenNotRecognized
-                | RvError::CryptokiNotInitialized,
-            _
-        )
-    )
 }
 
 pub(crate) enum CheckError {

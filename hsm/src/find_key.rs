@@ -20,6 +20,7 @@ use crate::facts::{self, CheckError, KeyName, KeyRefused};
 use crate::failure::Pkcs11Failure;
 use crate::last_proof::Sighting;
 use crate::operation::proves;
+use crate::quirks::Quirks;
 use crate::recover_point;
 use crate::token::TokenName;
 
@@ -99,6 +100,7 @@ pub(crate) fn find(
     session: &Session,
     token: &TokenName,
     wanted: &PublicKey,
+    quirks: &Quirks,
 ) -> Result<Found, FindKeyError> {
     let failed = |error: Error| FindKeyError::Device(Pkcs11Failure::new(token, &error));
     let key = wanted.spki_hash();
@@ -110,7 +112,7 @@ pub(crate) fn find(
     if let [one] = own.as_slice() {
         let found = found(session, token, wanted, one)?;
         tracing::debug!(token.label = %token.label, key.spki = %key, "key proves itself");
-        return if proves(session, one.handle, wanted).map_err(failed)? {
+        return if proves(session, one.handle, wanted, quirks).map_err(failed)? {
             Ok(found)
         } else {
             Err(not_proven(token, one, key))
@@ -120,7 +122,7 @@ pub(crate) fn find(
     let beside = with(Evidence::Beside);
     for keys in [&beside, &with(Evidence::Silent)] {
         if shown.is_empty() {
-            shown = shown_by_signing(session, token, wanted, keys)?;
+            shown = shown_by_signing(session, token, wanted, quirks, keys)?;
         }
     }
     match (shown.as_slice(), beside.first()) {
@@ -147,6 +149,7 @@ pub(crate) fn by_hash(
     session: &Session,
     token: &TokenName,
     wanted: &SpkiHash,
+    quirks: &Quirks,
 ) -> Result<Option<PublicKey>, FindKeyError> {
     let failed = |error: Error| FindKeyError::Device(Pkcs11Failure::new(token, &error));
     let is_wanted = |key: &PublicKey| key.spki_hash() == *wanted;
@@ -174,7 +177,7 @@ pub(crate) fn by_hash(
         }
     }
     for handle in silent {
-        match recover_point::recover(session, handle) {
+        match recover_point::recover(session, handle, quirks) {
             Ok(Some(key)) if is_wanted(&key) => return Ok(Some(key)),
             Ok(_) => {}
             Err(error) => unless_lost(token, &error)?,
@@ -211,11 +214,12 @@ fn shown_by_signing<'a>(
     session: &Session,
     token: &TokenName,
     wanted: &PublicKey,
+    quirks: &Quirks,
     keys: &[&'a Candidate],
 ) -> Result<Vec<&'a Candidate>, FindKeyError> {
     let mut shown = Vec::new();
     for candidate in keys {
-        match proves(session, candidate.handle, wanted) {
+        match proves(session, candidate.handle, wanted, quirks) {
             Ok(true) => shown.push(*candidate),
             Ok(false) => {}
             // A key that may not sign does not show itself.

@@ -24,6 +24,7 @@ use crate::open::OpenError;
 use crate::opened::Token;
 use crate::operation::proves;
 use crate::pool::CallError;
+use crate::quirks::Quirks;
 use crate::token::TokenName;
 
 /// A CKA_ID of ours: 20 octets, a hint for recovery and never a selector.
@@ -110,9 +111,9 @@ impl Token {
         {
             return Err(GenerateError::KeySize { bits });
         }
-        let (name, allowed) = (self.name().clone(), self.quirks().mechanisms(order.key_type));
+        let (name, quirks) = (self.name().clone(), self.quirks());
         self.call(within, move |worker| {
-            worker.write(|session| generate(session, &name, &order, &allowed))
+            worker.write(|session| generate(session, &name, &order, &quirks))
         })
         .map_err(|error| self.late(error, within))?
     }
@@ -136,9 +137,10 @@ impl Token {
     /// (`CKR_ACTION_PROHIBITED`).
     pub fn destroy_key(&self, key: &PublicKey) -> Result<(), GenerateError> {
         let (name, within, key) = (self.name().clone(), self.deadline(), key.clone());
+        let quirks = self.quirks();
         self.call(within, move |worker| {
             worker.forget_key(&key.spki_hash());
-            worker.write(|session| destroy(session, &name, &key))
+            worker.write(|session| destroy(session, &name, &key, &quirks))
         })
         .map_err(|error| self.late(error, within))?
     }
@@ -159,7 +161,7 @@ pub(crate) fn generate(
     session: &Session,
     token: &TokenName,
     order: &KeyOrder,
-    allowed: &[MechanismType],
+    quirks: &Quirks,
 ) -> Result<PublicKey, GenerateError> {
     let failed = |error: &Error| GenerateError::Device(Pkcs11Failure::new(token, error));
     let same_id = session
@@ -168,7 +170,7 @@ pub(crate) fn generate(
     if !same_id.is_empty() {
         return Err(GenerateError::IdTaken { token: token.clone(), id: order.id });
     }
-    let (public, private) = make_pair(session, token, order, allowed)?;
+    let (public, private) = make_pair(session, token, order, &quirks.mechanisms(order.key_type))?;
     let name = KeyName::new(&order.label, order.id.as_bytes());
     let unreadable = || GenerateError::Unreadable { token: token.clone(), name: name.clone() };
     let key = find_key::public_key_of(session, public)
@@ -181,7 +183,7 @@ pub(crate) fn generate(
         CheckError::Refused(source) => GenerateError::Refused { token: token.clone(), source },
         CheckError::Device(error) => failed(&error),
     })?;
-    if !proves(session, private, &key).map_err(|error| failed(&error))? {
+    if !proves(session, private, &key, quirks).map_err(|error| failed(&error))? {
         return Err(GenerateError::NotProven { token: token.clone(), name });
     }
     tracing::info!(token.label = %token.label, key.spki = %key.spki_hash(),
@@ -304,9 +306,10 @@ pub(crate) fn destroy(
     session: &Session,
     token: &TokenName,
     key: &PublicKey,
+    quirks: &Quirks,
 ) -> Result<(), GenerateError> {
     let failed = |error: Error| GenerateError::Device(Pkcs11Failure::new(token, &error));
-    let private = find_key::find(session, token, key).map_err(GenerateError::Find)?;
+    let private = find_key::find(session, token, key, quirks).map_err(GenerateError::Find)?;
     session.destroy_object(private.handle).map_err(failed)?;
     for public in
         session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)]).map_err(failed)?

@@ -100,7 +100,7 @@ fn look(connection: &Connection) -> Look {
 /// The first key that worked before and does not now.
 fn missing_key(session: &Session, connection: &Connection) -> Option<String> {
     for key in connection.proven_keys() {
-        let lost = match find_key::find(session, connection.name(), &key) {
+        let lost = match find_key::find(session, connection.name(), &key, connection.quirks()) {
             Err(error @ FindKeyError::Missing { .. }) => error,
             Err(FindKeyError::Device(failure)) if failure.class().is_lost() => {
                 FindKeyError::Device(failure)

@@ -15,10 +15,12 @@ use cryptoki::session::Session;
 use x509::import::ImportedCertificate;
 use x509::key::{KeyType, PublicKey};
 
+use crate::classes::is_gone;
 use crate::facts::{self, KeyAttributes, KeyName, KeyRefused};
 use crate::failure::Pkcs11Failure;
 use crate::find_key::{self, PublicValue};
 use crate::operation::proves;
+use crate::quirks::Quirks;
 use crate::recover_point;
 
 /// Whether the private keys sign for an inventory.
@@ -139,7 +141,11 @@ pub enum KeyProof {
 }
 
 /// Reads all token objects: private keys first, each kind by label and id.
-pub(crate) fn read(session: &Session, proofs: Proofs) -> Result<Vec<Holding>, Error> {
+pub(crate) fn read(
+    session: &Session,
+    proofs: Proofs,
+    quirks: &Quirks,
+) -> Result<Vec<Holding>, Error> {
     let mut holdings = Vec::new();
     let mut handles = Vec::new();
     for handle in session.find_objects(&[Attribute::Token(true)])? {
@@ -153,7 +159,7 @@ pub(crate) fn read(session: &Session, proofs: Proofs) -> Result<Vec<Holding>, Er
     if proofs == Proofs::Every {
         for (place, handle) in handles {
             if let Some(holding) = holdings.get_mut(place) {
-                prove(session, handle, holding)?;
+                prove(session, handle, holding, quirks)?;
             }
         }
     }
@@ -334,7 +340,12 @@ fn fits(told: &str, key_type: KeyType) -> bool {
 }
 
 /// Has the key sign. What it signs as is believed, and what was told of it is kept beside.
-fn prove(session: &Session, handle: ObjectHandle, holding: &mut Holding) -> Result<(), Error> {
+fn prove(
+    session: &Session,
+    handle: ObjectHandle,
+    holding: &mut Holding,
+    quirks: &Quirks,
+) -> Result<(), Error> {
     let told = holding.public.key().cloned();
     let possible: Vec<PublicKey> = match &holding.public {
         Half::Assumed(key) => {
@@ -344,14 +355,22 @@ fn prove(session: &Session, handle: ObjectHandle, holding: &mut Holding) -> Resu
         other => other.key().cloned().into_iter().collect(),
     };
     let proven = || -> Result<Option<PublicKey>, Error> {
-        for key in possible {
-            if proves(session, handle, &key)? {
-                return Ok(Some(key));
+        for key in &possible {
+            if proves(session, handle, key, quirks)? {
+                return Ok(Some(key.clone()));
             }
         }
-        recover_point::recover(session, handle)
+        recover_point::recover(session, handle, quirks)
     };
-    match proven() {
+    let lost = |error: &Error| Pkcs11Failure::new(&holding.name, error).class().is_lost();
+    let outcome = match proven() {
+        // Of a key, or of a link that broke? A key that is refused again is told of in between.
+        Err(error) if lost(&error) && !is_gone(&error) => {
+            session.get_attributes(handle, &[AttributeType::Class]).and_then(|_| proven())
+        }
+        proven => proven,
+    };
+    match outcome {
         Ok(Some(key)) if told.as_ref() == Some(&key) => holding.proof = KeyProof::Proven,
         Ok(Some(key)) => {
             holding.proof = match (&holding.public, told) {
@@ -367,7 +386,7 @@ fn prove(session: &Session, handle: ObjectHandle, holding: &mut Holding) -> Resu
                 None => KeyProof::NothingToProve,
             };
         }
-        Err(error) if facts::is_gone(&error) => return Err(error),
+        Err(error) if is_gone(&error) => return Err(error),
         Err(error) => {
             holding.proof = KeyProof::Refused(Pkcs11Failure::new(&holding.name, &error));
         }

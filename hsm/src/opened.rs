@@ -85,7 +85,7 @@ impl Token {
     ) -> Result<Self, OpenError> {
         let TokenSettings { name, pin, markers, sessions, deadline, quirks } = settings;
         let mut connection = Connection::new(module.clone(), name.clone(), pin, markers, software);
-        connection.compare_with(quirks.measured_on.clone());
+        connection.heed(quirks.clone());
         let connection = Arc::new(connection);
         let sessions = quirks.sessions(sessions);
         let workers = Workers::start(&connection, sessions.get())
@@ -144,9 +144,9 @@ impl Token {
     ///
     /// [`SignError`]: the token's.
     pub fn key_by_hash(&self, key: SpkiHash) -> Result<Option<PublicKey>, SignError> {
-        let name = self.name().clone();
+        let (name, quirks) = (self.name().clone(), self.quirks());
         self.session(self.open.deadline, move |keys| {
-            find_key::by_hash(keys.session, &name, &key).map_err(SignError::Key)
+            find_key::by_hash(keys.session, &name, &key, &quirks).map_err(SignError::Key)
         })
     }
 
@@ -157,9 +157,9 @@ impl Token {
     ///
     /// [`SignError`]: the token's.
     pub fn holdings(&self, proofs: Proofs, within: Duration) -> Result<Vec<Holding>, SignError> {
-        let name = self.name().clone();
+        let (name, quirks) = (self.name().clone(), self.quirks());
         self.session(within, move |keys| {
-            inventory::read(keys.session, proofs)
+            inventory::read(keys.session, proofs, &quirks)
                 .map_err(|error| SignError::Device(Pkcs11Failure::new(&name, &error)))
         })
     }

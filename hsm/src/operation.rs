@@ -16,7 +16,7 @@ use x509::key::{
     HashAlgorithm, KeyError, KeyType, PublicKey, SignatureAlgorithm, ecdsa_signature_to_der,
 };
 
-use crate::quirks::{EcdsaInput, Quirks};
+use crate::quirks::Quirks;
 
 /// The input of `C_Sign` for one algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,17 +141,16 @@ pub(crate) const fn proving_algorithm(key_type: KeyType) -> SignatureAlgorithm {
 type Way = (SignatureAlgorithm, Quirks);
 
 /// The usual way and perhaps another: one that a token refuses does not count against the key.
-/// A key may be allowed PSS alone, and a token may know ECDSA only with the hash in it.
-fn ways_of_proving(key_type: KeyType) -> (Way, Option<Way>) {
+/// A key may be allowed PSS alone, and a token of which nothing was measured may know ECDSA only with
+/// the hash in it.
+fn ways_of_proving(key_type: KeyType, quirks: &Quirks) -> (Way, Option<Way>) {
     let usual = proving_algorithm(key_type);
     let other = match key_type {
-        KeyType::Rsa { .. } => Some((SignatureAlgorithm::RsaPssSha256, Quirks::default())),
-        KeyType::EcP256 | KeyType::EcP384 => {
-            Some((usual, Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() }))
-        }
+        KeyType::Rsa { .. } => Some((SignatureAlgorithm::RsaPssSha256, quirks.clone())),
+        KeyType::EcP256 | KeyType::EcP384 => quirks.other_ecdsa().map(|other| (usual, other)),
         KeyType::Ed25519 => None,
     };
-    ((usual, Quirks::default()), other)
+    ((usual, quirks.clone()), other)
 }
 
 /// The text that a private key signs to prove that it belongs to `key`: 0xFF,
@@ -165,14 +164,16 @@ pub fn proof_text(key: &PublicKey) -> Vec<u8> {
     [b"\xffsigill key proof/1\n", &key.spki_hash().as_bytes()[..]].concat()
 }
 
-/// Whether the private key behind `handle` is the one of `public`.
+/// Whether the private key behind `handle` is the one of `public`. ECDSA is proven as it is going to be
+/// used: a token may take a digest and sign another thing.
 pub(crate) fn proves(
     session: &Session,
     handle: ObjectHandle,
     public: &PublicKey,
+    quirks: &Quirks,
 ) -> Result<bool, Error> {
     let text = proof_text(public);
-    let (usual, other) = ways_of_proving(public.key_type());
+    let (usual, other) = ways_of_proving(public.key_type(), quirks);
     let proves_by = |(algorithm, quirks): Way| {
         let Ok(operation) = Operation::over_message(algorithm, &text, quirks) else {
             return Ok(false);
@@ -208,6 +209,7 @@ pub(crate) const fn refuses_mechanism(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quirks::EcdsaInput;
 
     const HASHED: Quirks =
         Quirks { ecdsa: EcdsaInput::Hashed, max_sessions: None, measured_on: None };

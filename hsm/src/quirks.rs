@@ -62,6 +62,15 @@ impl Quirks {
         self.measured_on.as_ref().is_none_or(|profiled| profiled.signs(algorithm))
     }
 
+    /// The other input of ECDSA, for a token that nobody has measured.
+    pub(crate) fn other_ecdsa(&self) -> Option<Self> {
+        let ecdsa = match self.ecdsa {
+            EcdsaInput::Raw => EcdsaInput::Hashed,
+            EcdsaInput::Hashed => EcdsaInput::Raw,
+        };
+        self.measured_on.is_none().then(|| Self { ecdsa, ..self.clone() })
+    }
+
     /// What a key that is made may be used with (CKA_ALLOWED_MECHANISMS): every way of signing that
     /// [`SignatureAlgorithm`] has for its type, and nothing else.
     pub(crate) fn mechanisms(&self, key_type: KeyType) -> Vec<MechanismType> {

@@ -13,7 +13,7 @@ use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 
 use crate::facts;
 use crate::operation::{Operation, proves, proving_algorithm, refuses_mechanism};
-use crate::quirks::{EcdsaInput, Quirks};
+use crate::quirks::Quirks;
 
 /// What a key signs to be named. It begins as the text of a proof does, with an octet that neither
 /// DER nor a note can begin with, and is the same every time (KEY-14).
@@ -21,22 +21,24 @@ pub const RECOVERY_TEXT: &[u8] = b"\xffsigill key recovery/1\n";
 
 /// Finds out the public key of the EC private key behind `handle`, with one signature and a proof or
 /// two. `None` where it is on another curve, or signs in a way that fits no point.
-pub(crate) fn recover(session: &Session, handle: ObjectHandle) -> Result<Option<PublicKey>, Error> {
+pub(crate) fn recover(
+    session: &Session,
+    handle: ObjectHandle,
+    quirks: &Quirks,
+) -> Result<Option<PublicKey>, Error> {
     let Some(key_type) = curve(session, handle)? else { return Ok(None) };
     let algorithm = proving_algorithm(key_type);
     let Some(hash) = algorithm.hash() else { return Ok(None) };
     let digest = digest::digest(hash.implementation(), RECOVERY_TEXT);
-    let raw = match signed(session, handle, algorithm, Quirks::default()) {
-        Err(error) if refuses_mechanism(&error) => signed(
-            session,
-            handle,
-            algorithm,
-            Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() },
-        )?,
-        raw => raw?,
+    let usual = signed(session, handle, algorithm, quirks.clone());
+    let raw = match (usual, quirks.other_ecdsa()) {
+        (Err(error), Some(other)) if refuses_mechanism(&error) => {
+            signed(session, handle, algorithm, other)?
+        }
+        (usual, _) => usual?,
     };
     for key in possible(key_type, digest.as_ref(), &raw) {
-        if proves(session, handle, &key)? {
+        if proves(session, handle, &key, quirks)? {
             return Ok(Some(key));
         }
     }

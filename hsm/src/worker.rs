@@ -265,18 +265,19 @@ impl Keys<'_> {
         {
             return Ok(proven.handle);
         }
-        let found = find_key::find(self.session, token, key).inspect_err(|error| {
-            let missing = matches!(error, FindKeyError::Missing { .. });
-            self.key_vanished |= missing && self.connection.has_proven(&hash);
-            if error.is_of_key() {
-                proofs.refused(hash);
-                if let Some(last) = proofs.name(&hash) {
-                    tracing::error!(problem.code = error.code(), token.label = %token.label,
+        let found = find_key::find(self.session, token, key, self.connection.quirks())
+            .inspect_err(|error| {
+                let missing = matches!(error, FindKeyError::Missing { .. });
+                self.key_vanished |= missing && self.connection.has_proven(&hash);
+                if error.is_of_key() {
+                    proofs.refused(hash);
+                    if let Some(last) = proofs.name(&hash) {
+                        tracing::error!(problem.code = error.code(), token.label = %token.label,
                         token.serial = %token.serial, key.spki = %hash,
                         "a key that has proven itself as {last} is refused now: {error}");
+                    }
                 }
-            }
-        })?;
+            })?;
         for drift in proofs.proven(hash, found.sighting) {
             tracing::warn!(problem.code = "hsm-key-drift", token.label = %token.label,
                 token.serial = %token.serial, key.spki = %hash,

@@ -10,6 +10,10 @@ use crate::rows::{FailedCall, Often, Outcome, Row, Work};
 /// Classes by which the room goes on by itself.
 const HEALED: [&str; 2] = ["fresh session", "reconnect"];
 
+/// What C_GetAttributeValue says where it has told of the other attributes (PKCS#11 v3.1 §5.7.5).
+const OF_AN_ATTRIBUTE: [&str; 3] =
+    ["CKR_ATTRIBUTE_SENSITIVE", "CKR_ATTRIBUTE_TYPE_INVALID", "CKR_BUFFER_TOO_SMALL"];
+
 /// Whether an error named the disturbed call, and so could be compared with the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
@@ -47,6 +51,9 @@ pub(crate) fn judge(
         | Function::FindObjectsInit
         | Function::FindObjects
         | Function::SignInit => wanted(heals && row.often == Often::Once, outcome, class)?,
+        // Of an attribute alone, which a token need not know.
+        Function::GetAttributeValue if OF_AN_ATTRIBUTE.contains(&row.name.as_str()) => {}
+        Function::GetAttributeValue => wanted(heals && row.often == Often::Once, outcome, class)?,
         // Failures of the others are borne, or are told of by what comes of them.
         _ => {}
     }
@@ -163,5 +170,10 @@ mod tests {
         assert!(judge(&page, &perhaps, &Outcome::Done, 1).is_err());
         let of = |row| most_renewals(&page, row, Duration::from_millis(1500));
         assert_eq!((of(&never), of(&perhaps), of(&lost)), (0, 0, 3));
+        let [read, unreadable] = [("CKR_GENERAL_ERROR", 5), ("CKR_ARGUMENTS_BAD", 7)]
+            .map(|(name, code)| row(Function::GetAttributeValue, name, code, Often::Once));
+        let broken = refused("C_GetAttributeValue", "CKR_GENERAL_ERROR", FailureClass::SessionLost);
+        assert!(judge(&page, &read, &broken, 1).unwrap_err().contains("not made good"));
+        assert!(judge(&page, &unreadable, &Outcome::Done, 1).is_err());
     }
 }

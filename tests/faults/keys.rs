@@ -1,7 +1,10 @@
 //! Keys: found by what they are, whatever the token tells of them.
 
-use hsm::{FindKeyError, Half, KeyPolicy, KeyProof, Proofs, Removal, SignError, TokenSigner};
-use support::laboratory::{Counter, Fate};
+use hsm::{
+    EcdsaInput, FindKeyError, Half, KeyPolicy, KeyProof, Proofs, Quirks, Removal, SignError,
+    SigningService as _, Token, TokenSettings, TokenSigner,
+};
+use support::laboratory::{Counter, Fate, Function};
 use support::softhsm::alone;
 use support::test_name;
 use x509::key::{KeyType, PublicKey};
@@ -222,5 +225,132 @@ fn a_spoiled_signature_is_released_to_nobody() {
         let signed = bench.laboratory.signed();
         let spoiled = signed.iter().filter(|signed| signed.fate == Fate::Spoiled).count();
         assert_eq!(spoiled, 3, "each was signed once and not again");
+    });
+}
+
+/// What a link that breaks says, not one code of which is of an attribute.
+const BROKEN: [&str; 4] =
+    ["CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_KEY_HANDLE_INVALID", "0x80000023"];
+
+fn at(function: &str, calls: &str, result: &str) -> String {
+    let result = match result.strip_prefix("0x") {
+        Some(_) => result.to_owned(),
+        None => format!("\"{result}\""),
+    };
+    format!("[[fault]]\nfunction = \"{function}\"\ncalls = \"{calls}\"\nresult = {result}\n")
+}
+
+/// KEY-07, KEY-09: a link that breaks at any place of what a token tells makes no key another one, has no
+/// other key sign a proof, and puts nothing into an inventory that is not so.
+#[test]
+fn a_link_that_breaks_while_a_token_tells_of_its_keys_changes_no_key() {
+    alone(
+        test_name!(a_link_that_breaks_while_a_token_tells_of_its_keys_changes_no_key),
+        |softhsm| {
+            let bench = Bench::new(softhsm);
+            let token = bench.open(1).unwrap();
+            let [one, _two, _three] = ["one", "two", "three"]
+                .map(|step| make_key(&token, KeyType::EcP256, step, Removal::Forbidden));
+            let signer = TokenSigner::new(DEADLINE);
+            signer.add(&token, &one, KeyPolicy::issuing()).unwrap();
+            let reads = || bench.laboratory.counted().calls(Function::GetAttributeValue);
+            let held = || format!("{:?}", token.holdings(Proofs::None, DEADLINE).unwrap());
+            let (begun, hash) = (reads(), one.spki_hash());
+            signer.prove(&hash).unwrap();
+            let of_proof = reads() - begun;
+            let right = held();
+            let of_inventory = reads() - begun - of_proof;
+            assert!(of_proof > 10 && of_inventory > of_proof, "{of_proof} {of_inventory}");
+
+            let proof = input_of(&hsm::proof_text(&one));
+            for result in BROKEN {
+                for call in 1..=of_proof {
+                    let before = bench.laboratory.signed().len();
+                    bench.laboratory.disturb(&at("C_GetAttributeValue", &call.to_string(), result));
+                    let proven = signer.prove(&hash);
+                    assert!(proven.is_ok(), "{result} {call}: {proven:?}");
+                    let signed = bench.laboratory.signed();
+                    assert!(signed.iter().skip(before).all(|one| one.is_over(&proof)));
+                    // Itself, and once more where the link broke after that.
+                    assert!(signed.len() <= before + 2, "{result} {call}: other keys signed");
+                }
+            }
+            for call in 1..=of_inventory {
+                let result = BROKEN[usize::try_from(call).unwrap() % BROKEN.len()];
+                bench.laboratory.disturb(&at("C_GetAttributeValue", &call.to_string(), result));
+                assert_eq!(held(), right, "{result} {call}");
+            }
+        },
+    );
+}
+
+/// KEY-07: a proof that a broken link ended says nothing of the key; one that is refused again does.
+#[test]
+fn an_inventory_tells_a_broken_link_from_a_key_that_does_not_sign() {
+    alone(test_name!(an_inventory_tells_a_broken_link_from_a_key_that_does_not_sign), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let token = bench.open(1).unwrap();
+        make_key(&token, KeyType::EcP256, "one", Removal::Forbidden);
+        let reads = || bench.laboratory.counted().calls(Function::GetAttributeValue);
+        let proof = |token: &Token| {
+            let holdings = token.holdings(Proofs::Every, DEADLINE).unwrap();
+            holdings.into_iter().next().unwrap().proof
+        };
+        // C_Sign ends its operation whatever it says.
+        for (function, passed) in
+            [("C_SignInit", ""), ("C_Sign", "asks = \"value\"\npassed = true\n")]
+        {
+            let refusing = |calls, result| format!("{}{passed}", at(function, calls, result));
+            for result in BROKEN {
+                bench.laboratory.disturb(&refusing("1", result));
+                assert_eq!(proof(&token), KeyProof::Proven, "{function} {result}");
+            }
+            bench.laboratory.disturb(&refusing("all", "CKR_GENERAL_ERROR"));
+            let refused = proof(&token);
+            assert!(matches!(refused, KeyProof::Refused(_)), "{function} {refused:?}");
+            // Away for good: no record is better than one in which the key does not sign.
+            let begun = reads();
+            token.holdings(Proofs::None, DEADLINE).unwrap();
+            let from = format!("{}-", reads() - begun + 1);
+            bench.laboratory.disturb(&format!(
+                "{}{}",
+                at(function, "all", "CKR_GENERAL_ERROR"),
+                at("C_GetAttributeValue", &from, "CKR_GENERAL_ERROR"),
+            ));
+            let error = token.holdings(Proofs::Every, DEADLINE).unwrap_err();
+            assert!(matches!(error, SignError::Device(_)), "{function} {error:?}");
+            bench.laboratory.calm();
+        }
+    });
+}
+
+/// KEY-01, promise 6: a token that takes a digest and signs another thing, which its probe has found, is
+/// given messages, also when a key proves itself and when it is named by what it signs.
+#[test]
+fn a_token_that_signs_digests_wrongly_proves_its_keys_by_messages() {
+    alone(test_name!(a_token_that_signs_digests_wrongly_proves_its_keys_by_messages), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let token = bench.open(1).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "one", Removal::Forbidden);
+        drop(token);
+        let wrong = "[mechanisms]\necdsa = \"both\"\nspoil = [\"CKM_ECDSA\"]\n";
+        bench.laboratory.disturb(wrong);
+        let refused = bench.open(1).unwrap().prove(&key).unwrap_err();
+        assert!(matches!(refused, SignError::Key(FindKeyError::NotProven { .. })), "{refused:?}");
+
+        let quirks = Quirks { ecdsa: EcdsaInput::Hashed, ..Quirks::default() };
+        let settings = || TokenSettings { quirks: quirks.clone(), ..bench.settings(1) };
+        let signing = bench.signing_by(settings());
+        signing.sign("certificate").unwrap();
+        signing.token.prove(&key).unwrap();
+        let holdings = signing.token.holdings(Proofs::Every, DEADLINE).unwrap();
+        assert_eq!(holdings[0].proof, KeyProof::Proven);
+
+        bench.laboratory.disturb(&format!(
+            "{wrong}{}[[attribute]]\nclass = \"private\"\ntype = \"CKA_EC_POINT\"\nhidden = true\n",
+            hidden("public")
+        ));
+        let found = signing.token.key_by_hash(key.spki_hash()).unwrap();
+        assert_eq!(found, Some(key));
     });
 }

@@ -10,7 +10,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use x509::key::KeyType;
 
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Row, Stop, Verdict, is_lost};
+use super::outcome::{Outcome, Row, Stop, Verdict, is_gone};
 use super::pairs::{self, Pair};
 use super::secrets::Secret;
 use super::story::Story;
@@ -197,7 +197,7 @@ impl Bench {
     fn stands(&self) -> bool {
         self.session.as_ref().is_none_or(|session| match session.get_session_info() {
             Ok(info) => matches!(info.session_state(), SessionState::RwUser | SessionState::RoUser),
-            Err(error) => !is_lost(&error),
+            Err(error) => !is_gone(&error),
         })
     }
 

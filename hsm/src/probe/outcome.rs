@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::Error;
 use serde::{Deserialize, Serialize};
 
+pub(super) use crate::classes::is_gone;
 use crate::failure::Pkcs11Failure;
 use crate::open::OpenError;
 
@@ -121,7 +122,7 @@ impl Stop {
     /// or object gone is a fault, whatever was asked.
     pub(super) fn outcome(self) -> Outcome {
         match self {
-            Self::Call(error) if is_lost(&error) => Outcome::failed(call(&error)),
+            Self::Call(error) if is_gone(&error) => Outcome::failed(call(&error)),
             Self::Call(error) => Outcome::unsupported(call(&error)),
             Self::Open(error) => {
                 let causes = std::iter::successors(std::error::Error::source(&error), |cause| {
@@ -144,27 +145,4 @@ pub(super) fn result(error: &Error) -> String {
 pub(super) fn call(error: &Error) -> String {
     let failure = Pkcs11Failure::new(&"the token", error);
     format!("{} returned {}", failure.function(), failure.result())
-}
-
-/// Whether a result tells that session, login or token are gone. Narrower than what makes a caller
-/// try again: tokens refuse mechanisms and blobs with CKR_GENERAL_ERROR and CKR_FUNCTION_FAILED.
-pub(super) const fn is_lost(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Pkcs11(
-            RvError::SessionHandleInvalid
-                | RvError::SessionClosed
-                | RvError::UserNotLoggedIn
-                | RvError::KeyHandleInvalid
-                | RvError::ObjectHandleInvalid
-                | RvError::DeviceError
-                | RvError::DeviceRemoved
-                | RvError::TokenNotPresent
-                | RvError::TokenNotRecognized
-                | RvError::SlotIdInvalid
-                | RvError::OperationActive
-                | RvError::CryptokiNotInitialized,
-            _
-        )
-    )
 }

@@ -9,7 +9,7 @@ use x509::key::{KeyType, PublicKey};
 
 use super::bench::{Bench, ID, LABEL, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_lost};
+use super::outcome::{Outcome, Stop, call, is_gone};
 use super::sign;
 use crate::find_key::{self, device_key_type};
 use crate::generate::{self, GenerateError, KeyId, KeyOrder, Removal};
@@ -87,7 +87,7 @@ fn session_objects(bench: &mut Bench) -> Result<Outcome, Stop> {
             bench.found.session_objects = true;
             return Ok(Outcome::passed("an EC P-256 pair was made"));
         }
-        Err(Stop::Call(error)) if !is_lost(&error) => error,
+        Err(Stop::Call(error)) if !is_gone(&error) => error,
         Err(stop) => return Err(stop),
     };
     bench.on_token = true;
@@ -117,9 +117,9 @@ fn ours(bench: &mut Bench, key_type: KeyType) -> Result<Outcome, Stop> {
         removal: Removal::Allowed,
     };
     let ecdsa = sign::ecdsa_input(bench, key_type);
-    let allowed = Quirks { ecdsa, ..Quirks::default() }.mechanisms(key_type);
+    let quirks = Quirks { ecdsa, ..Quirks::default() };
     let session = bench.session()?;
-    let key = match generate::generate(session, &name, &order, &allowed) {
+    let key = match generate::generate(session, &name, &order, &quirks) {
         Ok(key) => key,
         Err(GenerateError::Device(failure)) => {
             return Ok(Outcome::unsupported(format!(
@@ -131,7 +131,7 @@ fn ours(bench: &mut Bench, key_type: KeyType) -> Result<Outcome, Stop> {
         Err(error) => return Ok(Outcome::failed(with_cause(&error))),
     };
     // To remove it, it is looked up by its public value and proves itself again.
-    if let Err(error) = generate::destroy(session, &name, &key) {
+    if let Err(error) = generate::destroy(session, &name, &key, &quirks) {
         return Ok(Outcome::failed(format!("not removed: {}", with_cause(&error))));
     }
     let id = order.id.as_bytes().to_vec();

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::bench::{Bench, ID, LABEL};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_lost};
+use super::outcome::{Outcome, Stop, call, is_gone};
 use super::software;
 
 pub(super) const CHECKS: [Check; 1] = [Check {
@@ -92,7 +92,7 @@ pub(super) fn make(bench: &mut Bench, name: &str, template: &[Attribute]) -> Res
     imported.push(Attribute::Value(value.to_vec()));
     match session.create_object(&imported) {
         Ok(handle) => Ok(Secret { handle, value: Some(value) }),
-        Err(error) if is_lost(&error) => Err(Stop::Call(error)),
+        Err(error) if is_gone(&error) => Err(Stop::Call(error)),
         Err(_) => {
             attributes.push(Attribute::ValueLen(32.into()));
             let handle = session.generate_key(&Mechanism::AesKeyGen, &attributes)?;

@@ -16,7 +16,7 @@ use x509::key::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm, ecdsa_sig
 
 use super::bench::{Bench, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, is_lost, result};
+use super::outcome::{Outcome, Stop, is_gone, result};
 use super::pairs::Pair;
 use crate::quirks::EcdsaInput;
 
@@ -357,7 +357,7 @@ fn all(bench: &mut Bench, pair: &Pair, ways: &[Way]) -> Result<Outcome, Stop> {
                     TIMES.saturating_sub(verified)
                 )));
             }
-            Err(error) if is_lost(&error) => return Err(Stop::Call(error)),
+            Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
             Err(error) => refused.push(format!("{}: {}", way.name, result(&error))),
         }
     }
@@ -437,7 +437,7 @@ fn longest(bench: &mut Bench) -> Result<Outcome, Stop> {
                         "{key_type}: the signature of {size} octets does not verify"
                     )));
                 }
-                Err(error) if is_lost(&error) => return Err(Stop::Call(error)),
+                Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
                 Err(error) => {
                     bench.found.longest_message = Some(most);
                     let seen = format!("{key_type}: {most} octets; then {}", result(&error));

@@ -5,7 +5,7 @@ use x509::key::KeyType;
 
 use super::bench::{Bench, ID, LABEL, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, is_lost, result};
+use super::outcome::{Outcome, Stop, is_gone, result};
 use super::pairs::Pair;
 use super::secrets;
 use super::template::{self, Nested};
@@ -103,7 +103,7 @@ fn tampered(bench: &mut Bench) -> Result<Outcome, Stop> {
     {
         match PAD.with(|mechanism| session.unwrap_key(mechanism, kek, blob, &template)) {
             Ok(_) => return Ok(Outcome::failed(format!("{name}: it opens"))),
-            Err(error) if is_lost(&error) => return Err(Stop::Call(error)),
+            Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
             Err(error) => seen.push(format!("{name}: {}", result(&error))),
         }
     }
@@ -117,7 +117,7 @@ fn other_type(bench: &mut Bench) -> Result<Outcome, Stop> {
     let session = bench.session()?;
     match PAD.with(|mechanism| session.unwrap_key(mechanism, kek.handle, &blob, &template)) {
         Ok(_) => Ok(Outcome::failed("an EC key's blob opens as an RSA key")),
-        Err(error) if is_lost(&error) => Err(Stop::Call(error)),
+        Err(error) if is_gone(&error) => Err(Stop::Call(error)),
         Err(error) => Ok(Outcome::passed(result(&error))),
     }
 }
@@ -301,7 +301,7 @@ fn as_secret(bench: &mut Bench) -> Result<Outcome, Stop> {
     let template = secret_from_blob(bench.on_token);
     let session = bench.session()?;
     match PAD.with(|mechanism| session.unwrap_key(mechanism, kek.handle, &blob, &template)) {
-        Err(error) if is_lost(&error) => Err(Stop::Call(error)),
+        Err(error) if is_gone(&error) => Err(Stop::Call(error)),
         Err(error) => Ok(Outcome::passed(result(&error))),
         Ok(secret) => {
             let told = session.get_attributes(secret, &[AttributeType::Value]).unwrap_or_default();

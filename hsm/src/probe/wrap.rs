@@ -9,7 +9,7 @@ use x509::key::KeyType;
 
 use super::bench::{Bench, ID, LABEL, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_lost, result};
+use super::outcome::{Outcome, Stop, call, is_gone, result};
 use super::pairs::Pair;
 use super::{secrets, sign, software};
 use crate::find_key::device_key_type;
@@ -283,7 +283,7 @@ fn there_and_back(
     let session = bench.session()?;
     let blob = match way.with(|mechanism| session.wrap_key(mechanism, ends.outer, object)) {
         Ok(blob) => blob,
-        Err(error) if is_lost(&error) => return Err(Stop::Call(error)),
+        Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
         Err(error) => return Ok(Moved::Refused(result(&error))),
     };
     let size = format!("{} octets", blob.len());
@@ -316,7 +316,7 @@ pub(super) fn open_pair(
     let opened = way.with(|mechanism| session.unwrap_key(mechanism, inner, blob, &template));
     let handle = match opened {
         Ok(handle) => handle,
-        Err(error) if is_lost(&error) => return Err(Stop::Call(error)),
+        Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
         Err(error) => return Ok(Err(error)),
     };
     let verified = signing.verified(session, &pair.key, handle, 1)?;
@@ -337,7 +337,7 @@ fn open_secret(
     let opened = way.with(|mechanism| session.unwrap_key(mechanism, inner, blob, &template));
     let handle = match opened {
         Ok(handle) => handle,
-        Err(error) if is_lost(&error) => return Err(Stop::Call(error)),
+        Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
         Err(error) => return Ok(Err(error)),
     };
     let found = secrets::fingerprint(bench, handle)?;

@@ -639,7 +639,7 @@ unsafe extern "C" fn C_Sign(
     signature: Octets,
     signature_length: Number,
 ) -> CK_RV {
-    run(Function::Sign, On::Session(session), asks(signature), |real, _, verdict| {
+    run(Function::Sign, On::Session(session), asks(signature), |real, script, verdict| {
         let octets: &[u8] = match data.is_null() {
             true => &[],
             // SAFETY: the standard has the caller point to so many octets.
@@ -660,7 +660,9 @@ unsafe extern "C" fn C_Sign(
         }
         // SAFETY: the real module has just written so many octets there.
         let made = unsafe { slice::from_raw_parts_mut(signature, length(*signature_length)) };
-        let flipped = verdict.flip_bit.is_some_and(|bit| flip(made, bit));
+        let spoils = begun.is_some_and(|signing| script.spoils(signing.mechanism));
+        let bit = verdict.flip_bit.or(spoils.then_some(0));
+        let flipped = bit.is_some_and(|bit| flip(made, bit));
         let fate = match begun {
             _ if verdict.withholds() => Fate::Withheld,
             Some(signing) if signing.other_key => Fate::Spoiled,

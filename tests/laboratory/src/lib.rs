@@ -51,6 +51,7 @@
 //!
 //! [mechanisms]
 //! refuse = ["CKM_RSA_PKCS_PSS"]    # not listed, CKR_MECHANISM_INVALID
+//! spoil = ["CKM_ECDSA"]            # signs, and a bit of each such signature is turned round
 //! ecdsa = "hashed"                 # "raw": CKM_ECDSA only; "hashed": CKM_ECDSA_SHA256, _SHA384 and _SHA512 only;
 //!                                  # "both". The laboratory hashes where the real module does not.
 //!

@@ -85,6 +85,11 @@ impl Script {
             }
     }
 
+    /// Whether what is signed so is wrong.
+    pub(crate) fn spoils(&self, mechanism: CK_MECHANISM_TYPE) -> bool {
+        self.mechanisms.spoil.iter().any(|spoiled| spoiled.0 == mechanism)
+    }
+
     /// How the laboratory hashes for a mechanism.
     pub(crate) fn hash_for(&self, mechanism: CK_MECHANISM_TYPE) -> Option<Hash> {
         self.mechanisms.ecdsa.filter(|ecdsa| *ecdsa != Ecdsa::Raw)?;

@@ -242,6 +242,7 @@ impl SessionLimits {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Mechanisms {
     pub(crate) refuse: Vec<MechanismCode>,
+    pub(crate) spoil: Vec<MechanismCode>,
     pub(crate) ecdsa: Option<Ecdsa>,
 }
 
