@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hsm::request::SignRequestError;
-use hsm::{GenerateError, KeyId, KeyOrder, KeyPolicy, Removal, SignError, Token, TokenSigner};
+use hsm::{
+    FindKeyError, GenerateError, KeyId, KeyOrder, KeyPolicy, Removal, SignError, Token, TokenSigner,
+};
 use ledger::origin::DeploymentName;
 use thiserror::Error;
 use x509::certificate::{Certificate, CertificateError};
@@ -47,6 +49,39 @@ pub(crate) struct KeeperFolders {
     pub(crate) state: PathBuf,
 }
 
+/// A file's length and time, by which another content is known.
+type Mark = (u64, Option<std::time::SystemTime>);
+
+/// A certificate file that was looked at.
+#[derive(Clone, Copy)]
+struct Seen {
+    mark: Mark,
+    /// When to look again; `None` for never.
+    again: Option<UnixTime>,
+    pause: Duration,
+}
+
+impl Seen {
+    /// To be looked at again after a pause, twice the one before: a token that shows nothing for a moment
+    /// must not hide a delegate for good, and looking for a stranger's key may make each key of ours sign.
+    fn not_now(mark: Mark, before: Option<Self>, now: UnixTime) -> Self {
+        let pause = before.map_or(ASK_AGAIN, |seen| seen.pause.saturating_mul(2));
+        let pause = pause.min(LONGEST_PAUSE);
+        Self { mark, again: Some(now.checked_add(pause).unwrap_or(UnixTime::LAST)), pause }
+    }
+}
+
+/// What became of a certificate file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It is in use, or never will be: it need not be looked at again.
+    Settled,
+    /// Its key was made here, and the token does not show it now.
+    KeyAway,
+    /// Its key is another responder's, or the token does not show it now.
+    KeyNotFound,
+}
+
 /// A request in the outbox.
 #[derive(Clone, Copy)]
 struct Asked {
@@ -64,9 +99,9 @@ pub(crate) struct Keeper {
     delegates: Arc<Delegates>,
     /// From thisUpdate to nextUpdate of answers.
     answer_validity: Duration,
-    /// Certificate files that were refused or are of other responders, by their content's length
-    /// and time, so that each is looked at once.
-    seen: HashMap<PathBuf, (u64, Option<std::time::SystemTime>)>,
+    /// Certificate files that were taken up or refused, so that each is looked at once, and those of
+    /// other responders, so that each is looked at more and more rarely.
+    seen: HashMap<PathBuf, Seen>,
     /// When the waiting request of a CA was written, and when it is to be written again.
     asked: HashMap<String, Asked>,
 }
@@ -146,15 +181,21 @@ impl Keeper {
         for path in files(&folder, "cer")? {
             let facts = fs::metadata(&path).map_err(|source| io_error(&path, source))?;
             let mark = (facts.len(), facts.modified().ok());
-            if self.seen.get(&path) == Some(&mark) {
+            let seen = self.seen.get(&path).filter(|seen| seen.mark == mark).copied();
+            if seen.is_some_and(|seen| seen.again.is_none_or(|again| now < again)) {
                 continue;
             }
             match self.take_up_one(&path, authority, pinned, now) {
                 // The token may be away: look again.
                 Err(KeeperError::Token(error)) => return Err(KeeperError::Token(error)),
+                Ok(Taken::KeyAway) => {}
+                Ok(Taken::KeyNotFound) => {
+                    self.seen.insert(path, Seen::not_now(mark, seen, now));
+                }
                 result => {
-                    self.seen.insert(path, mark);
-                    outcome = outcome.and(result);
+                    let settled = Seen { mark, again: None, pause: Duration::ZERO };
+                    self.seen.insert(path, settled);
+                    outcome = outcome.and(result.map(|_| ()));
                 }
             }
         }
@@ -167,25 +208,21 @@ impl Keeper {
         authority: &Authority,
         pinned: &PinnedAuthority,
         now: UnixTime,
-    ) -> Result<(), KeeperError> {
+    ) -> Result<Taken, KeeperError> {
         let max = u64::try_from(Certificate::MAX_OCTETS).unwrap_or(u64::MAX);
         let bytes = durable::read(path, max).map_err(|source| io_error(path, source))?;
-        let Some(bytes) = bytes else { return Ok(()) };
+        let Some(bytes) = bytes else { return Ok(Taken::Settled) };
         let certificate = Certificate::from_der(&bytes)
             .map_err(|source| KeeperError::Certificate { path: path.to_owned(), source })?;
         let key = certificate.public_key().spki_hash();
         let known = self.delegates.of(&authority.name);
         if known.iter().any(|delegate| delegate.certificate == certificate) {
-            return Ok(());
+            return Ok(Taken::Settled);
         }
-        let ours = self
-            .token
-            .keys()?
-            .into_iter()
-            .any(|entry| entry.public_key.as_ref() == Some(certificate.public_key()));
-        if !ours {
-            // Another responder of the same deployment.
-            return Ok(());
+        // By its hash: not every token tells the public halves of its keys.
+        if self.token.key_by_hash(key)?.is_none() {
+            let ours = self.key_folder(&authority.name).join(format!("{key}.spki")).exists();
+            return Ok(if ours { Taken::KeyAway } else { Taken::KeyNotFound });
         }
         let max_lifetime = match pinned.delegates {
             DelegateSource::Requested => Some(MAX_LIFETIME),
@@ -206,7 +243,8 @@ impl Keeper {
         delegates.push(Arc::new(Delegate { certificate, counter }));
         self.delegates.set(&authority.name, delegates);
         self.asked.remove(&authority.name);
-        remove(&self.request_path(&authority.name, key))
+        remove(&self.request_path(&authority.name, key))?;
+        Ok(Taken::Settled)
     }
 
     /// Ends delegates whose certificates have run out.
@@ -292,13 +330,25 @@ impl Keeper {
             if let Some(key) = key.filter(|key| !used.contains(&key.spki_hash())) {
                 match self.token.prove(&key) {
                     Ok(()) => return Ok(Some(key)),
-                    // Gone from the token: a certificate for it would be of no use.
-                    Err(SignError::Key(_)) => remove(&path)?,
+                    // Gone from the token: a certificate for it would be of no use. A token that is
+                    // going away may show no keys as well, before it is known to be lost.
+                    Err(SignError::Key(FindKeyError::Missing { .. })) if self.is_gone(&key) => {
+                        remove(&path)?;
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Whether a key that was not found is not in a token that works: which shows the identity key, and
+    /// still not this one.
+    fn is_gone(&self, key: &PublicKey) -> bool {
+        let identity = self.token.key_by_hash(self.identity.spki_hash());
+        matches!(identity, Ok(Some(_)))
+            && matches!(self.token.key_by_hash(key.spki_hash()), Ok(None))
+            && self.token.state().lost_for.is_none()
     }
 
     fn make_key(&self, name: &str, now: UnixTime) -> Result<PublicKey, KeeperError> {
@@ -421,6 +471,20 @@ mod tests {
 
     fn at(secs: u64) -> UnixTime {
         UnixTime::from_secs(secs).unwrap()
+    }
+
+    /// A certificate whose key is not shown is looked at again, more and more rarely, and never given up.
+    #[test]
+    fn a_certificate_whose_key_is_not_shown_is_looked_at_again() {
+        let (mark, mut now, mut seen) = ((1, None), at(1_800_000_000), None);
+        let pauses = [20, 40, 80, 160, 320, 600, 600].map(|secs| {
+            let next = Seen::not_now(mark, seen, now);
+            assert_eq!(next.again.map(|again| again.since(now)), Some(Duration::from_secs(secs)));
+            now = next.again.unwrap();
+            seen = Some(next);
+            next.pause.as_secs()
+        });
+        assert_eq!(pauses, [20, 40, 80, 160, 320, 600, 600]);
     }
 
     /// Section 2.3: two years of renewals, the inner zone answering after up to nine days: always a

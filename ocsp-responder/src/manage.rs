@@ -29,19 +29,41 @@ impl Management {
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/readyz" => {
                 let missing = self.missing();
-                if missing.is_empty() {
-                    let danger = "ready\ndanger-software-token = true: a software token may sign\n";
-                    plain(
-                        StatusCode::OK,
-                        if self.danger_software_token { danger } else { "ready\n" },
-                    )
-                } else {
-                    plain(StatusCode::SERVICE_UNAVAILABLE, missing.concat())
+                let is_well = self.token_is_well();
+                let is_ready =
+                    missing.is_empty() && (is_well || self.site.responder.keeps_answers());
+                let mut lines = missing;
+                if is_ready {
+                    lines.insert(0, "ready\n".to_owned());
                 }
+                if !is_well {
+                    lines.push(format!(
+                        "token: false: it is out of reach, and nothing is signed; {}\n",
+                        if is_ready {
+                            "answers that are kept are given"
+                        } else {
+                            "no answer is kept"
+                        }
+                    ));
+                }
+                if is_ready && self.danger_software_token {
+                    let danger = "danger-software-token = true: a software token may sign\n";
+                    lines.push(danger.to_owned());
+                }
+                let status =
+                    if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                plain(status, lines.concat())
             }
             "/metrics" => plain(StatusCode::OK, self.metrics()),
             _ => plain(StatusCode::NOT_FOUND, "healthz, readyz or metrics\n"),
         })
+    }
+
+    /// Whether every token with keys of delegates can be asked.
+    fn token_is_well(&self) -> bool {
+        let is_well =
+            |token: &TokenState| token.lost_for.is_none() && token.breaker == BreakerState::Closed;
+        self.site.responder.tokens().iter().all(is_well)
     }
 
     /// What keeps the responder from answering, a line each.
@@ -92,7 +114,7 @@ impl Management {
             (
                 "sigill_ocsp_ready",
                 "Whether every question can be answered.",
-                u64::from(self.missing().is_empty()),
+                u64::from(self.missing().is_empty() && self.token_is_well()),
             ),
             (
                 "sigill_ocsp_token_lost_seconds",

@@ -142,6 +142,17 @@ impl Responder {
         self.service.tokens()
     }
 
+    /// Whether any answer is kept that could be given now without a signature, for a question without a
+    /// nonce.
+    pub(crate) fn keeps_answers(&self) -> bool {
+        let now = clock::now();
+        let delegates: Vec<SpkiHash> =
+            self.delegates.all().iter().map(|delegate| delegate.spki()).collect();
+        let is_of_use =
+            |signed: &Signed| now < signed.renew_at && delegates.contains(&signed.delegate);
+        self.cache.iter().any(|(_, signed)| is_of_use(&signed))
+    }
+
     /// Answers the request in `der`, which came from `address`.
     pub(crate) async fn answer(&self, der: &[u8], address: IpAddr) -> Reply {
         let arrival = clock::now();

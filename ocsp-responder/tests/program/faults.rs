@@ -191,6 +191,14 @@ fn a_token_that_is_away_ends_in_try_later_and_heals() {
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(ask(), TRY_LATER);
         assert!(lost_for() > 0);
+        let ready = || {
+            let answer = get(world.observe, "localhost", "/readyz");
+            (answer.status, String::from_utf8(answer.body).unwrap())
+        };
+        // Every answer so far had a nonce, so that none is kept.
+        let (code, text) = ready();
+        assert_eq!(code, 503, "{text}");
+        assert!(text.contains("token: false"), "{text}");
 
         fs::rename(&away, softhsm.tokens()).unwrap();
         let back = Instant::now();
@@ -198,6 +206,18 @@ fn a_token_that_is_away_ends_in_try_later_and_heals() {
         println!("measured: answers {} ms after the token's return", back.elapsed().as_millis());
         assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
         wait_for("found", || (lost_for() == 0).then_some(()));
+        assert_eq!(ready(), (200, "ready\n".to_owned()));
+        let plain = world.ca.question(CertIdHash::Sha1, 1, None);
+        assert_eq!(status(&world, &plain), None);
+        fs::rename(softhsm.tokens(), &away).unwrap();
+        wait_for("try later again", || (ask() == TRY_LATER).then_some(()));
+        wait_for("known to be lost", || (lost_for() > 0).then_some(()));
+        assert_eq!(status(&world, &plain), None, "a kept answer is given");
+        let (code, text) = ready();
+        assert_eq!(code, 200, "{text}");
+        assert!(text.contains("token: false"), "{text}");
+        fs::rename(&away, softhsm.tokens()).unwrap();
+        wait_for("good at last", || ask().is_none().then_some(()));
     });
 }
 
@@ -288,6 +308,39 @@ fn a_mixed_up_deployment_does_not_start() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains("is not a checkpoint of the pinned key"), "{text}");
+    });
+}
+
+/// KEY-09: a token that shows no keys for a moment, while the certificate arrives, loses no delegate: the
+/// certificate is taken up when the token is back, by the key that was asked for.
+#[test]
+fn a_certificate_that_arrives_while_the_token_is_away_is_taken_up() {
+    alone(test_name!(a_certificate_that_arrives_while_the_token_is_away_is_taken_up), |softhsm| {
+        let mut world = World::new(softhsm);
+        world.beat();
+        let _server = world.start();
+        let files = world.path("state/delegates/person3");
+        let spki_files = || {
+            let entries = fs::read_dir(&files).into_iter().flatten();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        wait_for("a key", || (spki_files().len() == 1).then_some(()));
+        let before = spki_files();
+        wait_for("a request", || {
+            fs::read_dir(world.path("outbox/responder/person3")).ok()?.next().map(|_| ())
+        });
+        let away = softhsm.state().join("tokens-away");
+        fs::rename(softhsm.tokens(), &away).unwrap();
+        world.answer_request();
+        std::thread::sleep(Duration::from_secs(4));
+        assert_eq!(spki_files(), before, "a key that may come back is not forgotten");
+        assert_eq!(get(world.observe, "localhost", "/readyz").status, 503);
+
+        fs::rename(&away, softhsm.tokens()).unwrap();
+        world.wait_until_ready();
+        assert_eq!(spki_files(), before);
     });
 }
 
