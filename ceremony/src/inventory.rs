@@ -37,7 +37,7 @@ pub(crate) struct InventoryArguments {
     /// Absolute path of the PKCS#11 module.
     #[arg(long, value_name = "FILE")]
     module: PathBuf,
-    /// The token's label, sg-<code>-<instance>-<role>.
+    /// The token's label, such as sg-td-ab12-issuing.
     #[arg(long, value_name = "LABEL")]
     label: TokenLabel,
     /// The token's serial number.
