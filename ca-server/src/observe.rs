@@ -89,7 +89,7 @@ const ALARMS: [&str; 6] = [
     "sigill_server_certificate_renewal_failures_total",
 ];
 /// What a token that worked at the start may fail with.
-const SIGNING_FAILURES: [&str; 9] = [
+const SIGNING_FAILURES: [&str; 11] = [
     "hsm-breaker-open",
     "hsm-busy",
     "hsm-initialising",
@@ -97,6 +97,8 @@ const SIGNING_FAILURES: [&str; 9] = [
     "hsm-key-unknown",
     "hsm-sign",
     "hsm-signature-form",
+    "hsm-signature-late",
+    "hsm-stalled",
     "hsm-unanswered",
     "signature-invalid",
 ];
@@ -125,6 +127,8 @@ pub(crate) fn token(state: &hsm::TokenState) {
     metrics::gauge!("sigill_token_lost_seconds", "token" => label()).set(lost);
     metrics::gauge!("sigill_token_hung_calls", "token" => label())
         .set(lossy(u64::try_from(state.hung).unwrap_or(u64::MAX)));
+    metrics::gauge!("sigill_token_left_behind_calls", "token" => label())
+        .set(lossy(u64::try_from(state.left_behind).unwrap_or(u64::MAX)));
     let is_closed = state.breaker == hsm::BreakerState::Closed;
     metrics::gauge!("sigill_token_breaker_open", "token" => label()).set(if is_closed {
         0.0
@@ -238,6 +242,7 @@ mod tests {
             },
             lost_for: Some(std::time::Duration::from_millis(1500)),
             hung: 2,
+            left_behind: 1,
             serving: 3,
             breaker: hsm::BreakerState::Open,
             breaker_openings: 1,
@@ -252,6 +257,7 @@ mod tests {
         for line in [
             "sigill_token_lost_seconds{token=\"sg-td-ab12-issuing\"} 1.5",
             "sigill_token_hung_calls{token=\"sg-td-ab12-issuing\"} 2",
+            "sigill_token_left_behind_calls{token=\"sg-td-ab12-issuing\"} 1",
             "sigill_token_breaker_open{token=\"sg-td-ab12-issuing\"} 1",
             "sigill_token_outages_total{token=\"sg-td-ab12-issuing\"} 4",
             "sigill_token_logins_total{token=\"sg-td-ab12-issuing\"} 5",

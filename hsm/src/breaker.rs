@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How long callers are refused before one is let through on trial.
 pub(crate) const PAUSE: Duration = Duration::from_secs(3);
+/// The same where so many trials have hung that the next one will hardly end: each costs a thread.
+pub(crate) const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -67,12 +69,12 @@ impl Breaker {
         }
     }
 
-    /// Too many calls hang, or the one on trial did not end.
-    pub(crate) fn open(&mut self, now: Instant) {
+    /// Too many calls hang, or the one on trial did not end: none is made for `pause`.
+    pub(crate) fn open(&mut self, now: Instant, pause: Duration) {
         if self.state == State::Closed {
             self.openings = self.openings.saturating_add(1);
         }
-        self.state = State::Open { until: now.checked_add(PAUSE).unwrap_or(now) };
+        self.state = State::Open { until: now.checked_add(pause).unwrap_or(now) };
     }
 
     /// A call has ended.
@@ -85,6 +87,14 @@ impl Breaker {
             State::Closed => BreakerState::Closed,
             State::Open { .. } => BreakerState::Open,
             State::Trial => BreakerState::Trial,
+        }
+    }
+
+    /// How long it is open still; `None` when it is not.
+    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Open { until } => Some(until.saturating_duration_since(now)),
+            State::Closed | State::Trial => None,
         }
     }
 
@@ -103,7 +113,7 @@ mod tests {
         let (mut breaker, start) = (Breaker::new(), Instant::now());
         assert_eq!(breaker.admit(start), Ok(Admitted::Usual));
 
-        breaker.open(start);
+        breaker.open(start, PAUSE);
         assert_eq!(breaker.admit(start), Err(PAUSE));
         let almost = start + PAUSE - Duration::from_millis(1);
         assert_eq!(breaker.admit(almost), Err(Duration::from_millis(1)));
@@ -118,11 +128,11 @@ mod tests {
     #[test]
     fn a_trial_that_fails_opens_it_for_another_pause() {
         let (mut breaker, start) = (Breaker::new(), Instant::now());
-        breaker.open(start);
+        breaker.open(start, PAUSE);
         let later = start + PAUSE;
         assert_eq!(breaker.admit(later), Ok(Admitted::OnTrial));
 
-        breaker.open(later);
+        breaker.open(later, PAUSE);
 
         assert_eq!(breaker.admit(later), Err(PAUSE));
         assert_eq!(breaker.openings(), 1, "it was open all the time");

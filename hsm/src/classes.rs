@@ -326,7 +326,6 @@ pub(crate) const fn signed_by(step: Step, result: RvError) -> Signed {
         | RvError::MechanismParamInvalid
         | RvError::ObjectHandleInvalid
         | RvError::OperationActive
-        | RvError::OperationNotInitialized
         | RvError::PinExpired
         | RvError::PinIncorrect
         | RvError::PinLocked
@@ -346,6 +345,8 @@ pub(crate) const fn signed_by(step: Step, result: RvError) -> Signed {
         | RvError::HostMemory
         | RvError::SessionClosed
         | RvError::TokenNotPresent => Signed::Unreturned,
+        // A module that signs when it is asked for the length ends the operation with that.
+        RvError::OperationNotInitialized => Signed::Unreturned,
         // A vendor's own code, or one that C_Sign never gives: no proof of anything.
         _ => Signed::Perhaps,
     }
@@ -444,7 +445,7 @@ mod tests {
         }
         assert_eq!(signed_by(Step::Sign, RvError::DeviceError), Signed::Unreturned);
         assert_eq!(signed_by(Step::Sign, RvError::SignatureInvalid), Signed::Perhaps);
-        assert_eq!(signed_by(Step::Sign, RvError::OperationNotInitialized), Signed::No);
+        assert_eq!(signed_by(Step::Sign, RvError::OperationNotInitialized), Signed::Unreturned);
     }
 
     /// KEY-09: a link that breaks while attributes are read is not an attribute that is not told.

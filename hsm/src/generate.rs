@@ -151,7 +151,9 @@ impl Token {
             CallError::BreakerOpen { hung, come_back } => {
                 GenerateError::Token(OpenError::BreakerOpen { token, hung, come_back })
             }
-            CallError::NotBegun | CallError::NotEnded => GenerateError::Deadline { token, waited },
+            CallError::NotBegun | CallError::NotEnded | CallError::NotSigned => {
+                GenerateError::Deadline { token, waited }
+            }
         }
     }
 }

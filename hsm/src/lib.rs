@@ -49,6 +49,7 @@ mod service;
 mod signer;
 mod software;
 mod source;
+mod stage;
 mod state;
 pub mod token;
 mod told;
@@ -73,7 +74,7 @@ pub use remedy::PinRemedy;
 pub use route::Away;
 pub use secret_file::SecretFileError;
 pub use service::{
-    Again, KeyPolicy, KeyUse, SignError, SignatureMayExist, SigningService, Standing,
+    Again, KeyPolicy, KeyUse, LateSignature, SignError, SignatureMayExist, SigningService, Standing,
 };
 pub use signer::TokenSigner;
 pub use source::{TokenOpener, TokenSource};

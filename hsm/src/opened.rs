@@ -199,22 +199,30 @@ impl Token {
         self.open.quirks.clone()
     }
 
-    /// Signs, in one try: whoever asks is told of each that fails (KEY-14). Crate-private: the typed
-    /// doors decide what.
+    /// Signs, in one try: whoever asks is told of each that fails (KEY-14). A signature that comes when
+    /// its caller has given up is given to nobody, and `late` is told. Crate-private: the typed doors
+    /// decide what.
     pub(crate) fn sign(
         &self,
         key: &PublicKey,
         operation: Operation,
         within: Duration,
+        late: impl Fn() + Send + 'static,
     ) -> Result<Vec<u8>, SignError> {
         let name = self.name().clone();
         let key = key.clone();
         let mut sign = move |keys: &mut Keys<'_>| {
             let handle = keys.private_key(&key).map_err(SignError::Key)?;
+            if !keys.may_sign() {
+                return Err(SignError::Stalled { token: name.clone(), waited: within });
+            }
             let raw = operation
                 .run(keys.session, handle)
                 .map_err(|error| SignError::Device(Pkcs11Failure::new(&name, &error)))?;
             keys.worked();
+            if !keys.signed_in_time() {
+                late();
+            }
             let octets = raw.len();
             operation.to_x509(key.key_type(), raw).ok_or_else(|| SignError::Form {
                 token: name.clone(),
@@ -233,11 +241,19 @@ impl Token {
         operation: Operation,
         within: Duration,
     ) -> Result<Vec<u8>, SignError> {
-        match self.sign(key, operation.clone(), within) {
+        let late = || {
+            let (name, key) = (self.name().clone(), key.spki_hash());
+            move || {
+                tracing::error!(problem.code = "hsm-signature-late", token.label = %name.label,
+                    token.serial = %name.serial, key.spki = %key,
+                    "a signature came back after its caller had given up; nobody gets it");
+            }
+        };
+        match self.sign(key, operation.clone(), within, late()) {
             Err(error) if error.again() != Again::Never => {
                 tracing::warn!(token.label = %self.name().label, key.spki = %key.spki_hash(),
                     code = error.code(), "not signed, tried once more: {error}");
-                self.sign(key, operation, within)
+                self.sign(key, operation, within, late())
             }
             signed => signed,
         }
@@ -261,7 +277,8 @@ impl Token {
             let token = self.name().clone();
             match error {
                 CallError::NotBegun => SignError::Busy { token, waited: within },
-                CallError::NotEnded => SignError::Unanswered { token, waited: within },
+                CallError::NotEnded => SignError::Stalled { token, waited: within },
+                CallError::NotSigned => SignError::Unanswered { token, waited: within },
                 CallError::BreakerOpen { hung, come_back } => {
                     SignError::Token(OpenError::BreakerOpen { token, hung, come_back })
                 }

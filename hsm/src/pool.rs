@@ -6,18 +6,19 @@
 //! the token has sessions the [`Breaker`](crate::breaker::Breaker) opens. Nobody watches for all this by the clock: callers
 //! look when they come and while they wait.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
-use crate::breaker::{Admitted, BreakerState, PAUSE};
+use crate::breaker::{Admitted, BreakerState};
 use crate::connection::Connection;
 use crate::healer;
 use crate::reply::reply;
 use crate::seats::{Next, Seats};
+use crate::stage::{GivenUp, Stage};
 use crate::state::TokenState;
 use crate::worker::Worker;
 
@@ -29,13 +30,8 @@ const QUEUE: usize = 256;
 const LAST_CALLS: Duration = Duration::from_secs(5);
 /// No call hangs that has been in the module for less, however little time its caller had.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
-/// Threads that may hang in trials, beyond twice the sessions. After that only a call that comes back
-/// closes the breaker.
-const TRIALS: usize = 32;
-
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const GIVEN_UP: u8 = 2;
+/// How long the way of a signature that is there to its caller can take.
+const HANDED_OVER: Duration = Duration::from_secs(60);
 
 /// The threads of a token.
 pub(crate) struct Workers {
@@ -49,7 +45,6 @@ pub(crate) struct Workers {
 /// What the threads, their callers and the healer share.
 pub(crate) struct Shared {
     connection: Arc<Connection>,
-    sessions: usize,
     seats: Mutex<Seats>,
     /// `None` once no more threads may begin.
     hatch: Mutex<Option<Hatch>>,
@@ -74,7 +69,7 @@ struct Healing {
 /// Work for a session.
 pub(crate) struct Job {
     run: Box<dyn FnOnce(&mut Worker) + Send>,
-    stage: Arc<AtomicU8>,
+    stage: Stage,
     deadline: Instant,
     allowed: Duration,
     admitted: Admitted,
@@ -85,8 +80,10 @@ pub(crate) struct Job {
 pub(crate) enum CallError {
     /// No session took the work, and none will.
     NotBegun,
-    /// A session began and did not end in time.
+    /// A session began and did not end in time; no signature was asked for, and none will be.
     NotEnded,
+    /// A signature was asked for and did not come in time.
+    NotSigned,
     /// So many calls hang that this one was not made.
     BreakerOpen {
         /// Calls that hang.
@@ -103,8 +100,7 @@ impl Workers {
         let (running, ended) = bounded::<()>(0);
         let shared = Arc::new(Shared {
             connection: Arc::clone(connection),
-            sessions,
-            seats: Mutex::new(Seats::new()),
+            seats: Mutex::new(Seats::new(sessions)),
             hatch: Mutex::new(Some(Hatch { jobs, running })),
             threads: Mutex::new(Vec::with_capacity(sessions)),
             retries: AtomicU64::new(0),
@@ -127,7 +123,7 @@ impl Workers {
         let admitted = self.shared.admit()?;
         let done = self.admitted(within, admitted, work);
         if admitted == Admitted::OnTrial && matches!(done, Err(CallError::NotBegun)) {
-            self.shared.seats().breaker.open(Instant::now());
+            self.shared.seats().open_breaker(Instant::now());
         }
         done
     }
@@ -139,11 +135,11 @@ impl Workers {
         work: impl FnOnce(&mut Worker) -> T + Send + 'static,
     ) -> Result<T, CallError> {
         let deadline = deadline_in(within);
-        let stage = Arc::new(AtomicU8::new(WAITING));
+        let stage = Stage::new();
         let (reply, answer) = reply();
         let mut job = Job {
             run: Box::new(move |worker| reply.send(work(worker))),
-            stage: Arc::clone(&stage),
+            stage: stage.clone(),
             deadline,
             allowed: within.max(HUNG_AFTER),
             admitted,
@@ -175,16 +171,19 @@ impl Workers {
             }
             self.shared.look(now);
             if let Err(refused) = self.shared.refused_while_open()
-                && give_up(&stage)
+                && stage.take_back()
             {
                 return Err(refused);
             }
         }
-        if give_up(&stage) {
-            return Err(CallError::NotBegun);
-        }
-        // It may have ended between the deadline and now.
-        answer.take().ok_or(CallError::NotEnded)
+        let (answered, otherwise) = match stage.give_up() {
+            GivenUp::Waiting => return Err(CallError::NotBegun),
+            // It may have ended between the deadline and now.
+            GivenUp::BeforeSigning => (answer.take(), CallError::NotEnded),
+            GivenUp::Signing => (answer.take(), CallError::NotSigned),
+            GivenUp::Signed => (answer.wait_until(deadline_in(HANDED_OVER)), CallError::NotSigned),
+        };
+        answered.ok_or(otherwise)
     }
 
     /// How often work was begun again on a new session.
@@ -195,10 +194,12 @@ impl Workers {
     pub(crate) fn state(&self) -> TokenState {
         self.shared.look(Instant::now());
         let (connection, seats) = (&self.shared.connection, self.shared.seats());
+        let left_behind = seats.left_behind(Instant::now());
         TokenState {
             name: connection.name().clone(),
             lost_for: connection.lost_for(),
             hung: seats.hung(),
+            left_behind,
             serving: seats.serving(),
             breaker: seats.breaker.state(),
             breaker_openings: seats.breaker.openings(),
@@ -208,11 +209,6 @@ impl Workers {
             initialisations: connection.module().generation().renewals(),
         }
     }
-}
-
-/// Takes work back that no session has begun.
-fn give_up(stage: &AtomicU8) -> bool {
-    stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 /// Modules tear themselves down when the process exits, and a call at that moment can crash it. So
@@ -297,27 +293,17 @@ impl Shared {
             .admit(now)
             .map_err(|come_back| CallError::BreakerOpen { hung, come_back })?;
         if admitted == Admitted::OnTrial && seats.serving() == 0 {
-            if hung >= self.most_hung() {
-                seats.breaker.open(now);
-                return Err(CallError::BreakerOpen { hung, come_back: PAUSE });
-            }
             drop(seats);
             self.add_threads(1);
         }
         Ok(admitted)
     }
 
-    const fn most_hung(&self) -> usize {
-        self.sessions.saturating_mul(2).saturating_add(TRIALS)
-    }
-
     fn refused_while_open(&self) -> Result<(), CallError> {
         let seats = self.seats();
-        match seats.breaker.state() {
-            BreakerState::Open => {
-                Err(CallError::BreakerOpen { hung: seats.hung(), come_back: PAUSE })
-            }
-            BreakerState::Closed | BreakerState::Trial => Ok(()),
+        match seats.breaker.left(Instant::now()) {
+            Some(come_back) => Err(CallError::BreakerOpen { hung: seats.hung(), come_back }),
+            None => Ok(()),
         }
     }
 
@@ -329,7 +315,7 @@ impl Shared {
     /// Counts the calls that hang by now, replaces their threads, or opens the breaker.
     fn look(self: &Arc<Self>, now: Instant) {
         let mut seats = self.seats();
-        let replaced = seats.count_hung(now, self.sessions);
+        let replaced = seats.count_hung(now);
         let (hung, is_open) = (seats.hung(), seats.breaker.state() == BreakerState::Open);
         drop(seats);
         if replaced.found > 0 {
@@ -342,8 +328,7 @@ impl Shared {
 
     /// A thread begins; false when nobody waits for the work any more.
     pub(crate) fn begin(&self, number: u64, job: &Job) -> bool {
-        let begun = job.stage.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire);
-        if begun.is_err() {
+        if !job.stage.begin() {
             return false;
         }
         self.seats().begin(number, deadline_in(job.allowed), job.admitted);
@@ -358,7 +343,7 @@ impl Shared {
     /// A thread has ended its work.
     pub(crate) fn end_of_work(self: &Arc<Self>, number: u64) -> Next {
         let mut seats = self.seats();
-        let (next, add) = seats.end(number, self.sessions, self.most_hung());
+        let (next, add) = seats.end(number, Instant::now());
         drop(seats);
         self.add_threads(add);
         next
@@ -424,6 +409,10 @@ impl Shared {
 impl Job {
     pub(crate) const fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    pub(crate) const fn stage(&self) -> &Stage {
+        &self.stage
     }
 
     pub(crate) fn run(self, worker: &mut Worker) {

@@ -20,6 +20,7 @@ use crate::operation::Operation;
 use crate::quirks::Quirks;
 use crate::service::{KeyPolicy, KeyUse, SignError, SignatureMayExist, Standing};
 use crate::source::TokenSource;
+use crate::token::TokenName;
 
 /// A key, what it may sign, and where it lies.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub(crate) struct Route {
     signatures: AtomicU64,
     proofs: AtomicU64,
     failures: AtomicU64,
+    late: Arc<AtomicU64>,
     failovers: AtomicU64,
 }
 
@@ -90,16 +92,22 @@ impl KeyRoutes {
     }
 
     /// Has the first trusted token sign, and the next where that certainly has not. Tokens with other
-    /// quirks are given another operation.
+    /// quirks are given another operation. `late` is told of the token whose signature comes when
+    /// nobody waits for it any more.
     pub(crate) fn sign(
         &self,
         operation: &dyn Fn(Quirks) -> Result<Operation, SignError>,
         within: Duration,
+        late: &(impl Fn(&TokenName) + Clone + Send + 'static),
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
         self.ask(within, passed_over, |route, token, within| {
             let operation = operation(token.quirks())?;
-            let signed = token.sign(&self.key, operation, within);
+            let (late, count, name) = (late.clone(), Arc::clone(&route.late), token.name().clone());
+            let signed = token.sign(&self.key, operation, within, move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                late(&name);
+            });
             let signed = signed.map_err(|error| self.in_doubt(error));
             let counter = if signed.is_ok() { &route.signatures } else { &route.failures };
             counter.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +154,7 @@ impl KeyRoutes {
             let share = if candidates.peek().is_some() { left / 2 } else { left };
             match question(route, token, share) {
                 Ok(answer) => return Ok(answer),
-                Err(error) if !is_of_a_token(&error) => return Err(error),
+                Err(error) if !is_of_one_token(&error) => return Err(error),
                 Err(error) => {
                     self.set_aside(route, &error);
                     if error.signature_may_exist() == SignatureMayExist::Perhaps {
@@ -167,9 +175,11 @@ impl KeyRoutes {
         if trusted.is_empty() { self.routes.iter().filter_map(open).collect() } else { trusted }
     }
 
-    /// A key in one token has nowhere else to go, and its token heals itself while it is asked.
+    /// A key in one token has nowhere else to go, and its token heals itself while it is asked. One that
+    /// has more work than sessions works.
     fn set_aside(&self, route: &Route, error: &SignError) {
-        if self.routes.len() < 2 || route.set_aside.swap(true, Ordering::AcqRel) {
+        let is_at_fault = !matches!(error, SignError::Busy { .. });
+        if self.routes.len() < 2 || !is_at_fault || route.set_aside.swap(true, Ordering::AcqRel) {
             return;
         }
         route.failovers.fetch_add(1, Ordering::Relaxed);
@@ -228,6 +238,7 @@ impl KeyRoutes {
             signatures: route.signatures.load(Ordering::Relaxed),
             proofs: route.proofs.load(Ordering::Relaxed),
             failures: route.failures.load(Ordering::Relaxed),
+            late: route.late.load(Ordering::Relaxed),
             failovers: route.failovers.load(Ordering::Relaxed),
         })
     }
@@ -264,6 +275,7 @@ impl Route {
             signatures: AtomicU64::new(0),
             proofs: AtomicU64::new(u64::from(proven == Proven::Yes)),
             failures: AtomicU64::new(0),
+            late: Arc::default(),
             failovers: AtomicU64::new(0),
         }
     }
@@ -287,11 +299,13 @@ impl Route {
     }
 }
 
-/// Whether the token, or the key in it, is what failed. All else would fail with any token.
-fn is_of_a_token(error: &SignError) -> bool {
+/// Whether another token may do better: the token, or the key in it, is what failed, or it has too much
+/// to do. All else would fail with any token.
+fn is_of_one_token(error: &SignError) -> bool {
     matches!(
         error,
         SignError::Busy { .. }
+            | SignError::Stalled { .. }
             | SignError::Unanswered { .. }
             | SignError::Module(_)
             | SignError::Token(_)

@@ -23,17 +23,18 @@ use crate::token::TokenName;
 /// Signs recorded to-be-signed bytes with keys that never leave their tokens.
 pub trait SigningService: Send + Sync {
     /// Returns the signature over `input` in its X.509 form (ECDSA: DER Ecdsa-Sig-Value, RFC 3279
-    /// §2.2.3; RSA and Ed25519: the raw octets). Blocks, but not past the service's deadline.
+    /// §2.2.3; RSA and Ed25519: the raw octets). Blocks, but not past [`Self::deadline`].
     ///
     /// # Errors
     ///
     /// [`SignError`]. [`SignError::signature_may_exist`] says whether the key may have signed.
     fn sign(&self, input: &SigningInput) -> Result<Vec<u8>, SignError> {
-        self.sign_telling(input, &mut |_| {})
+        self.sign_telling(input, self.deadline(), &mut |_| {})
     }
 
-    /// As [`Self::sign`]. A key may lie in several tokens: `passed_over` is told of each try in vain
-    /// after which another token was asked. The last one is what is returned.
+    /// As [`Self::sign`], and blocks at most for `within`. A key may lie in several tokens:
+    /// `passed_over` is told of each try in vain after which another token was asked. The last one is
+    /// what is returned.
     ///
     /// # Errors
     ///
@@ -41,8 +42,12 @@ pub trait SigningService: Send + Sync {
     fn sign_telling(
         &self,
         input: &SigningInput,
+        within: Duration,
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError>;
+
+    /// How long a caller waits for a signature, all tries together.
+    fn deadline(&self) -> Duration;
 
     /// Has a key prove itself anew, for readiness: it is looked up and signs the text that proofs sign
     /// ([`proof_text`](crate::proof_text)), which is worth nothing elsewhere. Blocks as signing does.
@@ -66,6 +71,22 @@ pub trait SigningService: Send + Sync {
 
     /// How often each key was used, by token, in no order.
     fn uses(&self) -> Vec<KeyUse>;
+
+    /// The signatures that came back after their callers had given up, each told once.
+    fn late_signatures(&self) -> Vec<LateSignature> {
+        Vec::new()
+    }
+}
+
+/// A signature that came back after its caller had given up. Nobody got it (KEY-14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateSignature {
+    /// The intent that it was made for.
+    pub intent: IntentId,
+    /// The key.
+    pub key: SpkiHash,
+    /// The token.
+    pub token: TokenName,
 }
 
 /// How often a key was used in a token since it was added (KEY-14).
@@ -84,6 +105,8 @@ pub struct KeyUse {
     pub proofs: u64,
     /// Signings that ended in an error of token or key.
     pub failures: u64,
+    /// Signatures among those that came back after their callers had given up; nobody got them.
+    pub late: u64,
     /// Times that the token was set aside for another one.
     pub failovers: u64,
 }
@@ -212,7 +235,15 @@ pub enum SignError {
         /// How long the caller waited.
         waited: Duration,
     },
-    /// The token had begun but did not answer in time; it may have signed.
+    /// The token did not come as far as signing in time; nothing was signed, and nothing will be.
+    #[error("token {token} was not ready to sign within {waited:?}; nothing was signed")]
+    Stalled {
+        /// The token.
+        token: TokenName,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The token had begun to sign but did not answer in time; it may have signed.
     #[error("token {token} did not answer within {waited:?}")]
     Unanswered {
         /// The token.
@@ -284,6 +315,7 @@ impl SignError {
             Self::SpoolLength { .. } => "hsm-spool-length",
             Self::WholeMessage { .. } => "hsm-spool-whole",
             Self::Busy { .. } => "hsm-busy",
+            Self::Stalled { .. } => "hsm-stalled",
             Self::Unanswered { .. } => "hsm-unanswered",
             Self::Module(error) => error.code(),
             Self::Token(error) => error.code(),
@@ -310,6 +342,7 @@ impl SignError {
             }
             Self::Spool { .. } => "check the spool folder's permissions and space",
             Self::Busy { .. } => "try again; if it lasts, add sessions or look at the token's load",
+            Self::Stalled { .. } => "check the token's connection; send the order again",
             Self::Unanswered { .. } => "check the token's connection; the intent is voided",
             Self::Module(error) => error.next_step(),
             Self::Token(error) => error.next_step(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -21,13 +21,15 @@ use crate::opened::Token;
 use crate::operation::Operation;
 use crate::quirks::Quirks;
 use crate::route::{Away, KeyRoutes, StandBys};
-use crate::service::{KeyPolicy, KeyUse, SignError, SigningService};
+use crate::service::{KeyPolicy, KeyUse, LateSignature, SignError, SigningService};
 use crate::source::TokenSource;
 use crate::state::TokenState;
 use crate::token::TokenName;
 
 /// Octets of a spool file that are read at once.
 const CHUNK: usize = 64 * 1024;
+/// Late signatures that are kept for whoever asks; a program that does not ask has them in its log.
+const MOST_LATE: usize = 1024;
 
 /// Signs with keys in open tokens. Shared by reference; keys come and go while it works.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub struct TokenSigner {
     keys: Arc<Keys>,
     comeback: Comeback,
     deadline: Duration,
+    late: Arc<Mutex<Vec<LateSignature>>>,
 }
 
 impl TokenSigner {
@@ -43,7 +46,7 @@ impl TokenSigner {
     pub fn new(deadline: Duration) -> Self {
         let keys: Arc<Keys> = Arc::default();
         let comeback = Comeback::new(Arc::clone(&keys), deadline);
-        Self { keys, comeback, deadline }
+        Self { keys, comeback, deadline, late: Arc::default() }
     }
 
     /// Adds a key, once it has proven itself; replaces one of the same SPKI.
@@ -99,6 +102,7 @@ impl SigningService for TokenSigner {
     fn sign_telling(
         &self,
         input: &SigningInput,
+        within: Duration,
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
         let key = input.issuer_key();
@@ -113,7 +117,13 @@ impl SigningService for TokenSigner {
         }
         let operation = |quirks| verified_operation(input, key_type, quirks);
         let mut passed = false;
-        let signed = routes.sign(&operation, self.deadline, &mut |error| {
+        let late = {
+            let (late, intent) = (Arc::clone(&self.late), input.intent_id());
+            move |token: &TokenName| {
+                note_late(&late, LateSignature { intent, key, token: token.clone() })
+            }
+        };
+        let signed = routes.sign(&operation, within, &late, &mut |error| {
             passed = true;
             not_signed(input, error);
             passed_over(error);
@@ -127,6 +137,10 @@ impl SigningService for TokenSigner {
             self.comeback.begin(StandBys::Not);
         }
         signed
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     fn prove(&self, key: &SpkiHash) -> Result<(), SignError> {
@@ -161,6 +175,20 @@ impl SigningService for TokenSigner {
     fn uses(&self) -> Vec<KeyUse> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.values().flat_map(|key| key.uses()).collect()
+    }
+
+    fn late_signatures(&self) -> Vec<LateSignature> {
+        std::mem::take(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn note_late(late: &Mutex<Vec<LateSignature>>, one: LateSignature) {
+    tracing::error!(problem.code = "hsm-signature-late", intent.id = %one.intent,
+        key.spki = %one.key, token.label = %one.token.label, token.serial = %one.token.serial,
+        "the signature came back after its caller had given up; the intent is not fulfilled by it");
+    let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+    if late.len() < MOST_LATE {
+        late.push(one);
     }
 }
 

@@ -14,6 +14,8 @@ pub struct TokenState {
     pub lost_for: Option<Duration>,
     /// Calls that did not end in their time and are still in the module.
     pub hung: usize,
+    /// Those of them that have hung for ten minutes: their threads are lost until the program ends.
+    pub left_behind: usize,
     /// Threads that take calls.
     pub serving: usize,
     /// Whether calls are made at all.

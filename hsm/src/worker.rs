@@ -19,6 +19,7 @@ use crate::gate::{Generation, Pass};
 use crate::open::OpenError;
 use crate::pool::{Job, Shared, deadline_in};
 use crate::seats::Next;
+use crate::stage::Stage;
 
 /// How long the end of a thread waits to close its session.
 const LAST_CLOSE: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pass: Option<Pass>,
     /// When the work must have ended.
     until: Instant,
+    /// How far the work is, and whether anybody waits for it.
+    stage: Stage,
 }
 
 /// An open session.
@@ -61,7 +64,8 @@ pub(crate) trait SessionFailure: From<OpenError> {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, number: u64) -> Self {
         let until = Instant::now();
-        Self { shared, number, held: None, keys: HashMap::new(), pass: None, until }
+        let (keys, stage) = (HashMap::new(), Stage::new());
+        Self { shared, number, held: None, keys, pass: None, until, stage }
     }
 
     pub(crate) fn serve(mut self, jobs: &Receiver<Job>) {
@@ -76,6 +80,7 @@ impl Worker {
 
     fn perform(&mut self, job: Job) -> Next {
         self.until = job.deadline();
+        self.stage = job.stage().clone();
         self.pass = self.shared.connection().module().enter(self.until);
         // A panic is its own caller's, who gets no answer; the thread goes on.
         let panicked = catch_unwind(AssertUnwindSafe(|| job.run(self))).is_err();
@@ -135,6 +140,7 @@ impl Worker {
             session: &held.session,
             connection: &connection,
             found: &mut self.keys,
+            stage: &self.stage,
             key_vanished: false,
         };
         let result = work(&mut keys);
@@ -242,6 +248,7 @@ pub(crate) struct Keys<'a> {
     pub(crate) session: &'a Session,
     connection: &'a Connection,
     found: &'a mut HashMap<SpkiHash, Proven>,
+    stage: &'a Stage,
     /// A key that was there before is not.
     key_vanished: bool,
 }
@@ -293,6 +300,17 @@ impl Keys<'_> {
     pub(crate) fn proven_again(&mut self, key: &PublicKey) -> Result<ObjectHandle, FindKeyError> {
         self.found.remove(&key.spki_hash());
         self.private_key(key)
+    }
+
+    /// Whether the caller still waits, so that the key may be asked to sign for him. Asked last: from
+    /// here on a signature may exist.
+    pub(crate) fn may_sign(&self) -> bool {
+        self.stage.sign()
+    }
+
+    /// A signature came back; whether its caller still waited for it.
+    pub(crate) fn signed_in_time(&self) -> bool {
+        self.stage.signed()
     }
 
     /// A key has signed.

@@ -127,6 +127,11 @@ impl Management {
                 number(tokens.iter().map(|token| token.hung).sum()),
             ),
             (
+                "sigill_ocsp_token_left_behind_calls",
+                "Calls of tokens that have hung for ten minutes and hold a thread until the end.",
+                number(tokens.iter().map(|token| token.left_behind).sum()),
+            ),
+            (
                 "sigill_ocsp_token_breaker_open",
                 "Whether a token is called no more because calls hang.",
                 u64::from(!tokens.iter().all(is_closed)),

@@ -30,6 +30,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 /// What a busy machine may add to an answer; a call that hangs would add all there is.
 pub(crate) const ROOM: Duration = Duration::from_secs(4);
 
+/// What everything is signed for.
+pub(crate) const INTENT: IntentId = IntentId::from_bytes([9; 16]);
+
 /// A token behind the laboratory.
 pub(crate) struct Bench<'a> {
     pub(crate) softhsm: &'a SoftHsm,
@@ -133,7 +136,7 @@ pub(crate) fn sign_with(
     sign: impl FnOnce(&SigningInput) -> Result<Vec<u8>, SignError>,
 ) -> Result<(), Unsigned> {
     let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
-    let id = IntentId::from_bytes([9; 16]);
+    let id = INTENT;
     let bytes = ToBeSigned::Bytes(Arc::from(text.as_bytes()));
     let kind = SigningKind::Certificate;
     let pending = Pending::new(id, kind, key.clone(), algorithm, bytes).unwrap();

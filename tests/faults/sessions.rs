@@ -1,14 +1,16 @@
 //! Sessions, slots and tokens that come and go.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hsm::{SignError, SignatureMayExist};
+use hsm::{SignError, SignatureMayExist, SigningService as _};
+use support::demo::until;
 use support::laboratory::{Counter, Function};
 use support::softhsm::alone;
 use support::test_name;
 
-use crate::fixture::{Bench, DEADLINE, ROOM, Unsigned};
+use crate::fixture::{Bench, DEADLINE, INTENT, ROOM, Signing, Unsigned, input_of};
 
 /// KEY-09: slots are numbered anew, at once or with the module's next initialisation.
 #[test]
@@ -105,6 +107,10 @@ fn a_call_that_hangs_costs_its_caller_only() {
     alone(test_name!(a_call_that_hangs_costs_its_caller_only), |softhsm| {
         let bench = Bench::new(softhsm);
         let signing = bench.signing(2);
+        // The key has proven itself on both sessions, so that what hangs is no proof.
+        for text in 0..20 {
+            signing.sign(&format!("before {text}")).unwrap();
+        }
         let go = softhsm.state().join("go");
         bench.laboratory.disturb(&format!(
             "[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ncalls = \"1\"\nhang-until = {go:?}\n"
@@ -129,6 +135,70 @@ fn a_call_that_hangs_costs_its_caller_only() {
         std::fs::write(&go, "").unwrap();
         signing.sign("afterwards").unwrap();
     });
+}
+
+/// KEY-09, KEY-14: a caller who gives up before the key is asked knows that it is not asked, also when the
+/// call that hung goes on.
+#[test]
+fn a_call_that_was_given_up_before_signing_signs_nothing_when_it_goes_on() {
+    let test = test_name!(a_call_that_was_given_up_before_signing_signs_nothing_when_it_goes_on);
+    alone(test, |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(1);
+        for function in ["C_OpenSession", "C_FindObjects"] {
+            let go = softhsm.state().join(function);
+            bench.laboratory.disturb(&format!(
+                "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-session\"\n\
+                 [[fault]]\nfunction = \"{function}\"\ncalls = \"1\"\nhang-until = {go:?}\n"
+            ));
+
+            let refused = signing.sign(function);
+
+            let Err(Unsigned::Refused(error)) = refused else { panic!("{refused:?}") };
+            assert!(matches!(error, SignError::Stalled { .. }), "{error:?}");
+            assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
+            come_back(&signing, &go);
+            let input = input_of(function.as_bytes());
+            assert!(!bench.laboratory.signed().iter().any(|signed| signed.is_over(&input)));
+            assert_eq!(signing.signer.late_signatures(), []);
+            signing.sign(&format!("after {function}")).unwrap();
+        }
+    });
+}
+
+/// KEY-14: a signature that comes when its caller has given up is told of, by intent, key and token.
+#[test]
+fn a_signature_that_comes_late_is_told_of_once() {
+    alone(test_name!(a_signature_that_comes_late_is_told_of_once), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(1);
+        let go = softhsm.state().join("go");
+        bench.laboratory.disturb(&format!(
+            "[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ncalls = \"1\"\nhang-until = {go:?}\n"
+        ));
+        let refused = signing.sign("late");
+        let Err(Unsigned::Refused(error)) = refused else { panic!("{refused:?}") };
+        assert!(matches!(error, SignError::Unanswered { .. }), "{error:?}");
+        assert_eq!(signing.signer.late_signatures(), []);
+
+        come_back(&signing, &go);
+
+        let late = signing.signer.late_signatures();
+        let [one] = late.as_slice() else { panic!("{late:?}") };
+        assert_eq!((one.key, &one.token), (signing.key.spki_hash(), &bench.name));
+        assert_eq!(one.intent, INTENT);
+        assert_eq!(signing.signer.late_signatures(), [], "told once");
+        let uses = signing.signer.uses();
+        assert_eq!((uses[0].late, uses[0].signatures), (1, 0));
+    });
+}
+
+/// Lets the call that hangs go on, and waits until it has ended.
+fn come_back(signing: &Signing, go: &Path) {
+    let hung = |count| until(DEADLINE, || (signing.token.state().hung == count).then_some(()));
+    assert!(hung(1).is_some(), "{:?}", signing.token.state());
+    std::fs::write(go, "").unwrap();
+    assert!(hung(0).is_some(), "{:?}", signing.token.state());
 }
 
 /// A device with fewer sessions than were configured signs all the same.

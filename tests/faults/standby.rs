@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use hsm::token::TokenName;
 use hsm::{
     Again, KeyPolicy, KeyUse, Removal, SignError, SignatureMayExist, SigningService as _, Standing,
     Token, TokenSigner, TokenSource,
 };
-use support::laboratory::{self, Fate, Laboratory};
+use support::demo::until;
+use support::laboratory::{self, Counter, Fate, Laboratory};
 use support::softhsm::{Side, clone_token, side};
 use support::test_name;
 use x509::key::{KeyType, PublicKey};
@@ -29,6 +32,11 @@ struct Pair {
 impl Pair {
     /// Runs `body` in a process of its own, that finds both tokens there.
     fn with(test: &str, body: impl FnOnce(&Self)) {
+        // One session, on which the key has proven itself when it is added.
+        Self::with_sessions(test, 1, body);
+    }
+
+    fn with_sessions(test: &str, sessions: usize, body: impl FnOnce(&Self)) {
         match side() {
             None => {}
             Some(Side::Parent(softhsm)) => {
@@ -55,8 +63,7 @@ impl Pair {
                             serial: serial.parse().unwrap(),
                         };
                         let bench = Bench::of(&softhsm, name);
-                        // One session, on which the key has proven itself when it is added.
-                        let settings = bench.settings(1);
+                        let settings = bench.settings(sessions);
                         Arc::new(TokenSource::new(&laboratory::module(), settings, Token::open))
                     },
                 );
@@ -70,9 +77,13 @@ impl Pair {
 
     /// Signs once and verifies; the codes of the tries that were passed over.
     fn sign(&self, text: &str) -> Result<Vec<&'static str>, Unsigned> {
+        self.sign_within(DEADLINE, text)
+    }
+
+    fn sign_within(&self, within: Duration, text: &str) -> Result<Vec<&'static str>, Unsigned> {
         let mut passed_over = Vec::new();
         sign_with(&self.key, text, |input| {
-            self.signer.sign_telling(input, &mut |error| {
+            self.signer.sign_telling(input, within, &mut |error| {
                 assert_eq!(error.signature_may_exist(), SignatureMayExist::No, "{error:?}");
                 passed_over.push(error.code());
             })
@@ -152,5 +163,64 @@ fn a_token_that_signs_wrongly_is_set_aside() {
         let [preferred, stand_by] = pair.uses();
         assert_eq!((preferred.standing, preferred.signatures), (Standing::SetAside, 1));
         assert_eq!((stand_by.standing, stand_by.signatures), (Standing::Signs, 1));
+    });
+}
+
+/// KEY-09: a token that hangs before the key is asked has certainly not signed, and will not when the
+/// hang ends; so the next token signs in the same call.
+#[test]
+fn a_token_that_hangs_before_it_signs_is_replaced_within_the_call() {
+    let test = test_name!(a_token_that_hangs_before_it_signs_is_replaced_within_the_call);
+    // The key has proven itself on one of the two, and is looked for on the other.
+    Pair::with_sessions(test, 2, |pair| {
+        let go = std::env::temp_dir().join(format!("sigill-hang-{}", std::process::id()));
+        pair.laboratory.disturb(&format!(
+            "[[fault]]\nfunction = \"C_FindObjects\"\ntoken = \"{PREFERRED}\"\ncalls = \"1\"\n\
+             hang-until = {go:?}\n"
+        ));
+
+        let stalled = (0..50).map(|number| format!("stalled {number}")).find(|text| {
+            let passed_over = pair.sign(text).unwrap();
+            assert!(passed_over.is_empty() || passed_over == ["hsm-stalled"], "{passed_over:?}");
+            !passed_over.is_empty()
+        });
+
+        let stalled = stalled.expect("no call met the hang");
+        let hung = |count: usize| {
+            let hung = || pair.signer.tokens().iter().map(|token| token.hung).sum::<usize>();
+            until(2 * DEADLINE, || (hung() == count).then_some(()))
+        };
+        assert!(hung(1).is_some(), "{:?}", pair.signer.tokens());
+        fs::write(&go, "").unwrap();
+        assert!(hung(0).is_some(), "{:?}", pair.signer.tokens());
+        fs::remove_file(&go).unwrap();
+        assert_eq!(pair.fates(&stalled), [Fate::Delivered], "signed by one token, once");
+        let [preferred, stand_by] = pair.uses();
+        assert_eq!((preferred.failovers, preferred.late), (1, 0));
+        assert_eq!(stand_by.signatures, 1);
+    });
+}
+
+/// KEY-09: a token that has no session free is not at fault: the next one helps out, and it is asked on.
+#[test]
+fn a_token_with_too_much_to_do_is_helped_out_and_not_set_aside() {
+    Pair::with(test_name!(a_token_with_too_much_to_do_is_helped_out_and_not_set_aside), |pair| {
+        pair.laboratory.disturb(&fault("calls = \"1\"\nhang-ms = 1800"));
+        thread::scope(|scope| {
+            let first = scope.spawn(|| pair.sign("takes its time").unwrap());
+            let begun = until(DEADLINE, || {
+                (pair.laboratory.counted().of(Counter::Struck) > 0).then_some(())
+            });
+            assert!(begun.is_some());
+
+            assert_eq!(pair.sign_within(Duration::from_secs(2), "beside").unwrap(), ["hsm-busy"]);
+
+            assert_eq!(first.join().unwrap(), [""; 0]);
+        });
+        let [preferred, stand_by] = pair.uses();
+        assert_eq!((preferred.standing, preferred.failovers), (Standing::Signs, 0));
+        assert_eq!((stand_by.standing, stand_by.signatures), (Standing::StandsBy, 1));
+        assert_eq!(pair.sign("afterwards").unwrap(), [""; 0]);
+        assert_eq!(pair.uses()[0].signatures, 2);
     });
 }

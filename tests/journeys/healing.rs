@@ -35,8 +35,8 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
 
 /// How long a signature may take, in seconds.
 const DEADLINE: u64 = 3;
-/// A call is answered within its tries (8 s) and one deadline more.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(8 + DEADLINE + 2);
+/// A call is answered within one deadline, all its tries together, and what a busy machine adds.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(DEADLINE + 4);
 /// The token is in use again within this time of its return.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// Callers at once.
@@ -289,7 +289,9 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
         }
         let put_off = got.put_off.lock().expect("no caller failed").clone();
         // Nobody, if it was the signature of a CRL.
-        let by_the_call: u64 = put_off.get("hsm-unanswered").copied().unwrap_or_default();
+        let by = |code: &str| put_off.get(code).copied().unwrap_or_default();
+        // The call that hangs may be a proof of the key on a new session.
+        let by_the_call: u64 = by("hsm-unanswered") + by("hsm-stalled");
         assert!(by_the_call <= 1 && put_off.values().sum::<u64>() == by_the_call, "{put_off:?}");
         let (certificates, longest) = got.pace(begun);
         println!("measured: hang, s = {}", one_hangs.as_secs());
@@ -357,6 +359,8 @@ fn all_adds_up(mut deployment: Deployment, got: Got, most_logins: f64) {
     let logins = metric(&deployment, "sigill_token_logins_total");
     println!("measured: logins = {logins}, most = {most_logins}");
     assert!(logins <= most_logins, "{logins} {most_logins}");
+    // Signatures that came back late are recorded by the schedule, every five seconds.
+    thread::sleep(Duration::from_secs(6));
     let failures = metric(&deployment, "sigill_signing_failures_total");
     let markers = fs::read_dir(deployment.home.join("state")).expect("a state folder");
     let left: Vec<_> = markers

@@ -4,7 +4,9 @@
 //! [`KeyUses`] stands in front of the signer and keeps for which intent each signature came back. The
 //! schedule compares this with the signer's own count and with the store, intent by intent, in both
 //! directions. What does not agree is an alarm that stays until the program ends: log, gauge and a leaf
-//! of the audit log. Intents of earlier starts were all ended when this one began.
+//! of the audit log. Intents of earlier starts were all ended when this one began. A signature that came
+//! back after its caller had given up has passed no door: the signer tells for which intent it was, and
+//! the audit log that it exists and nobody has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::refusal::Refusal;
-use hsm::{KeyUse, SignError, SigningService, Standing, TokenState};
+use hsm::{KeyUse, LateSignature, SignError, SigningService, Standing, TokenState};
 use serde_json::json;
 use store::{
     BootId, INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentState, Node, Store,
@@ -22,7 +24,7 @@ use x509::key::SpkiHash;
 use x509::signing::{IntentId, SigningInput};
 use x509::time::UnixTime;
 
-use super::{COME_BACK, Service};
+use super::{COME_BACK, Service, signing};
 use crate::denied::{Denied, Kind};
 use crate::publication::{chain, lossy};
 
@@ -45,6 +47,14 @@ struct Door {
     returned: BTreeMap<IntentId, SpkiHash>,
     keys: BTreeMap<SpkiHash, Passed>,
     doubled: Vec<Unexplained>,
+}
+
+impl Door {
+    fn returned(&mut self, intent: IntentId, key: SpkiHash) {
+        if self.returned.insert(intent, key).is_some() {
+            self.doubled.push(Unexplained { key, intent: Some(intent), count: 1, why: TWICE });
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -91,6 +101,8 @@ const PAST_THE_DOOR: &str = "the signer returned more signatures than were asked
 /// What one look found.
 struct Look {
     unexplained: Vec<Unexplained>,
+    /// Signatures that came back after their callers had given up.
+    late: Vec<LateSignature>,
     /// When the oldest intent that is still open was recorded.
     oldest_open: Option<UnixTime>,
 }
@@ -136,8 +148,12 @@ impl KeyUses {
         // The signer's count before the door's, and the door's before the store: what is in the
         // earlier one is in the later one.
         let counted = counted(&self.signer.uses());
+        let late = self.signer.late_signatures();
         let (mut unexplained, passed, waiting) = {
             let mut door = self.door();
+            for LateSignature { intent, key, .. } in &late {
+                door.returned(*intent, *key);
+            }
             let waiting: Vec<IntentId> = door.returned.keys().copied().collect();
             (std::mem::take(&mut door.doubled), door.keys.clone(), waiting)
         };
@@ -165,7 +181,7 @@ impl KeyUses {
             let sum = books.unexplained.entry(one.key).or_default();
             *sum = sum.saturating_add(one.count);
         }
-        Ok(Look { unexplained, oldest_open })
+        Ok(Look { unexplained, late, oldest_open })
     }
 
     /// What is wrong with an intent of ours that has ended.
@@ -263,22 +279,25 @@ impl SigningService for KeyUses {
     fn sign_telling(
         &self,
         input: &SigningInput,
+        within: Duration,
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
         let (key, intent) = (input.issuer_key(), input.intent_id());
         let under_way = |passed: &mut Passed| passed.under_way = passed.under_way.saturating_add(1);
         under_way(self.door().keys.entry(key).or_default());
-        let signed = self.signer.sign_telling(input, passed_over);
+        let signed = self.signer.sign_telling(input, within, passed_over);
         let mut door = self.door();
         let passed = door.keys.entry(key).or_default();
         passed.under_way = passed.under_way.saturating_sub(1);
         if signed.is_ok() {
             passed.returned = passed.returned.saturating_add(1);
-            if door.returned.insert(intent, key).is_some() {
-                door.doubled.push(Unexplained { key, intent: Some(intent), count: 1, why: TWICE });
-            }
+            door.returned(intent, key);
         }
         signed
+    }
+
+    fn deadline(&self) -> Duration {
+        self.signer.deadline()
     }
 
     fn prove(&self, key: &SpkiHash) -> Result<(), SignError> {
@@ -310,6 +329,9 @@ impl Service {
         self.observe_key_uses();
         let look = look.map_err(|error| self.note_storage(&error))?;
         let now = self.clock().read().now;
+        for one in &look.late {
+            self.note_late(one, now);
+        }
         for one in &look.unexplained {
             tracing::error!(
                 problem.code = "key-use-unexplained",
@@ -346,6 +368,23 @@ impl Service {
         }
     }
 
+    /// The try was told of as failed; now it is known that a signature exists that nobody has.
+    fn note_late(&self, late: &LateSignature, now: UnixTime) {
+        let LateSignature { intent, key, token } = late;
+        signing::count_failed("hsm-signature-late");
+        let payload = json!({
+            "intent": intent.to_string(),
+            "key": key.to_string(),
+            "token": token.to_string(),
+            "seen": "the signature came back after its caller had given up; nobody has it",
+        });
+        let record = signing::failed_try(self.system(), &payload);
+        if let Err(error) = self.store().record_audit(&record, now) {
+            tracing::error!(intent.id = %intent, key.spki = %key, error = %chain(&error),
+                "signature that came back late could not be recorded");
+        }
+    }
+
     fn observe_key_uses(&self) {
         let unexplained = self.key_uses.unexplained();
         for one in self.signer.uses() {
@@ -354,6 +393,7 @@ impl Service {
                 ("sigill_key_signatures_total", one.signatures),
                 ("sigill_key_proofs_total", one.proofs),
                 ("sigill_key_failures_total", one.failures),
+                ("sigill_key_late_signatures_total", one.late),
                 ("sigill_hsm_failover_total", one.failovers),
             ] {
                 metrics::counter!(name, &labels).absolute(value);

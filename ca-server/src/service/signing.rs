@@ -14,8 +14,9 @@ use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 
-/// How long signing is tried again within one call while no signature has come back.
-const SIGNING_TRIES: Duration = Duration::from_secs(8);
+/// No try is begun with less time than this: it would hardly end in it, and what ends after its time is
+/// nobody's.
+const LEAST_TRY: Duration = Duration::from_millis(500);
 /// Pause between two tries. None before the second: a session that was lost is replaced at once.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
@@ -49,19 +50,21 @@ pub(crate) struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    /// Has the token sign, again while no signature has come back. Each try that fails is told of.
+    /// Has the token sign, again while no signature has come back, all within the signer's deadline. Each
+    /// try that fails is told of.
     pub(crate) fn signature(
         &self,
         pending: &Pending,
         recorded: &Recorded,
     ) -> Result<Vec<u8>, Denied> {
         let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
-        let mut tries = Tries::begin();
+        let mut tries = Tries::begin(self.signer.deadline());
         loop {
-            let signed = self.signer.sign_telling(&input, &mut |error| {
-                failed(error);
-                (self.tried)(Tried::PassedOver(&chain(error)));
-            });
+            let signed =
+                self.signer.sign_telling(&input, tries.left(Instant::now()), &mut |error| {
+                    failed(error);
+                    (self.tried)(Tried::PassedOver(&chain(error)));
+                });
             let error = match signed {
                 Ok(signature) => {
                     (self.tried)(Tried::Given);
@@ -96,13 +99,20 @@ impl Signing<'_> {
 /// How often one structure has been given to a token.
 struct Tries {
     begun: Instant,
+    /// For all tries together.
+    allowed: Duration,
     failed: u32,
     unreturned: u32,
 }
 
 impl Tries {
-    fn begin() -> Self {
-        Self { begun: Instant::now(), failed: 0, unreturned: 0 }
+    fn begin(allowed: Duration) -> Self {
+        Self { begun: Instant::now(), allowed, failed: 0, unreturned: 0 }
+    }
+
+    /// What the next try is given.
+    fn left(&self, now: Instant) -> Duration {
+        self.allowed.saturating_sub(now.saturating_duration_since(self.begun))
     }
 
     /// How long to wait before the next try; `None`: there is none.
@@ -115,13 +125,17 @@ impl Tries {
             Again::WhileTimeAllows => {}
         }
         let pause = if self.failed == 1 { Duration::ZERO } else { BETWEEN_TRIES };
-        let in_time = now.saturating_duration_since(self.begun) + pause < SIGNING_TRIES;
+        let in_time = self.left(now) >= pause + LEAST_TRY;
         (self.unreturned < 2 && in_time).then_some(pause)
     }
 }
 
 fn failed(error: &SignError) {
-    metrics::counter!("sigill_signing_failures_total", "code" => error.code()).increment(1);
+    count_failed(error.code());
+}
+
+pub(crate) fn count_failed(code: &'static str) {
+    metrics::counter!("sigill_signing_failures_total", "code" => code).increment(1);
 }
 
 /// The record of a try that gave no signature that verifies.
@@ -162,24 +176,31 @@ pub(crate) fn defect(seen: &str) -> Denied {
 mod tests {
     use super::*;
 
+    const ALLOWED: Duration = Duration::from_secs(10);
+
     /// KEY-09, KEY-14: a lost session costs no pause, a lost token a second each, and nothing is tried
     /// past the time or after a code that is no proof.
     #[test]
     fn a_lost_session_is_replaced_at_once_and_a_doubtful_try_is_the_last() {
         let start = Instant::now();
-        let mut tries = Tries { begun: start, failed: 0, unreturned: 0 };
+        let mut tries = Tries { begun: start, allowed: ALLOWED, failed: 0, unreturned: 0 };
 
         assert_eq!(tries.pause_after(Again::WhileTimeAllows, start), Some(Duration::ZERO));
         assert_eq!(tries.pause_after(Again::WhileTimeAllows, start), Some(BETWEEN_TRIES));
         assert_eq!(tries.pause_after(Again::Never, start), None);
-        assert_eq!(tries.pause_after(Again::WhileTimeAllows, start + SIGNING_TRIES), None);
+        let last = start + ALLOWED - BETWEEN_TRIES - LEAST_TRY;
+        assert_eq!(tries.pause_after(Again::WhileTimeAllows, last), Some(BETWEEN_TRIES));
+        let late = last + Duration::from_millis(1);
+        assert_eq!(tries.pause_after(Again::WhileTimeAllows, late), None);
+        assert_eq!(tries.left(last), BETWEEN_TRIES + LEAST_TRY);
+        assert_eq!(tries.left(start + 2 * ALLOWED), Duration::ZERO);
     }
 
     /// KEY-14: a key that worked perhaps and returned nothing is asked once more, not on and on.
     #[test]
     fn a_signature_that_was_not_returned_is_asked_for_once_more() {
         let start = Instant::now();
-        let mut tries = Tries { begun: start, failed: 0, unreturned: 0 };
+        let mut tries = Tries { begun: start, allowed: ALLOWED, failed: 0, unreturned: 0 };
 
         assert_eq!(tries.pause_after(Again::Once, start), Some(Duration::ZERO));
         assert_eq!(tries.pause_after(Again::Once, start), None);

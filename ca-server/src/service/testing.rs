@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -14,7 +14,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
 use hsm::token::TokenName;
-use hsm::{KeyUse, SignError, SigningService, Standing};
+use hsm::{KeyUse, LateSignature, SignError, SigningService, Standing};
 use serde_json::json;
 use store::{
     BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
@@ -22,7 +22,7 @@ use store::{
 };
 use x509::certificate::Certificate;
 use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
-use x509::signing::{SigningInput, ToBeSigned};
+use x509::signing::{IntentId, SigningInput, ToBeSigned};
 use x509::time::UnixTime;
 
 use super::authority::Authority;
@@ -96,6 +96,9 @@ pub(crate) struct Signer {
     fails: AtomicBool,
     proofs: AtomicU64,
     pub(crate) signatures: AtomicU64,
+    pub(crate) late: Mutex<Vec<LateSignature>>,
+    /// The last intent that it was to sign for.
+    pub(crate) asked: Mutex<Option<IntentId>>,
 }
 
 impl Signer {
@@ -120,12 +123,18 @@ impl SigningService for Signer {
     fn sign_telling(
         &self,
         input: &SigningInput,
+        _: Duration,
         _: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
+        *self.asked.lock().unwrap() = Some(input.intent_id());
         self.must_work()?;
         self.signatures.fetch_add(1, Ordering::Relaxed);
         let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("bytes") };
         Ok(self.key.sign(bytes))
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(10)
     }
 
     fn prove(&self, _: &SpkiHash) -> Result<(), SignError> {
@@ -145,12 +154,17 @@ impl SigningService for Signer {
             signatures: self.signatures.load(Ordering::Relaxed),
             proofs: self.proofs(),
             failures: 0,
+            late: 0,
             failovers: 0,
         }]
     }
+
+    fn late_signatures(&self) -> Vec<LateSignature> {
+        std::mem::take(&mut self.late.lock().unwrap())
+    }
 }
 
-fn token() -> TokenName {
+pub(crate) fn token() -> TokenName {
     TokenName { label: "sg-td-abcd-issuing".parse().unwrap(), serial: "1".parse().unwrap() }
 }
 
@@ -216,6 +230,8 @@ impl World {
             fails: AtomicBool::new(false),
             proofs: AtomicU64::new(0),
             signatures: AtomicU64::new(0),
+            late: Mutex::default(),
+            asked: Mutex::default(),
         });
         let key_uses = KeyUses::new(signer.clone(), None, store.as_ref()).unwrap();
         let key_uses = Arc::new(key_uses);

@@ -98,7 +98,7 @@ impl Pair {
             bytes(text),
         );
         // An error cannot be cloned; what matters of it is told here.
-        let signature = signer.sign_telling(&input, &mut |error| {
+        let signature = signer.sign_telling(&input, signer.deadline(), &mut |error| {
             assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
             passed_over.push(SignError::UnknownKey { key: self.key.spki_hash() });
         });
@@ -271,7 +271,7 @@ fn asks_no_other_token_where_a_signature_may_exist() {
                 bytes(&format!("certificate {round}")),
             );
             let mut passed_over = 0;
-            let signed = signer.sign_telling(&input, &mut |error| {
+            let signed = signer.sign_telling(&input, signer.deadline(), &mut |error| {
                 assert_eq!(error.signature_may_exist(), SignatureMayExist::No, "{error}");
                 passed_over += 1;
             });

@@ -9,7 +9,7 @@ use x509::signing::{Intent, Pending, Recorded, Recorder, SigningKind, ToBeSigned
 
 use super::*;
 use crate::service::order::OrderAnswered;
-use crate::service::testing::{Key, World};
+use crate::service::testing::{Key, World, token};
 
 fn key(world: &World) -> SpkiHash {
     world.signer.keys()[0]
@@ -73,6 +73,60 @@ fn what_was_issued_and_what_was_voided_is_explained() {
     assert_eq!(voided["signature"], "none came back");
     world.service.reconcile_key_uses().unwrap();
     assert_eq!(world.leaves(EventCode::KeyUseUnexplained), 0);
+}
+
+/// KEY-14: a signature that came back when nobody waited for it is explained by its voided intent, and told
+/// of once in the audit log.
+#[test]
+fn a_signature_that_came_back_late_is_told_of_and_explained_by_its_voided_intent() {
+    let world = World::new();
+    let csr = request();
+    for settles_before in [false, true] {
+        let order_key = format!("late {settles_before}");
+        world.signer.works(false);
+        assert!(order(&world, &order_key, &csr).is_err());
+        world.signer.works(true);
+        let tried = world.leaves(EventCode::SignatureTried);
+        let intent = world.signer.asked.lock().unwrap().unwrap();
+        if settles_before {
+            order(&world, &order_key, &csr).unwrap();
+            assert_eq!(found(&world), [""; 0]);
+        }
+        let late = LateSignature { intent, key: key(&world), token: token() };
+        world.signer.late.lock().unwrap().push(late);
+
+        world.service.reconcile_key_uses().unwrap();
+        world.service.reconcile_key_uses().unwrap();
+
+        assert_eq!(world.leaves(EventCode::SignatureTried), tried + 1, "told once");
+        let payload = world.last_payload(EventCode::SignatureTried);
+        assert_eq!(payload["intent"], intent.to_string());
+        assert_eq!(payload["token"], token().to_string());
+        if !settles_before {
+            order(&world, &order_key, &csr).unwrap();
+            let voided = world.last_payload(EventCode::CertificateVoided);
+            assert_eq!(voided["signature"], "came back");
+        }
+    }
+    assert_eq!(found(&world), [""; 0]);
+    assert_eq!(world.leaves(EventCode::KeyUseUnexplained), 0);
+}
+
+/// KEY-14: it is an alarm where the intent is unknown or another signature came back for it.
+#[test]
+fn a_late_signature_that_no_voided_intent_explains_is_an_alarm() {
+    let world = World::new();
+    world.service.signer.sign(&unrecorded(&world, [9; 16])).unwrap();
+    for id in [[8; 16], [9; 16]] {
+        let intent = IntentId::from_bytes(id);
+        let late = LateSignature { intent, key: key(&world), token: token() };
+        world.signer.late.lock().unwrap().push(late);
+    }
+
+    let mut found = found(&world);
+    found.sort_unstable();
+    assert_eq!(found.iter().filter(|why| **why == NO_INTENT).count(), 2, "{found:?}");
+    assert_eq!(found.len(), 3, "{found:?}");
 }
 
 #[test]
