@@ -74,6 +74,15 @@ impl Signed {
     }
 }
 
+/// Whether a token may have judged the PIN, and counted a try, although `C_Login` did not say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PinJudged {
+    /// The result is given before the PIN is looked at.
+    No,
+    /// It may have.
+    Perhaps,
+}
+
 /// The functions that we call, in groups that share their meanings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -352,8 +361,34 @@ pub(crate) const fn signed_by(step: Step, result: RvError) -> Signed {
     }
 }
 
+/// Whether the token may have judged the PIN. `No` are the results which by their definition
+/// (PKCS#11 v3.1 §5.1, §5.6.8) are found before: of the module, the slot, the session or the user's
+/// type. `CKR_DEVICE_REMOVED` and `CKR_SESSION_CLOSED` are not among them: they come during the call.
+pub(crate) const fn pin_judged_by(step: Step, result: RvError) -> PinJudged {
+    match (step, result) {
+        (
+            Step::Login,
+            RvError::CryptokiNotInitialized
+            | RvError::FunctionNotSupported
+            | RvError::OperationActive
+            | RvError::OperationNotInitialized
+            | RvError::SessionHandleInvalid
+            | RvError::SessionReadOnlyExists
+            | RvError::SlotIdInvalid
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
+            | RvError::UserAnotherAlreadyLoggedIn
+            | RvError::UserPinNotInitialized
+            | RvError::UserTooManyTypes
+            | RvError::UserTypeInvalid,
+        ) => PinJudged::No,
+        _ => PinJudged::Perhaps,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fmt::Write as _;
     use std::path::Path;
 
@@ -421,6 +456,21 @@ mod tests {
             assert_eq!(ours, theirs, "write it anew: SIGILL_WRITE_TABLES=1");
         }
         assert_eq!(table(), written, "write it anew: SIGILL_WRITE_TABLES=1");
+    }
+
+    /// KEY-09: the page names exactly the results of a login that cost no try.
+    #[test]
+    fn the_operators_page_names_the_results_that_never_judged_a_pin() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations/hsm-errors.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (_, told) = page.split_once("**Not counted**").unwrap();
+        let (told, _) = told.split_once("\n\n").unwrap();
+        let told: BTreeSet<String> =
+            told.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let unjudged =
+            codes().into_iter().filter(|code| pin_judged_by(Step::Login, *code) == PinJudged::No);
+
+        assert_eq!(told, unjudged.map(ckr_name).collect());
     }
 
     /// KEY-09: no code makes the program send a PIN again that a token may have refused.

@@ -17,7 +17,7 @@ use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
 use x509::key::{PublicKey, SpkiHash};
 
-use crate::attempts::PinMarkers;
+use crate::attempts::{LoginTurn, PinMarkers};
 use crate::failure::Pkcs11Failure;
 use crate::gate::{Generation, Pass};
 use crate::last_proof::LastProofs;
@@ -30,6 +30,8 @@ use crate::token::{self, Present, TokenName};
 
 /// After a login that failed for another reason than the PIN, the PIN is not sent again sooner.
 const BETWEEN_LOGINS: Duration = Duration::from_secs(2);
+/// Whoever waits for another program's login is told so before his own caller gives up.
+const BEFORE_DEADLINE: Duration = Duration::from_millis(250);
 /// A token on which a key has worked within so many milliseconds is not lost.
 const LATELY_MS: u64 = 2_000;
 
@@ -200,11 +202,10 @@ impl Connection {
         self.condition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One at a time. The token's flags are read in here, right before the PIN is sent.
+    /// One at a time.
     fn log_in(&self, pass: &Pass, until: Instant) -> Result<Slot, OpenError> {
         let mut turn = self.turn(until)?;
-        let present = token::find(&self.module, &self.name)?;
-        let slot = present.slot;
+        let slot = token::find(&self.module, &self.name)?.slot;
         if let Some(anchor) = turn.anchor.take()
             && anchor.generation == pass.generation()
         {
@@ -226,8 +227,17 @@ impl Connection {
         {
             return Err(self.login_failed(LoginError::Device(failure.clone())));
         }
+        let answer_by = until.checked_sub(BEFORE_DEADLINE).unwrap_or(until);
+        let login = self
+            .markers
+            .turn(&self.name, answer_by)
+            .map_err(|error| self.login_failed(LoginError::Attempts(error)))?;
+        // What the token tells of its PIN counts only now: another program may have tried one while
+        // this one waited.
+        let present = token::find(&self.module, &self.name)?;
+        let slot = present.slot;
         let session = self.open(slot, Access::Read)?;
-        match self.prove_user(&session, &present) {
+        match self.prove_user(&login, &session, &present) {
             Ok(()) => {
                 turn.failed = None;
                 self.module.note_working(&self.name);
@@ -244,7 +254,12 @@ impl Connection {
         }
     }
 
-    fn prove_user(&self, session: &Session, present: &Present) -> Result<(), OpenError> {
+    fn prove_user(
+        &self,
+        turn: &LoginTurn<'_>,
+        session: &Session,
+        present: &Present,
+    ) -> Result<(), OpenError> {
         self.judge_software(present)?;
         if let Some(profiled) = &self.quirks.measured_on {
             profiled.judge(&self.module, &self.name, &present.facts)?;
@@ -256,12 +271,16 @@ impl Connection {
         let login = || {
             self.logins.fetch_add(1, Ordering::Relaxed);
             match session.login(UserType::User, Some(self.pin.secret())) {
-                Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+                Ok(()) => Ok(()),
+                // Said where nobody is, it is no proof of anything.
+                Err(error @ Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                    let stands = is_logged_in(session).unwrap_or(false);
+                    if stands { Ok(()) } else { Err(failed(error)) }
+                }
                 Err(error) => Err(failed(error)),
             }
         };
-        self.markers
-            .attempt(&self.name, &self.pin, present.facts.pin, login)
+        turn.attempt(&self.pin, present.facts.pin, self.quirks.wrong_pins, login)
             .map_err(|source| self.login_failed(source))?;
         tracing::info!(token.label = %self.name.label, token.serial = %self.name.serial,
             token.model = present.facts.model, token.firmware = present.facts.firmware,
@@ -296,8 +315,8 @@ impl Connection {
             SoftwareTokens::DangerAllowed => {
                 tracing::error!(problem.code = "danger-software-token", token.label = %token.label,
                     token.serial = %token.serial, token.model = model,
-                    "keys of this deployment lie in a software token, outside environment test, \
-                     because danger-software-token = true says so");
+                    "keys of this deployment lie in a software token, outside environment test, and \
+                     it is taken all the same");
                 Ok(())
             }
         }

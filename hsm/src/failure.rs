@@ -5,7 +5,7 @@ use std::fmt;
 use cryptoki::error::{Error, RvError};
 use thiserror::Error;
 
-use crate::classes::{FailureClass, Signed, Step, class_of, signed_by};
+use crate::classes::{FailureClass, PinJudged, Signed, Step, class_of, pin_judged_by, signed_by};
 
 /// A PKCS#11 call that failed, as an operator needs to see it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -22,6 +22,7 @@ struct Call {
     result: String,
     class: FailureClass,
     signed: Signed,
+    pin_judged: PinJudged,
 }
 
 impl Pkcs11Failure {
@@ -35,6 +36,7 @@ impl Pkcs11Failure {
                 result: ckr_name(*result),
                 class: class_of(Step::of(*function), *result),
                 signed: signed_by(Step::of(*function), *result),
+                pin_judged: pin_judged_by(Step::of(*function), *result),
             },
             other => Call {
                 function: "the PKCS#11 binding".to_owned(),
@@ -47,6 +49,7 @@ impl Pkcs11Failure {
                     Error::NullFunctionPointer => Signed::No,
                     _ => Signed::Perhaps,
                 },
+                pin_judged: PinJudged::Perhaps,
             },
         };
         Self { call: Box::new(call) }
@@ -79,6 +82,11 @@ impl Pkcs11Failure {
     /// Whether the key may have worked all the same.
     pub(crate) const fn signed(&self) -> Signed {
         self.call.signed
+    }
+
+    /// Whether a login that ended so may have cost a try of the PIN.
+    pub(crate) const fn pin_was_judged(&self) -> PinJudged {
+        self.call.pin_judged
     }
 
     /// What to do next.

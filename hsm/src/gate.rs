@@ -54,6 +54,8 @@ pub(crate) enum NotRenewed<E> {
     CallsUnderWay(usize),
     /// Somebody else's renewal did not end in time.
     UnderWay,
+    /// Somebody else in the process initialised it.
+    NotOurs,
     /// It failed.
     Failed(E),
 }

@@ -31,8 +31,8 @@ enum Look {
     Lost(Generation, String),
     /// It may not.
     Human(String),
-    /// The module is being initialised.
-    Elsewhere,
+    /// The module is being initialised, or others log in, or the next login is not yet due.
+    Elsewhere(String),
 }
 
 /// Returns when the token is back or not used any more.
@@ -43,7 +43,7 @@ pub(crate) fn heal(shared: &Shared) {
     loop {
         let (pause, why) = match look(connection) {
             Look::Found => break,
-            Look::Elsewhere => (ROUND, String::new()),
+            Look::Elsewhere(why) => (ROUND, why),
             Look::Human(why) => (HUMAN_ROUND, why),
             Look::Lost(seen, why) => {
                 match connection.module().initialise_anew(name, seen, deadline_in(LOOK)) {
@@ -74,6 +74,11 @@ fn put_off(error: &NotRenewed<Pkcs11Failure>) -> String {
         NotRenewed::CallsUnderWay(calls) => format!(
             "; its module is not initialised again while {calls} call(s) in it have not ended"
         ),
+        NotRenewed::NotOurs => {
+            "; its module was initialised by another part of this process and so \
+             is not initialised again: restart the program if the token stays lost"
+                .to_owned()
+        }
         NotRenewed::Failed(failure) => format!("; {failure}"),
         NotRenewed::TooSoon | NotRenewed::UnderWay => String::new(),
     }
@@ -81,7 +86,9 @@ fn put_off(error: &NotRenewed<Pkcs11Failure>) -> String {
 
 fn look(connection: &Connection) -> Look {
     let until = deadline_in(LOOK);
-    let Some(pass) = connection.module().enter(until) else { return Look::Elsewhere };
+    let Some(pass) = connection.module().enter(until) else {
+        return Look::Elsewhere(String::new());
+    };
     match connection.session(Access::Read, &pass, until) {
         Ok(session) => {
             let missing = missing_key(&session, connection);
@@ -91,8 +98,9 @@ fn look(connection: &Connection) -> Look {
                 Some(why) => Look::Lost(pass.generation(), why),
             }
         }
+        Err(OpenError::Deadline { .. }) => Look::Elsewhere(String::new()),
+        Err(error) if error.is_waiting() => Look::Elsewhere(error.code().to_owned()),
         Err(error) if error.is_lost() => Look::Lost(pass.generation(), with_causes(&error)),
-        Err(OpenError::Deadline { .. }) => Look::Elsewhere,
         Err(error) => Look::Human(with_causes(&error)),
     }
 }

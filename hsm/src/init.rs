@@ -3,6 +3,8 @@
 //! It can be run again after a crash: a token that has its label but no user PIN yet is finished
 //! under the same security officer's PIN. One that has both is never touched.
 
+use std::time::Duration;
+
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::UserType;
 use thiserror::Error;
@@ -12,7 +14,12 @@ use crate::failure::Pkcs11Failure;
 use crate::module::Module;
 use crate::open::LoginError;
 use crate::pin::Pin;
+use crate::pool::deadline_in;
+use crate::quirks::WrongPins;
 use crate::token::{self, PinState, Present, TokenLabel, TokenName};
+
+/// How long to wait for another program that logs in to the token.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What a blank token gets.
 #[derive(Clone, Debug)]
@@ -96,11 +103,15 @@ fn set_user_pin(
         .open_rw_session(token.slot)
         .map_err(|error| InitError::Device(failed(error)))?;
     markers
-        .attempt(name, &new.so_pin, PinState::Ready, || {
-            match session.login(UserType::So, Some(new.so_pin.secret())) {
-                Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-                Err(error) => Err(failed(error)),
-            }
+        .turn(name, deadline_in(TURN))
+        .map_err(LoginError::Attempts)
+        .and_then(|turn| {
+            turn.attempt(&new.so_pin, PinState::Ready, WrongPins::Untold, || {
+                match session.login(UserType::So, Some(new.so_pin.secret())) {
+                    Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+                    Err(error) => Err(failed(error)),
+                }
+            })
         })
         .map_err(|source| InitError::Login { token: name.clone(), source })?;
     let set = session.init_pin(new.user_pin.secret());

@@ -9,11 +9,19 @@
 //! `C_Finalize` and `C_Initialize`. That ends every session of every token of the module: it is done
 //! behind the [`Gate`], and seldom.
 //!
+//! There may be two ways to one module's state: a hard link to its file, a wrapper that logs the calls,
+//! p11-kit's proxy. Behind two gates one would tear down what the other is in the midst of. So a file
+//! is known by its device and inode; and a module that says when it is loaded that it is initialised
+//! already is refused beside others of ours, and otherwise is somebody else's, to be used and never
+//! finalised.
+//!
 //! A module reads its own settings from the process environment when it is initialised
 //! (SoftHSM: `SOFTHSM2_CONF`), so they must be there when the program starts.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,9 +51,27 @@ struct Loaded {
     path: PathBuf,
     context: Pkcs11,
     description: String,
+    /// Device and inode of the file.
+    file: (u64, u64),
+    initialised_by: Initialiser,
     gate: Arc<Gate>,
     /// Tokens that were logged in to since the last initialisation and are not lost.
     working: Mutex<Vec<TokenName>>,
+}
+
+/// Who may finalise a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Initialiser {
+    Us,
+    /// Another part of this process, before we loaded it.
+    Another,
+}
+
+/// p11-kit's proxy is its library. It has modules initialised that are initialised already, and does
+/// not tell.
+fn is_proxy(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("libp11-kit.so") || name.starts_with("p11-kit-proxy.")
 }
 
 impl Module {
@@ -60,7 +86,22 @@ impl Module {
         if let Some(module) = loaded.get(&canonical) {
             return Ok(module.clone());
         }
-        let module = Self::initialise(&canonical)?;
+        let unreadable = |source| ModuleError::Unreadable { path: path.to_owned(), source };
+        let file = fs::metadata(&canonical).map_err(unreadable)?;
+        let file = (file.dev(), file.ino());
+        let same = loaded.values().find(|module| module.loaded.file == file).cloned();
+        let module = match same {
+            Some(module) => module,
+            None => {
+                let others: Vec<PathBuf> = loaded.keys().cloned().collect();
+                if is_proxy(&canonical) && !others.is_empty() {
+                    return Err(ModuleError::Shared { path: canonical, others });
+                }
+                let module = Self::initialise(&canonical, file)?;
+                module.judge_alone(others)?;
+                module
+            }
+        };
         loaded.insert(canonical, module.clone());
         Ok(module)
     }
@@ -83,10 +124,25 @@ impl Module {
         Ok(canonical)
     }
 
-    fn initialise(path: &Path) -> Result<Self, ModuleError> {
+    /// Refuses a module whose state is, or may be, that of one of the `others`.
+    fn judge_alone(&self, others: Vec<PathBuf>) -> Result<(), ModuleError> {
+        let Loaded { path, initialised_by, .. } = &*self.loaded;
+        if *initialised_by == Initialiser::Another {
+            if !others.is_empty() {
+                return Err(ModuleError::Shared { path: path.clone(), others });
+            }
+            tracing::warn!(module = %path.display(), "module was initialised by another part of \
+                this process: it is used and never initialised again, so a token that only \
+                that would find stays lost until the program is restarted");
+        }
+        Ok(())
+    }
+
+    fn initialise(path: &Path, file: (u64, u64)) -> Result<Self, ModuleError> {
         let failed = |error: &Error| Pkcs11Failure::new(&path.display(), error);
         let context = Pkcs11::new(path).map_err(|error| ModuleError::Load(failed(&error)))?;
-        initialise(&context).map_err(|error| ModuleError::Initialise(failed(&error)))?;
+        let initialised_by =
+            initialise(&context).map_err(|error| ModuleError::Initialise(failed(&error)))?;
         let info =
             context.get_library_info().map_err(|error| ModuleError::Initialise(failed(&error)))?;
         let description = format!(
@@ -100,6 +156,8 @@ impl Module {
             path: path.to_owned(),
             context,
             description,
+            file,
+            initialised_by,
             gate: Gate::new(),
             working: Mutex::default(),
         };
@@ -163,6 +221,9 @@ impl Module {
         until: Instant,
     ) -> Result<(), NotRenewed<Pkcs11Failure>> {
         let loaded = &self.loaded;
+        if loaded.initialised_by == Initialiser::Another {
+            return Err(NotRenewed::NotOurs);
+        }
         let others_work = self.working().iter().any(|other| other != token);
         let pace = if others_work { BESIDE_OTHERS } else { ALONE };
         let renewed = loaded.gate.renew(seen, pace, until, || {
@@ -188,11 +249,11 @@ impl Module {
     }
 }
 
-/// Already initialised is well: another path to the same library, such as a wrapper that logs the
-/// calls, has done it.
-fn initialise(context: &Pkcs11) -> Result<(), Error> {
+/// Who has initialised it; when it is not the first time, somebody else may have been faster.
+fn initialise(context: &Pkcs11) -> Result<Initialiser, Error> {
     match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) | Ok(()) => Ok(()),
+        Ok(()) => Ok(Initialiser::Us),
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(Initialiser::Another),
         Err(error) => Err(error),
     }
 }
@@ -224,6 +285,17 @@ pub enum ModuleError {
     /// The file is no PKCS#11 module.
     #[error("PKCS#11 module did not load")]
     Load(#[source] Pkcs11Failure),
+    /// Calls through two paths to one state would disturb each other.
+    #[error(
+        "PKCS#11 module {path:?} is another way to a module that this program has loaded already \
+         as one of {others:?}"
+    )]
+    Shared {
+        /// What was to be loaded.
+        path: PathBuf,
+        /// What is.
+        others: Vec<PathBuf>,
+    },
     /// The module did not start.
     #[error("PKCS#11 module did not initialise")]
     Initialise(#[source] Pkcs11Failure),
@@ -237,6 +309,7 @@ impl ModuleError {
             Self::NotAbsolute { .. } => "hsm-module-path",
             Self::Unreadable { .. } => "hsm-module-unreadable",
             Self::Load(_) => "hsm-module-load",
+            Self::Shared { .. } => "hsm-module-shared",
             Self::Initialise(_) => "hsm-module-initialise",
         }
     }
@@ -248,6 +321,10 @@ impl ModuleError {
             Self::NotAbsolute { .. } => "write the module's absolute path in the configuration",
             Self::Unreadable { .. } => "install the module or correct its path",
             Self::Load(_) => "check that the file is a PKCS#11 module for this machine",
+            Self::Shared { .. } => {
+                "name one and the same module for all its tokens: not a wrapper or p11-kit-proxy.so \
+                 here and the module itself there"
+            }
             Self::Initialise(_) => {
                 "check the module's own settings in the environment this program was started with \
                  (SoftHSM: SOFTHSM2_CONF)"

@@ -123,14 +123,31 @@ impl OpenError {
             | Self::Login { source: LoginError::Device(failure), .. } => failure.class().is_lost(),
             // A token that was open has a PIN: it was read while it went away or came back.
             Self::Login { source: LoginError::NotSet, .. } => true,
+            Self::Login { source: LoginError::Paused { .. }, .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether there is nothing to do about it but to wait.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(
+            self,
+            Self::Deadline { .. }
+                | Self::Login {
+                    source: LoginError::Paused { .. }
+                        | LoginError::Attempts(AttemptError::Busy { .. }),
+                    ..
+                }
+        )
     }
 
     /// Whether trying again may help within seconds.
     pub(crate) const fn passes(&self) -> bool {
         match self {
-            Self::Thread { .. } | Self::Deadline { .. } | Self::Initialising { .. } => true,
+            Self::Login { source: LoginError::Attempts(AttemptError::Busy { .. }), .. }
+            | Self::Thread { .. }
+            | Self::Deadline { .. }
+            | Self::Initialising { .. } => true,
             other => other.is_lost(),
         }
     }
@@ -158,6 +175,26 @@ pub enum LoginError {
         since: String,
         /// The way out.
         remedy: Box<PinRemedy>,
+    },
+    /// Logins came to nothing so often that nobody knows how many tries the token has counted.
+    #[error(
+        "logins with this PIN ended 3 times in a row, or once since its marker was cleared, without \
+         the token saying whether it is right, last at {since}, so it is not sent again: {remedy}"
+    )]
+    InDoubt {
+        /// When it was last sent, RFC 3339.
+        since: String,
+        /// The way out.
+        remedy: Box<PinRemedy>,
+    },
+    /// Some logins came to nothing; the next is made later.
+    #[error(
+        "two logins in a row ended without the token saying whether the PIN is right; the next is \
+         in {} s", .left.as_secs().saturating_add(1)
+    )]
+    Paused {
+        /// Not before so long from now.
+        left: Duration,
     },
     /// Somebody else tried a wrong PIN since the last login, or the marker was deleted.
     #[error("token reports a wrong PIN since the last login, so none is tried: {remedy}")]
@@ -195,12 +232,14 @@ impl LoginError {
         match self {
             Self::Refused { .. } => "hsm-pin-refused",
             Self::RefusedBefore { .. } => "hsm-pin-refused-before",
+            Self::InDoubt { .. } => "hsm-pin-in-doubt",
+            Self::Paused { .. } => "hsm-login-paused",
             Self::TriedWrong { .. } => "hsm-pin-count-low",
             Self::FinalTry { .. } => "hsm-pin-final-try",
             Self::Locked => "hsm-pin-locked",
             Self::NotSet => "hsm-pin-not-set",
             Self::MustChange => "hsm-pin-must-change",
-            Self::Attempts(_) => "hsm-pin-marker",
+            Self::Attempts(error) => error.code(),
             Self::Device(_) => "hsm-login",
         }
     }
@@ -212,6 +251,15 @@ impl LoginError {
             Self::Refused { .. } | Self::RefusedBefore { .. } => {
                 "put the right PIN in the PIN file and start again; if it is right, write the line \
                  that is named into the marker, which allows one try"
+            }
+            Self::InDoubt { .. } => {
+                "find out why the token does not answer a login, and by the vendor's tool how many \
+                 tries are left; make sure that the PIN file is right, then write the line that is \
+                 named into the marker, which allows one try"
+            }
+            Self::Paused { .. } => {
+                "check the token's connection and service; a program that runs tries again by itself, \
+                 one that did not start is to be started again after that time"
             }
             Self::TriedWrong { .. } | Self::FinalTry { .. } => {
                 "find out who tried a wrong PIN, make sure that the PIN file is right, then write \

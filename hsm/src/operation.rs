@@ -211,8 +211,12 @@ mod tests {
     use super::*;
     use crate::quirks::EcdsaInput;
 
-    const HASHED: Quirks =
-        Quirks { ecdsa: EcdsaInput::Hashed, max_sessions: None, measured_on: None };
+    const HASHED: Quirks = Quirks {
+        ecdsa: EcdsaInput::Hashed,
+        max_sessions: None,
+        wrong_pins: crate::quirks::WrongPins::Untold,
+        measured_on: None,
+    };
 
     fn mechanism_and_input(algorithm: SignatureAlgorithm, quirks: Quirks) -> (String, Vec<u8>) {
         let operation = Operation::over_message(algorithm, b"message", quirks).unwrap();

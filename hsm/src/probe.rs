@@ -49,6 +49,7 @@ use bench::Bench;
 use checks::Check;
 pub use checks::check_ids;
 pub use outcome::{Row, Verdict};
+pub(crate) use sessions::WRONG_PIN;
 
 /// What is to be probed, and how far.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use x509::key::SignatureAlgorithm;
 use x509::time::UnixTime;
 
 use crate::module::Module;
-use crate::probe::{Report, Row, Verdict, check_ids};
-use crate::quirks::{EcdsaInput, Quirks};
+use crate::probe::{Report, Row, Verdict, WRONG_PIN, check_ids};
+use crate::quirks::{EcdsaInput, Quirks, WrongPins};
 use crate::token::{TokenFacts, TokenName};
 
 /// The first member of every profile of this version.
@@ -171,7 +171,13 @@ impl DeviceProfile {
 
     fn quirks(&self) -> Quirks {
         let Measured { ecdsa, max_sessions, .. } = self.quirks;
-        Quirks { ecdsa: ecdsa.unwrap_or_default(), max_sessions, measured_on: None }
+        let ecdsa = ecdsa.unwrap_or_default();
+        Quirks { ecdsa, max_sessions, wrong_pins: self.wrong_pins(), measured_on: None }
+    }
+
+    fn wrong_pins(&self) -> WrongPins {
+        let told = |row: &Row| row.id == WRONG_PIN && row.verdict == Verdict::Passed;
+        if self.rows.iter().any(told) { WrongPins::Told } else { WrongPins::Untold }
     }
 
     /// The ids of the checks in which something that Sigill needs is not so.
@@ -286,7 +292,13 @@ impl Profiled {
     /// The quirks that were measured, of tokens that fit.
     #[must_use]
     pub fn quirks(&self) -> Quirks {
-        Quirks { measured_on: Some(self.clone()), ..self.profile.quirks() }
+        let quirks = self.profile.quirks();
+        let wrong_pins = match self.mismatch {
+            // The token in use may be another device.
+            Mismatch::Told => WrongPins::Untold,
+            Mismatch::Refused => quirks.wrong_pins,
+        };
+        Quirks { measured_on: Some(self.clone()), wrong_pins, ..quirks }
     }
 
     /// Compares a token with the device that was probed.
@@ -456,7 +468,30 @@ mod tests {
         let quirks = profile.quirks();
         assert_eq!(quirks.ecdsa, EcdsaInput::Hashed);
         assert_eq!(quirks.max_sessions, NonZeroUsize::new(10));
+        assert_eq!(quirks.wrong_pins, WrongPins::Untold);
         assert_eq!(parse(&profile.to_json().unwrap()).unwrap(), profile);
+    }
+
+    /// Promise 6: that no flag is up counts only where this very device was seen to raise one.
+    #[test]
+    fn that_a_token_tells_of_wrong_pins_is_heeded_where_another_device_is_refused() {
+        let with = |verdict| {
+            let mut profile = parse(TEXT).unwrap();
+            let row = profile.rows[0].clone();
+            let row = |id: &str| Row { id: id.to_owned(), ..row.clone() };
+            profile.rows = check_ids().map(row).collect();
+            let told = profile.rows.iter_mut().find(|row| row.id == WRONG_PIN).unwrap();
+            told.verdict = verdict;
+            profile
+        };
+        let (told, differs) = (with(Verdict::Passed), with(Verdict::Differs));
+        let of = |profile: &DeviceProfile, mismatch| {
+            Profiled::new(profile.clone(), mismatch).unwrap().quirks().wrong_pins
+        };
+
+        assert_eq!(of(&told, Mismatch::Refused), WrongPins::Told);
+        assert_eq!(of(&told, Mismatch::Told), WrongPins::Untold);
+        assert_eq!(of(&differs, Mismatch::Refused), WrongPins::Untold);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Quirks {
     pub ecdsa: EcdsaInput,
     /// How many sessions it gives at a time; `None` where it gives as many as anybody needs.
     pub max_sessions: Option<NonZeroUsize>,
+    /// Whether it tells by a flag that a wrong PIN was tried.
+    pub wrong_pins: WrongPins,
     /// The device profile that says so; the token is compared with it at each login.
     pub measured_on: Option<Profiled>,
 }
@@ -29,6 +31,17 @@ pub enum EcdsaInput {
     /// The message, which the token hashes itself (`CKM_ECDSA_SHA256`, `CKM_ECDSA_SHA384`). A CRL is
     /// then read into memory, up to [`x509::crl::MAX_WHOLE_OCTETS`].
     Hashed,
+}
+
+/// Whether a token tells by a flag, before the next login, that a wrong PIN was tried. PKCS#11 lets it
+/// not tell (v3.1 §3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WrongPins {
+    /// Nobody has measured that it does: that no flag is up proves nothing.
+    #[default]
+    Untold,
+    /// It was seen to: while no flag is up no wrong PIN was tried since the last login.
+    Told,
 }
 
 /// Sessions beside those that sign: one holds the login, one makes keys.

@@ -37,8 +37,6 @@ pub(crate) fn judge(
     let heals = HEALED.contains(&class);
     match row.function {
         Function::Sign => signature(page.signed(&row.name, row.code), heals, row, outcome)?,
-        // Said without a look at the PIN, so that no try is lost.
-        Function::Login if row.name == "CKR_USER_ALREADY_LOGGED_IN" => {}
         Function::Login if strikes > 1 => return Err(format!("sent the PIN {strikes} times")),
         Function::GenerateKeyPair if class == "other template" => {
             wanted(row.often == Often::Once, outcome, "another template")?;
@@ -175,5 +173,7 @@ mod tests {
         let broken = refused("C_GetAttributeValue", "CKR_GENERAL_ERROR", FailureClass::SessionLost);
         assert!(judge(&page, &read, &broken, 1).unwrap_err().contains("not made good"));
         assert!(judge(&page, &unreadable, &Outcome::Done, 1).is_err());
+        let login = row(Function::Login, "CKR_USER_ALREADY_LOGGED_IN", 0x100, Often::Lasting);
+        assert!(judge(&page, &login, &Outcome::Done, 2).unwrap_err().contains("the PIN 2 times"));
     }
 }

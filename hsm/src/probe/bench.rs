@@ -18,11 +18,14 @@ use super::{OtherKeys, ProbeError, ProbeOrder, WrongPin};
 use crate::failure::Pkcs11Failure;
 use crate::gate::Pass;
 use crate::module::Module;
-use crate::open::OpenError;
+use crate::open::{LoginError, OpenError};
 use crate::pool::deadline_in;
 use crate::profile::{Measured, ModuleTold, TokenTold};
+use crate::quirks::WrongPins;
 use crate::token::{self, Present};
 
+/// How long to wait for another program that logs in to the token.
+pub(super) const TURN: Duration = Duration::from_secs(10);
 /// Every object of the probe has a label that begins so.
 pub(super) const LABEL: &str = "sigill-probe-";
 /// The CKA_ID of the probe's objects that are not made by the template of our own keys.
@@ -146,14 +149,13 @@ impl Bench {
         let state =
             session.get_session_info().map_err(|error| OpenError::Session(failed(error)))?;
         if state.session_state() != SessionState::RwUser {
-            self.order
-                .markers
-                .attempt(name, pin, told, || {
-                    match session.login(UserType::User, Some(pin.secret())) {
-                        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-                        Err(error) => Err(failed(error)),
-                    }
-                })
+            let log_in = || match session.login(UserType::User, Some(pin.secret())) {
+                Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+                Err(error) => Err(failed(error)),
+            };
+            let turn = self.order.markers.turn(name, deadline_in(TURN));
+            turn.map_err(LoginError::Attempts)
+                .and_then(|turn| turn.attempt(pin, told, WrongPins::Untold, log_in))
                 .map_err(|source| OpenError::Login { token: name.clone(), source })?;
         }
         Ok(session)

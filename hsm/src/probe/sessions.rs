@@ -6,7 +6,7 @@ use std::thread;
 use cryptoki::session::UserType;
 use zeroize::Zeroizing;
 
-use super::bench::Bench;
+use super::bench::{Bench, TURN};
 use super::checks::{Check, Run};
 use super::outcome::{Outcome, Stop, call, result};
 use super::parallel::{self, is_user, open_beside};
@@ -14,6 +14,8 @@ use super::{sign, story};
 use crate::failure::Pkcs11Failure;
 use crate::open::LoginError;
 use crate::pin::Pin;
+use crate::pool::deadline_in;
+use crate::quirks::WrongPins;
 use crate::token::{self, PinState};
 
 pub(super) const CHECKS: [Check; 9] = [
@@ -74,13 +76,16 @@ pub(super) const CHECKS: [Check; 9] = [
         run: Run::Calls(afterwards),
     },
     Check {
-        id: "HP-68",
+        id: WRONG_PIN,
         title: "a wrong PIN",
         expected: "refused, told by CKF_USER_PIN_COUNT_LOW, and forgotten after the right one",
         clause: "PKCS#11 v3.1 §3.2, which lets a token not tell; PIN markers rest on it",
         run: Run::Calls(wrong_pin),
     },
 ];
+
+/// The check whether a wrong PIN is told by a flag.
+pub(crate) const WRONG_PIN: &str = "HP-68";
 
 /// A CA needs one that holds the login, one that signs and one that makes keys.
 const NEEDED: usize = 3;
@@ -242,10 +247,13 @@ fn wrong_pin(bench: &mut Bench) -> Result<Outcome, Stop> {
     let wrong = Pin::from_drawn(&Zeroizing::new("sigill-probe-wrong-pin".to_owned()))
         .map_err(|error| Stop::Row(Outcome::skipped(error.to_string())))?;
     let session = open_beside(bench)?;
-    let tried = markers.attempt(&name, &wrong, PinState::Ready, || {
-        session
-            .login(UserType::User, Some(wrong.secret()))
-            .map_err(|error| Pkcs11Failure::new(&name, &error))
+    let tried = markers.turn(&name, deadline_in(TURN)).map_err(LoginError::Attempts);
+    let tried = tried.and_then(|turn| {
+        turn.attempt(&wrong, PinState::Ready, WrongPins::Untold, || {
+            session
+                .login(UserType::User, Some(wrong.secret()))
+                .map_err(|error| Pkcs11Failure::new(&name, &error))
+        })
     });
     let told = state(bench)?;
     drop(session);

@@ -365,3 +365,29 @@ fn a_token_that_comes_back_with_another_pin_is_tried_once() {
         assert!(sent <= before + 1, "{before} {sent}");
     });
 }
+
+/// Promise 6: a token whose files are away is not found, so no login of it is made that would count.
+#[test]
+fn a_token_that_is_away_costs_no_login_in_doubt() {
+    alone(test_name!(a_token_that_is_away_costs_no_login_in_doubt), |softhsm| {
+        let (name, folder) = Folder::of(softhsm, || new_token(softhsm, "issuing"));
+        let token = open(softhsm, &name).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "key");
+        let signer = TokenSigner::new(Duration::from_secs(5));
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        for away in [100, 900, 2600, 100, 4000] {
+            let before = token.state().logins;
+            folder.take_away();
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(away) {
+                let _refused = sign(&signer, &key, "away");
+                assert!(!markers(softhsm).path(&name).exists(), "{:?}", token.state());
+                thread::sleep(Duration::from_millis(7));
+            }
+            assert!(token.state().logins <= before + 1, "{:?}", token.state());
+            folder.bring_back();
+            until(BACK_WITHIN, || sign(&signer, &key, "back").ok()).unwrap();
+        }
+        no_pin_was_doubted(softhsm, &name);
+    });
+}

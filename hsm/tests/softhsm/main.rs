@@ -18,6 +18,7 @@ mod holdings;
 mod judged;
 mod keys;
 mod measured;
+mod modules;
 mod pins;
 mod probe;
 mod profiled;
