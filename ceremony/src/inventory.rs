@@ -18,8 +18,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use hsm::pin::Pin;
+use hsm::profile::{Mismatch, Profiled};
 use hsm::token::{TokenLabel, TokenName, TokenSerial};
-use hsm::{Module, PinMarkers, Proofs, Quirks, Token, TokenSettings};
+use hsm::{Module, PinMarkers, Proofs, Token, TokenSettings};
 use thiserror::Error;
 
 use crate::works::now;
@@ -72,7 +73,7 @@ pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
     let name = TokenName { label: arguments.label.clone(), serial: arguments.serial.clone() };
     let users = Users::read(&arguments.config, &name)?;
     let expected = arguments.expect.as_deref().map(Record::read).transpose()?;
-    let mut record = take(arguments, &name)?;
+    let mut record = take(arguments, &name, &users)?;
     record.note_users(&users);
     let pairs = expected.as_ref().map(|expected| compare::pairs(expected, &record));
     record.findings = judge::findings(&record, &users, expected.as_ref().zip(pairs.as_deref()));
@@ -87,7 +88,9 @@ pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
 
 /// Reads the token. A software token is read wherever it stands: nothing is issued with it here, and
 /// the record says that it is one.
-fn take(arguments: &InventoryArguments, name: &TokenName) -> anyhow::Result<Record> {
+fn take(arguments: &InventoryArguments, name: &TokenName, users: &Users) -> anyhow::Result<Record> {
+    // What differs from the profile is told: nothing is issued here.
+    let quirks = users.profile().map(|path| Profiled::read(path, Mismatch::Told)).transpose()?;
     let module = Module::load(&arguments.module)?;
     let settings = TokenSettings {
         name: name.clone(),
@@ -95,7 +98,7 @@ fn take(arguments: &InventoryArguments, name: &TokenName) -> anyhow::Result<Reco
         markers: PinMarkers::in_folder(&arguments.state)?,
         sessions: NonZeroUsize::MIN,
         deadline: OPEN_WITHIN,
-        quirks: Quirks::default(),
+        quirks: quirks.map(|profiled| profiled.quirks()).unwrap_or_default(),
     };
     let token = Token::danger_open_software_too(&module, settings)?;
     let proofs = if arguments.prove { Proofs::Every } else { Proofs::None };
@@ -128,7 +131,7 @@ pub(crate) enum InventoryError {
         source: std::io::Error,
     },
     /// It is no record of an inventory.
-    #[error("{path} is no record of an inventory: {why}; give what `hsm inventory --json` wrote")]
+    #[error("{path} is no record of an inventory: {why}")]
     Record {
         /// The file.
         path: PathBuf,
@@ -163,6 +166,18 @@ impl InventoryError {
             Self::Record { .. } => "inventory-record",
             Self::Config { .. } => "inventory-config",
             Self::OtherDeployment { .. } => "inventory-other-deployment",
+        }
+    }
+
+    /// What to do next.
+    pub(crate) const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "correct the path, or the file's permissions",
+            Self::Record { .. } => "give what `hsm inventory --json` wrote",
+            Self::Config { .. } => "let the program judge the file: check-config",
+            Self::OtherDeployment { .. } => {
+                "check that this is the right token, then give its deployment's configurations"
+            }
         }
     }
 

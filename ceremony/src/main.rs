@@ -118,18 +118,17 @@ fn main() -> ExitCode {
 /// The stable code of what was refused.
 fn code(error: &anyhow::Error) -> Option<&'static str> {
     let refusal = error.downcast_ref::<Refusal>().map(Refusal::code);
-    let open = || error.downcast_ref::<hsm::OpenError>().map(hsm::OpenError::code);
     refusal
-        .or_else(open)
-        .or_else(|| error.downcast_ref::<hsm::InitError>().map(hsm::InitError::code))
         .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
         .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
 }
 
-/// What to do about a token; the other refusals say it themselves.
+/// What to do about a token or an inventory; the other refusals say it themselves.
 fn next(error: &anyhow::Error) -> String {
-    let step = error.chain().find_map(hsm::told).map(|(_, step)| format!("; next: {step}"));
-    step.filter(|_| !error.is::<Refusal>()).unwrap_or_default()
+    let own = error.downcast_ref::<InventoryError>().map(InventoryError::next_step);
+    let step = own.or_else(|| error.chain().find_map(hsm::told).map(|(_, step)| step));
+    let step = step.filter(|_| !error.is::<Refusal>());
+    step.map(|step| format!("; next: {step}")).unwrap_or_default()
 }
 
 fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {

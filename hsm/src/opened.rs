@@ -179,12 +179,6 @@ impl Token {
         })
     }
 
-    /// How often work other than a signature was begun again because a session was lost.
-    #[must_use]
-    pub fn retries(&self) -> u64 {
-        self.open.workers.retries()
-    }
-
     /// How it is now. Makes no call, so that it can be asked at any time.
     #[must_use]
     pub fn state(&self) -> TokenState {

@@ -6,9 +6,11 @@ use crate::note::NoteKeyError;
 use crate::pin::PinError;
 use crate::probe::ProbeError;
 use crate::profile::ProfileError;
+use crate::request::SignRequestError;
 use crate::token::FindTokenError;
 use crate::{
-    AttemptError, FindKeyError, LoginError, ModuleError, OpenError, SecretFileError, SignError,
+    AttemptError, FindKeyError, GenerateError, InitError, LoginError, ModuleError, OpenError,
+    SecretFileError, SignError,
 };
 
 /// The stable code of an error of this room and what to do next; `None` for any other's.
@@ -33,7 +35,10 @@ pub fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str
         NoteKeyError,
         ProbeError,
         ProfileError,
-        SignError
+        SignError,
+        SignRequestError,
+        GenerateError,
+        InitError
     );
     None
 }
@@ -48,6 +53,10 @@ mod tests {
         let own = ModuleError::NotAbsolute { path: "module.so".into() };
 
         assert_eq!(told(&own), Some(("hsm-module-path", own.next_step())));
+        assert_eq!(told(&InitError::NoBlankToken).unwrap().0, "hsm-no-blank-token");
+        assert_eq!(told(&GenerateError::KeySize { bits: 1024 }).unwrap().0, "hsm-key-size");
+        let request = SignRequestError::Sign(SignError::Module(own));
+        assert_eq!(told(&request).unwrap().0, "hsm-module-path");
         assert_eq!(told(&std::fmt::Error), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What of an inventory is not as it should be.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use hsm::ObjectKind;
 
@@ -68,12 +69,29 @@ fn of_token(record: &Record, users: &Users, findings: &mut Vec<Finding>) {
             ),
         ));
     }
+    if let Some(module) = users.module()
+        && !same_file(module, &record.module.path)
+    {
+        findings.push(finding(
+            "module-other",
+            format!(
+                "the token was read by {}, the configuration uses {}",
+                record.module.path.display(),
+                module.display()
+            ),
+        ));
+    }
     if !users.name_the_token() {
         findings.push(finding(
             "token-unknown",
             format!("no configuration names token {} with serial {}", token.label, token.serial),
         ));
     }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    one == other || real(one) == real(other)
 }
 
 /// What is to be said of one object, with its code.

@@ -23,6 +23,10 @@ pub(crate) struct Users {
     here: Vec<(String, String)>,
     /// Whether a configuration names the token.
     names_token: bool,
+    /// The PKCS#11 module by which a configuration reaches it.
+    module: Option<PathBuf>,
+    /// Its device profile.
+    profile: Option<PathBuf>,
     /// Whether a configuration lets software tokens sign everywhere.
     danger_software_token: bool,
 }
@@ -49,6 +53,8 @@ struct DeploymentPart {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct HsmPart {
+    module: PathBuf,
+    profile: Option<PathBuf>,
     #[serde(default, rename = "token")]
     tokens: Vec<TokenPart>,
     /// Of `sigill-ocsp`, with `serial` and `identity`.
@@ -63,6 +69,19 @@ struct HsmPart {
 struct TokenPart {
     role: String,
     serial: String,
+    module: Option<PathBuf>,
+    profile: Option<PathBuf>,
+}
+
+impl HsmPart {
+    /// The module and device profile of one of its tokens. A profile beside the module is of that one's
+    /// device, and no other's.
+    fn device<'a>(&'a self, token: Option<&'a TokenPart>) -> (&'a Path, Option<&'a Path>) {
+        let own = token.and_then(|token| token.module.as_deref());
+        let profile = token.and_then(|token| token.profile.as_deref());
+        let shared = self.profile.as_deref().filter(|_| own.is_none());
+        (own.unwrap_or(&self.module), profile.or(shared))
+    }
 }
 
 #[derive(Deserialize)]
@@ -144,18 +163,22 @@ impl Users {
                 label: token.label.clone(),
             });
         }
+        let base = path.parent().unwrap_or(Path::new(""));
         let mut role_here = None;
         let responder = parts.hsm.role.iter().zip(&parts.hsm.serial);
-        let tokens = parts.hsm.tokens.iter().map(|token| (&token.role, &token.serial));
-        for (role, serial) in tokens.chain(responder) {
+        let responder = responder.map(|(role, serial)| (role, serial, None));
+        let tokens = parts.hsm.tokens.iter().map(|part| (&part.role, &part.serial, Some(part)));
+        for (role, serial, part) in tokens.chain(responder) {
             if label(role)? == token.label.as_str() && *serial == token.serial.as_str() {
                 role_here = Some(role.as_str());
+                let (module, profile) = parts.hsm.device(part);
+                self.module = Some(module.to_owned());
+                self.profile = profile.map(|profile| base.join(profile)).or(self.profile.take());
             }
         }
         self.read = self.read.saturating_add(1);
         self.names_token |= role_here.is_some();
         self.danger_software_token |= parts.hsm.danger_software_token;
-        let base = path.parent().unwrap_or(Path::new(""));
         for authority in &parts.authorities {
             let Some(certificate) = &authority.certificate else { continue };
             let key = key_of(&base.join(certificate))?;
@@ -213,6 +236,16 @@ impl Users {
         self.names_token || self.read == 0
     }
 
+    /// The module by which a configuration reaches the token, where it names the token.
+    pub(crate) fn module(&self) -> Option<&Path> {
+        self.module.as_deref()
+    }
+
+    /// The device profile of the token, where a configuration names one.
+    pub(crate) fn profile(&self) -> Option<&Path> {
+        self.profile.as_deref()
+    }
+
     /// Whether software tokens may sign everywhere.
     pub(crate) const fn allow_software(&self) -> bool {
         self.danger_software_token
@@ -245,4 +278,57 @@ fn key_of(path: &Path) -> Result<String, InventoryError> {
     let certificate = ImportedCertificate::from_der(&der).map_err(|_| refused("it is none"))?;
     let key = certificate.public_key().ok_or_else(|| refused("its key is of no known kind"))?;
     Ok(key.spki_hash().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> ConfigParts {
+        toml::from_str(text).unwrap()
+    }
+
+    fn example(name: &str) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo");
+        std::fs::read_to_string(folder.join(name)).unwrap()
+    }
+
+    /// KEY-07: what an inventory reads of the annotated configurations, so that a name that changes there
+    /// makes no key unused here.
+    #[test]
+    fn reads_the_annotated_examples() {
+        let ca = parts(&example("ca.toml"));
+        let tokens: Vec<&str> = ca.hsm.tokens.iter().map(|token| token.role.as_str()).collect();
+        assert_eq!(tokens, ["issuing", "management"]);
+        assert!(ca.api.is_some());
+        assert_eq!(ca.management.unwrap().token, "management");
+        assert!(ca.authorities.iter().any(|one| one.roles().any(|role| role == "issuing")));
+        assert!(ca.authorities.iter().all(|one| one.certificate.is_some()));
+        assert!(!ca.hsm.danger_software_token);
+
+        let responder = parts(&example("ocsp.toml"));
+        assert_eq!(responder.hsm.role.as_deref(), Some("responder"));
+        assert!(responder.hsm.serial.is_some() && responder.hsm.identity.is_some());
+        assert!(responder.publication.is_some());
+    }
+
+    /// The rule of `sigill-ca`: a token with a module of its own does not take the profile of the others.
+    #[test]
+    fn a_token_has_the_module_and_the_profile_of_its_device() {
+        let text =
+            example("ca.toml").replacen("\n[hsm]\n", "\n[hsm]\nprofile = \"shared.json\"\n", 1);
+        let device = |changed: &str| {
+            let token = "\n[[hsm.token]]\n";
+            let hsm = parts(&text.replacen(token, &format!("{token}{changed}\n"), 1)).hsm;
+            let (module, profile) = hsm.device(hsm.tokens.first());
+            (module.to_owned(), profile.map(Path::to_owned))
+        };
+        let usual = PathBuf::from("/usr/lib/softhsm/libsofthsm2.so");
+        let shared = Some(PathBuf::from("shared.json"));
+        assert_eq!(device(""), (usual.clone(), shared));
+        let own = "module = \"/m.so\"";
+        assert_eq!(device(own), ("/m.so".into(), None));
+        let both = format!("{own}\nprofile = \"own.json\"");
+        assert_eq!(device(&both), ("/m.so".into(), Some("own.json".into())));
+    }
 }

@@ -200,7 +200,7 @@ fn wrong_use_is_told_apart() {
         let config = world.config(&key);
         let foreign = fs::read_to_string(&config).unwrap().replace("ab12", "zz99");
         let foreign = world.keep_text("foreign.toml", &foreign);
-        let broken = world.keep_text("broken.toml", "[hsm]\n");
+        let broken = world.keep_text("broken.toml", "[hsm]\nmodule = \"/m.so\"\n");
         for (arguments, code, words) in [
             (["--expect", &absent], "inventory-file", "absent"),
             (["--config", &absent], "inventory-file", "absent"),
@@ -214,7 +214,13 @@ fn wrong_use_is_told_apart() {
             assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
             assert!(said.contains(&format!("error: {code}: ")), "{arguments:?}: {said}");
             assert!(said.contains(words), "{arguments:?}: {said}");
+            assert!(said.contains("; next: "), "{arguments:?}: {said}");
         }
+        // Another module than the CA's: it may show another token under the same label.
+        let text = fs::read_to_string(&config).unwrap();
+        let text = text.replace("[hsm]\nmodule = \"/", "[hsm]\nmodule = \"/another/");
+        let moved = world.keep_text("config/moved.toml", &text);
+        assert_eq!(codes(&world.json(&["--config", &moved], 1)), ["module-other"]);
         assert_eq!(world.run(&["--colour"]).status.code(), Some(2));
     });
 }
