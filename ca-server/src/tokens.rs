@@ -14,7 +14,7 @@ use hsm::pin::Pin;
 use hsm::profile::{Mismatch, ProfileError, Profiled};
 use hsm::token::TokenName;
 use hsm::{
-    Away, KeyPolicy, Module, PinMarkers, Quirks, Token, TokenOpener, TokenSettings, TokenSigner,
+    Away, KeyPolicy, Module, PinMarkers, Quirks, SoftwareTokens, TokenSettings, TokenSigner,
     TokenSource,
 };
 use x509::certificate::Certificate;
@@ -88,6 +88,16 @@ fn roles(section: &AuthoritySection) -> impl Iterator<Item = &str> {
 /// Reads all that is said of the tokens. Every role that an authority names must be among them.
 fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Stated<'_>>> {
     let tokens = &config.hsm.tokens;
+    let mut stated = BTreeSet::new();
+    for token in tokens {
+        ensure!(
+            stated.insert(token.role.as_str()),
+            Told::config(format!(
+                "two [[hsm.token]] have role = {:?}; each role names one token",
+                token.role
+            ))
+        );
+    }
     for authority in &config.authorities {
         let name = &authority.name;
         ensure!(
@@ -163,7 +173,7 @@ fn able(authorities: &BTreeMap<String, Authority>, stated: &[Stated<'_>]) -> any
 struct Tokens {
     markers: PinMarkers,
     deadline: Duration,
-    open: TokenOpener,
+    software: SoftwareTokens,
 }
 
 impl Tokens {
@@ -174,16 +184,16 @@ impl Tokens {
         })?;
         let markers = PinMarkers::in_folder(&config.hsm.state)?;
         let deadline = Duration::from_secs(config.hsm.deadline);
-        let open: TokenOpener = if config.hsm.danger_software_token {
+        let software = if config.hsm.danger_software_token {
             tracing::error!(
                 problem.code = "danger-software-token",
                 "[hsm] danger-software-token = true: software tokens may sign in every environment"
             );
-            Token::danger_open_software_too
+            SoftwareTokens::DangerAllowed
         } else {
-            Token::open
+            SoftwareTokens::TestOnly
         };
-        Ok(Self { markers, deadline, open })
+        Ok(Self { markers, deadline, software })
     }
 
     /// The token, which is not opened yet.
@@ -191,7 +201,7 @@ impl Tokens {
         let StatedToken { name, module, pin, sessions, quirks } = stated;
         let (markers, deadline) = (self.markers.clone(), self.deadline);
         let settings = TokenSettings { name, pin, markers, sessions, deadline, quirks };
-        Arc::new(TokenSource::new(&module, settings, self.open))
+        Arc::new(TokenSource::new(&module, settings, self.software))
     }
 }
 
@@ -310,7 +320,7 @@ fn told_away(authority: &str, away: &Away) {
         token.label = %away.token.name().label,
         token.serial = %away.token.name().serial,
         "it starts without this token of the authority, and takes it into use when the key proves itself in it: {}; next: {}",
-        chain(error),
+        chain(error.as_ref()),
         error.next_step()
     );
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use x509::key::SpkiHash;
 
-use crate::route::{KeyRoutes, StandBys};
+use crate::route::{KeyRoutes, StandBys, lacks};
 
 /// Pause between two proofs in a token that was set aside.
 const PROVE_EVERY: Duration = Duration::from_secs(3);
@@ -124,7 +124,8 @@ impl Shared {
         keys.values().cloned().collect()
     }
 
-    /// One round. A token that fails one key is not asked for the others: it may make each wait.
+    /// One round. A token that fails one key is not asked for the others: it may make each wait. But for
+    /// a key that it lacks nobody waits.
     fn prove(&self, stand_bys: StandBys) {
         let mut failed = BTreeSet::new();
         for key in self.all() {
@@ -137,7 +138,9 @@ impl Shared {
                     tracing::debug!(problem.code = error.code(), key.spki = %key.spki_hash(),
                         token.label = %name.label, token.serial = %name.serial,
                         "the key does not prove itself: {error}");
-                    failed.insert(name.clone());
+                    if !lacks(&error) {
+                        failed.insert(name.clone());
+                    }
                 }
             }
         }

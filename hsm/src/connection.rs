@@ -74,8 +74,8 @@ struct Anchor {
 /// What is known of the token beyond its sessions.
 #[derive(Default)]
 struct Condition {
-    /// It was open once: from then on it is looked for when it is lost.
-    was_open: bool,
+    /// It was open once, or is waited for although it never was: it is looked for when it is lost.
+    looked_for: bool,
     lost_since: Option<Instant>,
     /// Keys that have proven themselves here. One that is missing later is a token that is lost.
     proven: HashMap<SpkiHash, PublicKey>,
@@ -335,15 +335,16 @@ impl Connection {
         OpenError::Login { token: self.name.clone(), source }
     }
 
-    /// A session was opened for a caller.
-    pub(crate) fn note_open(&self) {
-        self.condition().was_open = true;
+    /// From now on the token is looked for when it is lost: a session was opened for a caller, or the
+    /// token is waited for although it was away from the start.
+    pub(crate) fn look_for(&self) {
+        self.condition().looked_for = true;
     }
 
-    /// The token is out of reach. True for the first who finds out; never before it was open once.
+    /// The token is out of reach. True for the first who finds out; never before it is looked for.
     pub(crate) fn note_lost(&self) -> bool {
         let mut condition = self.condition();
-        if !condition.was_open || condition.lost_since.is_some() {
+        if !condition.looked_for || condition.lost_since.is_some() {
             return false;
         }
         condition.lost_since = Some(Instant::now());
@@ -379,8 +380,8 @@ impl Connection {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
-    pub(crate) fn was_open(&self) -> bool {
-        self.condition().was_open
+    pub(crate) fn is_looked_for(&self) -> bool {
+        self.condition().looked_for
     }
 
     /// The key has proven itself.

@@ -4,7 +4,11 @@
 //! modules. So every piece of work on a module holds a [`Pass`], and the gate is closed for a renewal
 //! only when no pass is out. Each renewal begins a new generation: sessions, handles and logins of an
 //! older one are neither used nor closed, since the module may have given their numbers to others.
+//!
+//! A closed gate keeps everybody waiting. So it is not closed for calls of which it is known that they
+//! hang: those that are past their time, and those that it was closed for before in vain.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +16,10 @@ use std::time::{Duration, Instant};
 const DRAIN: Duration = Duration::from_secs(1);
 /// A renewal that found calls under way is not tried again sooner.
 const AFTER_CALLS: Duration = Duration::from_secs(4);
+/// No pass is past its time that has been out for less, however little time its holder had.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+/// What closing a session may take.
+const BESIDE: Duration = Duration::from_secs(5);
 
 /// Which initialisation of the module something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +38,11 @@ pub(crate) struct Gate {
 }
 
 struct State {
-    running: usize,
+    /// The passes that are out, by number, and when each is past its time.
+    out: BTreeMap<u64, Instant>,
+    next: u64,
+    /// The gate was closed in vain for passes with lower numbers.
+    in_vain_below: u64,
     is_closed: bool,
     generation: Generation,
     /// When the last renewal ended.
@@ -42,6 +54,7 @@ struct State {
 /// The right to call the module. The generation stays the same as long as one is held.
 pub(crate) struct Pass {
     gate: Arc<Gate>,
+    number: u64,
     generation: Generation,
 }
 
@@ -63,8 +76,15 @@ pub(crate) enum NotRenewed<E> {
 impl Gate {
     pub(crate) fn new() -> Arc<Self> {
         let generation = Generation(0);
-        let state =
-            State { running: 0, is_closed: false, generation, renewed: None, not_before: None };
+        let state = State {
+            out: BTreeMap::new(),
+            next: 0,
+            in_vain_below: 0,
+            is_closed: false,
+            generation,
+            renewed: None,
+            not_before: None,
+        };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -78,23 +98,32 @@ impl Gate {
     }
 
     /// Waits at most until `until` while the module is being initialised; `None` if that did not end.
+    /// A pass that is out later than that hangs.
     pub(crate) fn enter(self: &Arc<Self>, until: Instant) -> Option<Pass> {
         let mut state = self.state();
         while state.is_closed {
             state = self.wait(state, until)?;
         }
-        state.running = state.running.saturating_add(1);
-        Some(Pass { gate: Arc::clone(self), generation: state.generation })
+        Some(self.pass(&mut state, until))
     }
 
     /// Without waiting, and also beside a pass of the same thread: for closing a session.
     pub(crate) fn enter_beside(self: &Arc<Self>) -> Option<Pass> {
         let mut state = self.state();
-        if state.is_closed && state.running == 0 {
+        if state.is_closed && state.out.is_empty() {
             return None;
         }
-        state.running = state.running.saturating_add(1);
-        Some(Pass { gate: Arc::clone(self), generation: state.generation })
+        let until = Instant::now().checked_add(BESIDE)?;
+        Some(self.pass(&mut state, until))
+    }
+
+    fn pass(self: &Arc<Self>, state: &mut State, until: Instant) -> Pass {
+        let now = Instant::now();
+        let overdue_at = until.max(now.checked_add(HUNG_AFTER).unwrap_or(now));
+        let number = state.next;
+        state.next = number.saturating_add(1);
+        state.out.insert(number, overdue_at);
+        Pass { gate: Arc::clone(self), number, generation: state.generation }
     }
 
     /// Does `work` while no call is in the module, unless that has been done since `seen`. The caller
@@ -119,20 +148,24 @@ impl Gate {
         {
             return Err(NotRenewed::TooSoon);
         }
+        if state.hangs(now) {
+            return Err(NotRenewed::CallsUnderWay(state.out.len()));
+        }
         state.is_closed = true;
         let drained = now.checked_add(DRAIN).unwrap_or(now).min(until);
-        while state.running > 0 {
+        while !state.out.is_empty() {
             state = match self.wait(state, drained) {
                 Some(state) => state,
                 None => {
                     let mut state = self.state();
-                    if state.running == 0 {
+                    if state.out.is_empty() {
                         state
                     } else {
                         state.is_closed = false;
                         state.not_before = Instant::now().checked_add(AFTER_CALLS);
+                        state.in_vain_below = state.next;
                         self.changed.notify_all();
-                        return Err(NotRenewed::CallsUnderWay(state.running));
+                        return Err(NotRenewed::CallsUnderWay(state.out.len()));
                     }
                 }
             };
@@ -160,6 +193,14 @@ impl Gate {
     }
 }
 
+impl State {
+    /// Whether it is known of some call that it does not end soon.
+    fn hangs(&self, now: Instant) -> bool {
+        let in_vain = self.out.keys().next().is_some_and(|first| *first < self.in_vain_below);
+        in_vain || self.out.values().any(|overdue_at| *overdue_at <= now)
+    }
+}
+
 /// Opens the gate again, whatever became of the work.
 struct Reopened<'a>(&'a Gate);
 
@@ -181,8 +222,8 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut state = self.gate.state();
-        state.running = state.running.saturating_sub(1);
-        if state.running == 0 && state.is_closed {
+        state.out.remove(&self.number);
+        if state.out.is_empty() && state.is_closed {
             self.gate.changed.notify_all();
         }
     }
@@ -268,6 +309,28 @@ mod tests {
         assert_eq!(gate.generation(), hung.generation());
         drop(gate.enter(soon()).unwrap());
         assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::TooSoon));
+    }
+
+    /// Who waits at a gate that is closed in vain waits for nothing.
+    #[test]
+    fn the_gate_is_not_closed_for_calls_that_are_known_to_hang() {
+        let gate = Gate::new();
+        let hung = gate.enter(Instant::now()).unwrap();
+        thread::sleep(HUNG_AFTER);
+        let begun = Instant::now();
+        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
+        assert!(begun.elapsed() < DRAIN / 2, "it is past its time");
+        drop(hung);
+
+        let long = gate.enter(soon()).unwrap();
+        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
+        gate.state().not_before = None;
+        let begun = Instant::now();
+        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
+        assert!(begun.elapsed() < DRAIN / 2, "it was closed for it before");
+
+        drop(long);
+        assert_eq!(renew(&gate, gate.generation()), Ok(()));
     }
 
     #[test]

@@ -46,7 +46,9 @@ pub(crate) fn heal(shared: &Shared) {
             Look::Elsewhere(why) => (ROUND, why),
             Look::Human(why) => (HUMAN_ROUND, why),
             Look::Lost(seen, why) => {
-                match connection.module().initialise_anew(name, seen, deadline_in(LOOK)) {
+                let lost_for = connection.lost_for().unwrap_or_default();
+                let module = connection.module();
+                match module.initialise_anew(name, lost_for, seen, deadline_in(LOOK)) {
                     Ok(()) => (Duration::ZERO, why),
                     Err(error) => (ROUND, format!("{why}{}", put_off(&error))),
                 }

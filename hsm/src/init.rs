@@ -3,6 +3,7 @@
 //! It can be run again after a crash: a token that has its label but no user PIN yet is finished
 //! under the same security officer's PIN. One that has both is never touched.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cryptoki::error::{Error, RvError};
@@ -20,6 +21,9 @@ use crate::token::{self, PinState, Present, TokenLabel, TokenName};
 
 /// How long to wait for another program that logs in to the token.
 const TURN: Duration = Duration::from_secs(10);
+/// How long it waits while the module is being initialised; and no call of it hangs that has been out for
+/// less.
+const ENTER_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a blank token gets.
 #[derive(Clone, Debug)]
@@ -44,6 +48,10 @@ pub fn init_token(
     markers: &PinMarkers,
 ) -> Result<TokenName, InitError> {
     let label = &new.label;
+    // All of it is done under one pass, so that no initialisation comes between.
+    let _pass = module
+        .enter(deadline_in(ENTER_WITHIN))
+        .ok_or_else(|| InitError::Initialising { module: module.path().to_owned() })?;
     let labelled = with_label(module, label)?;
     let token = match labelled.as_slice() {
         [] => {
@@ -151,6 +159,12 @@ pub enum InitError {
         /// Why.
         source: LoginError,
     },
+    /// The module is being initialised anew, and that took longer than was waited for.
+    #[error("module {module:?} is being initialised again, which did not end in time")]
+    Initialising {
+        /// The module.
+        module: PathBuf,
+    },
     /// A call failed.
     #[error("token was not initialised")]
     Device(#[source] Pkcs11Failure),
@@ -165,6 +179,7 @@ impl InitError {
             Self::NoBlankToken => "hsm-no-blank-token",
             Self::Serial { .. } => "hsm-token-serial",
             Self::Login { source, .. } => source.code(),
+            Self::Initialising { .. } => "hsm-initialising",
             Self::Device(_) => "hsm-init",
         }
     }
@@ -177,6 +192,7 @@ impl InitError {
             Self::NoBlankToken => "add a token or a partition",
             Self::Serial { .. } => "ask the vendor how to give the token a serial number",
             Self::Login { source, .. } => source.next_step(),
+            Self::Initialising { .. } => "try again",
             Self::Device(failure) => failure.next_step(),
         }
     }

@@ -78,6 +78,7 @@ pub use service::{
     Again, KeyPolicy, KeyUse, LateSignature, SignError, SignatureMayExist, SigningService, Standing,
 };
 pub use signer::TokenSigner;
-pub use source::{TokenOpener, TokenSource};
+pub use software::SoftwareTokens;
+pub use source::TokenSource;
 pub use state::TokenState;
 pub use told::told;

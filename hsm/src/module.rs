@@ -2,7 +2,9 @@
 //!
 //! Two contexts of one module in one process disturb each other: the second initialisation fails or
 //! crashes, and finalising one ends every session of the other. So this file holds the only
-//! registry; [`Module::load`] hands out the context that is there.
+//! registry; [`Module::load`] hands out the context that is there. A module may hang while it is
+//! loaded or initialised: that is done on a thread that can be left, and keeps up nobody who loads
+//! another one.
 //!
 //! Some modules look for their tokens only when they are initialised (SoftHSM), some connect only then
 //! (p11-kit's client). So a token that is lost and does not come back by itself is looked for by
@@ -22,8 +24,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -32,14 +36,48 @@ use thiserror::Error;
 
 use crate::failure::Pkcs11Failure;
 use crate::gate::{Gate, Generation, NotRenewed, Pass};
+use crate::pool::deadline_in;
 use crate::token::TokenName;
 
 /// Between two initialisations while no token of the module works.
 const ALONE: Duration = Duration::from_secs(1);
-/// Between two while other tokens of the module work: each costs them a login.
+/// Between two while other tokens of the module work and the lost one has been lost for less than a
+/// minute: each costs the others a login.
 const BESIDE_OTHERS: Duration = Duration::from_secs(3);
+/// A token is looked for beside others the more seldom the longer it is lost: this part of that time.
+const SELDOMER: u32 = 20;
+/// At least so often while other tokens of the module work.
+const BESIDE_OTHERS_AT_LEAST: Duration = Duration::from_secs(60);
+/// At least so often while others are there of which nobody has used one since the last initialisation.
+const BESIDE_IDLE_AT_LEAST: Duration = Duration::from_secs(10);
 
-static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
+static LOADED: Mutex<BTreeMap<PathBuf, Arc<Place>>> = Mutex::new(BTreeMap::new());
+
+/// The place of a module in the registry.
+struct Place {
+    path: PathBuf,
+    /// Device and inode of the file.
+    file: (u64, u64),
+    loading: Mutex<Loading>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum Loading {
+    #[default]
+    Not,
+    UnderWay,
+    Done(Module),
+    Failed(NotLoaded),
+}
+
+/// What went wrong on the thread that loads.
+#[derive(Clone)]
+enum NotLoaded {
+    Shared(Vec<PathBuf>),
+    Load(Pkcs11Failure),
+    Initialise(Pkcs11Failure),
+}
 
 /// A loaded and initialised PKCS#11 module. Clones share one context.
 #[derive(Clone)]
@@ -51,12 +89,26 @@ struct Loaded {
     path: PathBuf,
     context: Pkcs11,
     description: String,
-    /// Device and inode of the file.
-    file: (u64, u64),
     initialised_by: Initialiser,
     gate: Arc<Gate>,
-    /// Tokens that were logged in to since the last initialisation and are not lost.
-    working: Mutex<Vec<TokenName>>,
+    in_use: Mutex<InUse>,
+}
+
+/// Tokens that were logged in to and are not lost.
+#[derive(Default)]
+struct InUse {
+    /// Since the last initialisation.
+    working: Vec<TokenName>,
+    /// Before it, and not since.
+    idle: Vec<TokenName>,
+}
+
+/// Who else is disturbed by an initialisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    None,
+    Idle,
+    Working,
 }
 
 /// Who may finalise a module.
@@ -81,29 +133,28 @@ impl Module {
     ///
     /// [`ModuleError`]; nothing is kept then, and a later call may succeed.
     pub fn load(path: &Path) -> Result<Self, ModuleError> {
+        Self::place_of(path)?.module(None)
+    }
+
+    /// As [`Self::load`], and waits at most `within`. A module that hangs is left to itself and not
+    /// loaded a second time: a later call waits for it again.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`].
+    pub fn load_within(path: &Path, within: Duration) -> Result<Self, ModuleError> {
+        Self::place_of(path)?.module(Some(within))
+    }
+
+    fn place_of(path: &Path) -> Result<Arc<Place>, ModuleError> {
         let canonical = Self::locate(path)?;
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = loaded.get(&canonical) {
-            return Ok(module.clone());
-        }
         let unreadable = |source| ModuleError::Unreadable { path: path.to_owned(), source };
         let file = fs::metadata(&canonical).map_err(unreadable)?;
         let file = (file.dev(), file.ino());
-        let same = loaded.values().find(|module| module.loaded.file == file).cloned();
-        let module = match same {
-            Some(module) => module,
-            None => {
-                let others: Vec<PathBuf> = loaded.keys().cloned().collect();
-                if is_proxy(&canonical) && !others.is_empty() {
-                    return Err(ModuleError::Shared { path: canonical, others });
-                }
-                let module = Self::initialise(&canonical, file)?;
-                module.judge_alone(others)?;
-                module
-            }
-        };
-        loaded.insert(canonical, module.clone());
-        Ok(module)
+        let mut places = places();
+        let same = places.values().find(|place| place.file == file).cloned();
+        let place = same.unwrap_or_else(|| Arc::new(Place::of(canonical.clone(), file)));
+        Ok(Arc::clone(places.entry(canonical).or_insert(place)))
     }
 
     /// The file that [`Module::load`] would load at an absolute `path`, symbolic links resolved.
@@ -124,12 +175,13 @@ impl Module {
         Ok(canonical)
     }
 
-    /// Refuses a module whose state is, or may be, that of one of the `others`.
-    fn judge_alone(&self, others: Vec<PathBuf>) -> Result<(), ModuleError> {
+    /// Refuses a module whose state is, or may be, that of another one.
+    fn judge_alone(&self) -> Result<(), NotLoaded> {
         let Loaded { path, initialised_by, .. } = &*self.loaded;
         if *initialised_by == Initialiser::Another {
+            let others = loaded_beside(path);
             if !others.is_empty() {
-                return Err(ModuleError::Shared { path: path.clone(), others });
+                return Err(NotLoaded::Shared(others));
             }
             tracing::warn!(module = %path.display(), "module was initialised by another part of \
                 this process: it is used and never initialised again, so a token that only \
@@ -138,13 +190,19 @@ impl Module {
         Ok(())
     }
 
-    fn initialise(path: &Path, file: (u64, u64)) -> Result<Self, ModuleError> {
+    fn initialise(path: &Path) -> Result<Self, NotLoaded> {
         let failed = |error: &Error| Pkcs11Failure::new(&path.display(), error);
-        let context = Pkcs11::new(path).map_err(|error| ModuleError::Load(failed(&error)))?;
+        if is_proxy(path) {
+            let others = loaded_beside(path);
+            if !others.is_empty() {
+                return Err(NotLoaded::Shared(others));
+            }
+        }
+        let context = Pkcs11::new(path).map_err(|error| NotLoaded::Load(failed(&error)))?;
         let initialised_by =
-            initialise(&context).map_err(|error| ModuleError::Initialise(failed(&error)))?;
+            initialise(&context).map_err(|error| NotLoaded::Initialise(failed(&error)))?;
         let info =
-            context.get_library_info().map_err(|error| ModuleError::Initialise(failed(&error)))?;
+            context.get_library_info().map_err(|error| NotLoaded::Initialise(failed(&error)))?;
         let description = format!(
             "{} {} {} (PKCS#11 {})",
             info.manufacturer_id().trim(),
@@ -156,12 +214,13 @@ impl Module {
             path: path.to_owned(),
             context,
             description,
-            file,
             initialised_by,
             gate: Gate::new(),
-            working: Mutex::default(),
+            in_use: Mutex::default(),
         };
-        Ok(Self { loaded: Arc::new(loaded) })
+        let module = Self { loaded: Arc::new(loaded) };
+        module.judge_alone()?;
+        Ok(module)
     }
 
     /// The file that was loaded, symbolic links resolved.
@@ -195,28 +254,28 @@ impl Module {
     }
 
     /// Each change is whole, so a panic elsewhere cannot leave it half made.
-    fn working(&self) -> MutexGuard<'_, Vec<TokenName>> {
-        self.loaded.working.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_use(&self) -> MutexGuard<'_, InUse> {
+        self.loaded.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token was logged in to.
     pub(crate) fn note_working(&self, token: &TokenName) {
-        let mut working = self.working();
-        if !working.contains(token) {
-            working.push(token.clone());
-        }
+        let mut in_use = self.in_use();
+        in_use.remove(token);
+        in_use.working.push(token.clone());
     }
 
     /// The token is lost, or not used any more.
     pub(crate) fn note_idle(&self, token: &TokenName) {
-        self.working().retain(|other| other != token);
+        self.in_use().remove(token);
     }
 
-    /// Initialises the module anew for `token`, unless somebody has since `seen`. The caller holds no
-    /// pass. Every session, handle and login ends.
+    /// Initialises the module anew for `token`, which has been lost for so long, unless somebody has
+    /// since `seen`. The caller holds no pass. Every session, handle and login ends.
     pub(crate) fn initialise_anew(
         &self,
         token: &TokenName,
+        lost_for: Duration,
         seen: Generation,
         until: Instant,
     ) -> Result<(), NotRenewed<Pkcs11Failure>> {
@@ -224,10 +283,9 @@ impl Module {
         if loaded.initialised_by == Initialiser::Another {
             return Err(NotRenewed::NotOurs);
         }
-        let others_work = self.working().iter().any(|other| other != token);
-        let pace = if others_work { BESIDE_OTHERS } else { ALONE };
+        let pace = pace(self.in_use().beside(token), lost_for);
         let renewed = loaded.gate.renew(seen, pace, until, || {
-            self.working().clear();
+            self.in_use().end();
             self.finalise_and_initialise()
         });
         if let Err(NotRenewed::Failed(failure)) = &renewed {
@@ -246,6 +304,122 @@ impl Module {
         initialise(&self.loaded.context).map_err(|error| failed(&error))?;
         tracing::debug!(module = %self.loaded.path.display(), "module initialised again");
         Ok(())
+    }
+}
+
+/// Between two initialisations for a token that has been lost for so long.
+fn pace(others: Others, lost_for: Duration) -> Duration {
+    let seldom = lost_for / SELDOMER;
+    match others {
+        Others::None => ALONE,
+        Others::Idle => seldom.clamp(ALONE, BESIDE_IDLE_AT_LEAST),
+        Others::Working => seldom.clamp(BESIDE_OTHERS, BESIDE_OTHERS_AT_LEAST),
+    }
+}
+
+impl InUse {
+    fn remove(&mut self, token: &TokenName) {
+        self.working.retain(|other| other != token);
+        self.idle.retain(|other| other != token);
+    }
+
+    /// All logins end.
+    fn end(&mut self) {
+        self.idle.append(&mut self.working);
+    }
+
+    fn beside(&self, token: &TokenName) -> Others {
+        let has_other = |tokens: &[TokenName]| tokens.iter().any(|other| other != token);
+        if has_other(&self.working) {
+            Others::Working
+        } else if has_other(&self.idle) {
+            Others::Idle
+        } else {
+            Others::None
+        }
+    }
+}
+
+fn places() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<Place>>> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The other modules that are loaded, or being loaded.
+fn loaded_beside(path: &Path) -> Vec<PathBuf> {
+    let places = places();
+    let others = places.values().filter(|place| place.path != path && place.is_taken());
+    others.map(|place| place.path.clone()).collect()
+}
+
+impl Place {
+    const fn of(path: PathBuf, file: (u64, u64)) -> Self {
+        Self { path, file, loading: Mutex::new(Loading::Not), changed: Condvar::new() }
+    }
+
+    fn is_taken(&self) -> bool {
+        matches!(*self.loading(), Loading::UnderWay | Loading::Done(_))
+    }
+
+    fn loading(&self) -> MutexGuard<'_, Loading> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The module of this place, loaded now if it is not. Without `within` waits as long as it takes.
+    fn module(self: &Arc<Self>, within: Option<Duration>) -> Result<Module, ModuleError> {
+        let until = within.map(deadline_in);
+        let mut loading = self.loading();
+        let mut has_waited = false;
+        loop {
+            match &*loading {
+                Loading::Done(module) => return Ok(module.clone()),
+                Loading::Failed(error) if has_waited => return Err(self.told(error.clone())),
+                Loading::Not if has_waited => break,
+                Loading::Not | Loading::Failed(_) => {
+                    self.begin()?;
+                    *loading = Loading::UnderWay;
+                }
+                Loading::UnderWay => {}
+            }
+            has_waited = true;
+            loading = match until {
+                None => self.changed.wait(loading).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    let waited = self.changed.wait_timeout(loading, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        Err(ModuleError::Deadline { path: self.path.clone(), waited: within.unwrap_or_default() })
+    }
+
+    /// Has a thread load the module; it takes its time.
+    fn begin(self: &Arc<Self>) -> Result<(), ModuleError> {
+        let place = Arc::clone(self);
+        let load = move || {
+            // A panic has been printed, and nothing is loaded.
+            let loaded = catch_unwind(|| Module::initialise(&place.path));
+            *place.loading() = match loaded {
+                Ok(Ok(module)) => Loading::Done(module),
+                Ok(Err(error)) => Loading::Failed(error),
+                Err(_) => Loading::Not,
+            };
+            place.changed.notify_all();
+        };
+        let begun = thread::Builder::new().name("module-load".to_owned()).spawn(load);
+        let failed = |source| ModuleError::Thread { path: self.path.clone(), source };
+        begun.map(|_| ()).map_err(failed)
+    }
+
+    fn told(&self, error: NotLoaded) -> ModuleError {
+        match error {
+            NotLoaded::Load(failure) => ModuleError::Load(failure),
+            NotLoaded::Initialise(failure) => ModuleError::Initialise(failure),
+            NotLoaded::Shared(others) => ModuleError::Shared { path: self.path.clone(), others },
+        }
     }
 }
 
@@ -299,6 +473,22 @@ pub enum ModuleError {
     /// The module did not start.
     #[error("PKCS#11 module did not initialise")]
     Initialise(#[source] Pkcs11Failure),
+    /// Loading or C_Initialize hangs.
+    #[error("PKCS#11 module {path:?} did not load and initialise within {waited:?}")]
+    Deadline {
+        /// The module.
+        path: PathBuf,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The operating system gave no thread.
+    #[error("no thread to load the PKCS#11 module {path:?}")]
+    Thread {
+        /// The module.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 impl ModuleError {
@@ -311,6 +501,8 @@ impl ModuleError {
             Self::Load(_) => "hsm-module-load",
             Self::Shared { .. } => "hsm-module-shared",
             Self::Initialise(_) => "hsm-module-initialise",
+            Self::Deadline { .. } => "hsm-module-deadline",
+            Self::Thread { .. } => "hsm-thread",
         }
     }
 
@@ -329,6 +521,11 @@ impl ModuleError {
                 "check the module's own settings in the environment this program was started with \
                  (SoftHSM: SOFTHSM2_CONF)"
             }
+            Self::Deadline { .. } => {
+                "check the way to its device; if it lasts, the module hangs in its initialisation: \
+                 restart the program"
+            }
+            Self::Thread { .. } => "raise the limit of threads",
         }
     }
 }
@@ -336,6 +533,36 @@ impl ModuleError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// KEY-09: a token that is lost for ever does not disturb the others for ever, and one that has just
+    /// been lost is found soon.
+    #[test]
+    fn looks_for_a_token_the_more_seldom_the_longer_it_is_lost() {
+        let seconds = Duration::from_secs;
+        for (lost_for, beside_working, beside_idle) in
+            [(0, 3, 1), (59, 3, 3), (120, 6, 6), (600, 30, 10), (1200, 60, 10), (86_400, 60, 10)]
+        {
+            let paces = [Others::Working, Others::Idle, Others::None]
+                .map(|others| pace(others, seconds(lost_for)).as_secs_f64().ceil());
+            let wanted = [beside_working, beside_idle, 1].map(f64::from);
+            assert_eq!(paces, wanted, "lost for {lost_for} s");
+        }
+    }
+
+    #[test]
+    fn an_initialisation_makes_tokens_idle_until_they_are_logged_in_to() {
+        let name =
+            |label: &str| TokenName { label: label.parse().unwrap(), serial: "1".parse().unwrap() };
+        let (lost, other) = (name("sg-td-ab12-lost"), name("sg-td-ab12-other"));
+        let mut in_use = InUse::default();
+        assert_eq!(in_use.beside(&lost), Others::None);
+        in_use.working.push(other.clone());
+        assert_eq!((in_use.beside(&lost), in_use.beside(&other)), (Others::Working, Others::None));
+        in_use.end();
+        assert_eq!(in_use.beside(&lost), Others::Idle);
+        in_use.remove(&other);
+        assert_eq!(in_use.beside(&lost), Others::None);
+    }
 
     #[test]
     fn refuses_a_relative_path_and_a_missing_file() {

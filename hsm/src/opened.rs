@@ -83,6 +83,17 @@ impl Token {
         settings: TokenSettings,
         software: SoftwareTokens,
     ) -> Result<Self, OpenError> {
+        let token = Self::begin(module, settings, software)?;
+        token.open_now()?;
+        Ok(token)
+    }
+
+    /// A token of which nothing has been asked yet.
+    pub(crate) fn begin(
+        module: &Module,
+        settings: TokenSettings,
+        software: SoftwareTokens,
+    ) -> Result<Self, OpenError> {
         let TokenSettings { name, pin, markers, sessions, deadline, quirks } = settings;
         let mut connection = Connection::new(module.clone(), name.clone(), pin, markers, software);
         connection.heed(quirks.clone());
@@ -90,11 +101,29 @@ impl Token {
         let sessions = quirks.sessions(sessions);
         let workers = Workers::start(&connection, sessions.get())
             .map_err(|source| OpenError::Thread { token: name.clone(), source })?;
-        let token = Self { open: Arc::new(Open { name, workers, deadline, quirks }) };
-        token
-            .call(deadline, |worker| worker.run(|_| Ok::<(), OpenError>(())))
-            .map_err(|_| OpenError::Deadline { token: token.name().clone() })??;
-        Ok(token)
+        Ok(Self { open: Arc::new(Open { name, workers, deadline, quirks }) })
+    }
+
+    /// Finds the token and logs in, so that what keeps it from working shows now.
+    pub(crate) fn open_now(&self) -> Result<(), OpenError> {
+        let opened =
+            self.call(self.open.deadline, |worker| worker.run(|_| Ok::<(), OpenError>(())));
+        opened.map_err(|error| {
+            let token = self.name().clone();
+            match error {
+                CallError::NotBegun | CallError::NotSigned | CallError::NotEnded => {
+                    OpenError::Deadline { token }
+                }
+                CallError::BreakerOpen { hung, come_back } => {
+                    OpenError::BreakerOpen { token, hung, come_back }
+                }
+            }
+        })?
+    }
+
+    /// Has the token looked for while it is away, although it never was there.
+    pub(crate) fn look_for(&self) {
+        self.open.workers.look_for();
     }
 
     /// Its label and serial number.

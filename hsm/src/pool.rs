@@ -186,6 +186,11 @@ impl Workers {
         answered.ok_or(otherwise)
     }
 
+    /// From now on the token is looked for while it is away.
+    pub(crate) fn look_for(&self) {
+        self.shared.connection.look_for();
+    }
+
     /// How often work was begun again on a new session.
     pub(crate) fn retries(&self) -> u64 {
         self.shared.retries.load(Ordering::Relaxed)

@@ -49,7 +49,7 @@ pub struct Away {
     /// The token.
     pub token: Arc<TokenSource>,
     /// What it or the key failed with.
-    pub error: SignError,
+    pub error: Arc<SignError>,
 }
 
 impl KeyRoutes {
@@ -60,12 +60,13 @@ impl KeyRoutes {
         Self { key: key.clone(), policy, routes: vec![route] }
     }
 
-    /// Has `key` prove itself in each token. Tokens that are away are told; one must be there.
+    /// Has `key` prove itself in each token. Tokens that are away or lack the key are told; it must prove
+    /// itself in one. A token that was away for another key is not asked.
     ///
     /// # Errors
     ///
-    /// [`SignError`]: of the preferred token where none is there, or of any token that is there and
-    /// does not hold the key, or holds one that may not be used.
+    /// [`SignError`]: of the preferred token where it proves itself in none, or of any token that holds
+    /// one that may not be used.
     pub(crate) fn proven(
         sources: &[Arc<TokenSource>],
         key: &PublicKey,
@@ -74,9 +75,9 @@ impl KeyRoutes {
         let mut routes = Vec::with_capacity(sources.len());
         let mut away = Vec::new();
         for source in sources {
-            let proven = match source.open().and_then(|token| token.prove(key)) {
+            let proven = match source.left_with().map_or_else(|| prove(source, key), Err) {
                 Ok(()) => Proven::Yes,
-                Err(error) if is_wrong(&error) => return Err(error),
+                Err(error) if is_wrong(&error) => return Err(own(error, source, key)),
                 Err(error) => {
                     away.push(Away { token: Arc::clone(source), error });
                     Proven::No
@@ -85,10 +86,13 @@ impl KeyRoutes {
             routes.push(Route::new(source, proven));
         }
         if away.len() < routes.len() {
+            for Away { token, error } in away.iter().filter(|away| !lacks(&away.error)) {
+                token.leave(error);
+            }
             return Ok((Self { key: key.clone(), policy, routes }, away));
         }
         let unknown = SignError::UnknownKey { key: key.spki_hash() };
-        Err(away.into_iter().next().map_or(unknown, |away| away.error))
+        Err(away.into_iter().next().map_or(unknown, |away| own(away.error, &away.token, key)))
     }
 
     /// Has the first trusted token sign, and the next where that certainly has not. Tokens with other
@@ -211,6 +215,9 @@ impl KeyRoutes {
     /// Has the key prove itself in `route`, and trusts or sets aside the token by what comes of it.
     pub(crate) fn prove_in(&self, route: &Route, within: Duration) -> Result<(), SignError> {
         let proven = route.source.open().and_then(|token| route.proves(token, &self.key, within));
+        if proven.is_ok() {
+            route.source.take_into_use();
+        }
         match &proven {
             Ok(()) if route.set_aside.swap(false, Ordering::AcqRel) => {
                 tracing::info!(key.spki = %self.key.spki_hash(),
@@ -243,9 +250,9 @@ impl KeyRoutes {
         })
     }
 
-    /// Its tokens that were ever open.
-    pub(crate) fn opened(&self) -> impl Iterator<Item = &Token> {
-        self.routes.iter().filter_map(Route::token)
+    /// Its tokens.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<TokenSource>> {
+        self.routes.iter().map(Route::source)
     }
 
     pub(crate) fn spki_hash(&self) -> SpkiHash {
@@ -316,11 +323,31 @@ fn is_of_one_token(error: &SignError) -> bool {
     )
 }
 
+fn prove(source: &TokenSource, key: &PublicKey) -> Result<(), Arc<SignError>> {
+    source.open().and_then(|token| token.prove(key)).map_err(Arc::new)
+}
+
+/// The error for whoever asked. Where it is another key's too, the token is asked for this one.
+fn own(error: Arc<SignError>, source: &TokenSource, key: &PublicKey) -> SignError {
+    let asked = |_| match prove(source, key) {
+        Ok(()) => SignError::UnknownKey { key: key.spki_hash() },
+        Err(error) => {
+            Arc::into_inner(error).unwrap_or(SignError::UnknownKey { key: key.spki_hash() })
+        }
+    };
+    Arc::try_unwrap(error).unwrap_or_else(asked)
+}
+
+/// Whether the token is there and has no such key. It may have been restored without it, and get it.
+pub(crate) const fn lacks(error: &SignError) -> bool {
+    matches!(error, SignError::Key(FindKeyError::Missing { .. }))
+}
+
 /// Whether the token is there and its key is not the one that is wanted, or no token may be such a
 /// one: no waiting mends that.
 fn is_wrong(error: &SignError) -> bool {
     match error {
-        SignError::Key(FindKeyError::Device(_)) => false,
+        SignError::Key(FindKeyError::Device(_) | FindKeyError::Missing { .. }) => false,
         SignError::Key(_) | SignError::Token(OpenError::Software { .. }) => true,
         _ => false,
     }

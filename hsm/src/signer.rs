@@ -61,13 +61,14 @@ impl TokenSigner {
     }
 
     /// Adds a key that lies in several tokens, the preferred one first, once it has proven itself in
-    /// one of them; replaces one of the same SPKI. Returns the tokens that are away: they are taken
-    /// into use as soon as the key proves itself there.
+    /// one of them; replaces one of the same SPKI. Returns the tokens that are away or lack the key: they
+    /// are taken into use as soon as the key proves itself there. One that was away for another key is
+    /// returned unasked.
     ///
     /// # Errors
     ///
-    /// [`SignError`]: no token is there (what the preferred one failed with), or one that is there
-    /// does not hold the key or holds one that may not be used.
+    /// [`SignError`]: the key proves itself in none (what the preferred one failed with), or one
+    /// holds a key that may not be used.
     pub fn add_in_order(
         &self,
         tokens: &[Arc<TokenSource>],
@@ -165,11 +166,11 @@ impl SigningService for TokenSigner {
 
     fn tokens(&self) -> Vec<TokenState> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = keys.values().flat_map(|key| key.opened());
-        let tokens: BTreeMap<TokenName, Token> =
-            opened.map(|token| (token.name().clone(), token.clone())).collect();
+        let sources = keys.values().flat_map(|key| key.sources());
+        let sources: BTreeMap<TokenName, Arc<TokenSource>> =
+            sources.map(|source| (source.name().clone(), Arc::clone(source))).collect();
         drop(keys);
-        tokens.values().map(Token::state).collect()
+        sources.values().filter_map(|source| source.state()).collect()
     }
 
     fn uses(&self) -> Vec<KeyUse> {

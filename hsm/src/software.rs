@@ -11,7 +11,7 @@ const NAMES: &str = include_str!("software-tokens.txt");
 
 /// Whether a software token may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SoftwareTokens {
+pub enum SoftwareTokens {
     /// In environment test alone.
     TestOnly,
     /// Everywhere: the keys of real certificates may lie in a file. An operator has said so.

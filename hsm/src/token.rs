@@ -5,8 +5,10 @@
 //! only one of them is found the error names both values.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cryptoki::error::Error;
 use cryptoki::slot::Slot;
@@ -14,6 +16,10 @@ use thiserror::Error;
 
 use crate::failure::Pkcs11Failure;
 use crate::module::Module;
+use crate::pool::deadline_in;
+
+/// How long listing waits while the module is being initialised.
+const LIST_WAIT: Duration = Duration::from_secs(10);
 
 /// A token's label: `sg-<code>-<instance>-<role>`, 11 to 32 octets (promise 8).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,10 +183,15 @@ pub(crate) struct Present {
 ///
 /// # Errors
 ///
-/// The failed call.
-pub fn list(module: &Module) -> Result<Vec<TokenFacts>, Pkcs11Failure> {
-    let _pass = module.enter_beside();
-    let present = present(module)?.into_iter().filter(|token| token.initialised);
+/// [`FindTokenError::Initialising`] and [`FindTokenError::Device`].
+pub fn list(module: &Module) -> Result<Vec<TokenFacts>, FindTokenError> {
+    let _pass = module
+        .enter(deadline_in(LIST_WAIT))
+        .ok_or_else(|| FindTokenError::Initialising { module: module.path().to_owned() })?;
+    let present = present(module)
+        .map_err(FindTokenError::Device)?
+        .into_iter()
+        .filter(|token| token.initialised);
     Ok(present.map(|token| token.facts).collect())
 }
 
@@ -293,6 +304,12 @@ pub enum FindTokenError {
     /// The tokens could not be listed.
     #[error("tokens could not be listed")]
     Device(#[source] Pkcs11Failure),
+    /// The module is being initialised anew, and that took longer than the caller could wait.
+    #[error("module {module:?} is being initialised again, which did not end in time")]
+    Initialising {
+        /// The module.
+        module: PathBuf,
+    },
 }
 
 impl FindTokenError {
@@ -305,6 +322,7 @@ impl FindTokenError {
             Self::OtherSerial { .. } => "hsm-token-serial-mismatch",
             Self::Twice { .. } => "hsm-token-twice",
             Self::Device(_) => "hsm-token-list",
+            Self::Initialising { .. } => "hsm-initialising",
         }
     }
 
@@ -319,6 +337,9 @@ impl FindTokenError {
             }
             Self::Twice { .. } => "disconnect one of them",
             Self::Device(failure) => failure.next_step(),
+            Self::Initialising { .. } => {
+                "try again; if it lasts, the module hangs in its initialisation: restart the program"
+            }
         }
     }
 }

@@ -193,19 +193,20 @@ impl Worker {
         OpenError::Initialising { token: self.shared.connection().name().clone() }
     }
 
-    /// Opens a session. Where the token is lost the module is initialised anew, by the first who meets
-    /// the loss; after that the healer does it.
+    /// Opens a session. Where a token is lost that is looked for, the module is initialised anew, by the
+    /// first who meets the loss; after that the healer does it.
     fn open(&mut self, access: Access) -> Result<Session, OpenError> {
         let connection = Arc::clone(self.shared.connection());
         let mut lost = match self.open_once(access) {
-            Err(error) if error.is_lost() && connection.was_open() => error,
+            Err(error) if error.is_lost() && connection.is_looked_for() => error,
             opened => return opened,
         };
         if connection.lost_for().is_none() {
             let seen = self.age()?.generation;
             self.let_go();
             self.pass = None;
-            let renewed = connection.module().initialise_anew(connection.name(), seen, self.until);
+            let (module, name) = (connection.module(), connection.name());
+            let renewed = module.initialise_anew(name, Duration::ZERO, seen, self.until);
             self.pass = connection.module().enter(self.until);
             if renewed.is_ok() {
                 lost = match self.open_once(access) {
@@ -222,7 +223,7 @@ impl Worker {
         let pass = self.pass.as_ref().ok_or_else(|| self.initialising())?;
         let connection = self.shared.connection();
         let session = connection.session(access, pass, self.until)?;
-        connection.note_open();
+        connection.look_for();
         Ok(session)
     }
 

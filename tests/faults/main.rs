@@ -13,3 +13,4 @@ mod probe;
 mod rows;
 mod sessions;
 mod standby;
+mod starts;

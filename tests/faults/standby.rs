@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use hsm::token::TokenName;
 use hsm::{
-    Again, KeyPolicy, KeyUse, Removal, SignError, SignatureMayExist, SigningService as _, Standing,
-    Token, TokenSigner, TokenSource,
+    Again, KeyPolicy, KeyUse, Removal, SignError, SignatureMayExist, SigningService as _,
+    SoftwareTokens, Standing, TokenSigner, TokenSource,
 };
 use support::demo::until;
 use support::laboratory::{self, Counter, Fate, Laboratory};
@@ -64,7 +64,11 @@ impl Pair {
                         };
                         let bench = Bench::of(&softhsm, name);
                         let settings = bench.settings(sessions);
-                        Arc::new(TokenSource::new(&laboratory::module(), settings, Token::open))
+                        Arc::new(TokenSource::new(
+                            &laboratory::module(),
+                            settings,
+                            SoftwareTokens::TestOnly,
+                        ))
                     },
                 );
                 let signer = TokenSigner::new(DEADLINE);

@@ -171,8 +171,8 @@ fn of_token(deployment: &Deployment, name: &str, label: &str) -> u64 {
         .map_or(0, |number| number.parse().expect("a number"))
 }
 
-/// A token that is away at the start is told of; the other one signs. Without any, nothing starts, and
-/// a stand-by that holds other keys is refused by name.
+/// A token that is away at the start is told of; the other one signs; it is taken into use when it comes.
+/// Without any, nothing starts. A stand-by that lacks the key is told of.
 fn starts_with_one_of_two_tokens(template: &Template) {
     let Some(deployment) = template.copy() else { return };
     let mut deployment = deployment.with_stand_by();
@@ -197,8 +197,18 @@ fn starts_with_one_of_two_tokens(template: &Template) {
             (active(&labels[there]) == 1 && active(&labels[gone]) == 0 && aside == 1).then_some(())
         });
         assert!(shown.is_some(), "{}", deployment.metrics());
-        deployment.stop();
         fs::rename(&places[gone], &folders[gone]).expect("the token comes back");
+        let since = Instant::now();
+        let back = until(SOON, || {
+            let aside = of_token(&deployment, "sigill_hsm_token_set_aside", &labels[gone]);
+            let lost = of_token(&deployment, "sigill_hsm_token_active", &labels[0]) != 1;
+            (aside == 0 && !lost).then_some(())
+        });
+        assert!(back.is_some(), "it was not taken into use: {}", deployment.metrics());
+        println!("measured: first in use after = {} ms", since.elapsed().as_millis());
+        let key = format!("with {}", labels[gone]).replace(' ', "-");
+        let _issued = Received::read(&key, &api.ask(&deployment.order(&key)));
+        deployment.stop();
     }
 
     for (folder, place) in folders.iter().zip(&places) {
@@ -211,12 +221,15 @@ fn starts_with_one_of_two_tokens(template: &Template) {
         fs::rename(place, folder).expect("the token comes back");
     }
 
-    // The management CA's token holds another key.
-    let wrong = "standby = \"management\"";
-    deployment.configure(|config| config.replace("standby = \"issuing-b\"", wrong));
-    let said = deployment.start_refused();
+    // The management CA's token lacks the key: it counts as away.
+    let without = "standby = \"management\"";
+    deployment.configure(|config| config.replace("standby = \"issuing-b\"", without));
+    deployment.start();
+    let said = deployment.printed();
     assert!(said.contains("hsm-key-missing"), "{said}");
     assert!(said.contains(&deployment.token_label("management")), "{said}");
+    let _issued = Received::read("beside-it", &api.ask(&deployment.order("beside-it")));
+    deployment.stop();
 }
 
 /// Orders of all callers.

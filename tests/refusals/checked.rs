@@ -86,6 +86,15 @@ const FAULTS: &[Fault] = &[
         &["issuing", "twice"],
     ),
     (
+        "two tokens of one role",
+        "config-value",
+        |home| {
+            let again = "\n[[hsm.token]]\nrole = \"issuing\"\nserial = \"1\"\npin = \"../pins/issuing.pin\"\n";
+            home.write(CONFIG, home.config() + again);
+        },
+        &["issuing", "two"],
+    ),
+    (
         "a stand-by for no token",
         "config-value",
         |home| stand_by(home, "standby = \"issuing\""),

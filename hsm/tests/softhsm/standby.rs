@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hsm::token::TokenName;
 use hsm::{
     FindKeyError, KeyPolicy, KeyUse, OpenError, SignError, SignatureMayExist, SigningService as _,
-    Standing, Token, TokenSigner, TokenSource,
+    SoftwareTokens, Standing, TokenSigner, TokenSource,
 };
 use support::softhsm::{MODULE, Side, SoftHsm, clone_token, side, token_folder};
 use support::test_name;
@@ -73,7 +73,11 @@ impl Pair {
     }
 
     fn source(&self, module: &Path, name: &TokenName) -> Arc<TokenSource> {
-        Arc::new(TokenSource::new(module, settings(&self.softhsm, name, USER_PIN), Token::open))
+        Arc::new(TokenSource::new(
+            module,
+            settings(&self.softhsm, name, USER_PIN),
+            SoftwareTokens::TestOnly,
+        ))
     }
 
     /// Both tokens in order, in one module.
@@ -219,10 +223,83 @@ fn starts_with_the_stand_by_of_another_module_alone() {
     });
 }
 
-/// A stand-by that does not hold the key is refused at the start, by name; one that is away is not.
+/// KEY-09: a module that lists tokens only when it is initialised. The token that was away at the start is
+/// told of as lost, and is taken into use when it comes, beside traffic on the other.
 #[test]
-fn refuses_a_stand_by_with_other_keys_and_a_start_without_any_token() {
-    let test = test_name!(refuses_a_stand_by_with_other_keys_and_a_start_without_any_token);
+fn a_token_that_was_away_at_the_start_is_taken_into_use() {
+    let test = test_name!(a_token_that_was_away_at_the_start_is_taken_into_use);
+    Pair::with(test, KeyType::EcP256, same_folder, |pair| {
+        let (folder, away) =
+            (token_folder(&pair.softhsm.tokens(), PREFERRED), pair.softhsm.state().join("away"));
+        fs::rename(&folder, &away).unwrap();
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        let told = signer.add_in_order(&pair.sources(), &pair.key, KeyPolicy::issuing()).unwrap();
+        let [told] = told.try_into().unwrap();
+        assert_eq!((told.token.name(), told.error.code()), (&pair.preferred, "hsm-token-missing"));
+        let lost_for = || -> Option<Duration> {
+            let state = signer.tokens().into_iter().find(|state| state.name == pair.preferred);
+            state.unwrap().lost_for
+        };
+        thread::sleep(Duration::from_secs(1));
+        assert!(lost_for().is_some_and(|span| span >= Duration::from_secs(1)), "{:?}", lost_for());
+        assert!(pair.sign(&signer, "while it is away").is_empty());
+
+        fs::rename(&away, &folder).unwrap();
+        let after = until(|| {
+            assert!(pair.sign(&signer, "all the time").len() <= 1);
+            uses(&signer).0.standing == Standing::Signs
+        });
+        println!("measured: first in use after = {} ms", after.as_millis());
+        let before = uses(&signer).0.signatures;
+        assert!(pair.sign(&signer, "by the preferred one").is_empty());
+        assert_eq!(uses(&signer).0.signatures, before + 1);
+        assert_eq!(lost_for(), None);
+    });
+}
+
+/// A token that was restored without the key keeps nothing from starting, and is taken into use when the
+/// key appears in it.
+#[test]
+fn a_stand_by_that_lacks_the_key_is_taken_into_use_when_it_appears() {
+    let test = test_name!(a_stand_by_that_lacks_the_key_is_taken_into_use_when_it_appears);
+    Pair::with(test, KeyType::EcP256, same_folder, |pair| {
+        let [folder, other] =
+            [PREFERRED, STAND_BY].map(|label| token_folder(&pair.softhsm.tokens(), label));
+        // It is in one token only: the other was cloned before.
+        let young = {
+            let token = open(&pair.softhsm, &pair.preferred).unwrap();
+            make_key(&token, KeyType::EcP256, "young")
+        };
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        let away = signer.add_in_order(&pair.sources(), &young, KeyPolicy::issuing()).unwrap();
+        let [away] = away.try_into().unwrap();
+        assert_eq!((away.token.name(), away.error.code()), (&pair.stand_by, "hsm-key-missing"));
+        assert_eq!(uses(&signer).1.standing, Standing::SetAside);
+        // Another key of the same token is not kept waiting by the one that it lacks.
+        let away = signer.add_in_order(&pair.sources(), &pair.key, KeyPolicy::issuing()).unwrap();
+        assert!(away.is_empty(), "{away:?}");
+
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap();
+            if file != "token.object" && file != "token.lock" {
+                fs::copy(&path, other.join(file)).unwrap();
+            }
+        }
+        let stands_by = |used: &KeyUse| {
+            used.key == young.spki_hash()
+                && used.token == pair.stand_by
+                && used.standing == Standing::StandsBy
+        };
+        until(|| signer.uses().iter().any(stands_by));
+    });
+}
+
+/// No key is taken from a token that may not be used; without any token that has the key nothing starts;
+/// one that is away or lacks the key is told of.
+#[test]
+fn refuses_a_software_stand_by_and_a_start_without_any_token() {
+    let test = test_name!(refuses_a_software_stand_by_and_a_start_without_any_token);
     Pair::with(test, KeyType::EcP256, beside_one_of_production, |pair| {
         let add = |names: &[&TokenName], key| {
             let source = |name: &&TokenName| pair.source(MODULE.as_ref(), name);
@@ -235,7 +312,8 @@ fn refuses_a_stand_by_with_other_keys_and_a_start_without_any_token() {
         // It is in one token only: the other was cloned before.
         let young = make_key(&token, KeyType::EcP256, "young");
 
-        let refused = add(&[&pair.preferred, &pair.stand_by], &young).unwrap_err();
+        assert_eq!(add(&[&pair.preferred, &pair.stand_by], &young).unwrap(), 1);
+        let refused = add(&[&pair.stand_by], &young).unwrap_err();
         match &refused {
             SignError::Key(FindKeyError::Missing { token, .. }) => {
                 assert_eq!(*token, pair.stand_by);

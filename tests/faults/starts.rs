@@ -1,0 +1,149 @@
+//! A key in two tokens of two modules, one of which hangs from the start.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hsm::token::TokenName;
+use hsm::{
+    KeyPolicy, Removal, SigningService as _, SoftwareTokens, Standing, TokenSettings, TokenSigner,
+    TokenSource,
+};
+use support::demo::until;
+use support::laboratory::{self, Laboratory};
+use support::softhsm::{Side, SoftHsm, clone_token, side};
+use support::test_name;
+use x509::key::{KeyType, PublicKey};
+
+use crate::fixture::{Bench, DEADLINE, make_key, sign_with};
+
+const PREFERRED: &str = "sg-td-ab12-issuing";
+const STAND_BY: &str = "sg-td-ab12-issuing-b";
+const STAND_BY_SERIAL: &str = "00000000000000b2";
+/// The deadline of tokens that hang at the start.
+const SHORT: Duration = Duration::from_millis(1500);
+
+/// Runs `body` in a process of its own with two tokens of one key, of which nothing has been asked yet:
+/// the preferred one behind the laboratory, the other in another module.
+fn at_the_start(test: &str, body: impl FnOnce(&SoftHsm, &[Arc<TokenSource>; 2], &PublicKey)) {
+    match side() {
+        None => {}
+        Some(Side::Parent(softhsm)) => {
+            softhsm.succeeds(test, "make");
+            let _module = softhsm.second_module();
+            let new = (STAND_BY, STAND_BY_SERIAL);
+            let _folder = clone_token(&softhsm.tokens(), PREFERRED, &softhsm.second_tokens(), new);
+            softhsm.succeeds(test, "use");
+        }
+        Some(Side::Child { softhsm, phase }) if phase == "make" => {
+            let bench = Bench::new(&softhsm);
+            let token = bench.open(1).unwrap();
+            let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+            fs::write(softhsm.state().join("spki"), key.spki_der()).unwrap();
+            fs::write(softhsm.state().join("serial"), bench.name.serial.as_str()).unwrap();
+        }
+        Some(Side::Child { softhsm, .. }) => {
+            let read = |name| fs::read(softhsm.state().join(name)).unwrap();
+            let serial = String::from_utf8(read("serial")).unwrap();
+            let key = PublicKey::from_spki_der(&read("spki")).unwrap();
+            let second = softhsm.tokens().parent().unwrap().join("second-module.so");
+            let sources = [
+                (laboratory::module(), PREFERRED, serial.as_str()),
+                (second, STAND_BY, STAND_BY_SERIAL),
+            ]
+            .map(|(module, label, serial)| {
+                let (label, serial) = (label.parse().unwrap(), serial.parse().unwrap());
+                let bench = Bench::of(&softhsm, TokenName { label, serial });
+                let settings = TokenSettings { deadline: SHORT, ..bench.settings(1) };
+                Arc::new(TokenSource::new(&module, settings, SoftwareTokens::TestOnly))
+            });
+            body(&softhsm, &sources, &key);
+        }
+    }
+}
+
+/// Adds the key; the code of the one token that is away.
+fn add(signer: &TokenSigner, sources: &[Arc<TokenSource>], key: &PublicKey) -> &'static str {
+    let away = signer.add_in_order(sources, key, KeyPolicy::issuing()).unwrap();
+    let [away] = away.try_into().unwrap();
+    away.error.code()
+}
+
+fn sign(signer: &TokenSigner, key: &PublicKey, text: &str) {
+    sign_with(key, text, |input| signer.sign(input)).unwrap();
+}
+
+fn standing(signer: &TokenSigner, label: &str) -> Standing {
+    let used = signer.uses().into_iter().find(|used| used.token.label.as_str() == label);
+    used.unwrap().standing
+}
+
+/// KEY-09: C_Initialize of one module hangs. The program starts with the token of the other within a
+/// deadline, other keys are not kept waiting again, the end is not held up, and the token is taken into
+/// use when the call comes back.
+#[test]
+fn a_module_that_hangs_at_the_start_keeps_up_no_other() {
+    at_the_start(
+        test_name!(a_module_that_hangs_at_the_start_keeps_up_no_other),
+        |softhsm, sources, key| {
+            let go = softhsm.state().join("go");
+            Laboratory::of(softhsm)
+                .disturb(&format!("[[fault]]\nfunction = \"C_Initialize\"\nhang-until = {go:?}\n"));
+            let signer = TokenSigner::new(DEADLINE);
+            let begun = Instant::now();
+            assert_eq!(add(&signer, sources, key), "hsm-module-deadline");
+            assert!(begun.elapsed() < SHORT + Duration::from_secs(2), "{:?}", begun.elapsed());
+            let begun = Instant::now();
+            assert_eq!(add(&signer, sources, key), "hsm-module-deadline");
+            assert!(begun.elapsed() < SHORT / 2, "it was asked again: {:?}", begun.elapsed());
+            sign(&signer, key, "by the other");
+            let lost = signer.tokens().into_iter().filter(|state| state.lost_for.is_some()).count();
+            assert_eq!(lost, 1, "{:?}", signer.tokens());
+
+            let other = TokenSigner::new(DEADLINE);
+            add(&other, sources, key);
+            let begun = Instant::now();
+            drop(other);
+            assert!(begun.elapsed() < SHORT + Duration::from_secs(2), "{:?}", begun.elapsed());
+
+            fs::write(&go, "").unwrap();
+            let back = until(Duration::from_secs(15), || {
+                (standing(&signer, PREFERRED) == Standing::Signs).then_some(())
+            });
+            assert!(back.is_some(), "{:?}", signer.uses());
+            sign(&signer, key, "by the preferred one");
+        },
+    );
+}
+
+/// KEY-09: a token whose calls hang from the start is behind its breaker after as many as it has
+/// sessions, and is taken into use when they end.
+#[test]
+fn a_token_that_hangs_at_the_start_is_behind_its_breaker() {
+    at_the_start(
+        test_name!(a_token_that_hangs_at_the_start_is_behind_its_breaker),
+        |softhsm, sources, key| {
+            let go = softhsm.state().join("go");
+            Laboratory::of(softhsm).disturb(&format!(
+                "[[fault]]\nfunction = \"C_GetTokenInfo\"\nhang-until = {go:?}\n"
+            ));
+            let signer = TokenSigner::new(DEADLINE);
+            assert_eq!(add(&signer, sources, key), "hsm-open-deadline");
+            let open = until(Duration::from_secs(20), || {
+                let mut tokens = signer.tokens().into_iter();
+                tokens.find(|state| state.breaker_openings > 0)
+            });
+            let state = open.unwrap_or_else(|| panic!("{:?}", signer.tokens()));
+            assert_eq!(state.name.label.as_str(), PREFERRED);
+            assert!(state.hung >= 2 && state.lost_for.is_some(), "{state:?}");
+            sign(&signer, key, "by the other");
+
+            fs::write(&go, "").unwrap();
+            let back = until(Duration::from_secs(20), || {
+                (standing(&signer, PREFERRED) == Standing::Signs).then_some(())
+            });
+            assert!(back.is_some(), "{:?} {:?}", signer.uses(), signer.tokens());
+            sign(&signer, key, "by the preferred one");
+        },
+    );
+}
