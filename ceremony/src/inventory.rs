@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use hsm::pin::Pin;
 use hsm::profile::{Mismatch, Profiled};
-use hsm::token::{TokenLabel, TokenName, TokenSerial};
-use hsm::{Module, PinMarkers, Proofs, Token, TokenSettings};
+use hsm::token::{TokenLabel, TokenName};
+use hsm::{Proofs, Token, TokenSettings};
 use thiserror::Error;
 
+use crate::named_token::NamedToken;
 use crate::works::now;
 use record::{ModuleRecord, Record, TokenRecord};
 use users::Users;
@@ -35,21 +35,8 @@ const READ_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// What an inventory takes.
 #[derive(Debug, Args)]
 pub(crate) struct InventoryArguments {
-    /// Absolute path of the PKCS#11 module.
-    #[arg(long, value_name = "FILE")]
-    module: PathBuf,
-    /// The token's label, such as sg-td-ab12-issuing.
-    #[arg(long, value_name = "LABEL")]
-    label: TokenLabel,
-    /// The token's serial number.
-    #[arg(long, value_name = "SERIAL")]
-    serial: TokenSerial,
-    /// File of the user PIN: mode 0600 in a folder of mode 0700.
-    #[arg(long, value_name = "FILE")]
-    pin: PathBuf,
-    /// Folder of the markers of refused PINs: that of the programs that use the token.
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    #[command(flatten)]
+    token: NamedToken,
     /// Configuration of sigill-ca or sigill-ocsp whose keys are expected; may be given more than once.
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
@@ -70,7 +57,7 @@ pub(crate) struct InventoryArguments {
 ///
 /// What was refused: a file, the PIN, the token.
 pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
-    let name = TokenName { label: arguments.label.clone(), serial: arguments.serial.clone() };
+    let name = arguments.token.name();
     let users = Users::read(&arguments.config, &name)?;
     let expected = arguments.expect.as_deref().map(Record::read).transpose()?;
     let mut record = take(arguments, &name, &users)?;
@@ -91,11 +78,11 @@ pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
 fn take(arguments: &InventoryArguments, name: &TokenName, users: &Users) -> anyhow::Result<Record> {
     // What differs from the profile is told: nothing is issued here.
     let quirks = users.profile().map(|path| Profiled::read(path, Mismatch::Told)).transpose()?;
-    let module = Module::load(&arguments.module)?;
+    let module = arguments.token.load()?;
     let settings = TokenSettings {
         name: name.clone(),
-        pin: Pin::from_file(&arguments.pin)?,
-        markers: PinMarkers::in_folder(&arguments.state)?,
+        pin: arguments.token.pin()?,
+        markers: arguments.token.markers()?,
         sessions: NonZeroUsize::MIN,
         deadline: OPEN_WITHIN,
         quirks: quirks.map(|profiled| profiled.quirks()).unwrap_or_default(),

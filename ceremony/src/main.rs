@@ -11,6 +11,7 @@ mod home;
 mod hsm_command;
 mod inventory;
 mod kept;
+mod named_token;
 mod outputs;
 mod probe;
 mod refusal;

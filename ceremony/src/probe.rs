@@ -10,35 +10,21 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use hsm::pin::Pin;
+use hsm::Module;
 use hsm::probe::{OtherKeys, ProbeOrder, Report, Row, Step, Verdict, WrongPin, probe};
 use hsm::profile::DeviceProfile;
-use hsm::token::{TokenLabel, TokenName, TokenSerial};
-use hsm::{Module, PinMarkers};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::home::replace;
+use crate::named_token::NamedToken;
 use crate::works::now;
 use crate::{answer, say};
 
 /// What a probe takes.
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArguments {
-    /// The PKCS#11 module, an absolute path.
-    #[arg(long, value_name = "FILE")]
-    module: PathBuf,
-    /// The token's label.
-    #[arg(long, value_name = "LABEL")]
-    label: TokenLabel,
-    /// The token's serial number.
-    #[arg(long, value_name = "SERIAL")]
-    serial: TokenSerial,
-    /// File of its user PIN, mode 0600 in a folder of mode 0700.
-    #[arg(long, value_name = "FILE")]
-    pin: PathBuf,
-    /// Folder for markers of refused PINs; nobody else may write there.
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    #[command(flatten)]
+    token: NamedToken,
     /// Write the device profile to this file; a file that is there is replaced.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -72,9 +58,9 @@ pub(crate) struct ProbeArguments {
 /// Why nothing was probed, or the profile not written. Failed checks are in the exit code.
 pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<ExitCode> {
     let order = ProbeOrder {
-        name: TokenName { label: arguments.label.clone(), serial: arguments.serial.clone() },
-        pin: Pin::from_file(&arguments.pin)?,
-        markers: PinMarkers::in_folder(&arguments.state)?,
+        name: arguments.token.name(),
+        pin: arguments.token.pin()?,
+        markers: arguments.token.markers()?,
         other_keys: if arguments.beside_keys { OtherKeys::Beside } else { OtherKeys::Refuse },
         wrong_pin: if arguments.try_wrong_pin { WrongPin::Once } else { WrongPin::Never },
         sessions: arguments.sessions,
@@ -82,7 +68,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<ExitCode> {
         idle: (arguments.idle > 0).then(|| Duration::from_secs(arguments.idle)),
         deadline: Duration::from_secs(arguments.deadline),
     };
-    let module = Module::load(&arguments.module)?;
+    let module = arguments.token.load()?;
     let report = with_progress(&module, order)?;
     let program = concat!("sigill-ceremony ", env!("CARGO_PKG_VERSION"));
     let profile = DeviceProfile::of(&report, now()?, program).to_json()?;

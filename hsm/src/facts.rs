@@ -207,7 +207,8 @@ pub(crate) fn refusals(attributes: &KeyAttributes, name: &KeyName) -> Vec<KeyRef
     refusals
 }
 
-fn value(attribute: &Attribute) -> Option<AttributeValue> {
+/// The value of an attribute that is a CK_BBOOL; `None` for others.
+pub(crate) const fn flag(attribute: &Attribute) -> Option<bool> {
     match attribute {
         Attribute::Token(value)
         | Attribute::Private(value)
@@ -230,7 +231,16 @@ fn value(attribute: &Attribute) -> Option<AttributeValue> {
         | Attribute::Verify(value)
         | Attribute::VerifyRecover(value)
         | Attribute::Encrypt(value)
-        | Attribute::Wrap(value) => Some(AttributeValue::Flag(*value)),
+        | Attribute::Wrap(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn value(attribute: &Attribute) -> Option<AttributeValue> {
+    if let Some(flag) = flag(attribute) {
+        return Some(AttributeValue::Flag(flag));
+    }
+    match attribute {
         Attribute::KeyGenMechanism(mechanism) => {
             Some(AttributeValue::Mechanism(mechanism.to_string()))
         }

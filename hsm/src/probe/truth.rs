@@ -9,6 +9,7 @@ use super::checks::{Check, Run};
 use super::outcome::{Outcome, Stop, result};
 use super::pairs::{self, Pair};
 use super::{secrets, wrap};
+use crate::facts;
 
 pub(super) const CHECKS: [Check; 6] = [
     Check {
@@ -108,25 +109,7 @@ fn is_told(attribute: &Attribute) -> bool {
 /// A boolean attribute; `None` where it is not told.
 pub(super) fn flag(session: &Session, object: ObjectHandle, kind: AttributeType) -> Option<bool> {
     let told = session.get_attributes(object, &[kind]).ok()?;
-    told.first().and_then(|attribute| match attribute {
-        Attribute::Sensitive(value)
-        | Attribute::AlwaysSensitive(value)
-        | Attribute::Extractable(value)
-        | Attribute::NeverExtractable(value)
-        | Attribute::Local(value)
-        | Attribute::Sign(value)
-        | Attribute::SignRecover(value)
-        | Attribute::Decrypt(value)
-        | Attribute::Unwrap(value)
-        | Attribute::Derive(value)
-        | Attribute::Modifiable(value)
-        | Attribute::Copyable(value)
-        | Attribute::Destroyable(value)
-        | Attribute::Trusted(value)
-        | Attribute::WrapWithTrusted(value)
-        | Attribute::AlwaysAuthenticate(value) => Some(*value),
-        _ => None,
-    })
+    told.first().and_then(facts::flag)
 }
 
 /// Compares attributes with what they must be; the differences.
