@@ -21,7 +21,7 @@ pub(crate) struct Readiness {
     pub(crate) reconciled: AtomicBool,
     /// The publication folder took the last checkpoint.
     pub(crate) publishing: AtomicBool,
-    /// The last signature asked for was made, or none was asked for yet.
+    /// Every authority's key signs, as far as its last call and its tokens tell.
     pub(crate) signing: AtomicBool,
     /// The database took the last act.
     pub(crate) storing: AtomicBool,
@@ -88,21 +88,6 @@ const ALARMS: [&str; 6] = [
     "sigill_issuer_file_alarms_total",
     "sigill_server_certificate_renewal_failures_total",
 ];
-/// What a token that worked at the start may fail with.
-const SIGNING_FAILURES: [&str; 11] = [
-    "hsm-breaker-open",
-    "hsm-busy",
-    "hsm-initialising",
-    "hsm-token-missing",
-    "hsm-key-unknown",
-    "hsm-sign",
-    "hsm-signature-form",
-    "hsm-signature-late",
-    "hsm-stalled",
-    "hsm-unanswered",
-    "signature-invalid",
-];
-
 /// Puts the counters of alarms at 0: that one rises is not seen when it begins at 1. The schedule does
 /// so with those of its tasks.
 pub(crate) fn start_alarms() {
@@ -111,8 +96,10 @@ pub(crate) fn start_alarms() {
     }
     crate::http::doors::start_alarms();
     crate::service::renewal::start_alarms();
-    for code in SIGNING_FAILURES {
-        metrics::counter!("sigill_signing_failures_total", "code" => code).absolute(0);
+    let late = &crate::service::key_use::LATE_CODE;
+    for code in hsm::SignError::CODES.iter().chain([late]) {
+        metrics::counter!("sigill_signing_failures_total", "code" => *code).absolute(0);
+        metrics::counter!("sigill_signing_put_off_total", "code" => *code).absolute(0);
     }
     for code in StoreError::PASSING_CODES {
         metrics::counter!("sigill_storage_failures_total", "code" => code).absolute(0);
@@ -221,7 +208,7 @@ mod tests {
 
         for series in [
             "sigill_signing_failures_total{code=\"hsm-sign\"}",
-            "sigill_signing_failures_total{code=\"signature-invalid\"}",
+            "sigill_signing_failures_total{code=\"hsm-sign-in-doubt\"}",
             "sigill_storage_failures_total{code=\"database-full\"}",
             "sigill_calls_not_admitted_total{kind=\"revoking\"}",
             "sigill_schedule_failures_total{task=\"lease\"}",

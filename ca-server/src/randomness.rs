@@ -2,7 +2,9 @@
 //! itself nothing is issued (KEY-13).
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ca::refusal::Refusal;
 
@@ -13,7 +15,12 @@ pub(crate) struct Randomness {
     fill: Fill,
     /// How the last draw began. At first zeros, so that a source of zeros is refused at once.
     last: Mutex<[u8; WATCHED]>,
+    /// Draws that are not watched.
+    unwatched: AtomicU64,
 }
+
+/// When a caller is told to come back: a generator mends itself seldom.
+const COME_BACK: Duration = Duration::from_secs(30);
 
 type Fill = fn(&mut [u8]) -> Result<(), getrandom::Error>;
 
@@ -29,7 +36,7 @@ impl Default for Randomness {
 
 impl Randomness {
     fn of(fill: Fill) -> Self {
-        Self { fill, last: Mutex::new([0; WATCHED]) }
+        Self { fill, last: Mutex::new([0; WATCHED]), unwatched: AtomicU64::new(0) }
     }
 
     /// Draws `N` octets, 8 at least.
@@ -51,6 +58,19 @@ impl Randomness {
     }
 }
 
+impl Randomness {
+    /// Octets that differ from draw to draw and may be told from others' by the generator, where it
+    /// works: 16 of it, or zeros, and a count. For what must not wait for it and keeps no secret.
+    pub(crate) fn draw_whatever(&self) -> [u8; 24] {
+        let mut octets = [0; 24];
+        let (drawn, count) = octets.split_at_mut(16);
+        // Zeros will do.
+        let _drawn = (self.fill)(drawn);
+        count.copy_from_slice(&self.unwatched.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        octets
+    }
+}
+
 impl fmt::Debug for Randomness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Randomness")
@@ -68,11 +88,13 @@ fn refused(seen: &dyn fmt::Display) -> Denied {
             "restart the machine; nothing has been issued",
         ),
     )
+    .retry_after(COME_BACK)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use ca::revocation::Revoker;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::service::testing::World;
@@ -127,6 +149,38 @@ mod tests {
             world.service.randomness = Randomness::default();
             world.issue("one").unwrap();
             assert_eq!(world.signer.signatures.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    /// KEY-13: revoking draws nothing that must be secret, and waits for no generator.
+    #[test]
+    fn revoking_goes_on_without_randomness() {
+        let broken: [Fill; 2] = [
+            |_| Err(getrandom::Error::UNSUPPORTED),
+            |octets| {
+                octets.fill(7);
+                Ok(())
+            },
+        ];
+        let mut world = World::new();
+        for fill in broken {
+            world.service.randomness = Randomness::default();
+            let ids = ["one", "two"].map(|key| {
+                let issued = world.issue(&format!("{key} {fill:p}")).unwrap();
+                let shown: Value = serde_json::from_slice(&issued.response.body).unwrap();
+                shown["id"].as_str().unwrap().to_owned()
+            });
+            world.service.randomness = Randomness::of(fill);
+            let refused = world.issue("refused").unwrap_err();
+            assert!(refused.retry_after.is_some(), "{refused}");
+
+            for id in ids {
+                let path = format!("/v1/certificates/{id}/revocation");
+                let call = world.call(&path, &id, &json!({ "reason": "keyCompromise" }));
+                let revoked =
+                    world.run(&call, |service, work| service.revoke(Revoker::Client, &id, work));
+                assert_eq!(revoked.unwrap().response.content_type, "done");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::denied::Denied;
 use crate::service::Service;
+use crate::service::authority::Authority;
 
 /// One round.
 const ROUND: Duration = Duration::from_millis(500);
@@ -103,7 +104,7 @@ pub(crate) fn start(
     })
 }
 
-/// Asks failing tokens whether they sign again, beside the rounds: a token that does not answer holds
+/// Asks tokens that fail, or that nobody asks, whether they sign, beside the rounds: a token that does not answer holds
 /// up nothing else.
 #[derive(Default)]
 struct Probe {
@@ -118,14 +119,14 @@ impl Probe {
             // A panic has been told of; the next probe will show.
             return under_way.join().ok();
         }
-        if service.is_ready_to_sign() {
+        if !service.wants_proofs(now) {
             return Some(Ok(()));
         }
         if self.under_way.is_none() && due(self.begun, PROBE_EVERY, now) {
             self.begun = Some(now);
             let service = Arc::clone(service);
             let thread = std::thread::Builder::new().name("probe".to_owned());
-            match thread.spawn(move || service.probe_signing()) {
+            match thread.spawn(move || service.probe_signing(now)) {
                 Ok(under_way) => self.under_way = Some(under_way),
                 Err(error) => tracing::error!("no thread to ask the tokens: {error}"),
             }
@@ -140,6 +141,20 @@ impl Probe {
     }
 }
 
+/// Until when a CRL is not tried again.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    what: WaitsFor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    Time,
+    /// Or sooner, once the authority's key may sign.
+    Token,
+}
+
 struct Schedule {
     service: Arc<Service>,
     clock: Option<Instant>,
@@ -151,7 +166,7 @@ struct Schedule {
     /// When the management plane may be looked after again, once it has failed.
     management: Option<Instant>,
     /// When each authority's CRL may be tried again.
-    crl: BTreeMap<String, Instant>,
+    crl: BTreeMap<String, Pause>,
     failing: BTreeMap<String, String>,
 }
 
@@ -198,6 +213,7 @@ impl Schedule {
         }
         self.crls(&service, now);
         service.observe_tokens();
+        service.tell_readiness_to_sign();
         if let Some(outcome) = self.probe.round(&service, now) {
             self.note(Task::Signing, outcome);
         }
@@ -217,15 +233,23 @@ impl Schedule {
         self.note(Task::Management, tended);
     }
 
+    fn is_paused(&self, service: &Service, authority: &Authority, now: Instant) -> bool {
+        self.crl.get(authority.name()).is_some_and(|pause| {
+            let is_back = pause.what == WaitsFor::Token && service.may_sign(authority).is_ok();
+            pause.until > now && !is_back
+        })
+    }
+
     fn crls(&mut self, service: &Service, now: Instant) {
         for (name, authority) in &service.authorities {
-            if !authority.signs_here() || self.crl.get(name).is_some_and(|until| *until > now) {
+            if !authority.signs_here() || self.is_paused(service, authority, now) {
                 continue;
             }
             let wanted = match service.crl_is_due(authority) {
                 Ok(due) => authority.take_crl_wish() || due,
                 Err(denied) => {
-                    self.crl.insert(name.clone(), now + TRY_AGAIN);
+                    let pause = Pause { until: now + TRY_AGAIN, what: WaitsFor::Time };
+                    self.crl.insert(name.clone(), pause);
                     self.note_named(&crl_of(name), Err(denied));
                     continue;
                 }
@@ -235,12 +259,14 @@ impl Schedule {
             }
             let made = service.make_crl(authority);
             let pause = if made.is_ok() {
-                CRL_GAP
+                Pause { until: now + CRL_GAP, what: WaitsFor::Time }
             } else {
                 authority.ask_for_crl();
-                TRY_AGAIN
+                let may_sign = service.may_sign(authority).is_ok();
+                let what = if may_sign { WaitsFor::Time } else { WaitsFor::Token };
+                Pause { until: now + TRY_AGAIN, what }
             };
-            self.crl.insert(name.clone(), now + pause);
+            self.crl.insert(name.clone(), pause);
             self.note_named(&crl_of(name), made);
         }
     }
@@ -279,4 +305,35 @@ impl Schedule {
 
 fn due(last: Option<Instant>, every: Duration, now: Instant) -> bool {
     last.is_none_or(|last| now.saturating_duration_since(last) >= every)
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Log;
+
+    use super::*;
+    use crate::service::testing::World;
+
+    /// KEY-09: a CRL that is due while the token is away costs nothing but an alarm, and is signed at once
+    /// when the token is back.
+    #[test]
+    fn a_crl_that_waits_for_its_token_is_signed_at_once_when_it_is_back() {
+        let (service, signer, _folder) = World::new().into_parts();
+        let leaves = || service.store().log_head(Log::Audit).unwrap().size;
+        let mut schedule = Schedule::new(Arc::clone(&service));
+        let (before, start) = (leaves(), Instant::now());
+        signer.is_lost(true);
+        for round in 0..20 {
+            schedule.crls(&service, start + ROUND * round);
+        }
+        assert_eq!(leaves(), before);
+        let told = schedule.failing.get("crl issuing").map(String::as_str);
+        assert_eq!(told, Some("hsm-token-missing"));
+
+        signer.is_lost(false);
+        schedule.crls(&service, start + ROUND * 20);
+
+        assert!(leaves() > before);
+        assert!(schedule.failing.is_empty(), "{:?}", schedule.failing);
+    }
 }

@@ -39,6 +39,7 @@ use crate::randomness::Randomness;
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::service::delegate::DoneRequests;
+use crate::service::health::SigningHealth;
 use crate::service::key_use::KeyUses;
 use crate::service::order::OrdersLeft;
 use crate::service::recovery;
@@ -370,6 +371,7 @@ pub(crate) fn wire(
         store: Arc::clone(&store),
         signer,
         key_uses,
+        health: SigningHealth::of(authorities.values()),
         profiles,
         authorities,
         publication: Arc::clone(&state),

@@ -69,6 +69,20 @@ impl Breaker {
         }
     }
 
+    /// How long whoever has something to lose by a call in vain stays away; `None`: a call may be made.
+    /// Changes nothing: the call on trial is another's, who loses nothing. Where none has come a pause
+    /// after its time, anybody's will do.
+    pub(crate) fn put_off(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Closed => None,
+            State::Trial => Some(PAUSE),
+            State::Open { until } => {
+                let nobody_came = until.checked_add(PAUSE).is_none_or(|late| now >= late);
+                (!nobody_came).then(|| until.saturating_duration_since(now))
+            }
+        }
+    }
+
     /// Too many calls hang, or the one on trial did not end: none is made for `pause`.
     pub(crate) fn open(&mut self, now: Instant, pause: Duration) {
         if self.state == State::Closed {
@@ -123,6 +137,23 @@ mod tests {
 
         breaker.close();
         assert_eq!(breaker.admit(start), Ok(Admitted::Usual));
+    }
+
+    /// KEY-09: the trial is left to whoever loses nothing by it, but not for ever.
+    #[test]
+    fn callers_that_would_lose_something_stay_away_until_the_trial_has_ended() {
+        let (mut breaker, start) = (Breaker::new(), Instant::now());
+        assert_eq!(breaker.put_off(start), None);
+
+        breaker.open(start, PAUSE);
+        assert_eq!(breaker.put_off(start), Some(PAUSE));
+        let due = start + PAUSE;
+        assert_eq!(breaker.put_off(due), Some(Duration::ZERO), "the trial is another's");
+        assert_eq!(breaker.put_off(due + PAUSE), None, "nobody came");
+        assert_eq!(breaker.admit(due), Ok(Admitted::OnTrial), "asking has changed nothing");
+        assert_eq!(breaker.put_off(due + PAUSE), Some(PAUSE));
+        breaker.close();
+        assert_eq!(breaker.put_off(due), None);
     }
 
     #[test]

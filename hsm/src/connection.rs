@@ -22,7 +22,7 @@ use crate::failure::Pkcs11Failure;
 use crate::gate::{Generation, Pass};
 use crate::last_proof::LastProofs;
 use crate::module::Module;
-use crate::open::{LoginError, OpenError};
+use crate::open::{LoginError, Loss, OpenError};
 use crate::pin::Pin;
 use crate::quirks::Quirks;
 use crate::software::SoftwareTokens;
@@ -77,6 +77,8 @@ struct Condition {
     /// It was open once, or is waited for although it never was: it is looked for when it is lost.
     looked_for: bool,
     lost_since: Option<Instant>,
+    /// What the last look for it found.
+    loss: Option<Loss>,
     /// Keys that have proven themselves here. One that is missing later is a token that is lost.
     proven: HashMap<SpkiHash, PublicKey>,
 }
@@ -348,6 +350,7 @@ impl Connection {
             return false;
         }
         condition.lost_since = Some(Instant::now());
+        condition.loss = None;
         self.module.note_idle(&self.name);
         self.outages.fetch_add(1, Ordering::Relaxed);
         true
@@ -363,6 +366,27 @@ impl Connection {
     /// Since when the token is out of reach.
     pub(crate) fn lost_for(&self) -> Option<Duration> {
         self.condition().lost_since.map(|since| since.elapsed())
+    }
+
+    /// It was looked for in vain.
+    pub(crate) fn note_loss(&self, loss: Loss) {
+        self.condition().loss = Some(loss);
+    }
+
+    /// Whether it is known to be out of reach. A key that has worked since it was lost says that it is
+    /// not, whatever else is looked for.
+    pub(crate) fn within_reach(&self) -> Result<(), OpenError> {
+        let condition = self.condition();
+        let Some(since) = condition.lost_since else { return Ok(()) };
+        let worked = Duration::from_millis(self.worked.load(Ordering::Relaxed));
+        if worked > since.saturating_duration_since(self.begun) {
+            return Ok(());
+        }
+        Err(OpenError::Lost {
+            token: self.name.clone(),
+            lost_for: since.elapsed(),
+            loss: Box::new(condition.loss.clone().unwrap_or_default()),
+        })
     }
 
     /// A key has worked.

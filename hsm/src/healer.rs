@@ -12,7 +12,7 @@ use crate::connection::{Access, Connection, close};
 use crate::failure::Pkcs11Failure;
 use crate::find_key::{self, FindKeyError};
 use crate::gate::{Generation, NotRenewed};
-use crate::open::OpenError;
+use crate::open::{Loss, OpenError};
 use crate::pool::{Shared, deadline_in};
 
 /// Between two looks.
@@ -28,9 +28,9 @@ const KEY_PATIENCE: Duration = Duration::from_secs(60);
 enum Look {
     Found,
     /// Seen in this generation: initialising the module anew may help.
-    Lost(Generation, String),
+    Lost(Generation, Loss),
     /// It may not.
-    Human(String),
+    Human(Loss),
     /// The module is being initialised, or others log in, or the next login is not yet due.
     Elsewhere(String),
 }
@@ -44,8 +44,13 @@ pub(crate) fn heal(shared: &Shared) {
         let (pause, why) = match look(connection) {
             Look::Found => break,
             Look::Elsewhere(why) => (ROUND, why),
-            Look::Human(why) => (HUMAN_ROUND, why),
-            Look::Lost(seen, why) => {
+            Look::Human(loss) => {
+                connection.note_loss(loss.clone());
+                (HUMAN_ROUND, loss.why)
+            }
+            Look::Lost(seen, loss) => {
+                connection.note_loss(loss.clone());
+                let why = loss.why;
                 let lost_for = connection.lost_for().unwrap_or_default();
                 let module = connection.module();
                 match module.initialise_anew(name, lost_for, seen, deadline_in(LOOK)) {
@@ -97,18 +102,23 @@ fn look(connection: &Connection) -> Look {
             close(session);
             match missing {
                 None => Look::Found,
-                Some(why) => Look::Lost(pass.generation(), why),
+                Some(loss) => Look::Lost(pass.generation(), loss),
             }
         }
         Err(OpenError::Deadline { .. }) => Look::Elsewhere(String::new()),
         Err(error) if error.is_waiting() => Look::Elsewhere(error.code().to_owned()),
-        Err(error) if error.is_lost() => Look::Lost(pass.generation(), with_causes(&error)),
-        Err(error) => Look::Human(with_causes(&error)),
+        Err(error) if error.is_lost() => Look::Lost(pass.generation(), loss(&error)),
+        Err(error) => Look::Human(loss(&error)),
     }
 }
 
+fn loss(error: &OpenError) -> Loss {
+    let (code, next_step, passes) = (error.code(), error.next_step(), error.passes());
+    Loss { code, next_step, passes, why: with_causes(error) }
+}
+
 /// The first key that worked before and does not now.
-fn missing_key(session: &Session, connection: &Connection) -> Option<String> {
+fn missing_key(session: &Session, connection: &Connection) -> Option<Loss> {
     for key in connection.proven_keys() {
         let lost = match find_key::find(session, connection.name(), &key, connection.quirks()) {
             Err(error @ FindKeyError::Missing { .. }) => error,
@@ -120,7 +130,8 @@ fn missing_key(session: &Session, connection: &Connection) -> Option<String> {
         };
         let why = with_causes(&lost);
         if connection.lost_for().is_none_or(|lost_for| lost_for < KEY_PATIENCE) {
-            return Some(why);
+            let (code, next_step) = (lost.code(), lost.next_step());
+            return Some(Loss { code, next_step, passes: true, why });
         }
         tracing::error!(token.label = %connection.name().label, key.spki = %key.spki_hash(),
             "a key that worked is gone from a token that works: {why}");

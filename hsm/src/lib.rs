@@ -66,7 +66,7 @@ pub use generate::{GenerateError, KeyId, KeyOrder, Removal};
 pub use init::{InitError, NewToken, init_token};
 pub use inventory::{Half, Holding, KeyProof, ObjectKind, Proofs};
 pub use module::{Module, ModuleError};
-pub use open::{LoginError, OpenError};
+pub use open::{LoginError, Loss, OpenError};
 pub use opened::{Token, TokenSettings};
 pub use operation::proof_text;
 pub use quirks::{EcdsaInput, Quirks, WrongPins};

@@ -59,6 +59,16 @@ pub enum OpenError {
         /// The token.
         token: TokenName,
     },
+    /// It is out of reach and looked for.
+    #[error("token {token} has been out of reach for {} s and is looked for: {}", .lost_for.as_secs(), .loss.why)]
+    Lost {
+        /// The token.
+        token: TokenName,
+        /// For how long.
+        lost_for: Duration,
+        /// What the last look found.
+        loss: Box<Loss>,
+    },
     /// Too many calls hang, so no more are made.
     #[error(
         "token {token}: {hung} calls hang, so no more are made; the next is tried in {} ms",
@@ -87,6 +97,7 @@ impl OpenError {
             Self::Thread { .. } => "hsm-thread",
             Self::Deadline { .. } => "hsm-open-deadline",
             Self::Initialising { .. } => "hsm-initialising",
+            Self::Lost { loss, .. } => loss.code,
             Self::BreakerOpen { .. } => "hsm-breaker-open",
         }
     }
@@ -108,6 +119,7 @@ impl OpenError {
             Self::Initialising { .. } => {
                 "try again; if it lasts, the module hangs in its initialisation: restart the program"
             }
+            Self::Lost { loss, .. } => loss.next_step,
             Self::BreakerOpen { .. } => {
                 "check the token's connection and service; a call is tried every few seconds"
             }
@@ -148,7 +160,33 @@ impl OpenError {
             | Self::Thread { .. }
             | Self::Deadline { .. }
             | Self::Initialising { .. } => true,
+            Self::Lost { loss, .. } => loss.passes,
             other => other.is_lost(),
+        }
+    }
+}
+
+/// What a look for a token that is lost found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The stable code of what was found.
+    pub code: &'static str,
+    /// What to do next.
+    pub next_step: &'static str,
+    /// Whether it may be over within seconds; else only a human can help.
+    pub passes: bool,
+    /// What was found, with its causes.
+    pub why: String,
+}
+
+impl Default for Loss {
+    /// Before the first look.
+    fn default() -> Self {
+        Self {
+            code: "hsm-token-missing",
+            next_step: "connect the token, or correct its label and serial",
+            passes: true,
+            why: "it went away while it was used".to_owned(),
         }
     }
 }

@@ -214,6 +214,11 @@ impl Token {
         self.open.workers.state()
     }
 
+    /// Whether a call is not known to be in vain. Makes none.
+    pub(crate) fn within_reach(&self) -> Result<(), SignError> {
+        Ok(self.open.workers.within_reach()?)
+    }
+
     pub(crate) fn deadline(&self) -> Duration {
         self.open.deadline
     }

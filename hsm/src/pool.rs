@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bo
 use crate::breaker::{Admitted, BreakerState};
 use crate::connection::Connection;
 use crate::healer;
+use crate::open::OpenError;
 use crate::reply::reply;
 use crate::seats::{Next, Seats};
 use crate::stage::{GivenUp, Stage};
@@ -194,6 +195,21 @@ impl Workers {
     /// How often work was begun again on a new session.
     pub(crate) fn retries(&self) -> u64 {
         self.shared.retries.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call is not known to be in vain: the token is not lost, and the breaker lets it through.
+    /// Makes none.
+    pub(crate) fn within_reach(&self) -> Result<(), OpenError> {
+        let now = Instant::now();
+        self.shared.look(now);
+        {
+            let seats = self.shared.seats();
+            if let Some(come_back) = seats.breaker.put_off(now) {
+                let (token, hung) = (self.shared.connection.name().clone(), seats.hung());
+                return Err(OpenError::BreakerOpen { token, hung, come_back });
+            }
+        }
+        self.shared.connection.within_reach()
     }
 
     pub(crate) fn state(&self) -> TokenState {

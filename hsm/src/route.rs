@@ -136,6 +136,19 @@ impl KeyRoutes {
         self.ask(within, &mut |_| {}, |route, token, within| route.proves(token, &self.key, within))
     }
 
+    /// Whether a token that would be asked for a signature now is within reach; else what the first of
+    /// them would fail with. Makes no call.
+    pub(crate) fn within_reach(&self) -> Result<(), SignError> {
+        let mut failed = Ok(());
+        for (_, token) in self.candidates() {
+            match token.within_reach() {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        failed
+    }
+
     /// Asks the tokens one after another. Each but the last is given half of the time that is left,
     /// so that all of them together keep within the caller's.
     fn ask<T>(

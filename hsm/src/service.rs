@@ -57,6 +57,17 @@ pub trait SigningService: Send + Sync {
     /// [`SignError`]: what signing with the key would meet now.
     fn prove(&self, key: &SpkiHash) -> Result<(), SignError>;
 
+    /// Whether a signature may be asked for: some token that holds the key is not known to be lost and
+    /// takes calls. Makes no call, so that what is bound to fail is refused before anything is recorded
+    /// for it. Whoever asks here leaves it to [`Self::prove`] to find out that a token is back.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: what signing with the key would meet now.
+    fn within_reach(&self, _key: &SpkiHash) -> Result<(), SignError> {
+        Ok(())
+    }
+
     /// Has keys that lie in several tokens prove themselves in those that are not asked for
     /// signatures now, beside the traffic: a stand-by that is needed and not there is no stand-by.
     fn prove_stand_bys(&self) {}
@@ -303,6 +314,63 @@ pub enum Again {
 }
 
 impl SignError {
+    /// Every [`Self::code`] there is, for counters that begin at 0.
+    pub const CODES: &[&str] = &[
+        "hsm-key-unknown",
+        "hsm-kind-not-allowed",
+        "hsm-algorithm",
+        "hsm-digest-mismatch",
+        "hsm-spool-unreadable",
+        "hsm-spool-length",
+        "hsm-spool-whole",
+        "hsm-busy",
+        "hsm-unanswered",
+        "hsm-sign",
+        "hsm-sign-in-doubt",
+        "hsm-signature-form",
+        "hsm-module-path",
+        "hsm-module-unreadable",
+        "hsm-module-load",
+        "hsm-module-initialise",
+        "hsm-session",
+        "hsm-software-token",
+        "hsm-thread",
+        "hsm-open-deadline",
+        "hsm-initialising",
+        "hsm-breaker-open",
+        "hsm-pin-refused",
+        "hsm-pin-refused-before",
+        "hsm-pin-count-low",
+        "hsm-pin-final-try",
+        "hsm-pin-locked",
+        "hsm-pin-not-set",
+        "hsm-pin-must-change",
+        "hsm-pin-marker",
+        "hsm-login",
+        "hsm-token-missing",
+        "hsm-token-label-mismatch",
+        "hsm-token-serial-mismatch",
+        "hsm-token-twice",
+        "hsm-token-list",
+        "hsm-key-missing",
+        "hsm-key-duplicate",
+        "hsm-key-refused",
+        "hsm-key-not-proven",
+        "hsm-key-read",
+        "hsm-profile-unreadable",
+        "hsm-profile-form",
+        "hsm-profile-differs",
+        "hsm-profile-failed",
+        "hsm-profile-write",
+        "hsm-profile-incomplete",
+        "hsm-stalled",
+        "hsm-login-paused",
+        "hsm-module-shared",
+        "hsm-pin-in-doubt",
+        "hsm-login-busy",
+        "hsm-module-deadline",
+    ];
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -397,5 +465,43 @@ impl SignError {
             Self::Token(OpenError::BreakerOpen { come_back, .. }) => Some(*come_back),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// An alarm on a counter that is not there before it rises misses its first rise.
+    #[test]
+    fn the_list_of_codes_has_every_code_that_an_error_of_signing_may_have() {
+        let files = [
+            include_str!("service.rs"),
+            include_str!("module.rs"),
+            include_str!("open.rs"),
+            include_str!("attempts.rs"),
+            include_str!("token.rs"),
+            include_str!("find_key.rs"),
+            include_str!("profile.rs"),
+        ];
+        let mut said = BTreeSet::new();
+        for file in files {
+            let texts: Vec<&str> = file.split('"').collect();
+            for pair in texts.windows(2) {
+                let before = pair[0].trim_end();
+                let is_arm = before.ends_with("=>") || before.ends_with("=> {");
+                if is_arm && pair[1].starts_with("hsm-") {
+                    said.insert(pair[1].to_owned());
+                }
+            }
+        }
+
+        let listed: BTreeSet<String> =
+            SignError::CODES.iter().map(|code| (*code).to_owned()).collect();
+
+        assert_eq!(listed, said);
+        assert_eq!(listed.len(), SignError::CODES.len(), "none twice");
     }
 }

@@ -153,6 +153,10 @@ impl SigningService for TokenSigner {
         proven
     }
 
+    fn within_reach(&self, key: &SpkiHash) -> Result<(), SignError> {
+        self.routes(*key)?.within_reach()
+    }
+
     fn prove_stand_bys(&self) {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         if keys.values().any(|key| key.to_prove(StandBys::Too).next().is_some()) {

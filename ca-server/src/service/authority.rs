@@ -7,6 +7,7 @@ use ca::issuer::Issuer;
 use ca::refusal::Refusal;
 use status::IssuerId;
 use x509::certificate::Certificate;
+use x509::key::SpkiHash;
 
 use super::Service;
 use crate::config::AuthoritySection;
@@ -40,6 +41,11 @@ impl Authority {
     /// Whether its key is in a token of this program.
     pub(crate) fn signs_here(&self) -> bool {
         self.section.token.is_some()
+    }
+
+    /// Its key.
+    pub(crate) fn key(&self) -> SpkiHash {
+        self.certificate.public_key().spki_hash()
     }
 
     /// Says that a revocation waits for a CRL.

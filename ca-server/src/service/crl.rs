@@ -66,6 +66,7 @@ impl Service {
 
     /// Makes and publishes a CRL of `authority`.
     pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
+        self.may_sign(authority)?;
         let names = SpoolNames::new(&self.files, authority.name());
         // A folder that takes no list must not cost an audit leaf, a number and a signature every
         // time that it is tried again.

@@ -1,5 +1,7 @@
 //! Issuing: prepare, record, sign, verify, record, release.
 
+use std::time::Instant;
+
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
@@ -105,6 +107,8 @@ impl Service {
         let now = self.signing_time()?;
         let prepared = self.prepared(&commission, now)?;
         let certificate = self.draw_certificate_id(now)?;
+        // From here on a call that comes to nothing costs a serial number.
+        self.may_sign_soon(commission.authority)?;
         let recorded = self.intended(&commission, &prepared, certificate)?;
         self.signed(&commission, prepared, certificate, &recorded)
     }
@@ -208,8 +212,14 @@ impl Service {
     /// On failure the intent stays open: the schedule voids it when signing has failed for 60 s, and
     /// a call with the same key voids it at once.
     fn token_signature(&self, pending: &Pending, recorded: &Recorded) -> Result<Vec<u8>, Denied> {
+        let begun = Instant::now();
         let tried = |tried: Tried<'_>| self.note_try(recorded, tried);
-        Signing { signer: self.signer.as_ref(), tried: &tried }.signature(pending, recorded)
+        let signing = Signing { signer: self.signer.as_ref(), tried: &tried };
+        let signature = signing.signature(pending, recorded);
+        if signature.is_err() {
+            self.note_signing(pending.intent().issuer_key(), begun, &signature);
+        }
+        signature
     }
 
     fn verified(
@@ -219,16 +229,14 @@ impl Service {
         signature: Vec<u8>,
     ) -> Result<Signed, Denied> {
         let tried = |tried: Tried<'_>| self.note_try(recorded, tried);
-        Signing { signer: self.signer.as_ref(), tried: &tried }.verified(pending, signature)
+        let (key, begun) = (pending.intent().issuer_key(), Instant::now());
+        let signing = Signing { signer: self.signer.as_ref(), tried: &tried };
+        let signed = signing.verified(pending, signature);
+        self.note_signing(key, begun, &signed);
+        signed
     }
 
     fn note_try(&self, recorded: &Recorded, tried: Tried<'_>) {
-        let signing = &self.readiness.signing;
-        match tried {
-            Tried::Given => signing.store(true, std::sync::atomic::Ordering::Relaxed),
-            Tried::Refused(_) => signing.store(false, std::sync::atomic::Ordering::Relaxed),
-            Tried::PassedOver(_) | Tried::Wrong(_) => {}
-        }
         let Some(seen) = tried.failure() else { return };
         let intent = recorded.intent_id();
         let payload = json!({ "intent": intent.to_string(), "seen": seen });

@@ -1,16 +1,16 @@
 //! Every use of a key is explained (KEY-14): a signature that came back belongs to one recorded intent
 //! of that key, and an intent that was fulfilled to one signature.
 //!
-//! [`KeyUses`] stands in front of the signer and keeps for which intent each signature came back. The
-//! schedule compares this with the signer's own count and with the store, intent by intent, in both
-//! directions. What does not agree is an alarm that stays until the program ends: log, gauge and a leaf
+//! [`KeyUses`] stands in front of the signer, which nothing else holds, and keeps for which intent each
+//! signature came back. The schedule compares this with the store, intent by intent, in both directions.
+//! What does not agree is an alarm that stays until the program ends: log, gauge and a leaf
 //! of the audit log. Intents of earlier starts were all ended when this one began. A signature that came
 //! back after its caller had given up has passed no door: the signer tells for which intent it was, and
 //! the audit log that it exists and nobody has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::refusal::Refusal;
@@ -30,6 +30,10 @@ use crate::publication::{chain, lossy};
 
 /// An intent is fulfilled or voided long before it is this old: signing is tried for a minute.
 const DECIDED_WITHIN: Duration = Duration::from_secs(600);
+/// What a signature that came back late is counted as.
+pub(crate) const LATE_CODE: &str = "hsm-signature-late";
+/// A call that hangs for longer is remembered no more: the signature that it gives then is an alarm.
+const LATE: Duration = Duration::from_secs(24 * 3600);
 
 /// The signer, with a memory of what it was used for.
 pub(crate) struct KeyUses {
@@ -45,7 +49,6 @@ pub(crate) struct KeyUses {
 struct Door {
     /// Signatures of which the store has not yet told what became of them.
     returned: BTreeMap<IntentId, SpkiHash>,
-    keys: BTreeMap<SpkiHash, Passed>,
     doubled: Vec<Unexplained>,
 }
 
@@ -57,20 +60,13 @@ impl Door {
     }
 }
 
-#[derive(Clone, Copy, Default)]
-struct Passed {
-    returned: u64,
-    under_way: u64,
-}
-
 /// What the store has told so far.
 struct Books {
     issuing: Progress,
     management: Progress,
-    /// Voided ones whose signature had not come back when they were seen; it may come late.
-    voided: BTreeSet<IntentId>,
-    /// By key: uses past the door that have been told.
-    past_the_door: BTreeMap<SpkiHash, u64>,
+    /// Voided ones whose signature had not come back when they were seen, which was then; it may come
+    /// late.
+    voided: BTreeMap<IntentId, Instant>,
     unexplained: BTreeMap<SpkiHash, u64>,
 }
 
@@ -96,7 +92,6 @@ const NO_INTENT: &str = "signatures came back for an intent that the store does 
 const OTHER_KEY: &str = "the signature came back from another key than the recorded one";
 const TWICE: &str = "a second signature came back for one intent";
 const NO_SIGNATURE: &str = "recorded as signed, and no signature had come back";
-const PAST_THE_DOOR: &str = "the signer returned more signatures than were asked for by intents";
 
 /// What one look found.
 struct Look {
@@ -105,6 +100,18 @@ struct Look {
     late: Vec<LateSignature>,
     /// When the oldest intent that is still open was recorded.
     oldest_open: Option<UnixTime>,
+    /// The least of what was read of the books.
+    read: Read,
+}
+
+/// How much of a book was read in one look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Read {
+    /// Nothing: as many intents as are read at once lie behind one that stays open.
+    Stuck,
+    /// As many intents as are read at once; the next look goes on.
+    Part,
+    All,
 }
 
 impl KeyUses {
@@ -125,8 +132,7 @@ impl KeyUses {
         let books = Books {
             issuing: progress(IntentBook::Issuing)?,
             management: progress(IntentBook::Management)?,
-            voided: BTreeSet::new(),
-            past_the_door: BTreeMap::new(),
+            voided: BTreeMap::new(),
             unexplained: BTreeMap::new(),
         };
         let (door, books) = (Mutex::default(), Mutex::new(books));
@@ -142,27 +148,24 @@ impl KeyUses {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compares what went through the door with the signer's count and with the store.
+    /// Compares what went through the door with the store.
     fn look(&self, store: &dyn Store, node: &Node) -> Result<Look, StoreError> {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        // The signer's count before the door's, and the door's before the store: what is in the
-        // earlier one is in the later one.
-        let counted = counted(&self.signer.uses());
+        // What came late before the door, and the door before the store: what is in the earlier one is
+        // in the later one.
         let late = self.signer.late_signatures();
-        let (mut unexplained, passed, waiting) = {
+        let (mut unexplained, waiting) = {
             let mut door = self.door();
             for LateSignature { intent, key, .. } in &late {
                 door.returned(*intent, *key);
             }
             let waiting: Vec<IntentId> = door.returned.keys().copied().collect();
-            (std::mem::take(&mut door.doubled), door.keys.clone(), waiting)
+            (std::mem::take(&mut door.doubled), waiting)
         };
-        unexplained.extend(books.past_the_door(&counted, &passed));
-        let (mut open, mut oldest_open, mut all_read) = (BTreeSet::new(), None, true);
+        let (mut open, mut oldest_open, mut read) = (BTreeSet::new(), None, Read::All);
         let Books { issuing, management, voided, .. } = &mut *books;
         for progress in [issuing, management] {
             let outcomes = store.intents_after(progress.book, progress.settled)?;
-            all_read &= outcomes.len() < INTENTS_AT_ONCE;
             for outcome in &outcomes {
                 let ours = outcome.node == *node;
                 if ours && outcome.state == IntentState::Open {
@@ -172,22 +175,23 @@ impl KeyUses {
                     unexplained.extend(self.settle(voided, outcome));
                 }
             }
-            progress.advance(&outcomes, node);
+            read = read.min(progress.advance(&outcomes, node));
         }
-        if all_read {
+        books.voided.retain(|_, seen| seen.elapsed() < LATE);
+        if read == Read::All {
             unexplained.extend(self.without_intent(&mut books.voided, &waiting, &open));
         }
         for one in &unexplained {
             let sum = books.unexplained.entry(one.key).or_default();
             *sum = sum.saturating_add(one.count);
         }
-        Ok(Look { unexplained, late, oldest_open })
+        Ok(Look { unexplained, late, oldest_open, read })
     }
 
     /// What is wrong with an intent of ours that has ended.
     fn settle(
         &self,
-        voided: &mut BTreeSet<IntentId>,
+        voided: &mut BTreeMap<IntentId, Instant>,
         outcome: &IntentOutcome,
     ) -> Option<Unexplained> {
         let recorded = outcome.key.or(self.management);
@@ -203,7 +207,7 @@ impl KeyUses {
                 unexplained(recorded.unwrap_or(SpkiHash::from_bytes([0; 32])), NO_SIGNATURE)
             }
             (None, _) => {
-                voided.insert(outcome.intent);
+                voided.insert(outcome.intent, Instant::now());
                 None
             }
         }
@@ -212,14 +216,14 @@ impl KeyUses {
     /// Signatures that waited before the store was read, and that it did not tell of.
     fn without_intent(
         &self,
-        voided: &mut BTreeSet<IntentId>,
+        voided: &mut BTreeMap<IntentId, Instant>,
         waiting: &[IntentId],
         open: &BTreeSet<IntentId>,
     ) -> Vec<Unexplained> {
         let mut door = self.door();
         let unknown = waiting.iter().filter(|intent| !open.contains(intent)).filter_map(|intent| {
             let key = door.returned.remove(intent)?;
-            if voided.remove(intent) {
+            if voided.remove(intent).is_some() {
                 return None;
             }
             Some(Unexplained { key, intent: Some(*intent), count: 1, why: NO_INTENT })
@@ -234,45 +238,17 @@ impl KeyUses {
 
 impl Progress {
     /// Goes on to the first intent of ours that is open.
-    fn advance(&mut self, outcomes: &[IntentOutcome], node: &Node) {
+    fn advance(&mut self, outcomes: &[IntentOutcome], node: &Node) -> Read {
         let is_open =
             |outcome: &&IntentOutcome| outcome.node == *node && outcome.state == IntentState::Open;
         if let Some(last) = outcomes.iter().take_while(|outcome| !is_open(outcome)).last() {
             self.settled = last.number;
             self.beyond.retain(|number| *number > last.number);
+        } else if outcomes.len() >= INTENTS_AT_ONCE {
+            return Read::Stuck;
         }
+        if outcomes.len() < INTENTS_AT_ONCE { Read::All } else { Read::Part }
     }
-}
-
-impl Books {
-    /// What the signer counted beyond what went through the door, as far as it is new.
-    fn past_the_door(
-        &mut self,
-        counted: &BTreeMap<SpkiHash, u64>,
-        passed: &BTreeMap<SpkiHash, Passed>,
-    ) -> Vec<Unexplained> {
-        let mut found = Vec::new();
-        for (key, counted) in counted {
-            let Passed { returned, under_way } = passed.get(key).copied().unwrap_or_default();
-            let past = counted.saturating_sub(returned.saturating_add(under_way));
-            let told = self.past_the_door.entry(*key).or_default();
-            if past > *told {
-                let count = past.saturating_sub(*told);
-                *told = past;
-                found.push(Unexplained { key: *key, intent: None, count, why: PAST_THE_DOOR });
-            }
-        }
-        found
-    }
-}
-
-fn counted(uses: &[KeyUse]) -> BTreeMap<SpkiHash, u64> {
-    let mut counted = BTreeMap::new();
-    for one in uses {
-        let sum: &mut u64 = counted.entry(one.key).or_default();
-        *sum = sum.saturating_add(one.signatures);
-    }
-    counted
 }
 
 impl SigningService for KeyUses {
@@ -283,15 +259,9 @@ impl SigningService for KeyUses {
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
         let (key, intent) = (input.issuer_key(), input.intent_id());
-        let under_way = |passed: &mut Passed| passed.under_way = passed.under_way.saturating_add(1);
-        under_way(self.door().keys.entry(key).or_default());
         let signed = self.signer.sign_telling(input, within, passed_over);
-        let mut door = self.door();
-        let passed = door.keys.entry(key).or_default();
-        passed.under_way = passed.under_way.saturating_sub(1);
         if signed.is_ok() {
-            passed.returned = passed.returned.saturating_add(1);
-            door.returned(intent, key);
+            self.door().returned(intent, key);
         }
         signed
     }
@@ -302,6 +272,10 @@ impl SigningService for KeyUses {
 
     fn prove(&self, key: &SpkiHash) -> Result<(), SignError> {
         self.signer.prove(key)
+    }
+
+    fn within_reach(&self, key: &SpkiHash) -> Result<(), SignError> {
+        self.signer.within_reach(key)
     }
 
     fn prove_stand_bys(&self) {
@@ -362,7 +336,10 @@ impl Service {
                 tracing::error!(error = %chain(&error), "unexplained use of a key could not be recorded");
             }
         }
+        let stuck = look.read == Read::Stuck;
+        metrics::gauge!("sigill_key_use_stopped").set(if stuck { 1.0 } else { 0.0 });
         match look.oldest_open {
+            Some(created) if stuck => Err(stopped(created)),
             Some(created) if now.since(created) > DECIDED_WITHIN => Err(undecided(created)),
             _ => Ok(()),
         }
@@ -371,7 +348,7 @@ impl Service {
     /// The try was told of as failed; now it is known that a signature exists that nobody has.
     fn note_late(&self, late: &LateSignature, now: UnixTime) {
         let LateSignature { intent, key, token } = late;
-        signing::count_failed("hsm-signature-late");
+        signing::count_failed(LATE_CODE);
         let payload = json!({
             "intent": intent.to_string(),
             "key": key.to_string(),
@@ -416,6 +393,20 @@ impl Service {
             "none came back"
         }
     }
+}
+
+fn stopped(created: UnixTime) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            "key-use-stopped",
+            "KEY-14: every use of a key is compared with the books",
+            &format!("an intent of {created} is still open, and so much was recorded after it that nothing is compared"),
+            format!("{INTENTS_AT_ONCE} intents"),
+            "an operator looks why it is not voided: the log of sigill-ca names the task; what waits is compared then",
+        ),
+    )
+    .retry_after(COME_BACK)
 }
 
 fn undecided(created: UnixTime) -> Denied {

@@ -8,6 +8,7 @@ pub(crate) mod caller;
 pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
+pub(crate) mod health;
 pub(crate) mod issue;
 pub(crate) mod key_use;
 pub(crate) mod order;
@@ -33,8 +34,9 @@ use ca::deployment::{Deployment, Environment};
 use ca::profile::ProfileSet;
 use ca::refusal::Refusal;
 use hsm::SigningService;
+use sha2::{Digest as _, Sha256};
 use status::Position;
-use store::{CertificateId, Node, OrderId, Store, StoreError};
+use store::{CertificateId, Node, OrderId, OrderKey, Store, StoreError};
 use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::signing::IntentId;
@@ -51,6 +53,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::randomness::Randomness;
 use authority::Authority;
 use delegate::DoneRequests;
+use health::SigningHealth;
 use key_use::KeyUses;
 use order::{OrdersLeft, Wait};
 use refusal::RefusalCounts;
@@ -72,6 +75,7 @@ pub(crate) struct Service {
     /// The same as `key_uses`.
     pub(crate) signer: Arc<dyn SigningService>,
     pub(crate) key_uses: Arc<KeyUses>,
+    pub(crate) health: SigningHealth,
     pub(crate) profiles: ProfileSet,
     /// By short name.
     pub(crate) authorities: BTreeMap<String, Authority>,
@@ -140,6 +144,19 @@ impl Service {
 
     pub(crate) fn draw_order_id(&self, now: UnixTime) -> Result<OrderId, Denied> {
         Ok(OrderId::from_time_and_random(milliseconds(now), self.randomness.draw()?))
+    }
+
+    /// As [`Self::draw_order_id`], and there always is one: revoking does not wait for the generator
+    /// (REV-02). It need not be secret, only another one each time, so it is made of all that differs.
+    pub(crate) fn revocation_order_id(&self, now: UnixTime, key: &OrderKey) -> OrderId {
+        let id = Sha256::new()
+            .chain_update(self.randomness.draw_whatever())
+            .chain_update(self.node.boot.as_bytes())
+            .chain_update(&self.node.name)
+            .chain_update(format!("{key:?}"))
+            .finalize();
+        let [a, b, c, d, e, f, g, h, i, j, ..]: [u8; 32] = id.into();
+        OrderId::from_time_and_random(milliseconds(now), [a, b, c, d, e, f, g, h, i, j])
     }
 
     pub(crate) fn draw_certificate_id(&self, now: UnixTime) -> Result<CertificateId, Denied> {

@@ -167,15 +167,19 @@ impl Service {
 
     fn begin(&self, call: &OrderCall) -> Result<(OrderId, BegunOrder), Denied> {
         let now = self.clock().read().now;
-        let id = self.draw_order_id(now)?;
+        let key = OrderKey {
+            client: call.client.clone(),
+            method: call.method.clone(),
+            path: call.path.clone(),
+            key: call.key.clone(),
+        };
+        let id = match call.act {
+            Act::Issue | Act::Renew => self.draw_order_id(now)?,
+            Act::Revoke => self.revocation_order_id(now, &key),
+        };
         let order = NewOrder {
             id,
-            key: OrderKey {
-                client: call.client.clone(),
-                method: call.method.clone(),
-                path: call.path.clone(),
-                key: call.key.clone(),
-            },
+            key,
             body_sha256: Sha256::digest(&call.body).into(),
             body: call.body.clone(),
             node: self.node().clone(),

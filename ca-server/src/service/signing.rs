@@ -144,7 +144,8 @@ pub(crate) fn failed_try(actor: Actor, payload: &Value) -> AuditRecord {
     Service::record(code, failed, actor, ObjectIds::default(), None, payload, Subject::Deployment)
 }
 
-fn unsigned(error: &SignError) -> Denied {
+/// A call whose signature is not made now.
+pub(crate) fn unsigned(error: &SignError) -> Denied {
     Denied::new(
         Kind::Unavailable,
         Refusal::new(

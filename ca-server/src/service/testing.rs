@@ -14,7 +14,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
 use hsm::token::TokenName;
-use hsm::{KeyUse, LateSignature, SignError, SigningService, Standing};
+use hsm::{KeyUse, LateSignature, OpenError, SignError, SigningService, Standing};
 use serde_json::json;
 use store::{
     BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
@@ -28,6 +28,7 @@ use x509::time::UnixTime;
 use super::authority::Authority;
 use super::caller::Caller;
 use super::delegate::DoneRequests;
+use super::health::SigningHealth;
 use super::key_use::KeyUses;
 use super::order::{
     Act, Answered, OrderAnswered, OrderCall, OrderWork, OrdersLeft, Outcome, Replies, Wait,
@@ -94,6 +95,8 @@ impl Key {
 pub(crate) struct Signer {
     key: Key,
     fails: AtomicBool,
+    is_lost: AtomicBool,
+    gives_rubbish: AtomicBool,
     proofs: AtomicU64,
     pub(crate) signatures: AtomicU64,
     pub(crate) late: Mutex<Vec<LateSignature>>,
@@ -106,11 +109,22 @@ impl Signer {
         self.fails.store(!works, Ordering::Relaxed);
     }
 
+    /// The token goes away or comes back, and knows it.
+    pub(crate) fn is_lost(&self, lost: bool) {
+        self.is_lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// What it signs does not verify, though its key proves itself.
+    pub(crate) fn gives_rubbish(&self, rubbish: bool) {
+        self.gives_rubbish.store(rubbish, Ordering::Relaxed);
+    }
+
     pub(crate) fn proofs(&self) -> u64 {
         self.proofs.load(Ordering::Relaxed)
     }
 
     fn must_work(&self) -> Result<(), SignError> {
+        self.within_reach(&self.key.public.spki_hash())?;
         if !self.fails.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -129,8 +143,21 @@ impl SigningService for Signer {
         *self.asked.lock().unwrap() = Some(input.intent_id());
         self.must_work()?;
         self.signatures.fetch_add(1, Ordering::Relaxed);
-        let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("bytes") };
-        Ok(self.key.sign(bytes))
+        let bytes = match input.to_be_signed() {
+            ToBeSigned::Bytes(bytes) => bytes.to_vec(),
+            ToBeSigned::Spool(spool) => std::fs::read(&spool.path).unwrap(),
+        };
+        let rubbish = self.gives_rubbish.load(Ordering::Relaxed);
+        Ok(self.key.sign(if rubbish { b"something else" } else { &bytes }))
+    }
+
+    fn within_reach(&self, _: &SpkiHash) -> Result<(), SignError> {
+        if !self.is_lost.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // Longer than anybody waits for it.
+        let lost_for = Duration::from_secs(3600);
+        Err(SignError::Token(OpenError::Lost { token: token(), lost_for, loss: Box::default() }))
     }
 
     fn deadline(&self) -> Duration {
@@ -173,6 +200,8 @@ pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) signer: Arc<Signer>,
     folder: tempfile::TempDir,
+    /// PEM of the request of orders that are sent again.
+    request: String,
 }
 
 impl World {
@@ -228,6 +257,8 @@ impl World {
         let signer = Arc::new(Signer {
             key,
             fails: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
+            gives_rubbish: AtomicBool::new(false),
             proofs: AtomicU64::new(0),
             signatures: AtomicU64::new(0),
             late: Mutex::default(),
@@ -244,6 +275,7 @@ impl World {
             store,
             signer: key_uses.clone(),
             key_uses,
+            health: SigningHealth::of([&authority]),
             profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication: Arc::new(PublicationState::default()),
@@ -258,7 +290,9 @@ impl World {
             orders_left: OrdersLeft::default(),
             management: None,
         };
-        Self { service, signer, folder }
+        let request =
+            x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());
+        Self { service, signer, folder, request }
     }
 
     /// The same database and folders after a restart.
@@ -267,6 +301,19 @@ impl World {
         self.service.delegates_done = DoneRequests::default();
         self.service.delegate_refusals = RefusalCounts::of_responders();
         self
+    }
+
+    /// A second authority, which issues nothing.
+    pub(crate) fn with_another_authority(mut self) -> Self {
+        let other = authority(Key::new().certificate());
+        self.service.authorities.insert("other".to_owned(), other);
+        self.service.health = SigningHealth::of(self.service.authorities.values());
+        self
+    }
+
+    /// What the schedule shares; the folder lives as long as the last part.
+    pub(crate) fn into_parts(self) -> (Arc<Service>, Arc<Signer>, tempfile::TempDir) {
+        (Arc::new(self.service), self.signer, self.folder)
     }
 
     /// Works with a shipped profile in which `from` reads `to`.
@@ -298,7 +345,7 @@ impl World {
     }
 
     pub(crate) fn is_ready_to_sign(&self) -> bool {
-        self.service.readiness.signing.load(Ordering::Relaxed)
+        self.service.is_ready_to_sign()
     }
 
     /// Entries of the status log and of the audit log.
@@ -339,6 +386,11 @@ impl World {
     pub(crate) fn issue(&self, key: &str) -> Result<OrderAnswered, Denied> {
         let csr = x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());
         self.issue_for(key, "function-ec", &csr)
+    }
+
+    /// As [`Self::issue`]; a second call with the key has the same body.
+    pub(crate) fn issue_again(&self, key: &str) -> Result<OrderAnswered, Denied> {
+        self.issue_for(key, "function-ec", &self.request)
     }
 
     pub(crate) fn issue_for(
@@ -433,7 +485,7 @@ fn authority(certificate: Certificate) -> Authority {
         aia_url: settings.aia_url.clone(),
         profiles: vec!["function-ec".to_owned(), "ocsp".to_owned()],
         crl_period: 3600,
-        crl_lifetime: 7200,
+        crl_lifetime: 14_400,
         issuing_distribution_point: false,
         crl_on_revocation: true,
     };

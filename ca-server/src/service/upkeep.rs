@@ -1,51 +1,18 @@
-//! What the program puts right by itself, without a call: readiness to sign, and its issuers'
+//! What the program tells and puts right by itself, without a call: how its tokens are, and its issuers'
 //! certificates in the publication tree.
 
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use ca::refusal::Refusal;
 use sha2::{Digest as _, Sha256};
 
-use super::{COME_BACK, Service};
+use super::Service;
 use crate::denied::{Denied, Kind};
-use crate::publication::chain;
 use crate::publication::files::replace;
 
 impl Service {
-    /// While signing is known to fail: has every key prove itself, so that a CA without orders becomes
-    /// ready again when its tokens are back. Stops at the first that does not: one deadline at most.
-    pub(crate) fn probe_signing(&self) -> Result<(), Denied> {
-        if self.is_ready_to_sign() {
-            return Ok(());
-        }
-        for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
-            let key = authority.certificate.public_key().spki_hash();
-            self.signer.prove(&key).map_err(|error| {
-                Denied::new(
-                    Kind::Unavailable,
-                    Refusal::new(
-                        error.code(),
-                        "/readyz: every authority's key signs",
-                        &format!("key of {}: {}", authority.name(), chain(&error)),
-                        "a token that signs within the deadline",
-                        error.next_step(),
-                    ),
-                )
-                .retry_after(COME_BACK)
-            })?;
-        }
-        self.readiness.signing.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Whether the last signature asked for was made.
-    pub(crate) fn is_ready_to_sign(&self) -> bool {
-        self.readiness.signing.load(Ordering::Relaxed)
-    }
-
     /// Puts how the tokens are into the metrics. Makes no call to them.
     pub(crate) fn observe_tokens(&self) {
         for token in self.signer.tokens() {
@@ -113,33 +80,6 @@ fn unwritable(path: &Path, error: &io::Error) -> Denied {
 mod tests {
     use super::*;
     use crate::service::testing::World;
-
-    /// An idle CA becomes ready again without a certificate being issued.
-    #[test]
-    fn readiness_to_sign_heals_without_an_order() {
-        let world = World::new();
-        world.signer.works(false);
-        assert!(world.issue("one").is_err());
-        assert!(!world.is_ready_to_sign());
-
-        assert_eq!(world.service.probe_signing().unwrap_err().refusal.code, "hsm-unanswered");
-        assert!(!world.is_ready_to_sign());
-        world.signer.works(true);
-        let before = world.counts();
-        world.service.probe_signing().unwrap();
-
-        assert!(world.is_ready_to_sign());
-        assert_eq!(world.counts(), before, "nothing was issued or recorded");
-    }
-
-    #[test]
-    fn a_key_that_signs_is_not_asked_for_proofs() {
-        let world = World::new();
-
-        world.service.probe_signing().unwrap();
-
-        assert_eq!(world.signer.proofs(), 0);
-    }
 
     /// PRO-13.
     #[test]

@@ -1,0 +1,253 @@
+//! Whether each authority's key signs now. What is bound to come to nothing is refused before anything
+//! is recorded for it: an intent without a signature costs a serial number, which stands on the CRL until
+//! the certificate would have ended.
+//!
+//! Two things say that a key does not sign: its tokens, which know when they are lost or take no calls,
+//! and its last calls. Neither heals by callers: the schedule has the key prove itself until it does.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hsm::{Again, OpenError, SignError};
+use x509::key::SpkiHash;
+
+use super::authority::Authority;
+use super::signing::unsigned;
+use super::{COME_BACK, Service};
+use crate::denied::{Denied, Kind};
+
+/// Calls in a row that came to nothing, after which no more are made until the key has proven itself.
+const FAILED_IN_A_ROW: u32 = 3;
+/// A key that nobody has used for so long is to prove itself: an idle CA learns that its token is dead.
+const PROVE_AFTER: Duration = Duration::from_secs(60);
+/// Between two looks for a token that went away a moment ago.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What the last calls told of each key.
+#[derive(Debug)]
+pub(crate) struct SigningHealth(Mutex<BTreeMap<SpkiHash, KeyHealth>>);
+
+#[derive(Clone, Debug)]
+struct KeyHealth {
+    worked: Instant,
+    /// The last call came to something.
+    is_well: bool,
+    /// Calls that came to nothing since it worked, though its tokens know of nothing.
+    unexplained: u32,
+    /// What the last of them met.
+    last: Option<Denied>,
+}
+
+impl KeyHealth {
+    const fn well(now: Instant) -> Self {
+        Self { worked: now, is_well: true, unexplained: 0, last: None }
+    }
+}
+
+impl SigningHealth {
+    /// The keys of `authorities` that sign here, which have just proven themselves.
+    pub(crate) fn of<'a>(authorities: impl IntoIterator<Item = &'a Authority>) -> Self {
+        let now = Instant::now();
+        let signing = authorities.into_iter().filter(|authority| authority.signs_here());
+        Self(Mutex::new(signing.map(|one| (one.key(), KeyHealth::well(now))).collect()))
+    }
+
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<SpkiHash, KeyHealth>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It made a signature that verifies, or proved itself.
+    fn note_worked(&self, key: &SpkiHash, now: Instant) {
+        if let Some(health) = self.keys().get_mut(key) {
+            *health = KeyHealth::well(now);
+        }
+    }
+
+    /// It did not, and its tokens are known to be away.
+    fn note_away(&self, key: &SpkiHash) {
+        if let Some(health) = self.keys().get_mut(key) {
+            health.is_well = false;
+        }
+    }
+
+    /// It did not, though its tokens know of nothing.
+    fn note_failed(&self, key: &SpkiHash, denied: &Denied) {
+        if let Some(health) = self.keys().get_mut(key) {
+            health.is_well = false;
+            health.unexplained = health.unexplained.saturating_add(1);
+            health.last = Some(denied.clone());
+        }
+    }
+
+    fn is_well(&self, key: &SpkiHash) -> bool {
+        self.keys().get(key).is_some_and(|health| health.is_well)
+    }
+
+    fn has_worked_since(&self, key: &SpkiHash, begun: Instant) -> bool {
+        self.keys().get(key).is_some_and(|health| health.worked > begun)
+    }
+
+    fn is_idle(&self, key: &SpkiHash, now: Instant) -> bool {
+        let since = |health: &KeyHealth| now.saturating_duration_since(health.worked);
+        self.keys().get(key).is_some_and(|health| since(health) >= PROVE_AFTER)
+    }
+
+    /// What the last call met, where so many in a row came to nothing that no more are made.
+    fn shut(&self, key: &SpkiHash) -> Option<Denied> {
+        let keys = self.keys();
+        let shut = keys.get(key).filter(|health| health.unexplained >= FAILED_IN_A_ROW)?;
+        let last = shut.last.clone()?;
+        // Of this call nothing was made that could be wrong.
+        Some(Denied { kind: Kind::Unavailable, ..last }.retry_after(COME_BACK))
+    }
+}
+
+impl Service {
+    /// Refuses what the authority's key is known not to sign now, before anything is recorded for it.
+    pub(crate) fn may_sign(&self, authority: &Authority) -> Result<(), Denied> {
+        self.reach(authority).map_err(put_off)
+    }
+
+    /// As [`Self::may_sign`], and waits a while for a token that went away just now, as signing itself
+    /// would.
+    pub(crate) fn may_sign_soon(&self, authority: &Authority) -> Result<(), Denied> {
+        let begun = Instant::now();
+        // The other half and more is left for the signature.
+        let patience = self.signer.deadline() / 2;
+        loop {
+            match self.reach(authority) {
+                Ok(()) => return Ok(()),
+                Err(obstacle)
+                    if obstacle.passes == Passes::Perhaps && begun.elapsed() < patience =>
+                {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(obstacle) => return Err(put_off(obstacle)),
+            }
+        }
+    }
+
+    fn reach(&self, authority: &Authority) -> Result<(), Obstacle> {
+        let key = authority.key();
+        if let Err(error) = self.signer.within_reach(&key) {
+            return Err(Obstacle {
+                passes: Passes::of(&error, self.signer.deadline()),
+                denied: Box::new(unsigned(&error)),
+            });
+        }
+        match self.health.shut(&key) {
+            Some(denied) => Err(Obstacle { passes: Passes::Not, denied: Box::new(denied) }),
+            None => Ok(()),
+        }
+    }
+
+    /// What a call for a signature of `key`, made at `begun`, came to.
+    pub(crate) fn note_signing<T>(
+        &self,
+        key: SpkiHash,
+        begun: Instant,
+        outcome: &Result<T, Denied>,
+    ) {
+        match outcome {
+            Ok(_) => self.health.note_worked(&key, Instant::now()),
+            // One call that hangs says nothing of a key that works for others meanwhile.
+            Err(_) if self.health.has_worked_since(&key, begun) => {}
+            // They say themselves when they are back, at once.
+            Err(_) if self.signer.within_reach(&key).is_err() => self.health.note_away(&key),
+            Err(denied) => self.health.note_failed(&key, denied),
+        }
+        if outcome.is_ok() != self.is_ready_to_sign() {
+            self.tell_readiness_to_sign();
+        }
+    }
+
+    /// Puts into the readiness whether every authority's key signs, as far as is known without a call.
+    pub(crate) fn tell_readiness_to_sign(&self) {
+        let well = self.signing_authorities().all(|authority| self.signs_now(authority));
+        self.readiness.signing.store(well, Ordering::Relaxed);
+    }
+
+    /// As the readiness says.
+    pub(crate) fn is_ready_to_sign(&self) -> bool {
+        self.readiness.signing.load(Ordering::Relaxed)
+    }
+
+    /// Whether a key does not sign or nobody has used it for a while.
+    pub(crate) fn wants_proofs(&self, now: Instant) -> bool {
+        self.signing_authorities().any(|authority| self.wants_proof(authority, now))
+    }
+
+    /// Has each key that wants it prove itself, so that a CA without orders becomes ready again when its
+    /// tokens are back, and learns that they are gone. One deadline each at most.
+    pub(crate) fn probe_signing(&self, now: Instant) -> Result<(), Denied> {
+        let mut failed = Ok(());
+        for authority in self.signing_authorities() {
+            if !self.wants_proof(authority, now) {
+                continue;
+            }
+            let key = authority.key();
+            let begun = Instant::now();
+            let proven = self.signer.prove(&key).map_err(|error| unproven(authority, &error));
+            self.note_signing(key, begun, &proven);
+            failed = failed.and(proven);
+        }
+        self.tell_readiness_to_sign();
+        failed
+    }
+
+    fn signing_authorities(&self) -> impl Iterator<Item = &Authority> {
+        self.authorities.values().filter(|authority| authority.signs_here())
+    }
+
+    fn signs_now(&self, authority: &Authority) -> bool {
+        let key = authority.key();
+        self.health.is_well(&key) && self.signer.within_reach(&key).is_ok()
+    }
+
+    fn wants_proof(&self, authority: &Authority, now: Instant) -> bool {
+        !self.signs_now(authority) || self.health.is_idle(&authority.key(), now)
+    }
+}
+
+/// Why a key is not asked.
+struct Obstacle {
+    passes: Passes,
+    denied: Box<Denied>,
+}
+
+/// Whether a token may be back within a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passes {
+    Perhaps,
+    Not,
+}
+
+impl Passes {
+    fn of(error: &SignError, deadline: Duration) -> Self {
+        match error {
+            SignError::Token(OpenError::Lost { lost_for, .. })
+                if *lost_for < deadline && error.again() != Again::Never =>
+            {
+                Self::Perhaps
+            }
+            _ => Self::Not,
+        }
+    }
+}
+
+fn put_off(obstacle: Obstacle) -> Denied {
+    let code = obstacle.denied.refusal.code;
+    metrics::counter!("sigill_signing_put_off_total", "code" => code).increment(1);
+    *obstacle.denied
+}
+
+fn unproven(authority: &Authority, error: &SignError) -> Denied {
+    let mut denied = unsigned(error);
+    denied.refusal.seen = format!("key of {}: {}", authority.name(), denied.refusal.seen);
+    denied
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! KEY-09, ISS-07: nothing is recorded for a signature that is known not to come, and no refusal lasts
+//! longer than its cause.
+
+use ca::audit::EventCode;
+
+use super::*;
+use crate::service::testing::World;
+
+fn probe(world: &World) -> Result<(), Denied> {
+    world.service.probe_signing(Instant::now())
+}
+
+fn intents(world: &World) -> usize {
+    world.leaves(EventCode::CertificateIntent)
+}
+
+/// An idle CA becomes ready again without a certificate being issued.
+#[test]
+fn readiness_to_sign_heals_without_an_order() {
+    let world = World::new();
+    world.signer.works(false);
+    assert!(world.issue("one").is_err());
+    assert!(!world.is_ready_to_sign());
+
+    assert_eq!(probe(&world).unwrap_err().refusal.code, "hsm-unanswered");
+    assert!(!world.is_ready_to_sign());
+    world.signer.works(true);
+    let before = world.counts();
+    probe(&world).unwrap();
+
+    assert!(world.is_ready_to_sign());
+    assert_eq!(world.counts(), before, "nothing was issued or recorded");
+}
+
+#[test]
+fn a_key_that_signs_is_not_asked_for_proofs() {
+    let world = World::new();
+
+    probe(&world).unwrap();
+
+    assert!(!world.service.wants_proofs(Instant::now()));
+    assert_eq!(world.signer.proofs(), 0);
+}
+
+/// An idle CA learns that its token is dead before an order or a CRL meets it.
+#[test]
+fn a_key_that_nobody_uses_is_asked_for_a_proof_each_minute() {
+    let world = World::new();
+    world.signer.works(false);
+    let later = Instant::now() + PROVE_AFTER;
+    assert!(world.service.wants_proofs(later));
+
+    assert!(world.service.probe_signing(later).is_err());
+
+    assert!(!world.is_ready_to_sign());
+    assert_eq!(world.signer.proofs(), 1);
+}
+
+/// Callers that come again and again during an outage cost no serial numbers.
+#[test]
+fn nothing_is_recorded_while_the_token_is_known_to_be_away() {
+    let world = World::new();
+    world.signer.is_lost(true);
+    let before = world.counts().0;
+
+    for _ in 0..20 {
+        for key in ["one", "two"] {
+            let denied = world.issue_again(key).unwrap_err();
+            assert_eq!(denied.refusal.code, "hsm-token-missing");
+            assert!(denied.retry_after.is_some(), "{denied}");
+        }
+    }
+
+    assert_eq!((intents(&world), world.leaves(EventCode::SignatureTried)), (0, 0));
+    assert_eq!(world.counts().0, before, "nothing entered the status log");
+    world.service.tell_readiness_to_sign();
+    assert!(!world.is_ready_to_sign());
+    world.signer.is_lost(false);
+    world.issue_again("one").unwrap();
+    assert_eq!(world.leaves(EventCode::CertificateVoided), 0);
+}
+
+/// An intent that met the outage is voided once, when its order goes on.
+#[test]
+fn an_intent_that_met_the_outage_is_the_only_one_that_is_voided() {
+    let world = World::new();
+    world.signer.works(false);
+    assert!(world.issue_again("one").is_err());
+    world.signer.is_lost(true);
+
+    for _ in 0..20 {
+        assert!(world.issue_again("one").is_err());
+    }
+
+    world.signer.works(true);
+    world.signer.is_lost(false);
+    world.issue_again("one").unwrap();
+    assert_eq!((intents(&world), world.leaves(EventCode::CertificateVoided)), (2, 1));
+}
+
+/// A token that knows of nothing and signs nothing is found out by its calls.
+#[test]
+fn calls_that_come_to_nothing_end_until_the_key_has_proven_itself() {
+    let world = World::new();
+    world.signer.works(false);
+
+    for _ in 0..20 {
+        assert_eq!(world.issue_again("one").unwrap_err().refusal.code, "hsm-unanswered");
+    }
+
+    assert_eq!(intents(&world), usize::try_from(FAILED_IN_A_ROW).unwrap());
+    world.signer.works(true);
+    assert!(world.issue_again("one").is_err(), "the proof comes first");
+    probe(&world).unwrap();
+    world.issue_again("one").unwrap();
+}
+
+#[test]
+fn one_call_that_comes_to_nothing_ends_nothing() {
+    let world = World::new();
+    for round in ["one", "two", "three", "four", "five"] {
+        world.signer.works(false);
+        assert!(world.issue_again(round).is_err());
+        world.signer.works(true);
+        world.issue_again(round).unwrap();
+        assert!(world.is_ready_to_sign());
+    }
+}
+
+/// Calls that hang side by side, while others get their signatures.
+#[test]
+fn calls_that_hang_beside_others_that_do_not_end_nothing() {
+    let world = World::new();
+    let begun = Instant::now();
+    world.issue("meanwhile").unwrap();
+    let key = world.authority().key();
+    let denied = unsigned(&SignError::UnknownKey { key });
+
+    for _ in 0..20 {
+        world.service.note_signing::<()>(key, begun, &Err(denied.clone()));
+    }
+
+    assert!(world.is_ready_to_sign());
+    world.issue("later").unwrap();
+}
+
+/// KEY-10.
+#[test]
+fn a_signature_that_does_not_verify_ends_being_ready() {
+    let world = World::new();
+    world.signer.gives_rubbish(true);
+
+    for key in ["one", "two", "three"] {
+        assert_eq!(world.issue(key).unwrap_err().kind, Kind::Internal);
+        assert!(!world.is_ready_to_sign());
+    }
+
+    // No more serials are spent on it, and who comes is to come again.
+    let before = intents(&world);
+    let denied = world.issue("four").unwrap_err();
+    assert_eq!((denied.kind, denied.refusal.code), (Kind::Unavailable, "signature-invalid"));
+    assert!(denied.retry_after.is_some());
+    assert_eq!(intents(&world), before);
+}
+
+/// The key of one authority says nothing of another's.
+#[test]
+fn ready_is_a_ca_all_of_whose_keys_sign() {
+    let world = World::new().with_another_authority();
+    let keys: Vec<SpkiHash> = world.service.authorities.values().map(Authority::key).collect();
+    let [one, other] = keys[..] else { panic!("two authorities") };
+    let denied = unsigned(&SignError::UnknownKey { key: one });
+    world.service.note_signing::<()>(one, Instant::now(), &Err(denied));
+
+    world.service.note_signing(other, Instant::now(), &Ok(()));
+
+    assert!(!world.is_ready_to_sign());
+    world.service.note_signing(one, Instant::now(), &Ok(()));
+    assert!(world.is_ready_to_sign());
+}
+
+/// A CRL that is due while the token is away costs no number, no leaf and no reading of all rows.
+#[test]
+fn no_crl_is_begun_while_the_token_is_known_to_be_away() {
+    let world = World::new();
+    world.signer.is_lost(true);
+    let before = world.counts();
+
+    let denied = world.service.make_crl(world.authority()).unwrap_err();
+
+    assert_eq!(denied.refusal.code, "hsm-token-missing");
+    assert_eq!(world.counts(), before);
+    world.signer.is_lost(false);
+    world.service.make_crl(world.authority()).unwrap();
+}
