@@ -2,12 +2,14 @@
 //! twice.
 
 use std::fs;
+use std::path::PathBuf;
 
+use support::pin_marker;
 use support::suite::Check;
 
 use crate::World;
 use crate::forged;
-use crate::home::value_of;
+use crate::home::{Home, value_of};
 use crate::spy::TokenCalls;
 use crate::starts::{judge, last_line, not_told, row};
 use crate::state::State;
@@ -90,7 +92,27 @@ fn tokens_are_refused(world: &World) {
     assert_eq!(after.calls.signatures, before.calls.signatures);
     assert_eq!(State { calls: before.calls, ..after }.difference(&before), "");
     // Another PIN is another try, and the right one heals.
-    home.write("pins/issuing.pin", right);
+    home.write("pins/issuing.pin", &right);
+    let marker = pin_marker(&home);
+    let text = fs::read_to_string(&marker).expect("a marker");
+    assert!(pin_marker::holds(&text, "this PIN is wrong"), "{text}");
+    if pin_marker::holds(&text, &right) {
+        assert_eq!(not_told(&home.serve_refused(), "hsm-pin-refused-before"), None);
+        let serial = text.split(' ').nth(2).expect("a serial number");
+        fs::write(&marker, format!("sigill-pin/1 cleared {serial}\n")).expect("cleared");
+    }
     let server = home.serve();
     assert_eq!(TokenCalls::of(&server.home).logins, 2, "the right PIN is tried once");
+}
+
+/// Where the PIN of the CA's token is noted as refused.
+fn pin_marker(home: &Home) -> PathBuf {
+    let folder = fs::read_dir(home.path("state")).expect("a folder");
+    let mut files = folder.map(|entry| entry.expect("an entry").path());
+    files
+        .find(|file| {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with("pin-") && name.ends_with(".marker")
+        })
+        .expect("a marker")
 }
