@@ -124,14 +124,18 @@ impl Shared {
         keys.values().cloned().collect()
     }
 
-    /// One round. A token that fails one key is not asked for the others: it may make each wait. But for
-    /// a key that it lacks nobody waits.
+    /// One round. A token that fails one key is not asked for the others: it may make each wait. Where it
+    /// is away it is so for each of them. But for a key that it lacks nobody waits.
     fn prove(&self, stand_bys: StandBys) {
         let mut failed = BTreeSet::new();
         for key in self.all() {
             for route in key.to_prove(stand_bys) {
                 let name = route.source().name();
-                if self.state().ends || failed.contains(name) {
+                if self.state().ends {
+                    continue;
+                }
+                if failed.contains(name) {
+                    key.set_aside_if_away(route);
                     continue;
                 }
                 if let Err(error) = key.prove_in(route, self.deadline) {

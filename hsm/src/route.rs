@@ -244,6 +244,13 @@ impl KeyRoutes {
         proven
     }
 
+    /// Sets aside a token that is known to be away, without asking it.
+    pub(crate) fn set_aside_if_away(&self, route: &Route) {
+        if let Some(Err(error)) = route.token().map(Token::within_reach) {
+            self.set_aside(route, &error);
+        }
+    }
+
     /// How often the key was used, by token.
     pub(crate) fn uses(&self) -> impl Iterator<Item = KeyUse> {
         let first = self.routes.iter().position(Route::is_trusted);

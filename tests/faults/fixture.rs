@@ -15,14 +15,13 @@ use hsm::{
     Quirks, Removal, SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
 };
 use support::laboratory::{self, Laboratory};
-use support::softhsm::SoftHsm;
+pub(crate) use support::softhsm::USER_PIN;
+use support::softhsm::{SO_PIN, SoftHsm};
+use support::two_tokens::{Made, PREFERRED};
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 use x509::signing::{
     Intent, IntentId, Pending, Recorded, Recorder, SigningInput, SigningKind, ToBeSigned,
 };
-
-pub(crate) const USER_PIN: &str = "user-pin-of-32-characters-000001";
-const SO_PIN: &str = "officer-pin-of-32-characters-002";
 
 /// How long a caller waits for a signature, and a token may take to open.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -43,7 +42,7 @@ pub(crate) struct Bench<'a> {
 impl<'a> Bench<'a> {
     pub(crate) fn new(softhsm: &'a SoftHsm) -> Self {
         let new = NewToken {
-            label: "sg-td-ab12-issuing".parse().unwrap(),
+            label: PREFERRED.parse().unwrap(),
             so_pin: pin(softhsm, "so", SO_PIN),
             user_pin: pin(softhsm, "user", USER_PIN),
         };
@@ -87,6 +86,27 @@ impl<'a> Bench<'a> {
         signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
         Signing { token, key, signer, sessions }
     }
+}
+
+/// A token behind the laboratory with one key that signs, for [`with_two_tokens`].
+///
+/// [`with_two_tokens`]: support::two_tokens::with_two_tokens
+pub(crate) fn made(softhsm: &SoftHsm) -> Made {
+    let bench = Bench::new(softhsm);
+    let token = bench.open(1).unwrap();
+    let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+    Made { serial: bench.name.serial.as_str().to_owned(), keys: vec![key.spki_der().to_vec()] }
+}
+
+/// The one key.
+pub(crate) fn key(made: &Made) -> PublicKey {
+    PublicKey::from_spki_der(&made.keys[0]).unwrap()
+}
+
+/// The token of this label and serial number, that is there.
+pub(crate) fn bench<'a>(softhsm: &'a SoftHsm, label: &str, serial: &str) -> Bench<'a> {
+    let (label, serial) = (label.parse().unwrap(), serial.parse().unwrap());
+    Bench::of(softhsm, TokenName { label, serial })
 }
 
 /// A token that is open, with a key that signs.

@@ -5,22 +5,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hsm::token::TokenName;
 use hsm::{
-    Again, KeyPolicy, KeyUse, Removal, SignError, SignatureMayExist, SigningService as _,
-    SoftwareTokens, Standing, TokenSigner, TokenSource,
+    Again, KeyPolicy, KeyUse, SignError, SignatureMayExist, SigningService as _, SoftwareTokens,
+    Standing, TokenSigner, TokenSource,
 };
 use support::demo::until;
 use support::laboratory::{self, Counter, Fate, Laboratory};
-use support::softhsm::{Side, clone_token, side};
+use support::softhsm::SoftHsm;
 use support::test_name;
-use x509::key::{KeyType, PublicKey};
+use support::two_tokens::{PREFERRED, STAND_BY, STAND_BY_SERIAL, with_two_tokens};
+use x509::key::PublicKey;
 
-use crate::fixture::{Bench, DEADLINE, Unsigned, input_of, make_key, sign_with};
-
-const PREFERRED: &str = "sg-td-ab12-issuing";
-const STAND_BY: &str = "sg-td-ab12-issuing-b";
-const STAND_BY_SERIAL: &str = "00000000000000b2";
+use crate::fixture::{DEADLINE, Unsigned, bench, input_of, key, made, sign_with};
 
 /// Two tokens with one key behind the laboratory.
 struct Pair {
@@ -37,46 +33,20 @@ impl Pair {
     }
 
     fn with_sessions(test: &str, sessions: usize, body: impl FnOnce(&Self)) {
-        match side() {
-            None => {}
-            Some(Side::Parent(softhsm)) => {
-                softhsm.succeeds(test, "make");
-                let (tokens, new) = (softhsm.tokens(), (STAND_BY, STAND_BY_SERIAL));
-                let _folder = clone_token(&tokens, PREFERRED, &tokens, new);
-                softhsm.succeeds(test, "use");
-            }
-            Some(Side::Child { softhsm, phase }) if phase == "make" => {
-                let bench = Bench::new(&softhsm);
-                let token = bench.open(1).unwrap();
-                let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
-                fs::write(softhsm.state().join("spki"), key.spki_der()).unwrap();
-                fs::write(softhsm.state().join("serial"), bench.name.serial.as_str()).unwrap();
-            }
-            Some(Side::Child { softhsm, .. }) => {
-                let read = |name| fs::read(softhsm.state().join(name)).unwrap();
-                let serial = String::from_utf8(read("serial")).unwrap();
-                let key = PublicKey::from_spki_der(&read("spki")).unwrap();
-                let sources = [(PREFERRED, serial.as_str()), (STAND_BY, STAND_BY_SERIAL)].map(
-                    |(label, serial)| {
-                        let name = TokenName {
-                            label: label.parse().unwrap(),
-                            serial: serial.parse().unwrap(),
-                        };
-                        let bench = Bench::of(&softhsm, name);
-                        let settings = bench.settings(sessions);
-                        Arc::new(TokenSource::new(
-                            &laboratory::module(),
-                            settings,
-                            SoftwareTokens::TestOnly,
-                        ))
-                    },
-                );
-                let signer = TokenSigner::new(DEADLINE);
-                let away = signer.add_in_order(&sources, &key, KeyPolicy::issuing()).unwrap();
-                assert!(away.is_empty(), "{away:?}");
-                body(&Self { laboratory: Laboratory::of(&softhsm), key, signer });
-            }
-        }
+        with_two_tokens(test, SoftHsm::tokens, made, |softhsm, made| {
+            let key = key(&made);
+            let sources = [(PREFERRED, made.serial.as_str()), (STAND_BY, STAND_BY_SERIAL)].map(
+                |(label, serial)| {
+                    let settings = bench(&softhsm, label, serial).settings(sessions);
+                    let module = laboratory::module();
+                    Arc::new(TokenSource::new(&module, settings, SoftwareTokens::TestOnly))
+                },
+            );
+            let signer = TokenSigner::new(DEADLINE);
+            let away = signer.add_in_order(&sources, &key, KeyPolicy::issuing()).unwrap();
+            assert!(away.is_empty(), "{away:?}");
+            body(&Self { laboratory: Laboratory::of(&softhsm), key, signer });
+        });
     }
 
     /// Signs once and verifies; the codes of the tries that were passed over.

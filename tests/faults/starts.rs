@@ -4,62 +4,42 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hsm::token::TokenName;
 use hsm::{
-    KeyPolicy, Removal, SigningService as _, SoftwareTokens, Standing, TokenSettings, TokenSigner,
+    KeyPolicy, SigningService as _, SoftwareTokens, Standing, TokenSettings, TokenSigner,
     TokenSource,
 };
 use support::demo::until;
 use support::laboratory::{self, Laboratory};
-use support::softhsm::{Side, SoftHsm, clone_token, side};
+use support::softhsm::SoftHsm;
 use support::test_name;
-use x509::key::{KeyType, PublicKey};
+use support::two_tokens::{PREFERRED, STAND_BY, STAND_BY_SERIAL, with_two_tokens};
+use x509::key::PublicKey;
 
-use crate::fixture::{Bench, DEADLINE, make_key, sign_with};
+use crate::fixture::{DEADLINE, bench, key, made, sign_with};
 
-const PREFERRED: &str = "sg-td-ab12-issuing";
-const STAND_BY: &str = "sg-td-ab12-issuing-b";
-const STAND_BY_SERIAL: &str = "00000000000000b2";
 /// The deadline of tokens that hang at the start.
 const SHORT: Duration = Duration::from_millis(1500);
 
 /// Runs `body` in a process of its own with two tokens of one key, of which nothing has been asked yet:
 /// the preferred one behind the laboratory, the other in another module.
 fn at_the_start(test: &str, body: impl FnOnce(&SoftHsm, &[Arc<TokenSource>; 2], &PublicKey)) {
-    match side() {
-        None => {}
-        Some(Side::Parent(softhsm)) => {
-            softhsm.succeeds(test, "make");
-            let _module = softhsm.second_module();
-            let new = (STAND_BY, STAND_BY_SERIAL);
-            let _folder = clone_token(&softhsm.tokens(), PREFERRED, &softhsm.second_tokens(), new);
-            softhsm.succeeds(test, "use");
-        }
-        Some(Side::Child { softhsm, phase }) if phase == "make" => {
-            let bench = Bench::new(&softhsm);
-            let token = bench.open(1).unwrap();
-            let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
-            fs::write(softhsm.state().join("spki"), key.spki_der()).unwrap();
-            fs::write(softhsm.state().join("serial"), bench.name.serial.as_str()).unwrap();
-        }
-        Some(Side::Child { softhsm, .. }) => {
-            let read = |name| fs::read(softhsm.state().join(name)).unwrap();
-            let serial = String::from_utf8(read("serial")).unwrap();
-            let key = PublicKey::from_spki_der(&read("spki")).unwrap();
-            let second = softhsm.tokens().parent().unwrap().join("second-module.so");
-            let sources = [
-                (laboratory::module(), PREFERRED, serial.as_str()),
-                (second, STAND_BY, STAND_BY_SERIAL),
-            ]
-            .map(|(module, label, serial)| {
-                let (label, serial) = (label.parse().unwrap(), serial.parse().unwrap());
-                let bench = Bench::of(&softhsm, TokenName { label, serial });
-                let settings = TokenSettings { deadline: SHORT, ..bench.settings(1) };
-                Arc::new(TokenSource::new(&module, settings, SoftwareTokens::TestOnly))
-            });
-            body(&softhsm, &sources, &key);
-        }
-    }
+    let place = |softhsm: &SoftHsm| {
+        let _module = softhsm.second_module();
+        softhsm.second_tokens()
+    };
+    with_two_tokens(test, place, made, |softhsm, made| {
+        let second = softhsm.tokens().parent().unwrap().join("second-module.so");
+        let sources = [
+            (laboratory::module(), PREFERRED, made.serial.as_str()),
+            (second, STAND_BY, STAND_BY_SERIAL),
+        ]
+        .map(|(module, label, serial)| {
+            let settings = bench(&softhsm, label, serial).settings(1);
+            let settings = TokenSettings { deadline: SHORT, ..settings };
+            Arc::new(TokenSource::new(&module, settings, SoftwareTokens::TestOnly))
+        });
+        body(&softhsm, &sources, &key(&made));
+    });
 }
 
 /// Adds the key; the code of the one token that is away.

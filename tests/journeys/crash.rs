@@ -6,8 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -20,8 +18,9 @@ use x509::serial::SerialNumber;
 
 use crate::accounts::{self, Received, Serials, Signatures};
 use crate::api::{Api, Request};
-use crate::deployment::{AUTHORITY, Deployment, Form, Template};
+use crate::deployment::{AUTHORITY, Deployment, Template};
 use crate::lot::Lot;
+use crate::orders::{Bears, Orders};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[(
     "crash::no_kill_loses_doubles_or_hides_a_certificate",
@@ -32,8 +31,6 @@ const WINDOWS: [&str; 5] =
     ["before-intent", "intent-sign", "sign-verify", "verify-issued", "issued-released"];
 /// Callers at once.
 const CALLERS: usize = 6;
-/// A caller's pause between two orders, so that the journey tests kills and not load.
-const BETWEEN_ORDERS: Duration = Duration::from_millis(25);
 /// How long after a start the first order may take to reach the window.
 const WINDOW_LIMIT: Duration = Duration::from_secs(60);
 /// The CA stays in the window this long unless it is killed: longer than all of the above.
@@ -46,16 +43,10 @@ fn no_kill_loses_doubles_or_hides_a_certificate(template: &Template) {
     let mut deployment = deployment.spied();
     let kills = budget::count("crash-kills");
     let api = deployment.api();
-    let orders = Orders { received: Mutex::default(), stop: AtomicBool::new(false) };
+    let (orders, form) = (Orders::new("crash"), deployment.form());
     let mut signatures = Signatures::default();
 
-    thread::scope(|scope| {
-        // If this thread fails, the callers must not go on for ever.
-        let _stop = StopOnDrop(&orders.stop);
-        for number in 0..CALLERS {
-            let (api, form, orders) = (api.clone(), deployment.form(), &orders);
-            scope.spawn(move || orders.call(number, &api, &form));
-        }
+    orders.during(CALLERS, Bears::Everything, (&api, &form), || {
         for window in WINDOWS {
             for _ in 0..kills {
                 signatures.add(kill_in(window, &mut deployment));
@@ -67,7 +58,7 @@ fn no_kill_loses_doubles_or_hides_a_certificate(template: &Template) {
         thread::sleep(Duration::from_secs(2));
     });
 
-    let received = orders.received.into_inner().expect("no caller failed");
+    let received = orders.received();
     println!("measured: callers = {CALLERS}");
     println!("measured: certificates received = {}", received.len());
     every_order_has_one_certificate(&deployment, &api, &received);
@@ -144,36 +135,6 @@ fn stood_in(window: &str, order: &str, deployment: &Deployment, signatures: &Sig
         _ => matches!(found, ("running", "fulfilled", true, "1")),
     };
     assert!(right, "{order} was not in {window}: order, intent, signed, certificates = {found:?}");
-}
-
-/// Orders of all callers.
-struct Orders {
-    received: Mutex<Vec<Received>>,
-    stop: AtomicBool,
-}
-
-impl Orders {
-    /// Orders certificate after certificate, each until it is there.
-    fn call(&self, number: usize, api: &Api, form: &Form) {
-        let mut line = None;
-        let mut order = 0;
-        while !self.stop.load(Ordering::Relaxed) {
-            let key = format!("crash-{number}-{order}");
-            let answer = api.persevere(&mut line, &form.order(&key));
-            let received = Received::read(&key, &answer);
-            self.received.lock().expect("no caller failed").push(received);
-            order += 1;
-            thread::sleep(BETWEEN_ORDERS);
-        }
-    }
-}
-
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// ISS-06, API-02: asked once more, every key gives the answer that its caller got, octet for octet.

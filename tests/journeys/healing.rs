@@ -1,10 +1,7 @@
 //! The CA while its token goes away and comes back: nobody restarts anything.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +12,9 @@ use support::laboratory::Counter;
 use support::suite::Check;
 
 use crate::accounts::{self, Received, Serials};
-use crate::api::{Answer, Api, Request};
-use crate::deployment::{Deployment, Form, Template};
+use crate::api::{Api, Request};
+use crate::deployment::{Deployment, Template};
+use crate::orders::{Bears, Orders, is_put_off};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
     (
@@ -68,21 +66,6 @@ impl Tokens {
     fn bring_back(&self) {
         fs::rename(&self.away, &self.there).expect("the token comes back");
     }
-}
-
-/// A refusal that passes: 503 with the time to come back and a code of the token, which it returns.
-///
-/// These callers ask one call after the other and get an answer to each. A key that is still at work
-/// (409) would be of a call that was answered: the order of such a call has been left.
-fn is_put_off(answer: &Answer) -> String {
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    answer.says_when_and_how_to_come_back();
-    let problem = answer.json();
-    let code = problem["code"].as_str().unwrap_or_default();
-    assert!(code.starts_with("hsm-"), "{}", answer.text());
-    let next = problem["next"].as_str().unwrap_or_default();
-    assert!(next.contains("by itself") && !next.contains("restart"), "{}", answer.text());
-    code.to_owned()
 }
 
 fn readiness_is(api: &Api, status: u16, within: Duration) -> bool {
@@ -166,65 +149,6 @@ fn revoking_goes_on_and_issuing_heals_when_the_token_is_back(template: &Template
     accounts::logs_add_up(&deployment, &database);
 }
 
-/// What the callers got.
-struct Got {
-    received: Mutex<Vec<(Received, Instant)>>,
-    /// How often by each code.
-    put_off: Mutex<BTreeMap<String, u64>>,
-    slowest: Mutex<Duration>,
-    stop: AtomicBool,
-}
-
-impl Got {
-    fn new() -> Self {
-        Self {
-            received: Mutex::default(),
-            put_off: Mutex::default(),
-            slowest: Mutex::default(),
-            stop: AtomicBool::new(false),
-        }
-    }
-
-    fn call(&self, number: usize, api: &Api, form: &Form) {
-        for order in 0.. {
-            let key = format!("heal-{number}-{order}");
-            loop {
-                let begun = Instant::now();
-                let answer = api.ask(&form.order(&key));
-                let mut slowest = self.slowest.lock().expect("no caller failed");
-                *slowest = (*slowest).max(begun.elapsed());
-                drop(slowest);
-                if answer.status == 201 {
-                    let received = Received::read(&key, &answer);
-                    let now = Instant::now();
-                    self.received.lock().expect("no caller failed").push((received, now));
-                    break;
-                }
-                let code = is_put_off(&answer);
-                *self.put_off.lock().expect("no caller failed").entry(code).or_default() += 1;
-                thread::sleep(Duration::from_millis(200));
-            }
-            if self.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// How many certificates came since a moment, and the longest time between two.
-    fn pace(&self, begun: Instant) -> (usize, Duration) {
-        let received = self.received.lock().expect("no caller failed");
-        let moments: Vec<_> = received.iter().map(|(_, at)| *at).filter(|at| *at > begun).collect();
-        let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max();
-        (moments.len(), longest.unwrap_or_default())
-    }
-
-    fn since(&self, moment: Instant) -> bool {
-        let received = self.received.lock().expect("no caller failed");
-        received.iter().any(|(_, at)| *at > moment)
-    }
-}
-
 /// KEY-09, ISS-03, ISS-07: callers order all the time while the token goes away and comes back. Every
 /// answer is a certificate or a clear 503; nothing is restarted, no certificate is unknown, and the PIN is
 /// sent once for each initialisation of the module at most.
@@ -234,13 +158,8 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
     deployment.start();
     let api = deployment.api();
     let tokens = Tokens::of(&deployment);
-    let got = Got::new();
-    thread::scope(|scope| {
-        let _stop = StopOnDrop(&got.stop);
-        for number in 0..CALLERS {
-            let (api, form, got) = (api.clone(), deployment.form(), &got);
-            scope.spawn(move || got.call(number, &api, &form));
-        }
+    let (got, form) = (Orders::new("heal"), deployment.form());
+    got.during(CALLERS, Bears::Outages, (&api, &form), || {
         let count = usize::try_from(budget::count("token-outages")).expect("a few");
         for outage in OUTAGES.into_iter().cycle().take(count) {
             thread::sleep(Duration::from_secs(1));
@@ -248,7 +167,7 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
             thread::sleep(outage);
             tokens.bring_back();
             let back = Instant::now();
-            let issues = until(BACK_WITHIN, || got.since(back).then_some(()));
+            let issues = until(BACK_WITHIN, || got.any_since(back).then_some(()));
             println!(
                 "measured: away {} s, issues again after = {} ms",
                 outage.as_secs(),
@@ -261,7 +180,7 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
     // Two tokens hang on the module: the issuing one and the management CA's.
     let initialisations = metric(&deployment, "sigill_token_initialisations_total");
     println!("measured: initialisations = {}", initialisations / 2.0);
-    all_adds_up(deployment, got, initialisations + 2.0, OUTAGES.len() * CALLERS);
+    all_adds_up(deployment, &got, initialisations + 2.0, OUTAGES.len() * CALLERS);
 }
 
 /// KEY-09, KEY-10, ISS-07: callers order all the time while one call hangs, which costs its caller an
@@ -274,13 +193,8 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
     let mut deployment = deployment;
     deployment.start();
     let api = deployment.api();
-    let got = Got::new();
-    thread::scope(|scope| {
-        let _stop = StopOnDrop(&got.stop);
-        for number in 0..CALLERS {
-            let (api, form, got) = (api.clone(), deployment.form(), &got);
-            scope.spawn(move || got.call(number, &api, &form));
-        }
+    let (got, form) = (Orders::new("heal"), deployment.form());
+    got.during(CALLERS, Bears::Outages, (&api, &form), || {
         let hang = |calls: &str| {
             let go = deployment.home.join(format!("go-{calls}"));
             laboratory.disturb(&format!(
@@ -302,11 +216,11 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
         let one_hangs = Duration::from_secs(budget::count("hang-seconds"));
         while begun.elapsed() < one_hangs {
             let second = Instant::now();
-            let issues = until(BACK_WITHIN, || got.since(second).then_some(()));
+            let issues = until(BACK_WITHIN, || got.any_since(second).then_some(()));
             assert!(issues.is_some(), "{}", deployment.printed());
             thread::sleep(Duration::from_millis(500));
         }
-        let put_off = got.put_off.lock().expect("no caller failed").clone();
+        let put_off = got.put_off();
         // Nobody, if it was the signature of a CRL.
         let by = |code: &str| put_off.get(code).copied().unwrap_or_default();
         // The call that hangs may be a proof of the key on a new session.
@@ -337,7 +251,7 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
         laboratory.calm();
         fs::write(go, "").expect("the calls come back");
         let back = Instant::now();
-        let issues = until(BACK_WITHIN, || got.since(back).then_some(()));
+        let issues = until(BACK_WITHIN, || got.any_since(back).then_some(()));
         println!("measured: issues again after = {} ms", back.elapsed().as_millis());
         assert!(issues.is_some(), "{}", deployment.printed());
         hung(0.0);
@@ -346,7 +260,7 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
     let order = api.persevere(&mut None, &deployment.order("refused-at-once"));
     api.tries().all_were_answered();
     let received = Received::read("refused-at-once", &order);
-    got.received.lock().expect("no caller failed").push((received, Instant::now()));
+    got.add(received);
     assert!(metric(&deployment, "sigill_token_breaker_openings_total") >= 1.0);
     let counted = laboratory.counted();
     for counter in [
@@ -365,17 +279,17 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
     });
     assert!(voided.is_some(), "the serials of hung calls are not on the CRL");
     // One call that hung alone; then all callers at once, and the one that looked for the breaker.
-    all_adds_up(deployment, got, 2.0, 1 + CALLERS + 1);
+    all_adds_up(deployment, &got, 2.0, 1 + CALLERS + 1);
 }
 
 /// What callers received is what was issued, every failed try stands in the audit log, and the PINs of the
 /// two tokens were sent no oftener than `most_logins`. However often callers came again, no more than
 /// `most_voided` serials were voided: one for each that was at work when the token went.
-fn all_adds_up(mut deployment: Deployment, got: Got, most_logins: f64, most_voided: usize) {
-    let slowest = got.slowest.into_inner().expect("no caller failed");
+fn all_adds_up(mut deployment: Deployment, got: &Orders, most_logins: f64, most_voided: usize) {
+    let slowest = got.slowest();
     println!("measured: slowest answer = {} ms", slowest.as_millis());
     assert!(slowest < ANSWERED_WITHIN, "{slowest:?}");
-    println!("measured: put off = {:?}", got.put_off.into_inner().expect("no caller failed"));
+    println!("measured: put off = {:?}", got.put_off());
 
     let logins = metric(&deployment, "sigill_token_logins_total");
     println!("measured: logins = {logins}, most = {most_logins}");
@@ -391,12 +305,12 @@ fn all_adds_up(mut deployment: Deployment, got: Got, most_logins: f64, most_void
     assert!(left.is_empty(), "a PIN was doubted: {left:?}");
     deployment.stop();
 
-    let received = got.received.into_inner().expect("no caller failed");
-    println!("measured: certificates received = {}", received.len());
+    let received = got.received();
+    println!("measured: certificates received = {}", got.count());
     let database = deployment.database();
     let serials = Serials::read(&database);
     let mut known: std::collections::BTreeSet<_> =
-        received.iter().map(|(received, _)| received.serial).collect();
+        received.iter().map(|received| received.serial).collect();
     assert_eq!(known.len(), received.len(), "two orders have one serial number");
     known.extend(accounts::serials_not_ordered(&database));
     assert_eq!(serials.issued, known, "issued, and held by nobody");
@@ -408,12 +322,4 @@ fn all_adds_up(mut deployment: Deployment, got: Got, most_logins: f64, most_void
     println!("measured: failed tries = {failures}, in the audit log = {tried}");
     assert!(tried > 0 && failures == tried as f64, "{failures} {tried}");
     accounts::logs_add_up(&deployment, &database);
-}
-
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

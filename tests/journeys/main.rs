@@ -15,6 +15,7 @@ mod faults;
 mod healing;
 mod idempotency;
 mod lot;
+mod orders;
 mod pressure;
 mod renewal;
 mod revocation;

@@ -1,8 +1,6 @@
 //! A key in two tokens: the preferred one goes away under load and comes back.
 
 use std::fs;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,8 +12,8 @@ use support::softhsm::token_folder;
 use support::suite::Check;
 
 use crate::accounts::{self, Received, Serials};
-use crate::api::Api;
-use crate::deployment::{Deployment, Form, Template};
+use crate::deployment::{Deployment, Template};
+use crate::orders::{Bears, Orders};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
     (
@@ -26,7 +24,6 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
 ];
 
 const CALLERS: usize = 6;
-const BETWEEN_ORDERS: Duration = Duration::from_millis(20);
 /// What a failover or coming back may take.
 const SOON: Duration = Duration::from_secs(30);
 /// How long orders go on in each state.
@@ -45,16 +42,11 @@ fn a_token_that_fails_under_load_is_replaced(template: &Template) {
     let stand_by = deployment.token_label("issuing-b");
     let folder = token_folder(&deployment.home.join("tokens"), &preferred);
     let away = deployment.folder().join("token-away");
-    let orders = Orders::default();
+    let (orders, form) = (Orders::new("standby"), deployment.form());
     let api = deployment.api();
     let rounds = budget::count("token-outages");
 
-    thread::scope(|scope| {
-        let stop = StopOnDrop(&orders.stop);
-        for number in 0..CALLERS {
-            let (api, form, orders) = (api.clone(), deployment.form(), &orders);
-            scope.spawn(move || orders.call(number, &api, &form));
-        }
+    orders.during(CALLERS, Bears::Everything, (&api, &form), || {
         let active = |label: &str| of_token(&deployment, "sigill_hsm_token_active", label) == 1;
         for _ in 0..rounds {
             assert!(until(SOON, || active(&preferred).then_some(())).is_some(), "not preferred");
@@ -72,11 +64,9 @@ fn a_token_that_fails_under_load_is_replaced(template: &Template) {
             println!("measured: back in use after = {} ms", since.elapsed().as_millis());
         }
         thread::sleep(A_WHILE);
-        drop(stop);
     });
 
-    let received = orders.received.into_inner().expect("no caller failed");
-    let slowest = orders.slowest.into_inner().expect("no caller failed");
+    let (received, slowest) = (orders.received(), orders.slowest());
     println!("measured: certificates received = {}", received.len());
     println!("measured: slowest order = {} ms", slowest.as_millis());
     api.tries().all_were_answered();
@@ -230,41 +220,4 @@ fn starts_with_one_of_two_tokens(template: &Template) {
     assert!(said.contains(&deployment.token_label("management")), "{said}");
     let _issued = Received::read("beside-it", &api.ask(&deployment.order("beside-it")));
     deployment.stop();
-}
-
-/// Orders of all callers.
-#[derive(Default)]
-struct Orders {
-    received: Mutex<Vec<Received>>,
-    slowest: Mutex<Duration>,
-    stop: AtomicBool,
-}
-
-impl Orders {
-    /// Orders certificate after certificate, each until it is there: an answer is 201, or says when to
-    /// come back.
-    fn call(&self, number: usize, api: &Api, form: &Form) {
-        let mut line = None;
-        let mut order = 0;
-        while !self.stop.load(Ordering::Relaxed) {
-            let key = format!("standby-{number}-{order}");
-            let begun = Instant::now();
-            let answer = api.persevere(&mut line, &form.order(&key));
-            let received = Received::read(&key, &answer);
-            let mut slowest = self.slowest.lock().expect("no caller failed");
-            *slowest = begun.elapsed().max(*slowest);
-            drop(slowest);
-            self.received.lock().expect("no caller failed").push(received);
-            order += 1;
-            thread::sleep(BETWEEN_ORDERS);
-        }
-    }
-}
-
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

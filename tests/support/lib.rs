@@ -2,8 +2,9 @@
 //!
 //! [`budget`] says how often a counting test works, [`workspace`] where the checkout and the data
 //! beside it lie, [`tool`] finds other people's programs and says so when one is missing, [`spoken`]
-//! runs them, [`program`] runs ours, [`pin_marker`] reads what is kept of a refused PIN, [`softhsm`] makes throwaway tokens, [`laboratory`] disturbs them,
-//! [`demo`] is a whole Sigill that runs, and [`suite`] runs checks that share one.
+//! runs them, [`program`] runs ours, [`pin_marker`] reads what is kept of a refused PIN, [`softhsm`] makes throwaway tokens,
+//! [`two_tokens`] two with the same keys, [`laboratory`] disturbs them,
+//! [`stop`] ends threads, [`demo`] is a whole Sigill that runs, and [`suite`] runs checks that share one.
 
 pub mod budget;
 pub mod demo;
@@ -12,6 +13,8 @@ pub mod pin_marker;
 pub mod program;
 pub mod softhsm;
 pub mod spoken;
+pub mod stop;
 pub mod suite;
 pub mod tool;
+pub mod two_tokens;
 pub mod workspace;

@@ -14,6 +14,10 @@ use crate::laboratory::Laboratory;
 
 /// Where Debian puts the module.
 pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// The PIN of the user of tokens that tests make.
+pub const USER_PIN: &str = "user-pin-of-32-characters-000001";
+/// The PIN of their security officer.
+pub const SO_PIN: &str = "officer-pin-of-32-characters-002";
 /// Where Debian puts OpenSC's wrapper, which logs every call.
 pub const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
 

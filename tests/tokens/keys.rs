@@ -17,6 +17,7 @@ use hsm::{
     KeyId, KeyOrder, Module, NewToken, PinMarkers, Quirks, Removal, Token, TokenSettings,
     init_token, token,
 };
+use support::softhsm::{SO_PIN, USER_PIN};
 use support::spoken::{self, Spoken};
 use support::tool;
 use x509::key::{KeyType, PublicKey};
@@ -28,8 +29,6 @@ use crate::place::Place;
 const PHASE: &str = "SIGILL_TOKENS_PHASE";
 const FOLDER: &str = "SIGILL_TOKENS_FOLDER";
 const LABEL: &str = "sg-td-ab12-journey";
-const USER_PIN: &str = "user-pin-of-32-characters-000001";
-const SO_PIN: &str = "officer-pin-of-32-characters-002";
 /// A TPM takes its time.
 const DEADLINE: Duration = Duration::from_secs(120);
 

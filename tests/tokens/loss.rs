@@ -6,27 +6,23 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use serde_json::Value;
 use support::budget;
 use support::demo::until;
 use x509::certificate::Certificate;
 
 use crate::accounts::{self, Received, Serials, Signatures};
 use crate::api::{Api, Request};
-use crate::deployment::{Deployment, Form, Template};
+use crate::deployment::{Deployment, Template};
 use crate::kind::Kind;
+use crate::orders::{Bears, Orders};
 use crate::place::Place;
 
 /// Callers at once.
 const CALLERS: usize = 4;
-/// A caller's pause between two orders.
-const BETWEEN_ORDERS: Duration = Duration::from_millis(25);
 /// How soon after its token is back the CA issues again.
 const RECOVERY: Duration = Duration::from_secs(5);
 /// Longest wait for what must come.
@@ -46,18 +42,13 @@ pub(crate) fn of_the_p11_kit_server(_: &()) {
     deployment.start();
     let process = deployment.process();
     let api = deployment.api();
-    let orders = Orders::default();
+    let (orders, form) = (Orders::new("loss"), deployment.form());
     let mut recoveries = Vec::new();
 
-    thread::scope(|scope| {
-        let _stop = StopOnDrop(&orders.stop);
-        for number in 0..CALLERS {
-            let (api, form, orders) = (api.clone(), deployment.form(), &orders);
-            scope.spawn(move || orders.call(number, &api, &form));
-        }
+    orders.during(CALLERS, Bears::Outages, (&api, &form), || {
         for kill in 0..kills {
-            let issued = orders.issued();
-            let more = until(PATIENCE, || (orders.issued() > issued + 3).then_some(()));
+            let issued = orders.count();
+            let more = until(PATIENCE, || (orders.count() > issued + 3).then_some(()));
             assert!(
                 more.is_some(),
                 "nothing is issued before kill {kill}: {}",
@@ -71,8 +62,8 @@ pub(crate) fn of_the_p11_kit_server(_: &()) {
                 [50, 400, 1500, 4000][usize::try_from(kill % 4).expect("small")],
             ));
             place.revive();
-            let (back, issued) = (Instant::now(), orders.issued());
-            let more = until(PATIENCE, || (orders.issued() > issued).then_some(()));
+            let (back, issued) = (Instant::now(), orders.count());
+            let more = until(PATIENCE, || (orders.count() > issued).then_some(()));
             assert!(
                 more.is_some(),
                 "nothing is issued after kill {kill}: {}",
@@ -83,8 +74,8 @@ pub(crate) fn of_the_p11_kit_server(_: &()) {
     });
 
     assert_eq!(deployment.process(), process, "sigill-ca was restarted");
-    let received = orders.received.into_inner().expect("no caller failed");
-    let put_off = orders.put_off.load(Ordering::Relaxed);
+    let received = orders.received();
+    let put_off: u64 = orders.put_off().values().sum();
     let slowest = recoveries.iter().max().copied().unwrap_or_default();
     println!("measured: kills of the p11-kit server = {kills}");
     println!("measured: certificates received = {}", received.len());
@@ -102,57 +93,6 @@ pub(crate) fn of_the_p11_kit_server(_: &()) {
     accounts::logs_add_up(&deployment, &database);
     signatures_are_known(&deployment, &spy);
     logins_were_right(&deployment, &spy);
-}
-
-/// Orders of all callers.
-#[derive(Default)]
-struct Orders {
-    received: Mutex<Vec<Received>>,
-    put_off: AtomicU64,
-    stop: AtomicBool,
-}
-
-impl Orders {
-    fn issued(&self) -> usize {
-        self.received.lock().expect("no caller failed").len()
-    }
-
-    /// Orders certificate after certificate, each under its key until it is there.
-    fn call(&self, number: usize, api: &Api, form: &Form) {
-        let mut order = 0;
-        while !self.stop.load(Ordering::Relaxed) {
-            let key = format!("loss-{number}-{order}");
-            let answer = loop {
-                let answer = api.ask(&form.order(&key));
-                if answer.status != 503 {
-                    break answer;
-                }
-                self.put_off.fetch_add(1, Ordering::Relaxed);
-                clear(&answer.json(), answer.header("retry-after"));
-                thread::sleep(Duration::from_millis(200));
-            };
-            let received = Received::read(&key, &answer);
-            self.received.lock().expect("no caller failed").push(received);
-            order += 1;
-            thread::sleep(BETWEEN_ORDERS);
-        }
-    }
-}
-
-/// A 503 says when to come back, and by its code and words that it is the token.
-fn clear(answer: &Value, retry_after: Option<&str>) {
-    let seconds = retry_after.and_then(|value| value.parse::<u64>().ok());
-    assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{retry_after:?} {answer}");
-    let code = answer["code"].as_str().unwrap_or_default();
-    assert!(code.starts_with("hsm-"), "{answer}");
-}
-
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Asked once more, every key gives the answer that its caller got, octet for octet.

@@ -20,6 +20,9 @@ mod deployment;
 mod keys;
 mod kind;
 mod loss;
+#[allow(dead_code, reason = "shared with the journeys, which use more of it")]
+#[path = "../journeys/orders.rs"]
+mod orders;
 mod place;
 
 use std::process::ExitCode;

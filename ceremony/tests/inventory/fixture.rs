@@ -12,14 +12,12 @@ use hsm::{
     KeyId, KeyOrder, Module, NewToken, PinMarkers, Removal, Token, TokenSettings, init_token,
 };
 use serde_json::Value;
-use support::softhsm::{MODULE, SoftHsm};
+use support::softhsm::{MODULE, SO_PIN, SoftHsm, USER_PIN};
 use support::tool;
 use x509::key::{KeyType, PublicKey};
 use x509::pem;
 use zeroize::Zeroizing;
 
-const USER_PIN: &str = "user-pin-of-32-characters-000001";
-const SO_PIN: &str = "officer-pin-of-32-characters-002";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A token of deployment test/demo/ab12.

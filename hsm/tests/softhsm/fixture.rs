@@ -21,14 +21,13 @@ use hsm::{
     TokenSettings, init_token,
 };
 use support::softhsm::{MODULE, SoftHsm};
+pub(crate) use support::softhsm::{SO_PIN, USER_PIN};
 use x509::device::{curve_parameters, ec_public_key, ed25519_public_key};
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 use x509::signing::{
     Intent, IntentId, Pending, Recorded, Recorder, SigningInput, SigningKind, ToBeSigned,
 };
 
-pub(crate) const USER_PIN: &str = "user-pin-of-32-characters-000001";
-pub(crate) const SO_PIN: &str = "officer-pin-of-32-characters-002";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) fn module() -> Module {

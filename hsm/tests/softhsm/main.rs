@@ -24,4 +24,5 @@ mod probe;
 mod profiled;
 mod signing;
 mod standby;
+mod standby_types;
 mod tokens;

@@ -11,68 +11,69 @@ use hsm::{
     FindKeyError, KeyPolicy, KeyUse, OpenError, SignError, SignatureMayExist, SigningService as _,
     SoftwareTokens, Standing, TokenSigner, TokenSource,
 };
-use support::softhsm::{MODULE, Side, SoftHsm, clone_token, side, token_folder};
+use support::softhsm::{MODULE, SoftHsm, clone_token, token_folder};
 use support::test_name;
+use support::two_tokens::{Made, PREFERRED, STAND_BY, STAND_BY_SERIAL, with_two_tokens};
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 use x509::signing::SigningKind;
 
 use crate::fixture::{USER_PIN, bytes, make_key, new_token, open, recorded, settings};
 
-const PREFERRED: &str = "sg-td-ab12-issuing";
-const STAND_BY: &str = "sg-td-ab12-issuing-b";
-const STAND_BY_SERIAL: &str = "00000000000000b2";
 const OF_PRODUCTION: &str = "sg-pp-ab12-issuing";
 const OF_PRODUCTION_SERIAL: &str = "00000000000000c3";
 /// The proof comes every 3 s, and a token that is back needs a moment.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(15);
 
-/// Two tokens with one key. A module sees tokens when it is initialised, so they are made by one child
-/// and used by another.
-struct Pair {
-    softhsm: SoftHsm,
+/// Two tokens with the same keys, in the process that uses them.
+pub(crate) struct Pair {
+    pub(crate) softhsm: SoftHsm,
+    /// The first key, which most tests need alone.
     key: PublicKey,
-    preferred: TokenName,
-    stand_by: TokenName,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) preferred: TokenName,
+    pub(crate) stand_by: TokenName,
 }
 
 impl Pair {
     /// Runs `body` in a process of its own once both tokens are there. The stand-by lies in the folder
-    /// that `place` names, before the first token had any key if `before_key`.
+    /// that `place` names.
     fn with(
         test: &str,
         key_type: KeyType,
         place: fn(&SoftHsm) -> PathBuf,
         body: impl FnOnce(&Self),
     ) {
-        match side() {
-            None => {}
-            Some(Side::Parent(softhsm)) => {
-                softhsm.succeeds(test, "make");
-                let to = place(&softhsm);
-                let new = (STAND_BY, STAND_BY_SERIAL);
-                let _folder = clone_token(&softhsm.tokens(), PREFERRED, &to, new);
-                softhsm.succeeds(test, "use");
-            }
-            Some(Side::Child { softhsm, phase }) if phase == "make" => {
-                let name = new_token(&softhsm, "issuing");
-                let key = make_key(&open(&softhsm, &name).unwrap(), key_type, "key");
-                fs::write(softhsm.state().join("spki"), key.spki_der()).unwrap();
-                fs::write(softhsm.state().join("serial"), name.serial.as_str()).unwrap();
-            }
-            Some(Side::Child { softhsm, .. }) => {
-                let serial = fs::read_to_string(softhsm.state().join("serial")).unwrap();
-                let spki = fs::read(softhsm.state().join("spki")).unwrap();
-                body(&Self {
-                    key: PublicKey::from_spki_der(&spki).unwrap(),
-                    preferred: name(PREFERRED, &serial),
-                    stand_by: name(STAND_BY, STAND_BY_SERIAL),
-                    softhsm,
-                });
-            }
-        }
+        Self::with_keys(test, &[key_type], place, body);
     }
 
-    fn source(&self, module: &Path, name: &TokenName) -> Arc<TokenSource> {
+    /// As [`Self::with`], with a key of each type.
+    pub(crate) fn with_keys(
+        test: &str,
+        key_types: &[KeyType],
+        place: fn(&SoftHsm) -> PathBuf,
+        body: impl FnOnce(&Self),
+    ) {
+        let make = |softhsm: &SoftHsm| {
+            let name = new_token(softhsm, "issuing");
+            let token = open(softhsm, &name).unwrap();
+            let key = |key_type: &KeyType| make_key(&token, *key_type, &key_type.to_string());
+            let keys = key_types.iter().map(|it| key(it).spki_der().to_vec()).collect();
+            Made { serial: name.serial.as_str().to_owned(), keys }
+        };
+        with_two_tokens(test, place, make, |softhsm, made| {
+            let key = |spki: &Vec<u8>| PublicKey::from_spki_der(spki).unwrap();
+            let keys: Vec<_> = made.keys.iter().map(key).collect();
+            body(&Self {
+                key: keys[0].clone(),
+                keys,
+                preferred: name(PREFERRED, &made.serial),
+                stand_by: name(STAND_BY, STAND_BY_SERIAL),
+                softhsm,
+            });
+        });
+    }
+
+    pub(crate) fn source(&self, module: &Path, name: &TokenName) -> Arc<TokenSource> {
         Arc::new(TokenSource::new(
             module,
             settings(&self.softhsm, name, USER_PIN),
@@ -92,23 +93,29 @@ impl Pair {
         signer
     }
 
-    /// Signs and verifies; what was passed over.
-    fn sign(&self, signer: &TokenSigner, text: &str) -> Vec<SignError> {
-        let mut passed_over = Vec::new();
-        let (pending, input) = recorded(
-            &self.key,
-            SignatureAlgorithm::EcdsaP256Sha256,
-            SigningKind::Certificate,
-            bytes(text),
-        );
-        // An error cannot be cloned; what matters of it is told here.
-        let signature = signer.sign_telling(&input, signer.deadline(), &mut |error| {
-            assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
-            passed_over.push(SignError::UnknownKey { key: self.key.spki_hash() });
-        });
-        pending.finish(signature.unwrap()).unwrap();
-        passed_over
+    /// Signs and verifies; how many tries were passed over.
+    fn sign(&self, signer: &TokenSigner, text: &str) -> usize {
+        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+        sign_telling(signer, &self.key, algorithm, text).1
     }
+}
+
+/// Signs and verifies; the signature, and how many tries were passed over.
+pub(crate) fn sign_telling(
+    signer: &TokenSigner,
+    key: &PublicKey,
+    algorithm: SignatureAlgorithm,
+    text: &str,
+) -> (Vec<u8>, usize) {
+    let mut passed_over = 0;
+    let (pending, input) = recorded(key, algorithm, SigningKind::Certificate, bytes(text));
+    let signature = signer.sign_telling(&input, signer.deadline(), &mut |error| {
+        assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
+        passed_over += 1;
+    });
+    let signature = signature.unwrap();
+    pending.finish(signature.clone()).unwrap();
+    (signature, passed_over)
 }
 
 fn name(label: &str, serial: &str) -> TokenName {
@@ -117,6 +124,12 @@ fn name(label: &str, serial: &str) -> TokenName {
 
 fn same_folder(softhsm: &SoftHsm) -> PathBuf {
     softhsm.tokens()
+}
+
+/// In a module of its own.
+pub(crate) fn second_module(softhsm: &SoftHsm) -> PathBuf {
+    let _module = softhsm.second_module();
+    softhsm.second_tokens()
 }
 
 /// And a third one, that belongs to production.
@@ -134,7 +147,7 @@ fn uses(signer: &TokenSigner) -> (KeyUse, KeyUse) {
     (preferred, stand_by)
 }
 
-fn until(mut there: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(mut there: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !there() {
         assert!(begun.elapsed() < COMES_BACK_WITHIN, "it did not come");
@@ -150,7 +163,7 @@ fn signs_with_the_stand_by_while_the_preferred_token_is_gone() {
     let test = test_name!(signs_with_the_stand_by_while_the_preferred_token_is_gone);
     Pair::with(test, KeyType::EcP256, same_folder, |pair| {
         let signer = pair.signer(&pair.sources());
-        assert!(pair.sign(&signer, "first").is_empty());
+        assert!(pair.sign(&signer, "first") == 0);
         let (preferred, stand_by) = uses(&signer);
         assert_eq!((preferred.standing, preferred.signatures), (Standing::Signs, 1));
         assert_eq!((stand_by.standing, stand_by.signatures), (Standing::StandsBy, 0));
@@ -163,7 +176,7 @@ fn signs_with_the_stand_by_while_the_preferred_token_is_gone() {
                 .map(|caller| {
                     let signer = &signer;
                     scope.spawn(move || -> usize {
-                        let sign = |number| pair.sign(signer, &format!("{caller} {number}")).len();
+                        let sign = |number| pair.sign(signer, &format!("{caller} {number}"));
                         (0..25).map(sign).sum()
                     })
                 })
@@ -181,7 +194,7 @@ fn signs_with_the_stand_by_while_the_preferred_token_is_gone() {
         fs::rename(&away, &folder).unwrap();
         let after = until(|| uses(&signer).0.standing == Standing::Signs);
         println!("measured: back in use after = {} ms", after.as_millis());
-        assert!(pair.sign(&signer, "last").is_empty());
+        assert!(pair.sign(&signer, "last") == 0);
         let (preferred, stand_by) = uses(&signer);
         assert_eq!((preferred.signatures, stand_by.signatures), (2, 100));
         assert!(preferred.proofs >= 2, "it came back by a proof: {preferred:?}");
@@ -193,11 +206,7 @@ fn signs_with_the_stand_by_while_the_preferred_token_is_gone() {
 #[test]
 fn starts_with_the_stand_by_of_another_module_alone() {
     let test = test_name!(starts_with_the_stand_by_of_another_module_alone);
-    let place = |softhsm: &SoftHsm| {
-        let _module = softhsm.second_module();
-        softhsm.second_tokens()
-    };
-    Pair::with(test, KeyType::EcP256, place, |pair| {
+    Pair::with(test, KeyType::EcP256, second_module, |pair| {
         let folder = pair.softhsm.tokens();
         let module = folder.parent().unwrap().join("second-module.so");
         let late = folder.parent().unwrap().join("late-module.so");
@@ -242,16 +251,16 @@ fn a_token_that_was_away_at_the_start_is_taken_into_use() {
         };
         thread::sleep(Duration::from_secs(1));
         assert!(lost_for().is_some_and(|span| span >= Duration::from_secs(1)), "{:?}", lost_for());
-        assert!(pair.sign(&signer, "while it is away").is_empty());
+        assert!(pair.sign(&signer, "while it is away") == 0);
 
         fs::rename(&away, &folder).unwrap();
         let after = until(|| {
-            assert!(pair.sign(&signer, "all the time").len() <= 1);
+            assert!(pair.sign(&signer, "all the time") <= 1);
             uses(&signer).0.standing == Standing::Signs
         });
         println!("measured: first in use after = {} ms", after.as_millis());
         let before = uses(&signer).0.signatures;
-        assert!(pair.sign(&signer, "by the preferred one").is_empty());
+        assert!(pair.sign(&signer, "by the preferred one") == 0);
         assert_eq!(uses(&signer).0.signatures, before + 1);
         assert_eq!(lost_for(), None);
     });

@@ -29,7 +29,7 @@ use status::{
     StatusEntry,
 };
 use support::program::{Server, free_address};
-use support::softhsm::{MODULE, SoftHsm};
+use support::softhsm::{MODULE, SO_PIN, SoftHsm, USER_PIN};
 use x509::certificate::{Certificate, CertificateTemplate};
 use x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, Criticality, ExtendedKeyUsage, Extension,
@@ -48,8 +48,6 @@ use x509::validity::Validity;
 
 pub(crate) const DEPLOYMENT: &str = "test/demo/ab12";
 const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
-const USER_PIN: &str = "user-pin-of-32-characters-000001";
-const SO_PIN: &str = "officer-pin-of-32-characters-002";
 
 pub(crate) fn now() -> UnixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
