@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use hsm::Module;
+use hsm::pin::Pin;
 use hsm::probe::{OtherKeys, ProbeOrder, Report, Row, Step, Verdict, WrongPin, probe};
 use hsm::profile::DeviceProfile;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,6 +38,10 @@ pub(crate) struct ProbeArguments {
     /// Try one wrong PIN, on a token without keys.
     #[arg(long)]
     try_wrong_pin: bool,
+    /// Throw an empty token away: with the security officer's PIN of this file its user PIN is locked and
+    /// set anew, and it is initialised again, under the same label and PINs.
+    #[arg(long, value_name = "FILE", conflicts_with = "beside_keys")]
+    throw_away: Option<PathBuf>,
     /// Sessions that are tried to be open at a time.
     #[arg(long, value_name = "NUMBER", default_value = "64")]
     sessions: NonZeroUsize,
@@ -63,6 +68,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<ExitCode> {
         markers: arguments.token.markers()?,
         other_keys: if arguments.beside_keys { OtherKeys::Beside } else { OtherKeys::Refuse },
         wrong_pin: if arguments.try_wrong_pin { WrongPin::Once } else { WrongPin::Never },
+        officer: arguments.throw_away.as_deref().map(Pin::from_file).transpose()?,
         sessions: arguments.sessions,
         parallel: arguments.parallel,
         idle: (arguments.idle > 0).then(|| Duration::from_secs(arguments.idle)),

@@ -2,7 +2,7 @@
 //!
 //! Hashing is done here and the token gets a digest: SoftHSM knows no `CKM_ECDSA_SHA256`, and a
 //! token in a network should not get a whole CRL. Only Ed25519 signs the message itself, and ECDSA on
-//! a token whose quirk it is.
+//! a token whose quirk it is. The probe asks in every way there is, by the same mechanisms.
 
 use aws_lc_rs::digest;
 use cryptoki::error::{Error, RvError};
@@ -28,7 +28,7 @@ pub(crate) struct Operation {
 
 /// Which mechanism of the algorithm is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+pub(crate) enum How {
     /// It takes a digest: bare for ECDSA and PSS, as DigestInfo for PKCS#1 v1.5.
     Digest,
     /// It takes the message.
@@ -42,12 +42,23 @@ impl Operation {
         message: &[u8],
         quirks: Quirks,
     ) -> Result<Self, KeyError> {
-        match algorithm.hash() {
-            Some(hash) if !quirks.takes_message(algorithm) => {
+        let how = if quirks.takes_message(algorithm) { How::Message } else { How::Digest };
+        Self::by(algorithm, how, message)
+    }
+
+    /// Signs `message` by this mechanism of the algorithm. None takes a digest for Ed25519.
+    pub(crate) fn by(
+        algorithm: SignatureAlgorithm,
+        how: How,
+        message: &[u8],
+    ) -> Result<Self, KeyError> {
+        match how {
+            How::Message => Ok(Self { algorithm, how, input: message.to_vec() }),
+            How::Digest => {
+                let hash = algorithm.hash().ok_or(KeyError::Encoding)?;
                 let digest = digest::digest(hash.implementation(), message);
                 Self::over_digest(algorithm, digest.as_ref())
             }
-            _ => Ok(Self { algorithm, how: How::Message, input: message.to_vec() }),
         }
     }
 
@@ -79,6 +90,17 @@ impl Operation {
         session.sign(&self.mechanism(), key, &self.input)
     }
 
+    /// Begins the signature; a key that wants a login for each use gets it now.
+    pub(crate) fn begin(&self, session: &Session, key: ObjectHandle) -> Result<(), Error> {
+        session.sign_init(&self.mechanism(), key)
+    }
+
+    /// Ends what [`Self::begin`] began. Not every mechanism signs in parts.
+    pub(crate) fn end(&self, session: &Session) -> Result<Vec<u8>, Error> {
+        session.sign_update(&self.input)?;
+        session.sign_final()
+    }
+
     /// Brings what the token gave into its X.509 form; `None` when it has not the right length.
     pub(crate) fn to_x509(&self, key_type: KeyType, raw: Vec<u8>) -> Option<Vec<u8>> {
         let length = match key_type {
@@ -95,25 +117,48 @@ impl Operation {
         }
     }
 
+    /// Whether what the token gave is a signature of `message` under `key`.
+    pub(crate) fn verifies(&self, key: &PublicKey, message: &[u8], raw: &[u8]) -> bool {
+        self.to_x509(key.key_type(), raw.to_vec())
+            .is_some_and(|signature| key.verify(self.algorithm, message, &signature).is_ok())
+    }
+
     fn mechanism(&self) -> Mechanism<'static> {
-        match (self.algorithm, self.how) {
-            (
-                SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384,
-                How::Digest,
-            ) => Mechanism::Ecdsa,
-            (SignatureAlgorithm::EcdsaP256Sha256, How::Message) => Mechanism::EcdsaSha256,
-            (SignatureAlgorithm::EcdsaP384Sha384, How::Message) => Mechanism::EcdsaSha384,
-            (SignatureAlgorithm::Ed25519, _) => ed25519(),
-            (
-                SignatureAlgorithm::RsaPkcs1Sha256
-                | SignatureAlgorithm::RsaPkcs1Sha384
-                | SignatureAlgorithm::RsaPkcs1Sha512,
-                _,
-            ) => Mechanism::RsaPkcs,
-            (SignatureAlgorithm::RsaPssSha256, _) => pss(HashAlgorithm::Sha256),
-            (SignatureAlgorithm::RsaPssSha384, _) => pss(HashAlgorithm::Sha384),
-            (SignatureAlgorithm::RsaPssSha512, _) => pss(HashAlgorithm::Sha512),
+        match self.how {
+            How::Digest => mechanism_of_digest(self.algorithm),
+            How::Message => mechanism_of_message(self.algorithm),
         }
+    }
+}
+
+/// The one that takes a digest; for Ed25519 the only one.
+fn mechanism_of_digest(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
+    match algorithm {
+        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
+            Mechanism::Ecdsa
+        }
+        SignatureAlgorithm::Ed25519 => ed25519(),
+        SignatureAlgorithm::RsaPkcs1Sha256
+        | SignatureAlgorithm::RsaPkcs1Sha384
+        | SignatureAlgorithm::RsaPkcs1Sha512 => Mechanism::RsaPkcs,
+        SignatureAlgorithm::RsaPssSha256 => Mechanism::RsaPkcsPss(pss(HashAlgorithm::Sha256)),
+        SignatureAlgorithm::RsaPssSha384 => Mechanism::RsaPkcsPss(pss(HashAlgorithm::Sha384)),
+        SignatureAlgorithm::RsaPssSha512 => Mechanism::RsaPkcsPss(pss(HashAlgorithm::Sha512)),
+    }
+}
+
+/// The one that takes the message, which the token hashes itself.
+fn mechanism_of_message(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
+    match algorithm {
+        SignatureAlgorithm::EcdsaP256Sha256 => Mechanism::EcdsaSha256,
+        SignatureAlgorithm::EcdsaP384Sha384 => Mechanism::EcdsaSha384,
+        SignatureAlgorithm::Ed25519 => ed25519(),
+        SignatureAlgorithm::RsaPkcs1Sha256 => Mechanism::Sha256RsaPkcs,
+        SignatureAlgorithm::RsaPkcs1Sha384 => Mechanism::Sha384RsaPkcs,
+        SignatureAlgorithm::RsaPkcs1Sha512 => Mechanism::Sha512RsaPkcs,
+        SignatureAlgorithm::RsaPssSha256 => Mechanism::Sha256RsaPkcsPss(pss(HashAlgorithm::Sha256)),
+        SignatureAlgorithm::RsaPssSha384 => Mechanism::Sha384RsaPkcsPss(pss(HashAlgorithm::Sha384)),
+        SignatureAlgorithm::RsaPssSha512 => Mechanism::Sha512RsaPkcsPss(pss(HashAlgorithm::Sha512)),
     }
 }
 
@@ -121,15 +166,14 @@ fn ed25519() -> Mechanism<'static> {
     Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
 }
 
-/// `CKM_RSA_PKCS_PSS` over a digest (PKCS#11 v3.1 §6.1.10): MGF1 with the same hash, a salt as long
-/// as the hash.
-fn pss(hash: HashAlgorithm) -> Mechanism<'static> {
+/// PSS (PKCS#11 v3.1 §6.1.10): MGF1 with the same hash, a salt as long as the hash (RFC 4055 §3.1).
+fn pss(hash: HashAlgorithm) -> PkcsPssParams {
     let (hash_alg, mgf, salt) = match hash {
         HashAlgorithm::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32_u64),
         HashAlgorithm::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48),
         HashAlgorithm::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64),
     };
-    Mechanism::RsaPkcsPss(PkcsPssParams { hash_alg, mgf, s_len: salt.into() })
+    PkcsPssParams { hash_alg, mgf, s_len: salt.into() }
 }
 
 /// The algorithm by which a key of this type proves itself, and signs requests for itself.
@@ -179,9 +223,7 @@ pub(crate) fn proves(
             return Ok(false);
         };
         let raw = operation.run(session, handle)?;
-        Ok(operation
-            .to_x509(public.key_type(), raw)
-            .is_some_and(|signature| public.verify(algorithm, &text, &signature).is_ok()))
+        Ok(operation.verifies(public, &text, &raw))
     };
     match (proves_by(usual), other) {
         (Err(error), Some(other)) if refuses_mechanism(&error) => match proves_by(other) {
@@ -254,6 +296,30 @@ mod tests {
                 assert_eq!(usual, hashed);
             }
         }
+    }
+
+    /// KEY-01: what the probe asks for beside that, the programs never do.
+    #[test]
+    fn a_token_that_is_given_the_message_hashes_as_the_algorithm_says() {
+        let mechanisms: Vec<String> = SignatureAlgorithm::ALL
+            .into_iter()
+            .filter(|algorithm| algorithm.name().starts_with("rsa"))
+            .map(|algorithm| {
+                let operation = Operation::by(algorithm, How::Message, b"message").unwrap();
+                assert_eq!(operation.input, b"message");
+                operation.mechanism().mechanism_type().to_string()
+            })
+            .collect();
+
+        assert_eq!(
+            mechanisms,
+            ["", "_PSS"]
+                .map(|padding| ["256", "384", "512"]
+                    .map(|hash| format!("CKM_SHA{hash}_RSA_PKCS{padding}")))
+                .concat()
+        );
+        let ed25519 = Operation::by(SignatureAlgorithm::Ed25519, How::Digest, b"message");
+        assert_eq!(ed25519, Err(KeyError::Encoding));
     }
 
     #[test]

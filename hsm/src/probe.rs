@@ -2,17 +2,19 @@
 //!
 //! Vendors' manuals, models and even mechanism numbers say little about what a device does. So
 //! every check of the list has an id, says what is expected and why, and gets a verdict; whatever a
-//! user-level program cannot measure stays in the list as "not probed", with the reason. The result
+//! program cannot measure over PKCS#11 stays in the list as "not probed", with the reason. The result
 //! is the device profile (docs/formats/device-profile.md) that the programs read their quirks from.
 //!
 //! The probe makes keys of its own and signs fixed texts with them and with no other key. They are
 //! session objects where the token has those, else token objects under the label `sigill-probe-`
 //! and ids of our own, which are removed at the end and by the next probe. A token that holds other
 //! keys is refused unless its operator says otherwise. It logs in with the given PIN, by the rules
-//! of [`crate::PinMarkers`].
+//! of [`crate::PinMarkers`]. An empty token whose operator gives the security officer's PIN as well is
+//! thrown away: its PIN is locked, and it is initialised again.
 
 mod bench;
 mod checks;
+mod officer;
 mod outcome;
 mod pairs;
 mod parallel;
@@ -64,6 +66,9 @@ pub struct ProbeOrder {
     pub other_keys: OtherKeys,
     /// Whether one wrong PIN is tried.
     pub wrong_pin: WrongPin,
+    /// The security officer's PIN of a token that is thrown away: its user PIN is locked and set anew,
+    /// and it is initialised again, under the same label and PINs. `None` leaves these checks out.
+    pub officer: Option<Pin>,
     /// How many sessions are tried to be open at a time.
     pub sessions: NonZeroUsize,
     /// How many of them sign in parallel.

@@ -166,7 +166,7 @@ pub(crate) fn sign_with(
     pending.finish(signature).map(|_| ()).map_err(|_| Unsigned::Wrong)
 }
 
-struct Memory;
+pub(crate) struct Memory;
 
 impl Recorder for Memory {
     type Error = Infallible;

@@ -10,6 +10,7 @@ mod matrix;
 mod page;
 mod pins;
 mod probe;
+mod profiled;
 mod rows;
 mod sessions;
 mod standby;

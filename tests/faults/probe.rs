@@ -21,6 +21,7 @@ fn order(bench: &Bench<'_>) -> ProbeOrder {
         markers: markers(softhsm),
         other_keys: OtherKeys::Refuse,
         wrong_pin: WrongPin::Once,
+        officer: None,
         sessions: NonZeroUsize::new(16).unwrap(),
         parallel: NonZeroUsize::new(4).unwrap(),
         idle: Some(Duration::from_secs(1)),

@@ -62,28 +62,29 @@ fn a_token_is_probed_into_a_table_and_a_profile() {
         let out = softhsm.state().join("device.json");
         let few = ["--sessions", "6", "--parallel", "2", "--idle", "0"];
 
-        let told = run(
-            softhsm,
-            &name,
-            &[&few[..], &["--out", out.to_str().unwrap(), "--try-wrong-pin"]].concat(),
-        );
+        let officer = softhsm.pins().join("so.pin");
+        let more = ["--out", out.to_str().unwrap(), "--try-wrong-pin"];
+        let thrown_away = ["--throw-away", officer.to_str().unwrap()];
+
+        let told = run(softhsm, &name, &[&few[..], &more, &thrown_away].concat());
         let (table, progress) = (text(&told.stdout), text(&told.stderr));
         assert_eq!(told.status.code(), Some(0), "{table}{progress}");
         assert!(table.starts_with("SoftHSM"), "{table}");
         assert!(table.contains("HP-40  passed         ECDSA P-256 over a digest"), "{table}");
         assert!(table.contains("HP-42  not supported"), "{table}");
         assert!(table.contains("HP-65  skipped"), "{table}");
+        assert!(table.contains("HP-93  passed         initialising the token again"), "{table}");
         assert!(table.contains("expected: SENSITIVE and not EXTRACTABLE"), "{table}");
         let last = table.trim_end().lines().last().unwrap();
-        assert!(last.starts_with("79 checks: ") && !last.contains("FAILED"), "{last}");
-        assert!(progress.contains("1/79 HP-01 identity and flags of the token"), "{progress}");
-        assert_eq!(progress.lines().count(), 79, "{progress}");
+        assert!(last.starts_with("81 checks: ") && !last.contains("FAILED"), "{last}");
+        assert!(progress.contains("1/81 HP-01 identity and flags of the token"), "{progress}");
+        assert_eq!(progress.lines().count(), 81, "{progress}");
 
         let profile: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
         assert_eq!(profile["format"], "sigill-device-profile/1");
         assert_eq!(profile["quirks"]["ecdsa"], "raw");
         assert_eq!(profile["quirks"]["pss"], true);
-        assert_eq!(profile["rows"].as_array().unwrap().len(), 79);
+        assert_eq!(profile["rows"].as_array().unwrap().len(), 81);
         let quirks = Profiled::read(&out, Mismatch::Refused).unwrap().quirks();
         assert_eq!(quirks.max_sessions, None);
     });
@@ -119,5 +120,10 @@ fn a_token_with_keys_is_refused_by_one_line() {
         assert_eq!(line.lines().count(), 1, "{line}");
         assert!(line.starts_with("error: hsm-probe-keys: "), "{line}");
         assert!(line.contains("--beside-keys"), "{line}");
+
+        // What wipes a token is never done beside keys.
+        let officer = softhsm.pins().join("so.pin");
+        let both = ["--beside-keys", "--throw-away", officer.to_str().unwrap()];
+        assert_eq!(run(softhsm, &name, &both).status.code(), Some(2));
     });
 }

@@ -19,10 +19,11 @@ use crate::failure::Pkcs11Failure;
 use crate::gate::Pass;
 use crate::module::Module;
 use crate::open::{LoginError, OpenError};
+use crate::pin::Pin;
 use crate::pool::deadline_in;
 use crate::profile::{Measured, ModuleTold, TokenTold};
 use crate::quirks::WrongPins;
-use crate::token::{self, Present};
+use crate::token::{self, PinState, Present};
 
 /// How long to wait for another program that logs in to the token.
 pub(super) const TURN: Duration = Duration::from_secs(10);
@@ -149,16 +150,36 @@ impl Bench {
         let state =
             session.get_session_info().map_err(|error| OpenError::Session(failed(error)))?;
         if state.session_state() != SessionState::RwUser {
-            let log_in = || match session.login(UserType::User, Some(pin.secret())) {
-                Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-                Err(error) => Err(failed(error)),
-            };
-            let turn = self.order.markers.turn(name, deadline_in(TURN));
-            turn.map_err(LoginError::Attempts)
-                .and_then(|turn| turn.attempt(pin, told, WrongPins::Untold, log_in))
+            self.log_in_by(&session, UserType::User, pin, told)
                 .map_err(|source| OpenError::Login { token: name.clone(), source })?;
         }
         Ok(session)
+    }
+
+    /// Logs in to `session` with a PIN that the token took before, or that was set just now.
+    pub(super) fn log_in_to(
+        &self,
+        session: &Session,
+        who: UserType,
+        pin: &Pin,
+    ) -> Result<(), LoginError> {
+        self.log_in_by(session, who, pin, PinState::Ready)
+    }
+
+    fn log_in_by(
+        &self,
+        session: &Session,
+        who: UserType,
+        pin: &Pin,
+        told: PinState,
+    ) -> Result<(), LoginError> {
+        let name = &self.order.name;
+        let log_in = || match session.login(who, Some(pin.secret())) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(error) => Err(Pkcs11Failure::new(name, &error)),
+        };
+        let turn = self.order.markers.turn(name, deadline_in(TURN))?;
+        turn.attempt(pin, told, WrongPins::Untold, log_in)
     }
 
     /// Closes every session of the probe, and so ends the login and all session objects.
@@ -223,6 +244,18 @@ impl Bench {
             "the token holds keys; a wrong PIN is tried on an empty one only"
         } else {
             return Ok(());
+        };
+        Err(Stop::Row(Outcome::skipped(reason)))
+    }
+
+    /// The security officer's PIN of a token that may be thrown away, and why it may not be.
+    pub(super) fn thrown_away(&self) -> Result<Pin, Stop> {
+        let reason = if self.other_keys > 0 || self.order.other_keys == OtherKeys::Beside {
+            "the token may hold keys; only an empty one is thrown away"
+        } else if let Some(officer) = &self.order.officer {
+            return Ok(officer.clone());
+        } else {
+            "needs the security officer's PIN of a token that may be wiped (--throw-away)"
         };
         Err(Stop::Row(Outcome::skipped(reason)))
     }

@@ -23,7 +23,7 @@ pub enum Verdict {
     NotSupported,
     /// It was left out in this run.
     Skipped,
-    /// No program with a user PIN can measure it.
+    /// No program can measure it over PKCS#11, or none without spoiling the device.
     NotProbed,
 }
 
@@ -124,16 +124,16 @@ impl Stop {
         match self {
             Self::Call(error) if is_gone(&error) => Outcome::failed(call(&error)),
             Self::Call(error) => Outcome::unsupported(call(&error)),
-            Self::Open(error) => {
-                let causes = std::iter::successors(std::error::Error::source(&error), |cause| {
-                    cause.source()
-                });
-                let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-                Outcome::failed(text)
-            }
+            Self::Open(error) => Outcome::failed(with_cause(&error)),
             Self::Row(outcome) => outcome,
         }
     }
+}
+
+/// An error with all its causes.
+pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The name of a call's result, such as `CKR_MECHANISM_INVALID`.

@@ -9,7 +9,7 @@ use x509::key::{KeyType, PublicKey};
 
 use super::bench::{Bench, ID, LABEL, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_gone};
+use super::outcome::{Outcome, Stop, call, is_gone, with_cause};
 use super::sign;
 use crate::find_key::{self, device_key_type};
 use crate::generate::{self, GenerateError, KeyId, KeyOrder, Removal};
@@ -140,11 +140,6 @@ fn ours(bench: &mut Bench, key_type: KeyType) -> Result<Outcome, Stop> {
     }
     bench.found.key_types.push(key_type.to_string());
     Ok(Outcome::passed("as demanded"))
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Makes a pair; attributes in `extra` go before those of the private key's template.

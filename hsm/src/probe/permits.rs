@@ -2,16 +2,17 @@
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType};
+use cryptoki::session::UserType;
 use x509::key::KeyType;
 
 use super::bench::{Bench, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, result};
+use super::outcome::{Outcome, Stop, call, is_gone, result, with_cause};
 use super::sign;
 use super::truth::{any_pair, flag, unlike};
-use super::{pairs, secrets, wrap};
+use super::{pairs, secrets, unwrap, wrap};
 
-pub(super) const CHECKS: [Check; 7] = [
+pub(super) const CHECKS: [Check; 6] = [
     Check {
         id: "HP-22",
         title: "usage flags stated as false",
@@ -29,7 +30,7 @@ pub(super) const CHECKS: [Check; 7] = [
     Check {
         id: "HP-27",
         title: "CKA_ALWAYS_AUTHENTICATE",
-        expected: "no signature without a login of its own",
+        expected: "no signature without a login of its own, and one with it",
         clause: "PKCS#11 v3.1 §4.9; our own keys state false",
         run: Run::Calls(always_authenticate),
     },
@@ -46,17 +47,6 @@ pub(super) const CHECKS: [Check; 7] = [
         expected: "refused",
         clause: "PKCS#11 v3.1 §4.10: by the security officer only",
         run: Run::Calls(trusted_by_user),
-    },
-    Check {
-        id: "HP-30",
-        title: "CKA_TRUSTED set by the security officer",
-        expected: "possible for keys that wrap, and no way around the user's login",
-        clause: "PKCS#11 v3.1 §4.10",
-        run: Run::NotProbed(
-            "needs the security officer's PIN, which a probe never has; SoftHSM 2.6.1: only when a \
-             key is created that is not private, which is then usable without any login: testable, \
-             not security",
-        ),
     },
     Check {
         id: "HP-31",
@@ -129,8 +119,34 @@ fn always_authenticate(bench: &mut Bench) -> Result<Outcome, Stop> {
     let session = bench.open_session()?;
     match way.sign(&session, pair.private, b"no login of its own") {
         Ok(_) => Ok(Outcome::differs("accepted when the key is made, and not kept to")),
-        Err(error) => Ok(Outcome::passed(format!("enforced: {}", call(&error)))),
+        Err(error) => {
+            let with_login = by_a_login_of_its_own(bench)?;
+            Ok(Outcome::passed(format!("enforced: {}; {with_login}", call(&error))))
+        }
     }
+}
+
+/// What comes of a signature with a login between its begin and its end.
+fn by_a_login_of_its_own(bench: &mut Bench) -> Result<String, Stop> {
+    let extra = [Attribute::AlwaysAuthenticate(true)];
+    let Ok(pair) = pairs::make(bench, KeyType::Rsa { bits: 2048 }, Use::Sign, &extra) else {
+        return Ok("with one not tried: it takes an RSA key".to_owned());
+    };
+    let session = bench.open_session()?;
+    let text = b"\xffsigill probe/1 with a login of its own";
+    let operation = sign::RSA_HASHED.operation(text)?;
+    if let Err(error) = operation.begin(&session, pair.private) {
+        return Ok(format!("with one not tried: {}", call(&error)));
+    }
+    let login = bench.log_in_to(&session, UserType::ContextSpecific, &bench.order.pin);
+    if let Err(error) = login {
+        return Ok(format!("no login of its own: {}", with_cause(&error)));
+    }
+    Ok(match operation.end(&session) {
+        Ok(given) if operation.verifies(&pair.key, text, &given) => "with one it signs".to_owned(),
+        Ok(_) => return Err(Stop::Row(Outcome::failed("the signature does not verify"))),
+        Err(error) => format!("with one: {}", call(&error)),
+    })
 }
 
 fn wrap_with_trusted(bench: &mut Bench) -> Result<Outcome, Stop> {
@@ -197,5 +213,10 @@ fn same_names(bench: &mut Bench) -> Result<Outcome, Stop> {
     if keys.first() == keys.last() {
         return Ok(Outcome::failed("both have one public key"));
     }
-    Ok(Outcome::passed("allowed, by generation"))
+    let by_unwrapping = match unwrap::opens_twice(bench) {
+        Ok(()) => " and by unwrapping".to_owned(),
+        Err(Stop::Call(error)) if is_gone(&error) => return Err(Stop::Call(error)),
+        Err(stop) => format!("; by unwrapping: {}", stop.outcome().seen),
+    };
+    Ok(Outcome::passed(format!("allowed, by generation{by_unwrapping}")))
 }

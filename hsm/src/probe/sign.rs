@@ -1,23 +1,15 @@
 //! Signatures: by which mechanism, of which input; each is verified in software.
 
-use aws_lc_rs::digest;
-use aws_lc_rs::signature::{
-    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
-    UnparsedPublicKey,
-};
 use cryptoki::error::Error;
-use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
-use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
-use x509::device::digest_info;
-use x509::key::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm, ecdsa_signature_to_der};
+use x509::key::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
 
 use super::bench::{Bench, Use};
 use super::checks::{Check, Run};
 use super::outcome::{Outcome, Stop, is_gone, result};
 use super::pairs::Pair;
+use crate::operation::{How, Operation};
 use crate::quirks::EcdsaInput;
 
 const VERIFIES: &str = "every signature verifies in software";
@@ -29,28 +21,28 @@ pub(super) const CHECKS: [Check; 12] = [
         title: "ECDSA P-256 over a digest (CKM_ECDSA)",
         expected: VERIFIES,
         clause: WHY,
-        run: Run::Calls(|bench| ecdsa(bench, KeyType::EcP256, &[P256_RAW], EcdsaInput::Raw)),
+        run: Run::Calls(|bench| ecdsa(bench, P256, EcdsaInput::Raw)),
     },
     Check {
         id: "HP-41",
         title: "ECDSA P-384 over a digest (CKM_ECDSA)",
         expected: VERIFIES,
         clause: WHY,
-        run: Run::Calls(|bench| ecdsa(bench, KeyType::EcP384, &[P384_RAW], EcdsaInput::Raw)),
+        run: Run::Calls(|bench| ecdsa(bench, P384, EcdsaInput::Raw)),
     },
     Check {
         id: "HP-42",
         title: "ECDSA P-256, hashed in the token (CKM_ECDSA_SHA256)",
         expected: VERIFIES,
         clause: WHY,
-        run: Run::Calls(|bench| ecdsa(bench, KeyType::EcP256, &[P256_HASHED], EcdsaInput::Hashed)),
+        run: Run::Calls(|bench| ecdsa(bench, P256, EcdsaInput::Hashed)),
     },
     Check {
         id: "HP-43",
         title: "ECDSA P-384, hashed in the token (CKM_ECDSA_SHA384)",
         expected: VERIFIES,
         clause: WHY,
-        run: Run::Calls(|bench| ecdsa(bench, KeyType::EcP384, &[P384_HASHED], EcdsaInput::Hashed)),
+        run: Run::Calls(|bench| ecdsa(bench, P384, EcdsaInput::Hashed)),
     },
     Check {
         id: "HP-45",
@@ -58,7 +50,7 @@ pub(super) const CHECKS: [Check; 12] = [
         expected: VERIFIES,
         clause: WHY,
         run: Run::Calls(|bench| {
-            let outcome = rsa(bench, &[PKCS1_SHA256, PKCS1_SHA384, PKCS1_SHA512])?;
+            let outcome = rsa(bench, PKCS1, How::Digest)?;
             bench.found.rsa_pkcs1 = outcome.works();
             Ok(outcome)
         }),
@@ -68,7 +60,7 @@ pub(super) const CHECKS: [Check; 12] = [
         title: "RSA PKCS#1, hashed in the token (CKM_SHA256_RSA_PKCS ...)",
         expected: VERIFIES,
         clause: WHY,
-        run: Run::Calls(|bench| rsa(bench, &[PKCS1_IN_SHA256, PKCS1_IN_SHA384, PKCS1_IN_SHA512])),
+        run: Run::Calls(|bench| rsa(bench, PKCS1, How::Message)),
     },
     Check {
         id: "HP-47",
@@ -76,7 +68,7 @@ pub(super) const CHECKS: [Check; 12] = [
         expected: VERIFIES,
         clause: WHY,
         run: Run::Calls(|bench| {
-            let outcome = rsa(bench, &[PSS_SHA256, PSS_SHA384, PSS_SHA512])?;
+            let outcome = rsa(bench, PSS, How::Digest)?;
             bench.found.pss = outcome.works();
             Ok(outcome)
         }),
@@ -86,7 +78,7 @@ pub(super) const CHECKS: [Check; 12] = [
         title: "RSA PSS, hashed in the token (CKM_SHA256_RSA_PKCS_PSS ...)",
         expected: VERIFIES,
         clause: WHY,
-        run: Run::Calls(|bench| rsa(bench, &[PSS_IN_SHA256, PSS_IN_SHA384, PSS_IN_SHA512])),
+        run: Run::Calls(|bench| rsa(bench, PSS, How::Message)),
     },
     Check {
         id: "HP-49",
@@ -123,133 +115,44 @@ pub(super) const CHECKS: [Check; 12] = [
     },
 ];
 
-/// What is given to C_Sign.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Input {
-    Digest(HashAlgorithm),
-    DigestInfo(HashAlgorithm),
-    Message,
-}
-
-/// Who verifies.
-#[derive(Clone, Copy)]
-enum Judge {
-    X509(SignatureAlgorithm),
-    Pss(&'static RsaParameters),
-}
-
 /// One way to sign.
 #[derive(Clone, Copy)]
 pub(super) struct Way {
-    name: &'static str,
-    mechanism: fn() -> Mechanism<'static>,
-    input: Input,
-    judge: Judge,
+    algorithm: SignatureAlgorithm,
+    how: How,
 }
 
-const SHA256: HashAlgorithm = HashAlgorithm::Sha256;
-const SHA384: HashAlgorithm = HashAlgorithm::Sha384;
-const SHA512: HashAlgorithm = HashAlgorithm::Sha512;
-
-pub(super) const P256_RAW: Way = Way {
-    name: "SHA-256",
-    mechanism: || Mechanism::Ecdsa,
-    input: Input::Digest(SHA256),
-    judge: Judge::X509(SignatureAlgorithm::EcdsaP256Sha256),
-};
-const P384_RAW: Way = Way {
-    name: "SHA-384",
-    mechanism: || Mechanism::Ecdsa,
-    input: Input::Digest(SHA384),
-    judge: Judge::X509(SignatureAlgorithm::EcdsaP384Sha384),
-};
-const P256_HASHED: Way = Way {
-    name: "SHA-256",
-    mechanism: || Mechanism::EcdsaSha256,
-    input: Input::Message,
-    judge: Judge::X509(SignatureAlgorithm::EcdsaP256Sha256),
-};
-const P384_HASHED: Way = Way {
-    name: "SHA-384",
-    mechanism: || Mechanism::EcdsaSha384,
-    input: Input::Message,
-    judge: Judge::X509(SignatureAlgorithm::EcdsaP384Sha384),
-};
-const ED25519: Way = Way {
-    name: "Ed25519",
-    mechanism: || Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
-    input: Input::Message,
-    judge: Judge::X509(SignatureAlgorithm::Ed25519),
-};
-const PKCS1_SHA256: Way = Way {
-    name: "SHA-256",
-    mechanism: || Mechanism::RsaPkcs,
-    input: Input::DigestInfo(SHA256),
-    judge: Judge::X509(SignatureAlgorithm::RsaPkcs1Sha256),
-};
-const PKCS1_SHA384: Way = Way {
-    name: "SHA-384",
-    input: Input::DigestInfo(SHA384),
-    judge: Judge::X509(SignatureAlgorithm::RsaPkcs1Sha384),
-    ..PKCS1_SHA256
-};
-const PKCS1_SHA512: Way = Way {
-    name: "SHA-512",
-    input: Input::DigestInfo(SHA512),
-    judge: Judge::X509(SignatureAlgorithm::RsaPkcs1Sha512),
-    ..PKCS1_SHA256
-};
-const PKCS1_IN_SHA256: Way =
-    Way { mechanism: || Mechanism::Sha256RsaPkcs, input: Input::Message, ..PKCS1_SHA256 };
-const PKCS1_IN_SHA384: Way =
-    Way { mechanism: || Mechanism::Sha384RsaPkcs, input: Input::Message, ..PKCS1_SHA384 };
-const PKCS1_IN_SHA512: Way =
-    Way { mechanism: || Mechanism::Sha512RsaPkcs, input: Input::Message, ..PKCS1_SHA512 };
-const PSS_SHA256: Way = Way {
-    name: "SHA-256",
-    mechanism: || Mechanism::RsaPkcsPss(pss_parameters(SHA256)),
-    input: Input::Digest(SHA256),
-    judge: Judge::Pss(&RSA_PSS_2048_8192_SHA256),
-};
-const PSS_SHA384: Way = Way {
-    name: "SHA-384",
-    mechanism: || Mechanism::RsaPkcsPss(pss_parameters(SHA384)),
-    input: Input::Digest(SHA384),
-    judge: Judge::Pss(&RSA_PSS_2048_8192_SHA384),
-};
-const PSS_SHA512: Way = Way {
-    name: "SHA-512",
-    mechanism: || Mechanism::RsaPkcsPss(pss_parameters(SHA512)),
-    input: Input::Digest(SHA512),
-    judge: Judge::Pss(&RSA_PSS_2048_8192_SHA512),
-};
-const PSS_IN_SHA256: Way = Way {
-    mechanism: || Mechanism::Sha256RsaPkcsPss(pss_parameters(SHA256)),
-    input: Input::Message,
-    ..PSS_SHA256
-};
-const PSS_IN_SHA384: Way = Way {
-    mechanism: || Mechanism::Sha384RsaPkcsPss(pss_parameters(SHA384)),
-    input: Input::Message,
-    ..PSS_SHA384
-};
-const PSS_IN_SHA512: Way = Way {
-    mechanism: || Mechanism::Sha512RsaPkcsPss(pss_parameters(SHA512)),
-    input: Input::Message,
-    ..PSS_SHA512
-};
-
-/// Salt as long as the digest (RFC 4055 §3.1), MGF1 with the same hash.
-fn pss_parameters(hash: HashAlgorithm) -> PkcsPssParams {
-    let (hash_alg, mgf, octets) = match hash {
-        HashAlgorithm::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32_u64),
-        HashAlgorithm::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48),
-        HashAlgorithm::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64),
-    };
-    PkcsPssParams { hash_alg, mgf, s_len: octets.into() }
-}
+const P256: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
+const P384: SignatureAlgorithm = SignatureAlgorithm::EcdsaP384Sha384;
+const PKCS1: [SignatureAlgorithm; 3] = [
+    SignatureAlgorithm::RsaPkcs1Sha256,
+    SignatureAlgorithm::RsaPkcs1Sha384,
+    SignatureAlgorithm::RsaPkcs1Sha512,
+];
+const PSS: [SignatureAlgorithm; 3] = [
+    SignatureAlgorithm::RsaPssSha256,
+    SignatureAlgorithm::RsaPssSha384,
+    SignatureAlgorithm::RsaPssSha512,
+];
+/// What also signs in parts.
+pub(super) const RSA_HASHED: Way =
+    Way { algorithm: SignatureAlgorithm::RsaPkcs1Sha256, how: How::Message };
+const ED25519: Way = Way { algorithm: SignatureAlgorithm::Ed25519, how: How::Message };
 
 impl Way {
+    const fn name(&self) -> &'static str {
+        match self.algorithm.hash() {
+            Some(HashAlgorithm::Sha256) => "SHA-256",
+            Some(HashAlgorithm::Sha384) => "SHA-384",
+            Some(HashAlgorithm::Sha512) => "SHA-512",
+            None => "Ed25519",
+        }
+    }
+
+    pub(super) fn operation(&self, message: &[u8]) -> Result<Operation, Error> {
+        Operation::by(self.algorithm, self.how, message).map_err(|_| Error::InvalidValue)
+    }
+
     /// Has the token sign `message`.
     pub(super) fn sign(
         &self,
@@ -257,31 +160,12 @@ impl Way {
         key: ObjectHandle,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let hashed = |hash: HashAlgorithm| digest::digest(hash.implementation(), message);
-        let input = match self.input {
-            Input::Message => message.to_vec(),
-            Input::Digest(hash) => hashed(hash).as_ref().to_vec(),
-            Input::DigestInfo(hash) => {
-                digest_info(hash, hashed(hash).as_ref()).map_err(|_| Error::InvalidValue)?
-            }
-        };
-        session.sign(&(self.mechanism)(), key, &input)
+        self.operation(message)?.run(session, key)
     }
 
     /// Whether what the token gave is a signature of `message`.
     pub(super) fn verifies(&self, key: &PublicKey, message: &[u8], given: &[u8]) -> bool {
-        match self.judge {
-            Judge::Pss(parameters) => {
-                UnparsedPublicKey::new(parameters, key.key_bits()).verify(message, given).is_ok()
-            }
-            Judge::X509(algorithm) => match key.key_type() {
-                KeyType::EcP256 | KeyType::EcP384 => ecdsa_signature_to_der(given)
-                    .is_ok_and(|signature| key.verify(algorithm, message, &signature).is_ok()),
-                KeyType::Rsa { .. } | KeyType::Ed25519 => {
-                    key.verify(algorithm, message, given).is_ok()
-                }
-            },
-        }
+        self.operation(message).is_ok_and(|operation| operation.verifies(key, message, given))
     }
 
     /// Signs `times` texts; how many of the signatures verify.
@@ -308,12 +192,13 @@ fn text(number: usize) -> Vec<u8> {
 }
 
 /// The ways that may work for a key of this type, the one that the programs use first.
-fn ways(key_type: KeyType) -> &'static [Way] {
+fn ways(key_type: KeyType) -> Vec<Way> {
+    let algorithm = SignatureAlgorithm::default_for(key_type);
     match key_type {
-        KeyType::EcP256 => &[P256_RAW, P256_HASHED],
-        KeyType::EcP384 => &[P384_RAW, P384_HASHED],
-        KeyType::Rsa { .. } => &[PKCS1_SHA256, PKCS1_IN_SHA256],
-        KeyType::Ed25519 => &[ED25519],
+        KeyType::Ed25519 => vec![ED25519],
+        KeyType::EcP256 | KeyType::EcP384 | KeyType::Rsa { .. } => {
+            [How::Digest, How::Message].map(|how| Way { algorithm, how }).to_vec()
+        }
     }
 }
 
@@ -323,7 +208,7 @@ pub(super) fn way_of(bench: &mut Bench, pair: &Pair) -> Result<Way, Stop> {
     let mut refused = None;
     for way in ways(pair.key.key_type()) {
         match way.sign(session, pair.private, &text(0)) {
-            Ok(_) => return Ok(*way),
+            Ok(_) => return Ok(way),
             Err(error) => refused = Some(error),
         }
     }
@@ -337,7 +222,7 @@ pub(super) fn ecdsa_input(bench: &mut Bench, key_type: KeyType) -> EcdsaInput {
     }
     let way = bench.pair(key_type, Use::Sign).and_then(|pair| way_of(bench, &pair));
     match way {
-        Ok(Way { input: Input::Message, .. }) => EcdsaInput::Hashed,
+        Ok(Way { how: How::Message, .. }) => EcdsaInput::Hashed,
         _ => EcdsaInput::Raw,
     }
 }
@@ -349,16 +234,16 @@ fn all(bench: &mut Bench, pair: &Pair, ways: &[Way]) -> Result<Outcome, Stop> {
     let (mut works, mut refused) = (Vec::new(), Vec::new());
     for way in ways {
         match way.verified(session, &pair.key, pair.private, TIMES) {
-            Ok(TIMES) => works.push(way.name),
+            Ok(TIMES) => works.push(way.name()),
             Ok(verified) => {
                 return Ok(Outcome::failed(format!(
                     "{}: {} of {TIMES} signatures do not verify",
-                    way.name,
+                    way.name(),
                     TIMES.saturating_sub(verified)
                 )));
             }
             Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
-            Err(error) => refused.push(format!("{}: {}", way.name, result(&error))),
+            Err(error) => refused.push(format!("{}: {}", way.name(), result(&error))),
         }
     }
     Ok(match (works.is_empty(), refused.is_empty()) {
@@ -381,12 +266,17 @@ impl Outcome {
 
 fn ecdsa(
     bench: &mut Bench,
-    key_type: KeyType,
-    ways: &[Way],
+    algorithm: SignatureAlgorithm,
     input: EcdsaInput,
 ) -> Result<Outcome, Stop> {
+    let (key_type, how) = match (algorithm, input) {
+        (P384, EcdsaInput::Raw) => (KeyType::EcP384, How::Digest),
+        (P384, EcdsaInput::Hashed) => (KeyType::EcP384, How::Message),
+        (_, EcdsaInput::Raw) => (KeyType::EcP256, How::Digest),
+        (_, EcdsaInput::Hashed) => (KeyType::EcP256, How::Message),
+    };
     let pair = bench.pair(key_type, Use::Sign)?;
-    let outcome = all(bench, &pair, ways)?;
+    let outcome = all(bench, &pair, &[Way { algorithm, how }])?;
     // Raw goes first, where the token takes both: it keeps whole CRLs off the wire.
     if outcome.works() && bench.found.ecdsa.is_none() {
         bench.found.ecdsa = Some(input);
@@ -394,9 +284,9 @@ fn ecdsa(
     Ok(outcome)
 }
 
-fn rsa(bench: &mut Bench, ways: &[Way]) -> Result<Outcome, Stop> {
+fn rsa(bench: &mut Bench, algorithms: [SignatureAlgorithm; 3], how: How) -> Result<Outcome, Stop> {
     let pair = bench.pair(KeyType::Rsa { bits: 2048 }, Use::Sign)?;
-    all(bench, &pair, ways)
+    all(bench, &pair, &algorithms.map(|algorithm| Way { algorithm, how }))
 }
 
 /// The pair and way by which sessions are tried.
@@ -418,8 +308,8 @@ fn longest(bench: &mut Bench) -> Result<Outcome, Stop> {
     const SIZES: [usize; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];
     let candidates = [
         (KeyType::Ed25519, ED25519),
-        (KeyType::EcP256, P256_HASHED),
-        (KeyType::Rsa { bits: 2048 }, PKCS1_IN_SHA256),
+        (KeyType::EcP256, Way { algorithm: P256, how: How::Message }),
+        (KeyType::Rsa { bits: 2048 }, RSA_HASHED),
     ];
     for (key_type, way) in candidates {
         let Ok(pair) = bench.pair(key_type, Use::Sign) else { continue };

@@ -1,19 +1,28 @@
 //! What comes out of a blob, and what of it the token tells (MIG, ceremony by wrapping).
 
-use cryptoki::object::{Attribute, AttributeType, KeyType as DeviceKeyType, ObjectClass};
-use x509::key::KeyType;
+use aws_lc_rs::rand;
+use cryptoki::object::{
+    Attribute, AttributeType, KeyType as DeviceKeyType, ObjectClass, ObjectHandle,
+};
+use cryptoki::session::Session;
+use p256::elliptic_curve::sec1::ToSec1Point as _;
+use x509::device::curve_parameters;
+use x509::key::{KeyType, PublicKey};
+use zeroize::Zeroizing;
 
 use super::bench::{Bench, ID, LABEL, Use};
 use super::checks::{Check, Run};
 use super::outcome::{Outcome, Stop, is_gone, result};
 use super::pairs::Pair;
-use super::secrets;
 use super::template::{self, Nested};
 use super::truth::{flag, unlike};
 use super::wrap::{PAD, private_template};
+use super::{secrets, sign};
 use crate::find_key::device_key_type;
+use crate::quirks::Quirks;
+use crate::recover_point;
 
-pub(super) const CHECKS: [Check; 8] = [
+pub(super) const CHECKS: [Check; 9] = [
     Check {
         id: "HP-82",
         title: "a blob that was changed, and another key's blob",
@@ -36,6 +45,13 @@ pub(super) const CHECKS: [Check; 8] = [
         run: Run::Calls(told_of_an_unwrapped_key),
     },
     Check {
+        id: "HP-34",
+        title: "a private key taken in clear (C_CreateObject)",
+        expected: "refused, or not LOCAL, not ALWAYS_SENSITIVE, not NEVER_EXTRACTABLE",
+        clause: "KEY-03; PKCS#11 v3.1 §5.7, C_CreateObject: what imports by a vendor's tool end in",
+        run: Run::Calls(taken_in_clear),
+    },
+    Check {
         id: "HP-85",
         title: "an unwrapped key where nothing was stated",
         expected: "SENSITIVE and not EXTRACTABLE",
@@ -52,7 +68,7 @@ pub(super) const CHECKS: [Check; 8] = [
     Check {
         id: "HP-87",
         title: "CKA_UNWRAP_TEMPLATE",
-        expected: "enforced against what is stated otherwise",
+        expected: "enforced against what is stated otherwise, and not to be changed later",
         clause: "PKCS#11 v3.1 §4.9; keeps a transport key from opening a CA key as a secret",
         run: Run::Calls(unwrap_template),
     },
@@ -78,10 +94,7 @@ fn blob(bench: &mut Bench) -> Result<(Pair, Vec<u8>), Stop> {
     blob_under(bench, kek.handle)
 }
 
-fn blob_under(
-    bench: &mut Bench,
-    kek: cryptoki::object::ObjectHandle,
-) -> Result<(Pair, Vec<u8>), Stop> {
+fn blob_under(bench: &mut Bench, kek: ObjectHandle) -> Result<(Pair, Vec<u8>), Stop> {
     let pair = bench.pair(KeyType::EcP384, Use::Move)?;
     let session = bench.session()?;
     let blob = PAD.with(|mechanism| session.wrap_key(mechanism, kek, pair.private))?;
@@ -128,6 +141,13 @@ fn told_of_an_unwrapped_key(bench: &mut Bench) -> Result<Outcome, Stop> {
     let template = private_template(pair.key.key_type(), bench.on_token);
     let session = bench.session()?;
     let key = PAD.with(|mechanism| session.unwrap_key(mechanism, kek.handle, &blob, &template))?;
+    let told = told_of_a_key_from_outside(session, key);
+    session.destroy_object(key)?;
+    Ok(told.map_or_else(Outcome::failed, Outcome::passed))
+}
+
+/// What is told of a key that was not made inside; as an error, what of it is wrong.
+fn told_of_a_key_from_outside(session: &Session, key: ObjectHandle) -> Result<String, String> {
     let wrong = unlike(
         session,
         key,
@@ -139,18 +159,59 @@ fn told_of_an_unwrapped_key(bench: &mut Bench) -> Result<Outcome, Stop> {
             (AttributeType::Extractable, "EXTRACTABLE", false),
         ],
     );
-    let made_by = session.get_attributes(key, &[AttributeType::KeyGenMechanism]);
-    session.destroy_object(key)?;
     if !wrong.is_empty() {
-        return Ok(Outcome::failed(wrong.join(", ")));
+        return Err(wrong.join(", "));
     }
-    let made_by = match made_by.as_deref() {
+    let made_by = match session.get_attributes(key, &[AttributeType::KeyGenMechanism]).as_deref() {
         Ok([Attribute::KeyGenMechanism(mechanism)]) => mechanism.to_string(),
         _ => "unavailable".to_owned(),
     };
-    Ok(Outcome::passed(format!(
-        "LOCAL=0 ALWAYS_SENSITIVE=0 NEVER_EXTRACTABLE=0 KEY_GEN_MECHANISM={made_by}"
-    )))
+    Ok(format!("LOCAL=0 ALWAYS_SENSITIVE=0 NEVER_EXTRACTABLE=0 KEY_GEN_MECHANISM={made_by}"))
+}
+
+/// A key of which the host knew the private value.
+fn taken_in_clear(bench: &mut Bench) -> Result<Outcome, Stop> {
+    let no_key = || Stop::Row(Outcome::skipped("no key could be made in software"));
+    let mut scalar = Zeroizing::new([0; 32]);
+    rand::fill(scalar.as_mut()).map_err(|_| no_key())?;
+    let secret = p256::SecretKey::from_slice(scalar.as_ref()).map_err(|_| no_key())?;
+    let point = secret.public_key().to_sec1_point(false);
+    let public = PublicKey::from_ec_point(point.as_bytes()).map_err(|_| no_key())?;
+    let curve = curve_parameters(KeyType::EcP256).into_iter().next().ok_or_else(no_key)?;
+    let mut template = private_template(KeyType::EcP256, bench.on_token);
+    template.extend([Attribute::EcParams(curve), Attribute::Value(scalar.to_vec())]);
+    let key = match bench.session()?.create_object(&template) {
+        Ok(key) => key,
+        Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
+        Err(error) => return Ok(Outcome::passed(format!("refused: {}", result(&error)))),
+    };
+    let told = told_of_a_key_from_outside(bench.session()?, key);
+    let pair = Pair { public: key, private: key, key: public };
+    let signed = sign::way_of(bench, &pair)
+        .and_then(|way| Ok(way.verified(bench.session()?, &pair.key, key, 1)?));
+    bench.session()?.destroy_object(key)?;
+    Ok(match (told, signed) {
+        (Err(wrong), _) => Outcome::failed(wrong),
+        (Ok(told), Ok(1)) => Outcome::passed(format!("taken, and signs; {told}")),
+        (Ok(_), Ok(_)) => Outcome::failed("taken, and signs as another key"),
+        (Ok(told), Err(stop)) => {
+            Outcome::differs(format!("taken; {told}; {}", stop.outcome().seen))
+        }
+    })
+}
+
+/// Two private keys of one blob, under one label and one id; both are removed again.
+pub(super) fn opens_twice(bench: &mut Bench) -> Result<(), Stop> {
+    let (pair, blob) = blob(bench)?;
+    let kek = secrets::kek(bench)?;
+    let template = private_template(pair.key.key_type(), bench.on_token);
+    let session = bench.session()?;
+    let open = || PAD.with(|mechanism| session.unwrap_key(mechanism, kek.handle, &blob, &template));
+    let first = open()?;
+    let second = open();
+    session.destroy_object(first)?;
+    session.destroy_object(second?)?;
+    Ok(())
 }
 
 fn defaults(bench: &mut Bench) -> Result<Outcome, Stop> {
@@ -191,6 +252,8 @@ fn defaults(bench: &mut Bench) -> Result<Outcome, Stop> {
 
 fn public_half(bench: &mut Bench) -> Result<Outcome, Stop> {
     let kek = secrets::kek(bench)?;
+    let ecdsa = bench.found.ecdsa.unwrap_or_default();
+    let quirks = Quirks { ecdsa, ..Quirks::default() };
     let mut seen = Vec::new();
     let mut whole = true;
     for (name, key_type, kinds) in [
@@ -208,6 +271,7 @@ fn public_half(bench: &mut Bench) -> Result<Outcome, Stop> {
         let key =
             PAD.with(|mechanism| session.unwrap_key(mechanism, kek.handle, &blob, &template))?;
         let told = session.get_attributes(key, kinds).unwrap_or_default();
+        let recovered = recover_point::recover(session, key, &quirks);
         session.destroy_object(key)?;
         let is_told = told.len() == kinds.len()
             && told.iter().all(|attribute| match attribute {
@@ -217,7 +281,13 @@ fn public_half(bench: &mut Bench) -> Result<Outcome, Stop> {
                 _ => false,
             });
         whole &= is_told;
-        seen.push(format!("{name} {}", if is_told { "told" } else { "not told" }));
+        seen.push(match (is_told, recovered) {
+            (true, _) => format!("{name} told"),
+            (false, Ok(Some(key))) if key == pair.key => {
+                format!("{name} not told, found by a signature")
+            }
+            (false, _) => format!("{name} not told"),
+        });
     }
     Ok(if whole { Outcome::passed(seen.join(", ")) } else { Outcome::differs(seen.join(", ")) })
 }
@@ -262,6 +332,21 @@ fn unwrap_template(bench: &mut Bench) -> Result<Outcome, Stop> {
             Ok(_) => format!("{name}: opens"),
             Err(error) => format!("{name}: {}", result(&error)),
         });
+    }
+    // Where it does not say the class, a private key still opens as a secret that nobody can read.
+    let closed = replaced(&secret_from_blob(bench.on_token), Attribute::Sensitive(true));
+    let closed = replaced(&closed, Attribute::Extractable(false));
+    let session = bench.session()?;
+    let as_secret =
+        PAD.with(|mechanism| session.unwrap_key(mechanism, plain.handle, &blob, &closed));
+    seen.push(match as_secret {
+        Ok(_) => "CLASS not in it: opens as a secret".to_owned(),
+        Err(error) => format!("CLASS not in it: {}", result(&error)),
+    });
+    let other = Nested::new(template::UNWRAP).flag(template::SENSITIVE, true);
+    match session.update_attributes(plain.handle, &[other.attribute()]) {
+        Ok(()) => return Ok(Outcome::differs(format!("{}; changed later", seen.join(", ")))),
+        Err(error) => seen.push(format!("changed later: {}", result(&error))),
     }
     let (_, blob) = blob_under(bench, with_class.handle)?;
     let secret = secret_from_blob(bench.on_token);
