@@ -30,8 +30,9 @@ use crate::token::{self, Present, TokenName};
 
 /// After a login that failed for another reason than the PIN, the PIN is not sent again sooner.
 const BETWEEN_LOGINS: Duration = Duration::from_secs(2);
-/// Whoever waits for another program's login is told so before his own caller gives up.
-const BEFORE_DEADLINE: Duration = Duration::from_millis(250);
+/// Whoever waits for another program's login is told so before his own caller gives up: so long before,
+/// or a quarter of what is left where that is shorter.
+const BEFORE_DEADLINE: Duration = Duration::from_secs(1);
 /// A token on which a key has worked within so many milliseconds is not lost.
 const LATELY_MS: u64 = 2_000;
 
@@ -229,7 +230,8 @@ impl Connection {
         {
             return Err(self.login_failed(LoginError::Device(failure.clone())));
         }
-        let answer_by = until.checked_sub(BEFORE_DEADLINE).unwrap_or(until);
+        let left = until.saturating_duration_since(Instant::now());
+        let answer_by = until.checked_sub(BEFORE_DEADLINE.min(left / 4)).unwrap_or(until);
         let login = self
             .markers
             .turn(&self.name, answer_by)

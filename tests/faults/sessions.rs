@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hsm::{SignError, SignatureMayExist, SigningService as _};
+use support::budget;
 use support::demo::until;
 use support::laboratory::{Counter, Function};
 use support::softhsm::alone;
@@ -58,14 +59,18 @@ fn a_token_that_returns_signs_within_five_seconds() {
                 }
                 Err(Unsigned::Wrong) => panic!("a wrong signature"),
             }
-            assert!(began.elapsed() < away + Duration::from_secs(5), "not recovered");
+            assert!(began.elapsed() < away + budget::recovery(), "not recovered");
             thread::sleep(Duration::from_millis(20));
         };
         println!("recovered {:?} after the return, {refused} refusals", recovered - away);
 
         assert!(refused > 0);
         let after = bench.laboratory.counted();
-        assert_eq!(after.of(Counter::LoginsRight) - before.of(Counter::LoginsRight), 1);
+        // A caller may log in just before the module is initialised anew.
+        let calls = |function| after.calls(function) - before.calls(function);
+        let logins = after.of(Counter::LoginsRight) - before.of(Counter::LoginsRight);
+        println!("measured: logins = {logins}");
+        assert!((1..=calls(Function::Initialize) + 1).contains(&logins), "{logins}");
         assert_eq!(after.of(Counter::LoginsWrong), 0);
     });
 }

@@ -1,6 +1,7 @@
 //! A key in two tokens: when the second is asked, and when nobody is.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -18,11 +19,16 @@ use x509::key::PublicKey;
 
 use crate::fixture::{DEADLINE, Unsigned, bench, input_of, key, made, sign_with};
 
+/// Longer than any of it takes.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Two tokens with one key behind the laboratory.
 struct Pair {
     laboratory: Laboratory,
     key: PublicKey,
     signer: TokenSigner,
+    /// Of files that end hangs.
+    state: PathBuf,
 }
 
 impl Pair {
@@ -45,7 +51,8 @@ impl Pair {
             let signer = TokenSigner::new(DEADLINE);
             let away = signer.add_in_order(&sources, &key, KeyPolicy::issuing()).unwrap();
             assert!(away.is_empty(), "{away:?}");
-            body(&Self { laboratory: Laboratory::of(&softhsm), key, signer });
+            let (laboratory, state) = (Laboratory::of(&softhsm), softhsm.state());
+            body(&Self { laboratory, key, signer, state });
         });
     }
 
@@ -105,6 +112,34 @@ fn a_token_that_broke_off_is_the_last_that_is_asked() {
     });
 }
 
+/// Promise 2, KEY-09: a token that has begun to sign and does not answer is the last that is asked. What it
+/// signs in the end is counted as late, and is the only signature.
+#[test]
+fn asks_no_other_token_where_a_signature_may_exist() {
+    Pair::with(test_name!(asks_no_other_token_where_a_signature_may_exist), |pair| {
+        let go = pair.state.join("go");
+        pair.laboratory.disturb(&fault(&format!("calls = \"1\"\nhang-until = {go:?}")));
+
+        let refused = pair.sign("unanswered");
+
+        let Err(Unsigned::Refused(error)) = refused else { panic!("{refused:?}") };
+        assert!(
+            matches!(&error, SignError::Unanswered { token, .. } if token.label.as_str() == PREFERRED),
+            "{error:?}"
+        );
+        assert_eq!(error.signature_may_exist(), SignatureMayExist::Perhaps);
+        // The next order is not asked of it before it has proven itself.
+        let [preferred, stand_by] = pair.uses();
+        assert_eq!((preferred.standing, preferred.failures), (Standing::SetAside, 1));
+        assert_eq!((stand_by.signatures, stand_by.failures), (0, 0));
+        assert_eq!(pair.fates("unanswered"), [], "signed by the other token");
+        fs::write(&go, "").unwrap();
+        let late = until(LONG, || (pair.uses()[0].late == 1).then_some(()));
+        assert!(late.is_some(), "{:?}", pair.uses());
+        assert_eq!(pair.fates("unanswered").len(), 1);
+    });
+}
+
 /// KEY-09: a result that is given before the key works lets the next token sign in the same call.
 #[test]
 fn a_token_that_certainly_did_not_sign_is_replaced_within_the_call() {
@@ -147,7 +182,7 @@ fn a_token_that_hangs_before_it_signs_is_replaced_within_the_call() {
     let test = test_name!(a_token_that_hangs_before_it_signs_is_replaced_within_the_call);
     // The key has proven itself on one of the two, and is looked for on the other.
     Pair::with_sessions(test, 2, |pair| {
-        let go = std::env::temp_dir().join(format!("sigill-hang-{}", std::process::id()));
+        let go = pair.state.join("go");
         pair.laboratory.disturb(&format!(
             "[[fault]]\nfunction = \"C_FindObjects\"\ntoken = \"{PREFERRED}\"\ncalls = \"1\"\n\
              hang-until = {go:?}\n"
@@ -167,7 +202,6 @@ fn a_token_that_hangs_before_it_signs_is_replaced_within_the_call() {
         assert!(hung(1).is_some(), "{:?}", pair.signer.tokens());
         fs::write(&go, "").unwrap();
         assert!(hung(0).is_some(), "{:?}", pair.signer.tokens());
-        fs::remove_file(&go).unwrap();
         assert_eq!(pair.fates(&stalled), [Fate::Delivered], "signed by one token, once");
         let [preferred, stand_by] = pair.uses();
         assert_eq!((preferred.failovers, preferred.late), (1, 0));
@@ -179,16 +213,17 @@ fn a_token_that_hangs_before_it_signs_is_replaced_within_the_call() {
 #[test]
 fn a_token_with_too_much_to_do_is_helped_out_and_not_set_aside() {
     Pair::with(test_name!(a_token_with_too_much_to_do_is_helped_out_and_not_set_aside), |pair| {
-        pair.laboratory.disturb(&fault("calls = \"1\"\nhang-ms = 1800"));
+        let go = pair.state.join("go");
+        pair.laboratory.disturb(&fault(&format!("calls = \"1\"\nhang-until = {go:?}")));
         thread::scope(|scope| {
-            let first = scope.spawn(|| pair.sign("takes its time").unwrap());
-            let begun = until(DEADLINE, || {
-                (pair.laboratory.counted().of(Counter::Struck) > 0).then_some(())
-            });
+            let first = scope.spawn(|| pair.sign_within(LONG, "takes its time").unwrap());
+            let begun =
+                until(LONG, || (pair.laboratory.counted().of(Counter::Struck) > 0).then_some(()));
             assert!(begun.is_some());
 
-            assert_eq!(pair.sign_within(Duration::from_secs(2), "beside").unwrap(), ["hsm-busy"]);
+            assert_eq!(pair.sign("beside").unwrap(), ["hsm-busy"]);
 
+            fs::write(&go, "").unwrap();
             assert_eq!(first.join().unwrap(), [""; 0]);
         });
         let [preferred, stand_by] = pair.uses();

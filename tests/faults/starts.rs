@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hsm::{
-    KeyPolicy, SigningService as _, SoftwareTokens, Standing, TokenSettings, TokenSigner,
-    TokenSource,
+    KeyPolicy, SignError, SigningService as _, SoftwareTokens, Standing, TokenSettings,
+    TokenSigner, TokenSource,
 };
 use support::demo::until;
 use support::laboratory::{self, Laboratory};
@@ -17,8 +17,10 @@ use x509::key::PublicKey;
 
 use crate::fixture::{DEADLINE, bench, key, made, sign_with};
 
-/// The deadline of tokens that hang at the start.
+/// The deadline of the token that hangs at the start.
 const SHORT: Duration = Duration::from_millis(1500);
+/// By then both have answered or been given up, on a busy machine as well; the hang itself has no end.
+const NOT_KEPT_UP: Duration = Duration::from_secs(15);
 
 /// Runs `body` in a process of its own with two tokens of one key, of which nothing has been asked yet:
 /// the preferred one behind the laboratory, the other in another module.
@@ -30,23 +32,23 @@ fn at_the_start(test: &str, body: impl FnOnce(&SoftHsm, &[Arc<TokenSource>; 2], 
     with_two_tokens(test, place, made, |softhsm, made| {
         let second = softhsm.tokens().parent().unwrap().join("second-module.so");
         let sources = [
-            (laboratory::module(), PREFERRED, made.serial.as_str()),
-            (second, STAND_BY, STAND_BY_SERIAL),
+            (laboratory::module(), PREFERRED, made.serial.as_str(), SHORT),
+            (second, STAND_BY, STAND_BY_SERIAL, DEADLINE),
         ]
-        .map(|(module, label, serial)| {
+        .map(|(module, label, serial, deadline)| {
             let settings = bench(&softhsm, label, serial).settings(1);
-            let settings = TokenSettings { deadline: SHORT, ..settings };
+            let settings = TokenSettings { deadline, ..settings };
             Arc::new(TokenSource::new(&module, settings, SoftwareTokens::TestOnly))
         });
         body(&softhsm, &sources, &key(&made));
     });
 }
 
-/// Adds the key; the code of the one token that is away.
-fn add(signer: &TokenSigner, sources: &[Arc<TokenSource>], key: &PublicKey) -> &'static str {
+/// Adds the key; what the one token that is away failed with.
+fn add(signer: &TokenSigner, sources: &[Arc<TokenSource>], key: &PublicKey) -> Arc<SignError> {
     let away = signer.add_in_order(sources, key, KeyPolicy::issuing()).unwrap();
     let [away] = away.try_into().unwrap();
-    away.error.code()
+    Arc::clone(&away.error)
 }
 
 fn sign(signer: &TokenSigner, key: &PublicKey, text: &str) {
@@ -71,11 +73,11 @@ fn a_module_that_hangs_at_the_start_keeps_up_no_other() {
                 .disturb(&format!("[[fault]]\nfunction = \"C_Initialize\"\nhang-until = {go:?}\n"));
             let signer = TokenSigner::new(DEADLINE);
             let begun = Instant::now();
-            assert_eq!(add(&signer, sources, key), "hsm-module-deadline");
-            assert!(begun.elapsed() < SHORT + Duration::from_secs(2), "{:?}", begun.elapsed());
-            let begun = Instant::now();
-            assert_eq!(add(&signer, sources, key), "hsm-module-deadline");
-            assert!(begun.elapsed() < SHORT / 2, "it was asked again: {:?}", begun.elapsed());
+            let first = add(&signer, sources, key);
+            assert_eq!(first.code(), "hsm-module-deadline");
+            assert!(begun.elapsed() < NOT_KEPT_UP, "{:?}", begun.elapsed());
+            let second = add(&signer, sources, key);
+            assert!(Arc::ptr_eq(&first, &second), "it was asked again: {second:?}");
             sign(&signer, key, "by the other");
             let lost = signer.tokens().into_iter().filter(|state| state.lost_for.is_some()).count();
             assert_eq!(lost, 1, "{:?}", signer.tokens());
@@ -84,10 +86,10 @@ fn a_module_that_hangs_at_the_start_keeps_up_no_other() {
             add(&other, sources, key);
             let begun = Instant::now();
             drop(other);
-            assert!(begun.elapsed() < SHORT + Duration::from_secs(2), "{:?}", begun.elapsed());
+            assert!(begun.elapsed() < NOT_KEPT_UP, "{:?}", begun.elapsed());
 
             fs::write(&go, "").unwrap();
-            let back = until(Duration::from_secs(15), || {
+            let back = until(Duration::from_secs(60), || {
                 (standing(&signer, PREFERRED) == Standing::Signs).then_some(())
             });
             assert!(back.is_some(), "{:?}", signer.uses());
@@ -108,8 +110,8 @@ fn a_token_that_hangs_at_the_start_is_behind_its_breaker() {
                 "[[fault]]\nfunction = \"C_GetTokenInfo\"\nhang-until = {go:?}\n"
             ));
             let signer = TokenSigner::new(DEADLINE);
-            assert_eq!(add(&signer, sources, key), "hsm-open-deadline");
-            let open = until(Duration::from_secs(20), || {
+            assert_eq!(add(&signer, sources, key).code(), "hsm-open-deadline");
+            let open = until(Duration::from_secs(60), || {
                 let mut tokens = signer.tokens().into_iter();
                 tokens.find(|state| state.breaker_openings > 0)
             });
@@ -119,7 +121,7 @@ fn a_token_that_hangs_at_the_start_is_behind_its_breaker() {
             sign(&signer, key, "by the other");
 
             fs::write(&go, "").unwrap();
-            let back = until(Duration::from_secs(20), || {
+            let back = until(Duration::from_secs(60), || {
                 (standing(&signer, PREFERRED) == Standing::Signs).then_some(())
             });
             assert!(back.is_some(), "{:?} {:?}", signer.uses(), signer.tokens());

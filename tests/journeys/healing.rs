@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use serde_json::json;
 use support::budget;
 use support::demo::until;
@@ -35,10 +36,8 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
 const DEADLINE: u64 = 3;
 /// A call is answered within one deadline, all its tries together, and what a busy machine adds.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(DEADLINE + 4);
-/// The token is in use again within this time of its return.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
-/// Nobody was asked for the answer.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// Nobody was asked for the answer: whoever asks waits for a deadline.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// Callers at once.
 const CALLERS: usize = 6;
 /// How long the token is away, in turns: within the tries of a call, and beyond them.
@@ -118,9 +117,10 @@ fn revoking_goes_on_and_issuing_heals_when_the_token_is_back(template: &Template
     let path = format!("/v1/certificates/{}/revocation", held.id);
     let revoked = api.ask(&Request::post(path, "revoke", &json!({ "reason": "keyCompromise" })));
     assert_eq!((revoked.status, &revoked.json()["state"]), (200, &json!("revoked")));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let waited = Duration::from_secs(DEADLINE);
+    assert!(started.elapsed() < waited, "it waited for the token: {:?}", started.elapsed());
     // The status log is published although the token is gone: its keys lie elsewhere.
-    let published = until(Duration::from_secs(5), || {
+    let published = until(Duration::from_secs(30), || {
         let size = deployment.verify_log("status")["size"].as_u64()?;
         let sql = "SELECT size FROM log_head WHERE log = 'status'";
         (size == accounts::number(&deployment.database(), sql)).then_some(())
@@ -131,12 +131,12 @@ fn revoking_goes_on_and_issuing_heals_when_the_token_is_back(template: &Template
     // Without an order: nobody asks for a signature until it is ready.
     tokens.bring_back();
     let started = Instant::now();
-    let ready = readiness_is(&api, 200, BACK_WITHIN);
+    let ready = readiness_is(&api, 200, budget::recovery());
     println!("measured: ready again after = {} ms", started.elapsed().as_millis());
     assert!(ready, "{}", deployment.printed());
     let issued = Received::read("outage", &api.persevere(&mut None, &deployment.order("outage")));
     api.tries().all_were_answered();
-    let told = until(BACK_WITHIN, || {
+    let told = until(budget::recovery(), || {
         (metric(&deployment, "sigill_token_lost_seconds") == 0.0).then_some(())
     });
     assert!(told.is_some(), "{}", deployment.metrics());
@@ -167,7 +167,7 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
             thread::sleep(outage);
             tokens.bring_back();
             let back = Instant::now();
-            let issues = until(BACK_WITHIN, || got.any_since(back).then_some(()));
+            let issues = until(budget::recovery(), || got.any_since(back).then_some(()));
             println!(
                 "measured: away {} s, issues again after = {} ms",
                 outage.as_secs(),
@@ -175,7 +175,7 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
             );
             assert!(issues.is_some(), "{}", deployment.printed());
         }
-        assert!(readiness_is(&api, 200, BACK_WITHIN), "{}", deployment.printed());
+        assert!(readiness_is(&api, 200, budget::recovery()), "{}", deployment.printed());
     });
     // Two tokens hang on the module: the issuing one and the management CA's.
     let initialisations = metric(&deployment, "sigill_token_initialisations_total");
@@ -204,7 +204,7 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
             go
         };
         let hung = |count: f64| {
-            let within = Duration::from_secs(DEADLINE) + BACK_WITHIN;
+            let within = Duration::from_secs(DEADLINE) + budget::recovery();
             let found = || metric(&deployment, "sigill_token_hung_calls") == count;
             let counted = until(within, || found().then_some(()));
             assert!(counted.is_some(), "{}", deployment.metrics());
@@ -216,7 +216,7 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
         let one_hangs = Duration::from_secs(budget::count("hang-seconds"));
         while begun.elapsed() < one_hangs {
             let second = Instant::now();
-            let issues = until(BACK_WITHIN, || got.any_since(second).then_some(()));
+            let issues = until(budget::recovery(), || got.any_since(second).then_some(()));
             assert!(issues.is_some(), "{}", deployment.printed());
             thread::sleep(Duration::from_millis(500));
         }
@@ -251,11 +251,11 @@ fn issuing_under_load_outlives_calls_that_hang(template: &Template) {
         laboratory.calm();
         fs::write(go, "").expect("the calls come back");
         let back = Instant::now();
-        let issues = until(BACK_WITHIN, || got.any_since(back).then_some(()));
+        let issues = until(budget::recovery(), || got.any_since(back).then_some(()));
         println!("measured: issues again after = {} ms", back.elapsed().as_millis());
         assert!(issues.is_some(), "{}", deployment.printed());
         hung(0.0);
-        assert!(readiness_is(&api, 200, BACK_WITHIN), "{}", deployment.printed());
+        assert!(readiness_is(&api, 200, budget::recovery()), "{}", deployment.printed());
     });
     let order = api.persevere(&mut None, &deployment.order("refused-at-once"));
     api.tries().all_were_answered();
@@ -294,9 +294,8 @@ fn all_adds_up(mut deployment: Deployment, got: &Orders, most_logins: f64, most_
     let logins = metric(&deployment, "sigill_token_logins_total");
     println!("measured: logins = {logins}, most = {most_logins}");
     assert!(logins <= most_logins, "{logins} {most_logins}");
-    // Signatures that came back late are recorded by the schedule, every five seconds.
-    thread::sleep(Duration::from_secs(6));
-    let failures = metric(&deployment, "sigill_signing_failures_total");
+    let database = deployment.database();
+    every_try_is_recorded(&deployment, &database);
     let markers = fs::read_dir(deployment.home.join("state")).expect("a state folder");
     let left: Vec<_> = markers
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -307,7 +306,6 @@ fn all_adds_up(mut deployment: Deployment, got: &Orders, most_logins: f64, most_
 
     let received = got.received();
     println!("measured: certificates received = {}", got.count());
-    let database = deployment.database();
     let serials = Serials::read(&database);
     let mut known: std::collections::BTreeSet<_> =
         received.iter().map(|received| received.serial).collect();
@@ -316,10 +314,20 @@ fn all_adds_up(mut deployment: Deployment, got: &Orders, most_logins: f64, most_
     assert_eq!(serials.issued, known, "issued, and held by nobody");
     println!("measured: serials voided = {}", serials.voided.len());
     assert!(serials.voided.len() <= most_voided, "{} {most_voided}", serials.voided.len());
-    // KEY-14: every try that gave no signature is in the audit log.
-    let tried = "SELECT count(*) FROM audit_leaf WHERE substr(leaf, 2, 2) = x'0b01'";
-    let tried = accounts::number(&database, tried);
-    println!("measured: failed tries = {failures}, in the audit log = {tried}");
-    assert!(tried > 0 && failures == tried as f64, "{failures} {tried}");
     accounts::logs_add_up(&deployment, &database);
+}
+
+/// KEY-14: every try that gave no signature is in the audit log. Signatures that came back late are
+/// recorded by the schedule, so both sides are looked at until they agree.
+fn every_try_is_recorded(deployment: &Deployment, database: &Connection) {
+    let tried = "SELECT count(*) FROM audit_leaf WHERE substr(leaf, 2, 2) = x'0b01'";
+    let mut seen = String::new();
+    let agreed = until(Duration::from_secs(30), || {
+        let failures = metric(deployment, "sigill_signing_failures_total");
+        let tried = accounts::number(database, tried);
+        seen = format!("failed tries = {failures}, in the audit log = {tried}");
+        (tried > 0 && failures == tried as f64).then_some(())
+    });
+    println!("measured: {seen}");
+    assert!(agreed.is_some(), "{seen}");
 }

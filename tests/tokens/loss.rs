@@ -23,8 +23,6 @@ use crate::place::Place;
 
 /// Callers at once.
 const CALLERS: usize = 4;
-/// How soon after its token is back the CA issues again.
-const RECOVERY: Duration = Duration::from_secs(5);
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -81,7 +79,7 @@ pub(crate) fn of_the_p11_kit_server(_: &()) {
     println!("measured: certificates received = {}", received.len());
     println!("measured: answers 503 = {put_off}");
     println!("measured: slowest recovery = {} ms", slowest.as_millis());
-    assert!(slowest <= RECOVERY, "{recoveries:?}");
+    assert!(slowest <= budget::recovery(), "{recoveries:?}");
     every_key_has_one_certificate(&deployment, &api, &received);
     deployment.stop();
     let database = deployment.database();

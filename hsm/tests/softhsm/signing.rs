@@ -321,7 +321,7 @@ fn callers_beyond_the_sessions_are_told_in_time() {
                         );
                         let begun = std::time::Instant::now();
                         let signed = signer.sign(&input);
-                        assert!(begun.elapsed() < Duration::from_secs(5));
+                        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
                         signed.err()
                     })
                 })
@@ -332,7 +332,8 @@ fn callers_beyond_the_sessions_are_told_in_time() {
         assert!(!refused.is_empty());
         for error in refused {
             match error {
-                SignError::Busy { .. } => {
+                // No session came free, or the key was still looked for on it.
+                SignError::Busy { .. } | SignError::Stalled { .. } => {
                     assert_eq!(error.signature_may_exist(), SignatureMayExist::No);
                 }
                 SignError::Unanswered { .. } => {
