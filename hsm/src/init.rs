@@ -57,10 +57,14 @@ pub fn init_token(
         [] => {
             initialise(module, new)?;
             let made = with_label(module, label)?;
-            let [token] = made.as_slice() else {
-                return Err(InitError::LabelTaken { label: label.clone(), tokens: made.len() });
-            };
-            token.clone()
+            match made.as_slice() {
+                [token] => token.clone(),
+                [] => return Err(InitError::NotMade { label: label.clone() }),
+                several => {
+                    let (label, tokens) = (label.clone(), several.len());
+                    return Err(InitError::LabelTaken { label, tokens });
+                }
+            }
         }
         [token] if token.facts.pin == PinState::NotSet => token.clone(),
         several => {
@@ -76,8 +80,9 @@ pub fn init_token(
     Ok(name)
 }
 
+/// A token that cannot be asked may be the one: none is made beside it.
 fn with_label(module: &Module, label: &TokenLabel) -> Result<Vec<Present>, InitError> {
-    let tokens = token::present(module).map_err(InitError::Device)?;
+    let tokens = token::all_present(module).map_err(InitError::Device)?;
     Ok(tokens
         .into_iter()
         .filter(|token| token.initialised && token.facts.label == label.as_str())
@@ -123,9 +128,13 @@ fn set_user_pin(
         })
         .map_err(|source| InitError::Login { token: name.clone(), source })?;
     let set = session.init_pin(new.user_pin.secret());
-    // Whatever came of it, nobody stays logged in as the security officer.
-    let out = session.logout();
-    set.and(out).map_err(|error| InitError::Device(failed(error)))
+    // Whatever came of it, nobody stays logged in as the security officer. The login ends with its
+    // session as well, so a token that is made is not refused for this.
+    if let Err(error) = session.logout() {
+        tracing::warn!(token.label = %name.label, token.serial = %name.serial,
+            "the security officer was not logged out before the session ended: {}", failed(error));
+    }
+    set.map_err(|error| InitError::Device(failed(error)))
 }
 
 /// Why a token was not initialised.
@@ -139,6 +148,12 @@ pub enum InitError {
         label: TokenLabel,
         /// How many have it.
         tokens: usize,
+    },
+    /// The module said that it initialised a token, and shows none.
+    #[error("module initialised a token and shows none with the label {label}")]
+    NotMade {
+        /// The label.
+        label: TokenLabel,
     },
     /// Every token is initialised.
     #[error("module shows no blank token")]
@@ -180,7 +195,7 @@ impl InitError {
             Self::Serial { .. } => "hsm-token-serial",
             Self::Login { source, .. } => source.code(),
             Self::Initialising { .. } => "hsm-initialising",
-            Self::Device(_) => "hsm-init",
+            Self::NotMade { .. } | Self::Device(_) => "hsm-init",
         }
     }
 
@@ -189,6 +204,7 @@ impl InitError {
     pub const fn next_step(&self) -> &'static str {
         match self {
             Self::LabelTaken { .. } => "use the token that is there, or another instance",
+            Self::NotMade { .. } => "look at the tokens with the vendor's tool, then start again",
             Self::NoBlankToken => "add a token or a partition",
             Self::Serial { .. } => "ask the vendor how to give the token a serial number",
             Self::Login { source, .. } => source.next_step(),

@@ -201,8 +201,13 @@ impl Module {
         let context = Pkcs11::new(path).map_err(|error| NotLoaded::Load(failed(&error)))?;
         let initialised_by =
             initialise(&context).map_err(|error| NotLoaded::Initialise(failed(&error)))?;
-        let info =
-            context.get_library_info().map_err(|error| NotLoaded::Initialise(failed(&error)))?;
+        let info = context.get_library_info().map_err(|error| {
+            if initialised_by == Initialiser::Us {
+                // Left as it is the next try would take it for somebody else's.
+                let _was_not = context.clone().finalize();
+            }
+            NotLoaded::Initialise(failed(&error))
+        })?;
         let description = format!(
             "{} {} {} (PKCS#11 {})",
             info.manufacturer_id().trim(),

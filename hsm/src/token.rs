@@ -10,8 +10,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cryptoki::error::Error;
-use cryptoki::slot::Slot;
+use cryptoki::error::{Error, RvError};
+use cryptoki::slot::{Slot, TokenInfo};
 use thiserror::Error;
 
 use crate::failure::Pkcs11Failure;
@@ -198,29 +198,42 @@ pub fn list(module: &Module) -> Result<Vec<TokenFacts>, FindTokenError> {
 /// Every slot with a token. One that vanishes while it is being asked is left out, so that a broken
 /// token does not hide the others.
 pub(crate) fn present(module: &Module) -> Result<Vec<Present>, Pkcs11Failure> {
-    let failed = |error: &Error| Pkcs11Failure::new(&module.path().display(), error);
-    let context = module.context();
-    let mut tokens = Vec::new();
-    for slot in context.get_slots_with_token().map_err(|error| failed(&error))? {
-        let Ok(info) = context.get_token_info(slot) else { continue };
-        tokens.push(Present {
-            slot,
-            initialised: info.token_initialized(),
-            facts: TokenFacts {
-                label: info.label().trim().to_owned(),
-                serial: info.serial_number().trim().to_owned(),
-                manufacturer: info.manufacturer_id().trim().to_owned(),
-                model: info.model().trim().to_owned(),
-                firmware: info.firmware_version().to_string(),
-                hardware: info.hardware_version().to_string(),
-                pin: pin_state(&info),
-            },
-        });
-    }
-    Ok(tokens)
+    Ok(asked(module)?.into_iter().filter_map(Result::ok).collect())
 }
 
-fn pin_state(info: &cryptoki::slot::TokenInfo) -> PinState {
+/// As [`present`], for whoever must know of every token: one that cannot be asked is an error, unless it
+/// is certain that it is none of PKCS#11.
+pub(crate) fn all_present(module: &Module) -> Result<Vec<Present>, Pkcs11Failure> {
+    let unknown = |error: &Error| matches!(error, Error::Pkcs11(RvError::TokenNotRecognized, _));
+    let known = asked(module)?.into_iter().filter(|token| !token.as_ref().is_err_and(unknown));
+    let failed = |error: Error| Pkcs11Failure::new(&module.path().display(), &error);
+    known.map(|token| token.map_err(failed)).collect()
+}
+
+fn asked(module: &Module) -> Result<Vec<Result<Present, Error>>, Pkcs11Failure> {
+    let failed = |error: Error| Pkcs11Failure::new(&module.path().display(), &error);
+    let context = module.context();
+    let slots = context.get_slots_with_token().map_err(failed)?.into_iter();
+    Ok(slots.map(|slot| context.get_token_info(slot).map(|info| told(slot, &info))).collect())
+}
+
+fn told(slot: Slot, info: &TokenInfo) -> Present {
+    Present {
+        slot,
+        initialised: info.token_initialized(),
+        facts: TokenFacts {
+            label: info.label().trim().to_owned(),
+            serial: info.serial_number().trim().to_owned(),
+            manufacturer: info.manufacturer_id().trim().to_owned(),
+            model: info.model().trim().to_owned(),
+            firmware: info.firmware_version().to_string(),
+            hardware: info.hardware_version().to_string(),
+            pin: pin_state(info),
+        },
+    }
+}
+
+fn pin_state(info: &TokenInfo) -> PinState {
     if !info.user_pin_initialized() {
         PinState::NotSet
     } else if info.user_pin_locked() {

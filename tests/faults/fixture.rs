@@ -15,8 +15,8 @@ use hsm::{
     Quirks, Removal, SignError, SigningService as _, Token, TokenSettings, TokenSigner, init_token,
 };
 use support::laboratory::{self, Laboratory};
-pub(crate) use support::softhsm::USER_PIN;
-use support::softhsm::{SO_PIN, SoftHsm};
+use support::softhsm::SoftHsm;
+pub(crate) use support::softhsm::{SO_PIN, USER_PIN};
 use support::two_tokens::{Made, PREFERRED};
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 use x509::signing::{

@@ -8,7 +8,7 @@ use crate::page::{Page, Signed};
 use crate::rows::{FailedCall, Often, Outcome, Row, Work};
 
 /// Classes by which the room goes on by itself.
-const HEALED: [&str; 2] = ["fresh session", "reconnect"];
+pub(crate) const HEALED: [&str; 2] = ["fresh session", "reconnect"];
 
 /// What C_GetAttributeValue says where it has told of the other attributes (PKCS#11 v3.1 §5.7.5).
 const OF_AN_ATTRIBUTE: [&str; 3] =
@@ -69,7 +69,7 @@ pub(crate) fn judge(
 }
 
 /// The class of the failed call is the page's.
-fn compare(row: &Row, outcome: &Outcome, class: &str) -> Result<Compared, String> {
+pub(crate) fn compare(row: &Row, outcome: &Outcome, class: &str) -> Result<Compared, String> {
     match outcome {
         Outcome::Refused { call: Some(call), .. } if is_of(row, call) => {
             let told = call.class.name();

@@ -16,10 +16,10 @@ use support::softhsm::{Side, SoftHsm, side};
 use support::test_name;
 use x509::key::KeyType;
 
-use crate::fixture::{Bench, DEADLINE, ROOM, Signing, Unsigned, failed_call, input_of, markers};
+use crate::fixture::{Bench, DEADLINE, ROOM, Signing, Unsigned, input_of, markers};
 use crate::judge::{Compared, judge, most_renewals, most_withheld};
 use crate::page::Page;
-use crate::rows::{CALLED, ELSEWHERE, FailedCall, Outcome, Row, Work, chosen, rows};
+use crate::rows::{CALLED, Outcome, Row, Work, called, chosen, refused, rows, without_rows};
 
 /// Within this time after the end of the trouble the next signature is there.
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -62,13 +62,7 @@ fn shared_out() {
         }
     });
     whole.print(began.elapsed());
-    let called: BTreeSet<&str> =
-        CALLED.iter().map(|(one, _)| one).chain(ELSEWHERE).map(|one| one.name()).collect();
-    for function in &whole.called {
-        if !called.contains(function.as_str()) {
-            whole.faults.push(format!("{function} is called and has no rows"));
-        }
-    }
+    whole.faults.extend(without_rows(&whole.called));
     let shown: Vec<&str> = whole.faults.iter().take(40).map(String::as_str).collect();
     assert!(whole.faults.is_empty(), "{} faults\n{}", whole.faults.len(), shown.join("\n"));
 }
@@ -128,7 +122,7 @@ impl<'a> Matrix<'a> {
 
     fn run(mut self, share: usize) -> Done {
         let mut done = Done::default();
-        for row in chosen().iter().skip(share).step_by(SHARES) {
+        for row in chosen(rows(CALLED)).iter().skip(share).step_by(SHARES) {
             let line = done.lines.entry(row.line()).or_default();
             if let Err(fault) = self.row(row, line) {
                 done.faults.push(format!("{row:?}: {fault}"));
@@ -137,8 +131,7 @@ impl<'a> Matrix<'a> {
         self.reconcile(&mut done);
         let counted = self.counted();
         done.wrong_pins = counted.of(Counter::LoginsWrong);
-        let called = Function::ALL.iter().filter(|function| counted.calls(**function) > 0);
-        done.called = called.map(|function| function.name().to_owned()).collect();
+        done.called = called(&counted);
         done
     }
 
@@ -205,6 +198,7 @@ impl<'a> Matrix<'a> {
                 Err(error) => refused(error.code(), &error),
             },
             Work::Make => self.make(),
+            other => panic!("{other:?} is another table's"),
         }
     }
 
@@ -366,7 +360,7 @@ impl Done {
         let most = |figure: fn(&Line) -> Duration| {
             self.lines.values().map(figure).max().unwrap_or_default().as_millis()
         };
-        println!("measured: rows = {} of {}", sum(|line| line.rows), rows().len());
+        println!("measured: rows = {} of {}", sum(|line| line.rows), rows(CALLED).len());
         println!(
             "measured: errors that name the call, of the page's class = {}",
             sum(|line| line.compared)
@@ -389,16 +383,8 @@ impl Done {
     }
 }
 
-fn refused(code: &'static str, error: &(dyn std::error::Error + 'static)) -> Outcome {
-    let call = failed_call(error).map(|call| FailedCall {
-        function: call.function().to_owned(),
-        result: call.result().to_owned(),
-        class: call.class(),
-    });
-    Outcome::Refused { code, call }
-}
-
-fn no_defect(before: &Counted, after: &Counted) -> Result<(), String> {
+/// The room has not misused the device.
+pub(crate) fn no_defect(before: &Counted, after: &Counted) -> Result<(), String> {
     for counter in [
         Counter::LoginsWrong,
         Counter::AfterFinalise,

@@ -1,8 +1,12 @@
 //! The rows of the matrix: which call returns what, in which work, how often.
 
+use std::collections::BTreeSet;
+
 use hsm::FailureClass;
 use support::budget;
-use support::laboratory::{Function, RESULTS};
+use support::laboratory::{Counted, Function, RESULTS};
+
+use crate::fixture::failed_call;
 
 /// Results that no version of the standard has: a vendor's, and one from the future.
 pub(crate) const FOREIGN: [u64; 2] = [0x8000_0023, 0x7000_0001];
@@ -22,6 +26,12 @@ pub(crate) enum Work {
     Revive,
     /// A key made, and destroyed again.
     Make,
+    /// The module is loaded, for the first time in its process.
+    Load,
+    /// A blank token is initialised.
+    Prepare,
+    /// The same, and the device has done it before it says the result.
+    Undone,
 }
 
 /// The functions that the room calls, and the work in which each is disturbed.
@@ -47,15 +57,33 @@ pub(crate) const CALLED: &[(Function, Work)] = &[
     (Function::DestroyObject, Work::Make),
 ];
 
-/// Called when the module is loaded, before anything can be disturbed, or when tokens are initialised.
-pub(crate) const ELSEWHERE: &[Function] = &[
-    Function::GetFunctionList,
-    Function::GetInfo,
-    Function::GetSlotInfo,
-    Function::InitToken,
-    Function::InitPIN,
-    Function::Logout,
+/// Those by which a module is loaded: loading.rs.
+pub(crate) const LOADED: &[(Function, Work)] = &[
+    (Function::GetFunctionList, Work::Load),
+    (Function::Initialize, Work::Load),
+    (Function::GetInfo, Work::Load),
 ];
+
+/// Those by which a token is initialised: preparing.rs.
+pub(crate) const PREPARED: &[(Function, Work)] = &[
+    (Function::GetSlotList, Work::Prepare),
+    (Function::GetTokenInfo, Work::Prepare),
+    (Function::InitToken, Work::Prepare),
+    (Function::InitToken, Work::Undone),
+    (Function::OpenSession, Work::Prepare),
+    (Function::Login, Work::Prepare),
+    (Function::InitPIN, Work::Prepare),
+    (Function::InitPIN, Work::Undone),
+    (Function::Logout, Work::Prepare),
+];
+
+/// Those of `called` that have no rows. The laboratory counts every call, so this is what is never called.
+pub(crate) fn without_rows(called: &BTreeSet<String>) -> Vec<String> {
+    let tables = [CALLED, LOADED, PREPARED];
+    let with: BTreeSet<&str> = tables.concat().iter().map(|(one, _)| one.name()).collect();
+    let without = called.iter().filter(|function| !with.contains(function.as_str()));
+    without.map(|function| format!("{function} is called and has no rows")).collect()
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Often {
@@ -82,7 +110,10 @@ impl Row {
             Work::Reopen => (prepared("drop-sessions"), ""),
             Work::Revive => (prepared("finalise"), ""),
             Work::Withhold => (String::new(), "asks = \"value\"\npassed = true\n"),
-            Work::Sign | Work::Probe | Work::Make => (String::new(), ""),
+            Work::Undone => (String::new(), "passed = true\n"),
+            Work::Sign | Work::Probe | Work::Make | Work::Load | Work::Prepare => {
+                (String::new(), "")
+            }
         };
         let calls = if self.often == Often::Once { "1" } else { "all" };
         format!(
@@ -103,7 +134,7 @@ impl Row {
         match self.work {
             Work::Reopen | Work::Revive => 1,
             Work::Probe if self.often == Often::Lasting => 1,
-            Work::Sign | Work::Withhold | Work::Probe | Work::Make => 0,
+            _ => 0,
         }
     }
 
@@ -113,13 +144,13 @@ impl Row {
     }
 }
 
-/// All rows.
-pub(crate) fn rows() -> Vec<Row> {
+/// All rows of a table: each result of each function, once and lasting.
+pub(crate) fn rows(table: &[(Function, Work)]) -> Vec<Row> {
     let foreign = FOREIGN.map(|code| (format!("{code:#x}"), code));
     let known = RESULTS.iter().map(|(name, code)| ((*name).to_owned(), *code));
     let results: Vec<(String, u64)> = known.chain(foreign).collect();
     let mut rows = Vec::new();
-    for &(function, work) in CALLED {
+    for &(function, work) in table {
         for (name, code) in &results {
             for often in [Often::Once, Often::Lasting] {
                 rows.push(Row { function, work, name: name.clone(), code: *code, often });
@@ -129,11 +160,12 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// As many rows as the budget says, spread over all of them.
-pub(crate) fn chosen() -> Vec<Row> {
-    let all = rows();
-    let wanted = usize::try_from(budget::count("laboratory-rows")).unwrap().min(all.len());
+/// Of the rows of a table as large a part as the budget says of the matrix, spread over all of them.
+pub(crate) fn chosen(all: Vec<Row>) -> Vec<Row> {
+    let of_matrix = rows(CALLED).len();
+    let budget = usize::try_from(budget::count("laboratory-rows")).unwrap().min(of_matrix);
     let total = all.len();
+    let wanted = (total * budget).div_ceil(of_matrix);
     // 7919 is prime and divides no number of rows, so each place is met once.
     let spread = all.into_iter().enumerate();
     spread.filter(|(place, _)| (place * 7919) % total < wanted).map(|(_, row)| row).collect()
@@ -154,11 +186,28 @@ pub(crate) struct FailedCall {
     pub(crate) class: FailureClass,
 }
 
+pub(crate) fn refused(code: &'static str, error: &(dyn std::error::Error + 'static)) -> Outcome {
+    let call = failed_call(error).map(|call| FailedCall {
+        function: call.function().to_owned(),
+        result: call.result().to_owned(),
+        class: call.class(),
+    });
+    Outcome::Refused { code, call }
+}
+
+/// The functions that were called.
+pub(crate) fn called(counted: &Counted) -> BTreeSet<String> {
+    let called = Function::ALL.iter().filter(|function| counted.calls(**function) > 0);
+    called.map(|function| function.name().to_owned()).collect()
+}
+
 #[test]
 fn the_rows_are_spread_over_all_functions() {
-    let chosen = chosen();
-    for (function, work) in CALLED {
-        let found = chosen.iter().any(|row| row.function == *function && row.work == *work);
-        assert!(found, "{function:?} {work:?}");
+    for table in [CALLED, PREPARED] {
+        let chosen = chosen(rows(table));
+        for (function, work) in table {
+            let found = chosen.iter().any(|row| row.function == *function && row.work == *work);
+            assert!(found, "{function:?} {work:?}");
+        }
     }
 }

@@ -231,7 +231,8 @@ impl Laboratory {
     }
 
     fn enter(&self, script: &Script, call: Call) -> Option<UnderWay<'_>> {
-        if self.current().finalised && call.function != Function::Initialize {
+        let begins = matches!(call.function, Function::GetFunctionList | Function::Initialize);
+        if self.current().finalised && !begins {
             self.counters.add(Place::Of(Counter::AfterFinalise));
         }
         if call.function == Function::Finalize && self.sessions().under_way() > 0 {

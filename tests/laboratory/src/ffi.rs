@@ -344,7 +344,6 @@ passed_on! {
     SignEncryptUpdate C_SignEncryptUpdate(data: Octets, length: CK_ULONG, out: Octets, out_length: Number);
     DecryptVerifyUpdate C_DecryptVerifyUpdate(data: Octets, length: CK_ULONG, out: Octets, out_length: Number);
     GenerateKey C_GenerateKey(mechanism: Method, template: Template, count: CK_ULONG, key: Handle);
-    GenerateKeyPair C_GenerateKeyPair(mechanism: Method, public: Template, public_count: CK_ULONG, private: Template, private_count: CK_ULONG, public_key: Handle, private_key: Handle);
     WrapKey C_WrapKey(mechanism: Method, wrapping: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE, out: Octets, out_length: Number);
     UnwrapKey C_UnwrapKey(mechanism: Method, unwrapping: CK_OBJECT_HANDLE, wrapped: Octets, length: CK_ULONG, template: Template, count: CK_ULONG, key: Handle);
     DeriveKey C_DeriveKey(mechanism: Method, base: CK_OBJECT_HANDLE, template: Template, count: CK_ULONG, key: Handle);
@@ -352,6 +351,43 @@ passed_on! {
     GenerateRandom C_GenerateRandom(out: Octets, length: CK_ULONG);
     GetFunctionStatus C_GetFunctionStatus();
     CancelFunction C_CancelFunction();
+}
+
+unsafe extern "C" fn C_GenerateKeyPair(
+    session: CK_SESSION_HANDLE,
+    mechanism: Method,
+    public: Template,
+    public_count: CK_ULONG,
+    private: Template,
+    private_count: CK_ULONG,
+    public_key: Handle,
+    private_key: Handle,
+) -> CK_RV {
+    run(Function::GenerateKeyPair, On::Session(session), Asks::Value, |real, script, _| {
+        if script.mechanisms.most_bits.is_some() && !public.is_null() {
+            // SAFETY: the standard has the caller point to as many attributes, each with its octets.
+            let attributes = unsafe { slice::from_raw_parts(public, length(public_count)) };
+            let bits = attributes.iter().find(|one| one.type_ == CKA_MODULUS_BITS);
+            // SAFETY: the standard has it point to a number.
+            let bits = bits.map(|bits| unsafe { bits.pValue.cast::<CK_ULONG>().read_unaligned() });
+            if bits > script.mechanisms.most_bits {
+                return CKR_KEY_SIZE_RANGE;
+            }
+        }
+        call!(
+            real,
+            C_GenerateKeyPair(
+                session,
+                mechanism,
+                public,
+                public_count,
+                private,
+                private_count,
+                public_key,
+                private_key
+            )
+        )
+    })
 }
 
 unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
@@ -706,12 +742,11 @@ unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_R
     if list.is_null() {
         return CKR_ARGUMENTS_BAD;
     }
-    if real().is_none() {
-        return CKR_LIBRARY_LOAD_FAILED;
-    }
-    // SAFETY: the caller's promise. Nobody writes to the list, mutable as its type may be.
-    unsafe { *list = (&raw const LIST).cast_mut() };
-    CKR_OK
+    run(Function::GetFunctionList, On::Module, Asks::Value, |_, _, _| {
+        // SAFETY: the caller's promise. Nobody writes to the list, mutable as its type may be.
+        unsafe { *list = (&raw const LIST).cast_mut() };
+        CKR_OK
+    })
 }
 
 macro_rules! list {

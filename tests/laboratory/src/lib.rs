@@ -54,6 +54,7 @@
 //! spoil = ["CKM_ECDSA"]            # signs, and a bit of each such signature is turned round
 //! ecdsa = "hashed"                 # "raw": CKM_ECDSA only; "hashed": CKM_ECDSA_SHA256, _SHA384 and _SHA512 only;
 //!                                  # "both". The laboratory hashes where the real module does not.
+//! most-bits = 2048                 # longer RSA keys, which take their time, are not made: CKR_KEY_SIZE_RANGE
 //!
 //! [[attribute]]                    # what is told of objects
 //! class = "private"                # "private", "public"; default: all

@@ -244,6 +244,7 @@ pub(crate) struct Mechanisms {
     pub(crate) refuse: Vec<MechanismCode>,
     pub(crate) spoil: Vec<MechanismCode>,
     pub(crate) ecdsa: Option<Ecdsa>,
+    pub(crate) most_bits: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
