@@ -15,7 +15,7 @@ use crate::danger::Danger;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
 use crate::start::Told;
-use crate::{tokens, wiring};
+use crate::{algorithms, tokens, wiring};
 
 /// Checks a configuration and what it names.
 ///
@@ -31,6 +31,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
         wiring::check_management(config, section, &profiles)?;
     }
     let authorities = wiring::authorities(config)?;
+    algorithms::judge(&algorithms::read(config)?, &authorities)?;
     unnamed_profiles(config, &profiles).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;

@@ -36,6 +36,8 @@ pub(crate) struct ConfigFile {
     pub(crate) publication: PublicationSection,
     /// Folder of the profile files (`*.toml`).
     pub(crate) profiles: PathBuf,
+    /// Which algorithms may be used on which days; the shipped policy where none is named.
+    pub(crate) algorithm_policy: Option<PathBuf>,
     /// The authorities, the root first.
     #[serde(rename = "authority")]
     pub(crate) authorities: Vec<AuthoritySection>,
@@ -367,6 +369,7 @@ impl ConfigFile {
             &mut self.profiles,
         ];
         paths.extend(&mut self.hsm.profile);
+        paths.extend(&mut self.algorithm_policy);
         for token in &mut self.hsm.tokens {
             paths.push(&mut token.pin);
             paths.extend(&mut token.profile);

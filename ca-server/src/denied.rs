@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use ca::prepare::PrepareError;
 use ca::refusal::Refusal;
 use thiserror::Error;
 
@@ -88,6 +89,12 @@ impl Denied {
     pub(crate) const fn retry_after(mut self, span: Duration) -> Self {
         self.retry_after = Some(span);
         self
+    }
+
+    /// A certificate that was refused before anything was recorded.
+    pub(crate) fn unprepared(error: &PrepareError) -> Self {
+        let denied = Self::rule(error.refusal());
+        if error.is_for_now() { denied.for_now() } else { denied }
     }
 
     /// A rule of issuing or revoking refuses.

@@ -3,6 +3,7 @@
 //! Holds the issuing keys over PKCS#11, the database and the publication tree; speaks the HTTPS API
 //! with mutual TLS. Every configuration key is documented in `config`.
 
+mod algorithms;
 mod check;
 mod clock;
 mod config;

@@ -22,6 +22,7 @@ use x509::oid::attribute;
 use x509::pem;
 use x509::time::UnixTime;
 
+use crate::algorithms;
 use crate::check;
 use crate::config::ConfigFile;
 use crate::confirm;
@@ -170,6 +171,7 @@ impl Works {
             ))
         })?;
         let profiles = wiring::profiles(&config.profiles)?;
+        let policy = Arc::new(algorithms::read(&config)?);
         wiring::check_management(&config, &section, &profiles)?;
         let clients = check::clients(&config, deployment)?;
         let certificate = management_ca(&config.api)?;
@@ -189,7 +191,7 @@ impl Works {
         getrandom::fill(&mut boot).context("no random numbers")?;
         let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
         let authority =
-            ManagementAuthority::new(deployment, certificate, Arc::new(signer), own, node)?;
+            ManagementAuthority::new(deployment, policy, certificate, Arc::new(signer), own, node)?;
         Ok(Self { config, deployment, profiles, clients: clients.keys(), store, authority, now })
     }
 

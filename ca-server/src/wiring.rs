@@ -24,6 +24,7 @@ use x509::certificate::Certificate;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::time::UnixTime;
 
+use crate::algorithms;
 use crate::clock::Clock;
 use crate::config::{AuthoritySection, ConfigFile, ManagementSection};
 use crate::danger::Danger;
@@ -309,6 +310,8 @@ pub(crate) fn wire(
     let notes = NoteKeys::open(config, deployment)?;
     let profiles = profiles(&config.profiles)?;
     let authorities = authorities(config)?;
+    let policy = Arc::new(algorithms::read(config)?);
+    algorithms::judge(&policy, &authorities)?;
     for error in crate::check::unnamed_profiles(config, &profiles) {
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
@@ -342,7 +345,8 @@ pub(crate) fn wire(
     let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
     let authority = plane.and_then(|(_, certificate)| {
         let (signer, own) = (Arc::clone(&signer), own_keys.clone());
-        unless_absent(ManagementAuthority::new(deployment, certificate, signer, own, node.clone()))
+        let (policy, node) = (Arc::clone(&policy), node.clone());
+        unless_absent(ManagementAuthority::new(deployment, policy, certificate, signer, own, node))
     });
     let renews = config.management.is_none() || authority.is_some();
     readiness.renewal.store(renews, Ordering::Relaxed);
@@ -373,6 +377,7 @@ pub(crate) fn wire(
         key_uses,
         health: SigningHealth::of(authorities.values()),
         profiles,
+        algorithms: policy,
         authorities,
         publication: Arc::clone(&state),
         readiness: Arc::clone(&readiness),

@@ -5,8 +5,10 @@
 //! ([`refusal::Refusal`]). It holds no key, reads no clock, draws no randomness and does no I/O: time,
 //! serial numbers and ids are arguments.
 
+pub mod algorithms;
 pub mod audit;
 pub mod client;
+pub mod day;
 pub mod deployment;
 pub mod fields;
 pub mod identity;

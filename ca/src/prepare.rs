@@ -19,6 +19,7 @@ use x509::signing::{IntentId, Pending, PendingError, SigningKind, ToBeSigned, as
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
+use crate::algorithms::{AlgorithmPolicy, KeyPurpose, NotAllowed, Standing};
 use crate::deployment::{Deployment, Environment};
 use crate::fields::{CheckedFields, FieldError, RequestedFields};
 use crate::issuer::Issuer;
@@ -62,6 +63,8 @@ pub enum Way {
 pub struct Preparation<'a> {
     /// The deployment; its environment decides which identities may be certified.
     pub deployment: Deployment,
+    /// Which algorithms may be used now.
+    pub algorithms: &'a AlgorithmPolicy,
     /// The profile.
     pub profile: &'a Profile,
     /// Who signs.
@@ -169,6 +172,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     if !algorithm.fits(issuer_key.key_type()) {
         return Err(PrepareError::Algorithm { algorithm, key_type: issuer_key.key_type() });
     }
+    check_signature(preparation, issuer_key.key_type(), algorithm)?;
     let template = CertificateTemplate {
         serial: preparation.serial,
         issuer: issuer_name,
@@ -267,11 +271,35 @@ fn check_key(preparation: &Preparation<'_>, key: &PublicKey) -> Result<(), Prepa
             allowed: profile.keys().to_vec(),
         });
     }
+    let purpose = KeyPurpose::certified_by(profile.kind());
+    preparation
+        .algorithms
+        .key(Some(purpose), key.key_type(), preparation.now)
+        .map_err(PrepareError::KeyAlgorithm)?;
     key_quality::check(key)?;
     if preparation.own_keys.contains(&key.spki_hash()) {
         return Err(PrepareError::OwnKey);
     }
     Ok(())
+}
+
+/// The policy allows how it is signed (KEY-11). Delegates of responders go on as CRLs do: where the
+/// issuer's algorithm has ended, what was issued must still be answered for.
+fn check_signature(
+    preparation: &Preparation<'_>,
+    key: KeyType,
+    algorithm: SignatureAlgorithm,
+) -> Result<(), PrepareError> {
+    let Preparation { profile, algorithms, now, .. } = *preparation;
+    let purpose = KeyPurpose::signing(profile.kind());
+    match algorithms.signature(purpose, key, algorithm, now) {
+        Err(NotAllowed { standing: Standing::Over { .. }, .. })
+            if profile.kind() == ProfileKind::OcspResponder =>
+        {
+            Ok(())
+        }
+        judged => judged.map_err(PrepareError::IssuerAlgorithm),
+    }
 }
 
 /// notBefore and notAfter, and whether the issuer's end cut it short (ISS-08, ISS-09).
@@ -371,6 +399,9 @@ pub enum PrepareError {
     /// A field of the request.
     #[error(transparent)]
     Field(#[from] FieldError),
+    /// The algorithm policy does not allow how the issuer would sign.
+    #[error("issuer's algorithm: {0}")]
+    IssuerAlgorithm(NotAllowed),
     /// The issuer's certificate has ended or not begun.
     #[error("issuer {issuer} is not valid now; its certificate ends at {not_after}")]
     IssuerNotValid {
@@ -379,6 +410,9 @@ pub enum PrepareError {
         /// Its end.
         not_after: UnixTime,
     },
+    /// The algorithm policy does not allow the certified key.
+    #[error("key to be certified: {0}")]
+    KeyAlgorithm(NotAllowed),
     /// The profile does not allow keys of this type.
     #[error("profile {profile} does not allow {found} keys")]
     KeyNotAllowed {
@@ -435,6 +469,12 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
+    /// Whether the same request may be free later: it is refused for the day or the configuration.
+    #[must_use]
+    pub const fn is_for_now(&self) -> bool {
+        matches!(self, Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_))
+    }
+
     /// The same in the words of a refusal (promise 9).
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -446,6 +486,18 @@ impl PrepareError {
                 "key types of the profile (ISS-11)",
                 allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                 "make a key of an allowed type, or use another profile",
+            ),
+            Self::KeyAlgorithm(refused) => (
+                "key-algorithm-not-allowed",
+                "the algorithm policy allows types of keys by purpose and day (KEY-07, KEY-11)",
+                refused.standing.to_string(),
+                "make a key of another type that the profile allows",
+            ),
+            Self::IssuerAlgorithm(refused) => (
+                "issuer-algorithm-not-allowed",
+                "the algorithm policy allows signatures by key and day (KEY-11)",
+                refused.standing.to_string(),
+                "have the operator change `algorithm` of the authority, or make a new issuing CA",
             ),
             Self::Weak(_) => (
                 "weak-key",

@@ -10,6 +10,7 @@ use x509::serial::SerialNumber;
 use x509::signing::{Intent, IntentId, Recorded, Recorder, SigningInput, ToBeSigned};
 use x509::time::UnixTime;
 
+use crate::algorithms::{AlgorithmPolicy, SHIPPED};
 use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -66,6 +67,12 @@ pub(crate) fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs).unwrap()
 }
 
+/// The shipped policy in which `from` reads `to`.
+pub(crate) fn edited_policy(from: &str, to: &str) -> AlgorithmPolicy {
+    assert!(SHIPPED.contains(from), "{from}");
+    AlgorithmPolicy::parse(&SHIPPED.replacen(from, to, 1)).unwrap()
+}
+
 /// A P-256 key in our hands.
 pub(crate) struct TestKey {
     pair: EcdsaKeyPair,
@@ -119,6 +126,7 @@ pub(crate) fn signed(prepared: Prepared, key: &TestKey) -> Certificate {
 #[derive(Clone)]
 pub(crate) struct Ask<'a> {
     pub(crate) deployment: Deployment,
+    pub(crate) algorithms: AlgorithmPolicy,
     pub(crate) profile: &'a Profile,
     pub(crate) signer: Signer<'a>,
     pub(crate) way: Way,
@@ -134,6 +142,7 @@ impl<'a> Ask<'a> {
         let way = if profile.kind().is_subscriber() { Way::Direct } else { Way::Internal };
         Self {
             deployment: deployment(),
+            algorithms: AlgorithmPolicy::shipped().unwrap(),
             profile,
             signer,
             way,
@@ -148,6 +157,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn prepare(&self) -> Result<Prepared, PrepareError> {
         prepare(&Preparation {
             deployment: self.deployment,
+            algorithms: &self.algorithms,
             profile: self.profile,
             signer: self.signer,
             way: self.way,

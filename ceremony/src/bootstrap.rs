@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ca::algorithms::{AlgorithmPolicy, KeyPurpose};
 use ca::deployment::{Deployment, Environment, Instance, Pki, Place, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -29,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
 use x509::key::{KeyType, PublicKey};
 use x509::name::{AttributeType, Name};
+use x509::time::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::addresses::{self, Asked};
@@ -100,6 +102,8 @@ fn hold_ceremony(
 ) -> anyhow::Result<Made> {
     let profiles = kept::profiles(home)?;
     only_allowed_keys(hierarchy, &profiles)?;
+    let algorithms = AlgorithmPolicy::shipped()?;
+    only_allowed_algorithms(hierarchy, &algorithms, now()?)?;
     let mut transcript = Transcript::open(&home.join("ceremony/transcript.jsonl"))?;
     transcript.write(
         now()?,
@@ -116,6 +120,7 @@ fn hold_ceremony(
         home,
         deployment,
         profiles: &profiles,
+        algorithms: &algorithms,
         signer: &signer,
         transcript: &mut transcript,
     };
@@ -167,6 +172,23 @@ fn only_allowed_keys(hierarchy: &Hierarchy, profiles: &ProfileSet) -> anyhow::Re
             let (authority, key) = (planned.common_name.clone(), planned.key);
             return Err(Refusal::KeyNotAllowed { authority, key, profile }.into());
         }
+    }
+    Ok(())
+}
+
+/// Refuses, before anything is made, what the algorithm policy would refuse of a finished CA (KEY-11).
+fn only_allowed_algorithms(
+    hierarchy: &Hierarchy,
+    algorithms: &AlgorithmPolicy,
+    now: UnixTime,
+) -> anyhow::Result<()> {
+    let issuing = hierarchy.issuing.iter().chain([&hierarchy.root]);
+    let issuing = issuing.map(|planned| (planned, KeyPurpose::Issuing));
+    for (planned, purpose) in issuing.chain([(&hierarchy.management, KeyPurpose::Management)]) {
+        algorithms.signature(purpose, planned.key, planned.algorithm, now).map_err(|source| {
+            let authority = planned.common_name.clone();
+            Refusal::AlgorithmPolicy { authority, source }
+        })?;
     }
     Ok(())
 }
@@ -535,4 +557,27 @@ fn read_key(text: &str) -> anyhow::Result<EcdsaKeyPair> {
         .map_err(|error| anyhow::anyhow!("not a PKCS#8 private key in PEM: {error}"))?;
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der.secret_pkcs8_der())
         .map_err(|_| anyhow::anyhow!("not an EC P-256 private key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// KEY-11: judged by the policy of the day before a key is made.
+    #[test]
+    fn refuses_what_the_algorithm_policy_does_not_allow() {
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../environments/demo/hierarchy.toml");
+        let mut hierarchy = Hierarchy::read(Path::new(shipped)).unwrap();
+        let policy = AlgorithmPolicy::shipped().unwrap();
+        let judged = |hierarchy: &Hierarchy, now| only_allowed_algorithms(hierarchy, &policy, now);
+        assert!(judged(&hierarchy, now().unwrap()).is_ok());
+        assert!(judged(&hierarchy, UnixTime::EPOCH).is_err(), "before its first day");
+
+        hierarchy.root.key = KeyType::Rsa { bits: 2048 };
+        let error = judged(&hierarchy, now().unwrap()).unwrap_err();
+
+        let refusal = error.downcast_ref::<Refusal>().unwrap();
+        assert_eq!(refusal.code(), "ceremony-algorithm-policy");
+        assert!(refusal.to_string().contains("rsa-2048 keys of purpose issuing"), "{refusal}");
+    }
 }

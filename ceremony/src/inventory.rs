@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ca::algorithms::AlgorithmPolicyError;
 use clap::Args;
 use hsm::profile::{Mismatch, Profiled};
 use hsm::token::{TokenLabel, TokenName};
@@ -62,8 +63,10 @@ pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
     let expected = arguments.expect.as_deref().map(Record::read).transpose()?;
     let mut record = take(arguments, &name, &users)?;
     record.note_users(&users);
+    let policy = users.algorithms()?;
     let pairs = expected.as_ref().map(|expected| compare::pairs(expected, &record));
     record.findings = judge::findings(&record, &users, expected.as_ref().zip(pairs.as_deref()));
+    record.findings.extend(judge::of_algorithms(&record, &policy, now()?));
     record.differences = expected
         .as_ref()
         .zip(pairs.as_deref())
@@ -133,6 +136,14 @@ pub(crate) enum InventoryError {
         /// What does not fit.
         why: String,
     },
+    /// It is no algorithm policy.
+    #[error("{path} is no algorithm policy: {source}")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: AlgorithmPolicyError,
+    },
     /// It is the configuration of another deployment.
     #[error("{path} is of deployment {found}, which has no token labelled {label}")]
     OtherDeployment {
@@ -152,6 +163,7 @@ impl InventoryError {
             Self::Unreadable { .. } => "inventory-file",
             Self::Record { .. } => "inventory-record",
             Self::Config { .. } => "inventory-config",
+            Self::Policy { .. } => "inventory-algorithm-policy",
             Self::OtherDeployment { .. } => "inventory-other-deployment",
         }
     }
@@ -162,6 +174,9 @@ impl InventoryError {
             Self::Unreadable { .. } => "correct the path, or the file's permissions",
             Self::Record { .. } => "give what `hsm inventory --json` wrote",
             Self::Config { .. } => "let the program judge the file: check-config",
+            Self::Policy { .. } => {
+                "correct the file, or let the program judge it: check-config of sigill-ca"
+            }
             Self::OtherDeployment { .. } => {
                 "check that this is the right token, then give its deployment's configurations"
             }

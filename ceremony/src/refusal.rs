@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ca::algorithms::NotAllowed;
 use thiserror::Error;
 use x509::key::KeyType;
 
@@ -49,6 +50,17 @@ pub(crate) enum Refusal {
         /// What would fit.
         known: String,
     },
+    /// The algorithm policy does not allow how an authority would sign.
+    #[error(
+        "{authority}: {source} by the algorithm policy (environments/algorithms.toml): correct key and \
+         algorithm; no key was made"
+    )]
+    AlgorithmPolicy {
+        /// Its common name.
+        authority: String,
+        /// What is not allowed, and when it was.
+        source: NotAllowed,
+    },
     /// The hierarchy file has a key that the profile of such CAs does not allow.
     #[error(
         "{authority}: keys of type {key} are not in key.allow of profile {profile}: add it to \
@@ -91,6 +103,7 @@ impl Refusal {
             Self::PinMissing { .. } => "ceremony-pin-missing",
             Self::Address { .. } => "ceremony-address",
             Self::Algorithm { .. } => "ceremony-algorithm",
+            Self::AlgorithmPolicy { .. } => "ceremony-algorithm-policy",
             Self::KeyNotAllowed { .. } => "ceremony-key-not-allowed",
             Self::OutputMissing { .. } => "ceremony-output-missing",
             Self::Token { .. } => "ceremony-token",

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
+use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::Deployment;
 use ca::fields::RequestedFields;
 use ca::issuer::Issuer;
@@ -29,6 +30,7 @@ pub(crate) struct Works<'a> {
     pub(crate) home: &'a Home,
     pub(crate) deployment: Deployment,
     pub(crate) profiles: &'a ProfileSet,
+    pub(crate) algorithms: &'a AlgorithmPolicy,
     pub(crate) signer: &'a TokenSigner,
     pub(crate) transcript: &'a mut Transcript,
 }
@@ -72,6 +74,7 @@ impl Works<'_> {
             .with_context(|| format!("profile {} is missing", work.profile))?;
         let prepared = prepare(&Preparation {
             deployment: self.deployment,
+            algorithms: self.algorithms,
             profile,
             signer: work.signer,
             way: Way::Internal,

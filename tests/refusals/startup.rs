@@ -119,6 +119,28 @@ fn configurations_are_refused(world: &World) {
                 &["authority"],
             ),
             row(
+                "an algorithm policy that is not there",
+                "algorithm-policy-unreadable",
+                |home| names_policy(home, "none.toml"),
+                &["none.toml"],
+            ),
+            row(
+                "a broken algorithm policy",
+                "algorithm-policy-malformed",
+                |home| policy(home, "purpose", "purposes"),
+                &["policy.toml", "purposes"],
+            ),
+            row(
+                "an algorithm that the policy does not have",
+                "algorithm-not-allowed",
+                |home| policy(home, "rsa-pss-sha256", "rsa-pss-sha384"),
+                &[
+                    "authority sigilltesteid",
+                    "keys of purpose issuing that sign with",
+                    "not allowed",
+                ],
+            ),
+            row(
                 "a broken profile",
                 "profile-malformed",
                 |home| home.edit("config/profiles/function.toml", "[key]", "[kee]"),
@@ -137,6 +159,19 @@ fn configurations_are_refused(world: &World) {
             ),
         ],
     );
+}
+
+/// KEY-11: a policy of the home's own, which does not allow how the demo signs, with `to` for `from`.
+fn policy(home: &Home, from: &str, to: &str) {
+    let text = "version = 1\n[[allow]]\npurpose = \"issuing\"\nkey = \"rsa-4096\"\n\
+                signatures = [\"rsa-pkcs1-sha256\", \"rsa-pss-sha256\"]\nfrom = 2020-01-01\n";
+    home.write("config/policy.toml", text.replacen(from, to, 1));
+    names_policy(home, "policy.toml");
+}
+
+fn names_policy(home: &Home, file: &str) {
+    let profiles = "profiles = \"profiles\"";
+    home.edit_config(profiles, &format!("algorithm-policy = \"{file}\"\n{profiles}"));
 }
 
 fn position(text: &str, wanted: &str) -> usize {

@@ -34,6 +34,19 @@ impl UnixTime {
         Ok(Self(secs))
     }
 
+    /// The first second of a day of the calendar, UTC.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError::NoSuchDay`] where the calendar has no such day since 1970.
+    pub fn of_day(year: u16, month: u8, day: u8) -> Result<Self, TimeError> {
+        DateTime::new(year, month, day, 0, 0, 0).map(Self::from).map_err(|_| TimeError::NoSuchDay {
+            year,
+            month,
+            day,
+        })
+    }
+
     /// Whole seconds since 1970, UTC.
     #[must_use]
     pub const fn secs(self) -> u64 {
@@ -92,6 +105,16 @@ impl fmt::Display for UnixTime {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimeError {
+    /// The calendar has no such day, or it lies before 1970.
+    #[error("{year:04}-{month:02}-{day:02} is no day since 1970")]
+    NoSuchDay {
+        /// The year.
+        year: u16,
+        /// The month, from 1.
+        month: u8,
+        /// The day, from 1.
+        day: u8,
+    },
     /// GeneralizedTime has four digits for the year.
     #[error("{secs} seconds since 1970 lie after the year 9999")]
     OutOfRange {
@@ -109,6 +132,17 @@ mod tests {
         let t = UnixTime::from_secs(2_524_607_999).unwrap();
 
         assert_eq!(t.to_string(), "2049-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_and_is_in_the_calendar() {
+        let day = UnixTime::of_day(2028, 2, 29).unwrap();
+
+        assert_eq!(day.to_string(), "2028-02-29T00:00:00Z");
+        for (year, month, day) in [(2027, 2, 29), (2027, 13, 1), (2027, 4, 0), (1969, 12, 31)] {
+            let refused = UnixTime::of_day(year, month, day);
+            assert_eq!(refused, Err(TimeError::NoSuchDay { year, month, day }));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use ca::deployment::{Deployment, RoleName};
 use ca::fields::RequestedFields;
@@ -66,6 +67,7 @@ pub(crate) struct Management {
 /// The management CA with its key.
 pub(crate) struct ManagementAuthority {
     deployment: Deployment,
+    algorithms: Arc<AlgorithmPolicy>,
     issuer: Issuer,
     signer: Arc<dyn SigningService>,
     /// Keys that are never certified: those of all CAs.
@@ -108,6 +110,7 @@ impl ManagementAuthority {
     /// Says why the certificate is no issuer's, or that the key is not there.
     pub(crate) fn new(
         deployment: Deployment,
+        algorithms: Arc<AlgorithmPolicy>,
         certificate: Certificate,
         signer: Arc<dyn SigningService>,
         mut own_keys: BTreeSet<SpkiHash>,
@@ -125,7 +128,7 @@ impl ManagementAuthority {
         own_keys.insert(key);
         let issuer = issuer(certificate)?;
         let randomness = Randomness::default();
-        Ok(Self { deployment, issuer, signer, own_keys, node, randomness })
+        Ok(Self { deployment, algorithms, issuer, signer, own_keys, node, randomness })
     }
 
     /// Its certificate, PEM.
@@ -154,6 +157,7 @@ impl ManagementAuthority {
         let ids = OrderId::from_time_and_random(milliseconds(now), self.randomness.draw()?);
         let prepared = prepare(&Preparation {
             deployment: self.deployment,
+            algorithms: &self.algorithms,
             profile: work.profile,
             signer: Signer::Issuer(&self.issuer),
             way: Way::Internal,
@@ -165,7 +169,7 @@ impl ManagementAuthority {
             now,
             ends_at: None,
         })
-        .map_err(|error| Denied::rule(error.refusal()))?;
+        .map_err(|error| Denied::unprepared(&error))?;
         let facts = prepared.facts();
         let intent = ManagementIntent {
             order: work.order,

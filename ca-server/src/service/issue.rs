@@ -117,6 +117,7 @@ impl Service {
     fn prepared(&self, commission: &Commission<'_>, now: UnixTime) -> Result<Prepared, Denied> {
         prepare(&Preparation {
             deployment: self.deployment,
+            algorithms: &self.algorithms,
             profile: commission.profile,
             signer: Signer::Issuer(&commission.authority.issuer),
             way: commission.way,
@@ -128,7 +129,7 @@ impl Service {
             now,
             ends_at: None,
         })
-        .map_err(|error| Denied::rule(error.refusal()))
+        .map_err(|error| Denied::unprepared(&error))
     }
 
     /// Records what is about to be signed.

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::{Deployment, Environment};
 use ca::profile::ProfileSet;
 use ca::refusal::Refusal;
@@ -77,6 +78,7 @@ pub(crate) struct Service {
     pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) health: SigningHealth,
     pub(crate) profiles: ProfileSet,
+    pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// By short name.
     pub(crate) authorities: BTreeMap<String, Authority>,
     pub(crate) publication: Arc<PublicationState>,

@@ -353,8 +353,10 @@ mod tests {
         let ca = service.authorities.values().next().unwrap().certificate.clone();
         let signer: Arc<dyn hsm::SigningService> = world.signer.clone();
         let node = service.node.clone();
+        let policy = Arc::clone(&service.algorithms);
         let authority =
-            ManagementAuthority::new(service.deployment, ca, signer, [].into(), node).unwrap();
+            ManagementAuthority::new(service.deployment, policy, ca, signer, [].into(), node)
+                .unwrap();
         let key = NewKey::draw().unwrap();
         let work = ManagementWork {
             order: None,

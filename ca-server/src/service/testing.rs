@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{AuditLeaf, EventCode};
 use ca::deployment::Deployment;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -277,6 +278,7 @@ impl World {
             key_uses,
             health: SigningHealth::of([&authority]),
             profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
+            algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication: Arc::new(PublicationState::default()),
             readiness,
@@ -330,6 +332,15 @@ impl World {
             std::fs::write(edited.join(path.file_name().unwrap()), text).unwrap();
         }
         self.service.profiles = crate::wiring::profiles(&edited).unwrap();
+    }
+
+    /// Works with the shipped algorithm policy in which `from` reads `to`.
+    pub(crate) fn edit_algorithms(&mut self, from: &str, to: &str) {
+        let shipped = shipped_profiles().join("../environments/algorithms.toml");
+        let text = std::fs::read_to_string(shipped).unwrap();
+        assert!(text.contains(from), "{from}");
+        let edited = AlgorithmPolicy::parse(&text.replacen(from, to, 1)).unwrap();
+        self.service.algorithms = Arc::new(edited);
     }
 
     pub(crate) fn folder(&self, name: &str) -> PathBuf {

@@ -1,9 +1,12 @@
 //! What of an inventory is not as it should be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use ca::algorithms::{AlgorithmPolicy, KeyPurpose};
 use hsm::ObjectKind;
+use x509::key::KeyType;
+use x509::time::UnixTime;
 
 use super::compare::Pair;
 use super::record::{Finding, ObjectRecord, Record};
@@ -55,6 +58,37 @@ pub(crate) fn findings(
         }
     }
     findings
+}
+
+/// Private keys that the algorithm policy does not allow now, for what they are used for or, where
+/// nobody uses them yet, for anything. No record settles that (KEY-07).
+pub(crate) fn of_algorithms(
+    record: &Record,
+    policy: &AlgorithmPolicy,
+    now: UnixTime,
+) -> Vec<Finding> {
+    let keys = record.objects.iter().filter(|object| object.is_private());
+    let judged = keys.flat_map(|object| {
+        // What is of no type that Sigill knows has been told of as such.
+        let key = object.key_type.parse::<KeyType>().ok();
+        let purposes: BTreeSet<_> = object.used_by.iter().map(|user| purpose_of(user)).collect();
+        let purposes = if purposes.is_empty() { BTreeSet::from([None]) } else { purposes };
+        purposes.into_iter().filter_map(move |purpose| {
+            let refused = policy.key(purpose, key?, now).err()?;
+            Some(finding("key-algorithm-not-allowed", format!("{}: {refused}", object.name())))
+        })
+    });
+    judged.collect()
+}
+
+/// What a key is for, by the words of [`Users`].
+fn purpose_of(user: &str) -> Option<KeyPurpose> {
+    match user {
+        "management CA" => Some(KeyPurpose::Management),
+        user if user.starts_with("authority ") => Some(KeyPurpose::Issuing),
+        user if user.starts_with("delegate of ") => Some(KeyPurpose::Responder),
+        _ => None,
+    }
 }
 
 fn of_token(record: &Record, users: &Users, findings: &mut Vec<Finding>) {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::Deployment;
 use hsm::token::TokenName;
 use serde::Deserialize;
@@ -29,6 +30,8 @@ pub(crate) struct Users {
     profile: Option<PathBuf>,
     /// Whether a configuration lets software tokens sign everywhere.
     danger_software_token: bool,
+    /// The algorithm policy that a configuration names.
+    algorithm_policy: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +42,7 @@ struct ConfigParts {
     api: Option<ApiPart>,
     management: Option<ManagementPart>,
     publication: Option<PublicationPart>,
+    algorithm_policy: Option<PathBuf>,
     #[serde(default, rename = "authority")]
     authorities: Vec<AuthorityPart>,
 }
@@ -178,6 +182,9 @@ impl Users {
         }
         self.read = self.read.saturating_add(1);
         self.names_token |= role_here.is_some();
+        if let Some(policy) = &parts.algorithm_policy {
+            self.algorithm_policy = Some(base.join(policy));
+        }
         self.danger_software_token |= parts.hsm.danger_software_token;
         for authority in &parts.authorities {
             let Some(certificate) = &authority.certificate else { continue };
@@ -244,6 +251,18 @@ impl Users {
     /// The device profile of the token, where a configuration names one.
     pub(crate) fn profile(&self) -> Option<&Path> {
         self.profile.as_deref()
+    }
+
+    /// Reads the algorithm policy that a configuration names; else the shipped one.
+    ///
+    /// # Errors
+    ///
+    /// [`InventoryError`] names the file.
+    pub(crate) fn algorithms(&self) -> anyhow::Result<AlgorithmPolicy> {
+        let Some(path) = &self.algorithm_policy else { return Ok(AlgorithmPolicy::shipped()?) };
+        let text = std::fs::read_to_string(path).map_err(InventoryError::unreadable(path))?;
+        Ok(AlgorithmPolicy::parse(&text)
+            .map_err(|source| InventoryError::Policy { path: path.clone(), source })?)
     }
 
     /// Whether software tokens may sign everywhere.

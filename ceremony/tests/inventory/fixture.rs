@@ -71,6 +71,15 @@ impl<'a> World<'a> {
         self.write_config(&public)
     }
 
+    /// As [`Self::config`], with an algorithm policy of its own.
+    pub(crate) fn config_with_policy(&self, key: &PublicKey, policy: &str) -> String {
+        let config = self.config(key);
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(Path::new(&config).with_file_name("policy.toml"), policy).unwrap();
+        fs::write(&config, format!("algorithm-policy = \"policy.toml\"\n{text}")).unwrap();
+        config
+    }
+
     /// As [`Self::config`], for the key of a file of [`Self::foreign_key`].
     pub(crate) fn config_of_file(&self, file: &str) -> String {
         self.write_config(&openssl(&["pkey", "-inform", "DER", "-in", file, "-pubout"]))

@@ -85,6 +85,45 @@ fn a_key_is_in_use_pre_generated_or_unexpected() {
     });
 }
 
+/// KEY-07: keys are judged anew at each inventory by the policy of the day; no record settles that.
+#[test]
+fn a_key_whose_algorithm_the_policy_allows_no_more_is_named() {
+    alone(test_name!(a_key_whose_algorithm_the_policy_allows_no_more_is_named), |softhsm| {
+        let Some(world) = World::new(softhsm) else { return };
+        let used = world.make_key("used", KeyType::EcP256);
+        world.make_key("spare", KeyType::Rsa { bits: 2048 });
+        let record = world.json(&["--config", &world.config(&used)], 1);
+        let record = world.keep("record.json", &record);
+        let policy = |issuing: &str, last: &str| {
+            format!(
+                "version = 1\n[[allow]]\npurpose = \"issuing\"\nkey = \"{issuing}\"\n\
+                 signatures = [\"ecdsa-{issuing}\"]\nfrom = 2020-01-01\n\
+                 [[allow]]\npurpose = \"subscriber\"\nkey = \"rsa-2048\"\nfrom = 2020-01-01\nto = {last}\n"
+            )
+            .replace("ecdsa-ec-p256", "ecdsa-p256-sha256")
+            .replace("ecdsa-ec-p384", "ecdsa-p384-sha384")
+        };
+        let found = |policy: &str, code| {
+            let config = world.config_with_policy(&used, policy);
+            world.json(&["--config", &config, "--expect", &record], code)
+        };
+
+        assert_eq!(codes(&found(&policy("ec-p256", "9999-12-31"), 0)), [""; 0]);
+        let over = found(&policy("ec-p256", "2020-12-31"), 1);
+        assert_eq!(codes(&over), ["key-algorithm-not-allowed"]);
+        let what = over["findings"].to_string();
+        assert!(what.contains("spare") && what.contains("until 2020-12-31"), "{what}");
+        let never = found(&policy("ec-p384", "9999-12-31"), 1);
+        let what = never["findings"].to_string();
+        assert!(what.contains("ec-p256 keys of purpose issuing are not allowed"), "{what}");
+
+        let config = world.config_with_policy(&used, "version = 2");
+        let refused = world.run(&["--config", &config]);
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains("inventory-algorithm-policy"), "{told}");
+    });
+}
+
 /// KEY-03, KEY-07: whatever came, went or changed since the record has a name.
 #[test]
 fn what_changed_since_the_record_is_named() {

@@ -11,7 +11,7 @@ use x509::signing::assemble;
 
 use crate::issuer::Issuer;
 use crate::prepare::{KeySource, Signer};
-use crate::testing::{Ask, PROFILES, profile, settings};
+use crate::testing::{Ask, PROFILES, edited_policy, profile, settings};
 
 /// The generator of P-256 as a public key (SEC 2 §2.4.2): nobody's key.
 const POINT: &str = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
@@ -55,7 +55,13 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         } else {
             Signer::Issuer(&issuer)
         };
-        let ask = Ask::new(&profile, signer, KeySource::Proven(&point));
+        let mut ask = Ask::new(&profile, signer, KeySource::Proven(&point));
+        // One issuer for all, the management plane's too.
+        ask.algorithms = edited_policy(
+            "version = 1",
+            "version = 1\n[[allow]]\npurpose = \"management\"\nkey = \"rsa-4096\"\n\
+             signatures = [\"rsa-pkcs1-sha512\"]\nfrom = 2026-01-01",
+        );
         (*name, ask.prepare().unwrap().pending().bytes().unwrap().to_vec())
     };
     let mut all = vec![("root", root)];

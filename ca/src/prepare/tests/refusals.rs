@@ -19,7 +19,8 @@ use crate::issuer::{Issuer, IssuerError};
 use crate::prepare::{KeySource, Signer, Warning, Way};
 use crate::profile::Profile;
 use crate::testing::{
-    Ask, Hierarchy, NOW, TestKey, at, profile, profile_text, quick_root, settings, signed,
+    Ask, Hierarchy, NOW, TestKey, at, edited_policy, profile, profile_text, quick_root, settings,
+    signed,
 };
 
 const PERSON: &str = "person-hsaid-3-authentication";
@@ -54,6 +55,48 @@ fn outcome(name: &str, change: impl FnOnce(&mut Ask<'_>)) -> &'static str {
 fn issues_what_is_asked_for_rightly() {
     assert_eq!(outcome(PERSON, |_| {}), "issued");
     assert_eq!(outcome("function", |_| {}), "issued");
+}
+
+/// KEY-07, KEY-11: a key whose type the policy allows no more, not yet or never is not certified.
+#[test]
+fn refuses_keys_that_the_algorithm_policy_does_not_allow_today() {
+    let line = "purpose = \"subscriber\"\nkey     = \"ec-p256\"\nfrom    = 2016-07-01";
+    for (to, says) in [
+        ("from = 2016-07-01\nto = 2026-11-20", "key-algorithm-not-allowed"),
+        ("from = 2016-07-01\nto = 2026-11-21", "issued"),
+        ("from = 2026-11-22", "key-algorithm-not-allowed"),
+        ("from = 2026-11-21", "issued"),
+    ] {
+        let edited = line.replace("from    = 2016-07-01", to);
+        let change = |ask: &mut Ask<'_>| ask.algorithms = edited_policy(line, &edited);
+        assert_eq!(outcome(PERSON, change), says, "{to}");
+    }
+    let never = line.replace("ec-p256", "ec-p384");
+    let change = |ask: &mut Ask<'_>| ask.algorithms = edited_policy(line, &never);
+    assert_eq!(outcome(PERSON, change), "key-algorithm-not-allowed");
+}
+
+/// KEY-11: nothing new by an issuer whose algorithm has ended or not begun; responders are certified on,
+/// because what was issued is asked about (promise 5).
+#[test]
+fn refuses_an_issuer_whose_algorithm_is_not_allowed_today() {
+    let fixture = Fixture { hierarchy: Hierarchy::new(&[PERSON, "ocsp"]), ..fixture() };
+    let line = "signatures = [\"ecdsa-p256-sha256\"]\nfrom       = 2016-07-01";
+    let ask = |name: &str, to: &str| {
+        let profile = profile(name);
+        let issuer = Signer::Issuer(&fixture.hierarchy.issuing);
+        let mut ask = Ask::new(&profile, issuer, KeySource::Request(&fixture.request));
+        let edited = line.replace("from       = 2016-07-01", to);
+        ask.algorithms = edited_policy(line, &edited);
+        ask.refusal()
+    };
+    let (over, early) = ("from = 2016-07-01\nto = 2026-11-20", "from = 2026-11-22");
+
+    assert_eq!(ask(PERSON, over), "issuer-algorithm-not-allowed");
+    assert_eq!(ask(PERSON, early), "issuer-algorithm-not-allowed");
+    assert_eq!(ask(PERSON, "from = 2026-11-21\nto = 2026-11-21"), "issued");
+    assert_eq!(ask("ocsp", over), "issued");
+    assert_eq!(ask("ocsp", early), "issuer-algorithm-not-allowed");
 }
 
 /// PRO-02, ISS-13, DAT-08: each field that is wrong is refused with its own code.
