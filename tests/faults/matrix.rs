@@ -11,6 +11,7 @@ use std::{fs, thread};
 
 use hsm::{KeyId, KeyOrder, Removal, SigningService as _};
 use serde::{Deserialize, Serialize};
+use support::budget;
 use support::laboratory::{Counted, Counter, Fate, Function};
 use support::softhsm::{Side, SoftHsm, side};
 use support::test_name;
@@ -21,8 +22,6 @@ use crate::judge::{Compared, judge, most_renewals, most_withheld};
 use crate::page::Page;
 use crate::rows::{CALLED, Outcome, Row, Work, called, chosen, refused, rows, without_rows};
 
-/// Within this time after the end of the trouble the next signature is there.
-const RECOVERY: Duration = Duration::from_secs(5);
 /// A module is initialised anew once a second; rows that need it wait so long after the last time.
 const BETWEEN_RENEWALS: Duration = Duration::from_millis(1100);
 /// Processes that share the rows, each with a token of its own.
@@ -252,8 +251,9 @@ impl<'a> Matrix<'a> {
             if signed.is_none() {
                 match self.sign() {
                     Outcome::Done => signed = Some(began.elapsed()),
-                    refused if began.elapsed() > RECOVERY => {
-                        return Err(format!("not recovered after {RECOVERY:?}: {refused:?}"));
+                    refused if began.elapsed() > budget::recovery() => {
+                        let waited = began.elapsed();
+                        return Err(format!("not recovered after {waited:?}: {refused:?}"));
                     }
                     Outcome::Refused { .. } => {}
                 }
@@ -261,8 +261,9 @@ impl<'a> Matrix<'a> {
             let state = self.signing.token.state();
             match signed {
                 Some(took) if state.lost_for.is_none() => return Ok(took),
-                Some(_) if began.elapsed() > RECOVERY => {
-                    return Err(format!("signs, and is called lost after {RECOVERY:?}: {state:?}"));
+                Some(_) if began.elapsed() > budget::recovery() => {
+                    let waited = began.elapsed();
+                    return Err(format!("signs, and is called lost after {waited:?}: {state:?}"));
                 }
                 _ => thread::sleep(Duration::from_millis(20)),
             }

@@ -20,6 +20,8 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
     ("clock::behind_the_logs_revocations_are_marked", behind_the_logs_revocations_are_marked),
 ];
 
+/// How long the CA is stopped where that is too long.
+const STOOD_STILL: Duration = Duration::from_secs(15);
 const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 const LAST_TIME: &str = "SELECT max(last_time) FROM log_head";
 
@@ -66,9 +68,10 @@ fn a_start_far_ahead_of_the_records_waits(template: &Template) {
     deployment.start();
     let issued = Received::read("card", &deployment.api().ask(&deployment.order("card")));
     deployment.stop();
-    thread::sleep(Duration::from_secs(10));
+    thread::sleep(STOOD_STILL);
 
-    deployment.set_longest_stop(5);
+    // Long enough for the start that follows the confirmation.
+    deployment.set_longest_stop(STOOD_STILL.as_secs() - 3);
     let stopped = accounts::number(&deployment.database(), LAST_TIME);
     let before = wall();
     deployment.start();

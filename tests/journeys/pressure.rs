@@ -33,7 +33,9 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
 /// As many connections as the API takes in all.
 const SILENT: usize = 512;
 /// A CRL is there by then.
-const SECONDS: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
+/// A stop that waits for those who say nothing takes longer.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 fn issued(deployment: &Deployment, api: &Api, name: &str) -> Received {
     Received::read(name, &api.persevere(&mut None, &deployment.order(name)))
@@ -76,7 +78,8 @@ fn silent_connections_keep_no_revocation_out(template: &Template) {
     must_be_revoked(&api, &one.id, "revoke");
 
     println!("measured: revoked under silence after = {} ms", started.elapsed().as_millis());
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // The first of them are cut off ten seconds after they came.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     let metrics = deployment.metrics();
     let refused =
         metrics.lines().filter(|line| line.starts_with("sigill_connections_refused_total"));
@@ -84,7 +87,7 @@ fn silent_connections_keep_no_revocation_out(template: &Template) {
     // A stop does not wait for them either.
     let started = Instant::now();
     deployment.stop();
-    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    assert!(started.elapsed() < STOPS_WITHIN, "{:?}", started.elapsed());
     drop(silent);
 }
 
@@ -95,7 +98,7 @@ fn a_kill_after_a_revocation_costs_no_crl_entry(template: &Template) {
     let api = deployment.api();
     let (first, second) = (issued(&deployment, &api, "first"), issued(&deployment, &api, "second"));
     must_be_revoked(&api, &first.id, "one");
-    let listed = until(SECONDS, || lists(&deployment, &first.serial.to_string()).then_some(()));
+    let listed = until(SOON, || lists(&deployment, &first.serial.to_string()).then_some(()));
     assert!(listed.is_some(), "{}", crl(&deployment.home));
     // The next CRL is two seconds away: the kill comes first.
     must_be_revoked(&api, &second.id, "two");
@@ -107,7 +110,7 @@ fn a_kill_after_a_revocation_costs_no_crl_entry(template: &Template) {
 
     deployment.start();
 
-    let listed = until(SECONDS, || lists(&deployment, &second.serial.to_string()).then_some(()));
+    let listed = until(SOON, || lists(&deployment, &second.serial.to_string()).then_some(()));
     assert!(listed.is_some(), "{}", crl(&deployment.home));
     deployment.stop();
 }
@@ -126,7 +129,7 @@ fn what_only_renews_keeps_nothing_from_starting(template: &Template) {
 
     must_be_revoked(&deployment.api(), &one.id, "revoke");
     // Publishing is true from the first look at the CRLs on.
-    let answered = until(SECONDS, || {
+    let answered = until(SOON, || {
         let answer = deployment.api().ask(&Request::get("/readyz"));
         (answer.status == 200).then(|| answer.json())
     });

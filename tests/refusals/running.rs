@@ -67,7 +67,7 @@ impl Running {
     /// Status and text of a path of health and metrics; 0 if nobody answers.
     pub fn observed(&self, path: &str) -> (u16, String) {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--max-time", "5", "--write-out", "\n%{http_code}"]);
+        command.args(["--silent", "--max-time", "30", "--write-out", "\n%{http_code}"]);
         command.arg(format!("http://{}{path}", self.home.observe));
         let said = spoken::run(&mut command, &[]);
         let out = String::from_utf8_lossy(&said.out).into_owned();

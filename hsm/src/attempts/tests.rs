@@ -306,7 +306,7 @@ fn waits_for_another_programs_login_until_its_own_deadline() {
     let refused = refused.err().unwrap();
     assert_eq!(refused.code(), "hsm-login-busy");
     let waited = begun.elapsed();
-    assert!(waited >= Duration::from_millis(300) && waited < Duration::from_secs(2), "{waited:?}");
+    assert!(waited >= Duration::from_millis(300) && waited < Duration::from_secs(20), "{waited:?}");
 }
 
 /// A marker that was written before logins were counted.

@@ -22,7 +22,7 @@ use crate::fixture::{USER_PIN, bytes, make_key, new_token, open, recorded, setti
 const OF_PRODUCTION: &str = "sg-pp-ab12-issuing";
 const OF_PRODUCTION_SERIAL: &str = "00000000000000c3";
 /// The proof comes every 3 s, and a token that is back needs a moment.
-const COMES_BACK_WITHIN: Duration = Duration::from_secs(15);
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// Two tokens with the same keys, in the process that uses them.
 pub(crate) struct Pair {

@@ -191,7 +191,7 @@ fn a_token_that_is_away_ends_in_try_later_and_heals() {
         wait_for("try later", || (ask() == TRY_LATER).then_some(()));
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(ask(), TRY_LATER);
-        assert!(lost_for() > 0);
+        wait_for("known to be lost at first", || (lost_for() > 0).then_some(()));
         let ready = || {
             let answer = get(world.observe, "localhost", "/readyz");
             (answer.status, String::from_utf8(answer.body).unwrap())
