@@ -8,7 +8,7 @@ use hsm::probe::{OtherKeys, ProbeOrder, Report, Verdict, WrongPin, probe};
 use hsm::{Quirks, TokenSettings};
 use support::demo::until;
 use support::laboratory::{Counter, Laboratory, faulty};
-use support::softhsm::{SoftHsm, alone};
+use support::softhsm::{SO_PIN, SoftHsm, alone};
 use support::test_name;
 
 use crate::fixture::{Bench, USER_PIN, markers, module, pin};
@@ -100,6 +100,38 @@ fn a_device_that_bears_no_parallel_calls_is_caught() {
         fails(&report, &[("HP-61", "CKR_DEVICE_ERROR")]);
         assert_eq!(report.left_behind, None);
         assert!(Laboratory::of(softhsm).counted().of(Counter::AtOnce) > 1);
+    });
+}
+
+/// KEY-01: a device that says it did what the security officer asked, and did nothing.
+#[test]
+fn a_device_that_does_not_obey_its_officer_is_caught() {
+    alone(test_name!(a_device_that_does_not_obey_its_officer_is_caught), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let idle = "[[fault]]\nfunction = [\"C_InitPIN\", \"C_InitToken\"]\nresult = \"CKR_OK\"\n";
+        bench.laboratory.disturb(idle);
+        let officer = Some(pin(softhsm, "officer", SO_PIN));
+        let order = ProbeOrder { officer, idle: None, ..order(&bench) };
+
+        let report = probe(&module(), order, &mut |_| {}).unwrap();
+
+        fails(
+            &report,
+            &[("HP-92", "the new PIN"), ("HP-93", "a wrong PIN of the security officer")],
+        );
+        assert_eq!(report.left_behind, Some(0), "the right PIN still logs in");
+        // A wrong PIN of the officer is the operator's mistake, and tried once.
+        bench.laboratory.calm();
+        let officer = Some(pin(softhsm, "officer", "another-pin-of-32-characters-003"));
+        let order = ProbeOrder { officer, idle: None, ..self::order(&bench) };
+        let wrong = bench.laboratory.counted().of(Counter::LoginsWrong);
+        let report = probe(&module(), order, &mut |_| {}).unwrap();
+        fails(&report, &[("HP-30", "login of the security officer")]);
+        for id in ["HP-92", "HP-69", "HP-93"] {
+            assert_eq!(verdict(&report, id).0, Verdict::Skipped, "{id}");
+        }
+        // One is the probe's own wrong user PIN.
+        assert_eq!(bench.laboratory.counted().of(Counter::LoginsWrong), wrong + 2);
     });
 }
 

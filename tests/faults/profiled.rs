@@ -106,6 +106,20 @@ fn makes_and_signs(bench: &Bench<'_>, quirks: &Quirks, key_type: KeyType, by: Si
     assert_ne!(openssl_verifies(bench.softhsm, &key, by, "another", &signature), Some(true));
 }
 
+/// KEY-01, KEY-10: a device that knows ECDSA with the hash in it alone is measured as such, and signs.
+#[test]
+fn a_device_that_hashes_itself_signs_as_its_profile_says() {
+    alone(test_name!(a_device_that_hashes_itself_signs_as_its_profile_says), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let quirks = measured(&bench, "[mechanisms]\necdsa = \"hashed\"\n");
+        assert_eq!(quirks.ecdsa, EcdsaInput::Hashed);
+
+        let by = SignatureAlgorithm::EcdsaP256Sha256;
+        makes_and_signs(&bench, &quirks, KeyType::EcP256, by);
+        makes_and_signs(&bench, &quirks, KeyType::EcP384, SignatureAlgorithm::EcdsaP384Sha384);
+    });
+}
+
 /// KEY-01, KEY-10: a device that takes digests alone.
 #[test]
 fn a_device_that_takes_digests_alone_signs_as_its_profile_says() {

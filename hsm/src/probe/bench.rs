@@ -255,7 +255,7 @@ impl Bench {
         } else if let Some(officer) = &self.order.officer {
             return Ok(officer.clone());
         } else {
-            "needs the security officer's PIN of a token that may be wiped (--throw-away)"
+            "needs the right PIN of the security officer of a token that may be wiped (--throw-away)"
         };
         Err(Stop::Row(Outcome::skipped(reason)))
     }

@@ -90,6 +90,18 @@ impl Script {
         self.mechanisms.spoil.iter().any(|spoiled| spoiled.0 == mechanism)
     }
 
+    /// The mechanism that the real module is asked for in its place.
+    pub(crate) fn real_mechanism(&self, mechanism: CK_MECHANISM_TYPE) -> CK_MECHANISM_TYPE {
+        self.hash_for(mechanism).map_or(mechanism, |_| CKM_ECDSA)
+    }
+
+    /// As [`Self::real_mechanism`], for the octets of a list of them.
+    pub(crate) fn real_mechanisms(&self, list: &[u8]) -> Vec<CK_MECHANISM_TYPE> {
+        let (words, _) = list.as_chunks();
+        let told = words.iter().map(|word| CK_MECHANISM_TYPE::from_ne_bytes(*word));
+        told.map(|mechanism| self.real_mechanism(mechanism)).collect()
+    }
+
     /// How the laboratory hashes for a mechanism.
     pub(crate) fn hash_for(&self, mechanism: CK_MECHANISM_TYPE) -> Option<Hash> {
         self.mechanisms.ecdsa.filter(|ecdsa| *ecdsa != Ecdsa::Raw)?;
@@ -99,7 +111,7 @@ impl Script {
 
 #[cfg(test)]
 mod tests {
-    use cryptoki_sys::{CKA_EXTRACTABLE, CKA_LABEL};
+    use cryptoki_sys::{CKA_EXTRACTABLE, CKA_LABEL, CKM_RSA_PKCS};
 
     use super::*;
 
@@ -133,6 +145,8 @@ mod tests {
             [CKM_ECDSA_SHA256, CKM_ECDSA_SHA384, CKM_ECDSA_SHA512]
         );
         assert_eq!(script.hash_for(CKM_ECDSA_SHA384), Some(Hash::Sha384));
+        let list = [CKM_ECDSA_SHA384, CKM_RSA_PKCS].map(CK_MECHANISM_TYPE::to_ne_bytes).concat();
+        assert_eq!(script.real_mechanisms(&list), [CKM_ECDSA, CKM_RSA_PKCS]);
         assert_eq!(Script::default().hash_for(CKM_ECDSA_SHA384), None);
     }
 }
