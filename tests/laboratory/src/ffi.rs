@@ -374,6 +374,25 @@ unsafe extern "C" fn C_GenerateKeyPair(
                 return CKR_KEY_SIZE_RANGE;
             }
         }
+        let mut private: Vec<CK_ATTRIBUTE> = match private.is_null() {
+            true => Vec::new(),
+            // SAFETY: the standard has the caller point to so many attributes.
+            false => unsafe { slice::from_raw_parts(private, length(private_count)) }.to_vec(),
+        };
+        // What the laboratory signs with raw ECDSA, the key must be allowed to sign so.
+        let mut lists = Vec::new();
+        for attribute in &mut private {
+            if attribute.type_ != CKA_ALLOWED_MECHANISMS || attribute.pValue.is_null() {
+                continue;
+            }
+            let octets = attribute.pValue.cast::<CK_BYTE>();
+            // SAFETY: the standard has the caller point to so many octets.
+            let octets = unsafe { slice::from_raw_parts(octets, length(attribute.ulValueLen)) };
+            let mut list = script.real_mechanisms(octets);
+            attribute.pValue = list.as_mut_ptr().cast();
+            lists.push(list);
+        }
+        let template = private.as_mut_ptr();
         call!(
             real,
             C_GenerateKeyPair(
@@ -381,7 +400,7 @@ unsafe extern "C" fn C_GenerateKeyPair(
                 mechanism,
                 public,
                 public_count,
-                private,
+                template,
                 private_count,
                 public_key,
                 private_key
@@ -638,52 +657,6 @@ unsafe extern "C" fn C_FindObjects(
             *count = most;
             answer(&shown, objects, count)
         }
-    })
-}
-
-unsafe extern "C" fn C_GenerateKeyPair(
-    session: CK_SESSION_HANDLE,
-    mechanism: Method,
-    public: Template,
-    public_count: CK_ULONG,
-    private: Template,
-    private_count: CK_ULONG,
-    public_key: Handle,
-    private_key: Handle,
-) -> CK_RV {
-    run(Function::GenerateKeyPair, On::Session(session), Asks::Value, |real, script, _| {
-        let mut private: Vec<CK_ATTRIBUTE> = match private.is_null() {
-            true => Vec::new(),
-            // SAFETY: the standard has the caller point to so many attributes.
-            false => unsafe { slice::from_raw_parts(private, length(private_count)) }.to_vec(),
-        };
-        // What the laboratory signs with raw ECDSA, the key must be allowed to sign so.
-        let mut lists = Vec::new();
-        for attribute in &mut private {
-            if attribute.type_ != CKA_ALLOWED_MECHANISMS || attribute.pValue.is_null() {
-                continue;
-            }
-            let octets = attribute.pValue.cast::<CK_BYTE>();
-            // SAFETY: the standard has the caller point to so many octets.
-            let octets = unsafe { slice::from_raw_parts(octets, length(attribute.ulValueLen)) };
-            let mut list = script.real_mechanisms(octets);
-            attribute.pValue = list.as_mut_ptr().cast();
-            lists.push(list);
-        }
-        let template = private.as_mut_ptr();
-        call!(
-            real,
-            C_GenerateKeyPair(
-                session,
-                mechanism,
-                public,
-                public_count,
-                template,
-                private_count,
-                public_key,
-                private_key
-            )
-        )
     })
 }
 
