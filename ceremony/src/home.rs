@@ -106,18 +106,68 @@ pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write(path, bytes, 0o600)
 }
 
+/// Tries whether `path` could be replaced, for whoever has long work before him. Leaves it as it is.
+///
+/// # Errors
+///
+/// The file system's own, with the path; it is a folder.
+pub(crate) fn try_replacing(path: &Path) -> anyhow::Result<()> {
+    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
+    let named = || cannot_write(path);
+    let temporary = aside(path);
+    create(&temporary, 0o644).with_context(named)?;
+    fs::remove_file(&temporary).with_context(named)
+}
+
 fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
-    let named = || format!("cannot write {}", path.display());
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&temporary)
-        .with_context(named)?;
+    let named = || cannot_write(path);
+    let temporary = aside(path);
+    let mut file = create(&temporary, mode).with_context(named)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).with_context(named)?;
     fs::rename(&temporary, path).with_context(named)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(named)
+    fs::File::open(folder_of(path)).and_then(|folder| folder.sync_all()).with_context(named)
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+fn create(path: &Path, mode: u32) -> io::Result<fs::File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)
+}
+
+/// A bare name lies in the present folder, though [`Path::parent`] gives it an empty one.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_present_folder() {
+        assert_eq!(folder_of(Path::new("device.json")), Path::new("."));
+        assert_eq!(folder_of(Path::new("out/device.json")), Path::new("out"));
+        assert_eq!(folder_of(Path::new("/device.json")), Path::new("/"));
+    }
+
+    #[test]
+    fn trying_to_replace_a_file_leaves_it_and_refuses_what_takes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("device.json");
+        fs::write(&file, "before").unwrap();
+
+        try_replacing(&file).unwrap();
+
+        assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(try_replacing(folder.path()).unwrap_err().to_string().ends_with("is a folder"));
+        let nowhere = folder.path().join("none/device.json");
+        assert!(try_replacing(&nowhere).unwrap_err().to_string().contains("none/device.json"));
+    }
 }

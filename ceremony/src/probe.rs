@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use hsm::probe::{OtherKeys, ProbeOrder, Report, Row, Step, Verdict, WrongPin, pr
 use hsm::profile::DeviceProfile;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::home::replace;
+use crate::home::{replace, try_replacing};
 use crate::named_token::NamedToken;
 use crate::works::now;
 use crate::{answer, say};
@@ -62,6 +62,11 @@ pub(crate) struct ProbeArguments {
 ///
 /// Why nothing was probed, or the profile not written. Failed checks are in the exit code.
 pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<ExitCode> {
+    let for_profile = |out: &Path| format!("device profile {}", out.display());
+    if let Some(out) = &arguments.out {
+        // A probe takes minutes, and some of them wipe the token.
+        try_replacing(out).with_context(|| format!("{}; nothing was probed", for_profile(out)))?;
+    }
     let order = ProbeOrder {
         name: arguments.token.name(),
         pin: arguments.token.pin()?,
@@ -78,11 +83,11 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<ExitCode> {
     let report = with_progress(&module, order)?;
     let program = concat!("sigill-ceremony ", env!("CARGO_PKG_VERSION"));
     let profile = DeviceProfile::of(&report, now()?, program).to_json()?;
-    if let Some(out) = &arguments.out {
-        replace(out, profile.as_bytes())
-            .with_context(|| format!("device profile {}", out.display()))?;
-    }
+    // First what was found: a file that cannot be written any more costs only the file.
     answer(if arguments.json { profile.trim_end().to_owned() } else { table(&report) }.as_str());
+    if let Some(out) = &arguments.out {
+        replace(out, profile.as_bytes()).with_context(|| for_profile(out))?;
+    }
     match report.left_behind {
         Some(0) => {}
         Some(number) => say(&format!(

@@ -47,6 +47,7 @@ fn run(softhsm: &SoftHsm, name: &TokenName, arguments: &[&str]) -> Output {
     command.args(["--label", name.label.as_str(), "--serial", name.serial.as_str()]);
     command.arg("--pin").arg(softhsm.pins().join("user.pin"));
     command.arg("--state").arg(softhsm.state()).args(arguments);
+    command.current_dir(softhsm.state());
     softhsm.environment(&mut command).output().unwrap()
 }
 
@@ -59,11 +60,12 @@ fn text(octets: &[u8]) -> String {
 fn a_token_is_probed_into_a_table_and_a_profile() {
     alone(test_name!(a_token_is_probed_into_a_table_and_a_profile), |softhsm| {
         let name = new_token(softhsm);
+        // A bare name, as the operators' page has it: it lies where the command runs.
         let out = softhsm.state().join("device.json");
         let few = ["--sessions", "6", "--parallel", "2", "--idle", "0"];
 
         let officer = softhsm.pins().join("so.pin");
-        let more = ["--out", out.to_str().unwrap(), "--try-wrong-pin"];
+        let more = ["--out", "device.json", "--try-wrong-pin"];
         let thrown_away = ["--throw-away", officer.to_str().unwrap()];
 
         let told = run(softhsm, &name, &[&few[..], &more, &thrown_away].concat());
@@ -87,6 +89,28 @@ fn a_token_is_probed_into_a_table_and_a_profile() {
         assert_eq!(profile["rows"].as_array().unwrap().len(), 81);
         let quirks = Profiled::read(&out, Mismatch::Refused).unwrap().quirks();
         assert_eq!(quirks.max_sessions, None);
+    });
+}
+
+/// Minutes of a probe are not spent for a file that cannot be written.
+#[test]
+fn nothing_is_probed_for_a_file_that_cannot_be_written() {
+    alone(test_name!(nothing_is_probed_for_a_file_that_cannot_be_written), |softhsm| {
+        let name = new_token(softhsm);
+
+        for (out, why) in [("none/device.json", "No such file"), (".", "is a folder")] {
+            let refused = run(softhsm, &name, &["--out", out]);
+
+            assert_eq!(refused.status.code(), Some(1));
+            assert_eq!(text(&refused.stdout), "");
+            let line = text(&refused.stderr);
+            assert_eq!(line.lines().count(), 1, "{line}");
+            assert!(
+                line.contains(&format!("device profile {out}; nothing was probed: ")),
+                "{line}"
+            );
+            assert!(line.contains(why), "{line}");
+        }
     });
 }
 
