@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use support::demo::until;
 use support::softhsm::{MODULE, SoftHsm, alone};
 use support::test_name;
-use x509::key::KeyType;
+use x509::key::{KeyType, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
 use crate::breaker::BreakerState;
+use crate::operation::Operation;
 use crate::pin::Pin;
 use crate::pool::CallError;
 use crate::{
@@ -148,6 +149,50 @@ fn hung_calls_are_replaced_until_the_breaker_opens_and_a_return_closes_it() {
             assert_eq!((state.breaker_openings, state.logins), (1, 1), "{state:?}");
         },
     );
+}
+
+/// KEY-09: a signature that is tried twice is waited for once: where all sessions are at work until the
+/// end, its caller has gone by then, and the token is not given the same work again.
+#[test]
+fn two_tries_have_the_time_of_one() {
+    alone(test_name!(two_tries_have_the_time_of_one), |softhsm| {
+        let within = Duration::from_secs(4);
+        let token = token(softhsm);
+        let order = KeyOrder {
+            key_type: KeyType::EcP256,
+            label: "key".to_owned(),
+            id: KeyId::of_step(&[7; 32], "key"),
+            removal: Removal::Forbidden,
+        };
+        let key = token.generate_key(order, Duration::from_secs(60)).unwrap();
+        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+        let operation = Operation::over_message(algorithm, b"text", token.quirks()).unwrap();
+        let (at_work, begun) = channel();
+        let (let_go, wait) = channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+
+        thread::scope(|scope| {
+            for _ in 0..SESSIONS {
+                let (token, at_work, wait) = (&token, at_work.clone(), Arc::clone(&wait));
+                scope.spawn(move || {
+                    token.call(Duration::from_secs(60), move |_| {
+                        at_work.send(()).unwrap();
+                        let _let_go = wait.lock().unwrap().recv();
+                    })
+                });
+            }
+            (0..SESSIONS).for_each(|_| begun.recv().unwrap());
+            let started = Instant::now();
+
+            let refused = token.sign_twice(&key, operation, within).unwrap_err();
+
+            let waited = started.elapsed();
+            drop(let_go);
+            println!("measured: refused after {waited:?}");
+            assert_eq!(refused.code(), "hsm-busy");
+            assert!(waited < within * 2, "{waited:?}");
+        });
+    });
 }
 
 /// KEY-09: calls that never come back do not keep a token out of use that works again.

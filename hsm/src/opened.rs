@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use x509::key::{PublicKey, SpkiHash};
 
@@ -18,7 +18,7 @@ use crate::operation::Operation;
 use crate::pin::Pin;
 use crate::pool::{CallError, Workers};
 use crate::quirks::Quirks;
-use crate::service::{Again, SignError};
+use crate::service::SignError;
 use crate::software::SoftwareTokens;
 use crate::state::TokenState;
 use crate::token::TokenName;
@@ -261,8 +261,8 @@ impl Token {
         self.signing(within, move |worker| worker.run_once(&mut sign))
     }
 
-    /// As [`Self::sign`], and once more where that can help: for what is kept nowhere but in the log of
-    /// the program.
+    /// As [`Self::sign`], and once more where that can help, both tries within `within`: for what is kept
+    /// nowhere but in the log of the program.
     pub(crate) fn sign_twice(
         &self,
         key: &PublicKey,
@@ -277,14 +277,18 @@ impl Token {
                     "a signature came back after its caller had given up; nobody gets it");
             }
         };
-        match self.sign(key, operation.clone(), within, late()) {
-            Err(error) if error.again() != Again::Never => {
-                tracing::warn!(token.label = %self.name().label, key.spki = %key.spki_hash(),
-                    code = error.code(), "not signed, tried once more: {error}");
-                self.sign(key, operation, within, late())
-            }
-            signed => signed,
+        let begun = Instant::now();
+        let error = match self.sign(key, operation.clone(), within, late()) {
+            Err(error) if error.may_help_at_once() => error,
+            signed => return signed,
+        };
+        let left = within.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(error);
         }
+        tracing::warn!(token.label = %self.name().label, key.spki = %key.spki_hash(),
+            code = error.code(), "not signed, tried once more: {error}");
+        self.sign(key, operation, left, late())
     }
 
     /// Does `work` on some session, again on a new one when that was lost.

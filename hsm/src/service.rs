@@ -458,6 +458,13 @@ impl SignError {
         }
     }
 
+    /// Whether one more try at once may help. Not where the token has more work than sessions: to ask
+    /// for each twice would only add to it.
+    #[must_use]
+    pub const fn may_help_at_once(&self) -> bool {
+        !matches!(self, Self::Busy { .. }) && !matches!(self.again(), Again::Never)
+    }
+
     /// When the next try can be of use, where the token says so.
     #[must_use]
     pub const fn come_back(&self) -> Option<Duration> {
