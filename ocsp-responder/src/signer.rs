@@ -7,8 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use hsm::{Again, SignError, SigningService};
+use hsm::{SignError, SigningService};
 use thiserror::Error;
 use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
 use x509::signing::{
@@ -103,7 +104,8 @@ impl Recorder for Counted {
 }
 
 /// Signs `response_data` under `key` and returns the verified signature. A try from which no signature
-/// came back, as on a session that was lost, is made once more; both are counted.
+/// came back, as on a session that was lost, is made once more in what is left of the deadline; both
+/// are counted.
 ///
 /// # Errors
 ///
@@ -114,12 +116,16 @@ pub(crate) fn sign(
     counter: &Counter,
     response_data: &Arc<[u8]>,
 ) -> Result<Vec<u8>, AnswerSignError> {
-    match sign_once(service, key, counter, response_data) {
-        Err(AnswerSignError::Key(error)) if error.again() != Again::Never => {
-            sign_once(service, key, counter, response_data)
-        }
-        signed => signed,
+    let (begun, deadline) = (Instant::now(), service.deadline());
+    let error = match sign_once(service, key, counter, response_data, deadline) {
+        Err(AnswerSignError::Key(error)) if error.may_help_at_once() => error,
+        signed => return signed,
+    };
+    let left = deadline.saturating_sub(begun.elapsed());
+    if left.is_zero() {
+        return Err(error.into());
     }
+    sign_once(service, key, counter, response_data, left)
 }
 
 fn sign_once(
@@ -127,6 +133,7 @@ fn sign_once(
     key: &PublicKey,
     counter: &Counter,
     response_data: &Arc<[u8]>,
+    within: Duration,
 ) -> Result<Vec<u8>, AnswerSignError> {
     let id = intent_id(counter.key, counter.next()?);
     let pending = Pending::new(
@@ -138,7 +145,7 @@ fn sign_once(
     )?;
     let recorded = Recorded::by(Counted { id }, pending.intent())?;
     let input = pending.input(&recorded)?;
-    let signature = service.sign(&input)?;
+    let signature = service.sign_telling(&input, within, &mut |_| {})?;
     Ok(pending.finish(signature)?.signature().to_vec())
 }
 
@@ -166,7 +173,95 @@ pub(crate) enum AnswerSignError {
 
 #[cfg(test)]
 mod tests {
+    use hsm::token::TokenName;
+    use hsm::{KeyUse, OpenError};
+    use x509::signing::SigningInput;
+
     use super::*;
+
+    const DEADLINE: Duration = Duration::from_millis(600);
+
+    /// A service whose tries all take this share of their time and fail so; remembers how long each
+    /// might have taken.
+    struct Failing {
+        error: fn(TokenName, Duration) -> SignError,
+        share: f32,
+        tries: Mutex<Vec<Duration>>,
+    }
+
+    impl SigningService for Failing {
+        fn sign_telling(
+            &self,
+            _: &SigningInput,
+            within: Duration,
+            _: &mut dyn FnMut(&SignError),
+        ) -> Result<Vec<u8>, SignError> {
+            self.tries.lock().unwrap().push(within);
+            std::thread::sleep(within.mul_f32(self.share));
+            let (label, serial) = ("sg-td-ab12-ocsp".parse(), "1234".parse());
+            let token = TokenName { label: label.unwrap(), serial: serial.unwrap() };
+            Err((self.error)(token, within))
+        }
+
+        fn deadline(&self) -> Duration {
+            DEADLINE
+        }
+
+        fn prove(&self, _: &SpkiHash) -> Result<(), SignError> {
+            Ok(())
+        }
+
+        fn keys(&self) -> Vec<SpkiHash> {
+            Vec::new()
+        }
+
+        fn uses(&self) -> Vec<KeyUse> {
+            Vec::new()
+        }
+    }
+
+    /// The times of the tries for one answer.
+    fn tries(error: fn(TokenName, Duration) -> SignError, share: f32) -> Vec<Duration> {
+        let folder = tempfile::tempdir().unwrap();
+        let counter = Counter::open(folder.path(), key()).unwrap();
+        let service = Failing { error, share, tries: Mutex::default() };
+        let mut point = vec![4];
+        point.extend_from_slice(&P256_GENERATOR);
+        let key = PublicKey::from_ec_point(&point).unwrap();
+
+        let refused = sign(&service, &key, &counter, &Arc::from(&b"text"[..])).unwrap_err();
+
+        assert!(matches!(refused, AnswerSignError::Key(_)), "{refused}");
+        service.tries.into_inner().unwrap()
+    }
+
+    /// A point of the curve, so that there is a key (SEC 2 §2.4.2).
+    const P256_GENERATOR: [u8; 64] = [
+        0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40,
+        0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98,
+        0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c,
+        0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33, 0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68,
+        0x37, 0xbf, 0x51, 0xf5,
+    ];
+
+    /// KEY-09: all tries together keep the deadline.
+    #[test]
+    fn two_tries_have_the_time_of_one() {
+        let passes = |token, _| SignError::Token(OpenError::Deadline { token });
+
+        let tries_that_leave_time = tries(passes, 0.5);
+        assert_eq!(tries_that_leave_time.len(), 2);
+        assert_eq!(tries_that_leave_time[0], DEADLINE);
+        assert!(tries_that_leave_time[1] <= DEADLINE / 2, "{tries_that_leave_time:?}");
+
+        assert_eq!(tries(passes, 1.0), [DEADLINE], "no time is left");
+    }
+
+    /// KEY-09: a token that has more work than sessions is not given the same work twice.
+    #[test]
+    fn a_busy_token_is_asked_once() {
+        assert_eq!(tries(|token, waited| SignError::Busy { token, waited }, 0.0), [DEADLINE]);
+    }
 
     fn key() -> SpkiHash {
         SpkiHash::from_bytes([7; 32])
