@@ -1,7 +1,7 @@
 //! Health and metrics for the machine itself, plain HTTP on loopback.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -23,6 +23,8 @@ pub(crate) struct Readiness {
     pub(crate) publishing: AtomicBool,
     /// Every authority's key signs, as far as its last call and its tokens tell.
     pub(crate) signing: AtomicBool,
+    /// The authorities whose keys do not, by their short names.
+    not_signing: Mutex<Vec<String>>,
     /// The database took the last act.
     pub(crate) storing: AtomicBool,
     /// Wall time and monotonic time agree.
@@ -48,6 +50,13 @@ enum Need {
 }
 
 impl Readiness {
+    /// Says which authorities' keys do not sign now; with none of them signing is well.
+    pub(crate) fn tell_not_signing(&self, authorities: Vec<String>) {
+        let mut not_signing = self.not_signing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.signing.store(authorities.is_empty(), Ordering::Relaxed);
+        *not_signing = authorities;
+    }
+
     fn parts(&self) -> [Part; 7] {
         let part = |name, flag: &AtomicBool, need| (name, flag.load(Ordering::Relaxed), need);
         [
@@ -70,6 +79,12 @@ impl Readiness {
         let parts: serde_json::Map<String, Value> =
             parts.into_iter().map(|(name, well, _)| (name.to_owned(), Value::Bool(well))).collect();
         let mut answer = json!({ "ready": ready, "parts": parts });
+        let not_signing = self.not_signing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !not_signing.is_empty()
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("not-signing".to_owned(), json!(not_signing));
+        }
         if self.danger_software_token.load(Ordering::Relaxed)
             && let Some(answer) = answer.as_object_mut()
         {
@@ -105,6 +120,16 @@ pub(crate) fn start_alarms() {
         metrics::counter!("sigill_storage_failures_total", "code" => code).absolute(0);
     }
     admission::start_alarms();
+}
+
+/// The key of an authority signs now.
+pub(crate) fn signing_authority(name: &str) {
+    metrics::gauge!("sigill_authority_signing", "authority" => name.to_owned()).set(1.0);
+}
+
+/// The key of an authority does not sign now.
+pub(crate) fn silent_authority(name: &str) {
+    metrics::gauge!("sigill_authority_signing", "authority" => name.to_owned()).set(0.0);
 }
 
 /// How a token is. Counters of alarms begin at 0 with the first look, which is before anything happens.

@@ -163,6 +163,49 @@ impl Serials {
     }
 }
 
+/// Each order that a client has a certificate of has this one and no other: it was fulfilled by one intent,
+/// and whatever was begun for it besides is voided. Returns how many tries were.
+pub(crate) fn each_order_has_one_certificate(
+    database: &Connection,
+    received: &[Received],
+) -> usize {
+    let of_order = "FROM orders JOIN intent ON intent.order_row = orders.row \
+                    JOIN serial ON serial.row = intent.serial_row \
+                    WHERE orders.method = 'POST' AND orders.key = ?1";
+    let sql = format!("SELECT intent.state, serial.state, serial.serial {of_order}");
+    let mut tries = database.prepare(&sql).expect("a query");
+    let mut voided = 0;
+    for one in received {
+        let rows = tries.query_map([&one.key], |row| {
+            let serial: Vec<u8> = row.get(2)?;
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, serial))
+        });
+        let mut fulfilled = Vec::new();
+        for row in rows.expect("intents") {
+            let (intent, serial_state, serial) = row.expect("an intent");
+            // One length octet stands before the content octets.
+            let serial = SerialNumber::from_content_octets(&serial[1..]).expect("a serial number");
+            match (intent.as_str(), serial_state.as_str()) {
+                ("fulfilled", state) if state != "voided" => fulfilled.push(serial),
+                ("voided", "voided") => voided += 1,
+                found => panic!("{}: {found:?} {serial}", one.key),
+            }
+        }
+        assert_eq!(fulfilled, [one.serial], "{}", one.key);
+    }
+    voided
+}
+
+/// Asked once more, every key gives the answer that its caller got, octet for octet.
+pub(crate) fn every_key_gives_its_answer_again(deployment: &Deployment, received: &[Received]) {
+    let (api, mut line) = (deployment.api(), None);
+    for one in received {
+        let again = api.persevere(&mut line, &deployment.order(&one.key));
+        assert!(again.replayed(), "{}: {}", one.key, again.text());
+        assert_eq!(again.body, one.body, "{}", one.key);
+    }
+}
+
 /// Serial numbers of certificates that no client ordered: of the ceremony and of responders.
 pub(crate) fn serials_not_ordered(database: &Connection) -> BTreeSet<SerialNumber> {
     let sql = "SELECT serial.serial FROM certificate JOIN serial ON serial.row = serial_row \
@@ -229,7 +272,12 @@ pub(crate) fn logs_add_up(deployment: &Deployment, database: &Connection) {
 
 /// The serial numbers on the authority's published CRL, as OpenSSL reads it.
 pub(crate) fn on_crl(deployment: &Deployment) -> BTreeSet<SerialNumber> {
-    let file = deployment.home.join(format!("publish/crl/{AUTHORITY}.crl"));
+    on_crl_of(deployment, AUTHORITY)
+}
+
+/// The same of another authority.
+pub(crate) fn on_crl_of(deployment: &Deployment, authority: &str) -> BTreeSet<SerialNumber> {
+    let file = deployment.home.join(format!("publish/crl/{authority}.crl"));
     let arguments =
         ["crl", "-inform", "DER", "-noout", "-text", "-in", file.to_str().expect("UTF-8")];
     let said = spoken::openssl(deployment.folder(), &arguments).expect("openssl is there");

@@ -61,7 +61,7 @@ fn no_kill_loses_doubles_or_hides_a_certificate(template: &Template) {
     let received = orders.received();
     println!("measured: callers = {CALLERS}");
     println!("measured: certificates received = {}", received.len());
-    every_order_has_one_certificate(&deployment, &api, &received);
+    every_order_has_one_certificate(&deployment, &received);
     voided_serials_are_revoked(&deployment);
     every_certificate_is_known_and_good(&api, &received);
     answered_by_ocsp(&deployment, &received);
@@ -138,14 +138,10 @@ fn stood_in(window: &str, order: &str, deployment: &Deployment, signatures: &Sig
 }
 
 /// ISS-06, API-02: asked once more, every key gives the answer that its caller got, octet for octet.
-fn every_order_has_one_certificate(deployment: &Deployment, api: &Api, received: &[Received]) {
-    let mut line = None;
-    for one in received {
-        let again = api.persevere(&mut line, &deployment.order(&one.key));
-        assert!(again.replayed(), "{}: {}", one.key, again.text());
-        assert_eq!(again.body, one.body, "{}", one.key);
-    }
+fn every_order_has_one_certificate(deployment: &Deployment, received: &[Received]) {
+    accounts::every_key_gives_its_answer_again(deployment, received);
     let database = deployment.database();
+    accounts::each_order_has_one_certificate(&database, received);
     let issued =
         "SELECT count(*) FROM certificate WHERE origin = 'issued' AND profile = 'function-ec'";
     let count = u64::try_from(received.len()).expect("a count");

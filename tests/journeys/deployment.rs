@@ -8,21 +8,25 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::demo::until;
 use support::laboratory::{self, Laboratory};
 use support::program::{self, Server};
 use support::spoken::Spoken;
+use support::two_tokens::STAND_BY_SERIAL;
 use support::{softhsm, spoken, tool, workspace};
 use tempfile::TempDir;
 
 use crate::api::{Api, Request};
+use crate::orders::Form;
 
 /// The one authority that issues in these journeys.
 pub(crate) const AUTHORITY: &str = "sigilltesteidfunctioneccav1";
 
-/// The serial number of the token that stands by.
-const STAND_BY_SERIAL: &str = "00000000000000b2";
+/// The demo's issuing CA on RSA 4096, for functions.
+pub(crate) const FUNCTION_CA: &str = "SIGILL TEST e-id Function CA v1";
+/// The demo's issuing CA on P-256.
+pub(crate) const FUNCTION_EC_CA: &str = "SIGILL TEST e-id Function EC CA v1";
 
 /// How long a program may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(40);
@@ -88,8 +92,17 @@ impl Template {
         Self::make_on(Device::softhsm(), changes)
     }
 
+    /// The same with these issuing CAs of the demo, by their common names in its order.
+    pub(crate) fn make_for(issuing: &[&str]) -> Self {
+        Self::make_of(&hierarchy_of(issuing), Device::softhsm(), &[])
+    }
+
     /// The same on another device.
     pub(crate) fn make_on(device: Device, changes: &[(&str, &str, &str)]) -> Self {
+        Self::make_of(&hierarchy_of(&[FUNCTION_EC_CA]), device, changes)
+    }
+
+    fn make_of(hierarchy_text: &str, device: Device, changes: &[(&str, &str, &str)]) -> Self {
         for file in [softhsm::MODULE, softhsm::SPY] {
             if !Path::new(file).is_file() {
                 assert!(
@@ -107,7 +120,7 @@ impl Template {
         let ports = Ports::free();
         let home = folder.path().join("home");
         let hierarchy = folder.path().join("hierarchy.toml");
-        fs::write(&hierarchy, small_hierarchy()).expect("a hierarchy file");
+        fs::write(&hierarchy, hierarchy_text).expect("a hierarchy file");
         let profiles = folder.path().join("profiles");
         succeeds(
             Command::new("cp").arg("-r").arg(workspace::root().join("profiles")).arg(&profiles),
@@ -150,7 +163,7 @@ impl Template {
         let observe_ocsp = moved(made.ports.observe_ocsp, ports.observe_ocsp);
         replace_in(&home.join("config/ocsp.toml"), &[observe_ocsp]);
         let config = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
-        let form = Form { csr: request_for_a_certificate(folder.path()) };
+        let form = Form::in_folder(folder.path());
         let hierarchy = made.folder.path().join("hierarchy.toml");
         let (device, server) = (made.device.clone(), None);
         Some(Deployment { folder, home, hierarchy, ports, device, config, form, server, boots: 0 })
@@ -169,50 +182,19 @@ fn bootstrap_command(home: &Path, hierarchy: &Path, profiles: &Path, device: &De
     command
 }
 
-/// The demo's hierarchy with its P-256 issuing CA alone: RSA keys of 4096 bits take their time.
-fn small_hierarchy() -> String {
+/// The demo's hierarchy with some of its issuing CAs alone: RSA keys of 4096 bits take their time. What
+/// follows its issuing CAs stands with the last one, which is the one on P-256.
+fn hierarchy_of(issuing: &[&str]) -> String {
     let demo = workspace::root().join("environments/demo/hierarchy.toml");
     let text = fs::read_to_string(demo).expect("the demo's hierarchy");
     let mut sections = text.split("[[issuing]]\n");
-    let head = sections.next().unwrap_or_default();
-    let issuing = sections.find(|section| section.contains("ec-p256\"\nalgorithm"));
-    format!("{head}[[issuing]]\n{}", issuing.expect("an issuing CA on P-256"))
-}
-
-fn request_for_a_certificate(folder: &Path) -> String {
-    let arguments = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
-                     -subj /CN=ignored -out csr.pem";
-    let words: Vec<&str> = arguments.split_whitespace().collect();
-    let made = spoken::openssl(folder, &words).expect("openssl is there");
-    assert_eq!(made.code, 0, "{}", made.text);
-    fs::read_to_string(folder.join("csr.pem")).expect("a request")
-}
-
-/// What orders are made from: one request for a certificate, and a name for each order.
-#[derive(Clone)]
-pub(crate) struct Form {
-    csr: String,
-}
-
-impl Form {
-    /// An order for a certificate under `key`. Orders differ by their names.
-    pub(crate) fn order(&self, key: &str) -> Request {
-        Request::post("/v1/certificates", key, &self.body(key))
-    }
-
-    fn body(&self, name: &str) -> Value {
-        let host = format!("{name}.example.org");
-        json!({
-            "profile": "function-ec",
-            "csr": self.csr,
-            "subject": {
-                "common_name": host,
-                "organization": "Sigill Test",
-                "hsa_id": "TST2321000016-B02",
-            },
-            "alternative_names": { "dns": [host] },
-        })
-    }
+    let head = sections.next().unwrap_or_default().to_owned();
+    let is_wanted =
+        |section: &&str| issuing.iter().any(|name| section.contains(&format!("\"{name}\"\n")));
+    let chosen: Vec<_> = sections.filter(is_wanted).collect();
+    assert_eq!(chosen.len(), issuing.len(), "{issuing:?}");
+    assert!(chosen.last().is_some_and(|last| last.contains("[management]")), "{issuing:?}");
+    chosen.iter().fold(head, |text, section| text + "[[issuing]]\n" + section)
 }
 
 /// A deployment of a journey.
@@ -277,6 +259,27 @@ impl Deployment {
 
     /// Clones the issuing token into one that stands by for it, and configures that.
     pub(crate) fn with_stand_by(mut self) -> Self {
+        self.clone_issuing_token();
+        let preferred = "token = \"issuing\"\nalgorithm";
+        assert!(self.config.contains(preferred), "{}", self.config);
+        let both = "token = \"issuing\"\nstandby = \"issuing-b\"\nalgorithm";
+        self.config = self.config.replace(preferred, both);
+        self
+    }
+
+    /// Clones the issuing token, and has the P-256 authority use the clone instead of it.
+    pub(crate) fn with_a_token_each(mut self) -> Self {
+        self.clone_issuing_token();
+        let section = self.config.find(&format!("name = \"{AUTHORITY}\"")).expect("its section");
+        let (before, after) = self.config.split_at(section);
+        let changed = after.replacen("token = \"issuing\"", "token = \"issuing-b\"", 1);
+        assert_ne!(changed, after);
+        self.config = format!("{before}{changed}");
+        self
+    }
+
+    /// Makes a token of role issuing-b.
+    fn clone_issuing_token(&mut self) {
         let label = self.token_label("issuing");
         let (tokens, name) = (self.home.join("tokens"), format!("{label}-b"));
         let _folder = softhsm::clone_token(&tokens, &label, &tokens, (&name, STAND_BY_SERIAL));
@@ -285,12 +288,8 @@ impl Deployment {
              pin = \"../pins/issuing.pin\"\n\n"
         );
         let management = "[[hsm.token]]\nrole = \"management\"";
-        let preferred = "token = \"issuing\"\nalgorithm";
-        assert!(self.config.contains(management) && self.config.contains(preferred));
+        assert!(self.config.contains(management), "{}", self.config);
         self.config = self.config.replace(management, &format!("{token}{management}"));
-        let both = "token = \"issuing\"\nstandby = \"issuing-b\"\nalgorithm";
-        self.config = self.config.replace(preferred, both);
-        self
     }
 
     /// The label of the token of a role.

@@ -14,8 +14,10 @@ mod device;
 mod faults;
 mod healing;
 mod idempotency;
+mod in_flight;
 mod lot;
 mod orders;
+mod partitions;
 mod pressure;
 mod renewal;
 mod revocation;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         clock::CHECKS,
         pressure::CHECKS,
         standby::CHECKS,
+        in_flight::CHECKS,
+        partitions::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

@@ -1,16 +1,19 @@
-//! Callers that order certificates all the time, and what they got.
+//! Orders: what they are made from, and callers that place them all the time.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+use support::spoken;
 use support::stop::StopOnDrop;
 
 use crate::accounts::Received;
-use crate::api::{Answer, Api};
-use crate::deployment::Form;
+use crate::api::{Answer, Api, Request};
 
 /// A caller's pause between two orders, so that journeys test outages and not load.
 const BETWEEN_ORDERS: Duration = Duration::from_millis(20);
@@ -153,4 +156,53 @@ pub(crate) fn is_put_off(answer: &Answer) -> String {
     let next = problem["next"].as_str().unwrap_or_default();
     assert!(next.contains("by itself") && !next.contains("restart"), "{}", answer.text());
     code.to_owned()
+}
+
+/// What orders are made from: one request for a certificate, and a name for each order.
+#[derive(Clone)]
+pub(crate) struct Form {
+    csr: String,
+}
+
+impl Form {
+    /// A key and its request, made in `folder`.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { csr: request_for_a_certificate(folder) }
+    }
+
+    /// An order for a certificate under `key`. Orders differ by their names.
+    pub(crate) fn order(&self, key: &str) -> Request {
+        Request::post("/v1/certificates", key, &self.body(key))
+    }
+
+    /// The same of another profile for functions.
+    pub(crate) fn order_under(&self, profile: &str, key: &str) -> Request {
+        let mut body = self.body(key);
+        body["profile"] = json!(profile);
+        Request::post("/v1/certificates", key, &body)
+    }
+
+    /// The body of an order for `name`.
+    pub(crate) fn body(&self, name: &str) -> Value {
+        let host = format!("{name}.example.org");
+        json!({
+            "profile": "function-ec",
+            "csr": self.csr,
+            "subject": {
+                "common_name": host,
+                "organization": "Sigill Test",
+                "hsa_id": "TST2321000016-B02",
+            },
+            "alternative_names": { "dns": [host] },
+        })
+    }
+}
+
+fn request_for_a_certificate(folder: &Path) -> String {
+    let arguments = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+                     -subj /CN=ignored -out csr.pem";
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let made = spoken::openssl(folder, &words).expect("openssl is there");
+    assert_eq!(made.code, 0, "{}", made.text);
+    fs::read_to_string(folder.join("csr.pem")).expect("a request")
 }

@@ -163,10 +163,18 @@ impl Service {
         }
     }
 
-    /// Puts into the readiness whether every authority's key signs, as far as is known without a call.
+    /// Puts into readiness and metrics which authorities' keys sign, as far as is known without a call.
     pub(crate) fn tell_readiness_to_sign(&self) {
-        let well = self.signing_authorities().all(|authority| self.signs_now(authority));
-        self.readiness.signing.store(well, Ordering::Relaxed);
+        let mut not_signing = Vec::new();
+        for authority in self.signing_authorities() {
+            if self.signs_now(authority) {
+                crate::observe::signing_authority(authority.name());
+            } else {
+                crate::observe::silent_authority(authority.name());
+                not_signing.push(authority.name().to_owned());
+            }
+        }
+        self.readiness.tell_not_signing(not_signing);
     }
 
     /// As the readiness says.

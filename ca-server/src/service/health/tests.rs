@@ -75,8 +75,11 @@ fn nothing_is_recorded_while_the_token_is_known_to_be_away() {
     assert_eq!(world.counts().0, before, "nothing entered the status log");
     world.service.tell_readiness_to_sign();
     assert!(!world.is_ready_to_sign());
+    let told = || world.service.readiness.answer().1.0["not-signing"].clone();
+    assert_eq!(told(), serde_json::json!(["issuing"]));
     world.signer.is_lost(false);
     world.issue_again("one").unwrap();
+    assert_eq!(told(), serde_json::Value::Null);
     assert_eq!(world.leaves(EventCode::CertificateVoided), 0);
 }
 
