@@ -246,3 +246,29 @@ fn what_the_token_tells_is_read_when_the_other_program_has_ended_its_login() {
         },
     );
 }
+
+/// Promise 6, KEY-09: a login that came to nothing is not made again at once, however many callers come.
+#[test]
+fn after_a_login_in_doubt_the_next_is_two_seconds_later() {
+    alone(test_name!(after_a_login_in_doubt_the_next_is_two_seconds_later), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(1);
+        let before = bench.laboratory.counted().calls(Function::Login);
+        bench.laboratory.disturb(
+            "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n\
+             [[fault]]\nfunction = \"C_Login\"\ncalls = \"1\"\nresult = \"CKR_GENERAL_ERROR\"\n",
+        );
+        signing.sign("lost").unwrap_err();
+        let began = Instant::now();
+
+        let signs = until(DEADLINE * 2, || {
+            let signed = signing.sign("again");
+            let sent = bench.laboratory.counted().calls(Function::Login) - before;
+            assert!(sent == 1 || began.elapsed() > Duration::from_secs(1), "sent {sent} times");
+            signed.ok()
+        });
+
+        assert!(signs.is_some(), "{:?}", signing.token.state());
+        assert_eq!(bench.laboratory.counted().calls(Function::Login), before + 2);
+    });
+}
