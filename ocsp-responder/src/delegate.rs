@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use hsm::SigningService;
 use lint::{Findings, IssuerContext, Kind};
 use thiserror::Error;
 use x509::certificate::Certificate;
@@ -18,7 +19,9 @@ use x509::time::UnixTime;
 
 use crate::answer::times;
 use crate::authority::Authority;
-use crate::signer::Counter;
+use crate::chain;
+use crate::health::{Change, KeyHealth};
+use crate::signer::{AnswerSignError, Counter, sign};
 
 /// A delegate certificate of the renewed kind lasts this long at most (architecture, section 2.3).
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(14 * 86_400);
@@ -28,9 +31,64 @@ pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(14 * 86_400);
 pub(crate) struct Delegate {
     pub(crate) certificate: Certificate,
     pub(crate) counter: Counter,
+    pub(crate) health: KeyHealth,
 }
 
 impl Delegate {
+    /// A delegate whose key has just proven itself.
+    pub(crate) fn proven(certificate: Certificate, counter: Counter) -> Self {
+        Self { certificate, counter, health: KeyHealth::well(Instant::now()) }
+    }
+
+    /// Signs an answer and notes whether that came to something.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerSignError`]; nothing was released.
+    pub(crate) fn sign(
+        &self,
+        service: &dyn SigningService,
+        response_data: &Arc<[u8]>,
+    ) -> Result<Vec<u8>, AnswerSignError> {
+        self.noted(|| sign(service, self.key(), &self.counter, response_data))
+    }
+
+    /// Does all that signing does, but sign an answer, and notes what came of it.
+    ///
+    /// # Errors
+    ///
+    /// What signing an answer would meet now.
+    pub(crate) fn prove(&self, service: &dyn SigningService) -> Result<(), AnswerSignError> {
+        self.noted(|| {
+            self.counter.counts()?;
+            Ok(service.prove(&self.spki())?)
+        })
+    }
+
+    fn noted<T>(
+        &self,
+        call: impl FnOnce() -> Result<T, AnswerSignError>,
+    ) -> Result<T, AnswerSignError> {
+        let begun = Instant::now();
+        let outcome = call();
+        let failure = outcome.as_ref().err().map(|error| chain(error));
+        match self.health.note(begun, Instant::now(), failure.clone()) {
+            Change::Failed => tracing::error!(key.spki = %self.spki(), error = failure,
+                "delegate key does not sign"),
+            Change::Healed => tracing::info!(key.spki = %self.spki(), "delegate key signs again"),
+            Change::None => {}
+        }
+        outcome
+    }
+
+    /// What keeps the key from signing now; `None` while it signs. Makes no call.
+    pub(crate) fn obstacle(&self, service: &dyn SigningService) -> Option<String> {
+        match service.within_reach(&self.spki()) {
+            Ok(()) => self.health.failure(),
+            Err(error) => Some(chain(&error)),
+        }
+    }
+
     pub(crate) fn key(&self) -> &PublicKey {
         self.certificate.public_key()
     }

@@ -9,11 +9,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hsm::request::SignRequestError;
 use hsm::{
-    FindKeyError, GenerateError, KeyId, KeyOrder, KeyPolicy, Removal, SignError, Token, TokenSigner,
+    FindKeyError, GenerateError, KeyId, KeyOrder, KeyPolicy, Removal, SignError,
+    SigningService as _, Token, TokenSigner,
 };
 use ledger::origin::DeploymentName;
 use thiserror::Error;
@@ -151,6 +152,7 @@ impl Keeper {
     ) -> Result<(), KeeperError> {
         let taken = self.take_up(authority, pinned, now);
         self.end_expired(authority, pinned, now)?;
+        self.prove(authority, now);
         if pinned.delegates == DelegateSource::Requested {
             self.ask(authority, now)?;
         }
@@ -240,7 +242,7 @@ impl Keeper {
         );
         let mut delegates: Vec<_> =
             known.into_iter().filter(|delegate| delegate.spki() != key).collect();
-        delegates.push(Arc::new(Delegate { certificate, counter }));
+        delegates.push(Arc::new(Delegate::proven(certificate, counter)));
         self.delegates.set(&authority.name, delegates);
         self.asked.remove(&authority.name);
         remove(&self.request_path(&authority.name, key))?;
@@ -276,6 +278,18 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Has the key that signs for the CA prove itself where no answer shows whether it does, and its
+    /// token is not known to be away.
+    fn prove(&self, authority: &Authority, now: UnixTime) {
+        let Some(delegate) = self.delegates.current(&authority.name, now) else { return };
+        if self.signer.within_reach(&delegate.spki()).is_ok()
+            && delegate.health.ask_for_proof(Instant::now())
+        {
+            // What it fails with is kept for readiness, and told in the log.
+            let _noted = delegate.prove(self.signer.as_ref());
+        }
     }
 
     /// Asks for a certificate where one is needed.

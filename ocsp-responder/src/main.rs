@@ -16,6 +16,7 @@ mod delegate;
 mod durable;
 mod files;
 mod follow;
+mod health;
 mod http;
 mod keeper;
 mod manage;

@@ -20,6 +20,20 @@ pub(crate) struct Management {
     pub(crate) danger_software_token: bool,
 }
 
+/// An authority whose answers are not signed now.
+struct Unsigned<'a> {
+    authority: &'a str,
+    why: String,
+    kept: Kept,
+}
+
+/// Whether answers are kept that can be given without a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Some,
+    None,
+}
+
 impl Management {
     pub(crate) fn serve(
         &self,
@@ -27,43 +41,49 @@ impl Management {
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         Ok(match request.uri().path() {
             "/healthz" => plain(StatusCode::OK, "ok\n"),
-            "/readyz" => {
-                let missing = self.missing();
-                let is_well = self.token_is_well();
-                let is_ready =
-                    missing.is_empty() && (is_well || self.site.responder.keeps_answers());
-                let mut lines = missing;
-                if is_ready {
-                    lines.insert(0, "ready\n".to_owned());
-                }
-                if !is_well {
-                    lines.push(format!(
-                        "token: false: it is out of reach, and nothing is signed; {}\n",
-                        if is_ready {
-                            "answers that are kept are given"
-                        } else {
-                            "no answer is kept"
-                        }
-                    ));
-                }
-                if is_ready && self.danger_software_token {
-                    let danger = "danger-software-token = true: a software token may sign\n";
-                    lines.push(danger.to_owned());
-                }
-                let status =
-                    if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                plain(status, lines.concat())
-            }
+            "/readyz" => self.readiness(),
             "/metrics" => plain(StatusCode::OK, self.metrics()),
             _ => plain(StatusCode::NOT_FOUND, "healthz, readyz or metrics\n"),
         })
     }
 
-    /// Whether every token with keys of delegates can be asked.
-    fn token_is_well(&self) -> bool {
-        let is_well =
-            |token: &TokenState| token.lost_for.is_none() && token.breaker == BreakerState::Closed;
-        self.site.responder.tokens().iter().all(is_well)
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let (mut lines, unsigned) = (self.missing(), self.unsigned());
+        let is_ready = lines.is_empty() && unsigned.iter().all(|one| one.kept == Kept::Some);
+        if is_ready {
+            lines.insert(0, "ready\n".to_owned());
+        }
+        for Unsigned { authority, why, kept } in unsigned {
+            let kept = match kept {
+                Kept::Some => "answers that are kept are given",
+                Kept::None => "no answer is kept",
+            };
+            lines.push(format!(
+                "token: false: answers for authority {authority} are not signed: {why}; {kept}\n"
+            ));
+        }
+        if is_ready && self.danger_software_token {
+            let danger = "danger-software-token = true: a software token may sign\n";
+            lines.push(danger.to_owned());
+        }
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        plain(status, lines.concat())
+    }
+
+    /// The authorities whose delegate does not sign now, as far as is known without a call.
+    fn unsigned(&self) -> Vec<Unsigned<'_>> {
+        let (now, responder) = (now(), &self.site.responder);
+        let unsigned = |pinned: &'_ PinnedAuthority| {
+            let delegate = responder.delegates.current(&pinned.name, now)?;
+            let why = responder.obstacle(&delegate)?;
+            let kept = if responder.keeps_answers(&delegate) { Kept::Some } else { Kept::None };
+            Some((why, kept))
+        };
+        let named = |pinned| {
+            let (why, kept) = unsigned(pinned)?;
+            Some(Unsigned { authority: &pinned.name, why, kept })
+        };
+        self.authorities.iter().filter_map(named).collect()
     }
 
     /// What keeps the responder from answering, a line each.
@@ -114,7 +134,7 @@ impl Management {
             (
                 "sigill_ocsp_ready",
                 "Whether every question can be answered.",
-                u64::from(self.missing().is_empty() && self.token_is_well()),
+                u64::from(self.missing().is_empty() && self.unsigned().is_empty()),
             ),
             (
                 "sigill_ocsp_token_lost_seconds",

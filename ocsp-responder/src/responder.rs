@@ -22,7 +22,7 @@ use crate::authority::{Authorities, Authority, hex};
 use crate::clock;
 use crate::delegate::{Delegate, Delegates};
 use crate::metrics::{Counted, Metrics};
-use crate::signer::{AnswerSignError, sign};
+use crate::signer::AnswerSignError;
 use crate::view::View;
 use crate::waiting::WaitingRoom;
 
@@ -142,15 +142,16 @@ impl Responder {
         self.service.tokens()
     }
 
-    /// Whether any answer is kept that could be given now without a signature, for a question without a
-    /// nonce.
-    pub(crate) fn keeps_answers(&self) -> bool {
-        let now = clock::now();
-        let delegates: Vec<SpkiHash> =
-            self.delegates.all().iter().map(|delegate| delegate.spki()).collect();
-        let is_of_use =
-            |signed: &Signed| now < signed.renew_at && delegates.contains(&signed.delegate);
-        self.cache.iter().any(|(_, signed)| is_of_use(&signed))
+    /// What keeps a delegate from signing now; `None` while it signs. Makes no call.
+    pub(crate) fn obstacle(&self, delegate: &Delegate) -> Option<String> {
+        delegate.obstacle(self.service.as_ref())
+    }
+
+    /// Whether any answer by a delegate is kept that could be given now without a signature, for a
+    /// question without a nonce.
+    pub(crate) fn keeps_answers(&self, delegate: &Delegate) -> bool {
+        let (now, key) = (clock::now(), delegate.spki());
+        self.cache.iter().any(|(_, signed)| now < signed.renew_at && signed.delegate == key)
     }
 
     /// Answers the request in `der`, which came from `address`.
@@ -293,11 +294,9 @@ impl Responder {
         let signature = {
             let (service, delegate, data) =
                 (Arc::clone(&self.service), Arc::clone(&delegate), Arc::clone(&data));
-            tokio::task::spawn_blocking(move || {
-                sign(service.as_ref(), delegate.key(), &delegate.counter, &data)
-            })
-            .await
-            .map_err(|_| Refusal::InternalError)?
+            tokio::task::spawn_blocking(move || delegate.sign(service.as_ref(), &data))
+                .await
+                .map_err(|_| Refusal::InternalError)?
         };
         drop(permit);
         let signature = signature.map_err(|error| self.not_signed(&error))?;

@@ -53,14 +53,24 @@ impl Counter {
     /// The next count, durable.
     fn next(&self) -> Result<u64, CountError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = state.used.saturating_add(1);
-        if next > state.durable {
+        self.reserve(&mut state)?;
+        state.used = state.used.saturating_add(1);
+        Ok(state.used)
+    }
+
+    /// Whether there is a next count: without one nothing is signed, however well the key is.
+    pub(crate) fn counts(&self) -> Result<(), CountError> {
+        self.reserve(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a block of counts durable where none is left.
+    fn reserve(&self, state: &mut CounterState) -> Result<(), CountError> {
+        if state.used == state.durable {
             let durable = state.used.saturating_add(BLOCK);
             self.write(durable)?;
             state.durable = durable;
         }
-        state.used = next;
-        Ok(next)
+        Ok(())
     }
 
     /// Gives back the rest of the block, at an orderly stop.

@@ -15,7 +15,7 @@ use x509::ocsp::{CertIdHash, OcspRequest, OcspResponse};
 use crate::client::{get, post, send};
 use crate::fixture::{NoteKey, TestCa, World, issued, replace, wait_for};
 
-fn status(world: &World, body: &[u8]) -> Option<u8> {
+pub(crate) fn status(world: &World, body: &[u8]) -> Option<u8> {
     let answer = post(world.address, "/ocsp", body);
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("application/ocsp-response"));
@@ -29,7 +29,7 @@ fn status(world: &World, body: &[u8]) -> Option<u8> {
 }
 
 const MALFORMED: Option<u8> = Some(1);
-const TRY_LATER: Option<u8> = Some(3);
+pub(crate) const TRY_LATER: Option<u8> = Some(3);
 const UNAUTHORIZED: Option<u8> = Some(6);
 
 /// OCSP-01, OCSP-02, OCSP-14: every refusal is an OCSP response with HTTP 200 that nobody may keep.

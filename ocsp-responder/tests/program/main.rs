@@ -11,4 +11,5 @@ mod answers;
 mod client;
 mod faults;
 mod fixture;
+mod keys;
 mod served_files;

@@ -1,0 +1,74 @@
+//! A token that is there and does not sign: readiness says so, and all heals by itself.
+
+use std::time::Duration;
+
+use status::BeforeActivation;
+use support::laboratory::{self, Laboratory};
+use support::softhsm::{MODULE, alone};
+use support::test_name;
+use x509::ocsp::CertIdHash;
+
+use crate::client::get;
+use crate::faults::{TRY_LATER, status};
+use crate::fixture::{World, issued, wait_for};
+
+/// What readiness and its metric say.
+fn ready(world: &World) -> (u16, String, bool) {
+    let text = |path| {
+        let answer = get(world.observe, "localhost", path);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    let (code, lines) = text("/readyz");
+    let (_, metrics) = text("/metrics");
+    (code, lines, metrics.contains("sigill_ocsp_ready 1\n"))
+}
+
+/// Asks for an answer that must be signed, since each has a nonce of its own.
+fn ask(world: &World, asked: u8) -> Option<u8> {
+    status(world, &world.ca.question(CertIdHash::Sha1, 1, Some(&[asked; 16])))
+}
+
+/// KEY-09: a token that is there and takes no login signs nothing: readiness says so before anybody has
+/// asked, and is back, without a question, once the token takes it.
+#[test]
+fn a_token_that_takes_no_login_is_not_ready_and_heals_without_a_question() {
+    alone(
+        test_name!(a_token_that_takes_no_login_is_not_ready_and_heals_without_a_question),
+        |softhsm| {
+            let mut world = World::new(softhsm);
+            let config = std::fs::read_to_string(world.path("ocsp.toml")).unwrap();
+            let module = laboratory::module();
+            let config = config.replace(MODULE, &module.to_string_lossy());
+            std::fs::write(world.path("ocsp.toml"), config).unwrap();
+            let _server = world.ready();
+            world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+            wait_for("good", || ask(&world, 1).is_none().then_some(()));
+            let laboratory = Laboratory::of(softhsm);
+
+            laboratory.disturb(
+                "[[fault]]\nfunction = \"C_FindObjectsInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n\
+                 result = \"CKR_SESSION_HANDLE_INVALID\"\n\
+                 [[token]]\nset-flags = [\"CKF_USER_PIN_LOCKED\"]\n",
+            );
+
+            let lines = wait_for("readiness to say so, with no question asked", || {
+                let (code, lines, metric) = ready(&world);
+                (code == 503 && !metric).then_some(lines)
+            });
+            assert!(lines.contains("token: false") && lines.contains("person3"), "{lines}");
+            assert!(lines.contains("no answer is kept"), "{lines}");
+            for asked in 2..5 {
+                assert_eq!(ask(&world, asked), TRY_LATER);
+                assert_eq!(ready(&world).0, 503);
+            }
+
+            laboratory.calm();
+            wait_for("readiness", || {
+                (ready(&world) == (200, "ready\n".to_owned(), true)).then_some(())
+            });
+            assert_eq!(ask(&world, 6), None);
+            std::thread::sleep(Duration::from_secs(1));
+            assert_eq!(ready(&world), (200, "ready\n".to_owned(), true));
+        },
+    );
+}
