@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ca::day::Day;
+use ca::key_period::KeyState;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -255,6 +257,13 @@ pub(crate) struct AuthoritySection {
     /// Make a new CRL at once after a revocation, not only when due.
     #[serde(default = "default_true")]
     pub(crate) crl_on_revocation: bool,
+    /// The first day on which it issues, UTC.
+    pub(crate) issue_from: Option<Day>,
+    /// The last day on which it issues, UTC; CRLs and responders' delegates go on.
+    pub(crate) issue_until: Option<Day>,
+    /// `active`, or `retired`: it issues no more; CRLs and responders' delegates go on.
+    #[serde(default)]
+    pub(crate) state: KeyState,
 }
 
 /// A text, or a list of texts.
@@ -421,6 +430,25 @@ mod tests {
         assert_eq!(online.crl_period, default_crl_period());
         assert_eq!(online.crl_lifetime, default_crl_lifetime());
         assert!(config.profiles.is_dir(), "paths are relative to the file: {:?}", config.profiles);
+    }
+
+    /// KEY-11, KEY-12: what the example shows as not set is what may be set.
+    #[test]
+    fn reads_the_policy_and_the_days_that_the_example_shows() {
+        let mut text = std::fs::read_to_string(example()).unwrap();
+        for key in ["algorithm-policy", "issue-from", "issue-until", "state "] {
+            let shown = format!("# {key}");
+            assert!(text.contains(&shown), "{shown}");
+            text = text.replacen(&shown, key, 1);
+        }
+
+        let config = read(&text).unwrap();
+
+        assert!(config.algorithm_policy.unwrap().ends_with("algorithms.toml"));
+        let online = config.authorities.last().unwrap();
+        assert_eq!(online.issue_from.unwrap().to_string(), "2026-12-01");
+        assert_eq!(online.issue_until.unwrap().to_string(), "2031-11-30");
+        assert_eq!(online.state, KeyState::Retired);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Readiness {
     pub(crate) tls: AtomicBool,
     /// The management CA's key is there, or none is configured.
     pub(crate) renewal: AtomicBool,
+    /// No authority that is not retired has stopped issuing, or will within 90 days.
+    pub(crate) issuing: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
     pub(crate) danger_software_token: AtomicBool,
 }
@@ -57,7 +59,7 @@ impl Readiness {
         *not_signing = authorities;
     }
 
-    fn parts(&self) -> [Part; 7] {
+    fn parts(&self) -> [Part; 8] {
         let part = |name, flag: &AtomicBool, need| (name, flag.load(Ordering::Relaxed), need);
         [
             part("reconciled", &self.reconciled, Need::Calls),
@@ -67,6 +69,7 @@ impl Readiness {
             part("clock", &self.clock, Need::Calls),
             part("tls", &self.tls, Need::Calls),
             part("renewal", &self.renewal, Need::Upkeep),
+            part("issuing", &self.issuing, Need::Upkeep),
         ]
     }
 

@@ -31,6 +31,8 @@ const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// How often the log is told again of a clock that cannot be trusted.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
+/// How often the log is told of authorities that issue no more, or soon will not.
+const REMIND_OF_ENDS_EVERY: Duration = Duration::from_secs(3600);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
@@ -163,6 +165,7 @@ struct Schedule {
     probe: Probe,
     stand_bys: Option<Instant>,
     issuers: Option<Instant>,
+    issuing: Option<Instant>,
     /// When the management plane may be looked after again, once it has failed.
     management: Option<Instant>,
     /// When each authority's CRL may be tried again.
@@ -180,6 +183,7 @@ impl Schedule {
             probe: Probe::default(),
             stand_bys: None,
             issuers: None,
+            issuing: None,
             management: None,
             crl: BTreeMap::new(),
             failing: BTreeMap::new(),
@@ -210,6 +214,11 @@ impl Schedule {
         if due(self.issuers, ISSUERS_EVERY, now) {
             self.issuers = Some(now);
             self.note(Task::Issuers, service.publish_issuers());
+            service.observe_issuing();
+        }
+        if due(self.issuing, REMIND_OF_ENDS_EVERY, now) {
+            self.issuing = Some(now);
+            service.remind_of_issuing();
         }
         self.crls(&service, now);
         service.observe_tokens();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use ca::deployment::Deployment;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::key_period::KeyPeriod;
 use ca::profile::{Profile, ProfileSet};
 use hsm::SigningService;
 use ledger::checkpoint::CheckpointNote;
@@ -236,6 +237,8 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
         } else {
             CrlScopeStated::No
         },
+        period: KeyPeriod::new(section.issue_from, section.issue_until, section.state)
+            .with_context(unfit)?,
     };
     let issuer = Issuer::new(certificate.clone(), settings).with_context(unfit)?;
     Ok(Authority::new(section.clone(), certificate, issuer))
@@ -309,7 +312,10 @@ pub(crate) fn wire(
     let danger = Danger::new(config.danger_test.as_ref(), deployment)?;
     let notes = NoteKeys::open(config, deployment)?;
     let profiles = profiles(&config.profiles)?;
-    let authorities = authorities(config)?;
+    let mut authorities = authorities(config)?;
+    for authority in authorities.values_mut() {
+        authority.issuer = authority.issuer.clone().stopping_for(&profiles);
+    }
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
     for error in crate::check::unnamed_profiles(config, &profiles) {
@@ -393,6 +399,7 @@ pub(crate) fn wire(
     });
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
+    service.observe_issuing();
     Ok(Wired { service, publisher, readiness })
 }
 

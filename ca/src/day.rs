@@ -14,6 +14,12 @@ pub struct Day(UnixTime);
 const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 impl Day {
+    /// The day that a time falls on.
+    #[must_use]
+    pub fn containing(time: UnixTime) -> Self {
+        Self(time.saturating_sub(std::time::Duration::from_secs(time.secs() % DAY.as_secs())))
+    }
+
     /// Its first second.
     #[must_use]
     pub const fn begin(self) -> UnixTime {

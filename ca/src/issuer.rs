@@ -1,5 +1,7 @@
 //! A certification authority as an issuer: what its certificate says and what its operator configured.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::extension::{
@@ -9,7 +11,8 @@ use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 use x509::name::Name;
 use x509::time::UnixTime;
 
-use crate::profile::ProfileName;
+use crate::key_period::KeyPeriod;
+use crate::profile::{ProfileName, ProfileSet};
 
 /// Whether a CA's CRLs carry an issuing distribution point (critical). Never changed for a CA that
 /// has issued a CRL.
@@ -38,6 +41,8 @@ pub struct IssuerSettings {
     pub profiles: Vec<ProfileName>,
     /// Whether its CRLs carry an issuing distribution point.
     pub crl_scope_stated: CrlScopeStated,
+    /// On which days its key issues.
+    pub period: KeyPeriod,
 }
 
 /// A checked issuer.
@@ -52,6 +57,8 @@ pub struct Issuer {
     aia_url: Ia5Text,
     profiles: Vec<ProfileName>,
     crl_scope_stated: CrlScopeStated,
+    period: KeyPeriod,
+    longest_life: Duration,
 }
 
 impl Issuer {
@@ -94,7 +101,20 @@ impl Issuer {
             aia_url: aia_url?,
             profiles: settings.profiles,
             crl_scope_stated: settings.crl_scope_stated,
+            period: settings.period,
+            longest_life: Duration::ZERO,
         })
+    }
+
+    /// The same, which stops issuing as long before its own end as the longest of its subscribers'
+    /// profiles lasts (KEY-06).
+    #[must_use]
+    pub fn stopping_for(mut self, profiles: &ProfileSet) -> Self {
+        let named = self.profiles.iter().filter_map(|name| profiles.by_name(name.as_str()));
+        let lives =
+            named.filter(|one| one.kind().is_subscriber()).map(|one| one.validity().lifetime);
+        self.longest_life = lives.max().unwrap_or_default();
+        self
     }
 
     /// Its short name.
@@ -137,6 +157,17 @@ impl Issuer {
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
         self.certificate.validity().not_after()
+    }
+
+    /// On which days its key issues.
+    #[must_use]
+    pub const fn period(&self) -> KeyPeriod {
+        self.period
+    }
+
+    /// The longest life of what it issues to subscribers; zero where nobody has said.
+    pub(crate) const fn longest_life(&self) -> Duration {
+        self.longest_life
     }
 
     /// CRL distribution point in what it issues.

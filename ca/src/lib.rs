@@ -13,6 +13,7 @@ pub mod deployment;
 pub mod fields;
 pub mod identity;
 pub mod issuer;
+pub mod key_period;
 pub mod key_quality;
 pub mod prepare;
 pub mod profile;

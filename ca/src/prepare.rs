@@ -5,6 +5,7 @@
 //! signature past the linter (promise 1).
 
 mod extensions;
+mod today;
 
 use std::collections::BTreeSet;
 
@@ -19,10 +20,11 @@ use x509::signing::{IntentId, Pending, PendingError, SigningKind, ToBeSigned, as
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
-use crate::algorithms::{AlgorithmPolicy, KeyPurpose, NotAllowed, Standing};
+use crate::algorithms::{AlgorithmPolicy, KeyPurpose, NotAllowed};
 use crate::deployment::{Deployment, Environment};
 use crate::fields::{CheckedFields, FieldError, RequestedFields};
 use crate::issuer::Issuer;
+use crate::key_period::NotIssuing;
 use crate::key_quality::{self, WeakKey};
 use crate::profile::{IssueBy, PastIssuer, Profile, ProfileHash, ProfileKind, ProfileName, Source};
 use crate::refusal::Refusal;
@@ -159,6 +161,7 @@ impl Prepared {
 pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> {
     let Preparation { profile, deployment, .. } = *preparation;
     check_way(preparation)?;
+    today::check_period(preparation)?;
     let public_key = public_key(preparation)?;
     let fields = preparation.fields.check(profile, deployment.environment())?;
     let subject = subject(profile, &fields)?;
@@ -172,7 +175,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     if !algorithm.fits(issuer_key.key_type()) {
         return Err(PrepareError::Algorithm { algorithm, key_type: issuer_key.key_type() });
     }
-    check_signature(preparation, issuer_key.key_type(), algorithm)?;
+    today::check_signature(preparation, issuer_key.key_type(), algorithm)?;
     let template = CertificateTemplate {
         serial: preparation.serial,
         issuer: issuer_name,
@@ -281,25 +284,6 @@ fn check_key(preparation: &Preparation<'_>, key: &PublicKey) -> Result<(), Prepa
         return Err(PrepareError::OwnKey);
     }
     Ok(())
-}
-
-/// The policy allows how it is signed (KEY-11). Delegates of responders go on as CRLs do: where the
-/// issuer's algorithm has ended, what was issued must still be answered for.
-fn check_signature(
-    preparation: &Preparation<'_>,
-    key: KeyType,
-    algorithm: SignatureAlgorithm,
-) -> Result<(), PrepareError> {
-    let Preparation { profile, algorithms, now, .. } = *preparation;
-    let purpose = KeyPurpose::signing(profile.kind());
-    match algorithms.signature(purpose, key, algorithm, now) {
-        Err(NotAllowed { standing: Standing::Over { .. }, .. })
-            if profile.kind() == ProfileKind::OcspResponder =>
-        {
-            Ok(())
-        }
-        judged => judged.map_err(PrepareError::IssuerAlgorithm),
-    }
 }
 
 /// notBefore and notAfter, and whether the issuer's end cut it short (ISS-08, ISS-09).
@@ -437,6 +421,14 @@ pub enum PrepareError {
         /// The issuer.
         issuer: String,
     },
+    /// The issuer's key does not issue on this day.
+    #[error("issuer {issuer} does not issue now: {why}")]
+    NotIssuing {
+        /// The issuer.
+        issuer: String,
+        /// Since when, or until when.
+        why: NotIssuing,
+    },
     /// Its path could not validate once the issuer has expired.
     #[error("certificate would expire at {not_after}, after its issuer at {issuer_not_after}")]
     OutlivesIssuer {
@@ -472,7 +464,7 @@ impl PrepareError {
     /// Whether the same request may be free later: it is refused for the day or the configuration.
     #[must_use]
     pub const fn is_for_now(&self) -> bool {
-        matches!(self, Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_))
+        matches!(self, Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_) | Self::NotIssuing { .. })
     }
 
     /// The same in the words of a refusal (promise 9).
@@ -531,6 +523,12 @@ impl PrepareError {
                 "no certificate ends after its issuer (ISS-08)",
                 format!("until {issuer_not_after}"),
                 "have the operator make a new issuing CA",
+            ),
+            Self::NotIssuing { why, .. } => (
+                why.code(),
+                "an issuer's key issues on its days, and not when what it issues could outlive it (KEY-06, KEY-12)",
+                "an issuer that issues now".to_owned(),
+                why.next_step(),
             ),
             Self::IssuerNotValid { .. } => (
                 "issuer-not-valid",

@@ -14,6 +14,7 @@ use crate::algorithms::{AlgorithmPolicy, SHIPPED};
 use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use crate::key_period::KeyPeriod;
 use crate::prepare::{KeySource, Preparation, PrepareError, Prepared, Signer, Way, prepare};
 use crate::profile::{Profile, ProfileSet};
 
@@ -239,6 +240,7 @@ pub(crate) fn settings(
         aia_url: format!("http://aia.example.org/{name}.cer"),
         profiles: profiles.iter().map(|name| name.parse().unwrap()).collect(),
         crl_scope_stated: CrlScopeStated::No,
+        period: KeyPeriod::default(),
     }
 }
 

@@ -16,6 +16,7 @@ use ca::algorithms::{AlgorithmPolicy, KeyPurpose};
 use ca::deployment::{Deployment, Environment, Instance, Pki, Place, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::key_period::KeyPeriod;
 use ca::prepare::{KeySource, Signer};
 use ca::profile::ProfileSet;
 use hsm::note::SoftwareNoteKey;
@@ -414,6 +415,7 @@ impl Bootstrap<'_> {
                 aia_url: urls.aia,
                 profiles: profiles.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
                 crl_scope_stated: CrlScopeStated::No,
+                period: KeyPeriod::default(),
             },
         )
     }

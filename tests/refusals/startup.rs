@@ -141,6 +141,16 @@ fn configurations_are_refused(world: &World) {
                 ],
             ),
             row(
+                "an authority that ends before it begins",
+                "config-value",
+                |home| {
+                    let name = "name = \"sigilltesteidpersonid2cav1\"";
+                    let days = "issue-from = 2027-01-02\nissue-until = 2027-01-01";
+                    home.edit_config(name, &format!("{name}\n{days}"));
+                },
+                &["sigilltesteidpersonid2cav1", "2027-01-01 is before issue-from = 2027-01-02"],
+            ),
+            row(
                 "a broken profile",
                 "profile-malformed",
                 |home| home.edit("config/profiles/function.toml", "[key]", "[kee]"),

@@ -18,6 +18,7 @@ use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use ca::deployment::{Deployment, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::key_period::KeyPeriod;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::{Profile, ProfileSet};
 use ca::refusal::Refusal;
@@ -308,6 +309,7 @@ fn issuer(certificate: Certificate) -> anyhow::Result<Issuer> {
         aia_url: NO_URL.to_owned(),
         profiles: vec![CLIENT_PROFILE.parse()?, SERVER_PROFILE.parse()?],
         crl_scope_stated: CrlScopeStated::No,
+        period: KeyPeriod::default(),
     };
     Issuer::new(certificate, settings).context("management CA")
 }

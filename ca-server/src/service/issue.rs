@@ -282,15 +282,22 @@ impl Service {
         profile: &Profile,
         wanted: Option<&str>,
     ) -> Result<&Authority, Denied> {
-        let mut fitting = self.authorities.values().filter(|authority| {
+        let now = self.clock().read().now;
+        let fits = |authority: &&Authority| {
             authority.signs_here()
                 && authority.issuer.profiles().contains(profile.name())
                 && wanted.is_none_or(|name| name == authority.name())
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(authority), None) => Ok(authority),
-            (found, _) => Err(Denied::rule(Refusal::new(
-                if found.is_some() { "authority-ambiguous" } else { "authority-not-fitting" },
+        };
+        let mut fitting: Vec<_> = self.authorities.values().filter(fits).collect();
+        // Where one authority follows another, the one that issues today.
+        let issues = |authority: &&Authority| self.issuing(authority, now).is_now();
+        if fitting.iter().any(issues) {
+            fitting.retain(issues);
+        }
+        match *fitting.as_slice() {
+            [authority] => Ok(authority),
+            ref found => Err(Denied::rule(Refusal::new(
+                if found.is_empty() { "authority-not-fitting" } else { "authority-ambiguous" },
                 "PRO-10: profile and issuing authority belong together",
                 &format!("profile {}, authority {}", profile.name(), wanted.unwrap_or("not named")),
                 "exactly one authority that issues this profile",

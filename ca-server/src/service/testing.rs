@@ -12,6 +12,7 @@ use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{AuditLeaf, EventCode};
 use ca::deployment::Deployment;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
+use ca::key_period::{KeyPeriod, KeyState};
 use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
 use hsm::token::TokenName;
@@ -483,6 +484,7 @@ fn authority(certificate: Certificate) -> Authority {
         aia_url: "http://aia.example.org/issuing.cer".to_owned(),
         profiles: ["function-ec", "ocsp"].map(|name| name.parse().unwrap()).to_vec(),
         crl_scope_stated: CrlScopeStated::No,
+        period: KeyPeriod::default(),
     };
     let section = AuthoritySection {
         name: settings.name.clone(),
@@ -499,6 +501,9 @@ fn authority(certificate: Certificate) -> Authority {
         crl_lifetime: 14_400,
         issuing_distribution_point: false,
         crl_on_revocation: true,
+        issue_from: None,
+        issue_until: None,
+        state: KeyState::Active,
     };
     let issuer = Issuer::new(certificate.clone(), settings).unwrap();
     Authority::new(section, certificate, issuer)

@@ -15,12 +15,14 @@ use x509::serial::SerialNumber;
 use x509::signing::{SigningKind, assemble};
 use x509::validity::Validity;
 
+use crate::day::Day;
 use crate::issuer::{Issuer, IssuerError};
+use crate::key_period::{KeyPeriod, KeyState};
 use crate::prepare::{KeySource, Signer, Warning, Way};
 use crate::profile::Profile;
 use crate::testing::{
-    Ask, Hierarchy, NOW, TestKey, at, edited_policy, profile, profile_text, quick_root, settings,
-    signed,
+    Ask, Hierarchy, NOW, TestKey, all_profiles, at, edited_policy, profile, profile_text,
+    quick_root, settings, signed,
 };
 
 const PERSON: &str = "person-hsaid-3-authentication";
@@ -97,6 +99,47 @@ fn refuses_an_issuer_whose_algorithm_is_not_allowed_today() {
     assert_eq!(ask(PERSON, "from = 2026-11-21\nto = 2026-11-21"), "issued");
     assert_eq!(ask("ocsp", over), "issued");
     assert_eq!(ask("ocsp", early), "issuer-algorithm-not-allowed");
+}
+
+/// KEY-06, KEY-12: an issuer stops before its own end by the longest life of its profiles, and issues on its days
+/// only; responders are certified on.
+#[test]
+fn refuses_an_issuer_whose_key_does_not_issue_today() {
+    let fixture = Fixture { hierarchy: Hierarchy::new(&[PERSON, "ocsp"]), ..fixture() };
+    let issuer = fixture.hierarchy.issuing.clone().stopping_for(&all_profiles());
+    let ask = |name: &str, issuer: &Issuer, now: u64| {
+        let profile = profile(name);
+        let issuer = Signer::Issuer(issuer);
+        let mut ask = Ask::new(&profile, issuer, KeySource::Request(&fixture.request));
+        // The policy of the day has its own test.
+        ask.algorithms = edited_policy("to      = 2028-12-31", "");
+        ask.now = now;
+        ask.refusal()
+    };
+    let last = issuer.not_after().secs() - 730 * DAY;
+
+    assert_eq!(ask(PERSON, &issuer, last), "issued");
+    assert_eq!(ask(PERSON, &issuer, last + 1), "issuing-ended");
+    assert_eq!(ask("ocsp", &issuer, last + 1), "issued");
+    assert_eq!(issuer.issuing_ends().secs(), last + 1);
+
+    let days = |from, until, state| {
+        let mut settings = settings("days", SignatureAlgorithm::EcdsaP256Sha256, &[PERSON, "ocsp"]);
+        settings.period = KeyPeriod::new(from, until, state).unwrap();
+        Issuer::new(fixture.hierarchy.issuing.certificate().clone(), settings).unwrap()
+    };
+    let on = |now: u64| Some(Day::containing(at(now)));
+    let midnight = (NOW / DAY + 1) * DAY;
+    let today = days(on(NOW), on(NOW), KeyState::Active);
+    assert_eq!(ask(PERSON, &today, NOW), "issued");
+    assert_eq!(ask(PERSON, &today, midnight - 1), "issued");
+    assert_eq!(ask(PERSON, &today, midnight), "issuing-ended");
+    assert_eq!(ask("ocsp", &today, midnight), "issued");
+    let tomorrow = days(on(midnight), None, KeyState::Active);
+    assert_eq!(ask(PERSON, &tomorrow, NOW), "issuing-not-begun");
+    let retired = days(None, None, KeyState::Retired);
+    assert_eq!(ask(PERSON, &retired, NOW), "issuer-retired");
+    assert_eq!(ask("ocsp", &retired, NOW), "issued");
 }
 
 /// PRO-02, ISS-13, DAT-08: each field that is wrong is refused with its own code.
