@@ -19,6 +19,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -53,7 +55,19 @@ pub struct PinMarkers {
 pub(crate) struct LoginTurn<'a> {
     markers: &'a PinMarkers,
     token: &'a TokenName,
-    _lock: File,
+    lock: LoginLock,
+    number: u64,
+}
+
+/// What keeps other programs from logging in. It outlives a turn that is taken over from a login that hangs.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginLock(Arc<HeldLock>);
+
+#[derive(Debug)]
+struct HeldLock {
+    _file: File,
+    /// The turn that was granted last.
+    latest: AtomicU64,
 }
 
 impl PinMarkers {
@@ -98,8 +112,16 @@ impl PinMarkers {
         token: &'a TokenName,
         until: Instant,
     ) -> Result<LoginTurn<'a>, AttemptError> {
-        let lock = self.lock(token, until)?;
-        Ok(LoginTurn { markers: self, token, _lock: lock })
+        let file = self.lock(token, until)?;
+        let lock = LoginLock(Arc::new(HeldLock { _file: file, latest: AtomicU64::new(0) }));
+        Ok(LoginTurn { markers: self, token, lock, number: 0 })
+    }
+
+    /// Takes the turn from a login of this program that hangs. Other programs stay locked out; the
+    /// login that hangs stays counted.
+    pub(crate) fn take_over<'a>(&'a self, token: &'a TokenName, lock: LoginLock) -> LoginTurn<'a> {
+        let number = lock.0.latest.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        LoginTurn { markers: self, token, lock, number }
     }
 
     fn remedy(&self, token: &TokenName, pin: &Pin) -> Box<PinRemedy> {
@@ -194,6 +216,14 @@ impl PinMarkers {
 }
 
 impl LoginTurn<'_> {
+    pub(crate) fn lock(&self) -> LoginLock {
+        self.lock.clone()
+    }
+
+    fn was_taken_over(&self) -> bool {
+        self.lock.0.latest.load(Ordering::Acquire) != self.number
+    }
+
     /// Runs `attempt`, which tries the PIN once, if what is known about the token allows it. The token
     /// told `state` during this turn.
     pub(crate) fn attempt(
@@ -215,6 +245,8 @@ impl LoginTurn<'_> {
         };
         markers.write(token, &Marker::Trying(tag.clone(), logins))?;
         match attempt() {
+            // The marker is another login's by now, and that one tells what becomes of it.
+            Ok(()) if self.was_taken_over() => Ok(()),
             Ok(()) => Ok(markers.remove(token)?),
             Err(failure) => match failure.class() {
                 FailureClass::PinRefused | FailureClass::PinLocked | FailureClass::CallHuman => {
@@ -222,7 +254,7 @@ impl LoginTurn<'_> {
                     let remedy = markers.remedy(token, pin);
                     Err(LoginError::Refused { remedy, source: failure })
                 }
-                _ if failure.pin_was_judged() == PinJudged::No => {
+                _ if failure.pin_was_judged() == PinJudged::No && !self.was_taken_over() => {
                     match before {
                         Some(marker) => markers.write(token, &marker)?,
                         None => markers.remove(token)?,

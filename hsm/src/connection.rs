@@ -12,15 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cryptoki::error::{Error, RvError};
-use cryptoki::session::{Session, SessionState, UserType};
+use cryptoki::error::Error;
+use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use x509::key::{PublicKey, SpkiHash};
 
-use crate::attempts::{LoginTurn, PinMarkers};
+use crate::attempts::{LoginLock, LoginTurn, PinMarkers};
 use crate::failure::Pkcs11Failure;
 use crate::gate::{Generation, Pass};
 use crate::last_proof::LastProofs;
+use crate::login::{is_logged_in, log_in};
 use crate::module::Module;
 use crate::open::{LoginError, Loss, OpenError};
 use crate::pin::Pin;
@@ -33,6 +34,9 @@ const BETWEEN_LOGINS: Duration = Duration::from_secs(2);
 /// Whoever waits for another program's login is told so before his own caller gives up: so long before,
 /// or a quarter of what is left where that is shorter.
 const BEFORE_DEADLINE: Duration = Duration::from_secs(1);
+/// A login that is not answered so long after its caller's time is left behind, and another may be made: a
+/// wrong PIN would have been answered by then. It stays counted among the logins in doubt.
+const LAPSE: Duration = Duration::from_secs(20);
 /// A token on which a key has worked within so many milliseconds is not lost.
 const LATELY_MS: u64 = 2_000;
 
@@ -61,9 +65,20 @@ pub(crate) struct Connection {
 
 /// Who is logged in, and whether somebody is about it.
 struct Login {
-    is_under_way: bool,
+    under_way: Option<UnderWay>,
+    /// Turns that were granted.
+    turns: u64,
     anchor: Option<Anchor>,
     failed: Option<(Instant, Pkcs11Failure)>,
+}
+
+/// Somebody logs in.
+struct UnderWay {
+    number: u64,
+    /// From then on the turn is whoever's wants it.
+    lapses_at: Instant,
+    /// What keeps other programs out.
+    lock: Option<LoginLock>,
 }
 
 struct Anchor {
@@ -78,8 +93,8 @@ struct Condition {
     /// It was open once, or is waited for although it never was: it is looked for when it is lost.
     looked_for: bool,
     lost_since: Option<Instant>,
-    /// What the last look for it found.
-    loss: Option<Loss>,
+    /// What the last look for it found, and when.
+    loss: Option<(Instant, Loss)>,
     /// Keys that have proven themselves here. One that is missing later is a token that is lost.
     proven: HashMap<SpkiHash, PublicKey>,
 }
@@ -101,7 +116,7 @@ impl Connection {
         markers: PinMarkers,
         software: SoftwareTokens,
     ) -> Self {
-        let login = Login { is_under_way: false, anchor: None, failed: None };
+        let login = Login { under_way: None, turns: 0, anchor: None, failed: None };
         Self {
             module,
             name,
@@ -232,10 +247,14 @@ impl Connection {
         }
         let left = until.saturating_duration_since(Instant::now());
         let answer_by = until.checked_sub(BEFORE_DEADLINE.min(left / 4)).unwrap_or(until);
-        let login = self
-            .markers
-            .turn(&self.name, answer_by)
-            .map_err(|error| self.login_failed(LoginError::Attempts(error)))?;
+        let login = match turn.lock.take() {
+            Some(lock) => self.markers.take_over(&self.name, lock),
+            None => self
+                .markers
+                .turn(&self.name, answer_by)
+                .map_err(|error| self.login_failed(LoginError::Attempts(error)))?,
+        };
+        turn.keep(login.lock())?;
         // What the token tells of its PIN counts only now: another program may have tried one while
         // this one waited.
         let present = token::find(&self.module, &self.name)?;
@@ -272,19 +291,13 @@ impl Connection {
         if is_logged_in(session).map_err(|error| OpenError::Session(failed(error)))? {
             return Ok(());
         }
+        // Whoever has mended the file need not end the program, whose old PIN would cost another try.
+        let pin = self.pin.read_again();
         let login = || {
             self.logins.fetch_add(1, Ordering::Relaxed);
-            match session.login(UserType::User, Some(self.pin.secret())) {
-                Ok(()) => Ok(()),
-                // Said where nobody is, it is no proof of anything.
-                Err(error @ Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
-                    let stands = is_logged_in(session).unwrap_or(false);
-                    if stands { Ok(()) } else { Err(failed(error)) }
-                }
-                Err(error) => Err(failed(error)),
-            }
+            log_in(session, UserType::User, &pin).map_err(failed)
         };
-        turn.attempt(&self.pin, present.facts.pin, self.quirks.wrong_pins, login)
+        turn.attempt(&pin, present.facts.pin, self.quirks.wrong_pins, login)
             .map_err(|source| self.login_failed(source))?;
         tracing::info!(token.label = %self.name.label, token.serial = %self.name.serial,
             token.model = present.facts.model, token.firmware = present.facts.firmware,
@@ -292,19 +305,37 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for another thread that logs in, until `until`.
+    /// Waits for another thread that logs in, until `until`. A login that hangs has had its turn
+    /// [`LAPSE`] after its caller's time.
     fn turn(&self, until: Instant) -> Result<Turn<'_>, OpenError> {
         let mut login = self.login();
-        while login.is_under_way {
-            let left = until.saturating_duration_since(Instant::now());
+        while let Some(under_way) = &login.under_way {
+            let now = Instant::now();
+            let lapses_in = under_way.lapses_at.saturating_duration_since(now);
+            if lapses_in.is_zero() {
+                tracing::warn!(token.label = %self.name.label, token.serial = %self.name.serial,
+                    "a login hangs and is left behind; another one is made, as the PIN's budget allows");
+                break;
+            }
+            let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return Err(OpenError::Deadline { token: self.name.clone() });
             }
-            let waited = self.login_done.wait_timeout(login, left);
+            let waited = self.login_done.wait_timeout(login, left.min(lapses_in));
             login = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        login.is_under_way = true;
-        Ok(Turn { anchor: login.anchor.take(), failed: login.failed.take(), connection: self })
+        let lock = login.under_way.take().and_then(|under_way| under_way.lock);
+        login.turns = login.turns.saturating_add(1);
+        let number = login.turns;
+        let lapses_at = until.checked_add(LAPSE).unwrap_or(until);
+        login.under_way = Some(UnderWay { number, lapses_at, lock: lock.clone() });
+        Ok(Turn {
+            number,
+            lock,
+            anchor: login.anchor.take(),
+            failed: login.failed.take(),
+            connection: self,
+        })
     }
 
     /// Refuses a software token where none may sign, and never takes one in silence where it should
@@ -372,22 +403,24 @@ impl Connection {
 
     /// It was looked for in vain.
     pub(crate) fn note_loss(&self, loss: Loss) {
-        self.condition().loss = Some(loss);
+        self.condition().loss = Some((Instant::now(), loss));
     }
 
-    /// Whether it is known to be out of reach. A key that has worked since it was lost says that it is
-    /// not, whatever else is looked for.
+    /// Whether it is known to be out of reach. A key that has worked since it was lost, and since it was
+    /// last looked for in vain, says that it is not, whatever else is looked for.
     pub(crate) fn within_reach(&self) -> Result<(), OpenError> {
         let condition = self.condition();
         let Some(since) = condition.lost_since else { return Ok(()) };
+        let told = condition.loss.as_ref().map_or(since, |(looked, _)| *looked);
         let worked = Duration::from_millis(self.worked.load(Ordering::Relaxed));
-        if worked > since.saturating_duration_since(self.begun) {
+        if worked > told.saturating_duration_since(self.begun) {
             return Ok(());
         }
+        let loss = condition.loss.as_ref().map(|(_, loss)| loss.clone());
         Err(OpenError::Lost {
             token: self.name.clone(),
             lost_for: since.elapsed(),
-            loss: Box::new(condition.loss.clone().unwrap_or_default()),
+            loss: Box::new(loss.unwrap_or_default()),
         })
     }
 
@@ -445,25 +478,43 @@ impl Drop for Connection {
 
 /// The right to log in; puts back what it took.
 struct Turn<'a> {
+    number: u64,
+    /// Of the turn that this one was taken from.
+    lock: Option<LoginLock>,
     anchor: Option<Anchor>,
     failed: Option<(Instant, Pkcs11Failure)>,
     connection: &'a Connection,
 }
 
+impl Turn<'_> {
+    /// Leaves the lock for whoever takes the turn over. Where somebody has, no PIN is sent any more.
+    fn keep(&self, lock: LoginLock) -> Result<(), OpenError> {
+        match &mut self.connection.login().under_way {
+            Some(under_way) if under_way.number == self.number => {
+                under_way.lock = Some(lock);
+                Ok(())
+            }
+            _ => Err(OpenError::Deadline { token: self.connection.name.clone() }),
+        }
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut login = self.connection.login();
-        login.is_under_way = false;
+        if login.under_way.as_ref().is_none_or(|under_way| under_way.number != self.number) {
+            // Taken over: the login is the other one's.
+            drop(login);
+            if let Some(anchor) = self.anchor.take() {
+                close(anchor.session);
+            }
+            return;
+        }
+        login.under_way = None;
         login.anchor = self.anchor.take();
         login.failed = self.failed.take();
         self.connection.login_done.notify_all();
     }
-}
-
-/// Whether the session stands, and in it the login.
-pub(crate) fn is_logged_in(session: &Session) -> Result<bool, Error> {
-    let state = session.get_session_info()?.session_state();
-    Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
 /// Closes a session of this generation. An error of closing a lost session tells nothing new.

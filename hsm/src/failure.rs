@@ -7,6 +7,12 @@ use thiserror::Error;
 
 use crate::classes::{FailureClass, PinJudged, Signed, Step, class_of, pin_judged_by, signed_by};
 
+/// An error with all its causes, in one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// A PKCS#11 call that failed, as an operator needs to see it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{} on {} returned {}", .call.function, .call.place, .call.result)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cryptoki::session::Session;
 
 use crate::connection::{Access, Connection, close};
-use crate::failure::Pkcs11Failure;
+use crate::failure::{Pkcs11Failure, causes};
 use crate::find_key::{self, FindKeyError};
 use crate::gate::{Generation, NotRenewed};
 use crate::open::{Loss, OpenError};
@@ -23,6 +23,8 @@ const HUMAN_ROUND: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_secs(3);
 /// A key that is still missing then is given up: its users are told so, and nobody else pays for it.
 const KEY_PATIENCE: Duration = Duration::from_secs(60);
+/// The same while another key of the token is there: the token is not the one that is missing.
+const KEY_PATIENCE_BESIDE: Duration = Duration::from_secs(2);
 
 /// What a look came to.
 enum Look {
@@ -114,22 +116,27 @@ fn look(connection: &Connection) -> Look {
 
 fn loss(error: &OpenError) -> Loss {
     let (code, next_step, passes) = (error.code(), error.next_step(), error.passes());
-    Loss { code, next_step, passes, why: with_causes(error) }
+    Loss { code, next_step, passes, why: causes(error) }
 }
 
 /// The first key that worked before and does not now.
 fn missing_key(session: &Session, connection: &Connection) -> Option<Loss> {
+    let mut missing = Vec::new();
+    let mut patience = KEY_PATIENCE;
     for key in connection.proven_keys() {
-        let lost = match find_key::find(session, connection.name(), &key, connection.quirks()) {
-            Err(error @ FindKeyError::Missing { .. }) => error,
+        match find_key::find(session, connection.name(), &key, connection.quirks()) {
+            Err(error @ FindKeyError::Missing { .. }) => missing.push((key, error)),
             Err(FindKeyError::Device(failure)) if failure.class().is_lost() => {
-                FindKeyError::Device(failure)
+                missing.push((key, FindKeyError::Device(failure)));
             }
+            Ok(_) => patience = KEY_PATIENCE_BESIDE,
             // What is wrong with it otherwise is told to those who use it.
-            Ok(_) | Err(_) => continue,
-        };
-        let why = with_causes(&lost);
-        if connection.lost_for().is_none_or(|lost_for| lost_for < KEY_PATIENCE) {
+            Err(_) => {}
+        }
+    }
+    for (key, lost) in missing {
+        let why = causes(&lost);
+        if connection.lost_for().is_none_or(|lost_for| lost_for < patience) {
             let (code, next_step) = (lost.code(), lost.next_step());
             return Some(Loss { code, next_step, passes: true, why });
         }
@@ -138,9 +145,4 @@ fn missing_key(session: &Session, connection: &Connection) -> Option<Loss> {
         connection.forget_key(&key.spki_hash());
     }
     None
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -6,12 +6,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::Error;
 use cryptoki::session::UserType;
 use thiserror::Error;
 
 use crate::attempts::PinMarkers;
 use crate::failure::Pkcs11Failure;
+use crate::login::log_in;
 use crate::module::Module;
 use crate::open::LoginError;
 use crate::pin::Pin;
@@ -120,10 +121,7 @@ fn set_user_pin(
         .map_err(LoginError::Attempts)
         .and_then(|turn| {
             turn.attempt(&new.so_pin, PinState::Ready, WrongPins::Untold, || {
-                match session.login(UserType::So, Some(new.so_pin.secret())) {
-                    Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-                    Err(error) => Err(failed(error)),
-                }
+                log_in(&session, UserType::So, &new.so_pin).map_err(failed)
             })
         })
         .map_err(|source| InitError::Login { token: name.clone(), source })?;

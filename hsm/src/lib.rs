@@ -28,6 +28,7 @@ mod healer;
 mod init;
 mod inventory;
 mod last_proof;
+mod login;
 mod marker;
 mod module;
 pub mod note;

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::failure::causes;
 use crate::secret_file::{self, SecretFileError};
 
 /// A PIN of a token's user or security officer; wiped when dropped, never shown.
@@ -81,6 +82,21 @@ impl Pin {
         let fine = (Self::MIN_OCTETS..=Self::MAX_OCTETS).contains(&text.len())
             && !text.chars().any(char::is_control);
         fine.then(|| Self { secret: SecretString::from(text), file: None })
+    }
+
+    /// As its file has it now; as it was where that cannot be read.
+    pub(crate) fn read_again(&self) -> Self {
+        match self.file().map(Self::from_file) {
+            Some(Ok(pin)) => pin,
+            Some(Err(error)) => {
+                let causes = causes(&error);
+                tracing::warn!(
+                    "PIN file cannot be read again, so the PIN stays as it was: {causes}"
+                );
+                self.clone()
+            }
+            None => self.clone(),
+        }
     }
 
     pub(crate) const fn secret(&self) -> &SecretString {

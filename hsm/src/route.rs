@@ -5,7 +5,6 @@
 //! would be two certificates for one order. A token that was set aside is asked for no signature until
 //! the key has proven itself there again (`comeback`), unless none is trusted any more.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use x509::key::{PublicKey, SpkiHash};
 
 use crate::classes::Signed;
+use crate::failure::causes;
 use crate::find_key::FindKeyError;
 use crate::open::OpenError;
 use crate::opened::Token;
@@ -61,7 +61,7 @@ impl KeyRoutes {
     }
 
     /// Has `key` prove itself in each token. Tokens that are away or lack the key are told; it must prove
-    /// itself in one. A token that was away for another key is not asked.
+    /// itself in one. A token that was away for another key is asked only where no other has this one.
     ///
     /// # Errors
     ///
@@ -72,18 +72,29 @@ impl KeyRoutes {
         key: &PublicKey,
         policy: KeyPolicy,
     ) -> Result<(Self, Vec<Away>), SignError> {
+        let mut asked = Vec::with_capacity(sources.len());
+        for source in sources {
+            asked.push(judged(source.left_with().map_or_else(|| prove(source, key), Err), key)?);
+        }
+        if asked.iter().all(Result::is_err) {
+            // What was left away for another key is the last hope of this one.
+            for (source, outcome) in sources.iter().zip(&mut asked) {
+                if source.left_with().is_some() {
+                    *outcome = judged(prove(source, key), key)?;
+                    if outcome.is_ok() {
+                        source.take_into_use();
+                    }
+                }
+            }
+        }
         let mut routes = Vec::with_capacity(sources.len());
         let mut away = Vec::new();
-        for source in sources {
-            let proven = match source.left_with().map_or_else(|| prove(source, key), Err) {
-                Ok(()) => Proven::Yes,
-                Err(error) if is_wrong(&error) => return Err(own(error, source, key)),
-                Err(error) => {
-                    away.push(Away { token: Arc::clone(source), error });
-                    Proven::No
-                }
-            };
+        for (source, outcome) in sources.iter().zip(asked) {
+            let proven = if outcome.is_ok() { Proven::Yes } else { Proven::No };
             routes.push(Route::new(source, proven));
+            if let Err(error) = outcome {
+                away.push(Away { token: Arc::clone(source), error });
+            }
         }
         if away.len() < routes.len() {
             for Away { token, error } in away.iter().filter(|away| !lacks(&away.error)) {
@@ -92,7 +103,7 @@ impl KeyRoutes {
             return Ok((Self { key: key.clone(), policy, routes }, away));
         }
         let unknown = SignError::UnknownKey { key: key.spki_hash() };
-        Err(away.into_iter().next().map_or(unknown, |away| own(away.error, &away.token, key)))
+        Err(away.into_iter().next().map_or(unknown, |away| mine(away.error, key)))
     }
 
     /// Has the first trusted token sign, and the next where that certainly has not. Tokens with other
@@ -347,15 +358,20 @@ fn prove(source: &TokenSource, key: &PublicKey) -> Result<(), Arc<SignError>> {
     source.open().and_then(|token| token.prove(key)).map_err(Arc::new)
 }
 
-/// The error for whoever asked. Where it is another key's too, the token is asked for this one.
-fn own(error: Arc<SignError>, source: &TokenSource, key: &PublicKey) -> SignError {
-    let asked = |_| match prove(source, key) {
-        Ok(()) => SignError::UnknownKey { key: key.spki_hash() },
-        Err(error) => {
-            Arc::into_inner(error).unwrap_or(SignError::UnknownKey { key: key.spki_hash() })
-        }
-    };
-    Arc::try_unwrap(error).unwrap_or_else(asked)
+/// What asking a token for a key came to; an error if no token may be such a one.
+fn judged(
+    outcome: Result<(), Arc<SignError>>,
+    key: &PublicKey,
+) -> Result<Result<(), Arc<SignError>>, SignError> {
+    match outcome {
+        Err(error) if is_wrong(&error) => Err(mine(error, key)),
+        outcome => Ok(outcome),
+    }
+}
+
+/// The error of a token that was asked for this key, which nobody else has.
+fn mine(error: Arc<SignError>, key: &PublicKey) -> SignError {
+    Arc::into_inner(error).unwrap_or(SignError::UnknownKey { key: key.spki_hash() })
 }
 
 /// Whether the token is there and has no such key. It may have been restored without it, and get it.
@@ -371,15 +387,4 @@ fn is_wrong(error: &SignError) -> bool {
         SignError::Key(_) | SignError::Token(OpenError::Software { .. }) => true,
         _ => false,
     }
-}
-
-/// An error with all its causes, in one line.
-pub(crate) fn causes(error: &SignError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -64,29 +64,23 @@ pub trait SigningService: Send + Sync {
     /// # Errors
     ///
     /// [`SignError`]: what signing with the key would meet now.
-    fn within_reach(&self, _key: &SpkiHash) -> Result<(), SignError> {
-        Ok(())
-    }
+    fn within_reach(&self, key: &SpkiHash) -> Result<(), SignError>;
 
     /// Has keys that lie in several tokens prove themselves in those that are not asked for
     /// signatures now, beside the traffic: a stand-by that is needed and not there is no stand-by.
-    fn prove_stand_bys(&self) {}
+    fn prove_stand_bys(&self);
 
     /// The keys it signs with.
     fn keys(&self) -> Vec<SpkiHash>;
 
     /// How the tokens behind it are; none where there are no tokens.
-    fn tokens(&self) -> Vec<TokenState> {
-        Vec::new()
-    }
+    fn tokens(&self) -> Vec<TokenState>;
 
     /// How often each key was used, by token, in no order.
     fn uses(&self) -> Vec<KeyUse>;
 
     /// The signatures that came back after their callers had given up, each told once.
-    fn late_signatures(&self) -> Vec<LateSignature> {
-        Vec::new()
-    }
+    fn late_signatures(&self) -> Vec<LateSignature>;
 }
 
 /// A signature that came back after its caller had given up. Nobody got it (KEY-14).

@@ -63,7 +63,7 @@ impl TokenSigner {
     /// Adds a key that lies in several tokens, the preferred one first, once it has proven itself in
     /// one of them; replaces one of the same SPKI. Returns the tokens that are away or lack the key: they
     /// are taken into use as soon as the key proves itself there. One that was away for another key is
-    /// returned unasked.
+    /// returned unasked where another has this one.
     ///
     /// # Errors
     ///

@@ -13,9 +13,10 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use x509::key::{PublicKey, SpkiHash};
 
-use crate::connection::{Access, Connection, close, is_logged_in};
+use crate::connection::{Access, Connection, close};
 use crate::find_key::{self, FindKeyError};
 use crate::gate::{Generation, Pass};
+use crate::login::is_logged_in;
 use crate::open::OpenError;
 use crate::pool::{Job, Shared, deadline_in};
 use crate::seats::Next;

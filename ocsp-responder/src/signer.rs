@@ -184,7 +184,7 @@ pub(crate) enum AnswerSignError {
 #[cfg(test)]
 mod tests {
     use hsm::token::TokenName;
-    use hsm::{KeyUse, OpenError};
+    use hsm::{KeyUse, LateSignature, OpenError, TokenState};
     use x509::signing::SigningInput;
 
     use super::*;
@@ -221,11 +221,25 @@ mod tests {
             Ok(())
         }
 
+        fn within_reach(&self, _: &SpkiHash) -> Result<(), SignError> {
+            Ok(())
+        }
+
+        fn prove_stand_bys(&self) {}
+
         fn keys(&self) -> Vec<SpkiHash> {
             Vec::new()
         }
 
+        fn tokens(&self) -> Vec<TokenState> {
+            Vec::new()
+        }
+
         fn uses(&self) -> Vec<KeyUse> {
+            Vec::new()
+        }
+
+        fn late_signatures(&self) -> Vec<LateSignature> {
             Vec::new()
         }
     }

@@ -8,7 +8,7 @@ use hsm::{
     KeyPolicy, Removal, SignatureMayExist, SigningService as _, Token, TokenSettings, TokenSigner,
 };
 use support::demo::until;
-use support::laboratory::Counter;
+use support::laboratory::{Counter, Function};
 use support::softhsm::alone;
 use support::test_name;
 use x509::key::KeyType;
@@ -17,8 +17,41 @@ use crate::fixture::{Bench, ROOM, Unsigned, make_key, module, sign_with};
 
 /// How long a caller waits.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// 20 s after its caller's time a login that hangs has had its turn.
+const LEFT_BEHIND_WITHIN: Duration = Duration::from_secs(90);
 /// The token signs within this time of the return of the calls.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// KEY-02, KEY-09: a login that is never answered keeps nobody from signing for ever, and costs one more
+/// login, as the PIN's budget allows.
+#[test]
+fn a_login_that_is_never_answered_is_left_behind() {
+    alone(test_name!(a_login_that_is_never_answered_is_left_behind), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(3);
+        let before = bench.laboratory.counted().calls(Function::Login);
+        let never = softhsm.state().join("never");
+        bench.laboratory.disturb(&format!(
+            "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n\
+             [[fault]]\nfunction = \"C_Login\"\ncalls = \"1\"\nhang-until = {never:?}\n"
+        ));
+        let began = Instant::now();
+        let mut number = 0;
+        while signing.sign(&format!("call {number}")).is_err() {
+            assert!(began.elapsed() < LEFT_BEHIND_WITHIN, "nobody signs any more");
+            number += 1;
+        }
+        println!("measured: signed again after = {} ms", began.elapsed().as_millis());
+        assert_eq!(bench.laboratory.counted().calls(Function::Login), before + 2);
+        // When it ends after all, it changes nothing.
+        fs::write(&never, "").unwrap();
+        thread::sleep(Duration::from_secs(1));
+        signing.sign("afterwards").unwrap();
+        let counted = bench.laboratory.counted();
+        assert_eq!(counted.calls(Function::Login), before + 2);
+        assert_eq!(counted.of(Counter::LoginsWrong), 0);
+    });
+}
 
 /// KEY-09: every call that is made on the way from lost sessions to a signature hangs, once and always.
 #[test]

@@ -1,15 +1,19 @@
 //! Keys: found by what they are, whatever the token tells of them.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use hsm::{
     EcdsaInput, FindKeyError, Half, KeyPolicy, KeyProof, Proofs, Quirks, Removal, SignError,
     SigningService as _, Token, TokenSettings, TokenSigner,
 };
+use support::demo::until;
 use support::laboratory::{Counter, Fate, Function};
 use support::softhsm::alone;
 use support::test_name;
 use x509::key::{KeyType, PublicKey};
 
-use crate::fixture::{Bench, DEADLINE, Unsigned, input_of, make_key};
+use crate::fixture::{Bench, DEADLINE, Unsigned, input_of, make_key, sign_with};
 
 const SHUFFLED: &str = "[[attribute]]\ntype = \"CKA_LABEL\"\nof-next = true\n\
                         [[attribute]]\ntype = \"CKA_ID\"\nof-next = true\n";
@@ -68,6 +72,46 @@ fn a_key_without_its_public_object_is_found_by_signing() {
 
         token.prove(&wanted).unwrap();
         token.prove(&rsa).unwrap();
+    });
+}
+
+/// KEY-09: one key of a token is gone and another is there. The token is not taken for lost, so that a
+/// minute of it costs the other key's sessions and the PIN little.
+#[test]
+fn a_key_that_is_gone_takes_no_other_keys_sessions() {
+    alone(test_name!(a_key_that_is_gone_takes_no_other_keys_sessions), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let token = bench.open(2).unwrap();
+        let [gone, stays] = ["gone", "stays"]
+            .map(|step| make_key(&token, KeyType::EcP256, step, Removal::Forbidden));
+        let signer = TokenSigner::new(Duration::from_secs(5));
+        for key in [&gone, &stays] {
+            signer.add(&token, key, KeyPolicy::issuing()).unwrap();
+        }
+        let before = bench.laboratory.counted();
+        bench.laboratory.disturb(
+            "[[hide]]\nlabel = \"gone\"\n\
+             [[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n",
+        );
+        let sign = |key: &PublicKey, text: &str| sign_with(key, text, |input| signer.sign(input));
+
+        let began = Instant::now();
+        let mut signed = 0;
+        while began.elapsed() < Duration::from_secs(15) {
+            assert!(sign(&gone, "by the one that is gone").is_err());
+            signed += u32::from(sign(&stays, "by the one that stays").is_ok());
+            thread::sleep(Duration::from_millis(100));
+        }
+
+        let after = bench.laboratory.counted();
+        let spent = |function| after.calls(function) - before.calls(function);
+        println!("measured: logins = {}, signatures = {signed}", spent(Function::Login));
+        assert!(spent(Function::Initialize) <= 5, "{}", spent(Function::Initialize));
+        assert!(spent(Function::Login) <= 6, "{}", spent(Function::Login));
+        assert!(sign(&stays, "afterwards").is_ok());
+        bench.laboratory.calm();
+        let back = until(Duration::from_secs(30), || sign(&gone, "it is back").ok());
+        assert!(back.is_some());
     });
 }
 

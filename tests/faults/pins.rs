@@ -11,7 +11,7 @@ use support::laboratory::{Counter, Function, RESULTS};
 use support::softhsm::alone;
 use support::{test_name, workspace};
 
-use crate::fixture::{Bench, DEADLINE, ROOM, Unsigned, markers, module, pin};
+use crate::fixture::{Bench, DEADLINE, ROOM, USER_PIN, Unsigned, markers, module, pin};
 use crate::rows::FOREIGN;
 
 /// Promise 6: each flag stops the login before C_Login, at the start and when sessions were lost.
@@ -61,6 +61,32 @@ fn a_flag_stops_the_login_after_a_lost_session_too() {
         bench.laboratory.calm();
         signing.sign("the flag is gone").unwrap();
         assert_eq!(bench.laboratory.counted().calls(Function::Login), before + 1);
+    });
+}
+
+/// KEY-02: who has mended a PIN file need not end the program, and no marker that he clears sends the old
+/// PIN once more.
+#[test]
+fn a_login_sends_the_pin_that_its_file_has_now() {
+    alone(test_name!(a_login_sends_the_pin_that_its_file_has_now), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let signing = bench.signing(1);
+        let lost = "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n";
+        pin(softhsm, "used", "a-wrong-pin-of-32-characters-009");
+        bench.laboratory.disturb(lost);
+        let Err(Unsigned::Refused(error)) = signing.sign("by a wrong PIN") else { panic!() };
+        assert_eq!(error.code(), "hsm-pin-refused");
+        let sent = bench.laboratory.counted().calls(Function::Login);
+        bench.laboratory.calm();
+
+        pin(softhsm, "used", USER_PIN);
+        markers(softhsm).clear(&bench.name).unwrap();
+        let signed = until(Duration::from_secs(30), || signing.sign("by the right one").ok());
+
+        assert!(signed.is_some());
+        let counted = bench.laboratory.counted();
+        assert_eq!(counted.calls(Function::Login), sent + 1);
+        assert_eq!(counted.of(Counter::LoginsWrong), 1);
     });
 }
 

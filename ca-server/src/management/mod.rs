@@ -238,7 +238,7 @@ impl ManagementAuthority {
             }
         };
         let signing = Signing { signer: self.signer.as_ref(), tried: &tried };
-        let signature = signing.signature(&pending, recorded)?;
+        let signature = signing.signature(&pending, recorded, self.signer.deadline())?;
         signing.verified(pending, signature)
     }
 

@@ -110,15 +110,15 @@ impl Service {
         self.reach(authority).map_err(put_off)
     }
 
-    /// As [`Self::may_sign`], and waits a while for a token that went away just now, as signing itself
-    /// would.
-    pub(crate) fn may_sign_soon(&self, authority: &Authority) -> Result<(), Denied> {
+    /// As [`Self::may_sign`], and waits for a token that went away just now, as signing itself would, for
+    /// half the deadline at most. What is left of it is the signature's.
+    pub(crate) fn may_sign_soon(&self, authority: &Authority) -> Result<Duration, Denied> {
         let begun = Instant::now();
-        // The other half and more is left for the signature.
-        let patience = self.signer.deadline() / 2;
+        let deadline = self.signer.deadline();
+        let patience = deadline / 2;
         loop {
             match self.reach(authority) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(deadline.saturating_sub(begun.elapsed())),
                 Err(obstacle)
                     if obstacle.passes == Passes::Perhaps && begun.elapsed() < patience =>
                 {

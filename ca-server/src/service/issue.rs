@@ -1,6 +1,6 @@
 //! Issuing: prepare, record, sign, verify, record, release.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
@@ -108,9 +108,9 @@ impl Service {
         let prepared = self.prepared(&commission, now)?;
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
-        self.may_sign_soon(commission.authority)?;
+        let within = self.may_sign_soon(commission.authority)?;
         let recorded = self.intended(&commission, &prepared, certificate)?;
-        self.signed(&commission, prepared, certificate, &recorded)
+        self.signed(&commission, prepared, certificate, &recorded, within)
     }
 
     /// Rules and lint.
@@ -158,13 +158,14 @@ impl Service {
             .map_err(|e| self.note_storage(&e))
     }
 
-    /// Has it signed, verifies the signature, and records the certificate.
+    /// Has it signed `within` that time, verifies the signature, and records the certificate.
     fn signed(
         &self,
         commission: &Commission<'_>,
         prepared: Prepared,
         certificate: CertificateId,
         recorded: &Recorded,
+        within: Duration,
     ) -> Result<Issued, Denied> {
         let order = commission.order;
         let facts = issued_facts(&prepared, subject_of(&prepared, order));
@@ -176,7 +177,7 @@ impl Service {
         let record = commission.record(code, &prepared, certificate, &payload);
         let (pending, _) = prepared.into_parts();
         self.danger.pass(Window::IntentSign, order);
-        let signature = self.token_signature(&pending, recorded)?;
+        let signature = self.token_signature(&pending, recorded, within)?;
         self.danger.pass(Window::SignVerify, order);
         let signed = self.verified(pending, recorded, signature)?;
         self.danger.pass(Window::VerifyIssued, order);
@@ -204,7 +205,7 @@ impl Service {
 
     /// Has the token sign, and verifies what it gives.
     pub(crate) fn sign(&self, pending: Pending, recorded: &Recorded) -> Result<Signed, Denied> {
-        let signature = self.token_signature(&pending, recorded)?;
+        let signature = self.token_signature(&pending, recorded, self.signer.deadline())?;
         self.verified(pending, recorded, signature)
     }
 
@@ -212,11 +213,16 @@ impl Service {
     ///
     /// On failure the intent stays open: the schedule voids it when signing has failed for 60 s, and
     /// a call with the same key voids it at once.
-    fn token_signature(&self, pending: &Pending, recorded: &Recorded) -> Result<Vec<u8>, Denied> {
+    fn token_signature(
+        &self,
+        pending: &Pending,
+        recorded: &Recorded,
+        within: Duration,
+    ) -> Result<Vec<u8>, Denied> {
         let begun = Instant::now();
         let tried = |tried: Tried<'_>| self.note_try(recorded, tried);
         let signing = Signing { signer: self.signer.as_ref(), tried: &tried };
-        let signature = signing.signature(pending, recorded);
+        let signature = signing.signature(pending, recorded, within);
         if signature.is_err() {
             self.note_signing(pending.intent().issuer_key(), begun, &signature);
         }

@@ -293,6 +293,11 @@ impl SigningService for KeyUses {
     fn uses(&self) -> Vec<KeyUse> {
         self.signer.uses()
     }
+
+    /// None: each is told once, and the books are told.
+    fn late_signatures(&self) -> Vec<LateSignature> {
+        Vec::new()
+    }
 }
 
 impl Service {

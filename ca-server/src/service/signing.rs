@@ -50,15 +50,16 @@ pub(crate) struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    /// Has the token sign, again while no signature has come back, all within the signer's deadline. Each
-    /// try that fails is told of.
+    /// Has the token sign, again while no signature has come back, all `within` the time that is left.
+    /// Each try that fails is told of.
     pub(crate) fn signature(
         &self,
         pending: &Pending,
         recorded: &Recorded,
+        within: Duration,
     ) -> Result<Vec<u8>, Denied> {
         let input = pending.input(recorded).map_err(|error| defect(&chain(&error)))?;
-        let mut tries = Tries::begin(self.signer.deadline());
+        let mut tries = Tries::begin(within);
         loop {
             let signed =
                 self.signer.sign_telling(&input, tries.left(Instant::now()), &mut |error| {

@@ -16,7 +16,7 @@ use ca::key_period::{KeyPeriod, KeyState};
 use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
 use hsm::token::TokenName;
-use hsm::{KeyUse, LateSignature, OpenError, SignError, SigningService, Standing};
+use hsm::{KeyUse, LateSignature, OpenError, SignError, SigningService, Standing, TokenState};
 use serde_json::json;
 use store::{
     BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
@@ -97,7 +97,10 @@ impl Key {
 pub(crate) struct Signer {
     key: Key,
     fails: AtomicBool,
-    is_lost: AtomicBool,
+    /// For how long it says that it has been lost.
+    lost_for: Mutex<Option<Duration>>,
+    /// The time that the last signature was given.
+    pub(crate) given: Mutex<Option<Duration>>,
     gives_rubbish: AtomicBool,
     proofs: AtomicU64,
     pub(crate) signatures: AtomicU64,
@@ -111,9 +114,14 @@ impl Signer {
         self.fails.store(!works, Ordering::Relaxed);
     }
 
-    /// The token goes away or comes back, and knows it.
+    /// The token goes away, longer than anybody waits for it, or comes back, and knows it.
     pub(crate) fn is_lost(&self, lost: bool) {
-        self.is_lost.store(lost, Ordering::Relaxed);
+        *self.lost_for.lock().unwrap() = lost.then_some(Duration::from_secs(3600));
+    }
+
+    /// The token goes away this moment, and knows it.
+    pub(crate) fn goes_away(&self) {
+        *self.lost_for.lock().unwrap() = Some(Duration::ZERO);
     }
 
     /// What it signs does not verify, though its key proves itself.
@@ -139,10 +147,11 @@ impl SigningService for Signer {
     fn sign_telling(
         &self,
         input: &SigningInput,
-        _: Duration,
+        within: Duration,
         _: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
         *self.asked.lock().unwrap() = Some(input.intent_id());
+        *self.given.lock().unwrap() = Some(within);
         self.must_work()?;
         self.signatures.fetch_add(1, Ordering::Relaxed);
         let bytes = match input.to_be_signed() {
@@ -154,11 +163,7 @@ impl SigningService for Signer {
     }
 
     fn within_reach(&self, _: &SpkiHash) -> Result<(), SignError> {
-        if !self.is_lost.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        // Longer than anybody waits for it.
-        let lost_for = Duration::from_secs(3600);
+        let Some(lost_for) = *self.lost_for.lock().unwrap() else { return Ok(()) };
         Err(SignError::Token(OpenError::Lost { token: token(), lost_for, loss: Box::default() }))
     }
 
@@ -169,6 +174,12 @@ impl SigningService for Signer {
     fn prove(&self, _: &SpkiHash) -> Result<(), SignError> {
         self.proofs.fetch_add(1, Ordering::Relaxed);
         self.must_work()
+    }
+
+    fn prove_stand_bys(&self) {}
+
+    fn tokens(&self) -> Vec<TokenState> {
+        Vec::new()
     }
 
     fn keys(&self) -> Vec<SpkiHash> {
@@ -259,7 +270,8 @@ impl World {
         let signer = Arc::new(Signer {
             key,
             fails: AtomicBool::new(false),
-            is_lost: AtomicBool::new(false),
+            lost_for: Mutex::default(),
+            given: Mutex::default(),
             gives_rubbish: AtomicBool::new(false),
             proofs: AtomicU64::new(0),
             signatures: AtomicU64::new(0),

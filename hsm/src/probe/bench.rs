@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::Error;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
@@ -15,8 +15,10 @@ use super::pairs::{self, Pair};
 use super::secrets::Secret;
 use super::story::Story;
 use super::{OtherKeys, ProbeError, ProbeOrder, WrongPin};
+use crate::attempts::LoginTurn;
 use crate::failure::Pkcs11Failure;
 use crate::gate::Pass;
+use crate::login::{is_logged_in, log_in};
 use crate::module::Module;
 use crate::open::{LoginError, OpenError};
 use crate::pin::Pin;
@@ -139,19 +141,23 @@ impl Bench {
     /// Opens a session and logs in with the one PIN, by the rules of its markers.
     fn log_in(&mut self) -> Result<Session, OpenError> {
         let (name, pin) = (&self.order.name, &self.order.pin);
+        let login_failed = |source| OpenError::Login { token: name.clone(), source };
+        let turn = self
+            .order
+            .markers
+            .turn(name, deadline_in(TURN))
+            .map_err(|error| login_failed(LoginError::Attempts(error)))?;
+        // What the token tells of its PIN counts only now: another program may have tried one.
         self.present = token::find(&self.module, name)?;
-        let told = self.present.facts.pin;
         let failed = |error: Error| Pkcs11Failure::new(name, &error);
         let session = self
             .module
             .context()
             .open_rw_session(self.present.slot)
             .map_err(|error| OpenError::Session(failed(error)))?;
-        let state =
-            session.get_session_info().map_err(|error| OpenError::Session(failed(error)))?;
-        if state.session_state() != SessionState::RwUser {
-            self.log_in_by(&session, UserType::User, pin, told)
-                .map_err(|source| OpenError::Login { token: name.clone(), source })?;
+        if !is_logged_in(&session).map_err(|error| OpenError::Session(failed(error)))? {
+            self.log_in_by(&turn, &session, (UserType::User, pin), self.present.facts.pin)
+                .map_err(login_failed)?;
         }
         Ok(session)
     }
@@ -163,22 +169,19 @@ impl Bench {
         who: UserType,
         pin: &Pin,
     ) -> Result<(), LoginError> {
-        self.log_in_by(session, who, pin, PinState::Ready)
+        let turn = self.order.markers.turn(&self.order.name, deadline_in(TURN))?;
+        self.log_in_by(&turn, session, (who, pin), PinState::Ready)
     }
 
     fn log_in_by(
         &self,
+        turn: &LoginTurn<'_>,
         session: &Session,
-        who: UserType,
-        pin: &Pin,
+        (who, pin): (UserType, &Pin),
         told: PinState,
     ) -> Result<(), LoginError> {
-        let name = &self.order.name;
-        let log_in = || match session.login(who, Some(pin.secret())) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(error) => Err(Pkcs11Failure::new(name, &error)),
-        };
-        let turn = self.order.markers.turn(name, deadline_in(TURN))?;
+        let failed = |error: Error| Pkcs11Failure::new(&self.order.name, &error);
+        let log_in = || log_in(session, who, pin).map_err(failed);
         turn.attempt(pin, told, WrongPins::Untold, log_in)
     }
 

@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 
 use super::bench::{Bench, ID, LABEL, TURN, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_gone, result, with_cause};
+use super::outcome::{Outcome, Stop, call, is_gone, result};
 use super::parallel::open_beside;
 use super::truth::flag;
 use super::wrap::PAD;
 use super::{pairs, sign};
+use crate::failure::causes;
 use crate::pin::Pin;
 use crate::pool::deadline_in;
 
@@ -58,7 +59,7 @@ fn log_in(bench: &mut Bench, officer: &Pin) -> Result<Session, Stop> {
         Err(error) => {
             // Never again in this run: a login of the user in between takes the marker away.
             bench.order.officer = None;
-            let said = format!("login of the security officer: {}", with_cause(&error));
+            let said = format!("login of the security officer: {}", causes(&error));
             Err(Stop::Row(Outcome::failed(said)))
         }
     }
@@ -81,7 +82,7 @@ fn drawn(text: &str) -> Result<Pin, Stop> {
 /// The probe itself tried wrong PINs, so the right one may be tried once.
 fn allow_one_login(bench: &Bench) -> Result<(), Stop> {
     let cleared = bench.order.markers.clear(&bench.order.name);
-    cleared.map_err(|error| Stop::Row(Outcome::failed(with_cause(&error))))
+    cleared.map_err(|error| Stop::Row(Outcome::failed(causes(&error))))
 }
 
 fn trusted(bench: &mut Bench) -> Result<Outcome, Stop> {
@@ -165,7 +166,7 @@ fn new_user_pin(bench: &mut Bench) -> Result<Outcome, Stop> {
         Ok(Ok(1)) => Outcome::passed("the new PIN signs with the old key"),
         Ok(Ok(_)) => Outcome::failed("the old key does not sign any more"),
         Ok(Err(error)) => Outcome::failed(call(&error)),
-        Err(error) => Outcome::failed(format!("the new PIN: {}", with_cause(&error))),
+        Err(error) => Outcome::failed(format!("the new PIN: {}", causes(&error))),
     })
 }
 
@@ -206,7 +207,7 @@ fn lock_out(bench: &mut Bench) -> Result<Outcome, Stop> {
     // Another program that logged in between would spend the probe's tries, and its own.
     let turn = markers
         .turn(&name, deadline_in(TURN))
-        .map_err(|error| Stop::Row(Outcome::skipped(with_cause(&error))))?;
+        .map_err(|error| Stop::Row(Outcome::skipped(causes(&error))))?;
     let tried = try_wrong_pins(bench, MOST);
     drop(turn);
     let own = bench.order.pin.clone();

@@ -6,7 +6,7 @@ use cryptoki::error::Error;
 use serde::{Deserialize, Serialize};
 
 pub(super) use crate::classes::is_gone;
-use crate::failure::Pkcs11Failure;
+use crate::failure::{Pkcs11Failure, causes};
 use crate::open::OpenError;
 
 /// What a check came to.
@@ -124,16 +124,10 @@ impl Stop {
         match self {
             Self::Call(error) if is_gone(&error) => Outcome::failed(call(&error)),
             Self::Call(error) => Outcome::unsupported(call(&error)),
-            Self::Open(error) => Outcome::failed(with_cause(&error)),
+            Self::Open(error) => Outcome::failed(causes(&error)),
             Self::Row(outcome) => outcome,
         }
     }
-}
-
-/// An error with all its causes.
-pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The name of a call's result, such as `CKR_MECHANISM_INVALID`.

@@ -9,8 +9,9 @@ use x509::key::{KeyType, PublicKey};
 
 use super::bench::{Bench, ID, LABEL, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_gone, with_cause};
+use super::outcome::{Outcome, Stop, call, is_gone};
 use super::sign;
+use crate::failure::causes;
 use crate::find_key::{self, device_key_type};
 use crate::generate::{self, GenerateError, KeyId, KeyOrder, Removal};
 use crate::quirks::Quirks;
@@ -128,11 +129,11 @@ fn ours(bench: &mut Bench, key_type: KeyType) -> Result<Outcome, Stop> {
                 failure.result()
             )));
         }
-        Err(error) => return Ok(Outcome::failed(with_cause(&error))),
+        Err(error) => return Ok(Outcome::failed(causes(&error))),
     };
     // To remove it, it is looked up by its public value and proves itself again.
     if let Err(error) = generate::destroy(session, &name, &key, &quirks) {
-        return Ok(Outcome::failed(format!("not removed: {}", with_cause(&error))));
+        return Ok(Outcome::failed(format!("not removed: {}", causes(&error))));
     }
     let id = order.id.as_bytes().to_vec();
     if !session.find_objects(&[Attribute::Id(id)])?.is_empty() {

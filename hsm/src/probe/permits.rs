@@ -7,10 +7,11 @@ use x509::key::KeyType;
 
 use super::bench::{Bench, Use};
 use super::checks::{Check, Run};
-use super::outcome::{Outcome, Stop, call, is_gone, result, with_cause};
+use super::outcome::{Outcome, Stop, call, is_gone, result};
 use super::sign;
 use super::truth::{any_pair, flag, unlike};
 use super::{pairs, secrets, unwrap, wrap};
+use crate::failure::causes;
 
 pub(super) const CHECKS: [Check; 6] = [
     Check {
@@ -140,7 +141,7 @@ fn by_a_login_of_its_own(bench: &mut Bench) -> Result<String, Stop> {
     }
     let login = bench.log_in_to(&session, UserType::ContextSpecific, &bench.order.pin);
     if let Err(error) = login {
-        return Ok(format!("no login of its own: {}", with_cause(&error)));
+        return Ok(format!("no login of its own: {}", causes(&error)));
     }
     Ok(match operation.end(&session) {
         Ok(given) if operation.verifies(&pair.key, text, &given) => "with one it signs".to_owned(),

@@ -266,6 +266,35 @@ fn a_token_that_was_away_at_the_start_is_taken_into_use() {
     });
 }
 
+/// A token that was left away for one key is the only one of another, and is back when that is added: it
+/// is asked, and taken into use.
+#[test]
+fn a_token_that_was_left_away_is_asked_for_a_key_that_no_other_has() {
+    let test = test_name!(a_token_that_was_left_away_is_asked_for_a_key_that_no_other_has);
+    Pair::with(test, KeyType::EcP256, same_folder, |pair| {
+        let (folder, away) =
+            (token_folder(&pair.softhsm.tokens(), PREFERRED), pair.softhsm.state().join("away"));
+        fs::rename(&folder, &away).unwrap();
+        let signer = TokenSigner::new(Duration::from_secs(10));
+        let sources = pair.sources();
+        let left = signer.add_in_order(&sources, &pair.key, KeyPolicy::issuing()).unwrap();
+        assert_eq!(left.len(), 1);
+        // Nobody else brings it back while this looks.
+        signer.remove(&pair.key.spki_hash());
+        fs::rename(&away, &folder).unwrap();
+        let mut refused = Vec::new();
+        until(|| match signer.add_in_order(&sources[..1], &pair.key, KeyPolicy::issuing()) {
+            Ok(away) => away.is_empty(),
+            Err(error) => {
+                refused.push(error.code());
+                false
+            }
+        });
+        assert!(refused.iter().all(|code| *code == "hsm-token-missing"), "{refused:?}");
+        assert_eq!(pair.sign(&signer, "by the one that was left"), 0);
+    });
+}
+
 /// A token that was restored without the key keeps nothing from starting, and is taken into use when the
 /// key appears in it.
 #[test]

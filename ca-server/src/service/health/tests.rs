@@ -2,6 +2,7 @@
 //! longer than its cause.
 
 use ca::audit::EventCode;
+use hsm::SigningService as _;
 
 use super::*;
 use crate::service::testing::World;
@@ -54,6 +55,25 @@ fn a_key_that_nobody_uses_is_asked_for_a_proof_each_minute() {
 
     assert!(!world.is_ready_to_sign());
     assert_eq!(world.signer.proofs(), 1);
+}
+
+/// A call waits once: what it waited for its token is taken from the time of the signature.
+#[test]
+fn a_call_has_one_deadline_for_a_token_that_comes_back_and_its_signature() {
+    const AWAY: Duration = Duration::from_millis(600);
+    let world = World::new();
+    world.signer.goes_away();
+
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(AWAY);
+            world.signer.is_lost(false);
+        });
+        world.issue("one").unwrap();
+    });
+
+    let given = world.signer.given.lock().unwrap().unwrap();
+    assert!(given <= world.signer.deadline() - AWAY / 2, "{given:?}");
 }
 
 /// Callers that come again and again during an outage cost no serial numbers.
