@@ -82,6 +82,18 @@ enum Content {
 ///
 /// The first thing that does not hold, with the file, position or rule.
 pub(crate) fn judge(arguments: &LogArguments) -> anyhow::Result<Findings> {
+    judge_and_read(arguments, &mut |_, _| {})
+}
+
+/// Judges a log and hands out each leaf of an audit log, in their order; believe none before this returns.
+///
+/// # Errors
+///
+/// As of [`judge`].
+pub(crate) fn judge_and_read(
+    arguments: &LogArguments,
+    on_leaf: &mut dyn FnMut(u64, &AuditLeaf),
+) -> anyhow::Result<Findings> {
     let origin = &arguments.origin;
     let kind = match origin.log {
         LogName::Status => Kind::Status,
@@ -99,7 +111,7 @@ pub(crate) fn judge(arguments: &LogArguments) -> anyhow::Result<Findings> {
         checkpoint.root,
         &Folder(arguments.tiles.clone()),
         |index, entry| {
-            reader.read(index, entry);
+            reader.read(index, entry, on_leaf);
             if index % 1024 == 0 {
                 progress.set_position(index);
             }
@@ -178,11 +190,11 @@ impl Reader {
         Self { entries, last: None, fault: None }
     }
 
-    fn read(&mut self, index: u64, octets: &[u8]) {
+    fn read(&mut self, index: u64, octets: &[u8], on_leaf: &mut dyn FnMut(u64, &AuditLeaf)) {
         if self.fault.is_some() {
             return;
         }
-        match self.entries.read(index, octets, self.last) {
+        match self.entries.read(index, octets, self.last, on_leaf) {
             Ok(time) => self.last = Some(time),
             Err(fault) => self.fault = Some(fault),
         }
@@ -211,6 +223,7 @@ impl Entries {
         index: u64,
         octets: &[u8],
         last: Option<UnixTime>,
+        on_leaf: &mut dyn FnMut(u64, &AuditLeaf),
     ) -> Result<UnixTime, EntryError> {
         match self {
             Self::Status { epoch, index: statuses } => {
@@ -229,6 +242,7 @@ impl Entries {
                     return Err(EntryError::TimeRunsBack { index, time: leaf.time, last });
                 }
                 *events = events.saturating_add(1);
+                on_leaf(index, &leaf);
                 Ok(leaf.time)
             }
         }
@@ -278,7 +292,24 @@ enum EntryError {
     TimeRunsBack { index: u64, time: UnixTime, last: UnixTime },
 }
 
+impl LogArguments {
+    /// The log that it must be.
+    pub(crate) const fn origin(&self) -> &LogOrigin {
+        &self.origin
+    }
+
+    /// Which log it is said to be.
+    pub(crate) const fn kind(&self) -> Option<Kind> {
+        self.log
+    }
+}
+
 impl Findings {
+    /// How many entries the log has.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// For programs.
     pub(crate) fn to_json(&self) -> String {
         let mut value = json!({
@@ -349,7 +380,7 @@ mod tests {
     fn refused(kind: Kind, epoch: u32, entries: &[Vec<u8>]) -> String {
         let mut reader = Reader::new(kind, epoch);
         for (index, entry) in (0..).zip(entries) {
-            reader.read(index, entry);
+            reader.read(index, entry, &mut |_, _| {});
         }
         format!("{:#}", reader.finish().unwrap_err())
     }

@@ -1,10 +1,11 @@
 //! `sigill-verify`: judges evidence from files alone.
 //!
 //! For auditors: needs no network, no token and no database, and checks signatures with another
-//! library than the programs that made them. One file a kind of evidence. Exit codes: 0 the evidence
+//! library than the programs that made them. One file a kind of evidence; [`leaves`] lists what an audit log tells. Exit codes: 0 the evidence
 //! holds, 1 it does not, 2 wrong use.
 
 mod folder;
+mod leaves;
 mod log;
 mod signatures;
 
@@ -33,14 +34,22 @@ struct Arguments {
 enum Evidence {
     /// A status log or audit log: signatures, tree, and every entry.
     Log(log::LogArguments),
+    /// Judge an audit log as `log` does, and list its leaves: who did what, when, to what.
+    ///
+    /// What a leaf tells no more than by its hash, the payload, lies sealed in the database (docs/formats/audit-leaf.md).
+    Leaves(leaves::LeavesArguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Evidence::Log(evidence) = &arguments.evidence;
-    match log::judge(evidence) {
-        Ok(findings) => {
-            let text = if arguments.json { findings.to_json() } else { findings.to_text() };
+    let found = match &arguments.evidence {
+        Evidence::Log(evidence) => log::judge(evidence)
+            .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
+        Evidence::Leaves(evidence) => leaves::list(evidence)
+            .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
+    };
+    match found {
+        Ok(text) => {
             // A reader that went away (a closed pipe) is no error of ours.
             let _ = writeln!(io::stdout().lock(), "{text}");
             ExitCode::SUCCESS

@@ -60,8 +60,12 @@ impl Copy {
     }
 
     fn judged(&self, more: &[&str]) -> Output {
+        self.asked("log", more)
+    }
+
+    fn asked(&self, command: &str, more: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_sigill-verify"))
-            .args(["log", "--checkpoint"])
+            .args([command, "--checkpoint"])
             .arg(self.path("checkpoint"))
             .arg("--tiles")
             .arg(self.folder.path())
@@ -95,6 +99,59 @@ fn both_logs_of_the_vectors_hold() {
     assert!(audit.status.success(), "{audit:?}");
     let found: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
     assert_eq!(found["events"], 10);
+}
+
+/// AUD-03: an operator finds the leaves of an event, and sees of each all but the sealed payload.
+#[test]
+fn the_leaves_of_an_audit_log_are_listed_by_event() {
+    let listed = |more: &[&str]| {
+        let output = copy("audit").asked("leaves", more);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all: serde_json::Value = serde_json::from_str(&listed(&["--json"])).unwrap();
+    let leaves = all["leaves"].as_array().unwrap();
+    assert_eq!((leaves.len(), &all["size"]), (10, &10.into()));
+    let read = serde_json::json!({
+        "index": 1,
+        "time": "2026-11-22T01:51:28Z",
+        "event": "certificate.intent",
+        "result": "done",
+        "actor": { "kind": "system", "id": "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1" },
+        "policy": null,
+        "objects": [
+            { "kind": "certificate", "id": "crt_00000000-0000-0000-0000-000000000000" },
+            { "kind": "order", "id": "ord_00000000-0000-0000-0000-000000000000" },
+        ],
+        "payload": "e755e87317612154a438c682a32eea2968d264925a693d766328d46abc425511",
+    });
+    assert_eq!(leaves[1], read);
+
+    let event = leaves[0]["event"].as_str().unwrap();
+    let some = listed(&["--event", event]);
+    let of_event = leaves.iter().filter(|leaf| leaf["event"] == event).count();
+    assert_eq!(some.lines().count(), of_event + 1, "{some}");
+    assert!(some.starts_with("0  2026-11-22T01:51:28Z  server.started  done  system:a1"), "{some}");
+    let last =
+        format!("\n{of_event} of 10 leaves of sigill/test/demo/ab12/audit/1, which was verified\n");
+    assert!(some.ends_with(&last), "{some}");
+}
+
+#[test]
+fn no_leaf_is_listed_of_a_log_that_does_not_hold_or_has_none() {
+    let broken = Copy { key: copy("publish").key, ..copy("audit") };
+    let status = copy("publish");
+    for (log, event, code, why) in [
+        (&broken, "signature.tried", 1, "first verification"),
+        (&status, "signature.tried", 1, "is no audit log"),
+        (&status, "signature.lost", 2, "not the name of an audit event"),
+    ] {
+        let output = log.asked("leaves", &["--event", event]);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 #[test]
