@@ -23,7 +23,10 @@ const VOID_EVERY: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often a failing token is asked whether it signs again: one proof of each key.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
-/// How often tokens that stand by are asked whether the keys are still there: one proof of each key.
+/// How often a management key that does not sign is asked whether it does again.
+const MANAGEMENT_AGAIN: Duration = Duration::from_secs(5);
+/// How often tokens that stand by, and the management CA's, are asked whether the keys are still there: one
+/// proof of each key.
 const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
 /// How often the issuers' certificates in the publication tree are looked at.
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
@@ -66,6 +69,7 @@ tasks! {
     KeyUse = "key-use",
     Lease = "lease",
     Management = "management",
+    ManagementKey = "management-key",
     Orders = "orders",
     Signing = "signing",
     Void = "void",
@@ -101,8 +105,9 @@ pub(crate) fn start(
             schedule.round(Instant::now());
             std::thread::sleep(ROUND);
         }
-        // The token is not torn down under it.
+        // No token is torn down under them.
         schedule.probe.end();
+        schedule.management_key.end();
     })
 }
 
@@ -115,25 +120,55 @@ struct Probe {
 }
 
 impl Probe {
-    /// What a probe came to; begins the next when it is due.
+    /// What a probe of the authorities' keys came to; begins the next when it is due.
     fn round(&mut self, service: &Arc<Service>, now: Instant) -> Option<Result<(), Denied>> {
-        if let Some(under_way) = self.under_way.take_if(|probe| probe.is_finished()) {
-            // A panic has been told of; the next probe will show.
-            return under_way.join().ok();
+        let ended = self.ended();
+        if ended.is_some() {
+            return ended;
         }
         if !service.wants_proofs(now) {
             return Some(Ok(()));
         }
-        if self.under_way.is_none() && due(self.begun, PROBE_EVERY, now) {
-            self.begun = Some(now);
-            let service = Arc::clone(service);
-            let thread = std::thread::Builder::new().name("probe".to_owned());
-            match thread.spawn(move || service.probe_signing(now)) {
-                Ok(under_way) => self.under_way = Some(under_way),
-                Err(error) => tracing::error!("no thread to ask the tokens: {error}"),
-            }
-        }
+        let service = Arc::clone(service);
+        self.begin(PROBE_EVERY, now, move || service.probe_signing(now));
         None
+    }
+
+    /// What a probe of the management CA's key came to; begins the next when it is due.
+    fn management_round(
+        &mut self,
+        service: &Arc<Service>,
+        now: Instant,
+    ) -> Option<Result<(), Denied>> {
+        let ended = self.ended();
+        if ended.is_none() && service.management_key().is_some() {
+            let every = if service.is_renewing() { STAND_BYS_EVERY } else { MANAGEMENT_AGAIN };
+            let service = Arc::clone(service);
+            self.begin(every, now, move || service.prove_management_key());
+        }
+        ended
+    }
+
+    fn ended(&mut self) -> Option<Result<(), Denied>> {
+        // A panic has been told of; the next probe will show.
+        self.under_way.take_if(|probe| probe.is_finished())?.join().ok()
+    }
+
+    /// Begins one, unless one is under way or began less than `every` ago.
+    fn begin(
+        &mut self,
+        every: Duration,
+        now: Instant,
+        work: impl FnOnce() -> Result<(), Denied> + Send + 'static,
+    ) {
+        if self.under_way.is_some() || !due(self.begun, every, now) {
+            return;
+        }
+        self.begun = Some(now);
+        match std::thread::Builder::new().name("probe".to_owned()).spawn(work) {
+            Ok(under_way) => self.under_way = Some(under_way),
+            Err(error) => tracing::error!("no thread to ask the tokens: {error}"),
+        }
     }
 
     fn end(&mut self) {
@@ -163,6 +198,7 @@ struct Schedule {
     lease: Option<Instant>,
     void: Option<Instant>,
     probe: Probe,
+    management_key: Probe,
     stand_bys: Option<Instant>,
     issuers: Option<Instant>,
     issuing: Option<Instant>,
@@ -181,6 +217,8 @@ impl Schedule {
             lease: None,
             void: None,
             probe: Probe::default(),
+            // It has just proven itself.
+            management_key: Probe { begun: Some(Instant::now()), under_way: None },
             stand_bys: None,
             issuers: None,
             issuing: None,
@@ -225,6 +263,10 @@ impl Schedule {
         service.tell_readiness_to_sign();
         if let Some(outcome) = self.probe.round(&service, now) {
             self.note(Task::Signing, outcome);
+        }
+        service.tell_management_reach();
+        if let Some(outcome) = self.management_key.management_round(&service, now) {
+            self.note(Task::ManagementKey, outcome);
         }
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);
@@ -321,7 +363,35 @@ mod tests {
     use store::Log;
 
     use super::*;
+    use crate::service::renewal::tests::with_a_due_certificate;
     use crate::service::testing::World;
+
+    /// KEY-09: the management CA's key is asked for a signature a few times a year, and is proven all the same.
+    #[test]
+    fn a_management_token_that_died_is_told_of_within_ten_minutes_and_its_return_too() {
+        let (service, signer, _folder) = with_a_due_certificate().into_parts();
+        service.readiness.renewal.store(true, Ordering::Relaxed);
+        let mut probe = Probe { begun: Some(Instant::now()), under_way: None };
+        let start = Instant::now();
+        let mut after = |seconds: u64| {
+            let now = start + Duration::from_secs(seconds);
+            assert!(probe.management_round(&service, now).is_none());
+            let under_way = probe.under_way.as_ref()?;
+            while !under_way.is_finished() {
+                std::thread::yield_now();
+            }
+            probe.management_round(&service, now)
+        };
+        signer.works(false);
+        assert!(after(599).is_none());
+        assert!(after(601).unwrap().is_err());
+        assert!(!service.is_renewing());
+
+        signer.works(true);
+        assert!(after(603).is_none());
+        assert!(after(607).unwrap().is_ok());
+        assert!(service.is_renewing());
+    }
 
     /// KEY-09: a CRL that is due while the token is away costs nothing but an alarm, and is signed at once
     /// when the token is back.

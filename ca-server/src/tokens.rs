@@ -255,6 +255,13 @@ pub(crate) fn management_signer(
     Ok(signer)
 }
 
+/// The tokens, opened.
+pub(crate) struct Opened {
+    pub(crate) signer: TokenSigner,
+    /// Why the management CA's key is not there, though it was asked for.
+    pub(crate) without_management: Option<anyhow::Error>,
+}
+
 /// Opens the tokens and proves the authorities' keys, the management CA's among them. Of the tokens of
 /// an authority one must be there; those that are away are told of, and taken into use when they come. A
 /// token that has no authority's key, as the management CA's, may be away: it is told of, and its key is
@@ -268,20 +275,22 @@ pub(crate) fn signer(
     deployment: Deployment,
     authorities: &BTreeMap<String, Authority>,
     management: Option<(&ManagementSection, &Certificate)>,
-) -> anyhow::Result<TokenSigner> {
+) -> anyhow::Result<Opened> {
     let stated = stated(config, deployment)?;
     able(authorities, &stated)?;
     let tokens = Tokens::prepare(config)?;
     let signer = TokenSigner::new(tokens.deadline);
     let needed: BTreeSet<&str> =
         authorities.values().flat_map(|authority| roles(&authority.section)).collect();
-    let mut sources = BTreeMap::new();
+    let (mut sources, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for (role, one) in stated {
         match one {
             Ok(one) => {
                 sources.insert(role, tokens.source(one));
             }
-            Err(error) if !needed.contains(role) => told(role, error),
+            Err(error) if !needed.contains(role) => {
+                absent.insert(role, error);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -296,19 +305,25 @@ pub(crate) fn signer(
             told_away(authority.name(), &away);
         }
     }
-    sources.retain(|role, source| {
-        let opened = if needed.contains(role) { Ok(()) } else { source.open().map(|_| ()) };
-        opened.map_err(|error| told(role, error.into())).is_ok()
-    });
-    if let Some((management, certificate)) = management
-        && let Some(source) = sources.get(management.token.as_str())
-        && let Err(error) = source
-            .open()
-            .and_then(|token| signer.add(token, certificate.public_key(), KeyPolicy::issuing()))
-    {
-        told(&management.token, anyhow::Error::new(error).context("key of the management CA"));
+    for (role, source) in sources.iter().filter(|(role, _)| !needed.contains(*role)) {
+        if let Err(error) = source.open() {
+            absent.insert(role, error.into());
+        }
     }
-    Ok(signer)
+    let without_management = management.and_then(|(section, certificate)| {
+        let role = section.token.as_str();
+        let why = absent.remove(role).or_else(|| {
+            let open = sources.get(role)?.open();
+            let key = certificate.public_key();
+            let added = open.and_then(|token| signer.add(token, key, KeyPolicy::issuing()));
+            added.err().map(Into::into)
+        });
+        why.map(|error| error.context(format!("key of the management CA, token of role {role}")))
+    });
+    for (role, error) in absent {
+        told(role, error);
+    }
+    Ok(Opened { signer, without_management })
 }
 
 /// Tells of a token without which an authority has one token less to sign with.

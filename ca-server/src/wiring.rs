@@ -337,7 +337,9 @@ pub(crate) fn wire(
         unless_absent(found).map(|certificate| (section, certificate))
     });
     let with_key = plane.as_ref().map(|(section, certificate)| (*section, certificate));
-    let signer = Arc::new(tokens::signer(config, deployment, &authorities, with_key)?);
+    let tokens::Opened { signer, without_management } =
+        tokens::signer(config, deployment, &authorities, with_key)?;
+    let signer = Arc::new(signer);
     let management_key = plane.as_ref().map(|(_, ca)| ca.public_key().spki_hash());
     let key_uses = Arc::new(KeyUses::new(signer, management_key, store.as_ref())?);
     let signer: Arc<dyn SigningService> = key_uses.clone();
@@ -352,7 +354,9 @@ pub(crate) fn wire(
     let authority = plane.and_then(|(_, certificate)| {
         let (signer, own) = (Arc::clone(&signer), own_keys.clone());
         let (policy, node) = (Arc::clone(&policy), node.clone());
-        unless_absent(ManagementAuthority::new(deployment, policy, certificate, signer, own, node))
+        unless_absent(without_management.map_or(Ok(()), Err).and_then(|()| {
+            ManagementAuthority::new(deployment, policy, certificate, signer, own, node)
+        }))
     });
     let renews = config.management.is_none() || authority.is_some();
     readiness.renewal.store(renews, Ordering::Relaxed);

@@ -24,6 +24,7 @@ use super::caller::Caller;
 use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome, unwritable};
 use super::record::{call_object, client};
+use super::signing::unsigned;
 use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 use crate::management::clients::ClientKeys;
@@ -107,6 +108,43 @@ impl Service {
         }
         self.observe_credentials(plane, now);
         renewed
+    }
+
+    /// The management CA's key, where it was there at the start.
+    pub(crate) fn management_key(&self) -> Option<SpkiHash> {
+        let authority = self.management.as_ref()?.authority.as_ref()?;
+        Some(authority.certificate().public_key().spki_hash())
+    }
+
+    /// Has the management CA's key prove itself: it is asked for a signature a few times a year, and a
+    /// token that died meanwhile would be missed only then.
+    pub(crate) fn prove_management_key(&self) -> Result<(), Denied> {
+        let Some(key) = self.management_key() else { return Ok(()) };
+        let proven = self.signer.prove(&key);
+        self.note_renewing(proven.is_ok() && self.signer.within_reach(&key).is_ok());
+        proven.map_err(|error| {
+            let mut denied = unsigned(&error);
+            let seen = denied.refusal.seen;
+            denied.refusal.seen = format!("key of the management CA: {seen}");
+            denied
+        })
+    }
+
+    /// Says so at once when the management CA's token is lost or takes no calls. Makes no call.
+    pub(crate) fn tell_management_reach(&self) {
+        if self.management_key().is_some_and(|key| self.signer.within_reach(&key).is_err()) {
+            self.note_renewing(false);
+        }
+    }
+
+    /// Whether the management CA's key signs, as far as its last proof and its token tell.
+    pub(crate) fn is_renewing(&self) -> bool {
+        self.readiness.renewal.load(Ordering::Relaxed)
+    }
+
+    fn note_renewing(&self, renews: bool) {
+        self.readiness.renewal.store(renews, Ordering::Relaxed);
+        metrics::gauge!("sigill_renewal_unavailable").set(if renews { 0.0 } else { 1.0 });
     }
 
     /// Makes a new key and certificate for the server and takes them into use.
@@ -309,7 +347,7 @@ fn not_here() -> Denied {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
@@ -345,7 +383,7 @@ mod tests {
     }
 
     /// A service with an API whose server certificate is due; its pair lies in the folder `tls`.
-    fn with_a_due_certificate() -> World {
+    pub(crate) fn with_a_due_certificate() -> World {
         let mut world = World::new();
         let life = "lifetime    = \"397d\"";
         world.edit_profile(SERVER_PROFILE, life, "lifetime    = \"6m\"");
@@ -480,6 +518,35 @@ mod tests {
         let waiting = files::waiting_key(&plane.api.key).unwrap();
         let key = ObjectId::Key(waiting.public.spki_hash());
         assert!(voided.event.objects.iter().any(|object| object == key), "{voided:?}");
+    }
+
+    /// Its token is used a few times a year: that it is dead is told before the renewal that needs it.
+    #[test]
+    fn a_management_key_that_does_not_sign_is_told_of_until_it_does() {
+        let world = with_a_due_certificate();
+        let service = &world.service;
+        service.prove_management_key().unwrap();
+        assert!(service.is_renewing());
+
+        world.signer.works(false);
+        let denied = service.prove_management_key().unwrap_err();
+        assert_eq!(denied.refusal.code, "hsm-unanswered");
+        assert!(denied.refusal.seen.starts_with("key of the management CA: "), "{denied:?}");
+        assert!(!service.is_renewing());
+
+        world.signer.works(true);
+        service.prove_management_key().unwrap();
+        assert!(service.is_renewing());
+
+        // Between two proofs the token itself knows.
+        world.signer.is_lost(true);
+        service.tell_management_reach();
+        assert!(!service.is_renewing());
+        world.signer.is_lost(false);
+        service.tell_management_reach();
+        assert!(!service.is_renewing(), "that it is back, only a proof tells");
+        service.prove_management_key().unwrap();
+        assert!(service.is_renewing());
     }
 
     #[test]
