@@ -343,6 +343,10 @@ impl FindTokenError {
     #[must_use]
     pub const fn next_step(&self) -> &'static str {
         match self {
+            Self::Missing { seen, .. } if seen.is_empty() => {
+                "connect the token; the module shows none at all, so check that the program's environment \
+                 has the module's own settings, such as SOFTHSM2_CONF or P11_KIT_SERVER_ADDRESS"
+            }
             Self::Missing { .. } => "connect the token, or correct its label and serial",
             Self::OtherLabel { .. } | Self::OtherSerial { .. } => {
                 "check that this is the right token of the right deployment, then correct the \
@@ -360,6 +364,19 @@ impl FindTokenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Promise 9: a module without its settings shows no token, and that is another thing to mend than a cable.
+    #[test]
+    fn a_module_that_shows_no_token_points_at_its_settings() {
+        let name = TokenName {
+            label: "sg-td-ab12-issuing".parse().unwrap(),
+            serial: "1".parse().unwrap(),
+        };
+        let missing = |seen| FindTokenError::Missing { name: name.clone(), seen }.next_step();
+
+        assert!(missing(vec![]).contains("SOFTHSM2_CONF"));
+        assert!(!missing(vec!["sg-td-ab12-root".to_owned()]).contains("SOFTHSM2_CONF"));
+    }
 
     /// Promise 8: labels carry the deployment.
     #[test]
