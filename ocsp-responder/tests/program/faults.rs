@@ -191,7 +191,9 @@ fn a_token_that_is_away_ends_in_try_later_and_heals() {
         wait_for("try later", || (ask() == TRY_LATER).then_some(()));
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(ask(), TRY_LATER);
-        wait_for("known to be lost at first", || (lost_for() > 0).then_some(()));
+        wait_for("known to be lost at first", || {
+            (ask() == TRY_LATER && lost_for() > 0).then_some(())
+        });
         let ready = || {
             let answer = get(world.observe, "localhost", "/readyz");
             (answer.status, String::from_utf8(answer.body).unwrap())
@@ -212,7 +214,8 @@ fn a_token_that_is_away_ends_in_try_later_and_heals() {
         assert_eq!(status(&world, &plain), None);
         fs::rename(softhsm.tokens(), &away).unwrap();
         wait_for("try later again", || (ask() == TRY_LATER).then_some(()));
-        wait_for("known to be lost", || (lost_for() > 0).then_some(()));
+        // A token that has just signed is not called lost by one try in vain, so it is asked on.
+        wait_for("known to be lost", || (ask() == TRY_LATER && lost_for() > 0).then_some(()));
         assert_eq!(status(&world, &plain), None, "a kept answer is given");
         let (code, text) = ready();
         assert_eq!(code, 200, "{text}");
