@@ -29,7 +29,7 @@ use crate::authority::Authority;
 use crate::config::{DelegateSource, PinnedAuthority};
 use crate::delegate::{Delegate, DelegateError, Delegates, MAX_LIFETIME, judge};
 use crate::durable;
-use crate::signer::{CountError, Counter};
+use crate::signer::{AnswerSignError, CountError, Counter};
 
 /// The newest delegate's age at which the next key is asked for.
 const RENEW_AFTER: Duration = Duration::from_secs(4 * 86_400);
@@ -152,7 +152,7 @@ impl Keeper {
     ) -> Result<(), KeeperError> {
         let taken = self.take_up(authority, pinned, now);
         self.end_expired(authority, pinned, now)?;
-        self.prove(authority, now);
+        self.prove(authority, now)?;
         if pinned.delegates == DelegateSource::Requested {
             self.ask(authority, now)?;
         }
@@ -281,15 +281,40 @@ impl Keeper {
     }
 
     /// Has the key that signs for the CA prove itself where no answer shows whether it does, and its
-    /// token is not known to be away.
-    fn prove(&self, authority: &Authority, now: UnixTime) {
-        let Some(delegate) = self.delegates.current(&authority.name, now) else { return };
-        if self.signer.within_reach(&delegate.spki()).is_ok()
-            && delegate.health.ask_for_proof(Instant::now())
+    /// token is not known to be away. A key that is gone from a token that works is given up.
+    fn prove(&mut self, authority: &Authority, now: UnixTime) -> Result<(), KeeperError> {
+        let Some(delegate) = self.delegates.current(&authority.name, now) else { return Ok(()) };
+        if self.signer.within_reach(&delegate.spki()).is_err()
+            || !delegate.health.ask_for_proof(Instant::now())
         {
-            // What it fails with is kept for readiness, and told in the log.
-            let _noted = delegate.prove(self.signer.as_ref());
+            return Ok(());
         }
+        match delegate.prove(self.signer.as_ref()) {
+            Err(AnswerSignError::Key(SignError::Key(FindKeyError::Missing { .. })))
+                if self.is_gone(delegate.key()) =>
+            {
+                self.give_up(authority, &delegate)
+            }
+            // What it fails with otherwise is kept for readiness, and told in the log.
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a delegate whose key is gone from the token, so that another is asked for. Its certificate is
+    /// looked at again, as a stranger's is: the key may be back one day, as from another backup.
+    fn give_up(&mut self, authority: &Authority, gone: &Delegate) -> Result<(), KeeperError> {
+        let (name, key) = (&authority.name, gone.spki());
+        tracing::error!(problem.code = "hsm-key-missing", authority.name = name, key.spki = %key,
+            "delegate key is gone from a token that works; the delegate is given up");
+        let mut left = self.delegates.of(name);
+        left.retain(|delegate| delegate.spki() != key);
+        self.delegates.set(name, left);
+        self.signer.remove(&key);
+        let certificates = self.certificate_folder(name);
+        self.seen.retain(|path, _| !path.starts_with(&certificates));
+        remove(&self.key_folder(name).join(format!("{key}.spki")))?;
+        gone.counter.settle()?;
+        Ok(())
     }
 
     /// Asks for a certificate where one is needed.

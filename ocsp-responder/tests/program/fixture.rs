@@ -446,6 +446,12 @@ object = "aia/person3.cer"
         server
     }
 
+    /// Destroys a key behind the responder's back.
+    pub(crate) fn destroy_key(&self, softhsm: &SoftHsm, key: &PublicKey) {
+        let pin = Pin::from_file(&self.path("pins/ocsp.pin")).unwrap();
+        open_token(softhsm, &self.token, pin).destroy_key(key).unwrap();
+    }
+
     pub(crate) fn append(&self, entries: &[StatusEntry]) {
         self.inner.lock().unwrap().append(entries);
     }
@@ -495,15 +501,7 @@ fn make_token(softhsm: &SoftHsm) -> (TokenName, PublicKey) {
         user_pin: pin_file(&pins, "ocsp.pin", USER_PIN),
     };
     let name = init_token(&module, &new, &markers).unwrap();
-    let settings = TokenSettings {
-        name: name.clone(),
-        pin: new.user_pin,
-        markers,
-        sessions: NonZeroUsize::MIN,
-        deadline: secs(120),
-        quirks: Quirks::default(),
-    };
-    let token = Token::open(&module, settings).unwrap();
+    let token = open_token(softhsm, &name, new.user_pin);
     let order = KeyOrder {
         key_type: KeyType::EcP256,
         label: "ocsp identity".to_owned(),
@@ -512,4 +510,16 @@ fn make_token(softhsm: &SoftHsm) -> (TokenName, PublicKey) {
     };
     let identity = token.generate_key(order, secs(60)).unwrap();
     (name, identity)
+}
+
+fn open_token(softhsm: &SoftHsm, name: &TokenName, pin: Pin) -> Token {
+    let settings = TokenSettings {
+        name: name.clone(),
+        pin,
+        markers: PinMarkers::in_folder(&softhsm.state()).unwrap(),
+        sessions: NonZeroUsize::MIN,
+        deadline: secs(120),
+        quirks: Quirks::default(),
+    };
+    Token::open(&Module::load(Path::new(MODULE)).unwrap(), settings).unwrap()
 }

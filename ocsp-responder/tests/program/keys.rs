@@ -1,6 +1,6 @@
 //! A token that is there and does not sign: readiness says so, and all heals by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use status::BeforeActivation;
 use support::laboratory::{self, Laboratory};
@@ -71,4 +71,40 @@ fn a_token_that_takes_no_login_is_not_ready_and_heals_without_a_question() {
             assert_eq!(ready(&world), (200, "ready\n".to_owned(), true));
         },
     );
+}
+
+/// KEY-09: a delegate key that is gone from a token that works, as from one that was restored from an
+/// older backup, is given up after a minute, and another is asked for at once.
+#[test]
+fn a_delegate_key_that_is_gone_from_its_token_is_replaced() {
+    alone(test_name!(a_delegate_key_that_is_gone_from_its_token_is_replaced), |softhsm| {
+        let mut world = World::new(softhsm);
+        world.beat();
+        let server = world.start();
+        let first = world.answer_request();
+        world.wait_until_ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        wait_for("good", || ask(&world, 1).is_none().then_some(()));
+
+        world.destroy_key(softhsm, &first);
+        let gone = Instant::now();
+        let lines = wait_for("readiness to say so", || {
+            let (code, lines, metric) = ready(&world);
+            (code == 503 && !metric).then_some(lines)
+        });
+        assert!(lines.contains("for authority person3 are not signed"), "{lines}");
+        assert_eq!(ask(&world, 2), TRY_LATER);
+
+        let second = world.answer_request();
+        println!("measured: another key is asked for after {:?}", gone.elapsed());
+        assert_ne!(first.spki_hash(), second.spki_hash());
+        assert!(server.printed().contains("the delegate is given up"));
+        wait_for("readiness", || {
+            (ready(&world) == (200, "ready\n".to_owned(), true)).then_some(())
+        });
+        assert_eq!(ask(&world, 3), None);
+        // Nothing is kept that waits for the old one.
+        let keys = std::fs::read_dir(world.path("state/delegates/person3")).unwrap().count();
+        assert_eq!(keys, 1);
+    });
 }
