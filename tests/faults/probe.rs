@@ -204,3 +204,24 @@ fn a_device_that_forgets_sessions_and_pins_is_caught() {
         assert!(verdict == Verdict::Differs && seen.contains("not told"), "{verdict} {seen}");
     });
 }
+
+/// KEY-10: an operation that a refused call has left under way costs one check and not all that follow,
+/// and the probe's objects are removed all the same.
+#[test]
+fn an_operation_that_is_left_under_way_costs_one_check() {
+    alone(test_name!(an_operation_that_is_left_under_way_costs_one_check), |softhsm| {
+        let bench = Bench::new(softhsm);
+        bench.laboratory.disturb(
+            "[mechanisms]\nmost-bits = 2048\n[[fault]]\nfunction = [\"C_Encrypt\", \"C_SignFinal\"]\n\
+             calls = \"1-2\"\nresult = \"CKR_CANCEL\"\n",
+        );
+        let order = ProbeOrder { idle: None, wrong_pin: WrongPin::Never, ..order(&bench) };
+
+        let report = probe(&module(), order, &mut |_| {}).unwrap();
+
+        let active = report.rows.iter().filter(|row| row.seen.contains("CKR_OPERATION_ACTIVE"));
+        let active: Vec<_> = active.map(|row| format!("{} {}", row.id, row.seen)).collect();
+        assert!((1..=2).contains(&active.len()), "{active:#?}");
+        assert_eq!(report.left_behind, Some(0));
+    });
+}

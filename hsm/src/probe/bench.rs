@@ -208,8 +208,11 @@ impl Bench {
             Run::NotProbed(reason) => return check.row(Outcome::not_probed(reason)),
             Run::Calls(run) => run,
         };
-        let mut outcome = run(self).unwrap_or_else(Stop::outcome);
-        if !self.stands() {
+        let done = run(self);
+        // An operation that a refused call has left under way would stop every check after it.
+        let is_stuck = done.as_ref().is_err_and(Stop::is_operation_active);
+        let mut outcome = done.unwrap_or_else(Stop::outcome);
+        if is_stuck || !self.stands() {
             self.close();
             if outcome.verdict != Verdict::Failed {
                 let seen = format!("{}; then the session was lost", outcome.seen);
@@ -229,8 +232,13 @@ impl Bench {
 
     /// Removes the probe's objects from the token; how many stay, where the token can be asked.
     pub(super) fn remove_objects(&mut self) -> Option<usize> {
-        let session = self.session().ok()?;
-        let objects = probe_objects(session).ok()?.into_iter();
+        let mut objects = probe_objects(self.session().ok()?);
+        if objects.is_err() {
+            // The session that the checks used may be the reason.
+            self.close();
+            objects = probe_objects(self.session().ok()?);
+        }
+        let (objects, session) = (objects.ok()?.into_iter(), self.session().ok()?);
         Some(objects.filter(|object| session.destroy_object(*object).is_err()).count())
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cryptoki::error::Error;
+use cryptoki::error::{Error, RvError};
 use serde::{Deserialize, Serialize};
 
 pub(super) use crate::classes::is_gone;
@@ -118,6 +118,11 @@ impl From<OpenError> for Stop {
 }
 
 impl Stop {
+    /// Whether an operation stands in the way that was begun before.
+    pub(super) const fn is_operation_active(&self) -> bool {
+        matches!(self, Self::Call(Error::Pkcs11(RvError::OperationActive, _)))
+    }
+
     /// A call that was refused says that the token does not do it; one that finds session, login
     /// or object gone is a fault, whatever was asked.
     pub(super) fn outcome(self) -> Outcome {
