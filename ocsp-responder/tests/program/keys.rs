@@ -74,7 +74,7 @@ fn a_token_that_takes_no_login_is_not_ready_and_heals_without_a_question() {
 }
 
 /// KEY-09: a delegate key that is gone from a token that works, as from one that was restored from an
-/// older backup, is given up after a minute, and another is asked for at once.
+/// older backup, is given up, and another is asked for at once.
 #[test]
 fn a_delegate_key_that_is_gone_from_its_token_is_replaced() {
     alone(test_name!(a_delegate_key_that_is_gone_from_its_token_is_replaced), |softhsm| {
