@@ -119,6 +119,7 @@ pub(crate) fn start_alarms() {
         metrics::counter!("sigill_signing_failures_total", "code" => *code).absolute(0);
         metrics::counter!("sigill_signing_put_off_total", "code" => *code).absolute(0);
     }
+    metrics::counter!("sigill_signing_put_off_total", "code" => "signature-invalid").absolute(0);
     for code in StoreError::PASSING_CODES {
         metrics::counter!("sigill_storage_failures_total", "code" => code).absolute(0);
     }

@@ -258,12 +258,13 @@ impl Schedule {
             self.issuing = Some(now);
             service.remind_of_issuing();
         }
-        self.crls(&service, now);
-        service.observe_tokens();
+        // Proofs first: a CRL whose token hangs keeps this thread for a deadline, and they have their own.
         service.tell_readiness_to_sign();
         if let Some(outcome) = self.probe.round(&service, now) {
             self.note(Task::Signing, outcome);
         }
+        self.crls(&service, now);
+        service.observe_tokens();
         service.tell_management_reach();
         if let Some(outcome) = self.management_key.management_round(&service, now) {
             self.note(Task::ManagementKey, outcome);
@@ -286,7 +287,7 @@ impl Schedule {
 
     fn is_paused(&self, service: &Service, authority: &Authority, now: Instant) -> bool {
         self.crl.get(authority.name()).is_some_and(|pause| {
-            let is_back = pause.what == WaitsFor::Token && service.may_sign(authority).is_ok();
+            let is_back = pause.what == WaitsFor::Token && service.is_within_reach(authority);
             pause.until > now && !is_back
         })
     }
@@ -313,8 +314,11 @@ impl Schedule {
                 Pause { until: now + CRL_GAP, what: WaitsFor::Time }
             } else {
                 authority.ask_for_crl();
-                let may_sign = service.may_sign(authority).is_ok();
-                let what = if may_sign { WaitsFor::Time } else { WaitsFor::Token };
+                let what = if service.is_within_reach(authority) {
+                    WaitsFor::Time
+                } else {
+                    WaitsFor::Token
+                };
                 Pause { until: now + TRY_AGAIN, what }
             };
             self.crl.insert(name.clone(), pause);

@@ -20,6 +20,12 @@ use crate::denied::{Denied, Kind};
 
 /// Calls in a row that came to nothing, after which no more are made until the key has proven itself.
 const FAILED_IN_A_ROW: u32 = 3;
+/// A key that proves itself and whose signatures come to nothing all the same is tried once in so long: its
+/// proof is another mechanism, or other bytes.
+const TRIAL_EVERY: Duration = Duration::from_secs(60);
+/// Codes of a signature that came to nothing where a proof may well come to something.
+const OF_THE_SIGNATURE: [&str; 5] =
+    ["hsm-sign", "hsm-sign-in-doubt", "hsm-signature-form", "hsm-algorithm", "signature-invalid"];
 /// A key that nobody has used for so long is to prove itself: an idle CA learns that its token is dead.
 const PROVE_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks for a token that went away a moment ago.
@@ -38,11 +44,22 @@ struct KeyHealth {
     unexplained: u32,
     /// What the last of them met.
     last: Option<Denied>,
+    /// When it was last tried although so many came to nothing.
+    tried: Instant,
 }
 
 impl KeyHealth {
     const fn well(now: Instant) -> Self {
-        Self { worked: now, is_well: true, unexplained: 0, last: None }
+        Self { worked: now, is_well: true, unexplained: 0, last: None, tried: now }
+    }
+
+    const fn is_shut(&self) -> bool {
+        self.unexplained >= FAILED_IN_A_ROW
+    }
+
+    /// Whether what it met says nothing of its proofs, nor they of it.
+    fn is_of_the_signature(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| OF_THE_SIGNATURE.contains(&last.refusal.code))
     }
 }
 
@@ -58,10 +75,22 @@ impl SigningHealth {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It made a signature that verifies, or proved itself.
+    /// It made a signature that verifies.
     fn note_worked(&self, key: &SpkiHash, now: Instant) {
         if let Some(health) = self.keys().get_mut(key) {
             *health = KeyHealth::well(now);
+        }
+    }
+
+    /// It proved itself.
+    fn note_proven(&self, key: &SpkiHash, now: Instant) {
+        if let Some(health) = self.keys().get_mut(key) {
+            if health.is_of_the_signature() {
+                health.is_well = !health.is_shut();
+                health.worked = now;
+            } else {
+                *health = KeyHealth::well(now);
+            }
         }
     }
 
@@ -78,6 +107,7 @@ impl SigningHealth {
             health.is_well = false;
             health.unexplained = health.unexplained.saturating_add(1);
             health.last = Some(denied.clone());
+            health.tried = Instant::now();
         }
     }
 
@@ -97,17 +127,35 @@ impl SigningHealth {
     /// What the last call met, where so many in a row came to nothing that no more are made.
     fn shut(&self, key: &SpkiHash) -> Option<Denied> {
         let keys = self.keys();
-        let shut = keys.get(key).filter(|health| health.unexplained >= FAILED_IN_A_ROW)?;
+        let shut = keys.get(key).filter(|health| health.is_shut())?;
         let last = shut.last.clone()?;
         // Of this call nothing was made that could be wrong.
         Some(Denied { kind: Kind::Unavailable, ..last }.retry_after(COME_BACK))
+    }
+
+    /// Whether this call is the one in [`TRIAL_EVERY`] that is made although so many came to nothing.
+    fn is_trial(&self, key: &SpkiHash, now: Instant) -> bool {
+        let mut keys = self.keys();
+        let Some(health) = keys.get_mut(key) else { return false };
+        let is_due = health.is_shut()
+            && health.is_of_the_signature()
+            && now.saturating_duration_since(health.tried) >= TRIAL_EVERY;
+        if is_due {
+            health.tried = now;
+        }
+        is_due
     }
 }
 
 impl Service {
     /// Refuses what the authority's key is known not to sign now, before anything is recorded for it.
     pub(crate) fn may_sign(&self, authority: &Authority) -> Result<(), Denied> {
-        self.reach(authority).map_err(put_off)
+        self.admit(authority).map_err(put_off)
+    }
+
+    /// Whether a call would be made now. Counts nothing and takes nobody's trial.
+    pub(crate) fn is_within_reach(&self, authority: &Authority) -> bool {
+        self.reach(authority).is_ok()
     }
 
     /// As [`Self::may_sign`], and waits for a token that went away just now, as signing itself would, for
@@ -117,7 +165,7 @@ impl Service {
         let deadline = self.signer.deadline();
         let patience = deadline / 2;
         loop {
-            match self.reach(authority) {
+            match self.admit(authority) {
                 Ok(()) => return Ok(deadline.saturating_sub(begun.elapsed())),
                 Err(obstacle)
                     if obstacle.passes == Passes::Perhaps && begun.elapsed() < patience =>
@@ -129,16 +177,30 @@ impl Service {
         }
     }
 
+    fn admit(&self, authority: &Authority) -> Result<(), Obstacle> {
+        match self.reach(authority) {
+            Err(Obstacle { shut: true, .. })
+                if self.health.is_trial(&authority.key(), Instant::now()) =>
+            {
+                Ok(())
+            }
+            reached => reached,
+        }
+    }
+
     fn reach(&self, authority: &Authority) -> Result<(), Obstacle> {
         let key = authority.key();
         if let Err(error) = self.signer.within_reach(&key) {
             return Err(Obstacle {
                 passes: Passes::of(&error, self.signer.deadline()),
+                shut: false,
                 denied: Box::new(unsigned(&error)),
             });
         }
         match self.health.shut(&key) {
-            Some(denied) => Err(Obstacle { passes: Passes::Not, denied: Box::new(denied) }),
+            Some(denied) => {
+                Err(Obstacle { passes: Passes::Not, shut: true, denied: Box::new(denied) })
+            }
             None => Ok(()),
         }
     }
@@ -198,7 +260,10 @@ impl Service {
             let key = authority.key();
             let begun = Instant::now();
             let proven = self.signer.prove(&key).map_err(|error| unproven(authority, &error));
-            self.note_signing(key, begun, &proven);
+            match proven {
+                Ok(()) => self.health.note_proven(&key, Instant::now()),
+                Err(_) => self.note_signing(key, begun, &proven),
+            }
             failed = failed.and(proven);
         }
         self.tell_readiness_to_sign();
@@ -222,6 +287,8 @@ impl Service {
 /// Why a key is not asked.
 struct Obstacle {
     passes: Passes,
+    /// Its tokens know of nothing; so many calls came to nothing.
+    shut: bool,
     denied: Box<Denied>,
 }
 

@@ -186,6 +186,33 @@ fn a_signature_that_does_not_verify_ends_being_ready() {
     assert_eq!(intents(&world), before);
 }
 
+/// A token that refuses the mechanism of the signature, or spoils what it signs, and proves its keys all the
+/// same: the proofs keep no serial numbers flowing, and the key is tried once a minute.
+#[test]
+fn a_proof_says_nothing_of_signatures_that_come_to_nothing() {
+    let world = World::new();
+    world.signer.gives_rubbish(true);
+
+    for _ in 0..20 {
+        assert!(world.issue_again("one").is_err());
+        probe(&world).unwrap();
+    }
+
+    assert_eq!(intents(&world), usize::try_from(FAILED_IN_A_ROW).unwrap());
+    assert!(!world.is_ready_to_sign(), "it proves itself and does not sign");
+    assert!(!world.service.is_within_reach(world.authority()));
+    let (health, key) = (&world.service.health, world.authority().key());
+    let later = Instant::now() + TRIAL_EVERY;
+    assert!(!health.is_trial(&key, Instant::now()));
+    assert!(health.is_trial(&key, later));
+    assert!(!health.is_trial(&key, later), "one in so long");
+    // A signature that verifies ends it at once.
+    world.service.note_signing(key, Instant::now(), &Ok(()));
+    world.signer.gives_rubbish(false);
+    world.issue_again("one").unwrap();
+    assert!(world.is_ready_to_sign());
+}
+
 /// The key of one authority says nothing of another's.
 #[test]
 fn ready_is_a_ca_all_of_whose_keys_sign() {
