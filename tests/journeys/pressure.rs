@@ -141,6 +141,13 @@ fn what_only_renews_keeps_nothing_from_starting(template: &Template) {
     for said in ["it starts without renewing", "is in no file of"] {
         assert!(log.contains(said), "{said}: {log}");
     }
+    // One cause is told, and it is the token's.
+    let why = log.lines().find(|line| line.contains("it starts without renewing"));
+    assert!(
+        why.is_some_and(|line| line.contains("\"problem.code\":\"hsm-pin-refused\"")),
+        "{why:?}"
+    );
+    assert!(!log.contains("hsm-key-missing"), "{log}");
     deployment.stop();
     let checked = deployment.command(&["check-config"], &[]);
     assert_eq!(checked.code, 1, "{}", checked.text);
