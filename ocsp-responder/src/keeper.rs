@@ -223,8 +223,7 @@ impl Keeper {
         }
         // By its hash: not every token tells the public halves of its keys.
         if self.token.key_by_hash(key)?.is_none() {
-            let ours = self.key_folder(&authority.name).join(format!("{key}.spki")).exists();
-            return Ok(if ours { Taken::KeyAway } else { Taken::KeyNotFound });
+            return Ok(self.not_shown(&authority.name, key));
         }
         let max_lifetime = match pinned.delegates {
             DelegateSource::Requested => Some(MAX_LIFETIME),
@@ -232,7 +231,10 @@ impl Keeper {
         };
         judge(&certificate, authority, max_lifetime, self.answer_validity, now)
             .map_err(|source| KeeperError::Delegate { path: path.to_owned(), source })?;
-        self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering())?;
+        match self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering()) {
+            Err(error) if is_missing(&error) => return Ok(self.not_shown(&authority.name, key)),
+            added => added?,
+        }
         let counter = Counter::open(&self.folders.state.join("counters"), key)?;
         tracing::info!(
             authority.name = authority.name,
@@ -290,8 +292,8 @@ impl Keeper {
             return Ok(());
         }
         match delegate.prove(self.signer.as_ref()) {
-            Err(AnswerSignError::Key(SignError::Key(FindKeyError::Missing { .. })))
-                if self.is_gone(delegate.key()) =>
+            Err(AnswerSignError::Key(error))
+                if is_missing(&error) && self.is_gone(delegate.key()) =>
             {
                 self.give_up(authority, &delegate)
             }
@@ -371,7 +373,7 @@ impl Keeper {
                     Ok(()) => return Ok(Some(key)),
                     // Gone from the token: a certificate for it would be of no use. A token that is
                     // going away may show no keys as well, before it is known to be lost.
-                    Err(SignError::Key(FindKeyError::Missing { .. })) if self.is_gone(&key) => {
+                    Err(error) if is_missing(&error) && self.is_gone(&key) => {
                         remove(&path)?;
                     }
                     Err(error) => return Err(error.into()),
@@ -381,13 +383,20 @@ impl Keeper {
         Ok(None)
     }
 
-    /// Whether a key that was not found is not in a token that works: which shows the identity key, and
-    /// still not this one.
+    /// Whether a key that was not found is not in a token that works: which shows the identity key and
+    /// private keys, and still not this one. Its public half may have stayed.
     fn is_gone(&self, key: &PublicKey) -> bool {
         let identity = self.token.key_by_hash(self.identity.spki_hash());
         matches!(identity, Ok(Some(_)))
-            && matches!(self.token.key_by_hash(key.spki_hash()), Ok(None))
+            && self.token.keys().is_ok_and(|keys| !keys.is_empty())
+            && self.token.prove(key).is_err_and(|error| is_missing(&error))
             && self.token.state().lost_for.is_none()
+    }
+
+    /// What becomes of a certificate whose key the token does not show.
+    fn not_shown(&self, name: &str, key: SpkiHash) -> Taken {
+        let ours = self.key_folder(name).join(format!("{key}.spki")).exists();
+        if ours { Taken::KeyAway } else { Taken::KeyNotFound }
     }
 
     fn make_key(&self, name: &str, now: UnixTime) -> Result<PublicKey, KeeperError> {
@@ -422,6 +431,11 @@ impl Keeper {
             .map_err(|source| io_error(&path, source))?;
         Ok(next)
     }
+}
+
+/// Whether the token is there and shows no such private key.
+const fn is_missing(error: &SignError) -> bool {
+    matches!(error, SignError::Key(FindKeyError::Missing { .. }))
 }
 
 /// Whether a CA needs another delegate: it has none, or the newest is four days old and there are

@@ -452,6 +452,18 @@ object = "aia/person3.cer"
         open_token(softhsm, &self.token, pin).destroy_key(key).unwrap();
     }
 
+    /// Deletes private keys of this label behind the responder's back, and leaves their public halves.
+    pub(crate) fn delete_private_half(&self, pkcs11_tool: &Path, label: &str) {
+        let deleted = Command::new(pkcs11_tool)
+            .args(["--module", MODULE, "--login", "--pin", USER_PIN, "--token-label"])
+            .args([&self.token.label.to_string(), "--delete-object", "--type", "privkey"])
+            .args(["--label", label])
+            .env("SOFTHSM2_CONF", &self.softhsm_conf)
+            .output()
+            .unwrap();
+        assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+    }
+
     pub(crate) fn append(&self, entries: &[StatusEntry]) {
         self.inner.lock().unwrap().append(entries);
     }

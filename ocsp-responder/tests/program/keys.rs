@@ -28,6 +28,14 @@ fn ask(world: &World, asked: u8) -> Option<u8> {
     status(world, &world.ca.question(CertIdHash::Sha1, 1, Some(&[asked; 16])))
 }
 
+/// Has the responder reach its token through the laboratory.
+fn behind_the_laboratory(world: &World) {
+    let config = std::fs::read_to_string(world.path("ocsp.toml")).unwrap();
+    let module = laboratory::module();
+    let config = config.replace(MODULE, &module.to_string_lossy());
+    std::fs::write(world.path("ocsp.toml"), config).unwrap();
+}
+
 /// KEY-09: a token that is there and takes no login signs nothing: readiness says so before anybody has
 /// asked, and is back, without a question, once the token takes it.
 #[test]
@@ -36,10 +44,7 @@ fn a_token_that_takes_no_login_is_not_ready_and_heals_without_a_question() {
         test_name!(a_token_that_takes_no_login_is_not_ready_and_heals_without_a_question),
         |softhsm| {
             let mut world = World::new(softhsm);
-            let config = std::fs::read_to_string(world.path("ocsp.toml")).unwrap();
-            let module = laboratory::module();
-            let config = config.replace(MODULE, &module.to_string_lossy());
-            std::fs::write(world.path("ocsp.toml"), config).unwrap();
+            behind_the_laboratory(&world);
             let _server = world.ready();
             world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
             wait_for("good", || ask(&world, 1).is_none().then_some(()));
@@ -104,7 +109,48 @@ fn a_delegate_key_that_is_gone_from_its_token_is_replaced() {
         });
         assert_eq!(ask(&world, 3), None);
         // Nothing is kept that waits for the old one.
-        let keys = std::fs::read_dir(world.path("state/delegates/person3")).unwrap().count();
-        assert_eq!(keys, 1);
+        let keys = || std::fs::read_dir(world.path("state/delegates/person3")).unwrap().count();
+        assert_eq!(keys(), 1);
+
+        // The public half may stay: it neither passes for the key nor keeps the next one out.
+        let Some(tool) = support::tool::find("pkcs11-tool") else { return };
+        world.delete_private_half(&tool, "ocsp delegate person3");
+        wait_for("readiness to say so", || (ready(&world).0 == 503).then_some(()));
+        let third = world.answer_request();
+        assert!(![first.spki_hash(), second.spki_hash()].contains(&third.spki_hash()));
+        wait_for("readiness", || {
+            (ready(&world) == (200, "ready\n".to_owned(), true)).then_some(())
+        });
+        assert_eq!(ask(&world, 4), None);
+        assert_eq!(keys(), 1);
+    });
+}
+
+/// KEY-09: a delegate whose key was given up signs again when the token shows the key again.
+#[test]
+fn a_delegate_key_that_comes_back_signs_again() {
+    alone(test_name!(a_delegate_key_that_comes_back_signs_again), |softhsm| {
+        let mut world = World::new(softhsm);
+        behind_the_laboratory(&world);
+        let server = world.ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        wait_for("good", || ask(&world, 1).is_none().then_some(()));
+        let laboratory = Laboratory::of(softhsm);
+
+        laboratory.disturb("[[hide]]\nclass = \"private\"\nlabel = \"ocsp delegate person3\"\n");
+        wait_for("the delegate to be given up", || {
+            server.printed().contains("the delegate is given up").then_some(())
+        });
+        let lines = wait_for("readiness to say so", || {
+            let (code, lines, _) = ready(&world);
+            (code == 503).then_some(lines)
+        });
+        assert!(lines.contains("no delegate for authority person3"), "{lines}");
+
+        laboratory.calm();
+        wait_for("readiness", || {
+            (ready(&world) == (200, "ready\n".to_owned(), true)).then_some(())
+        });
+        assert_eq!(ask(&world, 2), None);
     });
 }
