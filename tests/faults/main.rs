@@ -8,6 +8,7 @@ mod judge;
 mod keys;
 mod loading;
 mod matrix;
+mod measuring;
 mod page;
 mod pins;
 mod preparing;

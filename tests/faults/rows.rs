@@ -32,6 +32,8 @@ pub(crate) enum Work {
     Prepare,
     /// The same, and the device has done it before it says the result.
     Undone,
+    /// A device is probed.
+    Measure,
 }
 
 /// The functions that the room calls, and the work in which each is disturbed.
@@ -77,9 +79,27 @@ pub(crate) const PREPARED: &[(Function, Work)] = &[
     (Function::Logout, Work::Prepare),
 ];
 
+/// Those that only probes call: measuring.rs.
+pub(crate) const MEASURED: &[(Function, Work)] = &[
+    (Function::GetMechanismList, Work::Measure),
+    (Function::GetMechanismInfo, Work::Measure),
+    (Function::GenerateRandom, Work::Measure),
+    (Function::CreateObject, Work::Measure),
+    (Function::CopyObject, Work::Measure),
+    (Function::SetAttributeValue, Work::Measure),
+    (Function::EncryptInit, Work::Measure),
+    (Function::Encrypt, Work::Measure),
+    (Function::DecryptInit, Work::Measure),
+    (Function::SignUpdate, Work::Measure),
+    (Function::SignFinal, Work::Measure),
+    (Function::GenerateKey, Work::Measure),
+    (Function::WrapKey, Work::Measure),
+    (Function::UnwrapKey, Work::Measure),
+];
+
 /// Those of `called` that have no rows. The laboratory counts every call, so this is what is never called.
 pub(crate) fn without_rows(called: &BTreeSet<String>) -> Vec<String> {
-    let tables = [CALLED, LOADED, PREPARED];
+    let tables = [CALLED, LOADED, PREPARED, MEASURED];
     let with: BTreeSet<&str> = tables.concat().iter().map(|(one, _)| one.name()).collect();
     let without = called.iter().filter(|function| !with.contains(function.as_str()));
     without.map(|function| format!("{function} is called and has no rows")).collect()
@@ -111,7 +131,7 @@ impl Row {
             Work::Revive => (prepared("finalise"), ""),
             Work::Withhold => (String::new(), "asks = \"value\"\npassed = true\n"),
             Work::Undone => (String::new(), "passed = true\n"),
-            Work::Sign | Work::Probe | Work::Make | Work::Load | Work::Prepare => {
+            Work::Sign | Work::Probe | Work::Make | Work::Load | Work::Prepare | Work::Measure => {
                 (String::new(), "")
             }
         };

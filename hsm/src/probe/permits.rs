@@ -1,5 +1,6 @@
 //! What a key may be used for, and whether the token keeps to it.
 
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType};
 use cryptoki::session::UserType;
@@ -89,6 +90,7 @@ fn stated_flags(bench: &mut Bench) -> Result<Outcome, Stop> {
     let session = bench.open_session()?;
     match session.decrypt_init(&Mechanism::RsaPkcs, pair.private) {
         Ok(()) => Ok(Outcome::failed("a key without DECRYPT decrypts")),
+        Err(error) if is_gone(&error) => Err(Stop::Call(error)),
         Err(error) => Ok(Outcome::passed(format!("as stated; {}", call(&error)))),
     }
 }
@@ -105,6 +107,7 @@ fn allowed_mechanisms(bench: &mut Bench) -> Result<Outcome, Stop> {
     let session = bench.open_session()?;
     match way.sign(&session, pair.private, b"not allowed") {
         Ok(_) => Ok(Outcome::differs("accepted when the key is made, and not kept to")),
+        Err(error) if is_gone(&error) => Err(Stop::Call(error)),
         Err(error) => Ok(Outcome::passed(format!("enforced: {}", result(&error)))),
     }
 }
@@ -120,11 +123,17 @@ fn always_authenticate(bench: &mut Bench) -> Result<Outcome, Stop> {
     let session = bench.open_session()?;
     match way.sign(&session, pair.private, b"no login of its own") {
         Ok(_) => Ok(Outcome::differs("accepted when the key is made, and not kept to")),
+        Err(error) if is_gone(&error) && !asks_for_a_login(&error) => Err(Stop::Call(error)),
         Err(error) => {
             let with_login = by_a_login_of_its_own(bench)?;
             Ok(Outcome::passed(format!("enforced: {}; {with_login}", call(&error))))
         }
     }
+}
+
+/// What such a key answers to a signature without one (PKCS#11 v3.1 §4.9), and else a lost login.
+const fn asks_for_a_login(error: &Error) -> bool {
+    matches!(error, Error::Pkcs11(RvError::UserNotLoggedIn, _))
 }
 
 /// What comes of a signature with a login between its begin and its end.
@@ -137,6 +146,9 @@ fn by_a_login_of_its_own(bench: &mut Bench) -> Result<String, Stop> {
     let text = b"\xffsigill probe/1 with a login of its own";
     let operation = sign::RSA_HASHED.operation(text)?;
     if let Err(error) = operation.begin(&session, pair.private) {
+        if is_gone(&error) {
+            return Err(Stop::Call(error));
+        }
         return Ok(format!("with one not tried: {}", call(&error)));
     }
     let login = bench.log_in_to(&session, UserType::ContextSpecific, &bench.order.pin);
@@ -146,6 +158,7 @@ fn by_a_login_of_its_own(bench: &mut Bench) -> Result<String, Stop> {
     Ok(match operation.end(&session) {
         Ok(given) if operation.verifies(&pair.key, text, &given) => "with one it signs".to_owned(),
         Ok(_) => return Err(Stop::Row(Outcome::failed("the signature does not verify"))),
+        Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
         Err(error) => format!("with one: {}", call(&error)),
     })
 }
@@ -159,12 +172,14 @@ fn wrap_with_trusted(bench: &mut Bench) -> Result<Outcome, Stop> {
     for way in wrap::WAYS.iter().filter(|way| way.is_aes()) {
         match way.with(|mechanism| session.wrap_key(mechanism, kek.handle, pair.private)) {
             Ok(_) => return Ok(Outcome::differs(format!("{} wraps it all the same", way.name))),
+            Err(error) if is_gone(&error) => return Err(Stop::Call(error)),
             Err(error) => refused.push(result(&error)),
         }
     }
     refused.sort();
     refused.dedup();
-    let unset = session.update_attributes(pair.private, &[Attribute::WrapWithTrusted(false)]);
+    let unset =
+        standing(session.update_attributes(pair.private, &[Attribute::WrapWithTrusted(false)]))?;
     if flag(session, pair.private, AttributeType::WrapWithTrusted) == Some(false) {
         return Ok(Outcome::differs("it can be unset"));
     }
@@ -172,10 +187,18 @@ fn wrap_with_trusted(bench: &mut Bench) -> Result<Outcome, Stop> {
     Ok(Outcome::passed(format!("enforced: {}; unset: {unset}", refused.join(", "))))
 }
 
+/// What became of a call of which a refusal is an answer, as long as session and token stand.
+fn standing<T>(called: Result<T, Error>) -> Result<Result<T, Error>, Stop> {
+    match called {
+        Err(error) if is_gone(&error) => Err(Stop::Call(error)),
+        called => Ok(called),
+    }
+}
+
 fn trusted_by_user(bench: &mut Bench) -> Result<Outcome, Stop> {
     let kek = secrets::kek(bench)?;
     let session = bench.session()?;
-    let set = session.update_attributes(kek.handle, &[Attribute::Trusted(true)]);
+    let set = standing(session.update_attributes(kek.handle, &[Attribute::Trusted(true)]))?;
     let is_trusted = flag(session, kek.handle, AttributeType::Trusted) == Some(true);
     if is_trusted {
         return Ok(Outcome::differs("the user can set it, so it says nothing"));
@@ -191,7 +214,7 @@ fn trusted_by_user(bench: &mut Bench) -> Result<Outcome, Stop> {
             }
             Ok(Outcome::passed(format!("{seen}; made without it")))
         }
-        Err(Stop::Call(error)) => {
+        Err(Stop::Call(error)) if !is_gone(&error) => {
             Ok(Outcome::passed(format!("{seen}; when made: {}", result(&error))))
         }
         Err(stop) => Err(stop),
