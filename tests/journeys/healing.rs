@@ -159,8 +159,8 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
     let api = deployment.api();
     let tokens = Tokens::of(&deployment);
     let (got, form) = (Orders::new("heal"), deployment.form());
+    let count = usize::try_from(budget::count("token-outages")).expect("a few");
     got.during(CALLERS, Bears::Outages, (&api, &form), || {
-        let count = usize::try_from(budget::count("token-outages")).expect("a few");
         for outage in OUTAGES.into_iter().cycle().take(count) {
             thread::sleep(Duration::from_secs(1));
             tokens.take_away();
@@ -180,7 +180,7 @@ fn issuing_under_load_outlives_a_token_that_goes_away(template: &Template) {
     // Two tokens hang on the module: the issuing one and the management CA's.
     let initialisations = metric(&deployment, "sigill_token_initialisations_total");
     println!("measured: initialisations = {}", initialisations / 2.0);
-    all_adds_up(deployment, &got, initialisations + 2.0, OUTAGES.len() * CALLERS);
+    all_adds_up(deployment, &got, initialisations + 2.0, count * CALLERS);
 }
 
 /// KEY-09, KEY-10, ISS-07: callers order all the time while one call hangs, which costs its caller an
