@@ -234,6 +234,10 @@ impl LoginTurn<'_> {
         attempt: impl FnOnce() -> Result<(), Pkcs11Failure>,
     ) -> Result<(), LoginError> {
         let (markers, token) = (self.markers, self.token);
+        if self.was_taken_over() {
+            // It hung before it sent the PIN, and another login of this program has the turn.
+            return Err(AttemptError::Busy { path: markers.file(token, "lock") }.into());
+        }
         let before = markers.read(token, pin)?;
         self.permit(pin, state, wrong_pins, before.as_ref())?;
         let tag = Tag::fresh(token, pin).map_err(|()| AttemptError::Random)?;
@@ -361,8 +365,8 @@ pub enum AttemptError {
         /// Why.
         source: io::Error,
     },
-    /// Another program logs in to this token, or hangs in its login.
-    #[error("another program is logging in to this token: {path:?} was not free in time")]
+    /// Another program, or another login of this one, logs in to this token or hangs in its login.
+    #[error("another login to this token is under way: {path:?} was not free in time")]
     Busy {
         /// What it holds.
         path: PathBuf,

@@ -335,3 +335,41 @@ fn the_marker_tells_one_octet_and_no_more() {
     let mode = fs::metadata(fixture.markers.path(&fixture.token)).unwrap().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+/// Promise 6: a login whose turn was taken over before it sent the PIN sends none. One that had sent it
+/// changes nothing of what the newer one has noted, unless it tells that the PIN is wrong.
+#[test]
+fn a_turn_that_was_taken_over_sends_no_pin_and_spoils_no_marker() {
+    let fixture = Fixture::new();
+    let (markers, token) = (&fixture.markers, &fixture.token);
+    let (used, mut sent) = (pin("the-pin"), 0);
+    let old = markers.turn(token, Instant::now()).unwrap();
+    let new = markers.take_over(token, old.lock());
+
+    let late = old.attempt(&used, PinState::Ready, WrongPins::Untold, || {
+        sent += 1;
+        Ok(())
+    });
+
+    assert!(matches!(late, Err(LoginError::Attempts(AttemptError::Busy { .. }))), "{late:?}");
+    assert_eq!(sent, 0);
+    drop(old);
+    // The newer one hangs in its call, and a third takes over.
+    let noted = || fs::read_to_string(markers.path(token)).unwrap();
+    for (result, stays) in [
+        (Ok(()), true),
+        (Err(failure(RvError::PinIncorrect)), false),
+        (Err(failure(RvError::TokenNotPresent)), true),
+    ] {
+        markers.remove(token).unwrap();
+        let hangs = markers.take_over(token, new.lock());
+        let mut meanwhile = String::new();
+        let ended = hangs.attempt(&used, PinState::Ready, WrongPins::Untold, || {
+            let _third = markers.take_over(token, new.lock());
+            meanwhile = noted();
+            result
+        });
+        assert!(meanwhile.starts_with("sigill-pin/1 trying "), "{meanwhile}");
+        assert_eq!(noted() == meanwhile, stays, "{ended:?}");
+    }
+}
