@@ -1,0 +1,231 @@
+//! Why a certificate was refused, as an error and in the words of a refusal.
+
+use lint::Findings;
+use thiserror::Error;
+use x509::key::{KeyType, SignatureAlgorithm};
+use x509::name::NameError;
+use x509::signing::PendingError;
+use x509::time::UnixTime;
+
+use crate::algorithms::NotAllowed;
+use crate::fields::FieldError;
+use crate::key_period::NotIssuing;
+use crate::key_quality::WeakKey;
+use crate::profile::ProfileName;
+use crate::refusal::Refusal;
+use crate::request::RequestError;
+
+/// Why a certificate was refused. Nothing has been signed or recorded when one of these is returned.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// The signing key makes no such signatures.
+    #[error("{key_type} keys make no {algorithm} signatures")]
+    Algorithm {
+        /// The algorithm.
+        algorithm: SignatureAlgorithm,
+        /// The signing key.
+        key_type: KeyType,
+    },
+    /// The time lies outside what certificates can write.
+    #[error("{now} is no time to issue a certificate at")]
+    Clock {
+        /// The issuing time.
+        now: UnixTime,
+    },
+    /// The named end is past or after the profile's.
+    #[error("certificate cannot end at {end}; the latest is {latest}")]
+    End {
+        /// The end that was named.
+        end: UnixTime,
+        /// The profile's.
+        latest: UnixTime,
+    },
+    /// A field of the request.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The algorithm policy does not allow how the issuer would sign.
+    #[error("issuer's algorithm: {0}")]
+    IssuerAlgorithm(NotAllowed),
+    /// The issuer's certificate has ended or not begun.
+    #[error("issuer {issuer} is not valid now; its certificate ends at {not_after}")]
+    IssuerNotValid {
+        /// The issuer.
+        issuer: String,
+        /// Its end.
+        not_after: UnixTime,
+    },
+    /// The algorithm policy does not allow the certified key.
+    #[error("key to be certified: {0}")]
+    KeyAlgorithm(NotAllowed),
+    /// The profile does not allow keys of this type.
+    #[error("profile {profile} does not allow {found} keys")]
+    KeyNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// The key's type.
+        found: KeyType,
+        /// What it allows.
+        allowed: Vec<KeyType>,
+    },
+    /// The finished structure breaks a rule.
+    #[error("finished certificate fails pre-issuance lints")]
+    Lint(#[source] Findings),
+    /// A name that the ASN.1 types cannot hold.
+    #[error("subject cannot be encoded")]
+    Name(#[from] NameError),
+    /// The issuer has no such profile.
+    #[error("profile {profile} is not issued by {issuer}")]
+    NotIssuedHere {
+        /// The profile.
+        profile: ProfileName,
+        /// The issuer.
+        issuer: String,
+    },
+    /// The issuer's key does not issue on this day.
+    #[error("issuer {issuer} does not issue now: {why}")]
+    NotIssuing {
+        /// The issuer.
+        issuer: String,
+        /// Since when, or until when.
+        why: NotIssuing,
+    },
+    /// Its path could not validate once the issuer has expired.
+    #[error("certificate would expire at {not_after}, after its issuer at {issuer_not_after}")]
+    OutlivesIssuer {
+        /// The certificate's end.
+        not_after: UnixTime,
+        /// The issuer's end.
+        issuer_not_after: UnixTime,
+    },
+    /// Keys of CAs and responders are nobody else's.
+    #[error("public key is one of the CA's own")]
+    OwnKey,
+    /// The linted bytes were not accepted for signing.
+    #[error("certificate cannot be signed")]
+    Pending(#[from] PendingError),
+    /// The request itself.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Larger than DER lengths of the encoder.
+    #[error("certificate is too large to encode")]
+    TooLarge,
+    /// Issued only by another way.
+    #[error("profile {profile} is not issued this way")]
+    Way {
+        /// The profile.
+        profile: ProfileName,
+    },
+    /// The key is weak whatever its type.
+    #[error(transparent)]
+    Weak(#[from] WeakKey),
+}
+
+impl PrepareError {
+    /// Whether the same request may be free later: it is refused for the day or the configuration.
+    #[must_use]
+    pub const fn is_for_now(&self) -> bool {
+        matches!(self, Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_) | Self::NotIssuing { .. })
+    }
+
+    /// The same in the words of a refusal (promise 9).
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        let (code, rule, limit, next) = match self {
+            Self::Field(error) => return error.refusal(),
+            Self::Request(error) => return error.refusal(),
+            Self::KeyNotAllowed { allowed, .. } => (
+                "key-not-allowed",
+                "key types of the profile (ISS-11)",
+                allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                "make a key of an allowed type, or use another profile",
+            ),
+            Self::KeyAlgorithm(refused) => (
+                "key-algorithm-not-allowed",
+                "the algorithm policy allows types of keys by purpose and day (KEY-07, KEY-11)",
+                refused.standing.to_string(),
+                "make a key of another type that the profile allows",
+            ),
+            Self::IssuerAlgorithm(refused) => (
+                "issuer-algorithm-not-allowed",
+                "the algorithm policy allows signatures by key and day (KEY-11)",
+                refused.standing.to_string(),
+                "have the operator change `algorithm` of the authority, or make a new issuing CA",
+            ),
+            Self::Weak(_) => (
+                "weak-key",
+                "public key quality (ISS-11)",
+                "RSA: exponent from 65537, no small factor, primes apart, no known weak generator"
+                    .to_owned(),
+                "make a new key with another generator",
+            ),
+            Self::OwnKey => (
+                "own-key",
+                "keys of the CA are certified by ceremonies only (KEY-05)",
+                "a key of the subscriber's own".to_owned(),
+                "make a new key",
+            ),
+            Self::Way { .. } => (
+                "way-not-allowed",
+                "issue-by of the profile",
+                "direct: a call; order: an order (in environment test also a call); internal: a \
+                 ceremony or renewal"
+                    .to_owned(),
+                "use the way that the profile names",
+            ),
+            Self::NotIssuedHere { .. } => (
+                "profile-not-issued-here",
+                "profiles of the issuer's configuration (PRO-10, PRO-11)",
+                "a profile that the issuer lists".to_owned(),
+                "check the profile's name against GET /v1/authorities",
+            ),
+            Self::OutlivesIssuer { issuer_not_after, .. } => (
+                "outlives-issuer",
+                "no certificate ends after its issuer (ISS-08)",
+                format!("until {issuer_not_after}"),
+                "have the operator make a new issuing CA",
+            ),
+            Self::NotIssuing { why, .. } => (
+                why.code(),
+                "an issuer's key issues on its days, and not when what it issues could outlive it (KEY-06, KEY-12)",
+                "an issuer that issues now".to_owned(),
+                why.next_step(),
+            ),
+            Self::IssuerNotValid { .. } => (
+                "issuer-not-valid",
+                "an issuer signs within its own validity (KEY-06)",
+                "a time within the issuer's validity".to_owned(),
+                "check the clock, or have the operator make a new issuing CA",
+            ),
+            Self::End { latest, .. } => (
+                "end-not-allowed",
+                "the end of validity lies after now and within the profile's lifetime (ISS-08)",
+                format!("until {latest}"),
+                "name an earlier end",
+            ),
+            Self::Lint(findings) => {
+                let first = findings.iter().next().map(ToString::to_string).unwrap_or_default();
+                return Refusal::new(
+                    "lint",
+                    "the finished certificate is linted before any key is touched (PRO-03)",
+                    &first,
+                    "no finding",
+                    "tell the operator: profile and linter disagree",
+                );
+            }
+            Self::Name(_) | Self::TooLarge => (
+                "subject-not-encodable",
+                "distinguished names (RFC 5280 §4.1.2.6; PRO-02)",
+                "names within the bounds of RFC 5280 appendix A.1".to_owned(),
+                "shorten the names",
+            ),
+            Self::Algorithm { .. } | Self::Clock { .. } | Self::Pending(_) => (
+                "issuer-misconfigured",
+                "issuer, key, algorithm and clock belong together",
+                "a working configuration".to_owned(),
+                "tell the operator",
+            ),
+        };
+        Refusal::new(code, rule, self, limit, next)
+    }
+}

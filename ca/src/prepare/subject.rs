@@ -1,0 +1,24 @@
+//! The subject, in the profile's order.
+
+use x509::name::Name;
+
+use super::PrepareError;
+use crate::fields::CheckedFields;
+use crate::profile::{Profile, Source};
+
+/// Builds the subject.
+pub(super) fn of(profile: &Profile, fields: &CheckedFields) -> Result<Name, PrepareError> {
+    let mut builder = Name::builder();
+    for attribute in profile.subject().attributes() {
+        let text = match &attribute.source {
+            Source::Fixed(value) => Some(value.as_str()),
+            Source::PersonName => fields.common_name.as_ref().map(|name| name.as_str()),
+            Source::Field(field) => fields.text_of(*field),
+        };
+        // What a profile requires was checked to be there; what is missing here is optional.
+        if let Some(text) = text {
+            builder = builder.with(attribute.attribute, text)?;
+        }
+    }
+    Ok(builder.build())
+}

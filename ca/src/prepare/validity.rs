@@ -1,0 +1,40 @@
+//! From when until when, and what cut it short.
+
+use x509::validity::Validity;
+
+use super::{Preparation, PrepareError, Signer};
+use crate::profile::PastIssuer;
+
+/// notBefore and notAfter, and whether the issuer's end cut it short (ISS-08, ISS-09).
+pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), PrepareError> {
+    let Preparation { profile, now, signer, .. } = *preparation;
+    let rule = profile.validity();
+    let whole = Validity::starting(now, rule.backdate, rule.lifetime)
+        .map_err(|_| PrepareError::Clock { now })?;
+    let Signer::Issuer(issuer) = signer else { return Ok((whole, false)) };
+    let of_issuer = issuer.certificate().validity();
+    if !of_issuer.contains(now) {
+        return Err(PrepareError::IssuerNotValid {
+            issuer: issuer.name().to_owned(),
+            not_after: of_issuer.not_after(),
+        });
+    }
+    let not_before = whole.not_before().max(of_issuer.not_before());
+    let wanted = match preparation.ends_at {
+        Some(end) if end > whole.not_after() || end <= now => {
+            return Err(PrepareError::End { end, latest: whole.not_after() });
+        }
+        Some(end) => end,
+        None => whole.not_after(),
+    };
+    let capped = wanted > of_issuer.not_after();
+    if capped && rule.past_issuer == PastIssuer::Refuse {
+        return Err(PrepareError::OutlivesIssuer {
+            not_after: wanted,
+            issuer_not_after: of_issuer.not_after(),
+        });
+    }
+    let validity = Validity::between(not_before, wanted.min(of_issuer.not_after()))
+        .map_err(|_| PrepareError::Clock { now })?;
+    Ok((validity, capped))
+}
