@@ -20,6 +20,19 @@ impl Day {
         Self(time.saturating_sub(std::time::Duration::from_secs(time.secs() % DAY.as_secs())))
     }
 
+    /// The day of those numbers; `None` where the calendar has no such day from 1970 to 9999.
+    #[must_use]
+    pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
+        UnixTime::of_day(year, month, day).ok().map(Self)
+    }
+
+    /// Year, month from 1 and day from 1.
+    #[must_use]
+    pub fn year_month_day(self) -> (u16, u8, u8) {
+        // A day is made from a time of the calendar, so that the first arm is the only one.
+        self.0.to_date_time().map_or((1970, 1, 1), |at| (at.year(), at.month(), at.day()))
+    }
+
     /// Its first second.
     #[must_use]
     pub const fn begin(self) -> UnixTime {
@@ -73,6 +86,9 @@ mod tests {
         let day = read("2028-12-31").unwrap();
 
         assert_eq!(day.to_string(), "2028-12-31");
+        assert_eq!(day.year_month_day(), (2028, 12, 31));
+        assert_eq!(Day::new(2028, 12, 31), Some(day));
+        assert_eq!(Day::new(2027, 2, 29), None);
         assert_eq!(day.begin().to_string(), "2028-12-31T00:00:00Z");
         assert_eq!(day.end().to_string(), "2029-01-01T00:00:00Z");
         assert_eq!(read("9999-12-31").unwrap().end(), UnixTime::LAST);

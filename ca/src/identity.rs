@@ -4,27 +4,42 @@
 //! what stands in a certificate must be what the caller ordered (PRO-02, PRO-07). Limits come from
 //! RFC 5280 appendix A where it has one.
 
+mod birth;
 mod card;
 mod contact;
 mod hsa;
+mod kind;
+pub(crate) mod list;
 mod name;
 mod number;
+mod passport;
+mod proofing;
 
 use std::fmt;
 
 use thiserror::Error;
 
+pub use self::birth::BirthDate;
 pub use self::card::CardNumber;
 pub use self::contact::{DnsName, EmailAddress, UserPrincipalName, Wildcard};
 pub use self::hsa::HsaId;
+pub use self::kind::{
+    Identity, IdentityForm, IdentityKind, IdentityKindId, IdentityKinds, IdentityText,
+};
+pub use self::list::{Days, ListError};
 pub use self::name::{CommonName, GivenName, Locality, Organization, Surname};
 pub use self::number::{OrganisationNumber, PersonNumber, PersonNumberKind};
+pub use self::passport::PassportIdentity;
+pub use self::proofing::{Meeting, ProofingId, ProofingMethod, ProofingMethods};
 
+use crate::deployment::Environment;
 use crate::refusal::Refusal;
 
 /// Which identifier a value was meant to be; the name that requests and errors use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
+    /// Day of birth.
+    BirthDate,
     /// Card serial number (*kortserienummer*).
     CardNumber,
     /// Name of a function or server.
@@ -37,12 +52,18 @@ pub enum Field {
     GivenName,
     /// HSA-id of a person or function.
     HsaId,
+    /// A person's identity, of whatever kind.
+    Identity,
     /// Place or county.
     Locality,
     /// Organisation's name.
     Organization,
     /// Organisation's number.
     OrganisationNumber,
+    /// Number of a passport.
+    PassportNumber,
+    /// Issuing state of a passport.
+    PassportState,
     /// Personnummer or samordningsnummer.
     PersonNumber,
     /// Surname.
@@ -54,15 +75,19 @@ pub enum Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::BirthDate => "birth_date",
             Self::CardNumber => "card_number",
             Self::CommonName => "common_name",
             Self::Dns => "dns",
             Self::Email => "email",
             Self::GivenName => "given_name",
             Self::HsaId => "hsa_id",
+            Self::Identity => "identity",
             Self::Locality => "locality",
             Self::Organization => "organization",
             Self::OrganisationNumber => "organisation_number",
+            Self::PassportNumber => "passport_number",
+            Self::PassportState => "passport_state",
             Self::PersonNumber => "personal_identity_number",
             Self::Surname => "surname",
             Self::Upn => "upn",
@@ -128,6 +153,20 @@ pub enum IdentityError {
         /// The identifier.
         field: Field,
     },
+    /// An identity of another kind than the order states.
+    #[error("{field} is of another kind than the order states, which is {expected}")]
+    OtherKind {
+        /// The identifier.
+        field: Field,
+        /// The kind that was stated.
+        expected: &'static str,
+    },
+    /// A test identity in production (DAT-08).
+    #[error("{field} is a test identity, and this is production")]
+    TestIdentityInProduction {
+        /// The identifier.
+        field: Field,
+    },
 }
 
 impl IdentityError {
@@ -142,6 +181,8 @@ impl IdentityError {
             Self::Length { .. } => "field-length",
             Self::NotNormalised { .. } => "field-not-normalised",
             Self::NotATestIdentity { .. } => "not-a-test-identity",
+            Self::OtherKind { .. } => "identity-of-another-kind",
+            Self::TestIdentityInProduction { .. } => "test-identity-in-production",
         }
     }
 
@@ -185,8 +226,33 @@ impl IdentityError {
                     .to_owned(),
                 "use a test identity, or the production deployment",
             ),
+            Self::OtherKind { expected, .. } => (
+                "an identity is of the kind that the order states (ISS-19)",
+                (*expected).to_owned(),
+                "state the kind that the identity is of",
+            ),
+            Self::TestIdentityInProduction { .. } => (
+                "no test person or test function in production (DAT-08)",
+                "identities of real persons and functions".to_owned(),
+                "use the real identity, or a deployment that is not production",
+            ),
         };
         Refusal::new(self.code(), rule, self, limit, next)
+    }
+}
+
+impl Environment {
+    /// Test identities belong outside production and real ones in it (DAT-08).
+    pub(crate) const fn admits_identity(
+        self,
+        field: Field,
+        of_test: bool,
+    ) -> Result<(), IdentityError> {
+        match (self.allows_only_test_identities(), of_test) {
+            (true, false) => Err(IdentityError::NotATestIdentity { field }),
+            (false, true) => Err(IdentityError::TestIdentityInProduction { field }),
+            (true, true) | (false, false) => Ok(()),
+        }
     }
 }
 
@@ -264,6 +330,8 @@ mod tests {
             IdentityError::Length { field, found: 0, fewest: 1, most: 2 },
             IdentityError::NotNormalised { field },
             IdentityError::NotATestIdentity { field },
+            IdentityError::OtherKind { field, expected: "form" },
+            IdentityError::TestIdentityInProduction { field },
         ];
 
         let codes: std::collections::BTreeSet<_> = all.iter().map(IdentityError::code).collect();

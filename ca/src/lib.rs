@@ -20,6 +20,7 @@ pub mod profile;
 pub mod refusal;
 pub mod request;
 pub mod revocation;
+pub mod word;
 
 #[cfg(test)]
 mod testing;
