@@ -3,6 +3,7 @@
 //! Reads every file that the configuration names and changes nothing. It logs in to no token: a PIN
 //! that is wrong is seen by `serve`, once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::ensure;
@@ -14,6 +15,7 @@ use crate::config::{ConfigFile, ObserveSection};
 use crate::danger::Danger;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
+use crate::service::authority::Authority;
 use crate::start::Told;
 use crate::{algorithms, tokens, wiring};
 
@@ -33,6 +35,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     let authorities = wiring::authorities(config)?;
     algorithms::judge(&algorithms::read(config)?, &authorities)?;
     unnamed_profiles(config, &profiles).next().map_or(Ok(()), Err)?;
+    signed_otherwise(&profiles, &authorities).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
@@ -71,6 +74,30 @@ pub(crate) fn clients(config: &ConfigFile, deployment: Deployment) -> anyhow::Re
         ))
     };
     Ok(Clients::new(deployment, &config.clients).map_err(unfit)?)
+}
+
+/// Profiles whose authority signs otherwise than they allow: what is ordered under them is refused.
+/// `serve` tells of them and starts, because revoking needs none.
+pub(crate) fn signed_otherwise<'a>(
+    profiles: &'a ProfileSet,
+    authorities: &'a BTreeMap<String, Authority>,
+) -> impl Iterator<Item = anyhow::Error> {
+    authorities.values().map(|authority| &authority.issuer).flat_map(move |issuer| {
+        profiles.signed_otherwise(issuer).map(move |profile| {
+            let allowed = profile.signatures().unwrap_or_default().iter();
+            let allowed = allowed.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            anyhow::Error::new(Told::new(
+                "profile-signature",
+                format!(
+                    "authority {} signs with {}, and its profile {} allows {allowed}",
+                    issuer.name(),
+                    issuer.algorithm(),
+                    profile.name()
+                ),
+                "change `algorithm` of the authority, or [signature] of the profile",
+            ))
+        })
+    })
 }
 
 /// Profiles that a client may order or an authority issue, and that are in no file: each is said with

@@ -318,7 +318,8 @@ pub(crate) fn wire(
     }
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
-    for error in crate::check::unnamed_profiles(config, &profiles) {
+    let unfit = crate::check::signed_otherwise(&profiles, &authorities);
+    for error in crate::check::unnamed_profiles(config, &profiles).chain(unfit) {
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
     let store = open_store(config, deployment, Create::Never)?;

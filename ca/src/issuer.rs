@@ -112,7 +112,7 @@ impl Issuer {
     pub fn stopping_for(mut self, profiles: &ProfileSet) -> Self {
         let named = self.profiles.iter().filter_map(|name| profiles.by_name(name.as_str()));
         let lives =
-            named.filter(|one| one.kind().is_subscriber()).map(|one| one.validity().lifetime);
+            named.filter(|one| one.kind().is_subscriber()).map(|one| one.validity().longest());
         self.longest_life = lives.max().unwrap_or_default();
         self
     }

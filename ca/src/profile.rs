@@ -6,23 +6,26 @@
 //! cannot be issued.
 
 mod duration;
+mod error;
 mod file;
 mod rules;
 mod set;
 mod subject;
+mod validity;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use x509::extension::KeyUsageBit;
-use x509::key::KeyType;
+use x509::key::{KeyType, SignatureAlgorithm};
 use x509::oid::ObjectIdentifier;
 
-pub use self::rules::ProfileError;
+pub use self::error::ProfileError;
+pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
-pub use self::subject::{Attribute, RequestField, Source, SubjectTemplate};
+pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
+pub use self::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use crate::identity::Wildcard;
 
 /// A profile's name: 1 to 64 characters a-z0-9 and hyphens.
@@ -199,15 +202,6 @@ pub enum Presence {
     Required,
 }
 
-/// What happens when the end of validity would lie after the issuer's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PastIssuer {
-    /// It is refused.
-    Refuse,
-    /// It ends with its issuer.
-    Cap,
-}
-
 /// What happens to extensions that a request asks for. They are never obeyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestedExtensions {
@@ -215,17 +209,6 @@ pub enum RequestedExtensions {
     Ignore,
     /// The request is refused.
     Refuse,
-}
-
-/// How long certificates are valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ValidityRule {
-    /// From notBefore to notAfter, both seconds included (RFC 5280 §4.1.2.5).
-    pub lifetime: Duration,
-    /// How long before issuing notBefore lies; at most an hour (ISS-08).
-    pub backdate: Duration,
-    /// What happens at the issuer's end.
-    pub past_issuer: PastIssuer,
 }
 
 /// The names in subjectAltName.
@@ -302,12 +285,14 @@ pub enum ExtensionSlot {
 #[derive(Clone, Debug)]
 pub struct Profile {
     name: ProfileName,
+    version: u32,
     hash: ProfileHash,
     kind: ProfileKind,
     issue_by: IssueBy,
     trust_level: Option<TrustLevel>,
     validity: ValidityRule,
     keys: Vec<KeyType>,
+    signatures: Option<Vec<SignatureAlgorithm>>,
     requested_extensions: RequestedExtensions,
     recorded: Vec<(RequestField, Presence)>,
     subject: SubjectTemplate,
@@ -355,6 +340,12 @@ impl Profile {
         &self.name
     }
 
+    /// Its version's number, from 1, as its reviewers count.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
     /// Its version: SHA-256 of its file.
     #[must_use]
     pub const fn hash(&self) -> ProfileHash {
@@ -389,6 +380,18 @@ impl Profile {
     #[must_use]
     pub fn keys(&self) -> &[KeyType] {
         &self.keys
+    }
+
+    /// How its certificates may be signed; `None` where that is the issuer's choice alone.
+    #[must_use]
+    pub fn signatures(&self) -> Option<&[SignatureAlgorithm]> {
+        self.signatures.as_deref()
+    }
+
+    /// Whether its certificates may be signed so.
+    #[must_use]
+    pub fn allows_signature(&self, algorithm: SignatureAlgorithm) -> bool {
+        self.signatures().is_none_or(|allowed| allowed.contains(&algorithm))
     }
 
     /// What happens to extensions that a request asks for.

@@ -189,6 +189,12 @@ const FAULTS: &[Fault] = &[
         &["\"rsa-pss\"", "rsa-pss-sha256"],
     ),
     (
+        "an algorithm that its profile does not allow",
+        "profile-signature",
+        |home| home.edit_config("rsa-pkcs1-sha512", "rsa-pkcs1-sha384"),
+        &["sigilltesteidfunctioncav1", "rsa-pkcs1-sha384", "profile function", "rsa-pkcs1-sha512"],
+    ),
+    (
         "an algorithm that the token's device does not sign",
         "authority-algorithm",
         |home| {

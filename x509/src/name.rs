@@ -12,7 +12,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub use crate::name::attribute_type::AttributeType;
+pub use crate::name::attribute_type::{AttributeType, StringRule};
 pub(crate) use crate::name::text::is_printable;
 pub use crate::name::text::{NameFault, StringKind};
 use crate::oid::ObjectIdentifier;
@@ -240,8 +240,22 @@ impl NameBuilder {
     /// [`NameError::Fault`] for an empty text, NUL and control characters, characters outside the
     /// string type's alphabet and a country that is not two upper-case letters;
     /// [`NameError::TooLong`] past [`AttributeType::max_characters`].
-    pub fn with(mut self, attribute: AttributeType, text: &str) -> Result<Self, NameError> {
-        let kind = attribute.kind();
+    pub fn with(self, attribute: AttributeType, text: &str) -> Result<Self, NameError> {
+        self.with_string(attribute, StringRule::Standard, text)
+    }
+
+    /// The same, with the string type that `rule` chooses.
+    ///
+    /// # Errors
+    ///
+    /// As [`with`](Self::with).
+    pub fn with_string(
+        mut self,
+        attribute: AttributeType,
+        rule: StringRule,
+        text: &str,
+    ) -> Result<Self, NameError> {
+        let kind = rule.kind(attribute, text);
         let value = tlv::element(kind.tag(), &[text.as_bytes()]);
         let found =
             NameAttribute { oid: attribute.oid(), kind, value: text.as_bytes(), value_der: &value };
@@ -333,6 +347,32 @@ mod tests {
             };
             assert_eq!(name.attributes().next().unwrap().kind(), expected, "{attribute}");
         }
+    }
+
+    /// PRO-02: as the real function certificates of 2025: PrintableString where its alphabet is enough.
+    #[test]
+    fn writes_printable_strings_where_the_alphabet_allows() {
+        for (text, expected) in [
+            ("Inera AB", StringKind::Printable),
+            ("idp.example.org", StringKind::Printable),
+            ("Region Örebro län", StringKind::Utf8),
+            ("Sigill & Co", StringKind::Utf8),
+            ("*.example.org", StringKind::Utf8),
+        ] {
+            for attribute in [Organization, Locality, CommonName] {
+                let name = Name::builder()
+                    .with_string(attribute, StringRule::PrintableOrUtf8, text)
+                    .unwrap()
+                    .build();
+
+                let found = name.attributes().next().unwrap();
+                assert_eq!((found.kind(), found.text().as_str()), (expected, text));
+                assert_eq!(Name::from_der(name.as_der()), Ok(name.clone()));
+            }
+        }
+        let rule = StringRule::PrintableOrUtf8;
+        assert!(Name::builder().with_string(Organization, rule, "").is_err());
+        assert!(Name::builder().with_string(SerialNumber, rule, "SEÅ").is_err());
     }
 
     /// PRO-01, PRO-02: exact bytes.

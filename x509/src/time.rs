@@ -62,6 +62,19 @@ impl UnixTime {
         }
     }
 
+    /// The same second of the day `years` later; of 29 February, 28 February where the year has no
+    /// such day. `None` after the year 9999.
+    #[must_use]
+    pub fn checked_add_years(self, years: u16) -> Option<Self> {
+        let from = self.to_date_time().ok()?;
+        let year = from.year().checked_add(years)?;
+        let on = |day| {
+            let (hour, minute, second) = (from.hour(), from.minutes(), from.seconds());
+            DateTime::new(year, from.month(), day, hour, minute, second).map(Self::from)
+        };
+        on(from.day()).or_else(|_| on(28)).ok()
+    }
+
     /// This time minus `span`, not before 1970; parts of a second are dropped.
     #[must_use]
     pub const fn saturating_sub(self, span: Duration) -> Self {
@@ -132,6 +145,30 @@ mod tests {
         let t = UnixTime::from_secs(2_524_607_999).unwrap();
 
         assert_eq!(t.to_string(), "2049-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn years_are_those_of_the_calendar() {
+        let second = |year, month, day| {
+            UnixTime::of_day(year, month, day)
+                .unwrap()
+                .checked_add(Duration::from_secs(45_296))
+                .unwrap()
+        };
+        for ((from, years), to) in [
+            (((2025, 9, 29), 2), (2027, 9, 29)),
+            (((2027, 12, 31), 1), (2028, 12, 31)),
+            (((2028, 2, 29), 2), (2030, 2, 28)),
+            (((2028, 2, 29), 4), (2032, 2, 29)),
+            (((2096, 2, 29), 4), (2100, 2, 28)),
+            (((2026, 3, 1), 5), (2031, 3, 1)),
+        ] {
+            let (from, to): ((u16, u8, u8), (u16, u8, u8)) = (from, to);
+            let later = second(from.0, from.1, from.2).checked_add_years(years);
+            assert_eq!(later, Some(second(to.0, to.1, to.2)), "{from:?} and {years} years");
+        }
+        assert_eq!(second(9_999, 1, 1).checked_add_years(1), None);
+        assert_eq!(UnixTime::EPOCH.checked_add_years(u16::MAX), None);
     }
 
     #[test]

@@ -107,6 +107,16 @@ pub enum PrepareError {
     /// The request itself.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The issuer signs otherwise than the profile allows.
+    #[error("profile {profile} is not signed with {found}")]
+    SignatureNotAllowed {
+        /// The profile.
+        profile: ProfileName,
+        /// How the issuer signs.
+        found: SignatureAlgorithm,
+        /// What the profile allows.
+        allowed: Vec<SignatureAlgorithm>,
+    },
     /// Larger than DER lengths of the encoder.
     #[error("certificate is too large to encode")]
     TooLarge,
@@ -151,6 +161,12 @@ impl PrepareError {
                 "the algorithm policy allows signatures by key and day (KEY-11)",
                 refused.standing.to_string(),
                 "have the operator change `algorithm` of the authority, or make a new issuing CA",
+            ),
+            Self::SignatureNotAllowed { allowed, .. } => (
+                "signature-not-allowed",
+                "signature algorithms of the profile (KEY-11)",
+                allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                "have the operator change `algorithm` of the authority, or the profile",
             ),
             Self::Weak(_) => (
                 "weak-key",

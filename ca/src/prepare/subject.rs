@@ -17,7 +17,7 @@ pub(super) fn of(profile: &Profile, fields: &CheckedFields) -> Result<Name, Prep
         };
         // What a profile requires was checked to be there; what is missing here is optional.
         if let Some(text) = text {
-            builder = builder.with(attribute.attribute, text)?;
+            builder = builder.with_string(attribute.attribute, attribute.string, text)?;
         }
     }
     Ok(builder.build())

@@ -20,7 +20,7 @@ pub(super) fn check_period(preparation: &Preparation<'_>) -> Result<(), PrepareE
     }
 }
 
-/// The policy allows how it is signed (KEY-11). Delegates of responders go on as CRLs do: where the
+/// Profile and policy allow how it is signed (KEY-11). Delegates of responders go on as CRLs do: where the
 /// issuer's algorithm has ended, what was issued must still be answered for.
 pub(super) fn check_signature(
     preparation: &Preparation<'_>,
@@ -28,6 +28,13 @@ pub(super) fn check_signature(
     algorithm: SignatureAlgorithm,
 ) -> Result<(), PrepareError> {
     let Preparation { profile, algorithms, now, .. } = *preparation;
+    if !profile.allows_signature(algorithm) {
+        return Err(PrepareError::SignatureNotAllowed {
+            profile: profile.name().clone(),
+            found: algorithm,
+            allowed: profile.signatures().unwrap_or_default().to_vec(),
+        });
+    }
     let purpose = KeyPurpose::signing(profile.kind());
     match algorithms.signature(purpose, key, algorithm, now) {
         Err(NotAllowed { standing: Standing::Over { .. }, .. })

@@ -1,5 +1,6 @@
 //! From when until when, and what cut it short.
 
+use x509::time::UnixTime;
 use x509::validity::Validity;
 
 use super::{Preparation, PrepareError, Signer};
@@ -9,8 +10,13 @@ use crate::profile::PastIssuer;
 pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), PrepareError> {
     let Preparation { profile, now, signer, .. } = *preparation;
     let rule = profile.validity();
-    let whole = Validity::starting(now, rule.backdate, rule.lifetime)
-        .map_err(|_| PrepareError::Clock { now })?;
+    let clock = PrepareError::Clock { now };
+    let whole = now
+        .secs()
+        .checked_sub(rule.backdate.as_secs())
+        .and_then(|begin| UnixTime::from_secs(begin).ok())
+        .and_then(|begin| Validity::between(begin, rule.end(begin)?).ok());
+    let Some(whole) = whole.filter(|whole| whole.contains(now)) else { return Err(clock) };
     let Signer::Issuer(issuer) = signer else { return Ok((whole, false)) };
     let of_issuer = issuer.certificate().validity();
     if !of_issuer.contains(now) {
@@ -34,7 +40,7 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), Prep
             issuer_not_after: of_issuer.not_after(),
         });
     }
-    let validity = Validity::between(not_before, wanted.min(of_issuer.not_after()))
-        .map_err(|_| PrepareError::Clock { now })?;
+    let validity =
+        Validity::between(not_before, wanted.min(of_issuer.not_after())).map_err(|_| clock)?;
     Ok((validity, capped))
 }

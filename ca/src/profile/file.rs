@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use x509::extension::KeyUsageBit;
-use x509::key::KeyType;
-use x509::name::AttributeType;
+use x509::key::{KeyType, SignatureAlgorithm};
+use x509::name::{AttributeType, StringRule};
 
 use super::subject::{Attribute, Optional, RequestField, Source};
+use super::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use super::{
-    AlternativeNameRule, ExtensionSlot, IssueBy, PastIssuer, Policy, Presence, Profile,
-    ProfileError, ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate,
-    TrustLevel, ValidityRule, duration,
+    AlternativeNameRule, ExtensionSlot, IssueBy, Policy, Presence, Profile, ProfileError,
+    ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TrustLevel, duration,
 };
 use crate::identity::Wildcard;
 
@@ -19,6 +19,8 @@ use crate::identity::Wildcard;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ProfileFile {
     name: String,
+    /// Counted by its reviewers, from 1.
+    version: u32,
     /// For readers; a profile without one is not reviewable.
     description: String,
     kind: String,
@@ -26,6 +28,7 @@ pub(super) struct ProfileFile {
     trust_level: Option<TrustLevelWord>,
     validity: ValidityFile,
     key: KeyFile,
+    signature: Option<SignatureFile>,
     request: RequestFile,
     subject: SubjectFile,
     #[serde(default)]
@@ -64,8 +67,17 @@ enum PresenceWord {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ValidityFile {
     lifetime: String,
+    ends_at: Option<String>,
+    round: Option<RoundWord>,
     backdate: String,
     past_issuer: PastIssuerWord,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RoundWord {
+    Down,
+    Up,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +90,12 @@ enum PastIssuerWord {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyFile {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureFile {
     allow: Vec<String>,
 }
 
@@ -109,8 +127,16 @@ struct AttributeFile {
     attribute: AttributeWord,
     from: Option<FromWord>,
     value: Option<String>,
+    string: Option<StringWord>,
     #[serde(default)]
     optional: OptionalWord,
+}
+
+/// Left out, the standard's: UTF8String where there is a choice.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StringWord {
+    PrintableOrUtf8,
 }
 
 #[derive(Deserialize)]
@@ -228,14 +254,22 @@ impl ProfileFile {
         if self.description.trim().is_empty() {
             return Err(ProfileError::NoDescription);
         }
+        if self.version == 0 {
+            return Err(ProfileError::NoVersion);
+        }
         Ok(Profile {
             name: self.name.parse()?,
+            version: self.version,
             hash,
             kind: kind(&self.kind)?,
             issue_by: self.issue_by.into(),
             trust_level: self.trust_level.map(Into::into),
             validity: self.validity.into_rule()?,
             keys: self.key.allow.iter().map(|name| key_type(name)).collect::<Result<_, _>>()?,
+            signatures: self
+                .signature
+                .map(|file| file.allow.iter().map(|name| algorithm(name)).collect())
+                .transpose()?,
             requested_extensions: match self.request.requested_extensions {
                 RequestedExtensionsWord::Ignore => RequestedExtensions::Ignore,
                 RequestedExtensionsWord::Refuse => RequestedExtensions::Refuse,
@@ -287,14 +321,40 @@ fn key_type(name: &str) -> Result<KeyType, ProfileError> {
     name.parse().map_err(|_| ProfileError::UnknownKeyType { found: name.to_owned() })
 }
 
+fn algorithm(name: &str) -> Result<SignatureAlgorithm, ProfileError> {
+    name.parse().map_err(|_| ProfileError::UnknownAlgorithm { found: name.to_owned() })
+}
+
 fn span(key: &'static str, text: &str) -> Result<Duration, ProfileError> {
-    duration::parse(text).ok_or_else(|| ProfileError::Span { key, found: text.to_owned() })
+    duration::parse(text).ok_or_else(|| ProfileError::Span {
+        key,
+        units: "d, h, m, s",
+        found: text.to_owned(),
+    })
+}
+
+fn lifetime(key: &'static str, text: &str) -> Result<Lifetime, ProfileError> {
+    Lifetime::parse(text).ok_or_else(|| ProfileError::Span {
+        key,
+        units: "y, d, h, m, s",
+        found: text.to_owned(),
+    })
 }
 
 impl ValidityFile {
     fn into_rule(self) -> Result<ValidityRule, ProfileError> {
+        let ends_at = match (self.ends_at, self.round) {
+            (None, None) => None,
+            (Some(text), Some(round)) => {
+                let second =
+                    SecondOfDay::parse(&text).ok_or(ProfileError::NoSecondOfDay { found: text })?;
+                Some((second, round.into()))
+            }
+            _ => return Err(ProfileError::NoRounding),
+        };
         Ok(ValidityRule {
-            lifetime: span("validity.lifetime", &self.lifetime)?,
+            lifetime: lifetime("validity.lifetime", &self.lifetime)?,
+            ends_at,
             backdate: span("validity.backdate", &self.backdate)?,
             past_issuer: match self.past_issuer {
                 PastIssuerWord::Refuse => PastIssuer::Refuse,
@@ -324,7 +384,11 @@ impl AttributeFile {
             OptionalWord::Yes => Optional::Yes,
             OptionalWord::No => Optional::No,
         };
-        Ok(Attribute { attribute, source, optional })
+        let string = match self.string {
+            None => StringRule::Standard,
+            Some(StringWord::PrintableOrUtf8) => StringRule::PrintableOrUtf8,
+        };
+        Ok(Attribute { attribute, string, source, optional })
     }
 }
 
@@ -358,6 +422,15 @@ impl From<IssueByWord> for IssueBy {
             IssueByWord::Direct => Self::Direct,
             IssueByWord::Order => Self::Order,
             IssueByWord::Internal => Self::Internal,
+        }
+    }
+}
+
+impl From<RoundWord> for Round {
+    fn from(word: RoundWord) -> Self {
+        match word {
+            RoundWord::Down => Self::Down,
+            RoundWord::Up => Self::Up,
         }
     }
 }

@@ -6,20 +6,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use thiserror::Error;
 use x509::extension::KeyUsageBit;
 use x509::key::KeyType;
-use x509::name::AttributeType;
+use x509::name::{AttributeType, StringKind, StringRule};
 use x509::oid;
 
 use super::subject::{Optional, RequestField, Source};
-use super::{ExtensionSlot, IssueBy, Presence, Profile, ProfileKind, ProfileName, Purpose};
+use super::validity::Round;
+use super::{ExtensionSlot, IssueBy, Presence, Profile, ProfileError, ProfileKind, Purpose};
 
 /// notBefore lies at most this far before issuing (ISS-08).
 const MOST_BACKDATE: Duration = Duration::from_secs(3_600);
-/// Five years: every five years in a row have at least 1826 days (ISS-09; 2096-2104 apart).
-const FIVE_YEARS: Duration = Duration::from_secs(1_826 * 86_400);
-
 /// The delegates of an offline CA live as long as its CRL and 30 days (ARCHITECTURE.md).
 const LONGEST_RESPONDER: Duration = Duration::from_secs(397 * 86_400);
 
@@ -46,14 +43,29 @@ const RULES: &[ProfileRule] = &[
     ProfileRule {
         id: "lifetime-beyond-backdate",
         clause: "RFC 5280 §4.1.2.5",
-        says: "validity.lifetime is longer than validity.backdate",
-        kept: |p| p.validity.lifetime > p.validity.backdate,
+        says: "validity.lifetime is longer than validity.backdate, by a day more where round = \"down\"",
+        kept: |p| p.validity.shortest() > p.validity.backdate,
     },
     ProfileRule {
         id: "eid-five-years",
         clause: "ISS-09",
-        says: "an eID is valid for at most five years (1826d)",
-        kept: |p| !p.kind.is_person() || p.validity.lifetime <= FIVE_YEARS,
+        says: "an eID is valid for at most five years (5y or 1826d)",
+        kept: |p| !p.kind.is_person() || p.validity.is_within_five_years(),
+    },
+    ProfileRule {
+        id: "eid-rounded-down",
+        clause: "ISS-09: an eID ends with its carrier or before",
+        says: "round = \"up\" is not for persons",
+        kept: |p| !(p.kind.is_person() && matches!(p.validity.ends_at, Some((_, Round::Up)))),
+    },
+    ProfileRule {
+        id: "signature",
+        clause: "KEY-11",
+        says: "signature.allow, where it stands, names at least one algorithm, each once",
+        kept: |p| {
+            let given = p.signatures.as_ref();
+            given.is_none_or(|list| !list.is_empty() && each_once(list))
+        },
     },
     ProfileRule {
         id: "keys",
@@ -224,7 +236,7 @@ const RULES: &[ProfileRule] = &[
         clause: "RFC 6960 §4.2.2.2.1; ISS-08",
         says: "responder certificates, which nobody checks for revocation, live at most 397d: a CRL of \
                12 months, 30 days and a day",
-        kept: |p| p.kind != ProfileKind::OcspResponder || p.validity.lifetime <= LONGEST_RESPONDER,
+        kept: |p| p.kind != ProfileKind::OcspResponder || p.validity.longest() <= LONGEST_RESPONDER,
     },
     ProfileRule {
         id: "revocation-pointers",
@@ -270,6 +282,18 @@ const RULES: &[ProfileRule] = &[
         says: "subject attributes come from a field that can give them; only country and \
                organization may have a fixed value",
         kept: |p| p.subject.attributes().iter().all(|a| a.source.fits(a.attribute)),
+    },
+    ProfileRule {
+        id: "subject-string",
+        clause: "PRO-02; RFC 5280 appendix A.1",
+        says: "string stands at attributes that may be UTF8String: not at country and serial-number, \
+               which are PrintableString",
+        kept: |p| {
+            p.subject
+                .attributes()
+                .iter()
+                .all(|a| a.string == StringRule::Standard || a.attribute.kind() == StringKind::Utf8)
+        },
     },
     ProfileRule {
         id: "subject-fixed",
@@ -390,6 +414,11 @@ fn all_different<T: Ord>(list: &[T]) -> bool {
     list.iter().collect::<BTreeSet<_>>().len() == list.len()
 }
 
+/// The same for what has no order.
+fn each_once<T: PartialEq>(list: &[T]) -> bool {
+    list.iter().enumerate().all(|(place, one)| !list.iter().take(place).any(|it| it == one))
+}
+
 fn keys_are_allowed(profile: &Profile) -> bool {
     let fine = |key: &KeyType| match key {
         KeyType::EcP256 | KeyType::EcP384 => true,
@@ -430,7 +459,9 @@ fn fixed_values_are_legal(profile: &Profile) -> bool {
     profile.subject.attributes().iter().all(|attribute| match &attribute.source {
         Source::Fixed(value) => {
             attribute.optional == Optional::No
-                && x509::name::Name::builder().with(attribute.attribute, value).is_ok()
+                && x509::name::Name::builder()
+                    .with_string(attribute.attribute, attribute.string, value)
+                    .is_ok()
         }
         _ => true,
     })
@@ -441,67 +472,6 @@ fn is_web_uri(uri: &str) -> bool {
     host.is_some_and(|host| !host.is_empty())
         && uri.len() <= 200
         && uri.bytes().all(|octet| octet.is_ascii_graphic())
-}
-
-/// Why a file is no profile.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ProfileError {
-    /// An attribute has both a value and a field, or neither.
-    #[error("subject attribute {attribute} has not exactly one of `from` and `value`")]
-    AttributeSource {
-        /// The attribute.
-        attribute: AttributeType,
-    },
-    /// Not a profile's name.
-    #[error("profile name {found:?} is not 1 to 64 characters a-z0-9 and hyphens")]
-    Name {
-        /// What was given.
-        found: String,
-    },
-    /// Reviewers need to know what it is for.
-    #[error("profile has an empty description")]
-    NoDescription,
-    /// TOML is UTF-8.
-    #[error("profile is not UTF-8")]
-    NotUtf8,
-    /// Not an object identifier.
-    #[error("policy {found:?} is not an object identifier")]
-    Oid {
-        /// What was given.
-        found: String,
-    },
-    /// It asks for something that must not be issued.
-    #[error("profile {profile} breaks rule {} ({}): {}", rule.id, rule.clause, rule.says)]
-    Rule {
-        /// The profile.
-        profile: ProfileName,
-        /// The rule.
-        rule: &'static ProfileRule,
-    },
-    /// Not a span of time.
-    #[error("{key} = {found:?} is not a whole number above zero and one of d, h, m, s")]
-    Span {
-        /// The key in the file.
-        key: &'static str,
-        /// What was given.
-        found: String,
-    },
-    /// Not the TOML of a profile; the cause names line and key.
-    #[error("profile cannot be read")]
-    Toml(#[source] Box<toml::de::Error>),
-    /// Not the name of a key type.
-    #[error("key type {found:?} is not known")]
-    UnknownKeyType {
-        /// What was given.
-        found: String,
-    },
-    /// Not a kind of profile.
-    #[error("kind {found:?} is not known")]
-    UnknownKind {
-        /// What was given.
-        found: String,
-    },
 }
 
 #[cfg(test)]

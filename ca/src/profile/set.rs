@@ -49,6 +49,12 @@ impl ProfileSet {
         self.by_name.values()
     }
 
+    /// The profiles that `issuer` lists and may not sign as it does (KEY-11).
+    pub fn signed_otherwise<'a>(&'a self, issuer: &'a Issuer) -> impl Iterator<Item = &'a Profile> {
+        let listed = issuer.profiles().iter().filter_map(|name| self.by_name.get(name));
+        listed.filter(|profile| !profile.allows_signature(issuer.algorithm()))
+    }
+
     /// Checks that issuers and subscriber profiles belong together: each issuer's profiles exist,
     /// no subscriber profile has two issuers, and no issuer has two trust levels (PRO-10, PRO-11).
     ///
@@ -143,8 +149,8 @@ mod tests {
         let copy = |from: &str, to: &str| {
             Profile::parse(profile_text("function").replace(from, to).as_bytes()).unwrap()
         };
-        let same_policy = copy("\"function\"\ndesc", "\"other\"\ndesc");
-        let same_name = copy("1.3.6.1.4.1.32473.1.1.1", "1.3.6.1.4.1.32473.1.1.9");
+        let same_policy = copy("\"function\"\nver", "\"other\"\nver");
+        let same_name = copy("1.2.752.74.8.650", "1.3.6.1.4.1.32473.1.1.9");
 
         assert!(matches!(
             ProfileSet::new([profile("function"), same_policy]),
@@ -154,6 +160,18 @@ mod tests {
             ProfileSet::new([profile("function"), same_name]),
             Err(ProfileSetError::NameTwice { .. })
         ));
+    }
+
+    /// KEY-11: seen before anything is asked for.
+    #[test]
+    fn names_the_profiles_that_an_issuer_may_not_sign() {
+        let shipped = Profile::parse(profile_text("function").as_bytes()).unwrap();
+        let set = ProfileSet::new([shipped, profile("function-ec")]).unwrap();
+        let issuer = Hierarchy::new(&["function", "function-ec"]).issuing;
+
+        let names: Vec<_> = set.signed_otherwise(&issuer).map(|one| one.name().as_str()).collect();
+
+        assert_eq!(names, ["function"]);
     }
 
     /// PRO-10, PRO-11: policy, profile and issuer belong together, and trust levels apart.

@@ -1,6 +1,6 @@
 //! How a profile makes a subject: attributes in encoded order, each from one source.
 
-use x509::name::AttributeType;
+use x509::name::{AttributeType, StringRule};
 
 /// A field that a request can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,8 +105,10 @@ impl Source {
 /// One attribute of the subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its type; the string type follows from it (`x509::name`).
+    /// Its type.
     pub attribute: AttributeType,
+    /// Its string type, where the attribute's type leaves a choice.
+    pub string: StringRule,
     /// Where its value comes from.
     pub source: Source,
     /// Left out when the request does not give it.

@@ -44,6 +44,27 @@ pub enum AttributeType {
     Title,
 }
 
+/// How a text becomes a string, where the standard leaves a choice (DirectoryString, RFC 5280 §4.1.2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StringRule {
+    /// [`AttributeType::kind`].
+    #[default]
+    Standard,
+    /// PrintableString where its alphabet holds every character, [`AttributeType::kind`] otherwise.
+    PrintableOrUtf8,
+}
+
+impl StringRule {
+    /// The string type that `attribute` gets with this text.
+    #[must_use]
+    pub fn kind(self, attribute: AttributeType, text: &str) -> StringKind {
+        match self {
+            Self::PrintableOrUtf8 if text.chars().all(text::is_printable) => StringKind::Printable,
+            _ => attribute.kind(),
+        }
+    }
+}
+
 impl AttributeType {
     /// All types, for tables and tests.
     pub const ALL: [Self; 17] = [

@@ -11,7 +11,8 @@ use x509::signing::assemble;
 
 use crate::issuer::Issuer;
 use crate::prepare::{KeySource, Signer};
-use crate::testing::{Ask, PROFILES, edited_policy, profile, settings};
+use crate::profile::Profile;
+use crate::testing::{Ask, PROFILES, edited_policy, profile, profile_text, settings};
 
 /// The generator of P-256 as a public key (SEC 2 §2.4.2): nobody's key.
 const POINT: &str = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
@@ -49,7 +50,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     let issuer = Issuer::new(root_certificate, settings("sigilltesteidrootcav1", sha512, &issued));
     let issuer = issuer.unwrap();
     let of = |name: &&'static str| {
-        let profile = profile(name);
+        let profile = Profile::parse(profile_text(name).as_bytes()).unwrap();
         let signer = if profile.kind().is_self_signed() {
             Signer::Itself(SignatureAlgorithm::EcdsaP256Sha256)
         } else {

@@ -43,7 +43,7 @@ fn openssl_reads_every_end_entity_and_verifies_its_chain() {
                 "X509v3 Key Usage: critical\n                Digital Signature\n",
                 "TLS Web Client Authentication, Microsoft Smartcard Login",
                 "Policy: 1.3.6.1.4.1.32473.1.3.1",
-                "CPS: https://pki.example.org/sigill-test/repository",
+                "CPS: https://pki.example.org/siths/repository",
                 "email:tolvan@example.org",
                 "URI:http://crl.example.org/issuing.crl",
                 "OCSP - URI:http://ocsp.example.org",
@@ -68,7 +68,7 @@ fn openssl_reads_every_end_entity_and_verifies_its_chain() {
             &[
                 "TLS Web Client Authentication, TLS Web Server Authentication",
                 "Policy: 2.23.140.1.2.2",
-                "Policy: 1.3.6.1.4.1.32473.1.1.1",
+                "Policy: 1.2.752.74.8.650",
                 "DNS:idp.example.org, DNS:idp2.example.org",
                 "CN = idp.example.org, serialNumber = TSTNMT2321000156-B02",
             ][..],

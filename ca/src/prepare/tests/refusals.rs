@@ -22,7 +22,7 @@ use crate::prepare::{KeySource, Signer, Warning, Way};
 use crate::profile::Profile;
 use crate::testing::{
     Ask, Hierarchy, NOW, TestKey, all_profiles, at, edited_policy, profile, profile_text,
-    quick_root, settings, signed,
+    quick_root, settings, signed, signed_by_any,
 };
 
 const PERSON: &str = "person-hsaid-3-authentication";
@@ -99,6 +99,22 @@ fn refuses_an_issuer_whose_algorithm_is_not_allowed_today() {
     assert_eq!(ask(PERSON, "from = 2026-11-21\nto = 2026-11-21"), "issued");
     assert_eq!(ask("ocsp", over), "issued");
     assert_eq!(ask("ocsp", early), "issuer-algorithm-not-allowed");
+}
+
+/// KEY-11: a profile that names its signatures is issued with no other.
+#[test]
+fn refuses_an_issuer_that_signs_otherwise_than_the_profile_allows() {
+    let fixture = fixture();
+    let outcome = |allowed: &str| {
+        let text = profile_text("function").replacen("rsa-pkcs1-sha512", allowed, 1);
+        let profile = Profile::parse(text.as_bytes()).unwrap();
+        let issuer = Signer::Issuer(&fixture.hierarchy.issuing);
+        Ask::new(&profile, issuer, KeySource::Request(&fixture.request)).refusal()
+    };
+
+    assert_eq!(outcome("rsa-pkcs1-sha512"), "signature-not-allowed");
+    assert_eq!(outcome("ecdsa-p256-sha256"), "issued");
+    assert_eq!(outcome("rsa-pkcs1-sha512\", \"ecdsa-p256-sha256"), "issued");
 }
 
 /// KEY-06, KEY-12: an issuer stops before its own end by the longest life of its profiles, and issues on its days
@@ -432,7 +448,7 @@ fn the_linter_stops_what_a_wrong_profile_would_issue() {
         (PERSON, "    \"key-usage\",\n", "    \"key-usage\",\n    \"ocsp-no-check\",\n"),
         (PERSON, "    \"key-usage\",\n", "    \"key-usage\",\n    \"key-usage\",\n"),
         (PERSON, "    { type = \"serial-number\", from = \"hsa-id\" },\n", ""),
-        ("function", "2.23.140.1.2.2", "1.3.6.1.4.1.32473.1.1.1"),
+        ("function", "2.23.140.1.2.2", "1.2.752.74.8.650"),
         (
             "function",
             "key-usage-ec       = [\"digital",
@@ -453,7 +469,7 @@ fn the_linter_stops_what_a_wrong_profile_would_issue() {
         let text = profile_text(name).replacen(from, to, 1);
         assert_ne!(text, profile_text(name), "{from}");
         assert!(Profile::parse(text.as_bytes()).is_err(), "{to}");
-        let profile = Profile::unjudged(&text);
+        let profile = Profile::unjudged(&signed_by_any(&text));
         let signer = Signer::Issuer(&hierarchy.issuing);
         let mut ask = Ask::new(&profile, signer, KeySource::Proven(&key.public));
         if !text.contains("from = \"hsa-id\"") {

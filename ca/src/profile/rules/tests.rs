@@ -16,6 +16,10 @@ const OCSP: &str = shipped!("ocsp");
 const SERVER: &str = shipped!("management-server");
 const CLIENT: &str = shipped!("management-client");
 
+/// How the function profile ends.
+const ROUNDED_UP: &str = "\"2y\"          # 2025-09-29 09:26:38Z to 2027-09-29 21:50:00Z; 2023-12-18 16:59:57Z to \
+                          2025-12-18 21:50:00Z\nends-at     = \"21:50:00Z\"\nround       = \"up\"";
+
 const SHIPPED: [&str; 11] = [
     shipped!("root"),
     ISSUING,
@@ -34,9 +38,24 @@ const SHIPPED: [&str; 11] = [
 /// rule, each refused by that rule and no other.
 const MUTANTS: &[(&str, &str, &str, &str)] = &[
     ("backdate", FUNCTION, "backdate    = \"5m\"", "backdate    = \"3601s\""),
-    ("lifetime-beyond-backdate", FUNCTION, "lifetime    = \"730d\"", "lifetime    = \"5m\""),
+    ("lifetime-beyond-backdate", OCSP, "lifetime    = \"14d\"", "lifetime    = \"5m\""),
+    (
+        "lifetime-beyond-backdate",
+        FUNCTION,
+        ROUNDED_UP,
+        "\"1d\"\nends-at = \"21:50:00Z\"\nround = \"down\"",
+    ),
     // ISS-09: five years and a second.
     ("eid-five-years", AUTHENTICATION, "lifetime    = \"730d\"", "lifetime    = \"157766401s\""),
+    ("eid-five-years", AUTHENTICATION, "\"730d\"", "\"6y\""),
+    (
+        "eid-rounded-down",
+        AUTHENTICATION,
+        "\"730d\"",
+        "\"2y\"\nends-at = \"21:50:00Z\"\nround = \"up\"",
+    ),
+    ("signature", FUNCTION, "[\"rsa-pkcs1-sha512\"]", "[]"),
+    ("signature", FUNCTION, "\"rsa-pkcs1-sha512\"", "\"rsa-pkcs1-sha512\", \"rsa-pkcs1-sha512\""),
     ("keys", FUNCTION, "\"rsa-3072\"", "\"rsa-1024\""),
     ("keys", FUNCTION, "\"ec-p384\"", "\"ed25519\""),
     ("keys", FUNCTION, "\"rsa-3072\"", "\"rsa-4096\""),
@@ -130,7 +149,7 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
     ("responder", AUTHENTICATION, "\"smartcard-logon\"", "\"ocsp-signing\""),
     ("revocation-pointers", FUNCTION, "    \"crl-distribution-points\",\n", ""),
     ("revocation-pointers", ISSUING, "    \"authority-info-access\",\n", ""),
-    ("policies", FUNCTION, "2.23.140.1.2.2", "1.3.6.1.4.1.32473.1.1.1"),
+    ("policies", FUNCTION, "2.23.140.1.2.2", "1.2.752.74.8.650"),
     ("policies", SIGNATURE, "1.3.6.1.4.1.32473.1.3.2", "2.5.29.32.0"),
     ("practice-statement", SIGNATURE, "https://pki", "ftp://pki"),
     ("practice-statement", SIGNATURE, "/repository", "/repository å"),
@@ -140,6 +159,12 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         FUNCTION,
         "    { type = \"serial-number\", from = \"hsa-id\" },",
         "    { type = \"serial-number\", from = \"hsa-id\" },\n    { type = \"serial-number\", from = \"hsa-id\" },",
+    ),
+    (
+        "subject-string",
+        FUNCTION,
+        "from = \"hsa-id\"",
+        "from = \"hsa-id\", string = \"printable-or-utf8\"",
     ),
     (
         "subject-source",
@@ -239,8 +264,17 @@ fn refuses_what_is_not_the_toml_of_a_profile() {
     for (from, to) in [
         ("kind        = \"function\"", "kind = \"Function\""),
         ("kind        = \"function\"", "kind = \"function\"\nextra = 1"),
-        ("lifetime    = \"730d\"", "lifetime = 730"),
-        ("lifetime    = \"730d\"", "lifetime = \"2y\""),
+        ("lifetime    = \"2y\"", "lifetime = 730"),
+        ("lifetime    = \"2y\"", "lifetime = \"2 years\""),
+        ("ends-at     = \"21:50:00Z\"", ""),
+        ("round       = \"up\"", ""),
+        ("round       = \"up\"", "round = \"near\""),
+        ("\"21:50:00Z\"", "\"21:50:00\""),
+        ("version     = 1", ""),
+        ("version     = 1", "version = 0"),
+        ("version     = 1", "version = \"1\""),
+        ("\"rsa-pkcs1-sha512\"", "\"rsa-pkcs1-sha1\""),
+        ("string = \"printable-or-utf8\"", "string = \"bmp\""),
         ("\"client-auth\", \"server-auth\"", "\"any\""),
         ("\"rsa-3072\"", "\"dsa\""),
         ("2.23.140.1.2.2", "2.23.x"),
