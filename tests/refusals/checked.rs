@@ -20,7 +20,11 @@ pub const CHECKS: &[Check<World>] = &[
 type Fault = (&'static str, &'static str, fn(&Home), &'static [&'static str]);
 
 /// Faults that `serve` tells of and starts with, because revoking goes on without what they concern.
-const STARTS: [&str; 2] = ["a token of the management CA that is not", "an unknown profile"];
+const STARTS: [&str; 3] = [
+    "a token of the management CA that is not",
+    "an algorithm that its profile does not allow",
+    "an unknown profile",
+];
 
 const FAULTS: &[Fault] = &[
     ("no PIN", "secret-file-io", |home| remove(home, "pins/issuing.pin"), &["issuing.pin"]),
