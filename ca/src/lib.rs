@@ -7,6 +7,8 @@
 
 pub mod algorithms;
 pub mod audit;
+pub mod book;
+pub mod carrier;
 pub mod client;
 pub mod day;
 pub mod deployment;
@@ -20,6 +22,8 @@ pub mod profile;
 pub mod refusal;
 pub mod request;
 pub mod revocation;
+pub mod routine;
+pub mod table;
 pub mod word;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use x509::extension::KeyUsageBit;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::oid::ObjectIdentifier;
 
+pub(crate) use self::duration::parse as span;
 pub use self::error::ProfileError;
 pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};

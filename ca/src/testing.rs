@@ -11,12 +11,44 @@ use x509::signing::{Intent, IntentId, Recorded, Recorder, SigningInput, ToBeSign
 use x509::time::UnixTime;
 
 use crate::algorithms::{AlgorithmPolicy, SHIPPED};
+use crate::book::{Book, BookErrors};
 use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use crate::key_period::KeyPeriod;
 use crate::prepare::{KeySource, Preparation, PrepareError, Prepared, Signer, Way, prepare};
 use crate::profile::{Profile, ProfileSet};
+
+/// Every shipped file of the book that is no profile: where it lies below `profiles/`, and its text.
+pub(crate) const BOOK: [(&str, &str); 8] = {
+    macro_rules! shipped {
+        ($($path:literal),*) => {
+            [$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $path)))),*]
+        };
+    }
+    shipped!(
+        "carriers/nls-card-2023.toml",
+        "carriers/reserve-card-2023.toml",
+        "carriers/telephone.toml",
+        "lists/identity-kinds.toml",
+        "lists/proofing-methods.toml",
+        "routines/office-visit.toml",
+        "routines/reserve-card-3.toml",
+        "tables/policies.toml"
+    )
+};
+
+/// The shipped files of the book as a book is read from, with profiles.
+pub(crate) fn book_files() -> Vec<(String, String)> {
+    let profiles = PROFILES.iter().map(|(name, text)| (format!("{name}.toml"), (*text).to_owned()));
+    let others = BOOK.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    profiles.chain(others).collect()
+}
+
+/// Reads files as a book.
+pub(crate) fn read_book(files: &[(String, String)]) -> Result<Book, BookErrors> {
+    Book::parse(files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())))
+}
 
 /// 2026-11-21T22:00:00Z.
 pub(crate) const NOW: u64 = 1_795_298_400;
@@ -100,9 +132,13 @@ impl TestKey {
         Self { pair, request, public }
     }
 
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
+    }
+
     pub(crate) fn sign(&self, input: &SigningInput) -> Vec<u8> {
         let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("bytes") };
-        self.pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
+        self.sign_bytes(bytes)
     }
 
     /// A request by this key, after `wishes` have been made.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads `730d`, `1h`, `5m`, `30s`. `None` for anything else, zero and overflow included.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds: u64 = match unit {
         "d" => 86_400,

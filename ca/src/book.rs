@@ -1,0 +1,403 @@
+//! The book: every file that reviewers decide issuing by, read and checked as one.
+//!
+//! Profiles, card families, routines, the policy table and the lists name each other, so none of them
+//! is right for itself. The book is read from paths and bytes, so that programs do the I/O, and says
+//! everything that is wrong with it at once. Its hash goes into the audit record of what is issued.
+
+mod words;
+
+use std::error::Error;
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+pub use self::words::NoDays;
+pub(crate) use self::words::{days, overlap, spoken};
+use crate::carrier::{CarrierError, CarrierFamily};
+use crate::identity::{IdentityKind, IdentityKinds, ListError, ProofingMethod, ProofingMethods};
+use crate::issuer::Issuer;
+use crate::profile::{Profile, ProfileError, ProfileSet, ProfileSetError};
+use crate::routine::{Routine, RoutineError};
+use crate::table::{Checked, PolicyTable, TableError, TableFileError, check};
+
+/// Everything that issuing is decided by, checked as one.
+#[derive(Clone, Debug)]
+pub struct Book {
+    profiles: ProfileSet,
+    carriers: Vec<CarrierFamily>,
+    routines: Vec<Routine>,
+    table: PolicyTable,
+    identities: Option<IdentityKinds>,
+    proofing: Option<ProofingMethods>,
+    sha256: [u8; 32],
+}
+
+/// A file of the book, by where it lies below the folder of profiles.
+enum Part<'a> {
+    /// `NAME.toml`.
+    Profile,
+    /// `carriers/NAME.toml`.
+    Carrier { stem: &'a str },
+    /// `routines/NAME.toml`.
+    Routine { stem: &'a str },
+    /// `tables/policies.toml`.
+    Table,
+    /// `lists/identity-kinds.toml`.
+    IdentityKinds,
+    /// `lists/proofing-methods.toml`.
+    ProofingMethods,
+}
+
+impl<'a> Part<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let stem = path.strip_suffix(".toml")?;
+        match stem.split_once('/') {
+            None => Some(Self::Profile),
+            Some(("carriers", stem)) => Some(Self::Carrier { stem }),
+            Some(("routines", stem)) => Some(Self::Routine { stem }),
+            Some(("tables", "policies")) => Some(Self::Table),
+            Some(("lists", "identity-kinds")) => Some(Self::IdentityKinds),
+            Some(("lists", "proofing-methods")) => Some(Self::ProofingMethods),
+            Some(_) => None,
+        }
+    }
+}
+
+/// What has been read so far.
+struct Reading {
+    profiles: Vec<Profile>,
+    carriers: Vec<CarrierFamily>,
+    routines: Vec<Routine>,
+    table: PolicyTable,
+    identities: Option<IdentityKinds>,
+    proofing: Option<ProofingMethods>,
+    errors: Vec<BookError>,
+}
+
+impl Book {
+    /// The folders below that of the profiles, which holds the profiles themselves.
+    pub const FOLDERS: [&'static str; 4] = ["carriers", "lists", "routines", "tables"];
+
+    /// Reads the files of a book: paths below the folder of profiles with `/` between their parts,
+    /// and bytes. A book without a table, lists or routines issues to no person.
+    ///
+    /// # Errors
+    ///
+    /// [`BookErrors`]: each file that is not what it should be, and each thing that two files say
+    /// differently.
+    pub fn parse<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, BookErrors> {
+        let mut files: Vec<_> = files.into_iter().collect();
+        files.sort_unstable();
+        let mut reading = Reading::new();
+        for &(path, bytes) in &files {
+            if let Err(fault) = reading.take(path, bytes) {
+                reading.errors.push(BookError { file: path.to_owned(), fault });
+            }
+        }
+        reading.finish(hash(&files))
+    }
+
+    /// The profiles.
+    #[must_use]
+    pub const fn profiles(&self) -> &ProfileSet {
+        &self.profiles
+    }
+
+    /// The policy table.
+    #[must_use]
+    pub const fn table(&self) -> &PolicyTable {
+        &self.table
+    }
+
+    /// The identity kind of that name.
+    #[must_use]
+    pub fn identity_kind(&self, id: &str) -> Option<&IdentityKind> {
+        self.identities.as_ref()?.by_id(id)
+    }
+
+    /// The proofing method of that name.
+    #[must_use]
+    pub fn proofing_method(&self, id: &str) -> Option<&ProofingMethod> {
+        self.proofing.as_ref()?.by_id(id)
+    }
+
+    /// The card families.
+    #[must_use]
+    pub fn carriers(&self) -> &[CarrierFamily] {
+        &self.carriers
+    }
+
+    /// The routines.
+    #[must_use]
+    pub fn routines(&self) -> &[Routine] {
+        &self.routines
+    }
+
+    /// The card family of that name.
+    #[must_use]
+    pub fn carrier(&self, name: &str) -> Option<&CarrierFamily> {
+        self.carriers.iter().find(|family| family.name().as_str() == name)
+    }
+
+    /// The routine of that name.
+    #[must_use]
+    pub fn routine(&self, name: &str) -> Option<&Routine> {
+        self.routines.iter().find(|routine| routine.name.as_str() == name)
+    }
+
+    /// SHA-256 over the paths and hashes of all files: which book issued a certificate.
+    #[must_use]
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+
+    /// Checks that issuers and profiles belong together ([`ProfileSet::check_issuers`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileSetError`] names what is wrong.
+    pub fn check_issuers<'a>(
+        &self,
+        issuers: impl IntoIterator<Item = &'a Issuer>,
+    ) -> Result<(), ProfileSetError> {
+        self.profiles.check_issuers(issuers)
+    }
+}
+
+/// Over each path with its length before it, and the SHA-256 of the file; both in the order of paths.
+fn hash(files: &[(&str, &[u8])]) -> [u8; 32] {
+    let mut all = Sha256::new();
+    for (path, bytes) in files {
+        all.update(u64::try_from(path.len()).unwrap_or(u64::MAX).to_be_bytes());
+        all.update(path.as_bytes());
+        all.update(Sha256::digest(bytes));
+    }
+    all.finalize().into()
+}
+
+impl Reading {
+    fn new() -> Self {
+        Self {
+            profiles: Vec::new(),
+            carriers: Vec::new(),
+            routines: Vec::new(),
+            table: PolicyTable::default(),
+            identities: None,
+            proofing: None,
+            errors: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, path: &str, bytes: &[u8]) -> Result<(), BookFault> {
+        let part = Part::of(path).ok_or(BookFault::NoPart)?;
+        let named = |stem: &str, name: &str| {
+            let wrong = || BookFault::Named { name: name.to_owned() };
+            (stem == name).then_some(()).ok_or_else(wrong)
+        };
+        match part {
+            Part::Profile => self.profiles.push(Profile::parse(bytes)?),
+            Part::Carrier { stem } => {
+                let family = CarrierFamily::parse(bytes)?;
+                named(stem, family.name().as_str())?;
+                self.carriers.push(family);
+            }
+            Part::Routine { stem } => {
+                let routine = Routine::parse(bytes)?;
+                named(stem, routine.name.as_str())?;
+                self.routines.push(routine);
+            }
+            Part::Table => self.table = PolicyTable::parse(bytes)?,
+            Part::IdentityKinds => self.identities = Some(IdentityKinds::parse(bytes)?),
+            Part::ProofingMethods => self.proofing = Some(ProofingMethods::parse(bytes)?),
+        }
+        Ok(())
+    }
+
+    /// What no file can say for itself.
+    fn finish(mut self, sha256: [u8; 32]) -> Result<Book, BookErrors> {
+        let profiles = match ProfileSet::new(self.profiles) {
+            Ok(profiles) => profiles,
+            Err(error) => {
+                let fault = BookFault::Profiles(Box::new(error));
+                self.errors.push(BookError { file: "profiles".to_owned(), fault });
+                return Err(BookErrors(self.errors));
+            }
+        };
+        let mut errors = self.errors;
+        // What one unreadable file leaves out would be missed in many places.
+        if errors.is_empty() {
+            for routine in &self.routines {
+                let faults = unknown(routine, self.identities.as_ref(), self.proofing.as_ref());
+                let file = format!("routines/{}.toml", routine.name);
+                errors.extend(faults.map(|fault| BookError { file: file.clone(), fault }));
+            }
+            let against = Checked {
+                profiles: &profiles,
+                carriers: &self.carriers,
+                routines: &self.routines,
+                identities: self.identities.as_ref(),
+            };
+            errors.extend(check(&self.table, against).into_iter().map(|error| BookError {
+                file: "tables/policies.toml".to_owned(),
+                fault: BookFault::Row(Box::new(error)),
+            }));
+        }
+        if !errors.is_empty() {
+            return Err(BookErrors(errors));
+        }
+        Ok(Book {
+            profiles,
+            carriers: self.carriers,
+            routines: self.routines,
+            table: self.table,
+            identities: self.identities,
+            proofing: self.proofing,
+            sha256,
+        })
+    }
+}
+
+/// What a routine names and no list has, and what a list does not let it do at any of its levels.
+fn unknown<'a>(
+    routine: &'a Routine,
+    identities: Option<&'a IdentityKinds>,
+    proofing: Option<&'a ProofingMethods>,
+) -> impl Iterator<Item = BookFault> + 'a {
+    let kinds = routine.identities.iter().map(move |id| {
+        let kind = identities.and_then(|list| list.by_id(id.as_str()));
+        ("identity", id.as_str(), kind.map(IdentityKind::levels))
+    });
+    let methods = routine.proofing.iter().map(move |id| {
+        let method = proofing.and_then(|list| list.by_id(id.as_str()));
+        ("proofing", id.as_str(), method.map(ProofingMethod::levels))
+    });
+    kinds.chain(methods).filter_map(|(what, name, levels)| match levels {
+        None => Some(BookFault::Unknown { what, name: name.to_owned() }),
+        Some(levels) if !routine.levels.iter().any(|level| levels.contains(level)) => {
+            Some(BookFault::NoLevel { what, name: name.to_owned() })
+        }
+        Some(_) => None,
+    })
+}
+
+/// Everything that is wrong with a book; at least one thing.
+#[derive(Debug)]
+pub struct BookErrors(Vec<BookError>);
+
+impl BookErrors {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &BookError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for BookErrors {
+    /// One line for each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for BookErrors {}
+
+/// One thing that is wrong, and in which file.
+#[derive(Debug)]
+pub struct BookError {
+    file: String,
+    fault: BookFault,
+}
+
+impl BookError {
+    /// The file, below the folder of profiles.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn fault(&self) -> &BookFault {
+        &self.fault
+    }
+}
+
+impl fmt::Display for BookError {
+    /// The file, what is wrong, and why, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.fault)?;
+        let mut cause = self.fault.source();
+        while let Some(error) = cause {
+            write!(f, ": {}", error.to_string().trim_end().replace('\n', " "))?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl Error for BookError {}
+
+/// What is wrong with a file of the book.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BookFault {
+    /// A card family.
+    #[error(transparent)]
+    Carrier(#[from] CarrierError),
+    /// A list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A file is called what it names.
+    #[error("file names {name}, and is not called {name}.toml")]
+    Named {
+        /// The name in the file.
+        name: String,
+    },
+    /// An entry of a list that is good for none of a routine's levels.
+    #[error("{what} {name} reaches none of its levels")]
+    NoLevel {
+        /// Identity or proofing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Not where files of a book lie.
+    #[error(
+        "no part of the book: profiles, and TOML files in carriers/, lists/, routines/, tables/"
+    )]
+    NoPart,
+    /// A profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// Profiles that contradict each other.
+    #[error(transparent)]
+    Profiles(Box<ProfileSetError>),
+    /// A routine.
+    #[error(transparent)]
+    Routine(#[from] RoutineError),
+    /// A row of the table.
+    #[error(transparent)]
+    Row(Box<TableError>),
+    /// The table as a file.
+    #[error(transparent)]
+    Table(#[from] TableFileError),
+    /// In no list.
+    #[error("{what} {name} is in no list")]
+    Unknown {
+        /// Identity or proofing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use crate::testing::{book_files, read_book};
+
+fn edited(path: &str, from: &str, to: &str) -> Vec<(String, String)> {
+    let mut files = book_files();
+    let file = files.iter_mut().find(|(name, _)| name == path).unwrap();
+    assert!(file.1.contains(from), "{path}: {from}");
+    file.1 = file.1.replacen(from, to, 1);
+    files
+}
+
+fn refused(files: &[(String, String)]) -> String {
+    read_book(files).unwrap_err().to_string()
+}
+
+#[test]
+fn the_shipped_files_are_a_book() {
+    let book = read_book(&book_files()).unwrap_or_else(|errors| panic!("{errors}"));
+
+    assert!(book.carrier("nls-card-2023").is_some() && book.routine("office-visit").is_some());
+    assert!(book.identity_kind("personnummer").is_some());
+    assert!(book.proofing_method("swedish-passport").is_some());
+}
+
+#[test]
+fn one_octet_of_one_file_is_another_book() {
+    let hash = |files: &[(String, String)]| *read_book(files).unwrap().sha256();
+    let mut backwards = book_files();
+    backwards.reverse();
+
+    assert_eq!(hash(&book_files()), hash(&backwards));
+    let other = edited("routines/office-visit.toml", "minimum-age   = 18", "minimum-age   = 19");
+    assert_ne!(hash(&book_files()), hash(&other));
+}
+
+#[test]
+fn names_every_file_that_is_wrong_at_once() {
+    let mut files = edited("routines/office-visit.toml", "minimum-age", "least-age");
+    files.push(("carriers/other.toml".to_owned(), files[0].1.clone()));
+    files.push(("notes/a.toml".to_owned(), String::new()));
+
+    let refused = refused(&files);
+
+    assert_eq!(refused.lines().count(), 3, "{refused}");
+    for (line, found) in ["carriers/other.toml: ", "notes/a.toml: ", "routines/office-visit.toml: "]
+        .iter()
+        .zip(refused.lines())
+    {
+        assert!(found.starts_with(line), "{found}");
+    }
+    assert!(refused.contains("least-age"), "{refused}");
+}
+
+#[test]
+fn every_mutant_of_a_book_is_refused() {
+    let routine = "routines/office-visit.toml";
+    for (path, from, to, told) in [
+        (
+            routine,
+            "\"swedish-passport\"",
+            "\"library-card\"",
+            "proofing library-card is in no list",
+        ),
+        (
+            routine,
+            "\"swedish-passport\"",
+            "\"foreign-passport\"",
+            "proofing foreign-passport reaches none",
+        ),
+        (
+            routine,
+            "[\"personnummer\"]",
+            "[\"personnummer\", \"hsa\"]",
+            "identity hsa is in no list",
+        ),
+        (
+            routine,
+            "[\"personnummer\"]",
+            "[\"personnummer\", \"samordningsnummer\"]",
+            "identity samordningsnummer reaches none",
+        ),
+        (routine, "\"office-visit\"", "\"office-visits\"", "is not called office-visits.toml"),
+        ("carriers/telephone.toml", "\"telephone\"", "\"tablet\"", "is not called tablet.toml"),
+    ] {
+        let refused = refused(&edited(path, from, to));
+        assert!(refused.contains(told), "{refused}");
+    }
+}
+
+#[test]
+fn profiles_alone_are_a_book_that_names_nobody() {
+    let profiles = book_files().into_iter().filter(|(path, _)| !path.contains('/'));
+    let book = read_book(&profiles.collect::<Vec<_>>()).unwrap();
+
+    assert!(book.table().rows().is_empty() && book.identity_kind("personnummer").is_none());
+}

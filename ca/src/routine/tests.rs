@@ -1,0 +1,110 @@
+use super::*;
+
+const FILE: &str = r#"
+name = "visit-of-tests"
+version = 1
+title = { sv = "Besök", en = "Visit" }
+source = "made for tests"
+from = 2024-01-25
+ordered-by = ["id-administrator"]
+proofing = ["swedish-passport"]
+carriers = ["ordinary-card"]
+levels = ["loa3"]
+identities = ["personnummer"]
+minimum-age = 18
+receipt = "before-issuing"
+receipt-forms = ["electronic"]
+approvals = 1
+separate = [["order", "approval"], ["order", "holder"]]
+[deadlines]
+activation = "5 working-days"
+claim = "14 days"
+"#;
+
+const DIRECT: &str = r#"
+name = "direct-of-tests"
+version = 1
+title = { sv = "Utan beställning", en = "Without an order" }
+source = "made for tests"
+from = 2024-01-25
+environments = ["test"]
+order = "absent"
+levels = ["loa3"]
+receipt = "none"
+"#;
+
+#[test]
+fn every_shipped_routine_is_read_and_named_as_its_file() {
+    for (path, text) in crate::testing::BOOK {
+        if let Some(file) = path.strip_prefix("routines/") {
+            let routine = Routine::parse(text.as_bytes()).unwrap();
+
+            assert_eq!(format!("{}.toml", routine.name), file);
+        }
+    }
+}
+
+#[test]
+fn reads_what_a_file_says() {
+    let routine = Routine::parse(FILE.as_bytes()).unwrap();
+
+    assert_eq!(routine.activation, Some(Deadline::WorkingDays(5)));
+    assert_eq!(routine.claim, Some(Deadline::Days(14)));
+    assert_eq!(routine.separate, [(Duty::Order, Duty::Approval), (Duty::Order, Duty::Holder)]);
+    assert!(routine.is_for(Environment::Prod));
+    let direct = Routine::parse(DIRECT.as_bytes()).unwrap();
+    assert!(direct.is_for(Environment::Test) && !direct.is_for(Environment::Qa));
+}
+
+#[test]
+fn every_mutant_of_a_routine_is_refused() {
+    let mutants = [
+        (FILE, "visit-of-tests", "Visit"),
+        (FILE, "version = 1", "version = 0"),
+        (FILE, "\"Besök\"", "\"\""),
+        (FILE, "\"Visit\"", "\" \""),
+        (FILE, "made for tests", ""),
+        (FILE, "from = 2024-01-25", "from = 2024-01-25\nuntil = 2024-01-24"),
+        (FILE, "[\"id-administrator\"]", "[]"),
+        (FILE, "id-administrator", "somebody"),
+        (FILE, "[\"swedish-passport\"]", "[]"),
+        (FILE, "[\"ordinary-card\"]", "[]"),
+        (FILE, "[\"loa3\"]", "[]"),
+        (FILE, "[\"personnummer\"]", "[]"),
+        (FILE, "before-issuing", "none"),
+        (FILE, "before-issuing", "perhaps"),
+        (FILE, "[\"electronic\"]", "[]"),
+        (FILE, "approvals = 1", "approvals = 0"),
+        (FILE, "[\"order\", \"holder\"]", "[\"order\", \"order\"]"),
+        (FILE, "[\"order\", \"holder\"]", "[\"order\", \"pocket\"]"),
+        (FILE, "5 working-days", "5 weeks"),
+        (FILE, "14 days", "0 days"),
+        (FILE, "14 days", "401 days"),
+        (FILE, "claim", "claims"),
+        (FILE, "minimum-age", "colour = \"red\"\nminimum-age"),
+        (FILE, "levels", "order = \"absent\"\nlevels"),
+        (DIRECT, "[\"test\"]", "[\"test\", \"qa\"]"),
+        (DIRECT, "environments = [\"test\"]\n", ""),
+        (DIRECT, "levels", "minimum-age = 18\nlevels"),
+        (DIRECT, "levels", "approvals = 1\nlevels"),
+        (DIRECT, "order = \"absent\"\n", ""),
+    ];
+    for (file, from, to) in mutants {
+        assert!(file.contains(from), "{from}");
+        assert!(Routine::parse(file.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+    }
+}
+
+#[test]
+fn words_of_orders_are_those_of_files() {
+    for (role, word) in OrdererRole::ALL {
+        assert_eq!(OrdererRole::from_word(word), Some(role));
+        let file = FILE.replace("id-administrator", word);
+        assert_eq!(Routine::parse(file.as_bytes()).unwrap().ordered_by, [role]);
+    }
+    for (form, word) in ReceiptForm::ALL {
+        assert_eq!(ReceiptForm::from_word(word), Some(form));
+        let file = FILE.replace("\"electronic\"", &format!("\"{word}\""));
+        assert_eq!(Routine::parse(file.as_bytes()).unwrap().receipt_forms, [form]);
+    }
+}
