@@ -18,7 +18,9 @@ pub use self::card::{CardNumber, CardNumberError};
 pub use self::distribution::{
     AccessDescription, AuthorityInfoAccess, CrlDistributionPoints, DistributionPoint, FreshestCrl,
 };
-pub use self::general_name::{GeneralName, Ia5Text, SubjectAltName, TextError, UserPrincipalName};
+pub use self::general_name::{
+    GeneralName, Ia5Text, SmtpUtf8Mailbox, SubjectAltName, TextError, UserPrincipalName,
+};
 pub use self::key::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsageBit, OcspNoCheck,
     SubjectKeyIdentifier,

@@ -432,6 +432,9 @@ pub mod request {
     pub const EXTENSION_REQUEST: ObjectIdentifier = oid("1.2.840.113549.1.9.14");
 }
 
+/// id-on-SmtpUTF8Mailbox, the otherName of a mail address whose local part is not ASCII (RFC 9598 §3).
+pub const SMTP_UTF8_MAILBOX: ObjectIdentifier = oid("1.3.6.1.5.5.7.8.9");
+
 /// userPrincipalName, the otherName of Microsoft's smart card logon.
 pub const USER_PRINCIPAL_NAME: ObjectIdentifier = oid("1.3.6.1.4.1.311.20.2.3");
 

@@ -8,7 +8,7 @@ use x509_parser::extensions::ParsedExtension;
 use super::*;
 use crate::extension::{
     CardNumber, Criticality, FreshestCrl, Ia5Text, KeyUsageBit, OcspNoCheck, PolicyInformation,
-    UserPrincipalName,
+    SmtpUtf8Mailbox, UserPrincipalName,
 };
 use crate::judges::{self, TestCa};
 use crate::name::AttributeType;
@@ -48,6 +48,7 @@ fn every_extension(authority: &SubjectKeyIdentifier, key: &PublicKey) -> Vec<Ext
     let names = SubjectAltName(vec![
         GeneralName::Upn(UserPrincipalName::new("tolvan@exempel.se").unwrap()),
         GeneralName::Rfc822(text("tolvan@example.org")),
+        GeneralName::SmtpUtf8(SmtpUtf8Mailbox::new("åsa@xn--exmple-cua.example.org").unwrap()),
         GeneralName::Dns(text("www.example.org")),
         GeneralName::Uri(text("urn:sigill:test:demo:ab12:client:portal")),
         GeneralName::Ip([127, 0, 0, 1].into()),
@@ -128,7 +129,7 @@ fn reads_what_it_writes() {
     assert_eq!(read.crl_uris(), ["http://crl.example.org/a.crl"]);
     assert_eq!(read.ocsp_uris(), ["http://ocsp.example.org"]);
     assert_eq!(read.ca_issuers_uris(), ["http://aia.example.org/a.cer"]);
-    assert_eq!(read.subject_alt_names().len(), 5);
+    assert_eq!(read.subject_alt_names().len(), 6);
     assert_eq!(read.card_number().unwrap().as_str(), "9752269875408500001");
     assert_eq!(read.verify_signed_by(&ca.public_key), Ok(()));
     assert_eq!(read.verify_signed_by(&p256()), Err(KeyError::BadSignature));
@@ -218,7 +219,8 @@ fn openssl_shows_every_extension() {
         "1.2.752.34.2.1",
         "..9752269875408500001",
         "X509v3 Key Usage: critical\n                Digital Signature, Key Encipherment",
-        "othername: UPN::tolvan@exempel.se, email:tolvan@example.org, DNS:www.example.org, \
+        "othername: UPN::tolvan@exempel.se, email:tolvan@example.org, \
+         othername: SmtpUTF8Mailbox::åsa@xn--exmple-cua.example.org, DNS:www.example.org, \
          URI:urn:sigill:test:demo:ab12:client:portal, IP Address:127.0.0.1",
         "X509v3 Basic Constraints: critical\n                CA:FALSE",
         "OCSP No Check",

@@ -91,6 +91,44 @@ impl UserPrincipalName {
     }
 }
 
+/// A mail address whose local part is not ASCII: a UTF8String, the host in A-labels and small letters,
+/// no byte order mark (RFC 9598 §3). Addresses in ASCII alone are [`GeneralName::Rfc822`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SmtpUtf8Mailbox(String);
+
+impl SmtpUtf8Mailbox {
+    /// Takes a text as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] when it is empty, holds a control character or a byte order mark, has a local
+    /// part of ASCII alone, or a host of anything but small letters, digits, hyphens and dots.
+    pub fn new(text: &str) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        let hostile = |character: &char| character.is_control() || *character == '\u{feff}';
+        if let Some(character) = text.chars().find(hostile) {
+            return Err(TextError::IllegalCharacter { character });
+        }
+        let (local, host) = text.rsplit_once('@').ok_or(TextError::NoMailbox)?;
+        let of_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        if let Some(character) = host.chars().find(|&character| !of_host(character)) {
+            return Err(TextError::IllegalCharacter { character });
+        }
+        if local.is_ascii() || host.is_empty() {
+            return Err(TextError::NoMailbox);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Why a text may not stand in a GeneralName.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,6 +142,9 @@ pub enum TextError {
         /// The first such character.
         character: char,
     },
+    /// Not a mailbox with a local part that needs SmtpUTF8Mailbox.
+    #[error("text is no address whose local part is outside ASCII and that has a host")]
+    NoMailbox,
 }
 
 /// GeneralName (RFC 5280 §4.2.1.6).
@@ -119,6 +160,8 @@ pub enum GeneralName {
     Other(Vec<u8>),
     /// rfc822Name.
     Rfc822(Ia5Text),
+    /// otherName with a mail address whose local part is not ASCII.
+    SmtpUtf8(SmtpUtf8Mailbox),
     /// otherName with a user principal name.
     Upn(UserPrincipalName),
     /// uniformResourceIdentifier.
@@ -143,11 +186,8 @@ impl GeneralName {
             Self::Ip(IpAddr::V6(address)) => tlv::element(IP, &[&address.octets()]),
             Self::Other(der) => der.clone(),
             Self::Rfc822(text) => tlv::element(RFC822, &[text.0.as_bytes()]),
-            Self::Upn(text) => {
-                let value = tlv::element(tlv::UTF8_STRING, &[text.0.as_bytes()]);
-                let explicit = tlv::element(tlv::context_constructed(0), &[&value]);
-                tlv::element(OTHER_NAME, &[&tlv::oid(oid::USER_PRINCIPAL_NAME), &explicit])
-            }
+            Self::SmtpUtf8(text) => other_name(oid::SMTP_UTF8_MAILBOX, &text.0),
+            Self::Upn(text) => other_name(oid::USER_PRINCIPAL_NAME, &text.0),
             Self::Uri(text) => tlv::element(URI, &[text.0.as_bytes()]),
         }
     }
@@ -186,6 +226,13 @@ impl GeneralName {
         let mut inner = explicit.elements();
         let value = inner.any()?;
         inner.finish()?;
+        if type_id == oid::SMTP_UTF8_MAILBOX {
+            // Other issuers' may be of RFC 8398, whose hosts are in U-labels: kept as they are.
+            let text = Some(value.content).filter(|_| value.tag == tlv::UTF8_STRING);
+            let text = text.and_then(|content| std::str::from_utf8(content).ok());
+            let mailbox = text.and_then(|text| SmtpUtf8Mailbox::new(text).ok());
+            return Ok(mailbox.map_or_else(|| Self::Other(element.whole.to_vec()), Self::SmtpUtf8));
+        }
         if type_id != oid::USER_PRINCIPAL_NAME {
             return Ok(Self::Other(element.whole.to_vec()));
         }
@@ -195,6 +242,13 @@ impl GeneralName {
         let text = std::str::from_utf8(value.content).map_err(|_| NotDer)?;
         UserPrincipalName::new(text).map(Self::Upn).map_err(|_| NotDer)
     }
+}
+
+/// An otherName whose value is a UTF8String.
+fn other_name(type_id: ObjectIdentifier, text: &str) -> Vec<u8> {
+    let value = tlv::element(tlv::UTF8_STRING, &[text.as_bytes()]);
+    let explicit = tlv::element(tlv::context_constructed(0), &[&value]);
+    tlv::element(OTHER_NAME, &[&tlv::oid(type_id), &explicit])
 }
 
 /// The content of a `GeneralNames`: the names one after another.
@@ -238,6 +292,7 @@ mod tests {
         vec![
             GeneralName::Upn(UserPrincipalName::new("åsa@exempel.se").unwrap()),
             GeneralName::Rfc822(Ia5Text::new("asa@example.se").unwrap()),
+            GeneralName::SmtpUtf8(SmtpUtf8Mailbox::new("åsa@xn--exmple-cua.se").unwrap()),
             GeneralName::Dns(Ia5Text::new("www.example.se").unwrap()),
             GeneralName::Directory(name),
             GeneralName::Uri(Ia5Text::new("urn:sigill:test:demo:ab12:client:portal").unwrap()),
@@ -262,6 +317,42 @@ mod tests {
             name.to_der(),
             b"\xa0\x13\x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x14\x02\x03\xa0\x05\x0c\x03a@b"
         );
+    }
+
+    /// PRO-17: the example of RFC 9598 appendix B.
+    #[test]
+    fn writes_the_example_of_the_standard() {
+        let mailbox = SmtpUtf8Mailbox::new("医生@xn--pss25c.example.com").unwrap();
+        let name = GeneralName::SmtpUtf8(mailbox);
+
+        let hex = "a02b0608 2b060105 05070809 a01f0c1d e58cbbe7 949f4078 6e2d2d70 73733235 \
+                   632e6578 616d706c 652e636f 6d";
+        let expected = base16ct::lower::decode_vec(hex.replace(' ', "")).unwrap();
+        assert_eq!(name.to_der(), expected);
+    }
+
+    /// PRO-17: only where the local part needs it, the host in A-labels, no byte order mark.
+    #[test]
+    fn a_mailbox_needs_a_local_part_outside_ascii_and_a_host_in_small_ascii() {
+        assert!(SmtpUtf8Mailbox::new("å.b@a.se").is_ok());
+        for text in
+            ["a@a.se", "@a.se", "å@", "å", "å@ä.se", "å@A.se", "\u{feff}å@a.se", "å\n@a.se", ""]
+        {
+            assert!(SmtpUtf8Mailbox::new(text).is_err(), "{text:?}");
+        }
+    }
+
+    /// Certificates of RFC 8398, and wrong ones, are read and kept, never written.
+    #[test]
+    fn keeps_the_mailboxes_of_others_as_they_are() {
+        for text in ["å@exämple.se", "a@example.se", "\u{feff}å@example.se"] {
+            let der = tlv::sequence(&[&other_name(oid::SMTP_UTF8_MAILBOX, text)]);
+
+            let names = SubjectAltName::from_value_der(&der).unwrap();
+
+            assert!(matches!(&names.0[..], [GeneralName::Other(_)]), "{text}");
+            assert_eq!(names.to_value_der(), der);
+        }
     }
 
     #[test]
