@@ -8,6 +8,7 @@
 pub mod algorithms;
 pub mod audit;
 pub mod book;
+pub mod calendar;
 pub mod carrier;
 pub mod client;
 pub mod day;
@@ -23,6 +24,7 @@ pub mod refusal;
 pub mod request;
 pub mod revocation;
 pub mod routine;
+pub mod rules;
 pub mod table;
 pub mod word;
 
