@@ -294,7 +294,7 @@ mod tests {
         assert!(kinds.by_id("swedish-passport").is_none(), "a proofing method is no identity");
     }
 
-    /// Levels, days and subjects of the shipped kinds (domain: page 3510042625; PRO-08).
+    /// Levels, days and subjects of the shipped kinds (page 3510042625).
     #[test]
     fn the_shipped_kinds_say_what_their_sources_say() {
         let kinds = shipped();
