@@ -258,14 +258,26 @@ pub(crate) fn fields_for(profile: &Profile) -> RequestedFields {
             management_name: Some("sigill-ca".parse().unwrap()),
             ..RequestedFields::default()
         },
+        "management-ca" => RequestedFields {
+            common_name: some("SIGILL TEST Management CA v1"),
+            organization,
+            management_name: Some("portal".parse().unwrap()),
+            ..RequestedFields::default()
+        },
         name if name.starts_with("management") => RequestedFields {
             common_name: some("portal"),
             organization,
             management_name: Some("portal".parse().unwrap()),
             ..RequestedFields::default()
         },
-        _ => RequestedFields {
+        "root" => RequestedFields {
             common_name: some("SIGILL TEST e-id Test CA v1"),
+            organization,
+            ..RequestedFields::default()
+        },
+        // No subject has its issuer's name.
+        name => RequestedFields {
+            common_name: Some(format!("SIGILL TEST e-id {name}")),
             organization,
             ..RequestedFields::default()
         },

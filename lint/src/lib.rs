@@ -21,6 +21,7 @@ use std::io::{self, Read};
 
 use x509::key::{KeyType, SignatureAlgorithm};
 
+pub use certificate::KnownIssuer;
 pub use finding::{Finding, Findings, Place, RuleId};
 pub use rules::{RULES, Rule};
 
@@ -56,6 +57,8 @@ pub enum IssuerContext<'a> {
     SelfSigned,
     /// The issuer's certificate, DER.
     Certificate(&'a [u8]),
+    /// The issuer's certificate, which was read before.
+    Known(&'a KnownIssuer),
     /// The issuer's certificate is not at hand, so that no rule about it is judged. For imported
     /// certificates only.
     NotAtHand,

@@ -1,7 +1,7 @@
 //! Object identifiers as content octets, taken from a published table rather than from the room that
 //! encodes, so that a wrong one there is seen here.
 
-use x509::der::oid::db::{rfc3280, rfc4519, rfc5280, rfc5912, rfc6960};
+use x509::der::oid::db::{rfc3280, rfc4519, rfc5280, rfc5912, rfc6960, rfc8410};
 
 /// The content octets of an OBJECT IDENTIFIER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,12 @@ pub(crate) const ID_SHA_256: Oid = Oid(rfc5912::ID_SHA_256.as_bytes());
 pub(crate) const ID_SHA_384: Oid = Oid(rfc5912::ID_SHA_384.as_bytes());
 pub(crate) const ID_SHA_512: Oid = Oid(rfc5912::ID_SHA_512.as_bytes());
 
+pub(crate) const EC_PUBLIC_KEY: Oid = Oid(rfc5912::ID_EC_PUBLIC_KEY.as_bytes());
+pub(crate) const ED25519: Oid = Oid(rfc8410::ID_ED_25519.as_bytes());
+pub(crate) const RSA_ENCRYPTION: Oid = Oid(rfc5912::RSA_ENCRYPTION.as_bytes());
+pub(crate) const SECP_256_R1: Oid = Oid(rfc5912::SECP_256_R_1.as_bytes());
+pub(crate) const SECP_384_R1: Oid = Oid(rfc5912::SECP_384_R_1.as_bytes());
+
 pub(crate) const ID_PKIX_OCSP_BASIC: Oid = Oid(rfc6960::ID_PKIX_OCSP_BASIC.as_bytes());
 pub(crate) const ID_PKIX_OCSP_NOCHECK: Oid = Oid(rfc6960::ID_PKIX_OCSP_NOCHECK.as_bytes());
 pub(crate) const ID_PKIX_OCSP_NONCE: Oid = Oid(rfc6960::ID_PKIX_OCSP_NONCE.as_bytes());
@@ -80,6 +86,20 @@ pub(crate) const ID_PKIX_OCSP_NONCE: Oid = Oid(rfc6960::ID_PKIX_OCSP_NONCE.as_by
 
 /// RFC 3739 §3.2.6: 1.3.6.1.5.5.7.1.3.
 pub(crate) const ID_PE_QC_STATEMENTS: Oid = Oid(&[0x2b, 6, 1, 5, 5, 7, 1, 3]);
+/// RFC 9598 §3: 1.3.6.1.5.5.7.8.9.
+pub(crate) const ID_ON_SMTP_UTF8_MAILBOX: Oid = Oid(&[0x2b, 6, 1, 5, 5, 7, 8, 9]);
+/// Microsoft's user principal name: 1.3.6.1.4.1.311.20.2.3.
+pub(crate) const USER_PRINCIPAL_NAME: Oid = Oid(&[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3]);
+/// RFC 5280 §4.2.1.4: 1.3.6.1.5.5.7.2.1.
+pub(crate) const ID_QT_CPS: Oid = Oid(&[0x2b, 6, 1, 5, 5, 7, 2, 1]);
+/// RFC 5280 §4.2.1.4: 1.3.6.1.5.5.7.2.2.
+pub(crate) const ID_QT_UNOTICE: Oid = Oid(&[0x2b, 6, 1, 5, 5, 7, 2, 2]);
+/// The arc of the CA/Browser Forum's policies, TLS BR §7.1.6.1: 2.23.140.1.
+pub(crate) const WEB_POLICIES: Oid = Oid(&[0x67, 0x81, 0x0c, 1]);
+/// The arc of qualified policies, EN 319 411-2 §5.3: 0.4.0.194112.
+pub(crate) const QUALIFIED_POLICIES: Oid = Oid(&[4, 0, 0x8b, 0xec, 0x40]);
+/// The arc of qualified policies of TS 101 456: 0.4.0.1456.
+pub(crate) const QUALIFIED_POLICIES_OF_TS: Oid = Oid(&[4, 0, 0x8b, 0x30]);
 /// X.509 (2005) §8.6.2.5, of CRLs that keep expired entries: 2.5.29.60.
 pub(crate) const ID_CE_EXPIRED_CERTS_ON_CRL: Oid = Oid(&[0x55, 29, 60]);
 /// Card serial number of Swedish eID cards, SS 61 43 32: 1.2.752.34.2.1.
@@ -104,6 +124,12 @@ mod tests {
     fn writes_the_dotted_form() {
         assert_eq!(dotted(CARD_NUMBER.as_bytes()), "1.2.752.34.2.1");
         assert_eq!(dotted(ID_PE_QC_STATEMENTS.as_bytes()), "1.3.6.1.5.5.7.1.3");
+        assert_eq!(dotted(ID_ON_SMTP_UTF8_MAILBOX.as_bytes()), "1.3.6.1.5.5.7.8.9");
+        assert_eq!(dotted(USER_PRINCIPAL_NAME.as_bytes()), "1.3.6.1.4.1.311.20.2.3");
+        assert_eq!(dotted(ID_QT_UNOTICE.as_bytes()), "1.3.6.1.5.5.7.2.2");
+        assert_eq!(dotted(WEB_POLICIES.as_bytes()), "2.23.140.1");
+        assert_eq!(dotted(QUALIFIED_POLICIES.as_bytes()), "0.4.0.194112");
+        assert_eq!(dotted(QUALIFIED_POLICIES_OF_TS.as_bytes()), "0.4.0.1456");
         assert_eq!(dotted(ID_CE_EXPIRED_CERTS_ON_CRL.as_bytes()), "2.5.29.60");
         assert_eq!(dotted(&[0x88, 0x37, 1]), "2.999.1");
     }

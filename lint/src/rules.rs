@@ -50,7 +50,7 @@ catalogue! {
         "BOOLEAN is 00 or FF";
     BIT_STRING_PADDING = "pro-01/bit-string-padding", "X.690 §11.2.1",
         "unused bits are 0 to 7 and zero";
-    NAMED_BITS = "pro-01/named-bits", "X.690 §11.2.2",
+    NAMED_BITS = "pro-01/named-bits", "X.690 §11.2.2 (Mozilla bug 1796803)",
         "a BIT STRING with named bits has no trailing zero";
     NULL_EMPTY = "pro-01/null-empty", "X.690 §8.8.2",
         "NULL has no contents";
@@ -63,10 +63,14 @@ catalogue! {
 
     UTF8_STRING = "pro-02/utf8-string", "RFC 5280 §4.1.2.4, RFC 3629",
         "UTF8String is UTF-8 without control characters";
-    PRINTABLE_STRING = "pro-02/printable-string", "X.680 §41.4",
+    PRINTABLE_STRING = "pro-02/printable-string", "X.680 §41.4 (Mozilla bug 1509512)",
         "PrintableString keeps its alphabet";
     IA5_STRING = "pro-02/ia5-string", "RFC 5280 §4.2.1.6, X.680 §41",
         "IA5String has seven bits and no control characters";
+    NORMAL_FORM = "pro-02/normal-form", "RFC 4518 §2.3, RFC 6818 §3",
+        "names in UTF8String are in normalization form C";
+    OUTER_SPACE = "pro-02/outer-space", "RFC 4518 §2.6.1",
+        "no name begins or ends with a space";
     DIRECTORY_STRING = "pro-02/directory-string", "RFC 5280 §4.1.2.4, §4.1.2.6",
         "a DirectoryString is PrintableString or UTF8String";
     PRINTABLE_ATTRIBUTE = "pro-02/printable-attribute", "RFC 5280 Appendix A.1",
@@ -75,7 +79,7 @@ catalogue! {
         "emailAddress and domainComponent are IA5String";
     COUNTRY = "pro-02/country", "X.520 §6.3.1",
         "countryName is two capital letters";
-    ATTRIBUTE_LENGTH = "pro-02/attribute-length", "RFC 5280 Appendix A.1",
+    ATTRIBUTE_LENGTH = "pro-02/attribute-length", "RFC 5280 Appendix A.1 (Mozilla bug 1528290)",
         "an attribute has at least one character and at most its upper bound";
 
     UTC_TIME = "pro-06/utc-time", "RFC 5280 §4.1.2.5.1",
@@ -86,11 +90,25 @@ catalogue! {
         "a time is a day and a time of day that exist";
     TIME_CHOICE = "pro-06/time-choice", "RFC 5280 §4.1.2.5, §5.1.2.4",
         "times through 2049 are UTCTime, later ones GeneralizedTime";
+    WELL_DEFINED_END = "pro-06/well-defined-end", "RFC 5280 §4.1.2.5",
+        "notAfter is not 99991231235959Z";
     VALIDITY_ORDER = "pro-06/validity-order", "RFC 5280 §4.1.2.5",
         "notBefore is not after notAfter";
 
     SERIAL = "iss-02/serial", "RFC 5280 §4.1.2.2",
         "the serial number is positive, not zero, at most 20 octets";
+    SERIAL_FORM = "iss-02/serial-form", "TLS BR §7.1 (Mozilla bugs 1532842, 1534147)",
+        "a serial number of ours is 16 octets that begin with the bits 01";
+    KEY_ALGORITHM = "iss-11/key-algorithm", "RFC 5480 §2.1.1, RFC 4055 §1.2, RFC 8410 §3",
+        "a key is RSA, on a named P-256 or P-384, or Ed25519, with the parameters of its standard";
+    EC_POINT = "iss-11/ec-point", "RFC 5480 §2.2",
+        "a point is uncompressed and of its curve's length";
+    RSA_MODULUS = "iss-11/rsa-modulus", "TLS BR §6.1.5, RFC 8017 §3.1 (Parsovs 2020)",
+        "an RSA modulus is odd and has at least 2048 bits";
+    RSA_EXPONENT = "iss-11/rsa-exponent", "TLS BR §6.1.6",
+        "an RSA exponent is odd, at least 65537 and below 2^256";
+    ISSUER_KEY = "iss-12/issuer-key", "Tillitsramverk K6.4 (Parsovs 2020)",
+        "nobody is certified for the issuer's own key";
     WITHIN_ISSUER_VALIDITY = "iss-08/within-issuer-validity", "ETSI EN 319 411-1 GEN-6.3.3-05",
         "notAfter is not past the issuer's";
     FIVE_YEARS = "iss-09/five-years", "Tillitsramverk K6.5",
@@ -102,6 +120,14 @@ catalogue! {
 
     PERSON_SUBJECT = "pro-07/person-subject", "ETSI EN 319 412-2 NAT-4.2.4-1 to -4",
         "a person has one country, common name and serialNumber, and a name or a pseudonym";
+    ATTRIBUTE_ONCE = "pro-07/attribute-once", "ETSI EN 319 412-2 GEN-4.2.3.1-5, NAT-4.2.4-3",
+        "an attribute stands at most once, domainComponent and organizationalUnitName excepted";
+    SINGLE_VALUED = "pro-07/single-valued", "RFC 5280 §4.1.2.4, RFC 4514 §2",
+        "a RelativeDistinguishedName is one attribute";
+    CARD_NUMBER = "pro-07/card-number", "SS 61 43 32, ISO/IEC 7812-1",
+        "a card number is 19 digits in PrintableString, and a person's";
+    NO_IMPLIED_SEMANTICS = "pro-08/no-implied-semantics", "ETSI EN 319 412-1 NAT-5.1.3-02 to -07",
+        "a person's serialNumber has no form whose meaning only qcStatements could give";
     KEY_USAGE_PRESENT = "pro-09/key-usage-present", "RFC 5280 §4.2.1.3",
         "keyUsage is stated";
     KEY_USAGE_CRITICAL = "pro-09/key-usage-critical", "RFC 5280 §4.2.1.3",
@@ -112,16 +138,24 @@ catalogue! {
         "a key that cannot encipher says no encipherment";
     EXTENDED_KEY_USAGE = "pro-09/extended-key-usage", "RFC 5280 §4.2.1.12",
         "purposes are those of the kind of certificate";
+    PURPOSE_ONCE = "pro-09/purpose-once", "RFC 5280 §4.2.1.12",
+        "a purpose stands at most once";
     POLICIES_PRESENT = "pro-10/policies-present", "ETSI EN 319 411-1 GEN-6.3.3-12",
         "a policy states the trust level";
     POLICY_ONCE = "pro-10/policy-once", "RFC 5280 §4.2.1.4",
         "a policy stands at most once";
+    PRACTICE_STATEMENT = "pro-10/practice-statement", "RFC 5280 §4.2.1.4",
+        "a CPS qualifier is an IA5String with an http or https URI";
+    POLICY_QUALIFIER = "pro-10/policy-qualifier", "RFC 5280 §4.2.1.4",
+        "qualifiers are CPS and user notice, the latter without noticeRef";
+    WEB_POLICY = "pro-10/web-policy", "TLS BR §7.1.6.1",
+        "a policy of the CA/Browser Forum is for functions, and at most one";
     NO_ANY_POLICY = "pro-10/no-any-policy", "ETSI EN 319 412-2 GEN-4.3.3-2",
         "anyPolicy is for CAs";
 
     OCSP_SIGNING = "pro-12/ocsp-signing", "RFC 6960 §4.2.2.2",
         "a responder's only purpose is OCSPSigning";
-    OCSP_SIGNING_ELSEWHERE = "pro-12/ocsp-signing-elsewhere", "ETSI EN 319 411-1 CSS-6.6.3-01B",
+    OCSP_SIGNING_ELSEWHERE = "pro-12/ocsp-signing-elsewhere", "ETSI EN 319 411-1 CSS-6.6.3-01B (sub-CAs of July 2020)",
         "nobody but a responder has OCSPSigning";
     NO_CHECK = "pro-12/no-check", "RFC 6960 §4.2.2.2.1",
         "a responder, and nobody else, has nocheck with NULL";
@@ -130,12 +164,15 @@ catalogue! {
     SHORT_LIFE = "pro-12/short-life", "RFC 6960 §4.2.2.2.1",
         "a responder's certificate lives at most 398 days";
 
-    DISTRIBUTION_POINT = "pro-13/distribution-point", "ETSI EN 319 412-2 GEN-4.3.11-1",
+    DISTRIBUTION_POINT = "pro-13/distribution-point", "ETSI EN 319 412-2 GEN-4.3.11-1 (Mozilla bug 1654967)",
         "a URI leads to the CRL";
     AUTHORITY_INFORMATION = "pro-13/authority-information", "ETSI EN 319 412-2 GEN-4.4.1-3",
         "URIs lead to the OCSP responder and to the issuer's certificate";
     HTTP_URI = "pro-13/http-uri", "RFC 5280 §4.2.1.13, §4.2.2.1",
         "pointers are absolute http URIs";
+
+    ABSOLUTE_URI = "pro-13/absolute-uri", "RFC 5280 §4.2.1.6",
+        "a URI among alternative names has a scheme";
 
     VERSION = "pro-14/version", "RFC 5280 §4.1.2.1",
         "a certificate with extensions is version 3";
@@ -143,6 +180,14 @@ catalogue! {
         "there are no unique identifiers";
     CA_SUBJECT = "pro-14/ca-subject", "RFC 5280 §4.1.2.6",
         "a CA's subject is not empty";
+    CA_NAME = "pro-14/ca-name", "ETSI EN 319 412-2 GEN-4.2.3.1-2, -5",
+        "a CA has one country, one organisation and one common name";
+    OTHER_SUBJECT = "pro-14/other-subject", "RFC 5280 §3.2, §6.1",
+        "a subject under a CA does not have that CA's name";
+    KEY_IDENTIFIER_METHOD = "pro-14/key-identifier-method", "RFC 5280 §4.2.1.2",
+        "the subject key identifier is the SHA-1 of the key's bits";
+    KEY_IDENTIFIER_ALONE = "pro-14/key-identifier-alone", "RFC 5280 §4.2.1.1",
+        "the authority key identifier is the key identifier alone";
     SUBJECT_KEY_IDENTIFIER = "pro-14/subject-key-identifier", "RFC 5280 §4.2.1.2",
         "the subject key identifier is there";
     AUTHORITY_KEY_IDENTIFIER = "pro-14/authority-key-identifier", "RFC 5280 §4.2.1.1",
@@ -175,12 +220,40 @@ catalogue! {
         "no critical extension but those that relying parties know";
     ALTERNATIVE_NAME_CRITICAL = "pro-16/alternative-name-critical", "RFC 5280 §4.2.1.6",
         "subjectAltName is critical where the subject is empty, and only there";
+    ALTERNATIVE_NAME_ONCE = "pro-16/alternative-name-once", "RFC 5280 §4.2.1.6",
+        "an alternative name stands at most once";
     NO_PATH_EXTENSIONS = "pro-16/no-path-extensions", "ETSI EN 319 412-2 §4.3",
         "extensions about paths are for CAs";
+
+    DNS_NAME = "pro-17/dns-name", "RFC 5280 §4.2.1.6, RFC 1034 §3.5",
+        "a dNSName is letters, digits and hyphens in labels, no address and no dot at the end";
+    A_LABEL = "pro-17/a-label", "RFC 9549 §2, RFC 5890 §2.3.2.1, RFC 3492 §6.2",
+        "a label with hyphens in its third and fourth place is Punycode";
+    MAIL_ADDRESS = "pro-17/mail-address", "RFC 5280 §4.2.1.6, §7.5, RFC 5321 §4.1.2",
+        "an rfc822Name is a local part and a host in small letters";
+    SMTP_UTF8_MAILBOX = "pro-17/smtp-utf8-mailbox", "RFC 9598 §3",
+        "SmtpUTF8Mailbox is for local parts that are not ASCII, its host in A-labels and small letters";
+    BYTE_ORDER_MARK = "pro-17/byte-order-mark", "RFC 9598 §3",
+        "an SmtpUTF8Mailbox has no byte order mark";
+    UPN_FORM = "pro-17/upn-form", "Microsoft KB 281245, RFC 5280 §4.2.1.6",
+        "a user principal name is a UTF8String of user and realm";
+    EXPLICIT_TEXT = "pro-17/explicit-text", "RFC 6818 §3",
+        "an explicitText is a UTF8String of 1 to 200 characters";
+    NO_MAIL_IN_SUBJECT = "pro-17/no-mail-in-subject", "RFC 5280 §4.1.2.6",
+        "a mail address stands in subjectAltName, not in the subject";
+
+    FUNCTION_SUBJECT = "pro-20/function-subject", "ETSI EN 319 412-4 §4.1, SITHS",
+        "a function has one country, organisation, common name and serialNumber";
+    NAME_FORMS = "pro-20/name-forms", "ETSI EN 319 412-2 §4.3.5, ETSI EN 319 412-4 §4.1",
+        "a person is named by logon name and mail, a function by its hosts";
+    QUALIFIED_NAME = "pro-20/qualified-name", "TLS BR §4.2.2",
+        "a function's dNSName has a domain";
     COMMON_NAME_IN_ALTERNATIVE_NAMES = "pro-20/common-name-in-alternative-names", "RFC 6125 §6.4.4",
         "a function's common name is one of its dNSNames";
     NO_QC_STATEMENTS = "pro-23/no-qc-statements", "ETSI EN 319 412-5 QCS-4.1-02",
         "no claim of a qualified certificate";
+    NO_QUALIFIED_POLICY = "pro-23/no-qualified-policy", "ETSI EN 319 411-2 §5.3, EN 319 412-5 QCS-4.1-02",
+        "no policy of a qualified certificate";
     DEPLOYMENT_URI = "promise-8/deployment-uri", "ARCHITECTURE.md, promise 8",
         "a management certificate names its deployment in one URI";
 
@@ -200,7 +273,7 @@ catalogue! {
         "the issuing distribution point is critical";
     POINT_NOT_EMPTY = "crl-06/point-not-empty", "RFC 5280 §5.2.5",
         "the issuing distribution point is not empty";
-    POINT_SCOPE = "crl-06/point-scope", "RFC 5280 §5.2.5",
+    POINT_SCOPE = "crl-06/point-scope", "RFC 5280 §5.2.5 (Mozilla bugs 1819422, 2007297)",
         "the issuing distribution point names one kind, all reasons, its own issuer";
     ALL_REASONS = "crl-07/all-reasons", "RFC 5280 §4.2.1.13",
         "a distribution point covers all reasons and its own issuer";
@@ -210,7 +283,7 @@ catalogue! {
         "a delta CRL has no freshestCRL";
     SERIAL_ORDER = "crl-11/serial-order", "RFC 5280 §5.1.2.6",
         "entries ascend by serial number, each once";
-    REASON = "rev-04/reason", "RFC 5280 §5.3.1",
+    REASON = "rev-04/reason", "RFC 5280 §5.3.1 (Mozilla bug 1914419)",
         "a reason says something: not 0, 7 or 10; 8 in delta CRLs alone";
 
     RESPONSE_BYTES = "ocsp-02/response-bytes", "RFC 6960 §4.2.1",
@@ -223,7 +296,7 @@ catalogue! {
         "the responder's name is the SHA-1 of the certificate's key";
     CERTIFICATE_INCLUDED = "ocsp-06/certificate-included", "RFC 6960 §4.2.1",
         "the delegate's certificate, and no other, is included";
-    OCSP_NEXT_UPDATE = "ocsp-07/next-update", "RFC 5019 §2.2.4",
+    OCSP_NEXT_UPDATE = "ocsp-07/next-update", "RFC 5019 §2.2.4 (Mozilla bug 1878106)",
         "nextUpdate is there";
     TIME_ORDER = "ocsp-07/time-order", "RFC 6960 §2.4",
         "thisUpdate is not after producedAt, which is before nextUpdate";

@@ -29,7 +29,7 @@ impl Judged<'_, '_> {
 /// that every comparison of names finds them equal.
 pub(super) fn issuer_bytes(judged: &Judged<'_, '_>, report: &mut Report) {
     let field = judged.certificate.issuer;
-    if judged.issuer.as_ref().is_some_and(|issuer| issuer.subject != field.octets) {
+    if judged.issuer.is_some_and(|issuer| issuer.subject != field.octets) {
         report.add(&ISSUER_BYTES, field.offset, "other octets than the issuer's subject");
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn issuer_bytes(judged: &Judged<'_, '_>, report: &mut Report) {
 /// RFC 5280 §4.2.1.3, §4.2.1.9: who signs certificates is a CA with keyCertSign. A certificate that
 /// is its own issuer says so by its own rules.
 pub(super) fn issuer_may_sign(judged: &Judged<'_, '_>, report: &mut Report) {
-    let Some(issuer) = judged.issuer.as_ref().filter(|_| !judged.self_signed) else { return };
+    let Some(issuer) = judged.issuer.filter(|_| !judged.self_signed) else { return };
     let may_sign = issuer.key_usage.is_none_or(|usage| usage.has(KeyUsage::KEY_CERT_SIGN));
     if judged.kind != Kind::Imported && !(issuer.is_ca && may_sign) {
         let offset = judged.certificate.issuer.offset;
@@ -47,7 +47,7 @@ pub(super) fn issuer_may_sign(judged: &Judged<'_, '_>, report: &mut Report) {
 
 /// RFC 5280 §4.2.1.9: below a CA with pathLenConstraint 0 stands no other CA.
 pub(super) fn issuer_path_length(judged: &Judged<'_, '_>, report: &mut Report) {
-    let issuer_ends = judged.issuer.as_ref().is_some_and(|issuer| issuer.path_ends);
+    let issuer_ends = judged.issuer.is_some_and(|issuer| issuer.path_ends);
     let constraints = judged.certificate.facts.basic_constraints.as_ref();
     if issuer_ends && !judged.self_signed && constraints.is_some_and(|it| it.is_ca) {
         let offset = judged.certificate.issuer.offset;
@@ -90,7 +90,7 @@ pub(super) fn certificate_authority_key_identifier_bytes(
 ) {
     let identifier = &judged.certificate.facts.authority_key_identifier;
     let identifier = identifier.as_ref().and_then(|identifier| identifier.key_identifier);
-    if let (Some(issuer), Some(identifier)) = (&judged.issuer, identifier) {
+    if let (Some(issuer), Some(identifier)) = (judged.issuer, identifier) {
         let offset = judged.certificate.to_be_signed.offset;
         authority_key_identifier_bytes(issuer, identifier, offset, report);
     }

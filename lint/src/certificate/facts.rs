@@ -31,6 +31,8 @@ pub(crate) struct BasicConstraints<'a> {
 #[derive(Debug)]
 pub(crate) struct AuthorityKeyIdentifier<'a> {
     pub(crate) key_identifier: Option<&'a [u8]>,
+    /// It names the issuer's certificate too, by issuer and serial number.
+    pub(crate) names_certificate: bool,
 }
 
 /// RFC 5280 §4.2.1.13: the general names of its fullName; whether reasons or another issuer limit
@@ -170,7 +172,7 @@ impl<'a> AuthorityKeyIdentifier<'a> {
         if issuer.is_some() != serial.is_some() {
             return Err(Misshapen::at(value.offset, "authority issuer and serial together"));
         }
-        Ok(Self { key_identifier })
+        Ok(Self { key_identifier, names_certificate: issuer.is_some() })
     }
 }
 

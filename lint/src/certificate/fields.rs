@@ -7,7 +7,8 @@ use crate::finding::Report;
 use crate::oid;
 use crate::rules::{
     ALGORITHM_FITS_KEY, ALGORITHMS_AGREE, DEFAULT_OMITTED, FIVE_YEARS, NO_UNIQUE_IDENTIFIERS,
-    SERIAL, TIME_CHOICE, VALIDITY_ORDER, VERSION, WITHIN_ISSUER_VALIDITY,
+    SERIAL, SERIAL_FORM, TIME_CHOICE, VALIDITY_ORDER, VERSION, WELL_DEFINED_END,
+    WITHIN_ISSUER_VALIDITY,
 };
 use crate::tree::{Node, tag};
 use crate::values::{Moment, hex};
@@ -41,6 +42,21 @@ pub(super) fn serial(judged: &Judged<'_, '_>, report: &mut Report) {
         _ => return,
     };
     report.add(&SERIAL, serial.offset, format!("{seen}: {}", hex(serial.content)));
+}
+
+/// TLS BR §7.1 asks for 64 random bits; ours have 126, in 16 octets that begin with the bits 01, so that none is
+/// lost to the sign. What [`serial`] reports is not reported again.
+pub(super) fn serial_form(judged: &Judged<'_, '_>, report: &mut Report) {
+    let serial = judged.certificate.serial;
+    let Some(start) = serial.content.iter().position(|octet| *octet != 0) else { return };
+    // Leading zeros are another rule's.
+    let octets = serial.content.get(start..).unwrap_or_default();
+    let sound = octets.len() == 16 && octets.first().is_some_and(|first| first >> 6 == 1);
+    let judged_there =
+        serial.content.len() > 20 || serial.content.first().is_some_and(|it| *it >= 0x80);
+    if !sound && !judged_there && judged.kind != Kind::Imported {
+        report.add(&SERIAL_FORM, serial.offset, hex(serial.content));
+    }
 }
 
 /// RFC 5280 §4.1.2.8: CAs must not make certificates with unique identifiers.
@@ -78,7 +94,7 @@ fn algorithm_name(algorithm: &Node<'_>) -> String {
 /// parameters as written there, and of the issuer's kind of key. Algorithms of other operators are
 /// theirs.
 pub(super) fn certificate_algorithm_fits_key(judged: &Judged<'_, '_>, report: &mut Report) {
-    if let (Some(issuer), true) = (&judged.issuer, judged.kind != Kind::Imported) {
+    if let (Some(issuer), true) = (judged.issuer, judged.kind != Kind::Imported) {
         algorithm_fits_key(judged.certificate.inner_algorithm, issuer.key.as_ref(), report);
     }
 }
@@ -129,13 +145,21 @@ pub(crate) fn time_choice(time: &Node<'_>, report: &mut Report) {
 /// ETSI EN 319 411-1 GEN-6.3.3-05: a certificate ends no later than its issuer's.
 pub(super) fn within_issuer_validity(judged: &Judged<'_, '_>, report: &mut Report) {
     let not_after = judged.certificate.not_after;
-    if let (Some(issuer), Some(ends)) = (&judged.issuer, Moment::of(not_after))
+    if let (Some(issuer), Some(ends)) = (judged.issuer, Moment::of(not_after))
         && let Some(issuer_ends) = issuer.not_after
         && judged.kind != Kind::Imported
         && ends > issuer_ends
     {
         let seen = format!("notAfter {ends}, the issuer's is {issuer_ends}");
         report.add(&WITHIN_ISSUER_VALIDITY, not_after.offset, seen);
+    }
+}
+
+/// RFC 5280 §4.1.2.5: the end that says "no end", which no certificate of ours has.
+pub(super) fn well_defined_end(judged: &Judged<'_, '_>, report: &mut Report) {
+    let not_after = judged.certificate.not_after;
+    if not_after.content == b"99991231235959Z" && judged.kind != Kind::Imported {
+        report.add(&WELL_DEFINED_END, not_after.offset, "no well-defined end");
     }
 }
 

@@ -1,10 +1,14 @@
 //! Certificates: read once, then judged rule by rule.
 
+mod alternative;
 mod authority;
+mod etsi;
 mod facts;
 mod fields;
+mod keys;
 mod names;
 mod pointers;
+mod policy;
 mod responder;
 mod usage;
 
@@ -22,11 +26,12 @@ pub(crate) use facts::{AuthorityKeyIdentifier, general_names, point_name, read_f
 pub(crate) use fields::{algorithm_fits_key, algorithms_agree, time_choice};
 
 use facts::Facts;
+use keys::SubjectKey;
 
 /// Judges a certificate; see [`crate::certificate`].
 pub(crate) fn judge(der: &[u8], issuer: &IssuerContext<'_>, kind: Kind) -> Findings {
     let mut report = Report::new("certificate");
-    judge_within(der, 0, issuer, kind, &mut report);
+    judge_and(der, 0, issuer, kind, &mut report, |_| ());
     report.into_findings()
 }
 
@@ -39,6 +44,18 @@ pub(crate) fn judge_within(
     kind: Kind,
     report: &mut Report,
 ) -> Option<Authority> {
+    judge_and(der, offset, issuer, kind, report, Authority::of)
+}
+
+/// Judges a certificate, and takes something from it if it can be understood.
+fn judge_and<T>(
+    der: &[u8],
+    offset: u64,
+    issuer: &IssuerContext<'_>,
+    kind: Kind,
+    report: &mut Report,
+    take: impl FnOnce(&Certificate<'_, '_>) -> T,
+) -> Option<T> {
     let root = tree::parse(der, offset, report)?;
     let certificate = match Certificate::read(&root, report) {
         Ok(certificate) => certificate,
@@ -48,27 +65,33 @@ pub(crate) fn judge_within(
             return None;
         }
     };
+    let read;
     let known = match issuer {
-        IssuerContext::SelfSigned => Some(Authority::of(&certificate)),
-        IssuerContext::Certificate(der) => Some(Authority::read(der, report)?),
+        IssuerContext::SelfSigned => {
+            read = Authority::of(&certificate);
+            Some(&read)
+        }
+        IssuerContext::Certificate(der) => {
+            read = Authority::read(der, report)?;
+            Some(&read)
+        }
+        IssuerContext::Known(issuer) => Some(&issuer.authority),
         IssuerContext::NotAtHand => None,
     };
+    let self_signed = matches!(issuer, IssuerContext::SelfSigned);
     let copied = known
-        .as_ref()
-        .filter(|_| matches!(issuer, IssuerContext::Certificate(_)))
+        .filter(|_| !self_signed)
         .is_some_and(|known| known.subject == certificate.issuer.octets)
         .then_some(certificate.issuer);
     values::judge_except(&root, copied, report);
     if !report.is_readable() {
         return None;
     }
-    let authority = Authority::of(&certificate);
-    let self_signed = matches!(issuer, IssuerContext::SelfSigned);
     let judged = Judged { certificate, issuer: known, kind, self_signed };
     for rule in RULES_OF_MEANING {
         rule(&judged, report);
     }
-    Some(authority)
+    Some(take(&judged.certificate))
 }
 
 /// A rule: looks at one thing and reports it.
@@ -77,12 +100,14 @@ type RuleOfMeaning = for<'t, 'a> fn(&Judged<'t, 'a>, &mut Report);
 const RULES_OF_MEANING: &[RuleOfMeaning] = &[
     fields::version,
     fields::serial,
+    fields::serial_form,
     fields::no_unique_identifiers,
     fields::certificate_algorithms_agree,
     fields::certificate_algorithm_fits_key,
     fields::validity_order,
     fields::validity_time_choice,
     fields::within_issuer_validity,
+    fields::well_defined_end,
     fields::five_years,
     names::directory_string,
     names::printable_attribute,
@@ -92,6 +117,33 @@ const RULES_OF_MEANING: &[RuleOfMeaning] = &[
     names::person_subject,
     names::common_name_in_alternative_names,
     names::deployment_uri,
+    etsi::single_valued,
+    etsi::attribute_once,
+    etsi::function_subject,
+    etsi::ca_name,
+    etsi::other_subject,
+    etsi::normal_form,
+    etsi::outer_space,
+    etsi::no_mail_in_subject,
+    etsi::no_implied_semantics,
+    etsi::card_number,
+    alternative::alternative_name_once,
+    alternative::dns_name,
+    alternative::a_label,
+    alternative::mail_address,
+    alternative::smtp_utf8_mailbox,
+    alternative::byte_order_mark,
+    alternative::user_principal_name,
+    alternative::absolute_uri,
+    alternative::name_forms,
+    alternative::qualified_name,
+    keys::key_algorithm,
+    keys::ec_point,
+    keys::rsa_modulus,
+    keys::rsa_exponent,
+    keys::issuer_key,
+    keys::key_identifier_method,
+    keys::key_identifier_alone,
     authority::issuer_bytes,
     authority::issuer_may_sign,
     authority::issuer_path_length,
@@ -109,6 +161,7 @@ const RULES_OF_MEANING: &[RuleOfMeaning] = &[
     usage::key_usage,
     usage::key_usage_fits_key,
     usage::extended_key_usage,
+    usage::purpose_once,
     usage::not_critical,
     usage::known_critical,
     usage::alternative_name_critical,
@@ -117,6 +170,11 @@ const RULES_OF_MEANING: &[RuleOfMeaning] = &[
     pointers::policies_present,
     pointers::policy_once,
     pointers::no_any_policy,
+    policy::practice_statement,
+    policy::policy_qualifier,
+    policy::explicit_text,
+    policy::web_policy,
+    policy::no_qualified_policy,
     pointers::distribution_point,
     pointers::all_reasons,
     pointers::authority_information,
@@ -132,7 +190,7 @@ const RULES_OF_MEANING: &[RuleOfMeaning] = &[
 #[derive(Debug)]
 struct Judged<'t, 'a> {
     certificate: Certificate<'t, 'a>,
-    issuer: Option<Authority>,
+    issuer: Option<&'t Authority>,
     kind: Kind,
     self_signed: bool,
 }
@@ -150,7 +208,7 @@ struct Certificate<'t, 'a> {
     not_after: &'t Node<'a>,
     subject: &'t Node<'a>,
     subject_attributes: Vec<Attribute<'t, 'a>>,
-    public_key: &'t Node<'a>,
+    key: SubjectKey<'t, 'a>,
     unique_identifier: Option<&'t Node<'a>>,
     extensions: Extensions<'t, 'a>,
     facts: Facts<'a>,
@@ -177,8 +235,8 @@ impl<'t, 'a> Certificate<'t, 'a> {
         let (not_before, not_after) = read_validity(fields.required(tag::SEQUENCE, "a validity")?)?;
         let subject = fields.required(tag::SEQUENCE, "a subject")?;
         let subject_attributes = structure::attributes(subject)?;
-        let public_key = fields.required(tag::SEQUENCE, "a subjectPublicKeyInfo")?;
-        judge_public_key(public_key, report)?;
+        let key = fields.required(tag::SEQUENCE, "a subjectPublicKeyInfo")?;
+        let key = read_key(key, report)?;
         let unique = [fields.optional(tag::context(1)), fields.optional(tag::context(2))];
         let extensions = match fields.optional(tag::context_constructed(3)) {
             None => Extensions::default(),
@@ -201,7 +259,7 @@ impl<'t, 'a> Certificate<'t, 'a> {
             not_after,
             subject,
             subject_attributes,
-            public_key,
+            key,
             unique_identifier: unique.into_iter().flatten().next(),
             extensions,
             facts,
@@ -231,16 +289,41 @@ fn read_validity<'t, 'a>(validity: &'t Node<'a>) -> Result<Times<'t, 'a>, Missha
 }
 
 /// RFC 5280 §4.1.2.7: shape; and an RSA key inside is DER too (RFC 8017 A.1.1).
-fn judge_public_key(node: &Node<'_>, report: &mut Report) -> Result<(), Misshapen> {
-    let mut fields = node.fields();
-    structure::algorithm(fields.any("a key's algorithm")?)?;
+fn read_key<'t, 'a>(
+    info: &'t Node<'a>,
+    report: &mut Report,
+) -> Result<SubjectKey<'t, 'a>, Misshapen> {
+    let mut fields = info.fields();
+    let algorithm = fields.any("a key's algorithm")?;
+    structure::algorithm(algorithm)?;
     let bits = fields.required(tag::BIT_STRING, "a subjectPublicKey")?;
     fields.end("the end of a subjectPublicKeyInfo")?;
-    let key = structure::whole_octets(bits, "a key of whole octets")?;
-    if key.first() == Some(&tag::SEQUENCE) {
-        tree::read(key, tree::advance(bits.content_offset(), 1), report);
+    let inner = tree::advance(bits.content_offset(), 1);
+    let bits = structure::whole_octets(bits, "a key of whole octets")?;
+    let is_rsa = bits.first() == Some(&tag::SEQUENCE);
+    let rsa = is_rsa.then(|| tree::read(bits, inner, report)).flatten();
+    Ok(SubjectKey { info, algorithm, bits, rsa })
+}
+
+/// What an issuer's certificate says, read once for many certificates under it.
+#[derive(Debug)]
+pub struct KnownIssuer {
+    authority: Authority,
+}
+
+impl KnownIssuer {
+    /// Reads an issuer's certificate, DER.
+    ///
+    /// # Errors
+    ///
+    /// Its findings, when it cannot be understood. Defects that can be are not judged here.
+    pub fn read(der: &[u8]) -> Result<Self, Findings> {
+        let mut report = Report::new("issuer certificate");
+        match Authority::read(der, &mut report) {
+            Some(authority) => Ok(Self { authority }),
+            None => Err(report.into_findings()),
+        }
     }
-    Ok(())
 }
 
 /// What is known of the holder of a certificate, when it is the issuer of another structure.
@@ -281,7 +364,7 @@ impl Authority {
             subject: certificate.subject.octets.to_vec(),
             key_identifier: facts.subject_key_identifier.map(<[u8]>::to_vec),
             not_after: Moment::of(certificate.not_after),
-            key: PublicKey::from_spki_der(certificate.public_key.octets).ok(),
+            key: PublicKey::from_spki_der(certificate.key.info.octets).ok(),
             key_usage: facts.key_usage,
             is_ca: constraints.is_some_and(|constraints| constraints.is_ca),
             path_ends: constraints

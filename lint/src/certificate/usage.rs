@@ -1,14 +1,12 @@
 //! Rules for key usage, extended key usage, and which extensions are critical.
 
-use x509::key::{KeyType, PublicKey};
-
 use crate::Kind;
 use crate::finding::Report;
 use crate::oid::{self, Oid};
 use crate::rules::{
     ALTERNATIVE_NAME_CRITICAL, EXTENDED_KEY_USAGE, KEY_USAGE, KEY_USAGE_CRITICAL,
     KEY_USAGE_FITS_KEY, KEY_USAGE_PRESENT, KNOWN_CRITICAL, NO_PATH_EXTENSIONS, NO_QC_STATEMENTS,
-    NOT_CRITICAL,
+    NOT_CRITICAL, PURPOSE_ONCE,
 };
 use crate::structure::KeyUsage;
 
@@ -55,14 +53,12 @@ pub(super) fn key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
 
 /// RFC 8813 §3: an elliptic-curve key enciphers nothing by itself.
 pub(super) fn key_usage_fits_key(judged: &Judged<'_, '_>, report: &mut Report) {
-    let key = PublicKey::from_spki_der(judged.certificate.public_key.octets);
-    let is_rsa = key.as_ref().is_ok_and(|key| matches!(key.key_type(), KeyType::Rsa { .. }));
+    let key = &judged.certificate.key;
+    let curve = key.is(oid::EC_PUBLIC_KEY) || key.is(oid::ED25519);
     let enciphers = KeyUsage::KEY_ENCIPHERMENT | KeyUsage::DATA_ENCIPHERMENT;
     let usage = judged.certificate.facts.key_usage;
-    if let (Ok(key), Some(usage)) = (&key, usage.filter(|it| it.bits() & enciphers != 0))
-        && !is_rsa
-    {
-        let seen = format!("{usage} with a key of type {}", key.key_type());
+    if let Some(usage) = usage.filter(|it| curve && it.bits() & enciphers != 0) {
+        let seen = format!("{usage} with a key on a curve");
         report.add(&KEY_USAGE_FITS_KEY, judged.certificate.to_be_signed.offset, seen);
     }
 }
@@ -92,6 +88,17 @@ pub(super) fn extended_key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
         let seen: Vec<String> = purposes.iter().map(|purpose| oid::dotted(purpose)).collect();
         let seen = format!("purposes [{}]", seen.join(", "));
         report.add(&EXTENDED_KEY_USAGE, judged.certificate.to_be_signed.offset, seen);
+    }
+}
+
+/// RFC 5280 §4.2.1.12: a purpose at most once.
+pub(super) fn purpose_once(judged: &Judged<'_, '_>, report: &mut Report) {
+    let purposes = judged.certificate.facts.extended_key_usage.as_deref().unwrap_or_default();
+    for (number, purpose) in purposes.iter().enumerate() {
+        if purposes.iter().take(number).any(|earlier| earlier == purpose) {
+            let offset = judged.certificate.to_be_signed.offset;
+            report.add(&PURPOSE_ONCE, offset, format!("{} twice", oid::dotted(purpose)));
+        }
     }
 }
 

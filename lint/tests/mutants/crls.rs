@@ -92,7 +92,7 @@ fn full() -> Crl {
         next_update: Some(utc("260402000000Z")),
         entries: Some(seq(entries)),
         extensions: vec![
-            extension(AUTHORITY_KEY, seq([implicit(0, &[1; 20])])),
+            extension(AUTHORITY_KEY, seq([implicit(0, &root().key_hash())])),
             extension(NUMBER, int(&[7])),
         ],
         outer: ecdsa_with_sha256(),

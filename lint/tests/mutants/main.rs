@@ -7,6 +7,8 @@
 mod certificates;
 mod crls;
 mod der;
+mod keys;
+mod names;
 mod responses;
 mod sample;
 mod strictness;
@@ -52,5 +54,13 @@ fn rules_have_names_and_clauses() {
 }
 
 fn all() -> Vec<Verdict> {
-    [strictness::all(), certificates::meaning(), crls::all(), responses::all()].concat()
+    [
+        strictness::all(),
+        certificates::meaning(),
+        names::all(),
+        keys::all(),
+        crls::all(),
+        responses::all(),
+    ]
+    .concat()
 }

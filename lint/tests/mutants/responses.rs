@@ -285,7 +285,7 @@ fn signer() -> Vec<Verdict> {
         (
             "pro-01/minimal-integer",
             "a delegate's serial with a leading zero",
-            delegate(|it| it.serial = int(&[0, 0x41])),
+            delegate(|it| it.serial = int(&[&[0x00][..], &[0x41; 16]].concat())),
         ),
     ]
 }

@@ -91,6 +91,13 @@ impl Sample {
         &mut attributes.find(|attribute| attribute[0].encode() == wanted).unwrap()[1]
     }
 
+    /// Another key, and the identifier that is made of it.
+    pub(crate) fn set_key(&mut self, key: Der) {
+        self.key = key;
+        let identifier = octets(&self.key_hash());
+        self.set(SUBJECT_KEY, identifier);
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let extensions = self.extensions.iter().map(Extension::encode);
         let to_be_signed = [
@@ -123,14 +130,18 @@ pub(crate) fn sha256_with_rsa() -> Der {
 }
 
 /// A P-256 key in its form; nothing here asks whether the point lies on the curve.
-fn ec_key(seed: u8) -> Der {
+pub(crate) fn ec_key(seed: u8) -> Der {
     let algorithm = seq([oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7")]);
     seq([algorithm, bits(0, &[&[0x04][..], &[seed; 64]].concat())])
 }
 
 /// An RSA key in its form.
 pub(crate) fn rsa_key() -> Der {
-    let key = seq([int(&[&[0x00][..], &[0xc5; 256]].concat()), int(&[1, 0, 1])]);
+    rsa_key_of(&[&[0x00][..], &[0xc5; 256]].concat(), &[1, 0, 1])
+}
+
+pub(crate) fn rsa_key_of(modulus: &[u8], exponent: &[u8]) -> Der {
+    let key = seq([int(modulus), int(exponent)]);
     seq([seq([oid("1.2.840.113549.1.1.1"), null()]), bits(0, &key.encode())])
 }
 
@@ -199,7 +210,6 @@ fn deployment() -> Extension {
 
 /// A certificate of nobody in particular under `issuer`, its key made from `seed`.
 fn certificate(seed: u8, issuer: Option<&Sample>, subject: Der) -> Sample {
-    let identifier = |seed| octets(&[seed; 20]);
     let authority = issuer.map(|issuer| {
         let mut issuer = issuer.clone();
         let Der::Leaf(_, key) = issuer.extension(SUBJECT_KEY).value.clone() else { panic!() };
@@ -215,10 +225,11 @@ fn certificate(seed: u8, issuer: Option<&Sample>, subject: Der) -> Sample {
         subject,
         key: ec_key(seed),
         unique: None,
-        extensions: vec![extension(SUBJECT_KEY, identifier(seed))],
+        extensions: vec![extension(SUBJECT_KEY, null())],
         outer: ecdsa_with_sha256(),
         signature: bits(0, &seq([int(&[0x55; 32]), int(&[0x55; 32])]).encode()),
     };
+    sample.set_key(ec_key(seed));
     sample.extensions.extend(authority);
     sample
 }
@@ -276,7 +287,8 @@ pub(crate) fn sample(kind: Kind) -> (Sample, Option<Sample>) {
         Kind::PersonSignature => (person(bits(6, &[0x40])), Some(issuing)),
         Kind::Function => {
             let mut host = certificate(5, Some(&issuing), name_of_host("idp.example.org"));
-            host.key = rsa_key();
+            host.set_key(rsa_key());
+            host.subject.parts().push(attribute("2.5.4.5", printable("TST2321000016-F1")));
             host.add(critical(KEY_USAGE, bits(5, &[0xa0])));
             host.add(extension(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH), oid(SERVER_AUTH)])));
             host.add(extension(ALTERNATIVE_NAMES, seq([implicit(2, b"idp.example.org")])));

@@ -59,7 +59,7 @@ pub(crate) fn all() -> Vec<Verdict> {
             "pro-01/no-trailing-octets",
             "one octet more in an extension",
             mutant(Function, |it| {
-                let with_more = [&octets(&[5; 20]).encode()[..], &[0]].concat();
+                let with_more = [&octets(&it.key_hash()).encode()[..], &[0]].concat();
                 it.set(SUBJECT_KEY, Der::Raw(with_more));
             }),
         ),
@@ -86,7 +86,7 @@ pub(crate) fn all() -> Vec<Verdict> {
         (
             "pro-01/minimal-integer",
             "leading zero of a positive serial",
-            mutant(Function, |it| it.serial = int(&[0x00, 0x41, 0x42])),
+            mutant(Function, |it| it.serial = int(&[&[0x00][..], &[0x41; 16]].concat())),
         ),
         (
             "pro-01/boolean",
@@ -177,10 +177,10 @@ pub(crate) fn all() -> Vec<Verdict> {
         ),
         (
             "pro-02/ia5-attribute",
-            "e-mail in UTF8String",
+            "domain component in UTF8String",
             mutant(Function, |it| {
-                let mail = attribute("1.2.840.113549.1.9.1", utf8("it@example.org"));
-                it.subject.parts().push(mail);
+                let component = attribute("0.9.2342.19200300.100.1.25", utf8("example"));
+                it.subject.parts().push(component);
             }),
         ),
         (
