@@ -5,9 +5,13 @@
 //! certificate. There are no free-form extensions and no expressions: what cannot be said here
 //! cannot be issued.
 
+mod check;
+mod diff;
 mod duration;
 mod error;
+mod example;
 mod file;
+mod portrait;
 mod rules;
 mod set;
 mod subject;
@@ -19,10 +23,14 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 use x509::extension::KeyUsageBit;
 use x509::key::{KeyType, SignatureAlgorithm};
-use x509::oid::ObjectIdentifier;
+use x509::oid::{self, ObjectIdentifier};
 
+pub use self::check::{Fault, ProfileSource, check};
+pub use self::diff::{Difference, differences};
 pub(crate) use self::duration::parse as span;
 pub use self::error::ProfileError;
+pub use self::example::{ExampleError, certificate_text, example};
+pub use self::portrait::{Alphabet, Line, Part, Portrait, PortraitField, Seen, StringType};
 pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
 pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
@@ -246,6 +254,20 @@ pub enum Purpose {
     OcspSigning,
 }
 
+impl Purpose {
+    /// The purpose's object identifier.
+    #[must_use]
+    pub const fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::ClientAuth => oid::usage::CLIENT_AUTH,
+            Self::ServerAuth => oid::usage::SERVER_AUTH,
+            Self::EmailProtection => oid::usage::EMAIL_PROTECTION,
+            Self::SmartcardLogon => oid::usage::SMARTCARD_LOGON,
+            Self::OcspSigning => oid::usage::OCSP_SIGNING,
+        }
+    }
+}
+
 /// One policy with its practice statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -280,6 +302,26 @@ pub enum ExtensionSlot {
     SubjectAltName,
     /// subjectKeyIdentifier.
     SubjectKeyIdentifier,
+}
+
+impl ExtensionSlot {
+    /// The extension's object identifier.
+    #[must_use]
+    pub const fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::AuthorityInfoAccess => oid::extension::AUTHORITY_INFO_ACCESS,
+            Self::AuthorityKeyIdentifier => oid::extension::AUTHORITY_KEY_IDENTIFIER,
+            Self::BasicConstraints => oid::extension::BASIC_CONSTRAINTS,
+            Self::CardNumber => oid::extension::CARD_NUMBER,
+            Self::CertificatePolicies => oid::extension::CERTIFICATE_POLICIES,
+            Self::CrlDistributionPoints => oid::extension::CRL_DISTRIBUTION_POINTS,
+            Self::ExtendedKeyUsage => oid::extension::EXTENDED_KEY_USAGE,
+            Self::KeyUsage => oid::extension::KEY_USAGE,
+            Self::OcspNoCheck => oid::extension::OCSP_NO_CHECK,
+            Self::SubjectAltName => oid::extension::SUBJECT_ALT_NAME,
+            Self::SubjectKeyIdentifier => oid::extension::SUBJECT_KEY_IDENTIFIER,
+        }
+    }
 }
 
 /// A checked profile.

@@ -170,6 +170,13 @@ pub(crate) enum ClientError {
     /// The files that say who we are.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A file that was to be judged and cannot be read as what it should be.
+    #[error("cannot read {}", path.display())]
+    Input {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A new key.
     #[error("cannot make a key: {why}")]
     Key { why: String },
@@ -182,6 +189,13 @@ pub(crate) enum ClientError {
     /// The CA refused.
     #[error("{}: {}", .0.code, .0.detail)]
     Refused(Box<api::Problem>),
+    /// No sample of a profile.
+    #[error("{} has no such sample", path.display())]
+    Sample {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Nobody answers, or not with the management CA's certificate.
     #[error("cannot reach {url}")]
     Unreachable {
@@ -208,7 +222,11 @@ impl ClientError {
     /// 2 for what the command line got wrong, 1 for everything that was refused or failed.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Missing { .. } | Self::Identity(_) | Self::Url { .. } | Self::Value { .. } => 2,
+            Self::Missing { .. }
+            | Self::Identity(_)
+            | Self::Input { .. }
+            | Self::Url { .. }
+            | Self::Value { .. } => 2,
             _ => 1,
         }
     }

@@ -1,4 +1,4 @@
-//! `sigill`: the operator's thin client of the CA's API.
+//! `sigill`: the operator's thin client of the CA's API, and the compiler of profiles.
 //!
 //! One file a noun under `command`; everything that is printed goes through `terminal`. Exit codes:
 //! 0 done, 1 refused, 2 usage.
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use client::{Client, Connection};
+use client::{Client, ClientError, Connection};
 use terminal::{Format, Terminal};
 
 /// Issue, show, list and revoke certificates of a Sigill CA.
@@ -48,29 +48,41 @@ enum Command {
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
+    /// Profiles: check and compare them. Works on files, without a server.
+    #[command(subcommand, after_help = "Example:\n  sigill profile check profiles")]
+    Profile(command::profile::ProfileCommand),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let format = if arguments.json { Format::Json } else { Format::Table };
     let terminal = Terminal::new(format);
-    let prepared = match &arguments.command {
-        Command::Client(command) => command.before_connecting(&arguments.connection),
-        _ => Ok(()),
+    let connection = &arguments.connection;
+    let outcome = match &arguments.command {
+        Command::Profile(command) => command.run(terminal),
+        Command::Certificate(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
+        Command::Authority(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
+        Command::Client(command) => command.before_connecting(connection).and_then(|()| {
+            connected(connection, |client| command.run(client, connection, &terminal))
+        }),
     };
-    let outcome =
-        prepared.and_then(|()| Client::connect(&arguments.connection)).and_then(|client| {
-            match &arguments.command {
-                Command::Certificate(command) => command.run(&client, &terminal),
-                Command::Authority(command) => command.run(&client, &terminal),
-                Command::Client(command) => command.run(&client, &arguments.connection, &terminal),
-            }
-        });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             terminal.error(&error);
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Does what needs the server.
+fn connected(
+    connection: &Connection,
+    act: impl FnOnce(&Client) -> Result<(), ClientError>,
+) -> Result<ExitCode, ClientError> {
+    act(&Client::connect(connection)?).map(|()| ExitCode::SUCCESS)
 }

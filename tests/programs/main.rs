@@ -1,5 +1,7 @@
 //! What all programs have in common on the command line, asked of the programs themselves.
 
+mod profile_diff;
+
 use std::process::Command;
 
 use support::{program, spoken, workspace};

@@ -89,6 +89,12 @@ impl ImportedCertificate {
         &self.defects
     }
 
+    /// version as people count it: 3 for all that has extensions.
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.facts.version
+    }
+
     /// serialNumber: its content octets as received.
     #[must_use]
     pub const fn serial(&self) -> SerialNumber {

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub use crate::name::attribute_type::{AttributeType, StringRule};
 pub(crate) use crate::name::text::is_printable;
-pub use crate::name::text::{NameFault, StringKind};
+pub use crate::name::text::{NameFault, StringKind, attribute_name};
 use crate::oid::ObjectIdentifier;
 use crate::tlv::{self, Element, Elements, NotDer};
 

@@ -8,7 +8,6 @@ use x509::extension::{
 };
 use x509::key::PublicKey;
 use x509::name::NameError;
-use x509::oid::{ObjectIdentifier, usage};
 
 use super::{Preparation, PrepareError, Signer};
 use crate::deployment::ManagementRole;
@@ -84,17 +83,9 @@ fn basic_constraints(profile: &Profile) -> BasicConstraints {
 fn extended_key_usage(profile: &Profile, fields: &CheckedFields) -> ExtendedKeyUsage {
     let wanted =
         |purpose: &&Purpose| **purpose != Purpose::EmailProtection || fields.email.is_some();
-    ExtendedKeyUsage(profile.extended_key_usage().iter().filter(wanted).map(oid_of).collect())
-}
-
-const fn oid_of(purpose: &Purpose) -> ObjectIdentifier {
-    match purpose {
-        Purpose::ClientAuth => usage::CLIENT_AUTH,
-        Purpose::ServerAuth => usage::SERVER_AUTH,
-        Purpose::EmailProtection => usage::EMAIL_PROTECTION,
-        Purpose::SmartcardLogon => usage::SMARTCARD_LOGON,
-        Purpose::OcspSigning => usage::OCSP_SIGNING,
-    }
+    ExtendedKeyUsage(
+        profile.extended_key_usage().iter().filter(wanted).map(|one| one.oid()).collect(),
+    )
 }
 
 fn policies(profile: &Profile) -> Result<CertificatePolicies, PrepareError> {

@@ -396,9 +396,14 @@ const RULES: &[ProfileRule] = &[
     },
 ];
 
+/// The rules that a profile breaks.
+pub(super) fn broken(profile: &Profile) -> impl Iterator<Item = &'static ProfileRule> {
+    RULES.iter().filter(|rule| !(rule.kept)(profile))
+}
+
 /// Checks a profile against every rule; the first that is broken refuses it.
 pub(super) fn check(profile: &Profile) -> Result<(), ProfileError> {
-    match RULES.iter().find(|rule| !(rule.kept)(profile)) {
+    match broken(profile).next() {
         Some(rule) => Err(ProfileError::Rule { profile: profile.name.clone(), rule }),
         None => Ok(()),
     }

@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
 mod outcome;
+pub(crate) mod profile;
 
 /// A value of a closed list as the API writes it.
 fn word(value: Option<impl serde::Serialize>) -> String {

@@ -267,6 +267,12 @@ pub(super) fn short_name(oid: ObjectIdentifier) -> Option<&'static str> {
     SHORT_NAMES.into_iter().find(|(known, _)| *known == oid).map(|(_, name)| name)
 }
 
+/// The registered short name of an attribute type; its number where it has none here.
+#[must_use]
+pub fn attribute_name(oid: ObjectIdentifier) -> String {
+    short_name(oid).map_or_else(|| oid.to_string(), str::to_owned)
+}
+
 /// The value with the escapes of RFC 4514 §2.4; control characters as hexadecimal pairs.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,0 +1,62 @@
+//! `sigill profile`: the compiler of profiles. It works on files and needs no server.
+
+mod check;
+mod diff;
+mod example;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::client::ClientError;
+use crate::terminal::Terminal;
+
+/// What can be done with profiles.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// Judge profiles: every fault with its file and rule (exit 1 if there is one).
+    #[command(after_help = "Example:\n  sigill profile check profiles")]
+    Check(check::Check),
+    /// Compare two profiles, or a profile and a certificate, field by field (exit 1 if they differ).
+    #[command(
+        after_help = "Of a certificate everything is compared but names, key, serial number, dates, issuer and hosts.\n\nExample:\n  sigill profile diff profiles/function.toml server.pem"
+    )]
+    Diff(diff::Diff),
+    /// Make a sample of what a profile issues, for the Swedish test person or a test function.
+    #[command(
+        after_help = "The sample is prepared and linted like any certificate; its signature verifies under no key.\n\nExample:\n  sigill profile example profiles/function.toml --key-type rsa-3072 --out samples"
+    )]
+    Example(example::Example),
+}
+
+impl ProfileCommand {
+    pub(crate) fn run(&self, terminal: Terminal) -> Result<ExitCode, ClientError> {
+        match self {
+            Self::Check(check) => check.run(terminal),
+            Self::Diff(diff) => diff.run(terminal),
+            Self::Example(example) => example.run(terminal),
+        }
+    }
+}
+
+/// What a comparison or a judgement came to.
+const fn exit_code(is_clean: Clean) -> ExitCode {
+    match is_clean {
+        Clean::Yes => ExitCode::SUCCESS,
+        Clean::No => ExitCode::FAILURE,
+    }
+}
+
+/// Whether nothing was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clean {
+    Yes,
+    No,
+}
+
+impl Clean {
+    const fn of<T>(found: &[T]) -> Self {
+        if found.is_empty() { Self::Yes } else { Self::No }
+    }
+}
