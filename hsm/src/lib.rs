@@ -12,6 +12,7 @@
 //! told in docs/formats/key-files.md. What a device does is measured by [`probe`], and what of it the
 //! programs must heed is read from its [`profile`].
 
+mod alert;
 mod attempts;
 mod breaker;
 mod classes;
@@ -39,6 +40,7 @@ pub mod pin;
 mod pool;
 pub mod probe;
 pub mod profile;
+mod queue;
 mod quirks;
 mod recover_point;
 mod remedy;

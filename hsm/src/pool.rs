@@ -11,12 +11,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::alert::Alert;
 use crate::breaker::{Admitted, BreakerState};
 use crate::connection::Connection;
 use crate::healer;
 use crate::open::OpenError;
+use crate::queue::{NotTaken, Queue};
 use crate::reply::reply;
 use crate::seats::{Next, Seats};
 use crate::stage::{GivenUp, Stage};
@@ -36,8 +38,8 @@ const HANDED_OVER: Duration = Duration::from_secs(60);
 
 /// The threads of a token.
 pub(crate) struct Workers {
-    /// `None` only while being dropped.
-    queue: Option<Sender<Job>>,
+    queue: Arc<Queue<Job>>,
+    alert: Arc<Alert>,
     /// Disconnected when the last thread has closed its session.
     ended: Receiver<()>,
     shared: Arc<Shared>,
@@ -57,7 +59,7 @@ pub(crate) struct Shared {
 
 /// What a new thread gets.
 struct Hatch {
-    jobs: Receiver<Job>,
+    jobs: Arc<Queue<Job>>,
     running: Sender<()>,
 }
 
@@ -97,7 +99,9 @@ pub(crate) enum CallError {
 impl Workers {
     /// Starts `sessions` threads; each opens its session when it is first needed.
     pub(crate) fn start(connection: &Arc<Connection>, sessions: usize) -> std::io::Result<Self> {
-        let (queue, jobs) = bounded::<Job>(QUEUE);
+        let alert = Arc::new(Alert::new());
+        let queue = Arc::new(Queue::new(QUEUE, Arc::clone(&alert)));
+        let jobs = Arc::clone(&queue);
         let (running, ended) = bounded::<()>(0);
         let shared = Arc::new(Shared {
             connection: Arc::clone(connection),
@@ -108,7 +112,7 @@ impl Workers {
             healing: Mutex::default(),
             ending: Condvar::new(),
         });
-        let workers = Self { queue: Some(queue), ended, shared };
+        let workers = Self { queue, alert, ended, shared };
         for _ in 0..sessions {
             workers.shared.add_thread()?;
         }
@@ -138,19 +142,19 @@ impl Workers {
         let deadline = deadline_in(within);
         let stage = Stage::new();
         let (reply, answer) = reply();
+        let call = self.alert.call();
         let mut job = Job {
-            run: Box::new(move |worker| reply.send(work(worker))),
+            run: Box::new(move |worker| reply.send(call.end_with(|| work(worker)))),
             stage: stage.clone(),
             deadline,
             allowed: within.max(HUNG_AFTER),
             admitted,
         };
-        let queue = self.queue.as_ref().ok_or(CallError::NotBegun)?;
         loop {
-            match queue.send_deadline(job, self.shared.next_look(deadline)) {
+            match self.queue.put(job, self.shared.next_look(deadline)) {
                 Ok(()) => break,
-                Err(SendTimeoutError::Disconnected(_)) => return Err(CallError::NotBegun),
-                Err(SendTimeoutError::Timeout(kept)) => {
+                Err(NotTaken::Closed) => return Err(CallError::NotBegun),
+                Err(NotTaken::Full(kept)) => {
                     if Instant::now() >= deadline {
                         return Err(CallError::NotBegun);
                     }
@@ -160,6 +164,7 @@ impl Workers {
                 }
             }
         }
+        self.alert.look_for_answer(|| answer.is_there());
         loop {
             let look = self.shared.next_look(deadline);
             if let Some(done) = answer.wait_until(look) {
@@ -236,7 +241,7 @@ impl Workers {
 /// whoever drops the last handle of a token finds its sessions closed.
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         self.shared.end();
         if self.ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("a token's session did not end in time and is left behind");
@@ -272,7 +277,7 @@ impl Shared {
     fn add_thread(self: &Arc<Self>) -> std::io::Result<()> {
         let hatch = self.hatch.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Hatch { jobs, running }) = &*hatch else { return Ok(()) };
-        let (jobs, running) = (jobs.clone(), running.clone());
+        let (jobs, running) = (Arc::clone(jobs), running.clone());
         let number = self.seats().take();
         let worker = Worker::new(Arc::clone(self), number);
         let name = format!("{}#{number}", self.connection.name().label);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use x509::crl::MAX_WHOLE_OCTETS;
-use x509::key::{KeyType, PublicKey, SpkiHash};
+use x509::key::{HashAlgorithm, KeyType, PublicKey, SpkiHash};
 use x509::signing::{SigningInput, Spool, ToBeSigned};
 
 use crate::comeback::{Comeback, Keys};
@@ -210,9 +210,15 @@ fn verified_operation(
 ) -> Result<Operation, SignError> {
     let (key, algorithm) = (input.issuer_key(), input.algorithm());
     match (input.to_be_signed(), algorithm.hash()) {
-        (ToBeSigned::Bytes(bytes), _) => {
-            same(input, digest::digest(&digest::SHA256, bytes).as_ref())?;
-            Operation::over_message(algorithm, bytes, quirks)
+        (ToBeSigned::Bytes(bytes), hash) => {
+            let sha256 = digest::digest(&digest::SHA256, bytes);
+            same(input, sha256.as_ref())?;
+            match hash {
+                Some(HashAlgorithm::Sha256) if !quirks.takes_message(algorithm) => {
+                    Operation::over_digest(algorithm, sha256.as_ref())
+                }
+                _ => Operation::over_message(algorithm, bytes, quirks),
+            }
         }
         (ToBeSigned::Spool(spool), Some(hash)) if !quirks.takes_message(algorithm) => {
             let (sha256, own) = digests_of(spool, hash.implementation())?;

@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use x509::key::{PublicKey, SpkiHash};
@@ -19,6 +18,7 @@ use crate::gate::{Generation, Pass};
 use crate::login::is_logged_in;
 use crate::open::OpenError;
 use crate::pool::{Job, Shared, deadline_in};
+use crate::queue::Queue;
 use crate::seats::Next;
 use crate::stage::Stage;
 
@@ -69,8 +69,8 @@ impl Worker {
         Self { shared, number, held: None, keys, pass: None, until, stage }
     }
 
-    pub(crate) fn serve(mut self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
+    pub(crate) fn serve(mut self, jobs: &Queue<Job>) {
+        while let Some(job) = jobs.next() {
             if self.shared.begin(self.number, &job) && self.perform(job) == Next::End {
                 break;
             }

@@ -1,0 +1,251 @@
+//! Who waits awake: for work, or for an answer.
+//!
+//! To wake a sleeping thread on another processor takes longer than a fast signature, and leaves its caches cold.
+//! So whoever expects to wait for less than [`AWAKE`] looks again and again for so long, and then sleeps: a caller
+//! while the token's work is that short, a session's thread while callers come back that soon. Only where a
+//! processor is to spare: with more calls under way nobody looks, since that would take the processor from whoever
+//! signs. A token at which nothing happens has nobody awake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The longest look: about what it takes to fall asleep, be woken by another processor and run again.
+const AWAKE: Duration = Duration::from_micros(200);
+/// How often somebody looks before he lets others run.
+const LOOKS: usize = 50;
+/// How often a thread lets others run before it sleeps.
+const YIELDS: usize = 4;
+/// `ended_at` while no work has ended yet.
+const NEVER: u64 = u64::MAX;
+
+/// What is known of a token's calls.
+pub(crate) struct Alert {
+    /// Calls that may be under way while somebody looks: each needs a processor for its thread, and one for whoever
+    /// looks.
+    calls: usize,
+    under_way: AtomicUsize,
+    began: Instant,
+    /// Nanoseconds after `began`.
+    ended_at: AtomicU64,
+    /// Whether work is short.
+    work: Habit,
+    /// Whether callers come back soon.
+    callers: Habit,
+}
+
+/// What mostly happens. One exception changes nothing: a processor may have been taken away for a moment.
+#[derive(Default)]
+struct Habit(AtomicU8);
+
+impl Habit {
+    const FIRM: u8 = 3;
+
+    fn note(&self, happened: bool) {
+        let so_far = self.0.load(Ordering::Relaxed);
+        let now = if happened {
+            so_far.saturating_add(1).min(Self::FIRM)
+        } else {
+            so_far.saturating_sub(1)
+        };
+        if now != so_far {
+            self.0.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 1
+    }
+}
+
+/// A call that is waiting for a thread, or that a thread works on.
+pub(crate) struct UnderWay(Arc<Alert>);
+
+impl Alert {
+    pub(crate) fn new() -> Self {
+        Self::on(thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    fn on(processors: usize) -> Self {
+        Self {
+            calls: processors / 2,
+            under_way: AtomicUsize::new(0),
+            began: Instant::now(),
+            ended_at: AtomicU64::new(NEVER),
+            work: Habit::default(),
+            callers: Habit::default(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(NEVER)
+    }
+
+    /// A call begins.
+    pub(crate) fn call(self: &Arc<Self>) -> UnderWay {
+        let since = self.now().checked_sub(self.ended_at.load(Ordering::Relaxed));
+        let soon = since.is_some_and(|since| Duration::from_nanos(since) <= AWAKE);
+        self.callers.note(soon);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Looks whether the answer `is_there`, if it is worth it.
+    pub(crate) fn look_for_answer(&self, is_there: impl Fn() -> bool) {
+        look(is_there, || self.caller_may_look());
+    }
+
+    fn caller_may_look(&self) -> bool {
+        self.work.holds() && self.under_way.load(Ordering::Relaxed) <= self.calls
+    }
+
+    /// Looks whether work `is_there`, beside `others` that do, if it is worth it; else lets others run, since they may
+    /// bring some.
+    pub(crate) fn look_for_work(&self, others: usize, is_there: impl Fn() -> bool) {
+        if self.thread_may_look(others) {
+            look(is_there, || self.thread_may_look(others));
+            return;
+        }
+        for _ in 0..YIELDS {
+            if is_there() {
+                break;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Whether a thread without work may look for some, beside `others` that do.
+    fn thread_may_look(&self, others: usize) -> bool {
+        let busy = self.under_way.load(Ordering::Relaxed).saturating_add(others);
+        self.callers.holds() && busy < self.calls
+    }
+}
+
+impl UnderWay {
+    /// Times `work`, after which the call is over.
+    pub(crate) fn end_with<T>(self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = work();
+        self.0.work.note(begun.elapsed() <= AWAKE);
+        done
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.ended_at.store(self.0.now(), Ordering::Relaxed);
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Looks for at most [`AWAKE`], as long as one may.
+fn look(is_there: impl Fn() -> bool, may: impl Fn() -> bool) {
+    if !may() {
+        return;
+    }
+    let begun = Instant::now();
+    loop {
+        let goes_on = may() && begun.elapsed() < AWAKE;
+        // Also when not: a call that has just begun is a moment from being there.
+        for _ in 0..LOOKS {
+            if is_there() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        if !goes_on {
+            return;
+        }
+        // Whoever is waited for may have been put on this very processor.
+        thread::yield_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn alert(processors: usize) -> Arc<Alert> {
+        Arc::new(Alert::on(processors))
+    }
+
+    /// A call whose work took `long`.
+    fn call(alert: &Arc<Alert>, long: Duration) {
+        alert.call().end_with(|| thread::sleep(long));
+    }
+
+    #[test]
+    fn nobody_looks_before_anything_is_known_or_on_one_processor() {
+        let alert = alert(2);
+        let _waiting = alert.call();
+        assert!(!alert.caller_may_look() && !alert.thread_may_look(0));
+        let single = Arc::new(Alert::on(1));
+        (0..3).for_each(|_| call(&single, Duration::ZERO));
+        let _waiting = single.call();
+        assert!(!single.caller_may_look());
+    }
+
+    #[test]
+    fn a_caller_looks_while_the_work_is_short_and_no_processor_is_taken_from_it() {
+        let alert = alert(2);
+        (0..3).for_each(|_| call(&alert, Duration::ZERO));
+        let one = alert.call();
+        assert!(alert.caller_may_look());
+        let two = alert.call();
+        assert!(!alert.caller_may_look(), "two calls on two processors");
+        drop((one, two));
+        call(&alert, 2 * AWAKE);
+        assert!(alert.caller_may_look(), "one was long");
+        call(&alert, 2 * AWAKE);
+        assert!(!alert.caller_may_look(), "work is long");
+    }
+
+    #[test]
+    fn a_thread_looks_while_callers_come_back_at_once() {
+        // The machine may be slow in coming back itself.
+        let alert = alert(2);
+        for _ in 0..10_000 {
+            drop(alert.call());
+            if alert.thread_may_look(0) {
+                break;
+            }
+        }
+        assert!(alert.thread_may_look(0) && !alert.thread_may_look(1));
+        let another = alert.call();
+        assert!(!alert.thread_may_look(0));
+        drop(another);
+        for _ in 0..3 {
+            thread::sleep(2 * AWAKE);
+            drop(alert.call());
+        }
+        assert!(!alert.thread_may_look(0), "callers come late");
+    }
+
+    #[test]
+    fn a_look_ends_when_it_is_there_when_it_may_not_go_on_and_after_its_time() {
+        let looks = Cell::new(0_u32);
+        let count = || looks.set(looks.get() + 1);
+        look(
+            || looks.get() == 5,
+            || {
+                count();
+                true
+            },
+        );
+        assert_eq!(looks.get(), 5);
+        look(
+            || false,
+            || {
+                count();
+                looks.get() < 8
+            },
+        );
+        assert_eq!(looks.get(), 8);
+        let begun = Instant::now();
+        look(|| false, || true);
+        assert!(begun.elapsed() >= AWAKE);
+    }
+}
