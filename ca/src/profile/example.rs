@@ -107,13 +107,8 @@ fn issuer(
     algorithm: SignatureAlgorithm,
     at: UnixTime,
 ) -> Result<Issuer, ExampleError> {
-    let key_type = match algorithm {
-        SignatureAlgorithm::EcdsaP256Sha256 => KeyType::EcP256,
-        SignatureAlgorithm::EcdsaP384Sha384 => KeyType::EcP384,
-        SignatureAlgorithm::Ed25519 => KeyType::Ed25519,
-        _ => KeyType::Rsa { bits: 4_096 },
-    };
-    let key = sample_key::of(key_type).ok_or(ExampleError::NoSampleKey { key_type })?;
+    let key = sample_key::of_issuer(algorithm).ok_or(ExampleError::MadeUp)?;
+    let key_type = key.key_type();
     let name = Name::builder()
         .with(AttributeType::Country, "SE")
         .and_then(|name| name.with(AttributeType::Organization, "Sigill Example"))
