@@ -40,6 +40,9 @@ pub(crate) struct ConfigFile {
     pub(crate) profiles: PathBuf,
     /// Which algorithms may be used on which days; the shipped policy where none is named.
     pub(crate) algorithm_policy: Option<PathBuf>,
+    /// Keys that are never certified.
+    #[serde(default)]
+    pub(crate) key_lists: KeyListsSection,
     /// The authorities, the root first.
     #[serde(rename = "authority")]
     pub(crate) authorities: Vec<AuthoritySection>,
@@ -179,6 +182,15 @@ pub(crate) struct TokenSection {
 
 fn default_sessions() -> usize {
     3
+}
+
+/// Lists of keys that are never certified (docs/formats/key-list.md).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct KeyListsSection {
+    /// The files, of any classes. Without one of class `debian` the start log and `/readyz` say so.
+    #[serde(default)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Renewal of the certificates of the API's server and clients.
@@ -379,6 +391,7 @@ impl ConfigFile {
         ];
         paths.extend(&mut self.hsm.profile);
         paths.extend(&mut self.algorithm_policy);
+        paths.extend(&mut self.key_lists.files);
         for token in &mut self.hsm.tokens {
             paths.push(&mut token.pin);
             paths.extend(&mut token.profile);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::deployment::{Deployment, Place};
+use ca::key_quality::{ImportedKey, of_import};
 use crl::CrlNumber;
 use serde::Deserialize;
 use serde_json::json;
@@ -316,12 +317,24 @@ fn certificate(
         not_before: certificate.validity().not_before(),
         not_after: certificate.validity().not_after(),
         spki: certificate.public_key().spki_hash(),
-        defects: Vec::new(),
+        defects: judged(certificate)?,
         answers: AnswerClasses::USUAL,
         privacy: Privacy::Public,
         index: Vec::new(),
         change: None,
     })
+}
+
+/// What is wrong with a key that a ceremony has certified, by name; what lets anybody sign ends the import.
+fn judged(certificate: &Certificate) -> anyhow::Result<Vec<String>> {
+    let weak = of_import(certificate.public_key(), ImportedKey::Authority).with_context(|| {
+        Told::new(
+            "import-key-weak",
+            format!("key of {} is refused", certificate.subject()),
+            "make the CA again with a sound key; nothing was registered",
+        )
+    })?;
+    Ok(weak.into_iter().map(|weak| weak.code().to_owned()).collect())
 }
 
 fn read_crl(

@@ -12,6 +12,7 @@ mod danger;
 mod denied;
 mod http;
 mod import;
+mod key_lists;
 mod management;
 mod observe;
 mod publication;

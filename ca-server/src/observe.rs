@@ -37,6 +37,8 @@ pub(crate) struct Readiness {
     pub(crate) issuing: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
     pub(crate) danger_software_token: AtomicBool,
+    /// No list of Debian's weak keys is configured: no part of being ready, and told with it.
+    pub(crate) without_debian_list: AtomicBool,
 }
 
 /// Name of a part, whether it is well, and what rests on it.
@@ -92,6 +94,11 @@ impl Readiness {
             && let Some(answer) = answer.as_object_mut()
         {
             answer.insert("dangers".to_owned(), json!(["danger-software-token"]));
+        }
+        if self.without_debian_list.load(Ordering::Relaxed)
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("key-lists-missing".to_owned(), json!(["debian"]));
         }
         (status, Json(answer))
     }
@@ -225,6 +232,17 @@ mod tests {
         readiness.danger_software_token.store(true, Ordering::Relaxed);
 
         assert_eq!(readiness.answer().1.0["dangers"], json!(["danger-software-token"]));
+    }
+
+    /// ISS-11.
+    #[test]
+    fn readiness_tells_of_a_missing_list_of_weak_keys() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.answer().1.0.get("key-lists-missing"), None);
+
+        readiness.without_debian_list.store(true, Ordering::Relaxed);
+
+        assert_eq!(readiness.answer().1.0["key-lists-missing"], json!(["debian"]));
     }
 
     fn is_at_zero(text: &str, series: &str) -> bool {

@@ -12,6 +12,7 @@ use anyhow::{Context as _, ensure};
 use ca::audit::Actor;
 use ca::deployment::{Deployment, ManagementRole};
 use ca::fields::RequestedFields;
+use ca::key_quality::KeyBook;
 use ca::prepare::KeySource;
 use ca::profile::ProfileSet;
 use clap::Args;
@@ -27,6 +28,7 @@ use crate::check;
 use crate::config::ConfigFile;
 use crate::confirm;
 use crate::http::tls::{ServerIdentity, management_ca};
+use crate::key_lists;
 use crate::management::clients::ClientKeys;
 use crate::management::server::{replace_pair, unusable};
 use crate::management::{
@@ -183,15 +185,20 @@ impl Works {
         let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
         let now = confirm::believed(last_seen, config.clock)?;
         let signer = tokens::management_signer(&config, &section, deployment, &certificate)?;
-        let own = wiring::authorities(&config)?
-            .values()
-            .map(|authority| authority.certificate.public_key().spki_hash())
-            .collect();
+        let authorities = wiring::authorities(&config)?;
+        let own = authorities.values().map(|one| one.certificate.public_key().spki_hash());
+        let keys = KeyBook::new(own, key_lists::read(&config)?);
         let mut boot = [0; 16];
         getrandom::fill(&mut boot).context("no random numbers")?;
         let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
-        let authority =
-            ManagementAuthority::new(deployment, policy, certificate, Arc::new(signer), own, node)?;
+        let authority = ManagementAuthority::new(
+            deployment,
+            policy,
+            certificate,
+            Arc::new(signer),
+            keys,
+            node,
+        )?;
         Ok(Self { config, deployment, profiles, clients: clients.keys(), store, authority, now })
     }
 

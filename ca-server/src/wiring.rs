@@ -3,7 +3,7 @@
 //! The order matters. Deployment and files are compared first, then the database with the published
 //! log, and only then is any token opened: a database older than the published log signs nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +25,6 @@ use x509::certificate::Certificate;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::time::UnixTime;
 
-use crate::algorithms;
 use crate::clock::Clock;
 use crate::config::{AuthoritySection, ConfigFile, ManagementSection};
 use crate::danger::Danger;
@@ -48,6 +47,7 @@ use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
 use crate::start::{self, Told};
 use crate::tokens;
+use crate::{algorithms, key_lists};
 
 /// Reads the deployment of a configuration.
 ///
@@ -344,19 +344,17 @@ pub(crate) fn wire(
     let management_key = plane.as_ref().map(|(_, ca)| ca.public_key().spki_hash());
     let key_uses = Arc::new(KeyUses::new(signer, management_key, store.as_ref())?);
     let signer: Arc<dyn SigningService> = key_uses.clone();
-    let own_keys: BTreeSet<_> = authorities
-        .values()
-        .map(|authority| authority.certificate.public_key().spki_hash())
-        .collect();
+    let own = authorities.values().map(|one| one.certificate.public_key().spki_hash());
+    let keys = key_lists::book(config, own, &readiness)?;
 
     let mut boot = [0; 16];
     getrandom::fill(&mut boot).context("no random numbers")?;
     let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
     let authority = plane.and_then(|(_, certificate)| {
-        let (signer, own) = (Arc::clone(&signer), own_keys.clone());
+        let (signer, keys) = (Arc::clone(&signer), keys.clone());
         let (policy, node) = (Arc::clone(&policy), node.clone());
         unless_absent(without_management.map_or(Ok(()), Err).and_then(|()| {
-            ManagementAuthority::new(deployment, policy, certificate, signer, own, node)
+            ManagementAuthority::new(deployment, policy, certificate, signer, keys, node)
         }))
     });
     let renews = config.management.is_none() || authority.is_some();
@@ -394,7 +392,7 @@ pub(crate) fn wire(
         readiness: Arc::clone(&readiness),
         files,
         folders: config.publication.clone(),
-        own_keys,
+        keys,
         delegates_done: DoneRequests::default(),
         refusals: RefusalCounts::of_clients(),
         delegate_refusals: RefusalCounts::of_responders(),

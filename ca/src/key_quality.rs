@@ -1,12 +1,18 @@
 //! Public keys that must not be certified whatever their type (ISS-11).
 //!
-//! EC points are judged where the key first verifies something: the library refuses a point that is
-//! not on its curve, and every key here has signed its own request.
+//! [`check`] judges a key by its own numbers, [`KeyBook`] by what else is known of it: the CA's own keys
+//! and lists of keys whose private halves others have. What a key shares with keys certified earlier is
+//! the store's matter, and a factor that two moduli share is looked for at night.
 
+mod book;
 mod fermat;
+mod list;
 
 use thiserror::Error;
-use x509::key::PublicKey;
+use x509::key::{KeyError, PublicKey};
+
+pub use book::{KeyBook, KeyRefused};
+pub use list::{KeyList, ListClass, ListError, ListedKey};
 
 /// The smallest public exponent (FIPS 186-5 §A.1.1; e = 3 stands in real old certificates).
 const SMALLEST_EXPONENT: u64 = 65_537;
@@ -14,35 +20,84 @@ const SMALLEST_EXPONENT: u64 = 65_537;
 /// 800-89 §5.3.3).
 const TRIAL_LIMIT: u32 = 752;
 
-/// Judges a public key by its own numbers.
+/// Judges a public key that is to be certified by its own numbers.
 ///
-/// RSA: exponent odd, at least 65537 and below 2^64; modulus odd, without a prime factor below 752,
-/// without the fingerprint of the generator that made predictable primes in 2012-2017 (ROCA,
-/// CVE-2017-15361), and not of two primes so close that Fermat's method finds them in 100 rounds
-/// (CVE-2022-26320).
+/// EC: a point of its curve, and none of small order. RSA: exponent odd, at least 65537 and below 2^64;
+/// modulus odd, without a prime factor below 752, without the fingerprint of the generator that made
+/// predictable primes in 2012-2017 (ROCA, CVE-2017-15361), and not of two primes so close that Fermat's
+/// method finds them in 100 rounds (CVE-2022-26320).
 ///
 /// # Errors
 ///
 /// [`WeakKey`] names what is wrong.
 pub fn check(key: &PublicKey) -> Result<(), WeakKey> {
-    let Some((modulus, exponent)) = key.rsa_parts() else { return Ok(()) };
-    let exponent = exponent
+    weaknesses(key).next().map_or(Ok(()), Err)
+}
+
+/// Judges a public key that another operator, or a ceremony, has certified already.
+///
+/// What is there is taken in as it is and each weakness is named, so that status can be answered for
+/// it. Of an authority's key only a small exponent is tolerated, with which real old roots live: what
+/// anybody can sign with is no authority.
+///
+/// # Errors
+///
+/// [`WeakKey::Point`] of every key; of an authority's also what lets anybody have its private key.
+pub fn of_import(key: &PublicKey, of: ImportedKey) -> Result<Vec<WeakKey>, WeakKey> {
+    let found: Vec<WeakKey> = weaknesses(key).collect();
+    let refused = found.iter().find(|weak| match weak {
+        WeakKey::Point(_) => true,
+        WeakKey::SmallExponent { .. } => false,
+        _ => of == ImportedKey::Authority,
+    });
+    refused.map_or(Ok(()), |weak| Err(*weak))?;
+    Ok(found)
+}
+
+/// Whose key is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportedKey {
+    /// One that signs certificates, CRLs or OCSP responses.
+    Authority,
+    /// A subscriber's.
+    Subscriber,
+}
+
+/// Sees one fault of a modulus and an exponent.
+type RsaJudge = fn(&[u8], &[u8]) -> Option<WeakKey>;
+
+/// What is wrong with a key, the cheapest to find first; looked for as it is asked for.
+fn weaknesses(key: &PublicKey) -> impl Iterator<Item = WeakKey> {
+    let parts = key.rsa_parts();
+    let judges: [RsaJudge; 4] = [
+        |_, exponent| of_exponent(exponent),
+        |modulus, _| small_factor(modulus),
+        |modulus, _| has_roca_fingerprint(modulus).then_some(WeakKey::Roca),
+        |modulus, _| fermat::has_close_primes(modulus).then_some(WeakKey::ClosePrimes),
+    ];
+    let of_point = key.check_point().err().map(WeakKey::Point);
+    let of_rsa = parts.into_iter().flat_map(move |(modulus, exponent)| {
+        judges.into_iter().filter_map(move |judge| judge(&modulus, &exponent))
+    });
+    of_point.into_iter().chain(of_rsa)
+}
+
+fn of_exponent(exponent: &[u8]) -> Option<WeakKey> {
+    let value = exponent
         .iter()
         .try_fold(0_u64, |sum, octet| sum.checked_mul(256)?.checked_add(u64::from(*octet)));
-    match exponent {
-        Some(e) if e >= SMALLEST_EXPONENT && e % 2 == 1 => {}
-        _ => return Err(WeakKey::Exponent),
+    match value {
+        Some(value) if value < 3 || value % 2 == 0 => Some(WeakKey::Exponent),
+        Some(value) if value < SMALLEST_EXPONENT => Some(WeakKey::SmallExponent { value }),
+        Some(_) => None,
+        None => Some(WeakKey::Exponent),
     }
-    if let Some(factor) = primes_below(TRIAL_LIMIT).find(|&prime| remainder(&modulus, prime) == 0) {
-        return Err(WeakKey::SmallFactor { factor });
-    }
-    if has_roca_fingerprint(&modulus) {
-        return Err(WeakKey::Roca);
-    }
-    if fermat::has_close_primes(&modulus) {
-        return Err(WeakKey::ClosePrimes);
-    }
-    Ok(())
+}
+
+fn small_factor(modulus: &[u8]) -> Option<WeakKey> {
+    primes_below(TRIAL_LIMIT)
+        .find(|&prime| remainder(modulus, prime) == 0)
+        .map(|factor| WeakKey::SmallFactor { factor })
 }
 
 /// The remainder of a big-endian number, four octets at a time.
@@ -82,12 +137,21 @@ pub enum WeakKey {
     /// The two primes lie so close together that the modulus is factored at once.
     #[error("RSA modulus is the product of two primes close together")]
     ClosePrimes,
-    /// Even, below 65537 or above 64 bits.
+    /// Even, 1 or above 64 bits: no exponent that RSA works with, or none that anybody uses.
     #[error("RSA exponent is not an odd number from 65537 to 2^64")]
     Exponent,
+    /// Not a point of its curve, or one of small order.
+    #[error(transparent)]
+    Point(KeyError),
     /// Made by a generator whose keys can be factored.
     #[error("RSA modulus has the fingerprint of CVE-2017-15361")]
     Roca,
+    /// Odd and below 65537, mostly 3.
+    #[error("RSA exponent is {value}, below 65537")]
+    SmallExponent {
+        /// The exponent.
+        value: u64,
+    },
     /// The modulus has a small prime factor.
     #[error("RSA modulus is divisible by {factor}")]
     SmallFactor {
@@ -96,78 +160,20 @@ pub enum WeakKey {
     },
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A number just below 2^2048, found by search.
-    fn modulus_without_small_factors() -> Vec<u8> {
-        let mut modulus = vec![0xff; 256];
-        for low in (1..=0xffff_u16).rev().filter(|low| low % 2 == 1) {
-            modulus[254..].copy_from_slice(&low.to_be_bytes());
-            if primes_below(TRIAL_LIMIT).all(|prime| remainder(&modulus, prime) != 0) {
-                return modulus;
-            }
+impl WeakKey {
+    /// The name under which it stands among the defects of a certificate that was taken in.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::ClosePrimes => "key-close-primes",
+            Self::Exponent => "key-exponent",
+            Self::Point(_) => "key-point",
+            Self::Roca => "key-roca",
+            Self::SmallExponent { .. } => "key-small-exponent",
+            Self::SmallFactor { .. } => "key-small-factor",
         }
-        panic!("no such number")
-    }
-
-    fn judge(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
-        check(&PublicKey::from_rsa_parts(modulus, exponent).unwrap())
-    }
-
-    /// ISS-11: one vector per class.
-    #[test]
-    fn refuses_even_small_and_oversized_exponents() {
-        let modulus = modulus_without_small_factors();
-
-        assert_eq!(judge(&modulus, &[1, 0, 1]), Ok(()));
-        for exponent in [&[3][..], &[1], &[0xff, 0xff], &[1, 0, 2], &[1; 9]] {
-            assert_eq!(judge(&modulus, exponent), Err(WeakKey::Exponent), "{exponent:?}");
-        }
-    }
-
-    #[test]
-    fn refuses_moduli_with_small_factors() {
-        let mut even = modulus_without_small_factors();
-        even[255] ^= 1;
-
-        assert_eq!(judge(&even, &[1, 0, 1]), Err(WeakKey::SmallFactor { factor: 2 }));
-
-        // 751, the largest prime below the limit, times 2^2048 + 1.
-        let mut product = vec![0; 258];
-        product[0..2].copy_from_slice(&751_u16.to_be_bytes());
-        product[256..].copy_from_slice(&751_u16.to_be_bytes());
-        assert!(matches!(judge(&product, &[1, 0, 1]), Err(WeakKey::SmallFactor { .. })));
-    }
-
-    /// ISS-11: keys made as weak generators made them, and their neighbours that are sound.
-    #[test]
-    fn judges_keys_as_weak_generators_made_them() {
-        let table = include_str!("key_quality/weak-keys.tsv");
-        for line in table.lines() {
-            let [name, verdict, digits] = line.split('\t').collect::<Vec<_>>()[..] else {
-                panic!("{line}")
-            };
-            let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-            let modulus: Vec<u8> = (0..digits.len()).step_by(2).map(octet).collect();
-
-            let wanted = match verdict {
-                "good" => Ok(()),
-                "close" => Err(WeakKey::ClosePrimes),
-                "roca" => Err(WeakKey::Roca),
-                other => panic!("{other}"),
-            };
-            assert_eq!(judge(&modulus, &[1, 0, 1]), wanted, "{name}");
-        }
-        assert_eq!(table.lines().count(), 7);
-    }
-
-    /// A number that is 65537^k modulo every small prime: 65537 itself has the fingerprint.
-    #[test]
-    fn knows_the_fingerprint_of_predictable_primes() {
-        assert!(has_roca_fingerprint(&[1, 0, 1]));
-        assert!(has_roca_fingerprint(&65_537_u64.pow(3).to_be_bytes()));
-        assert!(!has_roca_fingerprint(&modulus_without_small_factors()));
     }
 }
+
+#[cfg(test)]
+mod tests;

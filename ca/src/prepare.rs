@@ -11,8 +11,6 @@ mod subject;
 mod today;
 mod validity;
 
-use std::collections::BTreeSet;
-
 use lint::IssuerContext;
 use x509::certificate::CertificateTemplate;
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm, SpkiHash};
@@ -28,6 +26,7 @@ use crate::algorithms::AlgorithmPolicy;
 use crate::deployment::{Deployment, Environment};
 use crate::fields::{CheckedFields, RequestedFields};
 use crate::issuer::Issuer;
+use crate::key_quality::KeyBook;
 use crate::profile::{IssueBy, Profile, ProfileHash, ProfileKind, ProfileName};
 
 /// Who signs.
@@ -77,8 +76,8 @@ pub struct Preparation<'a> {
     pub fields: &'a RequestedFields,
     /// The public key.
     pub key: KeySource<'a>,
-    /// Keys that are never certified for a subscriber: those of the CAs and responders themselves.
-    pub own_keys: &'a BTreeSet<SpkiHash>,
+    /// Keys that are never certified for a subscriber.
+    pub keys: &'a KeyBook,
     /// The serial number, drawn by the caller.
     pub serial: SerialNumber,
     /// The intent's id, drawn by the caller.

@@ -1,11 +1,9 @@
 //! Keys, issuers and requests for the tests of this room.
 
-use std::collections::BTreeSet;
-
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use x509::certificate::Certificate;
-use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
+use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::serial::SerialNumber;
 use x509::signing::{Intent, IntentId, Recorded, Recorder, SigningInput, ToBeSigned};
 use x509::time::UnixTime;
@@ -16,6 +14,7 @@ use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use crate::key_period::KeyPeriod;
+use crate::key_quality::KeyBook;
 use crate::prepare::{KeySource, Preparation, PrepareError, Prepared, Signer, Way, prepare};
 use crate::profile::{Profile, ProfileSet};
 
@@ -178,7 +177,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) way: Way,
     pub(crate) fields: RequestedFields,
     pub(crate) key: KeySource<'a>,
-    pub(crate) own_keys: BTreeSet<SpkiHash>,
+    pub(crate) keys: KeyBook,
     pub(crate) now: u64,
     pub(crate) ends_at: Option<u64>,
 }
@@ -194,7 +193,7 @@ impl<'a> Ask<'a> {
             way,
             fields: fields_for(profile),
             key,
-            own_keys: BTreeSet::new(),
+            keys: KeyBook::default(),
             now: NOW,
             ends_at: None,
         }
@@ -209,7 +208,7 @@ impl<'a> Ask<'a> {
             way: self.way,
             fields: &self.fields,
             key: self.key,
-            own_keys: &self.own_keys,
+            keys: &self.keys,
             serial: SerialNumber::from_random([0x5a; 16]),
             id: IntentId::from_bytes([7; 16]),
             now: at(self.now),

@@ -1,6 +1,5 @@
 //! Making certificates and the CRL: prepare, record, sign, verify, write.
 
-use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::BufReader;
 use std::path::Path;
@@ -11,6 +10,7 @@ use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::Deployment;
 use ca::fields::RequestedFields;
 use ca::issuer::Issuer;
+use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::ProfileSet;
 use crl::{CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, NewDates, PreviousCrl};
@@ -80,7 +80,7 @@ impl Works<'_> {
             way: Way::Internal,
             fields: &work.fields,
             key: work.key,
-            own_keys: &BTreeSet::new(),
+            keys: &KeyBook::default(),
             serial: SerialNumber::from_random(random()?),
             id: intent_id(now)?,
             now,

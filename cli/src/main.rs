@@ -51,6 +51,12 @@ enum Command {
     /// Profiles: check and compare them. Works on files, without a server.
     #[command(subcommand, after_help = "Example:\n  sigill profile check profiles")]
     Profile(command::profile::ProfileCommand),
+    /// Lists of keys that are never certified: make, show. Asks no CA.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill key-list make --class debian --source \"github.com/badkeys/debianopenssl\" --out debian.keys spki/"
+    )]
+    KeyList(command::key_list::KeyListCommand),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
     let connection = &arguments.connection;
     let outcome = match &arguments.command {
         Command::Profile(command) => command.run(terminal),
+        Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Certificate(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }

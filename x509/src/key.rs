@@ -1,6 +1,7 @@
 //! Public keys, what they are called, and verification of signatures under them.
 
 mod algorithm;
+mod point;
 mod pss;
 
 use std::fmt;
@@ -130,7 +131,7 @@ impl PublicKey {
     /// Parses a DER SubjectPublicKeyInfo of a key type that we know.
     ///
     /// EC points must be uncompressed (RFC 5480 §2.2) and of the curve's length; whether they lie
-    /// on the curve is a matter of key quality and judged there, and again at verification.
+    /// on the curve is said by [`Self::check_point`], and again at verification.
     ///
     /// # Errors
     ///
@@ -355,12 +356,21 @@ pub enum KeyError {
     /// Not the one DER encoding of a SubjectPublicKeyInfo or of a signature value.
     #[error("public key or signature is not strict DER of its type")]
     Encoding,
+    /// Not a point of its curve.
+    #[error("{key_type} key is not a point of its curve")]
+    NotOnCurve {
+        /// What it would be.
+        key_type: KeyType,
+    },
     /// Only uncompressed points of the curve's length are read (RFC 5480 §2.2).
     #[error("EC point of {octets} octets is not an uncompressed P-256 or P-384 point")]
     Point {
         /// Its length.
         octets: usize,
     },
+    /// A point of so small an order that every signature may verify under it.
+    #[error("ed25519 key is a point of small order")]
+    SmallOrder,
     /// Known are id-ecPublicKey on P-256 and P-384, rsaEncryption with NULL, and Ed25519.
     #[error("public key algorithm {oid} or its parameters are not known")]
     UnknownAlgorithm {

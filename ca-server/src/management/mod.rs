@@ -8,7 +8,6 @@ pub(crate) mod clients;
 pub(crate) mod files;
 pub(crate) mod server;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use ca::deployment::{Deployment, RoleName};
 use ca::fields::RequestedFields;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
+use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::{Profile, ProfileSet};
 use ca::refusal::Refusal;
@@ -71,8 +71,8 @@ pub(crate) struct ManagementAuthority {
     algorithms: Arc<AlgorithmPolicy>,
     issuer: Issuer,
     signer: Arc<dyn SigningService>,
-    /// Keys that are never certified: those of all CAs.
-    own_keys: BTreeSet<SpkiHash>,
+    /// Keys that are never certified: those of all CAs among them.
+    keys: KeyBook,
     node: Node,
     randomness: Randomness,
 }
@@ -114,7 +114,7 @@ impl ManagementAuthority {
         algorithms: Arc<AlgorithmPolicy>,
         certificate: Certificate,
         signer: Arc<dyn SigningService>,
-        mut own_keys: BTreeSet<SpkiHash>,
+        keys: KeyBook,
         node: Node,
     ) -> anyhow::Result<Self> {
         let key = certificate.public_key().spki_hash();
@@ -126,10 +126,10 @@ impl ManagementAuthority {
                 "check that [management] names the token that the key was made in",
             )
         );
-        own_keys.insert(key);
+        let keys = keys.with_own(key);
         let issuer = issuer(certificate)?;
         let randomness = Randomness::default();
-        Ok(Self { deployment, algorithms, issuer, signer, own_keys, node, randomness })
+        Ok(Self { deployment, algorithms, issuer, signer, keys, node, randomness })
     }
 
     /// Its certificate, PEM.
@@ -164,7 +164,7 @@ impl ManagementAuthority {
             way: Way::Internal,
             fields: &work.fields,
             key: work.key,
-            own_keys: &self.own_keys,
+            keys: &self.keys,
             serial: SerialNumber::from_random(self.randomness.draw()?),
             id: IntentId::from_bytes(*ids.as_bytes()),
             now,

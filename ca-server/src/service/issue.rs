@@ -123,7 +123,7 @@ impl Service {
             way: commission.way,
             fields: commission.fields,
             key: KeySource::Request(commission.request_der),
-            own_keys: &self.own_keys,
+            keys: &self.keys,
             serial: self.draw_serial()?,
             id: self.draw_intent_id(now)?,
             now,

@@ -26,20 +26,20 @@ pub(crate) mod testing;
 pub(crate) mod upkeep;
 pub(crate) mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::{Deployment, Environment};
+use ca::key_quality::KeyBook;
 use ca::profile::ProfileSet;
 use ca::refusal::Refusal;
 use hsm::SigningService;
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{CertificateId, Node, OrderId, OrderKey, Store, StoreError};
-use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::signing::IntentId;
 use x509::time::UnixTime;
@@ -87,7 +87,7 @@ pub(crate) struct Service {
     pub(crate) files: CrlFiles,
     pub(crate) folders: PublicationSection,
     /// Keys that are never certified for a subscriber.
-    pub(crate) own_keys: BTreeSet<SpkiHash>,
+    pub(crate) keys: KeyBook,
     pub(crate) delegates_done: DoneRequests,
     pub(crate) refusals: RefusalCounts,
     pub(crate) delegate_refusals: RefusalCounts,

@@ -355,6 +355,7 @@ pub(crate) mod tests {
 
     use ca::audit::EventCode;
     use ca::fields::RequestedFields;
+    use ca::key_quality::KeyBook;
 
     use super::*;
     use crate::http::tls::ServerIdentity;
@@ -392,9 +393,15 @@ pub(crate) mod tests {
         let signer: Arc<dyn hsm::SigningService> = world.signer.clone();
         let node = service.node.clone();
         let policy = Arc::clone(&service.algorithms);
-        let authority =
-            ManagementAuthority::new(service.deployment, policy, ca, signer, [].into(), node)
-                .unwrap();
+        let authority = ManagementAuthority::new(
+            service.deployment,
+            policy,
+            ca,
+            signer,
+            KeyBook::default(),
+            node,
+        )
+        .unwrap();
         let key = NewKey::draw().unwrap();
         let work = ManagementWork {
             order: None,

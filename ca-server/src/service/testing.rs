@@ -297,7 +297,7 @@ impl World {
             readiness,
             files,
             folders,
-            own_keys: std::collections::BTreeSet::new(),
+            keys: ca::key_quality::KeyBook::default(),
             delegates_done: DoneRequests::default(),
             refusals: RefusalCounts::of_clients(),
             delegate_refusals: RefusalCounts::of_responders(),

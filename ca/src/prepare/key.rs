@@ -4,7 +4,6 @@ use x509::key::PublicKey;
 
 use super::{KeySource, Preparation, PrepareError};
 use crate::algorithms::KeyPurpose;
-use crate::key_quality;
 use crate::request::{self, RequestError};
 
 /// The key, judged first for its type and quality, so that the refusal names the real cause, and then
@@ -38,9 +37,6 @@ fn check_key(preparation: &Preparation<'_>, key: &PublicKey) -> Result<(), Prepa
         .algorithms
         .key(Some(purpose), key.key_type(), preparation.now)
         .map_err(PrepareError::KeyAlgorithm)?;
-    key_quality::check(key)?;
-    if preparation.own_keys.contains(&key.spki_hash()) {
-        return Err(PrepareError::OwnKey);
-    }
+    preparation.keys.judge(key)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use x509::time::UnixTime;
 use crate::algorithms::NotAllowed;
 use crate::fields::FieldError;
 use crate::key_period::NotIssuing;
-use crate::key_quality::WeakKey;
+use crate::key_quality::{KeyRefused, WeakKey};
 use crate::profile::ProfileName;
 use crate::refusal::Refusal;
 use crate::request::RequestError;
@@ -58,6 +58,9 @@ pub enum PrepareError {
     /// The algorithm policy does not allow the certified key.
     #[error("key to be certified: {0}")]
     KeyAlgorithm(NotAllowed),
+    /// The key is weak, known to others, or one of our own.
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
     /// The profile does not allow keys of this type.
     #[error("profile {profile} does not allow {found} keys")]
     KeyNotAllowed {
@@ -98,9 +101,6 @@ pub enum PrepareError {
         /// The issuer's end.
         issuer_not_after: UnixTime,
     },
-    /// Keys of CAs and responders are nobody else's.
-    #[error("public key is one of the CA's own")]
-    OwnKey,
     /// The linted bytes were not accepted for signing.
     #[error("certificate cannot be signed")]
     Pending(#[from] PendingError),
@@ -126,9 +126,6 @@ pub enum PrepareError {
         /// The profile.
         profile: ProfileName,
     },
-    /// The key is weak whatever its type.
-    #[error(transparent)]
-    Weak(#[from] WeakKey),
 }
 
 impl PrepareError {
@@ -168,14 +165,26 @@ impl PrepareError {
                 allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                 "have the operator change `algorithm` of the authority, or the profile",
             ),
-            Self::Weak(_) => (
+            Self::Key(KeyRefused::Weak(WeakKey::Point(_))) => (
+                "key-not-a-point",
+                "public key quality (ISS-11): elliptic curve keys are points of their curve",
+                "a point of the curve, not of small order".to_owned(),
+                "make a new key with another generator",
+            ),
+            Self::Key(KeyRefused::Weak(_)) => (
                 "weak-key",
                 "public key quality (ISS-11)",
                 "RSA: exponent from 65537, no small factor, primes apart, no known weak generator"
                     .to_owned(),
                 "make a new key with another generator",
             ),
-            Self::OwnKey => (
+            Self::Key(KeyRefused::Listed { .. }) => (
+                "key-listed",
+                "keys whose private halves others have are not certified (ISS-11)",
+                "a key in none of the configured lists".to_owned(),
+                "make a new key, and replace the old one wherever it is used",
+            ),
+            Self::Key(KeyRefused::Own) => (
                 "own-key",
                 "keys of the CA are certified by ceremonies only (KEY-05)",
                 "a key of the subscriber's own".to_owned(),

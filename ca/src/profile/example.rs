@@ -4,7 +4,6 @@
 mod sample_key;
 mod text;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -27,6 +26,7 @@ use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use crate::key_period::KeyPeriod;
+use crate::key_quality::KeyBook;
 use crate::prepare::{KeySource, Preparation, PrepareError, Signer, Way, prepare};
 
 /// The deployment that samples are made in: environment test, for the Swedish test person.
@@ -66,7 +66,7 @@ pub fn example(
         },
         fields: &fields(profile),
         key: KeySource::Proven(&key),
-        own_keys: &BTreeSet::new(),
+        keys: &KeyBook::default(),
         serial: SerialNumber::from_random([0x5a; SerialNumber::OWN_OCTETS]),
         id: IntentId::from_bytes([0; 16]),
         now: at,

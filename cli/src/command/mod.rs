@@ -3,6 +3,7 @@
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
+pub(crate) mod key_list;
 mod outcome;
 pub(crate) mod profile;
 

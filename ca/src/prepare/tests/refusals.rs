@@ -18,6 +18,7 @@ use x509::validity::Validity;
 use crate::day::Day;
 use crate::issuer::{Issuer, IssuerError};
 use crate::key_period::{KeyPeriod, KeyState};
+use crate::key_quality::{KeyBook, KeyList, ListClass, ListedKey};
 use crate::prepare::{KeySource, Signer, Warning, Way};
 use crate::profile::Profile;
 use crate::testing::{
@@ -256,8 +257,29 @@ fn refuses_keys_of_the_wrong_type_weak_keys_and_its_own() {
     assert_eq!(refusal(KeySource::Proven(&ed25519)), "key-not-allowed");
     assert_eq!(refusal(KeySource::Proven(&weak)), "weak-key");
     let mut ask = Ask::new(&profile, signer, KeySource::Request(&fixture.request));
-    ask.own_keys.insert(fixture.key.public.spki_hash());
+    ask.keys = KeyBook::new([fixture.key.public.spki_hash()], Vec::new());
     assert_eq!(ask.refusal(), "own-key");
+    let listed =
+        KeyList::new(ListClass::Compromised, "a report", [ListedKey::of(&fixture.key.public)]);
+    ask.keys = KeyBook::new([], vec![listed.unwrap()]);
+    assert_eq!(ask.refusal(), "key-listed");
+}
+
+/// ISS-11: of a request and of a key that a ceremony or a program brings.
+#[test]
+fn refuses_points_that_are_not_on_their_curve() {
+    let mut point = [0; 65];
+    (point[0], point[64]) = (4, 1);
+    let off_curve = PublicKey::from_ec_point(&point).unwrap();
+    let fixture = fixture();
+    let profile = profile(PERSON);
+    let ask = Ask::new(
+        &profile,
+        Signer::Issuer(&fixture.hierarchy.issuing),
+        KeySource::Proven(&off_curve),
+    );
+
+    assert_eq!(ask.refusal(), "key-not-a-point");
 }
 
 /// ISS-08: the end of validity.
