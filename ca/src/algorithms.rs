@@ -45,11 +45,13 @@ impl KeyPurpose {
     #[must_use]
     pub const fn certified_by(kind: ProfileKind) -> Self {
         match kind {
-            ProfileKind::RootCa | ProfileKind::IssuingCa => Self::Issuing,
+            ProfileKind::RootCa | ProfileKind::IssuingCa | ProfileKind::CrossCa => Self::Issuing,
             ProfileKind::OcspResponder => Self::Responder,
             ProfileKind::PersonAuthentication
             | ProfileKind::PersonSignature
-            | ProfileKind::Function => Self::Subscriber,
+            | ProfileKind::Function
+            | ProfileKind::Machine
+            | ProfileKind::CardTransport => Self::Subscriber,
             ProfileKind::ManagementCa
             | ProfileKind::ManagementServer
             | ProfileKind::ManagementClient => Self::Management,

@@ -98,6 +98,8 @@ pub enum ProfileKind {
     RootCa,
     /// A CA under a root that issues to end entities.
     IssuingCa,
+    /// The successor of a root, under the root that it follows.
+    CrossCa,
     /// A delegated OCSP responder.
     OcspResponder,
     /// A person's certificate for authentication.
@@ -106,6 +108,10 @@ pub enum ProfileKind {
     PersonSignature,
     /// A server or service of an organisation.
     Function,
+    /// A machine of an organisation that authenticates itself.
+    Machine,
+    /// A card that belongs to nobody yet.
+    CardTransport,
     /// The self-signed CA of the management plane.
     ManagementCa,
     /// A server of the management plane.
@@ -115,13 +121,16 @@ pub enum ProfileKind {
 }
 
 impl ProfileKind {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::RootCa, "root-ca"),
         (Self::IssuingCa, "issuing-ca"),
+        (Self::CrossCa, "cross-ca"),
         (Self::OcspResponder, "ocsp-responder"),
         (Self::PersonAuthentication, "person-authentication"),
         (Self::PersonSignature, "person-signature"),
         (Self::Function, "function"),
+        (Self::Machine, "machine"),
+        (Self::CardTransport, "card-transport"),
         (Self::ManagementCa, "management-ca"),
         (Self::ManagementServer, "management-server"),
         (Self::ManagementClient, "management-client"),
@@ -130,7 +139,7 @@ impl ProfileKind {
     /// Whether its certificates are CA certificates.
     #[must_use]
     pub const fn is_ca(self) -> bool {
-        matches!(self, Self::RootCa | Self::IssuingCa | Self::ManagementCa)
+        matches!(self, Self::RootCa | Self::IssuingCa | Self::CrossCa | Self::ManagementCa)
     }
 
     /// Whether its certificates sign themselves.
@@ -148,7 +157,7 @@ impl ProfileKind {
     /// Whether its subjects are subscribers, who come through the issuance API.
     #[must_use]
     pub const fn is_subscriber(self) -> bool {
-        self.is_person() || matches!(self, Self::Function)
+        self.is_person() || matches!(self, Self::Function | Self::Machine | Self::CardTransport)
     }
 
     /// Whether it belongs to the management plane.
@@ -163,10 +172,13 @@ impl ProfileKind {
         match self {
             Self::RootCa => lint::Kind::RootCa,
             Self::IssuingCa => lint::Kind::IssuingCa,
+            Self::CrossCa => lint::Kind::CrossCa,
             Self::OcspResponder => lint::Kind::OcspResponder,
             Self::PersonAuthentication => lint::Kind::PersonAuthentication,
             Self::PersonSignature => lint::Kind::PersonSignature,
             Self::Function => lint::Kind::Function,
+            Self::Machine => lint::Kind::Machine,
+            Self::CardTransport => lint::Kind::CardTransport,
             Self::ManagementCa => lint::Kind::ManagementCa,
             Self::ManagementServer => lint::Kind::ManagementServer,
             Self::ManagementClient => lint::Kind::ManagementClient,

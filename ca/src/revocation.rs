@@ -56,9 +56,9 @@ pub fn check(
     if !subscriber && revoker == Revoker::Client {
         return Err(Refusal::new(
             "revocation-not-by-client",
-            "clients revoke certificates of persons and functions",
+            "clients revoke certificates of persons, functions, machines and blank cards",
             &kind.map_or_else(String::new, |kind| kind.to_string()),
-            "person-authentication, person-signature, function",
+            "person-authentication, person-signature, function, machine, card-transport",
             "ask an operator of the PKI",
         ));
     }
@@ -165,6 +165,11 @@ mod tests {
             (None, Client, Revoke(Some(Superseded)), "allowed"),
             (FUNCTION, Client, Revoke(Some(Superseded)), "allowed"),
             (FUNCTION, Client, Hold, "hold-not-for-kind"),
+            (Some(ProfileKind::Machine), Client, Revoke(Some(KeyCompromise)), "allowed"),
+            (Some(ProfileKind::Machine), Client, Hold, "hold-not-for-kind"),
+            (Some(ProfileKind::CardTransport), Client, Revoke(Some(Superseded)), "allowed"),
+            (Some(ProfileKind::CardTransport), Client, Hold, "hold-not-for-kind"),
+            (Some(ProfileKind::CrossCa), Operator, Revoke(None), "ca-revocation-offline"),
             (PERSON, Client, Revoke(Some(CaCompromise)), "reason-not-for-kind"),
             (PERSON, Operator, Revoke(Some(AaCompromise)), "reason-not-for-kind"),
             (Some(ProfileKind::ManagementClient), Client, Revoke(None), "revocation-not-by-client"),

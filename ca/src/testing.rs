@@ -53,21 +53,32 @@ pub(crate) fn read_book(files: &[(String, String)]) -> Result<Book, BookErrors> 
 pub(crate) const NOW: u64 = 1_795_298_400;
 
 /// The text of every shipped profile.
-pub(crate) const PROFILES: [(&str, &str); 11] = {
+pub(crate) const PROFILES: &[(&str, &str)] = {
     macro_rules! shipped {
         ($($name:literal),*) => {
-            [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
+            &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
         };
     }
     shipped!(
         "root",
         "issuing",
+        "cross",
         "ocsp",
         "ocsp-offline",
         "person-hsaid-3-authentication",
         "person-hsaid-3-signature",
+        "person-hsaid-2-authentication",
+        "person-hsaid-2-signature",
+        "person-id-3-authentication",
+        "person-id-3-signature",
+        "person-id-2-authentication",
+        "person-id-2-signature",
+        "mobile-authentication",
         "function",
+        "function-client",
         "function-ec",
+        "function-machine",
+        "card-transport",
         "management-ca",
         "management-server",
         "management-client"
@@ -229,6 +240,24 @@ pub(crate) fn fields_for(profile: &Profile) -> RequestedFields {
     let some = |text: &str| Some(text.to_owned());
     let organization = some("Sigill Test");
     match profile.name().as_str() {
+        name if name.starts_with("person-id") || name.starts_with("mobile") => RequestedFields {
+            given_name: some("Tolvan"),
+            surname: some("Tolvansson"),
+            personal_identity_number: some("191212121212"),
+            card_number: some("9752269874512325436").filter(|_| name.starts_with("person")),
+            ..RequestedFields::default()
+        },
+        "card-transport" => RequestedFields {
+            organization,
+            card_number: some("9752269874512325436"),
+            ..RequestedFields::default()
+        },
+        "function-machine" => RequestedFields {
+            common_name: some("Robot 7"),
+            hsa_id: some("TSTNMT2321000156-B02"),
+            organization,
+            ..RequestedFields::default()
+        },
         name if name.starts_with("person") => RequestedFields {
             given_name: some("Tolvan"),
             surname: some("Tolvansson"),
@@ -303,6 +332,7 @@ pub(crate) fn settings(
 /// A root and an issuing CA under it with keys in our hands.
 pub(crate) struct Hierarchy {
     pub(crate) root: Issuer,
+    pub(crate) root_key: TestKey,
     pub(crate) issuing: Issuer,
     pub(crate) issuing_key: TestKey,
 }
@@ -325,6 +355,6 @@ impl Hierarchy {
         ask.fields.common_name = Some("SIGILL TEST e-id Issuing CA v1".to_owned());
         let issuing = signed(ask.prepare().unwrap(), &root_key);
         let issuing = Issuer::new(issuing, settings("issuing", ecdsa, profiles)).unwrap();
-        Self { root, issuing, issuing_key }
+        Self { root, root_key, issuing, issuing_key }
     }
 }

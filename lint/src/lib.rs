@@ -32,6 +32,8 @@ pub enum Kind {
     RootCa,
     /// A CA under a root, whose subjects are end entities.
     IssuingCa,
+    /// The successor of a root, under the root that it follows (RFC 4210 §4.4.1).
+    CrossCa,
     /// A delegated OCSP responder (RFC 6960 §4.2.2.2).
     OcspResponder,
     /// A person's certificate for authentication.
@@ -40,6 +42,10 @@ pub enum Kind {
     PersonSignature,
     /// A function certificate: a server or a service of an organisation.
     Function,
+    /// A machine of an organisation, which authenticates itself and serves nobody.
+    Machine,
+    /// A card that belongs to nobody yet.
+    CardTransport,
     /// The self-signed CA of the management plane.
     ManagementCa,
     /// A server of the management plane.

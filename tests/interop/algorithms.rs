@@ -167,10 +167,9 @@ fn hierarchy_file() -> String {
         })
         .collect();
     let names = AUTHORITIES.map(|(_, _, profile, _)| format!("\"{profile}\"")).join(", ");
-    let before = "profiles = [\"person-hsaid-3-authentication\", \"person-hsaid-3-signature\", \
-                  \"function\", \"function-ec\"]";
-    let management = replaced(management, before, &format!("profiles = [{names}]"));
-    format!("{head}{issuing}[management]\n{management}")
+    let (before, rest) = management.split_once("profiles = [").expect("the portal's profiles");
+    let (_, after) = rest.split_once(']').expect("an end of them");
+    format!("{head}{issuing}[management]\n{before}profiles = [{names}]{after}")
 }
 
 /// The shipped profiles, whose CAs may have the other keys too, and one of functions for each CA.

@@ -13,6 +13,7 @@ pub(super) fn of(profile: &Profile, fields: &CheckedFields) -> Result<Name, Prep
         let text = match &attribute.source {
             Source::Fixed(value) => Some(value.as_str()),
             Source::PersonName => fields.common_name.as_ref().map(|name| name.as_str()),
+            Source::CardNumber => fields.card_number.as_ref().map(|number| number.as_str()),
             Source::Field(field) => fields.text_of(*field),
         };
         // What a profile requires was checked to be there; what is missing here is optional.

@@ -158,6 +158,7 @@ enum FromWord {
     GivenName,
     Surname,
     PersonName,
+    CardNumber,
     HsaId,
     PersonalIdentityNumber,
     Organization,
@@ -458,6 +459,7 @@ impl From<FromWord> for Source {
     fn from(word: FromWord) -> Self {
         Self::Field(match word {
             FromWord::PersonName => return Self::PersonName,
+            FromWord::CardNumber => return Self::CardNumber,
             FromWord::CommonName => RequestField::CommonName,
             FromWord::GivenName => RequestField::GivenName,
             FromWord::Surname => RequestField::Surname,

@@ -121,11 +121,13 @@ const RULES: &[ProfileRule] = &[
     ProfileRule {
         id: "ca-constraints",
         clause: "PRO-14; RFC 5280 §4.2.1.9",
-        says: "CA profiles, and no others, have basicConstraints; an issuing CA has path-length 0",
+        says: "CA profiles, and no others, have basicConstraints; an issuing CA has path-length 0, a \
+               successor of a root 1",
         kept: |p| {
             p.kind.is_ca() == p.has(ExtensionSlot::BasicConstraints)
                 && match p.kind {
                     ProfileKind::IssuingCa | ProfileKind::ManagementCa => p.path_length == Some(0),
+                    ProfileKind::CrossCa => p.path_length == Some(1),
                     _ => p.path_length.is_none(),
                 }
         },
@@ -180,10 +182,16 @@ const RULES: &[ProfileRule] = &[
     ProfileRule {
         id: "authentication-usage",
         clause: "PRO-09; EN 319 412-2 NAT-4.3.2",
-        says: "person authentication and responder profiles have digital-signature and nothing else",
+        says: "profiles of persons' authentication, machines, cards and responders have \
+               digital-signature and nothing else",
         kept: |p| {
-            !matches!(p.kind, ProfileKind::PersonAuthentication | ProfileKind::OcspResponder)
-                || (p.key_usage[..] == [KeyUsageBit::DigitalSignature] && p.key_usage_ec.is_none())
+            !matches!(
+                p.kind,
+                ProfileKind::PersonAuthentication
+                    | ProfileKind::Machine
+                    | ProfileKind::CardTransport
+                    | ProfileKind::OcspResponder
+            ) || (p.key_usage[..] == [KeyUsageBit::DigitalSignature] && p.key_usage_ec.is_none())
         },
     },
     ProfileRule {
@@ -196,7 +204,7 @@ const RULES: &[ProfileRule] = &[
         id: "subscriber-purposes",
         clause: "RFC 5280 §4.2.1.12; PRO-09",
         says: "person authentication has client-auth and not server-auth; a function has client-auth \
-               or server-auth and nothing else",
+               or server-auth and nothing else; machines and cards have client-auth alone",
         kept: |p| {
             let has = |purpose| p.extended_key_usage.contains(&purpose);
             let tls = [Purpose::ClientAuth, Purpose::ServerAuth];
@@ -207,6 +215,9 @@ const RULES: &[ProfileRule] = &[
                 ProfileKind::Function => {
                     let mut all = p.extended_key_usage.iter();
                     tls.into_iter().any(has) && all.all(|purpose| tls.contains(purpose))
+                }
+                ProfileKind::Machine | ProfileKind::CardTransport => {
+                    p.extended_key_usage[..] == [Purpose::ClientAuth]
                 }
                 _ => true,
             }
@@ -241,14 +252,14 @@ const RULES: &[ProfileRule] = &[
     ProfileRule {
         id: "revocation-pointers",
         clause: "PRO-13",
-        says: "issuing CA and subscriber profiles have crl-distribution-points and \
+        says: "profiles of subscribers and of CAs under others have crl-distribution-points and \
                authority-info-access; self-signed ones have neither",
         kept: |p| {
             let has = [ExtensionSlot::CrlDistributionPoints, ExtensionSlot::AuthorityInfoAccess]
                 .map(|slot| p.has(slot));
             match p.kind {
                 kind if kind.is_subscriber() => has == [true, true],
-                ProfileKind::IssuingCa => has == [true, true],
+                ProfileKind::IssuingCa | ProfileKind::CrossCa => has == [true, true],
                 kind if kind.is_self_signed() => has == [false, false],
                 _ => true,
             }
@@ -305,7 +316,8 @@ const RULES: &[ProfileRule] = &[
         id: "subject-name",
         clause: "PRO-07; ISS-16",
         says: "the subject has country and common-name; persons also surname, given-name and \
-               serial-number, functions also organization and serial-number, none optional",
+               serial-number, functions, machines and cards also organization and serial-number, none \
+               optional",
         kept: |p| {
             let required: &[AttributeType] = match p.kind {
                 kind if kind.is_person() => &[
@@ -315,7 +327,7 @@ const RULES: &[ProfileRule] = &[
                     AttributeType::GivenName,
                     AttributeType::SerialNumber,
                 ],
-                ProfileKind::Function => &[
+                ProfileKind::Function | ProfileKind::Machine | ProfileKind::CardTransport => &[
                     AttributeType::Country,
                     AttributeType::Organization,
                     AttributeType::CommonName,
@@ -333,7 +345,7 @@ const RULES: &[ProfileRule] = &[
         id: "person-fields",
         clause: "only persons have personal names and numbers",
         says: "given-name, surname and personal-identity-number are fields of person profiles, \
-               hsa-id of persons and functions",
+               hsa-id of persons, functions and machines",
         kept: |p| {
             let taken = |field| {
                 p.subject.presence(field) != Presence::Refused
@@ -345,19 +357,38 @@ const RULES: &[ProfileRule] = &[
                 RequestField::PersonalIdentityNumber,
             ];
             (p.kind.is_person() || !personal.into_iter().any(taken))
-                && (p.kind.is_subscriber() || !taken(RequestField::HsaId))
+                && (p.kind.is_person()
+                    || matches!(p.kind, ProfileKind::Function | ProfileKind::Machine)
+                    || !taken(RequestField::HsaId))
+        },
+    },
+    ProfileRule {
+        id: "card-subject",
+        clause: "a blank card is named by its number, and nobody else is",
+        says: "card profiles, and no others, have card-number as serial-number, and require it",
+        kept: |p| {
+            let named = p.subject.attributes().iter().filter(|a| a.source == Source::CardNumber);
+            let serial = named.clone().any(|a| a.attribute == AttributeType::SerialNumber);
+            if p.kind == ProfileKind::CardTransport {
+                serial && p.card_number == Presence::Required
+            } else {
+                named.count() == 0
+            }
         },
     },
     ProfileRule {
         id: "person-alternative-names",
         clause: "PRO-16: names of persons stand in certificates of persons",
-        says: "upn, email and card numbers are for persons, dns for functions and servers",
+        says: "upn and email are for persons, card numbers for persons and cards, dns for functions \
+               and servers",
         kept: |p| {
             let names = &p.alternative_names;
-            let personal = [names.upn, names.email, p.card_number];
+            let personal = [names.upn, names.email];
             let named = personal.iter().any(|presence| *presence != Presence::Refused);
+            let card = p.kind.is_person() || p.kind == ProfileKind::CardTransport;
             let dns = names.dns_count != (0, 0);
             (p.kind.is_person() || !named)
+                && (card || p.card_number == Presence::Refused)
                 && (!dns || matches!(p.kind, ProfileKind::Function | ProfileKind::ManagementServer))
         },
     },
@@ -429,7 +460,10 @@ fn keys_are_allowed(profile: &Profile) -> bool {
         KeyType::EcP256 | KeyType::EcP384 => true,
         KeyType::Rsa { bits } => matches!(bits, 2048 | 3072 | 4096),
         // Cards and relying parties' programs do without it; a CA's key is its operator's choice.
-        KeyType::Ed25519 => matches!(profile.kind, ProfileKind::RootCa | ProfileKind::IssuingCa),
+        KeyType::Ed25519 => {
+            let kinds = [ProfileKind::RootCa, ProfileKind::IssuingCa, ProfileKind::CrossCa];
+            kinds.contains(&profile.kind)
+        }
     };
     !profile.keys.is_empty() && all_different(&profile.keys) && profile.keys.iter().all(fine)
 }

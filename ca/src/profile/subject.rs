@@ -57,6 +57,8 @@ pub enum Source {
     Field(RequestField),
     /// Given name, space, surname.
     PersonName,
+    /// The number of the card that the key lives in.
+    CardNumber,
 }
 
 impl Source {
@@ -64,7 +66,8 @@ impl Source {
     #[must_use]
     pub const fn fields(&self) -> &'static [RequestField] {
         match self {
-            Self::Fixed(_) => &[],
+            // A card number has a rule of its own: `Profile::card_number`.
+            Self::Fixed(_) | Self::CardNumber => &[],
             Self::Field(RequestField::CommonName) => &[RequestField::CommonName],
             Self::Field(RequestField::GivenName) => &[RequestField::GivenName],
             Self::Field(RequestField::Surname) => &[RequestField::Surname],
@@ -86,6 +89,9 @@ impl Source {
                 matches!(attribute, AttributeType::Country | AttributeType::Organization)
             }
             Self::PersonName => matches!(attribute, AttributeType::CommonName),
+            Self::CardNumber => {
+                matches!(attribute, AttributeType::CommonName | AttributeType::SerialNumber)
+            }
             Self::Field(field) => matches!(
                 (field, attribute),
                 (RequestField::CommonName, AttributeType::CommonName)

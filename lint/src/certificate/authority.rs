@@ -16,7 +16,7 @@ use super::{Authority, Judged};
 impl Judged<'_, '_> {
     /// Whether the certificate is for one of our CAs.
     pub(super) const fn is_for_ca(&self) -> bool {
-        matches!(self.kind, Kind::RootCa | Kind::IssuingCa | Kind::ManagementCa)
+        matches!(self.kind, Kind::RootCa | Kind::IssuingCa | Kind::CrossCa | Kind::ManagementCa)
     }
 
     /// Whether the certificate is for one of our end entities.
@@ -149,7 +149,9 @@ pub(super) fn path_length(judged: &Judged<'_, '_>, report: &mut Report) {
 /// RFC 5280 §4.2.1.3: a CA may sign certificates (and ours that are asked for status, CRLs).
 pub(super) fn key_cert_sign(judged: &Judged<'_, '_>, report: &mut Report) {
     let needed = match judged.kind {
-        Kind::RootCa | Kind::IssuingCa => KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN,
+        Kind::RootCa | Kind::IssuingCa | Kind::CrossCa => {
+            KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN
+        }
         Kind::ManagementCa => KeyUsage::KEY_CERT_SIGN,
         _ => return,
     };

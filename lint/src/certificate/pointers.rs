@@ -19,7 +19,13 @@ impl Judged<'_, '_> {
     const fn is_public(&self) -> bool {
         matches!(
             self.kind,
-            Kind::IssuingCa | Kind::PersonAuthentication | Kind::PersonSignature | Kind::Function
+            Kind::IssuingCa
+                | Kind::CrossCa
+                | Kind::PersonAuthentication
+                | Kind::PersonSignature
+                | Kind::Function
+                | Kind::Machine
+                | Kind::CardTransport
         )
     }
 }

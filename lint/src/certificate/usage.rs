@@ -32,11 +32,13 @@ pub(super) fn key_usage_critical(judged: &Judged<'_, '_>, report: &mut Report) {
 /// signs certificates and CRLs alone.
 pub(super) fn key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
     let (needed, allowed) = match judged.kind {
-        Kind::RootCa | Kind::IssuingCa | Kind::ManagementCa => {
+        Kind::RootCa | Kind::IssuingCa | Kind::CrossCa | Kind::ManagementCa => {
             (0, KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN)
         }
         Kind::PersonSignature => (KeyUsage::NON_REPUDIATION, KeyUsage::NON_REPUDIATION),
-        Kind::OcspResponder => (KeyUsage::DIGITAL_SIGNATURE, KeyUsage::DIGITAL_SIGNATURE),
+        Kind::Machine | Kind::CardTransport | Kind::OcspResponder => {
+            (KeyUsage::DIGITAL_SIGNATURE, KeyUsage::DIGITAL_SIGNATURE)
+        }
         Kind::PersonAuthentication
         | Kind::Function
         | Kind::ManagementServer
@@ -74,7 +76,9 @@ pub(super) fn extended_key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
     };
     let any = has(oid::ANY_EXTENDED_KEY_USAGE);
     let agrees = match judged.kind {
-        Kind::RootCa | Kind::IssuingCa | Kind::ManagementCa => only(&[oid::ID_KP_OCSP_SIGNING]),
+        Kind::RootCa | Kind::IssuingCa | Kind::CrossCa | Kind::ManagementCa => {
+            only(&[oid::ID_KP_OCSP_SIGNING])
+        }
         Kind::OcspResponder | Kind::Imported => true,
         Kind::PersonAuthentication => {
             has(oid::ID_KP_CLIENT_AUTH) && !has(oid::ID_KP_SERVER_AUTH) && !any
@@ -82,7 +86,9 @@ pub(super) fn extended_key_usage(judged: &Judged<'_, '_>, report: &mut Report) {
         Kind::PersonSignature => TLS.iter().all(|purpose| !has(*purpose)) && !any,
         Kind::Function => TLS.iter().any(|purpose| has(*purpose)) && !any,
         Kind::ManagementServer => has(oid::ID_KP_SERVER_AUTH) && only(&TLS),
-        Kind::ManagementClient => has(oid::ID_KP_CLIENT_AUTH) && only(&[oid::ID_KP_CLIENT_AUTH]),
+        Kind::Machine | Kind::CardTransport | Kind::ManagementClient => {
+            has(oid::ID_KP_CLIENT_AUTH) && only(&[oid::ID_KP_CLIENT_AUTH])
+        }
     };
     if !agrees {
         let seen: Vec<String> = purposes.iter().map(|purpose| oid::dotted(purpose)).collect();

@@ -194,7 +194,10 @@ fn under_a_long_path(change: impl FnOnce(&mut Sample)) -> Findings {
 }
 
 fn usage() -> Vec<Verdict> {
-    use Kind::{Function, IssuingCa, ManagementClient, PersonAuthentication, PersonSignature};
+    use Kind::{
+        CardTransport, CrossCa, Function, IssuingCa, Machine, ManagementClient,
+        PersonAuthentication, PersonSignature,
+    };
     vec![
         ("pro-09/key-usage-present", "none", mutant(Function, |it| it.remove(KEY_USAGE))),
         (
@@ -213,6 +216,19 @@ fn usage() -> Vec<Verdict> {
             mutant(IssuingCa, |it| it.set(KEY_USAGE, bits(1, &[0x86]))),
         ),
         (
+            "pro-09/key-usage",
+            "keyEncipherment of a blank card",
+            mutant(CardTransport, |it| {
+                it.key = crate::sample::rsa_key();
+                it.set(KEY_USAGE, bits(5, &[0xa0]));
+            }),
+        ),
+        (
+            "pro-09/key-usage",
+            "digitalSignature in a successor",
+            mutant(CrossCa, |it| it.set(KEY_USAGE, bits(1, &[0x86]))),
+        ),
+        (
             "pro-09/key-usage-fits-key",
             "keyEncipherment with an EC key",
             mutant(PersonAuthentication, |it| it.set(KEY_USAGE, bits(5, &[0xa0]))),
@@ -221,6 +237,13 @@ fn usage() -> Vec<Verdict> {
             "pro-09/extended-key-usage",
             "serverAuth for a person",
             mutant(PersonAuthentication, |it| {
+                it.set(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH), oid(SERVER_AUTH)]));
+            }),
+        ),
+        (
+            "pro-09/extended-key-usage",
+            "a machine that may serve",
+            mutant(Machine, |it| {
                 it.set(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH), oid(SERVER_AUTH)]));
             }),
         ),

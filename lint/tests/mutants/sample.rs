@@ -270,6 +270,12 @@ pub(crate) fn sample(kind: Kind) -> (Sample, Option<Sample>) {
     match kind {
         Kind::RootCa => (root, None),
         Kind::IssuingCa => (issuing, Some(root)),
+        Kind::CrossCa => {
+            let mut successor = ca(10, Some(&root), "SIGILL TEST e-id Root CA v2");
+            successor.extension(BASIC_CONSTRAINTS).value = seq([boolean(0xff), int(&[1])]);
+            successor.extensions.extend(public_pointers());
+            (successor, Some(root))
+        }
         Kind::OcspResponder => {
             let mut responder = certificate(4, Some(&issuing), name_of_host("OCSP responder"));
             responder.not_after = utc("260115000000Z");
@@ -295,6 +301,21 @@ pub(crate) fn sample(kind: Kind) -> (Sample, Option<Sample>) {
             host.extensions.extend(public_pointers());
             (host, Some(issuing))
         }
+        Kind::Machine => {
+            let mut machine = certificate(5, Some(&issuing), name_of_host("Robot 7"));
+            machine.add(critical(KEY_USAGE, bits(7, &[0x80])));
+            machine.add(extension(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH)])));
+            machine.extensions.extend(public_pointers());
+            (machine, Some(issuing))
+        }
+        Kind::CardTransport => {
+            let mut card = certificate(3, Some(&issuing), name_of_host("9752270000000000006"));
+            card.add(critical(KEY_USAGE, bits(7, &[0x80])));
+            card.add(extension(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH)])));
+            card.add(extension("1.2.752.34.2.1", printable("9752270000000000006")));
+            card.extensions.extend(public_pointers());
+            (card, Some(issuing))
+        }
         Kind::ManagementCa => (management, None),
         Kind::ManagementServer => (manage(SERVER_AUTH, bits(7, &[0x80])), Some(management)),
         Kind::ManagementClient => (manage(CLIENT_AUTH, bits(7, &[0x80])), Some(management)),
@@ -313,13 +334,16 @@ pub(crate) fn judge(sample: &[u8], issuer: Option<&Sample>, kind: Kind) -> Findi
     lint::certificate(sample, &context, kind)
 }
 
-pub(crate) const KINDS: [Kind; 10] = [
+pub(crate) const KINDS: [Kind; 13] = [
     Kind::RootCa,
     Kind::IssuingCa,
+    Kind::CrossCa,
     Kind::OcspResponder,
     Kind::PersonAuthentication,
     Kind::PersonSignature,
     Kind::Function,
+    Kind::Machine,
+    Kind::CardTransport,
     Kind::ManagementCa,
     Kind::ManagementServer,
     Kind::ManagementClient,

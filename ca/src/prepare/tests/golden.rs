@@ -56,7 +56,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         } else {
             Signer::Issuer(&issuer)
         };
-        let mut ask = Ask::new(&profile, signer, KeySource::Proven(&point));
+        let key = if profile.keys().contains(&point.key_type()) { &point } else { &rsa };
+        let mut ask = Ask::new(&profile, signer, KeySource::Proven(key));
         // One issuer for all, the management plane's too.
         ask.algorithms = edited_policy(
             "version = 1",

@@ -4,10 +4,13 @@
 use std::process::Command;
 
 use x509::certificate::Certificate;
+use x509::oid::attribute;
 use x509::pem::{self, Label};
 
+use crate::issuer::Issuer;
 use crate::prepare::{KeySource, Signer};
-use crate::testing::{Ask, Hierarchy, TestKey, profile, signed};
+use crate::profile::Profile;
+use crate::testing::{Ask, Hierarchy, TestKey, profile, profile_text, signed};
 
 fn openssl(arguments: &[&str]) -> Option<(bool, String)> {
     match Command::new("openssl").args(arguments).output() {
@@ -74,6 +77,49 @@ fn openssl_reads_every_end_entity_and_verifies_its_chain() {
             ][..],
         ),
         (
+            "person-id-3-authentication",
+            "sslclient",
+            &[
+                "X509v3 Key Usage: critical\n                Digital Signature\n",
+                "Policy: 1.3.6.1.4.1.32473.1.5.1",
+                "Subject: C = SE, CN = Tolvan Tolvansson, SN = Tolvansson, GN = Tolvan, \
+                 serialNumber = 191212121212\n",
+                "1.2.752.34.2.1",
+            ][..],
+        ),
+        (
+            "mobile-authentication",
+            "sslclient",
+            &[
+                "TLS Web Client Authentication\n",
+                "Policy: 1.2.752.74.8.512",
+                "GN = Tolvan, serialNumber = 191212121212\n",
+            ][..],
+        ),
+        (
+            "function-client",
+            "sslclient",
+            &["TLS Web Client Authentication\n", "Policy: 1.3.6.1.4.1.32473.1.1.3"][..],
+        ),
+        (
+            "function-machine",
+            "sslclient",
+            &[
+                "CN = Robot 7, serialNumber = TSTNMT2321000156-B02\n",
+                "TLS Web Client Authentication\n",
+                "X509v3 Key Usage: critical\n                Digital Signature\n",
+            ][..],
+        ),
+        (
+            "card-transport",
+            "sslclient",
+            &[
+                "Subject: C = SE, O = Sigill Test, CN = 9752269874512325436, \
+                 serialNumber = 9752269874512325436\n",
+                "1.2.752.34.2.1",
+            ][..],
+        ),
+        (
             "ocsp",
             "ocsphelper",
             &[
@@ -112,6 +158,44 @@ fn openssl_reads_every_end_entity_and_verifies_its_chain() {
     }
 }
 
+/// KEY-06: who trusts the old root alone follows a link certificate to what the new root issues.
+#[test]
+fn openssl_follows_a_cross_certificate_to_the_new_root() {
+    let (old, new) = (Hierarchy::new(&[]), Hierarchy::new(&["function"]));
+    let ecdsa = x509::key::SignatureAlgorithm::EcdsaP256Sha256;
+    let text = profile_text("cross").replace("\"rsa-4096\"", "\"ec-p256\"");
+    let cross = Profile::parse(text.as_bytes()).unwrap();
+    let settings = crate::testing::settings("old", ecdsa, &["cross"]);
+    let issuer = Issuer::new(old.root.certificate().clone(), settings).unwrap();
+    let key = new.root.public_key();
+    let mut ask = Ask::new(&cross, Signer::Issuer(&issuer), KeySource::Proven(key));
+    ask.fields.common_name = new.root.subject().text_of(attribute::COMMON_NAME);
+    let link = signed(ask.prepare().unwrap(), &old.root_key);
+    assert_eq!(link.subject(), new.root.subject());
+    let (profile, key) = (profile("function"), TestKey::new());
+    let request = key.request(|_| {});
+    let ask = Ask::new(&profile, Signer::Issuer(&new.issuing), KeySource::Request(&request));
+    let leaf = signed(ask.prepare().unwrap(), &new.issuing_key);
+    let files = Files(tempfile::tempdir().unwrap());
+    let root = files.write("old.pem", old.root.certificate());
+    let leaf = files.write("leaf.pem", &leaf);
+    let chain = [&link, new.issuing.certificate()]
+        .map(|one| pem::encode(Label::Certificate, one.as_der()))
+        .concat();
+    let between = files.0.path().join("between.pem");
+    std::fs::write(&between, chain).unwrap();
+    let issuing = files.write("issuing.pem", new.issuing.certificate());
+    let verify = |between: &str| {
+        let time = ["-attime", "1795298400", "-CAfile", &root, "-untrusted", between, &leaf];
+        openssl(&[&["verify", "-x509_strict", "-purpose", "sslserver"][..], &time].concat())
+    };
+
+    let Some((verified, said)) = verify(between.to_str().unwrap()) else { return };
+
+    assert!(verified, "{said}");
+    assert!(!verify(&issuing).unwrap().0, "without the link there is no chain");
+}
+
 /// Promise 8: the management plane under its own CA, and a client is no server.
 #[test]
 fn openssl_tells_management_clients_from_servers() {
@@ -124,7 +208,7 @@ fn openssl_tells_management_clients_from_servers() {
     let root = files.write("ca.pem", &ca);
     let settings =
         crate::testing::settings("management", ecdsa, &["management-server", "management-client"]);
-    let issuer = crate::issuer::Issuer::new(ca, settings).unwrap();
+    let issuer = Issuer::new(ca, settings).unwrap();
     for (name, purpose, other, uri) in [
         (
             "management-server",

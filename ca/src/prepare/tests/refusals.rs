@@ -26,6 +26,8 @@ use crate::testing::{
     quick_root, settings, signed, signed_by_any,
 };
 
+const CARD: &str = "card-transport";
+const MACHINE: &str = "function-machine";
 const PERSON: &str = "person-hsaid-3-authentication";
 const DAY: u64 = 86_400;
 
@@ -38,7 +40,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let key = TestKey::new();
     let request = key.request(|_| {});
-    Fixture { hierarchy: Hierarchy::new(&[PERSON, "function"]), key, request }
+    Fixture { hierarchy: Hierarchy::new(&[PERSON, "function", CARD, MACHINE]), key, request }
 }
 
 /// Asks for a profile's certificate after `change`, and says what came of it.
@@ -58,6 +60,8 @@ fn outcome(name: &str, change: impl FnOnce(&mut Ask<'_>)) -> &'static str {
 fn issues_what_is_asked_for_rightly() {
     assert_eq!(outcome(PERSON, |_| {}), "issued");
     assert_eq!(outcome("function", |_| {}), "issued");
+    assert_eq!(outcome(CARD, |_| {}), "issued");
+    assert_eq!(outcome(MACHINE, |_| {}), "issued");
 }
 
 /// KEY-07, KEY-11: a key whose type the policy allows no more, not yet or never is not certified.
@@ -166,6 +170,15 @@ fn refuses_wrong_fields() {
     let cases: &[(&str, &str, Change)] = &[
         ("field-missing", PERSON, |ask| ask.fields.surname = None),
         ("field-missing", PERSON, |ask| ask.fields.hsa_id = None),
+        ("field-missing", CARD, |ask| ask.fields.card_number = None),
+        ("field-form", CARD, |ask| ask.fields.card_number = Some("975226987451232543".into())),
+        ("field-not-taken", CARD, |ask| ask.fields.common_name = Some("Transport".into())),
+        ("field-not-taken", CARD, |ask| ask.fields.hsa_id = Some("TSTNMT2321000156-B02".into())),
+        ("field-not-taken", MACHINE, |ask| ask.fields.dns = vec!["idp.example.org".into()]),
+        ("field-not-taken", MACHINE, |ask| ask.fields.surname = Some("Sju".into())),
+        ("not-a-test-identity", MACHINE, |ask| {
+            ask.fields.hsa_id = Some("SE2321000016-1002".into());
+        }),
         ("field-not-taken", PERSON, |ask| ask.fields.common_name = Some("x".into())),
         ("field-not-taken", PERSON, |ask| ask.fields.dns = vec!["a.example.org".into()]),
         ("field-not-taken", "function", |ask| ask.fields.given_name = Some("x".into())),

@@ -1,6 +1,7 @@
 //! Every shipped profile is legal, and every rule refuses a mutant of one.
 
 use super::*;
+use crate::testing::PROFILES;
 
 macro_rules! shipped {
     ($name:literal) => {
@@ -12,6 +13,9 @@ const AUTHENTICATION: &str = shipped!("person-hsaid-3-authentication");
 const SIGNATURE: &str = shipped!("person-hsaid-3-signature");
 const FUNCTION: &str = shipped!("function");
 const ISSUING: &str = shipped!("issuing");
+const CROSS: &str = shipped!("cross");
+const MACHINE: &str = shipped!("function-machine");
+const CARD: &str = shipped!("card-transport");
 const OCSP: &str = shipped!("ocsp");
 const SERVER: &str = shipped!("management-server");
 const CLIENT: &str = shipped!("management-client");
@@ -19,20 +23,6 @@ const CLIENT: &str = shipped!("management-client");
 /// How the function profile ends.
 const ROUNDED_UP: &str = "\"2y\"          # 2025-09-29 09:26:38Z to 2027-09-29 21:50:00Z; 2023-12-18 16:59:57Z to \
                           2025-12-18 21:50:00Z\nends-at     = \"21:50:00Z\"\nround       = \"up\"";
-
-const SHIPPED: [&str; 11] = [
-    shipped!("root"),
-    ISSUING,
-    OCSP,
-    shipped!("ocsp-offline"),
-    AUTHENTICATION,
-    SIGNATURE,
-    FUNCTION,
-    shipped!("function-ec"),
-    shipped!("management-ca"),
-    SERVER,
-    CLIENT,
-];
 
 /// PRO-03: a profile made wrong in one place is refused before it can issue anything: one mutant a
 /// rule, each refused by that rule and no other.
@@ -80,6 +70,70 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
     ("extension-content", AUTHENTICATION, "card-number        = \"optional\"", ""),
     ("ca-constraints", ISSUING, "path-length = 0", "path-length = 1"),
     ("ca-constraints", ISSUING, "path-length = 0", ""),
+    ("ca-constraints", CROSS, "path-length = 1", "path-length = 0"),
+    (
+        "ca-purposes",
+        CROSS,
+        "order = [",
+        "extended-key-usage = [\"client-auth\"]\norder = [\"extended-key-usage\",",
+    ),
+    ("revocation-pointers", CROSS, "    \"crl-distribution-points\",\n", ""),
+    ("issue-by", CARD, "\"direct\"", "\"internal\""),
+    ("trust-level", CARD, "\"direct\"", "\"direct\"\ntrust-level = \"loa2\""),
+    (
+        "authentication-usage",
+        MACHINE,
+        "[\"digital-signature\"]",
+        "[\"digital-signature\", \"key-agreement\"]",
+    ),
+    (
+        "authentication-usage",
+        CARD,
+        "[\"digital-signature\"]",
+        "[\"digital-signature\", \"key-agreement\"]",
+    ),
+    ("subscriber-purposes", MACHINE, "[\"client-auth\"]", "[\"client-auth\", \"server-auth\"]"),
+    ("subscriber-purposes", CARD, "[\"client-auth\"]", "[\"smartcard-logon\"]"),
+    ("policies", CARD, "1.3.6.1.4.1.32473.1.6.1", "2.5.29.32.0"),
+    ("revocation-pointers", MACHINE, "    \"authority-info-access\",\n", ""),
+    ("subject-name", MACHINE, "    { type = \"serial-number\", from = \"hsa-id\" },", ""),
+    (
+        "person-fields",
+        CARD,
+        "{ type = \"common-name\", from = \"card-number\" },",
+        "{ type = \"common-name\", from = \"person-name\" },",
+    ),
+    (
+        "person-fields",
+        CARD,
+        "type = \"serial-number\", from = \"card-number\"",
+        "type = \"serial-number\", from = \"hsa-id\"",
+    ),
+    ("card-subject", CARD, "\"required\"", "\"optional\""),
+    (
+        "card-subject",
+        MACHINE,
+        "{ type = \"common-name\", from = \"common-name\"",
+        "{ type = \"common-name\", from = \"card-number\"",
+    ),
+    (
+        "subject-source",
+        CARD,
+        "{ type = \"organization\", from = \"organization\" },",
+        "{ type = \"organization\", from = \"card-number\" },",
+    ),
+    (
+        "person-alternative-names",
+        CARD,
+        "[extensions]\n# Order of the function certificates of 2025; cardNumber where that of 2023-12 has it.\norder = [",
+        "[alternative-names]\ndns-count = [0, 1]\n\n[extensions]\norder = [\"subject-alt-name\",",
+    ),
+    (
+        "person-alternative-names",
+        MACHINE,
+        "    \"key-usage\",\n]",
+        "    \"key-usage\",\n    \"card-number\",\n]\ncard-number = \"optional\"",
+    ),
     (
         "ca-constraints",
         FUNCTION,
@@ -219,10 +273,10 @@ fn rule_that_refuses(text: &str) -> &'static str {
 
 #[test]
 fn every_shipped_profile_is_legal() {
-    for text in SHIPPED {
+    for (name, text) in PROFILES {
         let profile = Profile::parse(text.as_bytes()).unwrap();
 
-        assert!(text.contains(&format!("\"{}\"", profile.name())));
+        assert_eq!(profile.name().as_str(), *name);
     }
 }
 
