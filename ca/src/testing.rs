@@ -53,10 +53,10 @@ pub(crate) fn read_book(files: &[(String, String)]) -> Result<Book, BookErrors> 
 pub(crate) const NOW: u64 = 1_795_298_400;
 
 /// The text of every shipped profile.
-pub(crate) const PROFILES: &[(&str, &str)] = {
+pub(crate) const PROFILES: [(&str, &str); 22] = {
     macro_rules! shipped {
         ($($name:literal),*) => {
-            &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
+            [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
         };
     }
     shipped!(
@@ -339,11 +339,17 @@ pub(crate) struct Hierarchy {
 
 impl Hierarchy {
     pub(crate) fn new(profiles: &[&str]) -> Self {
+        Self::under("SIGILL TEST e-id Test CA v1", profiles)
+    }
+
+    /// The same below a root of this name.
+    pub(crate) fn under(root_name: &str, profiles: &[&str]) -> Self {
         let ecdsa = SignatureAlgorithm::EcdsaP256Sha256;
         let (root_key, issuing_key) = (TestKey::new(), TestKey::new());
         let (root_profile, issuing_profile) = (quick_root(), profile("issuing"));
-        let ask =
+        let mut ask =
             Ask::new(&root_profile, Signer::Itself(ecdsa), KeySource::Proven(&root_key.public));
+        ask.fields.common_name = Some(root_name.to_owned());
         let root = signed(ask.prepare().unwrap(), &root_key);
         let root =
             Issuer::new(root, settings("root", ecdsa, &["issuing", "ocsp-offline"])).unwrap();

@@ -148,6 +148,8 @@ pub(super) fn name_forms(judged: &Judged<'_, '_>, report: &mut Report) {
             matches!(name.tag, general_name::OTHER_NAME | general_name::RFC822_NAME)
         }
         Kind::Function => name.tag == general_name::DNS_NAME,
+        // Named by their subjects alone.
+        Kind::Machine | Kind::CardTransport => false,
         _ => true,
     };
     for name in judged.alternative_names().iter().filter(|name| !fits(name)) {

@@ -59,8 +59,8 @@ const fn counted_by_kind(kind: Kind) -> &'static [Oid] {
         Kind::PersonAuthentication | Kind::PersonSignature => {
             &[oid::COUNTRY_NAME, oid::COMMON_NAME, oid::SERIAL_NUMBER]
         }
-        Kind::Function => &OF_FUNCTIONS,
-        Kind::RootCa | Kind::IssuingCa | Kind::ManagementCa => &OF_AUTHORITIES,
+        Kind::Function | Kind::Machine | Kind::CardTransport => &OF_FUNCTIONS,
+        Kind::RootCa | Kind::IssuingCa | Kind::CrossCa | Kind::ManagementCa => &OF_AUTHORITIES,
         _ => &[],
     }
 }
@@ -69,13 +69,14 @@ const OF_FUNCTIONS: [Oid; 4] =
     [oid::COUNTRY_NAME, oid::ORGANIZATION_NAME, oid::COMMON_NAME, oid::SERIAL_NUMBER];
 
 /// Relying parties read a function's HSA-id by the first serialNumber that they find, and its organisation likewise:
-/// exactly one of each.
+/// exactly one of each. The same holds for machines, and for cards, which are named by their number.
 pub(super) fn function_subject(judged: &Judged<'_, '_>, report: &mut Report) {
     // An empty subject has a rule of its own.
     let empty = judged.own_attributes().is_empty();
+    let named = matches!(judged.kind, Kind::Function | Kind::Machine | Kind::CardTransport);
     for kind in OF_FUNCTIONS {
         let count = judged.count(kind);
-        if judged.kind == Kind::Function && !empty && count != 1 {
+        if named && !empty && count != 1 {
             let seen = format!("{count} of {}", oid::dotted(kind.as_bytes()));
             report.add(&FUNCTION_SUBJECT, judged.certificate.subject.offset, seen);
         }
@@ -153,7 +154,7 @@ pub(super) fn no_implied_semantics(judged: &Judged<'_, '_>, report: &mut Report)
     }
 }
 
-/// SS 61 43 32, ISO/IEC 7812-1: the number of the card, 19 digits in PrintableString, for persons alone. Certificates
+/// SS 61 43 32, ISO/IEC 7812-1: the number of the card, 19 digits in PrintableString, for persons and cards alone. Certificates
 /// of functions of December 2023 have it with the text `NONE`.
 pub(super) fn card_number(judged: &Judged<'_, '_>, report: &mut Report) {
     let Some(extension) = judged.certificate.extensions.find(oid::CARD_NUMBER) else { return };
@@ -161,7 +162,8 @@ pub(super) fn card_number(judged: &Judged<'_, '_>, report: &mut Report) {
     let sound = value.tag == tag::PRINTABLE_STRING
         && value.content.len() == 19
         && value.content.iter().all(u8::is_ascii_digit);
-    if !(sound && judged.is_for_person()) {
+    let of_a_card = judged.is_for_person() || judged.kind == Kind::CardTransport;
+    if !(sound && of_a_card) {
         // Not the text: it may be a person's.
         let seen = format!("tag {:02x}, {} octets", value.tag, value.content.len());
         report.add(&CARD_NUMBER, extension.id.offset, seen);

@@ -217,11 +217,8 @@ fn usage() -> Vec<Verdict> {
         ),
         (
             "pro-09/key-usage",
-            "keyEncipherment of a blank card",
-            mutant(CardTransport, |it| {
-                it.key = crate::sample::rsa_key();
-                it.set(KEY_USAGE, bits(5, &[0xa0]));
-            }),
+            "keyAgreement of a blank card",
+            mutant(CardTransport, |it| it.set(KEY_USAGE, bits(3, &[0x88]))),
         ),
         (
             "pro-09/key-usage",

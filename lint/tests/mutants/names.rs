@@ -105,7 +105,7 @@ fn mail() -> Vec<Verdict> {
 }
 
 fn forms() -> Vec<Verdict> {
-    use Kind::{Function, ManagementClient};
+    use Kind::{Function, Machine, ManagementClient};
     let twice = seq([dns("idp.example.org"), dns("idp.example.org")]);
     vec![
         (
@@ -122,6 +122,13 @@ fn forms() -> Vec<Verdict> {
             }),
         ),
         ("pro-20/name-forms", "a person with a host", person([dns("idp.example.org")])),
+        (
+            "pro-20/name-forms",
+            "a machine with a host",
+            mutant(Machine, |it| {
+                it.add(extension(ALTERNATIVE_NAMES, seq([dns("idp.example.org")])));
+            }),
+        ),
         (
             "pro-20/name-forms",
             "a function with an address",
@@ -192,7 +199,7 @@ fn subjects() -> Vec<Verdict> {
 }
 
 fn subjects_of_kinds() -> Vec<Verdict> {
-    use Kind::{Function, PersonAuthentication};
+    use Kind::{CardTransport, Function, Machine, PersonAuthentication};
     let card = |value: Der| mutant(PersonAuthentication, |it| it.set(CARD_NUMBER, value));
     let numbered =
         |text: &str| mutant(PersonAuthentication, |it| *it.attribute("2.5.4.5") = printable(text));
@@ -204,12 +211,22 @@ fn subjects_of_kinds() -> Vec<Verdict> {
         ),
         (
             "pro-20/function-subject",
+            "two serial numbers of a machine",
+            mutant(Machine, |it| with(it, "2.5.4.5", printable("TST2321000016-F2"))),
+        ),
+        (
+            "pro-20/function-subject",
             "no organisation",
             mutant(Function, |it| drop(it.subject.parts().remove(1))),
         ),
         ("pro-08/no-implied-semantics", "PNO", numbered("PNOSE-199001011239")),
         ("pro-08/no-implied-semantics", "a local scheme", numbered("HS:SE-2321000016-1002")),
         ("pro-07/card-number", "NONE", card(printable("NONE"))),
+        (
+            "pro-07/card-number",
+            "of 18 digits on a blank card",
+            mutant(CardTransport, |it| it.set(CARD_NUMBER, printable("975227000000000000"))),
+        ),
         ("pro-07/card-number", "UTF8String", card(utf8("9752270000000000006"))),
         (
             "pro-07/card-number",

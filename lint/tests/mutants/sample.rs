@@ -303,16 +303,19 @@ pub(crate) fn sample(kind: Kind) -> (Sample, Option<Sample>) {
         }
         Kind::Machine => {
             let mut machine = certificate(5, Some(&issuing), name_of_host("Robot 7"));
+            machine.subject.parts().push(attribute("2.5.4.5", printable("TST2321000016-F1")));
             machine.add(critical(KEY_USAGE, bits(7, &[0x80])));
             machine.add(extension(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH)])));
             machine.extensions.extend(public_pointers());
             (machine, Some(issuing))
         }
         Kind::CardTransport => {
-            let mut card = certificate(3, Some(&issuing), name_of_host("9752270000000000006"));
+            let number = "9752270000000000006";
+            let mut card = certificate(3, Some(&issuing), name_of_host(number));
+            card.subject.parts().push(attribute("2.5.4.5", printable(number)));
             card.add(critical(KEY_USAGE, bits(7, &[0x80])));
             card.add(extension(EXTENDED_KEY_USAGE, seq([oid(CLIENT_AUTH)])));
-            card.add(extension("1.2.752.34.2.1", printable("9752270000000000006")));
+            card.add(extension("1.2.752.34.2.1", printable(number)));
             card.extensions.extend(public_pointers());
             (card, Some(issuing))
         }

@@ -31,13 +31,13 @@ fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "src", "prepare", "golden"].iter().collect()
 }
 
-fn rsa() -> PublicKey {
-    PublicKey::from_spki_der(&std::fs::read(folder().join("rsa-4096.spki")).unwrap()).unwrap()
+fn rsa(file: &str) -> PublicKey {
+    PublicKey::from_spki_der(&std::fs::read(folder().join(file)).unwrap()).unwrap()
 }
 
 /// Every profile's bytes, under a root of its own shape.
 fn all() -> Vec<(&'static str, Vec<u8>)> {
-    let (rsa, point) = (rsa(), point());
+    let (rsa, successor, point) = (rsa("rsa-4096.spki"), rsa("successor.spki"), point());
     let sha512 = SignatureAlgorithm::RsaPkcs1Sha512;
     let root_profile = profile("root");
     let root_algorithm = SignatureAlgorithm::RsaPkcs1Sha256;
@@ -56,7 +56,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         } else {
             Signer::Issuer(&issuer)
         };
-        let key = if profile.keys().contains(&point.key_type()) { &point } else { &rsa };
+        let key = if profile.keys().contains(&point.key_type()) { &point } else { &successor };
         let mut ask = Ask::new(&profile, signer, KeySource::Proven(key));
         // One issuer for all, the management plane's too.
         ask.algorithms = edited_policy(

@@ -161,7 +161,8 @@ fn openssl_reads_every_end_entity_and_verifies_its_chain() {
 /// KEY-06: who trusts the old root alone follows a link certificate to what the new root issues.
 #[test]
 fn openssl_follows_a_cross_certificate_to_the_new_root() {
-    let (old, new) = (Hierarchy::new(&[]), Hierarchy::new(&["function"]));
+    let old = Hierarchy::new(&[]);
+    let new = Hierarchy::under("SIGILL TEST e-id Root CA v2", &["function"]);
     let ecdsa = x509::key::SignatureAlgorithm::EcdsaP256Sha256;
     let text = profile_text("cross").replace("\"rsa-4096\"", "\"ec-p256\"");
     let cross = Profile::parse(text.as_bytes()).unwrap();

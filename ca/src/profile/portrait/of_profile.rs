@@ -221,6 +221,7 @@ fn source(attribute: &Attribute) -> String {
         Source::Fixed(_) => format!("{name} fixed"),
         Source::Field(field) => format!("{name} {}", field.name()),
         Source::PersonName => format!("{name} person-name"),
+        Source::CardNumber => format!("{name} card-number"),
     }
 }
 

@@ -276,7 +276,7 @@ fn every_shipped_profile_is_legal() {
     for (name, text) in PROFILES {
         let profile = Profile::parse(text.as_bytes()).unwrap();
 
-        assert_eq!(profile.name().as_str(), *name);
+        assert_eq!(profile.name().as_str(), name);
     }
 }
 
