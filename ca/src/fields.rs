@@ -8,10 +8,10 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use crate::deployment::{Environment, RoleName};
+use crate::deployment::RoleName;
 use crate::identity::{
-    CardNumber, CommonName, DnsName, EmailAddress, Field, GivenName, HsaId, IdentityError,
-    Locality, Organization, PersonNumber, Surname, UserPrincipalName,
+    AddressRule, CardNumber, CommonName, DnsName, EmailAddress, Field, GivenName, HsaId,
+    IdentityError, Locality, Organization, PersonNumber, Script, Surname, UserPrincipalName,
 };
 use crate::profile::{Presence, Profile, ProfileKind, RequestField};
 use crate::refusal::Refusal;
@@ -99,7 +99,7 @@ impl DnsSubject {
 }
 
 impl RequestedFields {
-    /// Checks every field against `profile` and the rules of `environment` (PRO-02, DAT-08).
+    /// Checks every field against `profile` and the rules of the environment (PRO-02, DAT-08).
     ///
     /// # Errors
     ///
@@ -107,8 +107,9 @@ impl RequestedFields {
     pub fn check(
         &self,
         profile: &Profile,
-        environment: Environment,
+        addresses: AddressRule<'_>,
     ) -> Result<CheckedFields, FieldError> {
+        let environment = addresses.environment;
         let names = profile.alternative_names();
         let of = |field| presence(profile, field);
         let given_name = taken(
@@ -164,13 +165,18 @@ impl RequestedFields {
                 self.card_number.as_deref(),
                 CardNumber::parse,
             )?,
-            upn: taken(names.upn, Field::Upn, self.upn.as_deref(), UserPrincipalName::parse)?,
-            email: taken(names.email, Field::Email, self.email.as_deref(), EmailAddress::parse)?,
+            upn: taken(names.upn, Field::Upn, self.upn.as_deref(), |text| {
+                UserPrincipalName::parse(text, addresses)
+            })?,
+            email: taken(names.email, Field::Email, self.email.as_deref(), |text| {
+                EmailAddress::parse(text, addresses)
+            })?,
             dns: self.check_dns(profile)?,
             ip: self.ip.clone(),
             management_name: self.management_name.clone(),
         };
         self.check_management(profile)?;
+        checked.scripts_are_taken(profile)?;
         checked.common_name_is_listed(profile)?;
         Ok(checked)
     }
@@ -226,6 +232,24 @@ impl CheckedFields {
             RequestField::Organization => self.organization.as_ref().map(Organization::as_str),
             RequestField::Locality => self.locality.as_ref().map(Locality::as_str),
         }
+    }
+
+    /// Names in scripts that the profile does not take are refused (PRO-07).
+    fn scripts_are_taken(&self, profile: &Profile) -> Result<(), FieldError> {
+        let scripts = [
+            (Field::GivenName, self.given_name.as_ref().and_then(GivenName::script)),
+            (Field::Surname, self.surname.as_ref().and_then(Surname::script)),
+            (Field::CommonName, self.common_name.as_ref().and_then(CommonName::script)),
+            (Field::Organization, self.organization.as_ref().and_then(Organization::script)),
+            (Field::Locality, self.locality.as_ref().and_then(Locality::script)),
+        ];
+        for (field, script) in scripts {
+            if let Some(found) = script.filter(|script| !profile.scripts().contains(script)) {
+                let taken = profile.scripts().to_vec();
+                return Err(FieldError::Script { field, found, taken });
+            }
+        }
+        Ok(())
     }
 
     /// A function is named by one of its DNS names (PRO-20).
@@ -297,6 +321,16 @@ pub enum FieldError {
     /// A management certificate without a name.
     #[error("management certificate has no name")]
     NoManagementName,
+    /// The profile takes names of other scripts.
+    #[error("{field} has {found} letters")]
+    Script {
+        /// The field.
+        field: Field,
+        /// The script of its letters.
+        found: Script,
+        /// The scripts that the profile takes.
+        taken: Vec<Script>,
+    },
     /// The profile has no use for it.
     #[error("{field} is not taken by this profile")]
     NotTaken {
@@ -340,6 +374,12 @@ impl FieldError {
                 "fields that the profile requires",
                 "all required fields".to_owned(),
                 "add the field",
+            ),
+            Self::Script { taken, .. } => (
+                "field-script",
+                "scripts of names that the profile takes (PRO-07)",
+                taken.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                "send the name as the register transliterates it, or use a profile that takes it",
             ),
             Self::NotTaken { .. } => (
                 "field-not-taken",

@@ -7,13 +7,16 @@
 mod birth;
 mod card;
 mod contact;
+mod host;
 mod hsa;
 mod kind;
 pub(crate) mod list;
+mod mail;
 mod name;
 mod number;
 mod passport;
 mod proofing;
+mod script;
 
 use std::fmt;
 
@@ -21,16 +24,19 @@ use thiserror::Error;
 
 pub use self::birth::BirthDate;
 pub use self::card::CardNumber;
-pub use self::contact::{DnsName, EmailAddress, UserPrincipalName, Wildcard};
+pub use self::contact::{DnsName, Wildcard};
+pub use self::host::TestDomains;
 pub use self::hsa::HsaId;
 pub use self::kind::{
     Identity, IdentityForm, IdentityKind, IdentityKindId, IdentityKinds, IdentityText,
 };
 pub use self::list::{Days, ListError};
+pub use self::mail::{AddressRule, EmailAddress, MailForm, UserPrincipalName};
 pub use self::name::{CommonName, GivenName, Locality, Organization, Surname};
 pub use self::number::{OrganisationNumber, PersonNumber, PersonNumberKind};
 pub use self::passport::PassportIdentity;
 pub use self::proofing::{Meeting, ProofingId, ProofingMethod, ProofingMethods};
+pub use self::script::Script;
 
 use crate::deployment::Environment;
 use crate::refusal::Refusal;
@@ -141,6 +147,16 @@ pub enum IdentityError {
         /// Most that are allowed.
         most: usize,
     },
+    /// Letters of two scripts.
+    #[error("{field} has {first} letters and U+{:04X}, which is of another script", u32::from(*found))]
+    MixedScripts {
+        /// The identifier.
+        field: Field,
+        /// The script of its first letter.
+        first: Script,
+        /// The first letter of another.
+        found: char,
+    },
     /// Composed in another way than Unicode's normal form C.
     #[error("{field} is not in Unicode normalization form C")]
     NotNormalised {
@@ -179,6 +195,7 @@ impl IdentityError {
             Self::Date { .. } => "field-date",
             Self::Form { .. } => "field-form",
             Self::Length { .. } => "field-length",
+            Self::MixedScripts { .. } => "field-mixed-scripts",
             Self::NotNormalised { .. } => "field-not-normalised",
             Self::NotATestIdentity { .. } => "not-a-test-identity",
             Self::OtherKind { .. } => "identity-of-another-kind",
@@ -192,7 +209,7 @@ impl IdentityError {
         let (rule, limit, next) = match self {
             Self::Character { .. } => (
                 "characters of an identifier (RFC 5280 §4.1.2.4; PRO-02)",
-                "Latin letters, marks, digits and the punctuation of that field".to_owned(),
+                "letters, marks, digits and the punctuation of that field".to_owned(),
                 "correct the field at its source and send it again; nothing is replaced here",
             ),
             Self::CheckDigit { .. } => (
@@ -215,6 +232,11 @@ impl IdentityError {
                 format!("{fewest} to {most} characters"),
                 "send a value within the bounds",
             ),
+            Self::MixedScripts { .. } => (
+                "one script a name: letters that look alike make two names of one (PRO-02)",
+                "letters of Latin, Greek or Cyrillic alone".to_owned(),
+                "send the name as one register spells it",
+            ),
             Self::NotNormalised { .. } => (
                 "names are compared byte for byte and so have one spelling (PRO-02)",
                 "Unicode normalization form C".to_owned(),
@@ -222,7 +244,8 @@ impl IdentityError {
             ),
             Self::NotATestIdentity { .. } => (
                 "no real person or function outside production (DAT-08)",
-                "HSA-id with a test prefix; personnummer of the tax agency's test series"
+                "HSA-id with a test prefix; personnummer of the tax agency's test series; passport of \
+                 UTO; addresses of reserved domains"
                     .to_owned(),
                 "use a test identity, or the production deployment",
             ),
@@ -300,6 +323,9 @@ fn every_character(
 }
 
 #[cfg(test)]
+mod environments;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -328,6 +354,7 @@ mod tests {
             IdentityError::Date { field },
             IdentityError::Form { field, expected: "form" },
             IdentityError::Length { field, found: 0, fewest: 1, most: 2 },
+            IdentityError::MixedScripts { field, first: Script::Latin, found: 'я' },
             IdentityError::NotNormalised { field },
             IdentityError::NotATestIdentity { field },
             IdentityError::OtherKind { field, expected: "form" },

@@ -25,6 +25,7 @@ pub use self::refusal::PrepareError;
 use crate::algorithms::AlgorithmPolicy;
 use crate::deployment::{Deployment, Environment};
 use crate::fields::{CheckedFields, RequestedFields};
+use crate::identity::{AddressRule, TestDomains};
 use crate::issuer::Issuer;
 use crate::key_quality::KeyBook;
 use crate::profile::{IssueBy, Profile, ProfileHash, ProfileKind, ProfileName};
@@ -162,7 +163,10 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     check_way(preparation)?;
     today::check_period(preparation)?;
     let public_key = key::of(preparation)?;
-    let fields = preparation.fields.check(profile, deployment.environment())?;
+    let test_domains = TestDomains::default();
+    let addresses =
+        AddressRule { environment: deployment.environment(), test_domains: &test_domains };
+    let fields = preparation.fields.check(profile, addresses)?;
     let subject = subject::of(profile, &fields)?;
     let (validity, ends_with_issuer) = validity::of(preparation)?;
     let (issuer_name, issuer_key, algorithm) = match preparation.signer {

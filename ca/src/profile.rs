@@ -35,7 +35,7 @@ pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
 pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
 pub use self::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
-use crate::identity::Wildcard;
+use crate::identity::{Script, Wildcard};
 
 /// A profile's name: 1 to 64 characters a-z0-9 and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -351,6 +351,7 @@ pub struct Profile {
     requested_extensions: RequestedExtensions,
     recorded: Vec<(RequestField, Presence)>,
     subject: SubjectTemplate,
+    scripts: Vec<Script>,
     alternative_names: AlternativeNameRule,
     extensions: Vec<ExtensionSlot>,
     path_length: Option<u8>,
@@ -429,6 +430,12 @@ impl Profile {
     #[must_use]
     pub const fn validity(&self) -> ValidityRule {
         self.validity
+    }
+
+    /// The scripts that its names may be in, each name in one of them.
+    #[must_use]
+    pub fn scripts(&self) -> &[Script] {
+        &self.scripts
     }
 
     /// The key types that it allows.

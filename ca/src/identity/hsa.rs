@@ -35,32 +35,23 @@ impl HsaId {
     /// # Errors
     ///
     /// [`IdentityError`]: alphabet, length, form; [`IdentityError::NotATestIdentity`] for a real
-    /// HSA-id outside production (DAT-08).
+    /// HSA-id outside production, and [`IdentityError::TestIdentityInProduction`] for a test form in
+    /// it (DAT-08).
     pub fn parse(text: &str, environment: Environment) -> Result<Self, IdentityError> {
         let field = Field::HsaId;
         length_within(field, text, 1, Self::MAX)?;
         every_character(field, text, |c| c.is_ascii_alphanumeric() || c == '-')?;
-        let real = has_form(text, REAL_FORM);
-        if !environment.allows_only_test_identities() {
-            return if real {
-                Ok(Self(text.to_owned()))
+        let of_test = TEST_FORMS.into_iter().any(|form| has_form(text, form));
+        if !of_test && !has_form(text, REAL_FORM) {
+            let expected = if environment.allows_only_test_identities() {
+                "a test prefix such as TST, 10 digits, hyphen, letters and digits"
             } else {
-                Err(IdentityError::Form {
-                    field,
-                    expected: "SE, 10 digits of the organisation number, hyphen, letters and digits",
-                })
+                "SE, 10 digits of the organisation number, hyphen, letters and digits"
             };
+            return Err(IdentityError::Form { field, expected });
         }
-        if real {
-            return Err(IdentityError::NotATestIdentity { field });
-        }
-        if TEST_FORMS.into_iter().any(|form| has_form(text, form)) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(IdentityError::Form {
-            field,
-            expected: "a test prefix such as TST, 10 digits, hyphen, letters and digits",
-        })
+        environment.admits_identity(field, of_test)?;
+        Ok(Self(text.to_owned()))
     }
 
     /// The HSA-id.
@@ -113,7 +104,11 @@ mod tests {
             "HSASERVICES-100S",
         ] {
             assert!(test(id).is_ok(), "{id}");
-            assert!(prod(id).is_err(), "{id}");
+            assert_eq!(
+                prod(id),
+                Err(IdentityError::TestIdentityInProduction { field: Field::HsaId }),
+                "{id}"
+            );
         }
     }
 

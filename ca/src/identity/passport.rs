@@ -19,12 +19,30 @@ pub struct PassportIdentity {
 /// one outside production, and never one in it (DAT-08).
 const SPECIMEN: &str = "UTO";
 
+/// Who issues passports: the three letters of ISO 3166-1, and those that ICAO 9303-3 §5 has beside
+/// them for British passports, Kosovo, the European Union, the United Nations, Interpol and the
+/// Sovereign Order of Malta.
+const STATES: &str = "\
+    ABW AFG AGO AIA ALA ALB AND ARE ARG ARM ASM ATA ATF ATG AUS AUT AZE BDI BEL BEN BES BFA \
+    BGD BGR BHR BHS BIH BLM BLR BLZ BMU BOL BRA BRB BRN BTN BVT BWA CAF CAN CCK CHE CHL CHN \
+    CIV CMR COD COG COK COL COM CPV CRI CUB CUW CXR CYM CYP CZE DEU DJI DMA DNK DOM DZA ECU \
+    EGY ERI ESH ESP EST ETH FIN FJI FLK FRA FRO FSM GAB GBR GEO GGY GHA GIB GIN GLP GMB GNB \
+    GNQ GRC GRD GRL GTM GUF GUM GUY HKG HMD HND HRV HTI HUN IDN IMN IND IOT IRL IRN IRQ ISL \
+    ISR ITA JAM JEY JOR JPN KAZ KEN KGZ KHM KIR KNA KOR KWT LAO LBN LBR LBY LCA LIE LKA LSO \
+    LTU LUX LVA MAC MAF MAR MCO MDA MDG MDV MEX MHL MKD MLI MLT MMR MNE MNG MNP MOZ MRT MSR \
+    MTQ MUS MWI MYS MYT NAM NCL NER NFK NGA NIC NIU NLD NOR NPL NRU NZL OMN PAK PAN PCN PER \
+    PHL PLW PNG POL PRI PRK PRT PRY PSE PYF QAT REU ROU RUS RWA SAU SDN SEN SGP SGS SHN SJM \
+    SLB SLE SLV SMR SOM SPM SRB SSD STP SUR SVK SVN SWE SWZ SXM SYC SYR TCA TCD TGO THA TJK \
+    TKL TKM TLS TON TTO TUN TUR TUV TWN TZA UGA UKR UMI URY USA UZB VAT VCT VEN VGB VIR VNM \
+    VUT WLF WSM YEM ZAF ZMB ZWE \
+    EUE GBD GBN GBO GBP GBS RKS UNA UNK UNO XOM XPO";
+
 impl PassportIdentity {
     /// Reads the passport of a person in `environment`. `birth` is `YYYY-MM-DD`.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`]: three letters for the state, one to nine of `A-Z0-9` for the number (ICAO
+    /// [`IdentityError`]: a state that issues passports, one to nine of `A-Z0-9` for the number (ICAO
     /// 9303-4 §4.2.2), the date; [`IdentityError::NotATestIdentity`] outside production unless
     /// the state is `UTO`, and [`IdentityError::TestIdentityInProduction`] in it if it is.
     pub fn parse(
@@ -34,8 +52,11 @@ impl PassportIdentity {
         environment: Environment,
     ) -> Result<Self, IdentityError> {
         let field = Field::PassportState;
-        if state.len() != 3 || !state.bytes().all(|b| b.is_ascii_uppercase()) {
-            return Err(IdentityError::Form { field, expected: "3 letters A-Z, such as UTO" });
+        if state != SPECIMEN && !STATES.split(' ').any(|known| known == state) {
+            return Err(IdentityError::Form {
+                field,
+                expected: "three letters of a state that issues passports, such as DNK (ISO 3166-1)",
+            });
         }
         let plain = number.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         if !plain || !(1..=9).contains(&number.len()) {
@@ -96,7 +117,9 @@ mod tests {
                 Err(IdentityError::NotATestIdentity { field: Field::PassportState })
             );
         }
-        assert!(parse("DNK", "L898902C3", Environment::Prod).is_ok());
+        for state in ["DNK", "DEU", "SWE", "GBN", "RKS", "ZWE", "ABW"] {
+            assert!(parse(state, "L898902C3", Environment::Prod).is_ok(), "{state}");
+        }
         assert_eq!(
             parse("UTO", "L898902C3", Environment::Prod),
             Err(IdentityError::TestIdentityInProduction { field: Field::PassportState })
@@ -105,7 +128,7 @@ mod tests {
 
     #[test]
     fn refuses_other_states_numbers_and_dates() {
-        for state in ["", "UT", "UTOO", "uto", "UT0", "ÅTO"] {
+        for state in ["", "UT", "UTOO", "uto", "UT0", "ÅTO", "XYZ", "DNK ", "DNK FIN", "SOV"] {
             let refused = parse(state, "L898902C3", Environment::Test);
             assert!(
                 matches!(refused, Err(IdentityError::Form { field: Field::PassportState, .. })),

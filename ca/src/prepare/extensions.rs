@@ -3,8 +3,8 @@
 use x509::extension::{
     AuthorityInfoAccess, AuthorityKeyIdentifier, BasicConstraints, CardNumber, CertificatePolicies,
     Criticality, CrlDistributionPoints, ExtendedKeyUsage, Extension, ExtensionValue as _,
-    GeneralName, Ia5Text, KeyUsage, OcspNoCheck, PolicyInformation, SubjectAltName,
-    SubjectKeyIdentifier, UserPrincipalName,
+    GeneralName, Ia5Text, KeyUsage, OcspNoCheck, PolicyInformation, SmtpUtf8Mailbox,
+    SubjectAltName, SubjectKeyIdentifier, UserPrincipalName,
 };
 use x509::key::PublicKey;
 use x509::name::NameError;
@@ -12,6 +12,7 @@ use x509::name::NameError;
 use super::{Preparation, PrepareError, Signer};
 use crate::deployment::ManagementRole;
 use crate::fields::CheckedFields;
+use crate::identity::MailForm;
 use crate::profile::{ExtensionSlot, Policy, Profile, ProfileKind, Purpose};
 
 /// Builds the extensions. Criticality is fixed: basicConstraints and keyUsage are critical, the others
@@ -113,7 +114,13 @@ fn alternative_names(
         names.push(GeneralName::Upn(upn));
     }
     if let Some(email) = &fields.email {
-        names.push(GeneralName::Rfc822(text(email.as_str())?));
+        names.push(match email.form() {
+            MailForm::Rfc822 => GeneralName::Rfc822(text(email.as_str())?),
+            MailForm::SmtpUtf8 => {
+                let mailbox = SmtpUtf8Mailbox::new(email.as_str()).map_err(|_| unencodable())?;
+                GeneralName::SmtpUtf8(mailbox)
+            }
+        });
     }
     for dns in &fields.dns {
         names.push(GeneralName::Dns(text(dns.as_str())?));

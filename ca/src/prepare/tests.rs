@@ -2,6 +2,8 @@
 
 mod golden;
 mod hostile;
+mod mail;
 mod names;
 mod outside;
 mod refusals;
+mod scripts;

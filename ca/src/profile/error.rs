@@ -51,6 +51,9 @@ pub enum ProfileError {
         /// The rule.
         rule: &'static ProfileRule,
     },
+    /// No script, or one twice.
+    #[error("names.scripts is empty or names a script twice; known are latin, greek and cyrillic")]
+    Scripts,
     /// Not a span of time.
     #[error("{key} = {found:?} is not a whole number above zero and one of {units}")]
     Span {

@@ -1,5 +1,6 @@
 //! The profile file as it is written, before anything is checked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::{
     AlternativeNameRule, ExtensionSlot, IssueBy, Policy, Presence, Profile, ProfileError,
     ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TrustLevel, duration,
 };
-use crate::identity::Wildcard;
+use crate::identity::{Script, Wildcard};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -31,6 +32,8 @@ pub(super) struct ProfileFile {
     signature: Option<SignatureFile>,
     request: RequestFile,
     subject: SubjectFile,
+    #[serde(default)]
+    names: NamesFile,
     #[serde(default)]
     alternative_names: AlternativeNamesFile,
     extensions: ExtensionsFile,
@@ -118,6 +121,19 @@ enum RequestedExtensionsWord {
 #[serde(deny_unknown_fields)]
 struct SubjectFile {
     attributes: Vec<AttributeFile>,
+}
+
+/// The scripts that names may be in; Latin alone where nothing is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamesFile {
+    scripts: Vec<Script>,
+}
+
+impl Default for NamesFile {
+    fn default() -> Self {
+        Self { scripts: vec![Script::Latin] }
+    }
 }
 
 #[derive(Deserialize)]
@@ -258,6 +274,10 @@ impl ProfileFile {
         if self.version == 0 {
             return Err(ProfileError::NoVersion);
         }
+        let scripts = self.names.scripts;
+        if scripts.is_empty() || scripts.iter().collect::<BTreeSet<_>>().len() != scripts.len() {
+            return Err(ProfileError::Scripts);
+        }
         Ok(Profile {
             name: self.name.parse()?,
             version: self.version,
@@ -286,6 +306,7 @@ impl ProfileFile {
                     .map(AttributeFile::into_attribute)
                     .collect::<Result<_, _>>()?,
             ),
+            scripts,
             alternative_names: self.alternative_names.into_rule(),
             extensions: self.extensions.order.iter().map(|&word| word.into()).collect(),
             path_length: self.extensions.path_length,
