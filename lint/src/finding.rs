@@ -101,6 +101,16 @@ impl Findings {
         self.kept.iter()
     }
 
+    /// Puts aside the kept findings of these rules: what is left, and what was put aside. Findings that were
+    /// only counted are left.
+    pub fn without(self, rules: &[RuleId]) -> (Self, Self) {
+        let (aside, kept): (Vec<_>, Vec<_>) =
+            self.kept.into_iter().partition(|finding| rules.contains(&finding.rule));
+        let put = u64::try_from(aside.len()).unwrap_or_default();
+        let left = Self { kept, count: self.count.saturating_sub(put) };
+        (left, Self { kept: aside, count: put })
+    }
+
     /// `Ok` when no rule is broken.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod finding;
 mod ocsp;
 mod oid;
 mod rules;
+pub mod shape;
 mod structure;
 mod tree;
 mod values;
@@ -23,7 +24,8 @@ use x509::key::{KeyType, SignatureAlgorithm};
 
 pub use certificate::KnownIssuer;
 pub use finding::{Finding, Findings, Place, RuleId};
-pub use rules::{RULES, Rule};
+pub use rules::{NEVER_IGNORED, RULES, Rule};
+pub use shape::Shape;
 
 /// What a certificate is for; decides which rules it must keep beside those for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +75,16 @@ pub enum IssuerContext<'a> {
 /// Judges a finished certificate.
 pub fn certificate(der: &[u8], issuer: &IssuerContext<'_>, kind: Kind) -> Findings {
     certificate::judge(der, issuer, kind)
+}
+
+/// Judges a finished certificate as [`certificate`] does, and that it is exactly what the profile and its issuer fix.
+pub fn certificate_of(
+    der: &[u8],
+    issuer: &IssuerContext<'_>,
+    kind: Kind,
+    shape: &Shape<'_>,
+) -> Findings {
+    certificate::judge_of(der, issuer, kind, shape)
 }
 
 /// Judges a finished CertificateList, read once from start to end in constant memory.

@@ -16,6 +16,22 @@ pub struct Rule {
     pub demands: &'static str,
 }
 
+/// Requirements whose rules no profile may except itself from: strict DER, serial numbers, keys, signatures, what
+/// CAs and responders are, names of issuers, and agreement with the profile itself.
+pub const NEVER_IGNORED: [&str; 13] = [
+    "pro-01", "pro-03", "pro-12", "pro-14", "pro-15", "pro-23", "iss-02", "iss-08", "iss-09",
+    "iss-11", "iss-12", "api-09", "ocsp-12",
+];
+
+impl Rule {
+    /// Whether a profile may except itself from this rule, with a reason.
+    #[must_use]
+    pub fn may_be_ignored(&self) -> bool {
+        let requirement = self.id.as_str().split('/').next().unwrap_or_default();
+        !requirement.starts_with("promise") && !NEVER_IGNORED.contains(&requirement)
+    }
+}
+
 /// Makes one constant a rule and [`RULES`] of them all, so that none is left out.
 macro_rules! catalogue {
     ($($name:ident = $id:literal, $clause:literal, $demands:literal;)*) => {
@@ -152,6 +168,21 @@ catalogue! {
         "a policy of the CA/Browser Forum is for functions, and at most one";
     NO_ANY_POLICY = "pro-10/no-any-policy", "ETSI EN 319 412-2 GEN-4.3.3-2",
         "anyPolicy is for CAs";
+
+    PROFILE_SIGNATURE = "pro-03/profile-signature", "the profile and its issuer",
+        "the signature algorithm is the issuer's";
+    PROFILE_ATTRIBUTES = "pro-03/profile-attributes", "the profile",
+        "the subject has the profile's attributes in the profile's order";
+    PROFILE_STRINGS = "pro-03/profile-strings", "the profile",
+        "the subject's strings have the profile's types";
+    PROFILE_FIXED_VALUES = "pro-03/profile-fixed-values", "the profile",
+        "attributes whose value the profile says have it";
+    PROFILE_EXTENSIONS = "pro-03/profile-extensions", "the profile",
+        "the extensions are the profile's, in the profile's order";
+    PROFILE_CRITICAL = "pro-03/profile-critical", "the profile",
+        "those extensions are critical that the profile makes critical";
+    PROFILE_VALUES = "pro-03/profile-values", "the profile and its issuer",
+        "an extension says what the profile and its issuer say";
 
     OCSP_SIGNING = "pro-12/ocsp-signing", "RFC 6960 §4.2.2.2",
         "a responder's only purpose is OCSPSigning";

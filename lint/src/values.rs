@@ -116,11 +116,15 @@ fn utf8_string(node: &Node<'_>, report: &mut Report) {
 
 /// X.680 §41.4: letters, digits, space and `'()+,-./:=?`. Not `@`, `_`, `*` or `&`.
 fn printable_string(node: &Node<'_>, report: &mut Report) {
-    let legal = |octet: &u8| octet.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(octet);
-    if let Some(illegal) = node.content.iter().find(|octet| !legal(octet)) {
+    if let Some(illegal) = node.content.iter().find(|octet| !is_printable(octet)) {
         let seen = format!("octet {illegal:02x} in a PrintableString");
         report.add(&PRINTABLE_STRING, node.offset, seen);
     }
+}
+
+/// X.680 §41.4.
+pub(crate) fn is_printable(octet: &u8) -> bool {
+    octet.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(octet)
 }
 
 /// X.680 §41, ISO 646: seven bits; no control characters. Also judges the implicit IA5Strings of

@@ -10,12 +10,14 @@ mod names;
 mod pointers;
 mod policy;
 mod responder;
+mod shape;
 mod usage;
 
 use x509::key::PublicKey;
 
 use crate::finding::{Findings, Report};
 use crate::rules::STRUCTURE;
+use crate::shape::Shape;
 use crate::structure::{self, Attribute, Extensions, KeyUsage};
 use crate::tree::{self, Misshapen, Node, tag};
 use crate::values::{self, Moment};
@@ -31,7 +33,21 @@ use keys::SubjectKey;
 /// Judges a certificate; see [`crate::certificate`].
 pub(crate) fn judge(der: &[u8], issuer: &IssuerContext<'_>, kind: Kind) -> Findings {
     let mut report = Report::new("certificate");
-    judge_and(der, 0, issuer, kind, &mut report, |_| ());
+    judge_and(der, 0, issuer, kind, &mut report, |_, _| ());
+    report.into_findings()
+}
+
+/// Judges a certificate by the rules and by its profile's shape; see [`crate::certificate_of`].
+pub(crate) fn judge_of(
+    der: &[u8],
+    issuer: &IssuerContext<'_>,
+    kind: Kind,
+    shape: &Shape<'_>,
+) -> Findings {
+    let mut report = Report::new("certificate");
+    judge_and(der, 0, issuer, kind, &mut report, |judged, report| {
+        shape::judge(judged, shape, report);
+    });
     report.into_findings()
 }
 
@@ -44,7 +60,7 @@ pub(crate) fn judge_within(
     kind: Kind,
     report: &mut Report,
 ) -> Option<Authority> {
-    judge_and(der, offset, issuer, kind, report, Authority::of)
+    judge_and(der, offset, issuer, kind, report, |judged, _| Authority::of(&judged.certificate))
 }
 
 /// Judges a certificate, and takes something from it if it can be understood.
@@ -54,7 +70,7 @@ fn judge_and<T>(
     issuer: &IssuerContext<'_>,
     kind: Kind,
     report: &mut Report,
-    take: impl FnOnce(&Certificate<'_, '_>) -> T,
+    take: impl FnOnce(&Judged<'_, '_>, &mut Report) -> T,
 ) -> Option<T> {
     let root = tree::parse(der, offset, report)?;
     let certificate = match Certificate::read(&root, report) {
@@ -91,7 +107,7 @@ fn judge_and<T>(
     for rule in RULES_OF_MEANING {
         rule(&judged, report);
     }
-    Some(take(&judged.certificate))
+    Some(take(&judged, report))
 }
 
 /// A rule: looks at one thing and reports it.

@@ -11,6 +11,7 @@ mod keys;
 mod names;
 mod responses;
 mod sample;
+mod shape;
 mod strictness;
 
 use std::collections::BTreeSet;
@@ -59,6 +60,7 @@ fn all() -> Vec<Verdict> {
         certificates::meaning(),
         names::all(),
         keys::all(),
+        shape::all(),
         crls::all(),
         responses::all(),
     ]
