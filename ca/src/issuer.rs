@@ -1,7 +1,9 @@
 //! A certification authority as an issuer: what its certificate says and what its operator configured.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lint::{Findings, KnownIssuer};
 use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::extension::{
@@ -59,6 +61,7 @@ pub struct Issuer {
     crl_scope_stated: CrlScopeStated,
     period: KeyPeriod,
     longest_life: Duration,
+    known: Arc<KnownIssuer>,
 }
 
 impl Issuer {
@@ -90,6 +93,8 @@ impl Issuer {
         let Some(key_identifier) = extension::find(extensions).ok().flatten() else {
             return Err(IssuerError::NoKeyIdentifier { name });
         };
+        let known = KnownIssuer::read(certificate.as_der())
+            .map_err(|findings| IssuerError::Unreadable { name: name.clone(), findings })?;
         let [crl_url, ocsp_url, aia_url] = [crl_url, ocsp_url, aia_url].map(|url| http(&url));
         Ok(Self {
             name,
@@ -103,6 +108,7 @@ impl Issuer {
             crl_scope_stated: settings.crl_scope_stated,
             period: settings.period,
             longest_life: Duration::ZERO,
+            known: Arc::new(known),
         })
     }
 
@@ -127,6 +133,11 @@ impl Issuer {
     #[must_use]
     pub const fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// Its certificate as the linter has read it, once for all that it issues.
+    pub(crate) fn known(&self) -> &KnownIssuer {
+        &self.known
     }
 
     /// Its subject, whose bytes are copied into everything that it issues (PRO-15).
@@ -242,6 +253,15 @@ pub enum IssuerError {
     NotACa {
         /// The issuer.
         name: String,
+    },
+    /// The linter, which judges what it issues, cannot read its certificate.
+    #[error("certificate of issuer {name} cannot be read by the linter")]
+    Unreadable {
+        /// The issuer.
+        name: String,
+        /// Why.
+        #[source]
+        findings: Findings,
     },
     /// PRO-13.
     #[error("{url:?} is not an absolute http URI in visible ASCII")]

@@ -4,16 +4,18 @@
 //! placeholder signature. What it returns can only be recorded and then signed; there is no way to a
 //! signature past the linter (promise 1).
 
+mod agreement;
 mod extensions;
+mod judgement;
 mod key;
 mod refusal;
+mod shape;
 mod subject;
 mod today;
 mod validity;
 
-use lint::IssuerContext;
 use x509::certificate::CertificateTemplate;
-use x509::key::{KeyType, PublicKey, SignatureAlgorithm, SpkiHash};
+use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
 use x509::name::Name;
 use x509::oid::ObjectIdentifier;
 use x509::serial::SerialNumber;
@@ -21,6 +23,8 @@ use x509::signing::{IntentId, Pending, SigningKind, ToBeSigned, assemble};
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
+use self::agreement::Expected;
+pub use self::agreement::{Disagreement, Part};
 pub use self::refusal::PrepareError;
 use crate::algorithms::AlgorithmPolicy;
 use crate::deployment::{Deployment, Environment};
@@ -181,7 +185,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     today::check_signature(preparation, issuer_key.key_type(), algorithm)?;
     let template = CertificateTemplate {
         serial: preparation.serial,
-        issuer: issuer_name,
+        issuer: issuer_name.clone(),
         subject: subject.clone(),
         validity,
         extensions: extensions::of(preparation, &public_key, &fields)?,
@@ -189,7 +193,12 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         algorithm,
     };
     let to_be_signed = template.to_tbs_der();
-    lint(preparation, &to_be_signed, algorithm, issuer_key.key_type())?;
+    let placeholder = algorithm.placeholder(issuer_key.key_type());
+    let finished =
+        assemble(&to_be_signed, algorithm, &placeholder).ok_or(PrepareError::TooLarge)?;
+    let expected =
+        Expected { preparation, fields: &fields, key: &public_key, issuer: &issuer_name, validity };
+    judgement::judge(&finished, &expected)?;
     let kind = match profile.kind() {
         ProfileKind::OcspResponder => SigningKind::OcspDelegate,
         _ => SigningKind::Certificate,
@@ -249,24 +258,6 @@ fn check_way(preparation: &Preparation<'_>) -> Result<(), PrepareError> {
         Signer::Issuer(issuer) => issuer.name().to_owned(),
     };
     Err(PrepareError::NotIssuedHere { profile: profile.name().clone(), issuer })
-}
-
-/// A second opinion on the finished structure; any finding refuses.
-fn lint(
-    preparation: &Preparation<'_>,
-    to_be_signed: &[u8],
-    algorithm: SignatureAlgorithm,
-    key_type: KeyType,
-) -> Result<(), PrepareError> {
-    let placeholder = algorithm.placeholder(key_type);
-    let finished = assemble(to_be_signed, algorithm, &placeholder).ok_or(PrepareError::TooLarge)?;
-    let context = match preparation.signer {
-        Signer::Issuer(issuer) => IssuerContext::Certificate(issuer.certificate().as_der()),
-        Signer::Itself(_) => IssuerContext::SelfSigned,
-    };
-    let kind = preparation.profile.kind().lint_kind();
-    let findings = lint::certificate(&finished, &context, kind);
-    if findings.is_empty() { Ok(()) } else { Err(PrepareError::Lint(findings)) }
 }
 
 #[cfg(test)]

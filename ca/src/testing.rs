@@ -189,6 +189,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) fields: RequestedFields,
     pub(crate) key: KeySource<'a>,
     pub(crate) keys: KeyBook,
+    pub(crate) serial: [u8; 16],
     pub(crate) now: u64,
     pub(crate) ends_at: Option<u64>,
 }
@@ -205,13 +206,18 @@ impl<'a> Ask<'a> {
             fields: fields_for(profile),
             key,
             keys: KeyBook::default(),
+            serial: [0x5a; 16],
             now: NOW,
             ends_at: None,
         }
     }
 
     pub(crate) fn prepare(&self) -> Result<Prepared, PrepareError> {
-        prepare(&Preparation {
+        self.with(prepare)
+    }
+
+    pub(crate) fn with<T>(&self, run: impl FnOnce(&Preparation<'_>) -> T) -> T {
+        run(&Preparation {
             deployment: self.deployment,
             algorithms: &self.algorithms,
             profile: self.profile,
@@ -220,7 +226,7 @@ impl<'a> Ask<'a> {
             fields: &self.fields,
             key: self.key,
             keys: &self.keys,
-            serial: SerialNumber::from_random([0x5a; 16]),
+            serial: SerialNumber::from_random(self.serial),
             id: IntentId::from_bytes([7; 16]),
             now: at(self.now),
             ends_at: self.ends_at.map(at),

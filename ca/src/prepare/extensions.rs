@@ -126,16 +126,24 @@ fn alternative_names(
         names.push(GeneralName::Dns(text(dns.as_str())?));
     }
     names.extend(fields.ip.iter().copied().map(GeneralName::Ip));
-    if let Some(name) = &fields.management_name {
-        let role = match preparation.profile.kind() {
-            ProfileKind::ManagementCa => ManagementRole::Authority,
-            ProfileKind::ManagementServer => ManagementRole::Server,
-            _ => ManagementRole::Client,
-        };
-        let uri = preparation.deployment.management_uri(role, name);
+    if let Some(uri) = management_uri(preparation, fields) {
         names.push(GeneralName::Uri(text(&uri)?));
     }
     Ok(names)
+}
+
+/// The URI that names the deployment and the holder, in the management plane.
+pub(super) fn management_uri(
+    preparation: &Preparation<'_>,
+    fields: &CheckedFields,
+) -> Option<String> {
+    let role = match preparation.profile.kind() {
+        ProfileKind::ManagementCa => ManagementRole::Authority,
+        ProfileKind::ManagementServer => ManagementRole::Server,
+        _ => ManagementRole::Client,
+    };
+    let name = fields.management_name.as_ref()?;
+    Some(preparation.deployment.management_uri(role, name))
 }
 
 /// Values were checked to be visible ASCII before; this cannot fail for them.

@@ -7,6 +7,7 @@ use x509::name::NameError;
 use x509::signing::PendingError;
 use x509::time::UnixTime;
 
+use super::agreement::Disagreement;
 use crate::algorithms::NotAllowed;
 use crate::fields::FieldError;
 use crate::key_period::NotIssuing;
@@ -33,6 +34,9 @@ pub enum PrepareError {
         /// The issuing time.
         now: UnixTime,
     },
+    /// The finished certificate says something else than its order.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
     /// The named end is past or after the profile's.
     #[error("certificate cannot end at {end}; the latest is {latest}")]
     End {
@@ -238,6 +242,12 @@ impl PrepareError {
                     "tell the operator: profile and linter disagree",
                 );
             }
+            Self::Disagreement(_) => (
+                "order-disagrees",
+                "the finished certificate is read back and compared with its order (PRO-03)",
+                "what the order says".to_owned(),
+                "tell the operator: the encoder or the order's fields are wrong",
+            ),
             Self::Name(_) | Self::TooLarge => (
                 "subject-not-encodable",
                 "distinguished names (RFC 5280 §4.1.2.6; PRO-02)",

@@ -3,6 +3,7 @@
 mod golden;
 mod hostile;
 mod mail;
+mod mutation;
 mod names;
 mod outside;
 mod refusals;

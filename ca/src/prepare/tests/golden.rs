@@ -35,21 +35,21 @@ fn rsa(file: &str) -> PublicKey {
     PublicKey::from_spki_der(&std::fs::read(folder().join(file)).unwrap()).unwrap()
 }
 
-/// Every profile's bytes, under a root of its own shape.
-fn all() -> Vec<(&'static str, Vec<u8>)> {
+/// Asks for a certificate of every profile, under a root of its own shape.
+pub(super) fn each(mut visit: impl FnMut(&'static str, &Ask<'_>)) {
     let (rsa, successor, point) = (rsa("rsa-4096.spki"), rsa("successor.spki"), point());
     let sha512 = SignatureAlgorithm::RsaPkcs1Sha512;
     let root_profile = profile("root");
     let root_algorithm = SignatureAlgorithm::RsaPkcs1Sha256;
-    let root =
-        Ask::new(&root_profile, Signer::Itself(root_algorithm), KeySource::Proven(&rsa)).prepare();
-    let root = root.unwrap().pending().bytes().unwrap().to_vec();
+    let root = Ask::new(&root_profile, Signer::Itself(root_algorithm), KeySource::Proven(&rsa));
+    visit("root", &root);
+    let root = bytes(&root);
     let finished = assemble(&root, root_algorithm, &root_algorithm.placeholder(rsa.key_type()));
     let root_certificate = Certificate::from_der(&finished.unwrap()).unwrap();
     let issued: Vec<&str> = PROFILES.iter().map(|(name, _)| *name).collect();
     let issuer = Issuer::new(root_certificate, settings("sigilltesteidrootcav1", sha512, &issued));
     let issuer = issuer.unwrap();
-    let of = |name: &&'static str| {
+    for name in issued.into_iter().filter(|name| *name != "root") {
         let profile = Profile::parse(profile_text(name).as_bytes()).unwrap();
         let signer = if profile.kind().is_self_signed() {
             Signer::Itself(SignatureAlgorithm::EcdsaP256Sha256)
@@ -64,10 +64,18 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
             "version = 1\n[[allow]]\npurpose = \"management\"\nkey = \"rsa-4096\"\n\
              signatures = [\"rsa-pkcs1-sha512\"]\nfrom = 2026-01-01",
         );
-        (*name, ask.prepare().unwrap().pending().bytes().unwrap().to_vec())
-    };
-    let mut all = vec![("root", root)];
-    all.extend(issued.iter().filter(|name| **name != "root").map(of));
+        visit(name, &ask);
+    }
+}
+
+fn bytes(ask: &Ask<'_>) -> Vec<u8> {
+    ask.prepare().unwrap().pending().bytes().unwrap().to_vec()
+}
+
+/// Every profile's bytes.
+fn all() -> Vec<(&'static str, Vec<u8>)> {
+    let mut all = Vec::new();
+    each(|name, ask| all.push((name, bytes(ask))));
     all
 }
 
