@@ -6,6 +6,7 @@
 //! Rows are looked up, never reckoned: what stands in no row is not issued.
 
 mod check;
+pub mod page;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};

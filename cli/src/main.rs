@@ -3,6 +3,7 @@
 //! One file a noun under `command`; everything that is printed goes through `terminal`. Exit codes:
 //! 0 done, 1 refused, 2 usage.
 
+mod ad;
 mod client;
 mod command;
 mod credential;

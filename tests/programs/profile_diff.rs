@@ -172,3 +172,56 @@ fn a_sample_is_what_openssl_reads() {
     let sample = folder.path().join("function-rsa-3072.der");
     assert_eq!(differing("profiles/function.toml", &sample), (0, Vec::new()));
 }
+
+/// PRO-10: the table as relying parties get it, in each form with the same rows.
+#[test]
+fn the_policy_table_has_the_same_rows_in_every_form() {
+    let said = |format: &str| {
+        let said = sigill(&["profile", "table", "profiles", "--format", format]);
+        assert_eq!(said.code, 0, "{format}: {}", said.text);
+        said.text
+    };
+    let rows: serde_json::Value = serde_json::from_str(&said("json")).unwrap();
+    let rows = rows.as_array().unwrap();
+
+    assert_eq!(said("text").lines().count(), rows.len() + 1);
+    assert_eq!(said("markdown").lines().count(), rows.len() + 2);
+    assert_eq!(said("html").matches("<tr>").count(), rows.len() + 1);
+    let function = rows.iter().find(|row| row["policy"] == "1.2.752.74.8.650").unwrap();
+    assert_eq!(function["profile"], "function");
+    assert!(function["level"].is_null() && function["from"].is_string(), "{function}");
+    let person = rows.iter().find(|row| row["policy"] == "1.3.6.1.4.1.32473.1.3.1").unwrap();
+    assert_eq!((&person["level"], &person["identity"]), (&"loa3".into(), &"personnummer".into()));
+}
+
+/// A folder that is a book is checked as one: a row that no carrier bears is named beside a profile's fault.
+#[test]
+fn the_faults_of_the_table_are_named_too() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("profiles");
+    copied(&workspace::root().join("profiles"), &folder);
+    let table = folder.join("tables/policies.toml");
+    let text = std::fs::read_to_string(&table).unwrap();
+    std::fs::write(&table, text.replacen("office-visit", "a-routine-that-is-none", 1)).unwrap();
+
+    let said = sigill(&["profile", "check", folder.to_str().unwrap()]);
+
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains("tables/policies.toml: book: "), "{}", said.text);
+    assert!(said.text.contains("a-routine-that-is-none"), "{}", said.text);
+    let said = sigill(&["profile", "table", folder.to_str().unwrap()]);
+    assert_eq!(said.code, 2, "{}", said.text);
+}
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap().path();
+        let target = to.join(entry.file_name().unwrap());
+        if entry.is_dir() {
+            copied(&entry, &target)
+        } else {
+            _ = std::fs::copy(&entry, target).unwrap()
+        }
+    }
+}

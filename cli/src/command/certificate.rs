@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use x509::import::ImportedCertificate;
+use x509::pem::{self, Label};
 
 use super::outcome::Told;
 use super::word;
+use crate::ad;
 use crate::client::{Client, ClientError};
 use crate::terminal::{Terminal, Yes, facts, table};
 
@@ -22,10 +26,16 @@ pub(crate) enum Certificate {
     )]
     Issue(Box<Issue>),
     /// Show one certificate.
-    #[command(after_help = "Example:\n  sigill certificate show crt_019…")]
+    #[command(
+        after_help = "Example:\n  sigill certificate show crt_019…\n  sigill certificate show crt_019… --ad"
+    )]
     Show {
         /// Its id, or its SHA-256.
         id: String,
+        /// Print alone how Active Directory maps it to an account: issuer and reversed serial number
+        /// (altSecurityIdentities).
+        #[arg(long)]
+        ad: bool,
     },
     /// List certificates, oldest first.
     #[command(after_help = "Example:\n  sigill certificate list --state revoked --json")]
@@ -185,7 +195,13 @@ impl Certificate {
     pub(crate) fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
         match self {
             Self::Issue(issue) => issue.run(client, terminal),
-            Self::Show { id } => {
+            Self::Show { id, ad: true } => {
+                let certificate = find(client, id)?;
+                let mapping = mapping(&certificate)?;
+                terminal.result(&mapping, || vec![mapping.alt_security_identities.clone()]);
+                Ok(())
+            }
+            Self::Show { id, ad: false } => {
                 let certificate = find(client, id)?;
                 terminal.result(&certificate, || {
                     let mut lines = shown(&certificate);
@@ -387,6 +403,26 @@ fn find(client: &Client, id: &str) -> Result<api::Certificate, ClientError> {
         });
     }
     client.get(&format!("/v1/certificates/{id}"), &[])
+}
+
+/// How Active Directory is told whose a certificate is, as JSON has it.
+#[derive(Serialize)]
+struct Mapping {
+    alt_security_identities: String,
+}
+
+/// From the certificate itself: its issuer's bytes, not a name in the database.
+fn mapping(certificate: &api::Certificate) -> Result<Mapping, ClientError> {
+    let unread = |found: &str| ClientError::Value {
+        what: "certificate",
+        found: found.to_owned(),
+        limit: "a certificate that the CA shows whole",
+    };
+    let text = certificate.certificate.as_deref().ok_or_else(|| unread("not shown"))?;
+    let der = pem::decode_one(text, Label::Certificate).map_err(|_| unread("not PEM"))?;
+    let read = ImportedCertificate::from_der(&der).map_err(|_| unread("not DER"))?;
+    let alt_security_identities = ad::issuer_and_serial(read.issuer(), read.serial());
+    Ok(Mapping { alt_security_identities })
 }
 
 fn shown(certificate: &api::Certificate) -> Vec<String> {

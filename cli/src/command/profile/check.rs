@@ -1,13 +1,14 @@
 //! `sigill profile check`: every fault of profiles at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ca::profile::{ProfileSource, check};
+use ca::book::{Book, BookFault};
+use ca::profile::{Fault, ProfileSource, check};
 use clap::Args;
 use serde::Serialize;
 
-use super::source::profiles_of;
+use super::source::{book_files, is_book, profiles_of};
 use super::{Clean, exit_code};
 use crate::client::ClientError;
 use crate::terminal::Terminal;
@@ -15,7 +16,8 @@ use crate::terminal::Terminal;
 /// Which profiles.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Files of profiles, or folders of them, judged together.
+    /// Files of profiles, or folders of them, judged together; of a folder also its card families,
+    /// routines, lists and policy table.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
 }
@@ -35,12 +37,36 @@ struct FaultReport {
     says: String,
 }
 
+/// What is wrong with a book beside its profiles, which were judged one by one before.
+fn faults_of_book(folder: &Path) -> Result<Vec<Fault>, ClientError> {
+    let files = book_files(folder)?;
+    let files = files.iter().map(|(path, octets)| (path.as_str(), octets.as_slice()));
+    let Err(errors) = Book::parse(files) else { return Ok(Vec::new()) };
+    let others = errors
+        .iter()
+        .filter(|error| !matches!(error.fault(), BookFault::Profile(_) | BookFault::Profiles(_)));
+    let faults = others.map(|error| {
+        let text = error.to_string();
+        let says = text.strip_prefix(error.file()).and_then(|rest| rest.strip_prefix(": "));
+        Fault {
+            file: folder.join(error.file()).display().to_string(),
+            line: None,
+            rule: "book".to_owned(),
+            says: says.unwrap_or(&text).to_owned(),
+        }
+    });
+    Ok(faults.collect())
+}
+
 impl Check {
     pub(super) fn run(&self, terminal: Terminal) -> Result<ExitCode, ClientError> {
         let files = profiles_of(&self.paths)?;
         let sources: Vec<_> =
             files.iter().map(|(path, octets)| ProfileSource { path, octets }).collect();
-        let (_, faults) = check(&sources);
+        let (_, mut faults) = check(&sources);
+        for folder in self.paths.iter().filter(|path| is_book(path)) {
+            faults.extend(faults_of_book(folder)?);
+        }
         let report = Report {
             profiles: sources.len(),
             faults: faults

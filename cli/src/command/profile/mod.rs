@@ -4,6 +4,7 @@ mod check;
 mod diff;
 mod example;
 mod source;
+mod table;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,9 @@ pub(crate) enum ProfileCommand {
         after_help = "The sample is prepared and linted like any certificate; its signature verifies under no key.\n\nExample:\n  sigill profile example profiles/function.toml --key-type rsa-3072 --out samples"
     )]
     Example(example::Example),
+    /// Print which policy states what, for relying parties.
+    #[command(after_help = "Example:\n  sigill profile table profiles --format markdown")]
+    Table(table::Table),
 }
 
 impl ProfileCommand {
@@ -36,6 +40,7 @@ impl ProfileCommand {
             Self::Check(check) => check.run(terminal),
             Self::Diff(diff) => diff.run(terminal),
             Self::Example(example) => example.run(terminal),
+            Self::Table(table) => table.run(terminal),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ca::book::Book;
 use ca::profile::{Portrait, Profile};
 use x509::import::ImportedCertificate;
 use x509::pem::{self, Label};
@@ -68,24 +69,59 @@ pub(super) fn profiles_of(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, C
             found.push((path.display().to_string(), read(path)?));
             continue;
         }
-        let refused = |source| ClientError::Input { path: path.clone(), source };
-        let entries = std::fs::read_dir(path).map_err(|error| refused(error.into()))?;
-        let entries: Vec<_> =
-            entries.collect::<Result<_, _>>().map_err(|error| refused(error.into()))?;
-        let mut files: Vec<_> = entries
-            .into_iter()
-            .map(|entry| entry.path())
-            .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
-            .collect();
+        let files = toml_of(path)?;
         if files.is_empty() {
-            return Err(refused("the folder holds no *.toml".into()));
+            let source = "the folder holds no *.toml".into();
+            return Err(ClientError::Input { path: path.clone(), source });
         }
-        files.sort();
         for file in files {
             found.push((file.display().to_string(), read(&file)?));
         }
     }
     Ok(found)
+}
+
+/// The book that a folder of profiles holds.
+pub(super) fn book_of(folder: &Path) -> Result<Book, ClientError> {
+    let files = book_files(folder)?;
+    Book::parse(files.iter().map(|(path, octets)| (path.as_str(), octets.as_slice())))
+        .map_err(|errors| ClientError::Input { path: folder.to_owned(), source: errors.into() })
+}
+
+/// The files of a book: the profiles of `folder` and what lies in its folders, each by its path below it.
+pub(super) fn book_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, ClientError> {
+    let mut found = Vec::new();
+    for (prefix, inner) in std::iter::once((String::new(), folder.to_owned()))
+        .chain(Book::FOLDERS.iter().map(|name| (format!("{name}/"), folder.join(name))))
+    {
+        if !prefix.is_empty() && !inner.is_dir() {
+            continue;
+        }
+        for file in toml_of(&inner)? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.push((format!("{prefix}{name}"), read(&file)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a folder of profiles holds more of a book than profiles.
+pub(super) fn is_book(folder: &Path) -> bool {
+    Book::FOLDERS.iter().any(|name| folder.join(name).is_dir())
+}
+
+fn toml_of(folder: &Path) -> Result<Vec<PathBuf>, ClientError> {
+    let refused = |source| ClientError::Input { path: folder.to_owned(), source };
+    let entries = std::fs::read_dir(folder).map_err(|error| refused(error.into()))?;
+    let entries: Vec<_> =
+        entries.collect::<Result<_, _>>().map_err(|error| refused(error.into()))?;
+    let mut files: Vec<_> = entries
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
