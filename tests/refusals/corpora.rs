@@ -142,7 +142,7 @@ fn public(world: &World) {
 }
 
 /// Unpacks an archive of `../shared/vectors`; says so where it is absent.
-fn unpacked(name: &str) -> Option<TempDir> {
+pub fn unpacked(name: &str) -> Option<TempDir> {
     let archive = workspace::shared(&format!("vectors/{name}.tar.xz"))?;
     let folder = tempfile::tempdir().expect("a temporary folder");
     unpack(&archive, folder.path());

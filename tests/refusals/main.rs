@@ -4,6 +4,7 @@
 mod api;
 mod checked;
 mod corpora;
+mod crowd;
 mod database;
 mod faults;
 mod forged;
@@ -11,6 +12,7 @@ mod hold;
 mod home;
 mod management;
 mod mounted;
+mod mutations;
 mod older;
 mod outputs;
 mod requests;
@@ -23,6 +25,10 @@ mod starts;
 mod startup;
 mod state;
 mod tokens;
+#[allow(dead_code, reason = "shared with the journeys, which use more of it")]
+#[path = "../journeys/api.rs"]
+mod wire;
+mod wrapped;
 
 use std::fs;
 use std::process::ExitCode;
@@ -44,6 +50,8 @@ fn main() -> ExitCode {
             api::CHECKS,
             checked::CHECKS,
             corpora::CHECKS,
+            mutations::CHECKS,
+            wrapped::CHECKS,
             hold::CHECKS,
             secrets::CHECKS,
             faults::CHECKS,

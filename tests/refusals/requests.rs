@@ -1,6 +1,7 @@
 //! PKCS#10 requests of every sort: good ones by OpenSSL, and broken ones made from those.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -77,11 +78,32 @@ pub fn own_key(home: &Home) -> Vec<u8> {
     let der = fs::read(path).expect("the certificate is there");
     let certificate = x509::certificate::Certificate::from_der(&der).expect("strict DER");
     let good = p256();
-    let [info, algorithm, signature] = parts(&good)[..] else { panic!("three parts") };
-    let (_, content) = header(info);
-    let [version, subject, _, attributes] = split(content)[..] else { panic!("four parts") };
-    let info = [version, subject, certificate.public_key().spki_der(), attributes].concat();
-    tlv(0x30, &[&tlv(0x30, &info)[..], algorithm, signature].concat())
+    let [_, algorithm, signature] = parts(&good)[..] else { panic!("three parts") };
+    let frame = Frame::of(certificate.public_key().spki_der());
+    tlv(0x30, &[&frame.info[..], algorithm, signature].concat())
+}
+
+/// What is signed of a request for a key, before it is signed.
+pub struct Frame {
+    /// The CertificationRequestInfo.
+    pub info: Vec<u8>,
+}
+
+impl Frame {
+    /// For the key of this SubjectPublicKeyInfo, with the subject and attributes of a good request.
+    pub fn of(spki: &[u8]) -> Self {
+        static GOOD: OnceLock<Vec<u8>> = OnceLock::new();
+        let [info, ..] = parts(GOOD.get_or_init(p256))[..] else { panic!("three parts") };
+        let (_, content) = header(info);
+        let [version, subject, _, attributes] = split(content)[..] else { panic!("four parts") };
+        Self { info: tlv(0x30, &[version, subject, spki, attributes].concat()) }
+    }
+
+    /// The request with this AlgorithmIdentifier and these octets for a signature.
+    pub fn signed(&self, algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
+        let signature = tlv(0x03, &[&[0], signature].concat());
+        tlv(0x30, &[&self.info[..], algorithm, &signature].concat())
+    }
 }
 
 /// As the API takes it.
