@@ -10,6 +10,7 @@ mod diff;
 mod duration;
 mod error;
 mod example;
+mod exception;
 mod file;
 mod portrait;
 mod rules;
@@ -30,6 +31,7 @@ pub use self::diff::{Difference, differences};
 pub(crate) use self::duration::parse as span;
 pub use self::error::ProfileError;
 pub use self::example::{ExampleError, certificate_text, example};
+pub use self::exception::LintException;
 pub use self::portrait::{Alphabet, Line, Part, Portrait, PortraitField, Seen, StringType};
 pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
@@ -360,6 +362,7 @@ pub struct Profile {
     extended_key_usage: Vec<Purpose>,
     policies: Vec<Policy>,
     card_number: Presence,
+    lint_exceptions: Vec<LintException>,
 }
 
 impl Profile {
@@ -517,6 +520,12 @@ impl Profile {
     #[must_use]
     pub fn own_policy(&self) -> Option<ObjectIdentifier> {
         self.policies.last().map(|policy| policy.oid)
+    }
+
+    /// The linter's rules that its certificates need not keep, each with its reason.
+    #[must_use]
+    pub fn lint_exceptions(&self) -> &[LintException] {
+        &self.lint_exceptions
     }
 
     /// Whether a card number must or may be given.

@@ -165,8 +165,21 @@ impl Report {
         std::mem::replace(&mut self.within, within.into())
     }
 
-    pub(crate) fn within(&self) -> &str {
-        &self.within
+    /// Where the findings of a part begin that is about to be read; see [`Self::name_since`].
+    pub(crate) const fn mark(&self) -> usize {
+        self.findings.kept.len()
+    }
+
+    /// Names the part that was read since `mark`, if anything was found in it: most parts are sound, and then no
+    /// name is written.
+    pub(crate) fn name_since(&mut self, mark: usize, name: impl FnOnce() -> String) {
+        let found = self.findings.kept.get_mut(mark..).unwrap_or_default();
+        if !found.is_empty() {
+            let within = format!("{} {}", self.within, name());
+            for finding in found {
+                finding.place.within = within.clone().into();
+            }
+        }
     }
 
     pub(crate) fn add(&mut self, rule: &Rule, offset: u64, seen: impl Into<String>) {

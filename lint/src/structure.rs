@@ -78,10 +78,9 @@ fn read_extension<'t, 'a>(
         critical: critical.is_some_and(|flag| flag.content != [0x00]),
         value: None,
     };
-    let outer = format!("{} {}", report.within(), extension.name());
-    let outer = report.enter(outer);
+    let mark = report.mark();
     extension.value = tree::read(octets.content, octets.content_offset(), report);
-    report.enter(outer);
+    report.name_since(mark, || extension.name());
     Ok(extension)
 }
 

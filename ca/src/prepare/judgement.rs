@@ -25,5 +25,11 @@ pub(super) fn findings(finished: &[u8], preparation: &Preparation<'_>) -> Findin
     };
     let kind = preparation.profile.kind().lint_kind();
     let shape = shape::of(preparation.profile, preparation.signer);
-    lint::certificate_of(finished, &context, kind, &shape)
+    let findings = lint::certificate_of(finished, &context, kind, &shape);
+    if findings.is_empty() {
+        return findings;
+    }
+    let exceptions = preparation.profile.lint_exceptions().iter();
+    let (left, _) = findings.without(&exceptions.map(|one| one.rule).collect::<Vec<_>>());
+    left
 }

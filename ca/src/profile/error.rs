@@ -1,5 +1,6 @@
 //! Why a file is no profile.
 
+use lint::RuleId;
 use thiserror::Error;
 use x509::name::AttributeType;
 
@@ -15,6 +16,24 @@ pub enum ProfileError {
     AttributeSource {
         /// The attribute.
         attribute: AttributeType,
+    },
+    /// Not a rule of the linter, or one twice.
+    #[error("lint.ignore names {found:?}, which is no rule of the linter or stands twice")]
+    LintRule {
+        /// What was given.
+        found: String,
+    },
+    /// A rule that every certificate keeps.
+    #[error("lint.ignore names {rule}, which no profile may except itself from")]
+    NeverIgnored {
+        /// The rule.
+        rule: RuleId,
+    },
+    /// An exception says why.
+    #[error("lint.ignore of {rule} has no reason")]
+    NoReason {
+        /// The rule.
+        rule: RuleId,
     },
     /// Not a profile's name.
     #[error("profile name {found:?} is not 1 to 64 characters a-z0-9 and hyphens")]

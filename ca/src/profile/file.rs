@@ -8,6 +8,7 @@ use x509::extension::KeyUsageBit;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::name::{AttributeType, StringRule};
 
+use super::exception::LintFile;
 use super::subject::{Attribute, Optional, RequestField, Source};
 use super::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use super::{
@@ -39,6 +40,8 @@ pub(super) struct ProfileFile {
     extensions: ExtensionsFile,
     #[serde(default)]
     policy: Vec<PolicyFile>,
+    #[serde(default)]
+    lint: LintFile,
 }
 
 #[derive(Deserialize)]
@@ -327,6 +330,7 @@ impl ProfileFile {
                 .map(PolicyFile::into_policy)
                 .collect::<Result<_, _>>()?,
             card_number: self.extensions.card_number.into(),
+            lint_exceptions: self.lint.into_exceptions()?,
         })
     }
 }

@@ -74,8 +74,7 @@ pub(crate) fn read_fact<'a, T>(
 ) -> Option<T> {
     let extension = extensions.find(id)?;
     let value = extension.value()?;
-    let outer = format!("{} {}", report.within(), extension.name());
-    let outer = report.enter(outer);
+    let mark = report.mark();
     let fact = match reader(value, report) {
         Ok(fact) => Some(fact),
         Err(misshapen) => {
@@ -83,7 +82,7 @@ pub(crate) fn read_fact<'a, T>(
             None
         }
     };
-    report.enter(outer);
+    report.name_since(mark, || extension.name());
     fact
 }
 

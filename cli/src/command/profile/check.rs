@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ca::book::{Book, BookFault};
-use ca::profile::{Fault, ProfileSource, check};
+use ca::profile::{Fault, Profile, ProfileSource, check};
 use clap::Args;
 use serde::Serialize;
 
@@ -27,6 +27,15 @@ pub(crate) struct Check {
 struct Report {
     profiles: usize,
     faults: Vec<FaultReport>,
+    exceptions: Vec<ExceptionReport>,
+}
+
+/// A rule of the linter that a profile excepts itself from.
+#[derive(Serialize)]
+struct ExceptionReport {
+    profile: String,
+    rule: &'static str,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -63,7 +72,7 @@ impl Check {
         let files = profiles_of(&self.paths)?;
         let sources: Vec<_> =
             files.iter().map(|(path, octets)| ProfileSource { path, octets }).collect();
-        let (_, mut faults) = check(&sources);
+        let (profiles, mut faults) = check(&sources);
         for folder in self.paths.iter().filter(|path| is_book(path)) {
             faults.extend(faults_of_book(folder)?);
         }
@@ -78,12 +87,24 @@ impl Check {
                     says: fault.says.clone(),
                 })
                 .collect(),
+            exceptions: profiles.iter().flat_map(exceptions_of).collect(),
         };
         terminal.result(&report, || {
             let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            lines.extend(report.exceptions.iter().map(|one| {
+                format!("{} is excepted from {}: {}", one.profile, one.rule, one.reason)
+            }));
             lines.push(format!("{} profiles, {} faults", sources.len(), faults.len()));
             lines
         });
         Ok(exit_code(Clean::of(&faults)))
     }
+}
+
+fn exceptions_of(profile: &Profile) -> impl Iterator<Item = ExceptionReport> {
+    profile.lint_exceptions().iter().map(|one| ExceptionReport {
+        profile: profile.name().to_string(),
+        rule: one.rule.as_str(),
+        reason: one.reason.clone(),
+    })
 }
