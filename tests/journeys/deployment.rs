@@ -97,6 +97,11 @@ impl Template {
         Self::make_of(&hierarchy_of(issuing), Device::softhsm(), &[])
     }
 
+    /// The demo with all its issuing CAs, most of which have RSA keys of 4096 bits.
+    pub(crate) fn make_whole() -> Self {
+        Self::make_of(&demo_hierarchy(), Device::softhsm(), &[])
+    }
+
     /// The same on another device.
     pub(crate) fn make_on(device: Device, changes: &[(&str, &str, &str)]) -> Self {
         Self::make_of(&hierarchy_of(&[FUNCTION_EC_CA]), device, changes)
@@ -185,8 +190,7 @@ fn bootstrap_command(home: &Path, hierarchy: &Path, profiles: &Path, device: &De
 /// The demo's hierarchy with some of its issuing CAs alone: RSA keys of 4096 bits take their time. What
 /// follows its issuing CAs stands with the last one, which is the one on P-256.
 fn hierarchy_of(issuing: &[&str]) -> String {
-    let demo = workspace::root().join("environments/demo/hierarchy.toml");
-    let text = fs::read_to_string(demo).expect("the demo's hierarchy");
+    let text = demo_hierarchy();
     let mut sections = text.split("[[issuing]]\n");
     let head = sections.next().unwrap_or_default().to_owned();
     let is_wanted =
@@ -195,6 +199,11 @@ fn hierarchy_of(issuing: &[&str]) -> String {
     assert_eq!(chosen.len(), issuing.len(), "{issuing:?}");
     assert!(chosen.last().is_some_and(|last| last.contains("[management]")), "{issuing:?}");
     chosen.iter().fold(head, |text, section| text + "[[issuing]]\n" + section)
+}
+
+fn demo_hierarchy() -> String {
+    let demo = workspace::root().join("environments/demo/hierarchy.toml");
+    fs::read_to_string(demo).expect("the demo's hierarchy")
 }
 
 /// A deployment of a journey.

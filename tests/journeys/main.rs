@@ -16,6 +16,7 @@ mod healing;
 mod idempotency;
 mod in_flight;
 mod lot;
+mod mixed;
 mod orders;
 mod partitions;
 mod pressure;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         standby::CHECKS,
         in_flight::CHECKS,
         partitions::CHECKS,
+        mixed::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }
