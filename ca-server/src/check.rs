@@ -17,7 +17,7 @@ use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
 use crate::service::authority::Authority;
 use crate::start::Told;
-use crate::{algorithms, key_lists, tokens, wiring};
+use crate::{algorithms, key_lists, test_domains, tokens, wiring};
 
 /// Checks a configuration and what it names.
 ///
@@ -35,6 +35,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     let authorities = wiring::authorities(config)?;
     algorithms::judge(&algorithms::read(config)?, &authorities)?;
     key_lists::read(config)?;
+    test_domains::read(config, deployment)?;
     unnamed_profiles(config, &profiles).next().map_or(Ok(()), Err)?;
     signed_otherwise(&profiles, &authorities).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;

@@ -43,6 +43,9 @@ pub(crate) struct ConfigFile {
     /// Keys that are never certified.
     #[serde(default)]
     pub(crate) key_lists: KeyListsSection,
+    /// Whose identities are nobody's.
+    #[serde(default)]
+    pub(crate) identity: IdentitySection,
     /// The authorities, the root first.
     #[serde(rename = "authority")]
     pub(crate) authorities: Vec<AuthoritySection>,
@@ -65,6 +68,15 @@ pub(crate) struct DeploymentSection {
     pub(crate) instance: String,
     /// Name of this node among the nodes of the deployment, 1 to 32 characters a-z0-9-.
     pub(crate) node: String,
+}
+
+/// Which identities are for tests.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct IdentitySection {
+    /// Domains whose mail addresses and user principal names are nobody's, beside the reserved ones.
+    #[serde(default)]
+    pub(crate) test_mail_domains: Vec<String>,
 }
 
 /// The HTTPS API with mutual TLS.

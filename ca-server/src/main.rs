@@ -22,6 +22,7 @@ mod schedule;
 mod service;
 mod start;
 mod takeover;
+mod test_domains;
 mod tokens;
 mod wiring;
 

@@ -316,6 +316,7 @@ pub(crate) fn wire(
     for authority in authorities.values_mut() {
         authority.issuer = authority.issuer.clone().stopping_for(&profiles);
     }
+    let test_domains = crate::test_domains::read(config, deployment)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
     let unfit = crate::check::signed_otherwise(&profiles, &authorities);
@@ -387,6 +388,7 @@ pub(crate) fn wire(
         health: SigningHealth::of(authorities.values()),
         profiles,
         algorithms: policy,
+        test_domains,
         authorities,
         publication: Arc::clone(&state),
         readiness: Arc::clone(&readiness),

@@ -245,7 +245,7 @@ impl IdentityError {
             Self::NotATestIdentity { .. } => (
                 "no real person or function outside production (DAT-08)",
                 "HSA-id with a test prefix; personnummer of the tax agency's test series; passport of \
-                 UTO; addresses of reserved domains"
+                 UTO; addresses of reserved domains and of `[identity] test-mail-domains`"
                     .to_owned(),
                 "use a test identity, or the production deployment",
             ),

@@ -71,6 +71,8 @@ pub struct Preparation<'a> {
     pub deployment: Deployment,
     /// Which algorithms may be used now.
     pub algorithms: &'a AlgorithmPolicy,
+    /// Whose mail addresses and user principal names are nobody's (DAT-08).
+    pub test_domains: &'a TestDomains,
     /// The profile.
     pub profile: &'a Profile,
     /// Who signs.
@@ -167,9 +169,10 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     check_way(preparation)?;
     today::check_period(preparation)?;
     let public_key = key::of(preparation)?;
-    let test_domains = TestDomains::default();
-    let addresses =
-        AddressRule { environment: deployment.environment(), test_domains: &test_domains };
+    let addresses = AddressRule {
+        environment: deployment.environment(),
+        test_domains: preparation.test_domains,
+    };
     let fields = preparation.fields.check(profile, addresses)?;
     let subject = subject::of(profile, &fields)?;
     let (validity, ends_with_issuer) = validity::of(preparation)?;

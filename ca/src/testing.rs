@@ -12,6 +12,7 @@ use crate::algorithms::{AlgorithmPolicy, SHIPPED};
 use crate::book::{Book, BookErrors};
 use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
+use crate::identity::TestDomains;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use crate::key_period::KeyPeriod;
 use crate::key_quality::KeyBook;
@@ -220,6 +221,7 @@ impl<'a> Ask<'a> {
         run(&Preparation {
             deployment: self.deployment,
             algorithms: &self.algorithms,
+            test_domains: &TestDomains::default(),
             profile: self.profile,
             signer: self.signer,
             way: self.way,

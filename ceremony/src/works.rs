@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::Deployment;
 use ca::fields::RequestedFields;
+use ca::identity::TestDomains;
 use ca::issuer::Issuer;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
@@ -75,6 +76,7 @@ impl Works<'_> {
         let prepared = prepare(&Preparation {
             deployment: self.deployment,
             algorithms: self.algorithms,
+            test_domains: &TestDomains::default(),
             profile,
             signer: work.signer,
             way: Way::Internal,

@@ -90,6 +90,12 @@ fn configurations_are_refused(world: &World) {
                 },
                 &["software note keys", "prod"],
             ),
+            row(
+                "a test domain that is none",
+                "config-value",
+                edit("[observe]", "[identity]\ntest-mail-domains = [\"se\"]\n\n[observe]"),
+                &["test-mail-domains", "se"],
+            ),
             row("a client twice", "config-value", twice, &["client portal", "twice"]),
             row(
                 "an unreadable client key",

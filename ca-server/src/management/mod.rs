@@ -16,6 +16,7 @@ use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use ca::deployment::{Deployment, RoleName};
 use ca::fields::RequestedFields;
+use ca::identity::TestDomains;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
 use ca::key_quality::KeyBook;
@@ -159,6 +160,7 @@ impl ManagementAuthority {
         let prepared = prepare(&Preparation {
             deployment: self.deployment,
             algorithms: &self.algorithms,
+            test_domains: &TestDomains::default(),
             profile: work.profile,
             signer: Signer::Issuer(&self.issuer),
             way: Way::Internal,

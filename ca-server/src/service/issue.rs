@@ -118,6 +118,7 @@ impl Service {
         prepare(&Preparation {
             deployment: self.deployment,
             algorithms: &self.algorithms,
+            test_domains: &self.test_domains,
             profile: commission.profile,
             signer: Signer::Issuer(&commission.authority.issuer),
             way: commission.way,

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::{Deployment, Environment};
+use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
 use ca::profile::ProfileSet;
 use ca::refusal::Refusal;
@@ -80,6 +81,8 @@ pub(crate) struct Service {
     pub(crate) health: SigningHealth,
     pub(crate) profiles: ProfileSet,
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
+    /// Whose mail addresses are nobody's.
+    pub(crate) test_domains: TestDomains,
     /// By short name.
     pub(crate) authorities: BTreeMap<String, Authority>,
     pub(crate) publication: Arc<PublicationState>,

@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{AuditLeaf, EventCode};
 use ca::deployment::Deployment;
+use ca::identity::TestDomains;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::{KeyPeriod, KeyState};
 use ca::revocation::Revoker;
@@ -292,6 +293,7 @@ impl World {
             health: SigningHealth::of([&authority]),
             profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
             algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
+            test_domains: TestDomains::default(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication: Arc::new(PublicationState::default()),
             readiness,

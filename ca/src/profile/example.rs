@@ -24,6 +24,7 @@ use super::{IssueBy, Presence, Profile, RequestField};
 use crate::algorithms::AlgorithmPolicy;
 use crate::deployment::Deployment;
 use crate::fields::RequestedFields;
+use crate::identity::TestDomains;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use crate::key_period::KeyPeriod;
 use crate::key_quality::KeyBook;
@@ -57,6 +58,7 @@ pub fn example(
     let prepared = prepare(&Preparation {
         deployment,
         algorithms: &algorithms,
+        test_domains: &TestDomains::default(),
         profile,
         signer: if self_signed { Signer::Itself(algorithm) } else { Signer::Issuer(&issuer) },
         way: match profile.issue_by() {
