@@ -16,6 +16,7 @@ pub mod deployment;
 pub mod fields;
 pub mod identity;
 pub mod issuer;
+pub mod key_holder;
 pub mod key_period;
 pub mod key_quality;
 pub mod prepare;

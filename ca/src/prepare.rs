@@ -31,6 +31,7 @@ use crate::deployment::{Deployment, Environment};
 use crate::fields::{CheckedFields, RequestedFields};
 use crate::identity::{AddressRule, TestDomains};
 use crate::issuer::Issuer;
+use crate::key_holder::KeyReuse;
 use crate::key_quality::KeyBook;
 use crate::profile::{IssueBy, Profile, ProfileHash, ProfileKind, ProfileName};
 
@@ -124,6 +125,8 @@ pub struct Facts {
     pub subject: Name,
     /// Its key.
     pub subject_key: SpkiHash,
+    /// Whether the key may have been certified before.
+    pub key_reuse: KeyReuse,
     /// The profile's own policy.
     pub policy: Option<ObjectIdentifier>,
     /// The checked names: personal data where `kind` is a person's.
@@ -229,6 +232,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         validity,
         subject,
         subject_key: public_key.spki_hash(),
+        key_reuse: profile.key_reuse(),
         policy: profile.own_policy(),
         fields,
         warnings,

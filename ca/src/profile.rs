@@ -38,6 +38,7 @@ pub use self::set::{ProfileSet, ProfileSetError};
 pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
 pub use self::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use crate::identity::{Script, Wildcard};
+use crate::key_holder::KeyReuse;
 
 /// A profile's name: 1 to 64 characters a-z0-9 and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -349,6 +350,7 @@ pub struct Profile {
     trust_level: Option<TrustLevel>,
     validity: ValidityRule,
     keys: Vec<KeyType>,
+    key_reuse: KeyReuse,
     signatures: Option<Vec<SignatureAlgorithm>>,
     requested_extensions: RequestedExtensions,
     recorded: Vec<(RequestField, Presence)>,
@@ -445,6 +447,12 @@ impl Profile {
     #[must_use]
     pub fn keys(&self) -> &[KeyType] {
         &self.keys
+    }
+
+    /// Whether a key that has been certified may be certified again (ISS-12).
+    #[must_use]
+    pub const fn key_reuse(&self) -> KeyReuse {
+        self.key_reuse
     }
 
     /// How its certificates may be signed; `None` where that is the issuer's choice alone.

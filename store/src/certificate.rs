@@ -8,6 +8,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::id::{CertificateId, Node, OrderId};
+use crate::key::SubjectKey;
 use crate::sealing::{IndexTerm, Subject};
 
 /// What is recorded with an intent to sign a certificate, before a key is touched (ISS-05).
@@ -21,6 +22,8 @@ pub struct CertificateIntent {
     pub issuer: IssuerId,
     /// Its serial number, never used before under this issuer.
     pub serial: SerialNumber,
+    /// Its key, and for whom it is certified.
+    pub key: SubjectKey,
     /// Its last second: until then it stays on the CRL if it is voided.
     pub not_after: UnixTime,
     /// How it is answered before activation and after expiry.

@@ -123,7 +123,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError::ClockBehind`], [`StoreError::SerialTaken`], [`StoreError::UnknownIssuer`],
     /// [`StoreError::UnknownOrder`], [`StoreError::OrderState`] when the order is not running on
     /// the caller's node, [`StoreError::OrderFulfilled`] when it has a certificate or an open
-    /// intent, [`StoreError::NodeSuperseded`]. Nothing may be signed then.
+    /// intent, [`StoreError::NodeSuperseded`]; those of the key (ISS-12). Nothing may be signed then.
     fn record_intent(
         &self,
         pending: &Pending,

@@ -137,6 +137,18 @@ pub enum StoreError {
     /// Issuer and serial are taken, by whatever origin (ISS-03).
     #[error("issuer has already used this serial number")]
     SerialTaken,
+    /// Another order for another holder is being signed for this key.
+    #[error("public key is being certified for another holder")]
+    KeyClaimed,
+    /// A certificate on this key was revoked for compromise.
+    #[error("a certificate on this public key was revoked for compromise")]
+    KeyCompromised,
+    /// The key has been certified for somebody else, or for one who has been forgotten.
+    #[error("public key has been certified for another holder")]
+    KeyOfAnother,
+    /// The profile wants a new key.
+    #[error("public key has been certified before")]
+    KeyUsed,
     /// No such issuer.
     #[error("issuer is not known")]
     UnknownIssuer,
@@ -323,6 +335,9 @@ impl StoreError {
             Self::Random => "random-unavailable",
             Self::ClockBehind { .. } => "clock-behind",
             Self::SerialTaken => "serial-taken",
+            Self::KeyClaimed | Self::KeyOfAnother => "key-of-another",
+            Self::KeyCompromised => "key-compromised",
+            Self::KeyUsed => "key-used",
             Self::UnknownIssuer => "issuer-unknown",
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",

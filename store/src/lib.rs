@@ -16,6 +16,7 @@ mod error;
 mod id;
 mod intent;
 mod issuer;
+mod key;
 mod lease;
 mod log;
 mod management;
@@ -43,6 +44,7 @@ pub use issuer::{
     Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl, ImportedState,
     IssuerKeeping, IssuerRow, NewIssuer,
 };
+pub use key::SubjectKey;
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
 pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 pub use management::{

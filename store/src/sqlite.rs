@@ -10,6 +10,7 @@ mod columns;
 mod connection;
 mod crls;
 mod group;
+mod holders;
 mod import;
 mod intents;
 mod issuers;

@@ -39,7 +39,7 @@ fn utc(shift: &str) -> String {
 fn revoke(deployment: &Deployment, id: &str) -> Answer {
     let path = format!("/v1/certificates/{id}/revocation");
     // The caller's clock is right, and so ahead of the time that the CA goes by.
-    let body = json!({ "reason": "keyCompromise", "requested_at": utc("now") });
+    let body = json!({ "reason": "superseded", "requested_at": utc("now") });
     deployment.api().ask(&Request::post(path, id, &body))
 }
 

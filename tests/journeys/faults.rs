@@ -38,7 +38,7 @@ fn traces(database: &Connection) -> Vec<(&'static str, u64)> {
 
 fn revocation(id: &str, key: &str) -> Request {
     let path = format!("/v1/certificates/{id}/revocation");
-    Request::post(path, key, &json!({ "reason": "keyCompromise" }))
+    Request::post(path, key, &json!({ "reason": "superseded" }))
 }
 
 /// A refusal that passes: 503 with the time to come back and a code of its own.

@@ -115,7 +115,7 @@ fn revoking_goes_on_and_issuing_heals_when_the_token_is_back(template: &Template
     assert!(metric(&deployment, "sigill_intents_voided_total") <= voided + 1.0);
     let started = Instant::now();
     let path = format!("/v1/certificates/{}/revocation", held.id);
-    let revoked = api.ask(&Request::post(path, "revoke", &json!({ "reason": "keyCompromise" })));
+    let revoked = api.ask(&Request::post(path, "revoke", &json!({ "reason": "superseded" })));
     assert_eq!((revoked.status, &revoked.json()["state"]), (200, &json!("revoked")));
     let waited = Duration::from_secs(DEADLINE);
     assert!(started.elapsed() < waited, "it waited for the token: {:?}", started.elapsed());

@@ -65,7 +65,7 @@ impl World {
     fn revoke(&self, held: &Received) {
         let path = format!("/v1/certificates/{}/revocation", held.id);
         let key = format!("revoke-{}", held.key);
-        let said = self.api.ask(&Request::post(path, key, &json!({ "reason": "keyCompromise" })));
+        let said = self.api.ask(&Request::post(path, key, &json!({ "reason": "superseded" })));
         assert_eq!((said.status, &said.json()["state"]), (200, &json!("revoked")));
     }
 

@@ -43,7 +43,7 @@ fn issued(deployment: &Deployment, api: &Api, name: &str) -> Received {
 
 fn revocation(id: &str, key: &str) -> Request {
     let path = format!("/v1/certificates/{id}/revocation");
-    Request::post(path, key, &json!({ "reason": "keyCompromise" }))
+    Request::post(path, key, &json!({ "reason": "superseded" }))
 }
 
 fn must_be_revoked(api: &Api, id: &str, key: &str) {

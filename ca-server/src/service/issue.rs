@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
+use ca::key_holder::KeyHolder;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use status::AnswerClasses;
 use store::{
     AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
-    IssuedCertificate, OrderId, Privacy, ProfileVersion, Subject,
+    IssuedCertificate, OrderId, Privacy, ProfileVersion, Subject, SubjectKey,
 };
 use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
@@ -145,6 +146,11 @@ impl Service {
             certificate,
             issuer: commission.authority.id,
             serial: prepared.facts().serial,
+            key: SubjectKey {
+                spki: prepared.facts().subject_key,
+                holder: KeyHolder::named_by(&prepared.facts().subject),
+                reuse: prepared.facts().key_reuse,
+            },
             not_after: prepared.facts().validity.not_after(),
             answers: AnswerClasses::USUAL,
             node: self.node.clone(),
@@ -433,3 +439,6 @@ fn codes(pending: &Pending) -> (EventCode, EventCode) {
 fn policy_id(facts: &Facts) -> Option<PolicyId> {
     facts.policy.and_then(|policy| PolicyId::from_content_octets(policy.as_bytes()).ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,6 +214,25 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .retry_after(COME_BACK),
+        StoreError::KeyOfAnother | StoreError::KeyClaimed => {
+            let denied = Denied::rule(refusal(
+                "one public key belongs to one subject (ISS-12)",
+                "a key of this holder alone",
+                "make a new key",
+            ));
+            // What is being signed for somebody else may come to nothing.
+            if matches!(error, StoreError::KeyClaimed) { denied.for_now() } else { denied }
+        }
+        StoreError::KeyCompromised => Denied::rule(refusal(
+            "a key is not used again once a certificate on it was revoked for compromise (ISS-12)",
+            "a key without such a certificate",
+            "make a new key",
+        )),
+        StoreError::KeyUsed => Denied::rule(refusal(
+            "[key] reuse = \"never\" of the profile (ISS-12)",
+            "a key that has not been certified",
+            "make a new key",
+        )),
         // A serial that is not known now may come with an import.
         StoreError::UnknownCertificate { .. } | StoreError::UnknownSerial => Denied::new(
             Kind::NotFound,

@@ -339,6 +339,10 @@ impl World {
         std::fs::create_dir_all(&edited).unwrap();
         for entry in std::fs::read_dir(shipped).unwrap() {
             let path = entry.unwrap().path();
+            // Lists and tables lie in folders beside the profiles.
+            if path.is_dir() {
+                continue;
+            }
             let mut text = std::fs::read_to_string(&path).unwrap();
             if path.file_stem().is_some_and(|stem| stem == name) {
                 assert!(text.contains(from), "{text}");
@@ -419,8 +423,27 @@ impl World {
         self.issue_for(key, "function-ec", &self.request)
     }
 
+    /// As [`Self::issue_again`], to the function with this HSA-id.
+    pub(crate) fn issue_with_its_request(
+        &self,
+        hsa_id: &str,
+        key: &str,
+    ) -> Result<OrderAnswered, Denied> {
+        self.issue_to(hsa_id, key, "function-ec", &self.request)
+    }
+
     pub(crate) fn issue_for(
         &self,
+        key: &str,
+        profile: &str,
+        csr: &str,
+    ) -> Result<OrderAnswered, Denied> {
+        self.issue_to("TSTNMT2321000156-B02", key, profile, csr)
+    }
+
+    fn issue_to(
+        &self,
+        hsa_id: &str,
         key: &str,
         profile: &str,
         csr: &str,
@@ -430,7 +453,7 @@ impl World {
             "csr": csr,
             "subject": {
                 "common_name": "idp.example.org",
-                "hsa_id": "TSTNMT2321000156-B02",
+                "hsa_id": hsa_id,
                 "organization": "Sigill Test",
             },
             "alternative_names": { "dns": ["idp.example.org"] },

@@ -16,6 +16,7 @@ use super::{
     ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TrustLevel, duration,
 };
 use crate::identity::{Script, Wildcard};
+use crate::key_holder::KeyReuse;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -97,6 +98,16 @@ enum PastIssuerWord {
 #[serde(deny_unknown_fields)]
 struct KeyFile {
     allow: Vec<String>,
+    #[serde(default)]
+    reuse: ReuseWord,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ReuseWord {
+    Never,
+    #[default]
+    SameHolder,
 }
 
 #[derive(Deserialize)]
@@ -289,6 +300,10 @@ impl ProfileFile {
             issue_by: self.issue_by.into(),
             trust_level: self.trust_level.map(Into::into),
             validity: self.validity.into_rule()?,
+            key_reuse: match self.key.reuse {
+                ReuseWord::Never => KeyReuse::Never,
+                ReuseWord::SameHolder => KeyReuse::SameHolder,
+            },
             keys: self.key.allow.iter().map(|name| key_type(name)).collect::<Result<_, _>>()?,
             signatures: self
                 .signature

@@ -15,6 +15,8 @@ pub enum IndexTag {
     Email,
     /// An HSA-id.
     HsaId,
+    /// Whose a public key is.
+    KeyHolder,
     /// A personal number, coordination number or other national identity number.
     PersonalNumber,
     /// A user principal name.
@@ -31,6 +33,7 @@ impl IndexTag {
             Self::DnsName => "dns-name",
             Self::Email => "email",
             Self::HsaId => "hsa-id",
+            Self::KeyHolder => "key-holder",
             Self::PersonalNumber => "personal-number",
             Self::PrincipalName => "principal-name",
         }
@@ -45,7 +48,9 @@ impl IndexTag {
                 value.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+')).collect()
             }
             Self::CommonName => value.split_whitespace().collect::<Vec<_>>().join(" "),
-            Self::DnsName | Self::Email | Self::HsaId | Self::PrincipalName => value,
+            Self::DnsName | Self::Email | Self::HsaId | Self::KeyHolder | Self::PrincipalName => {
+                value
+            }
         }
     }
 }

@@ -163,7 +163,7 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> 
     Ok(())
 }
 
-const fn der_place(id: &[u8; 16]) -> Place<'_> {
+pub(super) const fn der_place(id: &[u8; 16]) -> Place<'_> {
     Place { table: "certificate", column: "der", row: id }
 }
 

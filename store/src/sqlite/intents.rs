@@ -10,7 +10,7 @@ use super::columns::{
 };
 use super::group::{Act, Effective};
 use super::issuers::online_row_of;
-use super::leases;
+use super::{holders, leases};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::CertificateIntent;
@@ -37,14 +37,16 @@ pub(super) fn record(
     leases::must_have_its_name(act.connection(), &facts.node)?;
     let order = running_order(act.connection(), facts)?;
     let issuer = online_row_of(act.connection(), &facts.issuer)?;
+    let holder = holders::claim(act, &facts.key)?;
     let serial = reserve(act, issuer, facts)?;
     let key = act.data_key(&facts.subject)?;
     let inserted = act
         .connection()
         .prepare_cached(
             "INSERT INTO intent (intent_id, kind, issuer, order_row, certificate_id, serial_row, \
-                 algorithm, digest, node, boot, state, created, failed_tries, data_key) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, 0, ?12)",
+                 algorithm, digest, node, boot, state, created, failed_tries, data_key, \
+                 subject_spki, holder_tag) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, 0, ?12, ?13, ?14)",
         )?
         .execute(params![
             new.intent.id().as_bytes(),
@@ -59,6 +61,8 @@ pub(super) fn record(
             facts.node.boot.as_bytes(),
             from_time(now),
             key.number,
+            facts.key.spki.as_bytes(),
+            holder.as_bytes(),
         ]);
     match inserted {
         Err(error) if is_unique_on(&error, "intent.order_row") => {

@@ -6,6 +6,7 @@
 pub(crate) mod crls;
 pub(crate) mod imports;
 pub(crate) mod issuing;
+pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod orders;
@@ -54,6 +55,12 @@ macro_rules! suite {
             issuing: an_offline_issuer_signs_nothing_here,
             issuing: finds_a_certificate_by_each_of_its_names,
             issuing: lists_page_by_page_without_loss,
+            keys: a_key_has_one_holder,
+            keys: a_key_stays_its_holders,
+            keys: a_key_that_was_compromised_is_nobodys,
+            keys: a_profile_may_want_new_keys,
+            keys: an_intent_holds_its_key_until_it_is_voided,
+            keys: of_two_holders_at_once_one_gets_the_key,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,
             recovery: a_caller_that_voids_its_intent_keeps_the_order,

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use ca::audit::{Actor, AuditEvent, EventCode, EventResult, ObjectIds};
+use ca::key_holder::{KeyHolder, KeyReuse};
 use ledger::{Frontier, leaf_hash};
 use status::{
     AfterExpiry, AnswerClasses, BeforeActivation, Index, IssuerId, Position, StatusEntry,
@@ -14,9 +15,10 @@ use store::{
     AuditRecord, BegunOrder, BootId, CertificateId, CertificateIntent, Import, IndexTag, IndexTerm,
     Issued, IssuedCertificate, IssuerKeeping, Log, NewIssuer, NewOrder, Node, OrderId, OrderKey,
     Origin, Privacy, ProfileVersion, StatusAct, StatusChange, StatusChanged, StatusTarget, Store,
-    StoreError, Subject,
+    StoreError, Subject, SubjectKey,
 };
-use x509::key::{PublicKey, SignatureAlgorithm};
+use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
+use x509::name::{AttributeType, Name};
 use x509::serial::SerialNumber;
 use x509::signing::{IntentId, Pending, Recorded, Signed, SigningKind, ToBeSigned};
 use x509::time::UnixTime;
@@ -69,6 +71,18 @@ pub(crate) fn serial() -> SerialNumber {
     let mut octets = fresh();
     octets.rotate_left(8);
     SerialNumber::from_random(octets)
+}
+
+/// A key of its own for each serial number, all of them of the test person.
+pub(crate) fn key_of(serial: &SerialNumber) -> SubjectKey {
+    let mut spki = [0; 32];
+    spki.iter_mut().zip(serial.as_octets()).for_each(|(to, from)| *to = *from);
+    subject_key(SpkiHash::from_bytes(spki), PERSON, KeyReuse::SameHolder)
+}
+
+pub(crate) fn subject_key(spki: SpkiHash, number: &str, reuse: KeyReuse) -> SubjectKey {
+    let subject = Name::builder().with(AttributeType::SerialNumber, number).unwrap().build();
+    SubjectKey { spki, holder: KeyHolder::named_by(&subject), reuse }
 }
 
 /// An issuer and its key.
@@ -183,6 +197,7 @@ impl World {
             certificate: CertificateId::from_bytes(fresh()),
             issuer: self.issuer.id(),
             serial,
+            key: key_of(&serial),
             not_after: self.not_after,
             answers: self.classes,
             node: self.node.clone(),

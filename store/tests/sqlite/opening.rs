@@ -104,6 +104,9 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
         .raw()
         .execute_batch(
             "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
+             DROP INDEX intent_open_by_key;
+             ALTER TABLE intent DROP COLUMN subject_spki;
+             ALTER TABLE intent DROP COLUMN holder_tag;
              DROP TABLE superseded_start;
              DROP INDEX serial_listed;
              CREATE INDEX serial_listed ON serial (issuer, serial) WHERE listed = 1;",
