@@ -41,7 +41,7 @@ fn the_function_profile_is_the_real_certificate_of_2025() {
     assert_eq!(differing("profiles/function.toml", &real), (0, Vec::new()));
 }
 
-/// The first weeks of the new operation, as design/domain.md 2.1 tells them: SHA-256, another order of
+/// The first weeks of the new operation, as the real certificates show them: SHA-256, another order of
 /// the subject, and a card number `NONE` among the extensions. Nothing else.
 #[test]
 fn the_first_weeks_differ_in_what_is_known_and_in_nothing_else() {
