@@ -11,6 +11,7 @@ mod nginx;
 mod openssl;
 mod ours;
 mod pkilint;
+mod profiles;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         pkilint::CHECKS,
         ours::CHECKS,
         algorithms::CHECKS,
+        profiles::CHECKS,
     ];
     suite::run(&checks.concat(), Samples::make)
 }

@@ -133,7 +133,7 @@ fn finds_what_is_wrong(samples: &Samples) {
 }
 
 /// The octets with another one at `position` after the first place where `pattern` stands.
-fn changed(octets: &[u8], pattern: &[u8], position: usize, octet: u8) -> Vec<u8> {
+pub(crate) fn changed(octets: &[u8], pattern: &[u8], position: usize, octet: u8) -> Vec<u8> {
     let found = octets.windows(pattern.len()).position(|window| window == pattern);
     let mut changed = octets.to_vec();
     changed[found.expect("the pattern stands there") + position] = octet;
