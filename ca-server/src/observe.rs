@@ -105,8 +105,9 @@ impl Readiness {
 }
 
 /// Counters of alarms without labels.
-const ALARMS: [&str; 6] = [
+const ALARMS: [&str; 7] = [
     "sigill_publication_failures_total",
+    "sigill_shared_factor_alarms_total",
     "sigill_signature_alarms_total",
     "sigill_crl_previous_unreadable_total",
     "sigill_intents_voided_total",

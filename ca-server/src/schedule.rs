@@ -30,6 +30,8 @@ const MANAGEMENT_AGAIN: Duration = Duration::from_secs(5);
 const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
 /// How often the issuers' certificates in the publication tree are looked at.
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
+/// A survey of keys begins once in the hour of the night that is its.
+const SURVEY_EVERY: Duration = Duration::from_secs(7200);
 /// A server certificate that could not be renewed is tried again after this long.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// How often the log is told again of a clock that cannot be trusted.
@@ -66,6 +68,7 @@ tasks! {
     Counts = "counts",
     Delegates = "delegates",
     Issuers = "issuers",
+    KeySurvey = "key-survey",
     KeyUse = "key-use",
     Lease = "lease",
     Management = "management",
@@ -101,6 +104,7 @@ pub(crate) fn start(
     start_alarms(signing.map(|authority| authority.name()));
     std::thread::Builder::new().name("schedule".to_owned()).spawn(move || {
         let mut schedule = Schedule::new(service);
+        schedule.stop = Arc::clone(&stop);
         while !stop.load(Ordering::Relaxed) {
             schedule.round(Instant::now());
             std::thread::sleep(ROUND);
@@ -108,6 +112,7 @@ pub(crate) fn start(
         // No token is torn down under them.
         schedule.probe.end();
         schedule.management_key.end();
+        schedule.survey.end();
     })
 }
 
@@ -145,6 +150,21 @@ impl Probe {
             let every = if service.is_renewing() { STAND_BYS_EVERY } else { MANAGEMENT_AGAIN };
             let service = Arc::clone(service);
             self.begin(every, now, move || service.prove_management_key());
+        }
+        ended
+    }
+
+    /// What a survey of keys came to; begins the next when it is time for it.
+    fn survey_round(
+        &mut self,
+        service: &Arc<Service>,
+        stop: &Arc<AtomicBool>,
+        now: Instant,
+    ) -> Option<Result<(), Denied>> {
+        let ended = self.ended();
+        if ended.is_none() && service.is_time_for_a_survey() {
+            let (service, stop) = (Arc::clone(service), Arc::clone(stop));
+            self.begin(SURVEY_EVERY, now, move || service.survey_keys(&stop));
         }
         ended
     }
@@ -199,6 +219,8 @@ struct Schedule {
     void: Option<Instant>,
     probe: Probe,
     management_key: Probe,
+    survey: Probe,
+    stop: Arc<AtomicBool>,
     stand_bys: Option<Instant>,
     issuers: Option<Instant>,
     issuing: Option<Instant>,
@@ -219,6 +241,8 @@ impl Schedule {
             probe: Probe::default(),
             // It has just proven itself.
             management_key: Probe { begun: Some(Instant::now()), under_way: None },
+            survey: Probe::default(),
+            stop: Arc::default(),
             stand_bys: None,
             issuers: None,
             issuing: None,
@@ -268,6 +292,9 @@ impl Schedule {
         service.tell_management_reach();
         if let Some(outcome) = self.management_key.management_round(&service, now) {
             self.note(Task::ManagementKey, outcome);
+        }
+        if let Some(outcome) = self.survey.survey_round(&service, &self.stop, now) {
+            self.note(Task::KeySurvey, outcome);
         }
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);

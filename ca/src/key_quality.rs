@@ -7,6 +7,7 @@
 mod book;
 mod fermat;
 mod list;
+pub mod shared_factor;
 
 use thiserror::Error;
 use x509::key::{KeyError, PublicKey};

@@ -19,6 +19,7 @@ use crate::error::StoreError;
 use crate::id::{CertificateId, Node, OrderId};
 use crate::intent::{IntentBook, IntentNumber, IntentOutcome, IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
+use crate::key::KeySurvey;
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 use crate::management::{
@@ -56,7 +57,7 @@ pub struct Issued {
 /// is the later of `now` and the log's last time.
 ///
 /// All methods block; none may be called from an async worker.
-pub trait Store: Send + Sync {
+pub trait Store: KeySurvey + Send + Sync {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;
 

@@ -44,7 +44,7 @@ pub use issuer::{
     Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl, ImportedState,
     IssuerKeeping, IssuerRow, NewIssuer,
 };
-pub use key::SubjectKey;
+pub use key::{KeySurvey, RsaKey, SubjectKey};
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
 pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 pub use management::{

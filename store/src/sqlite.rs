@@ -14,6 +14,7 @@ mod holders;
 mod import;
 mod intents;
 mod issuers;
+mod key_survey;
 mod leases;
 mod logs;
 mod management;

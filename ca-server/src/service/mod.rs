@@ -11,6 +11,7 @@ pub(crate) mod delegate;
 pub(crate) mod health;
 pub(crate) mod issue;
 pub(crate) mod issuing;
+pub(crate) mod key_survey;
 pub(crate) mod key_use;
 pub(crate) mod order;
 mod previous;

@@ -138,6 +138,8 @@ event_codes! {
     KeyProven = 0x0b02 "key.proven";
     /// A key's signatures and the recorded intents do not agree.
     KeyUseUnexplained = 0x0b03 "key.use-unexplained";
+    /// Certified keys share a prime factor.
+    KeySharedFactor = 0x0b04 "key.shared-factor";
 
     /// Sealed fields were read by a person.
     SealedRead = 0x0c01 "sealed.read";

@@ -43,7 +43,7 @@ fn vectors() -> Vec<(&'static str, bool, PublicKey)> {
     vectors.collect()
 }
 
-fn vectors_of(class: &str) -> (Vec<PublicKey>, Vec<PublicKey>) {
+pub(super) fn vectors_of(class: &str) -> (Vec<PublicKey>, Vec<PublicKey>) {
     let of_class = vectors().into_iter().filter(|(found, ..)| *found == class);
     let (sound, refused): (Vec<_>, Vec<_>) = of_class.partition(|(_, sound, _)| *sound);
     let keys = |rows: Vec<(&str, bool, PublicKey)>| rows.into_iter().map(|row| row.2).collect();

@@ -104,6 +104,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
         .raw()
         .execute_batch(
             "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
+             DROP TABLE rsa_key; DROP TABLE key_survey;
              DROP INDEX intent_open_by_key;
              ALTER TABLE intent DROP COLUMN subject_spki;
              ALTER TABLE intent DROP COLUMN holder_tag;
