@@ -127,8 +127,13 @@ fn direct_profiles(api: &Api) -> Vec<Orderable> {
     let mut direct = Vec::new();
     for name in profiles {
         let name = name.as_str().expect("a name");
-        let file = toml::from_str(&text(&format!("profiles/{name}.toml"))).expect("a profile");
+        let file: toml::Value =
+            toml::from_str(&text(&format!("profiles/{name}.toml"))).expect("a profile");
         let profile = Orderable::read(name, &file);
+        if profile.is_for_orders_alone(&file) {
+            println!("{name} is issued by a whole order alone");
+            continue;
+        }
         let answer = api.ask(&profile.order(&format!("first-{name}"), 0));
         if answer.status == 201 {
             direct.push(profile);
@@ -159,6 +164,12 @@ impl Orderable {
             fields: texts(&file["subject"]["attributes"], Some("from")).into_iter().collect(),
             names: names.into_iter().flat_map(|names| names.keys().cloned()).collect(),
         }
+    }
+
+    /// Whether its end or its organisation stands in a whole order, which a direct call has not.
+    fn is_for_orders_alone(&self, file: &toml::Value) -> bool {
+        let ends_by_order = file["validity"].get("end").and_then(toml::Value::as_str);
+        ends_by_order == Some("order") || self.fields.contains("user-organization")
     }
 
     /// An order for holder `number`, on a key of its own.
