@@ -2,8 +2,7 @@
 //!
 //! A routine says who orders, how the person's identity is proven, on which carriers and at which trust
 //! levels, when the receipt is given, how many approve, which duties nobody holds together, and by when
-//! the rest must be done. [`admit`](crate::admit) holds an order against it; deadlines are read here
-//! and kept by whoever runs the steps of an order.
+//! the rest must be done. Deadlines are read here and kept by whoever runs the steps of an order.
 
 use std::fmt;
 

@@ -147,8 +147,11 @@ says_whose_servers_it_may_not_stop() {
     return 0
   fi
   chmod 711 "$folder"
-  local since=$SECONDS
-  ! (cd / && setpriv --reuid=65534 --regid=65534 --clear-groups bash "$root/quickstart" --home "$folder/home" --stop) >"$folder/out" 2>"$folder/err" &&
+  # The checkout may lie where nobody else can read.
+  local copy=$folder/copy since=$SECONDS
+  mkdir -p "$copy/environments" && cp "$root/quickstart" "$copy" && cp -R "$root/environments/demo" "$copy/environments" &&
+    chmod -R a+rX "$copy" || return 1
+  ! (cd / && setpriv --reuid=65534 --regid=65534 --clear-groups bash "$copy/quickstart" --home "$folder/home" --stop) >"$folder/out" 2>"$folder/err" &&
     grep -q 'runs as root' "$folder/err" && [ $((SECONDS - since)) -lt 10 ] && running_now
 }
 
