@@ -477,9 +477,47 @@ fn publish(
 
 #[cfg(test)]
 mod tests {
+    use x509::certificate::CertificateTemplate;
+    use x509::key::{PublicKey, SignatureAlgorithm};
+    use x509::name::{AttributeType, Name};
     use x509::serial::SerialNumber;
+    use x509::signing::assemble;
+    use x509::validity::Validity;
 
     use super::*;
+
+    /// A CA's certificate for the public vector of this class.
+    fn of_class(class: &str) -> Certificate {
+        let mut rows = include_str!("../../ca/src/key_quality/vectors.tsv").lines();
+        let row = rows.find(|row| row.starts_with(&format!("{class}\trefused\t"))).unwrap();
+        let spki = base16ct::lower::decode_vec(row.split('\t').nth(2).unwrap()).unwrap();
+        let public_key = PublicKey::from_spki_der(&spki).unwrap();
+        let algorithm = SignatureAlgorithm::RsaPkcs1Sha256;
+        let placeholder = algorithm.placeholder(public_key.key_type());
+        let name = Name::builder().with(AttributeType::CommonName, "Old CA").unwrap().build();
+        let at = |secs| UnixTime::from_secs(secs).unwrap();
+        let template = CertificateTemplate {
+            serial: SerialNumber::from_random([7; 16]),
+            issuer: name.clone(),
+            subject: name,
+            validity: Validity::between(at(1000), at(2000)).unwrap(),
+            extensions: Vec::new(),
+            public_key,
+            algorithm,
+        };
+        let der = assemble(&template.to_tbs_der(), algorithm, &placeholder).unwrap();
+        Certificate::from_der(&der).unwrap()
+    }
+
+    /// ISS-11: what anybody can sign with is no CA; a small exponent is taken in and named.
+    #[test]
+    fn refuses_a_ca_whose_private_key_anybody_can_have() {
+        for class in ["roca", "close-primes"] {
+            let refused = judged(&of_class(class)).unwrap_err();
+            assert_eq!(crate::start::code(&refused), "import-key-weak", "{class}");
+        }
+        assert_eq!(judged(&of_class("small-exponent")).unwrap(), ["key-small-exponent"]);
+    }
 
     /// Architecture §2.3: what an offline CA's CRL revokes must not be answered good.
     #[test]
