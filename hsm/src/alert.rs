@@ -3,11 +3,11 @@
 //! To wake a sleeping thread on another processor takes longer than a fast signature, and leaves its caches cold.
 //! So whoever expects to wait for less than [`AWAKE`] looks again and again for so long, and then sleeps: a caller
 //! while the token's work is that short, a session's thread while callers come back that soon. Only where a
-//! processor is to spare: with more calls under way nobody looks, since that would take the processor from whoever
-//! signs. A token at which nothing happens has nobody awake.
+//! processor is to spare: with more calls under way, at whichever token, nobody looks, since that would take the
+//! processor from whoever signs. A token at which nothing happens has nobody awake.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,22 @@ const YIELDS: usize = 4;
 /// `ended_at` while no work has ended yet.
 const NEVER: u64 = u64::MAX;
 
+/// Who keeps the processors busy, over all tokens.
+#[derive(Default)]
+struct Busy {
+    calls: AtomicUsize,
+    /// Threads that look for work.
+    looking: AtomicUsize,
+}
+
+static BUSY: Busy = Busy { calls: AtomicUsize::new(0), looking: AtomicUsize::new(0) };
+
 /// What is known of a token's calls.
 pub(crate) struct Alert {
     /// Calls that may be under way while somebody looks: each needs a processor for its thread, and one for whoever
     /// looks.
     calls: usize,
-    under_way: AtomicUsize,
+    busy: &'static Busy,
     began: Instant,
     /// Nanoseconds after `began`.
     ended_at: AtomicU64,
@@ -59,18 +69,28 @@ impl Habit {
     }
 }
 
-/// A call that is waiting for a thread, or that a thread works on.
-pub(crate) struct UnderWay(Arc<Alert>);
+/// A call that is waiting for a thread, or that a thread works on. It is over when its thread has done the work or
+/// its caller waits no longer, whichever comes first: a call that hangs keeps nobody from looking.
+#[derive(Clone)]
+pub(crate) struct UnderWay(Arc<Call>);
+
+struct Call {
+    alert: Arc<Alert>,
+    is_over: AtomicBool,
+}
+
+/// A thread that looks for work.
+pub(crate) struct Looking<'a>(&'a Alert);
 
 impl Alert {
     pub(crate) fn new() -> Self {
-        Self::on(thread::available_parallelism().map_or(1, usize::from))
+        Self::on(thread::available_parallelism().map_or(1, usize::from), &BUSY)
     }
 
-    fn on(processors: usize) -> Self {
+    fn on(processors: usize, busy: &'static Busy) -> Self {
         Self {
             calls: processors / 2,
-            under_way: AtomicUsize::new(0),
+            busy,
             began: Instant::now(),
             ended_at: AtomicU64::new(NEVER),
             work: Habit::default(),
@@ -87,8 +107,8 @@ impl Alert {
         let since = self.now().checked_sub(self.ended_at.load(Ordering::Relaxed));
         let soon = since.is_some_and(|since| Duration::from_nanos(since) <= AWAKE);
         self.callers.note(soon);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        self.busy.calls.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::new(Call { alert: Arc::clone(self), is_over: AtomicBool::new(false) }))
     }
 
     /// Looks whether the answer `is_there`, if it is worth it.
@@ -97,28 +117,46 @@ impl Alert {
     }
 
     fn caller_may_look(&self) -> bool {
-        self.work.holds() && self.under_way.load(Ordering::Relaxed) <= self.calls
+        self.work.holds() && self.busy.calls.load(Ordering::Relaxed) <= self.calls
     }
 
-    /// Looks whether work `is_there`, beside `others` that do, if it is worth it; else lets others run, since they may
-    /// bring some.
-    pub(crate) fn look_for_work(&self, others: usize, is_there: impl Fn() -> bool) {
-        if self.thread_may_look(others) {
-            look(is_there, || self.thread_may_look(others));
-            return;
-        }
-        for _ in 0..YIELDS {
-            if is_there() {
-                break;
-            }
-            thread::yield_now();
-        }
+    /// A thread without work begins to look for some, if it is worth it.
+    pub(crate) fn looking(&self) -> Option<Looking<'_>> {
+        let others = self.busy.looking.load(Ordering::Relaxed);
+        self.thread_may_look(others).then(|| {
+            self.busy.looking.fetch_add(1, Ordering::Relaxed);
+            Looking(self)
+        })
     }
 
     /// Whether a thread without work may look for some, beside `others` that do.
     fn thread_may_look(&self, others: usize) -> bool {
-        let busy = self.under_way.load(Ordering::Relaxed).saturating_add(others);
+        let busy = self.busy.calls.load(Ordering::Relaxed).saturating_add(others);
         self.callers.holds() && busy < self.calls
+    }
+}
+
+impl Looking<'_> {
+    /// Looks whether work `is_there`.
+    pub(crate) fn look(&self, is_there: impl Fn() -> bool) {
+        let others = || self.0.busy.looking.load(Ordering::Relaxed).saturating_sub(1);
+        look(is_there, || self.0.thread_may_look(others()));
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.busy.looking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets others run a few times before a thread sleeps, since they may bring work.
+pub(crate) fn let_others_run(is_there: impl Fn() -> bool) {
+    for _ in 0..YIELDS {
+        if is_there() {
+            break;
+        }
+        thread::yield_now();
     }
 }
 
@@ -127,15 +165,18 @@ impl UnderWay {
     pub(crate) fn end_with<T>(self, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = work();
-        self.0.work.note(begun.elapsed() <= AWAKE);
+        self.0.alert.work.note(begun.elapsed() <= AWAKE);
         done
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.ended_at.store(self.0.now(), Ordering::Relaxed);
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !self.0.is_over.swap(true, Ordering::Relaxed) {
+            let alert = &self.0.alert;
+            alert.ended_at.store(alert.now(), Ordering::Relaxed);
+            alert.busy.calls.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -168,8 +209,9 @@ mod tests {
 
     use super::*;
 
+    /// Alone on so many processors.
     fn alert(processors: usize) -> Arc<Alert> {
-        Arc::new(Alert::on(processors))
+        Arc::new(Alert::on(processors, Box::leak(Box::default())))
     }
 
     /// A call whose work took `long`.
@@ -182,7 +224,7 @@ mod tests {
         let alert = alert(2);
         let _waiting = alert.call();
         assert!(!alert.caller_may_look() && !alert.thread_may_look(0));
-        let single = Arc::new(Alert::on(1));
+        let single = self::alert(1);
         (0..3).for_each(|_| call(&single, Duration::ZERO));
         let _waiting = single.call();
         assert!(!single.caller_may_look());
@@ -222,6 +264,40 @@ mod tests {
             drop(alert.call());
         }
         assert!(!alert.thread_may_look(0), "callers come late");
+    }
+
+    #[test]
+    fn a_call_is_over_when_its_work_is_done_or_its_caller_has_gone() {
+        let alert = alert(2);
+        let calls = || alert.busy.calls.load(Ordering::Relaxed);
+        let (thread, caller) = (alert.call(), alert.call());
+        let (hung, gone) = (thread.clone(), caller.clone());
+        assert_eq!(calls(), 2);
+        thread.end_with(|| ());
+        assert_eq!(calls(), 1);
+        drop(caller);
+        assert_eq!(calls(), 0, "the thread is still at it");
+        drop((hung, gone));
+        assert_eq!(calls(), 0, "counted once");
+    }
+
+    #[test]
+    fn tokens_share_the_processors() {
+        let here = alert(2);
+        let there = Arc::new(Alert::on(2, here.busy));
+        for _ in 0..10_000 {
+            drop(here.call());
+            if here.thread_may_look(0) {
+                break;
+            }
+        }
+        let look = here.looking();
+        assert!(look.is_some() && here.looking().is_none(), "one processor is to spare");
+        drop(look);
+        let elsewhere = there.call();
+        assert!(here.looking().is_none());
+        drop(elsewhere);
+        assert!(here.looking().is_some());
     }
 
     #[test]

@@ -142,9 +142,11 @@ impl Workers {
         let deadline = deadline_in(within);
         let stage = Stage::new();
         let (reply, answer) = reply();
+        // Over also when this caller gives up.
         let call = self.alert.call();
+        let at_work = call.clone();
         let mut job = Job {
-            run: Box::new(move |worker| reply.send(call.end_with(|| work(worker)))),
+            run: Box::new(move |worker| reply.send(at_work.end_with(|| work(worker)))),
             stage: stage.clone(),
             deadline,
             allowed: within.max(HUNG_AFTER),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, let_others_run};
 
 /// Work in the order in which it came, for whichever thread is free.
 pub(crate) struct Queue<T> {
@@ -25,7 +25,7 @@ pub(crate) struct Queue<T> {
 
 struct State<T> {
     waiting: VecDeque<T>,
-    /// Threads that are awake and look.
+    /// Threads that are awake and will look once more.
     looking: usize,
     /// Threads that sleep, and callers that sleep until there is room: to wake nobody is a system call too.
     asleep: usize,
@@ -92,10 +92,14 @@ impl<T> Queue<T> {
     pub(crate) fn next(&self) -> Option<T> {
         let mut state = self.state();
         if state.waiting.is_empty() && !state.is_closed {
-            let others = state.looking;
-            state.looking = others.saturating_add(1);
+            let is_there = || self.length.load(Ordering::Acquire) > 0;
+            // Also whoever merely lets others run takes what comes meanwhile: to wake another for it costs more.
+            state.looking = state.looking.saturating_add(1);
             drop(state);
-            self.alert.look_for_work(others, || self.length.load(Ordering::Acquire) > 0);
+            match self.alert.looking() {
+                Some(look) => look.look(is_there),
+                None => let_others_run(is_there),
+            }
             state = self.state();
             state.looking = state.looking.saturating_sub(1);
         }

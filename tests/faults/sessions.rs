@@ -114,10 +114,9 @@ fn a_call_that_hangs_costs_its_caller_only() {
     alone(test_name!(a_call_that_hangs_costs_its_caller_only), |softhsm| {
         let bench = Bench::new(softhsm);
         let signing = bench.signing(2);
-        // The key has proven itself on both sessions, so that what hangs is no proof.
-        for text in 0..20 {
-            signing.sign(&format!("before {text}")).unwrap();
-        }
+        proven_on(2, &bench, &signing);
+        let struck = || bench.laboratory.counted().of(Counter::Struck);
+        let before = struck();
         let go = softhsm.state().join("go");
         bench.laboratory.disturb(&format!(
             "[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ncalls = \"1\"\nhang-until = {go:?}\n"
@@ -127,7 +126,7 @@ fn a_call_that_hangs_costs_its_caller_only() {
                 let began = Instant::now();
                 (signing.sign("hung"), began.elapsed())
             });
-            while bench.laboratory.counted().of(Counter::Struck) == 0 {
+            while struck() == before {
                 thread::sleep(Duration::from_millis(10));
             }
             for text in 0..20 {
@@ -142,6 +141,24 @@ fn a_call_that_hangs_costs_its_caller_only() {
         std::fs::write(&go, "").unwrap();
         signing.sign("afterwards").unwrap();
     });
+}
+
+/// Has the key prove itself on so many sessions, so that what hangs afterwards is no proof: each must be at work
+/// before any goes on. One caller after another could all be served by the session that is awake.
+fn proven_on(sessions: u64, bench: &Bench<'_>, signing: &Signing) {
+    let go = bench.softhsm.state().join("proven");
+    bench.laboratory.disturb(&format!(
+        "[[fault]]\nfunction = \"C_Sign\"\nasks = \"value\"\ncalls = \"all\"\nhang-until = {go:?}\n"
+    ));
+    thread::scope(|scope| {
+        for caller in 0..sessions {
+            scope.spawn(move || signing.sign(&format!("before {caller}")).unwrap());
+        }
+        let at_work = || bench.laboratory.counted().of(Counter::Struck) == sessions;
+        assert!(until(DEADLINE, || at_work().then_some(())).is_some(), "not all at work");
+        std::fs::write(&go, "").unwrap();
+    });
+    bench.laboratory.calm();
 }
 
 /// KEY-09, KEY-14: a caller who gives up before the key is asked knows that it is not asked, also when the

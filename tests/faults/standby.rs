@@ -188,10 +188,20 @@ fn a_token_that_hangs_before_it_signs_is_replaced_within_the_call() {
              hang-until = {go:?}\n"
         ));
 
-        let stalled = (0..50).map(|number| format!("stalled {number}")).find(|text| {
-            let passed_over = pair.sign(text).unwrap();
-            assert!(passed_over.is_empty() || passed_over == ["hsm-stalled"], "{passed_over:?}");
-            !passed_over.is_empty()
+        // One caller after another could all be served by the session that is awake.
+        let stalled = (0..200).find_map(|round| {
+            let texts = [0, 1].map(|caller| format!("stalled {round} {caller}"));
+            let passed_over = thread::scope(|scope| {
+                let callers = texts.each_ref().map(|text| scope.spawn(|| pair.sign(text).unwrap()));
+                callers.map(|caller| caller.join().unwrap())
+            });
+            texts.into_iter().zip(passed_over).find_map(|(text, passed_over)| {
+                assert!(
+                    passed_over.is_empty() || passed_over == ["hsm-stalled"],
+                    "{passed_over:?}"
+                );
+                (!passed_over.is_empty()).then_some(text)
+            })
         });
 
         let stalled = stalled.expect("no call met the hang");
