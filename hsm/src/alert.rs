@@ -113,7 +113,7 @@ impl Alert {
 
     /// Looks whether the answer `is_there`, if it is worth it.
     pub(crate) fn look_for_answer(&self, is_there: impl Fn() -> bool) {
-        look(is_there, || self.caller_may_look());
+        look(AWAKE, is_there, || self.caller_may_look());
     }
 
     fn caller_may_look(&self) -> bool {
@@ -140,7 +140,7 @@ impl Looking<'_> {
     /// Looks whether work `is_there`.
     pub(crate) fn look(&self, is_there: impl Fn() -> bool) {
         let others = || self.0.busy.looking.load(Ordering::Relaxed).saturating_sub(1);
-        look(is_there, || self.0.thread_may_look(others()));
+        look(AWAKE, is_there, || self.0.thread_may_look(others()));
     }
 }
 
@@ -180,14 +180,14 @@ impl Drop for UnderWay {
     }
 }
 
-/// Looks for at most [`AWAKE`], as long as one may.
-fn look(is_there: impl Fn() -> bool, may: impl Fn() -> bool) {
+/// Looks for at most so long, as long as one may.
+fn look(most: Duration, is_there: impl Fn() -> bool, may: impl Fn() -> bool) {
     if !may() {
         return;
     }
     let begun = Instant::now();
     loop {
-        let goes_on = may() && begun.elapsed() < AWAKE;
+        let goes_on = may() && begun.elapsed() < most;
         // Also when not: a call that has just begun is a moment from being there.
         for _ in 0..LOOKS {
             if is_there() {
@@ -214,9 +214,13 @@ mod tests {
         Arc::new(Alert::on(processors, Box::leak(Box::default())))
     }
 
-    /// A call whose work took `long`.
-    fn call(alert: &Arc<Alert>, long: Duration) {
-        alert.call().end_with(|| thread::sleep(long));
+    /// Work was short so often that it is a habit. On a slow machine none may be.
+    fn short_work(alert: &Alert) {
+        (0..Habit::FIRM).for_each(|_| alert.work.note(true));
+    }
+
+    fn long_work(alert: &Arc<Alert>) {
+        alert.call().end_with(|| thread::sleep(2 * AWAKE));
     }
 
     #[test]
@@ -225,7 +229,7 @@ mod tests {
         let _waiting = alert.call();
         assert!(!alert.caller_may_look() && !alert.thread_may_look(0));
         let single = self::alert(1);
-        (0..3).for_each(|_| call(&single, Duration::ZERO));
+        short_work(&single);
         let _waiting = single.call();
         assert!(!single.caller_may_look());
     }
@@ -233,16 +237,25 @@ mod tests {
     #[test]
     fn a_caller_looks_while_the_work_is_short_and_no_processor_is_taken_from_it() {
         let alert = alert(2);
-        (0..3).for_each(|_| call(&alert, Duration::ZERO));
+        short_work(&alert);
         let one = alert.call();
         assert!(alert.caller_may_look());
         let two = alert.call();
         assert!(!alert.caller_may_look(), "two calls on two processors");
         drop((one, two));
-        call(&alert, 2 * AWAKE);
+        long_work(&alert);
         assert!(alert.caller_may_look(), "one was long");
-        call(&alert, 2 * AWAKE);
+        long_work(&alert);
         assert!(!alert.caller_may_look(), "work is long");
+    }
+
+    #[test]
+    fn work_that_is_short_is_noticed() {
+        let alert = alert(2);
+        assert!((0..10_000).any(|_| {
+            alert.call().end_with(|| ());
+            alert.work.holds()
+        }));
     }
 
     #[test]
@@ -304,7 +317,10 @@ mod tests {
     fn a_look_ends_when_it_is_there_when_it_may_not_go_on_and_after_its_time() {
         let looks = Cell::new(0_u32);
         let count = || looks.set(looks.get() + 1);
+        // However slow the machine is.
+        let long = Duration::from_secs(60);
         look(
+            long,
             || looks.get() == 5,
             || {
                 count();
@@ -313,6 +329,7 @@ mod tests {
         );
         assert_eq!(looks.get(), 5);
         look(
+            long,
             || false,
             || {
                 count();
@@ -321,7 +338,7 @@ mod tests {
         );
         assert_eq!(looks.get(), 8);
         let begun = Instant::now();
-        look(|| false, || true);
+        look(AWAKE, || false, || true);
         assert!(begun.elapsed() >= AWAKE);
     }
 }
