@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::order::OrderFields;
 use crate::revocation::{ReasonCode, StatusOutcome};
 
 /// `POST /v1/certificates`: one certificate for one PKCS#10 request.
@@ -25,6 +26,10 @@ pub struct IssueRequest {
     /// Who acts behind the client, for the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
+    /// The order, for certificates of persons. Left out, the call stands for itself: functions, and
+    /// in environment test persons under policies of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderFields>,
 }
 
 /// Subject names. A profile says which are required, which may be given and which are refused.

@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod client;
+pub mod order;
 pub mod page;
 pub mod problem;
 pub mod revocation;
@@ -18,6 +19,7 @@ pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
 };
 pub use client::{ClientCredential, RenewalRequest};
+pub use order::OrderFields;
 pub use page::Page;
 pub use problem::Problem;
 pub use revocation::{ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus, StatusOutcome};

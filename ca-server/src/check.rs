@@ -28,16 +28,17 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     loopback(&config.observe)?;
     let deployment = wiring::deployment(config)?;
     Danger::new(config.danger_test.as_ref(), deployment)?;
-    let profiles = wiring::profiles(&config.profiles)?;
+    let book = wiring::book(&config.profiles)?;
+    let profiles = book.profiles();
     if let Some(section) = &config.management {
-        wiring::check_management(config, section, &profiles)?;
+        wiring::check_management(config, section, profiles)?;
     }
     let authorities = wiring::authorities(config)?;
     algorithms::judge(&algorithms::read(config)?, &authorities)?;
     key_lists::read(config)?;
     test_domains::read(config, deployment)?;
-    unnamed_profiles(config, &profiles).next().map_or(Ok(()), Err)?;
-    signed_otherwise(&profiles, &authorities).next().map_or(Ok(()), Err)?;
+    unnamed_profiles(config, profiles).next().map_or(Ok(()), Err)?;
+    signed_otherwise(profiles, &authorities).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;

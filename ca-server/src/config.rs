@@ -248,6 +248,8 @@ pub(crate) struct PublicationSection {
 pub(crate) struct AuthoritySection {
     /// Short name, a-z0-9, as in URLs and file names.
     pub(crate) name: String,
+    /// Its class in the policy table, shared by the versions of one CA; left out, its name.
+    pub(crate) class: Option<String>,
     /// Its certificate, DER or PEM.
     pub(crate) certificate: PathBuf,
     /// SHA-256 of that certificate, hexadecimal.

@@ -172,7 +172,7 @@ impl Works {
                 "{file} has no section [management]; it names the token that signs"
             ))
         })?;
-        let profiles = wiring::profiles(&config.profiles)?;
+        let profiles = wiring::book(&config.profiles)?.profiles().clone();
         let policy = Arc::new(algorithms::read(&config)?);
         wiring::check_management(&config, &section, &profiles)?;
         let clients = check::clients(&config, deployment)?;

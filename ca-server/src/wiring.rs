@@ -11,10 +11,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use ca::book::Book;
 use ca::deployment::Deployment;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
-use ca::profile::{Profile, ProfileSet};
+use ca::profile::ProfileSet;
+use ca::table::IssuerClass;
 use hsm::SigningService;
 use ledger::checkpoint::CheckpointNote;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
@@ -240,7 +242,10 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
         period: KeyPeriod::new(section.issue_from, section.issue_until, section.state)
             .with_context(unfit)?,
     };
-    let issuer = Issuer::new(certificate.clone(), settings).with_context(unfit)?;
+    let mut issuer = Issuer::new(certificate.clone(), settings).with_context(unfit)?;
+    if let Some(class) = &section.class {
+        issuer = issuer.of_class(IssuerClass::new(class).with_context(unfit)?);
+    }
     Ok(Authority::new(section.clone(), certificate, issuer))
 }
 
@@ -260,35 +265,41 @@ fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<Si
     })
 }
 
-/// Reads all profile files of the folder.
+/// Reads the book: the profiles of the folder, and what lies in the folders below it.
 ///
 /// # Errors
 ///
-/// Names the file that is no profile.
-pub(crate) fn profiles(folder: &Path) -> anyhow::Result<ProfileSet> {
+/// Names every file that is not what it should be.
+pub(crate) fn book(folder: &Path) -> anyhow::Result<Book> {
     let unreadable = |path: &Path| {
         let what = format!("cannot read profiles from {}", path.display());
         Told::new("profiles-unreadable", what, "correct `profiles`, or the files' permissions")
     };
-    let malformed = |what: String| {
-        Told::new(
-            "profile-malformed",
-            what,
-            "correct the profile; the shipped ones lie in profiles/",
-        )
-    };
-    let mut profiles = Vec::new();
-    let entries = std::fs::read_dir(folder).with_context(|| unreadable(folder))?;
-    for entry in entries {
-        let path = entry.with_context(|| unreadable(folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let bytes = std::fs::read(&path).with_context(|| unreadable(&path))?;
-            let profile =
-                Profile::parse(&bytes).with_context(|| malformed(path.display().to_string()))?;
-            profiles.push(profile);
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let below = Book::FOLDERS.iter().filter(|below| folder.join(below).exists());
+    for below in below.copied().chain([""]) {
+        let inner = folder.join(below);
+        for entry in std::fs::read_dir(&inner).with_context(|| unreadable(&inner))? {
+            let path = entry.with_context(|| unreadable(&inner))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let bytes = std::fs::read(&path).with_context(|| unreadable(&path))?;
+                let within =
+                    if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+                files.push((within, bytes));
+            }
         }
     }
-    ProfileSet::new(profiles).with_context(|| malformed(folder.display().to_string()))
+    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+    Book::parse(files).map_err(|errors| {
+        let all: Vec<String> =
+            errors.iter().map(|error| format!("{}/{error}", folder.display())).collect();
+        anyhow::Error::new(Told::new(
+            "profile-malformed",
+            all.join("; "),
+            "correct the file; the shipped ones lie in profiles/",
+        ))
+    })
 }
 
 /// Everything that runs.
@@ -311,16 +322,17 @@ pub(crate) fn wire(
     let deployment = deployment(config)?;
     let danger = Danger::new(config.danger_test.as_ref(), deployment)?;
     let notes = NoteKeys::open(config, deployment)?;
-    let profiles = profiles(&config.profiles)?;
+    let book = book(&config.profiles)?;
+    let profiles = book.profiles();
     let mut authorities = authorities(config)?;
     for authority in authorities.values_mut() {
-        authority.issuer = authority.issuer.clone().stopping_for(&profiles);
+        authority.issuer = authority.issuer.clone().stopping_for(profiles);
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
-    let unfit = crate::check::signed_otherwise(&profiles, &authorities);
-    for error in crate::check::unnamed_profiles(config, &profiles).chain(unfit) {
+    let unfit = crate::check::signed_otherwise(profiles, &authorities);
+    for error in crate::check::unnamed_profiles(config, profiles).chain(unfit) {
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
     let store = open_store(config, deployment, Create::Never)?;
@@ -334,7 +346,7 @@ pub(crate) fn wire(
     let files = crl_files(config, deployment, &notes)?;
     // What only renews the API's own certificates keeps no revocation out (promise 4).
     let plane = config.management.as_ref().and_then(|section| {
-        let found = check_management(config, section, &profiles)
+        let found = check_management(config, section, profiles)
             .and_then(|()| Ok(management_ca(&config.api)?));
         unless_absent(found).map(|certificate| (section, certificate))
     });
@@ -386,7 +398,7 @@ pub(crate) fn wire(
         signer,
         key_uses,
         health: SigningHealth::of(authorities.values()),
-        profiles,
+        book,
         algorithms: policy,
         test_domains,
         authorities,

@@ -4,6 +4,7 @@
 //! is right for itself. The book is read from paths and bytes, so that programs do the I/O, and says
 //! everything that is wrong with it at once. Its hash goes into the audit record of what is issued.
 
+mod example;
 mod words;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ use crate::identity::{IdentityKind, IdentityKinds, ListError, ProofingMethod, Pr
 use crate::issuer::Issuer;
 use crate::profile::{Profile, ProfileError, ProfileSet, ProfileSetError};
 use crate::routine::{Routine, RoutineError};
+use crate::rules::{Named, RuleBook, RuleFileError, UnknownName};
 use crate::table::{Checked, PolicyTable, TableError, TableFileError, check};
 
 /// Everything that issuing is decided by, checked as one.
@@ -30,6 +32,7 @@ pub struct Book {
     table: PolicyTable,
     identities: Option<IdentityKinds>,
     proofing: Option<ProofingMethods>,
+    rules: Option<RuleBook>,
     sha256: [u8; 32],
 }
 
@@ -47,6 +50,8 @@ enum Part<'a> {
     IdentityKinds,
     /// `lists/proofing-methods.toml`.
     ProofingMethods,
+    /// `rules/NAME.toml`.
+    Rules,
 }
 
 impl<'a> Part<'a> {
@@ -59,25 +64,27 @@ impl<'a> Part<'a> {
             Some(("tables", "policies")) => Some(Self::Table),
             Some(("lists", "identity-kinds")) => Some(Self::IdentityKinds),
             Some(("lists", "proofing-methods")) => Some(Self::ProofingMethods),
+            Some(("rules", _)) => Some(Self::Rules),
             Some(_) => None,
         }
     }
 }
 
 /// What has been read so far.
-struct Reading {
+struct Reading<'a> {
     profiles: Vec<Profile>,
     carriers: Vec<CarrierFamily>,
     routines: Vec<Routine>,
     table: PolicyTable,
     identities: Option<IdentityKinds>,
     proofing: Option<ProofingMethods>,
+    rules: Vec<(&'a str, &'a [u8])>,
     errors: Vec<BookError>,
 }
 
 impl Book {
     /// The folders below that of the profiles, which holds the profiles themselves.
-    pub const FOLDERS: [&'static str; 4] = ["carriers", "lists", "routines", "tables"];
+    pub const FOLDERS: [&'static str; 5] = ["carriers", "lists", "routines", "rules", "tables"];
 
     /// Reads the files of a book: paths below the folder of profiles with `/` between their parts,
     /// and bytes. A book without a table, lists or routines issues to no person.
@@ -122,6 +129,12 @@ impl Book {
     #[must_use]
     pub fn proofing_method(&self, id: &str) -> Option<&ProofingMethod> {
         self.proofing.as_ref()?.by_id(id)
+    }
+
+    /// The dated rules; a book without a folder of them has none.
+    #[must_use]
+    pub const fn rules(&self) -> Option<&RuleBook> {
+        self.rules.as_ref()
     }
 
     /// The card families.
@@ -178,7 +191,7 @@ fn hash(files: &[(&str, &[u8])]) -> [u8; 32] {
     all.finalize().into()
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     fn new() -> Self {
         Self {
             profiles: Vec::new(),
@@ -187,11 +200,12 @@ impl Reading {
             table: PolicyTable::default(),
             identities: None,
             proofing: None,
+            rules: Vec::new(),
             errors: Vec::new(),
         }
     }
 
-    fn take(&mut self, path: &str, bytes: &[u8]) -> Result<(), BookFault> {
+    fn take(&mut self, path: &'a str, bytes: &'a [u8]) -> Result<(), BookFault> {
         let part = Part::of(path).ok_or(BookFault::NoPart)?;
         let named = |stem: &str, name: &str| {
             let wrong = || BookFault::Named { name: name.to_owned() };
@@ -209,6 +223,7 @@ impl Reading {
                 named(stem, routine.name.as_str())?;
                 self.routines.push(routine);
             }
+            Part::Rules => self.rules.push((path, bytes)),
             Part::Table => self.table = PolicyTable::parse(bytes)?,
             Part::IdentityKinds => self.identities = Some(IdentityKinds::parse(bytes)?),
             Part::ProofingMethods => self.proofing = Some(ProofingMethods::parse(bytes)?),
@@ -227,6 +242,14 @@ impl Reading {
             }
         };
         let mut errors = self.errors;
+        let rules = match RuleBook::parse(self.rules.iter().copied()) {
+            _ if self.rules.is_empty() => None,
+            Ok(rules) => Some(rules),
+            Err(error) => {
+                errors.push(BookError { file: "rules".to_owned(), fault: error.into() });
+                None
+            }
+        };
         // What one unreadable file leaves out would be missed in many places.
         if errors.is_empty() {
             for routine in &self.routines {
@@ -245,6 +268,18 @@ impl Reading {
                 fault: BookFault::Row(Box::new(error)),
             }));
         }
+        let exists = |named: Named<'_>| match named {
+            Named::Identity(id) => {
+                self.identities.as_ref().is_some_and(|list| list.by_id(id.as_str()).is_some())
+            }
+            Named::Profile(name) => profiles.by_name(name.as_str()).is_some(),
+            Named::Routine(name) => self.routines.iter().any(|routine| routine.name == *name),
+        };
+        if errors.is_empty()
+            && let Some(Err(error)) = rules.as_ref().map(|rules| rules.check_names(exists))
+        {
+            errors.push(BookError { file: "rules".to_owned(), fault: error.into() });
+        }
         if !errors.is_empty() {
             return Err(BookErrors(errors));
         }
@@ -255,6 +290,7 @@ impl Reading {
             table: self.table,
             identities: self.identities,
             proofing: self.proofing,
+            rules,
             sha256,
         })
     }
@@ -371,7 +407,7 @@ pub enum BookFault {
     },
     /// Not where files of a book lie.
     #[error(
-        "no part of the book: profiles, and TOML files in carriers/, lists/, routines/, tables/"
+        "no part of the book: profiles, and TOML files in carriers/, lists/, routines/, rules/, tables/"
     )]
     NoPart,
     /// A profile.
@@ -383,6 +419,12 @@ pub enum BookFault {
     /// A routine.
     #[error(transparent)]
     Routine(#[from] RoutineError),
+    /// A name in the scope of a dated rule.
+    #[error(transparent)]
+    RuleName(#[from] UnknownName),
+    /// The dated rules as files.
+    #[error(transparent)]
+    Rules(#[from] RuleFileError),
     /// A row of the table.
     #[error(transparent)]
     Row(Box<TableError>),

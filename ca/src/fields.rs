@@ -264,7 +264,7 @@ impl CheckedFields {
 }
 
 /// The stronger of what the subject and the record want of a field.
-fn presence(profile: &Profile, field: RequestField) -> Presence {
+pub(crate) fn presence(profile: &Profile, field: RequestField) -> Presence {
     let recorded = profile.recorded().iter().find(|(recorded, _)| *recorded == field);
     match (profile.subject().presence(field), recorded) {
         (Presence::Refused, Some((_, presence))) => *presence,

@@ -15,6 +15,7 @@ use x509::time::UnixTime;
 
 use crate::key_period::KeyPeriod;
 use crate::profile::{ProfileName, ProfileSet};
+use crate::table::IssuerClass;
 
 /// Whether a CA's CRLs carry an issuing distribution point (critical). Never changed for a CA that
 /// has issued a CRL.
@@ -62,6 +63,7 @@ pub struct Issuer {
     period: KeyPeriod,
     longest_life: Duration,
     known: Arc<KnownIssuer>,
+    class: IssuerClass,
 }
 
 impl Issuer {
@@ -74,9 +76,9 @@ impl Issuer {
     pub fn new(certificate: Certificate, settings: IssuerSettings) -> Result<Self, IssuerError> {
         let IssuerSettings { name, algorithm, crl_url, ocsp_url, aia_url, .. } = settings;
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if !(1..=64).contains(&name.len()) || !name.chars().all(allowed) {
-            return Err(IssuerError::Name { name });
-        }
+        // Until somebody says otherwise an issuer is a class of its own.
+        let class = IssuerClass::new(&name).filter(|_| name.chars().all(allowed));
+        let Some(class) = class else { return Err(IssuerError::Name { name }) };
         let key_type = certificate.public_key().key_type();
         if !algorithm.fits(key_type) {
             return Err(IssuerError::Algorithm { name, algorithm, key_type });
@@ -109,6 +111,7 @@ impl Issuer {
             period: settings.period,
             longest_life: Duration::ZERO,
             known: Arc::new(known),
+            class,
         })
     }
 
@@ -121,6 +124,19 @@ impl Issuer {
             named.filter(|one| one.kind().is_subscriber()).map(|one| one.validity().longest());
         self.longest_life = lives.max().unwrap_or_default();
         self
+    }
+
+    /// The same, of a class: what the rows of the policy table name.
+    #[must_use]
+    pub fn of_class(mut self, class: IssuerClass) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// Its class; its name where nobody has said.
+    #[must_use]
+    pub const fn class(&self) -> &IssuerClass {
+        &self.class
     }
 
     /// Its short name.

@@ -5,6 +5,7 @@
 //! ([`refusal::Refusal`]). It holds no key, reads no clock, draws no randomness and does no I/O: time,
 //! serial numbers and ids are arguments.
 
+pub mod admit;
 pub mod algorithms;
 pub mod audit;
 pub mod book;
@@ -19,6 +20,7 @@ pub mod issuer;
 pub mod key_holder;
 pub mod key_period;
 pub mod key_quality;
+pub mod order;
 pub mod prepare;
 pub mod profile;
 pub mod refusal;

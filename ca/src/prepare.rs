@@ -26,6 +26,7 @@ use x509::validity::Validity;
 use self::agreement::Expected;
 pub use self::agreement::{Disagreement, Part};
 pub use self::refusal::PrepareError;
+use crate::admit::Admitted;
 use crate::algorithms::AlgorithmPolicy;
 use crate::deployment::{Deployment, Environment};
 use crate::fields::{CheckedFields, RequestedFields};
@@ -94,6 +95,8 @@ pub struct Preparation<'a> {
     pub now: UnixTime,
     /// An end that is earlier than the profile's, if the certificate must end with something else.
     pub ends_at: Option<UnixTime>,
+    /// Leave to issue to a person; persons only, and never without.
+    pub admitted: Option<&'a Admitted>,
 }
 
 /// A linted, unsigned certificate and what is to be stored about it.
@@ -140,6 +143,8 @@ pub struct Facts {
 pub enum Warning {
     /// The card number's check digit does not fit (Luhn; see `CardNumber::check_digit_fits`).
     CardNumberCheckDigit,
+    /// The card number begins as those of other families do.
+    CardNumberPrefix,
     /// The certificate ends with its issuer, before the profile's lifetime.
     EndsWithIssuer,
 }
@@ -170,6 +175,7 @@ impl Prepared {
 pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> {
     let Preparation { profile, deployment, .. } = *preparation;
     check_way(preparation)?;
+    check_admitted(preparation)?;
     today::check_period(preparation)?;
     let public_key = key::of(preparation)?;
     let addresses = AddressRule {
@@ -177,6 +183,9 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         test_domains: preparation.test_domains,
     };
     let fields = preparation.fields.check(profile, addresses)?;
+    if let Some(admitted) = preparation.admitted {
+        admitted.judge_fields(&fields)?;
+    }
     let subject = subject::of(profile, &fields)?;
     let (validity, ends_with_issuer) = validity::of(preparation)?;
     let (issuer_name, issuer_key, algorithm) = match preparation.signer {
@@ -216,6 +225,9 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     if fields.card_number.as_ref().is_some_and(|card| !card.check_digit_fits()) {
         warnings.push(Warning::CardNumberCheckDigit);
     }
+    if preparation.admitted.is_some_and(Admitted::has_foreign_number) {
+        warnings.push(Warning::CardNumberPrefix);
+    }
     if ends_with_issuer {
         warnings.push(Warning::EndsWithIssuer);
     }
@@ -233,7 +245,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         subject,
         subject_key: public_key.spki_hash(),
         key_reuse: profile.key_reuse(),
-        policy: profile.own_policy(),
+        policy: preparation.admitted.map(Admitted::policy).or_else(|| profile.own_policy()),
         fields,
         warnings,
     };
@@ -265,6 +277,23 @@ fn check_way(preparation: &Preparation<'_>) -> Result<(), PrepareError> {
         Signer::Issuer(issuer) => issuer.name().to_owned(),
     };
     Err(PrepareError::NotIssuedHere { profile: profile.name().clone(), issuer })
+}
+
+/// A person has leave for this profile, this issuer and now; nobody else has any.
+fn check_admitted(preparation: &Preparation<'_>) -> Result<(), PrepareError> {
+    let Preparation { profile, signer, now, admitted, .. } = *preparation;
+    let fits = match (admitted, signer) {
+        (None, _) => !profile.kind().is_person(),
+        (Some(_), Signer::Itself(_)) => false,
+        (Some(admitted), Signer::Issuer(issuer)) => {
+            admitted.profile() == profile.name()
+                && admitted.issuer() == issuer.name()
+                && Some(admitted.level()) == profile.trust_level()
+                && admitted.at() == now
+                && profile.own_policy().is_none_or(|own| own == admitted.policy())
+        }
+    };
+    if fits { Ok(()) } else { Err(PrepareError::NotAdmitted { profile: profile.name().clone() }) }
 }
 
 #[cfg(test)]

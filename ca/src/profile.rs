@@ -292,6 +292,13 @@ pub struct Policy {
     pub cps: Option<String>,
 }
 
+/// The policy that the table says for each order (decision 0012); it stands last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TablePolicy {
+    /// Where the practice statement is (id-qt-cps).
+    pub cps: Option<String>,
+}
+
 /// An extension that a profile can hold, in the order of the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ExtensionSlot {
@@ -363,6 +370,7 @@ pub struct Profile {
     key_usage_ec: Option<Vec<KeyUsageBit>>,
     extended_key_usage: Vec<Purpose>,
     policies: Vec<Policy>,
+    table_policy: Option<TablePolicy>,
     card_number: Presence,
     lint_exceptions: Vec<LintException>,
 }
@@ -518,16 +526,24 @@ impl Profile {
         &self.extended_key_usage
     }
 
-    /// certificatePolicies; empty when there are none.
+    /// The policies in certificatePolicies that the file names, in their order.
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
         &self.policies
     }
 
-    /// The policy that is the profile's own: the last one (the others are of wider use).
+    /// The policy behind them that the table says for each order, if it does.
+    #[must_use]
+    pub const fn table_policy(&self) -> Option<&TablePolicy> {
+        self.table_policy.as_ref()
+    }
+
+    /// The policy that is the profile's own: the last one (the others are of wider use). `None` where
+    /// there is none, and where the table says it.
     #[must_use]
     pub fn own_policy(&self) -> Option<ObjectIdentifier> {
-        self.policies.last().map(|policy| policy.oid)
+        let last = self.policies.last().filter(|_| self.table_policy.is_none());
+        last.map(|policy| policy.oid)
     }
 
     /// The linter's rules that its certificates need not keep, each with its reason.

@@ -14,7 +14,7 @@ pub struct Refusal {
     /// Stable code, such as `key-not-allowed`: lower-case words joined by hyphens.
     pub code: &'static str,
     /// The rule that refused, with its clause or requirement.
-    pub rule: &'static str,
+    pub rule: Box<str>,
     /// What was seen.
     pub seen: String,
     /// What would have been accepted.
@@ -32,7 +32,7 @@ impl Refusal {
     #[must_use]
     pub fn new(
         code: &'static str,
-        rule: &'static str,
+        rule: impl Into<Box<str>>,
         seen: &impl fmt::Display,
         limit: impl Into<String>,
         next: &'static str,
@@ -46,7 +46,7 @@ impl Refusal {
         if seen.chars().nth(Self::SEEN_LIMIT).is_some() {
             shown.push('…');
         }
-        Self { code, rule, seen: shown, limit: limit.into(), next }
+        Self { code, rule: rule.into(), seen: shown, limit: limit.into(), next }
     }
 }
 

@@ -8,9 +8,10 @@ use x509::serial::SerialNumber;
 use x509::signing::{Intent, IntentId, Recorded, Recorder, SigningInput, ToBeSigned};
 use x509::time::UnixTime;
 
+use crate::admit::{Admitted, Moment, admit_direct};
 use crate::algorithms::{AlgorithmPolicy, SHIPPED};
 use crate::book::{Book, BookErrors};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Environment};
 use crate::fields::RequestedFields;
 use crate::identity::TestDomains;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -18,9 +19,10 @@ use crate::key_period::KeyPeriod;
 use crate::key_quality::KeyBook;
 use crate::prepare::{KeySource, Preparation, PrepareError, Prepared, Signer, Way, prepare};
 use crate::profile::{Profile, ProfileSet};
+use crate::table::PolicyTable;
 
 /// Every shipped file of the book that is no profile: where it lies below `profiles/`, and its text.
-pub(crate) const BOOK: [(&str, &str); 8] = {
+pub(crate) const BOOK: [(&str, &str); 13] = {
     macro_rules! shipped {
         ($($path:literal),*) => {
             [$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $path)))),*]
@@ -32,8 +34,13 @@ pub(crate) const BOOK: [(&str, &str); 8] = {
         "carriers/telephone.toml",
         "lists/identity-kinds.toml",
         "lists/proofing-methods.toml",
+        "routines/demo-direct.toml",
+        "routines/mobile-self-service.toml",
+        "routines/office-visit-2.toml",
         "routines/office-visit.toml",
         "routines/reserve-card-3.toml",
+        "rules/loa2.toml",
+        "rules/sweden.toml",
         "tables/policies.toml"
     )
 };
@@ -193,6 +200,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) serial: [u8; 16],
     pub(crate) now: u64,
     pub(crate) ends_at: Option<u64>,
+    /// Another leave than that of a call without an order.
+    pub(crate) admitted: Option<Admitted>,
 }
 
 impl<'a> Ask<'a> {
@@ -210,6 +219,7 @@ impl<'a> Ask<'a> {
             serial: [0x5a; 16],
             now: NOW,
             ends_at: None,
+            admitted: None,
         }
     }
 
@@ -218,7 +228,9 @@ impl<'a> Ask<'a> {
     }
 
     pub(crate) fn with<T>(&self, run: impl FnOnce(&Preparation<'_>) -> T) -> T {
+        let direct = self.direct();
         run(&Preparation {
+            admitted: self.admitted.as_ref().or(direct.as_ref()),
             deployment: self.deployment,
             algorithms: &self.algorithms,
             test_domains: &TestDomains::default(),
@@ -233,6 +245,17 @@ impl<'a> Ask<'a> {
             now: at(self.now),
             ends_at: self.ends_at.map(at),
         })
+    }
+
+    /// Leave for a call without an order, under the first policy that the table has for the profile.
+    fn direct(&self) -> Option<Admitted> {
+        let Signer::Issuer(issuer) = self.signer else { return None };
+        let table = BOOK.iter().find(|(path, _)| *path == "tables/policies.toml").unwrap().1;
+        let table = PolicyTable::parse(table.as_bytes()).unwrap();
+        let policy = table.rows_of(self.profile.name()).next().map(|row| row.policy);
+        let book = Book::of_example(self.profile, issuer.class(), policy);
+        let moment = Moment { now: at(self.now), environment: Environment::Test };
+        admit_direct(self.profile, issuer, &book, moment).ok()
     }
 
     pub(crate) fn refusal(&self) -> &'static str {

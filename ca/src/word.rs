@@ -66,6 +66,11 @@ pub struct Title {
 }
 
 impl Title {
+    /// The same text in both languages; `None` for what is no title.
+    pub(crate) fn same(text: &str) -> Option<Self> {
+        is_word(text).then(|| Self { sv: text.to_owned(), en: text.to_owned() })
+    }
+
     /// In Swedish.
     #[must_use]
     pub fn swedish(&self) -> &str {

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use ca::table::IssuerClass;
 use serde::Deserialize;
 use x509::key::{KeyType, SignatureAlgorithm};
 
@@ -50,6 +51,8 @@ struct IssuingFile {
     common_name: String,
     key: String,
     algorithm: Option<String>,
+    /// Its class in the policy table.
+    class: Option<String>,
     profiles: Vec<String>,
 }
 
@@ -91,6 +94,8 @@ pub(crate) struct PlannedAuthority {
     pub(crate) key: KeyType,
     pub(crate) algorithm: SignatureAlgorithm,
     pub(crate) profiles: Vec<String>,
+    /// Its class in the policy table.
+    pub(crate) class: Option<IssuerClass>,
 }
 
 /// One client of the API.
@@ -147,7 +152,15 @@ impl Hierarchy {
         let issuing = file
             .issuing
             .into_iter()
-            .map(|ca| planned(&ca.common_name, &ca.key, ca.algorithm, ca.profiles))
+            .map(|ca| {
+                let mut planned = planned(&ca.common_name, &ca.key, ca.algorithm, ca.profiles)?;
+                let class = |text: String| {
+                    let read = IssuerClass::new(&text);
+                    read.with_context(|| format!("class {text:?} of {}", ca.common_name))
+                };
+                planned.class = ca.class.map(class).transpose()?;
+                Ok(planned)
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let management = file.management;
         let mut names: Vec<&str> = issuing.iter().map(|ca| ca.name.as_str()).collect();
@@ -212,7 +225,8 @@ fn planned(
                 known: SignatureAlgorithm::names_for(key),
             })?,
     };
-    Ok(PlannedAuthority { name, common_name: common_name.to_owned(), key, algorithm, profiles })
+    let common_name = common_name.to_owned();
+    Ok(PlannedAuthority { name, common_name, key, algorithm, profiles, class: None })
 }
 
 /// Lower-case letters and digits of a common name, as SITHS names its files:

@@ -24,7 +24,9 @@ impl Home {
         for secret in ["pins", "keys", "tls", "tokens", "state", "ocsp"] {
             home.private(secret)?;
         }
-        for open in ["ceremony", "ceremony/out", "config", "config/profiles", "publish", "outbox"] {
+        let book = ca::book::Book::FOLDERS.map(|below| format!("config/profiles/{below}"));
+        let open = ["ceremony", "ceremony/out", "config", "config/profiles", "publish", "outbox"];
+        for open in open.into_iter().chain(book.iter().map(String::as_str)) {
             let folder = home.0.join(open);
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;

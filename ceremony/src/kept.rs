@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
+use ca::book::Book;
 use ca::profile::{Profile, ProfileSet};
 
 use crate::home::{Home, replace};
@@ -83,17 +84,19 @@ impl<'a> Keeper<'a> {
     pub(crate) fn copy_profiles(&mut self, from: &Path) -> anyhow::Result<()> {
         let configured = self.home.join("config/ca.toml").exists();
         let mut written = self.profiles_written()?;
-        for file in profile_files(from)? {
-            let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
-            let name = file.file_name().and_then(|name| name.to_str());
-            let name = name.context("profile without a name")?;
+        let shipped = book_files(from)?;
+        for (name, file) in &shipped {
+            let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
             let path = format!("config/profiles/{name}");
             let there = self.home.join(&path).exists();
-            let before = written.as_ref().map_or(configured, |written| written.contains(name));
+            let of_profile = !name.contains('/');
+            // What an older version did not have was not taken away.
+            let unnoted = configured && of_profile;
+            let before = written.as_ref().map_or(unnoted, |written| written.contains(name));
             let taken_away = before && !there;
             if configured && !before {
-                self.said
-                    .push(format!("{path} is new in this version; no client may order it yet"));
+                let told = if of_profile { "; no client may order it yet" } else { "" };
+                self.said.push(format!("{path} is new in this version{told}"));
             }
             if taken_away && self.existing == Existing::Keep {
                 self.said.push(format!(
@@ -104,9 +107,7 @@ impl<'a> Keeper<'a> {
             self.write(&path, &bytes)?;
         }
         // What is there and what stays away: of neither may it be said next time that it is new.
-        let shipped = profile_files(from)?;
-        let names = shipped.iter().filter_map(|file| file.file_name()?.to_str().map(str::to_owned));
-        written.get_or_insert_default().extend(names);
+        written.get_or_insert_default().extend(shipped.into_iter().map(|(name, _)| name));
         let lines: String = written.iter().flatten().map(|name| format!("{name}\n")).collect();
         replace(&self.home.join(WRITTEN), lines.as_bytes())
     }
@@ -134,6 +135,21 @@ pub(crate) fn profiles(home: &Home) -> anyhow::Result<ProfileSet> {
         profiles.push(Profile::parse(&bytes).with_context(|| file.display().to_string())?);
     }
     Ok(ProfileSet::new(profiles)?)
+}
+
+/// The files of the book: names below the folder, with `/` between their parts, and where they lie.
+fn book_files(folder: &Path) -> anyhow::Result<Vec<(String, std::path::PathBuf)>> {
+    let mut files = Vec::new();
+    let below = Book::FOLDERS.into_iter().filter(|below| folder.join(below).exists());
+    for below in std::iter::once("").chain(below) {
+        for file in profile_files(&folder.join(below))? {
+            let name = file.file_name().and_then(|name| name.to_str());
+            let name = name.context("profile without a name")?;
+            let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+            files.push((name, file));
+        }
+    }
+    Ok(files)
 }
 
 fn profile_files(folder: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {

@@ -213,13 +213,16 @@ fn ca_configuration(
         "[publication]\nfolder = \"../publish\"\noutbox = \"../outbox\"\naudit = \"../audit\"\nspool = \"../publish/.spool\"\n"
     )?;
     for authority in &made.authorities {
-        let PlannedAuthority { name, algorithm, profiles, .. } = &authority.planned;
+        let PlannedAuthority { name, algorithm, profiles, class, .. } = &authority.planned;
         let urls = ports.urls(name);
         writeln!(
             text,
             "[[authority]]\nname = \"{name}\"\ncertificate = \"../ceremony/out/{name}.cer\"\nsha256 = \"{}\"",
             sha256(authority.certificate.as_der())
         )?;
+        if let Some(class) = class {
+            writeln!(text, "class = \"{class}\"")?;
+        }
         if authority.token.is_some() {
             writeln!(text, "token = \"issuing\"")?;
         }

@@ -87,6 +87,7 @@ impl Works<'_> {
             id: intent_id(now)?,
             now,
             ends_at: work.ends_at,
+            admitted: None,
         })
         .map_err(|error| anyhow::anyhow!("{}", error.refusal()))
         .with_context(|| work.file.clone())?;

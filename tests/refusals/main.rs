@@ -14,6 +14,7 @@ mod management;
 mod mounted;
 mod mutations;
 mod older;
+mod ordered;
 mod outputs;
 mod requests;
 mod responder;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
             second::CHECKS,
             responder::CHECKS,
             older::CHECKS,
+            ordered::CHECKS,
         ]
         .concat(),
         World::make,

@@ -406,6 +406,8 @@ pub mod policy {
 
     /// anyPolicy (RFC 5280 §4.2.1.4).
     pub const ANY: ObjectIdentifier = oid("2.5.29.32.0");
+    /// The policy of samples that nobody ordered, in the documentation arc (RFC 5612).
+    pub const SAMPLE: ObjectIdentifier = oid("1.3.6.1.4.1.32473.1.0");
     /// id-qt-cps: a URI of the certification practice statement.
     pub const CPS: ObjectIdentifier = oid("1.3.6.1.5.5.7.2.1");
     /// id-qt-unotice: read only.

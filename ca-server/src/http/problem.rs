@@ -43,7 +43,7 @@ pub(crate) fn document(denied: &Denied, call: &Call) -> api::Problem {
         status: status(denied.kind).as_u16(),
         code: refusal.code.to_owned(),
         detail: format!("{}; seen: {}; allowed: {}", refusal.rule, refusal.seen, refusal.limit),
-        rule: some(refusal.rule),
+        rule: some(&refusal.rule),
         seen: some(&refusal.seen),
         limit: some(&refusal.limit),
         next: some(refusal.next),

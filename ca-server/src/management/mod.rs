@@ -171,6 +171,7 @@ impl ManagementAuthority {
             id: IntentId::from_bytes(*ids.as_bytes()),
             now,
             ends_at: None,
+            admitted: None,
         })
         .map_err(|error| Denied::unprepared(&error))?;
         let facts = prepared.facts();

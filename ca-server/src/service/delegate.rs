@@ -365,7 +365,7 @@ impl Service {
                 return Ok(der);
             }
         }
-        let profile = self.profiles.by_name(PROFILE).ok_or_else(|| {
+        let profile = self.book.profiles().by_name(PROFILE).ok_or_else(|| {
             refused(Path::new(PROFILE), "profile-unknown", &"no such profile", "profile ocsp")
         })?;
         let fields = RequestedFields {
@@ -377,6 +377,7 @@ impl Service {
             ..RequestedFields::default()
         };
         let issued = self.commission(Commission {
+            ordered: None,
             authority,
             profile,
             order,

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use ca::admit::Admitted;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
 use ca::key_holder::KeyHolder;
+use ca::order::Order;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
@@ -21,6 +23,7 @@ use x509::time::UnixTime;
 use super::authority::Authority;
 use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome};
+use super::ordered::{kept, noted};
 use super::record::{call_object, client, written};
 use super::signing::{Signing, Tried, defect, failed_try};
 use super::{Service, storage};
@@ -40,6 +43,8 @@ pub(crate) struct Commission<'a> {
     /// What it is about, besides the certificate and its issuer.
     pub(crate) objects: [ObjectId; 2],
     pub(crate) payload: Value,
+    /// The order, of a person's certificate.
+    pub(crate) ordered: Option<&'a Order>,
 }
 
 impl Commission<'_> {
@@ -81,12 +86,17 @@ impl Service {
         let authority = self.issuing_authority(profile, request.authority.as_deref())?;
         let request_der = ca::request::der_from_text(&request.csr)
             .map_err(|error| Denied::rule(error.refusal()))?;
-        let fields = requested(&request);
+        let mut fields = requested(&request);
+        let ordered = request.order.as_ref().map(|order| self.order_of(order)).transpose()?;
+        if let Some(ordered) = &ordered {
+            ordered.fill(&mut fields, profile);
+        }
         let issued = self.commission(Commission {
             authority,
             profile,
             order: work.order,
-            way: Way::Direct,
+            way: if ordered.is_some() { Way::Order } else { Way::Direct },
+            ordered: ordered.as_ref(),
             fields: &fields,
             request_der: &request_der,
             actor: client(&work.call.client),
@@ -104,9 +114,13 @@ impl Service {
     /// The one way of a certificate: rules and lint, intent, signature, verification, record.
     ///
     /// What it returns has been recorded and may be released.
-    pub(crate) fn commission(&self, commission: Commission<'_>) -> Result<Issued, Denied> {
+    pub(crate) fn commission(&self, mut commission: Commission<'_>) -> Result<Issued, Denied> {
         let now = self.signing_time()?;
-        let prepared = self.prepared(&commission, now)?;
+        let Commission { ordered, profile, authority, .. } = commission;
+        let admitted = self.admitted(ordered, profile, authority, now)?;
+        let payload = std::mem::take(&mut commission.payload);
+        commission.payload = noted(payload, admitted.as_ref(), self.book.sha256());
+        let prepared = self.prepared(&commission, admitted.as_ref(), now)?;
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
         let within = self.may_sign_soon(commission.authority)?;
@@ -115,7 +129,12 @@ impl Service {
     }
 
     /// Rules and lint.
-    fn prepared(&self, commission: &Commission<'_>, now: UnixTime) -> Result<Prepared, Denied> {
+    fn prepared(
+        &self,
+        commission: &Commission<'_>,
+        admitted: Option<&Admitted>,
+        now: UnixTime,
+    ) -> Result<Prepared, Denied> {
         prepare(&Preparation {
             deployment: self.deployment,
             algorithms: &self.algorithms,
@@ -130,6 +149,7 @@ impl Service {
             id: self.draw_intent_id(now)?,
             now,
             ends_at: None,
+            admitted,
         })
         .map_err(|error| Denied::unprepared(&error))
     }
@@ -175,7 +195,8 @@ impl Service {
         within: Duration,
     ) -> Result<Issued, Denied> {
         let order = commission.order;
-        let facts = issued_facts(&prepared, subject_of(&prepared, order));
+        let subject = subject_of(&prepared, order);
+        let facts = issued_facts(&prepared, subject, commission.ordered);
         let (_, code) = codes(prepared.pending());
         let payload = json!({
             "serial": prepared.facts().serial.to_string(),
@@ -278,7 +299,7 @@ impl Service {
     }
 
     fn profile(&self, name: &str) -> Result<&Profile, Denied> {
-        self.profiles.by_name(name).ok_or_else(|| {
+        self.book.profiles().by_name(name).ok_or_else(|| {
             Denied::rule(Refusal::new(
                 "profile-unknown",
                 "certificates are issued under a profile",
@@ -381,7 +402,11 @@ fn subject_of(prepared: &Prepared, order: OrderId) -> Subject {
     }
 }
 
-fn issued_facts(prepared: &Prepared, subject: Subject) -> IssuedCertificate {
+fn issued_facts(
+    prepared: &Prepared,
+    subject: Subject,
+    ordered: Option<&Order>,
+) -> IssuedCertificate {
     let facts = prepared.facts();
     let fields = &facts.fields;
     let texts = [
@@ -409,6 +434,7 @@ fn issued_facts(prepared: &Prepared, subject: Subject) -> IssuedCertificate {
             "card_number": fields.card_number.as_ref().map(|v| v.as_str()),
             "upn": fields.upn.as_ref().map(|v| v.as_str()),
             "email": fields.email.as_ref().map(|v| v.as_str()),
+            "order": ordered.map(kept),
         });
         Privacy::Person { subject, holder: written(&holder) }
     } else {

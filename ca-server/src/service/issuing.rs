@@ -162,7 +162,7 @@ mod tests {
             period: KeyPeriod::new(days.issue_from, days.issue_until, days.state).unwrap(),
         };
         let issuer = Issuer::new(authority.certificate.clone(), settings).unwrap();
-        authority.issuer = issuer.stopping_for(&world.service.profiles);
+        authority.issuer = issuer.stopping_for(world.service.book.profiles());
     }
 
     /// KEY-06: it stops two years, the longest life, before its own end, and is told of 90 days ahead.

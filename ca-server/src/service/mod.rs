@@ -14,6 +14,7 @@ pub(crate) mod issuing;
 pub(crate) mod key_survey;
 pub(crate) mod key_use;
 pub(crate) mod order;
+mod ordered;
 mod previous;
 pub(crate) mod record;
 pub(crate) mod recovery;
@@ -33,10 +34,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ca::algorithms::AlgorithmPolicy;
+use ca::book::Book;
 use ca::deployment::{Deployment, Environment};
 use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
-use ca::profile::ProfileSet;
 use ca::refusal::Refusal;
 use hsm::SigningService;
 use sha2::{Digest as _, Sha256};
@@ -80,7 +81,7 @@ pub(crate) struct Service {
     pub(crate) signer: Arc<dyn SigningService>,
     pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) health: SigningHealth,
-    pub(crate) profiles: ProfileSet,
+    pub(crate) book: Book,
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,

@@ -389,10 +389,10 @@ mod tests {
         let mut world = World::new();
         let csr = x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());
         let order = |world: &World| world.issue_for("one", "function-ec", &csr);
-        let no_profiles = ca::profile::ProfileSet::new([]).unwrap();
-        let profiles = std::mem::replace(&mut world.service.profiles, no_profiles);
+        let no_book = ca::book::Book::parse([]).unwrap();
+        let book = std::mem::replace(&mut world.service.book, no_book);
         assert_eq!(order(&world).unwrap_err().refusal.code, "profile-unknown");
-        world.service.profiles = profiles;
+        world.service.book = book;
         let authorities = std::mem::take(&mut world.service.authorities);
         assert_eq!(order(&world).unwrap_err().refusal.code, "authority-not-fitting");
         world.service.authorities = authorities;

@@ -195,7 +195,7 @@ impl Service {
     }
 
     fn management_profile(&self, name: &str) -> Result<&ca::profile::Profile, Denied> {
-        management::profile(&self.profiles, name).map_err(|_| not_here())
+        management::profile(self.book.profiles(), name).map_err(|_| not_here())
     }
 }
 
@@ -407,7 +407,7 @@ pub(crate) mod tests {
             order: None,
             holder: ManagementHolder::Server,
             name: "ca1".parse().unwrap(),
-            profile: service.profiles.by_name(SERVER_PROFILE).unwrap(),
+            profile: service.book.profiles().by_name(SERVER_PROFILE).unwrap(),
             key: KeySource::Proven(&key.public),
             fields: RequestedFields {
                 common_name: Some("Sigill".to_owned()),

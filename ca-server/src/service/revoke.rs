@@ -186,7 +186,7 @@ impl Service {
         let kind = what
             .row
             .and_then(|row| row.profile.as_ref())
-            .and_then(|profile| self.profiles.by_name(&profile.name))
+            .and_then(|profile| self.book.profiles().by_name(&profile.name))
             .map(Profile::kind);
         ca::revocation::check(kind, wanted.revoker, wanted.wish).map_err(Denied::rule)
     }

@@ -291,7 +291,7 @@ impl World {
             signer: key_uses.clone(),
             key_uses,
             health: SigningHealth::of([&authority]),
-            profiles: crate::wiring::profiles(&shipped_profiles()).unwrap(),
+            book: crate::wiring::book(&shipped_profiles()).unwrap(),
             algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
             test_domains: TestDomains::default(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
@@ -336,21 +336,24 @@ impl World {
     /// Works with a shipped profile in which `from` reads `to`.
     pub(crate) fn edit_profile(&mut self, name: &str, from: &str, to: &str) {
         let (shipped, edited) = (shipped_profiles(), self.folder("profiles"));
-        std::fs::create_dir_all(&edited).unwrap();
-        for entry in std::fs::read_dir(shipped).unwrap() {
-            let path = entry.unwrap().path();
-            // Lists and tables lie in folders beside the profiles.
-            if path.is_dir() {
-                continue;
+        let folders = ca::book::Book::FOLDERS.map(|folder| format!("{folder}/"));
+        for below in folders.iter().map(String::as_str).chain([""]) {
+            std::fs::create_dir_all(edited.join(below)).unwrap();
+            for entry in std::fs::read_dir(shipped.join(below)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    continue;
+                }
+                let mut text = std::fs::read_to_string(&path).unwrap();
+                if below.is_empty() && path.file_stem().is_some_and(|stem| stem == name) {
+                    assert!(text.contains(from), "{text}");
+                    text = text.replace(from, to);
+                }
+                let file = edited.join(below).join(path.file_name().unwrap());
+                std::fs::write(file, text).unwrap();
             }
-            let mut text = std::fs::read_to_string(&path).unwrap();
-            if path.file_stem().is_some_and(|stem| stem == name) {
-                assert!(text.contains(from), "{text}");
-                text = text.replace(from, to);
-            }
-            std::fs::write(edited.join(path.file_name().unwrap()), text).unwrap();
         }
-        self.service.profiles = crate::wiring::profiles(&edited).unwrap();
+        self.service.book = crate::wiring::book(&edited).unwrap();
     }
 
     /// Works with the shipped algorithm policy in which `from` reads `to`.
@@ -524,6 +527,7 @@ fn authority(certificate: Certificate) -> Authority {
         period: KeyPeriod::default(),
     };
     let section = AuthoritySection {
+        class: None,
         name: settings.name.clone(),
         certificate: PathBuf::new(),
         sha256: String::new(),

@@ -54,6 +54,8 @@ fn names_every_file_that_is_wrong_at_once() {
 fn every_mutant_of_a_book_is_refused() {
     let routine = "routines/office-visit.toml";
     for (path, from, to, told) in [
+        ("rules/loa2.toml", "\"passport-holder\"", "\"passport-bearer\"", "passport-bearer"),
+        ("rules/sweden.toml", "version", "versions", "rules: "),
         (
             routine,
             "\"swedish-passport\"",
@@ -88,7 +90,8 @@ fn every_mutant_of_a_book_is_refused() {
 
 #[test]
 fn profiles_alone_are_a_book_that_names_nobody() {
-    let profiles = book_files().into_iter().filter(|(path, _)| !path.contains('/'));
+    let functions = |path: &str| path.starts_with("function");
+    let profiles = book_files().into_iter().filter(|(path, _)| functions(path));
     let book = read_book(&profiles.collect::<Vec<_>>()).unwrap();
 
     assert!(book.table().rows().is_empty() && book.identity_kind("personnummer").is_none());

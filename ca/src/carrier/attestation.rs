@@ -29,6 +29,12 @@ impl Maker {
         }
     }
 
+    /// Its subject public key info, DER.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        self.0.spki_der()
+    }
+
     const fn algorithm(&self) -> SignatureAlgorithm {
         match self.0.key_type() {
             KeyType::EcP256 => SignatureAlgorithm::EcdsaP256Sha256,

@@ -13,7 +13,7 @@ use super::{Preparation, PrepareError, Signer};
 use crate::deployment::ManagementRole;
 use crate::fields::CheckedFields;
 use crate::identity::MailForm;
-use crate::profile::{ExtensionSlot, Policy, Profile, ProfileKind, Purpose};
+use crate::profile::{ExtensionSlot, Policy, Profile, ProfileKind, Purpose, TablePolicy};
 
 /// Builds the extensions. Criticality is fixed: basicConstraints and keyUsage are critical, the others
 /// are not (RFC 5280 §4.2.1; PRO-16), since every subject here is non-empty.
@@ -56,7 +56,9 @@ pub(super) fn of(
                 ExtensionSlot::CrlDistributionPoints | ExtensionSlot::AuthorityInfoAccess,
                 Signer::Itself(_),
             ) => None,
-            (ExtensionSlot::CertificatePolicies, _) => Some(policies(profile)?.extension(plain)),
+            (ExtensionSlot::CertificatePolicies, _) => {
+                Some(policies(preparation)?.extension(plain))
+            }
             (ExtensionSlot::ExtendedKeyUsage, _) => {
                 Some(extended_key_usage(profile, fields).extension(plain))
             }
@@ -89,14 +91,26 @@ fn extended_key_usage(profile: &Profile, fields: &CheckedFields) -> ExtendedKeyU
     )
 }
 
-fn policies(profile: &Profile) -> Result<CertificatePolicies, PrepareError> {
+/// Those of the profile, and behind them the one of the table's row.
+fn policies(preparation: &Preparation<'_>) -> Result<CertificatePolicies, PrepareError> {
+    let profile = preparation.profile;
     let information = |policy: &Policy| {
         Ok(match &policy.cps {
             Some(cps) => PolicyInformation::with_cps(policy.oid, text(cps)?),
             None => PolicyInformation::plain(policy.oid),
         })
     };
-    profile.policies().iter().map(information).collect::<Result<_, _>>().map(CertificatePolicies)
+    let of_row = match (profile.table_policy(), preparation.admitted) {
+        (Some(TablePolicy { cps }), Some(admitted)) => {
+            Some(Policy { oid: admitted.policy(), cps: cps.clone() })
+        }
+        (Some(_), None) => {
+            return Err(PrepareError::NotAdmitted { profile: profile.name().clone() });
+        }
+        (None, _) => None,
+    };
+    let policies = profile.policies().iter().chain(&of_row);
+    policies.map(information).collect::<Result<_, _>>().map(CertificatePolicies)
 }
 
 fn card_number(fields: &CheckedFields) -> Result<Option<CardNumber>, PrepareError> {

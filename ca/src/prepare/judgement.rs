@@ -4,6 +4,7 @@ use lint::{Findings, IssuerContext};
 
 use super::agreement::{self, Expected};
 use super::{Preparation, PrepareError, Signer, shape};
+use crate::admit::Admitted;
 
 /// Judges a finished certificate by the rules and by what its profile, its issuer and its order say. Any finding
 /// and any difference refuses.
@@ -24,7 +25,11 @@ pub(super) fn findings(finished: &[u8], preparation: &Preparation<'_>) -> Findin
         Signer::Itself(_) => IssuerContext::SelfSigned,
     };
     let kind = preparation.profile.kind().lint_kind();
-    let shape = shape::of(preparation.profile, preparation.signer);
+    let shape = shape::of(
+        preparation.profile,
+        preparation.signer,
+        preparation.admitted.map(Admitted::policy),
+    );
     let findings = lint::certificate_of(finished, &context, kind, &shape);
     if findings.is_empty() {
         return findings;

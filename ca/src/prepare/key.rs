@@ -38,5 +38,8 @@ fn check_key(preparation: &Preparation<'_>, key: &PublicKey) -> Result<(), Prepa
         .key(Some(purpose), key.key_type(), preparation.now)
         .map_err(PrepareError::KeyAlgorithm)?;
     preparation.keys.judge(key)?;
+    if let Some(admitted) = preparation.admitted {
+        admitted.judge_key(key)?;
+    }
     Ok(())
 }

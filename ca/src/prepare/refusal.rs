@@ -8,6 +8,7 @@ use x509::signing::PendingError;
 use x509::time::UnixTime;
 
 use super::agreement::Disagreement;
+use crate::admit::RuleRefusal;
 use crate::algorithms::NotAllowed;
 use crate::fields::FieldError;
 use crate::key_period::NotIssuing;
@@ -81,6 +82,12 @@ pub enum PrepareError {
     /// A name that the ASN.1 types cannot hold.
     #[error("subject cannot be encoded")]
     Name(#[from] NameError),
+    /// No leave to issue to a person, or leave for something else.
+    #[error("profile {profile} is issued to whom the policy table admits, and this is for nobody")]
+    NotAdmitted {
+        /// The profile.
+        profile: ProfileName,
+    },
     /// The issuer has no such profile.
     #[error("profile {profile} is not issued by {issuer}")]
     NotIssuedHere {
@@ -124,6 +131,9 @@ pub enum PrepareError {
     /// Larger than DER lengths of the encoder.
     #[error("certificate is too large to encode")]
     TooLarge,
+    /// A rule of the book.
+    #[error(transparent)]
+    Rule(#[from] RuleRefusal),
     /// Issued only by another way.
     #[error("profile {profile} is not issued this way")]
     Way {
@@ -135,8 +145,12 @@ pub enum PrepareError {
 impl PrepareError {
     /// Whether the same request may be free later: it is refused for the day or the configuration.
     #[must_use]
-    pub const fn is_for_now(&self) -> bool {
-        matches!(self, Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_) | Self::NotIssuing { .. })
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_) | Self::NotIssuing { .. } => true,
+            Self::Rule(refusal) => refusal.is_for_now(),
+            _ => false,
+        }
     }
 
     /// The same in the words of a refusal (promise 9).
@@ -145,6 +159,7 @@ impl PrepareError {
         let (code, rule, limit, next) = match self {
             Self::Field(error) => return error.refusal(),
             Self::Request(error) => return error.refusal(),
+            Self::Rule(error) => return error.refusal(),
             Self::KeyNotAllowed { allowed, .. } => (
                 "key-not-allowed",
                 "key types of the profile (ISS-11)",
@@ -193,6 +208,12 @@ impl PrepareError {
                 "keys of the CA are certified by ceremonies only (KEY-05)",
                 "a key of the subscriber's own".to_owned(),
                 "make a new key",
+            ),
+            Self::NotAdmitted { .. } => (
+                "not-admitted",
+                "persons get certificates by an order that the book admits (ISS-01, PRO-10)",
+                "leave for this profile, issuer and time".to_owned(),
+                "order the certificate; where it was ordered, tell the operator",
             ),
             Self::Way { .. } => (
                 "way-not-allowed",

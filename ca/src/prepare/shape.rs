@@ -7,6 +7,7 @@ use lint::shape::{
 use x509::extension::Criticality;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::name::StringRule;
+use x509::oid::ObjectIdentifier;
 
 use super::Signer;
 use crate::issuer::Issuer;
@@ -15,13 +16,18 @@ use crate::profile::{
     Source,
 };
 
-/// The shape of the certificates of `profile` that `signer` signs.
-pub(super) fn of<'a>(profile: &'a Profile, signer: Signer<'a>) -> Shape<'a> {
+/// The shape of the certificates of `profile` that `signer` signs, whose policy the table says where
+/// the profile leaves it to that.
+pub(super) fn of<'a>(
+    profile: &'a Profile,
+    signer: Signer<'a>,
+    of_row: Option<ObjectIdentifier>,
+) -> Shape<'a> {
     let slots = profile.extensions().iter();
     Shape {
         signature: algorithm(signer),
         subject: profile.subject().attributes().iter().map(attribute).collect(),
-        extensions: slots.filter_map(|slot| extension(*slot, profile, signer)).collect(),
+        extensions: slots.filter_map(|slot| extension(*slot, profile, signer, of_row)).collect(),
     }
 }
 
@@ -55,6 +61,7 @@ fn extension<'a>(
     slot: ExtensionSlot,
     profile: &'a Profile,
     signer: Signer<'a>,
+    of_row: Option<ObjectIdentifier>,
 ) -> Option<ExtensionShape<'a>> {
     let issuer = match signer {
         Signer::Issuer(issuer) => Some(issuer),
@@ -84,7 +91,9 @@ fn extension<'a>(
         ExtensionSlot::BasicConstraints => ValueShape::EndEntity,
         ExtensionSlot::CardNumber => ValueShape::CardNumber,
         ExtensionSlot::CertificatePolicies => {
-            ValueShape::Policies(profile.policies().iter().map(policy).collect())
+            let of_table = profile.table_policy().zip(of_row);
+            let of_table = of_table.map(|(said, id)| PolicyShape { id, cps: said.cps.as_deref() });
+            ValueShape::Policies(profile.policies().iter().map(policy).chain(of_table).collect())
         }
         ExtensionSlot::CrlDistributionPoints => {
             ValueShape::DistributionPoint(issuer?.crl_url().as_str())

@@ -4,6 +4,7 @@ use x509::time::UnixTime;
 use x509::validity::Validity;
 
 use super::{Preparation, PrepareError, Signer};
+use crate::admit::Admitted;
 use crate::profile::PastIssuer;
 
 /// notBefore and notAfter, and whether the issuer's end cut it short (ISS-08, ISS-09).
@@ -26,13 +27,16 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), Prep
         });
     }
     let not_before = whole.not_before().max(of_issuer.not_before());
-    let wanted = match preparation.ends_at {
+    let admitted = preparation.admitted;
+    let ordered = admitted.and_then(Admitted::end);
+    let wanted = match preparation.ends_at.or(ordered) {
         Some(end) if end > whole.not_after() || end <= now => {
             return Err(PrepareError::End { end, latest: whole.not_after() });
         }
         Some(end) => end,
         None => whole.not_after(),
     };
+    let wanted = admitted.and_then(Admitted::latest).map_or(wanted, |latest| wanted.min(latest));
     let capped = wanted > of_issuer.not_after();
     if capped && rule.past_issuer == PastIssuer::Refuse {
         return Err(PrepareError::OutlivesIssuer {

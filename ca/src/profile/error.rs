@@ -56,6 +56,9 @@ pub enum ProfileError {
         /// What was given.
         found: String,
     },
+    /// Neither an OID nor the table, both, or the table before another policy.
+    #[error("a policy has oid, or from = \"table\" where it is the last")]
+    PolicySource,
     /// Not an object identifier.
     #[error("policy {found:?} is not an object identifier")]
     Oid {

@@ -13,7 +13,8 @@ use super::subject::{Attribute, Optional, RequestField, Source};
 use super::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use super::{
     AlternativeNameRule, ExtensionSlot, IssueBy, Policy, Presence, Profile, ProfileError,
-    ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TrustLevel, duration,
+    ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TablePolicy,
+    TrustLevel, duration,
 };
 use crate::identity::{Script, Wildcard};
 use crate::key_holder::KeyReuse;
@@ -276,8 +277,15 @@ enum PurposeWord {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyFile {
-    oid: String,
+    oid: Option<String>,
+    from: Option<PolicyFromWord>,
     cps: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PolicyFromWord {
+    Table,
 }
 
 impl ProfileFile {
@@ -292,6 +300,7 @@ impl ProfileFile {
         if scripts.is_empty() || scripts.iter().collect::<BTreeSet<_>>().len() != scripts.len() {
             return Err(ProfileError::Scripts);
         }
+        let (policies, table_policy) = policies(self.policy)?;
         Ok(Profile {
             name: self.name.parse()?,
             version: self.version,
@@ -339,11 +348,8 @@ impl ProfileFile {
                 .iter()
                 .map(|&word| word.into())
                 .collect(),
-            policies: self
-                .policy
-                .into_iter()
-                .map(PolicyFile::into_policy)
-                .collect::<Result<_, _>>()?,
+            policies,
+            table_policy,
             card_number: self.extensions.card_number.into(),
             lint_exceptions: self.lint.into_exceptions()?,
         })
@@ -450,11 +456,20 @@ impl AlternativeNamesFile {
     }
 }
 
-impl PolicyFile {
-    fn into_policy(self) -> Result<Policy, ProfileError> {
-        let oid = self.oid.parse().map_err(|_| ProfileError::Oid { found: self.oid.clone() })?;
-        Ok(Policy { oid, cps: self.cps })
+/// The policies that the file names, and behind them that of the table.
+fn policies(files: Vec<PolicyFile>) -> Result<(Vec<Policy>, Option<TablePolicy>), ProfileError> {
+    let (mut named, mut of_table) = (Vec::new(), None);
+    for PolicyFile { oid, from, cps } in files {
+        match (oid, from, &of_table) {
+            (Some(found), None, None) => {
+                let oid = found.parse().map_err(|_| ProfileError::Oid { found })?;
+                named.push(Policy { oid, cps });
+            }
+            (None, Some(PolicyFromWord::Table), None) => of_table = Some(TablePolicy { cps }),
+            _ => return Err(ProfileError::PolicySource),
+        }
     }
+    Ok((named, of_table))
 }
 
 impl From<IssueByWord> for IssueBy {

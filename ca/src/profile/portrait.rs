@@ -177,6 +177,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// Whether a certificate's text is this part.
+    fn is(&self, found: &str) -> bool {
+        self.text == found || self.text == OF_TABLE
+    }
+
     pub(super) fn once(text: impl Into<String>) -> Self {
         Self { text: text.into(), fewest: 1, most: 1 }
     }
@@ -224,11 +229,14 @@ impl StringType {
     }
 }
 
+/// Stands for the policy of a row of the table: any one.
+pub(super) const OF_TABLE: &str = "a policy of the table";
+
 /// Whether `found` stands in the order of `allowed`, each as often as it may.
 fn follows(allowed: &[Part], found: &[&str]) -> bool {
     let mut rest = found;
     for part in allowed {
-        let run = rest.iter().take(part.most).take_while(|text| **text == part.text).count();
+        let run = rest.iter().take(part.most).take_while(|text| part.is(text)).count();
         if run < part.fewest {
             return false;
         }

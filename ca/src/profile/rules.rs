@@ -272,14 +272,28 @@ const RULES: &[ProfileRule] = &[
         kept: |p| {
             let oids: Vec<_> = p.policies.iter().map(|policy| policy.oid).collect();
             let any = oids.contains(&oid::policy::ANY);
-            all_different(&oids) && !(p.kind.is_subscriber() && (oids.is_empty() || any))
+            let none = oids.is_empty() && p.table_policy.is_none();
+            all_different(&oids) && !(p.kind.is_subscriber() && (none || any))
+        },
+    },
+    ProfileRule {
+        id: "table-policy",
+        clause: "PRO-10; decision 0012",
+        says: "subscriber profiles alone take a policy from the table, those of persons no other",
+        kept: |p| {
+            p.table_policy.is_none()
+                || (p.kind.is_subscriber() && (!p.kind.is_person() || p.policies.is_empty()))
         },
     },
     ProfileRule {
         id: "practice-statement",
         clause: "RFC 5280 §4.2.1.4",
         says: "cps is an http or https URI of at most 200 visible ASCII characters",
-        kept: |p| p.policies.iter().filter_map(|policy| policy.cps.as_deref()).all(is_web_uri),
+        kept: |p| {
+            let of_table = p.table_policy.iter().filter_map(|policy| policy.cps.as_deref());
+            let named = p.policies.iter().filter_map(|policy| policy.cps.as_deref());
+            named.chain(of_table).all(is_web_uri)
+        },
     },
     ProfileRule {
         id: "subject-once",
@@ -476,7 +490,10 @@ fn listed_is_given(profile: &Profile) -> bool {
             .any(|presence| *presence != Presence::Refused);
     let pairs = [
         (ExtensionSlot::CardNumber, profile.card_number != Presence::Refused),
-        (ExtensionSlot::CertificatePolicies, !profile.policies.is_empty()),
+        (
+            ExtensionSlot::CertificatePolicies,
+            !profile.policies.is_empty() || profile.table_policy.is_some(),
+        ),
         (ExtensionSlot::ExtendedKeyUsage, !profile.extended_key_usage.is_empty()),
         (ExtensionSlot::SubjectAltName, alternative),
     ];

@@ -43,9 +43,8 @@ pub(crate) fn check(table: &PolicyTable, against: Checked<'_>) -> Vec<TableError
 /// What is wrong with a row for itself.
 fn of_row(row: &Row, against: Checked<'_>) -> Vec<RowFault> {
     let tuple = &row.tuple;
-    let Some(profile) = against.profiles.by_name(tuple.profile.as_str()) else {
-        return vec![RowFault::Unknown { what: "profile", name: tuple.profile.to_string() }];
-    };
+    // A profile that an operator took away is issued to nobody, and its rows wait for it.
+    let Some(profile) = against.profiles.by_name(tuple.profile.as_str()) else { return Vec::new() };
     let mut faults = of_profile(row, profile);
     for other in against.profiles.iter().filter(|other| other.name() != profile.name()) {
         if other.policies().iter().any(|policy| policy.oid == row.policy) {

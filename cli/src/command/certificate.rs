@@ -1,6 +1,6 @@
 //! `sigill certificate`: issue, show, list, revoke, release.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -100,6 +100,9 @@ pub(crate) struct Issue {
     /// DNS name; may be given several times.
     #[arg(long)]
     dns: Vec<String>,
+    /// The order of a person's certificate: a file with the JSON of `order` in POST /v1/certificates.
+    #[arg(long, value_name = "FILE")]
+    order: Option<PathBuf>,
     /// Opaque id of the person who acts.
     #[arg(long)]
     actor: Option<String>,
@@ -244,6 +247,7 @@ impl Issue {
                 dns: self.dns.clone(),
             },
             actor: actor(self.actor.as_deref()),
+            order: self.order.as_deref().map(order).transpose()?,
         };
         let key = key(self.idempotency_key.as_deref())?;
         let certificate: api::Certificate = client.post("/v1/certificates", &key, &request)?;
@@ -256,6 +260,13 @@ impl Issue {
         terminal.result(&certificate, || shown(&certificate));
         Ok(())
     }
+}
+
+/// Reads the file of an order.
+fn order(path: &Path) -> Result<api::OrderFields, ClientError> {
+    let file = |source| ClientError::File { path: path.to_path_buf(), source };
+    let text = std::fs::read(path).map_err(file)?;
+    serde_json::from_slice(&text).map_err(|error| file(std::io::Error::other(error)))
 }
 
 impl List {

@@ -473,7 +473,7 @@ fn the_linter_stops_what_a_wrong_profile_would_issue() {
             "key-usage = [\"content-commitment\"]",
         ),
         (PERSON, "\"smartcard-logon\"", "\"ocsp-signing\""),
-        (PERSON, "1.3.6.1.4.1.32473.1.3.1", "2.5.29.32.0"),
+        (PERSON, "from = \"table\"", "oid = \"2.5.29.32.0\""),
         (PERSON, "    \"certificate-policies\",\n", ""),
         (PERSON, "    \"authority-info-access\",\n", ""),
         (PERSON, "    \"crl-distribution-points\",\n", ""),

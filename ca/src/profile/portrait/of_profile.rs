@@ -8,7 +8,7 @@ use super::super::{
     Attribute, ExtensionSlot, IssueBy, Lifetime, Optional, PastIssuer, Presence, Profile,
     ProfileKind, Purpose, RequestedExtensions, Source, TrustLevel,
 };
-use super::{DRAWN, Part, Portrait, PortraitField, Seen, Sitter, StringType, words};
+use super::{DRAWN, OF_TABLE, Part, Portrait, PortraitField, Seen, Sitter, StringType, words};
 use crate::identity::Wildcard;
 
 impl Portrait {
@@ -125,8 +125,10 @@ impl Portrait {
             self.draw(PortraitField::Extension(oid), seen);
         }
         if slot == ExtensionSlot::CertificatePolicies {
-            let each = profile.policies().iter().map(|policy| {
-                policy.cps.as_deref().map_or_else(
+            let of_table = profile.table_policy().map(|policy| &policy.cps);
+            let named = profile.policies().iter().map(|policy| &policy.cps);
+            let each = named.chain(of_table).map(|cps| {
+                cps.as_deref().map_or_else(
                     || "none".to_owned(),
                     |cps| format!("CPS {}", words::without_host(cps)),
                 )
@@ -170,7 +172,9 @@ fn value(profile: &Profile, slot: ExtensionSlot) -> Seen {
         }
         ExtensionSlot::SubjectAltName => Seen::Sequence(alternative_names(profile)),
         ExtensionSlot::CertificatePolicies => {
-            Seen::sequence(profile.policies().iter().map(|policy| policy.oid.to_string()))
+            let of_table = profile.table_policy().map(|_| OF_TABLE.to_owned());
+            let named = profile.policies().iter().map(|policy| policy.oid.to_string());
+            Seen::sequence(named.chain(of_table))
         }
         ExtensionSlot::CardNumber => Seen::exactly(words::CARD_DIGITS),
         ExtensionSlot::SubjectKeyIdentifier => Seen::exactly(words::METHOD_1),

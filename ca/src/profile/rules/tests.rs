@@ -204,7 +204,13 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
     ("revocation-pointers", FUNCTION, "    \"crl-distribution-points\",\n", ""),
     ("revocation-pointers", ISSUING, "    \"authority-info-access\",\n", ""),
     ("policies", FUNCTION, "2.23.140.1.2.2", "1.2.752.74.8.650"),
-    ("policies", SIGNATURE, "1.3.6.1.4.1.32473.1.3.2", "2.5.29.32.0"),
+    ("policies", SIGNATURE, "from = \"table\"", "oid = \"2.5.29.32.0\""),
+    (
+        "table-policy",
+        SIGNATURE,
+        "[[policy]]",
+        "[[policy]]\noid = \"1.3.6.1.4.1.32473.1.3.2\"\n[[policy]]",
+    ),
     ("practice-statement", SIGNATURE, "https://pki", "ftp://pki"),
     ("practice-statement", SIGNATURE, "/repository", "/repository å"),
     // Two serialNumbers: no relying party could tell which one to read.

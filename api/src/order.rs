@@ -1,0 +1,153 @@
+//! What an order for a person's certificate says, beside the names in it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The facts of an order. The book of the deployment (profiles, routines, card families, lists, the
+/// policy table) decides whether a certificate is issued for it, and under which policy.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderFields {
+    /// Name of the issuing routine, such as `office-visit`.
+    pub routine: String,
+    /// Who ordered.
+    pub orderer: Orderer,
+    /// The holder's opaque id as an actor of the portal. Needed where the routine keeps duties apart
+    /// from being the holder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// Who the holder is.
+    pub identity: OrderIdentity,
+    /// How that was proven.
+    pub proofing: OrderProofing,
+    /// On what the key lives.
+    pub carrier: OrderCarrier,
+    /// The organisations.
+    pub organisations: OrderOrganisations,
+    /// When the certificate is to end at the latest, RFC 3339 in UTC. Absent: as the profile says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<String>,
+    /// Who approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<OrderApproval>,
+    /// The holder's receipt (*kvittens*), where the routine has one before issuing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<OrderReceipt>,
+    /// The maker's statement of where the key was made, where the card family has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<OrderEvidence>,
+}
+
+/// Who ordered.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Orderer {
+    /// id-administrator, reserve-card-administrator-2, reserve-card-administrator-3,
+    /// responsible-issuer, holder or system.
+    pub role: String,
+    /// Opaque id, 1 to 128 visible ASCII characters.
+    pub id: String,
+}
+
+/// Who the holder is: a number or a passport, as the kind says.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderIdentity {
+    /// Name of the kind of identity, such as `personnummer`.
+    pub kind: String,
+    /// Personnummer or samordningsnummer, 12 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// A passport.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passport: Option<OrderPassport>,
+}
+
+/// A passport.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderPassport {
+    /// Issuing state, three letters.
+    pub state: String,
+    /// Number.
+    pub number: String,
+    /// Day of birth, `YYYY-MM-DD`.
+    pub birth_date: String,
+}
+
+/// How identity was proven.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderProofing {
+    /// Name of the method, such as `swedish-passport`.
+    pub method: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// Opaque id of who saw to it.
+    pub by: String,
+}
+
+/// On what the key lives.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderCarrier {
+    /// Name of the card family, such as `nls-card-2023`.
+    pub family: String,
+    /// Number of the card, 19 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_number: Option<String>,
+}
+
+/// The organisations of an order.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderOrganisations {
+    /// The holder's.
+    pub user: OrderOrganisation,
+    /// The one that issues, where it is another one (extra eID).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuing: Option<OrderOrganisation>,
+}
+
+/// An organisation.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderOrganisation {
+    /// Name.
+    pub name: String,
+    /// Organisation number, 10 digits.
+    pub number: String,
+}
+
+/// An approval.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderApproval {
+    /// Opaque id of who approved.
+    pub by: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+}
+
+/// A receipt.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderReceipt {
+    /// electronic, on-paper or registered-post.
+    pub form: String,
+    /// SHA-256 of it, hexadecimal.
+    pub sha256: String,
+    /// When it was given, RFC 3339 in UTC.
+    pub at: String,
+}
+
+/// A maker's statement that the key was made in one of its carriers.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderEvidence {
+    /// The maker's subject public key info, base64 of its DER.
+    pub key: String,
+    /// Its signature over `sigill-attestation/1`, the DER of the certified key's subject public key info
+    /// and the card number, one after the other; base64.
+    pub signature: String,
+}

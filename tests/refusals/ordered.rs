@@ -1,0 +1,152 @@
+//! Orders for persons' certificates: what the book admits is issued under the policy of its row, and
+//! each rule that refuses says so by its code and its name.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use support::spoken;
+use support::suite::Check;
+
+use crate::World;
+use crate::requests::{self, base64};
+use crate::running::{Answer, Call};
+
+pub const CHECKS: &[Check<World>] = &[
+    ("an_order_is_issued_under_the_policy_of_its_row", admitted),
+    ("each_rule_of_the_book_refuses_by_its_name", refused),
+    ("a_call_without_an_order_has_a_policy_of_its_own", without),
+    ("the_facts_of_an_order_lie_sealed", sealed),
+];
+
+/// The number of the ordered card: nobody else's.
+const CARD: &str = "9752269874512325436";
+
+/// What no other check of this suite sends.
+const APPROVER: &str = "approver-5531970";
+
+/// An order by a visit to an administrator.
+fn order() -> Value {
+    let at = "2026-11-20T09:00:00Z";
+    let mut call = requests::person(&base64(&requests::p256()));
+    call["order"] = json!({
+        "routine": "office-visit",
+        "orderer": { "role": "id-administrator", "id": "administrator-1" },
+        "holder": "holder-7",
+        "identity": { "kind": "personnummer", "number": "191212121212" },
+        "proofing": { "method": "swedish-passport", "at": at, "by": "administrator-1" },
+        "carrier": { "family": "nls-card-2023", "card_number": CARD },
+        "organisations": { "user": { "name": "Sigill Test", "number": "2321000131" } },
+        "approvals": [{ "by": APPROVER, "at": at }],
+        "receipt": { "form": "electronic", "sha256": "ab".repeat(32), "at": at },
+    });
+    call
+}
+
+fn sent(world: &World, call: &Value) -> Answer {
+    world.server.call(&Call::order(call))
+}
+
+/// What OpenSSL shows of an issued certificate.
+fn shown(answer: &Answer) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pem = answer.json["certificate"].as_str().expect("a certificate");
+    fs::write(folder.path().join("cer.pem"), pem).expect("a file");
+    let arguments = ["x509", "-in", "cer.pem", "-noout", "-text", "-enddate"];
+    spoken::openssl(folder.path(), &arguments).expect("openssl is installed").text
+}
+
+/// PRO-10: the policy is that of the row; ISS-09: the end is the order's.
+fn admitted(world: &World) {
+    let mut call = order();
+    call["order"]["valid_until"] = json!("2027-06-30T21:50:00Z");
+
+    let answer = sent(world, &call);
+
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let text = shown(&answer);
+    assert!(text.contains("Policy: 1.3.6.1.4.1.32473.1.3.1\n"), "{text}");
+    assert!(text.contains("notAfter=Jun 30 21:50:00 2027 GMT"), "{text}");
+    world.server.settle();
+}
+
+/// A call without an order is for environment test, under a policy that no order leads to.
+fn without(world: &World) {
+    let answer = sent(world, &requests::person(&base64(&requests::p256())));
+
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert!(shown(&answer).contains("Policy: 1.3.6.1.4.1.32473.1.9.1\n"), "{answer:?}");
+    world.server.settle();
+}
+
+/// One refusal each of routine, lists, family, table and order, through the API.
+fn refused(world: &World) {
+    let with = |pointer: &str, value: Value| {
+        let mut call = order();
+        *call.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
+        call
+    };
+    let mut unholding = order();
+    unholding["order"].as_object_mut().expect("an object").remove("holder");
+    let mut unreceipted = order();
+    unreceipted["order"].as_object_mut().expect("an object").remove("receipt");
+    let mut of_function = requests::function_ec(&base64(&requests::p256()));
+    of_function["order"] = order()["order"].clone();
+    let mut telephone = with("/order/carrier/family", json!("telephone"));
+    telephone["order"]["carrier"].as_object_mut().expect("an object").remove("card_number");
+    let cases = [
+        (with("/order/routine", json!("parcel")), "order-unknown-name", "order/routine"),
+        (with("/order/carrier/family", json!("wallet")), "order-unknown-name", "order/carrier"),
+        (with("/order/proofing/at", json!("yesterday")), "order-malformed", "order/proofing"),
+        (with("/order/orderer/role", json!("postman")), "order-malformed", "order/orderer"),
+        (
+            with("/order/orderer/role", json!("holder")),
+            "routine-refused",
+            "routine/office-visit/ordered-by",
+        ),
+        (
+            with("/order/proofing/method", json!("own-siths-eid")),
+            "routine-refused",
+            "routine/office-visit/proofing",
+        ),
+        (
+            with("/order/approvals/0/by", json!("administrator-1")),
+            "routine-refused",
+            "routine/office-visit/separate",
+        ),
+        (unholding, "routine-refused", "routine/office-visit/holder"),
+        (unreceipted, "routine-refused", "routine/office-visit/receipt"),
+        (with("/order/approvals", json!([])), "routine-refused", "routine/office-visit/approvals"),
+        (telephone, "carrier-refused", "carrier/telephone/routine"),
+        (
+            with("/subject/personal_identity_number", json!("191003229802")),
+            "order-differs",
+            "order/identity",
+        ),
+        (with("/subject/organization", json!("Another")), "order-differs", "order/organisation"),
+        (of_function, "order-not-taken", "order/profile"),
+    ];
+    for (call, code, rule) in cases {
+        let answer = sent(world, &call);
+
+        let found = (answer.status, &answer.json["code"], &answer.json["rule"]);
+        assert_eq!(found, (422, &json!(code), &json!(rule)), "{answer:?}");
+    }
+    world.server.settle();
+}
+
+/// DAT-06: what the order says of people lies in no file in clear.
+fn sealed(world: &World) {
+    let answer = sent(world, &order());
+    assert_eq!(answer.status, 201, "{answer:?}");
+    world.server.settle();
+    let folder = world.server.home.path("state");
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if !path.is_file() {
+            continue;
+        }
+        let octets = fs::read(&path).expect("a file");
+        let mut windows = octets.windows(APPROVER.len());
+        assert!(windows.all(|window| window != APPROVER.as_bytes()), "{}", path.display());
+    }
+}
