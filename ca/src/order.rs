@@ -17,7 +17,7 @@ use crate::identity::{
     CardNumber, Identity, IdentityError, IdentityKindId, IdentityText, OrganisationNumber,
     Organization, ProofingId,
 };
-use crate::profile::{Attribute, Presence, Profile, RequestField, Source};
+use crate::profile::{Presence, Profile, RequestField, Source};
 use crate::routine::{OrdererRole, ReceiptForm, RoutineName};
 
 /// What a caller says of an order, unchecked but for its times.
@@ -219,8 +219,13 @@ impl Order {
     /// The organisation that a certificate of `profile` names; `None` where the order does not say it.
     #[must_use]
     pub fn organisation_of(&self, profile: &Profile) -> Option<&OrganisationRef> {
-        let names = |one: &&Attribute| one.source == Source::Field(RequestField::Organization);
-        profile.subject().attributes().iter().any(|one| names(&one)).then_some(&self.user)
+        profile.subject().attributes().iter().find_map(|one| match one.source {
+            Source::Field(RequestField::Organization) | Source::UserOrganization => {
+                Some(&self.user)
+            }
+            Source::IssuingOrganization => self.issuing.as_ref(),
+            _ => None,
+        })
     }
 }
 

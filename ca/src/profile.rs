@@ -36,7 +36,7 @@ pub use self::portrait::{Alphabet, Line, Part, Portrait, PortraitField, Seen, St
 pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
 pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
-pub use self::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
+pub use self::validity::{EndOf, Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use crate::identity::{Script, Wildcard};
 use crate::key_holder::KeyReuse;
 

@@ -18,11 +18,11 @@ use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use crate::key_period::KeyPeriod;
 use crate::key_quality::KeyBook;
 use crate::prepare::{KeySource, Preparation, PrepareError, Prepared, Signer, Way, prepare};
-use crate::profile::{Profile, ProfileSet};
+use crate::profile::{EndOf, Profile, ProfileSet};
 use crate::table::PolicyTable;
 
 /// Every shipped file of the book that is no profile: where it lies below `profiles/`, and its text.
-pub(crate) const BOOK: [(&str, &str); 13] = {
+pub(crate) const BOOK: [(&str, &str); 14] = {
     macro_rules! shipped {
         ($($path:literal),*) => {
             [$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $path)))),*]
@@ -38,6 +38,7 @@ pub(crate) const BOOK: [(&str, &str); 13] = {
         "routines/mobile-self-service.toml",
         "routines/office-visit-2.toml",
         "routines/office-visit.toml",
+        "routines/reserve-card-2.toml",
         "routines/reserve-card-3.toml",
         "rules/loa2.toml",
         "rules/sweden.toml",
@@ -61,7 +62,7 @@ pub(crate) fn read_book(files: &[(String, String)]) -> Result<Book, BookErrors> 
 pub(crate) const NOW: u64 = 1_795_298_400;
 
 /// The text of every shipped profile.
-pub(crate) const PROFILES: [(&str, &str); 22] = {
+pub(crate) const PROFILES: [(&str, &str); 28] = {
     macro_rules! shipped {
         ($($name:literal),*) => {
             [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
@@ -82,6 +83,12 @@ pub(crate) const PROFILES: [(&str, &str); 22] = {
         "person-id-2-authentication",
         "person-id-2-signature",
         "mobile-authentication",
+        "reserve-hsaid-3-authentication",
+        "reserve-hsaid-3-signature",
+        "reserve-hsaid-2-authentication",
+        "reserve-hsaid-2-signature",
+        "extra-hsaid-3-authentication",
+        "extra-hsaid-3-signature",
         "function",
         "function-client",
         "function-ec",
@@ -218,7 +225,7 @@ impl<'a> Ask<'a> {
             keys: KeyBook::default(),
             serial: [0x5a; 16],
             now: NOW,
-            ends_at: None,
+            ends_at: (profile.validity().end_of == EndOf::Order).then_some(NOW + 14 * 86_400),
             admitted: None,
         }
     }
@@ -289,7 +296,7 @@ pub(crate) fn fields_for(profile: &Profile) -> RequestedFields {
             organization,
             ..RequestedFields::default()
         },
-        name if name.starts_with("person") => RequestedFields {
+        name if profile.kind().is_person() => RequestedFields {
             given_name: some("Tolvan"),
             surname: some("Tolvansson"),
             hsa_id: some("TST2321000016-1002"),

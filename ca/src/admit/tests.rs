@@ -8,6 +8,7 @@ use crate::testing::{
 };
 
 const AUTHENTICATION: &str = "person-hsaid-3-authentication";
+const RESERVE: &str = "reserve-hsaid-3-authentication";
 const CARD: &str = "9752269874512325436";
 const NUMBER: &str = "191212121212";
 
@@ -52,12 +53,16 @@ struct Desk {
 
 impl Desk {
     fn new(book: Book) -> Self {
-        let hierarchy = Hierarchy::new(&[AUTHENTICATION]);
+        Self::of(AUTHENTICATION, book)
+    }
+
+    fn of(name: &str, book: Book) -> Self {
+        let hierarchy = Hierarchy::new(&[name]);
         let class = IssuerClass::new("person-hsaid-3").unwrap();
         Self {
             book,
             issuer: hierarchy.issuing.clone().of_class(class),
-            profile: profile(AUTHENTICATION),
+            profile: profile(name),
             key: TestKey::new(),
             moment: Moment { now: at(NOW), environment: Environment::Test },
         }
@@ -309,6 +314,53 @@ fn a_certificate_says_what_its_order_says() {
     assert_eq!(card, refused("card-number"));
     let organisation = rule(|ask| ask.fields.organization = Some("Another".to_owned()));
     assert_eq!(organisation, refused("organisation"));
+}
+
+/// A reserve card ends when its order says, and not without; of an order's two organisations the profile says
+/// which one the certificate names.
+#[test]
+fn a_reserve_card_has_the_end_and_the_organisation_of_its_order() {
+    let day = 86_400;
+    let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+    let order = |until: Option<u64>| {
+        with(|it| {
+            it.routine = "reserve-card-3".to_owned();
+            it.orderer = pair("reserve-card-administrator-3", "actor-1");
+            it.carrier = "reserve-card-2023".to_owned();
+            it.approvals = ["actor-2", "actor-3"].map(|who| (who.to_owned(), at(EARLIER))).into();
+            it.issuing_organisation = Some(pair("Utgivare", "5565594230"));
+            it.valid_until = until.map(at);
+        })
+    };
+    let desk = |source: &str| {
+        let text = profile_text(RESERVE).replacen("user-organization", source, 1);
+        Desk { profile: Profile::parse(text.as_bytes()).unwrap(), ..Desk::of(RESERVE, shipped()) }
+    };
+    let outcome = |source: &str, until: Option<u64>| {
+        let desk = desk(source);
+        let text = order(until);
+        let read = Order::read(&text, &desk.book, Environment::Test).unwrap();
+        let admitted = desk.admit(&text).unwrap();
+        let request = desk.key.request(|_| {});
+        let mut ask =
+            Ask::new(&desk.profile, Signer::Issuer(&desk.issuer), KeySource::Request(&request));
+        (ask.way, ask.ends_at, ask.fields.organization) = (Way::Order, None, None);
+        ask.admitted = Some(admitted);
+        read.fill(&mut ask.fields, &desk.profile);
+        let prepared = ask.prepare().map_err(|error| error.refusal().code)?;
+        let facts = prepared.facts();
+        let organisation = facts.subject.text_of(x509::oid::attribute::ORGANIZATION).unwrap();
+        Ok((organisation, facts.validity.not_after(), facts.policy.unwrap().to_string()))
+    };
+    let policy = "1.3.6.1.4.1.32473.1.3.11".to_owned();
+    let until = NOW + 14 * day;
+
+    let issued = outcome("user-organization", Some(until));
+    assert_eq!(issued, Ok(("Sigill Test".to_owned(), at(until), policy.clone())));
+    let issued = outcome("issuing-organization", Some(until));
+    assert_eq!(issued, Ok(("Utgivare".to_owned(), at(until), policy)));
+    assert_eq!(outcome("user-organization", None), Err("end-missing"));
+    assert_eq!(outcome("user-organization", Some(NOW + 91 * day)), Err("end-not-allowed"));
 }
 
 /// ISS-09: a certificate ends with the order, and no later than its carrier.

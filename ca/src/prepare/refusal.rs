@@ -46,6 +46,14 @@ pub enum PrepareError {
         /// The profile's.
         latest: UnixTime,
     },
+    /// The order is to name the end, and does not.
+    #[error("profile {profile} ends when its order says, and no end is named")]
+    EndMissing {
+        /// The profile.
+        profile: ProfileName,
+        /// The latest.
+        latest: UnixTime,
+    },
     /// A field of the request.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -252,6 +260,12 @@ impl PrepareError {
                 "the end of validity lies after now and within the profile's lifetime (ISS-08)",
                 format!("until {latest}"),
                 "name an earlier end",
+            ),
+            Self::EndMissing { latest, .. } => (
+                "end-missing",
+                "the order names the end of validity (end of the profile)",
+                format!("until {latest}"),
+                "name the end in the order",
             ),
             Self::Lint(findings) => {
                 let first = findings.iter().next().map(ToString::to_string).unwrap_or_default();

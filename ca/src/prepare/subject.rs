@@ -4,7 +4,7 @@ use x509::name::Name;
 
 use super::PrepareError;
 use crate::fields::CheckedFields;
-use crate::profile::{Attribute, Profile, Source};
+use crate::profile::{Attribute, Profile, RequestField, Source};
 
 /// Builds the subject.
 pub(super) fn of(profile: &Profile, fields: &CheckedFields) -> Result<Name, PrepareError> {
@@ -26,6 +26,10 @@ pub(super) fn texts<'a>(
             Source::Fixed(value) => Some(value.as_str()),
             Source::PersonName => fields.common_name.as_ref().map(|name| name.as_str()),
             Source::CardNumber => fields.card_number.as_ref().map(|number| number.as_str()),
+            // Which of an order's organisations it is, the order has decided.
+            Source::UserOrganization | Source::IssuingOrganization => {
+                fields.text_of(RequestField::Organization)
+            }
             Source::Field(field) => fields.text_of(*field),
         };
         Some((attribute, text?))

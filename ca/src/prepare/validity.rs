@@ -5,7 +5,7 @@ use x509::validity::Validity;
 
 use super::{Preparation, PrepareError, Signer};
 use crate::admit::Admitted;
-use crate::profile::PastIssuer;
+use crate::profile::{EndOf, PastIssuer};
 
 /// notBefore and notAfter, and whether the issuer's end cut it short (ISS-08, ISS-09).
 pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), PrepareError> {
@@ -34,6 +34,10 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), Prep
             return Err(PrepareError::End { end, latest: whole.not_after() });
         }
         Some(end) => end,
+        None if rule.end_of == EndOf::Order => {
+            let profile = profile.name().clone();
+            return Err(PrepareError::EndMissing { profile, latest: whole.not_after() });
+        }
         None => whole.not_after(),
     };
     let wanted = admitted.and_then(Admitted::latest).map_or(wanted, |latest| wanted.min(latest));

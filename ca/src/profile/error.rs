@@ -47,6 +47,9 @@ pub enum ProfileError {
     /// TOML is UTF-8.
     #[error("profile is not UTF-8")]
     NotUtf8,
+    /// Neither or both of the two ways to end.
+    #[error("validity has `lifetime`, or `end = \"order\"` and `longest`")]
+    NoEnd,
     /// Nothing was said to round, or not how.
     #[error("validity.ends-at and validity.round stand together or not at all")]
     NoRounding,

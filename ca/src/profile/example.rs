@@ -21,7 +21,7 @@ use x509::time::UnixTime;
 use x509::validity::Validity;
 
 pub use self::text::certificate_text;
-use super::{IssueBy, Presence, Profile, RequestField};
+use super::{EndOf, IssueBy, Presence, Profile, RequestField};
 use crate::admit::{Moment, admit_direct};
 use crate::algorithms::AlgorithmPolicy;
 use crate::book::Book;
@@ -41,6 +41,8 @@ const ISSUER: &str = "sigillexamplecav1";
 const ISSUER_LIFE: Duration = Duration::from_secs(40 * 366 * 86_400);
 /// How long before the sample the issuer's certificate begins.
 const ISSUER_AGE: Duration = Duration::from_secs(86_400);
+/// An order that is to name the end names this one.
+const ORDERED: Duration = Duration::from_secs(14 * 86_400);
 
 /// Makes a sample of what `profile` issues at `at` for a key of this type; its DER.
 ///
@@ -78,7 +80,10 @@ pub fn example(
         serial: SerialNumber::from_random([0x5a; SerialNumber::OWN_OCTETS]),
         id: IntentId::from_bytes([0; 16]),
         now: at,
-        ends_at: None,
+        ends_at: match profile.validity().end_of {
+            EndOf::Lifetime => None,
+            EndOf::Order => at.checked_add(ORDERED),
+        },
         admitted: admitted.as_ref(),
     })?;
     let signing_key = if self_signed { key_type } else { issuer.public_key().key_type() };

@@ -94,8 +94,8 @@ mod tests {
         // A policy of web servers, which persons do not have: one rule of the linter.
         let issue = |entries: &[(&str, &str)]| {
             let text = excepting(entries);
-            let own = text.lines().find(|line| line.starts_with("from = \"table\"")).unwrap();
-            let profile = Profile::unjudged(&text.replacen(own, "oid = \"2.23.140.1.2.3\"", 1));
+            let policies = "[[policy]]\noid = \"2.23.140.1.2.3\"\n\n[[policy]]";
+            let profile = Profile::unjudged(&text.replacen("[[policy]]", policies, 1));
             let signer = Signer::Issuer(&hierarchy.issuing);
             let ask = Ask::new(&profile, signer, KeySource::Proven(&key.public));
             (ask.refusal(), profile.lint_exceptions().len())

@@ -10,7 +10,7 @@ use x509::name::{AttributeType, StringRule};
 
 use super::exception::LintFile;
 use super::subject::{Attribute, Optional, RequestField, Source};
-use super::validity::{Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
+use super::validity::{EndOf, Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
 use super::{
     AlternativeNameRule, ExtensionSlot, IssueBy, Policy, Presence, Profile, ProfileError,
     ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TablePolicy,
@@ -74,11 +74,22 @@ enum PresenceWord {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ValidityFile {
-    lifetime: String,
+    #[serde(default)]
+    end: EndWord,
+    lifetime: Option<String>,
+    longest: Option<String>,
     ends_at: Option<String>,
     round: Option<RoundWord>,
     backdate: String,
     past_issuer: PastIssuerWord,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum EndWord {
+    #[default]
+    Lifetime,
+    Order,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -193,6 +204,8 @@ enum FromWord {
     HsaId,
     PersonalIdentityNumber,
     Organization,
+    UserOrganization,
+    IssuingOrganization,
     Locality,
 }
 
@@ -399,8 +412,18 @@ impl ValidityFile {
             }
             _ => return Err(ProfileError::NoRounding),
         };
+        let (end_of, lifetime) = match (self.end, self.lifetime, self.longest) {
+            (EndWord::Lifetime, Some(text), None) => {
+                (EndOf::Lifetime, lifetime("validity.lifetime", &text)?)
+            }
+            (EndWord::Order, None, Some(text)) => {
+                (EndOf::Order, lifetime("validity.longest", &text)?)
+            }
+            _ => return Err(ProfileError::NoEnd),
+        };
         Ok(ValidityRule {
-            lifetime: lifetime("validity.lifetime", &self.lifetime)?,
+            end_of,
+            lifetime,
             ends_at,
             backdate: span("validity.backdate", &self.backdate)?,
             past_issuer: match self.past_issuer {
@@ -515,6 +538,8 @@ impl From<FromWord> for Source {
         Self::Field(match word {
             FromWord::PersonName => return Self::PersonName,
             FromWord::CardNumber => return Self::CardNumber,
+            FromWord::UserOrganization => return Self::UserOrganization,
+            FromWord::IssuingOrganization => return Self::IssuingOrganization,
             FromWord::CommonName => RequestField::CommonName,
             FromWord::GivenName => RequestField::GivenName,
             FromWord::Surname => RequestField::Surname,

@@ -213,7 +213,7 @@ impl Seen {
             }
             (Self::StringType(rule), Self::String(kind, alphabet)) => rule.admits(*kind, *alphabet),
             // An issuer that ended sooner may have cut it short: no certificate shows that.
-            (Self::Lifetime(rule), Self::Period(from, to)) => rule.end(*from) == Some(*to),
+            (Self::Lifetime(rule), Self::Period(from, to)) => rule.allows(*from, *to),
             (allowed, found) => allowed == found,
         }
     }

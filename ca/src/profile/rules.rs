@@ -12,7 +12,7 @@ use x509::name::{AttributeType, StringKind, StringRule};
 use x509::oid;
 
 use super::subject::{Optional, RequestField, Source};
-use super::validity::Round;
+use super::validity::{EndOf, Round};
 use super::{ExtensionSlot, IssueBy, Presence, Profile, ProfileError, ProfileKind, Purpose};
 
 /// notBefore lies at most this far before issuing (ISS-08).
@@ -57,6 +57,26 @@ const RULES: &[ProfileRule] = &[
         clause: "ISS-09: an eID ends with its carrier or before",
         says: "round = \"up\" is not for persons",
         kept: |p| !(p.kind.is_person() && matches!(p.validity.ends_at, Some((_, Round::Up)))),
+    },
+    ProfileRule {
+        id: "end-by-order",
+        clause: "domain: the order of a reserve card names its end; orders are for persons",
+        says: "end = \"order\" is for persons, without ends-at",
+        kept: |p| {
+            let validity = p.validity;
+            validity.end_of == EndOf::Lifetime || (p.kind.is_person() && validity.ends_at.is_none())
+        },
+    },
+    ProfileRule {
+        id: "order-organization",
+        clause: "orders, which name two organisations, are for persons",
+        says: "user-organization and issuing-organization are sources of person profiles",
+        kept: |p| {
+            let of_order = |source: &Source| {
+                matches!(source, Source::UserOrganization | Source::IssuingOrganization)
+            };
+            p.kind.is_person() || !p.subject.attributes().iter().any(|a| of_order(&a.source))
+        },
     },
     ProfileRule {
         id: "signature",

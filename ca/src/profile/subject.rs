@@ -59,6 +59,10 @@ pub enum Source {
     PersonName,
     /// The number of the card that the key lives in.
     CardNumber,
+    /// The organisation that the holder works for.
+    UserOrganization,
+    /// The organisation that issues, where it is another than the holder's.
+    IssuingOrganization,
 }
 
 impl Source {
@@ -75,7 +79,9 @@ impl Source {
             Self::Field(RequestField::PersonalIdentityNumber) => {
                 &[RequestField::PersonalIdentityNumber]
             }
-            Self::Field(RequestField::Organization) => &[RequestField::Organization],
+            Self::Field(RequestField::Organization)
+            | Self::UserOrganization
+            | Self::IssuingOrganization => &[RequestField::Organization],
             Self::Field(RequestField::Locality) => &[RequestField::Locality],
             Self::PersonName => &[RequestField::GivenName, RequestField::Surname],
         }
@@ -89,6 +95,9 @@ impl Source {
                 matches!(attribute, AttributeType::Country | AttributeType::Organization)
             }
             Self::PersonName => matches!(attribute, AttributeType::CommonName),
+            Self::UserOrganization | Self::IssuingOrganization => {
+                matches!(attribute, AttributeType::Organization)
+            }
             Self::CardNumber => {
                 matches!(attribute, AttributeType::CommonName | AttributeType::SerialNumber)
             }

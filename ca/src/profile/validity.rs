@@ -34,6 +34,15 @@ pub enum Round {
     Up,
 }
 
+/// What ends a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndOf {
+    /// Its lifetime, unless an earlier end is named.
+    Lifetime,
+    /// The end that its order names, within the lifetime.
+    Order,
+}
+
 /// What happens when the end of validity would lie after the issuer's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PastIssuer {
@@ -46,7 +55,9 @@ pub enum PastIssuer {
 /// How long certificates are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidityRule {
-    /// From notBefore on.
+    /// What ends them.
+    pub end_of: EndOf,
+    /// From notBefore on, at most.
     pub lifetime: Lifetime,
     /// The second of the day on which they end, if there is one, and how they get there.
     pub ends_at: Option<(SecondOfDay, Round)>,
@@ -57,7 +68,7 @@ pub struct ValidityRule {
 }
 
 impl ValidityRule {
-    /// The last second of a certificate whose first one is `not_before`. `None` where it lies after
+    /// The last second that a certificate may have whose first one is `not_before`. `None` where it lies after
     /// the year 9999, or where nothing is left of it.
     #[must_use]
     pub fn end(&self, not_before: UnixTime) -> Option<UnixTime> {
@@ -78,6 +89,16 @@ impl ValidityRule {
             }
         };
         UnixTime::from_secs(last).ok().filter(|last| *last >= not_before)
+    }
+
+    /// Whether a certificate may last from this second to that one.
+    #[must_use]
+    pub fn allows(&self, not_before: UnixTime, not_after: UnixTime) -> bool {
+        let latest = self.end(not_before);
+        match self.end_of {
+            EndOf::Lifetime => latest == Some(not_after),
+            EndOf::Order => latest.is_some_and(|latest| (not_before..=latest).contains(&not_after)),
+        }
     }
 
     /// No certificate lives longer than this, its first and last second included.
@@ -186,6 +207,7 @@ mod tests {
 
     fn rule(lifetime: &str, ends_at: Option<(&str, Round)>) -> ValidityRule {
         ValidityRule {
+            end_of: EndOf::Lifetime,
             lifetime: Lifetime::parse(lifetime).unwrap(),
             ends_at: ends_at.map(|(text, round)| (SecondOfDay::parse(text).unwrap(), round)),
             backdate: Duration::from_mins(5),
@@ -242,6 +264,19 @@ mod tests {
         assert_eq!(rule("1y", None).end(begin), Some(day(2028, 2, 29, 86_399)));
         assert_eq!(rule("1s", None).end(begin), Some(begin));
         assert_eq!(rule("1d", None).end(UnixTime::LAST), None);
+    }
+
+    #[test]
+    fn an_ordered_end_lies_within_the_lifetime() {
+        let by_order = ValidityRule { end_of: EndOf::Order, ..rule("90d", None) };
+        let begin = day(2026, 3, 1, 0);
+        let latest = by_order.end(begin).unwrap();
+        let later = day(2026, 5, 30, 0);
+
+        assert_eq!(later.since(latest).as_secs(), 1);
+        assert!(by_order.allows(begin, latest) && by_order.allows(begin, begin));
+        assert!(!by_order.allows(begin, later) && !by_order.allows(latest, begin));
+        assert!(rule("90d", None).allows(begin, latest) && !rule("90d", None).allows(begin, begin));
     }
 
     /// ISS-09: years of the calendar, of which five may have two leap days.

@@ -99,6 +99,7 @@ fn the_full_cross_product_reaches_nothing_but_its_rows() {
         |of: fn(&Tuple) -> String| rows.iter().map(|row| of(&row.tuple)).collect::<BTreeSet<_>>();
     let (profiles, issuers) = (all(|it| it.profile.to_string()), all(|it| it.issuer.to_string()));
     let mut carriers: Vec<_> = rows.iter().map(|row| row.tuple.carrier).collect();
+    carriers.sort_unstable();
     carriers.dedup();
     let identities: BTreeSet<_> = rows.iter().map(|row| row.tuple.identity.clone()).collect();
     let routines: BTreeSet<_> = rows.iter().map(|row| row.tuple.routine.clone()).collect();

@@ -28,6 +28,7 @@ use crate::testing::{
 
 const CARD: &str = "card-transport";
 const MACHINE: &str = "function-machine";
+const RESERVE: &str = "reserve-hsaid-3-authentication";
 const PERSON: &str = "person-hsaid-3-authentication";
 const DAY: u64 = 86_400;
 
@@ -306,6 +307,30 @@ fn refuses_ends_past_the_issuer_and_outside_the_profile() {
     assert_eq!(outcome(PERSON, |ask| ask.ends_at = Some(NOW + 731 * DAY)), "end-not-allowed");
     assert_eq!(outcome(PERSON, |ask| ask.ends_at = Some(NOW)), "end-not-allowed");
     assert_eq!(outcome(PERSON, |ask| ask.ends_at = Some(NOW + 1)), "issued");
+}
+
+/// ISS-08: of a reserve card the order says the end, and the profile the latest one.
+#[test]
+fn a_reserve_card_ends_when_its_order_says() {
+    let key = TestKey::new();
+    let request = key.request(|_| {});
+    let hierarchy = Hierarchy::new(&[RESERVE]);
+    let profile = profile(RESERVE);
+    let ask = |ends_at: Option<u64>| {
+        let signer = Signer::Issuer(&hierarchy.issuing);
+        let mut ask = Ask::new(&profile, signer, KeySource::Request(&request));
+        ask.ends_at = ends_at;
+        ask
+    };
+    let latest = NOW - 300 + 90 * DAY - 1;
+
+    assert_eq!(ask(None).refusal(), "end-missing");
+    assert_eq!(ask(Some(latest + 1)).refusal(), "end-not-allowed");
+    assert_eq!(ask(Some(NOW)).refusal(), "end-not-allowed");
+    for end in [latest, NOW + DAY] {
+        let prepared = ask(Some(end)).prepare().unwrap();
+        assert_eq!(prepared.facts().validity.not_after(), at(end));
+    }
 }
 
 /// ISS-08: a CA ends with its root, and the caller is told.

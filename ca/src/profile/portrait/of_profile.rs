@@ -226,6 +226,8 @@ fn source(attribute: &Attribute) -> String {
         Source::Field(field) => format!("{name} {}", field.name()),
         Source::PersonName => format!("{name} person-name"),
         Source::CardNumber => format!("{name} card-number"),
+        Source::UserOrganization => format!("{name} user-organization"),
+        Source::IssuingOrganization => format!("{name} issuing-organization"),
     }
 }
 

@@ -3,7 +3,7 @@
 use x509::extension::GeneralName;
 use x509::oid::{ObjectIdentifier, extension as ext, signature, usage};
 
-use super::super::ValidityRule;
+use super::super::{EndOf, ValidityRule};
 
 /// The standard's name of an extension; its number where it has none here.
 pub(in crate::profile) fn extension(oid: ObjectIdentifier) -> String {
@@ -69,6 +69,7 @@ pub(in crate::profile) fn scheme(uri: &str) -> String {
 /// The rule by which an end is found.
 pub(in crate::profile) fn lifetime(rule: ValidityRule) -> String {
     match rule.ends_at {
+        _ if rule.end_of == EndOf::Order => format!("as ordered, at most {}", rule.lifetime),
         Some((second, round)) => format!("{}, ending at {second}, rounded {round}", rule.lifetime),
         None => rule.lifetime.to_string(),
     }

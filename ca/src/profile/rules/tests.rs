@@ -14,6 +14,7 @@ const SIGNATURE: &str = shipped!("person-hsaid-3-signature");
 const FUNCTION: &str = shipped!("function");
 const ISSUING: &str = shipped!("issuing");
 const CROSS: &str = shipped!("cross");
+const RESERVE: &str = shipped!("reserve-hsaid-3-authentication");
 const MACHINE: &str = shipped!("function-machine");
 const CARD: &str = shipped!("card-transport");
 const OCSP: &str = shipped!("ocsp");
@@ -44,6 +45,17 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         "\"730d\"",
         "\"2y\"\nends-at = \"21:50:00Z\"\nround = \"up\"",
     ),
+    ("end-by-order", CARD, "lifetime    = \"365d\"", "end = \"order\"\nlongest = \"365d\""),
+    (
+        "end-by-order",
+        RESERVE,
+        "longest     = \"90d\"",
+        "longest = \"90d\"\nends-at = \"21:50:00Z\"\nround = \"down\"",
+    ),
+    ("eid-five-years", RESERVE, "\"90d\"", "\"1827d\""),
+    ("order-organization", FUNCTION, "from = \"organization\"", "from = \"user-organization\""),
+    ("order-organization", MACHINE, "from = \"organization\"", "from = \"issuing-organization\""),
+    ("subject-source", RESERVE, "from = \"surname\" }", "from = \"user-organization\" }"),
     ("signature", FUNCTION, "[\"rsa-pkcs1-sha512\"]", "[]"),
     ("signature", FUNCTION, "\"rsa-pkcs1-sha512\"", "\"rsa-pkcs1-sha512\", \"rsa-pkcs1-sha512\""),
     ("keys", FUNCTION, "\"rsa-3072\"", "\"rsa-1024\""),
@@ -327,6 +339,8 @@ fn refuses_what_is_not_the_toml_of_a_profile() {
         ("lifetime    = \"2y\"", "lifetime = 730"),
         ("lifetime    = \"2y\"", "lifetime = \"2 years\""),
         ("ends-at     = \"21:50:00Z\"", ""),
+        ("backdate    = \"5m\"", "backdate = \"5m\"\nend = \"order\""),
+        ("backdate    = \"5m\"", "backdate = \"5m\"\nlongest = \"1y\""),
         ("round       = \"up\"", ""),
         ("round       = \"up\"", "round = \"near\""),
         ("\"21:50:00Z\"", "\"21:50:00\""),
