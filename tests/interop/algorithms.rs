@@ -47,7 +47,7 @@ fn every_type_of_ca_key_is_judged(_: &Samples) {
         .into_iter()
         .map(|authority| {
             let [good, revoked] = [(); 2].map(|()| demo.issue_under(authority.2));
-            let samples = Samples { good, revoked, persons: Vec::new(), _demo: None };
+            let samples = Samples { good, revoked, persons: Vec::new(), demo: None };
             (authority, samples)
         })
         .collect();

@@ -5,12 +5,14 @@
 //! so that a judge who says yes to everything is seen.
 
 mod algorithms;
+mod directory;
 mod gnutls;
 mod java;
 mod nginx;
 mod openssl;
 mod ours;
 mod pkilint;
+mod pkinit;
 mod profiles;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         ours::CHECKS,
         algorithms::CHECKS,
         profiles::CHECKS,
+        directory::CHECKS,
+        pkinit::CHECKS,
     ];
     suite::run(&checks.concat(), Samples::make)
 }
@@ -38,8 +42,8 @@ struct Samples {
     revoked: Issued,
     /// A person's certificates, good.
     persons: Vec<Issued>,
-    /// Kept running as long as these are asked about.
-    _demo: Option<Demo>,
+    /// Kept running as long as these are asked about; `None` where the caller keeps it.
+    demo: Option<Demo>,
 }
 
 impl Samples {
@@ -51,6 +55,6 @@ impl Samples {
         let persons = persons.map(|order| demo.issue(order)).into();
         demo.revoke(&revoked, "keyCompromise");
         good.fetch_crls();
-        Self { good, revoked, persons, _demo: Some(demo) }
+        Self { good, revoked, persons, demo: Some(demo) }
     }
 }

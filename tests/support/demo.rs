@@ -139,9 +139,20 @@ impl Demo {
     /// If it is refused.
     #[must_use]
     pub fn issue_under(&self, profile: &str) -> Issued {
+        self.issue_changed(Order::Function, |_, request| request["profile"] = json!(profile))
+    }
+
+    /// Issues one certificate as `order` says, but for what `change` makes of the call. The folder that it
+    /// gets holds the request, `csr.pem`, and its key, `key.pem`.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    #[must_use]
+    pub fn issue_changed(&self, order: Order, change: impl FnOnce(&Path, &mut Value)) -> Issued {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut request = Order::Function.request(folder.path());
-        request["profile"] = json!(profile);
+        let mut request = order.request(folder.path());
+        change(folder.path(), &mut request);
         self.issue_request(folder, &request)
     }
 

@@ -1,4 +1,4 @@
-//! Programs that we did not write and that judge ours: OpenSSL, GnuTLS, nginx, Java, pkilint.
+//! Programs that we did not write and that judge ours: OpenSSL, GnuTLS, nginx, Java, Kerberos, pkilint.
 
 use std::env;
 use std::path::PathBuf;
