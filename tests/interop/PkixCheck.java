@@ -29,7 +29,7 @@ import java.util.Set;
  * Usage: PkixCheck ocsp|ocsp=URL|crl DAYS ANCHOR.pem CHAIN.pem [CRL.der ...]. Judges as of DAYS days from now.
  * CHAIN holds leaf and issuing CA. With ocsp, CRLs are never consulted; with crl, OCSP never is, and
  * the CRLs are the given ones and those of the certificates' distribution points. Prints one line,
- * "valid" or "refused: REASON: TEXT", and ends with 0 in both cases.
+ * "valid" or "refused: REASON: TEXT", and ends with 0 in both cases. With -Dpolicy=OID the chain must state that policy.
  */
 public final class PkixCheck {
     public static void main(String[] arguments) throws Exception {
@@ -47,6 +47,11 @@ public final class PkixCheck {
             checker.setOcspResponder(URI.create(arguments[0].substring(5)));
         }
         parameters.addCertPathChecker(checker);
+        String policy = System.getProperty("policy");
+        if (policy != null) {
+            parameters.setInitialPolicies(Set.of(policy));
+            parameters.setExplicitPolicyRequired(true);
+        }
 
         List<CRL> lists = new ArrayList<>();
         for (int number = 4; number < arguments.length; number++) {

@@ -8,7 +8,7 @@ use support::suite::Check;
 use support::{program, spoken, tool, workspace};
 
 use crate::Samples;
-use crate::openssl::stranger;
+use crate::openssl::{self, stranger};
 
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("java::accepts_the_good_chains_by_ocsp_and_by_crl", accepts_the_good_chains),
@@ -16,14 +16,20 @@ pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("java::refuses_a_corrupted_certificate", refuses_a_corrupted_certificate),
     ("java::refuses_another_trust_anchor", refuses_another_trust_anchor),
     ("java::refuses_a_crl_that_has_ended", refuses_a_crl_that_has_ended),
+    ("java::asks_for_the_policy", asks_for_the_policy),
     ("java::refuses_while_nobody_answers", refuses_while_nobody_answers),
 ];
 
 /// What Java says, in the certificate's folder; `None` where it is not installed.
 fn judge(issued: &Issued, arguments: &[&str]) -> Option<String> {
+    judge_with(issued, &[], arguments)
+}
+
+/// The same with options for Java itself.
+fn judge_with(issued: &Issued, options: &[&str], arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(tool::find("java")?);
     let program = workspace::root().join("tests/interop/PkixCheck.java");
-    command.arg(program).args(arguments).current_dir(issued.folder());
+    command.args(options).arg(program).args(arguments).current_dir(issued.folder());
     let said = spoken::run(&mut command, &[]);
     assert_eq!(said.code, 0, "{}", said.text);
     Some(said.text)
@@ -50,6 +56,18 @@ fn refuses_the_revoked_chain(samples: &Samples) {
 
         assert!(said.starts_with("refused: REVOKED"), "{way:?}: {said}");
         assert!(said.contains("KEY_COMPROMISE"), "{way:?}: {said}");
+    }
+}
+
+/// The policy of a certificate, or none of it: RFC 5280 §6.1 with a policy that must be there.
+fn asks_for_the_policy(samples: &Samples) {
+    for issued in samples.persons.iter().chain([&samples.good]) {
+        let right = format!("-Dpolicy={}", openssl::policy(issued));
+        let Some(right) = judge_with(issued, &[&right], &BY_OCSP) else { return };
+        let Some(wrong) = judge_with(issued, &["-Dpolicy=1.2.3.4"], &BY_OCSP) else { return };
+
+        assert_eq!(right.trim(), "valid");
+        assert!(wrong.starts_with("refused: INVALID_POLICY"), "{wrong}");
     }
 }
 

@@ -5,6 +5,7 @@
 //! so that a judge who says yes to everything is seen.
 
 mod algorithms;
+mod apache;
 mod directory;
 mod gnutls;
 mod java;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         gnutls::CHECKS,
         java::CHECKS,
         nginx::CHECKS,
+        apache::CHECKS,
         pkilint::CHECKS,
         ours::CHECKS,
         algorithms::CHECKS,

@@ -16,6 +16,7 @@ use crate::Samples;
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("nginx::lets_good_certificates_in", lets_good_certificates_in),
     ("nginx::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("nginx::hears_the_names_of_a_person", hears_the_names_of_a_person),
     ("nginx::keeps_everybody_out_while_nobody_answers", keeps_everybody_out_while_nobody_answers),
 ];
 
@@ -46,6 +47,7 @@ impl Nginx {
                  ssl_client_certificate {own}/root.pem; ssl_verify_depth 2;\n\
                  ssl_verify_client on; ssl_ocsp on; {more}\n\
                  location / {{ return 200 \"$ssl_client_verify\\n\"; }}\n\
+                 location /names {{ return 200 \"$ssl_client_s_dn\\n$ssl_client_i_dn\\n$ssl_client_serial\\n\"; }}\n\
                }}\n\
              }}\n"
         );
@@ -59,11 +61,15 @@ impl Nginx {
 
     /// The status and body that a client with this certificate and chain gets.
     fn visit(&self, client: &Issued) -> String {
+        self.visit_page(client, "")
+    }
+
+    fn visit_page(&self, client: &Issued, page: &str) -> String {
         let mut command = Command::new("curl");
         command
             .args(["--silent", "--show-error", "--max-time", "30", "--insecure"])
             .args(["--cert", "chain.pem", "--key", "key.pem", "--write-out", "%{http_code}"])
-            .arg(format!("https://{}/", self.address))
+            .arg(format!("https://{}/{page}", self.address))
             .current_dir(client.folder());
         spoken::run(&mut command, &[]).text
     }
@@ -90,6 +96,21 @@ fn keeps_the_revoked_certificate_out(samples: &Samples) {
 
     assert!(said.ends_with("400") && !said.contains("SUCCESS"), "{said}: {}", nginx.log());
     assert!(nginx.log().contains("certificate revoked"), "{}", nginx.log());
+}
+
+/// nginx writes names as RFC 2253 does, the last attribute first; of alternative names and policies it tells nothing.
+fn hears_the_names_of_a_person(samples: &Samples) {
+    let Some(nginx) = Nginx::start(&samples.good, "") else { return };
+    let person = &samples.persons[0];
+
+    let said = nginx.visit_page(person, "names");
+
+    let expected = format!(
+        "serialNumber=TST2321000016-1002,GN=Tolvan,SN=Tolvansson,CN=Tolvan Tolvansson,O=Sigill Test,C=SE\n\
+         CN=SIGILL TEST e-id Person HSA-id 3 CA v1,O=Sigill Test,C=SE\n{}\n200",
+        person.serial
+    );
+    assert_eq!(said, expected, "{}", nginx.log());
 }
 
 /// With a responder that does not exist nobody comes in: nginx does ask.

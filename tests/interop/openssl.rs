@@ -9,6 +9,7 @@ pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("openssl::verifies_the_chain_and_every_crl", verifies_the_chain_and_every_crl),
     ("openssl::refuses_the_revoked_certificate_by_crl", refuses_the_revoked_certificate_by_crl),
     ("openssl::refuses_without_a_crl_and_after_its_end", refuses_without_a_crl_and_after_its_end),
+    ("openssl::asks_for_purpose_and_policy", asks_for_purpose_and_policy),
     ("openssl::refuses_another_trust_anchor", refuses_another_trust_anchor),
     ("openssl::verifies_the_crls_by_themselves", verifies_the_crls_by_themselves),
     ("openssl::hears_good_and_revoked_by_ocsp", hears_good_and_revoked_by_ocsp),
@@ -48,6 +49,43 @@ fn refuses_without_a_crl_and_after_its_end(samples: &Samples) {
 
     assert!(without.contains("error 3 "), "{without}");
     assert!(late.contains("error 12 "), "{late}");
+}
+
+/// A certificate is good for its purposes and its policy, and for no others.
+fn asks_for_purpose_and_policy(samples: &Samples) {
+    for (issued, is_server) in [(&samples.good, true)].into_iter().chain(person(samples)) {
+        issued.fetch_crls();
+        let policy = policy(issued);
+        let with = |policy, purpose| {
+            let asked =
+                ["-policy", policy, "-explicit_policy", "-policy_check", "-purpose", purpose];
+            verify(issued, &[&TRUST[..], &asked].concat())
+        };
+
+        let right = with(&policy, "sslclient");
+        let server = with(&policy, "sslserver");
+        let other_policy = with("1.2.3.4", "sslclient");
+        let other_purpose = with(&policy, "smimesign");
+
+        assert!(right.contains("leaf.pem: OK"), "{right}");
+        assert_eq!(server.contains("leaf.pem: OK"), is_server, "{server}");
+        assert!(other_policy.contains("error 43 "), "{other_policy}");
+        assert!(other_purpose.contains("error 26 "), "{other_purpose}");
+    }
+}
+
+/// The authentication certificate of a person, where there is one; it is no server's.
+fn person(samples: &Samples) -> Option<(&Issued, bool)> {
+    samples.persons.first().map(|person| (person, false))
+}
+
+/// The last policy that a certificate states: of ours the one that says how it was come by.
+pub(crate) fn policy(issued: &Issued) -> String {
+    let said =
+        issued.openssl(&["x509", "-in", "leaf.pem", "-noout", "-ext", "certificatePolicies"]);
+    let found =
+        said.text.lines().filter_map(|line| line.trim().strip_prefix("Policy: ")).next_back();
+    found.unwrap_or_else(|| panic!("no policy: {}", said.text)).to_owned()
 }
 
 fn refuses_another_trust_anchor(samples: &Samples) {
