@@ -7,6 +7,21 @@ use utoipa::ToSchema;
 /// policy table) decides whether a certificate is issued for it, and under which policy.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "routine": "office-visit",
+    "orderer": { "role": "id-administrator", "id": "administrator-1" },
+    "holder": "holder-7",
+    "identity": { "kind": "personnummer", "number": "191212121212" },
+    "proofing": { "method": "swedish-passport", "at": "2026-11-20T09:00:00Z", "by": "administrator-1" },
+    "carrier": { "family": "nls-card-2023", "card_number": "9752269874512325436" },
+    "organisations": { "user": { "name": "Sigill Test", "number": "2321000131" } },
+    "approvals": [{ "by": "administrator-2", "at": "2026-11-20T09:05:00Z" }],
+    "receipt": {
+        "form": "electronic",
+        "sha256": "abababababababababababababababababababababababababababababababab",
+        "at": "2026-11-20T09:10:00Z",
+    },
+}))]
 pub struct OrderFields {
     /// Name of the issuing routine, such as `office-visit`.
     pub routine: String,

@@ -57,7 +57,7 @@ impl Apache {
              Mutex file:{home}\n\
              SSLEngine on\nSSLCertificateFile {files}/chain.pem\nSSLCertificateKeyFile {files}/key.pem\n\
              SSLCACertificateFile {home}/cas.pem\nSSLVerifyClient require\nSSLVerifyDepth 2\n\
-             SSLOCSPEnable on\nSSLOCSPUseRequestNonce off\n\
+             SSLOCSPEnable on\n\
              {headers}<Location />\nRequire all granted\n</Location>\n"
         );
         let issuing = clients.iter().flat_map(|client| client.read("issuing.pem"));

@@ -16,6 +16,7 @@ use crate::Samples;
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("nginx::lets_good_certificates_in", lets_good_certificates_in),
     ("nginx::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("nginx::keeps_signature_certificates_out", keeps_signature_certificates_out),
     ("nginx::hears_the_names_of_a_person", hears_the_names_of_a_person),
     ("nginx::keeps_everybody_out_while_nobody_answers", keeps_everybody_out_while_nobody_answers),
 ];
@@ -81,7 +82,6 @@ impl Nginx {
 
 fn lets_good_certificates_in(samples: &Samples) {
     let Some(nginx) = Nginx::start(&samples.good, "") else { return };
-    // The person's signature certificate is for no TLS client.
     for client in [&samples.good, &samples.persons[0]] {
         let said = nginx.visit(client);
 
@@ -96,6 +96,15 @@ fn keeps_the_revoked_certificate_out(samples: &Samples) {
 
     assert!(said.ends_with("400") && !said.contains("SUCCESS"), "{said}: {}", nginx.log());
     assert!(nginx.log().contains("certificate revoked"), "{}", nginx.log());
+}
+
+fn keeps_signature_certificates_out(samples: &Samples) {
+    let Some(nginx) = Nginx::start(&samples.good, "") else { return };
+
+    let said = nginx.visit(&samples.persons[1]);
+
+    assert!(said.ends_with("400") && !said.contains("SUCCESS"), "{said}: {}", nginx.log());
+    assert!(nginx.log().contains("unsuitable certificate purpose"), "{}", nginx.log());
 }
 
 /// nginx writes names as RFC 2253 does, the last attribute first; of alternative names and policies it tells nothing.

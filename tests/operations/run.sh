@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the commands of README.md and docs/operations as they stand there.
+# Runs the commands of README.md, docs/operations and docs/profiles.md as they stand there.
 #
 # Every block that begins with ```sh run (and perhaps a name) is taken out of its page and run by bash -euo pipefail, a page in one shell, in
 # a folder where ./.sigill is a demo that runs and ./quickstart is ours. Prints `N passed, M failed, 0 skipped`.
@@ -7,7 +7,7 @@
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-pages=(README docs/operations/revoke docs/operations/recover docs/operations/backup-restore)
+pages=(README docs/operations/revoke docs/operations/recover docs/operations/backup-restore docs/profiles)
 folder=$(mktemp -d)
 passed=0 failed=0
 

@@ -1,6 +1,7 @@
 //! What all programs have in common on the command line, asked of the programs themselves.
 
 mod profile_diff;
+mod profile_page;
 
 use std::process::Command;
 

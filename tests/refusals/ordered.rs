@@ -4,8 +4,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use support::spoken;
 use support::suite::Check;
+use support::{spoken, workspace};
 
 use crate::World;
 use crate::requests::{self, base64};
@@ -18,27 +18,19 @@ pub const CHECKS: &[Check<World>] = &[
     ("the_facts_of_an_order_lie_sealed", sealed),
 ];
 
-/// The number of the ordered card: nobody else's.
-const CARD: &str = "9752269874512325436";
-
 /// What no other check of this suite sends.
 const APPROVER: &str = "approver-5531970";
 
-/// An order by a visit to an administrator.
+/// An order by a visit to an administrator: the one that docs/operations/run.md explains.
 fn order() -> Value {
-    let at = "2026-11-20T09:00:00Z";
+    let page = workspace::root().join("docs/operations/run.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let (_, section) = page.split_once("\n## Orders for persons\n").expect("the section");
+    let (_, block) = section.split_once("```json\n").expect("an example");
+    let (block, _) = block.split_once("```").expect("its end");
     let mut call = requests::person(&base64(&requests::p256()));
-    call["order"] = json!({
-        "routine": "office-visit",
-        "orderer": { "role": "id-administrator", "id": "administrator-1" },
-        "holder": "holder-7",
-        "identity": { "kind": "personnummer", "number": "191212121212" },
-        "proofing": { "method": "swedish-passport", "at": at, "by": "administrator-1" },
-        "carrier": { "family": "nls-card-2023", "card_number": CARD },
-        "organisations": { "user": { "name": "Sigill Test", "number": "2321000131" } },
-        "approvals": [{ "by": APPROVER, "at": at }],
-        "receipt": { "form": "electronic", "sha256": "ab".repeat(32), "at": at },
-    });
+    call["order"] = serde_json::from_str(block).expect("JSON");
+    call["order"]["approvals"][0]["by"] = json!(APPROVER);
     call
 }
 

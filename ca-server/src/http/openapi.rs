@@ -88,4 +88,21 @@ mod tests {
         }
         assert_eq!(document["paths"].as_object().unwrap().len(), 8);
     }
+
+    /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.
+    #[test]
+    fn the_example_of_an_order_is_that_of_the_page_and_parses() {
+        let document = serde_json::to_value(Contract::openapi()).unwrap();
+        let example = &document["components"]["schemas"]["OrderFields"]["example"];
+        let page = include_str!("../../../docs/operations/run.md");
+        let (_, section) = page.split_once("\n## Orders for persons\n").unwrap();
+        let (_, block) = section.split_once("```json\n").unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let explained: serde_json::Value = serde_json::from_str(block).unwrap();
+
+        let order: api::OrderFields = serde_json::from_value(example.clone()).unwrap();
+
+        assert_eq!(example, &explained);
+        assert_eq!(serde_json::to_value(order).unwrap(), explained, "nothing is lost");
+    }
 }
