@@ -317,6 +317,7 @@ fn certificate(
         not_before: certificate.validity().not_before(),
         not_after: certificate.validity().not_after(),
         spki: certificate.public_key().spki_hash(),
+        person: None,
         defects: judged(certificate)?,
         answers: AnswerClasses::USUAL,
         privacy: Privacy::Public,

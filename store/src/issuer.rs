@@ -1,6 +1,7 @@
 //! Issuers as rows, and what is taken over with them: certificates, states, CRLs.
 
 use ::crl::CrlNumber;
+use ca::key_holder::HolderName;
 use status::{AnswerClasses, IssuerId, IssuerRef, Position, RevocationReason};
 use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
@@ -95,6 +96,8 @@ pub struct ImportedCertificate {
     pub not_after: UnixTime,
     /// Its public key.
     pub spki: SpkiHash,
+    /// Whose it is, where the other operator says: its subject may name an employment alone (ISS-12).
+    pub person: Option<HolderName>,
     /// What is wrong with it, by code.
     pub defects: Vec<String>,
     /// How it is answered before activation and after expiry.

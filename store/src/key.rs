@@ -12,7 +12,7 @@ use crate::audit::AuditRecord;
 pub struct SubjectKey {
     /// The key.
     pub spki: SpkiHash,
-    /// Who the subject names. Kept as a keyed hash, which outlives the holder's data.
+    /// Who it is of. Kept as keyed hashes, which outlive the holder's data.
     pub holder: KeyHolder,
     /// Whether the profile takes a key that has been certified before.
     pub reuse: KeyReuse,

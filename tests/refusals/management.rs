@@ -26,7 +26,8 @@ pub fn replace(home: &Home) {
     for (name, profiles, rights) in [
         (
             "portal",
-            "\"person-hsaid-3-authentication\", \"person-hsaid-3-signature\", \"function\", \"function-ec\"",
+            "\"person-hsaid-3-authentication\", \"person-hsaid-3-signature\", \"person-id-3-authentication\", \
+             \"function\", \"function-ec\"",
             "read = true\nrevoke = true\nrelease = true",
         ),
         ("auditor", "", "read = true\nrevoke = false"),

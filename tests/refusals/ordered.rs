@@ -16,6 +16,7 @@ pub const CHECKS: &[Check<World>] = &[
     ("each_rule_of_the_book_refuses_by_its_name", refused),
     ("a_call_without_an_order_has_a_policy_of_its_own", without),
     ("the_facts_of_an_order_lie_sealed", sealed),
+    ("the_keys_of_a_card_are_the_ordered_persons", one_key_of_a_card),
 ];
 
 /// What no other check of this suite sends.
@@ -122,6 +123,41 @@ fn refused(world: &World) {
 
         let found = (answer.status, &answer.json["code"], &answer.json["rule"]);
         assert_eq!(found, (422, &json!(code), &json!(rule)), "{answer:?}");
+    }
+    world.server.settle();
+}
+
+/// ISS-12: a key is the person's whom the order names: under the HSA-id and under the number, and nobody
+/// else's, not even under the same HSA-id.
+fn one_key_of_a_card(world: &World) {
+    let csr = base64(&requests::p256());
+    let of = |profile: &str, hsa_id: Option<&str>, number: &str| {
+        let mut call = order();
+        call["profile"] = json!(profile);
+        call["csr"] = json!(csr);
+        call["subject"] = json!({ "given_name": "Tolvan", "surname": "Tolvansson" });
+        if let Some(hsa_id) = hsa_id {
+            call["subject"]["hsa_id"] = json!(hsa_id);
+            call["subject"]["organization"] = json!("Sigill Test");
+        }
+        call["order"]["identity"]["number"] = json!(number);
+        call
+    };
+    let (employment, person) = ("person-hsaid-3-authentication", "person-id-3-authentication");
+    let (hsa_id, number, another) = ("TST2321000016-7741", "191212121212", "191003229802");
+
+    for call in [of(employment, Some(hsa_id), number), of(person, None, number)] {
+        let answer = sent(world, &call);
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    for call in [
+        of(person, None, another),
+        of(employment, Some("TST2321000016-7742"), another),
+        of(employment, Some(hsa_id), another),
+    ] {
+        let answer = sent(world, &call);
+        let found = (answer.status, &answer.json["code"]);
+        assert_eq!(found, (422, &json!("key-of-another")), "{answer:?}");
     }
     world.server.settle();
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ca::admit::Admitted;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
-use ca::key_holder::KeyHolder;
+use ca::key_holder::{HolderName, KeyHolder};
 use ca::order::Order;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
 use ca::profile::Profile;
@@ -168,7 +168,7 @@ impl Service {
             serial: prepared.facts().serial,
             key: SubjectKey {
                 spki: prepared.facts().subject_key,
-                holder: KeyHolder::named_by(&prepared.facts().subject),
+                holder: holder_of(prepared, commission.ordered),
                 reuse: prepared.facts().key_reuse,
             },
             not_after: prepared.facts().validity.not_after(),
@@ -386,6 +386,18 @@ fn requested(request: &api::IssueRequest) -> RequestedFields {
         ip: Vec::new(),
         management_name: None,
     }
+}
+
+/// Whose key it is: the person of the order, or, of a call without one, of the number that it names.
+fn holder_of(prepared: &Prepared, ordered: Option<&Order>) -> KeyHolder {
+    let Facts { kind, fields, subject, .. } = prepared.facts();
+    let named = || fields.personal_identity_number.as_ref().map(HolderName::of_person);
+    let person = match ordered {
+        Some(order) => Some(HolderName::of_identity(&order.identity)),
+        None if kind.is_person() => named(),
+        None => None,
+    };
+    KeyHolder::named_by(subject).who_is(person)
 }
 
 /// Whose data a certificate holds: the person by the number that names him in every order.

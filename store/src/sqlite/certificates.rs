@@ -1,6 +1,7 @@
 //! Certificates: recorded after signing, looked up, listed.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use ca::key_holder::HolderName;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 use status::{Change, HeldFrom, IssuerId};
@@ -13,6 +14,7 @@ use super::columns::{
     status_row, stored, time, to_origin, to_serial, to_u64,
 };
 use super::group::{Act, Effective};
+use super::holders;
 use super::intents::{close, is_unique_on, must_be_open};
 use crate::StoreError;
 use crate::audit::AuditRecord;
@@ -22,7 +24,7 @@ use crate::certificate::{
 };
 use crate::contract::Issued;
 use crate::id::{CertificateId, OrderId};
-use crate::sealing::{IndexTerm, Place, Sealer};
+use crate::sealing::{BlindIndex, IndexTerm, Place, Sealer};
 
 /// The most certificates in one page.
 const MOST_ROWS: u32 = 1000;
@@ -64,6 +66,7 @@ pub(super) fn issue(
             not_before: new.facts.not_before,
             not_after,
             spki: new.facts.spki,
+            person: None,
             defects: &[],
             der: &new.der,
             privacy: &new.facts.privacy,
@@ -99,6 +102,8 @@ pub(super) struct NewRow<'a> {
     pub(super) not_before: UnixTime,
     pub(super) not_after: UnixTime,
     pub(super) spki: SpkiHash,
+    /// Whose it is, where another operator said; of what is issued here the intent says it.
+    pub(super) person: Option<&'a HolderName>,
     pub(super) defects: &'a [String],
     pub(super) der: &'a [u8],
     pub(super) privacy: &'a Privacy,
@@ -121,13 +126,14 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> 
         .transpose()
         .map_err(|_| StoreError::Stored { what: "defects" })?;
     let sha256 = digest(&SHA256, new.der);
+    let person = new.person.map(|person| holders::tag(act.sealer(), person));
     let inserted = act
         .connection()
         .prepare_cached(
             "INSERT INTO certificate (certificate_id, serial_row, order_row, origin, profile, \
                  profile_sha256, policy, not_before, not_after, sha256, spki_sha256, defects, \
-                 data_key, der, holder) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 data_key, der, holder, person_tag) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             new.id.as_bytes(),
@@ -145,6 +151,7 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> 
             data_key,
             der,
             holder,
+            person.as_ref().map(BlindIndex::as_bytes),
         ]);
     match inserted {
         Err(error) if is_unique_on(&error, "certificate.serial_row") => {

@@ -1,7 +1,7 @@
 //! One key, one holder: judged in the transaction that records the intent, so that of two orders at once
 //! one is refused (ISS-12).
 
-use ca::key_holder::{KeyHolder, KeyReuse};
+use ca::key_holder::{HolderName, KeyHolder, KeyReuse};
 use rusqlite::{Connection, Row};
 use status::{CertificateState, RevocationReason};
 use x509::import::ImportedCertificate;
@@ -16,33 +16,109 @@ use crate::sealing::{BlindIndex, IndexTag, IndexTerm, Sealer};
 
 /// Refuses a key that is another holder's, that a certificate was revoked for the compromise of, or that
 /// is to be new and is not; else what its holder is called in the intent.
-pub(super) fn claim(act: &Act<'_>, key: &SubjectKey) -> Result<BlindIndex, StoreError> {
-    let tag = tag(act.sealer(), &key.holder);
+pub(super) fn claim(act: &Act<'_>, key: &SubjectKey) -> Result<Claimant, StoreError> {
+    let claimant = Claimant::of(act.sealer(), &key.holder);
     let certified = certified(act.connection(), act.sealer(), key)?;
     if certified.iter().any(|one| one.is_compromised) {
         return Err(StoreError::KeyCompromised);
     }
-    if certified.iter().any(|one| one.holder != Some(tag)) {
-        return Err(StoreError::KeyOfAnother);
+    for one in &certified {
+        if !claimant.is(act.connection(), one.holder)? {
+            return Err(StoreError::KeyOfAnother);
+        }
     }
     let intended = intended(act.connection(), key)?;
-    if intended.iter().any(|holder| *holder != tag) {
-        return Err(StoreError::KeyClaimed);
+    for one in &intended {
+        if !claimant.is(act.connection(), *one)? {
+            return Err(StoreError::KeyClaimed);
+        }
     }
     if key.reuse == KeyReuse::Never && !(certified.is_empty() && intended.is_empty()) {
         return Err(StoreError::KeyUsed);
     }
-    Ok(tag)
+    Ok(claimant)
 }
 
-fn tag(sealer: &Sealer, holder: &KeyHolder) -> BlindIndex {
-    sealer.blind(&IndexTerm::new(IndexTag::KeyHolder, holder.as_str()))
+/// Who is to get a certificate on the key, as keyed hashes.
+pub(super) struct Claimant {
+    pub(super) subject: BlindIndex,
+    pub(super) person: Option<BlindIndex>,
+}
+
+/// Who is known to have one.
+#[derive(Clone, Copy)]
+struct Known {
+    /// `None` where nobody can say any more: its subject's data key is gone, and it came from elsewhere.
+    subject: Option<BlindIndex>,
+    /// `None` where nobody said.
+    person: Option<BlindIndex>,
+}
+
+impl Claimant {
+    fn of(sealer: &Sealer, holder: &KeyHolder) -> Self {
+        let person = holder.person.as_ref().map(|person| tag(sealer, person));
+        Self { subject: tag(sealer, &holder.subject), person }
+    }
+
+    /// Whether they are one. Whose a subject is, orders for it say where nobody else did. Two persons are
+    /// compared as persons, whatever their subjects are; where one of them is not known, the one must have a
+    /// name of the other.
+    fn is(&self, connection: &Connection, other: Known) -> Result<bool, StoreError> {
+        let mine = whose(connection, self.person, Some(self.subject))?;
+        let theirs = whose(connection, other.person, other.subject)?;
+        Ok(match (mine, theirs) {
+            (Whose::Several, _) | (_, Whose::Several) => false,
+            (Whose::One(mine), Whose::One(theirs)) => mine == theirs,
+            (Whose::One(mine), Whose::Unknown) => {
+                other.subject == Some(mine) || other.subject == Some(self.subject)
+            }
+            (Whose::Unknown, Whose::One(theirs)) => {
+                self.subject == theirs || other.subject == Some(self.subject)
+            }
+            (Whose::Unknown, Whose::Unknown) => other.subject == Some(self.subject),
+        })
+    }
+}
+
+/// Whose a subject is.
+enum Whose {
+    Unknown,
+    One(BlindIndex),
+    /// Orders have given it to more than one.
+    Several,
+}
+
+/// The person who was said, else the one that all orders for the subject are for.
+fn whose(
+    connection: &Connection,
+    person: Option<BlindIndex>,
+    subject: Option<BlindIndex>,
+) -> Result<Whose, StoreError> {
+    if let Some(person) = person {
+        return Ok(Whose::One(person));
+    }
+    let Some(subject) = subject else { return Ok(Whose::Unknown) };
+    let bounds: (Option<[u8; 32]>, Option<[u8; 32]>) = connection
+        .prepare_cached(
+            "SELECT min(person_tag), max(person_tag) FROM intent \
+             WHERE holder_tag = ?1 AND person_tag IS NOT NULL AND state <> 'voided'",
+        )?
+        .query_row([subject.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match bounds {
+        (Some(first), Some(last)) if first == last => Whose::One(BlindIndex(first)),
+        (None, None) => Whose::Unknown,
+        _ => Whose::Several,
+    })
+}
+
+/// What a holder is called here.
+pub(super) fn tag(sealer: &Sealer, name: &HolderName) -> BlindIndex {
+    sealer.blind(&IndexTerm::new(IndexTag::KeyHolder, name.as_str()))
 }
 
 /// A certificate on the key.
 struct Certified {
-    /// `None` where nobody can say any more: its subject's data key is gone, and it came from elsewhere.
-    holder: Option<BlindIndex>,
+    holder: Known,
     is_compromised: bool,
 }
 
@@ -53,7 +129,8 @@ fn certified(
 ) -> Result<Vec<Certified>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT certificate.certificate_id, certificate.data_key, certificate.der, serial.state, \
-             serial.reason, intent.holder_tag \
+             serial.reason, intent.holder_tag, \
+             coalesce(certificate.person_tag, intent.person_tag) AS person_tag \
          FROM certificate JOIN serial ON serial.row = certificate.serial_row \
          LEFT JOIN intent ON intent.serial_row = certificate.serial_row \
          WHERE certificate.spki_sha256 = ?1",
@@ -62,19 +139,21 @@ fn certified(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let recorded: Option<[u8; 32]> = column(row, "holder_tag")?;
+        let subject = match recorded {
+            Some(tag) => Some(BlindIndex(tag)),
+            None => subject_of(connection, sealer, row)?,
+        };
+        let person: Option<[u8; 32]> = column(row, "person_tag")?;
         found.push(Certified {
-            holder: match recorded {
-                Some(tag) => Some(BlindIndex(tag)),
-                None => holder_of(connection, sealer, row)?,
-            },
+            holder: Known { subject, person: person.map(BlindIndex) },
             is_compromised: is_compromised(row)?,
         });
     }
     Ok(found)
 }
 
-/// The holder of a certificate that no intent names one of: it was taken in, or is older than the column.
-fn holder_of(
+/// The subject of a certificate that no intent names one of: it was taken in, or is older than the column.
+fn subject_of(
     connection: &Connection,
     sealer: &Sealer,
     row: &Row<'_>,
@@ -88,7 +167,7 @@ fn holder_of(
         }
     };
     let read = der.and_then(|der| ImportedCertificate::from_der(&der).ok());
-    Ok(read.map(|certificate| tag(sealer, &KeyHolder::named_by(certificate.subject()))))
+    Ok(read.map(|certificate| tag(sealer, &HolderName::in_subject(certificate.subject()))))
 }
 
 fn is_compromised(row: &Row<'_>) -> Result<bool, StoreError> {
@@ -106,11 +185,14 @@ fn is_compromised(row: &Row<'_>) -> Result<bool, StoreError> {
 }
 
 /// The holders of open intents on the key: certificates that may come to be.
-fn intended(connection: &Connection, key: &SubjectKey) -> Result<Vec<BlindIndex>, StoreError> {
+fn intended(connection: &Connection, key: &SubjectKey) -> Result<Vec<Known>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT holder_tag FROM intent \
+        "SELECT holder_tag, person_tag FROM intent \
          WHERE state = 'open' AND subject_spki = ?1 AND holder_tag IS NOT NULL",
     )?;
-    let tags = statement.query_map([key.spki.as_bytes()], |row| row.get(0).map(BlindIndex))?;
-    Ok(tags.collect::<Result<_, _>>()?)
+    let known = statement.query_map([key.spki.as_bytes()], |row| {
+        let person: Option<[u8; 32]> = row.get(1)?;
+        Ok(Known { subject: Some(BlindIndex(row.get(0)?)), person: person.map(BlindIndex) })
+    })?;
+    Ok(known.collect::<Result<_, _>>()?)
 }

@@ -113,6 +113,7 @@ fn register(
                 not_before: new.not_before,
                 not_after: new.not_after,
                 spki: new.spki,
+                person: new.person.as_ref(),
                 defects: &new.defects,
                 der: &new.der,
                 privacy: &new.privacy,

@@ -16,7 +16,7 @@ use crate::audit::AuditRecord;
 use crate::certificate::CertificateIntent;
 use crate::id::{BootId, CertificateId, Node, OrderId};
 use crate::intent::{IntentRow, IntentState, VoidedCertificate, VoidedIntent};
-use crate::sealing::Place;
+use crate::sealing::{BlindIndex, Place};
 
 /// An intent to sign a certificate, owned by the act.
 pub(super) struct NewIntent {
@@ -45,8 +45,9 @@ pub(super) fn record(
         .prepare_cached(
             "INSERT INTO intent (intent_id, kind, issuer, order_row, certificate_id, serial_row, \
                  algorithm, digest, node, boot, state, created, failed_tries, data_key, \
-                 subject_spki, holder_tag) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, 0, ?12, ?13, ?14)",
+                 subject_spki, holder_tag, person_tag) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, 0, ?12, ?13, ?14, \
+                 ?15)",
         )?
         .execute(params![
             new.intent.id().as_bytes(),
@@ -62,7 +63,8 @@ pub(super) fn record(
             from_time(now),
             key.number,
             facts.key.spki.as_bytes(),
-            holder.as_bytes(),
+            holder.subject.as_bytes(),
+            holder.person.as_ref().map(BlindIndex::as_bytes),
         ]);
     match inserted {
         Err(error) if is_unique_on(&error, "intent.order_row") => {

@@ -17,7 +17,11 @@ use x509::serial::SerialNumber;
 use super::Backend;
 use super::world::{CLASSES, Issuer, REVOKE, World, at, audit, followed, fresh, serial, sizes};
 
-fn certificate(issuer: IssuerId, serial: SerialNumber, der: &[u8]) -> ImportedCertificate {
+pub(super) fn certificate(
+    issuer: IssuerId,
+    serial: SerialNumber,
+    der: &[u8],
+) -> ImportedCertificate {
     ImportedCertificate {
         id: CertificateId::from_bytes(fresh()),
         issuer,
@@ -28,6 +32,7 @@ fn certificate(issuer: IssuerId, serial: SerialNumber, der: &[u8]) -> ImportedCe
         not_before: at(0),
         not_after: at(1_000_000),
         spki: SpkiHash::from_bytes([4; 32]),
+        person: None,
         defects: vec!["serial-not-minimal".to_owned()],
         answers: CLASSES,
         privacy: Privacy::Public,

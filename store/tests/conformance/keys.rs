@@ -3,19 +3,37 @@
 use std::sync::Barrier;
 
 use ca::audit::EventCode;
-use ca::key_holder::KeyReuse;
+use ca::deployment::Environment;
+use ca::identity::{Identity, PassportIdentity, PersonNumber};
+use ca::key_holder::{HolderName, KeyReuse};
 use status::RevocationReason;
 use store::{
-    CertificateId, Issued, IssuedCertificate, StatusAct, StoreError, Subject, SubjectKey, VoidScope,
+    CertificateId, Import, ImportedCertificate, Issued, IssuedCertificate, Privacy, StatusAct,
+    StoreError, Subject, SubjectKey, VoidScope,
 };
 use x509::key::SpkiHash;
 use x509::signing::{Pending, Recorded};
 
 use super::Backend;
+use super::imports::certificate;
 use super::world::{World, at, audit, audit_of, fresh, serial, sizes, subject_key};
 
 const TOLVAN: &str = "TST2321000016-1002";
 const ANOTHER: &str = "TST2321000016-1003";
+
+const TOLVANS_NUMBER: &str = "191212121212";
+const ANOTHERS_NUMBER: &str = "191003229802";
+
+/// The person with this number.
+fn person(number: &str) -> HolderName {
+    HolderName::of_person(&PersonNumber::parse(number, Environment::Test).unwrap())
+}
+
+/// A key under this subject, ordered for the person with this number.
+fn ordered(spki: SpkiHash, subject: &str, number: &str) -> SubjectKey {
+    let SubjectKey { holder, .. } = held(spki, subject);
+    SubjectKey { holder: holder.who_is(Some(person(number))), ..held(spki, subject) }
+}
 
 fn key() -> SpkiHash {
     let mut octets = [9; 32];
@@ -127,6 +145,123 @@ pub(crate) fn an_intent_holds_its_key_until_it_is_voided(backend: &dyn Backend) 
     drop(pending);
 
     issue(&world, held(key, ANOTHER)).unwrap();
+}
+
+/// A person has a key for the employment and for the number (domain: cards of four certificates), in either
+/// order, and nobody else has it, by whatever subject.
+pub(crate) fn a_key_is_the_persons_whatever_the_subject_says(backend: &dyn Backend) {
+    let world = World::new(backend);
+    for subjects in [[TOLVAN, TOLVANS_NUMBER], [TOLVANS_NUMBER, TOLVAN]] {
+        let key = key();
+        for subject in subjects {
+            issue(&world, ordered(key, subject, TOLVANS_NUMBER)).unwrap();
+        }
+        let others = [
+            ordered(key, ANOTHERS_NUMBER, ANOTHERS_NUMBER),
+            ordered(key, ANOTHER, ANOTHERS_NUMBER),
+            // The employment of the first, given to somebody else.
+            ordered(key, TOLVAN, ANOTHERS_NUMBER),
+            held(key, ANOTHER),
+        ];
+        for other in others {
+            assert!(matches!(issue(&world, other), Err(StoreError::KeyOfAnother)));
+        }
+        // A call that does not say whose the subject is, is known by it.
+        issue(&world, held(key, TOLVAN)).unwrap();
+        issue(&world, ordered(key, TOLVANS_NUMBER, TOLVANS_NUMBER)).unwrap();
+    }
+}
+
+pub(crate) fn a_key_is_the_passports_whatever_the_subject_says(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let key = key();
+    let holding = |subject: &str, number: &str| {
+        let read = PassportIdentity::parse("UTO", number, "1974-08-12", Environment::Test).unwrap();
+        let person = HolderName::of_identity(&Identity::Passport(read));
+        let SubjectKey { holder, .. } = held(key, subject);
+        SubjectKey { holder: holder.who_is(Some(person)), ..held(key, subject) }
+    };
+    issue(&world, holding(TOLVAN, "L898902C3")).unwrap();
+
+    issue(&world, holding(ANOTHER, "L898902C3")).unwrap();
+    let refused = issue(&world, holding(TOLVAN, "L898902C4"));
+    assert!(matches!(refused, Err(StoreError::KeyOfAnother)));
+}
+
+/// What is being signed for a person holds the key as what has been.
+pub(crate) fn an_intent_holds_its_key_for_the_person(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let key = key();
+    let _first = intend(&world, ordered(key, TOLVAN, TOLVANS_NUMBER)).unwrap();
+
+    let refused = intend(&world, ordered(key, TOLVAN, ANOTHERS_NUMBER));
+    assert!(matches!(refused, Err(StoreError::KeyClaimed)));
+    let _second = intend(&world, ordered(key, TOLVANS_NUMBER, TOLVANS_NUMBER)).unwrap();
+}
+
+/// A certificate of before, or from elsewhere, says its subject alone: who orders for that subject is its
+/// person from then on, and for that person the key may have the other subject too.
+pub(crate) fn an_order_says_whose_the_subject_of_an_older_certificate_is(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let key = key();
+    issue(&world, held(key, TOLVAN)).unwrap();
+    let of_number = || ordered(key, TOLVANS_NUMBER, TOLVANS_NUMBER);
+    assert!(matches!(issue(&world, of_number()), Err(StoreError::KeyOfAnother)));
+
+    issue(&world, ordered(self::key(), TOLVAN, TOLVANS_NUMBER)).unwrap();
+
+    issue(&world, of_number()).unwrap();
+    let refused = issue(&world, ordered(key, TOLVAN, ANOTHERS_NUMBER));
+    assert!(matches!(refused, Err(StoreError::KeyOfAnother)));
+
+    // A subject that orders have given to two persons says nothing any more.
+    let key = self::key();
+    issue(&world, held(key, TOLVAN)).unwrap();
+    issue(&world, ordered(self::key(), TOLVAN, ANOTHERS_NUMBER)).unwrap();
+    for number in [TOLVANS_NUMBER, ANOTHERS_NUMBER] {
+        let refused = issue(&world, ordered(key, TOLVAN, number));
+        assert!(matches!(refused, Err(StoreError::KeyOfAnother)), "{number}");
+    }
+}
+
+/// An import may say whose a certificate is: that person has the key, under every subject, and nobody else.
+pub(crate) fn an_import_says_whose_a_key_is(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let key = key();
+    let subject = Subject::Holder(TOLVAN.to_owned());
+    let taken_over = ImportedCertificate {
+        spki: key,
+        person: Some(person(TOLVANS_NUMBER)),
+        privacy: Privacy::Person { subject: subject.clone(), holder: Vec::new() },
+        ..certificate(world.issuer.id(), serial(), b"of another operator")
+    };
+    let taken_over = Import { certificates: vec![taken_over], ..Import::default() };
+    world.store.import(&taken_over, &audit(EventCode::ImportCertificate), at(2)).unwrap();
+    // Its keyed hash outlives the data.
+    assert!(world.store.forget(&subject, &audit(EventCode::SubjectErased), at(3)).unwrap());
+
+    for other in [ordered(key, TOLVAN, ANOTHERS_NUMBER), held(key, ANOTHER)] {
+        assert!(matches!(issue(&world, other), Err(StoreError::KeyOfAnother)));
+    }
+    issue(&world, ordered(key, TOLVAN, TOLVANS_NUMBER)).unwrap();
+    issue(&world, ordered(key, TOLVANS_NUMBER, TOLVANS_NUMBER)).unwrap();
+}
+
+/// An order that came to nothing says nothing of whose a subject is.
+pub(crate) fn an_order_that_came_to_nothing_names_nobody(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let key = key();
+    issue(&world, held(key, TOLVAN)).unwrap();
+    let (pending, _) = intend(&world, ordered(self::key(), TOLVAN, ANOTHERS_NUMBER)).unwrap();
+    let refused = issue(&world, ordered(key, TOLVAN, TOLVANS_NUMBER));
+    assert!(matches!(refused, Err(StoreError::KeyOfAnother)));
+    for intent in world.store.open_intents().unwrap() {
+        let record = |_: &_| audit_of(EventCode::CertificateVoided, Subject::Deployment, "voided");
+        world.store.void_intents(&VoidScope::Intent(intent.id), &record, at(3)).unwrap();
+    }
+    drop(pending);
+
+    issue(&world, ordered(key, TOLVAN, TOLVANS_NUMBER)).unwrap();
 }
 
 /// Two orders at once with one key and two holders: exactly one is issued, each time.

@@ -48,6 +48,7 @@ fn take_in(world: &World, number: u8, key: &PublicKey) {
         not_before: template.validity.not_before(),
         not_after: template.validity.not_after(),
         spki: key.spki_hash(),
+        person: None,
         defects: Vec::new(),
         answers: status::AnswerClasses::USUAL,
         privacy: Privacy::Public,
