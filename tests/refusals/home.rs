@@ -19,6 +19,7 @@ use support::{program, softhsm, spoken};
 use tempfile::TempDir;
 
 use crate::management;
+use crate::ordered;
 use crate::running::Running;
 use crate::spy::SpyReader;
 
@@ -75,6 +76,7 @@ impl Home {
         home.edit_config(&listening, &observe.to_string());
         management::replace(&home);
         home.loosen_profiles();
+        ordered::add_maker(&home);
         let said = home.import();
         assert_eq!(said.code, Some(0), "import: {}", said.text);
         home

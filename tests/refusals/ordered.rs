@@ -2,12 +2,14 @@
 //! each rule that refuses says so by its code and its name.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use support::suite::Check;
 use support::{spoken, workspace};
 
 use crate::World;
+use crate::home::Home;
 use crate::requests::{self, base64};
 use crate::running::{Answer, Call};
 
@@ -15,9 +17,13 @@ pub const CHECKS: &[Check<World>] = &[
     ("an_order_is_issued_under_the_policy_of_its_row", admitted),
     ("each_rule_of_the_book_refuses_by_its_name", refused),
     ("a_call_without_an_order_has_a_policy_of_its_own", without),
+    ("a_makers_statement_is_about_this_key_and_this_card", attested),
     ("the_facts_of_an_order_lie_sealed", sealed),
     ("the_keys_of_a_card_are_the_ordered_persons", one_key_of_a_card),
 ];
+
+/// The number of the card of [`order`].
+const CARD: &str = "9752269874512325436";
 
 /// What no other check of this suite sends.
 const APPROVER: &str = "approver-5531970";
@@ -159,6 +165,87 @@ fn one_key_of_a_card(world: &World) {
         let found = (answer.status, &answer.json["code"]);
         assert_eq!(found, (422, &json!("key-of-another")), "{answer:?}");
     }
+    world.server.settle();
+}
+
+/// Adds a card family with a maker to the book: the public key that its file names is OpenSSL's.
+pub fn add_maker(home: &Home) {
+    let folder = home.path("");
+    for name in ["maker.key", "forger.key"] {
+        openssl(&folder, &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", name]);
+    }
+    openssl(
+        &folder,
+        &["ec", "-in", "maker.key", "-pubout", "-outform", "DER", "-out", "maker.spki"],
+    );
+    let said = openssl(&folder, &["dgst", "-sha256", "-r", "maker.spki"]);
+    let hash = said.split_whitespace().next().expect("a hash");
+    let family = fs::read_to_string(home.path("config/profiles/carriers/nls-card-2023.toml"))
+        .expect("the family is readable")
+        .replace("\"nls-card-2023\"", "\"attested-card\"")
+        .replace("kind = \"none\"", &format!("kind = \"signed-statement\"\nkeys = [\"{hash}\"]"));
+    fs::write(home.path("config/profiles/carriers/attested-card.toml"), family).expect("a file");
+}
+
+fn openssl(folder: &Path, arguments: &[&str]) -> String {
+    let said = spoken::openssl(folder, arguments).expect("openssl is installed");
+    assert_eq!(said.code, 0, "openssl {arguments:?}: {}", said.text);
+    said.text
+}
+
+/// What `key` of the home's folder says of the key in a request and a card, as OpenSSL signs it.
+fn evidence(home: &Path, key: &str, csr: &[u8], card: &str) -> Value {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let key = home.join(key).display().to_string();
+    fs::write(at("csr.der"), csr).expect("a file");
+    let request =
+        ["req", "-inform", "DER", "-in", "csr.der", "-noout", "-pubkey", "-out", "key.pem"];
+    openssl(folder.path(), &request);
+    let spki = ["ec", "-pubin", "-in", "key.pem", "-outform", "DER", "-out", "key.spki"];
+    openssl(folder.path(), &spki);
+    let spki = fs::read(at("key.spki")).expect("a key");
+    let statement = [b"sigill-attestation/1", spki.as_slice(), card.as_bytes()].concat();
+    fs::write(at("statement"), statement).expect("a file");
+    openssl(folder.path(), &["dgst", "-sha256", "-sign", &key, "-out", "signature", "statement"]);
+    openssl(
+        folder.path(),
+        &["ec", "-in", &key, "-pubout", "-outform", "DER", "-out", "maker.spki"],
+    );
+    let octets = |name: &str| base64(&fs::read(at(name)).expect("a file"));
+    json!({ "key": octets("maker.spki"), "signature": octets("signature") })
+}
+
+/// ISS-10: a card family with a maker takes its statement about this key and this card, and nothing else.
+fn attested(world: &World) {
+    let (csr, other) = (requests::p256(), requests::p256());
+    let home = world.server.home.path("");
+    let with = |evidence: Option<Value>| {
+        let mut call = order();
+        call["csr"] = json!(base64(&csr));
+        call["order"]["carrier"]["family"] = json!("attested-card");
+        if let Some(evidence) = evidence {
+            call["order"]["evidence"] = evidence;
+        }
+        sent(world, &call)
+    };
+    let mut altered = evidence(&home, "maker.key", &csr, CARD);
+    altered["key"] = evidence(&home, "forger.key", &csr, CARD)["key"].clone();
+    for (what, evidence) in [
+        ("none", None),
+        ("of another maker", Some(evidence(&home, "forger.key", &csr, CARD))),
+        ("under another maker's key", Some(altered)),
+        ("about another key", Some(evidence(&home, "maker.key", &other, CARD))),
+        ("about another card", Some(evidence(&home, "maker.key", &csr, "9752269874512325444"))),
+    ] {
+        let answer = with(evidence);
+
+        let found = (answer.status, &answer.json["code"], &answer.json["rule"]);
+        let rule = json!("carrier/attested-card/attestation");
+        assert_eq!(found, (422, &json!("carrier-refused"), &rule), "{what}: {answer:?}");
+    }
+    let answer = with(Some(evidence(&home, "maker.key", &csr, CARD)));
+    assert_eq!(answer.status, 201, "{answer:?}");
     world.server.settle();
 }
 
