@@ -26,6 +26,7 @@ use crate::management::{
     ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
 };
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
+use crate::ordered::OrderedIssuing;
 use crate::sealing::Subject;
 use ::crl::CrlNumber;
 
@@ -57,7 +58,7 @@ pub struct Issued {
 /// is the later of `now` and the log's last time.
 ///
 /// All methods block; none may be called from an async worker.
-pub trait Store: KeySurvey + Send + Sync {
+pub trait Store: KeySurvey + OrderedIssuing + Send + Sync {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;
 

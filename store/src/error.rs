@@ -191,6 +191,9 @@ pub enum StoreError {
     /// The intent is fulfilled already.
     #[error("intent has already been fulfilled")]
     IntentFulfilled,
+    /// The answer of an order could not be put together.
+    #[error("answer of the order cannot be put together")]
+    Unwritable,
     /// What was signed is not what the intent recorded.
     #[error("signed bytes are not those of the recorded intent")]
     OtherBytes,
@@ -348,6 +351,7 @@ impl StoreError {
             Self::UnknownIntent => "intent-unknown",
             Self::IntentVoided => "intent-voided",
             Self::IntentFulfilled => "intent-fulfilled",
+            Self::Unwritable => "answer-unwritable",
             Self::OtherBytes => "signed-bytes-differ",
             Self::UnknownCertificate { .. } => "certificate-unknown",
             Self::UnknownSerial => "serial-unknown",

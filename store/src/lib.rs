@@ -21,6 +21,7 @@ mod lease;
 mod log;
 mod management;
 mod order;
+mod ordered;
 mod recorder;
 mod sealing;
 mod sqlite;
@@ -54,6 +55,9 @@ pub use management::{
 pub use order::{
     BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
     StoredResponse,
+};
+pub use ordered::{
+    AnswerOf, BegunWithIntent, IssuedAndAnswered, OrderStanding, OrderedIssuing, RefusedOrder,
 };
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,

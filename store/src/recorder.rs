@@ -1,25 +1,25 @@
 //! The one place in this room that turns a committed intent into the right to sign it.
 
+use std::marker::PhantomData;
+
 use x509::signing::{Intent, Recorded, Recorder};
 
-use crate::StoreError;
-
 /// Commits an intent: runs the act in the writer, returns when it is durable.
-struct Committing<F>(F);
+struct Committing<F, E>(F, PhantomData<E>);
 
-impl<F: FnOnce(&Intent) -> Result<(), StoreError>> Recorder for Committing<F> {
-    type Error = StoreError;
+impl<F: FnOnce(&Intent) -> Result<(), E>, E> Recorder for Committing<F, E> {
+    type Error = E;
 
-    fn record(self, intent: &Intent) -> Result<(), StoreError> {
+    fn record(self, intent: &Intent) -> Result<(), E> {
         (self.0)(intent)
     }
 }
 
 /// Has `commit` make `intent` durable. `commit` must not return `Ok` before its transaction is
 /// committed and on disk.
-pub(crate) fn record(
+pub(crate) fn record<E>(
     intent: &Intent,
-    commit: impl FnOnce(&Intent) -> Result<(), StoreError>,
-) -> Result<Recorded, StoreError> {
-    Recorded::by(Committing(commit), intent)
+    commit: impl FnOnce(&Intent) -> Result<(), E>,
+) -> Result<Recorded, E> {
+    Recorded::by(Committing(commit, PhantomData), intent)
 }

@@ -18,6 +18,7 @@ mod key_survey;
 mod leases;
 mod logs;
 mod management;
+mod ordered;
 mod orders;
 mod outcomes;
 mod reply;
@@ -42,9 +43,9 @@ use x509::time::UnixTime;
 use self::columns::from_time;
 use self::connection::Readers;
 use self::writer::Writer;
-use crate::StoreError;
 use crate::log::Log;
 use crate::sealing::{KeySource, Sealer};
+use crate::{StoreError, recorder};
 
 /// How long a writer or reader waits for another process that holds the database.
 const BUSY: Duration = Duration::from_secs(2);

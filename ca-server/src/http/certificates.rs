@@ -7,7 +7,7 @@ use axum::http::Response;
 use serde::Deserialize;
 
 use super::problem::Call;
-use super::{App, Named, reading, refuse, under_key};
+use super::{App, Named, reading, refuse, under_key, under_key_by};
 use crate::denied::Denied;
 use crate::service::caller::Caller;
 use crate::service::order::Act;
@@ -43,8 +43,8 @@ pub(crate) async fn create(
         return refuse(&app, &caller, &call, denied).await;
     }
     let who = caller.clone();
-    under_key(app, call, caller, parts, body, Act::Issue, move |service, order| {
-        service.issue(&who, order)
+    under_key_by(app, call, caller, parts, body, Act::Issue, move |service, order, replies| {
+        service.issue_under_key(&who, order, replies)
     })
     .await
 }

@@ -32,7 +32,7 @@ use crate::denied::{Denied, Kind};
 use crate::observe::Readiness;
 use crate::service::Service;
 use crate::service::caller::Caller;
-use crate::service::order::{Act, Answered, OrderAnswered, OrderCall, OrderWork, Wait};
+use crate::service::order::{Act, Answered, OrderAnswered, OrderCall, OrderWork, Replies, Wait};
 pub(crate) use admission::Admission;
 use admission::Lane;
 use peer::{Clients, PeerCertificate};
@@ -302,6 +302,24 @@ async fn under_key(
     act: Act,
     work: impl FnOnce(&Service, &OrderWork<'_>) -> Result<Answered, Denied> + Send + 'static,
 ) -> Response<Body> {
+    under_key_by(app, call, caller, parts, body, act, move |service, order, replies| {
+        service.under_key(order, work, replies.as_ref())
+    })
+    .await
+}
+
+/// As [`under_key`], for an act that has its own way with the key.
+async fn under_key_by(
+    app: App,
+    call: Call,
+    caller: Caller,
+    parts: axum::http::request::Parts,
+    body: Body,
+    act: Act,
+    work: impl FnOnce(&Service, &OrderCall, &Arc<dyn Replies>) -> Result<OrderAnswered, Denied>
+    + Send
+    + 'static,
+) -> Response<Body> {
     let key = match idempotency_key(&parts.headers) {
         Ok(key) => key,
         Err(denied) => return refuse(&app, &caller, &call, denied).await,
@@ -328,10 +346,9 @@ async fn under_key(
         correlation_id: call.correlation_id.clone(),
     };
     let service = Arc::clone(&app.service);
-    let replies = call.clone();
+    let replies: Arc<dyn Replies> = Arc::new(call.clone());
     let outcome =
-        at_work(&app.admission, act.into(), move || service.under_key(&order, work, &replies))
-            .await;
+        at_work(&app.admission, act.into(), move || work(&service, &order, &replies)).await;
     match outcome.flatten() {
         Ok(answer) => replayable(answer),
         Err(denied) => refuse(&app, &caller, &call, denied).await,

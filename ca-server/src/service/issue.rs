@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use status::AnswerClasses;
 use store::{
     AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
-    IssuedCertificate, OrderId, Privacy, ProfileVersion, Subject, SubjectKey,
+    IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey,
 };
 use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
 use super::authority::Authority;
 use super::caller::Caller;
-use super::order::{Answered, OrderWork, Outcome};
+use super::order::{Answered, OrderCall, OrderWork, Outcome};
 use super::ordered::{kept, noted};
 use super::record::{call_object, client, written};
 use super::signing::{Signing, Tried, defect, failed_try};
@@ -69,9 +69,55 @@ impl Commission<'_> {
     }
 }
 
+/// A certificate that may be signed once its intent is recorded.
+pub(super) struct Ready<'a> {
+    pub(super) commission: Commission<'a>,
+    pub(super) prepared: Prepared,
+    pub(super) certificate: CertificateId,
+    /// How long the signature may take.
+    within: Duration,
+}
+
+impl Ready<'_> {
+    /// What is recorded before it is signed.
+    pub(super) fn intent(&self, node: &Node) -> (CertificateIntent, AuditRecord) {
+        let Self { commission, prepared, certificate, .. } = self;
+        let facts = prepared.facts();
+        let intent = CertificateIntent {
+            order: commission.order,
+            certificate: *certificate,
+            issuer: commission.authority.id,
+            serial: facts.serial,
+            key: SubjectKey {
+                spki: facts.subject_key,
+                holder: holder_of(prepared, commission.ordered),
+                reuse: facts.key_reuse,
+            },
+            not_after: facts.validity.not_after(),
+            answers: AnswerClasses::USUAL,
+            node: node.clone(),
+            subject: subject_of(prepared, commission.order),
+        };
+        let (code, _) = codes(prepared.pending());
+        let record = commission.record(code, prepared, *certificate, &commission.payload);
+        (intent, record)
+    }
+}
+
+/// A certificate that has been signed, and what is recorded with it.
+pub(super) struct Done {
+    pub(super) signed: Signed,
+    pub(super) facts: IssuedCertificate,
+    pub(super) record: AuditRecord,
+}
+
 impl Service {
-    /// Issues one certificate for the call's PKCS#10 request.
-    pub(crate) fn issue(&self, caller: &Caller, work: &OrderWork<'_>) -> Result<Answered, Denied> {
+    /// Goes on with an order that an earlier call has begun and left.
+    pub(super) fn go_on_issuing(
+        &self,
+        caller: &Caller,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
         if let Some(progress) = &work.progress {
             if let Some(certificate) = progress.certificate {
                 return self.release(certificate, work);
@@ -80,7 +126,21 @@ impl Service {
                 self.void_intent(intent)?;
             }
         }
-        let request: api::IssueRequest = from_json(&work.call.body)?;
+        let issued = self.with_commission(caller, work.call, work.order, |commission| {
+            self.commission(commission)
+        })?;
+        self.release(issued.certificate, work)
+    }
+
+    /// Reads what a call asks for and has `act` do it.
+    pub(super) fn with_commission<T>(
+        &self,
+        caller: &Caller,
+        call: &OrderCall,
+        order: OrderId,
+        act: impl FnOnce(Commission<'_>) -> Result<T, Denied>,
+    ) -> Result<T, Denied> {
+        let request: api::IssueRequest = from_json(&call.body)?;
         let profile = self.profile(&request.profile)?;
         caller.must_order(&request.profile)?;
         let authority = self.issuing_authority(profile, request.authority.as_deref())?;
@@ -91,30 +151,42 @@ impl Service {
         if let Some(ordered) = &ordered {
             ordered.fill(&mut fields, profile);
         }
-        let issued = self.commission(Commission {
+        act(Commission {
             authority,
             profile,
-            order: work.order,
+            order,
             way: if ordered.is_some() { Way::Order } else { Way::Direct },
             ordered: ordered.as_ref(),
             fields: &fields,
             request_der: &request_der,
-            actor: client(&work.call.client),
-            objects: [ObjectId::Order(*work.order.as_bytes()), call_object(work.call)],
+            actor: client(&call.client),
+            objects: [ObjectId::Order(*order.as_bytes()), call_object(call)],
             payload: json!({
-                "call": work.call.correlation_id,
-                "client": work.call.client,
+                "call": call.correlation_id,
+                "client": call.client,
                 "actor": request.actor,
                 "profile": request.profile,
             }),
-        })?;
-        self.release(issued.certificate, work)
+        })
     }
 
     /// The one way of a certificate: rules and lint, intent, signature, verification, record.
     ///
     /// What it returns has been recorded and may be released.
-    pub(crate) fn commission(&self, mut commission: Commission<'_>) -> Result<Issued, Denied> {
+    pub(crate) fn commission(&self, commission: Commission<'_>) -> Result<Issued, Denied> {
+        let ready = self.ready(commission)?;
+        let order = ready.commission.order;
+        let recorded = self.intended(&ready)?;
+        let Done { signed, facts, record } = self.signed(ready, &recorded)?;
+        let now = self.clock().read().now;
+        let issued = self.store().record_issued(&signed, &facts, &record, now);
+        let issued = issued.map_err(|e| self.note_storage(&e))?;
+        self.note_issued(&facts, order);
+        Ok(issued)
+    }
+
+    /// Rules and lint, and that it can be signed soon.
+    pub(super) fn ready<'a>(&self, mut commission: Commission<'a>) -> Result<Ready<'a>, Denied> {
         let now = self.signing_time()?;
         let Commission { ordered, profile, authority, .. } = commission;
         let admitted = self.admitted(ordered, profile, authority, now)?;
@@ -124,8 +196,7 @@ impl Service {
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
         let within = self.may_sign_soon(commission.authority)?;
-        let recorded = self.intended(&commission, &prepared, certificate)?;
-        self.signed(&commission, prepared, certificate, &recorded, within)
+        Ok(Ready { commission, prepared, certificate, within })
     }
 
     /// Rules and lint.
@@ -155,45 +226,18 @@ impl Service {
     }
 
     /// Records what is about to be signed.
-    fn intended(
-        &self,
-        commission: &Commission<'_>,
-        prepared: &Prepared,
-        certificate: CertificateId,
-    ) -> Result<Recorded, Denied> {
-        let intent = CertificateIntent {
-            order: commission.order,
-            certificate,
-            issuer: commission.authority.id,
-            serial: prepared.facts().serial,
-            key: SubjectKey {
-                spki: prepared.facts().subject_key,
-                holder: holder_of(prepared, commission.ordered),
-                reuse: prepared.facts().key_reuse,
-            },
-            not_after: prepared.facts().validity.not_after(),
-            answers: AnswerClasses::USUAL,
-            node: self.node.clone(),
-            subject: subject_of(prepared, commission.order),
-        };
-        let (code, _) = codes(prepared.pending());
-        let record = commission.record(code, prepared, certificate, &commission.payload);
-        self.danger.pass(Window::BeforeIntent, commission.order);
+    fn intended(&self, ready: &Ready<'_>) -> Result<Recorded, Denied> {
+        let (intent, record) = ready.intent(&self.node);
+        self.danger.pass(Window::BeforeIntent, intent.order);
         let now = self.signing_time()?;
         self.store()
-            .record_intent(prepared.pending(), &intent, &record, now)
+            .record_intent(ready.prepared.pending(), &intent, &record, now)
             .map_err(|e| self.note_storage(&e))
     }
 
-    /// Has it signed `within` that time, verifies the signature, and records the certificate.
-    fn signed(
-        &self,
-        commission: &Commission<'_>,
-        prepared: Prepared,
-        certificate: CertificateId,
-        recorded: &Recorded,
-        within: Duration,
-    ) -> Result<Issued, Denied> {
+    /// Has it signed in time and verifies the signature; what is to be recorded of it.
+    pub(super) fn signed(&self, ready: Ready<'_>, recorded: &Recorded) -> Result<Done, Denied> {
+        let Ready { commission, prepared, certificate, within } = ready;
         let order = commission.order;
         let subject = subject_of(&prepared, order);
         let facts = issued_facts(&prepared, subject, commission.ordered);
@@ -209,26 +253,15 @@ impl Service {
         self.danger.pass(Window::SignVerify, order);
         let signed = self.verified(pending, recorded, signature)?;
         self.danger.pass(Window::VerifyIssued, order);
-        let issued = self.record_signed(&signed, &facts, &record)?;
-        self.danger.pass(Window::IssuedReleased, order);
-        Ok(issued)
+        Ok(Done { signed, facts, record })
     }
 
-    fn record_signed(
-        &self,
-        signed: &Signed,
-        facts: &IssuedCertificate,
-        record: &AuditRecord,
-    ) -> Result<Issued, Denied> {
-        let now = self.clock().read().now;
-        let issued = self
-            .store()
-            .record_issued(signed, facts, record, now)
-            .map_err(|e| self.note_storage(&e))?;
+    /// What follows when a certificate has been recorded.
+    pub(super) fn note_issued(&self, facts: &IssuedCertificate, order: OrderId) {
         metrics::counter!("sigill_certificates_issued_total", "profile" => facts.profile.name.clone())
             .increment(1);
         self.publication.wake();
-        Ok(issued)
+        self.danger.pass(Window::IssuedReleased, order);
     }
 
     /// Has the token sign, and verifies what it gives.

@@ -25,6 +25,7 @@ pub(crate) mod show;
 pub(crate) mod signing;
 #[cfg(test)]
 pub(crate) mod testing;
+mod two_acts;
 pub(crate) mod upkeep;
 pub(crate) mod watch;
 
@@ -125,8 +126,7 @@ impl Service {
     /// same outcome under the same key.
     pub(crate) fn await_publication(&self, position: Position, wait: Wait) -> Result<(), Denied> {
         self.publication.wake();
-        let waits = wait == Wait::Yes || matches!(self.deployment.environment(), Environment::Prod);
-        if !waits {
+        if !self.waits(wait) {
             return Ok(());
         }
         self.publication.wait_for(position, PUBLICATION_WAITS).map_err(|_| {
@@ -142,6 +142,11 @@ impl Service {
             )
             .retry_after(COME_BACK)
         })
+    }
+
+    /// Whether the caller or the environment asks for answers that wait.
+    pub(crate) fn waits(&self, wait: Wait) -> bool {
+        wait == Wait::Yes || matches!(self.deployment.environment(), Environment::Prod)
     }
 
     /// An id for logs, audit and problems: 16 random octets in hexadecimal.

@@ -1,6 +1,7 @@
 //! Orders: every POST runs under its idempotency key, so that a repeated call is harmless (API-02).
 //!
-//! The first call of a key makes an order. A final answer (what was done, or a refusal that the same
+//! The first call of a key makes an order; one for a certificate makes it together with its intent
+//! ([`super::two_acts`]). A final answer (what was done, or a refusal that the same
 //! body must always meet) is stored with the order and replayed to every later call. Anything else
 //! leaves the order open: the same key goes on with it. The work runs to its end even when the caller hangs up.
 
@@ -12,8 +13,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{
-    BegunOrder, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress, Store, StoreError,
-    StoredResponse, Subject,
+    BegunOrder, CertificateLookup, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress,
+    Store, StoreError, StoredResponse, Subject,
 };
 use x509::time::UnixTime;
 
@@ -58,7 +59,7 @@ pub(crate) enum Outcome {
 }
 
 /// How answers are put into the words of whoever called; the store keeps them as they are put.
-pub(crate) trait Replies {
+pub(crate) trait Replies: Send + Sync {
     /// The answer with what was done, as JSON of the contract.
     fn done(&self, outcome: Outcome, json: Vec<u8>) -> StoredResponse;
 
@@ -146,26 +147,64 @@ impl Service {
     ) -> Result<OrderAnswered, Denied> {
         let started = Instant::now();
         loop {
-            match self.begin(call)? {
-                (order, BegunOrder::New) => {
-                    return self.work_on(order, None, call, work, replies);
+            let order = self.new_order(call)?;
+            let begun = self.begin(&order)?;
+            match self.next_step(begun, order.id, call, started)? {
+                NextStep::Work(order, progress) => {
+                    return self.work_on(order, progress, call, work, replies);
                 }
-                (_, BegunOrder::Resume(progress)) => {
-                    return self.work_on(progress.order, Some(progress), call, work, replies);
-                }
-                (_, BegunOrder::Replay { response, .. }) => {
-                    return Ok(OrderAnswered { response, replayed: true, position: None });
-                }
-                (_, BegunOrder::BodyDiffers { order }) => return Err(body_differs(order)),
-                (_, BegunOrder::Running { .. }) if started.elapsed() < SECOND_CALL_WAITS => {
-                    std::thread::sleep(LOOK_EVERY);
-                }
-                (_, BegunOrder::Running { order }) => return Err(still_running(order)),
+                NextStep::Answered(answered) => return Ok(answered),
+                NextStep::LookAgain => {}
             }
         }
     }
 
-    fn begin(&self, call: &OrderCall) -> Result<(OrderId, BegunOrder), Denied> {
+    pub(super) fn begin(&self, order: &NewOrder) -> Result<BegunOrder, Denied> {
+        let now = self.clock().read().now;
+        self.store().begin_order(order, now).map_err(|e| self.note_storage(&e))
+    }
+
+    /// What a call does next whose key stands so; `new` is the order if it is new.
+    pub(super) fn next_step(
+        &self,
+        begun: BegunOrder,
+        new: OrderId,
+        call: &OrderCall,
+        started: Instant,
+    ) -> Result<NextStep, Denied> {
+        match begun {
+            BegunOrder::New => Ok(NextStep::Work(new, None)),
+            BegunOrder::Resume(progress) => Ok(NextStep::Work(progress.order, Some(progress))),
+            BegunOrder::Replay { order, response } => {
+                self.await_what_is_replayed(order, call)?;
+                let answered = OrderAnswered { response, replayed: true, position: None };
+                Ok(NextStep::Answered(answered))
+            }
+            BegunOrder::BodyDiffers { order } => Err(body_differs(order)),
+            BegunOrder::Running { .. } if started.elapsed() < SECOND_CALL_WAITS => {
+                std::thread::sleep(LOOK_EVERY);
+                Ok(NextStep::LookAgain)
+            }
+            BegunOrder::Running { order } => Err(still_running(order)),
+        }
+    }
+
+    /// Waits for the certificate of an order as its first call did: the answer was recorded before it
+    /// could be published, and that call may have gone without it.
+    fn await_what_is_replayed(&self, order: OrderId, call: &OrderCall) -> Result<(), Denied> {
+        if !self.waits(call.wait_for_publication) {
+            return Ok(());
+        }
+        let order = self.store().order(order).map_err(|e| self.note_storage(&e))?;
+        let Some(certificate) = order.and_then(|order| order.certificate) else { return Ok(()) };
+        let lookup = CertificateLookup::Id(certificate);
+        let record = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
+        let Some(record) = record else { return Ok(()) };
+        self.await_publication(record.row.status.position, call.wait_for_publication)
+    }
+
+    /// The order that a call makes if its key is new.
+    pub(super) fn new_order(&self, call: &OrderCall) -> Result<NewOrder, Denied> {
         let now = self.clock().read().now;
         let key = OrderKey {
             client: call.client.clone(),
@@ -177,20 +216,28 @@ impl Service {
             Act::Issue | Act::Renew => self.draw_order_id(now)?,
             Act::Revoke => self.revocation_order_id(now, &key),
         };
-        let order = NewOrder {
+        Ok(NewOrder {
             id,
             key,
             body_sha256: Sha256::digest(&call.body).into(),
             body: call.body.clone(),
             node: self.node().clone(),
-        };
-        let begun = self.store().begin_order(&order, now).map_err(|e| self.note_storage(&e))?;
-        Ok((id, begun))
+        })
     }
 }
 
+/// What a call under a key does next.
+pub(super) enum NextStep {
+    /// It works on this order; how far an earlier one came.
+    Work(OrderId, Option<OrderProgress>),
+    /// There is an answer.
+    Answered(OrderAnswered),
+    /// Another call is at work; it has waited a moment.
+    LookAgain,
+}
+
 impl Service {
-    fn work_on(
+    pub(super) fn work_on(
         &self,
         order: OrderId,
         progress: Option<OrderProgress>,
@@ -198,7 +245,7 @@ impl Service {
         work: impl FnOnce(&Self, &OrderWork<'_>) -> Result<Answered, Denied>,
         replies: &dyn Replies,
     ) -> Result<OrderAnswered, Denied> {
-        let released = OpenOnDrop { service: self, order, armed: true };
+        let released = OpenOnDrop::new(self, AtWork::Recorded(order));
         let outcome = work(self, &OrderWork { order, progress, call });
         let now = self.clock().read().now;
         match outcome {
@@ -226,19 +273,32 @@ impl Service {
     }
 }
 
-fn answer_of(order: OrderId, response: &StoredResponse) -> OrderAnswer {
+pub(super) fn answer_of(order: OrderId, response: &StoredResponse) -> OrderAnswer {
     OrderAnswer { response: response.clone(), subject: Subject::Order(order) }
 }
 
 /// Leaves the order open when the work ends without a stored answer, by whatever way.
-struct OpenOnDrop<'a> {
+pub(super) struct OpenOnDrop<'a> {
     service: &'a Service,
-    order: OrderId,
+    order: AtWork<'a>,
     armed: bool,
 }
 
-impl OpenOnDrop<'_> {
-    fn disarm(mut self) {
+/// An order at work.
+#[derive(Clone, Copy)]
+pub(super) enum AtWork<'a> {
+    /// It is recorded.
+    Recorded(OrderId),
+    /// It is recorded with the intent; left before, it is recorded then: its key has its body.
+    New(&'a NewOrder),
+}
+
+impl<'a> OpenOnDrop<'a> {
+    pub(super) const fn new(service: &'a Service, order: AtWork<'a>) -> Self {
+        Self { service, order, armed: true }
+    }
+
+    pub(super) fn disarm(mut self) {
         self.armed = false;
     }
 }
@@ -249,10 +309,15 @@ impl Drop for OpenOnDrop<'_> {
             return;
         }
         let now = self.service.clock().read().now;
-        match self.service.store().leave_order(self.order, self.service.node(), now) {
-            // It has been left or given to another already.
-            Ok(()) | Err(StoreError::OrderState { .. }) => {}
-            Err(error) => self.service.orders_left.note(self.order, &error),
+        let store = self.service.store();
+        let (order, left) = match self.order {
+            AtWork::Recorded(order) => (order, store.leave_order(order, self.service.node(), now)),
+            AtWork::New(order) => (order.id, store.leave_new_order(order, now)),
+        };
+        match left {
+            // It has been left or given to another already, or this program is no longer the node.
+            Ok(()) | Err(StoreError::OrderState { .. } | StoreError::NodeSuperseded { .. }) => {}
+            Err(error) => self.service.orders_left.note(order, &error),
         }
     }
 }

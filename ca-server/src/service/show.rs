@@ -4,10 +4,11 @@ use api::CertificateState as Shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ca::refusal::Refusal;
+use sha2::{Digest as _, Sha256};
 use status::{CertificateState, RevocationReason};
 use store::{
-    CertificateFilter, CertificateId, CertificateLookup, CertificateRecord, CertificateRow,
-    CrlScope, ListCursor, OrderId, Origin, StatusRow,
+    CertificateFilter, CertificateId, CertificateIntent, CertificateLookup, CertificateRecord,
+    CertificateRow, CrlScope, IssuedCertificate, ListCursor, OrderId, Origin, StatusRow,
 };
 use x509::serial::SerialNumber;
 
@@ -157,6 +158,36 @@ impl Service {
             record.der.as_deref().map(|der| x509::pem::encode(x509::pem::Label::Certificate, der));
         shown.chain = self.chain_of(self.authority_of(record.row.issuer)?);
         Ok(shown)
+    }
+
+    /// A certificate that is about to be recorded as the API shows it then; without its position, which
+    /// is given while it is recorded.
+    pub(super) fn shown_soon(
+        &self,
+        authority: &Authority,
+        intent: &CertificateIntent,
+        facts: &IssuedCertificate,
+        der: &[u8],
+    ) -> api::Certificate {
+        api::Certificate {
+            id: intent.certificate.to_string(),
+            order: Some(intent.order.to_string()),
+            origin: api::Origin::Issued,
+            authority: authority.name().to_owned(),
+            serial: intent.serial.to_string(),
+            profile: facts.profile.name.clone(),
+            state: Shown::Issued,
+            not_before: facts.not_before.to_string(),
+            not_after: intent.not_after.to_string(),
+            sha256: base16ct::lower::encode_string(&Sha256::digest(der)),
+            reason: None,
+            revoked_at: None,
+            requested_at: None,
+            outcome: None,
+            position: String::new(),
+            certificate: Some(x509::pem::encode(x509::pem::Label::Certificate, der)),
+            chain: self.chain_of(authority),
+        }
     }
 
     /// All authorities.

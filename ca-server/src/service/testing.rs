@@ -451,20 +451,16 @@ impl World {
         profile: &str,
         csr: &str,
     ) -> Result<OrderAnswered, Denied> {
-        let body = json!({
-            "profile": profile,
-            "csr": csr,
-            "subject": {
-                "common_name": "idp.example.org",
-                "hsa_id": hsa_id,
-                "organization": "Sigill Test",
-            },
-            "alternative_names": { "dns": ["idp.example.org"] },
-        });
-        let call = self.call("/v1/certificates", key, &body);
+        let body = order_body(hsa_id, profile, csr);
+        self.order(&self.call("/v1/certificates", key, &body))
+    }
+
+    /// Orders what the call says, in the name of a client that may order everything.
+    pub(crate) fn order(&self, call: &OrderCall) -> Result<OrderAnswered, Denied> {
+        let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
         let caller = Caller {
             name: "portal".to_owned(),
-            profiles: vec!["function-ec".to_owned(), profile.to_owned()].into(),
+            profiles: vec![body["profile"].as_str().unwrap_or_default().to_owned()].into(),
             revoke: true,
             release: true,
             revoker: Revoker::Client,
@@ -472,7 +468,17 @@ impl World {
             pinned: SpkiHash::from_bytes([7; 32]),
             certificate: Arc::new(Key::new().certificate()),
         };
-        self.run(&call, |service, work| service.issue(&caller, work))
+        let words: Arc<dyn Replies> = Arc::new(Words);
+        self.service.issue_under_key(&caller, call, &words)
+    }
+
+    /// The call of [`Self::issue_again`].
+    pub(crate) fn order_call(&self, key: &str) -> OrderCall {
+        self.call(
+            "/v1/certificates",
+            key,
+            &order_body("TSTNMT2321000156-B02", "function-ec", &self.request),
+        )
     }
 
     pub(crate) fn call(&self, path: &str, key: &str, body: &serde_json::Value) -> OrderCall {
@@ -495,6 +501,19 @@ impl World {
     ) -> Result<OrderAnswered, Denied> {
         self.service.under_key(call, work, &Words)
     }
+}
+
+fn order_body(hsa_id: &str, profile: &str, csr: &str) -> serde_json::Value {
+    json!({
+        "profile": profile,
+        "csr": csr,
+        "subject": {
+            "common_name": "idp.example.org",
+            "hsa_id": hsa_id,
+            "organization": "Sigill Test",
+        },
+        "alternative_names": { "dns": ["idp.example.org"] },
+    })
 }
 
 /// Answers as the words that they are: `done`, or the code of a refusal.

@@ -24,6 +24,7 @@ use crate::certificate::{
 };
 use crate::contract::Issued;
 use crate::id::{CertificateId, OrderId};
+use crate::intent::IntentRow;
 use crate::sealing::{BlindIndex, IndexTerm, Place, Sealer};
 
 /// The most certificates in one page.
@@ -36,12 +37,13 @@ pub(super) struct NewlySigned {
     pub(super) facts: IssuedCertificate,
 }
 
+/// Records it; gives back the intent too, as it was.
 pub(super) fn issue(
     act: &mut Act<'_>,
     new: &NewlySigned,
     audit: &AuditRecord,
     now: UnixTime,
-) -> Result<Issued, StoreError> {
+) -> Result<(Issued, IntentRow), StoreError> {
     let intent = must_be_open(act.connection(), new.intent.id())?;
     if intent.shown.digest != *new.intent.digest() {
         return Err(StoreError::OtherBytes);
@@ -75,7 +77,8 @@ pub(super) fn issue(
     )?;
     close(act, intent.row, "fulfilled")?;
     act.put_audit(audit, now)?;
-    Ok(Issued { certificate, der: new.der.clone(), position, time })
+    let issued = Issued { certificate, der: new.der.clone(), position, time };
+    Ok((issued, intent.shown))
 }
 
 /// What was fixed when the serial was reserved.

@@ -4,6 +4,9 @@
 //! heads until commit, and positions can be given as entries are written. A refused act's entries go
 //! with its savepoint, and [`Group::forget_act`] takes their positions back: no gap, no repetition.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use ledger::{Frontier, Hash, leaf_hash};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use status::index::after;
@@ -136,6 +139,7 @@ impl<'a> Group<'a> {
             status: &mut self.status,
             audit: &mut self.audit,
             last_entry: None,
+            last_key: RefCell::new(None),
         }
     }
 
@@ -162,6 +166,8 @@ pub(super) struct Act<'a> {
     audit: &'a mut Head,
     /// The last status entry of this act, for its audit leaf.
     last_entry: Option<Position>,
+    /// The data key that this act used last: an act is about one subject, or two.
+    last_key: RefCell<Option<(Subject, Rc<DataKey>)>>,
 }
 
 /// A serial's row, as an act finds it.
@@ -416,7 +422,23 @@ impl Act<'_> {
     }
 
     /// The data key of a subject, drawn if it has none.
-    pub(super) fn data_key(&self, subject: &Subject) -> Result<DataKey, StoreError> {
+    pub(super) fn data_key(&self, subject: &Subject) -> Result<Rc<DataKey>, StoreError> {
+        if let Some((whose, key)) = &*self.last_key.borrow()
+            && whose == subject
+        {
+            return Ok(Rc::clone(key));
+        }
+        let key = Rc::new(self.find_or_draw_key(subject)?);
+        self.last_key.replace(Some((subject.clone(), Rc::clone(&key))));
+        Ok(key)
+    }
+
+    /// Forgets the data keys at hand: their rows have been deleted.
+    pub(super) fn drop_keys(&self) {
+        self.last_key.take();
+    }
+
+    fn find_or_draw_key(&self, subject: &Subject) -> Result<DataKey, StoreError> {
         let name = self.sealer.subject_name(subject);
         let found: Option<(i64, Vec<u8>)> = self
             .connection

@@ -32,10 +32,21 @@ pub(super) fn record(
     audit: &AuditRecord,
     now: UnixTime,
 ) -> Result<(), StoreError> {
+    leases::must_have_its_name(act.connection(), &new.facts.node)?;
+    let order = running_order(act.connection(), &new.facts)?;
+    record_under(act, order, new, audit, now)
+}
+
+/// As [`record`], under the row of an order that runs on the intent's node.
+pub(super) fn record_under(
+    act: &mut Act<'_>,
+    order: i64,
+    new: &NewIntent,
+    audit: &AuditRecord,
+    now: UnixTime,
+) -> Result<(), StoreError> {
     let facts = &new.facts;
     act.refuse_late_clock(now)?;
-    leases::must_have_its_name(act.connection(), &facts.node)?;
-    let order = running_order(act.connection(), facts)?;
     let issuer = online_row_of(act.connection(), &facts.issuer)?;
     let holder = holders::claim(act, &facts.key)?;
     let serial = reserve(act, issuer, facts)?;

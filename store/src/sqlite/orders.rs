@@ -15,6 +15,7 @@ use crate::order::{
     BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
     StoredResponse,
 };
+use crate::ordered::OrderStanding;
 use crate::sealing::{Place, Sealer, Subject};
 
 pub(super) fn begin(
@@ -22,24 +23,32 @@ pub(super) fn begin(
     order: &NewOrder,
     now: UnixTime,
 ) -> Result<BegunOrder, StoreError> {
+    Ok(match take(act, order, now)? {
+        Taken::New(_) => BegunOrder::New,
+        Taken::Found(found) => found,
+    })
+}
+
+/// What taking an order came to.
+pub(super) enum Taken {
+    /// The key was unknown; the order's row.
+    New(i64),
+    /// The key was known.
+    Found(BegunOrder),
+}
+
+/// Finds or makes the order of a key and gives it to the caller's node.
+pub(super) fn take(
+    act: &mut Act<'_>,
+    order: &NewOrder,
+    now: UnixTime,
+) -> Result<Taken, StoreError> {
     leases::must_have_its_name(act.connection(), &order.node)?;
     let Some(found) = by_key(act.connection(), &order.key)? else {
-        insert(act, order, now)?;
-        return Ok(BegunOrder::New);
+        return insert(act, order, now).map(Taken::New);
     };
-    if found.body_sha256 != order.body_sha256 {
-        return Ok(BegunOrder::BodyDiffers { order: found.id });
-    }
-    match found.state {
-        OrderState::Done => {
-            let response =
-                stored(response(act.connection(), act.sealer(), found.row, found.id)?, "response")?;
-            return Ok(BegunOrder::Replay { order: found.id, response });
-        }
-        OrderState::Running if still_running(act, &found.node, &order.node, now)? => {
-            return Ok(BegunOrder::Running { order: found.id });
-        }
-        OrderState::Running | OrderState::Open => {}
+    if let Some(told) = told(act.connection(), act.sealer(), &found, order, now)? {
+        return Ok(Taken::Found(told));
     }
     act.connection()
         .prepare_cached(
@@ -47,12 +56,48 @@ pub(super) fn begin(
              WHERE row = ?1",
         )?
         .execute(params![found.row, order.node.name, order.node.boot.as_bytes(), from_time(now)])?;
-    Ok(BegunOrder::Resume(progress(act.connection(), found.row, found.id)?))
+    let progress = progress(act.connection(), found.row, found.id)?;
+    Ok(Taken::Found(BegunOrder::Resume(progress)))
+}
+
+/// How the key of an order stands, without taking anything.
+pub(super) fn standing(
+    connection: &Connection,
+    sealer: &Sealer,
+    order: &NewOrder,
+    now: UnixTime,
+) -> Result<OrderStanding, StoreError> {
+    let Some(found) = by_key(connection, &order.key)? else { return Ok(OrderStanding::Unknown) };
+    let told = told(connection, sealer, &found, order, now)?;
+    Ok(told.map_or(OrderStanding::Open, OrderStanding::Told))
+}
+
+/// What a call is told of an order that it cannot go on with.
+fn told(
+    connection: &Connection,
+    sealer: &Sealer,
+    found: &Found,
+    order: &NewOrder,
+    now: UnixTime,
+) -> Result<Option<BegunOrder>, StoreError> {
+    if found.body_sha256 != order.body_sha256 {
+        return Ok(Some(BegunOrder::BodyDiffers { order: found.id }));
+    }
+    Ok(match found.state {
+        OrderState::Done => {
+            let response = stored(response(connection, sealer, found.row, found.id)?, "response")?;
+            Some(BegunOrder::Replay { order: found.id, response })
+        }
+        OrderState::Running if still_running(connection, &found.node, &order.node, now)? => {
+            Some(BegunOrder::Running { order: found.id })
+        }
+        OrderState::Running | OrderState::Open => None,
+    })
 }
 
 /// Whether the program that took the order may still be at work on it.
 fn still_running(
-    act: &Act<'_>,
+    connection: &Connection,
     holder: &Node,
     caller: &Node,
     now: UnixTime,
@@ -61,10 +106,10 @@ fn still_running(
         // Another start of the same node means that the one that had it is gone.
         return Ok(holder.boot == caller.boot);
     }
-    leases::is_held(act.connection(), &LeaseName::Node(holder.name.clone()), holder, now)
+    leases::is_held(connection, &LeaseName::Node(holder.name.clone()), holder, now)
 }
 
-fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<(), StoreError> {
+fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<i64, StoreError> {
     act.connection()
         .prepare_cached(
             "INSERT INTO orders (order_id, client, method, path, key, body_sha256, state, node, \
@@ -89,7 +134,7 @@ fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<(), StoreErr
     act.connection()
         .prepare_cached("INSERT INTO order_body (order_row, sealed) VALUES (?1, ?2)")?
         .execute(params![row, sealed])?;
-    Ok(())
+    Ok(row)
 }
 
 pub(super) fn finish(

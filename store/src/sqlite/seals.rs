@@ -52,6 +52,7 @@ pub(super) fn forget(
         connection.execute("DELETE FROM data_key WHERE subject = ?1", [name])?;
     }
     connection.execute("DELETE FROM data_key WHERE number = ?1", [number])?;
+    act.drop_keys();
     act.put_audit(audit, now)?;
     Ok(true)
 }

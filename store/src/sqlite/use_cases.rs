@@ -118,7 +118,8 @@ impl Store for SqliteStore {
             facts: facts.clone(),
         };
         let audit = audit.clone();
-        self.writer.run(move |act| certificates::issue(act, &new, &audit, now))
+        self.writer
+            .run(move |act| certificates::issue(act, &new, &audit, now).map(|(issued, _)| issued))
     }
 
     fn void_intents(

@@ -13,6 +13,7 @@ pub(crate) mod orders;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
 pub(crate) mod statuses;
+pub(crate) mod two_acts;
 pub(crate) mod wiring;
 pub(crate) mod world;
 
@@ -55,6 +56,17 @@ macro_rules! suite {
             issuing: an_offline_issuer_signs_nothing_here,
             issuing: finds_a_certificate_by_each_of_its_names,
             issuing: lists_page_by_page_without_loss,
+            two_acts: an_order_and_its_intent_are_one_act,
+            two_acts: a_certificate_and_its_answer_are_one_act,
+            two_acts: a_refused_intent_leaves_no_order,
+            two_acts: without_its_answer_no_certificate_is_recorded,
+            two_acts: of_eight_callers_of_one_key_one_may_sign,
+            two_acts: a_kill_between_the_two_acts_leaves_an_order_to_go_on_with,
+            two_acts: a_kill_after_both_acts_leaves_the_answer,
+            two_acts: a_refused_order_is_stored_in_one_act,
+            two_acts: a_refusal_ends_no_order_of_another_call,
+            two_acts: an_order_of_which_nothing_came_is_left_open,
+            two_acts: a_superseded_start_begins_and_refuses_nothing,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
             keys: a_key_that_was_compromised_is_nobodys,

@@ -12,10 +12,11 @@ use status::{
     AfterExpiry, AnswerClasses, BeforeActivation, Index, IssuerId, Position, StatusEntry,
 };
 use store::{
-    AuditRecord, BegunOrder, BootId, CertificateId, CertificateIntent, Import, IndexTag, IndexTerm,
-    Issued, IssuedCertificate, IssuerKeeping, Log, NewIssuer, NewOrder, Node, OrderId, OrderKey,
-    Origin, Privacy, ProfileVersion, StatusAct, StatusChange, StatusChanged, StatusTarget, Store,
-    StoreError, Subject, SubjectKey,
+    AuditRecord, BegunOrder, BegunWithIntent, BootId, CertificateId, CertificateIntent, Import,
+    IndexTag, IndexTerm, Issued, IssuedAndAnswered, IssuedCertificate, IssuerKeeping, Log,
+    NewIssuer, NewOrder, Node, OrderAnswer, OrderId, OrderKey, Origin, Privacy, ProfileVersion,
+    StatusAct, StatusChange, StatusChanged, StatusTarget, Store, StoreError, StoredResponse,
+    Subject, SubjectKey,
 };
 use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
 use x509::name::{AttributeType, Name};
@@ -255,6 +256,45 @@ impl World {
         self.store.record_issued(&signed, &self.facts(), &audit, now)
     }
 
+    /// Records an order and an intent of it in one act.
+    pub(crate) fn begin_with_intent(
+        &self,
+        order: &NewOrder,
+        serial: SerialNumber,
+        pending: &Pending,
+        now: UnixTime,
+    ) -> Result<BegunWithIntent, StoreError> {
+        let facts = self.intent_facts(order.id, serial);
+        let audit = audit_of(EventCode::CertificateIntent, self.subject(), PERSON);
+        self.store.begin_with_intent(order, pending, &facts, &audit, now)
+    }
+
+    /// Signs; records the certificate and its answer ([`response`]) in one act.
+    pub(crate) fn record_and_answer(
+        &self,
+        pending: Pending,
+        recorded: &Recorded,
+        now: UnixTime,
+    ) -> Result<IssuedAndAnswered, StoreError> {
+        let signed = self.issuer.sign(pending, recorded);
+        let audit = audit_of(EventCode::CertificateIssued, self.subject(), PERSON);
+        let subject = self.subject();
+        let answer = move |issued: &Issued| {
+            Ok(OrderAnswer { response: response(issued), subject: subject.clone() })
+        };
+        let facts = self.facts();
+        self.store.record_issued_and_answer(&signed, &facts, Box::new(answer), &audit, now)
+    }
+
+    /// Issues one certificate under a new order, in two acts.
+    pub(crate) fn issue_in_two_acts(&self, now: UnixTime) -> Issued {
+        let (order, serial) = (self.new_order(&format!("{:?}", fresh())), serial());
+        let pending = self.pending(serial);
+        let begun = self.begin_with_intent(&order, serial, &pending, now).unwrap();
+        let BegunWithIntent::Recorded(recorded) = begun else { panic!("{begun:?}") };
+        self.record_and_answer(pending, &recorded, now).unwrap().issued
+    }
+
     /// Issues one certificate under a new order.
     pub(crate) fn issue(&self, now: UnixTime) -> Issued {
         let (_, pending, recorded) = self.intend(now).unwrap();
@@ -275,6 +315,15 @@ impl World {
 
     pub(crate) fn revoke(&self, certificate: CertificateId, now: UnixTime) -> StatusChanged {
         self.change(certificate, REVOKE, now).unwrap()
+    }
+}
+
+/// The answer with a certificate: it names the position that was given while it was recorded.
+pub(crate) fn response(issued: &Issued) -> StoredResponse {
+    StoredResponse {
+        status: 201,
+        content_type: "application/json".to_owned(),
+        body: format!("{{\"position\":  \"{}\"}}", issued.position).into_bytes(),
     }
 }
 

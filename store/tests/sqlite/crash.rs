@@ -7,7 +7,8 @@ use std::thread;
 
 use ca::audit::EventCode;
 use store::{
-    CertificateId, CertificateLookup, Import, IntentRow, IssuerKeeping, Log, Store, VoidScope,
+    CertificateId, CertificateLookup, Import, IntentRow, IssuerKeeping, Log, OrderState, Store,
+    VoidScope,
 };
 
 use crate::conformance::Backend;
@@ -34,11 +35,19 @@ fn child_that_is_killed() {
     world.store.import(&import, &audit(EventCode::ImportCeremony), at(0)).unwrap();
 
     thread::scope(|scope| {
-        for _ in 0..CALLERS {
-            scope.spawn(|| {
+        for caller in 0..CALLERS {
+            let world = &world;
+            scope.spawn(move || {
                 loop {
-                    let issued = world.issue(at(1));
-                    say("issued", issued.certificate);
+                    let issued = if caller % 2 == 0 {
+                        let issued = world.issue(at(1));
+                        say("issued", issued.certificate);
+                        issued
+                    } else {
+                        let issued = world.issue_in_two_acts(at(1));
+                        say("answered", issued.certificate);
+                        issued
+                    };
                     world.revoke(issued.certificate, at(2));
                     say("revoked", issued.certificate);
                 }
@@ -92,6 +101,10 @@ fn check(store: &dyn Store, said: &[(String, CertificateId)]) {
         let status = index.lookup(reference, &row.serial).unwrap();
         assert_eq!(row.status.status, status);
         assert!(what != "revoked" || status.revocation().is_some(), "{id}");
+        if what == "answered" {
+            let order = store.order(row.order.unwrap()).unwrap().unwrap();
+            assert_eq!((order.state, order.certificate), (OrderState::Done, Some(*id)));
+        }
     }
     // Every entry has its row, and every certificate its entry.
     let counts = store.counts().unwrap();

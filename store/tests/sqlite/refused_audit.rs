@@ -12,7 +12,7 @@ use store::{
 };
 use x509::signing::SigningKind;
 
-use crate::conformance::world::{Issuer, REVOKE, World, at, audit, node, serial};
+use crate::conformance::world::{Issuer, REVOKE, World, at, audit, fresh, node, serial};
 use crate::{Sqlite, sqlite};
 
 /// Every row of every table, as text.
@@ -54,6 +54,12 @@ fn acts(world: &World, prepared: Prepared) -> Vec<(&'static str, Result<(), Stor
     done.push(("intent", intent.map(|_| ())));
     let issued = world.record_issued(prepared.pending, &prepared.recorded, at(9));
     done.push(("issued", issued.map(|_| ())));
+    let serial = self::serial();
+    let order = world.new_order(&format!("{:?}", fresh()));
+    let two = world.begin_with_intent(&order, serial, &world.pending(serial), at(9));
+    done.push(("order with intent", two.map(|_| ())));
+    let answered = world.record_and_answer(prepared.second, &prepared.second_recorded, at(9));
+    done.push(("issued with answer", answered.map(|_| ())));
     done.push(("failed try", store.record_failed_try(prepared.open, &record, at(9))));
     done.push(("revocation", world.change(prepared.certificate, REVOKE, at(9)).map(|_| ())));
     let scope = VoidScope::EarlierBoots(node("a", 2));
@@ -64,6 +70,11 @@ fn acts(world: &World, prepared: Prepared) -> Vec<(&'static str, Result<(), Stor
     done.push((
         "refusal",
         store.record_refusal(prepared.refused, &world.node, &answer, &record, at(9)),
+    ));
+    let order = world.new_order(&format!("{:?}", fresh()));
+    done.push((
+        "order with refusal",
+        store.refuse_order(&order, &answer, &record, at(9)).map(|_| ()),
     ));
     let other = Issuer::new("CN=other", IssuerKeeping::Online).declared;
     let import = Import { issuers: vec![other], ..Import::default() };
@@ -97,18 +108,23 @@ struct Prepared {
     refused: store::OrderId,
     pending: x509::signing::Pending,
     recorded: x509::signing::Recorded,
+    second: x509::signing::Pending,
+    second_recorded: x509::signing::Recorded,
     open: x509::signing::IntentId,
     certificate: store::CertificateId,
 }
 
 fn prepare(world: &World) -> Prepared {
     let (_, pending, recorded) = world.intend(at(5)).unwrap();
+    let (_, second, second_recorded) = world.intend(at(5)).unwrap();
     let (_, open, _) = world.intend(at(5)).unwrap();
     Prepared {
         order: world.order(),
         refused: world.order(),
         pending,
         recorded,
+        second,
+        second_recorded,
         open: open.intent().id(),
         certificate: world.issue(at(5)).certificate,
     }
