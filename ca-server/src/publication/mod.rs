@@ -23,7 +23,10 @@ use log::{LogPublisher, PublishError};
 
 /// Longest time between two checkpoints.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Shortest time between two checkpoints: commits that come closer share one.
+/// Shortest time between two checkpoints: commits that come closer share one. A round writes and syncs
+/// both trees and commits twice, whatever there is to publish.
+const USUAL_GAP: Duration = Duration::from_millis(200);
+/// The same while somebody waits for one.
 const SHORTEST_GAP: Duration = Duration::from_millis(50);
 /// How often the publication lease is renewed; it lasts 30 s.
 const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
@@ -33,12 +36,16 @@ const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
 pub(crate) struct PublicationState {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// For the publisher between two rounds, whom not every commit is to wake.
+    hurried: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     wanted: bool,
     stop: bool,
+    /// How many wait for a checkpoint.
+    waiting: u32,
     /// Epoch and size of the last published status checkpoint.
     published: Option<(u32, u64)>,
 }
@@ -62,6 +69,14 @@ impl PublicationState {
     pub(crate) fn stop(&self) {
         self.lock().stop = true;
         self.changed.notify_all();
+        self.hurried.notify_all();
+    }
+
+    /// Says that the first `size` entries of the first epoch are published.
+    #[cfg(test)]
+    pub(crate) fn has_published(&self, size: u64) {
+        self.lock().published = Some((1, size));
+        self.changed.notify_all();
     }
 
     /// Waits until a published checkpoint covers `position`.
@@ -72,21 +87,31 @@ impl PublicationState {
     pub(crate) fn wait_for(&self, position: Position, limit: Duration) -> Result<(), NotPublished> {
         let until = Instant::now() + limit;
         let mut inner = self.lock();
-        loop {
-            let covered = inner.published.is_some_and(|(epoch, size)| {
-                epoch > position.epoch || (epoch == position.epoch && size > position.index)
-            });
-            if covered {
-                return Ok(());
+        inner.waiting = inner.waiting.saturating_add(1);
+        self.hurried.notify_all();
+        let published = loop {
+            if inner.covers(position) {
+                break Ok(());
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(NotPublished);
+                break Err(NotPublished);
             }
-            inner = match self.changed.wait_timeout(inner, left) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            inner = wait(&self.changed, inner, left);
+        };
+        inner.waiting = inner.waiting.saturating_sub(1);
+        published
+    }
+
+    /// Waits until the round after the one that began at `started` may begin.
+    fn pause_since(&self, started: Instant) {
+        let mut inner = self.lock();
+        while !inner.stop {
+            let left = inner.gap().saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            inner = wait(&self.hurried, inner, left);
         }
     }
 
@@ -98,13 +123,33 @@ impl PublicationState {
             if left.is_zero() {
                 break;
             }
-            inner = match self.changed.wait_timeout(inner, left) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            inner = wait(&self.changed, inner, left);
         }
         inner.wanted = false;
         if inner.stop { Work::Last } else { Work::Next }
+    }
+}
+
+impl Inner {
+    fn covers(&self, position: Position) -> bool {
+        self.published.is_some_and(|(epoch, size)| {
+            epoch > position.epoch || (epoch == position.epoch && size > position.index)
+        })
+    }
+
+    const fn gap(&self) -> Duration {
+        if self.waiting > 0 { SHORTEST_GAP } else { USUAL_GAP }
+    }
+}
+
+fn wait<'a>(
+    condition: &Condvar,
+    inner: MutexGuard<'a, Inner>,
+    longest: Duration,
+) -> MutexGuard<'a, Inner> {
+    match condition.wait_timeout(inner, longest) {
+        Ok((guard, _)) => guard,
+        Err(poisoned) => poisoned.into_inner().0,
     }
 }
 
@@ -161,7 +206,7 @@ impl Publisher {
             if work == Work::Last {
                 return;
             }
-            std::thread::sleep(SHORTEST_GAP.saturating_sub(started.elapsed()));
+            self.state.pause_since(started);
         }
     }
 
@@ -289,6 +334,34 @@ mod tests {
             state: Arc::default(),
             readiness: Arc::default(),
         }
+    }
+
+    /// Promise 2.2: commits share a checkpoint for a fifth of a second, and not as long for one who waits.
+    #[test]
+    fn rounds_are_apart_unless_somebody_waits() {
+        let state = PublicationState::default();
+        let started = Instant::now();
+        state.wake();
+        state.pause_since(started);
+        assert!(started.elapsed() >= USUAL_GAP);
+
+        let position = Position { epoch: 1, index: 0 };
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| state.wait_for(position, Duration::from_secs(60)));
+            while state.lock().waiting == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(state.lock().gap(), SHORTEST_GAP);
+            state.pause_since(Instant::now());
+            state.has_published(1);
+
+            assert!(waiter.join().unwrap().is_ok());
+        });
+        assert_eq!(state.lock().gap(), USUAL_GAP);
+        state.stop();
+        let started = Instant::now();
+        state.pause_since(started);
+        assert!(started.elapsed() < USUAL_GAP, "the end does not wait");
     }
 
     /// A tree that was emptied or put back to an older state is whole again at the next checkpoint.
