@@ -2,11 +2,12 @@
 //!
 //! [`admit`] holds an order against its routine, the lists, its card family, the dated rules and the
 //! policy table, and gives an [`Admitted`], which nothing else makes; [`prepare`](crate::prepare) takes
-//! no person without one. [`admit_direct`] is for a call that says nothing of an order: there must be a
-//! row for that too, of a routine that says so, and those are of environment test alone.
+//! no person without one. [`admit_direct`] is for a call that says nothing of an order: for a person there
+//! must be a row for that too, of a routine that says so, and those are of environment test alone.
 //!
 //! Each refusal names its rule: the file and the check, such as `routine/office-visit/minimum-age`.
 
+mod function;
 mod judge;
 mod refusal;
 
@@ -52,9 +53,9 @@ impl Moment {
 pub struct Admitted {
     profile: ProfileName,
     issuer: String,
-    level: TrustLevel,
+    level: Option<TrustLevel>,
     policy: ObjectIdentifier,
-    routine: RoutineName,
+    routine: Option<RoutineName>,
     at: UnixTime,
     order: Option<Admission>,
     end: Option<UnixTime>,
@@ -85,22 +86,22 @@ impl Admitted {
         &self.issuer
     }
 
-    /// The trust level.
+    /// The trust level of a person.
     #[must_use]
-    pub const fn level(&self) -> TrustLevel {
+    pub const fn level(&self) -> Option<TrustLevel> {
         self.level
     }
 
-    /// The policy that the certificate states: that of the row.
+    /// The policy that the certificate states: that of the row, or the profile's own.
     #[must_use]
     pub const fn policy(&self) -> ObjectIdentifier {
         self.policy
     }
 
-    /// The routine.
+    /// The routine, of persons.
     #[must_use]
-    pub const fn routine(&self) -> &RoutineName {
-        &self.routine
+    pub const fn routine(&self) -> Option<&RoutineName> {
+        self.routine.as_ref()
     }
 
     /// When it was admitted: the issuing time.
@@ -225,9 +226,9 @@ pub fn admit(
     Ok(Admitted {
         profile: profile.name().clone(),
         issuer: issuer.name().to_owned(),
-        level,
+        level: Some(level),
         policy: row.policy,
-        routine: routine.name.clone(),
+        routine: Some(routine.name.clone()),
         at: at.now,
         order: Some(Admission {
             order: order.clone(),
@@ -241,8 +242,9 @@ pub fn admit(
     })
 }
 
-/// Admits a call that says nothing of an order: by a row of a routine for such calls, which are of
-/// environment test alone. The dated rules hold for it too.
+/// Admits a call that says nothing of an order: for a person, by a row of a routine for such calls, which
+/// are of environment test alone; for what is no person, by its profile's policy or row. The dated rules
+/// hold for it too.
 ///
 /// # Errors
 ///
@@ -253,6 +255,9 @@ pub fn admit_direct(
     book: &Book,
     at: Moment,
 ) -> Result<Admitted, RuleRefusal> {
+    if !profile.kind().is_person() {
+        return function::admit(profile, issuer, book, at);
+    }
     let level = judge::level(profile)?;
     let takes = |routine: &&Routine| {
         routine.order == OrderFacts::Absent
@@ -288,9 +293,9 @@ pub fn admit_direct(
     Ok(Admitted {
         profile: profile.name().clone(),
         issuer: issuer.name().to_owned(),
-        level,
+        level: Some(level),
         policy: row.policy,
-        routine: routine.name.clone(),
+        routine: Some(routine.name.clone()),
         at: at.now,
         order: None,
         end: None,

@@ -288,7 +288,7 @@ fn check_admitted(preparation: &Preparation<'_>) -> Result<(), PrepareError> {
         (Some(admitted), Signer::Issuer(issuer)) => {
             admitted.profile() == profile.name()
                 && admitted.issuer() == issuer.name()
-                && Some(admitted.level()) == profile.trust_level()
+                && admitted.level() == profile.trust_level()
                 && admitted.at() == now
                 && profile.own_policy().is_none_or(|own| own == admitted.policy())
         }

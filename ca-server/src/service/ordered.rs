@@ -20,8 +20,8 @@ impl Service {
         Order::read(&text, &self.book, self.deployment.environment()).map_err(|e| refused(&e))
     }
 
-    /// Leave to issue to a person at `now`: by the order, or, of a call without one, by the row for
-    /// such calls. Nobody else has or needs any.
+    /// Leave to issue to a subscriber at `now`: to a person by the order, or, of a call without one, by the
+    /// row for such calls; to what is no person by its profile. Nobody else has or needs any.
     pub(super) fn admitted(
         &self,
         order: Option<&Order>,
@@ -30,13 +30,13 @@ impl Service {
         now: UnixTime,
     ) -> Result<Option<Admitted>, Denied> {
         let moment = Moment { now, environment: self.deployment.environment() };
+        let is_test = moment.environment == ca::deployment::Environment::Test;
         let issuer = &authority.issuer;
         let admitted = match order {
             Some(order) => admit(order, profile, issuer, &self.book, moment),
             // Outside environment test the profile itself refuses such calls, and says how to order.
-            None if profile.kind().is_person()
-                && self.deployment.environment() == ca::deployment::Environment::Test =>
-            {
+            None if profile.kind().is_person() && !is_test => return Ok(None),
+            None if profile.kind().is_subscriber() => {
                 admit_direct(profile, issuer, &self.book, moment)
             }
             None => return Ok(None),

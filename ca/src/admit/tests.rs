@@ -425,6 +425,69 @@ fn a_call_without_an_order_is_of_environment_test_alone() {
     }
 }
 
+/// A desk that issues to functions, whose policy the table says.
+fn function_desk() -> Desk {
+    let own = "[[policy]]\noid = \"1.3.6.1.4.1.32473.1.1.2\"";
+    let text = profile_text("function-ec");
+    assert!(text.contains(own));
+    let text = text.replace(own, "[[policy]]\nfrom = \"table\"");
+    let mut files = book_files();
+    files.iter_mut().find(|(name, _)| name == "function-ec.toml").unwrap().1.clone_from(&text);
+    let rule = "version = 1\n\n[[restriction]]\nid = \"pause\"\nsays = \"nothing\"\nsource = \"none\"\n\
+        from = 2030-01-01\nscope = { profiles = [\"function-ec\", \"function\"] }\n";
+    files.push(("rules/pause.toml".to_owned(), rule.to_owned()));
+    let hierarchy = Hierarchy::new(&["function-ec"]);
+    Desk {
+        book: read_book(&files).unwrap_or_else(|errors| panic!("{errors}")),
+        issuer: hierarchy.issuing.clone().of_class(IssuerClass::new("function-ec").unwrap()),
+        profile: Profile::parse(text.as_bytes()).unwrap(),
+        key: TestKey::new(),
+        moment: Moment { now: at(NOW), environment: Environment::Prod },
+    }
+}
+
+/// PRO-10, PRO-11: a function's profile may take its policy from the table as a person's does, in every
+/// environment: by its issuer's class and the day.
+#[test]
+fn a_function_has_the_policy_of_its_row() {
+    let mut desk = function_desk();
+    let direct = |desk: &Desk| {
+        let admitted = admit_direct(&desk.profile, &desk.issuer, &desk.book, desk.moment);
+        admitted.map(|it| it.policy().to_string()).map_err(|error| error.rule().to_owned())
+    };
+    let policy = "1.3.6.1.4.1.32473.1.1.2".to_owned();
+    assert_eq!(direct(&desk), Ok(policy.clone()));
+    let admitted = admit_direct(&desk.profile, &desk.issuer, &desk.book, desk.moment).unwrap();
+    let issued = desk.prepare(Some(admitted), |ask| ask.way = Way::Direct).unwrap();
+    assert_eq!(issued.to_string(), policy);
+
+    // A sample of it can be made too.
+    let sample = crate::profile::example(&desk.profile, desk.key.public.key_type(), at(NOW));
+    assert!(sample.is_ok(), "{sample:?}");
+
+    let before_its_row = Moment { now: at(1_700_000_000), ..desk.moment };
+    let early = admit_direct(&desk.profile, &desk.issuer, &desk.book, before_its_row);
+    assert_eq!(early.unwrap_err().rule(), "table/no-row");
+    desk.issuer = desk.issuer.of_class(IssuerClass::new("function").unwrap());
+    assert_eq!(direct(&desk), Err("table/issuer".to_owned()));
+    desk.profile = profile("ocsp");
+    assert_eq!(direct(&desk), Err("table/no-row".to_owned()));
+}
+
+/// A dated rule that names a function's profile holds for it, also where the profile states its policy itself.
+#[test]
+fn a_dated_rule_holds_for_functions() {
+    let mut desk = function_desk();
+    let in_2030 = Moment { now: at(1_900_000_000), ..desk.moment };
+    for name in ["function-ec", "function"] {
+        desk.profile = if name == "function" { profile(name) } else { desk.profile };
+        let now = admit_direct(&desk.profile, &desk.issuer, &desk.book, desk.moment);
+        assert!(now.is_ok(), "{name}: {now:?}");
+        let then = admit_direct(&desk.profile, &desk.issuer, &desk.book, in_2030);
+        assert_eq!(then.unwrap_err().rule(), "rules/pause", "{name}");
+    }
+}
+
 /// A routine of the future: an eID in exchange for another approved e-legitimation. Two files and two
 /// rows, no code.
 #[test]

@@ -5,61 +5,40 @@ use x509::oid::ObjectIdentifier;
 use super::{Book, days};
 use crate::day::Day;
 use crate::deployment::Environment;
-use crate::profile::{Profile, ProfileSet};
+use crate::profile::{Profile, ProfileSet, TrustLevel};
 use crate::routine::{OrderFacts, ReceiptRule, Routine, RoutineName};
 use crate::table::{IssuerClass, PolicyTable, Row, Tuple};
 use crate::word::Title;
 
 impl Book {
     /// A book of one profile, which [`admit_direct`](crate::admit::admit_direct) admits calls without
-    /// an order by, from issuers of `class` in environment test: of a profile that takes its policy
-    /// from the table, under `policy`. For samples; it has no rules and no hash.
+    /// an order by, from issuers of `class`, of persons in environment test: of a profile that takes its
+    /// policy from the table, under `policy`. For samples; it has no rules and no hash.
     #[must_use]
     pub fn of_example(
         profile: &Profile,
         class: &IssuerClass,
         policy: Option<ObjectIdentifier>,
     ) -> Self {
+        let person = profile.kind().is_person();
+        let routine = profile.trust_level().filter(|_| person).and_then(example_routine);
         let row = || {
-            let name = RoutineName::new("example")?;
-            let level = profile.trust_level()?;
-            let days = days(Day::new(1970, 1, 1)?, None).ok()?;
-            let routine = Routine {
-                name: name.clone(),
-                version: 1,
-                title: Title::same("example")?,
-                days,
-                environments: vec![Environment::Test],
-                order: OrderFacts::Absent,
-                ordered_by: Vec::new(),
-                proofing: Vec::new(),
-                carriers: Vec::new(),
-                levels: vec![level],
-                identities: Vec::new(),
-                minimum_age: None,
-                receipt: ReceiptRule::None,
-                receipt_forms: Vec::new(),
-                approvals: 0,
-                separate: Vec::new(),
-                activation: None,
-                claim: None,
-            };
             let tuple = Tuple {
                 profile: profile.name().clone(),
                 issuer: class.clone(),
                 carrier: None,
                 identity: None,
-                level: Some(level),
-                routine: Some(name),
+                level: profile.trust_level(),
+                routine: routine.as_ref().map(|routine| routine.name.clone()),
             };
             let policy = profile.own_policy().or(policy)?;
-            Some((routine, Row { policy, tuple, days }))
+            Some(Row { policy, tuple, days: days(Day::new(1970, 1, 1)?, None).ok()? })
         };
-        let (routines, rows) = row().into_iter().unzip();
+        let rows = row().into_iter().collect();
         Self {
             profiles: ProfileSet::new([profile.clone()]).unwrap_or_default(),
             carriers: Vec::new(),
-            routines,
+            routines: routine.into_iter().collect(),
             table: PolicyTable::of_rows(rows),
             identities: None,
             proofing: None,
@@ -67,4 +46,28 @@ impl Book {
             sha256: [0; 32],
         }
     }
+}
+
+/// A routine for calls without an order.
+fn example_routine(level: TrustLevel) -> Option<Routine> {
+    Some(Routine {
+        name: RoutineName::new("example")?,
+        version: 1,
+        title: Title::same("example")?,
+        days: days(Day::new(1970, 1, 1)?, None).ok()?,
+        environments: vec![Environment::Test],
+        order: OrderFacts::Absent,
+        ordered_by: Vec::new(),
+        proofing: Vec::new(),
+        carriers: Vec::new(),
+        levels: vec![level],
+        identities: Vec::new(),
+        minimum_age: None,
+        receipt: ReceiptRule::None,
+        receipt_forms: Vec::new(),
+        approvals: 0,
+        separate: Vec::new(),
+        activation: None,
+        claim: None,
+    })
 }

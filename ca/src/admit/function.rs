@@ -1,0 +1,57 @@
+//! Leave for functions, machines and blank cards: nobody's identity is stated, so there is no order, routine
+//! or carrier to judge. What is left are the dated rules and the table.
+
+use super::judge;
+use super::{Admitted, Moment, RuleRefusal, row};
+use crate::book::Book;
+use crate::issuer::Issuer;
+use crate::profile::Profile;
+use crate::rules::Facts;
+use crate::table::Tuple;
+
+/// Admits a call under the profile's own policy, or under that of the row that joins it and the issuer's
+/// class; nobody else's profile has such a row.
+pub(super) fn admit(
+    profile: &Profile,
+    issuer: &Issuer,
+    book: &Book,
+    at: Moment,
+) -> Result<Admitted, RuleRefusal> {
+    let tuple = Tuple {
+        profile: profile.name().clone(),
+        issuer: issuer.class().clone(),
+        carrier: None,
+        identity: None,
+        level: None,
+        routine: None,
+    };
+    if !profile.kind().is_subscriber() {
+        return Err(judge::no_row(&tuple));
+    }
+    let facts = Facts {
+        level: None,
+        carrier: None,
+        identity: None,
+        profile: profile.name(),
+        organisation: None,
+        routine: None,
+    };
+    let rules = judge::dated(&facts, None, book, at)?;
+    let policy = match profile.own_policy() {
+        Some(policy) => policy,
+        None => row(&tuple, book, at)?.policy,
+    };
+    Ok(Admitted {
+        profile: profile.name().clone(),
+        issuer: issuer.name().to_owned(),
+        level: None,
+        policy,
+        routine: None,
+        at: at.now,
+        order: None,
+        end: None,
+        latest: rules.latest,
+        rules: rules.names,
+        book: *book.sha256(),
+    })
+}
