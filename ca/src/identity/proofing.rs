@@ -165,6 +165,7 @@ mod tests {
 
         assert_eq!(methods.version(), 1);
         assert_eq!(method("foreign-passport").levels(), [TrustLevel::Loa2]);
+        assert_eq!(method("own-siths-eid").levels(), [TrustLevel::Loa2]);
         assert_eq!(method("swedish-passport").levels(), [TrustLevel::Loa2, TrustLevel::Loa3]);
         assert_eq!(method("swedish-passport").title().swedish(), "Svenskt pass (vinröd bok)");
         for one in methods.iter() {
