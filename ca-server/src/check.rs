@@ -3,10 +3,11 @@
 //! Reads every file that the configuration names and changes nothing. It logs in to no token: a PIN
 //! that is wrong is seen by `serve`, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::ensure;
+use ca::book::Book;
 use ca::deployment::Deployment;
 use ca::profile::ProfileSet;
 use store::{FileKeySource, KeySource as _, StoreError};
@@ -17,6 +18,7 @@ use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
 use crate::service::authority::Authority;
 use crate::start::Told;
+use crate::unfit::UnfitProfiles;
 use crate::{algorithms, key_lists, test_domains, tokens, wiring};
 
 /// Checks a configuration and what it names.
@@ -39,6 +41,9 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     test_domains::read(config, deployment)?;
     unnamed_profiles(config, profiles).next().map_or(Ok(()), Err)?;
     signed_otherwise(profiles, &authorities).next().map_or(Ok(()), Err)?;
+    UnfitProfiles::of(&book, &authorities).told().next().map_or(Ok(()), Err)?;
+    unruled(&book).map_or(Ok(()), Err)?;
+    unrowed(&book, &authorities).next().map_or(Ok(()), Err)?;
     wiring::NoteKeys::open(config, deployment)?;
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
@@ -98,6 +103,53 @@ pub(crate) fn signed_otherwise<'a>(
                     profile.name()
                 ),
                 "change `algorithm` of the authority, or [signature] of the profile",
+            ))
+        })
+    })
+}
+
+/// Routines for orders, and no file of dated rules: what is ordered is refused. `serve` tells of it and starts.
+pub(crate) fn unruled(book: &Book) -> Option<anyhow::Error> {
+    book.lacks_rules().then(|| {
+        anyhow::Error::new(Told::new(
+            "rules-missing",
+            "nothing is issued to subscribers: there are routines, and no file of dated rules in profiles/rules",
+            "put the shipped files back; where there are to be no rules, sweden.toml alone",
+        ))
+    })
+}
+
+/// Profiles of an authority that are issued by a row of the table, and that no row of its class has: every order under them is refused as `table-issuer` or
+/// `table-no-row`. `serve` tells of them and starts.
+pub(crate) fn unrowed<'a>(
+    book: &'a Book,
+    authorities: &'a BTreeMap<String, Authority>,
+) -> impl Iterator<Item = anyhow::Error> {
+    authorities.values().map(|authority| &authority.issuer).flat_map(move |issuer| {
+        let listed = issuer.profiles().iter().filter_map(|name| book.profiles().by_name(name.as_str()));
+        let by_row = listed.filter(|profile| {
+            profile.kind().is_person()
+                || profile.kind().is_subscriber() && profile.own_policy().is_none()
+        });
+        let unrowed = by_row.filter(|profile| {
+            !book.table().rows_of(profile.name()).any(|row| row.tuple.issuer == *issuer.class())
+        });
+        unrowed.map(|profile| {
+            let classes: BTreeSet<_> =
+                book.table().rows_of(profile.name()).map(|row| row.tuple.issuer.as_str()).collect();
+            let classes = match classes.len() {
+                0 => "none".to_owned(),
+                _ => classes.into_iter().collect::<Vec<_>>().join(", "),
+            };
+            anyhow::Error::new(Told::new(
+                "authority-class",
+                format!(
+                    "authority {} is of class {}, and the policy table has rows of its profile {} for classes: {classes}",
+                    issuer.name(),
+                    issuer.class(),
+                    profile.name()
+                ),
+                "add `class` to the authority as environments/demo/hierarchy.toml has it, or rows to the table",
             ))
         })
     })

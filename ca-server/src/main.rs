@@ -24,6 +24,7 @@ mod start;
 mod takeover;
 mod test_domains;
 mod tokens;
+mod unfit;
 mod wiring;
 
 use std::path::{Path, PathBuf};

@@ -37,6 +37,8 @@ pub(crate) struct Readiness {
     pub(crate) issuing: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
     pub(crate) danger_software_token: AtomicBool,
+    /// Profiles under which nothing is issued, because files do not agree: no part of being ready, and told with it.
+    unfit: Mutex<Vec<String>>,
     /// No list of Debian's weak keys is configured: no part of being ready, and told with it.
     pub(crate) without_debian_list: AtomicBool,
 }
@@ -59,6 +61,13 @@ impl Readiness {
         let mut not_signing = self.not_signing.lock().unwrap_or_else(PoisonError::into_inner);
         self.signing.store(authorities.is_empty(), Ordering::Relaxed);
         *not_signing = authorities;
+    }
+
+    /// Says under which profiles nothing is issued because files do not agree, also in the metrics.
+    pub(crate) fn tell_unfit(&self, profiles: Vec<String>) {
+        metrics::gauge!("sigill_profiles_unfit")
+            .set(lossy(u64::try_from(profiles.len()).unwrap_or(u64::MAX)));
+        *self.unfit.lock().unwrap_or_else(PoisonError::into_inner) = profiles;
     }
 
     fn parts(&self) -> [Part; 8] {
@@ -89,6 +98,12 @@ impl Readiness {
             && let Some(answer) = answer.as_object_mut()
         {
             answer.insert("not-signing".to_owned(), json!(not_signing));
+        }
+        let unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !unfit.is_empty()
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("unfit-profiles".to_owned(), json!(unfit));
         }
         if self.danger_software_token.load(Ordering::Relaxed)
             && let Some(answer) = answer.as_object_mut()

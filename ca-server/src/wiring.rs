@@ -49,6 +49,7 @@ use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
 use crate::start::{self, Told};
 use crate::tokens;
+use crate::unfit::UnfitProfiles;
 use crate::{algorithms, key_lists};
 
 /// Reads the deployment of a configuration.
@@ -265,7 +266,8 @@ fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<Si
     })
 }
 
-/// Reads the book: the profiles of the folder, and what lies in the folders below it.
+/// Reads the book: the profiles of the folder, and what lies in the folders below it. Profiles that the policy table
+/// does not fit are closed in it, so that what needs none goes on.
 ///
 /// # Errors
 ///
@@ -291,7 +293,7 @@ pub(crate) fn book(folder: &Path) -> anyhow::Result<Book> {
         }
     }
     let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-    Book::parse(files).map_err(|errors| {
+    Book::parse_closing(files).map_err(|errors| {
         let all: Vec<String> =
             errors.iter().map(|error| format!("{}/{error}", folder.display())).collect();
         anyhow::Error::new(Told::new(
@@ -331,14 +333,22 @@ pub(crate) fn wire(
     let test_domains = crate::test_domains::read(config, deployment)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
-    let unfit = crate::check::signed_otherwise(profiles, &authorities);
-    for error in crate::check::unnamed_profiles(config, profiles).chain(unfit) {
+    let unfit = UnfitProfiles::of(&book, &authorities);
+    let signed_otherwise = crate::check::signed_otherwise(profiles, &authorities);
+    for error in crate::check::unnamed_profiles(config, profiles)
+        .chain(signed_otherwise)
+        .chain(unfit.told())
+        .chain(crate::check::unruled(&book))
+        .chain(crate::check::unrowed(&book, &authorities))
+    {
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
     let store = open_store(config, deployment, Create::Never)?;
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
     let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
     let readiness = Arc::new(Readiness::default());
+    readiness.tell_unfit(unfit.names());
+    tell_rules(&book, clock.read().now);
     let software = config.hsm.danger_software_token;
     readiness.danger_software_token.store(software, Ordering::Relaxed);
     metrics::gauge!("sigill_danger_software_token").set(if software { 1.0 } else { 0.0 });
@@ -399,6 +409,7 @@ pub(crate) fn wire(
         key_uses,
         health: SigningHealth::of(authorities.values()),
         book,
+        unfit,
         algorithms: policy,
         test_domains,
         authorities,
@@ -418,6 +429,13 @@ pub(crate) fn wire(
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
     service.observe_issuing();
     Ok(Wired { service, publisher, readiness })
+}
+
+/// Says which restrictions hold today.
+fn tell_rules(book: &Book, now: UnixTime) {
+    let Some(rules) = book.rules() else { return };
+    let names: Vec<String> = rules.in_force(now).map(ToString::to_string).collect();
+    tracing::info!(rules = names.join(", "), "dated restrictions in force today");
 }
 
 /// What renewing rests on; without it the start goes on, and says so.

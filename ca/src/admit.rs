@@ -202,12 +202,16 @@ pub fn admit(
     let family = judge::carrier(order, level, book, at)?;
     judge::times(order, at)?;
     let organisation = order.organisation_of(profile);
+    let organisations: Vec<_> = std::iter::once(&order.user)
+        .chain(&order.issuing)
+        .map(|organisation| organisation.number.clone())
+        .collect();
     let facts = Facts {
         level: Some(level),
         carrier: Some(family.kind()),
         identity: Some(&order.identity_kind),
         profile: profile.name(),
-        organisation: organisation.map(|one| &one.number),
+        organisations: &organisations,
         routine: Some(&routine.name),
     };
     let rules = judge::dated(&facts, order.end, book, at)?;
@@ -270,7 +274,7 @@ pub fn admit_direct(
         carrier: None,
         identity: None,
         profile: profile.name(),
-        organisation: None,
+        organisations: &[],
         routine: None,
     };
     let tuple = |routine: Option<&Routine>| Tuple {

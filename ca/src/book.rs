@@ -7,6 +7,7 @@
 mod example;
 mod words;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 
@@ -18,8 +19,8 @@ pub(crate) use self::words::{days, overlap, spoken};
 use crate::carrier::{CarrierError, CarrierFamily};
 use crate::identity::{IdentityKind, IdentityKinds, ListError, ProofingMethod, ProofingMethods};
 use crate::issuer::Issuer;
-use crate::profile::{Profile, ProfileError, ProfileSet, ProfileSetError};
-use crate::routine::{Routine, RoutineError};
+use crate::profile::{Profile, ProfileError, ProfileName, ProfileSet, ProfileSetError};
+use crate::routine::{OrderFacts, Routine, RoutineError};
 use crate::rules::{Named, RuleBook, RuleFileError, UnknownName};
 use crate::table::{Checked, PolicyTable, TableError, TableFileError, check};
 
@@ -33,7 +34,17 @@ pub struct Book {
     identities: Option<IdentityKinds>,
     proofing: Option<ProofingMethods>,
     rules: Option<RuleBook>,
+    closed: BTreeMap<ProfileName, String>,
     sha256: [u8; 32],
+}
+
+/// What becomes of a book whose profiles and table do not say the same, or that has routines and no dated rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfit {
+    /// It is no book.
+    Refused,
+    /// Its profiles that the table does not fit are closed.
+    Closed,
 }
 
 /// A file of the book, by where it lies below the folder of profiles.
@@ -96,6 +107,26 @@ impl Book {
     pub fn parse<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, BookErrors> {
+        Self::read(files, Unfit::Refused)
+    }
+
+    /// Reads the files of a book as [`Book::parse`] does, for a program that has more to do than to issue: profiles that
+    /// state another policy than the table, or that it has no row of, are closed ([`Book::closed`]), and
+    /// where there are routines and no dated rules ([`Book::lacks_rules`]) no subscriber is issued to.
+    ///
+    /// # Errors
+    ///
+    /// [`BookErrors`], but for these.
+    pub fn parse_closing<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, BookErrors> {
+        Self::read(files, Unfit::Closed)
+    }
+
+    fn read<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        unfit: Unfit,
+    ) -> Result<Self, BookErrors> {
         let mut files: Vec<_> = files.into_iter().collect();
         files.sort_unstable();
         let mut reading = Reading::new();
@@ -104,7 +135,7 @@ impl Book {
                 reading.errors.push(BookError { file: path.to_owned(), fault });
             }
         }
-        reading.finish(hash(&files))
+        reading.finish(hash(&files), unfit)
     }
 
     /// The profiles.
@@ -129,6 +160,18 @@ impl Book {
     #[must_use]
     pub fn proofing_method(&self, id: &str) -> Option<&ProofingMethod> {
         self.proofing.as_ref()?.by_id(id)
+    }
+
+    /// The profiles under which nothing may be issued, each with what is wrong between it and the table.
+    pub fn closed(&self) -> impl Iterator<Item = (&ProfileName, &str)> {
+        self.closed.iter().map(|(name, why)| (name, why.as_str()))
+    }
+
+    /// Whether it has routines for orders and no file of dated rules: somebody has forgotten them, and
+    /// [`admit`](crate::admit::admit) refuses.
+    #[must_use]
+    pub fn lacks_rules(&self) -> bool {
+        self.rules.is_none() && takes_orders(&self.routines)
     }
 
     /// The dated rules; a book without a folder of them has none.
@@ -178,6 +221,10 @@ impl Book {
     ) -> Result<(), ProfileSetError> {
         self.profiles.check_issuers(issuers)
     }
+}
+
+fn takes_orders(routines: &[Routine]) -> bool {
+    routines.iter().any(|routine| routine.order == OrderFacts::Required)
 }
 
 /// Over each path with its length before it, and the SHA-256 of the file; both in the order of paths.
@@ -232,7 +279,7 @@ impl<'a> Reading<'a> {
     }
 
     /// What no file can say for itself.
-    fn finish(mut self, sha256: [u8; 32]) -> Result<Book, BookErrors> {
+    fn finish(mut self, sha256: [u8; 32], unfit: Unfit) -> Result<Book, BookErrors> {
         let profiles = match ProfileSet::new(self.profiles) {
             Ok(profiles) => profiles,
             Err(error) => {
@@ -250,6 +297,7 @@ impl<'a> Reading<'a> {
                 None
             }
         };
+        let mut closed = BTreeMap::new();
         // What one unreadable file leaves out would be missed in many places.
         if errors.is_empty() {
             for routine in &self.routines {
@@ -263,10 +311,18 @@ impl<'a> Reading<'a> {
                 routines: &self.routines,
                 identities: self.identities.as_ref(),
             };
-            errors.extend(check(&self.table, against).into_iter().map(|error| BookError {
-                file: "tables/policies.toml".to_owned(),
-                fault: BookFault::Row(Box::new(error)),
-            }));
+            for (profiles, error) in check(&self.table, against) {
+                if unfit == Unfit::Closed && !profiles.is_empty() {
+                    let told = |name| (name, error.to_string());
+                    closed.extend(profiles.into_iter().map(told));
+                    continue;
+                }
+                let fault = BookFault::Row(Box::new(error));
+                errors.push(BookError { file: "tables/policies.toml".to_owned(), fault });
+            }
+            if unfit == Unfit::Refused && rules.is_none() && takes_orders(&self.routines) {
+                errors.push(BookError { file: "rules".to_owned(), fault: BookFault::NoRules });
+            }
         }
         let exists = |named: Named<'_>| match named {
             Named::Identity(id) => {
@@ -291,6 +347,7 @@ impl<'a> Reading<'a> {
             identities: self.identities,
             proofing: self.proofing,
             rules,
+            closed,
             sha256,
         })
     }
@@ -410,6 +467,11 @@ pub enum BookFault {
         "no part of the book: profiles, and TOML files in carriers/, lists/, routines/, rules/, tables/"
     )]
     NoPart,
+    /// Routines for orders, and nothing that says on which days they hold.
+    #[error(
+        "there are routines and no file of dated rules; where there are none, one with the [calendar] says so"
+    )]
+    NoRules,
     /// A profile.
     #[error(transparent)]
     Profile(#[from] ProfileError),

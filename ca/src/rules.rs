@@ -13,7 +13,9 @@ use std::time::Duration;
 
 pub use self::file::RuleFileError;
 pub use self::judge::{Judged, Misfit, RuleRefusal};
-use crate::calendar::{Calendar, Free, Local, TimeOfDay, Weekday};
+use x509::time::UnixTime;
+
+use crate::calendar::{Calendar, Free, Local, TimeOfDay, Weekday, local};
 use crate::carrier::CarrierKind;
 use crate::identity::{Days, IdentityKindId, OrganisationNumber};
 use crate::profile::{ProfileName, TrustLevel};
@@ -55,8 +57,9 @@ pub struct Facts<'a> {
     pub identity: Option<&'a IdentityKindId>,
     /// The profile.
     pub profile: &'a ProfileName,
-    /// The organisation that the certificate names.
-    pub organisation: Option<&'a OrganisationNumber>,
+    /// The organisations of the order, whichever of them the certificate names: a restriction holds for either, and a
+    /// dispensation where it is for all of them.
+    pub organisations: &'a [OrganisationNumber],
     /// The issuing routine.
     pub routine: Option<&'a RoutineName>,
 }
@@ -81,6 +84,13 @@ impl RuleBook {
             let own = std::iter::once(&restriction.name);
             own.chain(restriction.dispensations.iter().map(|one| &one.name))
         })
+    }
+
+    /// The restrictions that are in force at `now`, at whatever hour of the day.
+    pub fn in_force(&self, now: UnixTime) -> impl Iterator<Item = &RuleName> {
+        let day = local(now).day;
+        let in_force = self.restrictions.iter().filter(move |rule| rule.days.contain(day));
+        in_force.map(|rule| &rule.name)
     }
 
     /// Checks that identity kinds, profiles and routines that scopes name exist: a misspelt one
@@ -191,18 +201,33 @@ impl fmt::Display for Aspect {
     }
 }
 
+/// How many of an order's organisations a scope must list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// One of them: of restrictions.
+    Any,
+    /// All of them: of dispensations.
+    All,
+}
+
 impl Scope {
     /// The first aspect of the facts that lies outside.
-    fn outside(&self, facts: &Facts<'_>) -> Option<Aspect> {
+    fn outside(&self, facts: &Facts<'_>, of: Of) -> Option<Aspect> {
         fn lacks<T: PartialEq>(listed: &[T], fact: Option<&T>) -> bool {
             !listed.is_empty() && !fact.is_some_and(|fact| listed.contains(fact))
         }
+        let lists = |one: &OrganisationNumber| self.organisations.contains(one);
+        let listed = match of {
+            Of::Any => facts.organisations.iter().any(lists),
+            Of::All => !facts.organisations.is_empty() && facts.organisations.iter().all(lists),
+        };
+        let organisation = !self.organisations.is_empty() && !listed;
         let aspects = [
             (Aspect::Level, lacks(&self.levels, facts.level.as_ref())),
             (Aspect::Carrier, lacks(&self.carriers, facts.carrier.as_ref())),
             (Aspect::Identity, lacks(&self.identities, facts.identity)),
             (Aspect::Profile, lacks(&self.profiles, Some(facts.profile))),
-            (Aspect::Organisation, lacks(&self.organisations, facts.organisation)),
+            (Aspect::Organisation, organisation),
             (Aspect::Routine, lacks(&self.routines, facts.routine)),
         ];
         aspects.into_iter().find(|(_, lacks)| *lacks).map(|(aspect, _)| aspect)

@@ -20,10 +20,14 @@ pub const CHECKS: &[Check<World>] = &[
 type Fault = (&'static str, &'static str, fn(&Home), &'static [&'static str]);
 
 /// Faults that `serve` tells of and starts with, because revoking goes on without what they concern.
-const STARTS: [&str; 3] = [
+const STARTS: [&str; 7] = [
+    "a profile of before the policy table",
     "a token of the management CA that is not",
     "an algorithm that its profile does not allow",
+    "an authority without its class",
     "an unknown profile",
+    "no dated rules",
+    "two trust levels of one authority",
 ];
 
 const FAULTS: &[Fault] = &[
@@ -175,6 +179,30 @@ const FAULTS: &[Fault] = &[
         &["profile funktion of client portal is in no file of", "profiles"],
     ),
     (
+        "a profile of before the policy table",
+        "profile-closed",
+        |home| home.edit(PERSON, "from = \"table\"", "oid = \"1.3.6.1.4.1.32473.1.3.1\""),
+        &["profile person-hsaid-3-authentication", "states another policy of its own"],
+    ),
+    (
+        "no dated rules",
+        "rules-missing",
+        |home| fs::remove_dir_all(home.path("config/profiles/rules")).expect("removed"),
+        &["no file of dated rules"],
+    ),
+    (
+        "an authority without its class",
+        "authority-class",
+        |home| home.edit_config("class = \"person-hsaid-3\"\n", ""),
+        &["is of class sigilltesteidpersonhsaid3cav1", "person-hsaid-3"],
+    ),
+    (
+        "two trust levels of one authority",
+        "authority-levels",
+        |home| home.edit_config("\"person-hsaid-3-signature\"", "\"person-hsaid-2-signature\""),
+        &["sigilltesteidpersonhsaid3cav1", "several trust levels"],
+    ),
+    (
         "a CA certificate missing",
         "authority-certificate",
         |home| remove(home, "ceremony/out/sigilltesteidfunctioncav1.cer"),
@@ -215,6 +243,8 @@ const FAULTS: &[Fault] = &[
         &["sigilltesteidfunctioncav1.cer", "SHA-256"],
     ),
 ];
+
+const PERSON: &str = "config/profiles/person-hsaid-3-authentication.toml";
 
 /// The profile of a device that signs with EC keys only.
 const WITHOUT_RSA: &str = r#"{

@@ -57,6 +57,7 @@ use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
 use crate::randomness::Randomness;
+use crate::unfit::UnfitProfiles;
 use authority::Authority;
 use delegate::DoneRequests;
 use health::SigningHealth;
@@ -83,6 +84,8 @@ pub(crate) struct Service {
     pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) health: SigningHealth,
     pub(crate) book: Book,
+    /// Profiles under which nothing is issued.
+    pub(crate) unfit: UnfitProfiles,
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,

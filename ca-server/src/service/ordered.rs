@@ -29,6 +29,7 @@ impl Service {
         authority: &Authority,
         now: UnixTime,
     ) -> Result<Option<Admitted>, Denied> {
+        self.unfit.must_fit(profile.name().as_str())?;
         let moment = Moment { now, environment: self.deployment.environment() };
         let is_test = moment.environment == ca::deployment::Environment::Test;
         let issuer = &authority.issuer;

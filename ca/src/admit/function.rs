@@ -33,7 +33,7 @@ pub(super) fn admit(
         carrier: None,
         identity: None,
         profile: profile.name(),
-        organisation: None,
+        organisations: &[],
         routine: None,
     };
     let rules = judge::dated(&facts, None, book, at)?;

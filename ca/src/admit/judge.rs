@@ -220,11 +220,11 @@ pub(super) fn times(order: &Order, at: Moment) -> Result<(), RuleRefusal> {
     for (field, time) in times {
         if time > latest {
             return Err(RuleRefusal::new(
-                "order-malformed",
+                "order-time-ahead",
                 format!("order/{field}"),
                 &time,
                 format!("a time until now, {}", at.now),
-                "send when it was done",
+                "set the clocks right, or send when it was done",
             ));
         }
     }
@@ -254,6 +254,15 @@ pub(super) fn dated(
     at: Moment,
 ) -> Result<Left, RuleRefusal> {
     let Some(rules) = book.rules() else {
+        if book.lacks_rules() {
+            return Err(RuleRefusal::new(
+                "rules-missing",
+                "rules".to_owned(),
+                &"a book without a file of dated rules",
+                "a file in profiles/rules, if only one with the calendar",
+                "have the operator put the files of profiles/rules back",
+            ));
+        }
         return Ok(Left { latest: None, names: Vec::new() });
     };
     let judged = rules.judge(facts, at.now).map_err(|error| {

@@ -41,9 +41,11 @@ impl RuleRefusal {
             self.0.code,
             "carrier-refused"
                 | "identity-refused"
+                | "order-time-ahead"
                 | "order-unknown-name"
                 | "restricted-by-rule"
                 | "routine-refused"
+                | "rules-missing"
                 | "table-issuer"
                 | "table-no-row"
         )

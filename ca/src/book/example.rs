@@ -1,5 +1,7 @@
 //! A book for samples of one profile, where nobody has ordered anything.
 
+use std::collections::BTreeMap;
+
 use x509::oid::ObjectIdentifier;
 
 use super::{Book, days};
@@ -43,6 +45,7 @@ impl Book {
             identities: None,
             proofing: None,
             rules: None,
+            closed: BTreeMap::new(),
             sha256: [0; 32],
         }
     }

@@ -1,3 +1,4 @@
+use crate::book::Book;
 use crate::testing::{book_files, read_book};
 
 fn edited(path: &str, from: &str, to: &str) -> Vec<(String, String)> {
@@ -86,6 +87,55 @@ fn every_mutant_of_a_book_is_refused() {
         let refused = refused(&edited(path, from, to));
         assert!(refused.contains(told), "{refused}");
     }
+}
+
+/// An operator whose profiles are from before the table still revokes: what does not fit it is closed.
+#[test]
+fn profiles_of_before_the_table_are_closed_and_the_others_are_not() {
+    let name = "person-hsaid-3-authentication";
+    let mut files = book_files();
+    for (path, text) in &mut files {
+        if *path == format!("{name}.toml") {
+            *text = text.replace("from = \"table\"", "oid = \"1.3.6.1.4.1.32473.1.3.1\"");
+        }
+        if path == "tables/policies.toml" {
+            // As if the table were older than the profile.
+            *text = text.replace("\"person-id-3-signature\"", "\"person-id-4-signature\"");
+        }
+    }
+    let closing = |files: &[(String, String)]| {
+        let files = files.iter().map(|(path, text)| (path.as_str(), text.as_bytes()));
+        Book::parse_closing(files)
+    };
+
+    let closed = closing(&files).unwrap();
+
+    let told: Vec<_> = closed.closed().map(|(name, why)| (name.as_str(), why)).collect();
+    let [(first, of_first), (second, of_second)] = told[..] else { panic!("{told:?}") };
+    assert_eq!((first, second), (name, "person-id-3-signature"));
+    assert!(of_first.contains("states another policy of its own"), "{of_first}");
+    assert!(of_second.contains("has no row of it"), "{of_second}");
+    assert!(refused(&files).contains("states another policy of its own"));
+    assert_eq!(closing(&book_files()).unwrap().closed().count(), 0);
+    // A table that is wrong in itself is no book either way.
+    let wrong = edited("tables/policies.toml", "\"office-visit\"", "\"parcel\"");
+    assert!(closing(&wrong).is_err());
+}
+
+/// A folder that was forgotten is not the wish to have no rules.
+#[test]
+fn routines_without_dated_rules_are_no_book() {
+    let mut files = book_files();
+    files.retain(|(path, _)| path != "rules/loa2.toml");
+    assert!(
+        !read_book(&files).unwrap().lacks_rules(),
+        "the calendar alone says that there are none"
+    );
+    files.retain(|(path, _)| !path.starts_with("rules/"));
+
+    assert!(refused(&files).contains("no file of dated rules"));
+    let files = files.iter().map(|(path, text)| (path.as_str(), text.as_bytes()));
+    assert!(Book::parse_closing(files).unwrap().lacks_rules());
 }
 
 #[test]

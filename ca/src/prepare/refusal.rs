@@ -155,7 +155,13 @@ impl PrepareError {
     #[must_use]
     pub fn is_for_now(&self) -> bool {
         match self {
-            Self::IssuerAlgorithm(_) | Self::KeyAlgorithm(_) | Self::NotIssuing { .. } => true,
+            Self::IssuerAlgorithm(_)
+            | Self::KeyAlgorithm(_)
+            | Self::NotAdmitted { .. }
+            | Self::NotIssuing { .. }
+            | Self::OutlivesIssuer { .. } => true,
+            // One that is past stays past.
+            Self::End { end, latest } => end > latest,
             Self::Rule(refusal) => refusal.is_for_now(),
             _ => false,
         }

@@ -55,6 +55,24 @@ impl ProfileSet {
         listed.filter(|profile| !profile.allows_signature(issuer.algorithm()))
     }
 
+    /// Checks that the subscriber profiles of an issuer are of one trust level (PRO-11); what it lists and no file has is
+    /// left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileSetError::TwoTrustLevels`].
+    pub fn check_levels(&self, issuer: &Issuer) -> Result<(), ProfileSetError> {
+        let listed = issuer.profiles().iter().filter_map(|name| self.by_name.get(name));
+        let levels: BTreeSet<_> = listed
+            .filter(|profile| profile.kind().is_subscriber())
+            .map(Profile::trust_level)
+            .collect();
+        if levels.len() > 1 {
+            return Err(ProfileSetError::TwoTrustLevels { issuer: issuer.name().to_owned() });
+        }
+        Ok(())
+    }
+
     /// Checks that issuers and subscriber profiles belong together: each issuer's profiles exist,
     /// no subscriber profile has two issuers, and no issuer has two trust levels (PRO-10, PRO-11).
     ///
@@ -67,7 +85,6 @@ impl ProfileSet {
     ) -> Result<(), ProfileSetError> {
         let mut issued_by: BTreeMap<&ProfileName, &str> = BTreeMap::new();
         for issuer in issuers {
-            let mut levels = BTreeSet::new();
             for name in issuer.profiles() {
                 let profile = self.by_name.get(name).ok_or_else(|| ProfileSetError::Unknown {
                     issuer: issuer.name().to_owned(),
@@ -76,7 +93,6 @@ impl ProfileSet {
                 if !profile.kind().is_subscriber() {
                     continue;
                 }
-                levels.insert(profile.trust_level());
                 if let Some(first) = issued_by.insert(name, issuer.name()) {
                     return Err(ProfileSetError::TwoIssuers {
                         name: name.clone(),
@@ -85,9 +101,7 @@ impl ProfileSet {
                     });
                 }
             }
-            if levels.len() > 1 {
-                return Err(ProfileSetError::TwoTrustLevels { issuer: issuer.name().to_owned() });
-            }
+            self.check_levels(issuer)?;
         }
         Ok(())
     }

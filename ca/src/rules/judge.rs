@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use x509::time::UnixTime;
 
-use super::{Aspect, Dispensation, Facts, Restriction, RuleBook, RuleName};
+use super::{Aspect, Dispensation, Facts, Of, Restriction, RuleBook, RuleName};
 use crate::calendar::{Local, local};
 use crate::day::Day;
 use crate::refusal::Refusal;
@@ -54,7 +54,7 @@ impl RuleBook {
 
     fn restricts(&self, rule: &Restriction, facts: &Facts<'_>, now: Local) -> bool {
         rule.days.contain(now.day)
-            && rule.scope.outside(facts).is_none()
+            && rule.scope.outside(facts, Of::Any).is_none()
             && rule.hours.hold(&self.calendar, now)
     }
 
@@ -94,7 +94,7 @@ impl RuleBook {
         if let Some(until) = rule.days.until.filter(|until| *until < now.day) {
             return Some(Misfit::Ended { until });
         }
-        if let Some(aspect) = rule.scope.outside(facts) {
+        if let Some(aspect) = rule.scope.outside(facts, Of::All) {
             return Some(Misfit::Scope { aspect });
         }
         (!rule.hours.hold(&self.calendar, now)).then_some(Misfit::Hours)

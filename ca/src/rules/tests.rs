@@ -29,7 +29,7 @@ struct Ask {
     carrier: CarrierKind,
     identity: IdentityKindId,
     profile: ProfileName,
-    organisation: OrganisationNumber,
+    organisations: Vec<OrganisationNumber>,
     routine: RoutineName,
 }
 
@@ -40,7 +40,7 @@ impl Ask {
             carrier,
             identity: IdentityKindId::new(identity).unwrap(),
             profile: "reserve-hsaid-2-authentication".parse().unwrap(),
-            organisation: OrganisationNumber::parse("2321000131").unwrap(),
+            organisations: vec![OrganisationNumber::parse("2321000131").unwrap()],
             routine: RoutineName::new("reserve-card-loa2").unwrap(),
         }
     }
@@ -51,7 +51,7 @@ impl Ask {
             carrier: Some(self.carrier),
             identity: Some(&self.identity),
             profile: &self.profile,
-            organisation: Some(&self.organisation),
+            organisations: &self.organisations,
             routine: Some(&self.routine),
         }
     }

@@ -9,7 +9,7 @@ use super::{PolicyTable, Row};
 use crate::book::{overlap, spoken};
 use crate::carrier::CarrierFamily;
 use crate::identity::IdentityKinds;
-use crate::profile::{Profile, ProfileSet};
+use crate::profile::{Profile, ProfileName, ProfileSet};
 use crate::routine::{OrderFacts, Routine};
 
 /// What the rows are held against.
@@ -21,23 +21,40 @@ pub(crate) struct Checked<'a> {
     pub(crate) identities: Option<&'a IdentityKinds>,
 }
 
-/// Holds every row against the others and against what it names; all faults at once.
-pub(crate) fn check(table: &PolicyTable, against: Checked<'_>) -> Vec<TableError> {
+/// Holds every row against the others and against what it names; all faults at once, each with the profiles that
+/// disagree with the table: none where the table itself is wrong.
+pub(crate) fn check(
+    table: &PolicyTable,
+    against: Checked<'_>,
+) -> Vec<(Vec<ProfileName>, TableError)> {
     let faults = |row: &Row| {
         let mut faults = of_row(row, against);
         faults.extend(among(row, table));
         faults
     };
     let of_rows = table.rows().iter().flat_map(|row| {
-        faults(row).into_iter().map(|fault| TableError::Row { policy: row.policy, fault })
+        faults(row)
+            .into_iter()
+            .map(|fault| (disagreeing(row, &fault), TableError::Row { policy: row.policy, fault }))
     });
     let missing = against.profiles.iter().filter(|profile| {
         profile.kind().is_subscriber()
             && profile.own_policy().is_none()
             && table.rows_of(profile.name()).next().is_none()
     });
-    let missing = missing.map(|profile| TableError::NoRow { profile: profile.name().to_string() });
+    let missing = missing.map(|profile| {
+        let name = profile.name().clone();
+        (vec![name.clone()], TableError::NoRow { profile: name })
+    });
     of_rows.chain(missing).collect()
+}
+
+fn disagreeing(row: &Row, fault: &RowFault) -> Vec<ProfileName> {
+    match fault {
+        RowFault::Fixed { profile } => vec![profile.clone()],
+        RowFault::OfAnother { profile } => vec![profile.clone(), row.tuple.profile.clone()],
+        _ => Vec::new(),
+    }
 }
 
 /// What is wrong with a row for itself.
@@ -48,7 +65,7 @@ fn of_row(row: &Row, against: Checked<'_>) -> Vec<RowFault> {
     let mut faults = of_profile(row, profile);
     for other in against.profiles.iter().filter(|other| other.name() != profile.name()) {
         if other.policies().iter().any(|policy| policy.oid == row.policy) {
-            faults.push(RowFault::OfAnother { profile: other.name().to_string() });
+            faults.push(RowFault::OfAnother { profile: other.name().clone() });
         }
     }
     if let Some(name) = &tuple.routine {
@@ -99,7 +116,7 @@ fn of_profile(row: &Row, profile: &Profile) -> Vec<RowFault> {
         faults.push(RowFault::Level { of: "profile", name: profile.name().to_string() });
     }
     if profile.own_policy().is_some_and(|own| own != row.policy) {
-        faults.push(RowFault::Fixed { profile: profile.name().to_string() });
+        faults.push(RowFault::Fixed { profile: profile.name().clone() });
     }
     faults
 }
@@ -155,7 +172,7 @@ pub enum TableError {
     #[error("profile {profile} takes its policy from the table, which has no row of it")]
     NoRow {
         /// The profile.
-        profile: String,
+        profile: ProfileName,
     },
     /// A row.
     #[error("row of policy {policy}: {fault}")]
@@ -185,7 +202,7 @@ pub enum RowFault {
     #[error("profile {profile} states another policy of its own")]
     Fixed {
         /// The profile.
-        profile: String,
+        profile: ProfileName,
     },
     /// Two trust levels from one class of issuers (PRO-11).
     #[error("issuers of class {issuer} have another trust level in a row before")]
@@ -219,7 +236,7 @@ pub enum RowFault {
     #[error("profile {profile} states that policy in its file")]
     OfAnother {
         /// The other profile.
-        profile: String,
+        profile: ProfileName,
     },
     /// Carrier and identity come with an order, and only with one.
     #[error(

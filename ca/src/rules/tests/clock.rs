@@ -127,7 +127,7 @@ fn trust_level_3_is_never_touched() {
         carrier: None,
         identity: None,
         profile: &person.profile,
-        organisation: None,
+        organisations: &[],
         routine: None,
     };
 

@@ -37,7 +37,7 @@ fn rules_turn_on_organisation_profile_routine_weekday_and_hour() {
     let refuses = |ask: &Ask, at: &str| rules.judge(&ask.facts(), utc(at)).is_err();
     let ask = reserve_card();
     let mut elsewhere = reserve_card();
-    elsewhere.organisation = OrganisationNumber::parse("5565594230").unwrap();
+    elsewhere.organisations = vec![OrganisationNumber::parse("5565594230").unwrap()];
     let mut otherwise = reserve_card();
     otherwise.routine = RoutineName::new("office-visit").unwrap();
     let mut other = reserve_card();
@@ -51,8 +51,31 @@ fn rules_turn_on_organisation_profile_routine_weekday_and_hour() {
     for other in [elsewhere, otherwise, other] {
         assert!(!refuses(&other, "2026-01-09T11:00:00Z"));
     }
-    let function = Facts { organisation: None, ..ask.facts() };
+    let function = Facts { organisations: &[], ..ask.facts() };
     assert!(rules.judge(&function, utc("2026-01-09T11:00:00Z")).is_ok());
+}
+
+/// Of an order's two organisations either is enough to be restricted, and both are needed to be let through.
+#[test]
+fn a_rule_by_organisation_holds_for_both_organisations_of_an_order() {
+    let number = |text: &str| OrganisationNumber::parse(text).unwrap();
+    let (ours, theirs) = (number("2321000131"), number("5565594230"));
+    let restricted = book(OTHERS).unwrap();
+    let friday = utc("2026-01-09T11:00:00Z");
+    let let_through = "\n[[dispensation]]\nid = \"open\"\nof = \"no-cards-on-fridays\"\nsource = \"a test\"\nuntil = 2026-12-31\n\
+                       scope = { organisations = [\"5565594230\"] }\n";
+    let dispensed = OTHERS.replace("\"2321000131\"]", "\"2321000131\", \"5565594230\"]");
+    let dispensed = book(&format!("{dispensed}{let_through}")).unwrap();
+    let judged = |rules: &RuleBook, organisations: &[&OrganisationNumber]| {
+        let mut ask = reserve_card();
+        ask.organisations = organisations.iter().map(|one| (*one).clone()).collect();
+        rules.judge(&ask.facts(), friday).is_ok()
+    };
+
+    assert!(judged(&restricted, &[&theirs]));
+    assert!(!judged(&restricted, &[&theirs, &ours]) && !judged(&restricted, &[&ours, &theirs]));
+    assert!(judged(&dispensed, &[&theirs]));
+    assert!(!judged(&dispensed, &[&theirs, &ours]) && !judged(&dispensed, &[&ours]));
 }
 
 #[test]
