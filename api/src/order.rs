@@ -111,6 +111,9 @@ pub struct OrderCarrier {
     /// Number of the card, 19 digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_number: Option<String>,
+    /// When its own life ends, RFC 3339 in UTC. Absent: its family's longest life after issuing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
 }
 
 /// The organisations of an order.

@@ -11,8 +11,6 @@ mod function;
 mod judge;
 mod refusal;
 
-use std::time::Duration;
-
 use x509::key::PublicKey;
 use x509::oid::ObjectIdentifier;
 use x509::time::UnixTime;
@@ -224,7 +222,7 @@ pub fn admit(
         routine: Some(routine.name.clone()),
     };
     let row = row(&tuple, book, at)?;
-    let latest = judge::earliest([after(at, Some(family.longest_life())), rules.latest]);
+    let latest = judge::earliest([judge::carrier_end(order, family, at), rules.latest]);
     let mut names = vec![format!("routine/{}", routine.name), format!("carrier/{}", family.name())];
     names.extend(rules.names);
     Ok(Admitted {
@@ -322,10 +320,6 @@ fn row<'a>(tuple: &Tuple, book: &'a Book, at: Moment) -> Result<&'a Row, RuleRef
     let other: Option<&IssuerClass> =
         book.table().rows().iter().find(but_for_issuer).map(|row| &row.tuple.issuer);
     Err(other.map_or_else(|| judge::no_row(tuple), |other| judge::other_issuer(tuple, other)))
-}
-
-fn after(at: Moment, span: Option<Duration>) -> Option<UnixTime> {
-    span.and_then(|span| at.now.checked_add(span))
 }
 
 fn of_key(family: &CarrierFamily, error: &AttestationError) -> RuleRefusal {

@@ -45,6 +45,8 @@ pub struct OrderText {
     pub carrier: String,
     /// Number of the card.
     pub card_number: Option<String>,
+    /// When the carrier's own life ends.
+    pub carrier_ends: Option<UnixTime>,
     /// Name and number of the holder's organisation.
     pub user_organisation: (String, String),
     /// Name and number of the organisation that issues, where it is another one.
@@ -129,6 +131,8 @@ pub struct Order {
     pub carrier: CarrierName,
     /// The number of the card.
     pub card: Option<CardNumber>,
+    /// When the carrier's own life ends, where the caller says.
+    pub carrier_ends: Option<UnixTime>,
     /// The holder's organisation.
     pub user: OrganisationRef,
     /// The organisation that issues, where it is another one.
@@ -184,6 +188,7 @@ impl Order {
                 .map(CardNumber::parse)
                 .transpose()
                 .map_err(of_identity)?,
+            carrier_ends: text.carrier_ends,
             user: organisation(&text.user_organisation)?,
             issuing: text.issuing_organisation.as_ref().map(organisation).transpose()?,
             end: text.valid_until,

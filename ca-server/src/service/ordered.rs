@@ -84,6 +84,7 @@ pub(super) fn kept(order: &Order) -> Value {
         "carrier": {
             "family": order.carrier.as_str(),
             "card_number": order.card.as_ref().map(|card| card.as_str()),
+            "ends": order.carrier_ends.map(|end| end.to_string()),
         },
         "organisations": {
             "user": organisation(&order.user),
@@ -138,6 +139,12 @@ fn order_text(fields: &api::OrderFields) -> Result<OrderText, Denied> {
         proofing_by: fields.proofing.by.clone(),
         carrier: fields.carrier.family.clone(),
         card_number: fields.carrier.card_number.clone(),
+        carrier_ends: fields
+            .carrier
+            .ends
+            .as_deref()
+            .map(|text| time("order/carrier", text))
+            .transpose()?,
         user_organisation: pair(&fields.organisations.user),
         issuing_organisation: fields.organisations.issuing.as_ref().map(pair),
         valid_until: fields

@@ -202,12 +202,20 @@ pub(super) fn carrier<'a>(
         let limit = if family.kind().is_card() { "a card number" } else { "no card number" };
         return Err(refused("card-number", &family.kind(), limit.to_owned()));
     }
+    if let Some(end) = order.carrier_ends.filter(|end| *end <= at.now) {
+        return Err(refused("ended", &end, format!("a carrier that lives after {}", at.now)));
+    }
     let unproven = *family.attestation() == AttestationRule::None;
     if unproven && level == TrustLevel::Loa3 && at.environment != Environment::Test {
         let seen = "a family whose maker proves nothing";
         return Err(refused("attestation", &seen, "evidence of where the key was made".to_owned()));
     }
     Ok(family)
+}
+
+/// The last second of a carrier's life: as the order says, and no longer than its family has from now on.
+pub(super) fn carrier_end(order: &Order, family: &CarrierFamily, at: Moment) -> Option<UnixTime> {
+    earliest([order.carrier_ends, at.now.checked_add(family.longest_life())])
 }
 
 /// Nothing in the order has happened after now.

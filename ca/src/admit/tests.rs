@@ -36,6 +36,7 @@ pub(crate) fn text() -> OrderText {
         proofing_by: "actor-1".to_owned(),
         carrier: "nls-card-2023".to_owned(),
         card_number: Some(CARD.to_owned()),
+        carrier_ends: None,
         user_organisation: pair("Sigill Test", "2321000131"),
         issuing_organisation: None,
         valid_until: None,

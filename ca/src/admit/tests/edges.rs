@@ -37,6 +37,22 @@ fn an_eid_of_ours_leads_to_no_higher_level() {
     assert_eq!(desk.rule(&order), "proofing/own-siths-eid/level");
 }
 
+/// ISS-09: a second certificate on a card does not begin the card's life anew, where the order says when that ends.
+#[test]
+fn a_certificate_ends_with_the_carrier_that_its_order_names() {
+    let desk = Desk::new(shipped());
+    let day = 86_400;
+    let latest = |ends: u64| {
+        let admitted = desk.admit(&with(|it| it.carrier_ends = Some(at(ends))));
+        admitted.map(|it| it.latest()).map_err(|refusal| refusal.rule().to_owned())
+    };
+    let ended = Err("carrier/nls-card-2023/ended".to_owned());
+
+    assert_eq!(latest(NOW + 30 * day), Ok(Some(at(NOW + 30 * day))));
+    assert_eq!(latest(NOW + 9_999 * day), Ok(Some(at(NOW + 1_826 * day))));
+    assert_eq!((latest(NOW), latest(EARLIER)), (ended.clone(), ended));
+}
+
 /// A restriction by organisation holds for an order whichever of its organisations the certificate names, if any.
 #[test]
 fn a_rule_by_organisation_reaches_profiles_that_name_none() {
