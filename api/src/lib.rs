@@ -12,6 +12,7 @@ pub mod client;
 pub mod order;
 pub mod page;
 pub mod problem;
+pub mod profile;
 pub mod revocation;
 
 pub use authority::{Authority, AuthorityCrl};
@@ -22,9 +23,12 @@ pub use client::{ClientCredential, RenewalRequest};
 pub use order::OrderFields;
 pub use page::Page;
 pub use problem::Problem;
+pub use profile::{
+    ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
+};
 pub use revocation::{ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus, StatusOutcome};
 
-/// Header that names one order: required on every POST, at most 200 visible ASCII characters.
+/// Header that names one order: required on every POST that acts, at most 200 visible ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Header of an answer that was given before to the same key and body.
 pub const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";

@@ -336,7 +336,8 @@ pub(crate) struct ClientSection {
     #[serde(default)]
     pub(crate) release: bool,
     /// Whether an operator of the PKI stands behind it: with `revoke` it may also revoke what
-    /// belongs to the PKI itself, responders' delegates and management certificates.
+    /// belongs to the PKI itself, responders' delegates and management certificates. It may replay
+    /// stored issuances under another version of their profile.
     #[serde(default)]
     pub(crate) operator: bool,
     /// Whether it may read certificates and lists.

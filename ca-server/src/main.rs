@@ -307,6 +307,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || {
             service.recover()?;
             service.record_proven_keys()?;
+            service.register_profiles()?;
             service.sync_clients(&clients)
         })
         .await??;

@@ -39,6 +39,8 @@ pub(crate) struct Readiness {
     pub(crate) danger_software_token: AtomicBool,
     /// Profiles under which nothing is issued, because files do not agree: no part of being ready, and told with it.
     unfit: Mutex<Vec<String>>,
+    /// Profiles that were closed since the start: no part of being ready, and told with it.
+    closed: Mutex<Vec<String>>,
     /// No list of Debian's weak keys is configured: no part of being ready, and told with it.
     pub(crate) without_debian_list: AtomicBool,
 }
@@ -68,6 +70,13 @@ impl Readiness {
         metrics::gauge!("sigill_profiles_unfit")
             .set(lossy(u64::try_from(profiles.len()).unwrap_or(u64::MAX)));
         *self.unfit.lock().unwrap_or_else(PoisonError::into_inner) = profiles;
+    }
+
+    /// Says which profiles are closed, also in the metrics.
+    pub(crate) fn tell_closed(&self, profiles: Vec<String>) {
+        metrics::gauge!("sigill_profiles_closed")
+            .set(lossy(u64::try_from(profiles.len()).unwrap_or(u64::MAX)));
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = profiles;
     }
 
     fn parts(&self) -> [Part; 8] {
@@ -104,6 +113,12 @@ impl Readiness {
             && let Some(answer) = answer.as_object_mut()
         {
             answer.insert("unfit-profiles".to_owned(), json!(unfit));
+        }
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !closed.is_empty()
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.insert("closed-profiles".to_owned(), json!(closed));
         }
         if self.danger_software_token.load(Ordering::Relaxed)
             && let Some(answer) = answer.as_object_mut()

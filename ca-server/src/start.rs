@@ -120,6 +120,9 @@ const fn of_store(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::SchemaNewer { .. } => {
             "start the version that wrote the database, or a newer one"
         }
+        StoreError::ProfileChanged { .. } => {
+            "count `version` up in the changed profile, or put the file that was used back"
+        }
         StoreError::SchemaChanged { .. } => "start a released version of the program",
         StoreError::PublishedAhead { .. } => {
             "put the newest database back, or run `sigill-ca take-over` (docs/operations/backup-restore.md)"

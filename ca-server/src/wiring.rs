@@ -41,6 +41,7 @@ use crate::publication::{PublicationState, Publisher};
 use crate::randomness::Randomness;
 use crate::service::Service;
 use crate::service::authority::Authority;
+use crate::service::closed::ClosedProfiles;
 use crate::service::delegate::DoneRequests;
 use crate::service::health::SigningHealth;
 use crate::service::key_use::KeyUses;
@@ -423,6 +424,7 @@ pub(crate) fn wire(
         delegate_refusals: RefusalCounts::of_responders(),
         danger,
         orders_left: OrdersLeft::default(),
+        closed: ClosedProfiles::default(),
         management: Some(management),
     });
     let publisher =

@@ -126,6 +126,14 @@ impl Issuer {
         self
     }
 
+    /// The same as if its key issued on every day: what it has issued is looked at again.
+    #[must_use]
+    pub fn looking_back(mut self) -> Self {
+        self.period = KeyPeriod::default();
+        self.longest_life = Duration::ZERO;
+        self
+    }
+
     /// The same, of a class: what the rows of the policy table name.
     #[must_use]
     pub fn of_class(mut self, class: IssuerClass) -> Self {

@@ -13,6 +13,7 @@ mod example;
 mod exception;
 mod file;
 mod portrait;
+mod replay;
 mod rules;
 mod set;
 mod subject;
@@ -20,6 +21,7 @@ mod validity;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use x509::extension::KeyUsageBit;
@@ -33,6 +35,7 @@ pub use self::error::ProfileError;
 pub use self::example::{ExampleError, certificate_text, example};
 pub use self::exception::LintException;
 pub use self::portrait::{Alphabet, Line, Part, Portrait, PortraitField, Seen, StringType};
+pub use self::replay::{Change, ReplayError, Replayed, replay};
 pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
 pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
@@ -75,6 +78,10 @@ impl FromStr for ProfileName {
 pub struct ProfileHash([u8; 32]);
 
 impl ProfileHash {
+    fn of(file: &str) -> Self {
+        Self(Sha256::digest(file).into())
+    }
+
     /// The 32 octets.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -352,6 +359,7 @@ pub struct Profile {
     name: ProfileName,
     version: u32,
     hash: ProfileHash,
+    file: Arc<str>,
     kind: ProfileKind,
     issue_by: IssueBy,
     trust_level: Option<TrustLevel>,
@@ -390,11 +398,10 @@ impl Profile {
 
     /// What a file says, before the rules of its kind have judged it.
     fn read(file: &[u8]) -> Result<Self, ProfileError> {
-        let hash = ProfileHash(Sha256::digest(file).into());
         let text = str::from_utf8(file).map_err(|_| ProfileError::NotUtf8)?;
         let file: file::ProfileFile =
             toml::from_str(text).map_err(|source| ProfileError::Toml(Box::new(source)))?;
-        file.into_profile(hash)
+        file.into_profile(text)
     }
 
     /// An unjudged profile, to show that the linter would refuse what comes of it.
@@ -419,6 +426,12 @@ impl Profile {
     #[must_use]
     pub const fn hash(&self) -> ProfileHash {
         self.hash
+    }
+
+    /// Its file, as it was read.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// What its certificates are for.

@@ -117,6 +117,18 @@ impl Client {
         answer(status, &mut response)
     }
 
+    /// Asks `path` a question with a body, which changes nothing and so has no idempotency key.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let call = self.agent.post(format!("{}{path}", self.url));
+        let mut response = call.send_json(body).map_err(|source| self.unreachable(source))?;
+        let status = response.status().as_u16();
+        answer(status, &mut response)
+    }
+
     fn unreachable(&self, source: ureq::Error) -> ClientError {
         ClientError::Unreachable { url: self.url.clone(), source: Box::new(source) }
     }

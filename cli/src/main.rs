@@ -49,7 +49,7 @@ enum Command {
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
-    /// Profiles: check and compare them. Works on files, without a server.
+    /// Profiles: check and compare them, without a server; replay what was issued.
     #[command(subcommand, after_help = "Example:\n  sigill profile check profiles")]
     Profile(command::profile::ProfileCommand),
     /// Lists of keys that are never certified: make, show. Asks no CA.
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     let terminal = Terminal::new(format);
     let connection = &arguments.connection;
     let outcome = match &arguments.command {
-        Command::Profile(command) => command.run(terminal),
+        Command::Profile(command) => command.run(connection, terminal),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Certificate(command) => {
             connected(connection, |client| command.run(client, &terminal))

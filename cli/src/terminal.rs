@@ -37,6 +37,11 @@ impl Terminal {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
+    /// Says on stderr how far a longer work has come.
+    pub(crate) fn progress(self, line: &str) {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
     /// Says why nothing came of it, and what to do next.
     pub(crate) fn error(self, error: &ClientError) {
         let mut out = io::stderr().lock();

@@ -26,8 +26,8 @@ use crate::management::{
     ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
 };
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
-use crate::ordered::OrderedIssuing;
 use crate::sealing::Subject;
+use crate::{OrderedIssuing, ProfileVersions};
 use ::crl::CrlNumber;
 
 /// How far the clock may be behind the log before issuing stops (architecture §2.5).
@@ -58,7 +58,7 @@ pub struct Issued {
 /// is the later of `now` and the log's last time.
 ///
 /// All methods block; none may be called from an async worker.
-pub trait Store: KeySurvey + OrderedIssuing + Send + Sync {
+pub trait Store: KeySurvey + OrderedIssuing + ProfileVersions + Send + Sync {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;
 

@@ -149,6 +149,18 @@ pub enum StoreError {
     /// The profile wants a new key.
     #[error("public key has been certified before")]
     KeyUsed,
+    /// The file of a profile was changed, and its version was not counted up (PRO-19).
+    #[error(
+        "profile {name} version {version} is another file than before; version {newest} was used already"
+    )]
+    ProfileChanged {
+        /// The profile.
+        name: String,
+        /// The version that it claims.
+        version: u32,
+        /// The newest version that was used.
+        newest: u32,
+    },
     /// No such issuer.
     #[error("issuer is not known")]
     UnknownIssuer,
@@ -341,6 +353,7 @@ impl StoreError {
             Self::KeyClaimed | Self::KeyOfAnother => "key-of-another",
             Self::KeyCompromised => "key-compromised",
             Self::KeyUsed => "key-used",
+            Self::ProfileChanged { .. } => "profile-changed-under-version",
             Self::UnknownIssuer => "issuer-unknown",
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",

@@ -22,6 +22,7 @@ mod log;
 mod management;
 mod order;
 mod ordered;
+mod profile;
 mod recorder;
 mod sealing;
 mod sqlite;
@@ -58,6 +59,10 @@ pub use order::{
 };
 pub use ordered::{
     AnswerOf, BegunWithIntent, IssuedAndAnswered, OrderStanding, OrderedIssuing, RefusedOrder,
+};
+pub use profile::{
+    Issuance, IssuancePage, KeptIssuance, NumberedProfile, ProfileFile, ProfileVersions,
+    RecordedProfile, new_profiles,
 };
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,

@@ -21,6 +21,7 @@ mod management;
 mod ordered;
 mod orders;
 mod outcomes;
+mod profiles;
 mod reply;
 mod schema;
 mod seals;

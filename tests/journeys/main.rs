@@ -21,6 +21,7 @@ mod orders;
 mod partitions;
 mod pressure;
 mod renewal;
+mod replay;
 mod revocation;
 mod standby;
 

@@ -17,6 +17,7 @@ use x509::serial::SerialNumber;
 use crate::accounts::{self, Received, Serials};
 use crate::api::{Api, Request};
 use crate::deployment::Template;
+use crate::replay;
 
 pub(crate) const CHECKS: &[Check<Template>] =
     &[("mixed::serial_numbers_are_unique_positive_and_drawn", serials_are_drawn)];
@@ -35,7 +36,7 @@ const PERSON: &str = "personal_identity_number";
 /// One of so many keys is RSA: they take long to make.
 const RSA_EVERY: u64 = 40;
 
-/// ISS-02, ISS-03: serial numbers of 16 octets that begin with the bits 01, none of them twice, each of the
+/// PRO-19: what was issued is the same when it is replayed. ISS-02, ISS-03: serial numbers of 16 octets that begin with the bits 01, none of them twice, each of the
 /// other 126 bits set in half of them but for five standard deviations, which is 4 750 to 5 250 of 10 000.
 fn serials_are_drawn(_: &Template) {
     let Some(mut deployment) = Template::make_whole().copy() else { return };
@@ -64,7 +65,6 @@ fn serials_are_drawn(_: &Template) {
         }
     });
     api.tries().all_were_answered();
-    deployment.stop();
 
     let received: Vec<(String, SerialNumber)> = received.into_inner().expect("no caller failed");
     let mut of_profile: BTreeMap<&str, u64> = BTreeMap::new();
@@ -72,6 +72,14 @@ fn serials_are_drawn(_: &Template) {
     println!("measured: certificates = {}", received.len());
     println!("measured: of each profile = {of_profile:?}");
     assert_eq!(of_profile.len(), profiles.len());
+    // Each profile was tried once before, and one is ordered as a whole.
+    let mut issued: BTreeMap<_, _> = of_profile.iter().map(|(name, of)| (*name, of + 1)).collect();
+    let ordered = profiles.iter().find(|profile| profile.name == replay::PERSON).expect("persons");
+    let answer = api.ask(&ordered.whole_order("ordered", 4));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    issued.entry(replay::PERSON).and_modify(|of| *of += 1);
+    replay::of_everything(&deployment, &issued);
+    deployment.stop();
     let serials: BTreeSet<SerialNumber> = received.iter().map(|(_, serial)| *serial).collect();
     assert_eq!(serials.len(), received.len(), "a serial number was given twice");
     each_bit_is_drawn(&serials);
@@ -180,6 +188,31 @@ impl Orderable {
     fn is_for_orders_alone(&self, file: &toml::Value) -> bool {
         let ends_by_order = file["validity"].get("end").and_then(toml::Value::as_str);
         ends_by_order == Some("order") || self.fields.contains("user-organization")
+    }
+
+    /// The same by a visit to an administrator, with all that is said of it.
+    fn whole_order(&self, key: &str, number: u64) -> Request {
+        let mut request = self.order(key, number);
+        let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let at = "2026-11-20T09:00:00Z";
+        body["order"] = json!({
+            "routine": "office-visit",
+            "orderer": { "role": "id-administrator", "id": "administrator-1" },
+            "holder": "holder-7",
+            "identity": { "kind": "personnummer", "number": "191212121212" },
+            "proofing": { "method": "swedish-passport", "at": at, "by": "administrator-1" },
+            "carrier": {
+                "family": "nls-card-2023", "card_number": format!("9752{number:015}"),
+            },
+            "organisations": {
+                "user": { "name": body["subject"]["organization"], "number": "2321000131" },
+            },
+            "valid_until": "2027-06-30T21:50:00Z",
+            "approvals": [{ "by": "approver-1", "at": at }],
+            "receipt": { "form": "electronic", "sha256": "ab".repeat(32), "at": at },
+        });
+        request.body = body.to_string().into_bytes();
+        request
     }
 
     /// An order for holder `number`, on a key of its own.

@@ -92,7 +92,7 @@ says_no_secret_and_keeps_it_from_the_world() {
 keeps_what_an_operator_has_changed() {
   local home=$folder/home
   sed -i '/^name = "auditor"$/,/^revoke = /s/^read = true$/read = false/' "$home/config/ca.toml"
-  sed -i '1i # ours' "$home/config/profiles/function-ec.toml"
+  sed -i -e '1i # ours' -e 's/^version *= 1$/version = 2/' "$home/config/profiles/function-ec.toml"
   (cd "$home" && find config -type f -name "*.toml" | sort | xargs sha256sum) >"$folder/before"
   # As install.md orders: a second run needs none of it.
   mv "$home/offline" "$folder/offline"

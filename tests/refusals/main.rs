@@ -2,6 +2,7 @@
 //! seen and what to do next, and leaves rows, logs, tokens and files as they were.
 
 mod api;
+mod changed;
 mod checked;
 mod corpora;
 mod crowd;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
             responder::CHECKS,
             older::CHECKS,
             ordered::CHECKS,
+            changed::CHECKS,
         ]
         .concat(),
         World::make,

@@ -11,6 +11,7 @@ pub(crate) mod doors;
 mod openapi;
 pub(crate) mod peer;
 mod problem;
+mod profiles;
 pub(crate) mod tls;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub(crate) fn router(app: App) -> Router {
             post(certificates::revoke_serial),
         )
         .route("/v1/clients/self/renewal", post(clients::renew))
+        .route("/v1/profiles/replay", post(profiles::replay))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))
@@ -407,7 +409,7 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<String, Denied> {
             Kind::Malformed,
             Refusal::new(
                 "idempotency-key-required",
-                "API-02: every POST has the header Idempotency-Key, which names its order",
+                "API-02: every POST that acts has the header Idempotency-Key, which names its order",
                 &seen,
                 "one header of 1 to 200 visible ASCII characters",
                 "send a fresh random key with each order, and the same key with each retry of it",

@@ -9,7 +9,7 @@ use utoipa::openapi::OpenApi as Document;
 #[openapi(
     info(
         title = "Sigill CA API",
-        description = "Issues and revokes certificates. Mutual TLS; every POST carries Idempotency-Key.",
+        description = "Issues and revokes certificates. Mutual TLS; every POST that acts carries Idempotency-Key.",
         license(name = "Apache-2.0 OR MIT")
     ),
     paths(
@@ -21,7 +21,8 @@ use utoipa::openapi::OpenApi as Document;
         super::certificates::revoke_serial,
         super::clients::renew,
         super::authorities::list,
-        super::authorities::show
+        super::authorities::show,
+        super::profiles::replay
     ),
     components(schemas(
         api::IssueRequest,
@@ -51,6 +52,12 @@ use utoipa::openapi::OpenApi as Document;
         api::ClientCredential,
         api::Authority,
         api::AuthorityCrl,
+        api::ReplayRequest,
+        api::ReplayPage,
+        api::ReplayItem,
+        api::ReplayOutcome,
+        api::ReplayDifference,
+        api::ReplayRefusal,
         api::Problem
     ))
 )]
@@ -77,6 +84,7 @@ mod tests {
             ("/v1/certificates/{id}/release", "post"),
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
             ("/v1/clients/self/renewal", "post"),
+            ("/v1/profiles/replay", "post"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
         ];
@@ -86,7 +94,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 8);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 9);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -46,6 +46,14 @@ impl Caller {
         if self.release { Ok(()) } else { Err(self.forbidden("end a hold", "release")) }
     }
 
+    /// Refuses a caller that no operator of the PKI stands behind.
+    pub(crate) fn must_operate(&self, act: &str) -> Result<(), Denied> {
+        if self.revoker == Revoker::Operator {
+            return Ok(());
+        }
+        Err(self.forbidden(act, "operator"))
+    }
+
     /// Refuses a caller that may order nothing at all, before anything of its call is stored.
     pub(crate) fn must_order_something(&self) -> Result<(), Denied> {
         if self.profiles.is_empty() {

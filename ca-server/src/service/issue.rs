@@ -189,7 +189,9 @@ impl Service {
     pub(super) fn ready<'a>(&self, mut commission: Commission<'a>) -> Result<Ready<'a>, Denied> {
         let now = self.signing_time()?;
         let Commission { ordered, profile, authority, .. } = commission;
-        let admitted = self.admitted(ordered, profile, authority, now)?;
+        self.closed.must_be_open(profile.name().as_str())?;
+        self.unfit.must_fit(profile.name().as_str())?;
+        let admitted = self.admitted(ordered, profile, &authority.issuer, now)?;
         let payload = std::mem::take(&mut commission.payload);
         commission.payload = noted(payload, admitted.as_ref(), self.book.sha256());
         let prepared = self.prepared(&commission, admitted.as_ref(), now)?;
@@ -402,7 +404,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
     })
 }
 
-fn requested(request: &api::IssueRequest) -> RequestedFields {
+pub(super) fn requested(request: &api::IssueRequest) -> RequestedFields {
     let (subject, names) = (request.subject.clone(), request.alternative_names.clone());
     RequestedFields {
         common_name: subject.common_name,

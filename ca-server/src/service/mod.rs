@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod caller;
+pub(crate) mod closed;
 pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
@@ -20,6 +21,7 @@ pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
 pub(crate) mod renewal;
+mod replay;
 pub(crate) mod revoke;
 pub(crate) mod show;
 pub(crate) mod signing;
@@ -27,6 +29,7 @@ pub(crate) mod signing;
 pub(crate) mod testing;
 mod two_acts;
 pub(crate) mod upkeep;
+pub(crate) mod versions;
 pub(crate) mod watch;
 
 use std::collections::BTreeMap;
@@ -59,6 +62,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::randomness::Randomness;
 use crate::unfit::UnfitProfiles;
 use authority::Authority;
+use closed::ClosedProfiles;
 use delegate::DoneRequests;
 use health::SigningHealth;
 use key_use::KeyUses;
@@ -102,6 +106,7 @@ pub(crate) struct Service {
     pub(crate) delegate_refusals: RefusalCounts,
     pub(crate) danger: Danger,
     pub(crate) orders_left: OrdersLeft,
+    pub(crate) closed: ClosedProfiles,
     /// Renewal of the API's own credentials; absent where the service is tested without an API.
     pub(crate) management: Option<Management>,
 }

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ca::admit::{Admitted, Moment, RuleRefusal, admit, admit_direct};
+use ca::issuer::Issuer;
 use ca::order::{Order, OrderText};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use x509::time::UnixTime;
 
 use super::Service;
-use super::authority::Authority;
 use crate::denied::Denied;
 
 impl Service {
@@ -26,13 +26,11 @@ impl Service {
         &self,
         order: Option<&Order>,
         profile: &Profile,
-        authority: &Authority,
+        issuer: &Issuer,
         now: UnixTime,
     ) -> Result<Option<Admitted>, Denied> {
-        self.unfit.must_fit(profile.name().as_str())?;
         let moment = Moment { now, environment: self.deployment.environment() };
         let is_test = moment.environment == ca::deployment::Environment::Test;
-        let issuer = &authority.issuer;
         let admitted = match order {
             Some(order) => admit(order, profile, issuer, &self.book, moment),
             // Outside environment test the profile itself refuses such calls, and says how to order.

@@ -306,6 +306,7 @@ impl World {
             delegate_refusals: RefusalCounts::of_responders(),
             danger: Danger::default(),
             orders_left: OrdersLeft::default(),
+            closed: super::closed::ClosedProfiles::default(),
             management: None,
         };
         let request =
@@ -317,6 +318,8 @@ impl World {
     pub(crate) fn restarted(mut self) -> Self {
         self.service.node.boot = BootId::from_bytes([2; 16]);
         self.service.delegates_done = DoneRequests::default();
+        self.service.closed = super::closed::ClosedProfiles::default();
+        self.service.readiness.tell_closed(Vec::new());
         self.service.delegate_refusals = RefusalCounts::of_responders();
         self
     }

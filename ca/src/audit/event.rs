@@ -145,6 +145,9 @@ event_codes! {
     SealedRead = 0x0c01 "sealed.read";
     /// A subject's data key was deleted, and with it the subject's payloads.
     SubjectErased = 0x0c02 "subject.erased";
+
+    /// Versions of profiles were taken into use.
+    ProfileVersion = 0x0d01 "profile.version";
 }
 
 impl EventCode {

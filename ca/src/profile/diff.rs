@@ -53,3 +53,60 @@ pub fn differences(left: &Portrait, right: &Portrait) -> Vec<Difference> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Profile;
+    use super::*;
+    use crate::testing::profile_text;
+
+    /// Where the shipped profile differs from itself with this in place of that: field, left, right.
+    fn edited(name: &str, from: &str, to: &str) -> Vec<(String, String, String)> {
+        let text = profile_text(name);
+        assert!(text.contains(from), "{text}");
+        let [left, right] = [text.to_owned(), text.replacen(from, to, 1)]
+            .map(|text| Portrait::of_profile(&Profile::unjudged(&text)));
+        let rows = differences(&left, &right).into_iter();
+        rows.map(|one| (one.field.to_string(), one.left.to_string(), one.right.to_string()))
+            .collect()
+    }
+
+    /// PRO-19: what only the file says is compared, too; each edit is one line of the comparison.
+    #[test]
+    fn what_stands_in_no_certificate_is_compared_between_profiles() {
+        let person = "person-hsaid-3-authentication";
+        let ignore =
+            "[[lint.ignore]]\nrule = \"pro-17/upn-form\"\nreason = \"a test\"\n\n[subject]";
+        for (from, to, expected) in [
+            (
+                "[subject]",
+                "[names]\nscripts = [\"latin\", \"greek\"]\n\n[subject]",
+                ("names.scripts", "Latin", "Greek, Latin"),
+            ),
+            ("[subject]", ignore, ("lint.ignore", "none", "pro-17/upn-form (a test)")),
+            (
+                "issue-by    = \"order\"",
+                "issue-by    = \"direct\"",
+                ("issue-by", "order", "direct"),
+            ),
+        ] {
+            let (field, left, right) = expected;
+            let expected = [(field.to_owned(), left.to_owned(), right.to_owned())];
+            assert_eq!(edited(person, from, to), expected);
+        }
+        // In another order the scripts are the same ones.
+        let latin = "[names]\nscripts = [\"latin\"]\n\n[subject]";
+        assert_eq!(edited(person, "[subject]", latin), []);
+    }
+
+    /// PRO-10: a policy of the table and one that the file names are told apart.
+    #[test]
+    fn a_policy_from_the_table_is_no_policy_of_the_file() {
+        let own = "oid = \"1.3.6.1.4.1.32473.1.1.2\"";
+        let found = edited("function-ec", own, "from = \"table\"");
+
+        let left = "2.23.140.1.2.2, 1.3.6.1.4.1.32473.1.1.2".to_owned();
+        let right = "2.23.140.1.2.2, a policy of the table".to_owned();
+        assert_eq!(found, [("extension.certificatePolicies".to_owned(), left, right)]);
+    }
+}

@@ -21,6 +21,7 @@ use x509::time::UnixTime;
 use x509::validity::Validity;
 
 pub use self::text::certificate_text;
+pub(super) use self::text::values;
 use super::{EndOf, IssueBy, Presence, Profile, RequestField};
 use crate::admit::{Moment, admit_direct};
 use crate::algorithms::AlgorithmPolicy;

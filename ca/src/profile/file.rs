@@ -302,7 +302,7 @@ enum PolicyFromWord {
 }
 
 impl ProfileFile {
-    pub(super) fn into_profile(self, hash: ProfileHash) -> Result<Profile, ProfileError> {
+    pub(super) fn into_profile(self, text: &str) -> Result<Profile, ProfileError> {
         if self.description.trim().is_empty() {
             return Err(ProfileError::NoDescription);
         }
@@ -317,7 +317,8 @@ impl ProfileFile {
         Ok(Profile {
             name: self.name.parse()?,
             version: self.version,
-            hash,
+            hash: ProfileHash::of(text),
+            file: text.into(),
             kind: kind(&self.kind)?,
             issue_by: self.issue_by.into(),
             trust_level: self.trust_level.map(Into::into),

@@ -28,7 +28,7 @@ use crate::intent::IntentRow;
 use crate::sealing::{BlindIndex, IndexTerm, Place, Sealer};
 
 /// The most certificates in one page.
-const MOST_ROWS: u32 = 1000;
+pub(super) const MOST_ROWS: u32 = 1000;
 
 /// A certificate that has just been signed, owned by the act.
 pub(super) struct NewlySigned {

@@ -129,8 +129,7 @@ fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<i64, StoreEr
         ])?;
     let row = act.connection().last_insert_rowid();
     let key = act.data_key(&Subject::Order(order.id))?;
-    let place = Place { table: "order_body", column: "sealed", row: order.id.as_bytes() };
-    let sealed = act.sealer().seal(&key, place, &order.body)?;
+    let sealed = act.sealer().seal(&key, body_place(order.id.as_bytes()), &order.body)?;
     act.connection()
         .prepare_cached("INSERT INTO order_body (order_row, sealed) VALUES (?1, ?2)")?
         .execute(params![row, sealed])?;
@@ -300,6 +299,10 @@ fn response(
     // A forgotten subject's answer cannot be shown again; its status still can.
     let body = super::seals::open(connection, sealer, place, &sealed)?.unwrap_or_default();
     Ok(Some(StoredResponse { status, content_type, body }))
+}
+
+pub(super) const fn body_place(order: &[u8; 16]) -> Place<'_> {
+    Place { table: "order_body", column: "sealed", row: order }
 }
 
 const fn response_place(order: &[u8; 16]) -> Place<'_> {

@@ -10,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod orders;
+pub(crate) mod profiles;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
 pub(crate) mod statuses;
@@ -47,6 +48,9 @@ macro_rules! suite {
             orders: a_refusal_is_stored_with_its_audit_leaf,
             orders: only_its_holder_ends_an_order,
             orders: an_order_that_was_left_is_ended_by_nobody,
+            profiles: a_version_is_recorded_once_with_a_leaf,
+            profiles: a_changed_file_under_an_old_version_is_refused,
+            profiles: issuances_are_read_newest_first_until_they_are_forgotten,
             issuing: a_certificate_is_recorded_before_and_after_it_is_signed,
             issuing: nothing_is_signed_without_an_order,
             issuing: an_order_yields_one_certificate,

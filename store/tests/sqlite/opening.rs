@@ -105,12 +105,12 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
         .execute_batch(
             "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
              DROP TABLE rsa_key; DROP TABLE key_survey;
-             DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
+             DROP INDEX certificate_by_profile; DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
              ALTER TABLE intent DROP COLUMN person_tag;
              ALTER TABLE certificate DROP COLUMN person_tag;
              ALTER TABLE intent DROP COLUMN subject_spki;
              ALTER TABLE intent DROP COLUMN holder_tag;
-             DROP TABLE superseded_start;
+             DROP TABLE superseded_start; DROP TABLE profile_version;
              DROP INDEX serial_listed;
              CREATE INDEX serial_listed ON serial (issuer, serial) WHERE listed = 1;",
         )

@@ -49,7 +49,10 @@ fn name(name: &Name) -> Vec<String> {
 }
 
 /// What an extension says. `None` where it is not known here or not the DER of its type.
-fn values(certificate: &ImportedCertificate, one: &Extension) -> Option<Vec<String>> {
+pub(in crate::profile) fn values(
+    certificate: &ImportedCertificate,
+    one: &Extension,
+) -> Option<Vec<String>> {
     Some(match one.oid {
         extension::BASIC_CONSTRAINTS => match one.value::<BasicConstraints>().ok()?? {
             BasicConstraints::EndEntity => vec![words::END_ENTITY.to_owned()],

@@ -10,6 +10,7 @@ use super::super::{
 };
 use super::{DRAWN, OF_TABLE, Part, Portrait, PortraitField, Seen, Sitter, StringType, words};
 use crate::identity::Wildcard;
+use crate::key_holder::KeyReuse;
 
 impl Portrait {
     /// Draws a profile: what certificates of it show, and what only its file says.
@@ -78,6 +79,22 @@ impl Portrait {
         key("request.recorded", recorded.join(", "));
         let sources = profile.subject().attributes().iter().map(source).collect::<Vec<_>>();
         key("subject.from", sources.join(", "));
+        let reuse = match profile.key_reuse() {
+            KeyReuse::Never => "never",
+            KeyReuse::SameHolder => "same-holder",
+        };
+        key("key.reuse", reuse.to_owned());
+        let mut scripts = profile.scripts().to_vec();
+        scripts.sort_unstable();
+        let scripts: Vec<_> = scripts.iter().map(ToString::to_string).collect();
+        key("names.scripts", scripts.join(", "));
+        let mut ignored: Vec<_> = profile
+            .lint_exceptions()
+            .iter()
+            .map(|one| format!("{} ({})", one.rule.as_str(), one.reason))
+            .collect();
+        ignored.sort_unstable();
+        key("lint.ignore", if ignored.is_empty() { "none".to_owned() } else { ignored.join(", ") });
         let names = profile.alternative_names();
         let wildcard = match names.wildcard {
             Wildcard::Refused => "refused",

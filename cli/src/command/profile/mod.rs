@@ -1,8 +1,9 @@
-//! `sigill profile`: the compiler of profiles. It works on files and needs no server.
+//! `sigill profile`: the compiler of profiles. It works on files; only a replay asks the server.
 
 mod check;
 mod diff;
 mod example;
+mod replay;
 mod source;
 mod table;
 
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, Connection};
 use crate::terminal::Terminal;
 
 /// What can be done with profiles.
@@ -29,17 +30,28 @@ pub(crate) enum ProfileCommand {
         after_help = "The sample is prepared and linted like any certificate; its signature verifies under no key.\n\nExample:\n  sigill profile example profiles/function.toml --key-type rsa-3072 --out samples"
     )]
     Example(example::Example),
+    /// Ask what stored issuances would become under a changed profile (exit 0 if all are the same, 1 if
+    /// some differ or are refused, 2 if that cannot be told).
+    #[command(
+        after_help = "The server prepares them anew, with their serial numbers and times; nothing is issued. Values are shown of functions and machines alone. The client must be an operator.\n\nExample:\n  sigill profile replay profiles/function.toml --last 10000 --cert operator.pem --key operator.key"
+    )]
+    Replay(replay::Replay),
     /// Print which policy states what, for relying parties.
     #[command(after_help = "Example:\n  sigill profile table profiles --format markdown")]
     Table(table::Table),
 }
 
 impl ProfileCommand {
-    pub(crate) fn run(&self, terminal: Terminal) -> Result<ExitCode, ClientError> {
+    pub(crate) fn run(
+        &self,
+        connection: &Connection,
+        terminal: Terminal,
+    ) -> Result<ExitCode, ClientError> {
         match self {
             Self::Check(check) => check.run(terminal),
             Self::Diff(diff) => diff.run(terminal),
             Self::Example(example) => example.run(terminal),
+            Self::Replay(replay) => Ok(replay.run(connection, terminal)),
             Self::Table(table) => table.run(terminal),
         }
     }

@@ -1,0 +1,50 @@
+//! `/v1/profiles`: what a change of a profile would do to what was issued.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+
+use super::problem::Call;
+use super::{App, read_body, reading, refuse};
+use crate::service::caller::Caller;
+use crate::service::issue::from_json;
+
+/// `POST /v1/profiles/replay`. A question with a body: it changes nothing and has no idempotency key.
+#[utoipa::path(
+    post,
+    path = "/v1/profiles/replay",
+    operation_id = "replayProfile",
+    request_body = api::ReplayRequest,
+    responses(
+        (status = 200, body = api::ReplayPage, description = "what the issuances of this page would become, newest first"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller is no operator, or may not read", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "the profile has faults, or is not of subscribers", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn replay(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response<Body> {
+    let may = caller.must_operate("replay issuances").and_then(|()| caller.must_read());
+    if let Err(denied) = may {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    let asked = match read_body(request.into_body()).await {
+        Ok(body) => from_json::<api::ReplayRequest>(&body),
+        Err(denied) => Err(denied),
+    };
+    match asked {
+        Ok(asked) => {
+            let (name, id) = (caller.name.clone(), call.correlation_id.clone());
+            reading(app, caller, call, move |service| service.replay_for(&name, &id, &asked)).await
+        }
+        Err(denied) => refuse(&app, &caller, &call, denied).await,
+    }
+}

@@ -1,0 +1,48 @@
+//! Profiles under which nothing is issued until an operator has done something. Whatever closes one, revocation,
+//! CRLs, answers and the other profiles go on.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ca::profile::ProfileKind;
+use ca::refusal::Refusal;
+
+use super::Service;
+use crate::denied::{Denied, Kind};
+
+/// The closed profiles by name, each with what is told to whoever orders under it.
+#[derive(Debug, Default)]
+pub(crate) struct ClosedProfiles(Mutex<BTreeMap<String, Refusal>>);
+
+impl ClosedProfiles {
+    /// Refuses what would be issued under a closed profile.
+    ///
+    /// # Errors
+    ///
+    /// Why it is closed. It may be open later: the refusal is not final.
+    pub(crate) fn must_be_open(&self, profile: &str) -> Result<(), Denied> {
+        match self.lock().get(profile) {
+            Some(why) => Err(Denied::new(Kind::Unavailable, why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Refusal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// Closes a profile, and says so in log, readiness and metrics. The delegates of responders and the
+    /// API's own certificates are issued all the same: without them nobody could revoke, or hear of it.
+    pub(crate) fn close(&self, profile: &str, kind: ProfileKind, why: Refusal) {
+        if kind == ProfileKind::OcspResponder || kind.is_management() {
+            tracing::error!(problem.code = why.code, profile, "still issued under: {why}");
+            return;
+        }
+        tracing::error!(problem.code = why.code, profile, "profile is closed: {why}");
+        let mut closed = self.closed.lock();
+        closed.entry(profile.to_owned()).or_insert(why);
+        self.readiness.tell_closed(closed.keys().cloned().collect());
+    }
+}
