@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod client;
+pub mod limit;
 pub mod order;
 pub mod page;
 pub mod problem;
@@ -20,6 +21,7 @@ pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
 };
 pub use client::{ClientCredential, RenewalRequest};
+pub use limit::{LimitPause, LimitStanding, ResumptionRequest, SuddenLimit};
 pub use order::OrderFields;
 pub use page::Page;
 pub use problem::Problem;

@@ -19,7 +19,7 @@ use crate::http::tls::{ServerIdentity, server_config};
 use crate::service::authority::Authority;
 use crate::start::Told;
 use crate::unfit::UnfitProfiles;
-use crate::{algorithms, key_lists, test_domains, tokens, wiring};
+use crate::{algorithms, key_lists, limits, test_domains, tokens, wiring};
 
 /// Checks a configuration and what it names.
 ///
@@ -39,6 +39,7 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     algorithms::judge(&algorithms::read(config)?, &authorities)?;
     key_lists::read(config)?;
     test_domains::read(config, deployment)?;
+    limits::read(config, profiles)?;
     unnamed_profiles(config, profiles).next().map_or(Ok(()), Err)?;
     signed_otherwise(profiles, &authorities).next().map_or(Ok(()), Err)?;
     UnfitProfiles::of(&book, &authorities).told().next().map_or(Ok(()), Err)?;

@@ -52,6 +52,9 @@ pub(crate) struct ConfigFile {
     /// Who may call.
     #[serde(default, rename = "client")]
     pub(crate) clients: Vec<ClientSection>,
+    /// How much they may order; without one nothing is counted.
+    #[serde(default, rename = "limit")]
+    pub(crate) limits: Vec<LimitSection>,
     /// Stops the service at one point of issuing, for tests; refused outside environment test.
     pub(crate) danger_test: Option<DangerSection>,
 }
@@ -343,6 +346,30 @@ pub(crate) struct ClientSection {
     /// Whether it may read certificates and lists.
     #[serde(default)]
     pub(crate) read: bool,
+}
+
+/// How many certificates a client may order under a profile in an hour of UTC (ISS-22).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct LimitSection {
+    /// The name of a client, or `*` for each.
+    pub(crate) client: String,
+    /// The name of a profile, its beginning with `*` behind it, or `*` for each.
+    pub(crate) profile: String,
+    /// So many are issued, further ones refused until the hour is over.
+    pub(crate) per_hour: Option<u64>,
+    /// What pauses client and profile until an operator lets them go on.
+    pub(crate) sudden: Option<SuddenSection>,
+}
+
+/// A sudden change.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SuddenSection {
+    /// More than so many times the mean of the same hour on the seven days before.
+    pub(crate) times: u64,
+    /// And at least so many in the hour.
+    pub(crate) at_least: u64,
 }
 
 /// Why a configuration was refused.

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Conflict,
     /// The same idempotency key is at work right now.
     Busy,
+    /// The caller has had what it may have for now; the same call may succeed later.
+    Limited,
     /// A rule of issuing or revoking refuses it; the same call will always be refused.
     Rule,
     /// A key, token, disk or clock is not there; the same call may succeed later.

@@ -13,6 +13,7 @@ mod denied;
 mod http;
 mod import;
 mod key_lists;
+mod limits;
 mod management;
 mod observe;
 mod publication;
@@ -306,6 +307,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         let (service, clients) = (Arc::clone(&service), config.clients.clone());
         tokio::task::spawn_blocking(move || {
             service.recover()?;
+            service.tell_pauses()?;
             service.record_proven_keys()?;
             service.register_profiles()?;
             service.sync_clients(&clients)

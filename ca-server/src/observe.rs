@@ -41,6 +41,8 @@ pub(crate) struct Readiness {
     unfit: Mutex<Vec<String>>,
     /// Profiles that were closed since the start: no part of being ready, and told with it.
     closed: Mutex<Vec<String>>,
+    /// Clients that are paused, with the profile: no part of being ready, and told with it.
+    paused: Mutex<Vec<(String, String)>>,
     /// No list of Debian's weak keys is configured: no part of being ready, and told with it.
     pub(crate) without_debian_list: AtomicBool,
 }
@@ -77,6 +79,13 @@ impl Readiness {
         metrics::gauge!("sigill_profiles_closed")
             .set(lossy(u64::try_from(profiles.len()).unwrap_or(u64::MAX)));
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = profiles;
+    }
+
+    /// Says which clients are paused, with the profile, also in the metrics.
+    pub(crate) fn tell_paused(&self, pairs: Vec<(String, String)>) {
+        metrics::gauge!("sigill_limits_paused")
+            .set(lossy(u64::try_from(pairs.len()).unwrap_or(u64::MAX)));
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = pairs;
     }
 
     fn parts(&self) -> [Part; 8] {
@@ -120,6 +129,15 @@ impl Readiness {
         {
             answer.insert("closed-profiles".to_owned(), json!(closed));
         }
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !paused.is_empty()
+            && let Some(answer) = answer.as_object_mut()
+        {
+            let pairs = paused
+                .iter()
+                .map(|(client, profile)| json!({ "client": client, "profile": profile }));
+            answer.insert("paused".to_owned(), Value::Array(pairs.collect()));
+        }
         if self.danger_software_token.load(Ordering::Relaxed)
             && let Some(answer) = answer.as_object_mut()
         {
@@ -135,8 +153,9 @@ impl Readiness {
 }
 
 /// Counters of alarms without labels.
-const ALARMS: [&str; 7] = [
+const ALARMS: [&str; 8] = [
     "sigill_publication_failures_total",
+    "sigill_limit_pauses_total",
     "sigill_shared_factor_alarms_total",
     "sigill_signature_alarms_total",
     "sigill_crl_previous_unreadable_total",
@@ -158,6 +177,9 @@ pub(crate) fn start_alarms() {
         metrics::counter!("sigill_signing_put_off_total", "code" => *code).absolute(0);
     }
     metrics::counter!("sigill_signing_put_off_total", "code" => "signature-invalid").absolute(0);
+    for code in ["limit-hour", "limit-paused"] {
+        metrics::counter!("sigill_limit_refusals_total", "code" => code).absolute(0);
+    }
     for code in StoreError::PASSING_CODES {
         metrics::counter!("sigill_storage_failures_total", "code" => code).absolute(0);
     }
@@ -274,6 +296,20 @@ mod tests {
         readiness.without_debian_list.store(true, Ordering::Relaxed);
 
         assert_eq!(readiness.answer().1.0["key-lists-missing"], json!(["debian"]));
+    }
+
+    /// ISS-22: a pause of one client takes nothing from the others, and is not kept quiet.
+    #[test]
+    fn readiness_tells_of_paused_clients() {
+        let readiness = Readiness::default();
+        let status = readiness.answer().0;
+        assert_eq!(readiness.answer().1.0.get("paused"), None);
+
+        readiness.tell_paused(vec![("portal".to_owned(), "function".to_owned())]);
+
+        let (told, Json(body)) = readiness.answer();
+        assert_eq!(body["paused"], json!([{ "client": "portal", "profile": "function" }]));
+        assert_eq!(told, status);
     }
 
     fn is_at_zero(text: &str, series: &str) -> bool {

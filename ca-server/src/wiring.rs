@@ -51,7 +51,7 @@ use crate::service::refusal::RefusalCounts;
 use crate::start::{self, Told};
 use crate::tokens;
 use crate::unfit::UnfitProfiles;
-use crate::{algorithms, key_lists};
+use crate::{algorithms, key_lists, limits};
 
 /// Reads the deployment of a configuration.
 ///
@@ -332,6 +332,7 @@ pub(crate) fn wire(
         authority.issuer = authority.issuer.clone().stopping_for(profiles);
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
+    let limits = limits::read(config, profiles)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
     let unfit = UnfitProfiles::of(&book, &authorities);
@@ -413,6 +414,7 @@ pub(crate) fn wire(
         unfit,
         algorithms: policy,
         test_domains,
+        limits,
         authorities,
         publication: Arc::clone(&state),
         readiness: Arc::clone(&readiness),

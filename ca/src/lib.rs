@@ -20,6 +20,7 @@ pub mod issuer;
 pub mod key_holder;
 pub mod key_period;
 pub mod key_quality;
+pub mod limit;
 pub mod order;
 pub mod prepare;
 pub mod profile;

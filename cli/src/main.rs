@@ -46,6 +46,9 @@ enum Command {
     /// Certification authorities: list, show.
     #[command(subcommand, after_help = "Example:\n  sigill authority list")]
     Authority(command::authority::Authority),
+    /// Limits of orders: what this hour has had, what is paused; let a client go on.
+    #[command(subcommand, after_help = "Example:\n  sigill limit list")]
+    Limit(command::limit::LimitCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Authority(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
+        Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Client(command) => command.before_connecting(connection).and_then(|()| {
             connected(connection, |client| command.run(client, connection, &terminal))
         }),

@@ -9,6 +9,7 @@ use x509::time::UnixTime;
 
 use crate::id::{CertificateId, Node, OrderId};
 use crate::key::SubjectKey;
+use crate::limit::Volume;
 use crate::sealing::{IndexTerm, Subject};
 
 /// What is recorded with an intent to sign a certificate, before a key is touched (ISS-05).
@@ -32,6 +33,8 @@ pub struct CertificateIntent {
     pub node: Node,
     /// Under whose data key the to-be-signed bytes are sealed.
     pub subject: Subject,
+    /// As whose it is counted; `None` for what the program orders itself.
+    pub volume: Option<Volume>,
 }
 
 /// What is recorded with a signed certificate, before it is released.
@@ -49,6 +52,19 @@ pub struct IssuedCertificate {
     pub privacy: Privacy,
     /// What it is found by without being readable.
     pub index: Vec<IndexTerm>,
+}
+
+/// A certificate that has been recorded and may be released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// Its id.
+    pub certificate: CertificateId,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// Where the status log says `issued`.
+    pub position: Position,
+    /// The log time of that entry.
+    pub time: UnixTime,
 }
 
 /// A profile's name and the SHA-256 of the version that was used.

@@ -11,16 +11,17 @@ use x509::time::UnixTime;
 use crate::audit::AuditRecord;
 use crate::certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
-    IssuedCertificate, ListCursor, StatusChange, StatusChanged,
+    Issued, IssuedCertificate, ListCursor, StatusChange, StatusChanged,
 };
 use crate::client::{Client, Responder};
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
 use crate::error::StoreError;
-use crate::id::{CertificateId, Node, OrderId};
+use crate::id::{Node, OrderId};
 use crate::intent::{IntentBook, IntentNumber, IntentOutcome, IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
 use crate::key::KeySurvey;
 use crate::lease::{LeaseName, LeaseOutcome};
+use crate::limit::Volumes;
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 use crate::management::{
     ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
@@ -32,19 +33,6 @@ use ::crl::CrlNumber;
 
 /// How far the clock may be behind the log before issuing stops (architecture §2.5).
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
-
-/// A certificate that has been recorded and may be released.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issued {
-    /// Its id.
-    pub certificate: CertificateId,
-    /// The certificate.
-    pub der: Vec<u8>,
-    /// Where the status log says `issued`.
-    pub position: Position,
-    /// The log time of that entry.
-    pub time: UnixTime,
-}
 
 /// Everything that must survive.
 ///
@@ -58,7 +46,7 @@ pub struct Issued {
 /// is the later of `now` and the log's last time.
 ///
 /// All methods block; none may be called from an async worker.
-pub trait Store: KeySurvey + OrderedIssuing + ProfileVersions + Send + Sync {
+pub trait Store: KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Send + Sync {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;
 
@@ -124,8 +112,8 @@ pub trait Store: KeySurvey + OrderedIssuing + ProfileVersions + Send + Sync {
     ///
     /// [`StoreError::ClockBehind`], [`StoreError::SerialTaken`], [`StoreError::UnknownIssuer`],
     /// [`StoreError::UnknownOrder`], [`StoreError::OrderState`] when the order is not running on
-    /// the caller's node, [`StoreError::OrderFulfilled`] when it has a certificate or an open
-    /// intent, [`StoreError::NodeSuperseded`]; those of the key (ISS-12). Nothing may be signed then.
+    /// the caller's node, [`StoreError::OrderFulfilled`] when it has a certificate or an open intent,
+    /// [`StoreError::NodeSuperseded`]; those of key and limits (ISS-12, ISS-22). Nothing is signed then.
     fn record_intent(
         &self,
         pending: &Pending,

@@ -161,6 +161,30 @@ pub enum StoreError {
         /// The newest version that was used.
         newest: u32,
     },
+    /// The client has had all certificates of this hour (ISS-22).
+    #[error("{per_hour} certificates of this client and profile were ordered within this hour")]
+    HourSpent {
+        /// What the hour allows.
+        per_hour: u64,
+        /// When the next one begins.
+        ends: UnixTime,
+    },
+    /// So many certificates that client and profile are to be paused (ISS-22).
+    #[error(
+        "{issued} certificates of this client and profile within this hour, against {usual} in the same hour of seven days"
+    )]
+    SuddenRise {
+        /// With this one.
+        issued: u64,
+        /// In the same hour of the seven days before, together.
+        usual: u64,
+    },
+    /// Client and profile are paused (ISS-22).
+    #[error("client and profile are paused since {since}")]
+    Paused {
+        /// Since when.
+        since: UnixTime,
+    },
     /// No such issuer.
     #[error("issuer is not known")]
     UnknownIssuer,
@@ -354,6 +378,8 @@ impl StoreError {
             Self::KeyCompromised => "key-compromised",
             Self::KeyUsed => "key-used",
             Self::ProfileChanged { .. } => "profile-changed-under-version",
+            Self::HourSpent { .. } => "limit-hour",
+            Self::SuddenRise { .. } | Self::Paused { .. } => "limit-paused",
             Self::UnknownIssuer => "issuer-unknown",
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",

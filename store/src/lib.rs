@@ -18,6 +18,7 @@ mod intent;
 mod issuer;
 mod key;
 mod lease;
+mod limit;
 mod log;
 mod management;
 mod order;
@@ -30,11 +31,11 @@ mod sqlite;
 pub use audit::AuditRecord;
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
-    CertificateRow, ChangeOutcome, ClockMark, IssuedCertificate, ListCursor, Origin, Privacy,
-    ProfileVersion, StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget,
+    CertificateRow, ChangeOutcome, ClockMark, Issued, IssuedCertificate, ListCursor, Origin,
+    Privacy, ProfileVersion, StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget,
 };
 pub use client::{Client, ClientState, Responder};
-pub use contract::{CLOCK_TOLERANCE, Issued, Store};
+pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use error::StoreError;
 pub use id::{BootId, CertificateId, IdError, Node, OrderId};
@@ -48,6 +49,7 @@ pub use issuer::{
 };
 pub use key::{KeySurvey, RsaKey, SubjectKey};
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
+pub use limit::{NewPause, Pause, Volume, VolumeStanding, Volumes};
 pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 pub use management::{
     ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope,

@@ -6,8 +6,7 @@ use x509::time::UnixTime;
 
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::certificate::{CertificateIntent, IssuedCertificate};
-use crate::contract::Issued;
+use crate::certificate::{CertificateIntent, Issued, IssuedCertificate};
 use crate::order::{BegunOrder, NewOrder, OrderAnswer, StoredResponse};
 
 /// How an order key stands, read without an act.

@@ -16,6 +16,7 @@ mod intents;
 mod issuers;
 mod key_survey;
 mod leases;
+mod limits;
 mod logs;
 mod management;
 mod ordered;

@@ -11,6 +11,7 @@ mod faults;
 mod forged;
 mod hold;
 mod home;
+mod limits;
 mod management;
 mod mounted;
 mod mutations;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
             older::CHECKS,
             ordered::CHECKS,
             changed::CHECKS,
+            limits::CHECKS,
         ]
         .concat(),
         World::make,

@@ -29,7 +29,7 @@ pub(crate) enum Lane {
     Issuing,
     /// Reads.
     Reading,
-    /// Revokes or holds.
+    /// Revokes or holds, or ends a pause.
     Revoking,
 }
 
@@ -48,7 +48,8 @@ impl From<Act> for Lane {
     fn from(act: Act) -> Self {
         match act {
             Act::Issue | Act::Renew => Self::Issuing,
-            Act::Revoke => Self::Revoking,
+            // Operators alone end pauses: few calls, which no flood of orders is to keep out.
+            Act::Revoke | Act::Resume => Self::Revoking,
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::service::show::ListQuery;
         (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
         (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
         (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 429, body = api::Problem, description = "the client has had what it may order in this hour: come back after Retry-After", content_type = "application/problem+json"),
         (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
     )
 )]

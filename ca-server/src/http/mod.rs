@@ -8,6 +8,7 @@ mod authorities;
 mod certificates;
 mod clients;
 pub(crate) mod doors;
+mod limits;
 mod openapi;
 pub(crate) mod peer;
 mod problem;
@@ -70,6 +71,8 @@ pub(crate) fn router(app: App) -> Router {
         )
         .route("/v1/clients/self/renewal", post(clients::renew))
         .route("/v1/profiles/replay", post(profiles::replay))
+        .route("/v1/limits", get(limits::list))
+        .route("/v1/limits/resumption", post(limits::resume))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))

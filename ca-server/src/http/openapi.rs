@@ -20,6 +20,8 @@ use utoipa::openapi::OpenApi as Document;
         super::certificates::release,
         super::certificates::revoke_serial,
         super::clients::renew,
+        super::limits::list,
+        super::limits::resume,
         super::authorities::list,
         super::authorities::show,
         super::profiles::replay
@@ -50,6 +52,10 @@ use utoipa::openapi::OpenApi as Document;
         api::ReasonCode,
         api::RenewalRequest,
         api::ClientCredential,
+        api::LimitStanding,
+        api::SuddenLimit,
+        api::LimitPause,
+        api::ResumptionRequest,
         api::Authority,
         api::AuthorityCrl,
         api::ReplayRequest,
@@ -85,6 +91,8 @@ mod tests {
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
             ("/v1/clients/self/renewal", "post"),
             ("/v1/profiles/replay", "post"),
+            ("/v1/limits", "get"),
+            ("/v1/limits/resumption", "post"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
         ];
@@ -94,7 +102,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 9);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 11);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -27,6 +27,7 @@ pub(crate) const fn status(kind: Kind) -> StatusCode {
         Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict | Kind::Busy => StatusCode::CONFLICT,
+        Kind::Limited => StatusCode::TOO_MANY_REQUESTS,
         Kind::Rule => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

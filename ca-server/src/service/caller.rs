@@ -46,12 +46,14 @@ impl Caller {
         if self.release { Ok(()) } else { Err(self.forbidden("end a hold", "release")) }
     }
 
-    /// Refuses a caller that no operator of the PKI stands behind.
+    /// Whether an operator of the PKI stands behind it.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.revoker == Revoker::Operator
+    }
+
+    /// Refuses `act` to a caller without an operator behind it.
     pub(crate) fn must_operate(&self, act: &str) -> Result<(), Denied> {
-        if self.revoker == Revoker::Operator {
-            return Ok(());
-        }
-        Err(self.forbidden(act, "operator"))
+        if self.is_operator() { Ok(()) } else { Err(self.forbidden(act, "operator")) }
     }
 
     /// Refuses a caller that may order nothing at all, before anything of its call is stored.

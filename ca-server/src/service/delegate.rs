@@ -387,6 +387,7 @@ impl Service {
             actor: Actor::System(*self.node.boot.as_bytes()),
             objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(responder.key)],
             payload: json!({ "responder": responder.name, "counter": request.body().counter }),
+            volume: None,
         })?;
         Ok(issued.der)
     }

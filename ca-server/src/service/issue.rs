@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use status::AnswerClasses;
 use store::{
     AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
-    IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey,
+    IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey, Volume,
 };
 use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
@@ -45,6 +45,8 @@ pub(crate) struct Commission<'a> {
     pub(crate) payload: Value,
     /// The order, of a person's certificate.
     pub(crate) ordered: Option<&'a Order>,
+    /// As whose it is counted; `None` for what the program orders itself.
+    pub(crate) volume: Option<Volume>,
 }
 
 impl Commission<'_> {
@@ -97,6 +99,7 @@ impl Ready<'_> {
             answers: AnswerClasses::USUAL,
             node: node.clone(),
             subject: subject_of(prepared, commission.order),
+            volume: commission.volume.clone(),
         };
         let (code, _) = codes(prepared.pending());
         let record = commission.record(code, prepared, *certificate, &commission.payload);
@@ -167,6 +170,7 @@ impl Service {
                 "actor": request.actor,
                 "profile": request.profile,
             }),
+            volume: Some(self.volume(&call.client, &request.profile)),
         })
     }
 
@@ -234,7 +238,7 @@ impl Service {
         let now = self.signing_time()?;
         self.store()
             .record_intent(ready.prepared.pending(), &intent, &record, now)
-            .map_err(|e| self.note_storage(&e))
+            .map_err(|error| self.unrecorded(&intent, &error, now))
     }
 
     /// Has it signed in time and verifies the signature; what is to be recorded of it.

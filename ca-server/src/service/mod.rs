@@ -14,6 +14,7 @@ pub(crate) mod issue;
 pub(crate) mod issuing;
 pub(crate) mod key_survey;
 pub(crate) mod key_use;
+mod limits;
 pub(crate) mod order;
 mod ordered;
 mod previous;
@@ -42,6 +43,7 @@ use ca::book::Book;
 use ca::deployment::{Deployment, Environment};
 use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
+use ca::limit::Limits;
 use ca::refusal::Refusal;
 use hsm::SigningService;
 use sha2::{Digest as _, Sha256};
@@ -93,6 +95,8 @@ pub(crate) struct Service {
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,
+    /// How much clients may order.
+    pub(crate) limits: Limits,
     /// By short name.
     pub(crate) authorities: BTreeMap<String, Authority>,
     pub(crate) publication: Arc<PublicationState>,

@@ -47,6 +47,8 @@ pub(crate) enum Act {
     Renew,
     /// Revocation or hold.
     Revoke,
+    /// The end of a pause.
+    Resume,
 }
 
 /// What an act came to.
@@ -213,7 +215,7 @@ impl Service {
             key: call.key.clone(),
         };
         let id = match call.act {
-            Act::Issue | Act::Renew => self.draw_order_id(now)?,
+            Act::Issue | Act::Renew | Act::Resume => self.draw_order_id(now)?,
             Act::Revoke => self.revocation_order_id(now, &key),
         };
         Ok(NewOrder {

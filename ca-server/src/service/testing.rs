@@ -295,6 +295,7 @@ impl World {
             unfit: crate::unfit::UnfitProfiles::default(),
             algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
             test_domains: TestDomains::default(),
+            limits: ca::limit::Limits::default(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication: Arc::new(PublicationState::default()),
             readiness,
@@ -462,16 +463,8 @@ impl World {
     /// Orders what the call says, in the name of a client that may order everything.
     pub(crate) fn order(&self, call: &OrderCall) -> Result<OrderAnswered, Denied> {
         let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
-        let caller = Caller {
-            name: "portal".to_owned(),
-            profiles: vec![body["profile"].as_str().unwrap_or_default().to_owned()].into(),
-            revoke: true,
-            release: true,
-            revoker: Revoker::Client,
-            read: true,
-            pinned: SpkiHash::from_bytes([7; 32]),
-            certificate: Arc::new(Key::new().certificate()),
-        };
+        let profiles = vec![body["profile"].as_str().unwrap_or_default().to_owned()].into();
+        let caller = Caller { profiles, ..self.caller() };
         let words: Arc<dyn Replies> = Arc::new(Words);
         self.service.issue_under_key(&caller, call, &words)
     }
@@ -483,6 +476,21 @@ impl World {
             key,
             &order_body("TSTNMT2321000156-B02", "function-ec", &self.request),
         )
+    }
+
+    /// The client that orders.
+    #[expect(clippy::unused_self, reason = "reads as one of the world's")]
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            name: "portal".to_owned(),
+            profiles: vec!["function-ec".to_owned()].into(),
+            revoke: true,
+            release: true,
+            revoker: Revoker::Client,
+            read: true,
+            pinned: SpkiHash::from_bytes([7; 32]),
+            certificate: Arc::new(Key::new().certificate()),
+        }
     }
 
     pub(crate) fn call(&self, path: &str, key: &str, body: &serde_json::Value) -> OrderCall {

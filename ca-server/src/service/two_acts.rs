@@ -107,7 +107,7 @@ impl Service {
         let begun = self
             .store()
             .begin_with_intent(order, ready.prepared.pending(), &intent, &record, now)
-            .map_err(|e| self.note_storage(&e))?;
+            .map_err(|error| self.unrecorded(&intent, &error, now))?;
         let recorded = match begun {
             BegunWithIntent::Recorded(recorded) => recorded,
             BegunWithIntent::Found(found) => return Ok(First::Found(found)),

@@ -99,6 +99,10 @@ event_codes! {
     CallRefused = 0x0601 "call.refused";
     /// Refusals of one client beyond the limit, as a count.
     RefusalGrouped = 0x0602 "refusal.grouped";
+    /// A client was paused under a profile after a sudden change.
+    LimitPaused = 0x0603 "limit.paused";
+    /// An operator let a paused client go on.
+    LimitResumed = 0x0604 "limit.resumed";
 
     /// A program started.
     ServerStarted = 0x0701 "server.started";

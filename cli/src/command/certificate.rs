@@ -484,7 +484,7 @@ fn actor(id: Option<&str>) -> Option<api::Actor> {
 }
 
 /// The given key, or 16 random octets.
-fn key(given: Option<&str>) -> Result<String, ClientError> {
+pub(super) fn key(given: Option<&str>) -> Result<String, ClientError> {
     if let Some(key) = given {
         return Ok(key.to_owned());
     }

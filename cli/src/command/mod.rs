@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod key_list;
+pub(crate) mod limit;
 mod outcome;
 pub(crate) mod profile;
 

@@ -20,9 +20,8 @@ use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{
     CertificateFilter, CertificateLookup, CertificatePage, CertificateRecord, CertificateRow,
-    IssuedCertificate, ListCursor, Origin, Privacy, ProfileVersion,
+    Issued, IssuedCertificate, ListCursor, Origin, Privacy, ProfileVersion,
 };
-use crate::contract::Issued;
 use crate::id::{CertificateId, OrderId};
 use crate::intent::IntentRow;
 use crate::sealing::{BlindIndex, IndexTerm, Place, Sealer};

@@ -10,7 +10,7 @@ use super::columns::{
 };
 use super::group::{Act, Effective};
 use super::issuers::online_row_of;
-use super::{holders, leases};
+use super::{holders, leases, limits};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::CertificateIntent;
@@ -47,6 +47,9 @@ pub(super) fn record_under(
 ) -> Result<(), StoreError> {
     let facts = &new.facts;
     act.refuse_late_clock(now)?;
+    if let Some(volume) = &facts.volume {
+        limits::count(act.connection(), volume, order, now)?;
+    }
     let issuer = online_row_of(act.connection(), &facts.issuer)?;
     let holder = holders::claim(act, &facts.key)?;
     let serial = reserve(act, issuer, facts)?;

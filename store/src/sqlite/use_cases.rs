@@ -19,10 +19,10 @@ use super::{
 use crate::audit::AuditRecord;
 use crate::certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
-    IssuedCertificate, ListCursor, StatusChange, StatusChanged,
+    Issued, IssuedCertificate, ListCursor, StatusChange, StatusChanged,
 };
 use crate::client::{Client, Responder};
-use crate::contract::{Issued, Store};
+use crate::contract::Store;
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
 use crate::id::{Node, OrderId};
 use crate::intent::{

@@ -7,6 +7,7 @@ pub(crate) mod crls;
 pub(crate) mod imports;
 pub(crate) mod issuing;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod orders;
@@ -83,6 +84,13 @@ macro_rules! suite {
             keys: an_order_that_came_to_nothing_names_nobody,
             keys: an_intent_holds_its_key_until_it_is_voided,
             keys: of_two_holders_at_once_one_gets_the_key,
+            limits: an_hour_has_what_its_limit_says,
+            limits: an_order_is_counted_once,
+            limits: a_limit_is_exact_under_load,
+            limits: counts_and_pauses_outlive_a_restart,
+            limits: a_sudden_rise_is_refused_against_the_week_before,
+            limits: a_pause_ends_by_a_word_and_not_by_itself,
+            limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,
             recovery: a_caller_that_voids_its_intent_keeps_the_order,

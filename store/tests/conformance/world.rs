@@ -203,6 +203,7 @@ impl World {
             answers: self.classes,
             node: self.node.clone(),
             subject: self.subject(),
+            volume: None,
         }
     }
 

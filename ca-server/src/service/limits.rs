@@ -1,0 +1,254 @@
+//! Limits by client, profile and hour (ISS-22): what is counted for whom, pauses and their end.
+//!
+//! The store counts in the act that records the intent. A sudden change is refused there; the pause that follows is
+//! an act of its own, and until it is recorded every further order meets the same refusal.
+
+use std::time::Duration;
+
+use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use ca::limit::Hour;
+use ca::refusal::Refusal;
+use serde_json::json;
+use store::{CertificateIntent, NewPause, Pause, StoreError, Subject, Volume, VolumeStanding};
+use x509::time::UnixTime;
+
+use super::Service;
+use super::caller::Caller;
+use super::issue::from_json;
+use super::order::{Answered, OrderWork, Outcome};
+use super::record::{call_object, client};
+use crate::denied::{Denied, Kind};
+
+/// Names are as long as configured ones at most.
+const NAME_LIMIT: usize = 64;
+/// What an operator writes down.
+const NOTE_LIMIT: usize = 1000;
+
+impl Service {
+    /// As whose a certificate is counted.
+    pub(crate) fn volume(&self, client: &str, profile: &str) -> Volume {
+        let limit = self.limits.of(client, profile);
+        Volume { client: client.to_owned(), profile: profile.to_owned(), limit }
+    }
+
+    /// An intent that the store did not record: past a limit, with what follows of that, or for another reason.
+    pub(super) fn unrecorded(
+        &self,
+        intent: &CertificateIntent,
+        error: &StoreError,
+        now: UnixTime,
+    ) -> Denied {
+        let volume = intent.volume.as_ref();
+        let uncounted = volume.and_then(|volume| self.uncounted(volume, error, now));
+        uncounted.unwrap_or_else(|| self.note_storage(error))
+    }
+
+    fn uncounted(&self, volume: &Volume, error: &StoreError, now: UnixTime) -> Option<Denied> {
+        let denied = match *error {
+            StoreError::HourSpent { per_hour, .. } => hour_spent(volume, per_hour, now),
+            StoreError::Paused { since } => paused(volume, &format!("paused since {since}")),
+            StoreError::SuddenRise { issued, usual } => {
+                if let Err(denied) = self.pause(volume, issued, usual, now) {
+                    return Some(denied);
+                }
+                paused(volume, &format!("{issued} within this hour, {usual} in that of seven days"))
+            }
+            _ => return None,
+        };
+        metrics::counter!("sigill_limit_refusals_total", "code" => denied.refusal.code)
+            .increment(1);
+        Some(denied)
+    }
+
+    fn pause(&self, volume: &Volume, issued: u64, usual: u64, now: UnixTime) -> Result<(), Denied> {
+        let Volume { client: name, profile, limit } = volume;
+        let sudden = limit.and_then(|limit| limit.sudden);
+        let record = Self::record(
+            EventCode::LimitPaused,
+            EventResult::Done,
+            self.system(),
+            ObjectIds::of_act([Some(client_object(name))]),
+            None,
+            &json!({
+                "client": name,
+                "profile": profile,
+                "issued": issued,
+                "usual": usual,
+                "times": sudden.map(|sudden| sudden.times),
+                "at-least": sudden.map(|sudden| sudden.at_least),
+            }),
+            Subject::Deployment,
+        );
+        let (client, profile) = (name.clone(), profile.clone());
+        let pause = NewPause { client, profile, issued, usual };
+        let new = self.store().pause(&pause, &record, now).map_err(|e| self.note_storage(&e))?;
+        if new {
+            metrics::counter!("sigill_limit_pauses_total").increment(1);
+            tracing::error!(
+                problem.code = "limit-paused",
+                client.name = pause.client,
+                profile = pause.profile,
+                certificates = issued,
+                usual,
+                "a sudden change: the client gets nothing more under this profile until an operator lets it go on"
+            );
+            self.tell_pauses()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the pauses into readiness and metrics.
+    pub(crate) fn tell_pauses(&self) -> Result<(), Denied> {
+        let now = self.clock().read().now;
+        let standings = self.store().volumes(now).map_err(|e| self.note_storage(&e))?;
+        let paused = standings.into_iter().filter(|one| one.pause.is_some());
+        self.readiness.tell_paused(paused.map(|one| (one.client, one.profile)).collect());
+        Ok(())
+    }
+
+    /// How clients stand with their profiles in this hour: all of them for an operator, its own for another.
+    pub(crate) fn limit_standings(
+        &self,
+        caller: &Caller,
+    ) -> Result<api::Page<api::LimitStanding>, Denied> {
+        let now = self.clock().read().now;
+        let standings = self.store().volumes(now).map_err(|e| self.note_storage(&e))?;
+        let seen = |one: &VolumeStanding| caller.is_operator() || one.client == caller.name;
+        let items = standings.into_iter().filter(seen).map(|one| self.shown_standing(one));
+        Ok(api::Page { items: items.collect(), next: None })
+    }
+
+    fn shown_standing(&self, one: VolumeStanding) -> api::LimitStanding {
+        let limit = self.limits.of(&one.client, &one.profile);
+        let sudden = limit.and_then(|limit| limit.sudden);
+        api::LimitStanding {
+            client: one.client,
+            profile: one.profile,
+            issued: one.issued,
+            usual: one.usual,
+            per_hour: limit.and_then(|limit| limit.per_hour),
+            sudden: sudden.map(|one| api::SuddenLimit { times: one.times, at_least: one.at_least }),
+            paused: one.pause.map(|Pause { since, issued, usual }| api::LimitPause {
+                since: since.to_string(),
+                issued,
+                usual,
+            }),
+        }
+    }
+
+    /// Ends a pause, by an operator's word.
+    pub(crate) fn resume(&self, caller: &Caller, work: &OrderWork<'_>) -> Result<Answered, Denied> {
+        caller.must_operate("end a pause")?;
+        let request: api::ResumptionRequest = from_json(&work.call.body)?;
+        for (field, text, most) in [
+            ("client", &request.client, NAME_LIMIT),
+            ("profile", &request.profile, NAME_LIMIT),
+            ("actor", &request.actor, NAME_LIMIT),
+            ("note", &request.note, NOTE_LIMIT),
+        ] {
+            if text.trim().is_empty() || text.chars().count() > most {
+                return Err(unfit(field, text, most));
+            }
+        }
+        let now = self.clock().read().now;
+        let api::ResumptionRequest { client: name, profile, actor, note } = &request;
+        let record = Self::record(
+            EventCode::LimitResumed,
+            EventResult::Done,
+            client(&work.call.client),
+            ObjectIds::of_act([Some(client_object(name)), Some(call_object(work.call))]),
+            None,
+            &json!({
+                "call": work.call.correlation_id,
+                "by": work.call.client,
+                "actor": actor,
+                "note": note,
+                "client": name,
+                "profile": profile,
+            }),
+            Subject::Deployment,
+        );
+        let ended =
+            self.store().resume(name, profile, &record, now).map_err(|e| self.note_storage(&e))?;
+        if !ended {
+            return Err(not_paused(name, profile));
+        }
+        tracing::info!(client.name = name, profile, "client goes on under this profile");
+        self.tell_pauses()?;
+        let standings = self.store().volumes(now).map_err(|e| self.note_storage(&e))?;
+        let standing = standings
+            .into_iter()
+            .find(|one| one.client == *name && one.profile == *profile)
+            .unwrap_or_else(|| VolumeStanding {
+                client: name.clone(),
+                profile: profile.clone(),
+                issued: 0,
+                usual: 0,
+                pause: None,
+            });
+        Answered::unlogged(Outcome::Changed, &self.shown_standing(standing))
+    }
+}
+
+fn client_object(name: &str) -> ObjectId {
+    match client(name) {
+        Actor::System(id) | Actor::Client(id) | Actor::Person(id) => ObjectId::Client(id),
+    }
+}
+
+fn hour_spent(volume: &Volume, per_hour: u64, now: UnixTime) -> Denied {
+    Denied::new(
+        Kind::Limited,
+        Refusal::new(
+            "limit-hour",
+            "ISS-22: a client orders so many certificates of a profile in an hour",
+            &format!("client {}, profile {}", volume.client, volume.profile),
+            format!("{per_hour} in an hour of UTC"),
+            "repeat the call with the same key after Retry-After; an operator may change [[limit]]",
+        ),
+    )
+    .retry_after(Duration::from_secs(Hour::seconds_left(now)))
+}
+
+fn paused(volume: &Volume, seen: &str) -> Denied {
+    Denied::new(
+        Kind::Forbidden,
+        Refusal::new(
+            "limit-paused",
+            "ISS-22: after a sudden change a client gets nothing more of a profile until an operator lets it go on",
+            &format!("client {}, profile {}: {seen}", volume.client, volume.profile),
+            "a client and profile that are not paused",
+            "an operator finds out why and runs `sigill limit resume`; then repeat the call with the same key",
+        ),
+    )
+}
+
+fn not_paused(client: &str, profile: &str) -> Denied {
+    Denied::new(
+        Kind::Conflict,
+        Refusal::new(
+            "limit-not-paused",
+            "only a pause can be ended",
+            &format!("client {client}, profile {profile}"),
+            "a client and profile that are paused",
+            "GET /v1/limits lists the pauses",
+        ),
+    )
+    .for_now()
+}
+
+fn unfit(field: &str, text: &str, most: usize) -> Denied {
+    Denied::new(
+        Kind::Malformed,
+        Refusal::new(
+            "field-malformed",
+            "a resumption says which client and profile, who decided and why",
+            &format!("{field} of {} characters", text.chars().count()),
+            format!("1 to {most} characters"),
+            "correct the body",
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

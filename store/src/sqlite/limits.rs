@@ -1,0 +1,205 @@
+//! Certificates counted by client, profile and hour, and pauses.
+
+use ca::limit::{Hour, HourLimit, USUAL_DAYS, Verdict};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use x509::time::UnixTime;
+
+use super::SqliteStore;
+use super::columns::{column, from_time, from_u64, opt_time, to_time, to_u64};
+use super::group::Act;
+use crate::StoreError;
+use crate::audit::AuditRecord;
+use crate::limit::{NewPause, Pause, Volume, VolumeStanding, Volumes};
+
+impl Volumes for SqliteStore {
+    fn pause(
+        &self,
+        pause: &NewPause,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let (pause, audit) = (pause.clone(), audit.clone());
+        self.writer.run(move |act| record_pause(act, &pause, &audit, now))
+    }
+
+    fn resume(
+        &self,
+        client: &str,
+        profile: &str,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let (pair, audit) = ((client.to_owned(), profile.to_owned()), audit.clone());
+        self.writer.run(move |act| resume(act, (&pair.0, &pair.1), &audit, now))
+    }
+
+    fn volumes(&self, now: UnixTime) -> Result<Vec<VolumeStanding>, StoreError> {
+        self.readers.read(|connection| standings(connection, now))
+    }
+}
+
+/// Counts a certificate that is about to be signed, unless an earlier intent of its order was counted. The act
+/// that it belongs to is taken back when it is refused, and with it the count.
+///
+/// # Errors
+///
+/// [`StoreError::Paused`], [`StoreError::SuddenRise`], [`StoreError::HourSpent`].
+pub(super) fn count(
+    connection: &Connection,
+    volume: &Volume,
+    order: i64,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let paused: Option<i64> = connection
+        .prepare_cached("SELECT since FROM issuing_pause WHERE client = ?1 AND profile = ?2")?
+        .query_row([&volume.client, &volume.profile], |row| row.get(0))
+        .optional()?;
+    if let Some(since) = paused {
+        return Err(StoreError::Paused { since: to_time(since)? });
+    }
+    let Some(limit) = &volume.limit else { return Ok(()) };
+    let counted: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM intent WHERE order_row = ?1 AND state = 'voided')",
+        )?
+        .query_row([order], |row| row.get(0))?;
+    if counted {
+        return Ok(());
+    }
+    let (issued, usual) = counted_with_this(connection, volume, Hour::of(now))?;
+    judged(limit, (issued, usual), now)
+}
+
+fn judged(limit: &HourLimit, (issued, usual): (u64, u64), now: UnixTime) -> Result<(), StoreError> {
+    match limit.judge(issued, usual) {
+        Verdict::Within => Ok(()),
+        Verdict::Sudden => Err(StoreError::SuddenRise { issued, usual }),
+        Verdict::PastHour { per_hour } => {
+            let ends = now.secs().saturating_add(Hour::seconds_left(now));
+            let ends = UnixTime::from_secs(ends).unwrap_or(now);
+            Err(StoreError::HourSpent { per_hour, ends })
+        }
+    }
+}
+
+/// One row is updated; the first of an hour looks back and clears what nobody looks back at any more.
+fn counted_with_this(
+    connection: &Connection,
+    volume: &Volume,
+    hour: Hour,
+) -> Result<(u64, u64), StoreError> {
+    let (client, profile) = (&volume.client, &volume.profile);
+    let number = from_u64(hour.number(), "hour")?;
+    let counted: Option<(i64, i64)> = connection
+        .prepare_cached(
+            "UPDATE issued_hour SET issued = issued + 1 \
+             WHERE client = ?1 AND profile = ?2 AND hour = ?3 RETURNING issued, usual",
+        )?
+        .query_row(params![client, profile, number], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((issued, usual)) = counted {
+        return Ok((to_u64(issued, "certificates of an hour")?, to_u64(usual, "usual hour")?));
+    }
+    let oldest = hour.number().saturating_sub(24 * USUAL_DAYS);
+    let usual: i64 = connection
+        .prepare_cached(
+            "SELECT coalesce(sum(issued), 0) FROM issued_hour \
+             WHERE client = ?1 AND profile = ?2 AND hour >= ?4 AND hour < ?3 \
+                 AND hour % 24 = ?3 % 24",
+        )?
+        .query_row(params![client, profile, number, from_u64(oldest, "hour")?], |row| row.get(0))?;
+    connection
+        .prepare_cached("DELETE FROM issued_hour WHERE client = ?1 AND profile = ?2 AND hour < ?3")?
+        .execute(params![client, profile, from_u64(oldest, "hour")?])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO issued_hour (client, profile, hour, issued, usual) \
+             VALUES (?1, ?2, ?3, 1, ?4)",
+        )?
+        .execute(params![client, profile, number, usual])?;
+    Ok((1, to_u64(usual, "usual hour")?))
+}
+
+fn record_pause(
+    act: &mut Act<'_>,
+    pause: &NewPause,
+    audit: &AuditRecord,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    let new = act
+        .connection()
+        .prepare_cached(
+            "INSERT OR IGNORE INTO issuing_pause (client, profile, since, issued, usual) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            pause.client,
+            pause.profile,
+            from_time(now),
+            from_u64(pause.issued, "certificates of an hour")?,
+            from_u64(pause.usual, "usual hour")?,
+        ])?;
+    if new == 0 {
+        return Ok(false);
+    }
+    act.put_audit(audit, now)?;
+    Ok(true)
+}
+
+fn resume(
+    act: &mut Act<'_>,
+    (client, profile): (&str, &str),
+    audit: &AuditRecord,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    let ended = act
+        .connection()
+        .prepare_cached("DELETE FROM issuing_pause WHERE client = ?1 AND profile = ?2")?
+        .execute([client, profile])?;
+    if ended == 0 {
+        return Ok(false);
+    }
+    let days = from_u64(USUAL_DAYS, "days")?;
+    act.connection()
+        .prepare_cached(
+            "UPDATE issued_hour SET usual = max(usual, issued * ?4) \
+             WHERE client = ?1 AND profile = ?2 AND hour = ?3",
+        )?
+        .execute(params![client, profile, from_u64(Hour::of(now).number(), "hour")?, days])?;
+    act.put_audit(audit, now)?;
+    Ok(true)
+}
+
+fn standings(connection: &Connection, now: UnixTime) -> Result<Vec<VolumeStanding>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT pair.client, pair.profile, \
+             coalesce(counted.issued, 0) AS issued, coalesce(counted.usual, 0) AS usual, \
+             pause.since, pause.issued AS pause_issued, pause.usual AS pause_usual \
+         FROM (SELECT client, profile FROM issued_hour WHERE hour = ?1 \
+               UNION SELECT client, profile FROM issuing_pause) AS pair \
+         LEFT JOIN issued_hour AS counted ON counted.client = pair.client \
+             AND counted.profile = pair.profile AND counted.hour = ?1 \
+         LEFT JOIN issuing_pause AS pause ON pause.client = pair.client \
+             AND pause.profile = pair.profile \
+         ORDER BY pair.client, pair.profile",
+    )?;
+    let mut rows = statement.query([from_u64(Hour::of(now).number(), "hour")?])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number = |name| to_u64(column(row, name)?, "certificates of an hour");
+        found.push(VolumeStanding {
+            client: column(row, "client")?,
+            profile: column(row, "profile")?,
+            issued: number("issued")?,
+            usual: number("usual")?,
+            pause: pause(row)?,
+        });
+    }
+    Ok(found)
+}
+
+fn pause(row: &Row<'_>) -> Result<Option<Pause>, StoreError> {
+    let Some(since) = opt_time(row, "since")? else { return Ok(None) };
+    let number = |name| to_u64(column(row, name)?, "certificates of an hour");
+    Ok(Some(Pause { since, issued: number("pause_issued")?, usual: number("pause_usual")? }))
+}
