@@ -57,7 +57,8 @@ pub struct Admitted {
     at: UnixTime,
     order: Option<Admission>,
     end: Option<UnixTime>,
-    latest: Option<UnixTime>,
+    carrier_end: Option<UnixTime>,
+    rule_end: Option<(UnixTime, String)>,
     rules: Vec<String>,
     book: [u8; 32],
 }
@@ -114,10 +115,16 @@ impl Admitted {
         self.end
     }
 
-    /// The last second that carrier and rules leave, whatever the order says.
+    /// The last second of the carrier's life, as its family says.
     #[must_use]
-    pub const fn latest(&self) -> Option<UnixTime> {
-        self.latest
+    pub const fn carrier_end(&self) -> Option<UnixTime> {
+        self.carrier_end
+    }
+
+    /// The last second that the dated rules leave, whatever the order says, and the rule that leaves no more.
+    #[must_use]
+    pub fn rule_end(&self) -> Option<(UnixTime, &str)> {
+        self.rule_end.as_ref().map(|(end, rule)| (*end, rule.as_str()))
     }
 
     /// What it was admitted by: routine, card family, and each dated rule with its dispensation.
@@ -222,7 +229,6 @@ pub fn admit(
         routine: Some(routine.name.clone()),
     };
     let row = row(&tuple, book, at)?;
-    let latest = judge::earliest([judge::carrier_end(order, family, at), rules.latest]);
     let mut names = vec![format!("routine/{}", routine.name), format!("carrier/{}", family.name())];
     names.extend(rules.names);
     Ok(Admitted {
@@ -238,7 +244,8 @@ pub fn admit(
             family: family.clone(),
         }),
         end: order.end,
-        latest,
+        carrier_end: judge::carrier_end(order, family, at),
+        rule_end: rules.latest,
         rules: names,
         book: *book.sha256(),
     })
@@ -301,7 +308,8 @@ pub fn admit_direct(
         at: at.now,
         order: None,
         end: None,
-        latest: rules.latest,
+        carrier_end: None,
+        rule_end: rules.latest,
         rules: names,
         book: *book.sha256(),
     })

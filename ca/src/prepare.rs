@@ -26,6 +26,7 @@ use x509::validity::Validity;
 use self::agreement::Expected;
 pub use self::agreement::{Disagreement, Part};
 pub use self::refusal::PrepareError;
+pub use self::validity::EndedBy;
 use crate::admit::Admitted;
 use crate::algorithms::AlgorithmPolicy;
 use crate::deployment::{Deployment, Environment};
@@ -124,6 +125,8 @@ pub struct Facts {
     pub serial: SerialNumber,
     /// Its validity.
     pub validity: Validity,
+    /// What says its end.
+    pub ended_by: EndedBy,
     /// Its subject.
     pub subject: Name,
     /// Its key.
@@ -187,7 +190,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         admitted.judge_fields(&fields)?;
     }
     let subject = subject::of(profile, &fields)?;
-    let (validity, ends_with_issuer) = validity::of(preparation)?;
+    let (validity, ended_by) = validity::of(preparation)?;
     let (issuer_name, issuer_key, algorithm) = match preparation.signer {
         Signer::Issuer(issuer) => {
             (issuer.subject().clone(), issuer.public_key().clone(), issuer.algorithm())
@@ -228,7 +231,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
     if preparation.admitted.is_some_and(Admitted::has_foreign_number) {
         warnings.push(Warning::CardNumberPrefix);
     }
-    if ends_with_issuer {
+    if ended_by == EndedBy::Issuer {
         warnings.push(Warning::EndsWithIssuer);
     }
     let facts = Facts {
@@ -242,6 +245,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         issuer_key: issuer_hash,
         serial: preparation.serial,
         validity,
+        ended_by,
         subject,
         subject_key: public_key.spki_hash(),
         key_reuse: profile.key_reuse(),

@@ -39,7 +39,7 @@ pub use self::replay::{Change, ReplayError, Replayed, replay};
 pub use self::rules::ProfileRule;
 pub use self::set::{ProfileSet, ProfileSetError};
 pub use self::subject::{Attribute, Optional, RequestField, Source, SubjectTemplate};
-pub use self::validity::{EndOf, Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
+pub use self::validity::{EndOf, Lifetime, PastEnd, Round, SecondOfDay, ValidityRule};
 use crate::identity::{Script, Wildcard};
 use crate::key_holder::KeyReuse;
 

@@ -251,6 +251,7 @@ impl Service {
         let payload = json!({
             "serial": prepared.facts().serial.to_string(),
             "intent": recorded.intent_id().to_string(),
+            "ended_by": prepared.facts().ended_by.to_string(),
         });
         let record = commission.record(code, &prepared, certificate, &payload);
         let (pending, _) = prepared.into_parts();

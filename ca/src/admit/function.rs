@@ -50,7 +50,8 @@ pub(super) fn admit(
         at: at.now,
         order: None,
         end: None,
-        latest: rules.latest,
+        carrier_end: None,
+        rule_end: rules.latest,
         rules: rules.names,
         book: *book.sha256(),
     })

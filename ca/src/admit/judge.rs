@@ -215,7 +215,8 @@ pub(super) fn carrier<'a>(
 
 /// The last second of a carrier's life: as the order says, and no longer than its family has from now on.
 pub(super) fn carrier_end(order: &Order, family: &CarrierFamily, at: Moment) -> Option<UnixTime> {
-    earliest([order.carrier_ends, at.now.checked_add(family.longest_life())])
+    let of_family = at.now.checked_add(family.longest_life());
+    order.carrier_ends.into_iter().chain(of_family).min()
 }
 
 /// Nothing in the order has happened after now.
@@ -250,7 +251,8 @@ pub(super) fn times(order: &Order, at: Moment) -> Result<(), RuleRefusal> {
 
 /// What the dated rules leave.
 pub(super) struct Left {
-    pub(super) latest: Option<UnixTime>,
+    /// Until when, and the rule that leaves no more.
+    pub(super) latest: Option<(UnixTime, String)>,
     pub(super) names: Vec<String>,
 }
 
@@ -283,24 +285,21 @@ pub(super) fn dated(
             refusal.next,
         )
     })?;
+    let rule = judged.shortened_by.as_ref().map(ToString::to_string).unwrap_or_default();
     let latest = judged.longest.and_then(|longest| at.now.checked_add(longest));
-    if let (Some(end), Some(latest), Some(rule)) = (end, latest, &judged.shortened_by)
-        && end > latest
+    let latest = latest.map(|latest| (latest, rule));
+    if let (Some(end), Some((latest, rule))) = (end, &latest)
+        && end > *latest
     {
         return Err(RuleRefusal::new(
             "restricted-by-rule",
-            rule.to_string(),
+            rule.clone(),
             &format!("an order until {end}"),
             format!("until {latest}"),
             "order until the rule's end, or leave the end out",
         ));
     }
     Ok(Left { latest, names: judged.rules.iter().map(ToString::to_string).collect() })
-}
-
-/// The earliest of the times that there are.
-pub(super) fn earliest(times: [Option<UnixTime>; 2]) -> Option<UnixTime> {
-    times.into_iter().flatten().min()
 }
 
 /// What an order names and the book has no more.

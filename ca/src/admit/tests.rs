@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::order::OrderText;
-use crate::prepare::{KeySource, PrepareError, Signer, Way};
+use crate::prepare::{EndedBy, KeySource, PrepareError, Prepared, Signer, Way};
 use crate::testing::{
-    Ask, Hierarchy, NOW, TestKey, at, book_files, profile, profile_text, read_book, signed,
+    Ask, Hierarchy, NOW, TestKey, at, book_files, profile, profile_text, read_book,
 };
 
 const AUTHENTICATION: &str = "person-hsaid-3-authentication";
@@ -74,6 +74,16 @@ impl Desk {
     fn admit(&self, text: &OrderText) -> Result<Admitted, RuleRefusal> {
         let order = Order::read(text, &self.book, self.moment.environment)?;
         admit(&order, &self.profile, &self.issuer, &self.book, self.moment)
+    }
+
+    /// What its order is prepared to, with this end.
+    fn prepared(&self, until: Option<u64>) -> Result<Prepared, PrepareError> {
+        let admitted = self.admit(&with(|it| it.valid_until = until.map(at))).unwrap();
+        let request = self.key.request(|_| {});
+        let source = KeySource::Request(&request);
+        let mut ask = Ask::new(&self.profile, Signer::Issuer(&self.issuer), source);
+        ask.admitted = Some(admitted);
+        ask.prepare()
     }
 
     fn rule(&self, text: &OrderText) -> String {
@@ -366,26 +376,48 @@ fn a_reserve_card_has_the_end_and_the_organisation_of_its_order() {
     assert_eq!(outcome("user-organization", Some(NOW + 91 * day)), Err("end-not-allowed"));
 }
 
-/// ISS-09: a certificate ends with the order, and no later than its carrier.
+/// ISS-09: the earliest of what could end a certificate does, and is named.
 #[test]
 fn a_certificate_ends_with_its_order_and_its_carrier() {
-    let end = |book: Book, until: Option<u64>| {
-        let desk = Desk::new(book);
-        let admitted = desk.admit(&with(|it| it.valid_until = until.map(at))).unwrap();
-        let hierarchy = Hierarchy::new(&[AUTHENTICATION]);
-        let class = IssuerClass::new("person-hsaid-3").unwrap();
-        let issuer = hierarchy.issuing.clone().of_class(class);
-        let request = desk.key.request(|_| {});
-        let mut ask =
-            Ask::new(&desk.profile, Signer::Issuer(&issuer), KeySource::Request(&request));
-        ask.admitted = Some(admitted);
-        signed(ask.prepare().unwrap(), &hierarchy.issuing_key).validity().not_after()
-    };
     let day = 86_400;
-    assert_eq!(end(shipped(), Some(NOW + 14 * day)), at(NOW + 14 * day));
+    let ended = |book: &Book, until: Option<u64>| {
+        let prepared = Desk::new(book.clone()).prepared(until).unwrap();
+        let facts = prepared.facts();
+        (facts.validity.not_after(), facts.ended_by.clone())
+    };
+    let long = shipped();
+    assert_eq!(ended(&long, Some(NOW + 14 * day)), (at(NOW + 14 * day), EndedBy::Order));
+    assert_eq!(ended(&long, None), (at(NOW - 300 + 730 * day - 1), EndedBy::Profile));
     let short = edited("carriers/nls-card-2023.toml", "\"1826d\"", "\"30d\"");
-    assert_eq!(end(short.clone(), None), at(NOW + 30 * day));
-    assert_eq!(end(short, Some(NOW + 60 * day)), at(NOW + 30 * day));
+    assert_eq!(ended(&short, None), (at(NOW + 30 * day), EndedBy::Carrier));
+    assert_eq!(ended(&short, Some(NOW + 60 * day)), (at(NOW + 30 * day), EndedBy::Carrier));
+    assert_eq!(ended(&short, Some(NOW + 30 * day)), (at(NOW + 30 * day), EndedBy::Order));
+    let scope = "scope  = { levels = [\"loa2\"] }\n";
+    let ninety = "[[restriction]]\nid = \"ninety-days\"\nsays = \"new cards end soon\"\nsource = \"a test\"\n\
+                  from = 2020-01-01\nscope = { levels = [\"loa3\"] }\nlongest = \"90d\"\n";
+    let limited = edited("rules/loa2.toml", scope, &format!("{scope}\n{ninety}"));
+    let by_rule = EndedBy::Rule("rules/ninety-days".to_owned());
+    assert_eq!(ended(&limited, None), (at(NOW + 90 * day), by_rule));
+}
+
+/// ISS-09: a profile may want that nothing is ordered past the life of the carrier.
+#[test]
+fn an_order_past_its_carrier_is_refused_where_the_profile_says_so() {
+    let short = edited("carriers/nls-card-2023.toml", "\"1826d\"", "\"30d\"");
+    let ordered = |past: &str, until: u64| {
+        let mut desk = Desk::new(short.clone());
+        let issuer = "past-issuer = \"refuse\"";
+        let text = profile_text(AUTHENTICATION);
+        let text = text.replace(issuer, &format!("{issuer}\npast-carrier = \"{past}\""));
+        desk.profile = Profile::parse(text.as_bytes()).unwrap();
+        desk.prepared(Some(until)).map(|prepared| prepared.facts().ended_by.clone())
+    };
+    let last = NOW + 30 * 86_400;
+
+    assert_eq!(ordered("refuse", last).unwrap(), EndedBy::Order);
+    let refused = ordered("refuse", last + 1).unwrap_err();
+    assert_eq!(refused.refusal().code, "outlives-carrier");
+    assert_eq!(ordered("cap", last + 1).unwrap(), EndedBy::Carrier);
 }
 
 /// The dated rules hold for orders and for calls without one, and are named.

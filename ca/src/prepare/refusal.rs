@@ -112,6 +112,14 @@ pub enum PrepareError {
         /// Since when, or until when.
         why: NotIssuing,
     },
+    /// The profile wants certificates that end before their carriers.
+    #[error("certificate would expire at {not_after}, after its carrier at {carrier_end}")]
+    OutlivesCarrier {
+        /// The certificate's end.
+        not_after: UnixTime,
+        /// The carrier's.
+        carrier_end: UnixTime,
+    },
     /// Its path could not validate once the issuer has expired.
     #[error("certificate would expire at {not_after}, after its issuer at {issuer_not_after}")]
     OutlivesIssuer {
@@ -242,6 +250,12 @@ impl PrepareError {
                 "profiles of the issuer's configuration (PRO-10, PRO-11)",
                 "a profile that the issuer lists".to_owned(),
                 "check the profile's name against GET /v1/authorities",
+            ),
+            Self::OutlivesCarrier { carrier_end, .. } => (
+                "outlives-carrier",
+                "no certificate of this profile is ordered past the life of its carrier (ISS-09)",
+                format!("until {carrier_end}"),
+                "name an end within the carrier's life, or use a carrier that lives longer",
             ),
             Self::OutlivesIssuer { issuer_not_after, .. } => (
                 "outlives-issuer",

@@ -1,14 +1,44 @@
-//! From when until when, and what cut it short.
+//! From when until when, and what says the end.
+
+use std::fmt;
 
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
 use super::{Preparation, PrepareError, Signer};
 use crate::admit::Admitted;
-use crate::profile::{EndOf, PastIssuer};
+use crate::profile::{EndOf, PastEnd};
 
-/// notBefore and notAfter, and whether the issuer's end cut it short (ISS-08, ISS-09).
-pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), PrepareError> {
+/// What says when a certificate ends: the earliest of what could (ISS-08, ISS-09). That an eID lives five years at most
+/// is a rule of its profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The profile's lifetime.
+    Profile,
+    /// The end that the order names.
+    Order,
+    /// The life of the carrier.
+    Carrier,
+    /// A dated rule, by its name.
+    Rule(String),
+    /// The end of the issuer.
+    Issuer,
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Profile => "profile",
+            Self::Order => "order",
+            Self::Carrier => "carrier",
+            Self::Rule(name) => name,
+            Self::Issuer => "issuer",
+        })
+    }
+}
+
+/// notBefore and notAfter, and what says the end.
+pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, EndedBy), PrepareError> {
     let Preparation { profile, now, signer, .. } = *preparation;
     let rule = profile.validity();
     let clock = PrepareError::Clock { now };
@@ -18,7 +48,7 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), Prep
         .and_then(|begin| UnixTime::from_secs(begin).ok())
         .and_then(|begin| Validity::between(begin, rule.end(begin)?).ok());
     let Some(whole) = whole.filter(|whole| whole.contains(now)) else { return Err(clock) };
-    let Signer::Issuer(issuer) = signer else { return Ok((whole, false)) };
+    let Signer::Issuer(issuer) = signer else { return Ok((whole, EndedBy::Profile)) };
     let of_issuer = issuer.certificate().validity();
     if !of_issuer.contains(now) {
         return Err(PrepareError::IssuerNotValid {
@@ -29,26 +59,37 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, bool), Prep
     let not_before = whole.not_before().max(of_issuer.not_before());
     let admitted = preparation.admitted;
     let ordered = admitted.and_then(Admitted::end);
-    let wanted = match preparation.ends_at.or(ordered) {
+    let (mut end, mut ended_by) = match preparation.ends_at.or(ordered) {
         Some(end) if end > whole.not_after() || end <= now => {
             return Err(PrepareError::End { end, latest: whole.not_after() });
         }
-        Some(end) => end,
+        Some(end) => (end, EndedBy::Order),
         None if rule.end_of == EndOf::Order => {
             let profile = profile.name().clone();
             return Err(PrepareError::EndMissing { profile, latest: whole.not_after() });
         }
-        None => whole.not_after(),
+        None => (whole.not_after(), EndedBy::Profile),
     };
-    let wanted = admitted.and_then(Admitted::latest).map_or(wanted, |latest| wanted.min(latest));
-    let capped = wanted > of_issuer.not_after();
-    if capped && rule.past_issuer == PastIssuer::Refuse {
-        return Err(PrepareError::OutlivesIssuer {
-            not_after: wanted,
-            issuer_not_after: of_issuer.not_after(),
-        });
+    if let Some((latest, rule)) = admitted.and_then(Admitted::rule_end)
+        && end > latest
+    {
+        (end, ended_by) = (latest, EndedBy::Rule(rule.to_owned()));
     }
-    let validity =
-        Validity::between(not_before, wanted.min(of_issuer.not_after())).map_err(|_| clock)?;
-    Ok((validity, capped))
+    if let Some(carrier_end) = admitted.and_then(Admitted::carrier_end)
+        && end > carrier_end
+    {
+        if rule.past_carrier == Some(PastEnd::Refuse) {
+            return Err(PrepareError::OutlivesCarrier { not_after: end, carrier_end });
+        }
+        (end, ended_by) = (carrier_end, EndedBy::Carrier);
+    }
+    let issuer_not_after = of_issuer.not_after();
+    if end > issuer_not_after {
+        if rule.past_issuer == PastEnd::Refuse {
+            return Err(PrepareError::OutlivesIssuer { not_after: end, issuer_not_after });
+        }
+        (end, ended_by) = (issuer_not_after, EndedBy::Issuer);
+    }
+    let validity = Validity::between(not_before, end).map_err(|_| clock)?;
+    Ok((validity, ended_by))
 }

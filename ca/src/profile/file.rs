@@ -10,7 +10,7 @@ use x509::name::{AttributeType, StringRule};
 
 use super::exception::LintFile;
 use super::subject::{Attribute, Optional, RequestField, Source};
-use super::validity::{EndOf, Lifetime, PastIssuer, Round, SecondOfDay, ValidityRule};
+use super::validity::{EndOf, Lifetime, PastEnd, Round, SecondOfDay, ValidityRule};
 use super::{
     AlternativeNameRule, ExtensionSlot, IssueBy, Policy, Presence, Profile, ProfileError,
     ProfileHash, ProfileKind, Purpose, RequestedExtensions, SubjectTemplate, TablePolicy,
@@ -81,7 +81,8 @@ struct ValidityFile {
     ends_at: Option<String>,
     round: Option<RoundWord>,
     backdate: String,
-    past_issuer: PastIssuerWord,
+    past_issuer: PastEnd,
+    past_carrier: Option<PastEnd>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -97,13 +98,6 @@ enum EndWord {
 enum RoundWord {
     Down,
     Up,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum PastIssuerWord {
-    Refuse,
-    Cap,
 }
 
 #[derive(Deserialize)]
@@ -427,10 +421,8 @@ impl ValidityFile {
             lifetime,
             ends_at,
             backdate: span("validity.backdate", &self.backdate)?,
-            past_issuer: match self.past_issuer {
-                PastIssuerWord::Refuse => PastIssuer::Refuse,
-                PastIssuerWord::Cap => PastIssuer::Cap,
-            },
+            past_issuer: self.past_issuer,
+            past_carrier: self.past_carrier,
         })
     }
 }

@@ -68,6 +68,12 @@ const RULES: &[ProfileRule] = &[
         },
     },
     ProfileRule {
+        id: "carrier-of-a-person",
+        clause: "domain: carriers hold the keys of persons",
+        says: "past-carrier is for persons",
+        kept: |p| p.validity.past_carrier.is_none() || p.kind.is_person(),
+    },
+    ProfileRule {
         id: "order-organization",
         clause: "orders, which name two organisations, are for persons",
         says: "user-organization and issuing-organization are sources of person profiles",

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Deserialize;
 use x509::time::UnixTime;
 
 /// Seconds of a day.
@@ -43,12 +44,13 @@ pub enum EndOf {
     Order,
 }
 
-/// What happens when the end of validity would lie after the issuer's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PastIssuer {
+/// What happens when the end of validity would lie after that of the issuer, or of the carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PastEnd {
     /// It is refused.
     Refuse,
-    /// It ends with its issuer.
+    /// It ends with it.
     Cap,
 }
 
@@ -64,7 +66,9 @@ pub struct ValidityRule {
     /// How long before issuing notBefore lies; at most an hour (ISS-08).
     pub backdate: Duration,
     /// What happens at the issuer's end.
-    pub past_issuer: PastIssuer,
+    pub past_issuer: PastEnd,
+    /// What happens at the end of the carrier's life; left out, it ends with its carrier.
+    pub past_carrier: Option<PastEnd>,
 }
 
 impl ValidityRule {
@@ -211,7 +215,8 @@ mod tests {
             lifetime: Lifetime::parse(lifetime).unwrap(),
             ends_at: ends_at.map(|(text, round)| (SecondOfDay::parse(text).unwrap(), round)),
             backdate: Duration::from_mins(5),
-            past_issuer: PastIssuer::Refuse,
+            past_issuer: PastEnd::Refuse,
+            past_carrier: None,
         }
     }
 

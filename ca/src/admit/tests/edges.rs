@@ -44,7 +44,7 @@ fn a_certificate_ends_with_the_carrier_that_its_order_names() {
     let day = 86_400;
     let latest = |ends: u64| {
         let admitted = desk.admit(&with(|it| it.carrier_ends = Some(at(ends))));
-        admitted.map(|it| it.latest()).map_err(|refusal| refusal.rule().to_owned())
+        admitted.map(|it| it.carrier_end()).map_err(|refusal| refusal.rule().to_owned())
     };
     let ended = Err("carrier/nls-card-2023/ended".to_owned());
 

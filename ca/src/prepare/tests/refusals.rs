@@ -19,7 +19,7 @@ use crate::day::Day;
 use crate::issuer::{Issuer, IssuerError};
 use crate::key_period::{KeyPeriod, KeyState};
 use crate::key_quality::{KeyBook, KeyList, ListClass, ListedKey};
-use crate::prepare::{KeySource, Signer, Warning, Way};
+use crate::prepare::{EndedBy, KeySource, Signer, Warning, Way};
 use crate::profile::Profile;
 use crate::testing::{
     Ask, Hierarchy, NOW, TestKey, all_profiles, at, edited_policy, profile, profile_text,
@@ -346,6 +346,7 @@ fn an_issuing_ca_ends_with_its_root() {
 
     assert_eq!(prepared.facts().validity.not_after(), hierarchy.root.not_after());
     assert_eq!(prepared.facts().warnings, [Warning::EndsWithIssuer]);
+    assert_eq!(prepared.facts().ended_by, EndedBy::Issuer);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use x509::name::{StringRule, attribute_name};
 use x509::oid::{attribute, extension};
 
 use super::super::{
-    Attribute, ExtensionSlot, IssueBy, Lifetime, Optional, PastIssuer, Presence, Profile,
-    ProfileKind, Purpose, RequestedExtensions, Source, TrustLevel,
+    Attribute, ExtensionSlot, IssueBy, Lifetime, Optional, PastEnd, Presence, Profile, ProfileKind,
+    Purpose, RequestedExtensions, Source, TrustLevel,
 };
 use super::{DRAWN, OF_TABLE, Part, Portrait, PortraitField, Seen, Sitter, StringType, words};
 use crate::identity::Wildcard;
@@ -62,11 +62,14 @@ impl Portrait {
         });
         key("trust-level", level.to_owned());
         key("validity.backdate", Lifetime::Seconds(profile.validity().backdate).to_string());
-        let past = match profile.validity().past_issuer {
-            PastIssuer::Refuse => "refuse",
-            PastIssuer::Cap => "cap",
+        let past = |what| match what {
+            PastEnd::Refuse => "refuse".to_owned(),
+            PastEnd::Cap => "cap".to_owned(),
         };
-        key("validity.past-issuer", past.to_owned());
+        key("validity.past-issuer", past(profile.validity().past_issuer));
+        if let Some(past_carrier) = profile.validity().past_carrier {
+            key("validity.past-carrier", past(past_carrier));
+        }
         let asked = match profile.requested_extensions() {
             RequestedExtensions::Ignore => "ignore",
             RequestedExtensions::Refuse => "refuse",

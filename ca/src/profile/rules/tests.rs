@@ -53,6 +53,12 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         "longest = \"90d\"\nends-at = \"21:50:00Z\"\nround = \"down\"",
     ),
     ("eid-five-years", RESERVE, "\"90d\"", "\"1827d\""),
+    (
+        "carrier-of-a-person",
+        FUNCTION,
+        "past-issuer = \"refuse\"",
+        "past-issuer = \"refuse\"\npast-carrier = \"cap\"",
+    ),
     ("order-organization", FUNCTION, "from = \"organization\"", "from = \"user-organization\""),
     ("order-organization", MACHINE, "from = \"organization\"", "from = \"issuing-organization\""),
     ("subject-source", RESERVE, "from = \"surname\" }", "from = \"user-organization\" }"),
@@ -357,6 +363,7 @@ fn refuses_what_is_not_the_toml_of_a_profile() {
         ("type = \"country\", value = \"SE\"", "type = \"title\", value = \"SE\""),
         ("name        = \"function\"", "name = \"Function\""),
         ("past-issuer = \"refuse\"", ""),
+        ("past-issuer = \"refuse\"", "past-issuer = \"refuse\"\npast-carrier = \"warn\""),
         ("dns-count = [1, 20]", "dns-count = [-1, 20]"),
     ] {
         let text = FUNCTION.replacen(from, to, 1);
