@@ -96,6 +96,17 @@ enum Command {
         #[arg(long, value_name = "TIME")]
         utc: String,
     },
+    /// Let a profile issue again that was closed because this version of the program makes something else of its sample.
+    #[command(
+        after_help = "Example (while `serve` does not run):\n  sigill-ca accept-canary --config config/ca.toml function"
+    )]
+    AcceptCanary {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The profile.
+        name: String,
+    },
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
@@ -136,6 +147,7 @@ fn main() -> ExitCode {
         Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
             lines.iter().for_each(|line| answer(line));
         }),
+        Command::AcceptCanary { config, name } => accept_canary(config, name),
         Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
         Command::Import { config, from, json } => import_outputs(config, from, *json),
     };
@@ -215,6 +227,23 @@ fn confirm_clock(path: &Path, utc: &str) -> anyhow::Result<()> {
     let now = confirm::run(store.as_ref(), last_seen, utc)?;
     answer(&format!(
         "{deployment}: the clock is confirmed at {now}; what was recorded before ends at {last_seen}"
+    ));
+    Ok(())
+}
+
+fn accept_canary(path: &Path, name: &str) -> anyhow::Result<()> {
+    let config = ConfigFile::read(path)?;
+    let deployment = wiring::deployment(&config)?;
+    let notes = wiring::NoteKeys::open(&config, deployment)?;
+    let book = wiring::book(&config.profiles)?;
+    let store = wiring::open_store(&config, deployment, Create::Never)?;
+    wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
+    let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
+    let now = confirm::believed(last_seen, config.clock)?;
+    let accepted = service::canary::accept(store.as_ref(), &book, name, now)?;
+    answer(&format!(
+        "{deployment}: profile {name} makes {} of its sample: accepted",
+        accepted.result
     ));
     Ok(())
 }
@@ -310,6 +339,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
             service.tell_pauses()?;
             service.record_proven_keys()?;
             service.register_profiles()?;
+            service.compare_canaries()?;
             service.sync_clients(&clients)
         })
         .await??;

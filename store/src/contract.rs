@@ -9,6 +9,7 @@ use x509::signing::{IntentId, Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
 use crate::audit::AuditRecord;
+use crate::canary::Canaries;
 use crate::certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
     Issued, IssuedCertificate, ListCursor, StatusChange, StatusChanged,
@@ -36,17 +37,19 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Everything that must survive.
 ///
-/// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that
-/// returns `Err` left no trace, except that after [`StoreError::Closed`] and [`StoreError::Device`]
-/// its outcome is unknown until the database is opened again. Every act and its audit leaf are one transaction: if the
-/// leaf cannot be written, the act does not happen (AUD-02).
+/// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that returns `Err` left no
+/// trace, except that after [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the
+/// database is opened again. Every act and its audit leaf are one transaction: if the leaf cannot be written, the act
+/// does not happen (AUD-02).
 ///
-/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees
-/// position n sees every position below it. `now` is the caller's one reading of the clock; log time
-/// is the later of `now` and the log's last time.
+/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees
+/// every position below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the
+/// log's last time.
 ///
 /// All methods block; none may be called from an async worker.
-pub trait Store: KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Send + Sync {
+pub trait Store:
+    KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Canaries + Send + Sync
+{
     /// Whose database it is.
     fn deployment(&self) -> Deployment;
 
@@ -54,8 +57,8 @@ pub trait Store: KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Send +
 
     /// Finds or makes the order of an idempotency key and gives it to the caller's node.
     ///
-    /// An order that is running is given to another start of the same node (it crashed), and to
-    /// another node once the lease of the node that has it has ended.
+    /// A running order is given to another start of its node (it crashed), and to another node once the lease
+    /// of the one that has it has ended.
     ///
     /// # Errors
     ///

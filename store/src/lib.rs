@@ -8,6 +8,7 @@
 //! log times are given here, inside the writing transaction.
 
 mod audit;
+mod canary;
 mod certificate;
 mod client;
 mod contract;
@@ -29,6 +30,7 @@ mod sealing;
 mod sqlite;
 
 pub use audit::AuditRecord;
+pub use canary::{Canaries, Canary};
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
     CertificateRow, ChangeOutcome, ClockMark, Issued, IssuedCertificate, ListCursor, Origin,

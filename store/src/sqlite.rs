@@ -3,6 +3,7 @@
 //! WAL with `synchronous = FULL`. Only one program has a database open at a time; a file lock
 //! beside it sees to that, so that a second one is told so instead of meeting busy errors.
 
+mod canaries;
 mod certificates;
 mod changes;
 mod clients;

@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod caller;
+pub(crate) mod canary;
 pub(crate) mod closed;
 pub(crate) mod configured;
 pub(crate) mod crl;

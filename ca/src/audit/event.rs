@@ -152,6 +152,8 @@ event_codes! {
 
     /// Versions of profiles were taken into use.
     ProfileVersion = 0x0d01 "profile.version";
+    /// What profiles make of their samples was recorded, or differs from what is on record.
+    ProfileCanary = 0x0d02 "profile.canary";
 }
 
 impl EventCode {

@@ -3,6 +3,7 @@
 //! A backend's test file says how a database is made ([`Backend`]) and calls [`suite!`]. Nothing in
 //! the suite knows SQL.
 
+pub(crate) mod canaries;
 pub(crate) mod crls;
 pub(crate) mod imports;
 pub(crate) mod issuing;
@@ -91,6 +92,7 @@ macro_rules! suite {
             limits: a_sudden_rise_is_refused_against_the_week_before,
             limits: a_pause_ends_by_a_word_and_not_by_itself,
             limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
+            canaries: the_last_sample_of_a_version_is_kept,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,
             recovery: a_caller_that_voids_its_intent_keeps_the_order,

@@ -111,7 +111,7 @@ fn a_sudden_change_pauses_until_an_operator_lets_it_go_on() {
     assert_eq!(code(resumed(&world, Revoker::Operator, "r-three")), "limit-not-paused");
 }
 
-/// REV-02: whoever is paused can still revoke.
+/// Promise 4: whoever is paused can still revoke.
 #[test]
 fn a_paused_client_revokes_and_is_seen() {
     let world = world(HourLimit { per_hour: None, sudden: Some(Sudden { times: 2, at_least: 2 }) });

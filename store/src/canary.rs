@@ -1,0 +1,40 @@
+//! What profiles make of a fixed sample, so that a later program that makes something else of it is noticed.
+
+use x509::time::UnixTime;
+
+use crate::StoreError;
+use crate::audit::AuditRecord;
+use crate::certificate::ProfileVersion;
+
+/// What a version of a profile makes of its sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// The profile and its file.
+    pub profile: ProfileVersion,
+    /// SHA-256 of the sample certificate in hexadecimal, or the code of its refusal.
+    pub result: String,
+    /// Version of the program that made it.
+    pub engine: String,
+}
+
+/// The part of [`Store`](crate::Store) that remembers samples.
+pub trait Canaries {
+    /// All that were recorded, by profile and file.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn canaries(&self) -> Result<Vec<Canary>, StoreError>;
+
+    /// Records samples, in the place of earlier ones of the same versions, with one audit leaf.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn record_canaries(
+        &self,
+        canaries: &[Canary],
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<(), StoreError>;
+}
