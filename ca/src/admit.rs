@@ -205,6 +205,7 @@ pub fn admit(
     let level = judge::routine(order, profile, routine, at)?;
     judge::identity(order, level, book, at)?;
     let family = judge::carrier(order, level, book, at)?;
+    judge::carrier_told(order, profile)?;
     judge::times(order, at)?;
     let organisation = order.organisation_of(profile);
     let organisations: Vec<_> = std::iter::once(&order.user)

@@ -11,7 +11,7 @@ use crate::book::{Book, spoken};
 use crate::carrier::{AttestationRule, CarrierFamily};
 use crate::deployment::Environment;
 use crate::order::{ActorId, Order};
-use crate::profile::{Profile, TrustLevel};
+use crate::profile::{PastEnd, Profile, TrustLevel};
 use crate::routine::{Duty, OrderFacts, ReceiptRule, Routine};
 use crate::rules::Facts;
 use crate::table::{IssuerClass, Tuple};
@@ -211,6 +211,21 @@ pub(super) fn carrier<'a>(
         return Err(refused("attestation", &seen, "evidence of where the key was made".to_owned()));
     }
     Ok(family)
+}
+
+/// A profile that refuses orders past their carrier needs to know when that ends: counted from issuing, its life would
+/// begin anew with each certificate.
+pub(super) fn carrier_told(order: &Order, profile: &Profile) -> Result<(), RuleRefusal> {
+    if profile.validity().past_carrier != Some(PastEnd::Refuse) || order.carrier_ends.is_some() {
+        return Ok(());
+    }
+    Err(RuleRefusal::new(
+        "carrier-refused",
+        format!("carrier/{}/ends", order.carrier),
+        &"an order that does not say when its carrier ends",
+        format!("the end of the carrier, for profile {}", profile.name()),
+        "send `ends` of the carrier",
+    ))
 }
 
 /// The last second of a carrier's life: as the order says, and no longer than its family has from now on.

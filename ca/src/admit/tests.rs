@@ -78,7 +78,9 @@ impl Desk {
 
     /// What its order is prepared to, with this end.
     fn prepared(&self, until: Option<u64>) -> Result<Prepared, PrepareError> {
-        let admitted = self.admit(&with(|it| it.valid_until = until.map(at))).unwrap();
+        let lives = Some(at(NOW + 9_999 * 86_400));
+        let ordered = with(|it| (it.valid_until, it.carrier_ends) = (until.map(at), lives));
+        let admitted = self.admit(&ordered).unwrap();
         let request = self.key.request(|_| {});
         let source = KeySource::Request(&request);
         let mut ask = Ask::new(&self.profile, Signer::Issuer(&self.issuer), source);
@@ -416,7 +418,7 @@ fn an_order_past_its_carrier_is_refused_where_the_profile_says_so() {
 
     assert_eq!(ordered("refuse", last).unwrap(), EndedBy::Order);
     let refused = ordered("refuse", last + 1).unwrap_err();
-    assert_eq!(refused.refusal().code, "outlives-carrier");
+    assert_eq!((refused.refusal().code, refused.is_for_now()), ("outlives-carrier", true));
     assert_eq!(ordered("cap", last + 1).unwrap(), EndedBy::Carrier);
 }
 

@@ -167,6 +167,7 @@ impl PrepareError {
             | Self::KeyAlgorithm(_)
             | Self::NotAdmitted { .. }
             | Self::NotIssuing { .. }
+            | Self::OutlivesCarrier { .. }
             | Self::OutlivesIssuer { .. } => true,
             // One that is past stays past.
             Self::End { end, latest } => end > latest,

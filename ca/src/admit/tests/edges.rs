@@ -53,6 +53,20 @@ fn a_certificate_ends_with_the_carrier_that_its_order_names() {
     assert_eq!((latest(NOW), latest(EARLIER)), (ended.clone(), ended));
 }
 
+/// ISS-09: a profile that is not ordered past its carrier needs to be told when that ends.
+#[test]
+fn a_profile_that_ends_with_its_carrier_wants_to_know_when() {
+    let issuer = "past-issuer = \"refuse\"";
+    let text_of = profile_text(AUTHENTICATION);
+    let text_of = text_of.replace(issuer, &format!("{issuer}\npast-carrier = \"refuse\""));
+    let mut desk = Desk::new(shipped());
+    desk.profile = Profile::parse(text_of.as_bytes()).unwrap();
+
+    assert_eq!(desk.rule(&text()), "carrier/nls-card-2023/ends");
+    let told = with(|it| it.carrier_ends = Some(at(NOW + 86_400)));
+    assert_eq!(desk.rule(&told), "admitted");
+}
+
 /// A restriction by organisation holds for an order whichever of its organisations the certificate names, if any.
 #[test]
 fn a_rule_by_organisation_reaches_profiles_that_name_none() {
