@@ -39,7 +39,8 @@ pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
     algorithms::judge(&algorithms::read(config)?, &authorities)?;
     key_lists::read(config)?;
     test_domains::read(config, deployment)?;
-    limits::read(config, profiles)?;
+    limits::read(config)?;
+    limits::unheld(config, profiles).next().map_or(Ok(()), Err)?;
     unnamed_profiles(config, profiles).next().map_or(Ok(()), Err)?;
     signed_otherwise(profiles, &authorities).next().map_or(Ok(()), Err)?;
     UnfitProfiles::of(&book, &authorities).told().next().map_or(Ok(()), Err)?;

@@ -1,6 +1,6 @@
 //! Limits of the configuration: `[[limit]]` (ISS-22).
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use ca::limit::{HourLimit, Limit, Limits, Pattern, Sudden};
 use ca::profile::ProfileSet;
 
@@ -11,21 +11,36 @@ use crate::start::Told;
 ///
 /// # Errors
 ///
-/// Names the section whose client is none of the configuration, whose profile is none of the book, or whose values
-/// cannot be: a limit that holds nobody is a mistake.
-pub(crate) fn read(config: &ConfigFile, profiles: &ProfileSet) -> anyhow::Result<Limits> {
-    let limits = config.limits.iter().map(|section| {
-        let shown =
-            format!("[[limit]] client = {:?}, profile = {:?}", section.client, section.profile);
-        let limit = limit(section).with_context(|| Told::config(shown.clone()))?;
-        let known = config.clients.iter().any(|one| limit.client().fits(&one.name));
-        ensure!(known, Told::config(format!("{shown}: no [[client]] has this name")));
-        let known = profiles.iter().any(|one| limit.profile().fits(one.name().as_str()));
-        ensure!(known, Told::config(format!("{shown}: no profile has this name")));
-        Ok(limit)
-    });
+/// Names the section whose values cannot be.
+pub(crate) fn read(config: &ConfigFile) -> anyhow::Result<Limits> {
+    let limits =
+        config.limits.iter().map(|one| limit(one).with_context(|| Told::config(shown(one))));
     let limits = limits.collect::<anyhow::Result<Vec<_>>>()?;
     Limits::new(limits).with_context(|| Told::config("[[limit]]"))
+}
+
+/// Limits that hold nobody: their client is none of the configuration, or their profile none of the book. `serve`
+/// tells of them and starts: whoever takes a client away whose key was stolen must not be kept from revoking.
+pub(crate) fn unheld<'a>(
+    config: &'a ConfigFile,
+    profiles: &'a ProfileSet,
+) -> impl Iterator<Item = anyhow::Error> {
+    config.limits.iter().filter_map(move |section| {
+        let limit = limit(section).ok()?;
+        let clients = || config.clients.iter().any(|one| limit.client().fits(&one.name));
+        let named = || profiles.iter().any(|one| limit.profile().fits(one.name().as_str()));
+        let missing = match (clients(), named()) {
+            (true, true) => return None,
+            (false, _) => "no [[client]] has this name",
+            (true, false) => "no profile has this name",
+        };
+        let what = format!("{}: {missing}", shown(section));
+        Some(anyhow::Error::new(Told::config(what)))
+    })
+}
+
+fn shown(section: &LimitSection) -> String {
+    format!("[[limit]] client = {:?}, profile = {:?}", section.client, section.profile)
 }
 
 fn limit(section: &LimitSection) -> anyhow::Result<Limit> {
@@ -41,15 +56,39 @@ mod tests {
 
     use super::*;
 
-    fn read_with(limits: &str) -> anyhow::Result<Limits> {
-        let environments =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo/ca.toml");
-        let text = std::fs::read_to_string(environments).unwrap();
+    /// The limits, and what is told of them.
+    fn told_with(limits: &str) -> anyhow::Result<(Limits, Vec<String>)> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(manifest.join("../environments/demo/ca.toml")).unwrap();
         let before = text.split("[[limit]]").next().unwrap();
-        let mut config: ConfigFile = toml::from_str(&format!("{before}\n{limits}"))?;
-        config.profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles");
-        let book = crate::wiring::book(&config.profiles).unwrap();
-        read(&config, book.profiles())
+        let config: ConfigFile = toml::from_str(&format!("{before}\n{limits}"))?;
+        let book = crate::wiring::book(&manifest.join("../profiles")).unwrap();
+        let told = unheld(&config, book.profiles()).map(|error| format!("{error:#}")).collect();
+        Ok((read(&config)?, told))
+    }
+
+    fn read_with(limits: &str) -> anyhow::Result<Limits> {
+        told_with(limits).map(|(limits, _)| limits)
+    }
+
+    /// Whoever takes a client away and leaves its limit is told, and the program starts.
+    #[test]
+    fn a_limit_that_holds_nobody_is_told_of() {
+        let limit = |client: &str, profile: &str| {
+            format!("[[limit]]\nclient = \"{client}\"\nprofile = \"{profile}\"\nper-hour = 1\n")
+        };
+        for (client, profile, missing) in [
+            ("gone", "*", Some("no [[client]] has this name")),
+            ("portal", "persn-*", Some("no profile has this name")),
+            ("portal", "person-*", None),
+            ("*", "*", None),
+        ] {
+            let (limits, told) = told_with(&limit(client, profile)).unwrap();
+
+            assert_ne!(limits, Limits::default());
+            assert_eq!(told.len(), usize::from(missing.is_some()), "{told:?}");
+            assert!(told.iter().all(|one| one.contains(missing.unwrap_or_default())), "{told:?}");
+        }
     }
 
     /// ISS-22.
@@ -70,15 +109,13 @@ mod tests {
         assert_eq!(read_with("").unwrap().of("portal", "function"), None);
     }
 
-    /// ISS-22: a limit that would hold nobody, or other than was meant, keeps the program from starting.
+    /// ISS-22: a limit that cannot be keeps the program from starting.
     #[test]
-    fn refuses_a_limit_that_holds_nobody_or_cannot_be() {
+    fn refuses_a_limit_that_cannot_be() {
         let limit = |client: &str, profile: &str, rest: &str| {
             format!("[[limit]]\nclient = \"{client}\"\nprofile = \"{profile}\"\n{rest}\n")
         };
         for (text, seen) in [
-            (limit("portla", "*", "per-hour = 1"), "no [[client]] has this name"),
-            (limit("portal", "persn-*", "per-hour = 1"), "no profile has this name"),
             (limit("por*", "*", "per-hour = 1"), "a client is named whole"),
             (limit("portal", "*-3", "per-hour = 1"), "\"*-3\" is no name"),
             (limit("portal", "*", ""), "neither `per-hour` nor `sudden`"),

@@ -104,8 +104,9 @@ enum Command {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// The profile.
-        name: String,
+        /// The profiles.
+        #[arg(required = true, value_name = "PROFILE")]
+        names: Vec<String>,
     },
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
@@ -147,7 +148,7 @@ fn main() -> ExitCode {
         Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
             lines.iter().for_each(|line| answer(line));
         }),
-        Command::AcceptCanary { config, name } => accept_canary(config, name),
+        Command::AcceptCanary { config, names } => accept_canaries(config, names),
         Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
         Command::Import { config, from, json } => import_outputs(config, from, *json),
     };
@@ -231,7 +232,7 @@ fn confirm_clock(path: &Path, utc: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn accept_canary(path: &Path, name: &str) -> anyhow::Result<()> {
+fn accept_canaries(path: &Path, names: &[String]) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
@@ -240,11 +241,10 @@ fn accept_canary(path: &Path, name: &str) -> anyhow::Result<()> {
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
     let now = confirm::believed(last_seen, config.clock)?;
-    let accepted = service::canary::accept(store.as_ref(), &book, name, now)?;
-    answer(&format!(
-        "{deployment}: profile {name} makes {} of its sample: accepted",
-        accepted.result
-    ));
+    for name in names {
+        let made = service::canary::accept(store.as_ref(), &book, name, now)?.result;
+        answer(&format!("{deployment}: profile {name} makes {made} of its sample: accepted"));
+    }
     Ok(())
 }
 

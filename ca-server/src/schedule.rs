@@ -267,7 +267,7 @@ impl Schedule {
             self.void = Some(now);
             self.note(Task::Orders, service.open_left_orders());
             self.note(Task::Void, service.void_stale_intents());
-            self.note(Task::Counts, service.observe_counts());
+            self.note(Task::Counts, service.observe_counts().and_then(|()| service.tell_pauses()));
             self.note(Task::KeyUse, service.reconcile_key_uses());
             service.audit_counted_refusals();
             service.audit_counted_delegate_refusals();

@@ -332,13 +332,14 @@ pub(crate) fn wire(
         authority.issuer = authority.issuer.clone().stopping_for(profiles);
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
-    let limits = limits::read(config, profiles)?;
+    let limits = limits::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
     let unfit = UnfitProfiles::of(&book, &authorities);
     let signed_otherwise = crate::check::signed_otherwise(profiles, &authorities);
     for error in crate::check::unnamed_profiles(config, profiles)
         .chain(signed_otherwise)
+        .chain(limits::unheld(config, profiles))
         .chain(unfit.told())
         .chain(crate::check::unruled(&book))
         .chain(crate::check::unrowed(&book, &authorities))

@@ -47,7 +47,13 @@ fn issued(server: &Running, call: &Call) -> Answer {
 
 /// ISS-22: the third is refused with the time to come back; other profiles, revoking and reading go on.
 fn hour(world: &World) {
-    let server = limited(world, "client = \"portal\"\nprofile = \"function-*\"\nper-hour = 2");
+    let server = limited(
+        world,
+        "client = \"portal\"\nprofile = \"function-*\"\nper-hour = 2\n\
+         [[limit]]\nclient = \"gone\"\nprofile = \"*\"\nper-hour = 1",
+    );
+    // A client that was taken away is no reason not to start: its limit is told of.
+    assert!(server.log().contains("no [[client]] has this name"), "{}", server.log());
     let first = function();
     let id = issued(&server, &first).json["id"].clone();
     issued(&server, &function());
@@ -135,15 +141,15 @@ fn cli(server: &Running, client: &str, arguments: &[&str]) -> spoken::Spoken {
     spoken::run(&mut command, &[])
 }
 
-/// ISS-22: a limit for nobody is a mistake, and a mistake is no start.
+/// ISS-22: a limit that cannot be is no start.
 fn refused(world: &World) {
     let home = world.template.copy();
-    let limit = "[[limit]]\nclient = \"portla\"\nprofile = \"*\"\nper-hour = 1\n";
+    let limit = "[[limit]]\nclient = \"portal\"\nprofile = \"*\"\nper-hour = 0\n";
     home.write("config/ca.toml", format!("{}\n{limit}", home.config()));
 
     let refused = home.serve_refused();
 
     assert_eq!(refused.code, Some(1), "{}", refused.text);
     assert!(refused.text.contains("config-value"), "{}", refused.text);
-    assert!(refused.text.contains("no [[client]] has this name"), "{}", refused.text);
+    assert!(refused.text.contains("per-hour = 0"), "{}", refused.text);
 }
