@@ -4,7 +4,7 @@ CREATE TABLE issued_hour (
     client  TEXT    NOT NULL,
     profile TEXT    NOT NULL,
     hour    INTEGER NOT NULL,
-    issued  INTEGER NOT NULL CHECK (issued > 0),
+    issued  INTEGER NOT NULL CHECK (issued >= 0),
     usual   INTEGER NOT NULL CHECK (usual >= 0),
     PRIMARY KEY (client, profile, hour)
 ) STRICT, WITHOUT ROWID;

@@ -100,14 +100,8 @@ fn counted_with_this(
     if let Some((issued, usual)) = counted {
         return Ok((to_u64(issued, "certificates of an hour")?, to_u64(usual, "usual hour")?));
     }
+    let usual = usual(connection, (client, profile), hour)?;
     let oldest = hour.number().saturating_sub(24 * USUAL_DAYS);
-    let usual: i64 = connection
-        .prepare_cached(
-            "SELECT coalesce(sum(issued), 0) FROM issued_hour \
-             WHERE client = ?1 AND profile = ?2 AND hour >= ?4 AND hour < ?3 \
-                 AND hour % 24 = ?3 % 24",
-        )?
-        .query_row(params![client, profile, number, from_u64(oldest, "hour")?], |row| row.get(0))?;
     connection
         .prepare_cached("DELETE FROM issued_hour WHERE client = ?1 AND profile = ?2 AND hour < ?3")?
         .execute(params![client, profile, from_u64(oldest, "hour")?])?;
@@ -116,8 +110,32 @@ fn counted_with_this(
             "INSERT INTO issued_hour (client, profile, hour, issued, usual) \
              VALUES (?1, ?2, ?3, 1, ?4)",
         )?
-        .execute(params![client, profile, number, usual])?;
-    Ok((1, to_u64(usual, "usual hour")?))
+        .execute(params![client, profile, number, from_u64(usual, "usual hour")?])?;
+    Ok((1, usual))
+}
+
+/// The sum over the same hour of the [`USUAL_DAYS`] days before. Where the pair has been counted for fewer days, they
+/// stand for all: days before its first certificate say nothing of it.
+fn usual(
+    connection: &Connection,
+    (client, profile): (&str, &str),
+    hour: Hour,
+) -> Result<u64, StoreError> {
+    let oldest = hour.number().saturating_sub(24 * USUAL_DAYS);
+    let (sum, first): (i64, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT coalesce(sum(issued) FILTER (WHERE hour % 24 = ?3 % 24), 0), min(hour) \
+             FROM issued_hour WHERE client = ?1 AND profile = ?2 AND hour >= ?4 AND hour < ?3",
+        )?
+        .query_row(
+            params![client, profile, from_u64(hour.number(), "hour")?, from_u64(oldest, "hour")?],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+    let sum = to_u64(sum, "certificates of an hour")?;
+    let Some(first) = first else { return Ok(sum) };
+    let hours = hour.number().saturating_sub(to_u64(first, "hour")?);
+    let days = hours.div_ceil(24).clamp(1, USUAL_DAYS);
+    Ok(sum.saturating_mul(USUAL_DAYS).checked_div(days).unwrap_or(sum))
 }
 
 fn record_pause(
@@ -152,20 +170,33 @@ fn resume(
     audit: &AuditRecord,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let ended = act
+    let ended: Option<i64> = act
         .connection()
-        .prepare_cached("DELETE FROM issuing_pause WHERE client = ?1 AND profile = ?2")?
-        .execute([client, profile])?;
-    if ended == 0 {
-        return Ok(false);
-    }
-    let days = from_u64(USUAL_DAYS, "days")?;
+        .prepare_cached(
+            "DELETE FROM issuing_pause WHERE client = ?1 AND profile = ?2 RETURNING issued",
+        )?
+        .query_row([client, profile], |row| row.get(0))
+        .optional()?;
+    let Some(accepted) = ended else { return Ok(false) };
+    // Also where a later hour has come meanwhile, of which nothing is counted yet. The certificate that was refused
+    // is counted in the pause, and in no hour.
+    let hour = Hour::of(now);
+    let before = usual(act.connection(), (client, profile), hour)?;
+    let accepted = to_u64(accepted, "certificates of an hour")?.saturating_sub(1);
+    let usual = before.max(accepted.saturating_mul(USUAL_DAYS));
     act.connection()
         .prepare_cached(
-            "UPDATE issued_hour SET usual = max(usual, issued * ?4) \
-             WHERE client = ?1 AND profile = ?2 AND hour = ?3",
+            "INSERT INTO issued_hour (client, profile, hour, issued, usual) \
+             VALUES (?1, ?2, ?3, 0, ?4) \
+             ON CONFLICT DO UPDATE SET usual = max(usual, issued * ?5, excluded.usual)",
         )?
-        .execute(params![client, profile, from_u64(Hour::of(now).number(), "hour")?, days])?;
+        .execute(params![
+            client,
+            profile,
+            from_u64(hour.number(), "hour")?,
+            from_u64(usual, "usual hour")?,
+            from_u64(USUAL_DAYS, "days")?
+        ])?;
     act.put_audit(audit, now)?;
     Ok(true)
 }

@@ -183,6 +183,43 @@ pub(crate) fn a_sudden_rise_is_refused_against_the_week_before(backend: &dyn Bac
     ordered(&world, &of("desk", "function", sudden(3, 4)), now).unwrap();
 }
 
+/// A client that orders as much every day is not paused for being new.
+pub(crate) fn days_before_the_first_certificate_say_nothing(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let portal = of("portal", "function", sudden(2, 3));
+    for day in 0..3 {
+        // Two on the first day, since more of what was never seen would be sudden.
+        for _ in 0..2 + 2 * day {
+            ordered(&world, &portal, at(day * DAY)).unwrap();
+        }
+    }
+    // 2, 4 and 6 in three days: four a day.
+    for _ in 0..8 {
+        ordered(&world, &portal, at(3 * DAY)).unwrap();
+    }
+    let refused = ordered(&world, &portal, at(3 * DAY)).unwrap_err();
+    assert!(matches!(refused, StoreError::SuddenRise { issued: 9, usual: 28 }), "{refused}");
+}
+
+/// An operator may come when the hour of the pause is over.
+pub(crate) fn what_was_accepted_is_usual_in_the_hour_of_the_word(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let portal = of("portal", "function", sudden(2, 3));
+    for _ in 0..2 {
+        ordered(&world, &portal, at(1)).unwrap();
+    }
+    assert!(matches!(ordered(&world, &portal, at(1)), Err(StoreError::SuddenRise { .. })));
+    pause(&world, &portal, (3, 0), at(1)).unwrap();
+
+    assert!(resume(&world, &portal, at(NEXT_HOUR)));
+
+    for _ in 0..4 {
+        ordered(&world, &portal, at(NEXT_HOUR)).unwrap();
+    }
+    let refused = ordered(&world, &portal, at(NEXT_HOUR)).unwrap_err();
+    assert!(matches!(refused, StoreError::SuddenRise { issued: 5, usual: 14 }), "{refused}");
+}
+
 pub(crate) fn a_pause_ends_by_a_word_and_not_by_itself(backend: &dyn Backend) {
     let world = World::new(backend);
     let portal = of("portal", "function", sudden(2, 3));

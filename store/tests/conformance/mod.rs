@@ -90,6 +90,8 @@ macro_rules! suite {
             limits: a_limit_is_exact_under_load,
             limits: counts_and_pauses_outlive_a_restart,
             limits: a_sudden_rise_is_refused_against_the_week_before,
+            limits: days_before_the_first_certificate_say_nothing,
+            limits: what_was_accepted_is_usual_in_the_hour_of_the_word,
             limits: a_pause_ends_by_a_word_and_not_by_itself,
             limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
             canaries: the_last_sample_of_a_version_is_kept,
