@@ -37,9 +37,7 @@ pub(crate) struct Readiness {
     pub(crate) issuing: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
     pub(crate) danger_software_token: AtomicBool,
-    /// Profiles under which nothing is issued, because files do not agree: no part of being ready, and told with it.
-    unfit: Mutex<Vec<String>>,
-    /// Profiles that were closed since the start: no part of being ready, and told with it.
+    /// Profiles under which nothing is issued: no part of being ready, and told with it.
     closed: Mutex<Vec<String>>,
     /// Clients that are paused, with the profile: no part of being ready, and told with it.
     paused: Mutex<Vec<(String, String)>>,
@@ -65,13 +63,6 @@ impl Readiness {
         let mut not_signing = self.not_signing.lock().unwrap_or_else(PoisonError::into_inner);
         self.signing.store(authorities.is_empty(), Ordering::Relaxed);
         *not_signing = authorities;
-    }
-
-    /// Says under which profiles nothing is issued because files do not agree, also in the metrics.
-    pub(crate) fn tell_unfit(&self, profiles: Vec<String>) {
-        metrics::gauge!("sigill_profiles_unfit")
-            .set(lossy(u64::try_from(profiles.len()).unwrap_or(u64::MAX)));
-        *self.unfit.lock().unwrap_or_else(PoisonError::into_inner) = profiles;
     }
 
     /// Says which profiles are closed, also in the metrics.
@@ -116,12 +107,6 @@ impl Readiness {
             && let Some(answer) = answer.as_object_mut()
         {
             answer.insert("not-signing".to_owned(), json!(not_signing));
-        }
-        let unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !unfit.is_empty()
-            && let Some(answer) = answer.as_object_mut()
-        {
-            answer.insert("unfit-profiles".to_owned(), json!(unfit));
         }
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if !closed.is_empty()

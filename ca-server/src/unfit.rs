@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use ca::book::Book;
 use ca::refusal::Refusal;
 
-use crate::denied::{Denied, Kind};
 use crate::service::authority::Authority;
 use crate::start::Told;
 
@@ -33,11 +32,6 @@ impl UnfitProfiles {
         Self(unfit)
     }
 
-    /// Their names.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-
     /// Each of them as a start tells of it.
     pub(crate) fn told(&self) -> impl Iterator<Item = anyhow::Error> {
         self.0.iter().map(|(name, (code, why))| {
@@ -51,29 +45,26 @@ impl UnfitProfiles {
         })
     }
 
-    /// Refuses what would be issued under one of them.
-    ///
-    /// # Errors
-    ///
-    /// `profile-closed`.
-    pub(crate) fn must_fit(&self, profile: &str) -> Result<(), Denied> {
-        let Some((_, why)) = self.0.get(profile) else { return Ok(()) };
-        Err(Denied::new(
-            Kind::Unavailable,
-            Refusal::new(
+    /// Each of them with what is told to whoever orders under it.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (String, Refusal)> {
+        self.0.iter().map(|(name, (_, why))| {
+            let refusal = Refusal::new(
                 "profile-closed",
                 "profiles, policy table and authorities say the same (PRO-10, PRO-11)",
-                &format!("profile {profile}: {why}"),
+                &format!("profile {name}: {why}"),
                 "a profile that they agree on",
                 "tell the operator: `sigill-ca check-config` names what to correct",
-            ),
-        ))
+            );
+            (name.clone(), refusal)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::denied::Kind;
+    use crate::service::closed::ClosedProfiles;
     use crate::service::testing::World;
 
     /// A profile of before the policy table issues nothing, and all else goes on.
@@ -84,15 +75,12 @@ mod tests {
         assert_eq!(before.response.status, 1);
         world.edit_profile("function-ec", "1.3.6.1.4.1.32473.1.1.2", "1.3.6.1.4.1.32473.1.1.7");
         let unfit = UnfitProfiles::of(&world.service.book, &world.service.authorities);
-        assert_eq!(unfit.names(), ["function-ec"]);
-        world.service.readiness.tell_unfit(unfit.names());
-        world.service.unfit = unfit;
+        world.service.closed = ClosedProfiles::of(unfit.refusals());
+        assert_eq!(world.service.closed.names(), ["function-ec"]);
 
         let denied = world.issue_again("two").unwrap_err();
 
         assert_eq!((denied.kind, denied.refusal.code), (Kind::Unavailable, "profile-closed"));
-        let told = world.service.readiness.answer().1.0;
-        assert_eq!(told["unfit-profiles"], serde_json::json!(["function-ec"]));
-        assert!(world.service.unfit.must_fit("function").is_ok());
+        assert!(world.service.closed.must_be_open("function").is_ok());
     }
 }

@@ -350,9 +350,10 @@ pub(crate) fn wire(
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
     let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
     let readiness = Arc::new(Readiness::default());
-    readiness.tell_unfit(unfit.names());
     tell_rules(&book, clock.read().now);
     let software = config.hsm.danger_software_token;
+    let closed = ClosedProfiles::of(unfit.refusals());
+    readiness.tell_closed(closed.names());
     readiness.danger_software_token.store(software, Ordering::Relaxed);
     metrics::gauge!("sigill_danger_software_token").set(if software { 1.0 } else { 0.0 });
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
@@ -412,7 +413,6 @@ pub(crate) fn wire(
         key_uses,
         health: SigningHealth::of(authorities.values()),
         book,
-        unfit,
         algorithms: policy,
         test_domains,
         limits,
@@ -427,7 +427,7 @@ pub(crate) fn wire(
         delegate_refusals: RefusalCounts::of_responders(),
         danger,
         orders_left: OrdersLeft::default(),
-        closed: ClosedProfiles::default(),
+        closed,
         management: Some(management),
     });
     let publisher =

@@ -37,7 +37,7 @@ fn older_profiles_are_closed(world: &World) {
 
     let (status, text) = server.observed("/readyz");
     let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((status, &told["unfit-profiles"]), (200, &serde_json::json!(kept)));
+    assert_eq!((status, &told["closed-profiles"]), (200, &serde_json::json!(kept)));
     let closed = server.call(&Call::order(&requests::person(&base64(&p256()))));
     assert_eq!((closed.status, closed.code()), (503, "profile-closed"), "{closed:?}");
     let issued = server.call(&Call::order(&function_ec(&base64(&p256()))));

@@ -15,6 +15,16 @@ use crate::denied::{Denied, Kind};
 pub(crate) struct ClosedProfiles(Mutex<BTreeMap<String, Refusal>>);
 
 impl ClosedProfiles {
+    /// Those that are closed from the start.
+    pub(crate) fn of(closed: impl Iterator<Item = (String, Refusal)>) -> Self {
+        Self(Mutex::new(closed.collect()))
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// Refuses what would be issued under a closed profile.
     ///
     /// # Errors
@@ -41,8 +51,7 @@ impl Service {
             return;
         }
         tracing::error!(problem.code = why.code, profile, "profile is closed: {why}");
-        let mut closed = self.closed.lock();
-        closed.entry(profile.to_owned()).or_insert(why);
-        self.readiness.tell_closed(closed.keys().cloned().collect());
+        self.closed.lock().entry(profile.to_owned()).or_insert(why);
+        self.readiness.tell_closed(self.closed.names());
     }
 }

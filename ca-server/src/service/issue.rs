@@ -194,7 +194,6 @@ impl Service {
         let now = self.signing_time()?;
         let Commission { ordered, profile, authority, .. } = commission;
         self.closed.must_be_open(profile.name().as_str())?;
-        self.unfit.must_fit(profile.name().as_str())?;
         let admitted = self.admitted(ordered, profile, &authority.issuer, now)?;
         let payload = std::mem::take(&mut commission.payload);
         commission.payload = noted(payload, admitted.as_ref(), self.book.sha256());

@@ -63,7 +63,6 @@ use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
 use crate::randomness::Randomness;
-use crate::unfit::UnfitProfiles;
 use authority::Authority;
 use closed::ClosedProfiles;
 use delegate::DoneRequests;
@@ -91,8 +90,6 @@ pub(crate) struct Service {
     pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) health: SigningHealth,
     pub(crate) book: Book,
-    /// Profiles under which nothing is issued.
-    pub(crate) unfit: UnfitProfiles,
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,
@@ -111,6 +108,7 @@ pub(crate) struct Service {
     pub(crate) delegate_refusals: RefusalCounts,
     pub(crate) danger: Danger,
     pub(crate) orders_left: OrdersLeft,
+    /// Profiles under which nothing is issued.
     pub(crate) closed: ClosedProfiles,
     /// Renewal of the API's own credentials; absent where the service is tested without an API.
     pub(crate) management: Option<Management>,

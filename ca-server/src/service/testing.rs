@@ -292,7 +292,6 @@ impl World {
             key_uses,
             health: SigningHealth::of([&authority]),
             book: crate::wiring::book(&shipped_profiles()).unwrap(),
-            unfit: crate::unfit::UnfitProfiles::default(),
             algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
             test_domains: TestDomains::default(),
             limits: ca::limit::Limits::default(),
