@@ -332,7 +332,8 @@ fn short_lives_are_renewed_in_process_and_recovered_when_over(_: &Template) {
     for file in files {
         let path = deployment.home.join("config/profiles").join(file);
         let text = fs::read_to_string(&path).expect("a profile");
-        fs::write(path, text.replace(&short, long)).expect("a profile");
+        let text = text.replace(&short, long).replace("version     = 1", "version     = 2");
+        fs::write(path, text).expect("a profile");
     }
     request(&deployment, "saved", &[]);
     let file = |kind: &str| deployment.folder().join(format!("saved.{kind}")).display().to_string();
