@@ -143,12 +143,23 @@ pub enum StoreError {
     /// A certificate on this key was revoked for compromise.
     #[error("a certificate on this public key was revoked for compromise")]
     KeyCompromised,
+    /// The same, after a certificate was begun that must not be released now.
+    #[error("a certificate on this public key was revoked for compromise meanwhile")]
+    KeyCompromisedMeanwhile,
     /// The key has been certified for somebody else, or for one who has been forgotten.
     #[error("public key has been certified for another holder")]
     KeyOfAnother,
+    /// The key has been certified for a subject, and whose that is no order or import says, or several do.
+    #[error(
+        "public key has been certified for a subject of which it is not known that it is this person's"
+    )]
+    KeyOfUnknown,
     /// The profile wants a new key.
     #[error("public key has been certified before")]
     KeyUsed,
+    /// The profile wants a new key, and this one is being certified.
+    #[error("public key is being certified")]
+    KeyInUse,
     /// The file of a profile was changed, and its version was not counted up (PRO-19).
     #[error(
         "profile {name} version {version} is another file than before; version {newest} was used already"
@@ -374,9 +385,9 @@ impl StoreError {
             Self::Random => "random-unavailable",
             Self::ClockBehind { .. } => "clock-behind",
             Self::SerialTaken => "serial-taken",
-            Self::KeyClaimed | Self::KeyOfAnother => "key-of-another",
-            Self::KeyCompromised => "key-compromised",
-            Self::KeyUsed => "key-used",
+            Self::KeyClaimed | Self::KeyOfAnother | Self::KeyOfUnknown => "key-of-another",
+            Self::KeyCompromised | Self::KeyCompromisedMeanwhile => "key-compromised",
+            Self::KeyUsed | Self::KeyInUse => "key-used",
             Self::ProfileChanged { .. } => "profile-changed-under-version",
             Self::HourSpent { .. } => "limit-hour",
             Self::SuddenRise { .. } | Self::Paused { .. } => "limit-paused",

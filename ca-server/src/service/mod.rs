@@ -232,15 +232,33 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .retry_after(COME_BACK),
-        StoreError::KeyOfAnother | StoreError::KeyClaimed => {
-            let denied = Denied::rule(refusal(
-                "one public key belongs to one subject (ISS-12)",
-                "a key of this holder alone",
-                "make a new key",
-            ));
-            // What is being signed for somebody else may come to nothing.
-            if matches!(error, StoreError::KeyClaimed) { denied.for_now() } else { denied }
-        }
+        StoreError::KeyOfAnother => Denied::rule(refusal(
+            "one public key belongs to one subject (ISS-12)",
+            "a key of this holder alone",
+            "make a new key",
+        )),
+        // What is being signed for somebody else may come to nothing.
+        StoreError::KeyClaimed => Denied::rule(refusal(
+            "one public key belongs to one subject (ISS-12)",
+            "a key of this holder alone",
+            "make a new key, or repeat the call in a minute: the other order may come to nothing",
+        ))
+        .for_now(),
+        StoreError::KeyOfUnknown => Denied::rule(refusal(
+            "one public key belongs to one subject (ISS-12)",
+            "a key of this holder alone",
+            "first order a certificate of the older one's subject for this person, on another key; or make a new key",
+        ))
+        .for_now(),
+        StoreError::KeyCompromisedMeanwhile => Denied::new(
+            Kind::Unavailable,
+            refusal(
+                "a key is not used again once a certificate on it was revoked for compromise (ISS-12)",
+                "a key without such a certificate",
+                "make a new key; the same call has its final answer when it is repeated",
+            ),
+        )
+        .retry_after(Duration::from_secs(1)),
         StoreError::KeyCompromised => Denied::rule(refusal(
             "a key is not used again once a certificate on it was revoked for compromise (ISS-12)",
             "a key without such a certificate",
@@ -251,6 +269,12 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             "a key that has not been certified",
             "make a new key",
         )),
+        StoreError::KeyInUse => Denied::rule(refusal(
+            "[key] reuse = \"never\" of the profile (ISS-12)",
+            "a key that is not being certified",
+            "make a new key, or repeat the call in a minute: the other order may come to nothing",
+        ))
+        .for_now(),
         // A serial that is not known now may come with an import.
         StoreError::UnknownCertificate { .. } | StoreError::UnknownSerial => Denied::new(
             Kind::NotFound,

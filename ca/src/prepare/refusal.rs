@@ -165,6 +165,7 @@ impl PrepareError {
         match self {
             Self::IssuerAlgorithm(_)
             | Self::KeyAlgorithm(_)
+            | Self::IssuerNotValid { .. }
             | Self::NotAdmitted { .. }
             | Self::NotIssuing { .. }
             | Self::OutlivesCarrier { .. }

@@ -52,6 +52,7 @@ pub(super) fn issue(
         return Err(StoreError::OtherBytes);
     };
     let serial = stored(act.serial("serial.row = ?1", [serial_row])?, "serial")?;
+    holders::must_not_be_compromised(act.connection(), intent.row)?;
     let (not_after, classes) = reserved(act.connection(), serial_row)?;
     let change = Change::Issued { not_after, classes };
     let (_, position, time) = act.put_change(&serial, change, Effective::Logged, None, now)?;

@@ -22,21 +22,22 @@ pub(super) fn claim(act: &Act<'_>, key: &SubjectKey) -> Result<Claimant, StoreEr
     if certified.iter().any(|one| one.is_compromised) {
         return Err(StoreError::KeyCompromised);
     }
-    for one in &certified {
-        if !claimant.is(act.connection(), one.holder)? {
-            return Err(StoreError::KeyOfAnother);
-        }
-    }
     let intended = intended(act.connection(), key)?;
-    for one in &intended {
-        if !claimant.is(act.connection(), *one)? {
-            return Err(StoreError::KeyClaimed);
+    if key.reuse == KeyReuse::Never {
+        // What is being signed may come to nothing.
+        if !certified.is_empty() {
+            claimant.must_be(act.connection(), certified.iter().map(|one| one.holder))?;
+            return Err(StoreError::KeyUsed);
+        }
+        if !intended.is_empty() {
+            return Err(StoreError::KeyInUse);
         }
     }
-    if key.reuse == KeyReuse::Never && !(certified.is_empty() && intended.is_empty()) {
-        return Err(StoreError::KeyUsed);
+    claimant.must_be(act.connection(), certified.iter().map(|one| one.holder))?;
+    match claimant.must_be(act.connection(), intended.into_iter()) {
+        Err(StoreError::KeyOfAnother | StoreError::KeyOfUnknown) => Err(StoreError::KeyClaimed),
+        other => other.map(|()| claimant),
     }
-    Ok(claimant)
 }
 
 /// Who is to get a certificate on the key, as keyed hashes.
@@ -60,27 +61,42 @@ impl Claimant {
         Self { subject: tag(sealer, &holder.subject), person }
     }
 
-    /// Whether they are one. Whose a subject is, orders for it say where nobody else did. Two persons are
-    /// compared as persons, whatever their subjects are; where one of them is not known, the one must have a
-    /// name of the other.
-    fn is(&self, connection: &Connection, other: Known) -> Result<bool, StoreError> {
+    /// All of them must be this one. Whose a subject is, orders for it say where nobody else did. Two persons
+    /// are compared as persons, whatever their subjects are; where one of them is not known, the one must have
+    /// a name of the other.
+    ///
+    /// What orders say of a subject may be said otherwise tomorrow. So it is final only between two persons who
+    /// were named themselves, and between two subjects that nobody names a person for.
+    fn must_be(
+        &self,
+        connection: &Connection,
+        others: impl Iterator<Item = Known>,
+    ) -> Result<(), StoreError> {
         let mine = whose(connection, self.person, Some(self.subject))?;
-        let theirs = whose(connection, other.person, other.subject)?;
-        Ok(match (mine, theirs) {
-            (Whose::Several, _) | (_, Whose::Several) => false,
-            (Whose::One(mine), Whose::One(theirs)) => mine == theirs,
-            (Whose::One(mine), Whose::Unknown) => {
-                other.subject == Some(mine) || other.subject == Some(self.subject)
+        let mut unsure = false;
+        for other in others {
+            let theirs = whose(connection, other.person, other.subject)?;
+            let same_subject = other.subject == Some(self.subject);
+            let is_same = match (mine, theirs) {
+                (Whose::Several, _) | (_, Whose::Several) => false,
+                (Whose::One(mine), Whose::One(theirs)) => mine == theirs,
+                (Whose::One(mine), Whose::Unknown) => other.subject == Some(mine) || same_subject,
+                (Whose::Unknown, Whose::One(theirs)) => self.subject == theirs || same_subject,
+                (Whose::Unknown, Whose::Unknown) => same_subject,
+            };
+            let is_final = matches!((mine, theirs), (Whose::Unknown, Whose::Unknown))
+                || (self.person.is_some() && other.person.is_some());
+            if !is_same && is_final {
+                return Err(StoreError::KeyOfAnother);
             }
-            (Whose::Unknown, Whose::One(theirs)) => {
-                self.subject == theirs || other.subject == Some(self.subject)
-            }
-            (Whose::Unknown, Whose::Unknown) => other.subject == Some(self.subject),
-        })
+            unsure |= !is_same;
+        }
+        if unsure { Err(StoreError::KeyOfUnknown) } else { Ok(()) }
     }
 }
 
 /// Whose a subject is.
+#[derive(Clone, Copy)]
 enum Whose {
     Unknown,
     One(BlindIndex),
@@ -168,6 +184,26 @@ fn subject_of(
     };
     let read = der.and_then(|der| ImportedCertificate::from_der(&der).ok());
     Ok(read.map(|certificate| tag(sealer, &HolderName::in_subject(certificate.subject()))))
+}
+
+/// Refuses to release a certificate on a key that was compromised since the certificate was begun.
+pub(super) fn must_not_be_compromised(
+    connection: &Connection,
+    intent: i64,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT serial.state, serial.reason \
+         FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+         WHERE certificate.spki_sha256 = (SELECT subject_spki FROM intent WHERE row = ?1) \
+             AND serial.state = 'revoked'",
+    )?;
+    let mut rows = statement.query([intent])?;
+    while let Some(row) = rows.next()? {
+        if is_compromised(row)? {
+            return Err(StoreError::KeyCompromisedMeanwhile);
+        }
+    }
+    Ok(())
 }
 
 fn is_compromised(row: &Row<'_>) -> Result<bool, StoreError> {

@@ -76,6 +76,7 @@ macro_rules! suite {
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
             keys: a_key_that_was_compromised_is_nobodys,
+            keys: a_key_that_is_compromised_meanwhile_gets_no_certificate,
             keys: a_profile_may_want_new_keys,
             keys: a_key_is_the_persons_whatever_the_subject_says,
             keys: a_key_is_the_passports_whatever_the_subject_says,
