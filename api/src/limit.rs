@@ -12,7 +12,8 @@ pub struct LimitStanding {
     pub profile: String,
     /// Certificates ordered since the hour, of UTC, began.
     pub issued: u64,
-    /// What the same hour of the seven days before had together, or what an operator has accepted since.
+    /// Seven times the mean of the same hour on the seven days before, or on those that were counted; or seven times what
+    /// an operator has accepted since.
     pub usual: u64,
     /// Certificates that the hour allows; absent where there is no such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +42,7 @@ pub struct LimitPause {
     pub since: String,
     /// Certificates of the hour that paused it, the refused one included.
     pub issued: u64,
-    /// What was usual then: of the same hour of the seven days before, together.
+    /// What was usual then: seven times the mean of the same hour on the days before.
     pub usual: u64,
 }
 

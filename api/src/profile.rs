@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What is to be replayed. It is a question: nothing is issued, and nothing is recorded.
+/// What is to be replayed. It is a question: nothing is issued; that it was asked
+/// is recorded in the audit log, once a page.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {

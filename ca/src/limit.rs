@@ -72,8 +72,8 @@ pub enum Verdict {
 }
 
 impl HourLimit {
-    /// Judges the certificate that makes `issued` in this hour. `usual` is the sum over the same hour of the
-    /// [`USUAL_DAYS`] days before.
+    /// Judges the certificate that makes `issued` in this hour. `usual` is the mean of the same hour on the
+    /// days before, times [`USUAL_DAYS`].
     #[must_use]
     pub fn judge(&self, issued: u64, usual: u64) -> Verdict {
         let is_sudden = |sudden: Sudden| {

@@ -1,5 +1,5 @@
 -- Certificates that a client ordered under a profile in an hour of UTC (ISS-22), counted where a limit fits. `usual`
--- is what the same hour of the seven days before had together, or what an operator has accepted since.
+-- is seven times the mean of the same hour on the days before, or of what an operator has accepted since.
 CREATE TABLE issued_hour (
     client  TEXT    NOT NULL,
     profile TEXT    NOT NULL,

@@ -182,12 +182,12 @@ pub enum StoreError {
     },
     /// So many certificates that client and profile are to be paused (ISS-22).
     #[error(
-        "{issued} certificates of this client and profile within this hour, against {usual} in the same hour of seven days"
+        "{issued} certificates of this client and profile within this hour, against {usual} usual in that of seven days"
     )]
     SuddenRise {
         /// With this one.
         issued: u64,
-        /// In the same hour of the seven days before, together.
+        /// Seven times the mean of the same hour on the days that were counted, at most seven.
         usual: u64,
     },
     /// Client and profile are paused (ISS-22).

@@ -25,7 +25,7 @@ pub struct Pause {
     pub since: UnixTime,
     /// Certificates of the hour that paused it, the refused one included.
     pub issued: u64,
-    /// What the same hour of the seven days before had together.
+    /// Seven times the mean of the same hour on the seven days before, or on those that were counted.
     pub usual: u64,
 }
 
@@ -51,7 +51,8 @@ pub struct VolumeStanding {
     pub profile: String,
     /// Certificates counted in this hour.
     pub issued: u64,
-    /// What the same hour of the seven days before had together, or what an operator has accepted since.
+    /// Seven times the mean of the same hour on the seven days before, or on those that were counted; or seven times what
+    /// an operator has accepted since.
     pub usual: u64,
     /// The pause, while there is one.
     pub pause: Option<Pause>,

@@ -24,7 +24,7 @@ use log::{LogPublisher, PublishError};
 /// Longest time between two checkpoints.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Shortest time between two checkpoints: commits that come closer share one. A round writes and syncs
-/// both trees and commits twice, whatever there is to publish. With the round itself it stays under 250 ms (promise 2).
+/// both trees and commits twice, whatever there is to publish. With the round itself it stays under 250 ms (architecture §2.2).
 const USUAL_GAP: Duration = Duration::from_millis(150);
 /// The same while somebody waits for one.
 const SHORTEST_GAP: Duration = Duration::from_millis(50);
@@ -336,7 +336,7 @@ mod tests {
         }
     }
 
-    /// Promise 2.2: commits share a checkpoint for a fifth of a second, and not as long for one who waits.
+    /// Architecture §2.2: commits that come close share a checkpoint, and not as long for one who waits.
     #[test]
     fn rounds_are_apart_unless_somebody_waits() {
         let state = PublicationState::default();
@@ -359,9 +359,10 @@ mod tests {
         });
         assert_eq!(state.lock().gap(), USUAL_GAP);
         state.stop();
+        // So often that a machine that stands still for a moment makes no difference.
         let started = Instant::now();
-        state.pause_since(started);
-        assert!(started.elapsed() < USUAL_GAP, "the end does not wait");
+        (0..40).for_each(|_| state.pause_since(Instant::now()));
+        assert!(started.elapsed() < 40 * USUAL_GAP, "the end does not wait");
     }
 
     /// A tree that was emptied or put back to an older state is whole again at the next checkpoint.

@@ -51,7 +51,10 @@ impl Service {
                 if let Err(denied) = self.pause(volume, issued, usual, now) {
                     return Some(denied);
                 }
-                paused(volume, &format!("{issued} within this hour, {usual} in that of seven days"))
+                paused(
+                    volume,
+                    &format!("{issued} within this hour, {usual} usual in that of seven days"),
+                )
             }
             _ => return None,
         };

@@ -55,7 +55,11 @@ fn past_its_hour_a_client_comes_back_with_the_same_order() {
     world.issue_again("two").unwrap();
     assert!(world.issue_again("two").unwrap().replayed, "a repeated key is no further certificate");
 
-    let denied = world.issue("three").unwrap_err();
+    let csr = x509::pem::encode(
+        x509::pem::Label::CertificateRequest,
+        &crate::service::testing::Key::new().request(),
+    );
+    let denied = world.issue_for("three", "function-ec", &csr).unwrap_err();
 
     assert_eq!((denied.kind, denied.refusal.code), (Kind::Limited, "limit-hour"));
     assert!(denied.refusal.limit.starts_with("2 in an hour"), "{denied}");
@@ -65,11 +69,7 @@ fn past_its_hour_a_client_comes_back_with_the_same_order() {
     assert_eq!(world.leaves(EventCode::LimitPaused), 0);
     // The order stays open: it is issued when there is room.
     limited(&mut world, HourLimit { per_hour: Some(3), sudden: None });
-    let csr = x509::pem::encode(
-        x509::pem::Label::CertificateRequest,
-        &crate::service::testing::Key::new().request(),
-    );
-    assert!(!world.issue_for("four", "function-ec", &csr).unwrap().replayed);
+    assert!(!world.issue_for("three", "function-ec", &csr).unwrap().replayed);
     assert_eq!(code(world.issue("five")), "limit-hour");
 }
 
