@@ -7,6 +7,7 @@ use std::time::Duration;
 use ca::deployment::{Deployment, DeploymentError};
 use status::Position;
 use thiserror::Error;
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::id::{CertificateId, OrderId};
@@ -229,6 +230,15 @@ pub enum StoreError {
         /// Which.
         order: OrderId,
     },
+    /// The order's certificate was issued, as the published log says, and went with a database that was
+    /// put back from a backup made before it.
+    #[error("order {order} has had certificate {serial}, which was lost with a restored database")]
+    CertificateLost {
+        /// Which.
+        order: OrderId,
+        /// The certificate's.
+        serial: SerialNumber,
+    },
     /// No such intent.
     #[error("intent is not known")]
     UnknownIntent,
@@ -398,6 +408,7 @@ impl StoreError {
             Self::OrderState { .. } => "order-state",
             Self::NodeSuperseded { .. } => "node-superseded",
             Self::OrderFulfilled { .. } => "order-fulfilled",
+            Self::CertificateLost { .. } => "certificate-lost",
             Self::UnknownIntent => "intent-unknown",
             Self::IntentVoided => "intent-voided",
             Self::IntentFulfilled => "intent-fulfilled",

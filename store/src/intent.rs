@@ -20,8 +20,9 @@ pub const SIGNING_TRIES_LAST: Duration = Duration::from_secs(60);
 pub enum VoidScope {
     /// Those of earlier starts of this node: called once at start, before anything is signed.
     EarlierBoots(Node),
-    /// Those of nodes whose lease has ended at the time of the call.
-    EndedLeases,
+    /// Those of nodes whose lease has ended at the time of the call; never those of this start, which
+    /// is alive: its lease has lapsed because a disk was slow or the program stood still.
+    EndedLeases(Node),
     /// Those of this start that have been failing for [`SIGNING_TRIES_LAST`], or on whose order
     /// nobody works any more and that are that old: what kept their signature from being recorded
     /// may have kept the failure from it too.

@@ -79,6 +79,15 @@ impl PublicationState {
         self.changed.notify_all();
     }
 
+    /// Waits until somebody waits for a checkpoint, who must not go on without one.
+    #[cfg(test)]
+    pub(crate) fn until_somebody_waits(&self, goes_on: impl Fn() -> bool) {
+        while self.lock().waiting == 0 {
+            assert!(goes_on(), "answered before the publication");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until a published checkpoint covers `position`.
     ///
     /// # Errors

@@ -293,6 +293,15 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "show the certificate and see how it stands",
             ),
         ),
+        // The published log says so for ever: this order yields nothing more.
+        StoreError::CertificateLost { .. } => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "promise 2: an order yields one certificate; this one's was issued after the backup that the database was put back from",
+                "an order whose certificate is in the database",
+                "order again under a new key; an operator revokes the lost certificate with sigill certificate revoke-serial",
+            ),
+        ),
         StoreError::IntentVoided
         | StoreError::OrderFulfilled { .. }
         | StoreError::OrderState { .. }

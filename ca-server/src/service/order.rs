@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ca::refusal::Refusal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{
-    BegunOrder, CertificateLookup, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress,
-    Store, StoreError, StoredResponse, Subject,
+    BegunOrder, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress, Store, StoreError,
+    StoredResponse, Subject,
 };
 use x509::time::UnixTime;
 
@@ -177,8 +177,8 @@ impl Service {
         match begun {
             BegunOrder::New => Ok(NextStep::Work(new, None)),
             BegunOrder::Resume(progress) => Ok(NextStep::Work(progress.order, Some(progress))),
-            BegunOrder::Replay { order, response } => {
-                self.await_what_is_replayed(order, call)?;
+            BegunOrder::Replay { response, .. } => {
+                self.await_what_is_replayed(&response, call)?;
                 let answered = OrderAnswered { response, replayed: true, position: None };
                 Ok(NextStep::Answered(answered))
             }
@@ -191,18 +191,19 @@ impl Service {
         }
     }
 
-    /// Waits for the certificate of an order as its first call did: the answer was recorded before it
-    /// could be published, and that call may have gone without it.
-    fn await_what_is_replayed(&self, order: OrderId, call: &OrderCall) -> Result<(), Denied> {
-        if !self.waits(call.wait_for_publication) {
-            return Ok(());
+    /// Waits for what an answer rests on as the first call did: the answer was recorded before that could be
+    /// published, and that call may have gone without it, or may not have asked to wait.
+    fn await_what_is_replayed(
+        &self,
+        response: &StoredResponse,
+        call: &OrderCall,
+    ) -> Result<(), Denied> {
+        match position_in(response) {
+            Some(position) if self.waits(call.wait_for_publication) => {
+                self.await_publication(position, call.wait_for_publication)
+            }
+            _ => Ok(()),
         }
-        let order = self.store().order(order).map_err(|e| self.note_storage(&e))?;
-        let Some(certificate) = order.and_then(|order| order.certificate) else { return Ok(()) };
-        let lookup = CertificateLookup::Id(certificate);
-        let record = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
-        let Some(record) = record else { return Ok(()) };
-        self.await_publication(record.row.status.position, call.wait_for_publication)
     }
 
     /// The order that a call makes if its key is new.
@@ -226,6 +227,17 @@ impl Service {
             node: self.node().clone(),
         })
     }
+}
+
+/// Where in the status log stands what an answer tells of; `None` for refusals and for what is in no log.
+fn position_in(response: &StoredResponse) -> Option<Position> {
+    /// The one field of an answer that counts here.
+    #[derive(Deserialize)]
+    struct Placed {
+        position: String,
+    }
+    let placed: Placed = serde_json::from_slice(&response.body).ok()?;
+    placed.position.parse().ok()
 }
 
 /// What a call under a key does next.

@@ -73,9 +73,12 @@ impl Service {
 
     /// Voids intents of nodes that are gone and of signings that have failed for 60 s.
     pub(crate) fn void_stale_intents(&self) -> Result<(), Denied> {
+        // A program that stood still, or whose disk did, finds its own lease lapsed. It has it again before
+        // it judges others by theirs; one whose name a later start has taken voids nothing any more.
+        self.renew_node_lease()?;
         let now = self.clock().read().now;
         let scopes = [
-            (VoidScope::EndedLeases, LEASE_ENDED),
+            (VoidScope::EndedLeases(self.node.clone()), LEASE_ENDED),
             (VoidScope::Failing(self.node.clone()), FAILED_TOO_LONG),
         ];
         for (scope, why) in scopes {

@@ -7,6 +7,7 @@ use x509::time::UnixTime;
 
 use super::columns::{
     array, column, from_after, from_before, from_serial, from_time, opt_time, stored, time,
+    to_serial,
 };
 use super::group::{Act, Effective};
 use super::issuers::online_row_of;
@@ -82,7 +83,7 @@ pub(super) fn record_under(
         ]);
     match inserted {
         Err(error) if is_unique_on(&error, "intent.order_row") => {
-            return Err(StoreError::OrderFulfilled { order: facts.order });
+            return Err(fulfilled(act.connection(), order, facts.order)?);
         }
         other => other?,
     };
@@ -94,6 +95,23 @@ pub(super) fn record_under(
         .prepare_cached("INSERT INTO intent_bytes (intent, sealed) VALUES (?1, ?2)")?
         .execute(params![row, sealed])?;
     act.put_audit(audit, now).map(|_| ())
+}
+
+/// Why an order gets no other intent: it has a certificate or may still get one, or had one that was lost
+/// when the database was put back from a backup made between intent and certificate.
+fn fulfilled(connection: &Connection, row: i64, order: OrderId) -> Result<StoreError, StoreError> {
+    let lost: Option<Vec<u8>> = connection
+        .prepare_cached(
+            "SELECT serial.serial FROM intent JOIN serial ON serial.row = intent.serial_row \
+             WHERE intent.order_row = ?1 AND intent.state = 'fulfilled' \
+                 AND NOT EXISTS (SELECT 1 FROM certificate WHERE order_row = ?1)",
+        )?
+        .query_row([row], |row| row.get(0))
+        .optional()?;
+    Ok(match lost {
+        Some(serial) => StoreError::CertificateLost { order, serial: to_serial(&serial)? },
+        None => StoreError::OrderFulfilled { order },
+    })
 }
 
 fn running_order(connection: &Connection, facts: &CertificateIntent) -> Result<i64, StoreError> {

@@ -8,7 +8,7 @@ use super::columns::{from_time, to_array};
 use crate::StoreError;
 
 /// In order, from version 1.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0001_first.sql"),
     include_str!("../../migrations/0002_lists_from_one_index.sql"),
     include_str!("../../migrations/0003_starts_that_lost_their_name.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../../migrations/0008_profile_versions.sql"),
     include_str!("../../migrations/0009_limits.sql"),
     include_str!("../../migrations/0010_canaries.sql"),
+    include_str!("../../migrations/0011_keys_at_a_glance.sql"),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1".

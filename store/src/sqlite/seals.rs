@@ -47,6 +47,11 @@ pub(super) fn forget(
              (SELECT row FROM certificate WHERE data_key = ?1)",
         [number],
     )?;
+    connection.execute(
+        "DELETE FROM key_holder WHERE spki_sha256 IN \
+             (SELECT spki_sha256 FROM certificate WHERE data_key = ?1)",
+        [number],
+    )?;
     for order in orders_of(connection, number)? {
         let name = act.sealer().subject_name(&Subject::Order(order));
         connection.execute("DELETE FROM data_key WHERE subject = ?1", [name])?;

@@ -133,10 +133,10 @@ impl Store for SqliteStore {
             for intent in intents::open(connection)? {
                 let in_scope = match scope {
                     VoidScope::EarlierBoots(node) => is_of_earlier_boot(&intent, node),
-                    VoidScope::EndedLeases => {
+                    VoidScope::EndedLeases(caller) => {
                         let node = &intent.shown.node;
                         let name = LeaseName::Node(node.name.clone());
-                        !leases::is_held(connection, &name, node, now)?
+                        node != caller && !leases::is_held(connection, &name, node, now)?
                     }
                     VoidScope::Failing(node) => {
                         let left = intent.left.then_some(intent.shown.created);

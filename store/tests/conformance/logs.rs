@@ -4,8 +4,8 @@ use ca::audit::{AuditLeaf, EventCode};
 use ledger::{Frontier, Hash, leaf_hash};
 use status::{CertificateState, StatusEntry};
 use store::{
-    CertificateLookup, Import, IssuerKeeping, LeaseName, LeaseOutcome, Log, NewIssuer,
-    PublishedHead, SignedCheckpoint, StatusAct, Store, StoreError,
+    BegunOrder, BegunWithIntent, CertificateLookup, Import, IssuerKeeping, LeaseName, LeaseOutcome,
+    Log, NewIssuer, PublishedHead, SignedCheckpoint, StatusAct, Store, StoreError,
 };
 
 use super::Backend;
@@ -202,9 +202,10 @@ pub(crate) fn a_different_history_is_refused(backend: &dyn Backend) {
 pub(crate) fn an_older_database_takes_back_what_it_lost(backend: &dyn Backend) {
     let world = World::new(backend);
     let kept = world.issue(at(1)).certificate;
-    let (order, lost_serial) = (world.order(), serial());
+    let (order, lost_serial) = (world.new_order("k"), serial());
     let pending = world.pending(lost_serial);
-    let recorded = world.record(order, lost_serial, &pending, at(2)).unwrap();
+    let begun = world.begin_with_intent(&order, lost_serial, &pending, at(2)).unwrap();
+    let BegunWithIntent::Recorded(recorded) = begun else { panic!("{begun:?}") };
     let older = backend.backup();
     let lost = world.record_issued(pending, &recorded, at(3)).unwrap();
     let unseen = world.issue(at(4)).certificate;
@@ -248,6 +249,16 @@ pub(crate) fn an_older_database_takes_back_what_it_lost(backend: &dyn Backend) {
         restored.record(restored.order(), unseen.serial, &world.pending(unseen.serial), at(8));
     assert!(matches!(again, Err(StoreError::SerialTaken)));
     restored.issue(at(8));
+    // Its key can be answered: the store says which certificate was lost, and keeps the answer.
+    let resumed = restored.store.begin_order(&restored.new_order("k"), at(9)).unwrap();
+    let BegunOrder::Resume(progress) = resumed else { panic!("{resumed:?}") };
+    assert_eq!((progress.certificate, progress.open_intent), (None, None));
+    let another = serial();
+    let refused = restored.record(order.id, another, &restored.pending(another), at(9));
+    assert!(matches!(
+        refused,
+        Err(StoreError::CertificateLost { order: lost, serial }) if (lost, serial) == (order.id, lost_serial)
+    ));
 }
 
 /// The status log gives back the id of an issuer alone; everything else comes with its next import.

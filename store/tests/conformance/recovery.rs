@@ -129,8 +129,14 @@ pub(crate) fn an_ended_lease_voids_the_intents_of_its_node(backend: &dyn Backend
     world.store.lease(&name, &world.node, at(0)).unwrap();
     let _ = world.intend(at(1)).unwrap();
 
-    assert!(void(&world, VoidScope::EndedLeases, 29).is_empty());
-    assert_eq!(void(&world, VoidScope::EndedLeases, 30).len(), 1);
+    let other = || VoidScope::EndedLeases(node("b", 1));
+    assert!(void(&world, other(), 29).is_empty());
+    // Its own lease has lapsed: it was slow, and is at work.
+    let own = VoidScope::EndedLeases(world.node.clone());
+    assert!(void(&world, own, 300).is_empty());
+    let later_start = VoidScope::EndedLeases(node("a", 2));
+    assert!(void(&world, later_start, 29).is_empty());
+    assert_eq!(void(&world, other(), 30).len(), 1);
 }
 
 /// Promise 2: two programs of one node name do not take turns. The later start has the name; the

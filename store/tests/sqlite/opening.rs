@@ -98,13 +98,18 @@ fn refuses_a_schema_that_it_does_not_know() {
 #[test]
 fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
     let sqlite = sqlite();
-    let id = World::new(&sqlite).issue(at(1)).certificate;
+    let world = World::new(&sqlite);
+    let id = world.issue(at(1)).certificate;
+    world.revoke(id, at(2));
+    drop(world);
     // As the first version left it.
     sqlite
         .raw()
         .execute_batch(
             "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
              DROP TABLE rsa_key; DROP TABLE key_survey;
+             DROP TRIGGER key_compromised_by_revocation; DROP TRIGGER key_compromised_by_import;
+             DROP TABLE compromised_key; DROP TABLE key_holder;
              DROP INDEX certificate_by_profile; DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
              ALTER TABLE intent DROP COLUMN person_tag;
              ALTER TABLE certificate DROP COLUMN person_tag;
@@ -120,6 +125,11 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
     let store = open_as(&sqlite, "test/demo/ab12", "keys").unwrap();
 
     assert!(store.certificate(&store::CertificateLookup::Id(id)).unwrap().is_some());
+    let compromised: u32 = sqlite
+        .raw()
+        .query_row("SELECT count(*) FROM compromised_key", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(compromised, 1, "keys that were compromised before are known");
     let versions: u32 = sqlite
         .raw()
         .query_row("SELECT max(version) FROM schema_migration", [], |row| row.get(0))
