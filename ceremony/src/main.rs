@@ -1,7 +1,7 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
-//! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), and asks tokens what
-//! they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
+//! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), judges the plans of ceremonies and
+//! makes their scripts (`plan`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod bootstrap;
@@ -13,8 +13,10 @@ mod inventory;
 mod kept;
 mod named_token;
 mod outputs;
+mod plan_command;
 mod probe;
 mod refusal;
+mod stopped;
 mod surroundings;
 mod tokens;
 mod transcript;
@@ -34,7 +36,9 @@ use hsm_command::HsmCommand;
 use inventory::InventoryError;
 use kept::Existing;
 use outputs::Made;
+use plan_command::PlanCommand;
 use refusal::Refusal;
+use stopped::Stopped;
 
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
@@ -56,6 +60,12 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
     )]
     Bootstrap(Bootstrap),
+    /// Judge the plan of a ceremony, say its hash, and make the script from it.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill-ceremony plan check docs/ceremonies/plans/c1-root-key.toml"
+    )]
+    Plan(PlanCommand),
     /// Ask a token what it holds and what it does; no ceremony.
     #[command(subcommand, after_help = "Example:\n  sigill-ceremony hsm probe --help")]
     Hsm(HsmCommand),
@@ -100,6 +110,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Command::Bootstrap(bootstrap) => run(bootstrap).map(|()| ExitCode::SUCCESS),
+        Command::Plan(command) => plan_command::run(command),
         Command::Hsm(command) => hsm_command::run(command),
     };
     match done {
@@ -111,7 +122,11 @@ fn main() -> ExitCode {
             }
             // What was given cannot be used, as with an option that clap refuses.
             let is_wrong_use = error.is::<InventoryError>();
-            if is_wrong_use { ExitCode::from(2) } else { ExitCode::FAILURE }
+            match error.downcast_ref::<Stopped>() {
+                Some(stopped) => ExitCode::from(stopped.refusal.exit_code()),
+                None if is_wrong_use => ExitCode::from(2),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -120,14 +135,16 @@ fn main() -> ExitCode {
 fn code(error: &anyhow::Error) -> Option<&'static str> {
     let refusal = error.downcast_ref::<Refusal>().map(Refusal::code);
     refusal
+        .or_else(|| error.downcast_ref::<Stopped>().map(|stopped| stopped.refusal.code()))
         .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
         .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
 }
 
-/// What to do about a token or an inventory; the other refusals say it themselves.
+/// What to do about a plan, a token or an inventory; the other refusals say it themselves.
 fn next(error: &anyhow::Error) -> String {
+    let stopped = error.downcast_ref::<Stopped>().map(|stopped| stopped.next_step);
     let own = error.downcast_ref::<InventoryError>().map(InventoryError::next_step);
-    let step = own.or_else(|| error.chain().find_map(hsm::told).map(|(_, step)| step));
+    let step = stopped.or(own).or_else(|| error.chain().find_map(hsm::told).map(|(_, step)| step));
     let step = step.filter(|_| !error.is::<Refusal>());
     step.map(|step| format!("; next: {step}")).unwrap_or_default()
 }

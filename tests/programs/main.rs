@@ -1,5 +1,6 @@
 //! What all programs have in common on the command line, asked of the programs themselves.
 
+mod ceremony_plan;
 mod profile_diff;
 mod profile_page;
 

@@ -1,0 +1,170 @@
+//! A hash as people read and hear it: 32 words, or 16 groups of four hexadecimal digits.
+//!
+//! Words alternate between two lists, so that one left out or two changed places are heard at once.
+
+mod pgp;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use pgp::PGP;
+
+/// Digits of a group of hexadecimal digits.
+const GROUP: usize = 4;
+/// Groups of a line when all are written.
+const GROUPS_A_LINE: usize = 8;
+/// Words of a line when all are written.
+const WORDS_A_LINE: usize = 4;
+
+/// A SHA-256, 32 octets. Written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// That of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Takes a SHA-256 that was computed elsewhere.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 octets.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 32 words of the PGP word list.
+    #[must_use]
+    pub fn words(&self) -> [&'static str; 32] {
+        let mut words = [""; 32];
+        for (place, (word, octet)) in words.iter_mut().zip(self.0).enumerate() {
+            let (even, odd) = PGP.get(usize::from(octet)).copied().unwrap_or(("", ""));
+            *word = if place.is_multiple_of(2) { even } else { odd };
+        }
+        words
+    }
+
+    /// The words in lines of four, as they are read aloud.
+    #[must_use]
+    pub fn lines_of_words(&self) -> Vec<String> {
+        self.words().chunks(WORDS_A_LINE).map(|line| line.join(" ")).collect()
+    }
+
+    /// 16 groups of four digits, with a space between two.
+    #[must_use]
+    pub fn groups(&self) -> String {
+        self.lines_of_groups().join(" ")
+    }
+
+    /// The groups in two lines of eight.
+    #[must_use]
+    pub fn lines_of_groups(&self) -> Vec<String> {
+        let digits: Vec<char> = self.to_string().chars().collect();
+        let groups: Vec<String> =
+            digits.chunks(GROUP).map(|group| group.iter().collect()).collect();
+        groups.chunks(GROUPS_A_LINE).map(|line| line.join(" ")).collect()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = NotAFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, NotAFingerprint> {
+        let mut bytes = [0; 32];
+        match base16ct::lower::decode(text, &mut bytes) {
+            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+            _ => Err(NotAFingerprint { seen: text.to_owned() }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text is no SHA-256.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{seen:?} is no SHA-256 of 64 lower-case hexadecimal digits")]
+pub struct NotAFingerprint {
+    /// The text.
+    pub seen: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The vectors of the tools of the DNS root's ceremonies (iana-org/dnssec-keytools, test_wordlist.py).
+    #[test]
+    fn a_hash_reads_as_at_the_ceremonies_of_the_dns_root() {
+        for (message, hexadecimal, words) in [
+            (
+                "mekmitasdigoat",
+                "8d9eadc1f305d46f1f203886aa5df98f1ed62fcbacc23d2f6732d24d928703e8",
+                "optic onlooker ringbolt recover upset almighty steamship hemisphere billiard butterfat classic \
+                 letterhead reward filament waffle midsummer berserk speculate cement revival ribcage repellent \
+                 commence combustion freedom component standard disruptive physique liberty acme typewriter",
+            ),
+            (
+                "The quick brown fox jumps over the lazy dog",
+                "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
+                "stopwatch paramount watchword pocketful ahead stethoscope merit molecule gazelle revenue pupil \
+                 pyramid ruffled antenna buzzard document optic escapade drunken tradition goggles crossover \
+                 suspense impetus button aftermath stagnate rebellion clamshell retrospect topmost misnomer",
+            ),
+        ] {
+            let fingerprint = Fingerprint::of(message.as_bytes());
+
+            assert_eq!(fingerprint.to_string(), hexadecimal);
+            assert_eq!(fingerprint.words().join(" "), words);
+            assert_eq!(fingerprint.lines_of_words().join(" "), words);
+        }
+    }
+
+    #[test]
+    fn no_word_stands_for_two_octets() {
+        let words: BTreeSet<String> =
+            PGP.iter().flat_map(|(even, odd)| [even.to_lowercase(), odd.to_lowercase()]).collect();
+
+        assert_eq!(words.len(), 512);
+    }
+
+    #[test]
+    fn digits_come_in_groups_of_four() {
+        let fingerprint = Fingerprint::of(b"mekmitasdigoat");
+
+        let groups = fingerprint.groups();
+
+        assert_eq!(groups.split(' ').count(), 16);
+        assert!(groups.starts_with("8d9e adc1 f305 "), "{groups}");
+        assert_eq!(groups.replace(' ', "").parse(), Ok(fingerprint));
+    }
+
+    #[test]
+    fn refuses_what_is_no_hash() {
+        let hash = Fingerprint::of(b"").to_string();
+        for text in ["", "00", &hash[1..], &format!("{hash}00"), &hash.to_uppercase()] {
+            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
+        }
+    }
+}
