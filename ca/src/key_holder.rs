@@ -45,7 +45,9 @@ impl HolderName {
         Self::number(number.as_str())
     }
 
-    fn number(text: &str) -> Self {
+    /// The one whom this number names, an HSA-id or an identity number, in whatever case it is written.
+    #[must_use]
+    pub fn number(text: &str) -> Self {
         Self(format!("number {}", text.to_lowercase()))
     }
 

@@ -27,7 +27,7 @@ use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint
 use crate::management::{
     ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
 };
-use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
+use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
 use crate::{OrderedIssuing, ProfileVersions};
 use ::crl::CrlNumber;
@@ -70,10 +70,11 @@ pub trait Store:
     /// # Errors
     ///
     /// [`StoreError::UnknownOrder`], or [`StoreError::OrderState`] when the order is not running on
-    /// `holder`: it has its answer, was left, or was given to somebody else. Nothing changes then.
+    /// `holder` in this turn: it has its answer, was left, or was given to somebody else, be it another call
+    /// of the same start. Nothing changes then.
     fn finish_order(
         &self,
-        order: OrderId,
+        order: HeldOrder,
         holder: &Node,
         answer: &OrderAnswer,
         now: UnixTime,
@@ -84,7 +85,8 @@ pub trait Store:
     /// # Errors
     ///
     /// As [`Self::finish_order`].
-    fn leave_order(&self, order: OrderId, holder: &Node, now: UnixTime) -> Result<(), StoreError>;
+    fn leave_order(&self, order: HeldOrder, holder: &Node, now: UnixTime)
+    -> Result<(), StoreError>;
 
     /// Stores a refusal that the same body must always meet, with its audit leaf.
     ///
@@ -93,7 +95,7 @@ pub trait Store:
     /// As [`Self::finish_order`].
     fn record_refusal(
         &self,
-        order: OrderId,
+        order: HeldOrder,
         holder: &Node,
         answer: &OrderAnswer,
         audit: &AuditRecord,
@@ -365,7 +367,8 @@ pub trait Store:
     fn audit_payload(&self, position: Position) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Deletes a subject's data key and search terms: what it sealed can never be read again.
-    /// Returns whether there was one.
+    /// Returns whether there was one. A person is forgotten whole, by any number that an order, a certificate
+    /// or an import named him by: what stands under another of his names (an HSA-id) goes too.
     ///
     /// # Errors
     ///

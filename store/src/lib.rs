@@ -58,7 +58,7 @@ pub use management::{
     OpenManagementIntent,
 };
 pub use order::{
-    BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
+    BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
     StoredResponse,
 };
 pub use ordered::{

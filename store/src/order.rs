@@ -25,10 +25,31 @@ pub struct NewOrder {
     pub key: OrderKey,
     /// SHA-256 of the body as received.
     pub body_sha256: [u8; 32],
-    /// The body as received; sealed under the order's own subject.
+    /// The body as received; sealed under `subject`.
     pub body: Vec<u8>,
+    /// Whose data the body holds: the person whom it names, so that it is forgotten with him whatever becomes
+    /// of the order; else the order's own.
+    pub subject: Subject,
     /// Who works on it from now on.
     pub node: Node,
+}
+
+/// An order as one call has it. Each call that takes it up has a turn of its own: who comes late with an
+/// earlier one changes nothing any more, also where both are calls of one start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldOrder {
+    /// The order.
+    pub id: OrderId,
+    /// How often it had been taken up before.
+    pub turn: u32,
+}
+
+impl HeldOrder {
+    /// The order of the call that made it.
+    #[must_use]
+    pub const fn first(id: OrderId) -> Self {
+        Self { id, turn: 0 }
+    }
 }
 
 /// What [`Store::begin_order`](crate::Store::begin_order) found.
@@ -62,11 +83,21 @@ pub enum BegunOrder {
 pub struct OrderProgress {
     /// The order: its first id, not the one that the repeated call brought.
     pub order: OrderId,
+    /// The caller's turn.
+    pub turn: u32,
     /// The certificate that it has already yielded and that only has to be released.
     pub certificate: Option<CertificateId>,
     /// An intent of this order that is neither fulfilled nor voided. It must be voided
     /// ([`VoidScope::Intent`](crate::VoidScope)) before another one is recorded.
     pub open_intent: Option<x509::signing::IntentId>,
+}
+
+impl OrderProgress {
+    /// The order as the caller has it.
+    #[must_use]
+    pub const fn held(&self) -> HeldOrder {
+        HeldOrder { id: self.order, turn: self.turn }
+    }
 }
 
 /// An answer that the same body must always meet.

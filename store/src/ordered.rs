@@ -99,7 +99,7 @@ pub trait OrderedIssuing {
     ) -> Result<IssuedAndAnswered, StoreError>;
 
     /// Records an order of which nothing has come yet, and leaves it open to the same key and body. One
-    /// that the caller's node has begun under this key is left; others are not touched.
+    /// that this call has begun under the key is left; others are not touched.
     ///
     /// # Errors
     ///
@@ -107,11 +107,12 @@ pub trait OrderedIssuing {
     fn leave_new_order(&self, order: &NewOrder, now: UnixTime) -> Result<(), StoreError>;
 
     /// Records an order together with a refusal that the same body must always meet and its audit leaf,
-    /// in one act. An order of this id that runs on the same node gets the answer too.
+    /// in one act. An order of this id that runs on the same node in its first turn gets the answer too.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NodeSuperseded`], storage errors.
+    /// [`StoreError::OrderState`] when a later call has taken it up, [`StoreError::NodeSuperseded`],
+    /// storage errors.
     fn refuse_order(
         &self,
         order: &NewOrder,

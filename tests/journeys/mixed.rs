@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use support::budget;
 use support::suite::Check;
 use support::workspace;
 use x509::serial::SerialNumber;
+use x509::time::UnixTime;
 
 use crate::accounts::{self, Received, Serials};
 use crate::api::{Api, Request};
@@ -194,7 +196,11 @@ impl Orderable {
     fn whole_order(&self, key: &str, number: u64) -> Request {
         let mut request = self.order(key, number);
         let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
-        let at = "2026-11-20T09:00:00Z";
+        // Of a machine on any day: yesterday, and an end on a full minute (ISS-09) in half a year.
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        let minute = since_1970.as_secs() / 60;
+        let of = |minute: u64| UnixTime::from_secs(minute * 60).expect("a time").to_string();
+        let (at, end) = (of(minute - 24 * 60), of(minute + 200 * 24 * 60));
         body["order"] = json!({
             "routine": "office-visit",
             "orderer": { "role": "id-administrator", "id": "administrator-1" },
@@ -207,7 +213,7 @@ impl Orderable {
             "organisations": {
                 "user": { "name": body["subject"]["organization"], "number": "2321000131" },
             },
-            "valid_until": "2027-06-30T21:50:00Z",
+            "valid_until": end,
             "approvals": [{ "by": "approver-1", "at": at }],
             "receipt": { "form": "electronic", "sha256": "ab".repeat(32), "at": at },
         });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -17,6 +17,17 @@ use crate::wire::{Answer, Api, Line, Request};
 const CALLERS: usize = 4;
 /// Findings that are worth reading; the rest are the same again.
 const SHOWN: usize = 10;
+
+/// A server drops a connection on which no head of a call has come for 15 s (`HEADER_TIMEOUT` of ca-server's
+/// http/tls.rs), also when its own process or ours had no processor for so long; and what we write then is answered by a
+/// reset. With some room for clocks that are not read at the same moment.
+const SILENT: Duration = Duration::from_secs(12);
+
+/// A connection that is kept, and when it last gave an answer.
+struct Kept {
+    line: Line,
+    since: Instant,
+}
 
 /// An order that must not be fulfilled.
 pub struct Doubtful {
@@ -41,12 +52,12 @@ pub fn refused(world: &World, run: &str, doubtful: &[Doubtful]) -> Codes {
     thread::scope(|scope| {
         for _ in 0..CALLERS {
             scope.spawn(|| {
-                let mut line = None;
+                let mut kept = None;
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(one) = doubtful.get(number) else { return };
                     let key = format!("{run}-{number}");
-                    match answer(&api, &mut line, &key, &one.order) {
+                    match answer(&api, &mut kept, &key, &one.order) {
                         Ok(code) => *held(&codes).entry(code).or_default() += 1,
                         Err(why) => held(&wrong).push(format!("{}: {why}", one.name)),
                     }
@@ -68,15 +79,30 @@ pub fn refused(world: &World, run: &str, doubtful: &[Doubtful]) -> Codes {
 }
 
 /// The code of the refusal.
-fn answer(api: &Api, line: &mut Option<Line>, key: &str, order: &Value) -> Result<String, String> {
+fn answer(api: &Api, kept: &mut Option<Kept>, key: &str, order: &Value) -> Result<String, String> {
     let request = Request::post("/v1/certificates", key, order);
-    let mut open = match line.take() {
-        Some(open) => open,
-        None => api.open().map_err(|error| format!("no connection: {error}"))?,
+    let answer = match kept.take() {
+        None => anew(api, kept, &request)?,
+        Some(Kept { mut line, since }) => match line.call(&request) {
+            Ok(answer) => {
+                *kept = Some(Kept { line, since: Instant::now() });
+                answer
+            }
+            // The same call under the same key is harmless (API-02), as for every client of a server that ends
+            // silent connections (RFC 9112 §9.5). What breaks off sooner is a fault.
+            Err(_) if since.elapsed() >= SILENT => anew(api, kept, &request)?,
+            Err(error) => return Err(format!("no answer for {:?}: {error}", since.elapsed())),
+        },
     };
-    let answer = open.call(&request).map_err(|error| format!("no answer: {error}"))?;
-    *line = Some(open);
     refusal(&answer).ok_or_else(|| answer.text())
+}
+
+/// The call on a new connection, which is kept.
+fn anew(api: &Api, kept: &mut Option<Kept>, request: &Request) -> Result<Answer, String> {
+    let mut line = api.open().map_err(|error| format!("no connection: {error}"))?;
+    let answer = line.call(request).map_err(|error| format!("no answer: {error}"))?;
+    *kept = Some(Kept { line, since: Instant::now() });
+    Ok(answer)
 }
 
 fn refusal(answer: &Answer) -> Option<String> {

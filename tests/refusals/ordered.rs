@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use support::suite::Check;
 use support::{spoken, workspace};
+use x509::time::UnixTime;
 
 use crate::World;
 use crate::home::Home;
@@ -50,21 +52,25 @@ fn shown(answer: &Answer) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let pem = answer.json["certificate"].as_str().expect("a certificate");
     fs::write(folder.path().join("cer.pem"), pem).expect("a file");
-    let arguments = ["x509", "-in", "cer.pem", "-noout", "-text", "-enddate"];
+    let arguments =
+        ["x509", "-in", "cer.pem", "-noout", "-text", "-enddate", "-dateopt", "iso_8601"];
     spoken::openssl(folder.path(), &arguments).expect("openssl is installed").text
 }
 
 /// PRO-10: the policy is that of the row; ISS-09: the end is the order's.
 fn admitted(world: &World) {
     let mut call = order();
-    call["order"]["valid_until"] = json!("2027-06-30T21:50:00Z");
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+    let minute = (since_1970.as_secs() / 60 + 200 * 24 * 60) * 60;
+    let end = UnixTime::from_secs(minute).expect("a time").to_string();
+    call["order"]["valid_until"] = json!(end);
 
     let answer = sent(world, &call);
 
     assert_eq!(answer.status, 201, "{answer:?}");
     let text = shown(&answer);
     assert!(text.contains("Policy: 1.3.6.1.4.1.32473.1.3.1\n"), "{text}");
-    assert!(text.contains("notAfter=Jun 30 21:50:00 2027 GMT"), "{text}");
+    assert!(text.contains(&format!("notAfter={}", end.replace('T', " "))), "{text}");
     world.server.settle();
 }
 

@@ -157,6 +157,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether its body has this text.
+    pub fn says(&self, text: &str) -> bool {
+        let body = self.body.as_deref().unwrap_or_default();
+        body.windows(text.len()).any(|octets| octets == text.as_bytes())
+    }
+
     /// A call of the portal without a body.
     pub fn get(path: &str) -> Self {
         Self {

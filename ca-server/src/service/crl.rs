@@ -66,7 +66,7 @@ impl Service {
 
     /// Makes and publishes a CRL of `authority`.
     pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
-        self.may_sign(authority)?;
+        let leave = self.may_sign(authority)?;
         let names = SpoolNames::new(&self.files, authority.name());
         // A folder that takes no list must not cost an audit leaf, a number and a signature every
         // time that it is tried again.
@@ -79,6 +79,7 @@ impl Service {
         // at or after its thisUpdate (REV-06).
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
         let number = self.next_number(authority)?;
+        leave.used();
         let made = self.make_numbered(authority, &number, now, &names);
         names.remove();
         made

@@ -21,8 +21,8 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
-    BegunOrder, CertificateLookup, NewOrder, OrderAnswer, OrderId, OrderKey, OrderProgress,
-    Responder, StoreError, StoredResponse, Subject,
+    BegunOrder, CertificateLookup, HeldOrder, NewOrder, OrderAnswer, OrderId, OrderKey,
+    OrderProgress, Responder, StoreError, StoredResponse, Subject,
 };
 use x509::key::PublicKey;
 use x509::request::CertificationRequest;
@@ -169,14 +169,19 @@ impl Service {
                 self.delegates_done.reached(key, Stage::Done);
                 return Ok(());
             }
-            (order, BegunOrder::New) => (order, None),
-            (_, BegunOrder::Resume(progress)) => (progress.order, Some(progress)),
+            (order, BegunOrder::New) => (HeldOrder::first(order), None),
+            (_, BegunOrder::Resume(progress)) => (progress.held(), Some(progress)),
             (_, BegunOrder::Running { .. } | BegunOrder::BodyDiffers { .. }) => return Ok(()),
         };
         let served = self.serve_order(one, order, progress.as_ref(), now);
         if let Err(denied) = &served {
             let ended = if denied.is_final() {
-                self.store().finish_order(order, &self.node, &refused_for_good(order, denied), now)
+                self.store().finish_order(
+                    order,
+                    &self.node,
+                    &refused_for_good(order.id, denied),
+                    now,
+                )
             } else {
                 // Whatever failed, a later round goes on with the order.
                 self.store().leave_order(order, &self.node, now)
@@ -221,11 +226,12 @@ impl Service {
     fn serve_order(
         &self,
         one: &Believed<'_>,
-        order: OrderId,
+        held: HeldOrder,
         progress: Option<&OrderProgress>,
         now: UnixTime,
     ) -> Result<(), Denied> {
         let Believed { authority, responder, request, key, .. } = one;
+        let order = held.id;
         if let Some(intent) = progress.and_then(|progress| progress.open_intent) {
             self.void_intent(intent)?;
         }
@@ -239,7 +245,7 @@ impl Service {
             StoredResponse { status: NO_STATUS, content_type: CERTIFICATE.to_owned(), body: der };
         let answer = OrderAnswer { response, subject: Subject::Order(order) };
         self.store()
-            .finish_order(order, &self.node, &answer, now)
+            .finish_order(held, &self.node, &answer, now)
             .map_err(|e| self.note_storage(&e))?;
         self.delegates_done.reached(key, Stage::Done);
         tracing::info!(authority.name = authority.name(), responder.name = %responder.name, "OCSP delegate certified");
@@ -332,8 +338,9 @@ impl Service {
         bytes: &[u8],
         now: UnixTime,
     ) -> Result<(OrderId, BegunOrder), Denied> {
+        let id = self.draw_order_id(now)?;
         let order = NewOrder {
-            id: self.draw_order_id(now)?,
+            id,
             key: OrderKey {
                 client: format!("responder:{}", responder.name),
                 method: "FILE".to_owned(),
@@ -342,9 +349,9 @@ impl Service {
             },
             body_sha256: Sha256::digest(bytes).into(),
             body: bytes.to_vec(),
+            subject: Subject::Order(id),
             node: self.node.clone(),
         };
-        let id = order.id;
         Ok((id, self.store().begin_order(&order, now).map_err(|e| self.note_storage(&e))?))
     }
 

@@ -133,24 +133,62 @@ impl SigningHealth {
         Some(Denied { kind: Kind::Unavailable, ..last }.retry_after(COME_BACK))
     }
 
-    /// Whether this call is the one in [`TRIAL_EVERY`] that is made although so many came to nothing.
-    fn is_trial(&self, key: &SpkiHash, now: Instant) -> bool {
+    /// The one call in [`TRIAL_EVERY`] that is made although so many came to nothing, if this is it.
+    fn trial(&self, key: &SpkiHash, now: Instant) -> Option<Trial<'_>> {
         let mut keys = self.keys();
-        let Some(health) = keys.get_mut(key) else { return false };
+        let health = keys.get_mut(key)?;
         let is_due = health.is_shut()
             && health.is_of_the_signature()
             && now.saturating_duration_since(health.tried) >= TRIAL_EVERY;
-        if is_due {
-            health.tried = now;
+        is_due.then(|| {
+            let before = std::mem::replace(&mut health.tried, now);
+            Trial { health: self, key: *key, taken: now, before }
+        })
+    }
+}
+
+/// Leave to try a key that so many calls have come to nothing with. Dropped before the key was asked, because
+/// another call of the same order was faster or the order was refused, it is the next caller's.
+struct Trial<'a> {
+    health: &'a SigningHealth,
+    key: SpkiHash,
+    taken: Instant,
+    before: Instant,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if let Some(health) = self.health.keys().get_mut(&self.key)
+            && health.tried == self.taken
+        {
+            health.tried = self.before;
         }
-        is_due
+    }
+}
+
+/// Leave to ask a key for a signature.
+#[must_use]
+pub(crate) struct Leave<'a> {
+    /// How long the signature may take.
+    within: Duration,
+    trial: Option<Trial<'a>>,
+}
+
+impl Leave<'_> {
+    /// The key is asked now: how long the signature may take.
+    pub(crate) fn used(self) -> Duration {
+        if let Some(trial) = self.trial {
+            std::mem::forget(trial);
+        }
+        self.within
     }
 }
 
 impl Service {
     /// Refuses what the authority's key is known not to sign now, before anything is recorded for it.
-    pub(crate) fn may_sign(&self, authority: &Authority) -> Result<(), Denied> {
-        self.admit(authority).map_err(put_off)
+    pub(crate) fn may_sign(&self, authority: &Authority) -> Result<Leave<'_>, Denied> {
+        let trial = self.admit(authority).map_err(put_off)?;
+        Ok(Leave { within: self.signer.deadline(), trial })
     }
 
     /// Whether a call would be made now. Counts nothing and takes nobody's trial.
@@ -160,13 +198,16 @@ impl Service {
 
     /// As [`Self::may_sign`], and waits for a token that went away just now, as signing itself would, for
     /// half the deadline at most. What is left of it is the signature's.
-    pub(crate) fn may_sign_soon(&self, authority: &Authority) -> Result<Duration, Denied> {
+    pub(crate) fn may_sign_soon(&self, authority: &Authority) -> Result<Leave<'_>, Denied> {
         let begun = Instant::now();
         let deadline = self.signer.deadline();
         let patience = deadline / 2;
         loop {
             match self.admit(authority) {
-                Ok(()) => return Ok(deadline.saturating_sub(begun.elapsed())),
+                Ok(trial) => {
+                    let within = deadline.saturating_sub(begun.elapsed());
+                    return Ok(Leave { within, trial });
+                }
                 Err(obstacle)
                     if obstacle.passes == Passes::Perhaps && begun.elapsed() < patience =>
                 {
@@ -177,15 +218,10 @@ impl Service {
         }
     }
 
-    fn admit(&self, authority: &Authority) -> Result<(), Obstacle> {
-        match self.reach(authority) {
-            Err(Obstacle { shut: true, .. })
-                if self.health.is_trial(&authority.key(), Instant::now()) =>
-            {
-                Ok(())
-            }
-            reached => reached,
-        }
+    fn admit(&self, authority: &Authority) -> Result<Option<Trial<'_>>, Obstacle> {
+        let Err(obstacle) = self.reach(authority) else { return Ok(None) };
+        let trial = obstacle.shut.then(|| self.health.trial(&authority.key(), Instant::now()));
+        trial.flatten().map(Some).ok_or(obstacle)
     }
 
     fn reach(&self, authority: &Authority) -> Result<(), Obstacle> {

@@ -22,6 +22,7 @@ use x509::time::UnixTime;
 
 use super::authority::Authority;
 use super::caller::Caller;
+use super::health::Leave;
 use super::order::{Answered, OrderCall, OrderWork, Outcome};
 use super::ordered::{kept, noted};
 use super::record::{call_object, client, written};
@@ -66,7 +67,7 @@ impl Commission<'_> {
             Some(ObjectId::Issuer(self.authority.id)),
         ]);
         let policy = policy_id(prepared.facts());
-        let subject = subject_of(prepared, self.order);
+        let subject = subject_of(prepared, self.ordered, self.order);
         Service::record(code, EventResult::Done, self.actor, objects, policy, payload, subject)
     }
 }
@@ -76,8 +77,7 @@ pub(super) struct Ready<'a> {
     pub(super) commission: Commission<'a>,
     pub(super) prepared: Prepared,
     pub(super) certificate: CertificateId,
-    /// How long the signature may take.
-    within: Duration,
+    leave: Leave<'a>,
 }
 
 impl Ready<'_> {
@@ -98,7 +98,7 @@ impl Ready<'_> {
             not_after: facts.validity.not_after(),
             answers: AnswerClasses::USUAL,
             node: node.clone(),
-            subject: subject_of(prepared, commission.order),
+            subject: subject_of(prepared, commission.ordered, commission.order),
             volume: commission.volume.clone(),
         };
         let (code, _) = codes(prepared.pending());
@@ -190,7 +190,7 @@ impl Service {
     }
 
     /// Rules and lint, and that it can be signed soon.
-    pub(super) fn ready<'a>(&self, mut commission: Commission<'a>) -> Result<Ready<'a>, Denied> {
+    pub(super) fn ready<'a>(&'a self, mut commission: Commission<'a>) -> Result<Ready<'a>, Denied> {
         let now = self.signing_time()?;
         let Commission { ordered, profile, authority, .. } = commission;
         self.closed.must_be_open(profile.name().as_str())?;
@@ -200,8 +200,8 @@ impl Service {
         let prepared = self.prepared(&commission, admitted.as_ref(), now)?;
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
-        let within = self.may_sign_soon(commission.authority)?;
-        Ok(Ready { commission, prepared, certificate, within })
+        let leave = self.may_sign_soon(commission.authority)?;
+        Ok(Ready { commission, prepared, certificate, leave })
     }
 
     /// Rules and lint.
@@ -242,9 +242,9 @@ impl Service {
 
     /// Has it signed in time and verifies the signature; what is to be recorded of it.
     pub(super) fn signed(&self, ready: Ready<'_>, recorded: &Recorded) -> Result<Done, Denied> {
-        let Ready { commission, prepared, certificate, within } = ready;
+        let Ready { commission, prepared, certificate, leave } = ready;
         let order = commission.order;
-        let subject = subject_of(&prepared, order);
+        let subject = subject_of(&prepared, commission.ordered, order);
         let facts = issued_facts(&prepared, subject, commission.ordered);
         let (_, code) = codes(prepared.pending());
         let payload = json!({
@@ -255,7 +255,7 @@ impl Service {
         let record = commission.record(code, &prepared, certificate, &payload);
         let (pending, _) = prepared.into_parts();
         self.danger.pass(Window::IntentSign, order);
-        let signature = self.token_signature(&pending, recorded, within)?;
+        let signature = self.token_signature(&pending, recorded, leave.used())?;
         self.danger.pass(Window::SignVerify, order);
         let signed = self.verified(pending, recorded, signature)?;
         self.danger.pass(Window::VerifyIssued, order);
@@ -440,11 +440,11 @@ fn holder_of(prepared: &Prepared, ordered: Option<&Order>) -> KeyHolder {
 }
 
 /// Whose data a certificate holds: the person by the number that names him in every order.
-fn subject_of(prepared: &Prepared, order: OrderId) -> Subject {
+fn subject_of(prepared: &Prepared, ordered: Option<&Order>, order: OrderId) -> Subject {
     let Facts { kind, fields, .. } = prepared.facts();
-    let person = fields
-        .personal_identity_number
-        .as_ref()
+    let person = ordered
+        .and_then(|ordered| ordered.identity.number())
+        .or(fields.personal_identity_number.as_ref())
         .map(|number| number.as_str().to_owned())
         .or_else(|| fields.hsa_id.as_ref().map(|id| id.as_str().to_owned()));
     match person {

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use ca::refusal::Refusal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{
-    BegunOrder, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress, Store, StoreError,
-    StoredResponse, Subject,
+    BegunOrder, HeldOrder, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress, Store,
+    StoreError, StoredResponse, Subject,
 };
 use x509::time::UnixTime;
 
@@ -175,8 +176,8 @@ impl Service {
         started: Instant,
     ) -> Result<NextStep, Denied> {
         match begun {
-            BegunOrder::New => Ok(NextStep::Work(new, None)),
-            BegunOrder::Resume(progress) => Ok(NextStep::Work(progress.order, Some(progress))),
+            BegunOrder::New => Ok(NextStep::Work(HeldOrder::first(new), None)),
+            BegunOrder::Resume(progress) => Ok(NextStep::Work(progress.held(), Some(progress))),
             BegunOrder::Replay { response, .. } => {
                 self.await_what_is_replayed(&response, call)?;
                 let answered = OrderAnswered { response, replayed: true, position: None };
@@ -224,6 +225,7 @@ impl Service {
             key,
             body_sha256: Sha256::digest(&call.body).into(),
             body: call.body.clone(),
+            subject: self.subject_of_call(call, id),
             node: self.node().clone(),
         })
     }
@@ -243,7 +245,7 @@ fn position_in(response: &StoredResponse) -> Option<Position> {
 /// What a call under a key does next.
 pub(super) enum NextStep {
     /// It works on this order; how far an earlier one came.
-    Work(OrderId, Option<OrderProgress>),
+    Work(HeldOrder, Option<OrderProgress>),
     /// There is an answer.
     Answered(OrderAnswered),
     /// Another call is at work; it has waited a moment.
@@ -253,31 +255,32 @@ pub(super) enum NextStep {
 impl Service {
     pub(super) fn work_on(
         &self,
-        order: OrderId,
+        held: HeldOrder,
         progress: Option<OrderProgress>,
         call: &OrderCall,
         work: impl FnOnce(&Self, &OrderWork<'_>) -> Result<Answered, Denied>,
         replies: &dyn Replies,
     ) -> Result<OrderAnswered, Denied> {
-        let released = OpenOnDrop::new(self, AtWork::Recorded(order));
+        let order = held.id;
+        let released = OpenOnDrop::new(self, AtWork::Recorded(held));
         let outcome = work(self, &OrderWork { order, progress, call });
         let now = self.clock().read().now;
         match outcome {
             Ok(Answered { outcome, json, position }) => {
                 let response = replies.done(outcome, json);
-                let answer = answer_of(order, &response);
+                let answer = self.answer_of(call, order, &response);
                 self.store()
-                    .finish_order(order, self.node(), &answer, now)
+                    .finish_order(held, self.node(), &answer, now)
                     .map_err(|e| self.note_storage(&e))?;
                 released.disarm();
                 Ok(OrderAnswered { response, replayed: false, position })
             }
             Err(denied) if denied.is_final() => {
                 let response = replies.refused(&denied)?;
-                let answer = answer_of(order, &response);
+                let answer = self.answer_of(call, order, &response);
                 let audit = self.refusal_record(order, call, &denied);
                 self.store()
-                    .record_refusal(order, self.node(), &answer, &audit, now)
+                    .record_refusal(held, self.node(), &answer, &audit, now)
                     .map_err(|e| self.note_storage(&e))?;
                 released.disarm();
                 Ok(OrderAnswered { response, replayed: false, position: None })
@@ -287,8 +290,37 @@ impl Service {
     }
 }
 
-pub(super) fn answer_of(order: OrderId, response: &StoredResponse) -> OrderAnswer {
-    OrderAnswer { response: response.clone(), subject: Subject::Order(order) }
+impl Service {
+    pub(super) fn answer_of(
+        &self,
+        call: &OrderCall,
+        order: OrderId,
+        response: &StoredResponse,
+    ) -> OrderAnswer {
+        let subject = self.subject_of_call(call, order);
+        OrderAnswer { response: response.clone(), subject }
+    }
+
+    /// Whose data a call holds, so that it is forgotten with him also where nothing comes of it: the person
+    /// by his number, or where it names none by his HSA-id. Nobody's is the order's own, and so is what cannot
+    /// be read.
+    pub(super) fn subject_of_call(&self, call: &OrderCall, order: OrderId) -> Subject {
+        let named = || {
+            if call.act != Act::Issue {
+                return None;
+            }
+            let body: Value = serde_json::from_slice(&call.body).ok()?;
+            let text = |place: &str| body.pointer(place).and_then(Value::as_str);
+            let number = text("/order/identity/number")
+                .or_else(|| text("/subject/personal_identity_number"))
+                .map(|number| number.replace(['-', '+', ' '], ""));
+            let profile = text("/profile").and_then(|name| self.book.profiles().by_name(name));
+            let is_person = profile.is_some_and(|profile| profile.kind().is_person());
+            let hsa_id = || text("/subject/hsa_id").filter(|_| is_person).map(str::to_owned);
+            number.or_else(hsa_id).filter(|name| !name.is_empty())
+        };
+        named().map_or(Subject::Order(order), Subject::Holder)
+    }
 }
 
 /// Leaves the order open when the work ends without a stored answer, by whatever way.
@@ -302,7 +334,7 @@ pub(super) struct OpenOnDrop<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum AtWork<'a> {
     /// It is recorded.
-    Recorded(OrderId),
+    Recorded(HeldOrder),
     /// It is recorded with the intent; left before, it is recorded then: its key has its body.
     New(&'a NewOrder),
 }
@@ -326,7 +358,7 @@ impl Drop for OpenOnDrop<'_> {
         let store = self.service.store();
         let (order, left) = match self.order {
             AtWork::Recorded(order) => (order, store.leave_order(order, self.service.node(), now)),
-            AtWork::New(order) => (order.id, store.leave_new_order(order, now)),
+            AtWork::New(order) => (HeldOrder::first(order.id), store.leave_new_order(order, now)),
         };
         match left {
             // It has been left or given to another already, or this program is no longer the node.
@@ -339,13 +371,13 @@ impl Drop for OpenOnDrop<'_> {
 /// Orders whose work has ended without a record of it, because the database took none. Their keys
 /// answer 409 until they are opened: the schedule does it as soon as the database writes again.
 #[derive(Debug, Default)]
-pub(crate) struct OrdersLeft(Mutex<Vec<OrderId>>);
+pub(crate) struct OrdersLeft(Mutex<Vec<HeldOrder>>);
 
 impl OrdersLeft {
     /// Remembers an order that could not be left.
-    pub(crate) fn note(&self, order: OrderId, error: &StoreError) {
+    pub(crate) fn note(&self, order: HeldOrder, error: &StoreError) {
         tracing::error!(
-            order.id = %order,
+            order.id = %order.id,
             error = %chain(error),
             "order could not be opened again; it is opened when the database writes again"
         );
@@ -376,7 +408,7 @@ impl OrdersLeft {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<OrderId>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<HeldOrder>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -448,12 +480,14 @@ mod tests {
             },
             body_sha256: [0; 32],
             body: Vec::new(),
+            subject: Subject::Deployment,
             node: Node { name: "ca1".to_owned(), boot: BootId::from_bytes([1; 16]) },
         };
         assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::New)));
         let left = OrdersLeft::default();
-        left.note(order.id, &StoreError::Full);
-        left.note(OrderId::from_time_and_random(2, [2; 10]), &StoreError::Full);
+        left.note(HeldOrder::first(order.id), &StoreError::Full);
+        let unknown = OrderId::from_time_and_random(2, [2; 10]);
+        left.note(HeldOrder::first(unknown), &StoreError::Full);
         assert!(matches!(store.begin_order(&order, now), Ok(BegunOrder::Running { .. })));
 
         left.open(&store, &order.node, now).unwrap();
@@ -488,7 +522,7 @@ mod tests {
     fn a_certificate_of_an_authority_to_come_is_revoked_when_it_has_come() {
         let mut world = World::new();
         let issued = world.issue("one").unwrap();
-        let shown: serde_json::Value = serde_json::from_slice(&issued.response.body).unwrap();
+        let shown: Value = serde_json::from_slice(&issued.response.body).unwrap();
         let id = shown["id"].as_str().unwrap().to_owned();
         let body = serde_json::json!({ "reason": "superseded" });
         let revoke = |world: &World| {
@@ -504,6 +538,38 @@ mod tests {
         let world = world.restarted();
 
         assert_eq!(revoke(&world).unwrap().response.status, 1);
+    }
+
+    /// DAT-06: what is refused before anything is issued holds the person all the same, and is forgotten with him.
+    #[test]
+    fn a_refused_order_is_forgotten_with_its_person() {
+        let world = World::new();
+        let call = |profile: &str, subject: Value| {
+            let body = serde_json::json!({ "profile": profile, "csr": "none", "subject": subject });
+            world.call("/v1/certificates", "one", &body)
+        };
+        let number = serde_json::json!({ "personal_identity_number": "19121212-1212" });
+        let call_for_number = call("function-ec", number);
+        let refused = world.order(&call_for_number).unwrap();
+        assert_eq!(refused.response.body, b"csr-malformed");
+        let id = OrderId::from_time_and_random(1, [1; 10]);
+        let record = world.service.refusal_record(id, &call_for_number, &body_differs(id));
+        let record = store::AuditRecord { subject: Subject::Deployment, ..record };
+        let holder = Subject::Holder("191212121212".to_owned());
+
+        assert!(world.service.store().forget(&holder, &record, world.now()).unwrap());
+
+        let again = world.order(&call_for_number).unwrap();
+        assert!(again.replayed && again.response.body.is_empty());
+        // A person without a number is named by his HSA-id; a function is nobody.
+        let hsa_id = "TST2321000016-1002";
+        let subject_of = |profile| {
+            let call = call(profile, serde_json::json!({ "hsa_id": hsa_id }));
+            world.service.subject_of_call(&call, id)
+        };
+        let person = subject_of("person-hsaid-3-authentication");
+        assert_eq!(person, Subject::Holder(hsa_id.to_owned()));
+        assert_eq!(subject_of("function-ec"), Subject::Order(id));
     }
 
     /// What no configuration can heal stays as it was answered.

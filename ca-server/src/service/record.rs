@@ -63,7 +63,7 @@ impl Service {
             objects,
             None,
             &payload,
-            Subject::Order(order),
+            self.subject_of_call(call, order),
         )
     }
 

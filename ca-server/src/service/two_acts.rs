@@ -10,17 +10,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use store::{
-    AnswerOf, BegunOrder, BegunWithIntent, CertificateIntent, Issued, IssuedCertificate, NewOrder,
-    OrderStanding, RefusedOrder, StoreError, StoredResponse,
+    AnswerOf, BegunOrder, BegunWithIntent, Issued, NewOrder, OrderAnswer, OrderStanding,
+    RefusedOrder, StoreError, StoredResponse, Subject,
 };
 use x509::signing::Signed;
 
 use super::Service;
-use super::authority::Authority;
 use super::caller::Caller;
 use super::issue::{Commission, Done};
 use super::order::{
-    AtWork, NextStep, OpenOnDrop, OrderAnswered, OrderCall, OrderWork, Outcome, Replies, answer_of,
+    AtWork, NextStep, OpenOnDrop, OrderAnswered, OrderCall, OrderWork, Outcome, Replies,
 };
 use super::signing::defect;
 use crate::danger::Window;
@@ -113,7 +112,8 @@ impl Service {
             BegunWithIntent::Found(found) => return Ok(First::Found(found)),
         };
         let Done { signed, facts, record } = self.signed(ready, &recorded)?;
-        let answer = self.answer_to_come(authority, &intent, &facts, &signed, replies)?;
+        let soon = self.shown_soon(authority, &intent, &facts, &der_of(&signed)?);
+        let answer = answer_to_come(soon, order.subject.clone(), Arc::clone(replies));
         let now = self.clock().read().now;
         let done = self
             .store()
@@ -122,25 +122,6 @@ impl Service {
         self.note_issued(&facts, order.id);
         let position = Some(done.issued.position);
         Ok(First::Answered(OrderAnswered { response: done.response, replayed: false, position }))
-    }
-
-    /// The answer with a certificate, all but its position.
-    fn answer_to_come(
-        &self,
-        authority: &Authority,
-        intent: &CertificateIntent,
-        facts: &IssuedCertificate,
-        signed: &Signed,
-        replies: &Arc<dyn Replies>,
-    ) -> Result<AnswerOf, Denied> {
-        let der = signed.to_der().ok_or_else(|| defect("a signed certificate without bytes"))?;
-        let mut shown = self.shown_soon(authority, intent, facts, &der);
-        let (order, replies) = (intent.order, Arc::clone(replies));
-        Ok(Box::new(move |issued: &Issued| {
-            shown.position = issued.position.to_string();
-            let json = serde_json::to_vec(&shown).map_err(|_| StoreError::Unwritable)?;
-            Ok(answer_of(order, &replies.done(Outcome::Created, json)))
-        }))
     }
 
     fn refused(
@@ -152,10 +133,11 @@ impl Service {
     ) -> Result<First, Denied> {
         let response: StoredResponse = replies.refused(denied)?;
         let audit = self.refusal_record(order.id, call, denied);
+        let answer = OrderAnswer { response: response.clone(), subject: order.subject.clone() };
         let now = self.clock().read().now;
         let refused = self
             .store()
-            .refuse_order(order, &answer_of(order.id, &response), &audit, now)
+            .refuse_order(order, &answer, &audit, now)
             .map_err(|e| self.note_storage(&e))?;
         Ok(match refused {
             RefusedOrder::Found(found) => First::Found(found),
@@ -164,6 +146,23 @@ impl Service {
             }
         })
     }
+}
+
+fn der_of(signed: &Signed) -> Result<Vec<u8>, Denied> {
+    signed.to_der().ok_or_else(|| defect("a signed certificate without bytes"))
+}
+
+/// The answer with a certificate that is shown as `soon`, all but its position.
+fn answer_to_come(
+    mut soon: api::Certificate,
+    subject: Subject,
+    replies: Arc<dyn Replies>,
+) -> AnswerOf {
+    Box::new(move |issued: &Issued| {
+        soon.position = issued.position.to_string();
+        let json = serde_json::to_vec(&soon).map_err(|_| StoreError::Unwritable)?;
+        Ok(OrderAnswer { response: replies.done(Outcome::Created, json), subject })
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +175,7 @@ mod tests {
     use ca::key_holder::{KeyHolder, KeyReuse};
     use ledger::{Frontier, leaf_hash};
     use status::{AnswerClasses, CertificateEntry, Change, IssuerRef, StatusEntry};
-    use store::{BootId, LeaseName, Log, Node, PublishedHead, StoreError, Subject, SubjectKey};
+    use store::{BootId, CertificateIntent, LeaseName, Log, Node, PublishedHead, SubjectKey};
     use x509::key::SignatureAlgorithm;
     use x509::serial::SerialNumber;
     use x509::signing::{Pending, SigningKind, ToBeSigned};

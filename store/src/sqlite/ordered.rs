@@ -6,12 +6,12 @@ use x509::time::UnixTime;
 use super::certificates::{self, NewlySigned};
 use super::group::Act;
 use super::intents::{self, NewIntent};
-use super::orders::{self, Taken};
+use super::orders::{self, Holder, Taken};
 use super::{SqliteStore, recorder};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{CertificateIntent, IssuedCertificate};
-use crate::order::{BegunOrder, NewOrder, OrderAnswer};
+use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer};
 use crate::ordered::{
     AnswerOf, BegunWithIntent, IssuedAndAnswered, OrderStanding, OrderedIssuing, RefusedOrder,
 };
@@ -112,18 +112,22 @@ fn issue(
     let (issued, intent) = certificates::issue(act, new, audit, now)?;
     let order = intent.order.ok_or(StoreError::OtherBytes)?;
     let answer = answer(&issued)?;
-    orders::finish(act, (order, &intent.node), &answer, now)?;
+    orders::finish(act, Holder::Intent(order, &intent.node), &answer, now)?;
     Ok(IssuedAndAnswered { issued, response: answer.response })
 }
 
 fn leave(act: &mut Act<'_>, order: &NewOrder, now: UnixTime) -> Result<(), StoreError> {
     let held = match orders::take(act, order, now)? {
-        Taken::New(_) => order.id,
-        Taken::Found(BegunOrder::Running { order: id }) if id == order.id => id,
-        Taken::Found(BegunOrder::Resume(progress)) => progress.order,
+        Taken::New(_) => HeldOrder::first(order.id),
+        Taken::Found(BegunOrder::Running { order: id }) if id == order.id => HeldOrder::first(id),
+        Taken::Found(BegunOrder::Resume(progress)) => progress.held(),
         Taken::Found(_) => return Ok(()),
     };
-    orders::leave(act, held, &order.node, now)
+    match orders::leave(act, held, &order.node, now) {
+        // A later call of the key works on it.
+        Err(StoreError::OrderState { .. }) => Ok(()),
+        left => left,
+    }
 }
 
 fn refuse(
@@ -138,6 +142,6 @@ fn refuse(
         Taken::Found(found) => return Ok(RefusedOrder::Found(found)),
         Taken::New(_) => {}
     }
-    orders::refuse(act, (order.id, &order.node), answer, audit, now)?;
+    orders::refuse(act, HeldOrder::first(order.id), &order.node, answer, audit, now)?;
     Ok(RefusedOrder::Recorded)
 }

@@ -12,11 +12,11 @@ use crate::audit::AuditRecord;
 use crate::id::{BootId, CertificateId, Node, OrderId};
 use crate::lease::LeaseName;
 use crate::order::{
-    BegunOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
+    BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
     StoredResponse,
 };
 use crate::ordered::OrderStanding;
-use crate::sealing::{Place, Sealer, Subject};
+use crate::sealing::{Place, Sealer};
 
 pub(super) fn begin(
     act: &mut Act<'_>,
@@ -52,11 +52,17 @@ pub(super) fn take(
     }
     act.connection()
         .prepare_cached(
-            "UPDATE orders SET state = 'running', node = ?2, boot = ?3, updated = ?4 \
+            "UPDATE orders SET state = 'running', node = ?2, boot = ?3, updated = ?4, turn = ?5 \
              WHERE row = ?1",
         )?
-        .execute(params![found.row, order.node.name, order.node.boot.as_bytes(), from_time(now)])?;
-    let progress = progress(act.connection(), found.row, found.id)?;
+        .execute(params![
+            found.row,
+            order.node.name,
+            order.node.boot.as_bytes(),
+            from_time(now),
+            found.turn.saturating_add(1),
+        ])?;
+    let progress = progress(act.connection(), &found)?;
     Ok(Taken::Found(BegunOrder::Resume(progress)))
 }
 
@@ -128,7 +134,7 @@ fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<i64, StoreEr
             from_time(now),
         ])?;
     let row = act.connection().last_insert_rowid();
-    let key = act.data_key(&Subject::Order(order.id))?;
+    let key = act.data_key(&order.subject)?;
     let sealed = act.sealer().seal(&key, body_place(order.id.as_bytes()), &order.body)?;
     act.connection()
         .prepare_cached("INSERT INTO order_body (order_row, sealed) VALUES (?1, ?2)")?
@@ -136,13 +142,23 @@ fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<i64, StoreEr
     Ok(row)
 }
 
+/// Who ends an order or leaves it.
+#[derive(Clone, Copy)]
+pub(super) enum Holder<'a> {
+    /// The call that has it in this turn, on this node.
+    Call(HeldOrder, &'a Node),
+    /// Who fulfils its open intent, on this node. An order has one, and whoever takes the order over voids it first.
+    Intent(OrderId, &'a Node),
+}
+
 pub(super) fn finish(
     act: &mut Act<'_>,
-    (order, holder): (OrderId, &Node),
+    holder: Holder<'_>,
     answer: &OrderAnswer,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let row = leave_running(act, order, holder, "done", now)?;
+    let (Holder::Call(HeldOrder { id: order, .. }, _) | Holder::Intent(order, _)) = holder;
+    let row = leave_running(act, holder, "done", now)?;
     let key = act.data_key(&answer.subject)?;
     let sealed =
         act.sealer().seal(&key, response_place(order.as_bytes()), &answer.response.body)?;
@@ -157,21 +173,22 @@ pub(super) fn finish(
 
 pub(super) fn leave(
     act: &mut Act<'_>,
-    order: OrderId,
+    order: HeldOrder,
     holder: &Node,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    leave_running(act, order, holder, "open", now).map(|_| ())
+    leave_running(act, Holder::Call(order, holder), "open", now).map(|_| ())
 }
 
 pub(super) fn refuse(
     act: &mut Act<'_>,
-    held: (OrderId, &Node),
+    order: HeldOrder,
+    holder: &Node,
     answer: &OrderAnswer,
     audit: &AuditRecord,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    finish(act, held, answer, now)?;
+    finish(act, Holder::Call(order, holder), answer, now)?;
     act.put_audit(audit, now).map(|_| ())
 }
 
@@ -179,11 +196,14 @@ pub(super) fn refuse(
 /// late finisher must not end an order that somebody else works on by now.
 fn leave_running(
     act: &Act<'_>,
-    order: OrderId,
-    holder: &Node,
+    holder: Holder<'_>,
     state: &'static str,
     now: UnixTime,
 ) -> Result<i64, StoreError> {
+    let (order, turn, node) = match holder {
+        Holder::Call(held, node) => (held.id, Some(held.turn), node),
+        Holder::Intent(order, node) => (order, None, node),
+    };
     let row: i64 = act
         .connection()
         .prepare_cached("SELECT row FROM orders WHERE order_id = ?1")?
@@ -194,9 +214,10 @@ fn leave_running(
         .connection()
         .prepare_cached(
             "UPDATE orders SET state = ?2, updated = ?3 \
-             WHERE row = ?1 AND state = 'running' AND node = ?4 AND boot = ?5",
+             WHERE row = ?1 AND state = 'running' AND node = ?4 AND boot = ?5 \
+                 AND turn = coalesce(?6, turn)",
         )?
-        .execute(params![row, state, from_time(now), holder.name, holder.boot.as_bytes()])?;
+        .execute(params![row, state, from_time(now), node.name, node.boot.as_bytes(), turn])?;
     if changed == 1 { Ok(row) } else { Err(StoreError::OrderState { order }) }
 }
 
@@ -231,6 +252,7 @@ struct Found {
     body_sha256: [u8; 32],
     state: OrderState,
     node: Node,
+    turn: u32,
 }
 
 impl Found {
@@ -250,6 +272,7 @@ impl Found {
                 name: column(row, "node")?,
                 boot: BootId::from_bytes(array(row, "boot")?),
             },
+            turn: column(row, "turn")?,
         })
     }
 }
@@ -262,14 +285,16 @@ fn by_key(connection: &Connection, key: &OrderKey) -> Result<Option<Found>, Stor
     rows.next()?.map(Found::read).transpose()
 }
 
-fn progress(connection: &Connection, row: i64, id: OrderId) -> Result<OrderProgress, StoreError> {
+/// How far the order has come that was found so and is taken up once more.
+fn progress(connection: &Connection, found: &Found) -> Result<OrderProgress, StoreError> {
     let open: Option<[u8; 16]> = connection
         .prepare_cached("SELECT intent_id FROM intent WHERE order_row = ?1 AND state = 'open'")?
-        .query_row([row], |row| row.get(0))
+        .query_row([found.row], |row| row.get(0))
         .optional()?;
     Ok(OrderProgress {
-        order: id,
-        certificate: certificate(connection, row)?,
+        order: found.id,
+        turn: found.turn.saturating_add(1),
+        certificate: certificate(connection, found.row)?,
         open_intent: open.map(IntentId::from_bytes),
     })
 }

@@ -34,7 +34,7 @@ use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint
 use crate::management::{
     ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
 };
-use crate::order::{BegunOrder, NewOrder, OrderAnswer, OrderRow};
+use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::sealing::Subject;
 use crate::{StoreError, recorder};
 
@@ -50,30 +50,36 @@ impl Store for SqliteStore {
 
     fn finish_order(
         &self,
-        order: OrderId,
+        order: HeldOrder,
         holder: &Node,
         answer: &OrderAnswer,
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let (holder, answer) = (holder.clone(), answer.clone());
-        self.writer.run(move |act| orders::finish(act, (order, &holder), &answer, now))
+        self.writer
+            .run(move |act| orders::finish(act, orders::Holder::Call(order, &holder), &answer, now))
     }
 
-    fn leave_order(&self, order: OrderId, holder: &Node, now: UnixTime) -> Result<(), StoreError> {
+    fn leave_order(
+        &self,
+        order: HeldOrder,
+        holder: &Node,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let holder = holder.clone();
         self.writer.run(move |act| orders::leave(act, order, &holder, now))
     }
 
     fn record_refusal(
         &self,
-        order: OrderId,
+        order: HeldOrder,
         holder: &Node,
         answer: &OrderAnswer,
         audit: &AuditRecord,
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let (holder, answer, audit) = (holder.clone(), answer.clone(), audit.clone());
-        self.writer.run(move |act| orders::refuse(act, (order, &holder), &answer, &audit, now))
+        self.writer.run(move |act| orders::refuse(act, order, &holder, &answer, &audit, now))
     }
 
     fn order(&self, order: OrderId) -> Result<Option<OrderRow>, StoreError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ca::audit::EventCode;
 use status::CertificateState;
 use store::{
-    CertificateFilter, CertificateLookup, ChangeOutcome, ClockMark, Import, IndexTag, IndexTerm,
-    IssuerKeeping, OrderId, StoreError,
+    CertificateFilter, CertificateLookup, ChangeOutcome, ClockMark, HeldOrder, Import, IndexTag,
+    IndexTerm, IssuerKeeping, OrderId, StoreError,
 };
 use x509::signing::SigningKind;
 
@@ -48,7 +48,7 @@ pub(crate) fn nothing_is_signed_without_an_order(backend: &dyn Backend) {
     let world = World::new(backend);
     let unknown = OrderId::from_bytes(fresh());
     let left = world.order();
-    world.store.leave_order(left, &world.node, at(1)).unwrap();
+    world.store.leave_order(HeldOrder::first(left), &world.node, at(1)).unwrap();
     let before = sizes(&*world.store);
 
     for order in [unknown, left] {

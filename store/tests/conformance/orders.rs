@@ -3,7 +3,9 @@
 use std::thread;
 
 use ca::audit::EventCode;
-use store::{BegunOrder, Log, OrderAnswer, OrderState, StoreError, StoredResponse, Subject};
+use store::{
+    BegunOrder, HeldOrder, Log, OrderAnswer, OrderState, StoreError, StoredResponse, Subject,
+};
 
 use super::Backend;
 use super::world::{World, at, audit, node, sizes};
@@ -35,17 +37,17 @@ pub(crate) fn an_answer_is_replayed_byte_for_byte(backend: &dyn Backend) {
     world.store.begin_order(&order, at(1)).unwrap();
     let answer = answer(&world);
 
-    world.store.finish_order(order.id, &world.node, &answer, at(2)).unwrap();
+    world.store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(2)).unwrap();
 
     let again = world.new_order("k");
     let replay = BegunOrder::Replay { order: order.id, response: answer.response.clone() };
     assert_eq!(world.store.begin_order(&again, at(3)).unwrap(), replay);
     assert!(matches!(
-        world.store.finish_order(order.id, &world.node, &answer, at(4)),
+        world.store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(4)),
         Err(StoreError::OrderState { .. })
     ));
     assert!(matches!(
-        world.store.leave_order(order.id, &world.node, at(4)),
+        world.store.leave_order(HeldOrder::first(order.id), &world.node, at(4)),
         Err(StoreError::OrderState { .. })
     ));
 }
@@ -59,7 +61,10 @@ pub(crate) fn another_body_under_the_key_is_told_apart(backend: &dyn Backend) {
 
     let differs = BegunOrder::BodyDiffers { order: order.id };
     assert_eq!(world.store.begin_order(&other, at(2)).unwrap(), differs);
-    world.store.finish_order(order.id, &world.node, &answer(&world), at(2)).unwrap();
+    world
+        .store
+        .finish_order(HeldOrder::first(order.id), &world.node, &answer(&world), at(2))
+        .unwrap();
     assert_eq!(world.store.begin_order(&other, at(3)).unwrap(), differs);
 }
 
@@ -107,7 +112,7 @@ pub(crate) fn a_5xx_leaves_the_order_to_the_same_key(backend: &dyn Backend) {
     let order = world.new_order("k");
     world.store.begin_order(&order, at(1)).unwrap();
 
-    world.store.leave_order(order.id, &world.node, at(2)).unwrap();
+    world.store.leave_order(HeldOrder::first(order.id), &world.node, at(2)).unwrap();
 
     let again = world.store.begin_order(&world.new_order("k"), at(3)).unwrap();
     assert!(matches!(again, BegunOrder::Resume(progress) if progress.order == order.id));
@@ -154,14 +159,22 @@ pub(crate) fn a_refusal_is_stored_with_its_audit_leaf(backend: &dyn Backend) {
     let answer = OrderAnswer { subject: Subject::Order(order.id), ..answer(&world) };
 
     let refused = audit(EventCode::CertificateRefused);
-    world.store.record_refusal(order.id, &world.node, &answer, &refused, at(2)).unwrap();
+    world
+        .store
+        .record_refusal(HeldOrder::first(order.id), &world.node, &answer, &refused, at(2))
+        .unwrap();
 
     assert_eq!(sizes(&*world.store), (before.0, before.1 + 1));
     assert!(matches!(
         world.store.begin_order(&world.new_order("k"), at(3)).unwrap(),
         BegunOrder::Replay { .. }
     ));
-    assert!(world.store.record_refusal(order.id, &world.node, &answer, &refused, at(2)).is_err());
+    assert!(
+        world
+            .store
+            .record_refusal(HeldOrder::first(order.id), &world.node, &answer, &refused, at(2))
+            .is_err()
+    );
     assert_eq!(world.store.log_head(Log::Audit).unwrap().size, before.1 + 1);
 }
 
@@ -172,15 +185,15 @@ pub(crate) fn only_its_holder_ends_an_order(backend: &dyn Backend) {
     world.store.begin_order(&order, at(1)).unwrap();
     let later = world.over(world.store.clone(), node("a", 2));
     let taken = later.store.begin_order(&later.new_order("k"), at(2)).unwrap();
-    assert!(matches!(taken, BegunOrder::Resume(_)), "{taken:?}");
+    let BegunOrder::Resume(progress) = taken else { panic!("{taken:?}") };
     let before = sizes(&*world.store);
     let (answer, refused) = (answer(&world), audit(EventCode::CertificateRefused));
 
     for late in [&world.node, &node("b", 1)] {
         for outcome in [
-            world.store.finish_order(order.id, late, &answer, at(3)),
-            world.store.leave_order(order.id, late, at(3)),
-            world.store.record_refusal(order.id, late, &answer, &refused, at(3)),
+            world.store.finish_order(HeldOrder::first(order.id), late, &answer, at(3)),
+            world.store.leave_order(HeldOrder::first(order.id), late, at(3)),
+            world.store.record_refusal(HeldOrder::first(order.id), late, &answer, &refused, at(3)),
         ] {
             assert!(matches!(outcome, Err(StoreError::OrderState { .. })), "{outcome:?}");
         }
@@ -188,7 +201,36 @@ pub(crate) fn only_its_holder_ends_an_order(backend: &dyn Backend) {
 
     assert_eq!(sizes(&*world.store), before);
     assert_eq!(world.store.order(order.id).unwrap().unwrap().state, OrderState::Running);
-    later.store.finish_order(order.id, &later.node, &answer, at(4)).unwrap();
+    later.store.finish_order(progress.held(), &later.node, &answer, at(4)).unwrap();
+}
+
+/// API-02, ISS-07: nor one that another call of the same start has taken up meanwhile, as it does when an intent was
+/// voided while its signature was slow.
+pub(crate) fn a_late_call_of_the_same_start_ends_nothing(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let order = world.new_order("k");
+    world.store.begin_order(&order, at(1)).unwrap();
+    let first = HeldOrder::first(order.id);
+    world.store.leave_order(first, &world.node, at(2)).unwrap();
+    let taken = world.store.begin_order(&world.new_order("k"), at(3)).unwrap();
+    let BegunOrder::Resume(progress) = taken else { panic!("{taken:?}") };
+    assert_eq!(progress.held(), HeldOrder { turn: 1, ..first });
+    let before = sizes(&*world.store);
+    let (answer, refused) = (answer(&world), audit(EventCode::CertificateRefused));
+
+    for outcome in [
+        world.store.finish_order(first, &world.node, &answer, at(4)),
+        world.store.leave_order(first, &world.node, at(4)),
+        world.store.record_refusal(first, &world.node, &answer, &refused, at(4)),
+        world.store.refuse_order(&order, &answer, &refused, at(4)).map(|_| ()),
+    ] {
+        assert!(matches!(outcome, Err(StoreError::OrderState { .. })), "{outcome:?}");
+    }
+    world.store.leave_new_order(&order, at(4)).unwrap();
+
+    assert_eq!(sizes(&*world.store), before);
+    assert_eq!(world.store.order(order.id).unwrap().unwrap().state, OrderState::Running);
+    world.store.finish_order(progress.held(), &world.node, &answer, at(5)).unwrap();
 }
 
 /// An order that was left has no holder: the one who left it has no say in it any more.
@@ -196,9 +238,10 @@ pub(crate) fn an_order_that_was_left_is_ended_by_nobody(backend: &dyn Backend) {
     let world = World::new(backend);
     let order = world.new_order("k");
     world.store.begin_order(&order, at(1)).unwrap();
-    world.store.leave_order(order.id, &world.node, at(2)).unwrap();
+    world.store.leave_order(HeldOrder::first(order.id), &world.node, at(2)).unwrap();
 
-    let late = world.store.finish_order(order.id, &world.node, &answer(&world), at(3));
+    let late =
+        world.store.finish_order(HeldOrder::first(order.id), &world.node, &answer(&world), at(3));
 
     assert!(matches!(late, Err(StoreError::OrderState { .. })), "{late:?}");
     assert_eq!(world.store.order(order.id).unwrap().unwrap().state, OrderState::Open);

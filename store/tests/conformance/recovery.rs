@@ -4,8 +4,8 @@ use ::crl::CrlNumber;
 use ca::audit::EventCode;
 use status::{CertificateState, Index};
 use store::{
-    BegunOrder, IntentBook, IntentRow, IntentState, LeaseName, LeaseOutcome, Node, StoreError,
-    VoidScope, VoidedIntent,
+    BegunOrder, HeldOrder, IntentBook, IntentRow, IntentState, LeaseName, LeaseOutcome, Node,
+    StoreError, VoidScope, VoidedIntent,
 };
 
 use super::Backend;
@@ -117,7 +117,7 @@ pub(crate) fn signing_that_fails_for_a_minute_is_voided(backend: &dyn Backend) {
 
     // Its order was left, and not even the failure could be recorded.
     let (order, left, _) = world.intend(at(2000)).unwrap();
-    world.store.leave_order(order, &world.node, at(2001)).unwrap();
+    world.store.leave_order(HeldOrder::first(order), &world.node, at(2001)).unwrap();
     assert!(void(&world, failing(), 2059).is_empty());
     let voided = void(&world, failing(), 2060);
     assert_eq!(voided.iter().map(|v| v.intent).collect::<Vec<_>>(), [left.intent().id()]);

@@ -6,8 +6,9 @@ use std::thread;
 use ca::audit::EventCode;
 use ca::key_holder::KeyReuse;
 use store::{
-    BegunOrder, BegunWithIntent, CertificateLookup, IntentRow, LeaseName, NewOrder, OrderAnswer,
-    OrderStanding, OrderState, RefusedOrder, StoreError, StoredResponse, Subject, VoidScope,
+    BegunOrder, BegunWithIntent, CertificateLookup, HeldOrder, IntentRow, LeaseName, NewOrder,
+    OrderAnswer, OrderStanding, OrderState, RefusedOrder, StoreError, StoredResponse, Subject,
+    VoidScope,
 };
 use x509::signing::{Pending, Recorded};
 
@@ -153,7 +154,7 @@ pub(crate) fn without_its_answer_no_certificate_is_recorded(backend: &dyn Backen
     let (first, left) = (world.new_order("k"), world.new_order("left"));
     let (pending, recorded) = begun(&world, &first, 1);
     let (pending_left, recorded_left) = begun(&world, &left, 1);
-    world.store.leave_order(left.id, &world.node, at(2)).unwrap();
+    world.store.leave_order(HeldOrder::first(left.id), &world.node, at(2)).unwrap();
     let before = sizes(&*world.store);
     let (id, signed) = (pending.intent().id(), world.issuer.sign(pending, &recorded));
     let record = audit(EventCode::CertificateIssued);

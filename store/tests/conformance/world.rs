@@ -168,8 +168,9 @@ impl World {
     }
 
     pub(crate) fn new_order(&self, key: &str) -> NewOrder {
+        let id = OrderId::from_bytes(fresh());
         NewOrder {
-            id: OrderId::from_bytes(fresh()),
+            id,
             key: OrderKey {
                 client: "portal".to_owned(),
                 method: "POST".to_owned(),
@@ -178,6 +179,7 @@ impl World {
             },
             body_sha256: [1; 32],
             body: format!("{{\"personal number\":\"{PERSON}\"}}").into_bytes(),
+            subject: Subject::Order(id),
             node: self.node.clone(),
         }
     }

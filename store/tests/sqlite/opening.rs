@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use store::{FileKeySource, SqliteStore, Store as _, StoreError};
+use store::{FileKeySource, HeldOrder, SqliteStore, Store as _, StoreError};
 
 use crate::conformance::Backend as _;
 use crate::conformance::world::{PERSON, World, at};
@@ -109,7 +109,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
             "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
              DROP TABLE rsa_key; DROP TABLE key_survey;
              DROP TRIGGER key_compromised_by_revocation; DROP TRIGGER key_compromised_by_import;
-             DROP TABLE compromised_key; DROP TABLE key_holder;
+             DROP TABLE compromised_key; DROP TABLE key_holder; ALTER TABLE orders DROP COLUMN turn;
              DROP INDEX certificate_by_profile; DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
              ALTER TABLE intent DROP COLUMN person_tag;
              ALTER TABLE certificate DROP COLUMN person_tag;
@@ -166,7 +166,7 @@ fn no_file_shows_the_person() {
         body: format!("for {PERSON}").into_bytes(),
     };
     let answer = store::OrderAnswer { response, subject: world.subject() };
-    world.store.finish_order(order.id, &world.node, &answer, at(3)).unwrap();
+    world.store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(3)).unwrap();
     let shown = |text: &str| {
         fs::read_dir(sqlite.folder.path())
             .unwrap()

@@ -7,8 +7,8 @@ use ca::audit::EventCode;
 use rusqlite::Connection;
 use status::Position;
 use store::{
-    Client, ClientState, CrlIntent, CrlScope, Import, IntentRow, IssuerKeeping, OrderAnswer,
-    StoreError, StoredResponse, Subject, VoidScope,
+    Client, ClientState, CrlIntent, CrlScope, HeldOrder, Import, IntentRow, IssuerKeeping,
+    OrderAnswer, StoreError, StoredResponse, Subject, VoidScope,
 };
 use x509::signing::SigningKind;
 
@@ -69,7 +69,13 @@ fn acts(world: &World, prepared: Prepared) -> Vec<(&'static str, Result<(), Stor
     let answer = OrderAnswer { response, subject: Subject::Deployment };
     done.push((
         "refusal",
-        store.record_refusal(prepared.refused, &world.node, &answer, &record, at(9)),
+        store.record_refusal(
+            HeldOrder::first(prepared.refused),
+            &world.node,
+            &answer,
+            &record,
+            at(9),
+        ),
     ));
     let order = world.new_order(&format!("{:?}", fresh()));
     done.push((

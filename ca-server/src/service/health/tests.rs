@@ -203,13 +203,39 @@ fn a_proof_says_nothing_of_signatures_that_come_to_nothing() {
     assert!(!world.service.is_within_reach(world.authority()));
     let (health, key) = (&world.service.health, world.authority().key());
     let later = Instant::now() + TRIAL_EVERY;
-    assert!(!health.is_trial(&key, Instant::now()));
-    assert!(health.is_trial(&key, later));
-    assert!(!health.is_trial(&key, later), "one in so long");
+    let try_at = |now| {
+        health.trial(&key, now).map(|trial| Leave { within: TRIAL_EVERY, trial: Some(trial) })
+    };
+    assert!(try_at(Instant::now()).is_none());
+    // Whoever comes to nothing before the key is asked leaves it to the next.
+    drop(try_at(later).unwrap());
+    try_at(later).unwrap().used();
+    assert!(try_at(later).is_none(), "one in so long");
     // A signature that verifies ends it at once.
     world.service.note_signing(key, Instant::now(), &Ok(()));
     world.signer.gives_rubbish(false);
     world.issue_again("one").unwrap();
+    assert!(world.is_ready_to_sign());
+}
+
+/// The one trial is not spent by an order that the database refuses, or that another call was faster with.
+#[test]
+fn an_order_that_never_reaches_the_key_leaves_the_trial_to_the_next() {
+    let world = World::new();
+    world.issue_with_its_request("TSTNMT2321000156-B01", "first").unwrap();
+    world.signer.gives_rubbish(true);
+    for key in ["one", "two", "three"] {
+        assert!(world.issue(key).is_err());
+    }
+    world.signer.gives_rubbish(false);
+    let key = world.authority().key();
+    let long_ago = Instant::now().checked_sub(TRIAL_EVERY).unwrap();
+    world.service.health.keys().get_mut(&key).unwrap().tried = long_ago;
+
+    let refused = world.issue_again("of another").unwrap();
+    assert_eq!(refused.response.body, b"key-of-another");
+
+    assert_eq!(world.issue("next").unwrap().response.status, 1);
     assert!(world.is_ready_to_sign());
 }
 
