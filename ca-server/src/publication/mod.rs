@@ -42,7 +42,8 @@ pub(crate) struct PublicationState {
 
 #[derive(Debug, Default)]
 struct Inner {
-    wanted: bool,
+    /// Since when something is committed that no checkpoint covers, as far as is told.
+    wanted: Option<Instant>,
     stop: bool,
     /// How many wait for a checkpoint.
     waiting: u32,
@@ -61,7 +62,7 @@ impl PublicationState {
 
     /// Says that something was committed.
     pub(crate) fn wake(&self) {
-        self.lock().wanted = true;
+        self.lock().wanted.get_or_insert_with(Instant::now);
         self.changed.notify_all();
     }
 
@@ -124,18 +125,25 @@ impl PublicationState {
         }
     }
 
-    fn wait_for_work(&self) -> Work {
+    /// What is to be done, and since when it waits.
+    fn wait_for_work(&self) -> (Work, Option<Instant>) {
         let until = Instant::now() + HEARTBEAT;
         let mut inner = self.lock();
-        while !inner.wanted && !inner.stop {
+        while inner.wanted.is_none() && !inner.stop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             inner = wait(&self.changed, inner, left);
         }
-        inner.wanted = false;
-        if inner.stop { Work::Last } else { Work::Next }
+        let since = inner.wanted.take();
+        (if inner.stop { Work::Last } else { Work::Next }, since)
+    }
+
+    /// What has waited since then waits on: its round failed.
+    fn wait_on(&self, since: Option<Instant>) {
+        let mut inner = self.lock();
+        inner.wanted = since.or(inner.wanted);
     }
 }
 
@@ -196,11 +204,18 @@ impl Publisher {
     fn run(mut self) {
         let mut lease: Option<(Fencing, Instant)> = None;
         loop {
-            let work = self.state.wait_for_work();
+            let (work, since) = self.state.wait_for_work();
             let started = Instant::now();
             match self.round(&mut lease) {
-                Ok(()) => self.readiness.publishing.store(true, Ordering::Relaxed),
+                Ok(()) => {
+                    self.readiness.publishing.store(true, Ordering::Relaxed);
+                    if let Some(since) = since {
+                        metrics::histogram!("sigill_checkpoint_delay_seconds")
+                            .record(since.elapsed());
+                    }
+                }
                 Err(error) => {
+                    self.state.wait_on(since);
                     let was = self.readiness.publishing.swap(false, Ordering::Relaxed);
                     metrics::counter!("sigill_publication_failures_total").increment(1);
                     let error = chain(&error);
@@ -372,6 +387,26 @@ mod tests {
         let started = Instant::now();
         (0..40).for_each(|_| state.pause_since(Instant::now()));
         assert!(started.elapsed() < 40 * USUAL_GAP, "the end does not wait");
+    }
+
+    /// Architecture §2.2: the delay of a checkpoint is counted from the first commit that it covers, and on through
+    /// rounds that fail.
+    #[test]
+    fn the_delay_of_a_checkpoint_begins_with_the_first_commit_that_waits() {
+        let state = PublicationState::default();
+        let before = Instant::now();
+        state.wake();
+        let first = state.lock().wanted;
+        assert!(first.is_some_and(|first| first >= before));
+        state.wake();
+
+        let (_, since) = state.wait_for_work();
+
+        assert_eq!(since, first);
+        assert_eq!(state.lock().wanted, None);
+        state.wake();
+        state.wait_on(since);
+        assert_eq!(state.wait_for_work().1, first);
     }
 
     /// A tree that was emptied or put back to an older state is whole again at the next checkpoint.

@@ -1,12 +1,12 @@
 //! Limits by client, profile and hour (ISS-22): what is counted for whom, pauses and their end.
 //!
 //! The store counts in the act that records the intent. A sudden change is refused there; the pause that follows is
-//! an act of its own, and until it is recorded every further order meets the same refusal.
+//! an act of its own, and until it is recorded every further order of the hour meets the same refusal. What cannot be
+//! recorded before the hour ends, and nobody orders again, stands in the log of the program alone: counts are by hour.
 
 use std::time::Duration;
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
-use ca::limit::Hour;
 use ca::refusal::Refusal;
 use serde_json::json;
 use store::{CertificateIntent, NewPause, Pause, StoreError, Subject, Volume, VolumeStanding};
@@ -45,9 +45,19 @@ impl Service {
 
     fn uncounted(&self, volume: &Volume, error: &StoreError, now: UnixTime) -> Option<Denied> {
         let denied = match *error {
-            StoreError::HourSpent { per_hour, .. } => hour_spent(volume, per_hour, now),
+            StoreError::HourSpent { per_hour, ends } => {
+                hour_spent(volume, per_hour, ends.since(now))
+            }
             StoreError::Paused { since } => paused(volume, &format!("paused since {since}")),
             StoreError::SuddenRise { issued, usual } => {
+                // Before the act that may fail: whatever comes of the pause, somebody is told.
+                tracing::error!(
+                    client.name = volume.client,
+                    profile.name = volume.profile,
+                    issued,
+                    usual,
+                    "sudden change in what a client orders: it is paused from now on"
+                );
                 if let Err(denied) = self.pause(volume, issued, usual, now) {
                     return Some(denied);
                 }
@@ -199,7 +209,7 @@ fn client_object(name: &str) -> ObjectId {
     }
 }
 
-fn hour_spent(volume: &Volume, per_hour: u64, now: UnixTime) -> Denied {
+fn hour_spent(volume: &Volume, per_hour: u64, left: Duration) -> Denied {
     Denied::new(
         Kind::Limited,
         Refusal::new(
@@ -210,7 +220,7 @@ fn hour_spent(volume: &Volume, per_hour: u64, now: UnixTime) -> Denied {
             "repeat the call with the same key after Retry-After; an operator may change [[limit]]",
         ),
     )
-    .retry_after(Duration::from_secs(Hour::seconds_left(now)))
+    .retry_after(left)
 }
 
 fn paused(volume: &Volume, seen: &str) -> Denied {
