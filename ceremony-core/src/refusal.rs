@@ -7,8 +7,10 @@ use crate::script::Language;
 /// Why a ceremony does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
-    /// The plan does not hold by itself, or is not the one that was approved.
+    /// The plan does not hold by itself.
     Plan,
+    /// The plan is not the one that was approved.
+    PlanChanged,
     /// Approvals are missing.
     Approvals,
     /// The clock.
@@ -51,8 +53,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// The whole table, in the order of its codes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Plan,
+        Self::PlanChanged,
         Self::Approvals,
         Self::Clock,
         Self::Program,
@@ -101,9 +104,12 @@ impl Refusal {
             Self::Plan => (
                 "R01",
                 10,
-                "Planen kan inte läsas, säger emot sig själv eller är inte den godkända.",
-                "The plan cannot be read, contradicts itself or is not the approved one.",
+                "Planen kan inte läsas eller säger emot sig själv.",
+                "The plan cannot be read or contradicts itself.",
             ),
+            Self::PlanChanged => {
+                ("R01", 11, "Planen är inte den godkända.", "The plan is not the approved one.")
+            }
             Self::Approvals => (
                 "R02",
                 11,
@@ -229,8 +235,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_has_a_code_of_its_own_and_both_languages() {
-        for (row, number) in Refusal::ALL.into_iter().zip(1..) {
+    fn every_row_has_its_code_and_both_languages() {
+        // R01 has two rows: a plan that does not hold, and one that was not approved.
+        let numbers = std::iter::once(1).chain(1..);
+        for (row, number) in Refusal::ALL.into_iter().zip(numbers) {
             assert_eq!(row.code(), format!("R{number:02}"));
             assert!((10..=22).contains(&row.exit_code()), "{row:?}");
             assert_ne!(row.when(Language::Swedish), row.when(Language::English));

@@ -4,6 +4,7 @@
 //! makes their scripts (`plan`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
+mod approval_command;
 mod bootstrap;
 mod finished;
 mod hierarchy;
@@ -32,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use addresses::Asked;
+use approval_command::PersonCommand;
 use hsm_command::HsmCommand;
 use inventory::InventoryError;
 use kept::Existing;
@@ -66,6 +68,12 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony plan check docs/ceremonies/plans/c1-root-key.toml"
     )]
     Plan(PlanCommand),
+    /// The keys with which people answer at ceremonies.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill-ceremony person make-key --out ~/.sigill/anna.key"
+    )]
+    Person(PersonCommand),
     /// Ask a token what it holds and what it does; no ceremony.
     #[command(subcommand, after_help = "Example:\n  sigill-ceremony hsm probe --help")]
     Hsm(HsmCommand),
@@ -111,6 +119,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Bootstrap(bootstrap) => run(bootstrap).map(|()| ExitCode::SUCCESS),
         Command::Plan(command) => plan_command::run(command),
+        Command::Person(command) => approval_command::person(command),
         Command::Hsm(command) => hsm_command::run(command),
     };
     match done {

@@ -1,4 +1,4 @@
-//! `sigill-ceremony plan`: judges a plan, says its hash as people compare it, and makes the script from it.
+//! `sigill-ceremony plan`: judges a plan, says its hash as people compare it, makes the script from it, and counts who approves it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use ceremony_core::script::Script;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::approval_command::{self, ApprovalsArguments, ApproveArguments};
 use crate::home::replace;
 use crate::stopped::Stopped;
 
@@ -39,6 +40,21 @@ pub(crate) enum PlanCommand {
         after_help = "Example:\n  sigill-ceremony plan script docs/ceremonies/plans/c1-root-key.toml --out script.html"
     )]
     Script(ScriptArguments),
+    /// Sign a plan as one of its approvers.
+    ///
+    /// What is signed is a text, which is printed. docs/formats/statement.md tells it. Exit codes: 10 the plan does not hold, 11 this
+    /// approval would not count (R02).
+    #[command(
+        after_help = "Example:\n  sigill-ceremony plan approve plan.toml --purpose rehearsal --person anna-berg --key ~/.sigill/anna.key --out anna.approval"
+    )]
+    Approve(ApproveArguments),
+    /// Count the people who approve a plan, and print them.
+    ///
+    /// Exit codes: 0 enough do, 10 the plan does not hold, 11 another plan was approved (R01) or too few approve this one (R02).
+    #[command(
+        after_help = "Example:\n  sigill-ceremony plan approvals plan.toml --purpose rehearsal anna.approval bo.approval"
+    )]
+    Approvals(ApprovalsArguments),
 }
 
 /// A plan.
@@ -73,7 +89,7 @@ pub(crate) struct ScriptArguments {
 ///
 /// # Errors
 ///
-/// [`Stopped`] with R01; the file system's own.
+/// [`Stopped`]; the file system's own.
 pub(crate) fn run(command: &PlanCommand) -> anyhow::Result<ExitCode> {
     match command {
         PlanCommand::Check(asked) => {
@@ -85,6 +101,8 @@ pub(crate) fn run(command: &PlanCommand) -> anyhow::Result<ExitCode> {
             crate::answer(&if asked.json { as_json(&plan) } else { hash(&plan) });
         }
         PlanCommand::Show(one) => crate::answer(Script::of(&read(&one.plan)?).to_text().trim_end()),
+        PlanCommand::Approve(arguments) => return approval_command::approve(arguments),
+        PlanCommand::Approvals(arguments) => return approval_command::approvals(arguments),
         PlanCommand::Script(asked) => {
             let html = Script::of(&read(&asked.one.plan)?).to_html();
             match &asked.out {

@@ -1,7 +1,7 @@
 //! Keys that never leave their tokens, over PKCS#11. No other room names PKCS#11.
 //!
 //! What leaves this room is typed: [`SigningService`] signs recorded intents, [`note`] signs log
-//! heads and manifests, [`request`] signs what a key needs to be certified. There is no way to have
+//! heads and manifests, [`request`] signs what a key needs to be certified, [`statement`] signs what a person says. There is no way to have
 //! bytes of one's own choice signed.
 //!
 //! From the bottom: [`Module`] is the one context of a PKCS#11 library in this process; a [`Token`]
@@ -55,6 +55,7 @@ mod software;
 mod source;
 mod stage;
 mod state;
+pub mod statement;
 pub mod token;
 mod told;
 mod worker;

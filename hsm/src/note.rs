@@ -176,7 +176,7 @@ fn only_in_test(deployment: &DeploymentName) -> Result<(), NoteKeyError> {
     }
 }
 
-fn seed_of(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
+pub(crate) fn seed_of(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     let mut seed = Zeroizing::new([0; 32]);
     let pairs = digits.as_bytes().chunks_exact(2);
     if digits.len() != 64 {

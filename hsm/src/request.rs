@@ -9,6 +9,7 @@ use x509::key::PublicKey;
 use x509::name::Name;
 use x509::request::{CertificationRequest, CertificationRequestInfo, RequestError};
 use x509::responder_request::{ResponderRequest, ResponderRequestBody, ResponderRequestError};
+use x509::statement::StatementError;
 
 use crate::opened::Token;
 use crate::operation::{Operation, proving_algorithm};
@@ -47,7 +48,12 @@ impl Token {
             .map_err(SignRequestError::ResponderRequest)
     }
 
-    fn sign_typed(&self, key: &PublicKey, bytes: &[u8]) -> Result<Vec<u8>, SignRequestError> {
+    /// Signs the bytes of a typed thing; what it is, its caller in this room has built.
+    pub(crate) fn sign_typed(
+        &self,
+        key: &PublicKey,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, SignRequestError> {
         let algorithm = proving_algorithm(key.key_type());
         let operation = Operation::over_message(algorithm, bytes, self.quirks())
             .map_err(|source| SignRequestError::Request(RequestError::PublicKey(source)))?;
@@ -68,6 +74,9 @@ pub enum SignRequestError {
     /// What was signed is no good responder request.
     #[error("signed responder request was refused")]
     ResponderRequest(#[source] ResponderRequestError),
+    /// What was signed is no good statement.
+    #[error("signed statement was refused")]
+    Statement(#[source] StatementError),
 }
 
 impl SignRequestError {
@@ -78,6 +87,7 @@ impl SignRequestError {
             Self::Sign(error) => error.code(),
             Self::Request(_) => "hsm-request",
             Self::ResponderRequest(_) => "hsm-responder-request",
+            Self::Statement(_) => "hsm-statement",
         }
     }
 
@@ -90,6 +100,7 @@ impl SignRequestError {
             Self::ResponderRequest(_) => {
                 "check which identity key the responder is configured with"
             }
+            Self::Statement(_) => "check which key of the token is the person's",
         }
     }
 }

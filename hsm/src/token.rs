@@ -29,6 +29,20 @@ impl TokenLabel {
     /// The most octets (PKCS#11 `CK_TOKEN_INFO.label`).
     pub const MAX_OCTETS: usize = 32;
 
+    /// The label of a person's own token, which its maker has given: 1 to 32 octets without control characters, no space
+    /// first or last. It names no deployment, and no key of a CA lies in such a token.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenNameError::PersonLabel`].
+    pub fn of_person(text: &str) -> Result<Self, TokenNameError> {
+        let fine = (1..=Self::MAX_OCTETS).contains(&text.len())
+            && text.trim() == text
+            && !text.chars().any(char::is_control);
+        let refused = || TokenNameError::PersonLabel(text.to_owned());
+        if fine { Ok(Self(text.into())) } else { Err(refused()) }
+    }
+
     /// The label.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -130,6 +144,9 @@ pub enum TokenNameError {
          most 32 octets"
     )]
     Label(String),
+    /// Another form.
+    #[error("token label {0:?} is not 1 to 32 octets without control characters")]
+    PersonLabel(String),
     /// Another form.
     #[error("token serial {0:?} is not 1 to 16 printable characters")]
     Serial(String),
@@ -376,6 +393,14 @@ mod tests {
 
         assert!(missing(vec![]).contains("SOFTHSM2_CONF"));
         assert!(!missing(vec!["sg-td-ab12-root".to_owned()]).contains("SOFTHSM2_CONF"));
+    }
+
+    #[test]
+    fn a_persons_token_has_the_label_that_its_maker_gave() {
+        assert_eq!(TokenLabel::of_person("eID Åsa Öberg").unwrap().as_str(), "eID Åsa Öberg");
+        for wrong in ["", " a", "a ", "a\nb", &"a".repeat(33)] {
+            assert!(TokenLabel::of_person(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     /// Promise 8: labels carry the deployment.

@@ -7,6 +7,7 @@ use crate::pin::PinError;
 use crate::probe::ProbeError;
 use crate::profile::ProfileError;
 use crate::request::SignRequestError;
+use crate::statement::PersonKeyError;
 use crate::token::FindTokenError;
 use crate::{
     AttemptError, FindKeyError, GenerateError, InitError, LoginError, ModuleError, OpenError,
@@ -37,6 +38,7 @@ pub fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str
         ProfileError,
         SignError,
         SignRequestError,
+        PersonKeyError,
         GenerateError,
         InitError
     );

@@ -22,6 +22,7 @@ pub mod request;
 pub mod responder_request;
 pub mod serial;
 pub mod signing;
+pub mod statement;
 mod stream;
 pub mod time;
 mod time_der;

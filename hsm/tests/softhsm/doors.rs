@@ -13,6 +13,7 @@ use support::test_name;
 use x509::key::{KeyType, PublicKey};
 use x509::name::{AttributeType, Name};
 use x509::responder_request::{ResponderRequestBody, ResponderRequestError};
+use x509::statement::{SignedStatement, Statement};
 use x509::time::UnixTime;
 
 use crate::fixture::{DEADLINE, make_key, new_token, open};
@@ -78,6 +79,27 @@ fn the_identity_key_signs_what_the_responder_sends_inward() {
             ),
             "{refused:?}"
         );
+    });
+}
+
+/// CER-02: what a person says is signed in a token of his own.
+#[test]
+fn a_persons_token_signs_what_he_says() {
+    alone(test_name!(a_persons_token_signs_what_he_says), |softhsm| {
+        let token = open(softhsm, &new_token(softhsm, "anna")).unwrap();
+        let said =
+            Statement::new("plan-approval", &[("person", "anna"), ("name", "Anna Åberg")]).unwrap();
+        for key_type in
+            [KeyType::EcP256, KeyType::EcP384, KeyType::Ed25519, KeyType::Rsa { bits: 2048 }]
+        {
+            let key = make_key(&token, key_type, &key_type.to_string());
+
+            let signed = token.statement(&key, &said).unwrap();
+
+            assert_eq!(signed.key(), &key);
+            let read = SignedStatement::open(signed.as_str().as_bytes()).unwrap();
+            assert_eq!(read.statement(), &said);
+        }
     });
 }
 
