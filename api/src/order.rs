@@ -100,6 +100,25 @@ pub struct OrderProofing {
     pub at: String,
     /// Opaque id of who saw to it.
     pub by: String,
+    /// The eID of this CA by which the holder proved himself, where that is the method (`own-siths-eid`).
+    /// It must be his, be for authentication, have the level, and be active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eid: Option<OrderEid>,
+}
+
+/// An eID, named by its certificate, or by authority and serial number.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderEid {
+    /// Its certificate: PEM, or base64 of the DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Short name of the authority that issued it; with `serial`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// Its serial number, hexadecimal; with `authority`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
 }
 
 /// On what the key lives.

@@ -7,6 +7,7 @@
 //!
 //! Each refusal names its rule: the file and the check, such as `routine/office-visit/minimum-age`.
 
+mod eid;
 mod function;
 mod judge;
 mod refusal;
@@ -21,6 +22,7 @@ use crate::calendar::local;
 use crate::carrier::{AttestationError, CarrierFamily};
 use crate::day::Day;
 use crate::deployment::Environment;
+use crate::eid::KnownEid;
 use crate::fields::CheckedFields;
 use crate::identity::Organization;
 use crate::issuer::Issuer;
@@ -186,7 +188,8 @@ impl Admitted {
     }
 }
 
-/// Admits an order to a profile.
+/// Admits an order to a profile. `eid` is what the CA knows of the eID that the order names, `None` where that is
+/// none of its own.
 ///
 /// # Errors
 ///
@@ -194,6 +197,7 @@ impl Admitted {
 /// a dated rule, or the table.
 pub fn admit(
     order: &Order,
+    eid: Option<&KnownEid>,
     profile: &Profile,
     issuer: &Issuer,
     book: &Book,
@@ -204,6 +208,7 @@ pub fn admit(
         .ok_or_else(|| judge::gone("routine", order.routine.as_str()))?;
     let level = judge::routine(order, profile, routine, at)?;
     judge::identity(order, level, book, at)?;
+    eid::judge(order, eid, level, routine, book, at)?;
     let family = judge::carrier(order, level, book, at)?;
     judge::carrier_told(order, profile)?;
     judge::times(order, at)?;

@@ -17,7 +17,9 @@ use thiserror::Error;
 pub use self::words::NoDays;
 pub(crate) use self::words::{days, overlap, spoken};
 use crate::carrier::{CarrierError, CarrierFamily};
-use crate::identity::{IdentityKind, IdentityKinds, ListError, ProofingMethod, ProofingMethods};
+use crate::identity::{
+    IdentityKind, IdentityKinds, ListError, Means, ProofingMethod, ProofingMethods,
+};
 use crate::issuer::Issuer;
 use crate::profile::{Profile, ProfileError, ProfileName, ProfileSet, ProfileSetError};
 use crate::routine::{OrderFacts, Routine, RoutineError};
@@ -303,7 +305,17 @@ impl<'a> Reading<'a> {
             for routine in &self.routines {
                 let faults = unknown(routine, self.identities.as_ref(), self.proofing.as_ref());
                 let file = format!("routines/{}.toml", routine.name);
-                errors.extend(faults.map(|fault| BookError { file: file.clone(), fault }));
+                let faults = faults.map(|fault| BookError { file: file.clone(), fault });
+                if unfit == Unfit::Refused {
+                    errors.extend(faults);
+                    continue;
+                }
+                // An order by it is refused whatever is wrong: a list that it names lacks what it needs.
+                for fault in faults {
+                    for row in self.table.rows_by(&routine.name) {
+                        closed.insert(row.tuple.profile.clone(), fault.to_string());
+                    }
+                }
             }
             let against = Checked {
                 profiles: &profiles,
@@ -367,13 +379,19 @@ fn unknown<'a>(
         let method = proofing.and_then(|list| list.by_id(id.as_str()));
         ("proofing", id.as_str(), method.map(ProofingMethod::levels))
     });
-    kinds.chain(methods).filter_map(|(what, name, levels)| match levels {
+    let by_eid = routine.proofing.iter().any(|id| {
+        let method = proofing.and_then(|list| list.by_id(id.as_str()));
+        method.is_some_and(|method| method.means() == Means::OwnEid)
+    });
+    let eid = (by_eid == routine.eid_carriers.is_empty()).then_some(BookFault::EidCarriers);
+    let named = kinds.chain(methods).filter_map(|(what, name, levels)| match levels {
         None => Some(BookFault::Unknown { what, name: name.to_owned() }),
         Some(levels) if !routine.levels.iter().any(|level| levels.contains(level)) => {
             Some(BookFault::NoLevel { what, name: name.to_owned() })
         }
         Some(_) => None,
-    })
+    });
+    named.chain(eid)
 }
 
 /// Everything that is wrong with a book; at least one thing.
@@ -445,6 +463,11 @@ pub enum BookFault {
     /// A card family.
     #[error(transparent)]
     Carrier(#[from] CarrierError),
+    /// Proof by an eID, and not on what that lives; or the other way round.
+    #[error(
+        "eid-carriers goes with a method of proofing whose means are own-eid, and such a method with eid-carriers"
+    )]
+    EidCarriers,
     /// A list.
     #[error(transparent)]
     List(#[from] ListError),

@@ -35,7 +35,7 @@ pub use self::mail::{AddressRule, EmailAddress, MailForm, UserPrincipalName};
 pub use self::name::{CommonName, GivenName, Locality, Organization, Surname};
 pub use self::number::{OrganisationNumber, PersonNumber, PersonNumberKind};
 pub use self::passport::PassportIdentity;
-pub use self::proofing::{Meeting, ProofingId, ProofingMethod, ProofingMethods};
+pub use self::proofing::{Means, Meeting, ProofingId, ProofingMethod, ProofingMethods};
 pub use self::script::Script;
 
 use crate::deployment::Environment;

@@ -14,6 +14,7 @@ pub mod carrier;
 pub mod client;
 pub mod day;
 pub mod deployment;
+pub mod eid;
 pub mod fields;
 pub mod identity;
 pub mod issuer;

@@ -12,6 +12,7 @@ use crate::admit::RuleRefusal;
 use crate::book::Book;
 use crate::carrier::{CarrierName, KeyEvidence, Maker};
 use crate::deployment::Environment;
+use crate::eid::{EidName, EidText};
 use crate::fields::{RequestedFields, presence};
 use crate::identity::{
     CardNumber, Identity, IdentityError, IdentityKindId, IdentityText, OrganisationNumber,
@@ -41,6 +42,8 @@ pub struct OrderText {
     pub proofing_at: UnixTime,
     /// Id of who saw to it.
     pub proofing_by: String,
+    /// The holder's own eID, where that is how.
+    pub eid: Option<EidText>,
     /// Name of the card family.
     pub carrier: String,
     /// Number of the card.
@@ -127,6 +130,8 @@ pub struct Order {
     pub proofing_at: UnixTime,
     /// By whom.
     pub proofing_by: ActorId,
+    /// By which eID of the holder's, where that is how.
+    pub eid: Option<EidName>,
     /// On what.
     pub carrier: CarrierName,
     /// The number of the card.
@@ -181,6 +186,7 @@ impl Order {
             proofing: method.id().clone(),
             proofing_at: text.proofing_at,
             proofing_by: actor("proofing", &text.proofing_by)?,
+            eid: text.eid.as_ref().map(eid).transpose()?,
             carrier: carrier.name().clone(),
             card: text
                 .card_number
@@ -257,6 +263,19 @@ fn malformed(field: &str, seen: &impl fmt::Display, limit: &str) -> RuleRefusal 
 fn actor(field: &str, text: &str) -> Result<ActorId, RuleRefusal> {
     ActorId::new(text)
         .ok_or_else(|| malformed(field, &text, "an opaque id, 1 to 128 visible ASCII characters"))
+}
+
+fn eid(text: &EidText) -> Result<EidName, RuleRefusal> {
+    match text {
+        EidText::Certificate(text) => EidName::of_certificate(text)
+            .map_err(|error| malformed("eid", &error, "a certificate: PEM, or base64 of its DER")),
+        EidText::Serial(authority, serial) => {
+            let read = serial.parse().map_err(|_| {
+                malformed("eid", serial, "a serial number of 1 to 20 octets in hexadecimal")
+            });
+            Ok(EidName::Serial(authority.clone(), read?))
+        }
+    }
 }
 
 fn organisation((name, number): &(String, String)) -> Result<OrganisationRef, RuleRefusal> {

@@ -174,6 +174,8 @@ pub struct Routine {
     pub ordered_by: Vec<OrdererRole>,
     /// By which methods identity is proven.
     pub proofing: Vec<ProofingId>,
+    /// On what the eID lives that proves identity, where a method of [`Self::proofing`] is the holder's own eID.
+    pub eid_carriers: Vec<CarrierKind>,
     /// On what.
     pub carriers: Vec<CarrierKind>,
     /// At which trust levels.
@@ -214,6 +216,8 @@ struct RoutineFile {
     ordered_by: Vec<OrdererRole>,
     #[serde(default)]
     proofing: Vec<ProofingId>,
+    #[serde(default)]
+    eid_carriers: Vec<CarrierKind>,
     #[serde(default)]
     carriers: Vec<CarrierKind>,
     levels: Vec<LevelWord>,
@@ -270,6 +274,7 @@ impl Routine {
             order: file.order,
             ordered_by: file.ordered_by,
             proofing: file.proofing,
+            eid_carriers: file.eid_carriers,
             carriers: file.carriers,
             levels: file.levels.into_iter().map(TrustLevel::from).collect(),
             identities: file.identities,

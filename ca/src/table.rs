@@ -136,6 +136,11 @@ impl PolicyTable {
         self.rows.iter().find(|row| row.tuple == *tuple && row.days.contain(day))
     }
 
+    /// The rows of a routine.
+    pub(crate) fn rows_by<'a>(&'a self, routine: &'a RoutineName) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(move |row| row.tuple.routine.as_ref() == Some(routine))
+    }
+
     /// The rows of a profile.
     pub fn rows_of<'a>(&'a self, profile: &'a ProfileName) -> impl Iterator<Item = &'a Row> {
         self.rows.iter().filter(move |row| row.tuple.profile == *profile)

@@ -22,7 +22,7 @@ use crate::profile::{EndOf, Profile, ProfileSet};
 use crate::table::PolicyTable;
 
 /// Every shipped file of the book that is no profile: where it lies below `profiles/`, and its text.
-pub(crate) const BOOK: [(&str, &str); 13] = {
+pub(crate) const BOOK: [(&str, &str); 14] = {
     macro_rules! shipped {
         ($($path:literal),*) => {
             [$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $path)))),*]
@@ -35,6 +35,7 @@ pub(crate) const BOOK: [(&str, &str); 13] = {
         "lists/identity-kinds.toml",
         "lists/proofing-methods.toml",
         "routines/demo-direct.toml",
+        "routines/mobile-self-service.toml",
         "routines/office-visit-2.toml",
         "routines/office-visit.toml",
         "routines/reserve-card-2.toml",

@@ -33,6 +33,9 @@ pub struct CertificateIntent {
     pub node: Node,
     /// Under whose data key the to-be-signed bytes are sealed.
     pub subject: Subject,
+    /// The eID that proved its holder: it must be active, or nothing is recorded
+    /// ([`StoreError::EidNotActive`](crate::StoreError::EidNotActive)).
+    pub proven_by: Option<CertificateId>,
     /// As whose it is counted; `None` for what the program orders itself.
     pub volume: Option<Volume>,
 }
@@ -46,6 +49,8 @@ pub struct IssuedCertificate {
     pub policy: Option<String>,
     /// Its first second.
     pub not_before: UnixTime,
+    /// The eID that proved its holder: it must be active still, or nothing is recorded.
+    pub proven_by: Option<CertificateId>,
     /// Its public key.
     pub spki: SpkiHash,
     /// Whether its DER is sealed.

@@ -16,6 +16,7 @@ use crate::certificate::{
 };
 use crate::client::{Client, Responder};
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
+use crate::eid::Eids;
 use crate::error::StoreError;
 use crate::id::{Node, OrderId};
 use crate::intent::{IntentBook, IntentNumber, IntentOutcome, IntentRow, VoidScope, VoidedIntent};
@@ -48,7 +49,7 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 ///
 /// All methods block; none may be called from an async worker.
 pub trait Store:
-    KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Canaries + Send + Sync
+    KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Canaries + Eids + Send + Sync
 {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;

@@ -155,6 +155,12 @@ pub enum StoreError {
         "public key has been certified for a subject of which it is not known that it is this person's"
     )]
     KeyOfUnknown,
+    /// The eID that proved the holder does not hold, or holds no more (ISS-20).
+    #[error("the eid {certificate} that proved the holder is not active")]
+    EidNotActive {
+        /// Which.
+        certificate: CertificateId,
+    },
     /// The profile wants a new key.
     #[error("public key has been certified before")]
     KeyUsed,
@@ -398,6 +404,7 @@ impl StoreError {
             Self::KeyClaimed | Self::KeyOfAnother | Self::KeyOfUnknown => "key-of-another",
             Self::KeyCompromised | Self::KeyCompromisedMeanwhile => "key-compromised",
             Self::KeyUsed | Self::KeyInUse => "key-used",
+            Self::EidNotActive { .. } => "eid-not-active",
             Self::ProfileChanged { .. } => "profile-changed-under-version",
             Self::HourSpent { .. } => "limit-hour",
             Self::SuddenRise { .. } | Self::Paused { .. } => "limit-paused",

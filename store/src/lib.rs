@@ -13,6 +13,7 @@ mod certificate;
 mod client;
 mod contract;
 mod crl;
+mod eid;
 mod error;
 mod id;
 mod intent;
@@ -39,6 +40,7 @@ pub use certificate::{
 pub use client::{Client, ClientState, Responder};
 pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
+pub use eid::Eids;
 pub use error::StoreError;
 pub use id::{BootId, CertificateId, IdError, Node, OrderId};
 pub use intent::{

@@ -10,6 +10,7 @@ mod clients;
 mod columns;
 mod connection;
 mod crls;
+mod eids;
 mod group;
 mod holders;
 mod import;

@@ -22,10 +22,16 @@ pub const CHECKS: &[Check<World>] = &[
     ("a_makers_statement_is_about_this_key_and_this_card", attested),
     ("the_facts_of_an_order_lie_sealed", sealed),
     ("the_keys_of_a_card_are_the_ordered_persons", one_key_of_a_card),
+    ("an_eid_of_ours_that_holds_proves_its_holder", by_an_eid),
+    ("an_eid_that_proves_too_little_is_refused_by_its_code", by_a_poor_eid),
 ];
 
 /// The number of the card of [`order`].
 const CARD: &str = "9752269874512325436";
+
+/// The eID of a card, and whose it is in the checks by an eID.
+const AUTHENTICATION: &str = "person-id-3-authentication";
+const TOLVAN: &str = "191212121212";
 
 /// What no other check of this suite sends.
 const APPROVER: &str = "approver-5531970";
@@ -270,4 +276,90 @@ fn sealed(world: &World) {
         let mut windows = octets.windows(APPROVER.len());
         assert!(windows.all(|window| window != APPROVER.as_bytes()), "{}", path.display());
     }
+}
+
+/// The eID on his card of the person with this number, issued by an order; the body of the answer.
+fn eid_of(world: &World, profile: &str, number: &str) -> Value {
+    let mut call = order();
+    call["profile"] = json!(profile);
+    call["csr"] = json!(base64(&requests::p256()));
+    call["subject"] = json!({ "given_name": "Tolvan", "surname": "Tolvansson" });
+    call["order"]["identity"]["number"] = json!(number);
+    let answer = sent(world, &call);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.json
+}
+
+/// An order of Mobilt SITHS for Tolvan, who proved himself by the eID of this name as soon as he had one.
+fn mobile(named: &Value, since: &Value) -> Value {
+    let mut call = order();
+    call["profile"] = json!("mobile-authentication");
+    call["csr"] = json!(base64(&requests::p256()));
+    call["subject"] = json!({ "given_name": "Tolvan", "surname": "Tolvansson" });
+    let order = call["order"].as_object_mut().expect("an object");
+    order.remove("approvals");
+    order.remove("receipt");
+    order.insert("routine".to_owned(), json!("mobile-self-service"));
+    order.insert("orderer".to_owned(), json!({ "role": "holder", "id": "holder-7" }));
+    order.insert("carrier".to_owned(), json!({ "family": "telephone" }));
+    order["proofing"]["method"] = json!("own-siths-eid");
+    order["proofing"]["at"] = since.clone();
+    order["proofing"]["eid"] = named.clone();
+    call
+}
+
+/// An eID by its certificate.
+fn by_certificate(eid: &Value) -> Value {
+    json!({ "certificate": eid["certificate"] })
+}
+
+/// ISS-20: an eID on a card leads to one in a telephone, under the policy of Mobilt SITHS, however it is named.
+fn by_an_eid(world: &World) {
+    let eid = eid_of(world, AUTHENTICATION, TOLVAN);
+    let by_serial = json!({ "authority": eid["authority"], "serial": eid["serial"] });
+
+    for named in [by_certificate(&eid), by_serial] {
+        let answer = sent(world, &mobile(&named, &eid["not_before"]));
+
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let text = shown(&answer);
+        assert!(text.contains("Policy: 1.2.752.74.8.512\n"), "{text}");
+        assert!(text.contains("serialNumber = 191212121212"), "{text}");
+    }
+    world.server.settle();
+}
+
+/// ISS-20: held, revoked, another person's, for signatures, of a telephone, unknown, not named: each by its own code,
+/// and nothing is issued.
+fn by_a_poor_eid(world: &World) {
+    let eid = eid_of(world, AUTHENTICATION, TOLVAN);
+    let since = &eid["not_before"];
+    let refused = |named: &Value, code: &str| {
+        let answer = sent(world, &mobile(named, since));
+        assert_eq!((answer.status, &answer.json["code"]), (422, &json!(code)), "{answer:?}");
+        for part in ["rule", "seen", "limit", "next"] {
+            assert!(answer.json[part].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
+        }
+    };
+    let change = |eid: &Value, reason: &str| {
+        let id = eid["id"].as_str().expect("an id");
+        let answer = world.server.call(&Call::revocation(id, &json!({ "reason": reason })));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let telephone = sent(world, &mobile(&by_certificate(&eid), since)).json;
+
+    refused(&Value::Null, "eid-missing");
+    refused(&json!({ "authority": eid["authority"], "serial": "7A01" }), "eid-unknown");
+    refused(&json!({ "authority": "nobody", "serial": eid["serial"] }), "eid-unknown");
+    refused(&json!({ "authority": eid["authority"] }), "order-malformed");
+    let signature = eid_of(world, "person-id-3-signature", TOLVAN);
+    refused(&by_certificate(&signature), "eid-kind");
+    let another = eid_of(world, AUTHENTICATION, "191003229802");
+    refused(&by_certificate(&another), "eid-of-another");
+    refused(&by_certificate(&telephone), "eid-carrier");
+    change(&eid, "certificateHold");
+    refused(&by_certificate(&eid), "eid-held");
+    change(&eid, "keyCompromise");
+    refused(&by_certificate(&eid), "eid-revoked");
+    world.server.settle();
 }

@@ -36,6 +36,7 @@ use utoipa::openapi::OpenApi as Document;
         api::order::OrderIdentity,
         api::order::OrderPassport,
         api::order::OrderProofing,
+        api::order::OrderEid,
         api::order::OrderCarrier,
         api::order::OrderOrganisations,
         api::order::OrderOrganisation,

@@ -77,13 +77,15 @@ pub(super) struct Ready<'a> {
     pub(super) commission: Commission<'a>,
     pub(super) prepared: Prepared,
     pub(super) certificate: CertificateId,
+    /// The eID that proved its holder.
+    proven_by: Option<CertificateId>,
     leave: Leave<'a>,
 }
 
 impl Ready<'_> {
     /// What is recorded before it is signed.
     pub(super) fn intent(&self, node: &Node) -> (CertificateIntent, AuditRecord) {
-        let Self { commission, prepared, certificate, .. } = self;
+        let Self { commission, prepared, certificate, proven_by, .. } = self;
         let facts = prepared.facts();
         let intent = CertificateIntent {
             order: commission.order,
@@ -99,6 +101,7 @@ impl Ready<'_> {
             answers: AnswerClasses::USUAL,
             node: node.clone(),
             subject: subject_of(prepared, commission.ordered, commission.order),
+            proven_by: *proven_by,
             volume: commission.volume.clone(),
         };
         let (code, _) = codes(prepared.pending());
@@ -194,14 +197,17 @@ impl Service {
         let now = self.signing_time()?;
         let Commission { ordered, profile, authority, .. } = commission;
         self.closed.must_be_open(profile.name().as_str())?;
-        let admitted = self.admitted(ordered, profile, &authority.issuer, now)?;
+        let proof = self.proving_eid(ordered)?;
+        let (known, proven_by) = proof.unzip();
+        let admitted = self.admitted(ordered, known.as_ref(), profile, &authority.issuer, now)?;
         let payload = std::mem::take(&mut commission.payload);
-        commission.payload = noted(payload, admitted.as_ref(), self.book.sha256());
+        let book = self.book.sha256();
+        commission.payload = noted(payload, admitted.as_ref(), proven_by, book);
         let prepared = self.prepared(&commission, admitted.as_ref(), now)?;
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
         let leave = self.may_sign_soon(commission.authority)?;
-        Ok(Ready { commission, prepared, certificate, leave })
+        Ok(Ready { commission, prepared, certificate, proven_by, leave })
     }
 
     /// Rules and lint.
@@ -242,10 +248,11 @@ impl Service {
 
     /// Has it signed in time and verifies the signature; what is to be recorded of it.
     pub(super) fn signed(&self, ready: Ready<'_>, recorded: &Recorded) -> Result<Done, Denied> {
-        let Ready { commission, prepared, certificate, leave } = ready;
+        let Ready { commission, prepared, certificate, proven_by, leave } = ready;
         let order = commission.order;
         let subject = subject_of(&prepared, commission.ordered, order);
         let facts = issued_facts(&prepared, subject, commission.ordered);
+        let facts = IssuedCertificate { proven_by, ..facts };
         let (_, code) = codes(prepared.pending());
         let payload = json!({
             "serial": prepared.facts().serial.to_string(),
@@ -498,6 +505,7 @@ fn issued_facts(
         },
         policy: facts.policy.map(|policy| policy.to_string()),
         not_before: facts.validity.not_before(),
+        proven_by: None,
         spki: facts.subject_key,
         privacy,
         index,

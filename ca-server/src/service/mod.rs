@@ -10,6 +10,7 @@ pub(crate) mod closed;
 pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
+mod eid;
 pub(crate) mod health;
 pub(crate) mod issue;
 pub(crate) mod issuing;
@@ -259,6 +260,13 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .retry_after(Duration::from_secs(1)),
+        // Admission names the reason when the call is repeated.
+        StoreError::EidNotActive { .. } => Denied::rule(refusal(
+            "an eID that proves its holder holds until the certificate is recorded (ISS-20)",
+            "an eID that is active",
+            "repeat the call with the same key: its answer says how the eID stands",
+        ))
+        .for_now(),
         StoreError::KeyCompromised => Denied::rule(refusal(
             "a key is not used again once a certificate on it was revoked for compromise (ISS-12)",
             "a key without such a certificate",

@@ -3,11 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ca::admit::{Admitted, Moment, RuleRefusal, admit, admit_direct};
+use ca::eid::{EidName, EidText, KnownEid};
 use ca::issuer::Issuer;
 use ca::order::{Order, OrderText};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
 use serde_json::{Value, json};
+use store::CertificateId;
 use x509::time::UnixTime;
 
 use super::Service;
@@ -20,11 +22,12 @@ impl Service {
         Order::read(&text, &self.book, self.deployment.environment()).map_err(|e| refused(&e))
     }
 
-    /// Leave to issue to a subscriber at `now`: to a person by the order, or, of a call without one, by the
+    /// Leave to issue to a subscriber at `now`: to a person by the order and the eID that it names, or, of a call without one, by the
     /// row for such calls; to what is no person by its profile. Nobody else has or needs any.
     pub(super) fn admitted(
         &self,
         order: Option<&Order>,
+        eid: Option<&KnownEid>,
         profile: &Profile,
         issuer: &Issuer,
         now: UnixTime,
@@ -32,7 +35,7 @@ impl Service {
         let moment = Moment { now, environment: self.deployment.environment() };
         let is_test = moment.environment == ca::deployment::Environment::Test;
         let admitted = match order {
-            Some(order) => admit(order, profile, issuer, &self.book, moment),
+            Some(order) => admit(order, eid, profile, issuer, &self.book, moment),
             // Outside environment test the profile itself refuses such calls, and says how to order.
             None if profile.kind().is_person() && !is_test => return Ok(None),
             None if profile.kind().is_subscriber() => {
@@ -45,12 +48,20 @@ impl Service {
 }
 
 /// What the audit record of a certificate says of its leave: no personal data.
-pub(super) fn noted(mut payload: Value, admitted: Option<&Admitted>, book: &[u8; 32]) -> Value {
+pub(super) fn noted(
+    mut payload: Value,
+    admitted: Option<&Admitted>,
+    eid: Option<CertificateId>,
+    book: &[u8; 32],
+) -> Value {
     if let Some(object) = payload.as_object_mut() {
         let book = base16ct::lower::encode_string(book);
         object.insert("book_sha256".to_owned(), json!(book));
         if let Some(admitted) = admitted {
             object.insert("rules".to_owned(), json!(admitted.rules()));
+        }
+        if let Some(eid) = eid {
+            object.insert("proven_by".to_owned(), json!(eid.to_string()));
         }
     }
     payload
@@ -78,6 +89,14 @@ pub(super) fn kept(order: &Order) -> Value {
             "method": order.proofing.as_str(),
             "at": order.proofing_at.to_string(),
             "by": order.proofing_by.as_str(),
+            "eid": order.eid.as_ref().map(|eid| match eid {
+                EidName::Fingerprint(sha256) => {
+                    json!({ "sha256": base16ct::lower::encode_string(sha256) })
+                }
+                EidName::Serial(authority, serial) => {
+                    json!({ "authority": authority, "serial": serial.to_string() })
+                }
+            }),
         },
         "carrier": {
             "family": order.carrier.as_str(),
@@ -135,6 +154,7 @@ fn order_text(fields: &api::OrderFields) -> Result<OrderText, Denied> {
         proofing: fields.proofing.method.clone(),
         proofing_at: time("order/proofing", &fields.proofing.at)?,
         proofing_by: fields.proofing.by.clone(),
+        eid: fields.proofing.eid.as_ref().map(eid_text).transpose()?,
         carrier: fields.carrier.family.clone(),
         card_number: fields.carrier.card_number.clone(),
         carrier_ends: fields
@@ -158,6 +178,19 @@ fn order_text(fields: &api::OrderFields) -> Result<OrderText, Denied> {
         receipt: receipt.transpose()?,
         evidence: evidence.transpose()?,
     })
+}
+
+fn eid_text(eid: &api::order::OrderEid) -> Result<EidText, Denied> {
+    match (&eid.certificate, &eid.authority, &eid.serial) {
+        (Some(certificate), None, None) => Ok(EidText::Certificate(certificate.clone())),
+        (None, Some(authority), Some(serial)) => {
+            Ok(EidText::Serial(authority.clone(), serial.clone()))
+        }
+        _ => {
+            let limit = "a certificate, or an authority and a serial number";
+            Err(malformed("order/eid", &"another set of fields", limit))
+        }
+    }
 }
 
 fn time(rule: &'static str, text: &str) -> Result<UnixTime, Denied> {

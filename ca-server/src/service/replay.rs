@@ -186,7 +186,11 @@ impl Service {
         if let Some(ordered) = &ordered {
             ordered.fill(&mut fields, version);
         }
-        let admitted = match self.admitted(ordered.as_ref(), version, &past.issuer, now) {
+        let leave = self.proving_eid(ordered.as_ref()).and_then(|proof| {
+            let eid = proof.map(|(known, _)| known.looking_back());
+            self.admitted(ordered.as_ref(), eid.as_ref(), version, &past.issuer, now)
+        });
+        let admitted = match leave {
             Ok(admitted) => admitted,
             Err(denied) => return Some(Replayed::NowRefused(denied.refusal)),
         };

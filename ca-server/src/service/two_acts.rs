@@ -323,6 +323,7 @@ mod tests {
             answers: AnswerClasses::USUAL,
             node: service.node.clone(),
             subject: Subject::Order(order.id),
+            proven_by: None,
             volume: None,
         };
         let pending = Pending::new(

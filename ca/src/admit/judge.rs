@@ -353,6 +353,6 @@ pub(super) fn other_issuer(tuple: &Tuple, other: &IssuerClass) -> RuleRefusal {
     )
 }
 
-fn listed<T: fmt::Display>(all: &[T]) -> String {
+pub(super) fn listed<T: fmt::Display>(all: &[T]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

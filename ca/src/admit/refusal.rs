@@ -40,6 +40,16 @@ impl RuleRefusal {
         matches!(
             self.0.code,
             "carrier-refused"
+                | "eid-carrier"
+                | "eid-held"
+                | "eid-kind"
+                | "eid-level"
+                | "eid-missing"
+                | "eid-not-activated"
+                | "eid-not-begun"
+                | "eid-not-taken"
+                | "eid-of-unknown"
+                | "eid-unknown"
                 | "identity-refused"
                 | "order-time-ahead"
                 | "order-unknown-name"

@@ -1,4 +1,5 @@
 mod edges;
+mod eid;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,7 @@ pub(crate) fn text() -> OrderText {
         proofing: "swedish-passport".to_owned(),
         proofing_at: at(EARLIER),
         proofing_by: "actor-1".to_owned(),
+        eid: None,
         carrier: "nls-card-2023".to_owned(),
         card_number: Some(CARD.to_owned()),
         carrier_ends: None,
@@ -73,7 +75,7 @@ impl Desk {
 
     fn admit(&self, text: &OrderText) -> Result<Admitted, RuleRefusal> {
         let order = Order::read(text, &self.book, self.moment.environment)?;
-        admit(&order, &self.profile, &self.issuer, &self.book, self.moment)
+        admit(&order, None, &self.profile, &self.issuer, &self.book, self.moment)
     }
 
     /// What its order is prepared to, with this end.

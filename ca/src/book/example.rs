@@ -62,6 +62,7 @@ fn example_routine(level: TrustLevel) -> Option<Routine> {
         order: OrderFacts::Absent,
         ordered_by: Vec::new(),
         proofing: Vec::new(),
+        eid_carriers: Vec::new(),
         carriers: Vec::new(),
         levels: vec![level],
         identities: Vec::new(),

@@ -146,3 +146,21 @@ fn profiles_alone_are_a_book_that_names_nobody() {
 
     assert!(book.table().rows().is_empty() && book.identity_kind("personnummer").is_none());
 }
+
+/// A new routine beside an older list, as an upgrade may leave them, closes the profiles of its rows and no start.
+#[test]
+fn a_routine_that_its_lists_do_not_fit_closes_the_profiles_of_its_rows() {
+    let means = "means    = \"own-eid\"\n";
+    let mut files = book_files();
+    let list = files.iter_mut().find(|(path, _)| path == "lists/proofing-methods.toml").unwrap();
+    assert!(list.1.contains(means));
+    list.1 = list.1.replacen(means, "", 1);
+    let bytes = || files.iter().map(|(path, text)| (path.as_str(), text.as_bytes()));
+
+    let book = Book::parse_closing(bytes()).unwrap_or_else(|errors| panic!("{errors}"));
+
+    let closed: Vec<_> = book.closed().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(closed, ["mobile-authentication"]);
+    let refused = Book::parse(bytes()).unwrap_err().to_string();
+    assert!(refused.starts_with("routines/mobile-self-service.toml: eid-carriers"), "{refused}");
+}

@@ -24,6 +24,17 @@ pub enum Meeting {
     Visit,
 }
 
+/// What proves the identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Means {
+    /// Something that whoever saw to it has judged, such as a passport.
+    #[default]
+    Document,
+    /// An eID of this CA, which the order names (ISS-20).
+    OwnEid,
+}
+
 /// One method of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofingMethod {
@@ -31,6 +42,7 @@ pub struct ProofingMethod {
     title: Title,
     levels: Vec<TrustLevel>,
     meeting: Meeting,
+    means: Means,
     days: Days,
 }
 
@@ -57,6 +69,12 @@ impl ProofingMethod {
     #[must_use]
     pub const fn meeting(&self) -> Meeting {
         self.meeting
+    }
+
+    /// What proves the identity.
+    #[must_use]
+    pub const fn means(&self) -> Means {
+        self.means
     }
 
     /// The days (in Stockholm) on which it may be used.
@@ -94,6 +112,8 @@ struct MethodFile {
     title: Title,
     levels: Vec<LevelWord>,
     presence: Meeting,
+    #[serde(default)]
+    means: Means,
     from: Day,
     until: Option<Day>,
 }
@@ -143,6 +163,7 @@ impl From<MethodFile> for ProofingMethod {
             title: file.title,
             levels: file.levels.into_iter().map(TrustLevel::from).collect(),
             meeting: file.presence,
+            means: file.means,
             days: Days { from: file.from, until: file.until },
         }
     }
@@ -165,13 +186,15 @@ mod tests {
 
         assert_eq!(methods.version(), 1);
         assert_eq!(method("foreign-passport").levels(), [TrustLevel::Loa2]);
-        assert_eq!(method("own-siths-eid").levels(), [TrustLevel::Loa2]);
+        assert_eq!(method("own-siths-eid").levels(), [TrustLevel::Loa2, TrustLevel::Loa3]);
         assert_eq!(method("swedish-passport").levels(), [TrustLevel::Loa2, TrustLevel::Loa3]);
         assert_eq!(method("swedish-passport").title().swedish(), "Svenskt pass (vinröd bok)");
         for one in methods.iter() {
             let meeting =
                 if one.id().as_str() == "own-siths-eid" { Meeting::Remote } else { Meeting::Visit };
             assert_eq!(one.meeting(), meeting, "{}", one.id());
+            let by_eid = one.means() == Means::OwnEid;
+            assert_eq!(by_eid, one.id().as_str() == "own-siths-eid", "{}", one.id());
         }
         assert!(methods.by_id("personnummer").is_none(), "an identity proves nothing");
     }

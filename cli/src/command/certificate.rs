@@ -103,6 +103,9 @@ pub(crate) struct Issue {
     /// The order of a person's certificate: a file with the JSON of `order` in POST /v1/certificates.
     #[arg(long, value_name = "FILE")]
     order: Option<PathBuf>,
+    /// The certificate of the holder's own eID that proved who he is, PEM: goes into the order's proofing.
+    #[arg(long, value_name = "FILE", requires = "order")]
+    eid: Option<PathBuf>,
     /// Opaque id of the person who acts.
     #[arg(long)]
     actor: Option<String>,
@@ -247,7 +250,7 @@ impl Issue {
                 dns: self.dns.clone(),
             },
             actor: actor(self.actor.as_deref()),
-            order: self.order.as_deref().map(order).transpose()?,
+            order: self.order()?,
         };
         let key = key(self.idempotency_key.as_deref())?;
         let certificate: api::Certificate = client.post("/v1/certificates", &key, &request)?;
@@ -260,6 +263,29 @@ impl Issue {
         terminal.result(&certificate, || shown(&certificate));
         Ok(())
     }
+}
+
+impl Issue {
+    /// The order of its file, with the eID of its own file.
+    fn order(&self) -> Result<Option<api::OrderFields>, ClientError> {
+        let Some(path) = &self.order else { return Ok(None) };
+        let mut order = order(path)?;
+        if let Some(path) = &self.eid {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ClientError::File { path: path.clone(), source })?;
+            let first = first_certificate(&text).to_owned();
+            let (authority, serial) = (None, None);
+            let eid = api::order::OrderEid { certificate: Some(first), authority, serial };
+            order.proofing.eid = Some(eid);
+        }
+        Ok(Some(order))
+    }
+}
+
+/// The first block of a file with a certificate and, maybe, its chain.
+fn first_certificate(text: &str) -> &str {
+    const END: &str = "-----END CERTIFICATE-----";
+    text.find(END).and_then(|at| text.get(..at.saturating_add(END.len()))).unwrap_or(text)
 }
 
 /// Reads the file of an order.

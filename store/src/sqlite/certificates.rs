@@ -14,8 +14,8 @@ use super::columns::{
     status_row, stored, time, to_origin, to_serial, to_u64,
 };
 use super::group::{Act, Effective};
-use super::holders;
 use super::intents::{close, is_unique_on, must_be_open};
+use super::{eids, holders};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{
@@ -53,6 +53,8 @@ pub(super) fn issue(
     };
     let serial = stored(act.serial("serial.row = ?1", [serial_row])?, "serial")?;
     holders::must_not_be_compromised(act.connection(), intent.row)?;
+    // One log orders both: the eID holds where this says `issued`, or there is no certificate.
+    eids::must_be_active(act.connection(), new.facts.proven_by, now)?;
     let (not_after, classes) = reserved(act.connection(), serial_row)?;
     let change = Change::Issued { not_after, classes };
     let (_, position, time) = act.put_change(&serial, change, Effective::Logged, None, now)?;

@@ -164,10 +164,7 @@ fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> 
     let mut statement = connection.prepare_cached(CERTIFIED_SINCE)?;
     let mut rows = statement.query(params![key.spki.as_bytes(), upto])?;
     while let Some(row) = rows.next()? {
-        let subject = match tag_of(row, "holder_tag")? {
-            Some(tag) => Some(tag),
-            None => subject_of(connection, act.sealer(), row)?,
-        };
+        let subject = subject_tag(connection, act.sealer(), row)?;
         let known = Known { subject, person: tag_of(row, "person_tag")? };
         if !holders.contains(&known) {
             holders.push(known);
@@ -203,6 +200,18 @@ fn write_down(
         ])?;
     }
     Ok(())
+}
+
+/// The subject of a certificate, as its intent names it or it says itself.
+pub(super) fn subject_tag(
+    connection: &Connection,
+    sealer: &Sealer,
+    row: &Row<'_>,
+) -> Result<Option<BlindIndex>, StoreError> {
+    match tag_of(row, "holder_tag")? {
+        Some(tag) => Ok(Some(tag)),
+        None => subject_of(connection, sealer, row),
+    }
 }
 
 fn tag_of(row: &Row<'_>, name: &'static str) -> Result<Option<BlindIndex>, StoreError> {

@@ -11,7 +11,7 @@ use super::columns::{
 };
 use super::group::{Act, Effective};
 use super::issuers::online_row_of;
-use super::{holders, leases, limits};
+use super::{eids, holders, leases, limits};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::CertificateIntent;
@@ -53,6 +53,7 @@ pub(super) fn record_under(
     }
     let issuer = online_row_of(act.connection(), &facts.issuer)?;
     let holder = holders::claim(act, &facts.key)?;
+    eids::must_be_active(act.connection(), facts.proven_by, now)?;
     let serial = reserve(act, issuer, facts)?;
     let key = act.data_key(&facts.subject)?;
     let inserted = act

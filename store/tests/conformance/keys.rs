@@ -25,23 +25,23 @@ const TOLVANS_NUMBER: &str = "191212121212";
 const ANOTHERS_NUMBER: &str = "191003229802";
 
 /// The person with this number.
-fn person(number: &str) -> HolderName {
+pub(super) fn person(number: &str) -> HolderName {
     HolderName::of_person(&PersonNumber::parse(number, Environment::Test).unwrap())
 }
 
 /// A key under this subject, ordered for the person with this number.
-fn ordered(spki: SpkiHash, subject: &str, number: &str) -> SubjectKey {
+pub(super) fn ordered(spki: SpkiHash, subject: &str, number: &str) -> SubjectKey {
     let SubjectKey { holder, .. } = held(spki, subject);
     SubjectKey { holder: holder.who_is(Some(person(number))), ..held(spki, subject) }
 }
 
-fn key() -> SpkiHash {
+pub(super) fn key() -> SpkiHash {
     let mut octets = [9; 32];
     octets[..16].copy_from_slice(&fresh());
     SpkiHash::from_bytes(octets)
 }
 
-fn held(spki: SpkiHash, number: &str) -> SubjectKey {
+pub(super) fn held(spki: SpkiHash, number: &str) -> SubjectKey {
     subject_key(spki, number, KeyReuse::SameHolder)
 }
 
@@ -62,7 +62,7 @@ fn finish(world: &World, spki: SpkiHash, intended: (Pending, Recorded)) -> Issue
     world.store.record_issued(&signed, &facts, &audit, at(3)).unwrap()
 }
 
-fn issue(world: &World, key: SubjectKey) -> Result<CertificateId, StoreError> {
+pub(super) fn issue(world: &World, key: SubjectKey) -> Result<CertificateId, StoreError> {
     let spki = key.spki;
     Ok(finish(world, spki, intend(world, key)?).certificate)
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod canaries;
 pub(crate) mod crls;
+pub(crate) mod eids;
 pub(crate) mod imports;
 pub(crate) mod issuing;
 pub(crate) mod keys;
@@ -74,6 +75,9 @@ macro_rules! suite {
             two_acts: a_refusal_ends_no_order_of_another_call,
             two_acts: an_order_of_which_nothing_came_is_left_open,
             two_acts: a_superseded_start_begins_and_refuses_nothing,
+            eids: an_eid_is_whose_its_own_order_said,
+            eids: what_rests_on_an_eid_is_recorded_while_it_holds,
+            eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
             keys: a_key_that_was_compromised_is_nobodys,

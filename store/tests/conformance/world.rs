@@ -205,6 +205,7 @@ impl World {
             answers: self.classes,
             node: self.node.clone(),
             subject: self.subject(),
+            proven_by: None,
             volume: None,
         }
     }
@@ -214,6 +215,7 @@ impl World {
             profile: ProfileVersion { name: "person-auth".to_owned(), sha256: [2; 32] },
             policy: Some("2.999.1".to_owned()),
             not_before: at(0),
+            proven_by: None,
             spki: self.issuer.public.spki_hash(),
             privacy: Privacy::Person {
                 subject: self.subject(),

@@ -16,27 +16,6 @@ fn no_person_is_issued_to_while_the_dated_rules_are_missing() {
     assert_eq!(direct.unwrap_err().rule(), "rules");
 }
 
-/// ISS-20: an order cannot say which eID of ours proved the identity, so that it proves no more than the lowest of them.
-#[test]
-fn an_eid_of_ours_leads_to_no_higher_level() {
-    let proofing = "proofing   = [";
-    let own = format!("{proofing}\"own-siths-eid\", ");
-    let mut files = book_files();
-    let file = |files: &mut Vec<(String, String)>, name: &str, from: &str, to: &str| {
-        let (_, text) = files.iter_mut().find(|(path, _)| path == name).unwrap();
-        assert!(text.contains(from), "{name}: {from}");
-        *text = text.replacen(from, to, 1);
-    };
-    file(&mut files, "routines/office-visit.toml", proofing, &own);
-    assert!(read_book(&files).unwrap_err().to_string().contains("own-siths-eid reaches none"));
-
-    // A routine for both levels may name it; an order for the higher one is refused.
-    file(&mut files, "routines/office-visit.toml", "[\"loa3\"]", "[\"loa2\", \"loa3\"]");
-    let desk = Desk::new(read_book(&files).unwrap_or_else(|errors| panic!("{errors}")));
-    let order = with(|it| it.proofing = "own-siths-eid".to_owned());
-    assert_eq!(desk.rule(&order), "proofing/own-siths-eid/level");
-}
-
 /// ISS-09: a second certificate on a card does not begin the card's life anew, where the order says when that ends.
 #[test]
 fn a_certificate_ends_with_the_carrier_that_its_order_names() {

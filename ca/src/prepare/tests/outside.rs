@@ -92,7 +92,7 @@ fn openssl_reads_every_end_entity_and_verifies_its_chain() {
             "sslclient",
             &[
                 "TLS Web Client Authentication\n",
-                "Policy: 1.3.6.1.4.1.32473.1.9.5",
+                "Policy: 1.2.752.74.8.512",
                 "GN = Tolvan, serialNumber = 191212121212\n",
             ][..],
         ),
