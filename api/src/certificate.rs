@@ -137,6 +137,10 @@ pub struct Certificate {
     pub not_before: String,
     /// Last second of validity.
     pub not_after: String,
+    /// What says that: profile, order, carrier, issuer, or a dated rule by its name. Absent for certificates
+    /// that were taken over, or issued before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
     /// SHA-256 of the certificate, lower-case hexadecimal.
     pub sha256: String,
     /// Why it was revoked or held; absent when it is not, or no reason was given.

@@ -42,6 +42,7 @@ use tokio::sync::watch;
 use config::ConfigFile;
 use http::tls::{ServerIdentity, server_config};
 use http::{Admission, App};
+use service::canary::Acceptance;
 use start::Told;
 use wiring::{Create, Wired};
 
@@ -98,14 +99,20 @@ enum Command {
     },
     /// Let a profile issue again that was closed because this version of the program makes something else of its sample.
     #[command(
-        after_help = "Example (while `serve` does not run):\n  sigill-ca accept-canary --config config/ca.toml function"
+        after_help = "Example (while `serve` does not run):\n  sigill-ca accept-canary --config config/ca.toml --actor operator-7 --note 'CHANGELOG 0.2: order of extensions' \\\n    function person-id-3-authentication/personnummer"
     )]
     AcceptCanary {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// The profiles.
-        #[arg(required = true, value_name = "PROFILE")]
+        /// Opaque id of the person who accepts.
+        #[arg(long)]
+        actor: String,
+        /// Why, for the audit log.
+        #[arg(long)]
+        note: String,
+        /// Profiles, for all their samples, or samples as `profile/kind`.
+        #[arg(required = true, value_name = "PROFILE[/KIND]")]
         names: Vec<String>,
     },
     /// The API's own certificates.
@@ -148,7 +155,9 @@ fn main() -> ExitCode {
         Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
             lines.iter().for_each(|line| answer(line));
         }),
-        Command::AcceptCanary { config, names } => accept_canaries(config, names),
+        Command::AcceptCanary { config, actor, note, names } => {
+            accept_canaries(config, names, Acceptance { actor, note })
+        }
         Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
         Command::Import { config, from, json } => import_outputs(config, from, *json),
     };
@@ -232,7 +241,7 @@ fn confirm_clock(path: &Path, utc: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn accept_canaries(path: &Path, names: &[String]) -> anyhow::Result<()> {
+fn accept_canaries(path: &Path, names: &[String], by: Acceptance<'_>) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
@@ -241,9 +250,9 @@ fn accept_canaries(path: &Path, names: &[String]) -> anyhow::Result<()> {
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
     let now = confirm::believed(last_seen, config.clock)?;
-    for name in names {
-        let made = service::canary::accept(store.as_ref(), &book, name, now)?.result;
-        answer(&format!("{deployment}: profile {name} makes {made} of its sample: accepted"));
+    for made in service::canary::accept(store.as_ref(), &book, names, by, now)? {
+        let (profile, kind, result) = (made.profile.name, made.kind, made.result);
+        answer(&format!("{deployment}: sample {profile}/{kind} comes to {result}: accepted"));
     }
     Ok(())
 }

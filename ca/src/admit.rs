@@ -43,7 +43,7 @@ pub struct Moment {
 
 impl Moment {
     /// The day in Stockholm.
-    fn day(self) -> Day {
+    pub(crate) fn day(self) -> Day {
         local(self.now).day
     }
 }

@@ -120,6 +120,11 @@ impl CarrierFamily {
     /// The most years of a carrier, in days: a card outlives no eID (ISS-09).
     const LONGEST: Duration = Duration::from_secs(1_827 * 86_400);
 
+    /// The same, of which nobody is asked to prove where its keys were made. For samples.
+    pub(crate) fn unattested(&self) -> Self {
+        Self { attestation: AttestationRule::None, ..self.clone() }
+    }
+
     /// Reads a file of `profiles/carriers/`.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ pub struct IssuedCertificate {
     pub profile: ProfileVersion,
     /// The policy it was issued under, dotted.
     pub policy: Option<String>,
+    /// What says its last second, in a word or by the name of a rule.
+    pub ended_by: Option<String>,
     /// Its first second.
     pub not_before: UnixTime,
     /// The eID that proved its holder: it must be active still, or nothing is recorded.
@@ -127,6 +129,8 @@ pub struct CertificateRow {
     pub not_before: UnixTime,
     /// Last second.
     pub not_after: UnixTime,
+    /// What says that, in a word or by the name of a rule; none where nobody noted it.
+    pub ended_by: Option<String>,
     /// SHA-256 of its DER.
     pub sha256: [u8; 32],
     /// SHA-256 of its SubjectPublicKeyInfo.

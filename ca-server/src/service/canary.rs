@@ -1,146 +1,193 @@
-//! Canaries: at every start each profile makes a certificate of a fixed sample, without a key and without a record. A
-//! program that makes something else of a profile that is what it was issues nothing under it until an operator
-//! has looked and accepted that.
+//! Canaries: at every start each profile makes its samples, one for each kind of identity that the table leads to it by,
+//! the way of an order, without a key and without a record. A program that makes something else of the same book issues
+//! nothing under that profile until an operator has looked and accepted that.
+
+use std::collections::BTreeSet;
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use ca::book::Book;
-use ca::profile::{ExampleError, Profile, example};
+use ca::profile::{Profile, SampleKind, Samples};
 use ca::refusal::Refusal;
 use ledger::Hash;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use store::{AuditRecord, Canary, ProfileVersion, Store, Subject};
-use x509::key::KeyType;
 use x509::time::UnixTime;
 
 use super::Service;
 use crate::denied::Denied;
-use crate::publication::chain;
+use crate::start::Told;
 
 /// When all samples are made: 2026-11-21, one time for ever, so that no day changes what comes of them.
 const SAMPLE_TIME: u64 = 1_795_298_400;
+/// The most characters of who accepts and why, as of whoever ends a pause.
+const ACTOR_LIMIT: usize = 128;
+const NOTE_LIMIT: usize = 500;
 
-/// What is told to whoever orders under a profile whose sample has come to something else.
+/// What is told to whoever orders under a profile of which a sample has come to something else.
 fn closed_by(before: &Canary, made: &Canary) -> Refusal {
     Refusal::new(
         "profile-canary",
-        "an unchanged profile makes of its sample what it made before",
-        &format!(
-            "profile {}: {} by {}, now {}",
-            made.profile.name, before.result, before.engine, made.result
-        ),
+        "an unchanged book makes of a profile's samples what it made before",
+        &format!("{}: {} by {}, now {}", named(made), before.result, before.engine, made.result),
         "the certificate that is on record",
         "have an operator compare `sigill profile example` of both versions, then run `sigill-ca accept-canary`",
     )
 }
 
-/// What a profile makes of its sample now.
-fn canary(profile: &Profile) -> Canary {
-    let result = UnixTime::from_secs(SAMPLE_TIME)
-        .map_err(|_| "sample-time")
-        .and_then(|at| example(profile, key_type(profile), at).map_err(|error| code(&error)))
-        .map_or_else(str::to_owned, |made| {
-            base16ct::lower::encode_string(&Sha256::digest(made.as_der()))
-        });
+/// The sample's name: profile and kind.
+fn named(one: &Canary) -> String {
+    format!("{}/{}", one.profile.name, one.kind)
+}
+
+/// What the profiles of a book make of their samples now, sample by sample.
+fn canaries(book: &Book) -> Vec<Canary> {
+    let samples = Samples::of(book);
+    let of_profile = |profile: &Profile| {
+        let kinds = samples.kinds(profile).into_iter();
+        kinds.map(|kind| canary(&samples, book, profile, &kind)).collect::<Vec<_>>()
+    };
+    book.profiles().iter().flat_map(of_profile).collect()
+}
+
+fn canary(samples: &Samples, book: &Book, profile: &Profile, kind: &SampleKind) -> Canary {
+    let made = UnixTime::from_secs(SAMPLE_TIME).map(|at| samples.make(profile, kind, at));
+    let result = match made {
+        Ok(Ok(made)) => base16ct::lower::encode_string(&Sha256::digest(made.as_der())),
+        Ok(Err(error)) => error.code().to_owned(),
+        Err(_) => "sample-time".to_owned(),
+    };
     Canary {
         profile: ProfileVersion {
             name: profile.name().to_string(),
             sha256: *profile.hash().as_bytes(),
         },
+        kind: kind.to_string(),
+        book: *book.sha256(),
         result,
         engine: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
-/// The quickest of the keys that it allows.
-fn key_type(profile: &Profile) -> KeyType {
-    let keys = profile.keys();
-    let first = keys.first().copied().unwrap_or(KeyType::EcP256);
-    if keys.contains(&KeyType::EcP256) { KeyType::EcP256 } else { first }
-}
-
-fn code(error: &ExampleError) -> &'static str {
-    match error {
-        ExampleError::Prepare(error) => error.refusal().code,
-        _ => "sample-not-made",
-    }
+/// The earlier sample of the same version and kind.
+fn earlier<'a>(known: &'a [Canary], made: &Canary) -> Option<&'a Canary> {
+    known.iter().find(|one| one.profile == made.profile && one.kind == made.kind)
 }
 
 impl Service {
-    /// Compares what the profiles make of their samples with what is on record: those that are new are recorded,
-    /// those that differ are closed (not those of responders and of the API's own certificates: they are told of). Called once,
-    /// at a start.
+    /// Compares what the profiles make of their samples with what is on record. New samples are recorded. One that
+    /// differs closes its profile (not those of responders and of the API's own certificates: they are told of), unless
+    /// the book is another one: then what was reviewed is what differs, and the new sample is told of and recorded.
+    /// Called once, at a start.
     pub(crate) fn compare_canaries(&self) -> Result<(), Denied> {
         let now = self.clock().read().now;
         let known = self.store().canaries().map_err(|e| self.note_storage(&e))?;
-        let (mut new, mut differing) = (Vec::new(), Vec::new());
-        for made in self.book.profiles().iter().map(canary) {
-            match known.iter().find(|one| one.profile == made.profile) {
+        let (mut new, mut replaced, mut closing) = (Vec::new(), Vec::new(), Vec::new());
+        for made in canaries(&self.book) {
+            match earlier(&known, &made) {
                 None => new.push(made),
-                Some(before) if before.result != made.result => differing.push((before, made)),
-                Some(_) => {}
+                Some(before) if before.result == made.result => {}
+                Some(before) if before.book == made.book => closing.push((before.clone(), made)),
+                Some(before) => {
+                    tracing::warn!(
+                        sample = named(&made),
+                        "another book makes another certificate: {} by {}, now {}",
+                        before.result,
+                        before.engine,
+                        made.result
+                    );
+                    replaced.push(before.clone());
+                    new.push(made);
+                }
             }
         }
         if !new.is_empty() {
-            let record = record(EventResult::Done, self.system(), &new, &[]);
+            let record = record(EventResult::Done, self.system(), &new, &replaced, None);
             let recorded = self.store().record_canaries(&new, &record, now);
             recorded.map_err(|e| self.note_storage(&e))?;
         }
-        for (before, made) in &differing {
+        for (before, made) in &closing {
             let name = made.profile.name.as_str();
             if let Some(profile) = self.book.profiles().by_name(name) {
                 self.close(name, profile.kind(), closed_by(before, made));
             }
         }
-        if !differing.is_empty() {
-            let before: Vec<Canary> =
-                differing.iter().map(|(before, _)| (*before).clone()).collect();
-            let made: Vec<Canary> = differing.iter().map(|(_, made)| made.clone()).collect();
-            let leaf = record(EventResult::Refused, self.system(), &made, &before);
-            // The alarm stands without its leaf.
-            if let Err(error) = self.store().record_audit(&leaf, now) {
-                tracing::warn!(error = %chain(&error), "closed profiles are not in the audit log");
-            }
+        if !closing.is_empty() {
+            let (before, made): (Vec<_>, Vec<_>) = closing.into_iter().unzip();
+            let leaf = record(EventResult::Refused, self.system(), &made, &before, None);
+            self.note_closed(&leaf);
         }
         Ok(())
     }
 }
 
-/// Takes what a profile makes of its sample now for what is right; the result. Done while nothing serves.
+/// Who accepts samples, and why.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acceptance<'a> {
+    pub(crate) actor: &'a str,
+    pub(crate) note: &'a str,
+}
+
+/// Takes what the named samples come to now for what is right: all of them, in one act with one leaf, or none. A
+/// name is that of a profile, for all its samples, or `profile/kind`. Done while nothing serves.
 ///
 /// # Errors
 ///
-/// No profile has this name; the store's own.
+/// Nothing has a name, or nobody says who accepts or why; the store's own.
 pub(crate) fn accept(
     store: &dyn Store,
     book: &Book,
-    name: &str,
+    names: &[String],
+    by: Acceptance<'_>,
     now: UnixTime,
-) -> anyhow::Result<Canary> {
-    let profile = book
-        .profiles()
-        .by_name(name)
-        .ok_or_else(|| crate::start::Told::config(format!("no profile is called {name}")))?;
-    let made = canary(profile);
+) -> anyhow::Result<Vec<Canary>> {
+    for (what, text, most) in [("actor", by.actor, ACTOR_LIMIT), ("note", by.note, NOTE_LIMIT)] {
+        let length = text.chars().count();
+        if text.trim().is_empty() || length > most {
+            let told = format!("--{what} has {length} characters, and 1 to {most} are needed");
+            return Err(Told::config(told).into());
+        }
+    }
+    let all = canaries(book);
+    let is_of = |one: &Canary, name: &str| one.profile.name == name || named(one) == name;
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|one| is_of(one, name))) {
+        let told = format!("no profile or sample is called {name}: nothing is accepted");
+        return Err(Told::config(told).into());
+    }
+    let wanted = |one: &Canary| names.iter().any(|name| is_of(one, name));
+    let accepted: Vec<Canary> = all.into_iter().filter(wanted).collect();
+    let known = store.canaries()?;
     let before: Vec<Canary> =
-        store.canaries()?.into_iter().filter(|one| one.profile == made.profile).collect();
-    let accepted = [made];
-    let record = record(EventResult::Done, Actor::System([0; 16]), &accepted, &before);
+        accepted.iter().filter_map(|made| earlier(&known, made).cloned()).collect();
+    let actor = Actor::System([0; 16]);
+    let record = record(EventResult::Done, actor, &accepted, &before, Some(by));
     store.record_canaries(&accepted, &record, now)?;
-    let [made] = accepted;
-    Ok(made)
+    Ok(accepted)
 }
 
-fn record(result: EventResult, actor: Actor, made: &[Canary], before: &[Canary]) -> AuditRecord {
+fn record(
+    result: EventResult,
+    actor: Actor,
+    made: &[Canary],
+    before: &[Canary],
+    by: Option<Acceptance<'_>>,
+) -> AuditRecord {
     let shown = |canaries: &[Canary]| -> Vec<Value> { canaries.iter().map(shown).collect() };
-    let files = made.iter().map(|one| ObjectId::Document(Hash::from_bytes(one.profile.sha256)));
+    // Several samples of one file are one document.
+    let files: BTreeSet<[u8; 32]> = made.iter().map(|one| one.profile.sha256).collect();
+    let files = files.into_iter().map(|sha256| ObjectId::Document(Hash::from_bytes(sha256)));
+    let mut payload = json!({ "made": shown(made), "before": shown(before) });
+    if let (Some(by), Some(object)) = (by, payload.as_object_mut()) {
+        object.insert("actor".to_owned(), json!(by.actor));
+        object.insert("note".to_owned(), json!(by.note));
+    }
     Service::record(
         EventCode::ProfileCanary,
         result,
         actor,
         ObjectIds::first_of(files),
         None,
-        &json!({ "made": shown(made), "before": shown(before) }),
+        &payload,
         Subject::Deployment,
     )
 }
@@ -148,7 +195,9 @@ fn record(result: EventResult, actor: Actor, made: &[Canary], before: &[Canary])
 fn shown(one: &Canary) -> Value {
     json!({
         "profile": one.profile.name,
+        "kind": one.kind,
         "sha256": base16ct::lower::encode_string(&one.profile.sha256),
+        "book_sha256": base16ct::lower::encode_string(&one.book),
         "result": one.result,
         "engine": one.engine,
     })
@@ -160,18 +209,33 @@ mod tests {
     use crate::denied::Kind;
     use crate::service::testing::World;
 
-    /// Every file of the book has a sample, none is refused, and all are quick to make.
+    const BY: Acceptance<'static> = Acceptance { actor: "operator-1", note: "read in CHANGELOG" };
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// As if an older program had made something else of this sample, of the same book or of another.
+    fn make_older(world: &World, name: &str, book: Option<[u8; 32]>) -> Canary {
+        let store = world.service.store();
+        let before = store.canaries().unwrap().into_iter().find(|one| named(one) == name).unwrap();
+        let result = "00".repeat(32);
+        let older = Canary { result, book: book.unwrap_or(before.book), ..before.clone() };
+        let leaf = record(EventResult::Done, world.service.system(), &[], &[], None);
+        store.record_canaries(&[older], &leaf, world.now()).unwrap();
+        before
+    }
+
+    /// Every file of the book has its samples, and those of the shipped table are all made, twice the same.
     #[test]
     fn every_shipped_profile_sings_the_same_twice() {
         let world = World::new();
-        let sung = |world: &World| -> Vec<Canary> {
-            world.service.book.profiles().iter().map(canary).collect()
-        };
+        let sung = |world: &World| canaries(&world.service.book);
 
         let first = sung(&world);
 
         assert_eq!(first, sung(&world));
-        assert!(first.len() > 25);
+        assert!(first.len() > 40, "{}", first.len());
         for one in &first {
             assert_eq!(one.result.len(), 64, "{one:?}");
         }
@@ -185,15 +249,8 @@ mod tests {
         world.service.compare_canaries().unwrap();
         assert_eq!(world.leaves(EventCode::ProfileCanary), 1, "nothing is new");
         world.issue("one").unwrap();
-        let store = world.service.store();
-        let on_record = store.canaries().unwrap();
-        let before = on_record.iter().find(|one| one.profile.name == "function-ec").unwrap();
 
-        // As if an older program had made something else of the same file.
-        let older = Canary { result: "00".repeat(32), ..before.clone() };
-        let older = [older];
-        let leaf = record(EventResult::Done, world.service.system(), &older, &[]);
-        store.record_canaries(&older, &leaf, world.now()).unwrap();
+        let before = make_older(&world, "function-ec/direct", None);
         let world = world.restarted();
         world.service.compare_canaries().unwrap();
 
@@ -205,13 +262,32 @@ mod tests {
         assert_eq!(leaf.event.result, EventResult::Refused);
         assert!(world.service.closed.must_be_open("function").is_ok(), "the others issue");
 
-        let store = world.service.store();
-        let accepted = accept(store, &world.service.book, "function-ec", world.now()).unwrap();
-        assert_eq!(accepted, *before);
+        let (store, book) = (world.service.store(), &world.service.book);
+        let accepted = accept(store, book, &names(&["function-ec"]), BY, world.now()).unwrap();
+        assert_eq!(accepted, [before]);
         let world = world.restarted();
         world.service.compare_canaries().unwrap();
         world.issue_again("two").unwrap();
         assert_eq!(world.service.readiness.answer().1.0.get("closed-profiles"), None);
+    }
+
+    /// A sample of one kind of identity closes its profile, and is accepted by its own name.
+    #[test]
+    fn each_kind_of_identity_has_a_sample_that_closes_its_profile() {
+        let world = World::new();
+        world.service.compare_canaries().unwrap();
+        make_older(&world, "mobile-authentication/personnummer", None);
+        let world = world.restarted();
+
+        world.service.compare_canaries().unwrap();
+
+        assert_eq!(world.service.closed.names(), ["mobile-authentication"]);
+        let (store, book) = (world.service.store(), &world.service.book);
+        let name = names(&["mobile-authentication/personnummer"]);
+        assert_eq!(accept(store, book, &name, BY, world.now()).unwrap().len(), 1);
+        let world = world.restarted();
+        world.service.compare_canaries().unwrap();
+        assert!(world.service.closed.names().is_empty());
     }
 
     /// PRO-19: another file is another version, and has a sample of its own.
@@ -228,13 +304,42 @@ mod tests {
         assert!(world.service.closed.must_be_open("function-ec").is_ok());
     }
 
+    /// Where the book is another one, what was reviewed is what differs: it is on record, and nothing is closed.
     #[test]
-    fn refuses_to_accept_what_no_profile_is_called() {
+    fn a_sample_of_another_book_is_recorded_and_not_closed() {
         let world = World::new();
+        world.service.compare_canaries().unwrap();
+        let before = make_older(&world, "function-ec/direct", Some([9; 32]));
+        let leaves = world.leaves(EventCode::ProfileCanary);
+
+        world.service.compare_canaries().unwrap();
+
+        assert!(world.service.closed.must_be_open("function-ec").is_ok());
+        assert_eq!(world.leaves(EventCode::ProfileCanary), leaves + 1);
+        assert!(world.service.store().canaries().unwrap().contains(&before));
+    }
+
+    /// All or nothing, and by somebody who says why.
+    #[test]
+    fn accepts_all_that_is_named_or_nothing() {
+        let world = World::new();
+        world.service.compare_canaries().unwrap();
+        make_older(&world, "function-ec/direct", None);
         let (store, book) = (world.service.store(), &world.service.book);
+        let before = (store.canaries().unwrap(), world.leaves(EventCode::ProfileCanary));
+        let try_to = |called: &[&str], by| {
+            let refused = accept(store, book, &names(called), by, world.now()).unwrap_err();
+            assert_eq!((store.canaries().unwrap(), world.leaves(EventCode::ProfileCanary)), before);
+            refused.to_string()
+        };
 
-        let refused = accept(store, book, "function-x", world.now()).unwrap_err();
-
-        assert!(refused.to_string().contains("no profile is called function-x"), "{refused}");
+        let misspelt = try_to(&["function-ec", "function-x"], BY);
+        assert!(misspelt.contains("no profile or sample is called function-x"), "{misspelt}");
+        let kind = try_to(&["function-ec/personnummer"], BY);
+        assert!(kind.contains("function-ec/personnummer"), "{kind}");
+        let nobody = try_to(&["function-ec"], Acceptance { actor: " ", ..BY });
+        assert!(nobody.contains("--actor"), "{nobody}");
+        let for_nothing = try_to(&["function-ec"], Acceptance { note: "", ..BY });
+        assert!(for_nothing.contains("--note"), "{for_nothing}");
     }
 }

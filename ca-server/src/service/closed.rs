@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ca::profile::ProfileKind;
 use ca::refusal::Refusal;
+use store::AuditRecord;
 
 use super::Service;
 use crate::denied::{Denied, Kind};
+use crate::publication::chain;
 
 /// The closed profiles by name, each with what is told to whoever orders under it.
 #[derive(Debug, Default)]
@@ -53,5 +55,14 @@ impl Service {
         tracing::error!(problem.code = why.code, profile, "profile is closed: {why}");
         self.closed.lock().entry(profile.to_owned()).or_insert(why);
         self.readiness.tell_closed(self.closed.names());
+    }
+
+    /// Puts into the audit log what closed profiles at a start. They are closed without their leaf too: a
+    /// start that ended here could not revoke.
+    pub(crate) fn note_closed(&self, leaf: &AuditRecord) {
+        let now = self.clock().read().now;
+        if let Err(error) = self.store().record_audit(leaf, now) {
+            tracing::error!(error = %chain(&error), "closed profiles are not in the audit log");
+        }
     }
 }

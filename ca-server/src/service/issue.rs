@@ -504,6 +504,7 @@ fn issued_facts(
             sha256: *facts.profile_hash.as_bytes(),
         },
         policy: facts.policy.map(|policy| policy.to_string()),
+        ended_by: Some(facts.ended_by.to_string()),
         not_before: facts.validity.not_before(),
         proven_by: None,
         spki: facts.subject_key,

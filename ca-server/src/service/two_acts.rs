@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(answered.response.body, shown_later, "{body}");
         assert_eq!(body["position"], answered.position.unwrap().to_string());
         assert_eq!(body["state"], "issued");
+        assert_eq!(body["ended_by"], "profile");
     }
 
     /// ISS-05, ISS-06: order and intent are one act, certificate and answer are the other.

@@ -36,7 +36,7 @@ impl Service {
         }
         if !changed.is_empty() {
             let record = self.leaf(EventResult::Refused, &changed);
-            self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
+            self.note_closed(&record);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use x509::oid::ObjectIdentifier;
 
 use super::{Book, days};
+use crate::carrier::CarrierFamily;
 use crate::day::Day;
 use crate::deployment::Environment;
 use crate::profile::{Profile, ProfileSet, TrustLevel};
@@ -13,6 +14,15 @@ use crate::table::{IssuerClass, PolicyTable, Row, Tuple};
 use crate::word::Title;
 
 impl Book {
+    /// The same book where nobody is asked to prove where a key was made, and every routine is for every
+    /// environment: samples are made in environment test, with keys of no carrier.
+    pub(crate) fn for_samples(&self) -> Self {
+        let mut copy = self.clone();
+        copy.carriers = self.carriers.iter().map(CarrierFamily::unattested).collect();
+        copy.routines.iter_mut().for_each(|routine| routine.environments.clear());
+        copy
+    }
+
     /// A book of one profile, which [`admit_direct`](crate::admit::admit_direct) admits calls without
     /// an order by, from issuers of `class`, of persons in environment test: of a profile that takes its
     /// policy from the table, under `policy`. For samples; it has no rules and no hash.

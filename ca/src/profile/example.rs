@@ -2,6 +2,7 @@
 //! for a made-up holder, with a signature that verifies under no key.
 
 mod sample_key;
+mod samples;
 mod text;
 
 use std::time::Duration;
@@ -20,13 +21,14 @@ use x509::signing::{IntentId, assemble};
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
+pub use self::samples::{SampleKind, Samples};
 pub use self::text::certificate_text;
 pub(super) use self::text::values;
 use super::{EndOf, IssueBy, Presence, Profile, RequestField};
-use crate::admit::{Moment, admit_direct};
+use crate::admit::{Admitted, Moment, RuleRefusal, admit_direct};
 use crate::algorithms::AlgorithmPolicy;
 use crate::book::Book;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Environment};
 use crate::fields::RequestedFields;
 use crate::identity::TestDomains;
 use crate::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -55,37 +57,56 @@ pub fn example(
     key_type: KeyType,
     at: UnixTime,
 ) -> Result<Certificate, ExampleError> {
+    let algorithm = how_signed(profile, key_type);
+    let issuer = issuer(profile, algorithm, at)?;
+    let book = Book::of_example(profile, issuer.class(), Some(policy::SAMPLE));
+    let moment = Moment { now: at, environment: Environment::Test };
+    let admitted = admit_direct(profile, &issuer, &book, moment).ok();
+    let ends_at = match profile.validity().end_of {
+        EndOf::Lifetime => None,
+        EndOf::Order => at.checked_add(ORDERED),
+    };
+    let (issuer, fields, admitted) = (&issuer, fields(profile), admitted.as_ref());
+    made(&Made { profile, key_type, algorithm, issuer, fields, at, ends_at, admitted })
+}
+
+/// What a sample is made of.
+struct Made<'a> {
+    profile: &'a Profile,
+    key_type: KeyType,
+    algorithm: SignatureAlgorithm,
+    issuer: &'a Issuer,
+    fields: RequestedFields,
+    at: UnixTime,
+    ends_at: Option<UnixTime>,
+    admitted: Option<&'a Admitted>,
+}
+
+fn made(of: &Made<'_>) -> Result<Certificate, ExampleError> {
+    let &Made { profile, key_type, algorithm, issuer, ref fields, at, ends_at, admitted } = of;
     let key = sample_key::of(key_type).ok_or(ExampleError::NoSampleKey { key_type })?;
     let algorithms = AlgorithmPolicy::shipped().map_err(|_| ExampleError::MadeUp)?;
     let deployment: Deployment = DEPLOYMENT.parse().map_err(|_| ExampleError::MadeUp)?;
-    let algorithm = how_signed(profile, key_type);
-    let issuer = issuer(profile, algorithm, at)?;
     let self_signed = profile.kind().is_self_signed();
-    let book = Book::of_example(profile, issuer.class(), Some(policy::SAMPLE));
-    let moment = Moment { now: at, environment: deployment.environment() };
-    let admitted = admit_direct(profile, &issuer, &book, moment).ok();
     let prepared = prepare(&Preparation {
         deployment,
         algorithms: &algorithms,
         test_domains: &TestDomains::default(),
         profile,
-        signer: if self_signed { Signer::Itself(algorithm) } else { Signer::Issuer(&issuer) },
+        signer: if self_signed { Signer::Itself(algorithm) } else { Signer::Issuer(issuer) },
         way: match profile.issue_by() {
             IssueBy::Direct => Way::Direct,
             IssueBy::Order => Way::Order,
             IssueBy::Internal => Way::Internal,
         },
-        fields: &fields(profile),
+        fields,
         key: KeySource::Proven(&key),
         keys: &KeyBook::default(),
         serial: SerialNumber::from_random([0x5a; SerialNumber::OWN_OCTETS]),
         id: IntentId::from_bytes([0; 16]),
         now: at,
-        ends_at: match profile.validity().end_of {
-            EndOf::Lifetime => None,
-            EndOf::Order => at.checked_add(ORDERED),
-        },
-        admitted: admitted.as_ref(),
+        ends_at,
+        admitted,
     })?;
     let signing_key = if self_signed { key_type } else { issuer.public_key().key_type() };
     let to_be_signed = prepared.pending().bytes().ok_or(ExampleError::MadeUp)?;
@@ -200,6 +221,18 @@ fn fields(profile: &Profile) -> RequestedFields {
     }
 }
 
+impl ExampleError {
+    /// Stable code: of what refuses, where something does.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Prepare(error) => error.refusal().code,
+            Self::Refused(refusal) => refusal.refusal().code,
+            _ => "sample-not-made",
+        }
+    }
+}
+
 /// Why there is no sample.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -216,6 +249,9 @@ pub enum ExampleError {
     /// The profile refuses.
     #[error("a sample is refused")]
     Prepare(#[from] PrepareError),
+    /// A rule of the book refuses.
+    #[error("an order for a sample is refused")]
+    Refused(#[source] RuleRefusal),
     /// Outside what certificates can write.
     #[error("{at} is no time to make a sample at")]
     Time {

@@ -485,6 +485,7 @@ fn shown(certificate: &api::Certificate) -> Vec<String> {
         ("requested at", certificate.requested_at.clone().unwrap_or_default()),
         ("valid from", certificate.not_before.clone()),
         ("valid to", certificate.not_after.clone()),
+        ("ended by", certificate.ended_by.clone().unwrap_or_default()),
         ("SHA-256", certificate.sha256.clone()),
         ("log position", certificate.position.clone()),
     ])

@@ -28,7 +28,7 @@ impl Canaries for SqliteStore {
 
 fn all(connection: &Connection) -> Result<Vec<Canary>, StoreError> {
     let mut statement =
-        connection.prepare_cached("SELECT * FROM profile_canary ORDER BY profile, sha256")?;
+        connection.prepare_cached("SELECT * FROM profile_canary ORDER BY profile, sha256, kind")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -37,6 +37,8 @@ fn all(connection: &Connection) -> Result<Vec<Canary>, StoreError> {
                 name: column(row, "profile")?,
                 sha256: array(row, "sha256")?,
             },
+            kind: column(row, "kind")?,
+            book: array(row, "book")?,
             result: column(row, "result")?,
             engine: column(row, "engine")?,
         });
@@ -52,9 +54,18 @@ fn record(
 ) -> Result<(), StoreError> {
     for one in canaries {
         act.connection().execute(
-            "INSERT OR REPLACE INTO profile_canary (profile, sha256, result, engine, recorded) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![one.profile.name, one.profile.sha256, one.result, one.engine, from_time(now)],
+            "INSERT OR REPLACE INTO profile_canary \
+                 (profile, sha256, kind, book, result, engine, recorded) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                one.profile.name,
+                one.profile.sha256,
+                one.kind,
+                one.book,
+                one.result,
+                one.engine,
+                from_time(now)
+            ],
         )?;
     }
     act.put_audit(audit, now).map(|_| ())

@@ -67,6 +67,7 @@ pub(super) fn issue(
             origin: Origin::Issued,
             profile: Some(&new.facts.profile),
             policy: new.facts.policy.as_deref(),
+            ended_by: new.facts.ended_by.as_deref(),
             not_before: new.facts.not_before,
             not_after,
             spki: new.facts.spki,
@@ -104,6 +105,7 @@ pub(super) struct NewRow<'a> {
     pub(super) origin: Origin,
     pub(super) profile: Option<&'a ProfileVersion>,
     pub(super) policy: Option<&'a str>,
+    pub(super) ended_by: Option<&'a str>,
     pub(super) not_before: UnixTime,
     pub(super) not_after: UnixTime,
     pub(super) spki: SpkiHash,
@@ -137,8 +139,9 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> 
         .prepare_cached(
             "INSERT INTO certificate (certificate_id, serial_row, order_row, origin, profile, \
                  profile_sha256, policy, not_before, not_after, sha256, spki_sha256, defects, \
-                 data_key, der, holder, person_tag) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 data_key, der, holder, person_tag, ended_by) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+                 ?17)",
         )?
         .execute(params![
             new.id.as_bytes(),
@@ -157,6 +160,7 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> 
             der,
             holder,
             person.as_ref().map(BlindIndex::as_bytes),
+            new.ended_by,
         ]);
     match inserted {
         Err(error) if is_unique_on(&error, "certificate.serial_row") => {
@@ -188,7 +192,7 @@ fn select(columns: &str, wanted: &str) -> String {
         "SELECT certificate.row AS cursor, certificate.certificate_id, certificate.origin, \
              certificate.profile, certificate.profile_sha256, certificate.policy, \
              certificate.not_before, certificate.sha256, certificate.spki_sha256, \
-             certificate.defects, issuer.issuer_id, serial.serial, orders.order_id, \
+             certificate.defects, certificate.ended_by, issuer.issuer_id, serial.serial, orders.order_id, \
              {STATUS_COLUMNS}{columns} \
          FROM certificate \
          JOIN serial ON serial.row = certificate.serial_row \
@@ -216,6 +220,7 @@ fn read(row: &Row<'_>) -> Result<CertificateRow, StoreError> {
         policy: column(row, "policy")?,
         not_before: time(row, "not_before")?,
         not_after: time(row, "not_after")?,
+        ended_by: column(row, "ended_by")?,
         sha256: array(row, "sha256")?,
         spki: SpkiHash::from_bytes(array(row, "spki_sha256")?),
         defects: defects

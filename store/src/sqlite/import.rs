@@ -109,6 +109,7 @@ fn register(
                 order_row: None,
                 origin: new.origin,
                 profile: None,
+                ended_by: None,
                 policy: new.policy.as_deref(),
                 not_before: new.not_before,
                 not_after: new.not_after,

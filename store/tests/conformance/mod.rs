@@ -100,7 +100,7 @@ macro_rules! suite {
             limits: what_was_accepted_is_usual_in_the_hour_of_the_word,
             limits: a_pause_ends_by_a_word_and_not_by_itself,
             limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
-            canaries: the_last_sample_of_a_version_is_kept,
+            canaries: the_last_sample_of_a_version_and_kind_is_kept,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,
             recovery: a_caller_that_voids_its_intent_keeps_the_order,

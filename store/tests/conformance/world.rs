@@ -214,6 +214,7 @@ impl World {
         IssuedCertificate {
             profile: ProfileVersion { name: "person-auth".to_owned(), sha256: [2; 32] },
             policy: Some("2.999.1".to_owned()),
+            ended_by: Some("carrier".to_owned()),
             not_before: at(0),
             proven_by: None,
             spki: self.issuer.public.spki_hash(),

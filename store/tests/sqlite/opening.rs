@@ -113,6 +113,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
              DROP INDEX certificate_by_profile; DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
              ALTER TABLE intent DROP COLUMN person_tag;
              ALTER TABLE certificate DROP COLUMN person_tag;
+             ALTER TABLE certificate DROP COLUMN ended_by;
              ALTER TABLE intent DROP COLUMN subject_spki;
              ALTER TABLE intent DROP COLUMN holder_tag;
              DROP TABLE superseded_start; DROP TABLE profile_version;
