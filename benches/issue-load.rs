@@ -23,8 +23,9 @@ use serde_json::json;
 
 const USAGE: &str =
     "usage: issue-load --address HOST:PORT --ca FILE --cert FILE --key FILE --pid PID
-       --profile NAME --connections N --seconds N --requests N [--out FILE]
+       --profile NAME --connections N --seconds N --requests N [--file FILE] [--out FILE]
 --requests is how many are made beforehand; the measured time ends when they are used up.
+--file keeps certification requests, one a line in base64: made if there is no such file, else read.
 --out gets a line for each certificate: its id and its serial number.";
 
 /// The kernel counts CPU time in hundredths of a second on every Linux that Sigill runs on.
@@ -33,7 +34,7 @@ const TICKS_A_SECOND: f64 = 100.0;
 fn main() -> io::Result<()> {
     let options = Options::read();
     let started = Instant::now();
-    let requests = make_requests(&options);
+    let requests = whole_requests(&options, &certification_requests(&options)?);
     eprintln!("{} requests made in {:.1} s", requests.len(), started.elapsed().as_secs_f64());
     let tls = Arc::new(tls(&options)?);
 
@@ -133,21 +134,27 @@ impl Options {
     }
 }
 
-/// Whole HTTP requests, each with a key, a name and an Idempotency-Key of its own.
-fn make_requests(options: &Options) -> Vec<Vec<u8>> {
+/// PKCS#10 requests in base64, each with a key of its own: those of the file, or new ones.
+fn certification_requests(options: &Options) -> io::Result<Vec<String>> {
+    let Some(file) = options.text.get("file") else { return Ok(make_requests(options.requests)) };
+    if !fs::exists(file)? {
+        fs::write(file, make_requests(options.requests).join("\n"))?;
+    }
+    let kept: Vec<String> = fs::read_to_string(file)?.lines().map(str::to_owned).collect();
+    if kept.len() < options.requests {
+        let found = format!("{file} has {} requests, wanted are {}", kept.len(), options.requests);
+        return Err(io::Error::other(found));
+    }
+    Ok(kept.into_iter().take(options.requests).collect())
+}
+
+fn make_requests(wanted: usize) -> Vec<String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let run = format!(
-        "{:x}-{}",
-        std::process::id(),
-        std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()
-    );
     std::thread::scope(|scope| {
-        let run = &run;
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
-                scope.spawn(move || -> Vec<Vec<u8>> {
-                    let own = (thread..options.requests).step_by(threads);
-                    own.map(|number| make_request(options, run, number)).collect()
+                scope.spawn(move || -> Vec<String> {
+                    (thread..wanted).step_by(threads).map(|_| make_request()).collect()
                 })
             })
             .collect();
@@ -158,13 +165,27 @@ fn make_requests(options: &Options) -> Vec<Vec<u8>> {
     })
 }
 
-fn make_request(options: &Options, run: &str, number: usize) -> Vec<u8> {
+fn make_request() -> String {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-    let csr = CertificateParams::default().serialize_request(&key).unwrap();
+    STANDARD.encode(CertificateParams::default().serialize_request(&key).unwrap().der())
+}
+
+/// Whole HTTP requests, each with a certification request, a name and an Idempotency-Key of its own.
+fn whole_requests(options: &Options, certification: &[String]) -> Vec<Vec<u8>> {
+    let run = format!(
+        "{:x}-{}",
+        std::process::id(),
+        std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()
+    );
+    let whole = |(number, csr): (usize, &String)| whole_request(options, &run, number, csr);
+    certification.iter().enumerate().map(whole).collect()
+}
+
+fn whole_request(options: &Options, run: &str, number: usize, csr: &str) -> Vec<u8> {
     let name = format!("host-{number}.bench.example.org");
     let body = json!({
         "profile": options.text["profile"],
-        "csr": STANDARD.encode(csr.der()),
+        "csr": csr,
         "subject": { "common_name": name, "hsa_id": "TST2321000016-B02", "organization": "Sigill Test" },
         "alternative_names": { "dns": [name] },
     })

@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import re
+import sqlite3
 import ssl
 import statistics
 import subprocess
+import threading
 import time
 import urllib.parse
 
@@ -16,6 +18,7 @@ import machine
 HERE = pathlib.Path(__file__).resolve().parent
 CONNECTIONS = (1, 48)
 PROFILE = "function-ec"  # its CA is P-256
+RSA_PROFILE = "function"  # its CA is RSA-4096
 SERIALS = 2000
 REVOKED_EVERY = 20
 # More than any machine issues in the time of a cell; when they run out the cell ends early.
@@ -67,14 +70,50 @@ class Demo:
             cells = [self.issue_once(connections, seconds, limit * seconds) for _ in range(runs)]
             rows.append(median(cells) | {"what": "issuing", "server": "Sigill", "how": "function profile, P-256 CA",
                                          "connections": connections})
+        self.say(f"issuing with an RSA-4096 CA, 48 connections, {runs} x {seconds} s")
+        cells = [self.issue_once(48, seconds, 1000 * seconds, RSA_PROFILE) for _ in range(runs)]
+        rows.append(median(cells) | {"what": "issuing", "server": "Sigill", "how": "function profile, RSA-4096 CA",
+                                     "connections": 48})
         return rows
 
-    def issue_once(self, connections, seconds, requests):
+    def issue_many(self, count, file):
+        """A database that grows: one long run of prepared requests; what the store has afterwards beside the answers."""
+        self.say(f"issuing {count} certificates over 48 connections, requests from {file}")
+        before, memory, stop = self.stored(), [], threading.Event()
+        first = self.ask("SELECT max(row) FROM certificate")
+
+        def watch():
+            while not stop.wait(1.0):
+                reached = self.ask("SELECT max(row) FROM certificate") - first
+                memory.append((reached, machine.resident_mb(self.pid("sigill-ca"))))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            cell = self.issue_once(48, 3600, count, PROFILE, file)
+        finally:
+            stop.set()
+            watcher.join()
+        return cell | {"stored": self.stored() - before, "memory": memory}
+
+    def stored(self):
+        """How many certificates the database holds that were issued here."""
+        return self.ask("SELECT count(*) FROM certificate WHERE origin = 'issued'")
+
+    def ask(self, query):
+        """One number from the database, beside the server."""
+        database = sqlite3.connect(f"file:{self.home / 'state' / 'ca.sqlite'}?mode=ro", uri=True)
+        try:
+            return database.execute(query).fetchone()[0]
+        finally:
+            database.close()
+
+    def issue_once(self, connections, seconds, requests, profile=PROFILE, file=None):
         argv = [str(self.programs / "examples" / "issue-load"), "--address", self.api,
                 "--ca", self.env["SIGILL_MANAGEMENT_CA"], "--cert", self.env["SIGILL_PORTAL_CERT"],
-                "--key", self.env["SIGILL_PORTAL_KEY"], "--pid", str(self.pid("sigill-ca")), "--profile", PROFILE,
+                "--key", self.env["SIGILL_PORTAL_KEY"], "--pid", str(self.pid("sigill-ca")), "--profile", profile,
                 "--connections", str(connections), "--seconds", str(seconds), "--requests", str(requests),
-                "--out", str(self.home / "issued.txt")]
+                "--out", str(self.home / "issued.txt"), *(["--file", str(file)] if file else [])]
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120 + 3 * seconds)
         if done.returncode:
             raise Failed(f"issue-load ended with {done.returncode}: {done.stderr.decode()[-500:]}")

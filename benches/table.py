@@ -5,6 +5,8 @@ BEGIN = "<!-- benches/run --write: begin; do not edit by hand -->"
 END = "<!-- benches/run --write: end -->"
 HSM_BEGIN = "<!-- benches/run --hsm --write: begin; do not edit by hand -->"
 HSM_END = "<!-- benches/run --hsm --write: end -->"
+MANY_BEGIN = "<!-- benches/run --many --write: begin; do not edit by hand -->"
+MANY_END = "<!-- benches/run --many --write: end -->"
 
 
 def markdown(facts, rows, notes, flags):
@@ -26,6 +28,25 @@ def markdown(facts, rows, notes, flags):
         lines += [line(row) for row in rows if row["what"] == what]
         lines.append("")
     lines += notes + ([""] if notes else [])
+    return "\n".join(lines)
+
+
+def many(facts, cell, flags):
+    """One long run: what was answered and stored, and the memory at each tenth of it."""
+    lines = [
+        f"Measured {facts['date']} at commit {facts['commit']} by `benches/run --many{flags}`: {facts['cores']} cores, "
+        f"{facts['cpu']}; load {facts['load_before']:.1f} before and {facts['load_after']:.1f} after.",
+        "",
+        "| answered 201 | other answers | in the store | per CPU s | a second | p50 ms | p99 ms |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+        f"| {cell['n']:,} | {cell['bad']} | {cell['stored']:,} | **{cell['per_cpu_s']:,.0f}** | {cell['rps']:,.0f} "
+        f"| {cell['p50_ms']:.2f} | {cell['p99_ms']:.1f} |",
+        "",
+    ]
+    tenths = {min(9, stored * 10 // max(1, cell["n"])): megabytes for stored, megabytes in cell["memory"]}
+    lines += ["| after | " + " | ".join(f"{tenth + 1}/10" for tenth in tenths) + " |",
+              "|---|" + "---:|" * len(tenths),
+              "| RSS MB | " + " | ".join(str(megabytes) for megabytes in tenths.values()) + " |", ""]
     return "\n".join(lines)
 
 

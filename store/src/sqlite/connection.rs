@@ -33,6 +33,8 @@ pub(super) fn writer(path: &Path, busy: Duration) -> Result<Connection, StoreErr
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    // What a savepoint needs to be rolled back lies in memory; a temporary file beyond 64 KiB otherwise.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.query_row(
         &format!("PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}"),
         [],
