@@ -68,13 +68,37 @@ struct Reference {
 #[derive(Debug)]
 pub(crate) struct Clock {
     reference: Mutex<Reference>,
+    /// How far it is ahead of the machine's.
+    #[cfg(test)]
+    ahead: Duration,
 }
 
 impl Clock {
     /// Starts the clock; the present wall time becomes the reference.
     pub(crate) fn start() -> Self {
         let reference = Reference { wall: wall(), boot: since_boot(), unconfirmed: None };
-        Self { reference: Mutex::new(reference) }
+        Self {
+            reference: Mutex::new(reference),
+            #[cfg(test)]
+            ahead: Duration::ZERO,
+        }
+    }
+
+    /// A clock that is so far ahead of the machine's: for tests that want a whole hour before them.
+    #[cfg(test)]
+    pub(crate) fn ahead_by(ahead: Duration) -> Self {
+        let reference = Reference { wall: wall() + ahead, boot: since_boot(), unconfirmed: None };
+        Self { reference: Mutex::new(reference), ahead }
+    }
+
+    #[cfg(not(test))]
+    fn wall(&self) -> Duration {
+        wall()
+    }
+
+    #[cfg(test)]
+    fn wall(&self) -> Duration {
+        wall() + self.ahead
     }
 
     /// Starts the clock of a program whose records end at `last_seen` ([`UnixTime::EPOCH`] where
@@ -93,7 +117,7 @@ impl Clock {
     pub(crate) fn read(&self) -> Reading {
         // The guarded value is written in one assignment, so a panic elsewhere left it whole.
         let mut reference = self.reference.lock().unwrap_or_else(PoisonError::into_inner);
-        let (reading, rebased) = compare(*reference, wall(), since_boot());
+        let (reading, rebased) = compare(*reference, self.wall(), since_boot());
         *reference = rebased;
         reading
     }

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
             ordered::CHECKS,
             changed::CHECKS,
             limits::CHECKS,
+            spy::CHECKS,
         ]
         .concat(),
         World::make,

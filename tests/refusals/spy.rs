@@ -6,9 +6,14 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use support::suite::Check;
 use x509::certificate::Certificate;
 
+use crate::World;
 use crate::home::Home;
+
+pub const CHECKS: &[Check<World>] =
+    &[("signatures_of_sessions_side_by_side_are_counted_once", interleaved)];
 
 /// What the PKCS#11 wrapper saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,12 +38,18 @@ impl TokenCalls {
 }
 
 /// Reads the log on from where it was read before.
+///
+/// Sessions sign side by side, and their lines come in any order: between what a call was given and the signature
+/// that it gave there may be another call's. So signatures are counted where they are given, and for each proof that
+/// was asked for one of them is left out, whichever comes first.
 #[derive(Debug, Default)]
 pub struct SpyReader {
     offset: u64,
     proofs: BTreeSet<Vec<u8>>,
-    given: Vec<u8>,
-    dumping: bool,
+    /// Lines by which proofs were asked for: two a proof, whose length is asked for first.
+    asked: usize,
+    /// Proofs that were asked for and that no signature has been left out for.
+    due: usize,
     calls: TokenCalls,
 }
 
@@ -58,18 +69,28 @@ impl SpyReader {
     fn line(&mut self, line: &str) {
         if line.ends_with(": C_Login") {
             self.calls.logins += 1;
-        } else if line.starts_with("[in] pData[") {
-            (self.given, self.dumping) = (Vec::new(), true);
         } else if line.starts_with("[out] pSignature[") {
-            self.dumping = false;
             // A call that asks for the length of a signature gets NULL.
-            let asked = !line.contains(" NULL ");
-            let digest = self.given.len().checked_sub(32).map(|at| &self.given[at..]);
-            if asked && digest.is_none_or(|digest| !self.proofs.contains(digest)) {
-                self.calls.signatures += 1;
+            if !line.contains(" NULL ") {
+                self.given();
             }
-        } else if self.dumping {
-            self.given.extend(line.split_whitespace().skip(1).take(16).map_while(octet));
+        } else {
+            let octets: Vec<u8> =
+                line.split_whitespace().skip(1).take(16).map_while(octet).collect();
+            if self.proofs.contains(&octets) {
+                self.asked += 1;
+                self.due += usize::from(self.asked.is_multiple_of(2));
+            }
+        }
+    }
+}
+
+impl SpyReader {
+    fn given(&mut self) {
+        if self.due > 0 {
+            self.due -= 1;
+        } else {
+            self.calls.signatures += 1;
         }
     }
 }
@@ -79,11 +100,34 @@ fn octet(word: &str) -> Option<u8> {
     if word.len() == 2 { u8::from_str_radix(word, 16).ok() } else { None }
 }
 
-/// The digests that the CAs' keys sign to prove themselves.
+/// Lines of a dump that only a proof of one of the CAs' keys has: the last whole one of a digest, by itself or
+/// behind the 19 octets of a DigestInfo.
 fn proofs(home: &Home) -> BTreeSet<Vec<u8>> {
     let entries = fs::read_dir(home.path("publish/aia")).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| Certificate::from_der(&fs::read(entry.path()).ok()?).ok())
-        .map(|certificate| Sha256::digest(hsm::proof_text(certificate.public_key())).to_vec())
+        .map(|certificate| Sha256::digest(hsm::proof_text(certificate.public_key())))
+        .flat_map(|digest| [digest[16..].to_vec(), digest[13..29].to_vec()])
         .collect()
+}
+
+/// Two sessions, one of which proves its key while the other signs: one signature, in whatever order.
+fn interleaved(_: &World) {
+    let proof = "00000010  AA AA AA AA AA AA AA AA AA AA AA AA AA AA AA AA  ................";
+    let other = "00000010  BB BB BB BB BB BB BB BB BB BB BB BB BB BB BB BB  ................";
+    let length = "[out] pSignature[*pulSignatureLen] NULL [size : 0x40 (64)]";
+    let given = "[out] pSignature[*pulSignatureLen] 00007f5c00001000 / 64";
+    for lines in [
+        [proof, length, proof, given, other, length, other, given],
+        [other, length, other, given, proof, length, proof, given],
+        [proof, other, length, length, proof, other, given, given],
+        [other, proof, length, length, other, proof, given, given],
+        [proof, length, other, proof, length, other, given, given],
+    ] {
+        let mut reader = SpyReader { proofs: [vec![0xAA; 16]].into(), ..SpyReader::default() };
+
+        lines.iter().for_each(|line| reader.line(line));
+
+        assert_eq!(reader.calls.signatures, 1, "{lines:#?}");
+    }
 }

@@ -8,6 +8,7 @@ use ca::revocation::Revoker;
 use serde_json::json;
 
 use super::*;
+use crate::clock::Clock;
 use crate::service::order::{Act, OrderAnswered};
 use crate::service::testing::World;
 
@@ -16,13 +17,10 @@ fn limited(world: &mut World, limit: HourLimit) {
     world.service.limits = Limits::new(vec![limit]).unwrap();
 }
 
-/// A world whose hour does not end within the test.
+/// A world whose hour has just begun.
 fn world(limit: HourLimit) -> World {
-    let mut world = World::new();
-    let left = Hour::seconds_left(world.now());
-    if left < 20 {
-        std::thread::sleep(Duration::from_secs(left));
-    }
+    let left = Hour::seconds_left(Clock::start().read().now);
+    let mut world = World::by(Clock::ahead_by(Duration::from_secs(left)));
     limited(&mut world, limit);
     world
 }
