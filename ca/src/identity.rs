@@ -26,6 +26,7 @@ pub use self::birth::BirthDate;
 pub use self::card::CardNumber;
 pub use self::contact::{DnsName, Wildcard};
 pub use self::host::TestDomains;
+pub(crate) use self::host::in_letters;
 pub use self::hsa::HsaId;
 pub use self::kind::{
     Identity, IdentityForm, IdentityKind, IdentityKindId, IdentityKinds, IdentityText,

@@ -410,6 +410,12 @@ impl Profile {
         Self::read(file.as_bytes()).unwrap()
     }
 
+    /// The same, where the file can be read.
+    #[cfg(test)]
+    pub(crate) fn readable(file: &str) -> Option<Self> {
+        Self::read(file.as_bytes()).ok()
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &ProfileName {

@@ -258,7 +258,7 @@ catalogue! {
 
     DNS_NAME = "pro-17/dns-name", "RFC 5280 §4.2.1.6, RFC 1034 §3.5",
         "a dNSName is letters, digits and hyphens in labels, no address and no dot at the end";
-    A_LABEL = "pro-17/a-label", "RFC 9549 §2, RFC 5890 §2.3.2.1, RFC 3492 §6.2",
+    A_LABEL = "pro-17/a-label", "RFC 9549 §2.3, §2.4, §2.5; RFC 5890 §2.3.2.1, RFC 3492 §6.2",
         "a label with hyphens in its third and fourth place is Punycode";
     MAIL_ADDRESS = "pro-17/mail-address", "RFC 5280 §4.2.1.6, §7.5, RFC 5321 §4.1.2",
         "an rfc822Name is a local part and a host in small letters";

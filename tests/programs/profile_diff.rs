@@ -173,6 +173,43 @@ fn a_sample_is_what_openssl_reads() {
     assert_eq!(differing("profiles/function.toml", &sample), (0, Vec::new()));
 }
 
+/// PRO-03: each shipped profile has a sample, as text and as a file that somebody else's program reads.
+#[test]
+fn every_shipped_profile_has_a_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["profile", "example", "profiles", "--out", folder.path().to_str().unwrap()];
+
+    let said = sigill(&words);
+
+    assert_eq!(said.code, 0, "{}", said.text);
+    let shipped: Vec<_> = std::fs::read_dir(workspace::root().join("profiles"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    assert_eq!(shipped.len(), 28);
+    let samples: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
+    assert_eq!(samples.len(), shipped.len());
+    for name in &shipped {
+        assert!(said.text.contains(&format!("# sample of profile {name} version ")), "{name}");
+        let of_it = |file: &&std::fs::DirEntry| {
+            let file = file.file_name().into_string().unwrap();
+            let rest = file.strip_prefix(&format!("{name}-")).map(str::to_owned);
+            rest.is_some_and(|rest| rest.starts_with("rsa-") || rest.starts_with("ec-"))
+        };
+        let file = samples.iter().find(of_it).unwrap_or_else(|| panic!("no sample of {name}"));
+        let path = file.path();
+        let arguments =
+            ["x509", "-inform", "DER", "-in", path.to_str().unwrap(), "-noout", "-text"];
+        let Some(read) = spoken::openssl(folder.path(), &arguments) else {
+            println!("skipped: openssl is not installed");
+            return;
+        };
+        assert_eq!(read.code, 0, "{name}: {}", read.text);
+        assert!(read.text.contains("X509v3 Key Usage: critical"), "{name}: {}", read.text);
+    }
+}
+
 /// PRO-10: the table as relying parties get it, in each form with the same rows.
 #[test]
 fn the_policy_table_has_the_same_rows_in_every_form() {

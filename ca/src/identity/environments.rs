@@ -22,7 +22,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("number", "191003229802", TAKEN, OF_TEST), // 980
     ("number", "201001239993", TAKEN, OF_TEST), // 999
     ("number", "201001239996", "field-check-digit", "field-check-digit"),
-    ("number", "195401812390", TAKEN, TAKEN), // 239, a samordningsnummer: no source says that it is nobody's
+    ("number", "195401812390", TAKEN, TAKEN), // 239, a samordningsnummer: a test series and somebody's
+    ("number", "199006022397", TAKEN, TAKEN), // 239
     ("number", "197010631237", REAL, TAKEN),  // a samordningsnummer
     ("passport", "UTO", TAKEN, OF_TEST),
     ("passport", "DNK", REAL, TAKEN),

@@ -81,6 +81,13 @@ fn to_ascii(letters: &str) -> Option<String> {
     (readable.is_ok() && again == letters).then_some(ascii)
 }
 
+/// The host as people read it, in U-labels (RFC 9549 §2.3); `None` where it has no A-label, or one that is none.
+pub(crate) fn in_letters(host: &str) -> Option<String> {
+    let (letters, readable) = idna::domain_to_unicode(host);
+    readable.ok()?;
+    (!letters.is_ascii()).then_some(letters)
+}
+
 /// Domains whose mail addresses and user principal names are nobody's: those that are reserved for
 /// tests and examples, and those that an operator names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

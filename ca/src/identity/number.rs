@@ -47,8 +47,9 @@ impl PersonNumber {
         }
         let real_person = match (number(&digits, 8, 3), text) {
             (980..=999, _) | (_, TOLVAN) => false,
-            // Test numbers of older series: whether nobody has them is not known, so production takes
-            // them too.
+            // Some test numbers of older series are among these. The tax agency gives persons any number from
+            // 001 to 999 (Skatteverket, Rättslig vägledning 2020.9, on personnummer), so that production may
+            // refuse nobody for them.
             (238 | 239, _) => !environment.allows_only_test_identities(),
             _ => true,
         };

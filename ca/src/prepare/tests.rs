@@ -1,10 +1,13 @@
 //! What is issued, what is refused, and who else agrees.
 
+mod edited;
+mod ends;
 mod golden;
 mod hostile;
 mod mail;
 mod mutation;
 mod names;
+mod ordered;
 mod outside;
 mod refusals;
 mod scripts;

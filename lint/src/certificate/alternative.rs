@@ -25,6 +25,26 @@ impl<'a> Judged<'_, 'a> {
         self.alternative_names().iter().filter(move |name| name.tag == tag)
     }
 
+    /// The labels of the subject's domain components.
+    fn domain_components(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
+        let attributes = self.certificate.subject_attributes.iter();
+        let components = attributes.filter(|attribute| attribute.is(oid::DOMAIN_COMPONENT));
+        components.map(|attribute| (attribute.value.offset, attribute.value.content))
+    }
+
+    /// Every URI: of names, CRLs, responders, issuers and practice statements.
+    fn uris(&self) -> impl Iterator<Item = &'a [u8]> {
+        let facts = &self.certificate.facts;
+        let points = facts.distribution_points.as_deref().unwrap_or_default();
+        let locations = facts.authority_information.as_deref().unwrap_or_default();
+        (points.iter().flat_map(|point| &point.names))
+            .chain(locations.iter().map(|description| &description.location))
+            .filter(|name| name.is_uri())
+            .map(|name| name.content)
+            .chain(self.names_of(general_name::URI).map(|name| name.content))
+            .chain(self.qualifiers_of(oid::ID_QT_CPS).map(|value| value.content))
+    }
+
     /// The values of the otherNames of that type.
     fn other_names(&self, kind: Oid) -> impl Iterator<Item = &Node<'a>> {
         self.names_of(general_name::OTHER_NAME).filter_map(move |name| {
@@ -34,12 +54,16 @@ impl<'a> Judged<'_, 'a> {
     }
 }
 
-/// RFC 5280 §4.2.1.6: a name that stands twice says nothing the second time, and hides what was meant.
+/// RFC 5280 §4.2.1.6: a name that stands twice says nothing the second time, and hides what was meant. Hosts are the
+/// same in capital and small letters (RFC 9549 §2.3).
 pub(super) fn alternative_name_once(judged: &Judged<'_, '_>, report: &mut Report) {
     let names = judged.alternative_names();
     for (number, name) in names.iter().enumerate() {
-        let earlier = names.iter().take(number);
-        if earlier.into_iter().any(|it| it.tag == name.tag && it.content == name.content) {
+        let is_it = |it: &Node<'_>| match name.tag {
+            general_name::DNS_NAME => it.content.eq_ignore_ascii_case(name.content),
+            _ => it.content == name.content,
+        };
+        if names.iter().take(number).any(|it| it.tag == name.tag && is_it(it)) {
             let seen = format!("a name with tag {:02x} again", name.tag);
             report.add(&ALTERNATIVE_NAME_ONCE, name.offset, seen);
         }
@@ -60,14 +84,17 @@ pub(super) fn dns_name(judged: &Judged<'_, '_>, report: &mut Report) {
     }
 }
 
-/// RFC 9549 §2, RFC 5890 §2.3.2.1: a label with hyphens in its third and fourth place is an A-label, and an A-label
-/// is Punycode of something that needs it.
+/// RFC 9549 §2.3 to §2.5, RFC 5890 §2.3.2.1: a label with hyphens in its third and fourth place is an A-label, and an
+/// A-label is Punycode of something that needs it: in hosts, in those of addresses and URIs, and in domain components.
 pub(super) fn a_label(judged: &Judged<'_, '_>, report: &mut Report) {
     let mailboxes = judged.other_names(oid::ID_ON_SMTP_UTF8_MAILBOX);
     let addresses = mailboxes.chain(judged.names_of(general_name::RFC822_NAME));
     let hosts = addresses.filter_map(|it| Some((it.offset, split(it.content)?.1)));
     let names = judged.names_of(general_name::DNS_NAME).map(|name| (name.offset, name.content));
-    for (offset, host) in names.chain(hosts) {
+    let components = judged.domain_components();
+    let offset = judged.certificate.to_be_signed.offset;
+    let uris = judged.uris().filter_map(|uri| Some((offset, host_of(uri)?)));
+    for (offset, host) in names.chain(hosts).chain(components).chain(uris) {
         let labels = host.split(|octet| *octet == b'.').filter(|label| is_reserved(label));
         for label in labels.filter(|label| !is_a_label(label)) {
             report.add(&A_LABEL, offset, format!("label {}", text(label)));
@@ -171,6 +198,15 @@ fn split(address: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = address.iter().rposition(|octet| *octet == b'@')?;
     let (local, host) = address.split_at(at);
     Some((local, host.get(1..)?))
+}
+
+/// The host of a URI with an authority (RFC 3986 §3.2); `None` of one without, such as a URN.
+fn host_of(uri: &[u8]) -> Option<&[u8]> {
+    let colon = uri.iter().position(|octet| *octet == b':')?;
+    let rest = uri.get(colon..)?.strip_prefix(b"://")?;
+    let authority = rest.split(|octet| b"/?#".contains(octet)).next()?;
+    let host = authority.rsplit(|octet| *octet == b'@').next()?;
+    host.split(|octet| *octet == b':').next()
 }
 
 /// Labels of letters, digits and inner hyphens; not four numbers, which are an address. Octets outside ASCII are

@@ -163,13 +163,14 @@ pub(super) fn well_defined_end(judged: &Judged<'_, '_>, report: &mut Report) {
     }
 }
 
-/// Tillitsramverk K6.5: an eID is valid for at most five years.
+/// Tillitsramverk K6.5: an eID is valid for at most five years, of which RFC 5280 §4.1.2.5 counts the first second and
+/// the last.
 pub(super) fn five_years(judged: &Judged<'_, '_>, report: &mut Report) {
     let certificate = &judged.certificate;
     if let (Some(begins), Some(ends)) =
         (Moment::of(certificate.not_before), Moment::of(certificate.not_after))
         && matches!(judged.kind, Kind::PersonAuthentication | Kind::PersonSignature)
-        && ends > begins.years_later(5)
+        && ends >= begins.years_later(5)
     {
         let seen = format!("from {begins} to {ends}");
         report.add(&FIVE_YEARS, certificate.not_after.offset, seen);

@@ -38,7 +38,7 @@ impl<'a> Judged<'_, 'a> {
         })
     }
 
-    fn qualifiers_of(&self, kind: Oid) -> impl Iterator<Item = &Node<'a>> {
+    pub(super) fn qualifiers_of(&self, kind: Oid) -> impl Iterator<Item = &Node<'a>> {
         let wanted = move |it: &Node<'_>| it.content == kind.as_bytes();
         self.qualifiers().filter(move |(kind, _)| wanted(kind)).map(|(_, value)| value)
     }

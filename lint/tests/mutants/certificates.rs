@@ -83,8 +83,15 @@ fn fields() -> Vec<Verdict> {
         ),
         (
             "iss-09/five-years",
-            "five years and a second",
-            mutant(PersonAuthentication, |it| it.not_after = utc("310101000001Z")),
+            "five years and a second, the first and the last one counted",
+            mutant(PersonAuthentication, |it| it.not_after = utc("310101000000Z")),
+        ),
+        (
+            "iss-09/five-years",
+            "from a leap day into March",
+            mutant(PersonAuthentication, |it| {
+                (it.not_before, it.not_after) = (utc("280229120000Z"), utc("330301000000Z"));
+            }),
         ),
         (
             "api-09/algorithms-agree",

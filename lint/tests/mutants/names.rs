@@ -4,8 +4,11 @@ use lint::Kind;
 
 use crate::Verdict;
 use crate::certificates::mutant;
-use crate::der::{Der, context, ia5, implicit, oid, printable, seq, set, utf8};
-use crate::sample::{ALTERNATIVE_NAMES, Sample, attribute, extension, uri};
+use crate::der::{Der, context, ia5, implicit, oid, printable, seq, set, utc, utf8};
+use crate::sample::{
+    ALTERNATIVE_NAMES, CA_ISSUERS, INFORMATION, OCSP, POINTS, POLICIES, Sample, attribute,
+    extension, uri,
+};
 
 const CARD_NUMBER: &str = "1.2.752.34.2.1";
 const MAILBOX: &str = "1.3.6.1.5.5.7.8.9";
@@ -44,7 +47,7 @@ fn other(kind: &str, value: Der) -> Der {
 /// PRO-17: what is written as the standards ask breaks no rule.
 #[test]
 fn sound_names_pass() {
-    for name in ["*.example.org", "xn--exmple-cua.se", "a.b-c.example.org", "IDP.Example.org"] {
+    for name in ["*.example.org", "xn--exmple-cua.se", "a.b-c.example.org", "IDP2.Example.org"] {
         let findings = host(name);
 
         assert!(findings.is_empty(), "{name}: {findings}");
@@ -56,6 +59,25 @@ fn sound_names_pass() {
     ]);
 
     assert!(findings.is_empty(), "{findings}");
+    let findings = mutant(Kind::Function, |it| {
+        let name = context(0, [context(0, [uri("http://crl.xn--exmple-cua.se/a--b.crl")])]);
+        it.set(POINTS, seq([seq([name])]));
+        with(it, "0.9.2342.19200300.100.1.25", ia5("xn--exmple-cua"));
+    });
+
+    assert!(findings.is_empty(), "{findings}");
+}
+
+/// ISS-09: five years to the second, and five years from a leap day.
+#[test]
+fn five_years_pass() {
+    for (begins, ends) in [("260101000000Z", "301231235959Z"), ("280229120000Z", "330228235959Z")] {
+        let findings = mutant(Kind::PersonSignature, |it| {
+            (it.not_before, it.not_after) = (utc(begins), utc(ends));
+        });
+
+        assert!(findings.is_empty(), "{begins} to {ends}: {findings}");
+    }
 }
 
 fn hosts() -> Vec<Verdict> {
@@ -74,6 +96,40 @@ fn hosts() -> Vec<Verdict> {
             "pro-17/a-label",
             "in the host of a mail address",
             person([address("a@xn--a-9.example.org")]),
+        ),
+        (
+            "pro-17/a-label",
+            "in the host of a CRL",
+            mutant(Kind::Function, |it| {
+                let name = context(0, [context(0, [uri("http://xn--a-9.example.org/a.crl")])]);
+                it.set(POINTS, seq([seq([name])]));
+            }),
+        ),
+        (
+            "pro-17/a-label",
+            "in the host of a responder",
+            mutant(Kind::Function, |it| {
+                let at = |method, text| seq([oid(method), uri(text)]);
+                let responder = at(OCSP, "http://xn--a-9.example.org:80");
+                let issuer = at(CA_ISSUERS, "http://aia.example.org/a.cer");
+                it.set(INFORMATION, seq([responder, issuer]));
+            }),
+        ),
+        (
+            "pro-17/a-label",
+            "in the host of a practice statement",
+            mutant(Kind::Function, |it| {
+                let statement = ia5("https://xn--a-9.example.org/cps");
+                let qualifier = seq([oid("1.3.6.1.5.5.7.2.1"), statement]);
+                it.set(POLICIES, seq([seq([oid("1.3.6.1.4.1.32473.1.1.1"), seq([qualifier])])]));
+            }),
+        ),
+        (
+            "pro-17/a-label",
+            "in a domain component",
+            mutant(Kind::Function, |it| {
+                with(it, "0.9.2342.19200300.100.1.25", ia5("xn--a-9"));
+            }),
         ),
         ("pro-20/qualified-name", "no domain", host("intranet")),
     ]
@@ -113,6 +169,7 @@ fn forms() -> Vec<Verdict> {
             "a host twice",
             mutant(Function, |it| it.set(ALTERNATIVE_NAMES, twice)),
         ),
+        ("pro-16/alternative-name-once", "a host again in capitals", host("IDP.Example.org")),
         (
             "pro-13/absolute-uri",
             "a path",

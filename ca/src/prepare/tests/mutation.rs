@@ -6,20 +6,25 @@ use x509::signing::assemble;
 
 use super::golden;
 use crate::prepare::agreement::{self, Expected, Part};
-use crate::prepare::{Disagreement, KeySource, PrepareError, Signer, judgement};
+use crate::prepare::{Disagreement, KeySource, PrepareError, Prepared, Signer, judgement};
 use crate::testing::{Ask, TestKey};
 
-/// A finished certificate of `ask` and what it is compared with.
-fn with_finished<T>(ask: &Ask<'_>, run: impl FnOnce(&[u8], &Expected<'_>) -> T) -> T {
-    let prepared = ask.prepare().unwrap();
-    let pending = prepared.pending();
+/// The finished certificate that `ask` was prepared to.
+pub(super) fn finished_of(ask: &Ask<'_>, prepared: &Prepared) -> Vec<u8> {
     let KeySource::Proven(key) = ask.key else { panic!("a proven key") };
     let (signer, algorithm) = match ask.signer {
         Signer::Issuer(issuer) => (issuer.public_key(), issuer.algorithm()),
         Signer::Itself(algorithm) => (key, algorithm),
     };
     let placeholder = algorithm.placeholder(signer.key_type());
-    let finished = assemble(pending.bytes().unwrap(), algorithm, &placeholder).unwrap();
+    assemble(prepared.pending().bytes().unwrap(), algorithm, &placeholder).unwrap()
+}
+
+/// A finished certificate of `ask` and what it is compared with.
+pub(super) fn with_finished<T>(ask: &Ask<'_>, run: impl FnOnce(&[u8], &Expected<'_>) -> T) -> T {
+    let prepared = ask.prepare().unwrap();
+    let KeySource::Proven(key) = ask.key else { panic!("a proven key") };
+    let finished = finished_of(ask, &prepared);
     let certificate = Certificate::from_der(&finished).unwrap();
     let facts = prepared.facts();
     ask.with(|preparation| {

@@ -9,6 +9,7 @@ use x509::import::ImportedCertificate;
 use x509::name::{Name, attribute_name};
 use x509::oid::{ObjectIdentifier, access, extension};
 
+use crate::identity::in_letters;
 use crate::profile::portrait::words;
 
 /// The lines of a certificate's text.
@@ -120,9 +121,12 @@ fn method(oid: ObjectIdentifier) -> String {
 fn general_name(name: &GeneralName) -> String {
     let kind = words::general_name(name);
     match name {
-        GeneralName::Dns(text) | GeneralName::Uri(text) => format!("{kind} {text}"),
-        GeneralName::Rfc822(text) => format!("rfc822Name {text}"),
-        GeneralName::SmtpUtf8(mailbox) => format!("SmtpUTF8Mailbox {}", mailbox.as_str()),
+        GeneralName::Dns(text) => format!("{kind} {text}{}", spoken(text.as_str())),
+        GeneralName::Uri(text) => format!("{kind} {text}"),
+        GeneralName::Rfc822(text) => format!("rfc822Name {text}{}", spoken(text.as_str())),
+        GeneralName::SmtpUtf8(mailbox) => {
+            format!("SmtpUTF8Mailbox {}{}", mailbox.as_str(), spoken(mailbox.as_str()))
+        }
         GeneralName::Upn(text) => format!("{kind} {}", text.as_str()),
         GeneralName::Ip(address) => format!("{kind} {address}"),
         GeneralName::Directory(name) => format!("{kind} {name}"),
@@ -130,6 +134,44 @@ fn general_name(name: &GeneralName) -> String {
     }
 }
 
+/// The host of a name or an address in letters, where A-labels hide them (RFC 9549 §2.3, §2.5).
+fn spoken(text: &str) -> String {
+    let (local, host) = text.rsplit_once('@').map_or(("", text), |(local, host)| (local, host));
+    let at = if local.is_empty() { "" } else { "@" };
+    in_letters(host).map_or_else(String::new, |host| format!(" ({local}{at}{host})"))
+}
+
 fn octets(bytes: &[u8]) -> String {
     bytes.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use x509::extension::{Ia5Text, SmtpUtf8Mailbox};
+
+    use super::*;
+
+    /// PRO-17: whoever reads a sample or a comparison sees the letters that A-labels stand for.
+    #[test]
+    fn hosts_in_a_labels_are_shown_in_letters_too() {
+        let text = |text| Ia5Text::new(text).unwrap();
+        for (name, shown) in [
+            (
+                GeneralName::Dns(text("idp.xn--exmple-cua.se")),
+                "dNSName idp.xn--exmple-cua.se (idp.exämple.se)",
+            ),
+            (GeneralName::Dns(text("idp.example.org")), "dNSName idp.example.org"),
+            (GeneralName::Dns(text("xn--a-9.example.org")), "dNSName xn--a-9.example.org"),
+            (
+                GeneralName::Rfc822(text("a@xn--exmple-cua.se")),
+                "rfc822Name a@xn--exmple-cua.se (a@exämple.se)",
+            ),
+            (
+                GeneralName::SmtpUtf8(SmtpUtf8Mailbox::new("å@xn--exmple-cua.se").unwrap()),
+                "SmtpUTF8Mailbox å@xn--exmple-cua.se (å@exämple.se)",
+            ),
+        ] {
+            assert_eq!(general_name(&name), shown);
+        }
+    }
 }

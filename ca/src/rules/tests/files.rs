@@ -55,6 +55,36 @@ fn rules_turn_on_organisation_profile_routine_weekday_and_hour() {
     assert!(rules.judge(&function, utc("2026-01-09T11:00:00Z")).is_ok());
 }
 
+/// The hour that the clock shows twice in October is restricted twice, and the one that it leaves out in March never.
+#[test]
+fn an_hour_is_what_the_clock_in_stockholm_shows() {
+    let nights = OTHERS.replace(
+        "days = [\"fri\", \"sat\"], from = \"12:00\"",
+        "days = [\"sun\"], from = \"02:00\", to = \"03:00\"",
+    );
+    assert_ne!(nights, OTHERS);
+    let rules = book(&nights).unwrap();
+    let refused = |at: &str| rules.judge(&reserve_card().facts(), utc(at)).is_err();
+
+    for (at, expected) in [
+        ("2026-10-24T23:59:59Z", false),
+        ("2026-10-25T00:00:00Z", true),
+        ("2026-10-25T00:59:59Z", true),
+        ("2026-10-25T01:00:00Z", true),
+        ("2026-10-25T01:59:59Z", true),
+        ("2026-10-25T02:00:00Z", false),
+        ("2026-03-29T00:59:59Z", false),
+        ("2026-03-29T01:00:00Z", false),
+        // The Sundays after: an hour of each.
+        ("2026-11-01T00:59:59Z", false),
+        ("2026-11-01T01:00:00Z", true),
+        ("2026-04-05T00:00:00Z", true),
+        ("2026-04-05T01:00:00Z", false),
+    ] {
+        assert_eq!(refused(at), expected, "{at}");
+    }
+}
+
 /// Of an order's two organisations either is enough to be restricted, and both are needed to be let through.
 #[test]
 fn a_rule_by_organisation_holds_for_both_organisations_of_an_order() {
