@@ -1,7 +1,8 @@
 //! `sigill-ca check-config`: all that `serve` compares before it opens the database or a token.
 //!
-//! Reads every file that the configuration names and changes nothing. It logs in to no token: a PIN
-//! that is wrong is seen by `serve`, once.
+//! Reads every file that the configuration names, and the database as far as it must be compared with them, and
+//! changes nothing; `serve` may be running. It logs in to no token: a PIN that is wrong is seen by `serve`, once.
+//! It says all that is wrong at once; what rests on something that is wrong is judged when that has been mended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,53 +11,124 @@ use anyhow::ensure;
 use ca::book::Book;
 use ca::deployment::Deployment;
 use ca::profile::ProfileSet;
-use store::{FileKeySource, KeySource as _, StoreError};
+use store::{FileKeySource, KeySource as _, SqliteStore, StoreError, new_profiles};
+use thiserror::Error;
 
 use crate::config::{ConfigFile, ObserveSection};
 use crate::danger::Danger;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
 use crate::service::authority::Authority;
-use crate::start::Told;
+use crate::service::versions::numbered;
+use crate::start::{self, Told};
 use crate::unfit::UnfitProfiles;
 use crate::{algorithms, key_lists, limits, test_domains, tokens, wiring};
+
+/// All that is wrong with a configuration and what it names: at least one thing.
+#[derive(Debug, Error)]
+#[error("{} faults", .0.len())]
+pub(crate) struct Faults(Vec<anyhow::Error>);
+
+impl Faults {
+    /// Each of them, in the order in which they were met.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &anyhow::Error> {
+        self.0.iter()
+    }
+}
+
+/// What has been met so far.
+#[derive(Default)]
+struct Met(Vec<anyhow::Error>);
+
+impl Met {
+    /// What was read, unless that is a fault.
+    fn take<T>(&mut self, read: anyhow::Result<T>) -> Option<T> {
+        read.map_err(|error| self.all([error])).ok()
+    }
+
+    /// One thing that several sections name is told of once.
+    fn all(&mut self, faults: impl IntoIterator<Item = anyhow::Error>) {
+        for fault in faults {
+            let line = start::line(&fault);
+            if self.0.iter().all(|one| start::line(one) != line) {
+                self.0.push(fault);
+            }
+        }
+    }
+}
 
 /// Checks a configuration and what it names.
 ///
 /// # Errors
 ///
-/// The first thing for which `serve` would refuse.
-pub(crate) fn run(config: &ConfigFile) -> anyhow::Result<Deployment> {
-    loopback(&config.observe)?;
-    let deployment = wiring::deployment(config)?;
-    Danger::new(config.danger_test.as_ref(), deployment)?;
-    let book = wiring::book(&config.profiles)?;
-    let profiles = book.profiles();
-    if let Some(section) = &config.management {
-        wiring::check_management(config, section, profiles)?;
+/// All for which `serve` would refuse, and all that it would tell of at its start.
+pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
+    let mut met = Met::default();
+    let deployment = met.take(wiring::deployment(config));
+    met.take(loopback(&config.observe));
+    let (authorities, faults) = wiring::fit_authorities(config);
+    met.all(faults);
+    if let Some(policy) = met.take(algorithms::read(config)) {
+        met.take(algorithms::judge(&policy, &authorities));
     }
-    let authorities = wiring::authorities(config)?;
-    algorithms::judge(&algorithms::read(config)?, &authorities)?;
-    key_lists::read(config)?;
-    test_domains::read(config, deployment)?;
-    limits::read(config)?;
-    limits::unheld(config, profiles).next().map_or(Ok(()), Err)?;
-    unnamed_profiles(config, profiles).next().map_or(Ok(()), Err)?;
-    signed_otherwise(profiles, &authorities).next().map_or(Ok(()), Err)?;
-    UnfitProfiles::of(&book, &authorities).told().next().map_or(Ok(()), Err)?;
-    unruled(&book).map_or(Ok(()), Err)?;
-    unrowed(&book, &authorities).next().map_or(Ok(()), Err)?;
-    wiring::NoteKeys::open(config, deployment)?;
+    let book = met.take(wiring::book(&config.profiles));
+    if let Some(book) = &book {
+        let profiles = book.profiles();
+        if let Some(section) = &config.management {
+            met.take(wiring::check_management(config, section, profiles));
+        }
+        met.all(limits::unheld(config, profiles));
+        met.all(unnamed_profiles(config, profiles));
+        met.all(signed_otherwise(profiles, &authorities));
+        met.all(UnfitProfiles::of(book, &authorities).told());
+        met.all(unruled(book));
+        met.all(unrowed(book, &authorities));
+    }
+    met.take(limits::read(config));
+    met.take(key_lists::read(config));
+    if let Some(deployment) = deployment {
+        met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
+        met.take(test_domains::read(config, deployment));
+        met.take(wiring::NoteKeys::open(config, deployment));
+        met.take(api(config, deployment));
+        met.take(clients(config, deployment));
+        met.all(tokens::faults(config, deployment, &authorities));
+        if let Some(changed) = met.take(changed(config, deployment, book.as_ref())) {
+            met.all(changed);
+        }
+    }
+    match deployment {
+        Some(deployment) if met.0.is_empty() => Ok(deployment),
+        _ => Err(Faults(met.0)),
+    }
+}
+
+/// What the API serves by.
+fn api(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<()> {
     let identity = ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?;
     server_config(Arc::new(identity), &config.api)?;
-    clients(config, deployment)?;
-    tokens::check(config, deployment, &authorities)?;
+    Ok(())
+}
+
+/// Profiles that were changed since a program last started with this database, and whose version was not counted
+/// up: `serve` starts, and issues nothing under them (PRO-19).
+fn changed(
+    config: &ConfigFile,
+    deployment: Deployment,
+    book: Option<&Book>,
+) -> anyhow::Result<Vec<anyhow::Error>> {
     let section = &config.database;
     // `import` makes both where there is neither.
     if section.sealing_keys.exists() || section.path.exists() {
         FileKeySource::new(&section.sealing_keys).sealing_keys().map_err(StoreError::Keys)?;
     }
-    Ok(deployment)
+    if !section.path.exists() {
+        return Ok(Vec::new());
+    }
+    let recorded = SqliteStore::profile_versions_beside(&section.path, deployment)?;
+    let profiles = book.into_iter().flat_map(|book| book.profiles().iter());
+    let compared = profiles.map(|profile| new_profiles(&[numbered(profile)], &recorded));
+    Ok(compared.filter_map(Result::err).map(anyhow::Error::new).collect())
 }
 
 /// Refuses health and metrics for everybody.

@@ -73,7 +73,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Read the configuration and what it names, say what is wrong, change nothing.
+    /// Read the configuration and what it names, say all that is wrong, change nothing; `serve` may be running.
     #[command(after_help = "Example:\n  sigill-ca check-config --config config/ca.toml")]
     CheckConfig {
         /// The configuration file.
@@ -169,12 +169,20 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = start::line(&error);
-            tracing::error!(problem.code = start::code(&error), "ended: {line}");
-            say(&format!("error: {line}"));
+            match error.downcast_ref::<check::Faults>() {
+                Some(faults) => faults.iter().for_each(tell_end),
+                None => tell_end(&error),
+            }
             ExitCode::FAILURE
         }
     }
+}
+
+/// Promise 9: one line for each thing that ended the command.
+fn tell_end(error: &anyhow::Error) {
+    let line = start::line(error);
+    tracing::error!(problem.code = start::code(error), "ended: {line}");
+    say(&format!("error: {line}"));
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where this program speaks to its terminal")]

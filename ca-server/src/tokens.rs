@@ -125,23 +125,30 @@ fn stated(config: &ConfigFile, deployment: Deployment) -> anyhow::Result<Vec<Sta
     Ok(tokens.iter().map(|section| (section.role.as_str(), read(section))).collect())
 }
 
-/// Checks all that is said of the tokens; none is opened, and no module is loaded.
-///
-/// # Errors
-///
-/// As [`signer`], as far as files tell.
-pub(crate) fn check(
+/// Checks all that is said of the tokens; none is opened, and no module is loaded. What [`signer`] would refuse
+/// for, as far as files tell.
+pub(crate) fn faults(
     config: &ConfigFile,
     deployment: Deployment,
     authorities: &BTreeMap<String, Authority>,
-) -> anyhow::Result<()> {
-    let stated = stated(config, deployment)?;
-    able(authorities, &stated)?;
+) -> Vec<anyhow::Error> {
+    let stated = match stated(config, deployment) {
+        Ok(stated) => stated,
+        Err(error) => return vec![error],
+    };
+    let mut faults = Vec::from_iter(able(authorities, &stated).err());
+    let mut modules = BTreeSet::from([config.hsm.module.clone()]);
     for (_, one) in stated {
-        Module::locate(&one?.module)?;
+        match one {
+            Ok(one) => {
+                modules.insert(one.module);
+            }
+            Err(error) => faults.push(error),
+        }
     }
-    Module::locate(&config.hsm.module)?;
-    Ok(())
+    let located = modules.iter().map(|module| Module::locate(module));
+    faults.extend(located.filter_map(Result::err).map(anyhow::Error::new));
+    faults
 }
 
 /// Refuses an authority whose algorithm one of its tokens does not have, as its device profile tells: the

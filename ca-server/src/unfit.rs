@@ -9,45 +9,71 @@ use ca::refusal::Refusal;
 use crate::service::authority::Authority;
 use crate::start::Told;
 
-/// By profile: which code tells of it, and what is wrong.
+/// By profile: all that is wrong.
 #[derive(Debug, Default)]
-pub(crate) struct UnfitProfiles(BTreeMap<String, (&'static str, String)>);
+pub(crate) struct UnfitProfiles(BTreeMap<String, Vec<Misfit>>);
+
+/// One thing that does not agree.
+#[derive(Debug)]
+enum Misfit {
+    /// A profile and the policy table.
+    Table(String),
+    /// The profiles of one authority.
+    Levels(String),
+}
+
+impl Misfit {
+    fn why(&self) -> &str {
+        match self {
+            Self::Table(why) | Self::Levels(why) => why,
+        }
+    }
+
+    fn told(&self, profile: &str) -> Told {
+        let (code, next) = match self {
+            Self::Table(_) => (
+                "profile-closed",
+                "copy the shipped profiles and the folders below them together, or correct the table",
+            ),
+            Self::Levels(_) => {
+                ("authority-levels", "give each trust level an authority of its own")
+            }
+        };
+        Told::new(code, format!("nothing is issued under profile {profile}: {}", self.why()), next)
+    }
+}
 
 impl UnfitProfiles {
     /// Looks for them.
     pub(crate) fn of(book: &Book, authorities: &BTreeMap<String, Authority>) -> Self {
-        let closed =
-            book.closed().map(|(name, why)| (name.to_string(), ("profile-closed", why.to_owned())));
-        let mut unfit: BTreeMap<_, _> = closed.collect();
+        let mut unfit: BTreeMap<String, Vec<Misfit>> = BTreeMap::new();
+        for (name, why) in book.closed() {
+            let why = why.iter().cloned().map(Misfit::Table);
+            unfit.entry(name.to_string()).or_default().extend(why);
+        }
         for authority in authorities.values() {
             let Err(error) = book.profiles().check_levels(&authority.issuer) else { continue };
             let listed = authority.issuer.profiles().iter();
             let listed = listed.filter_map(|name| book.profiles().by_name(name.as_str()));
             for profile in listed.filter(|profile| profile.kind().is_subscriber()) {
-                unfit
-                    .entry(profile.name().to_string())
-                    .or_insert_with(|| ("authority-levels", error.to_string()));
+                let of_profile = unfit.entry(profile.name().to_string()).or_default();
+                of_profile.push(Misfit::Levels(error.to_string()));
             }
         }
         Self(unfit)
     }
 
-    /// Each of them as a start tells of it.
+    /// All that is wrong, as a start tells of it.
     pub(crate) fn told(&self) -> impl Iterator<Item = anyhow::Error> {
-        self.0.iter().map(|(name, (code, why))| {
-            let next = if *code == "authority-levels" {
-                "give each trust level an authority of its own"
-            } else {
-                "copy the shipped profiles and the folders below them together, or correct the table"
-            };
-            let what = format!("nothing is issued under profile {name}: {why}");
-            anyhow::Error::new(Told::new(code, what, next))
+        self.0.iter().flat_map(|(name, misfits)| {
+            misfits.iter().map(move |misfit| anyhow::Error::new(misfit.told(name)))
         })
     }
 
     /// Each of them with what is told to whoever orders under it.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (String, Refusal)> {
-        self.0.iter().map(|(name, (_, why))| {
+        self.0.iter().map(|(name, misfits)| {
+            let why = misfits.iter().map(Misfit::why).collect::<Vec<_>>().join("; ");
             let refusal = Refusal::new(
                 "profile-closed",
                 "profiles, policy table and authorities say the same (PRO-10, PRO-11)",

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use ca::book::Book;
 use ca::deployment::Deployment;
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -183,16 +183,29 @@ pub(crate) fn crl_files(
 ///
 /// Names the authority whose certificate is not the pinned one or does not fit its section.
 pub(crate) fn authorities(config: &ConfigFile) -> anyhow::Result<BTreeMap<String, Authority>> {
-    let base = |section: &AuthoritySection| format!("authority {}", section.name);
-    let mut authorities = BTreeMap::new();
+    let (authorities, faults) = fit_authorities(config);
+    faults.into_iter().next().map_or(Ok(authorities), Err)
+}
+
+/// The authorities that are as [`authorities`] wants them, and what is wrong with each of the others.
+pub(crate) fn fit_authorities(
+    config: &ConfigFile,
+) -> (BTreeMap<String, Authority>, Vec<anyhow::Error>) {
+    let (mut authorities, mut faults) = (BTreeMap::new(), Vec::new());
     for section in &config.authorities {
-        let authority = authority(section).with_context(|| base(section))?;
-        if authorities.insert(section.name.clone(), authority).is_some() {
-            let twice = format!("authority {} stands twice in the configuration", section.name);
-            bail!(Told::config(twice));
+        let name = &section.name;
+        match authority(section).with_context(|| format!("authority {name}")) {
+            Ok(_) if authorities.contains_key(name) => {
+                let twice = format!("authority {name} stands twice in the configuration");
+                faults.push(Told::config(twice).into());
+            }
+            Ok(authority) => {
+                authorities.insert(name.clone(), authority);
+            }
+            Err(error) => faults.push(error),
         }
     }
-    Ok(authorities)
+    (authorities, faults)
 }
 
 fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {

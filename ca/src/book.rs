@@ -20,7 +20,6 @@ use crate::carrier::{CarrierError, CarrierFamily};
 use crate::identity::{
     IdentityKind, IdentityKinds, ListError, Means, ProofingMethod, ProofingMethods,
 };
-use crate::issuer::Issuer;
 use crate::profile::{Profile, ProfileError, ProfileName, ProfileSet, ProfileSetError};
 use crate::routine::{OrderFacts, Routine, RoutineError};
 use crate::rules::{Named, RuleBook, RuleFileError, UnknownName};
@@ -36,7 +35,7 @@ pub struct Book {
     identities: Option<IdentityKinds>,
     proofing: Option<ProofingMethods>,
     rules: Option<RuleBook>,
-    closed: BTreeMap<ProfileName, String>,
+    closed: BTreeMap<ProfileName, Vec<String>>,
     sha256: [u8; 32],
 }
 
@@ -164,9 +163,9 @@ impl Book {
         self.proofing.as_ref()?.by_id(id)
     }
 
-    /// The profiles under which nothing may be issued, each with what is wrong between it and the table.
-    pub fn closed(&self) -> impl Iterator<Item = (&ProfileName, &str)> {
-        self.closed.iter().map(|(name, why)| (name, why.as_str()))
+    /// The profiles under which nothing may be issued, each with all that is wrong between it and the table.
+    pub fn closed(&self) -> impl Iterator<Item = (&ProfileName, &[String])> {
+        self.closed.iter().map(|(name, why)| (name, why.as_slice()))
     }
 
     /// Whether it has routines for orders and no file of dated rules: somebody has forgotten them, and
@@ -210,18 +209,6 @@ impl Book {
     #[must_use]
     pub const fn sha256(&self) -> &[u8; 32] {
         &self.sha256
-    }
-
-    /// Checks that issuers and profiles belong together ([`ProfileSet::check_issuers`]).
-    ///
-    /// # Errors
-    ///
-    /// [`ProfileSetError`] names what is wrong.
-    pub fn check_issuers<'a>(
-        &self,
-        issuers: impl IntoIterator<Item = &'a Issuer>,
-    ) -> Result<(), ProfileSetError> {
-        self.profiles.check_issuers(issuers)
     }
 }
 
@@ -299,7 +286,7 @@ impl<'a> Reading<'a> {
                 None
             }
         };
-        let mut closed = BTreeMap::new();
+        let mut closed: BTreeMap<ProfileName, Vec<String>> = BTreeMap::new();
         // What one unreadable file leaves out would be missed in many places.
         if errors.is_empty() {
             for routine in &self.routines {
@@ -313,7 +300,7 @@ impl<'a> Reading<'a> {
                 // An order by it is refused whatever is wrong: a list that it names lacks what it needs.
                 for fault in faults {
                     for row in self.table.rows_by(&routine.name) {
-                        closed.insert(row.tuple.profile.clone(), fault.to_string());
+                        closed.entry(row.tuple.profile.clone()).or_default().push(fault.to_string());
                     }
                 }
             }
@@ -325,8 +312,9 @@ impl<'a> Reading<'a> {
             };
             for (profiles, error) in check(&self.table, against) {
                 if unfit == Unfit::Closed && !profiles.is_empty() {
-                    let told = |name| (name, error.to_string());
-                    closed.extend(profiles.into_iter().map(told));
+                    for name in profiles {
+                        closed.entry(name).or_default().push(error.to_string());
+                    }
                     continue;
                 }
                 let fault = BookFault::Row(Box::new(error));

@@ -53,7 +53,7 @@ pub use issuer::{
 };
 pub use key::{KeySurvey, RsaKey, SubjectKey};
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
-pub use limit::{NewPause, Pause, Volume, VolumeStanding, Volumes};
+pub use limit::{AnswerOfStanding, NewPause, Pause, PauseEnd, Volume, VolumeStanding, Volumes};
 pub use log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 pub use management::{
     ManagementCertificate, ManagementHolder, ManagementIntent, ManagementScope,

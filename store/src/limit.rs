@@ -5,6 +5,8 @@ use x509::time::UnixTime;
 
 use crate::StoreError;
 use crate::audit::AuditRecord;
+use crate::id::Node;
+use crate::order::{HeldOrder, OrderAnswer, StoredResponse};
 
 /// As whose a certificate is counted, and what is too many. Counted in the act that records its intent, once an
 /// order; refused there if it is paused or past the limit.
@@ -58,6 +60,27 @@ pub struct VolumeStanding {
     pub pause: Option<Pause>,
 }
 
+/// A pause to be ended, and the order by which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseEnd {
+    /// The client.
+    pub client: String,
+    /// The profile.
+    pub profile: String,
+    /// The order, as the call has it that works on it.
+    pub order: HeldOrder,
+    /// Who works on it.
+    pub node: Node,
+}
+
+/// Makes the answer of an order that ends a pause, from how its client stands then. It runs inside the act.
+///
+/// # Errors
+///
+/// The act is refused with the error that it gives.
+pub type AnswerOfStanding =
+    Box<dyn FnOnce(&VolumeStanding) -> Result<OrderAnswer, StoreError> + Send>;
+
 /// The part of [`Store`](crate::Store) that counts.
 pub trait Volumes {
     /// Pauses a client and a profile. Returns whether this call did it; if they are paused already nothing
@@ -73,19 +96,20 @@ pub trait Volumes {
         now: UnixTime,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a pause; what the hour has had so far counts as usual from now on. Returns whether there was one; if
-    /// not, nothing is recorded.
+    /// Ends a pause and records the answer of the order that does it, in one act: neither is there without the
+    /// other. What the hour has had so far counts as usual from now on. The answer, as it will be replayed;
+    /// `None` where there is no pause: then nothing is recorded.
     ///
     /// # Errors
     ///
-    /// Storage errors.
+    /// Those of [`Store::finish_order`](crate::Store::finish_order). Then the pause is there as it was.
     fn resume(
         &self,
-        client: &str,
-        profile: &str,
+        end: &PauseEnd,
+        answer: AnswerOfStanding,
         audit: &AuditRecord,
         now: UnixTime,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<StoredResponse>, StoreError>;
 
     /// Clients and profiles that have been counted in the hour of `now` or are paused, by name.
     ///

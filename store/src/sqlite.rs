@@ -24,6 +24,7 @@ mod management;
 mod ordered;
 mod orders;
 mod outcomes;
+mod peek;
 mod profiles;
 mod reply;
 mod schema;
@@ -170,7 +171,8 @@ fn initialise(
 ) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction()?;
     if schema::is_ours(&transaction)? {
-        must_equal(&transaction, path, deployment, sealer)?;
+        must_be_of(&transaction, path, deployment)?;
+        must_be_sealed_by(&transaction, sealer)?;
         schema::migrate(&transaction, now)?;
     } else if missing == Missing::Make && schema::is_empty(&transaction)? {
         schema::migrate(&transaction, now)?;
@@ -181,18 +183,17 @@ fn initialise(
     Ok(transaction.commit()?)
 }
 
-fn must_equal(
+fn must_be_of(
     connection: &Connection,
     path: &Path,
     deployment: Deployment,
-    sealer: &Sealer,
 ) -> Result<(), StoreError> {
-    let row: Option<(String, String, String, Vec<u8>)> = connection
-        .query_row("SELECT environment, pki, instance, key_check FROM deployment", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    let row: Option<(String, String, String)> = connection
+        .query_row("SELECT environment, pki, instance FROM deployment", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    let (environment, pki, instance, key_check) =
+    let (environment, pki, instance) =
         row.ok_or_else(|| StoreError::NotInitialised { path: path.to_owned() })?;
     let found = Deployment::from_parts(&environment, &pki, &instance).map_err(|_| {
         StoreError::UnknownDeployment {
@@ -203,7 +204,12 @@ fn must_equal(
     })?;
     deployment
         .must_equal(&found, Place::Database)
-        .map_err(|source| StoreError::Deployment { path: path.to_owned(), source })?;
+        .map_err(|source| StoreError::Deployment { path: path.to_owned(), source })
+}
+
+fn must_be_sealed_by(connection: &Connection, sealer: &Sealer) -> Result<(), StoreError> {
+    let key_check: Vec<u8> =
+        connection.query_row("SELECT key_check FROM deployment", [], |row| row.get(0))?;
     if key_check == sealer.key_check() { Ok(()) } else { Err(StoreError::WrongSealingKeys) }
 }
 

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use support::spoken;
 use support::suite::Check;
 
 use crate::World;
+use crate::home::CONFIG;
 use crate::requests::{self, base64};
 use crate::running::{Call, Running};
 
@@ -24,9 +26,20 @@ fn changed_profile(world: &World) {
     assert_eq!(issued.status, 201, "{issued:?}");
     let id = issued.json["id"].as_str().expect("an id").to_owned();
     let home = server.stop();
+    let checked = || spoken::run(&mut home.command("check-config", CONFIG), &[]);
+    assert_eq!(checked().code, 0, "{}", checked().text);
     home.edit(FILE, "backdate    = \"5m\"", "backdate    = \"6m\"");
+    let told = |said: spoken::Spoken| {
+        assert_eq!(said.code, 1, "{}", said.text);
+        let line = format!("error: {CODE}: ");
+        let told = said.text.lines().filter(|one| one.starts_with(&line)).count();
+        assert!(told == 1 && said.text.contains("profile function-ec version 1"), "{}", said.text);
+    };
+    told(checked());
 
     let server = Running::start(Rc::clone(&home));
+    // It asks beside the program that has the database open.
+    told(checked());
 
     let refused = server.call(&function());
     assert_eq!((refused.status, refused.code()), (503, CODE), "{refused:?}");

@@ -1,6 +1,7 @@
 //! `sigill-ca check-config` refuses what `serve` would refuse for, as far as files can tell, and logs
 //! in to no token.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -13,6 +14,7 @@ use crate::starts::{last_line, not_told};
 
 pub const CHECKS: &[Check<World>] = &[
     ("check_config_refuses_what_serve_would_under_the_same_code", faults_are_seen),
+    ("check_config_says_all_that_is_wrong_at_once", all_faults_are_said),
     ("check_config_of_the_responder_refuses_under_a_code", faults_of_the_responder_are_seen),
 ];
 
@@ -354,6 +356,38 @@ fn faults_are_seen(world: &World) {
         }
     }
     assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
+}
+
+/// An operator with an old home mends it in one round: each profile, each reason, and what else is wrong.
+fn all_faults_are_said(world: &World) {
+    let home = world.template.copy();
+    everybody(&home);
+    remove(&home, "pins/issuing.pin");
+    remove(&home, "ceremony/out/sigilltesteidfunctioncav1.cer");
+    for name in ["person-hsaid-3-authentication", "person-hsaid-3-signature"] {
+        let oid = format!("oid = \"1.3.6.1.4.1.32473.1.3.{}\"", name.len());
+        home.edit(&format!("config/profiles/{name}.toml"), "from = \"table\"", &oid);
+    }
+    home.edit_config("class = \"person-hsaid-3\"\n", "");
+
+    let said = spoken::run(&mut home.command("check-config", CONFIG), &[]);
+
+    let lines: Vec<_> = said.text.lines().filter(|line| line.starts_with("error: ")).collect();
+    let told =
+        |words: &[&str]| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    for words in [
+        &["config-value: ", "0.0.0.0"][..],
+        &["secret-file-io: ", "issuing.pin"],
+        &["authority-certificate: ", "sigilltesteidfunctioncav1.cer"],
+        &["profile-closed: ", "profile person-hsaid-3-authentication", "another policy of its own"],
+        &["profile-closed: ", "profile person-hsaid-3-signature", "another policy of its own"],
+        &["authority-class: ", "sigilltesteidpersonhsaid3cav1", "person-hsaid-3-signature"],
+    ] {
+        assert!(told(words), "{words:?} is not in {lines:#?}");
+    }
+    let different: BTreeSet<_> = lines.iter().collect();
+    assert_eq!(different.len(), lines.len(), "{lines:#?}");
+    assert_eq!(said.code, 1);
 }
 
 fn faults_of_the_responder_are_seen(world: &World) {

@@ -120,7 +120,7 @@ fn sudden_change(world: &World) {
     let (_, metrics) = server.observed("/metrics");
     assert!(metrics.contains("sigill_limits_paused 1\n"), "{metrics}");
 
-    let by_portal = resume(&server, "portal");
+    let by_portal = resume(&server, "portal", "r-0");
     assert_eq!(by_portal.code, 1, "{}", by_portal.text);
     assert!(by_portal.text.contains("client-not-allowed"), "{}", by_portal.text);
     let listed = cli(&server, "auditor", &["limit", "list", "--json"]);
@@ -128,19 +128,23 @@ fn sudden_change(world: &World) {
     let paused =
         listed["items"].as_array().expect("items").iter().filter(|one| one.get("paused").is_some());
     assert_eq!(paused.count(), 1, "{listed}");
-    let resumed = resume(&server, "auditor");
+    let resumed = resume(&server, "auditor", "r-1");
     assert_eq!(resumed.code, 0, "{}", resumed.text);
 
     issued(&server, &third);
     let (_, text) = server.observed("/readyz");
     assert!(!text.contains("paused"), "{text}");
-    let again = resume(&server, "auditor");
+    // As an operator does who got no answer.
+    let repeated = resume(&server, "auditor", "r-1");
+    assert_eq!((repeated.code, repeated.out), (0, resumed.out), "{}", repeated.text);
+    let again = resume(&server, "auditor", "r-2");
     assert!(again.code == 1 && again.text.contains("limit-not-paused"), "{}", again.text);
 }
 
-fn resume(server: &Running, client: &str) -> spoken::Spoken {
+fn resume(server: &Running, client: &str, key: &str) -> spoken::Spoken {
     let arguments = ["limit", "resume", "--client", "portal", "--profile", "function-ec"];
     let said = ["--actor", "op-7", "--note", "the exchange that was announced"];
+    let said = [&said[..], &["--idempotency-key", key]].concat();
     cli(server, client, &[&arguments[..], &said[..]].concat())
 }
 

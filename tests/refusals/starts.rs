@@ -77,15 +77,16 @@ pub fn judge_with(world: &World, rows: &[Row], start: fn(&Home) -> Refused) {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-/// Promise 9: the last line begins with the code, which operators find in its page, and ends with the next step. `None` if it does.
+/// Promise 9: a line begins with the code, which operators find in its page, and each ends with the next step. `None` if so.
 pub fn not_told(refused: &Refused, code: &str) -> Option<String> {
-    let line = last_line(&refused.text);
-    let coded = line.starts_with(&format!("error: {code}: "));
+    let lines: Vec<_> = refused.text.lines().filter(|line| line.starts_with("error:")).collect();
+    let coded = lines.iter().any(|line| line.starts_with(&format!("error: {code}: ")));
     let listed = fs::read_to_string(workspace::root().join("docs/operations/start-codes.md"));
     let listed = listed.expect("the page of codes is there").contains(&format!("`{code}`"));
     assert!(listed, "{code} is not in docs/operations/start-codes.md");
-    let ends = line.split("; next: ").nth(1).is_some_and(|next| !next.is_empty());
-    (!coded || !ends).then(|| format!("wanted the code {code} and a next step: {line}"))
+    let next = |line: &&str| line.split("; next: ").nth(1).is_some_and(|next| !next.is_empty());
+    let ends = lines.iter().all(next);
+    (!coded || !ends).then(|| format!("wanted the code {code} and next steps: {lines:?}"))
 }
 
 pub fn last_line(text: &str) -> &str {

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 
 use super::problem::Call;
-use super::{App, reading, refuse, under_key};
+use super::{App, reading, refuse, under_key_by};
 use crate::service::caller::Caller;
 use crate::service::order::Act;
 
@@ -62,8 +62,12 @@ pub(crate) async fn resume(
         return refuse(&app, &caller, &call, denied).await;
     }
     let who = caller.clone();
-    under_key(app, call, caller, parts, body, Act::Resume, move |service, order| {
-        service.resume(&who, order)
+    under_key_by(app, call, caller, parts, body, Act::Resume, move |service, order, replies| {
+        service.under_key(
+            order,
+            |service, work| service.resume(&who, work, replies),
+            replies.as_ref(),
+        )
     })
     .await
 }

@@ -4,18 +4,23 @@
 //! an act of its own, and until it is recorded every further order of the hour meets the same refusal. What cannot be
 //! recorded before the hour ends, and nobody orders again, stands in the log of the program alone: counts are by hour.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use ca::limit::HourLimit;
 use ca::refusal::Refusal;
 use serde_json::json;
-use store::{CertificateIntent, NewPause, Pause, StoreError, Subject, Volume, VolumeStanding};
+use store::{
+    CertificateIntent, NewPause, OrderAnswer, Pause, PauseEnd, StoreError, Subject, Volume,
+    VolumeStanding,
+};
 use x509::time::UnixTime;
 
 use super::Service;
 use super::caller::Caller;
 use super::issue::from_json;
-use super::order::{Answered, OrderWork, Outcome};
+use super::order::{Answered, OrderWork, Outcome, Replies};
 use super::record::{call_object, client};
 use crate::denied::{Denied, Kind};
 
@@ -105,9 +110,19 @@ impl Service {
                 usual,
                 "a sudden change: the client gets nothing more under this profile until an operator lets it go on"
             );
-            self.tell_pauses()?;
+            self.tell_pauses_if_possible();
         }
         Ok(())
+    }
+
+    /// As [`Self::tell_pauses`], after an act that stands whatever becomes of this.
+    fn tell_pauses_if_possible(&self) {
+        if let Err(denied) = self.tell_pauses() {
+            tracing::warn!(
+                problem.code = denied.refusal.code,
+                "readiness tells of pauses as they were before"
+            );
+        }
     }
 
     /// Puts the pauses into readiness and metrics.
@@ -127,30 +142,18 @@ impl Service {
         let now = self.clock().read().now;
         let standings = self.store().volumes(now).map_err(|e| self.note_storage(&e))?;
         let seen = |one: &VolumeStanding| caller.is_operator() || one.client == caller.name;
-        let items = standings.into_iter().filter(seen).map(|one| self.shown_standing(one));
+        let shown = |one: VolumeStanding| shown(self.limits.of(&one.client, &one.profile), &one);
+        let items = standings.into_iter().filter(seen).map(shown);
         Ok(api::Page { items: items.collect(), next: None })
     }
 
-    fn shown_standing(&self, one: VolumeStanding) -> api::LimitStanding {
-        let limit = self.limits.of(&one.client, &one.profile);
-        let sudden = limit.and_then(|limit| limit.sudden);
-        api::LimitStanding {
-            client: one.client,
-            profile: one.profile,
-            issued: one.issued,
-            usual: one.usual,
-            per_hour: limit.and_then(|limit| limit.per_hour),
-            sudden: sudden.map(|one| api::SuddenLimit { times: one.times, at_least: one.at_least }),
-            paused: one.pause.map(|Pause { since, issued, usual }| api::LimitPause {
-                since: since.to_string(),
-                issued,
-                usual,
-            }),
-        }
-    }
-
-    /// Ends a pause, by an operator's word.
-    pub(crate) fn resume(&self, caller: &Caller, work: &OrderWork<'_>) -> Result<Answered, Denied> {
+    /// Ends a pause, by an operator's word. Pause and answer are one act: whoever got no answer calls again.
+    pub(crate) fn resume(
+        &self,
+        caller: &Caller,
+        work: &OrderWork<'_>,
+        replies: &Arc<dyn Replies>,
+    ) -> Result<Answered, Denied> {
         caller.must_operate("end a pause")?;
         let request: api::ResumptionRequest = from_json(&work.call.body)?;
         for (field, text, most) in [
@@ -181,25 +184,43 @@ impl Service {
             }),
             Subject::Deployment,
         );
-        let ended =
-            self.store().resume(name, profile, &record, now).map_err(|e| self.note_storage(&e))?;
-        if !ended {
-            return Err(not_paused(name, profile));
-        }
-        tracing::info!(client.name = name, profile, "client goes on under this profile");
-        self.tell_pauses()?;
-        let standings = self.store().volumes(now).map_err(|e| self.note_storage(&e))?;
-        let standing = standings
-            .into_iter()
-            .find(|one| one.client == *name && one.profile == *profile)
-            .unwrap_or_else(|| VolumeStanding {
-                client: name.clone(),
-                profile: profile.clone(),
-                issued: 0,
-                usual: 0,
-                pause: None,
-            });
-        Answered::unlogged(Outcome::Changed, &self.shown_standing(standing))
+        let limit = self.limits.of(name, profile);
+        let subject = self.subject_of_call(work.call, work.order);
+        let replies = Arc::clone(replies);
+        let answer = Box::new(move |standing: &VolumeStanding| {
+            let shown = shown(limit, standing);
+            let json = serde_json::to_vec(&shown).map_err(|_| StoreError::Unwritable)?;
+            Ok(OrderAnswer { response: replies.done(Outcome::Changed, json), subject })
+        });
+        let (client, profile) = (name.clone(), profile.clone());
+        let end = PauseEnd { client, profile, order: work.held, node: self.node().clone() };
+        let ended = self.store().resume(&end, answer, &record, now);
+        let ended = ended.map_err(|e| self.note_storage(&e))?;
+        let response = ended.ok_or_else(|| not_paused(&end.client, &end.profile))?;
+        tracing::info!(
+            client.name = end.client,
+            profile = end.profile,
+            "client goes on under this profile"
+        );
+        self.tell_pauses_if_possible();
+        Ok(Answered::Recorded(response))
+    }
+}
+
+fn shown(limit: Option<HourLimit>, one: &VolumeStanding) -> api::LimitStanding {
+    let sudden = limit.and_then(|limit| limit.sudden);
+    api::LimitStanding {
+        client: one.client.clone(),
+        profile: one.profile.clone(),
+        issued: one.issued,
+        usual: one.usual,
+        per_hour: limit.and_then(|limit| limit.per_hour),
+        sudden: sudden.map(|one| api::SuddenLimit { times: one.times, at_least: one.at_least }),
+        paused: one.pause.map(|Pause { since, issued, usual }| api::LimitPause {
+            since: since.to_string(),
+            issued,
+            usual,
+        }),
     }
 }
 

@@ -89,10 +89,11 @@ pub(crate) struct OrderCall {
 
 /// What the work under a key gives back when it was done; stored from now on.
 #[derive(Clone, Debug)]
-pub(crate) struct Answered {
-    outcome: Outcome,
-    json: Vec<u8>,
-    position: Option<Position>,
+pub(crate) enum Answered {
+    /// Its answer is to be recorded.
+    Shown { outcome: Outcome, json: Vec<u8>, position: Option<Position> },
+    /// The answer was recorded in the act that did it.
+    Recorded(StoredResponse),
 }
 
 impl Answered {
@@ -107,7 +108,7 @@ impl Answered {
         position: Position,
     ) -> Result<Self, Denied> {
         let json = serde_json::to_vec(shown).map_err(|_| unwritable())?;
-        Ok(Self { outcome, json, position: Some(position) })
+        Ok(Self::Shown { outcome, json, position: Some(position) })
     }
 
     /// An answer that rests on nothing in the status log.
@@ -117,7 +118,7 @@ impl Answered {
     /// When `shown` is no JSON.
     pub(crate) fn unlogged(outcome: Outcome, shown: &impl Serialize) -> Result<Self, Denied> {
         let json = serde_json::to_vec(shown).map_err(|_| unwritable())?;
-        Ok(Self { outcome, json, position: None })
+        Ok(Self::Shown { outcome, json, position: None })
     }
 }
 
@@ -134,6 +135,8 @@ pub(crate) struct OrderAnswered {
 pub(crate) struct OrderWork<'a> {
     /// The order: its first id, whichever call goes on with it.
     pub(crate) order: OrderId,
+    /// The same in the turn of this call.
+    pub(crate) held: HeldOrder,
     /// How far an earlier call came.
     pub(crate) progress: Option<OrderProgress>,
     /// The call.
@@ -263,10 +266,14 @@ impl Service {
     ) -> Result<OrderAnswered, Denied> {
         let order = held.id;
         let released = OpenOnDrop::new(self, AtWork::Recorded(held));
-        let outcome = work(self, &OrderWork { order, progress, call });
+        let outcome = work(self, &OrderWork { order, held, progress, call });
         let now = self.clock().read().now;
         match outcome {
-            Ok(Answered { outcome, json, position }) => {
+            Ok(Answered::Recorded(response)) => {
+                released.disarm();
+                Ok(OrderAnswered { response, replayed: false, position: None })
+            }
+            Ok(Answered::Shown { outcome, json, position }) => {
                 let response = replies.done(outcome, json);
                 let answer = self.answer_of(call, order, &response);
                 self.store()

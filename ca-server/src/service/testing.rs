@@ -528,7 +528,7 @@ fn order_body(hsa_id: &str, profile: &str, csr: &str) -> serde_json::Value {
 }
 
 /// Answers as the words that they are: `done`, or the code of a refusal.
-struct Words;
+pub(crate) struct Words;
 
 impl Replies for Words {
     fn done(&self, _: Outcome, json: Vec<u8>) -> StoredResponse {

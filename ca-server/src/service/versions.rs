@@ -69,7 +69,7 @@ fn closed_by(error: &StoreError) -> Refusal {
     )
 }
 
-fn numbered(profile: &Profile) -> NumberedProfile {
+pub(crate) fn numbered(profile: &Profile) -> NumberedProfile {
     NumberedProfile {
         profile: ProfileVersion {
             name: profile.name().to_string(),

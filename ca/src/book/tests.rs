@@ -113,6 +113,7 @@ fn profiles_of_before_the_table_are_closed_and_the_others_are_not() {
     let told: Vec<_> = closed.closed().map(|(name, why)| (name.as_str(), why)).collect();
     let [(first, of_first), (second, of_second)] = told[..] else { panic!("{told:?}") };
     assert_eq!((first, second), (name, "person-id-3-signature"));
+    let [of_first, of_second] = [of_first, of_second].map(|why| why.join("\n"));
     assert!(of_first.contains("states another policy of its own"), "{of_first}");
     assert!(of_second.contains("has no row of it"), "{of_second}");
     assert!(refused(&files).contains("states another policy of its own"));

@@ -72,39 +72,6 @@ impl ProfileSet {
         }
         Ok(())
     }
-
-    /// Checks that issuers and subscriber profiles belong together: each issuer's profiles exist,
-    /// no subscriber profile has two issuers, and no issuer has two trust levels (PRO-10, PRO-11).
-    ///
-    /// # Errors
-    ///
-    /// [`ProfileSetError`] names what is wrong.
-    pub fn check_issuers<'a>(
-        &self,
-        issuers: impl IntoIterator<Item = &'a Issuer>,
-    ) -> Result<(), ProfileSetError> {
-        let mut issued_by: BTreeMap<&ProfileName, &str> = BTreeMap::new();
-        for issuer in issuers {
-            for name in issuer.profiles() {
-                let profile = self.by_name.get(name).ok_or_else(|| ProfileSetError::Unknown {
-                    issuer: issuer.name().to_owned(),
-                    name: name.clone(),
-                })?;
-                if !profile.kind().is_subscriber() {
-                    continue;
-                }
-                if let Some(first) = issued_by.insert(name, issuer.name()) {
-                    return Err(ProfileSetError::TwoIssuers {
-                        name: name.clone(),
-                        first: first.to_owned(),
-                        second: issuer.name().to_owned(),
-                    });
-                }
-            }
-            self.check_levels(issuer)?;
-        }
-        Ok(())
-    }
 }
 
 /// Why profiles and issuers do not go together.
@@ -127,29 +94,11 @@ pub enum ProfileSetError {
         /// The other.
         second: ProfileName,
     },
-    /// A subscriber profile belongs to one issuer.
-    #[error("profile {name} is issued by both {first} and {second}")]
-    TwoIssuers {
-        /// The profile.
-        name: ProfileName,
-        /// One issuer.
-        first: String,
-        /// The other.
-        second: String,
-    },
     /// Trust levels have issuers of their own.
     #[error("issuer {issuer} has profiles of several trust levels or kinds of subject")]
     TwoTrustLevels {
         /// The issuer.
         issuer: String,
-    },
-    /// An issuer's configuration names a profile that does not exist.
-    #[error("issuer {issuer} names profile {name}, which does not exist")]
-    Unknown {
-        /// The issuer.
-        issuer: String,
-        /// The name.
-        name: ProfileName,
     },
 }
 
@@ -188,24 +137,17 @@ mod tests {
         assert_eq!(names, ["function"]);
     }
 
-    /// PRO-10, PRO-11: policy, profile and issuer belong together, and trust levels apart.
+    /// PRO-11: trust levels have authorities of their own.
     #[test]
-    fn refuses_issuers_that_share_a_profile_or_mix_trust_levels() {
+    fn refuses_an_issuer_that_mixes_trust_levels() {
         let all = all_profiles();
-        let (person, function) = ("person-hsaid-3-authentication", "function");
-        let check = |issuers: &[&[&str]]| {
-            let issuers: Vec<_> =
-                issuers.iter().map(|profiles| Hierarchy::new(profiles).issuing).collect();
-            all.check_issuers(&issuers)
-        };
+        let check = |profiles: &[&str]| all.check_levels(&Hierarchy::new(profiles).issuing);
+        let person = "person-hsaid-3-authentication";
 
-        assert_eq!(check(&[&[person, "ocsp"], &[function, "ocsp"]]), Ok(()));
-        assert!(matches!(check(&[&[person], &[person]]), Err(ProfileSetError::TwoIssuers { .. })));
-        assert!(matches!(
-            check(&[&[person, function]]),
-            Err(ProfileSetError::TwoTrustLevels { .. })
-        ));
-        assert!(matches!(check(&[&["absent"]]), Err(ProfileSetError::Unknown { .. })));
+        assert_eq!(check(&[person, "ocsp", "absent"]), Ok(()));
+        assert_eq!(check(&["function", "ocsp"]), Ok(()));
+        let mixed = check(&[person, "function"]);
+        assert!(matches!(mixed, Err(ProfileSetError::TwoTrustLevels { .. })), "{mixed:?}");
         assert!(all.by_name("root").is_some() && all.by_name("Root").is_none());
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct Resume {
     /// What was found out about the change.
     #[arg(long)]
     note: String,
+    /// Idempotency key: give the same again to repeat a call; drawn when left out.
+    #[arg(long)]
+    idempotency_key: Option<String>,
 }
 
 impl LimitCommand {
@@ -55,7 +58,7 @@ impl LimitCommand {
                     actor: resume.actor.clone(),
                     note: resume.note.clone(),
                 };
-                let key = super::certificate::key(None)?;
+                let key = super::certificate::key(resume.idempotency_key.as_deref())?;
                 let standing: api::LimitStanding =
                     client.post("/v1/limits/resumption", &key, &request)?;
                 terminal.result(&standing, || {

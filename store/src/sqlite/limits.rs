@@ -7,9 +7,11 @@ use x509::time::UnixTime;
 use super::SqliteStore;
 use super::columns::{column, from_time, from_u64, opt_time, to_time, to_u64};
 use super::group::Act;
+use super::orders::{self, Holder};
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::limit::{NewPause, Pause, Volume, VolumeStanding, Volumes};
+use crate::limit::{AnswerOfStanding, NewPause, Pause, PauseEnd, Volume, VolumeStanding, Volumes};
+use crate::order::StoredResponse;
 
 impl Volumes for SqliteStore {
     fn pause(
@@ -24,13 +26,13 @@ impl Volumes for SqliteStore {
 
     fn resume(
         &self,
-        client: &str,
-        profile: &str,
+        end: &PauseEnd,
+        answer: AnswerOfStanding,
         audit: &AuditRecord,
         now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        let (pair, audit) = ((client.to_owned(), profile.to_owned()), audit.clone());
-        self.writer.run(move |act| resume(act, (&pair.0, &pair.1), &audit, now))
+    ) -> Result<Option<StoredResponse>, StoreError> {
+        let (end, audit) = (end.clone(), audit.clone());
+        self.writer.run(move |act| resume(act, &end, answer, &audit, now))
     }
 
     fn volumes(&self, now: UnixTime) -> Result<Vec<VolumeStanding>, StoreError> {
@@ -166,12 +168,30 @@ fn record_pause(
 
 fn resume(
     act: &mut Act<'_>,
-    (client, profile): (&str, &str),
+    end: &PauseEnd,
+    answer: AnswerOfStanding,
     audit: &AuditRecord,
     now: UnixTime,
+) -> Result<Option<StoredResponse>, StoreError> {
+    let pair = (end.client.as_str(), end.profile.as_str());
+    if !end_pause(act.connection(), pair, now)? {
+        return Ok(None);
+    }
+    let standing = standings(act.connection(), now)?;
+    let standing = standing.into_iter().find(|one| (&*one.client, &*one.profile) == pair);
+    let answer = answer(&standing.ok_or(StoreError::Stored { what: "hour of an ended pause" })?)?;
+    orders::finish(act, Holder::Call(end.order, &end.node), &answer, now)?;
+    act.put_audit(audit, now)?;
+    Ok(Some(answer.response))
+}
+
+/// Whether there was one.
+fn end_pause(
+    connection: &Connection,
+    (client, profile): (&str, &str),
+    now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let ended: Option<i64> = act
-        .connection()
+    let ended: Option<i64> = connection
         .prepare_cached(
             "DELETE FROM issuing_pause WHERE client = ?1 AND profile = ?2 RETURNING issued",
         )?
@@ -181,10 +201,10 @@ fn resume(
     // Also where a later hour has come meanwhile, of which nothing is counted yet. The certificate that was refused
     // is counted in the pause, and in no hour.
     let hour = Hour::of(now);
-    let before = usual(act.connection(), (client, profile), hour)?;
+    let before = usual(connection, (client, profile), hour)?;
     let accepted = to_u64(accepted, "certificates of an hour")?.saturating_sub(1);
     let usual = before.max(accepted.saturating_mul(USUAL_DAYS));
-    act.connection()
+    connection
         .prepare_cached(
             "INSERT INTO issued_hour (client, profile, hour, issued, usual) \
              VALUES (?1, ?2, ?3, 0, ?4) \
@@ -197,7 +217,6 @@ fn resume(
             from_u64(usual, "usual hour")?,
             from_u64(USUAL_DAYS, "days")?
         ])?;
-    act.put_audit(audit, now)?;
     Ok(true)
 }
 

@@ -51,7 +51,7 @@ impl ProfileVersions for SqliteStore {
     }
 }
 
-fn all(connection: &Connection) -> Result<Vec<RecordedProfile>, StoreError> {
+pub(super) fn all(connection: &Connection) -> Result<Vec<RecordedProfile>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT name, version, sha256, first_used FROM profile_version ORDER BY name, version",
     )?;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ca::audit::EventCode;
 use ca::limit::{HourLimit, Sudden};
 use store::{
-    CertificateIntent, NewPause, OrderId, Pause, Store, StoreError, VoidScope, Volume,
+    AnswerOfStanding, BegunOrder, CertificateIntent, HeldOrder, NewOrder, NewPause, OrderAnswer,
+    OrderId, Pause, PauseEnd, Store, StoreError, StoredResponse, Subject, VoidScope, Volume,
     VolumeStanding,
 };
 use x509::signing::{Pending, Recorded};
@@ -153,8 +154,63 @@ fn pause(
 }
 
 fn resume(world: &World, volume: &Volume, now: UnixTime) -> bool {
-    let audit = audit(EventCode::LimitResumed);
-    world.store.resume(&volume.client, &volume.profile, &audit, now).unwrap()
+    let order = world.order();
+    let ended = resume_by(world, volume, order, Box::new(move |_| Ok(answer(order))), now);
+    ended.unwrap().is_some()
+}
+
+fn resume_by(
+    world: &World,
+    volume: &Volume,
+    order: OrderId,
+    answer: AnswerOfStanding,
+    now: UnixTime,
+) -> Result<Option<StoredResponse>, StoreError> {
+    let (client, profile) = (volume.client.clone(), volume.profile.clone());
+    let order = HeldOrder::first(order);
+    let end = PauseEnd { client, profile, order, node: world.node.clone() };
+    world.store.resume(&end, answer, &audit(EventCode::LimitResumed), now)
+}
+
+fn answer(order: OrderId) -> OrderAnswer {
+    let (status, content_type) = (200, "application/json".to_owned());
+    let response = StoredResponse { status, content_type, body: b"ended".to_vec() };
+    OrderAnswer { response, subject: Subject::Order(order) }
+}
+
+/// API-02: whatever ends the act, there is never a pause that has ended and an order that does not know it.
+pub(crate) fn a_pause_ends_with_the_answer_of_its_order_or_not_at_all(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let portal = of("portal", "function", sudden(2, 3));
+    pause(&world, &portal, (3, 0), at(1)).unwrap();
+    let before = sizes(&*world.store);
+    let order = world.new_order("end");
+    world.store.begin_order(&order, at(2)).unwrap();
+    let left = world.order();
+    world.store.leave_order(HeldOrder::first(left), &world.node, at(2)).unwrap();
+
+    let unwritable =
+        resume_by(&world, &portal, order.id, Box::new(|_| Err(StoreError::Unwritable)), at(3));
+    assert!(matches!(unwritable, Err(StoreError::Unwritable)), "{unwritable:?}");
+    let not_held = resume_by(&world, &portal, left, Box::new(move |_| Ok(answer(left))), at(3));
+    assert!(matches!(not_held, Err(StoreError::OrderState { .. })), "{not_held:?}");
+
+    assert_eq!(sizes(&*world.store), before, "no leaf");
+    let shown = standing(&*world.store, &portal, at(3)).unwrap();
+    assert!(shown.pause.is_some(), "{shown:?}");
+
+    let id = order.id;
+    let seen = move |standing: &VolumeStanding| {
+        assert_eq!((standing.pause, standing.usual), (None, 14), "as it is from now on");
+        Ok(answer(id))
+    };
+    let ended = resume_by(&world, &portal, id, Box::new(seen), at(4)).unwrap().unwrap();
+
+    // As whoever got no answer calls again, also after a restart.
+    let again = NewOrder { id: OrderId::from_bytes([9; 16]), node: node("a", 2), ..order };
+    let replay = world.store.begin_order(&again, at(5)).unwrap();
+    assert_eq!(replay, BegunOrder::Replay { order: id, response: ended });
+    assert_eq!(sizes(&*world.store).1, before.1 + 1, "one leaf");
 }
 
 pub(crate) fn a_sudden_rise_is_refused_against_the_week_before(backend: &dyn Backend) {

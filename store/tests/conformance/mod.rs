@@ -99,6 +99,7 @@ macro_rules! suite {
             limits: days_before_the_first_certificate_say_nothing,
             limits: what_was_accepted_is_usual_in_the_hour_of_the_word,
             limits: a_pause_ends_by_a_word_and_not_by_itself,
+            limits: a_pause_ends_with_the_answer_of_its_order_or_not_at_all,
             limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
             canaries: the_last_sample_of_a_version_and_kind_is_kept,
             recovery: a_restart_voids_what_it_finds_open,

@@ -1,12 +1,17 @@
 //! Promise 8 and §2.4: which database is opened, by whom, and what can be read in its files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use store::{FileKeySource, HeldOrder, SqliteStore, Store as _, StoreError};
+use ca::audit::EventCode;
+use store::{
+    FileKeySource, HeldOrder, NumberedProfile, ProfileFile, ProfileVersion, RecordedProfile,
+    SqliteStore, Store as _, StoreError,
+};
 
 use crate::conformance::Backend as _;
-use crate::conformance::world::{PERSON, World, at};
+use crate::conformance::world::{PERSON, World, at, audit};
 use crate::{Sqlite, sqlite};
 
 fn open_as(sqlite: &Sqlite, deployment: &str, keys: &str) -> Result<SqliteStore, StoreError> {
@@ -62,6 +67,46 @@ fn opening_never_makes_a_database() {
     fs::remove_file(&sqlite.database).unwrap();
     sqlite.raw().execute_batch("CREATE TABLE somebody_elses (x)").unwrap();
     assert_eq!(code(), "database-not-initialised");
+}
+
+/// PRO-19: an operator asks before a restart, while the program serves.
+#[test]
+fn versions_of_profiles_are_read_beside_the_program_that_has_the_database() {
+    let sqlite = sqlite();
+    let deployment = "test/demo/ab12".parse().unwrap();
+    let beside = || SqliteStore::profile_versions_beside(&sqlite.database, deployment);
+    let files = || {
+        let read = |entry: std::io::Result<fs::DirEntry>| {
+            let path = entry.unwrap().path();
+            (path.clone(), fs::read(path).unwrap())
+        };
+        fs::read_dir(sqlite.folder.path()).unwrap().map(read).collect::<BTreeMap<_, _>>()
+    };
+    fs::write(&sqlite.database, b"").unwrap();
+    assert_eq!(beside().unwrap(), []);
+    fs::remove_file(&sqlite.database).unwrap();
+    let program = sqlite.open();
+    let profile = ProfileVersion { name: "function".to_owned(), sha256: [1; 32] };
+    let profile = NumberedProfile { profile, version: 3 };
+    let file = ProfileFile { profile: profile.clone(), file: b"version = 3".to_vec() };
+    program.register_profiles(&[file], &audit(EventCode::ProfileVersion), at(7)).unwrap();
+
+    let while_it_runs = beside().unwrap();
+    drop(program);
+    let before = files();
+    let after = beside().unwrap();
+
+    assert_eq!(while_it_runs, [RecordedProfile { profile, first_used: at(7) }]);
+    assert_eq!(after, while_it_runs);
+    assert!(files() == before, "{:?}", files().keys());
+    let other = "test/demo/zz99".parse().unwrap();
+    let refused = SqliteStore::profile_versions_beside(&sqlite.database, other).unwrap_err();
+    assert_eq!(refused.code(), "deployment-mismatch");
+    // As a version wrote it that kept no versions.
+    sqlite.raw().execute_batch("DROP TABLE profile_version").unwrap();
+    assert_eq!(beside().unwrap(), []);
+    sqlite.raw().execute_batch("PRAGMA application_id = 1").unwrap();
+    assert_eq!(beside().unwrap_err().code(), "database-not-initialised");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::Clock;
 use crate::service::order::{Act, OrderAnswered};
-use crate::service::testing::World;
+use crate::service::testing::{Words, World};
 
 fn limited(world: &mut World, limit: HourLimit) {
     let limit = Limit::new(Pattern::All, Pattern::parse("function-*").unwrap(), limit).unwrap();
@@ -39,7 +39,8 @@ fn resumed_by(
     let mut call = world.call("/v1/limits/resumption", key, body);
     call.act = Act::Resume;
     let caller = Caller { revoker, ..world.caller() };
-    world.run(&call, |service, work| service.resume(&caller, work))
+    let words: Arc<dyn Replies> = Arc::new(Words);
+    world.run(&call, |service, work| service.resume(&caller, work, &words))
 }
 
 fn code(answer: Result<OrderAnswered, Denied>) -> &'static str {
