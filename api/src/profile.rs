@@ -58,7 +58,7 @@ pub struct ReplayItem {
 
 /// What would become of an issuance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum ReplayOutcome {
     /// Another certificate.
     Differs,

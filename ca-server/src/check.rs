@@ -66,12 +66,12 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
     let mut met = Met::default();
     let deployment = met.take(wiring::deployment(config));
     met.take(loopback(&config.observe));
-    let (authorities, faults) = wiring::fit_authorities(config);
+    let (authorities, faults) = crate::authorities::fit(config);
     met.all(faults);
     if let Some(policy) = met.take(algorithms::read(config)) {
         met.take(algorithms::judge(&policy, &authorities));
     }
-    let book = met.take(wiring::book(&config.profiles));
+    let book = met.take(crate::book::read(&config.profiles));
     if let Some(book) = &book {
         let profiles = book.profiles();
         if let Some(section) = &config.management {

@@ -62,7 +62,7 @@ mod tests {
         let text = std::fs::read_to_string(manifest.join("../environments/demo/ca.toml")).unwrap();
         let before = text.split("[[limit]]").next().unwrap();
         let config: ConfigFile = toml::from_str(&format!("{before}\n{limits}"))?;
-        let book = crate::wiring::book(&manifest.join("../profiles")).unwrap();
+        let book = crate::book::read(&manifest.join("../profiles")).unwrap();
         let told = unheld(&config, book.profiles()).map(|error| format!("{error:#}")).collect();
         Ok((read(&config)?, told))
     }

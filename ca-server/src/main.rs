@@ -4,6 +4,8 @@
 //! with mutual TLS. Every configuration key is documented in `config`.
 
 mod algorithms;
+mod authorities;
+mod book;
 mod check;
 mod clock;
 mod config;
@@ -258,7 +260,7 @@ fn accept_canaries(path: &Path, names: &[String], by: Acceptance<'_>) -> anyhow:
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
-    let book = wiring::book(&config.profiles)?;
+    let book = book::read(&config.profiles)?;
     let store = wiring::open_store(&config, deployment, Create::Never)?;
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
@@ -274,7 +276,7 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
-    let authorities = wiring::authorities(&config)?;
+    let authorities = authorities::read(&config)?;
     let store = wiring::open_store(&config, deployment, Create::Never)?;
     // In doubt the record of the act gets the time that was seen last: whether the clock is right is
     // asked before anything is signed.

@@ -101,40 +101,32 @@ impl Readiness {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let parts: serde_json::Map<String, Value> =
             parts.into_iter().map(|(name, well, _)| (name.to_owned(), Value::Bool(well))).collect();
-        let mut answer = json!({ "ready": ready, "parts": parts });
-        let not_signing = self.not_signing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !not_signing.is_empty()
-            && let Some(answer) = answer.as_object_mut()
-        {
-            answer.insert("not-signing".to_owned(), json!(not_signing));
-        }
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !closed.is_empty()
-            && let Some(answer) = answer.as_object_mut()
-        {
-            answer.insert("closed-profiles".to_owned(), json!(closed));
-        }
-        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !paused.is_empty()
-            && let Some(answer) = answer.as_object_mut()
-        {
-            let pairs = paused
-                .iter()
-                .map(|(client, profile)| json!({ "client": client, "profile": profile }));
-            answer.insert("paused".to_owned(), Value::Array(pairs.collect()));
-        }
-        if self.danger_software_token.load(Ordering::Relaxed)
-            && let Some(answer) = answer.as_object_mut()
-        {
-            answer.insert("dangers".to_owned(), json!(["danger-software-token"]));
-        }
-        if self.without_debian_list.load(Ordering::Relaxed)
-            && let Some(answer) = answer.as_object_mut()
-        {
-            answer.insert("key-lists-missing".to_owned(), json!(["debian"]));
-        }
-        (status, Json(answer))
+        let mut answer = serde_json::Map::new();
+        answer.insert("ready".to_owned(), ready.into());
+        answer.insert("parts".to_owned(), parts.into());
+        let mut tell = |name: &str, told: Vec<Value>| {
+            if !told.is_empty() {
+                answer.insert(name.to_owned(), told.into());
+            }
+        };
+        let pair =
+            |(client, profile): (String, String)| json!({ "client": client, "profile": profile });
+        let if_so = |flag: &AtomicBool, word: &str| {
+            flag.load(Ordering::Relaxed).then(|| word.into()).into_iter().collect()
+        };
+        tell("not-signing", told(&self.not_signing, Value::from));
+        tell("closed-profiles", told(&self.closed, Value::from));
+        tell("paused", told(&self.paused, pair));
+        tell("dangers", if_so(&self.danger_software_token, "danger-software-token"));
+        tell("key-lists-missing", if_so(&self.without_debian_list, "debian"));
+        (status, Json(answer.into()))
     }
+}
+
+/// What is told of now, each as JSON.
+fn told<T: Clone>(kept: &Mutex<Vec<T>>, shown: impl Fn(T) -> Value) -> Vec<Value> {
+    let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.iter().cloned().map(shown).collect()
 }
 
 /// Counters of alarms without labels.

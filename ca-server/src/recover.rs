@@ -172,7 +172,7 @@ impl Works {
                 "{file} has no section [management]; it names the token that signs"
             ))
         })?;
-        let profiles = wiring::book(&config.profiles)?.profiles().clone();
+        let profiles = crate::book::read(&config.profiles)?.profiles().clone();
         let policy = Arc::new(algorithms::read(&config)?);
         wiring::check_management(&config, &section, &profiles)?;
         let clients = check::clients(&config, deployment)?;
@@ -185,7 +185,7 @@ impl Works {
         let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
         let now = confirm::believed(last_seen, config.clock)?;
         let signer = tokens::management_signer(&config, &section, deployment, &certificate)?;
-        let authorities = wiring::authorities(&config)?;
+        let authorities = crate::authorities::read(&config)?;
         let own = authorities.values().map(|one| one.certificate.public_key().spki_hash());
         let keys = KeyBook::new(own, key_lists::read(&config)?);
         let mut boot = [0; 16];

@@ -3,7 +3,6 @@
 //! The order matters. Deployment and files are compared first, then the database with the published
 //! log, and only then is any token opened: a database older than the published log signs nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,22 +12,16 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use ca::book::Book;
 use ca::deployment::Deployment;
-use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
-use ca::key_period::KeyPeriod;
 use ca::profile::ProfileSet;
-use ca::table::IssuerClass;
 use hsm::SigningService;
 use ledger::checkpoint::CheckpointNote;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
-use sha2::{Digest as _, Sha256};
 use store::{BootId, FileKeySource, Log, Node, SqliteStore, Store, StoreError};
-use x509::certificate::Certificate;
-use x509::key::{KeyType, SignatureAlgorithm};
 use x509::time::UnixTime;
 
 use crate::clock::Clock;
-use crate::config::{AuthoritySection, ConfigFile, ManagementSection};
+use crate::config::{ConfigFile, ManagementSection};
 use crate::danger::Danger;
 use crate::http::tls::{ServerIdentity, management_ca};
 use crate::management::clients::ClientKeys;
@@ -40,7 +33,6 @@ use crate::publication::log::{LogPublisher, read_published};
 use crate::publication::{PublicationState, Publisher};
 use crate::randomness::Randomness;
 use crate::service::Service;
-use crate::service::authority::Authority;
 use crate::service::closed::ClosedProfiles;
 use crate::service::delegate::DoneRequests;
 use crate::service::health::SigningHealth;
@@ -177,147 +169,6 @@ pub(crate) fn crl_files(
     )?)
 }
 
-/// Reads and pins the authorities' certificates.
-///
-/// # Errors
-///
-/// Names the authority whose certificate is not the pinned one or does not fit its section.
-pub(crate) fn authorities(config: &ConfigFile) -> anyhow::Result<BTreeMap<String, Authority>> {
-    let (authorities, faults) = fit_authorities(config);
-    faults.into_iter().next().map_or(Ok(authorities), Err)
-}
-
-/// The authorities that are as [`authorities`] wants them, and what is wrong with each of the others.
-pub(crate) fn fit_authorities(
-    config: &ConfigFile,
-) -> (BTreeMap<String, Authority>, Vec<anyhow::Error>) {
-    let (mut authorities, mut faults) = (BTreeMap::new(), Vec::new());
-    for section in &config.authorities {
-        let name = &section.name;
-        match authority(section).with_context(|| format!("authority {name}")) {
-            Ok(_) if authorities.contains_key(name) => {
-                let twice = format!("authority {name} stands twice in the configuration");
-                faults.push(Told::config(twice).into());
-            }
-            Ok(authority) => {
-                authorities.insert(name.clone(), authority);
-            }
-            Err(error) => faults.push(error),
-        }
-    }
-    (authorities, faults)
-}
-
-fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
-    let path = section.certificate.display();
-    let bytes = std::fs::read(&section.certificate).with_context(|| {
-        let what = format!("cannot read {path}");
-        Told::new("authority-certificate", what, "correct the path, or put the certificate there")
-    })?;
-    let der = match std::str::from_utf8(&bytes) {
-        Ok(text) if text.contains("-----BEGIN") => {
-            x509::pem::decode_one(text, x509::pem::Label::Certificate).with_context(|| {
-                Told::new(
-                    "authority-certificate",
-                    format!("cannot read {path}"),
-                    "put the certificate there",
-                )
-            })?
-        }
-        _ => bytes,
-    };
-    let found = base16ct::lower::encode_string(&Sha256::digest(&der));
-    ensure!(
-        found == section.sha256,
-        Told::new(
-            "authority-certificate-pin",
-            format!("{path} has SHA-256 {found}, the configuration pins {}", section.sha256),
-            "put the pinned certificate back",
-        )
-    );
-    let unfit = || Told::config("certificate and section do not make an issuing authority");
-    let certificate = Certificate::from_der(&der).with_context(unfit)?;
-    let settings = IssuerSettings {
-        name: section.name.clone(),
-        algorithm: algorithm(section, certificate.public_key().key_type())?,
-        crl_url: section.crl_url.clone(),
-        ocsp_url: section.ocsp_url.clone(),
-        aia_url: section.aia_url.clone(),
-        profiles: section
-            .profiles
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, _>>()
-            .with_context(unfit)?,
-        crl_scope_stated: if section.issuing_distribution_point {
-            CrlScopeStated::Yes
-        } else {
-            CrlScopeStated::No
-        },
-        period: KeyPeriod::new(section.issue_from, section.issue_until, section.state)
-            .with_context(unfit)?,
-    };
-    let mut issuer = Issuer::new(certificate.clone(), settings).with_context(unfit)?;
-    if let Some(class) = &section.class {
-        issuer = issuer.of_class(IssuerClass::new(class).with_context(unfit)?);
-    }
-    Ok(Authority::new(section.clone(), certificate, issuer))
-}
-
-/// How the authority signs: what its section says, if keys of its type do so; else their default.
-fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<SignatureAlgorithm> {
-    let Some(written) = &section.algorithm else {
-        return Ok(SignatureAlgorithm::default_for(key_type));
-    };
-    let parsed = written.parse().ok();
-    let fitting = parsed.filter(|algorithm: &SignatureAlgorithm| algorithm.fits(key_type));
-    fitting.with_context(|| {
-        let known = SignatureAlgorithm::names_for(key_type);
-        let what =
-            format!("algorithm = {written:?}, and its key is {key_type}, which signs with {known}");
-        let next = "correct `algorithm`, or leave it out for the default of the key's type";
-        Told::new("authority-algorithm", what, next)
-    })
-}
-
-/// Reads the book: the profiles of the folder, and what lies in the folders below it. Profiles that the policy table
-/// does not fit are closed in it, so that what needs none goes on.
-///
-/// # Errors
-///
-/// Names every file that is not what it should be.
-pub(crate) fn book(folder: &Path) -> anyhow::Result<Book> {
-    let unreadable = |path: &Path| {
-        let what = format!("cannot read profiles from {}", path.display());
-        Told::new("profiles-unreadable", what, "correct `profiles`, or the files' permissions")
-    };
-    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-    let below = Book::FOLDERS.iter().filter(|below| folder.join(below).exists());
-    for below in below.copied().chain([""]) {
-        let inner = folder.join(below);
-        for entry in std::fs::read_dir(&inner).with_context(|| unreadable(&inner))? {
-            let path = entry.with_context(|| unreadable(&inner))?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                let bytes = std::fs::read(&path).with_context(|| unreadable(&path))?;
-                let within =
-                    if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
-                files.push((within, bytes));
-            }
-        }
-    }
-    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-    Book::parse_closing(files).map_err(|errors| {
-        let all: Vec<String> =
-            errors.iter().map(|error| format!("{}/{error}", folder.display())).collect();
-        anyhow::Error::new(Told::new(
-            "profile-malformed",
-            all.join("; "),
-            "correct the file; the shipped ones lie in profiles/",
-        ))
-    })
-}
-
 /// Everything that runs.
 pub(crate) struct Wired {
     pub(crate) service: Arc<Service>,
@@ -338,9 +189,9 @@ pub(crate) fn wire(
     let deployment = deployment(config)?;
     let danger = Danger::new(config.danger_test.as_ref(), deployment)?;
     let notes = NoteKeys::open(config, deployment)?;
-    let book = book(&config.profiles)?;
+    let book = crate::book::read(&config.profiles)?;
     let profiles = book.profiles();
-    let mut authorities = authorities(config)?;
+    let mut authorities = crate::authorities::read(config)?;
     for authority in authorities.values_mut() {
         authority.issuer = authority.issuer.clone().stopping_for(profiles);
     }

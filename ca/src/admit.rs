@@ -75,6 +75,36 @@ struct Admission {
 }
 
 impl Admitted {
+    /// The same, as if an order had named this end.
+    #[cfg(test)]
+    pub(crate) fn until(self, end: UnixTime) -> Self {
+        Self { end: Some(end), ..self }
+    }
+
+    /// Leave that nothing but a policy is known of.
+    fn bare(
+        profile: &Profile,
+        issuer: &Issuer,
+        policy: ObjectIdentifier,
+        book: &Book,
+        at: Moment,
+    ) -> Self {
+        Self {
+            profile: profile.name().clone(),
+            issuer: issuer.name().to_owned(),
+            level: None,
+            policy,
+            routine: None,
+            at: at.now,
+            order: None,
+            end: None,
+            carrier_end: None,
+            rule_end: None,
+            rules: Vec::new(),
+            book: *book.sha256(),
+        }
+    }
+
     /// The profile.
     #[must_use]
     pub const fn profile(&self) -> &ProfileName {
@@ -175,7 +205,8 @@ impl Admitted {
             &"the certificate would say something else than its order",
             "what the order says",
             "send in the subject what the order says, or leave it out",
-        ))
+        )
+        .for_ever())
     }
 
     /// Whether the order's card bears a number that its family's cards do not.
@@ -209,7 +240,7 @@ pub fn admit(
     let level = judge::routine(order, profile, routine, at)?;
     judge::identity(order, level, book, at)?;
     eid::judge(order, eid, level, routine, book, at)?;
-    let family = judge::carrier(order, level, book, at)?;
+    let family = judge::carrier(order, level, routine, book, at)?;
     judge::carrier_told(order, profile)?;
     judge::times(order, at)?;
     let organisation = order.organisation_of(profile);
@@ -238,12 +269,8 @@ pub fn admit(
     let mut names = vec![format!("routine/{}", routine.name), format!("carrier/{}", family.name())];
     names.extend(rules.names);
     Ok(Admitted {
-        profile: profile.name().clone(),
-        issuer: issuer.name().to_owned(),
         level: Some(level),
-        policy: row.policy,
         routine: Some(routine.name.clone()),
-        at: at.now,
         order: Some(Admission {
             order: order.clone(),
             organisation: organisation.map(|one| one.name.clone()),
@@ -253,7 +280,7 @@ pub fn admit(
         carrier_end: judge::carrier_end(order, family, at),
         rule_end: rules.latest,
         rules: names,
-        book: *book.sha256(),
+        ..Admitted::bare(profile, issuer, row.policy, book, at)
     })
 }
 
@@ -280,14 +307,6 @@ pub fn admit_direct(
             && routine.days.contain(at.day())
             && routine.levels.contains(&level)
     };
-    let facts = Facts {
-        level: Some(level),
-        carrier: None,
-        identity: None,
-        profile: profile.name(),
-        organisations: &[],
-        routine: None,
-    };
     let tuple = |routine: Option<&Routine>| Tuple {
         profile: profile.name().clone(),
         issuer: issuer.class().clone(),
@@ -302,22 +321,17 @@ pub fn admit_direct(
         Some((routine, row))
     });
     let Some((routine, row)) = found else { return Err(judge::no_row(&tuple(None))) };
-    let rules = judge::dated(&Facts { routine: Some(&routine.name), ..facts }, None, book, at)?;
+    let facts =
+        Facts { level: Some(level), routine: Some(&routine.name), ..Facts::of(profile.name()) };
+    let rules = judge::dated(&facts, None, book, at)?;
     let mut names = vec![format!("routine/{}", routine.name)];
     names.extend(rules.names);
     Ok(Admitted {
-        profile: profile.name().clone(),
-        issuer: issuer.name().to_owned(),
         level: Some(level),
-        policy: row.policy,
         routine: Some(routine.name.clone()),
-        at: at.now,
-        order: None,
-        end: None,
-        carrier_end: None,
         rule_end: rules.latest,
         rules: names,
-        book: *book.sha256(),
+        ..Admitted::bare(profile, issuer, row.policy, book, at)
     })
 }
 

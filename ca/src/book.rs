@@ -300,7 +300,10 @@ impl<'a> Reading<'a> {
                 // An order by it is refused whatever is wrong: a list that it names lacks what it needs.
                 for fault in faults {
                     for row in self.table.rows_by(&routine.name) {
-                        closed.entry(row.tuple.profile.clone()).or_default().push(fault.to_string());
+                        closed
+                            .entry(row.tuple.profile.clone())
+                            .or_default()
+                            .push(fault.to_string());
                     }
                 }
             }

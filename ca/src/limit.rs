@@ -6,11 +6,11 @@
 use thiserror::Error;
 use x509::time::UnixTime;
 
-/// Days whose same hour says what is usual.
+/// Days whose same hour says what is usual: all days of a week, since people order otherwise on a Sunday.
 pub const USUAL_DAYS: u64 = 7;
-/// The most that a limit may allow in an hour.
+/// The most that a limit may allow in an hour: more than everybody in the country in one. Above it a limit is a slip.
 pub const MOST_PER_HOUR: u64 = 10_000_000;
-/// The largest multiple of the usual that can be called sudden.
+/// The largest multiple of the usual that can be called sudden. Above it no change would ever be.
 const MOST_TIMES: u64 = 1000;
 
 /// An hour of UTC, counted from the epoch.

@@ -257,7 +257,8 @@ fn named<'a, T>(
 }
 
 fn malformed(field: &str, seen: &impl fmt::Display, limit: &str) -> RuleRefusal {
-    RuleRefusal::new("order-malformed", format!("order/{field}"), seen, limit, "correct the order")
+    let rule = format!("order/{field}");
+    RuleRefusal::new("order-malformed", rule, seen, limit, "correct the order").for_ever()
 }
 
 fn actor(field: &str, text: &str) -> Result<ActorId, RuleRefusal> {

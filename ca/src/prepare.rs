@@ -94,9 +94,10 @@ pub struct Preparation<'a> {
     pub id: IntentId,
     /// The issuing time.
     pub now: UnixTime,
-    /// An end that is earlier than the profile's, if the certificate must end with something else.
+    /// An end that is earlier than the profile's, if the certificate must end with something else than an order says.
     pub ends_at: Option<UnixTime>,
-    /// Leave to issue to a person; persons only, and never without.
+    /// Leave to issue to a subscriber: a person, a function, a machine, a blank card. None of them goes without; nobody
+    /// else has any.
     pub admitted: Option<&'a Admitted>,
 }
 
@@ -283,11 +284,12 @@ fn check_way(preparation: &Preparation<'_>) -> Result<(), PrepareError> {
     Err(PrepareError::NotIssuedHere { profile: profile.name().clone(), issuer })
 }
 
-/// A person has leave for this profile, this issuer and now; nobody else has any.
+/// A subscriber has leave for this profile, this issuer and now: what dated rules and table say has been asked. What
+/// ceremonies and programs issue for themselves has none.
 fn check_admitted(preparation: &Preparation<'_>) -> Result<(), PrepareError> {
     let Preparation { profile, signer, now, admitted, .. } = *preparation;
     let fits = match (admitted, signer) {
-        (None, _) => !profile.kind().is_person(),
+        (None, _) => !profile.kind().is_subscriber(),
         (Some(_), Signer::Itself(_)) => false,
         (Some(admitted), Signer::Issuer(issuer)) => {
             admitted.profile() == profile.name()

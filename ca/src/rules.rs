@@ -64,6 +64,20 @@ pub struct Facts<'a> {
     pub routine: Option<&'a RoutineName>,
 }
 
+impl<'a> Facts<'a> {
+    /// Of what has nothing but a profile.
+    pub(crate) const fn of(profile: &'a ProfileName) -> Self {
+        Self {
+            level: None,
+            carrier: None,
+            identity: None,
+            profile,
+            organisations: &[],
+            routine: None,
+        }
+    }
+}
+
 /// The rules of all files, and the calendar that they hold by.
 #[derive(Clone, Debug)]
 pub struct RuleBook {

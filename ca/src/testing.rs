@@ -265,6 +265,11 @@ impl<'a> Ask<'a> {
         admit_direct(self.profile, issuer, &book, moment).ok()
     }
 
+    /// The same leave, of an order that names this end.
+    pub(crate) fn ordered(&self, end: u64) -> Admitted {
+        self.direct().unwrap().until(at(end))
+    }
+
     pub(crate) fn refusal(&self) -> &'static str {
         match self.prepare() {
             Ok(_) => "issued",

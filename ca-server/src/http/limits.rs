@@ -58,6 +58,7 @@ pub(crate) async fn resume(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    // The service judges it, too; here it is refused before an order is recorded for it.
     if let Err(denied) = caller.must_operate("end a pause") {
         return refuse(&app, &caller, &call, denied).await;
     }

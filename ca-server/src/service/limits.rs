@@ -24,9 +24,9 @@ use super::order::{Answered, OrderWork, Outcome, Replies};
 use super::record::{call_object, client};
 use crate::denied::{Denied, Kind};
 
-/// Names are as long as configured ones at most.
+/// Characters of a name: as long as configured ones at most.
 const NAME_LIMIT: usize = 64;
-/// What an operator writes down.
+/// Characters of what an operator writes down: some sentences, which a page of the audit log shows whole.
 const NOTE_LIMIT: usize = 1000;
 
 impl Service {

@@ -22,6 +22,7 @@ use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
+use super::caller::Caller;
 use super::issue::{from_json, requested};
 use super::record;
 use crate::denied::{Denied, Kind};
@@ -30,8 +31,9 @@ use crate::denied::{Denied, Kind};
 const PAGE: u32 = 200;
 /// Most issuances of a page: it is answered within seconds.
 const LARGEST_PAGE: u32 = 500;
-/// So much later than it was decided an intent may have been recorded.
-const DECIDED_BEFORE: u64 = 10;
+/// So many whole seconds later than it was decided an intent may have been recorded: longer than a server that keeps its
+/// callers waits for anything in between. One that took longer is told of as different in its begin.
+const DECIDED_BEFORE: Duration = Duration::from_secs(10);
 
 /// How an issuance came out, and whether its values may be told.
 enum Outcome {
@@ -51,14 +53,17 @@ enum Values {
 type Versions = HashMap<[u8; 32], Option<Profile>>;
 
 impl Service {
-    /// As [`Self::replay`], for a client and its call. That sealed fields were opened is in the audit log
-    /// before anything of it is told: a leaf a page.
+    /// As [`Self::replay`], for an operator who may read, and his call. That sealed fields were opened is in the
+    /// audit log before anything of it is told: a leaf a page.
     pub(crate) fn replay_for(
         &self,
-        client: &str,
+        caller: &Caller,
         call: &str,
         request: &ReplayRequest,
     ) -> Result<ReplayPage, Denied> {
+        caller.must_operate("replay issuances")?;
+        caller.must_read()?;
+        let client = caller.name.as_str();
         let page = self.replay(request)?;
         let payload = json!({
             "call": call,
@@ -84,14 +89,14 @@ impl Service {
     }
 
     /// A page of issuances under the version of their profile that the caller brings.
-    pub(crate) fn replay(&self, request: &ReplayRequest) -> Result<ReplayPage, Denied> {
+    fn replay(&self, request: &ReplayRequest) -> Result<ReplayPage, Denied> {
         let version = Profile::parse(request.profile.as_bytes()).map_err(|error| unfit(&error))?;
         if !version.kind().is_subscriber() {
             return Err(unfit(&format!("a profile of kind {}", version.kind())));
         }
         let limit = request.limit.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&limit) {
-            return Err(malformed("limit", &limit, "1 to 500"));
+            return Err(malformed("limit", &limit, &format!("1 to {LARGEST_PAGE}")));
         }
         let cursor = request.cursor.as_deref().map(|text| {
             let cursor = text.parse().map(ListCursor);
@@ -167,7 +172,7 @@ impl Service {
         if own.not_before() != of_issuer.not_before() {
             return own.not_before().checked_add(backdate).unwrap_or(intended);
         }
-        let seconds = (0..=DECIDED_BEFORE).map(Duration::from_secs);
+        let seconds = (0..=DECIDED_BEFORE.as_secs()).map(Duration::from_secs);
         let mut candidates = seconds.map(|before| intended.saturating_sub(before));
         let is_it = |now: &UnixTime| {
             matches!(self.replayed_at(past, decided_by, *now), Some(Replayed::Same))

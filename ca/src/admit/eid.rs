@@ -78,7 +78,8 @@ fn issued_as(
                 &"another person's eID",
                 limit,
                 ANOTHER,
-            ));
+            )
+            .for_ever());
         }
         EidHolder::Unknown => {
             let limit = "an eID of which an order or an import has said whose it is";
@@ -109,14 +110,18 @@ fn issued_as(
 /// Whether it holds: now, and when it was used as a proof.
 fn holds(eid: &KnownEid, order: &Order, at: Moment) -> Result<(), RuleRefusal> {
     let (code, seen, next) = match eid.state {
-        EidState::Revoked => ("eid-revoked", "revoked", ANOTHER),
+        EidState::Revoked => {
+            let limit = "an eID that is active";
+            return Err(refused("eid-revoked", "state", &"revoked", limit, ANOTHER).for_ever());
+        }
         EidState::Held => ("eid-held", "held", "have the hold ended first, or use another eID"),
         EidState::NotActivated => {
             ("eid-not-activated", "not activated", "have the holder activate it first")
         }
         EidState::Active if at.now > eid.not_after => {
             let limit = format!("an eID that is valid at {}", at.now);
-            return Err(refused("eid-expired", "validity", &eid.not_after, limit, ANOTHER));
+            let seen = eid.not_after;
+            return Err(refused("eid-expired", "validity", &seen, limit, ANOTHER).for_ever());
         }
         EidState::Active if at.now.min(order.proofing_at) < eid.not_before => {
             let limit = format!("an eID that was valid at {}", order.proofing_at);

@@ -28,31 +28,14 @@ pub(super) fn admit(
     if !profile.kind().is_subscriber() {
         return Err(judge::no_row(&tuple));
     }
-    let facts = Facts {
-        level: None,
-        carrier: None,
-        identity: None,
-        profile: profile.name(),
-        organisations: &[],
-        routine: None,
-    };
-    let rules = judge::dated(&facts, None, book, at)?;
+    let rules = judge::dated(&Facts::of(profile.name()), None, book, at)?;
     let policy = match profile.own_policy() {
         Some(policy) => policy,
         None => row(&tuple, book, at)?.policy,
     };
     Ok(Admitted {
-        profile: profile.name().clone(),
-        issuer: issuer.name().to_owned(),
-        level: None,
-        policy,
-        routine: None,
-        at: at.now,
-        order: None,
-        end: None,
-        carrier_end: None,
         rule_end: rules.latest,
         rules: rules.names,
-        book: *book.sha256(),
+        ..Admitted::bare(profile, issuer, policy, book, at)
     })
 }

@@ -16,7 +16,8 @@ use crate::routine::{Duty, OrderFacts, ReceiptRule, Routine};
 use crate::rules::Facts;
 use crate::table::{IssuerClass, Tuple};
 
-/// How far the clocks of those who order may be ahead of ours.
+/// How far the clocks of those who order may be ahead of ours: what Kerberos takes (RFC 4120 §8.2), so that a machine
+/// in a domain is within it.
 const AHEAD: Duration = Duration::from_secs(300);
 
 /// What an order is held against its routine with.
@@ -55,6 +56,7 @@ pub(super) fn level(profile: &Profile) -> Result<TrustLevel, RuleRefusal> {
             "a profile of persons",
             "leave the order out",
         )
+        .for_ever()
     })
 }
 
@@ -172,6 +174,7 @@ pub(super) fn identity(
 pub(super) fn carrier<'a>(
     order: &Order,
     level: TrustLevel,
+    routine: &Routine,
     book: &'a Book,
     at: Moment,
 ) -> Result<&'a CarrierFamily, RuleRefusal> {
@@ -186,9 +189,6 @@ pub(super) fn carrier<'a>(
             "use a carrier that the routine and the trust level allow",
         )
     };
-    let routine = book
-        .routine(order.routine.as_str())
-        .ok_or_else(|| gone("routine", order.routine.as_str()))?;
     if !routine.carriers.contains(&family.kind()) {
         return Err(refused("routine", &family.kind(), listed(&routine.carriers)));
     }
@@ -259,13 +259,14 @@ pub(super) fn times(order: &Order, at: Moment) -> Result<(), RuleRefusal> {
             &end,
             format!("a time after now, {}", at.now),
             "send when the certificate is to end",
-        )),
+        )
+        .for_ever()),
         _ => Ok(()),
     }
 }
 
 /// What the dated rules leave.
-pub(super) struct Left {
+pub(super) struct LeftByRules {
     /// Until when, and the rule that leaves no more.
     pub(super) latest: Option<(UnixTime, String)>,
     pub(super) names: Vec<String>,
@@ -277,7 +278,7 @@ pub(super) fn dated(
     end: Option<UnixTime>,
     book: &Book,
     at: Moment,
-) -> Result<Left, RuleRefusal> {
+) -> Result<LeftByRules, RuleRefusal> {
     let Some(rules) = book.rules() else {
         if book.lacks_rules() {
             return Err(RuleRefusal::new(
@@ -288,7 +289,7 @@ pub(super) fn dated(
                 "have the operator put the files of profiles/rules back",
             ));
         }
-        return Ok(Left { latest: None, names: Vec::new() });
+        return Ok(LeftByRules { latest: None, names: Vec::new() });
     };
     let judged = rules.judge(facts, at.now).map_err(|error| {
         let refusal = error.refusal();
@@ -314,7 +315,7 @@ pub(super) fn dated(
             "order until the rule's end, or leave the end out",
         ));
     }
-    Ok(Left { latest, names: judged.rules.iter().map(ToString::to_string).collect() })
+    Ok(LeftByRules { latest, names: judged.rules.iter().map(ToString::to_string).collect() })
 }
 
 /// What an order names and the book has no more.

@@ -90,8 +90,10 @@ pub enum PrepareError {
     /// A name that the ASN.1 types cannot hold.
     #[error("subject cannot be encoded")]
     Name(#[from] NameError),
-    /// No leave to issue to a person, or leave for something else.
-    #[error("profile {profile} is issued to whom the policy table admits, and this is for nobody")]
+    /// No leave to issue to a subscriber, or leave for something else.
+    #[error(
+        "profile {profile} is issued to subscribers whom book and table admit, and this is for nobody"
+    )]
     NotAdmitted {
         /// The profile.
         profile: ProfileName,
@@ -235,7 +237,7 @@ impl PrepareError {
             ),
             Self::NotAdmitted { .. } => (
                 "not-admitted",
-                "persons get certificates by an order that the book admits (ISS-01, PRO-10)",
+                "subscribers get certificates by leave of the book: its dated rules and its table (ISS-01, PRO-10)",
                 "leave for this profile, issuer and time".to_owned(),
                 "order the certificate; where it was ordered, tell the operator",
             ),

@@ -4,6 +4,7 @@ mod edited;
 mod ends;
 mod golden;
 mod hostile;
+mod leave;
 mod mail;
 mod mutation;
 mod names;

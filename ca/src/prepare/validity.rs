@@ -17,6 +17,8 @@ pub enum EndedBy {
     Profile,
     /// The end that the order names.
     Order,
+    /// The end that a ceremony gives.
+    Given,
     /// The life of the carrier.
     Carrier,
     /// A dated rule, by its name.
@@ -30,6 +32,7 @@ impl fmt::Display for EndedBy {
         f.write_str(match self {
             Self::Profile => "profile",
             Self::Order => "order",
+            Self::Given => "given",
             Self::Carrier => "carrier",
             Self::Rule(name) => name,
             Self::Issuer => "issuer",
@@ -58,12 +61,14 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, EndedBy), P
     }
     let not_before = whole.not_before().max(of_issuer.not_before());
     let admitted = preparation.admitted;
-    let ordered = admitted.and_then(Admitted::end);
-    let (mut end, mut ended_by) = match preparation.ends_at.or(ordered) {
-        Some(end) if end > whole.not_after() || end <= now => {
+    let ordered = admitted.and_then(Admitted::end).map(|end| (end, EndedBy::Order));
+    let given = preparation.ends_at.map(|end| (end, EndedBy::Given));
+    let earliest = ordered.into_iter().chain(given).min_by_key(|(end, _)| *end);
+    let (mut end, mut ended_by) = match earliest {
+        Some((end, _)) if end > whole.not_after() || end <= now => {
             return Err(PrepareError::End { end, latest: whole.not_after() });
         }
-        Some(end) => (end, EndedBy::Order),
+        Some(earliest) => earliest,
         None if rule.end_of == EndOf::Order => {
             let profile = profile.name().clone();
             return Err(PrepareError::EndMissing { profile, latest: whole.not_after() });

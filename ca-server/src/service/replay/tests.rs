@@ -56,7 +56,20 @@ fn each_page_is_in_the_audit_log() {
     let world = world(3);
     let asked = ReplayRequest { limit: Some(2), ..asked(PROFILE) };
 
-    let page = world.service.replay_for("operator", "call-1", &asked).unwrap();
+    let operator = Caller {
+        name: "operator".to_owned(),
+        revoker: ca::revocation::Revoker::Operator,
+        ..world.caller()
+    };
+    let replay = |caller: &Caller| world.service.replay_for(caller, "call-1", &asked);
+
+    // API-04: whoever asks is judged where the work is done.
+    let blind = Caller { read: false, ..operator.clone() };
+    for caller in [world.caller(), blind] {
+        assert_eq!(replay(&caller).unwrap_err().refusal.code, "client-not-allowed");
+    }
+    assert_eq!(world.leaves(EventCode::SealedRead), 0);
+    let page = replay(&operator).unwrap();
 
     assert_eq!((page.replayed, page.same), (2, 2));
     assert_eq!(world.leaves(EventCode::SealedRead), 1);

@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::client::{Client, ClientError, Connection};
 use crate::terminal::{Terminal, table};
 
-/// Issuances that are asked for at once.
-const PAGE: u32 = 200;
+/// Issuances that are asked for at once where they are counted (`--last`); else the server says how many.
+const COUNTED: u64 = 200;
 
 /// What is replayed.
 #[derive(Debug, Args)]
@@ -73,16 +73,12 @@ impl Replay {
         let mut report = Report::default();
         let mut cursor = None;
         loop {
-            let left = self.last.map(|last| last.saturating_sub(report.replayed));
-            let limit = left.map_or(PAGE, |left| u32::try_from(left).unwrap_or(PAGE).min(PAGE));
-            if limit == 0 {
+            let left = self.last.map(|last| last.saturating_sub(report.replayed).min(COUNTED));
+            let limit = left.and_then(|left| u32::try_from(left).ok());
+            if limit == Some(0) {
                 return Ok(report);
             }
-            let asked = ReplayRequest {
-                profile: profile.clone(),
-                cursor: cursor.take(),
-                limit: Some(limit),
-            };
+            let asked = ReplayRequest { profile: profile.clone(), cursor: cursor.take(), limit };
             let page: ReplayPage = client.ask("/v1/profiles/replay", &asked)?;
             cursor.clone_from(&page.next);
             report.add(page, self.samples);
