@@ -1,4 +1,4 @@
-//! `sigill-ca check-config`: all that `serve` compares before it opens the database or a token.
+//! `sigill-ca check-config`: all that `serve` compares before it serves, without a token and without writing.
 //!
 //! Reads every file that the configuration names, and the database as far as it must be compared with them, and
 //! changes nothing; `serve` may be running. It logs in to no token: a PIN that is wrong is seen by `serve`, once.
@@ -61,7 +61,7 @@ impl Met {
 ///
 /// # Errors
 ///
-/// All for which `serve` would refuse, and all that it would tell of at its start.
+/// All for which `serve` would refuse, and all that it would tell of at its start, but for the samples.
 pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
     let mut met = Met::default();
     let deployment = met.take(wiring::deployment(config));

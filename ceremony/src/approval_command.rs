@@ -60,7 +60,7 @@ pub(crate) struct ApproveArguments {
     /// Who approves, as the plan calls the person.
     #[arg(long, value_name = "ID")]
     person: String,
-    /// File of the person's software key: not for plans of environment prod.
+    /// File of the person's software key: not for plans of environment prod, their rehearsals apart.
     #[arg(
         long,
         value_name = "FILE",

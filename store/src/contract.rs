@@ -368,8 +368,9 @@ pub trait Store:
     fn audit_payload(&self, position: Position) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Deletes a subject's data key and search terms: what it sealed can never be read again.
-    /// Returns whether there was one. A person is forgotten whole, by any number that an order, a certificate
-    /// or an import named him by: what stands under another of his names (an HSA-id) goes too.
+    /// Returns whether there was one. What stands under another name of a person goes too, where an order,
+    /// a certificate or an import named both (an HSA-id and a number); what stands under a third name, which was
+    /// never named together with this one, or under a passport, is forgotten by that name.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Canaries: at every start each profile makes its samples, one for each kind of identity that the table leads to it by,
-//! the way of an order, without a key and without a record. A program that makes something else of the same book issues
-//! nothing under that profile until an operator has looked and accepted that.
+//! the way of an order, without a key and without a record. A program that makes something else of them than another
+//! one did, or than it did of the same book, issues nothing under that profile until an operator has looked and accepted that.
 
 use std::collections::BTreeSet;
 
@@ -75,10 +75,10 @@ fn earlier<'a>(known: &'a [Canary], made: &Canary) -> Option<&'a Canary> {
 }
 
 impl Service {
-    /// Compares what the profiles make of their samples with what is on record. New samples are recorded. One that
-    /// differs closes its profile (not those of responders and of the API's own certificates: they are told of), unless
-    /// the book is another one: then what was reviewed is what differs, and the new sample is told of and recorded.
-    /// Called once, at a start.
+    /// Compares what the profiles make of their samples with what is on record. New samples are recorded, and by which
+    /// book and program the others came to the same. One that differs closes its profile (not those of responders and of
+    /// the API's own certificates: they are told of), unless the book alone is another one: then what was reviewed is what
+    /// differs, and the new sample is told of and recorded. Called once, at a start.
     pub(crate) fn compare_canaries(&self) -> Result<(), Denied> {
         let now = self.clock().read().now;
         let known = self.store().canaries().map_err(|e| self.note_storage(&e))?;
@@ -86,8 +86,12 @@ impl Service {
         for made in canaries(&self.book) {
             match earlier(&known, &made) {
                 None => new.push(made),
-                Some(before) if before.result == made.result => {}
-                Some(before) if before.book == made.book => closing.push((before.clone(), made)),
+                Some(before) if *before == made => {}
+                Some(before) if before.result == made.result => new.push(made),
+                // Where the program is another one, too, nobody can tell which of them it is.
+                Some(before) if before.book == made.book || before.engine != made.engine => {
+                    closing.push((before.clone(), made));
+                }
                 Some(before) => {
                     tracing::warn!(
                         sample = named(&made),
@@ -317,6 +321,47 @@ mod tests {
         assert!(world.service.closed.must_be_open("function-ec").is_ok());
         assert_eq!(world.leaves(EventCode::ProfileCanary), leaves + 1);
         assert!(world.service.store().canaries().unwrap().contains(&before));
+    }
+
+    /// An edit of the book that changes nothing of a sample does not let the next program issue otherwise.
+    #[test]
+    fn an_edited_book_keeps_the_samples_that_it_did_not_change() {
+        let world = World::new();
+        world.service.compare_canaries().unwrap();
+        let store = world.service.store();
+        let sung = store.canaries().unwrap();
+        let of_another_book: Vec<_> =
+            sung.iter().map(|one| Canary { book: [9; 32], ..one.clone() }).collect();
+        let leaf = record(EventResult::Done, world.service.system(), &[], &[], None);
+        store.record_canaries(&of_another_book, &leaf, world.now()).unwrap();
+
+        world.service.compare_canaries().unwrap();
+        assert_eq!(store.canaries().unwrap(), sung, "the present book is on record");
+
+        make_older(&world, "function-ec/direct", None);
+        let world = world.restarted();
+        world.service.compare_canaries().unwrap();
+        assert_eq!(world.service.closed.names(), ["function-ec"]);
+    }
+
+    /// Where book and program are other ones, nobody reviewed what differs; and a closed profile does not open because a
+    /// file of the book was touched.
+    #[test]
+    fn another_program_with_another_book_closes_what_comes_out_otherwise() {
+        let world = World::new();
+        world.service.compare_canaries().unwrap();
+        let store = world.service.store();
+        let found = store.canaries().unwrap().into_iter();
+        let before = found.into_iter().find(|one| named(one) == "function-ec/direct").unwrap();
+        let result = "00".repeat(32);
+        let older = Canary { result, book: [9; 32], engine: "0.0.9".to_owned(), ..before };
+        let leaf = record(EventResult::Done, world.service.system(), &[], &[], None);
+        store.record_canaries(std::slice::from_ref(&older), &leaf, world.now()).unwrap();
+
+        world.service.compare_canaries().unwrap();
+
+        assert_eq!(world.service.closed.names(), ["function-ec"]);
+        assert!(store.canaries().unwrap().contains(&older), "until somebody accepts");
     }
 
     /// All or nothing, and by somebody who says why.

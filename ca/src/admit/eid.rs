@@ -9,7 +9,7 @@ use crate::book::Book;
 use crate::eid::{EidHolder, EidState, KnownEid};
 use crate::identity::Means;
 use crate::order::Order;
-use crate::profile::{ProfileKind, TrustLevel};
+use crate::profile::{Profile, ProfileKind, TrustLevel};
 use crate::routine::Routine;
 
 /// The next step where another eID, or none, would do.
@@ -63,10 +63,14 @@ fn issued_as(
     let policy = eid.policy.as_ref();
     let row = book.table().rows().iter().find(|row| Some(&row.policy) == policy);
     let profile = row.map(|row| &row.tuple.profile).or(eid.profile.as_ref());
-    let kind = profile.and_then(|name| book.profiles().by_name(name.as_str())).map(|it| it.kind());
-    if let Some(kind) = kind.filter(|kind| *kind != ProfileKind::PersonAuthentication) {
-        let limit = ProfileKind::PersonAuthentication.to_string();
-        return Err(refused("eid-kind", "kind", &kind, limit, ANOTHER));
+    if let Some(name) = profile {
+        let kind = book.profiles().by_name(name.as_str()).map(Profile::kind);
+        if kind != Some(ProfileKind::PersonAuthentication) {
+            let seen =
+                kind.map_or_else(|| format!("of {name}, not in the book"), |it| it.to_string());
+            let limit = ProfileKind::PersonAuthentication.to_string();
+            return Err(refused("eid-kind", "kind", &seen, limit, ANOTHER));
+        }
     }
     match eid.holder {
         EidHolder::Same => {}

@@ -52,6 +52,18 @@ fn refuses_sealing_keys_that_the_database_was_not_made_with() {
     );
 }
 
+/// .cargo/config.toml says how SQLite is built; docs/performance.md what it is worth.
+#[test]
+fn sqlite_is_built_without_locks_at_each_allocation() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    let mut options = connection.prepare("PRAGMA compile_options").unwrap();
+    let options = options.query_map([], |row| row.get(0)).unwrap();
+    let options: Vec<String> = options.collect::<Result<_, _>>().unwrap();
+
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
+    assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+}
+
 /// A wrong path must not look like a new CA.
 #[test]
 fn opening_never_makes_a_database() {

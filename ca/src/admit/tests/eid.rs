@@ -91,6 +91,8 @@ fn each_eid_that_proves_too_little_is_refused_by_a_code_of_its_own() {
     assert_eq!(policy(CARD_SIGNATURE), told("eid-kind", "kind", true));
     let function = of(&|it| (it.policy, it.profile) = (None, Some("function-ec".parse().unwrap())));
     assert_eq!(function, told("eid-kind", "kind", true));
+    let gone = of(&|it| (it.policy, it.profile) = (None, Some("taken-away".parse().unwrap())));
+    assert_eq!(gone, told("eid-kind", "kind", true), "its profile is no longer in the book");
     let another = of(&|it| it.holder = EidHolder::Another);
     assert_eq!(another, told("eid-of-another", "holder", false));
     let nobodys = of(&|it| it.holder = EidHolder::Unknown);
