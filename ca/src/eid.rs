@@ -101,6 +101,8 @@ pub struct KnownEid {
     pub not_after: UnixTime,
     /// How it stands.
     pub state: EidState,
+    /// Since when it stands so: when it was issued, activated, held, released or revoked.
+    pub since: UnixTime,
     /// Whose it is.
     pub holder: EidHolder,
 }
@@ -109,7 +111,7 @@ impl KnownEid {
     /// The same as it stood when it was taken as a proof. For replays: what became of it since changes nothing.
     #[must_use]
     pub fn looking_back(self) -> Self {
-        Self { state: EidState::Active, ..self }
+        Self { state: EidState::Active, since: self.not_before, ..self }
     }
 }
 

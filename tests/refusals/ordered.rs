@@ -290,8 +290,14 @@ fn eid_of(world: &World, profile: &str, number: &str) -> Value {
     answer.json
 }
 
-/// An order of Mobilt SITHS for Tolvan, who proved himself by the eID of this name as soon as he had one.
-fn mobile(named: &Value, since: &Value) -> Value {
+/// An order of Mobilt SITHS for Tolvan, who proves himself by the eID of this name now.
+fn mobile(named: &Value) -> Value {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+    mobile_at(named, &UnixTime::from_secs(since_1970.as_secs()).expect("a time").to_string())
+}
+
+/// The same, proven at this time.
+fn mobile_at(named: &Value, proven: &str) -> Value {
     let mut call = order();
     call["profile"] = json!("mobile-authentication");
     call["csr"] = json!(base64(&requests::p256()));
@@ -301,9 +307,10 @@ fn mobile(named: &Value, since: &Value) -> Value {
     order.remove("receipt");
     order.insert("routine".to_owned(), json!("mobile-self-service"));
     order.insert("orderer".to_owned(), json!({ "role": "holder", "id": "holder-7" }));
+    order.insert("holder".to_owned(), json!("holder-7"));
     order.insert("carrier".to_owned(), json!({ "family": "telephone" }));
     order["proofing"]["method"] = json!("own-siths-eid");
-    order["proofing"]["at"] = since.clone();
+    order["proofing"]["at"] = json!(proven);
     order["proofing"]["eid"] = named.clone();
     call
 }
@@ -319,7 +326,7 @@ fn by_an_eid(world: &World) {
     let by_serial = json!({ "authority": eid["authority"], "serial": eid["serial"] });
 
     for named in [by_certificate(&eid), by_serial] {
-        let answer = sent(world, &mobile(&named, &eid["not_before"]));
+        let answer = sent(world, &mobile(&named));
 
         assert_eq!(answer.status, 201, "{answer:?}");
         let text = shown(&answer);
@@ -333,9 +340,8 @@ fn by_an_eid(world: &World) {
 /// and nothing is issued.
 fn by_a_poor_eid(world: &World) {
     let eid = eid_of(world, AUTHENTICATION, TOLVAN);
-    let since = &eid["not_before"];
     let refused = |named: &Value, code: &str| {
-        let answer = sent(world, &mobile(named, since));
+        let answer = sent(world, &mobile(named));
         assert_eq!((answer.status, &answer.json["code"]), (422, &json!(code)), "{answer:?}");
         for part in ["rule", "seen", "limit", "next"] {
             assert!(answer.json[part].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
@@ -346,7 +352,7 @@ fn by_a_poor_eid(world: &World) {
         let answer = world.server.call(&Call::revocation(id, &json!({ "reason": reason })));
         assert_eq!(answer.status, 200, "{answer:?}");
     };
-    let telephone = sent(world, &mobile(&by_certificate(&eid), since)).json;
+    let telephone = sent(world, &mobile(&by_certificate(&eid))).json;
 
     refused(&Value::Null, "eid-missing");
     refused(&json!({ "authority": eid["authority"], "serial": "7A01" }), "eid-unknown");
@@ -357,6 +363,18 @@ fn by_a_poor_eid(world: &World) {
     let another = eid_of(world, AUTHENTICATION, "191003229802");
     refused(&by_certificate(&another), "eid-of-another");
     refused(&by_certificate(&telephone), "eid-carrier");
+    let early = eid["not_before"].as_str().expect("a time");
+    let answer = sent(world, &mobile_at(&by_certificate(&eid), early));
+    let found = (answer.status, &answer.json["code"], &answer.json["rule"]);
+    assert_eq!(found, (422, &json!("eid-not-begun"), &json!("eid/state")), "{answer:?}");
+    let mut somebody = mobile(&by_certificate(&eid));
+    somebody["order"]["orderer"]["id"] = json!("administrator-1");
+    let answer = sent(world, &somebody);
+    assert_eq!(
+        (answer.status, &answer.json["code"]),
+        (422, &json!("routine-refused")),
+        "{answer:?}"
+    );
     change(&eid, "certificateHold");
     refused(&by_certificate(&eid), "eid-held");
     change(&eid, "keyCompromise");

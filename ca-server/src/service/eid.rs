@@ -40,6 +40,7 @@ impl Service {
             not_before: row.not_before,
             not_after: row.not_after,
             state: EidState::of(&row.status.status),
+            since: row.status.status.effective_time,
             holder,
         };
         Ok(Some((known, row.id)))

@@ -307,7 +307,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             refusal(
                 "promise 2: an order yields one certificate; this one's was issued after the backup that the database was put back from",
                 "an order whose certificate is in the database",
-                "order again under a new key; an operator revokes the lost certificate with sigill certificate revoke-serial",
+                "order again under a new Idempotency-Key; an operator revokes the lost certificate with sigill certificate revoke-serial",
             ),
         ),
         StoreError::IntentVoided

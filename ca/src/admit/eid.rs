@@ -131,6 +131,12 @@ fn holds(eid: &KnownEid, order: &Order, at: Moment) -> Result<(), RuleRefusal> {
             let limit = format!("an eID that was valid at {}", order.proofing_at);
             return Err(refused("eid-not-begun", "validity", &eid.not_before, limit, ANOTHER));
         }
+        // What it was before, nobody asks: a proof by an eID that was held may be somebody else's.
+        EidState::Active if order.proofing_at < eid.since => {
+            let limit = format!("an eID that was active at {}", order.proofing_at);
+            let next = "have the holder prove himself again";
+            return Err(refused("eid-not-begun", "state", &eid.since, limit, next).for_ever());
+        }
         EidState::Active => return Ok(()),
     };
     Err(refused(code, "state", &seen, "an eID that is active", next))

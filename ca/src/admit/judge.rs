@@ -12,7 +12,7 @@ use crate::carrier::{AttestationRule, CarrierFamily};
 use crate::deployment::Environment;
 use crate::order::{ActorId, Order};
 use crate::profile::{PastEnd, Profile, TrustLevel};
-use crate::routine::{Duty, OrderFacts, ReceiptRule, Routine};
+use crate::routine::{Duty, OrderFacts, OrdererRole, ReceiptRule, Routine};
 use crate::rules::Facts;
 use crate::table::{IssuerClass, Tuple};
 
@@ -77,6 +77,10 @@ pub(super) fn routine(
     check.holds("order", ordered, &"an order", "a call without one")?;
     let by = listed(&routine.ordered_by);
     check.holds("ordered-by", routine.ordered_by.contains(&order.role), &order.role, by)?;
+    let himself =
+        order.role != OrdererRole::Holder || order.holder.as_ref() == Some(&order.orderer);
+    let limit = "the holder, by the same id, where the holder orders himself";
+    check.holds("holder", himself, &"another orderer in the role of holder", limit)?;
     let levels = listed(&routine.levels);
     check.holds("level", routine.levels.contains(&level), &level, levels)?;
     let kinds = listed(&routine.identities);

@@ -146,6 +146,10 @@ const CERTIFIED_SINCE: &str = "SELECT certificate.row, certificate.certificate_i
      FROM certificate LEFT JOIN intent ON intent.serial_row = certificate.serial_row \
      WHERE certificate.spki_sha256 = ?1 AND certificate.row > ?2 ORDER BY certificate.row";
 
+/// Certificates that were lost when the database was put back from a backup.
+const LOST: &str =
+    "SELECT DISTINCT holder_tag, person_tag FROM lost_certificate WHERE spki_sha256 = ?1";
+
 /// Whose the certificates of the key are, each holder once; empty where it has none.
 fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> {
     let connection = act.connection();
@@ -174,6 +178,15 @@ fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> 
     }
     if read > READ_EACH_TIME {
         write_down(connection, key, &holders, upto)?;
+    }
+    let mut statement = connection.prepare_cached(LOST)?;
+    let mut rows = statement.query([key.spki.as_bytes()])?;
+    while let Some(row) = rows.next()? {
+        let known =
+            Known { subject: tag_of(row, "holder_tag")?, person: tag_of(row, "person_tag")? };
+        if !holders.contains(&known) {
+            holders.push(known);
+        }
     }
     Ok(holders)
 }

@@ -35,6 +35,12 @@ pub(super) fn record(
 ) -> Result<(), StoreError> {
     leases::must_have_its_name(act.connection(), &new.facts.node)?;
     let order = running_order(act.connection(), &new.facts)?;
+    // Before anything else refuses: that its certificate was lost is what its caller must know.
+    if let lost @ StoreError::CertificateLost { .. } =
+        fulfilled(act.connection(), order, new.facts.order)?
+    {
+        return Err(lost);
+    }
     record_under(act, order, new, audit, now)
 }
 

@@ -149,5 +149,13 @@ fn end_intent(act: &Act<'_>, serial: i64, state: CertificateState) -> Result<(),
     act.connection()
         .prepare_cached("UPDATE intent SET state = ?2 WHERE serial_row = ?1 AND state = 'open'")?
         .execute(params![serial, end])?;
+    act.connection()
+        .prepare_cached(
+            "INSERT OR IGNORE INTO lost_certificate \
+                 SELECT serial_row, subject_spki, holder_tag, person_tag FROM intent \
+                 WHERE serial_row = ?1 AND state = 'fulfilled' AND subject_spki IS NOT NULL \
+                     AND NOT EXISTS (SELECT 1 FROM certificate WHERE serial_row = ?1)",
+        )?
+        .execute([serial])?;
     Ok(())
 }

@@ -8,15 +8,16 @@ use ca::identity::{Identity, PassportIdentity, PersonNumber};
 use ca::key_holder::{HolderName, KeyReuse};
 use status::RevocationReason;
 use store::{
-    CertificateId, Import, ImportedCertificate, Issued, IssuedCertificate, Privacy, StatusAct,
-    StoreError, Subject, SubjectKey, VoidScope,
+    CertificateId, CertificateLookup, Import, ImportedCertificate, Issued, IssuedCertificate, Log,
+    Privacy, StatusAct, StatusChange, StatusTarget, StoreError, Subject, SubjectKey, VoidScope,
 };
 use x509::key::SpkiHash;
 use x509::signing::{Pending, Recorded};
 
 use super::Backend;
 use super::imports::certificate;
-use super::world::{World, at, audit, audit_of, fresh, serial, sizes, subject_key};
+use super::logs::head_of;
+use super::world::{World, at, audit, audit_of, fresh, node, serial, sizes, subject_key, verified};
 
 const TOLVAN: &str = "TST2321000016-1002";
 const ANOTHER: &str = "TST2321000016-1003";
@@ -98,6 +99,42 @@ pub(crate) fn a_key_stays_its_holders(backend: &dyn Backend) {
 
     assert!(matches!(issue(&world, held(key, ANOTHER)), Err(StoreError::KeyOfAnother)));
     issue(&world, held(key, TOLVAN)).unwrap();
+}
+
+/// Of a certificate that was issued after the backup the database has its intent alone: the key is its holder's all the
+/// same, and nobody's once the serial number is revoked for a compromise.
+pub(crate) fn a_key_of_a_lost_certificate_stays_its_holders(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let key = key();
+    let intended = intend(&world, held(key, TOLVAN)).unwrap();
+    let older = backend.backup();
+    let lost = finish(&world, key, intended).certificate;
+    let lost = world.store.certificate(&CertificateLookup::Id(lost)).unwrap().unwrap().row;
+    let entries = verified(&*world.store, Log::Status);
+    let restored = world.over(older.open(), node("a", 2));
+    let have = usize::try_from(sizes(&*restored.store).0).unwrap();
+    let recovered = audit(EventCode::LogRecovered);
+    let mut missing = entries[have..].iter().cloned();
+    let taken =
+        restored.store.take_over_published(&head_of(&entries), &mut missing, &recovered, at(4));
+    assert_eq!(taken.unwrap().only_by_serial, [(lost.issuer, lost.serial)]);
+
+    let of_another = issue(&restored, held(key, ANOTHER));
+    assert!(matches!(of_another, Err(StoreError::KeyOfAnother)), "{of_another:?}");
+    let as_new = issue(&restored, subject_key(key, TOLVAN, KeyReuse::Never));
+    assert!(matches!(as_new, Err(StoreError::KeyUsed)), "{as_new:?}");
+    issue(&restored, held(key, TOLVAN)).unwrap();
+
+    let reason = Some(RevocationReason::KeyCompromise);
+    let change = StatusChange {
+        target: StatusTarget::Serial(lost.issuer, lost.serial),
+        act: StatusAct::Revoke { reason, invalidity: None },
+        requested_at: None,
+    };
+    let record = audit(EventCode::CertificateRevoked);
+    restored.store.change_status(&change, &record, at(5)).unwrap();
+    let own = issue(&restored, held(key, TOLVAN));
+    assert!(matches!(own, Err(StoreError::KeyCompromised)), "{own:?}");
 }
 
 pub(crate) fn a_key_that_was_compromised_is_nobodys(backend: &dyn Backend) {

@@ -152,7 +152,7 @@ pub(crate) fn only_the_holder_of_the_lease_stores_checkpoints(backend: &dyn Back
     assert!(third > second);
 }
 
-fn head_of(entries: &[Vec<u8>]) -> PublishedHead {
+pub(super) fn head_of(entries: &[Vec<u8>]) -> PublishedHead {
     let mut frontier = Frontier::new();
     entries.iter().for_each(|entry| {
         frontier.append(leaf_hash(entry)).unwrap();

@@ -80,6 +80,7 @@ macro_rules! suite {
             eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
+            keys: a_key_of_a_lost_certificate_stays_its_holders,
             keys: a_key_that_was_compromised_is_nobodys,
             keys: a_key_that_is_compromised_meanwhile_gets_no_certificate,
             keys: a_profile_may_want_new_keys,

@@ -19,6 +19,7 @@ fn mobile() -> OrderText {
     with(|it| {
         it.routine = "mobile-self-service".to_owned();
         it.orderer = ("holder".to_owned(), "holder-7".to_owned());
+        it.holder = Some("holder-7".to_owned());
         it.proofing = "own-siths-eid".to_owned();
         it.eid = Some(EidText::Serial("person-id-3".to_owned(), "7A01".to_owned()));
         it.carrier = "telephone".to_owned();
@@ -36,6 +37,7 @@ fn eid() -> KnownEid {
         not_before: at(EARLIER - 86_400),
         not_after: at(NOW),
         state: EidState::Active,
+        since: at(EARLIER - 86_400),
         holder: EidHolder::Same,
     }
 }
@@ -112,6 +114,9 @@ fn each_eid_that_proves_too_little_is_refused_by_a_code_of_its_own() {
     assert_eq!(expired, told("eid-expired", "validity", false));
     let later = of(&|it| it.not_before = at(EARLIER + 1));
     assert_eq!(later, told("eid-not-begun", "validity", true));
+    // It was held, or not yet activated, when it was used as a proof.
+    let released = of(&|it| it.since = at(EARLIER + 1));
+    assert_eq!(released, told("eid-not-begun", "state", false));
 }
 
 /// Another person's eID tells nothing of itself but that.

@@ -263,6 +263,7 @@ impl Samples {
             not_before: at.saturating_sub(EID_AGE),
             not_after: at.checked_add(CARRIER_LIFE)?,
             state: EidState::Active,
+            since: at.saturating_sub(EID_AGE),
             holder: EidHolder::Same,
         })
     }
