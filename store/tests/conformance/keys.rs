@@ -132,7 +132,7 @@ pub(crate) fn a_key_of_a_lost_certificate_stays_its_holders(backend: &dyn Backen
         requested_at: None,
     };
     let record = audit(EventCode::CertificateRevoked);
-    restored.store.change_status(&change, &record, at(5)).unwrap();
+    restored.store.change_status(&change, &record, at(4)).unwrap();
     let own = issue(&restored, held(key, TOLVAN));
     assert!(matches!(own, Err(StoreError::KeyCompromised)), "{own:?}");
 }

@@ -166,6 +166,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
             "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
              DROP TABLE rsa_key; DROP TABLE key_survey;
              DROP TRIGGER key_compromised_by_revocation; DROP TRIGGER key_compromised_by_import;
+             DROP TRIGGER key_of_lost_compromised_by_revocation; DROP TABLE lost_certificate;
              DROP TABLE compromised_key; DROP TABLE key_holder; ALTER TABLE orders DROP COLUMN turn;
              DROP INDEX certificate_by_profile; DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
              ALTER TABLE intent DROP COLUMN person_tag;
