@@ -118,14 +118,15 @@ fn changed(
     book: Option<&Book>,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
     let section = &config.database;
-    // `import` makes both where there is neither.
-    if section.sealing_keys.exists() || section.path.exists() {
-        FileKeySource::new(&section.sealing_keys).sealing_keys().map_err(StoreError::Keys)?;
-    }
+    let keys = FileKeySource::new(&section.sealing_keys);
     if !section.path.exists() {
+        // `import` makes both where there is neither.
+        if section.sealing_keys.exists() {
+            keys.sealing_keys().map_err(StoreError::Keys)?;
+        }
         return Ok(Vec::new());
     }
-    let recorded = SqliteStore::profile_versions_beside(&section.path, deployment)?;
+    let recorded = SqliteStore::profile_versions_beside(&section.path, deployment, &keys)?;
     let profiles = book.into_iter().flat_map(|book| book.profiles().iter());
     let compared = profiles.map(|profile| new_profiles(&[numbered(profile)], &recorded));
     Ok(compared.filter_map(Result::err).map(anyhow::Error::new).collect())

@@ -90,6 +90,9 @@ pub struct OrderProgress {
     /// An intent of this order that is neither fulfilled nor voided. It must be voided
     /// ([`VoidScope::Intent`](crate::VoidScope)) before another one is recorded.
     pub open_intent: Option<x509::signing::IntentId>,
+    /// The serial number of the certificate that it had, as the published log says, and that was lost when the
+    /// database was put back from a backup: the order yields no other.
+    pub lost: Option<x509::serial::SerialNumber>,
 }
 
 impl OrderProgress {

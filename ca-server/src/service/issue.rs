@@ -128,6 +128,11 @@ impl Service {
             if let Some(certificate) = progress.certificate {
                 return self.release(certificate, work);
             }
+            // Before any rule refuses: that its certificate was lost is what its caller must know.
+            if let Some(serial) = progress.lost {
+                let lost = store::StoreError::CertificateLost { order: progress.order, serial };
+                return Err(storage(&lost));
+            }
             if let Some(intent) = progress.open_intent {
                 self.void_intent(intent)?;
             }

@@ -375,6 +375,24 @@ mod tests {
         assert_eq!(world.issue("another key").unwrap().response.status, 1);
     }
 
+    /// Promise 2, MIG-07: no rule that would refuse the order today keeps from its caller that it has had a
+    /// certificate, which is out in the world and which somebody must revoke.
+    #[test]
+    fn a_lost_certificate_is_told_of_also_where_its_order_would_be_refused_now() {
+        let world = World::new();
+        let body = serde_json::json!({ "profile": "function-ec", "csr": "no request" });
+        let call = world.call("/v1/certificates", "one", &body);
+        let refused = world.order(&OrderCall { key: "two".to_owned(), ..call.clone() }).unwrap();
+        assert_ne!(refused.response.body, b"certificate-lost");
+        restored_between_the_acts(&world, &call);
+        let world = world.restarted();
+
+        let told = world.order(&call).unwrap();
+
+        assert_eq!(told.response.body, b"certificate-lost");
+        assert_eq!(world.order(&call).unwrap().response, told.response);
+    }
+
     /// Promise 2: a program that stood still finds its own lease lapsed; what it was signing is its own.
     #[test]
     fn a_lapsed_lease_of_its_own_voids_nothing() {

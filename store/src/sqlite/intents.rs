@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use status::Change;
+use x509::serial::SerialNumber;
 use x509::signing::{Intent, IntentId, SigningKind};
 use x509::time::UnixTime;
 
@@ -104,9 +105,17 @@ pub(super) fn record_under(
     act.put_audit(audit, now).map(|_| ())
 }
 
-/// Why an order gets no other intent: it has a certificate or may still get one, or had one that was lost
-/// when the database was put back from a backup made between intent and certificate.
+/// Why an order gets no other intent: it has a certificate or may still get one, or had one that was lost.
 fn fulfilled(connection: &Connection, row: i64, order: OrderId) -> Result<StoreError, StoreError> {
+    Ok(match lost(connection, row)? {
+        Some(serial) => StoreError::CertificateLost { order, serial },
+        None => StoreError::OrderFulfilled { order },
+    })
+}
+
+/// The certificate that an order had, and that was lost when the database was put back from a backup made
+/// between intent and certificate.
+pub(super) fn lost(connection: &Connection, row: i64) -> Result<Option<SerialNumber>, StoreError> {
     let lost: Option<Vec<u8>> = connection
         .prepare_cached(
             "SELECT serial.serial FROM intent JOIN serial ON serial.row = intent.serial_row \
@@ -115,10 +124,7 @@ fn fulfilled(connection: &Connection, row: i64, order: OrderId) -> Result<StoreE
         )?
         .query_row([row], |row| row.get(0))
         .optional()?;
-    Ok(match lost {
-        Some(serial) => StoreError::CertificateLost { order, serial: to_serial(&serial)? },
-        None => StoreError::OrderFulfilled { order },
-    })
+    lost.as_deref().map(to_serial).transpose()
 }
 
 fn running_order(connection: &Connection, facts: &CertificateIntent) -> Result<i64, StoreError> {

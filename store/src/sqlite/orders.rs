@@ -6,7 +6,7 @@ use x509::time::UnixTime;
 
 use super::columns::{array, column, from_time, stored, time};
 use super::group::Act;
-use super::leases;
+use super::{intents, leases};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::id::{BootId, CertificateId, Node, OrderId};
@@ -296,6 +296,7 @@ fn progress(connection: &Connection, found: &Found) -> Result<OrderProgress, Sto
         turn: found.turn.saturating_add(1),
         certificate: certificate(connection, found.row)?,
         open_intent: open.map(IntentId::from_bytes),
+        lost: intents::lost(connection, found.row)?,
     })
 }
 

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use ca::deployment::Deployment;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY, SqliteStore, must_be_of, profiles, schema};
+use super::{BUSY, SqliteStore, must_be_of, must_be_sealed_by, profiles, schema};
 use crate::StoreError;
 use crate::profile::RecordedProfile;
+use crate::sealing::{KeySource, Sealer};
 
 impl SqliteStore {
     /// The versions of profiles that were used, from a database that a program may be serving by: it is neither
@@ -17,11 +18,15 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotInitialised`], [`StoreError::Deployment`], storage errors.
+    /// All for which [`Self::open`] would refuse the database, but for the lock: [`StoreError::NotInitialised`],
+    /// [`StoreError::Deployment`], [`StoreError::WrongSealingKeys`], [`StoreError::SchemaNewer`],
+    /// [`StoreError::SchemaChanged`], storage errors.
     pub fn profile_versions_beside(
         path: &Path,
         deployment: Deployment,
+        keys: &dyn KeySource,
     ) -> Result<Vec<RecordedProfile>, StoreError> {
+        let keys = keys.sealing_keys().map_err(StoreError::Keys)?;
         let connection = opened(path)?;
         let snapshot = connection.unchecked_transaction()?;
         if schema::is_empty(&snapshot)? {
@@ -31,6 +36,8 @@ impl SqliteStore {
             return Err(StoreError::NotInitialised { path: path.to_owned() });
         }
         must_be_of(&snapshot, path, deployment)?;
+        must_be_sealed_by(&snapshot, &Sealer::new(deployment.to_string(), &keys))?;
+        schema::must_be_known(&snapshot)?;
         let kept: bool = snapshot.query_row(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'profile_version')",
             [],

@@ -41,17 +41,12 @@ pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
     Ok(tables == 0)
 }
 
-/// Applies what is missing. Runs inside the caller's transaction.
+/// Refuses a schema that this program cannot bring up to its own. Changes nothing.
 ///
 /// # Errors
 ///
-/// [`StoreError::SchemaNewer`] and [`StoreError::SchemaChanged`] before anything is written.
-pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), StoreError> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS schema_migration (
-             version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, applied INTEGER NOT NULL) STRICT",
-    )?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+/// [`StoreError::SchemaNewer`], [`StoreError::SchemaChanged`].
+pub(super) fn must_be_known(connection: &Connection) -> Result<(), StoreError> {
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     let newest: Option<u32> =
         connection.query_row("SELECT max(version) FROM schema_migration", [], |row| row.get(0))?;
@@ -59,25 +54,49 @@ pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), Stor
         return Err(StoreError::SchemaNewer { found, known });
     }
     for (version, sql) in (1u32..).zip(MIGRATIONS) {
-        let applied: Option<Vec<u8>> = connection
-            .query_row("SELECT sha256 FROM schema_migration WHERE version = ?1", [version], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        let sha256 = sha256(sql);
-        match applied {
-            Some(found) if to_array(&found, "migration checksum")? == sha256 => {}
-            Some(_) => return Err(StoreError::SchemaChanged { version }),
-            None => {
-                connection.execute_batch(sql)?;
-                connection.execute(
-                    "INSERT INTO schema_migration (version, sha256, applied) VALUES (?1, ?2, ?3)",
-                    params![version, sha256, from_time(now)],
-                )?;
-            }
+        let applied = applied(connection, version)?;
+        if applied.is_some_and(|found| found != sha256(sql)) {
+            return Err(StoreError::SchemaChanged { version });
         }
     }
     Ok(())
+}
+
+/// Applies what is missing. Runs inside the caller's transaction.
+///
+/// # Errors
+///
+/// Those of [`must_be_known`] before anything is written.
+pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), StoreError> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_migration (
+             version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, applied INTEGER NOT NULL) STRICT",
+    )?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    must_be_known(connection)?;
+    for (version, sql) in (1u32..).zip(MIGRATIONS) {
+        if applied(connection, version)?.is_none() {
+            connection.execute_batch(sql)?;
+            connection.execute(
+                "INSERT INTO schema_migration (version, sha256, applied) VALUES (?1, ?2, ?3)",
+                params![version, sha256(sql), from_time(now)],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The checksum with which a migration was applied.
+fn applied(
+    connection: &Connection,
+    version: u32,
+) -> Result<Option<[u8; Hash::LENGTH]>, StoreError> {
+    let applied: Option<Vec<u8>> = connection
+        .query_row("SELECT sha256 FROM schema_migration WHERE version = ?1", [version], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    applied.map(|found| to_array(&found, "migration checksum")).transpose()
 }
 
 fn sha256(sql: &str) -> [u8; Hash::LENGTH] {

@@ -253,6 +253,7 @@ pub(crate) fn an_older_database_takes_back_what_it_lost(backend: &dyn Backend) {
     let resumed = restored.store.begin_order(&restored.new_order("k"), at(9)).unwrap();
     let BegunOrder::Resume(progress) = resumed else { panic!("{resumed:?}") };
     assert_eq!((progress.certificate, progress.open_intent), (None, None));
+    assert_eq!(progress.lost, Some(lost_serial));
     let another = serial();
     let refused = restored.record(order.id, another, &restored.pending(another), at(9));
     assert!(matches!(

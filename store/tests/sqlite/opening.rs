@@ -19,6 +19,15 @@ fn open_as(sqlite: &Sqlite, deployment: &str, keys: &str) -> Result<SqliteStore,
     SqliteStore::open(&sqlite.database, deployment.parse().unwrap(), &keys, at(1))
 }
 
+fn beside_as(
+    sqlite: &Sqlite,
+    deployment: &str,
+    keys: &str,
+) -> Result<Vec<RecordedProfile>, StoreError> {
+    let keys = FileKeySource::new(&sqlite.folder.path().join(keys));
+    SqliteStore::profile_versions_beside(&sqlite.database, deployment.parse().unwrap(), &keys)
+}
+
 /// Promise 8: a mismatch names both values and the file.
 #[test]
 fn refuses_the_database_of_another_deployment() {
@@ -85,8 +94,7 @@ fn opening_never_makes_a_database() {
 #[test]
 fn versions_of_profiles_are_read_beside_the_program_that_has_the_database() {
     let sqlite = sqlite();
-    let deployment = "test/demo/ab12".parse().unwrap();
-    let beside = || SqliteStore::profile_versions_beside(&sqlite.database, deployment);
+    let beside = || beside_as(&sqlite, "test/demo/ab12", "keys");
     let files = || {
         let read = |entry: std::io::Result<fs::DirEntry>| {
             let path = entry.unwrap().path();
@@ -94,6 +102,9 @@ fn versions_of_profiles_are_read_beside_the_program_that_has_the_database() {
         };
         fs::read_dir(sqlite.folder.path()).unwrap().map(read).collect::<BTreeMap<_, _>>()
     };
+    FileKeySource::create(&sqlite.folder.path().join("other")).unwrap();
+    drop(sqlite.open());
+    fs::rename(&sqlite.database, sqlite.folder.path().join("set-aside")).unwrap();
     fs::write(&sqlite.database, b"").unwrap();
     assert_eq!(beside().unwrap(), []);
     fs::remove_file(&sqlite.database).unwrap();
@@ -111,14 +122,24 @@ fn versions_of_profiles_are_read_beside_the_program_that_has_the_database() {
     assert_eq!(while_it_runs, [RecordedProfile { profile, first_used: at(7) }]);
     assert_eq!(after, while_it_runs);
     assert!(files() == before, "{:?}", files().keys());
-    let other = "test/demo/zz99".parse().unwrap();
-    let refused = SqliteStore::profile_versions_beside(&sqlite.database, other).unwrap_err();
-    assert_eq!(refused.code(), "deployment-mismatch");
+    let refused = |deployment, keys| beside_as(&sqlite, deployment, keys).unwrap_err().code();
+    assert_eq!(refused("test/demo/zz99", "keys"), "deployment-mismatch");
+    assert_eq!(refused("test/demo/ab12", "other"), "sealing-keys-wrong");
     // As a version wrote it that kept no versions.
     sqlite.raw().execute_batch("DROP TABLE profile_version").unwrap();
     assert_eq!(beside().unwrap(), []);
-    sqlite.raw().execute_batch("PRAGMA application_id = 1").unwrap();
-    assert_eq!(beside().unwrap_err().code(), "database-not-initialised");
+    for (sql, code) in [
+        ("INSERT INTO schema_migration VALUES (99, zeroblob(32), 0)", "schema-newer"),
+        (
+            "DELETE FROM schema_migration WHERE version = 99;
+             UPDATE schema_migration SET sha256 = zeroblob(32)",
+            "schema-changed",
+        ),
+        ("PRAGMA application_id = 1", "database-not-initialised"),
+    ] {
+        sqlite.raw().execute_batch(sql).unwrap();
+        assert_eq!(refused("test/demo/ab12", "keys"), code);
+    }
 }
 
 #[test]
