@@ -7,7 +7,7 @@ use crate::crl::reason_is_stated;
 use crate::finding::{Findings, Report};
 use crate::oid::{self, Oid};
 use crate::rules::{
-    BY_KEY, CERT_ID, CERTIFICATE_INCLUDED, DEFAULT_OMITTED, KNOWN_CRITICAL, NONCE,
+    BY_KEY, CERT_ID, CERTIFICATE_INCLUDED, DEFAULT_OMITTED, EXTENDED_REVOKE, KNOWN_CRITICAL, NONCE,
     OCSP_NEXT_UPDATE, RESPONDER_KEY, RESPONSE_BYTES, SOME_ANSWER, TIME_ORDER, UNKNOWN_IS_SHORT,
     WITHIN_RESPONDER_VALIDITY,
 };
@@ -134,8 +134,18 @@ impl<'t, 'a> Basic<'t, 'a> {
         }
         no_critical_extensions(&self.extensions, report);
         let ca = Authority::read(issuer, report);
+        let extended = read_fact(
+            &self.extensions,
+            oid::ID_PKIX_OCSP_EXTENDED_REVOKE,
+            |value, report| {
+                values::null_empty(value.expect(tag::NULL, "an ExtendedRevoked")?, report);
+                Ok(())
+            },
+            report,
+        );
         for answer in &self.answers {
             answer.judge(self.produced_at, ca.as_ref(), report)?;
+            answer.never_issued(extended, report)?;
         }
         self.judge_responder(issuer, report)
     }
@@ -269,12 +279,40 @@ impl<'t, 'a> Answer<'t, 'a> {
         if !(this <= produced && produced < next) {
             let seen = format!("thisUpdate {this}, producedAt {produced}, nextUpdate {next}");
             report.add(&TIME_ORDER, offset, seen);
-        } else if let (UNKNOWN, Some(produced), Some(next)) =
-            (self.status.tag, produced.unix(), next.unix())
+        } else if let (true, Some(produced), Some(next)) =
+            (self.is_of_never_issued(), produced.unix(), next.unix())
             && next.since(produced).as_secs() > UNKNOWN_AT_MOST
         {
             report.add(&UNKNOWN_IS_SHORT, offset, format!("unknown from {produced} to {next}"));
         }
+    }
+
+    /// Whether it says that the certificate was never issued: unknown, or revoked since 1970.
+    fn is_of_never_issued(&self) -> bool {
+        self.status.tag == UNKNOWN || self.is_revoked_since_1970()
+    }
+
+    fn is_revoked_since_1970(&self) -> bool {
+        let at = self.status.parts.first().filter(|_| self.status.tag == REVOKED);
+        let at = at.and_then(Moment::of).and_then(Moment::unix);
+        at.is_some_and(|at| at.secs() == 0)
+    }
+
+    /// RFC 6960 §2.2: revoked since 1970 is certificateHold in a response with extended-revoke.
+    fn never_issued(&self, extended: Option<()>, report: &mut Report) -> Result<(), Misshapen> {
+        if !self.is_revoked_since_1970() {
+            return Ok(());
+        }
+        let mut fields = self.status.fields();
+        fields.required(tag::GENERALIZED_TIME, "a revocationTime")?;
+        let reason = fields.optional(tag::context_constructed(0));
+        let reason = reason.and_then(|explicit| explicit.parts.first());
+        let is_hold = reason.is_some_and(|reason| reason.content == [6]);
+        if !is_hold || extended.is_none() {
+            let seen = format!("hold: {is_hold}, extended-revoke: {}", extended.is_some());
+            report.add(&EXTENDED_REVOKE, self.status.offset, seen);
+        }
+        Ok(())
     }
 }
 

@@ -84,6 +84,9 @@ pub(crate) const ID_PKIX_OCSP_NONCE: Oid = Oid(rfc6960::ID_PKIX_OCSP_NONCE.as_by
 
 // What the table lacks.
 
+/// RFC 6960 §4.4.8: 1.3.6.1.5.5.7.48.1.9.
+pub(crate) const ID_PKIX_OCSP_EXTENDED_REVOKE: Oid = Oid(&[0x2b, 6, 1, 5, 5, 7, 48, 1, 9]);
+
 /// RFC 3739 §3.2.6: 1.3.6.1.5.5.7.1.3.
 pub(crate) const ID_PE_QC_STATEMENTS: Oid = Oid(&[0x2b, 6, 1, 5, 5, 7, 1, 3]);
 /// RFC 9598 §3: 1.3.6.1.5.5.7.8.9.

@@ -319,6 +319,8 @@ catalogue! {
 
     RESPONSE_BYTES = "ocsp-02/response-bytes", "RFC 6960 §4.2.1",
         "an answer stands beside successful, and only there";
+    EXTENDED_REVOKE = "ocsp-03/extended-revoke", "RFC 6960 §2.2, §4.4.8",
+        "who calls revoked what was never issued says so, and gives hold as the reason";
     CERT_ID = "ocsp-05/cert-id", "RFC 6960 §4.1.1",
         "the hashes of a CertID have their algorithm's length and are the issuer's";
     BY_KEY = "ocsp-06/by-key", "RFC 9919 §3.2.1",
@@ -338,5 +340,5 @@ catalogue! {
     SOME_ANSWER = "ocsp-14/some-answer", "RFC 6960 §4.2.2.3",
         "there is an answer";
     UNKNOWN_IS_SHORT = "promise-5/unknown-is-short", "ARCHITECTURE.md, promise 5",
-        "unknown is kept at most 60 seconds";
+        "unknown, and revoked for never issued, is kept at most 60 seconds";
 }

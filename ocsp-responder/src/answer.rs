@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use status::{Answer, Index, IssuerRef};
 use x509::ocsp::{CertStatus, OcspRequest, Refusal, RequestError};
 use x509::serial::SerialNumber;
@@ -23,14 +24,35 @@ pub(crate) fn parse(der: &[u8]) -> Result<OcspRequest, Refusal> {
     })
 }
 
+/// What is said of a serial that was never issued, from a checkpoint that may say so.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NeverIssued {
+    /// Unknown.
+    #[default]
+    Unknown,
+    /// Revoked, by the extended definition of RFC 6960 §2.2.
+    Revoked,
+}
+
 /// What the log says about one serial at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Finding {
     pub(crate) status: CertStatus,
     pub(crate) invalidity_date: Option<UnixTime>,
-    /// Whether the certificate has expired, so that the answer says since when it is kept.
-    pub(crate) expired: bool,
+    /// Whether the answer says since when expired certificates are answered for.
+    pub(crate) archived: Archived,
+    /// From when on the answer will be another one, whatever is entered into the log.
+    pub(crate) ends: Option<UnixTime>,
     pub(crate) found: Found,
+}
+
+/// Whether a certificate has expired and its last status is kept for ever (RFC 6960 §4.4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Archived {
+    Yes,
+    /// It has not expired, or it is to be forgotten soon, or nothing is known of it.
+    No,
 }
 
 /// Whether the log has the serial at all.
@@ -42,19 +64,25 @@ pub(crate) enum Found {
     NotYet,
 }
 
-/// Looks a serial up. A CA that the log has not declared has issued nothing yet.
+/// Looks a serial up. A CA that the log has not declared has issued nothing yet, and nobody has
+/// issued a serial that is too long to be one.
 pub(crate) fn look_up(
     index: &Index,
     issuer: Option<IssuerRef>,
-    serial: &SerialNumber,
+    serial: Option<&SerialNumber>,
+    never_issued: NeverIssued,
     now: UnixTime,
 ) -> Finding {
-    let known = issuer.and_then(|issuer| index.lookup(issuer, serial));
+    let known = issuer.zip(serial).and_then(|(issuer, serial)| index.lookup(issuer, serial));
     let Some(certificate) = known else {
         return Finding {
-            status: CertStatus::Unknown,
+            status: match never_issued {
+                NeverIssued::Unknown => CertStatus::Unknown,
+                NeverIssued::Revoked => CertStatus::NeverIssued,
+            },
             invalidity_date: None,
-            expired: false,
+            archived: Archived::No,
+            ends: None,
             found: Found::NotYet,
         };
     };
@@ -66,8 +94,12 @@ pub(crate) fn look_up(
             (status, shown.invalidity_date)
         }
     };
-    let expired = now > certificate.not_after && status != CertStatus::Unknown;
-    Finding { status, invalidity_date, expired, found: Found::Yes }
+    let ends = certificate.forgotten_from();
+    // What is forgotten a week after its end is not archived.
+    let archived =
+        if now > certificate.not_after && ends.is_none() { Archived::Yes } else { Archived::No };
+    let ends = ends.filter(|ends| *ends > now);
+    Finding { status, invalidity_date, archived, ends, found: Found::Yes }
 }
 
 /// Whether a serial that is not in the log may be called unknown: only from a checkpoint that was
@@ -92,9 +124,10 @@ pub(crate) struct Times {
 /// certificate ends.
 ///
 /// thisUpdate is the checkpoint's time, never later, and never later than now, when the inner zone's
-/// clock is ahead. nextUpdate lies `validity` after it, a minute for unknown, and never past the end of the signer's certificate (OCSP-07, OCSP-10).
+/// clock is ahead. nextUpdate lies `validity` after it, a minute for what was never issued, and never past the end of
+/// the signer's certificate or of what is answered (OCSP-07, OCSP-09, OCSP-10).
 pub(crate) fn times(
-    status: CertStatus,
+    (status, ends): (CertStatus, Option<UnixTime>),
     checkpoint: UnixTime,
     now: UnixTime,
     validity: Duration,
@@ -102,11 +135,11 @@ pub(crate) fn times(
 ) -> Option<Times> {
     let this_update = checkpoint.min(now);
     let span = match status {
-        CertStatus::Unknown => UNKNOWN_VALIDITY.min(validity),
+        CertStatus::Unknown | CertStatus::NeverIssued => UNKNOWN_VALIDITY.min(validity),
         CertStatus::Good | CertStatus::Revoked { .. } => validity,
     };
     let planned = this_update.checked_add(span)?;
-    let next_update = planned.min(signer_not_after);
+    let next_update = planned.min(signer_not_after).min(ends.unwrap_or(UnixTime::LAST));
     (next_update > now).then_some(Times { this_update, next_update, produced_at: now })
 }
 
@@ -175,6 +208,9 @@ mod tests {
             (4, Change::Held),
             (5, Change::Voided { not_after: at(9000) }),
         ]);
+        let found = |issuer, octet, now| {
+            look_up(&index, issuer, Some(&serial(octet)), NeverIssued::Unknown, at(now))
+        };
         let revoked = |reason| CertStatus::Revoked { at: at(1000), reason };
         let hold = Some(ReasonCode::CertificateHold);
         for (octet, status) in [
@@ -184,20 +220,77 @@ mod tests {
             (4, revoked(hold)),
             (5, revoked(None)),
         ] {
-            let finding = look_up(&index, Some(issuer), &serial(octet), at(2000));
+            let finding = found(Some(issuer), octet, 2000);
             assert_eq!((finding.status, finding.found), (status, Found::Yes), "{octet}");
         }
-        let third = look_up(&index, Some(issuer), &serial(3), at(2000));
+        let third = found(Some(issuer), 3, 2000);
         assert_eq!(third.invalidity_date, Some(at(500)));
         for (issuer, octet) in [(Some(issuer), 9), (None, 1)] {
-            let finding = look_up(&index, issuer, &serial(octet), at(2000));
+            let finding = found(issuer, octet, 2000);
             assert_eq!((finding.status, finding.found), (CertStatus::Unknown, Found::NotYet));
         }
-        let week = 7 * 86_400;
-        let kept = look_up(&index, Some(issuer), &serial(1), at(9001 + week));
-        assert_eq!((kept.status, kept.expired), (CertStatus::Good, true));
-        let forgotten = look_up(&index, Some(issuer), &serial(2), at(9001 + week));
-        assert_eq!((forgotten.status, forgotten.found), (CertStatus::Unknown, Found::Yes));
+        let long = look_up(&index, Some(issuer), None, NeverIssued::Unknown, at(2000));
+        assert_eq!((long.status, long.found), (CertStatus::Unknown, Found::NotYet));
+    }
+
+    /// OCSP-13: of what is kept the answer says so once it has expired, years later too; what is
+    /// forgotten after a week is never said to be archived, and no answer lives past that moment.
+    #[test]
+    fn what_is_kept_after_its_end_says_so_and_what_is_forgotten_ends() {
+        let kept = classes(BeforeActivation::Good, AfterExpiry::Kept);
+        let forgotten = classes(BeforeActivation::Good, AfterExpiry::Unknown);
+        let reason = Some(RevocationReason::KeyCompromise);
+        let revoked = Change::Revoked { reason, invalidity_date: None };
+        let (index, issuer) = index(&[
+            (1, Change::Issued { not_after: at(9000), classes: kept }),
+            (2, Change::Issued { not_after: at(9000), classes: forgotten }),
+            (3, Change::Issued { not_after: at(9000), classes: kept }),
+            (3, revoked),
+        ]);
+        let found = |octet, now| {
+            look_up(&index, Some(issuer), Some(&serial(octet)), NeverIssued::Revoked, at(now))
+        };
+        let (week, end) = (7 * 86_400, 9000 + 7 * 86_400);
+        for (now, archived) in
+            [(9000, Archived::No), (9001, Archived::Yes), (u64::from(u32::MAX), Archived::Yes)]
+        {
+            assert_eq!(
+                (found(1, now).status, found(1, now).archived),
+                (CertStatus::Good, archived)
+            );
+            let third = found(3, now);
+            assert!(
+                matches!(third.status, CertStatus::Revoked { .. }) && third.archived == archived
+            );
+            assert_eq!((found(1, now).ends, third.ends), (None, None));
+        }
+        for now in [8000, 9001, end - 1] {
+            let second = found(2, now);
+            assert_eq!((second.status, second.archived), (CertStatus::Good, Archived::No));
+            assert_eq!(second.ends, Some(at(end)));
+            let said =
+                times((second.status, second.ends), at(now), at(now), HOUR, at(9000 + 2 * week));
+            assert_eq!(said.unwrap().next_update, at(end.min(now + 3600)));
+        }
+        let second = found(2, end);
+        let unknown = (CertStatus::Unknown, Found::Yes, Archived::No, None);
+        assert_eq!((second.status, second.found, second.archived, second.ends), unknown);
+    }
+
+    /// OCSP-03: by configuration what was never issued is revoked, and nothing that was issued
+    /// changes by it.
+    #[test]
+    fn only_what_was_never_issued_is_called_revoked_instead_of_unknown() {
+        let forgotten = classes(BeforeActivation::Good, AfterExpiry::Unknown);
+        let (index, issuer) =
+            index(&[(1, Change::Issued { not_after: at(9000), classes: forgotten })]);
+        let said = |octet, now| {
+            let serial = serial(octet);
+            look_up(&index, Some(issuer), Some(&serial), NeverIssued::Revoked, at(now)).status
+        };
+        assert_eq!(said(1, 2000), CertStatus::Good);
+        assert_eq!(said(9, 2000), CertStatus::NeverIssued);
+        assert_eq!(said(1, 9001 + 7 * 86_400), CertStatus::Unknown);
     }
 
     /// OCSP-03: a hundred thousand serials that nobody issued, none of them good.
@@ -215,10 +308,15 @@ mod tests {
             random[..8].copy_from_slice(&state.to_be_bytes());
             random[8..].copy_from_slice(&state.rotate_left(29).to_be_bytes());
 
-            let finding =
-                look_up(&index, Some(issuer), &SerialNumber::from_random(random), at(2000));
+            let serial = SerialNumber::from_random(random);
+            for (never_issued, said) in [
+                (NeverIssued::Unknown, CertStatus::Unknown),
+                (NeverIssued::Revoked, CertStatus::NeverIssued),
+            ] {
+                let finding = look_up(&index, Some(issuer), Some(&serial), never_issued, at(2000));
 
-            assert_eq!((finding.status, finding.found), (CertStatus::Unknown, Found::NotYet));
+                assert_eq!((finding.status, finding.found), (said, Found::NotYet));
+            }
         }
     }
 
@@ -241,14 +339,16 @@ mod tests {
         let statuses = [
             CertStatus::Good,
             CertStatus::Unknown,
+            CertStatus::NeverIssued,
             CertStatus::Revoked { at: at(1), reason: None },
         ];
+        let short = |status| matches!(status, CertStatus::Unknown | CertStatus::NeverIssued);
         for minute in 1..8 * 24 * 60 {
             let now = at(minute * 60);
             for checkpoint in [at(minute * 60 - 60), now, at(minute * 60 + 1)] {
                 for status in statuses {
-                    let Some(times) = times(status, checkpoint, now, HOUR, end) else {
-                        assert!(now >= end || status == CertStatus::Unknown);
+                    let Some(times) = times((status, None), checkpoint, now, HOUR, end) else {
+                        assert!(now >= end || short(status));
                         continue;
                     };
                     assert!(
@@ -256,7 +356,7 @@ mod tests {
                     );
                     assert!(times.produced_at < times.next_update && times.next_update <= end);
                     assert!(times.next_update.since(times.this_update) <= HOUR);
-                    if status == CertStatus::Unknown {
+                    if short(status) {
                         assert!(times.next_update.since(now) <= UNKNOWN_VALIDITY);
                     }
                 }

@@ -9,6 +9,7 @@ use status::IssuerId;
 use thiserror::Error;
 use x509::certificate::{Certificate, CertificateError};
 use x509::ocsp::{CertId, CertIdHash};
+use x509::time::UnixTime;
 
 use crate::config::PinnedAuthority;
 use crate::durable;
@@ -60,43 +61,67 @@ pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// A CA under one of its key hashes.
+/// An issuer as CertIDs and the log know it: a name and a key, of which a CA may have several
+/// certificates (renewed with the same key, cross-certified).
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    pub(crate) id: IssuerId,
+    /// Its authorities, whose delegates answer for each other.
+    pub(crate) names: Vec<String>,
+    /// The beginning of its oldest certificate: since then expired certificates are answered for.
+    pub(crate) since: UnixTime,
+}
+
+/// An issuer under one of its key hashes.
 #[derive(Debug)]
 struct Named {
-    place: usize,
+    issuer: Arc<Issuer>,
     name_hash: Vec<u8>,
 }
 
-/// Finds the CA that a CertID names.
+/// Finds the issuer that a CertID names.
 #[derive(Debug, Default)]
 pub(crate) struct Authorities {
     list: Vec<Arc<Authority>>,
+    issuers: Vec<Arc<Issuer>>,
     /// By hash algorithm and issuerKeyHash. Several generations of a CA may share a name, and two
     /// names may share a key.
-    by_key: HashMap<(CertIdHash, Vec<u8>), Vec<Named>>,
+    by_key: HashMap<CertIdHash, HashMap<Vec<u8>, Vec<Named>>>,
     /// Whether all that are configured have been read.
     complete: bool,
 }
 
 impl Authorities {
     pub(crate) fn new(list: Vec<Arc<Authority>>, configured: usize) -> Self {
-        let mut by_key: HashMap<_, Vec<Named>> = HashMap::new();
-        for (place, authority) in list.iter().enumerate() {
+        let mut by_key: HashMap<_, HashMap<_, Vec<Named>>> = HashMap::new();
+        let mut issuers: Vec<Arc<Issuer>> = Vec::new();
+        for authority in &list {
+            if issuers.iter().any(|issuer| issuer.id == authority.issuer) {
+                continue;
+            }
+            let issuer = Arc::new(Issuer::of(authority.issuer, &list));
             let name = authority.certificate.subject().as_der();
             let key = authority.certificate.public_key().key_bits();
             for hash in CertIdHash::ALL {
-                let named = Named { place, name_hash: hash.of(name) };
-                by_key.entry((hash, hash.of(key))).or_default().push(named);
+                let named = Named { issuer: Arc::clone(&issuer), name_hash: hash.of(name) };
+                let keys = by_key.entry(hash).or_default();
+                keys.entry(hash.of(key)).or_default().push(named);
             }
+            issuers.push(issuer);
         }
-        Self { complete: list.len() == configured, list, by_key }
+        Self { complete: list.len() == configured, list, issuers, by_key }
     }
 
-    /// The CA that the question is about.
-    pub(crate) fn named(&self, id: &CertId) -> Option<&Arc<Authority>> {
-        let places = self.by_key.get(&(id.hash(), id.issuer_key_hash().to_vec()))?;
-        let found = places.iter().find(|one| one.name_hash == id.issuer_name_hash())?;
-        self.list.get(found.place)
+    /// The issuer that the question is about.
+    pub(crate) fn named(&self, id: &CertId) -> Option<&Arc<Issuer>> {
+        let same_key = self.by_key.get(&id.hash())?.get(id.issuer_key_hash())?;
+        let found = same_key.iter().find(|one| one.name_hash == id.issuer_name_hash())?;
+        Some(&found.issuer)
+    }
+
+    /// The issuer that an authority is a certificate of.
+    pub(crate) fn issuer_of(&self, authority: &str) -> Option<&Arc<Issuer>> {
+        self.issuers.iter().find(|issuer| issuer.names.iter().any(|name| name == authority))
     }
 
     pub(crate) fn list(&self) -> &[Arc<Authority>] {
@@ -105,6 +130,19 @@ impl Authorities {
 
     pub(crate) const fn complete(&self) -> bool {
         self.complete
+    }
+}
+
+impl Issuer {
+    /// The issuer of this id, by those of the authorities that are it.
+    fn of(id: IssuerId, authorities: &[Arc<Authority>]) -> Self {
+        let own = || authorities.iter().filter(|authority| authority.issuer == id);
+        let begins = own().map(|authority| authority.certificate.validity().not_before());
+        Self {
+            id,
+            names: own().map(|authority| authority.name.clone()).collect(),
+            since: begins.min().unwrap_or(UnixTime::EPOCH),
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use x509::key::SpkiHash;
 
+use crate::answer::NeverIssued;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -165,11 +167,14 @@ struct AnswersSection {
     max_age: u64,
     /// Signed answers that are kept in memory, some 1 200 octets each.
     cache: usize,
+    /// What is said of a serial that was never issued: `unknown`, or `revoked` by the extended
+    /// definition of RFC 6960 section 2.2.
+    never_issued: NeverIssued,
 }
 
 impl Default for AnswersSection {
     fn default() -> Self {
-        Self { validity: 3600, max_age: 300, cache: 100_000 }
+        Self { validity: 3600, max_age: 300, cache: 100_000, never_issued: NeverIssued::default() }
     }
 }
 
@@ -195,6 +200,9 @@ pub(crate) enum DelegateSource {
     Requested,
     /// Made at a ceremony with the CA's CRL; keys and certificates are only looked for.
     Ceremony,
+    /// Of another authority with the same name and key: this is a further certificate of that CA,
+    /// renewed with the same key or signed by another CA.
+    Shared,
 }
 
 /// What is served at one host and path.
@@ -238,6 +246,7 @@ pub(crate) struct Config {
     pub(crate) validity: Duration,
     pub(crate) max_age: Duration,
     pub(crate) cache: usize,
+    pub(crate) never_issued: NeverIssued,
     pub(crate) authorities: Vec<PinnedAuthority>,
     pub(crate) routes: Vec<Route>,
 }
@@ -368,6 +377,7 @@ impl Config {
             validity: Duration::from_secs(validity),
             max_age: Duration::from_secs(file.answers.max_age),
             cache: file.answers.cache,
+            never_issued: file.answers.never_issued,
             authorities,
             routes,
         })
@@ -531,6 +541,7 @@ mod tests {
             "validity",
             "max-age",
             "cache",
+            "never-issued",
         ];
         let bare: String = EXAMPLE
             .lines()
@@ -557,6 +568,7 @@ mod tests {
             ("crl/person3.crl", "checkpoint"),
             ("name      = \"root\"", "name      = \"person3\""),
             ("4444444444", "444"),
+            ("\"unknown\"", "\"good\""),
             ("path   = \"/\"", "path   = \"ocsp\""),
         ] {
             assert!(

@@ -89,8 +89,13 @@ impl Delegate {
         }
     }
 
-    pub(crate) fn key(&self) -> &PublicKey {
+    pub(crate) const fn key(&self) -> &PublicKey {
         self.certificate.public_key()
+    }
+
+    /// How the key signs.
+    pub(crate) const fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::default_for(self.key().key_type())
     }
 
     pub(crate) fn spki(&self) -> SpkiHash {
@@ -113,14 +118,28 @@ pub(crate) struct Delegates {
 }
 
 impl Delegates {
-    /// The delegate that signs for a CA now: of those that are valid the youngest.
-    pub(crate) fn current(&self, authority: &str, now: UnixTime) -> Option<Arc<Delegate>> {
-        self.by_authority
-            .load()
-            .get(authority)?
+    /// The delegate that signs now for the CA of these authorities: of those that are valid the
+    /// youngest that signs by what the client wishes for most, else the youngest (RFC 6960
+    /// §4.4.7.2). A wish chooses among the delegates that there are; it brings in nothing weaker.
+    pub(crate) fn choose(
+        &self,
+        authorities: &[String],
+        wishes: &[SignatureAlgorithm],
+        now: UnixTime,
+    ) -> Option<Arc<Delegate>> {
+        let all = self.by_authority.load();
+        let valid = || {
+            let own = authorities.iter().filter_map(|name| all.get(name)).flatten();
+            own.filter(|delegate| delegate.certificate.validity().contains(now))
+        };
+        let youngest_by = |wish: &SignatureAlgorithm| {
+            let signs_so = valid().filter(|delegate| delegate.algorithm() == *wish);
+            signs_so.max_by_key(|delegate| delegate.not_before())
+        };
+        wishes
             .iter()
-            .filter(|delegate| delegate.certificate.validity().contains(now))
-            .max_by_key(|delegate| delegate.not_before())
+            .find_map(youngest_by)
+            .or_else(|| valid().max_by_key(|delegate| delegate.not_before()))
             .cloned()
     }
 
@@ -200,25 +219,28 @@ fn lint_templates(
     authority: &Authority,
     validity: Duration,
 ) -> Result<(), DelegateError> {
-    let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+    let key_type = certificate.public_key().key_type();
+    let algorithm = SignatureAlgorithm::default_for(key_type);
     let ca = &authority.certificate;
     let this_update = certificate.validity().not_before();
     let reasons = [None, Some(ReasonCode::CertificateHold), Some(ReasonCode::KeyCompromise)];
     let revoked = reasons.map(|reason| CertStatus::Revoked { at: this_update, reason });
-    let statuses = [CertStatus::Good, CertStatus::Unknown].into_iter().chain(revoked);
+    let statuses =
+        [CertStatus::Good, CertStatus::Unknown, CertStatus::NeverIssued].into_iter().chain(revoked);
     for (status, hash) in statuses.flat_map(|status| CertIdHash::ALL.map(|hash| (status, hash))) {
         let end = certificate.validity().not_after();
-        let times = times(status, this_update, this_update, validity, end)
+        let times = times((status, None), this_update, this_update, validity, end)
             .ok_or(DelegateError::Rule("its validity is too short for an answer"))?;
         let serial = SerialNumber::from_random([0x55; 16]);
         let cert_id = CertId::new(hash, ca.subject().as_der(), ca.public_key(), serial);
+        let issued = !matches!(status, CertStatus::Unknown | CertStatus::NeverIssued);
         for date in [None, Some(this_update)] {
             let single = SingleAnswer {
                 cert_id: &cert_id,
                 status,
                 this_update,
                 next_update: times.next_update,
-                archive_cutoff: date.filter(|_| status != CertStatus::Unknown),
+                archive_cutoff: date.filter(|_| issued),
                 invalidity_date: date.filter(|_| matches!(status, CertStatus::Revoked { .. })),
             };
             let data = ResponseData {
@@ -227,7 +249,7 @@ fn lint_templates(
                 answers: &[single],
                 nonce: date.map(|_| &[0x6e; 32][..]),
             };
-            let placeholder = algorithm.placeholder(KeyType::EcP256);
+            let placeholder = algorithm.placeholder(key_type);
             let response =
                 successful(&data.to_der(), algorithm, &placeholder, certificate.as_der())
                     .ok_or(DelegateError::Rule("an answer with it cannot be encoded"))?;
@@ -250,4 +272,84 @@ pub(crate) enum DelegateError {
     Signature(#[from] KeyError),
     #[error("answers with this delegate would break lint rules")]
     Template(#[source] Findings),
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use x509::certificate::CertificateTemplate;
+    use x509::name::{AttributeType, Name};
+    use x509::validity::Validity;
+
+    use super::*;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs).unwrap()
+    }
+
+    /// A delegate of a key, valid from `begin` to 10 000.
+    fn delegate(key: PublicKey, begin: u64) -> Arc<Delegate> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let name = Name::builder().with(AttributeType::CommonName, "delegate").unwrap().build();
+        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+        let template = CertificateTemplate {
+            serial: SerialNumber::from_random([1; 16]),
+            issuer: name.clone(),
+            subject: name,
+            validity: Validity::between(at(begin), at(10_000)).unwrap(),
+            public_key: key,
+            extensions: Vec::new(),
+            algorithm,
+        };
+        let tbs = template.to_tbs_der();
+        let signature = pair.sign(&SystemRandom::new(), &tbs).unwrap();
+        let der = x509::signing::assemble(&tbs, algorithm, signature.as_ref()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = Certificate::from_der(&der).unwrap();
+        let counter = Counter::open(folder.path(), certificate.public_key().spki_hash()).unwrap();
+        Arc::new(Delegate::proven(certificate, counter))
+    }
+
+    fn ecdsa() -> PublicKey {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        PublicKey::from_ec_point(pair.public_key().as_ref()).unwrap()
+    }
+
+    fn rsa() -> PublicKey {
+        let mut modulus = [0xd5; 256];
+        modulus[255] = 0x61;
+        PublicKey::from_rsa_parts(&modulus, &[1, 0, 1]).unwrap()
+    }
+
+    /// OCSP-12, RFC 6960 §4.4.7.2: of the live delegates the one that signs as the client wishes most,
+    /// the youngest of several; a wish that no delegate fulfils changes nothing, and none is waited for
+    /// that has ended or not begun, or is another CA's.
+    #[test]
+    fn a_wish_chooses_among_live_delegates_alone() {
+        use SignatureAlgorithm::{EcdsaP256Sha256, EcdsaP384Sha384, RsaPkcs1Sha256, RsaPssSha256};
+        let (old_rsa, young_rsa, ec) =
+            (delegate(rsa(), 100), delegate(rsa(), 200), delegate(ecdsa(), 300));
+        let delegates = Delegates::default();
+        delegates.set("person3", vec![Arc::clone(&old_rsa), Arc::clone(&ec)]);
+        delegates.set("person3-renewed", vec![Arc::clone(&young_rsa)]);
+        delegates.set("other", vec![delegate(ecdsa(), 400)]);
+        let names = ["person3".to_owned(), "person3-renewed".to_owned()];
+        let chosen = |wishes: &[SignatureAlgorithm], now| delegates.choose(&names, wishes, at(now));
+        let cases: [(&[SignatureAlgorithm], &Arc<Delegate>); 6] = [
+            (&[], &ec),
+            (&[EcdsaP256Sha256], &ec),
+            (&[RsaPkcs1Sha256], &young_rsa),
+            (&[RsaPkcs1Sha256, EcdsaP256Sha256], &young_rsa),
+            (&[EcdsaP384Sha384, RsaPssSha256, RsaPkcs1Sha256], &young_rsa),
+            (&[EcdsaP384Sha384, RsaPssSha256], &ec),
+        ];
+        for (wishes, expected) in cases {
+            assert!(Arc::ptr_eq(&chosen(wishes, 500).unwrap(), expected), "{wishes:?}");
+        }
+        assert!(Arc::ptr_eq(&chosen(&[EcdsaP256Sha256], 250).unwrap(), &young_rsa), "not begun");
+        assert!(Arc::ptr_eq(&chosen(&[RsaPkcs1Sha256], 150).unwrap(), &old_rsa));
+        assert!(chosen(&[RsaPkcs1Sha256], 10_001).is_none(), "ended");
+        assert!(delegates.choose(&[], &[EcdsaP256Sha256], at(500)).is_none());
+    }
 }

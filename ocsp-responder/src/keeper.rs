@@ -227,7 +227,7 @@ impl Keeper {
         }
         let max_lifetime = match pinned.delegates {
             DelegateSource::Requested => Some(MAX_LIFETIME),
-            DelegateSource::Ceremony => None,
+            DelegateSource::Ceremony | DelegateSource::Shared => None,
         };
         judge(&certificate, authority, max_lifetime, self.answer_validity, now)
             .map_err(|source| KeeperError::Delegate { path: path.to_owned(), source })?;
@@ -285,7 +285,8 @@ impl Keeper {
     /// Has the key that signs for the CA prove itself where no answer shows whether it does, and its
     /// token is not known to be away. A key that is gone from a token that works is given up.
     fn prove(&mut self, authority: &Authority, now: UnixTime) -> Result<(), KeeperError> {
-        let Some(delegate) = self.delegates.current(&authority.name, now) else { return Ok(()) };
+        let own = std::slice::from_ref(&authority.name);
+        let Some(delegate) = self.delegates.choose(own, &[], now) else { return Ok(()) };
         if self.signer.within_reach(&delegate.spki()).is_err()
             || !delegate.health.ask_for_proof(Instant::now())
         {

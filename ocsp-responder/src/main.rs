@@ -26,6 +26,7 @@ mod run;
 mod server;
 mod signer;
 mod start;
+mod turns;
 mod view;
 mod waiting;
 

@@ -74,7 +74,7 @@ impl Management {
     fn unsigned(&self) -> Vec<Unsigned<'_>> {
         let (now, responder) = (now(), &self.site.responder);
         let unsigned = |pinned: &'_ PinnedAuthority| {
-            let delegate = responder.delegates.current(&pinned.name, now)?;
+            let delegate = responder.delegate_of(&pinned.name, now)?;
             let why = responder.obstacle(&delegate)?;
             let kept = if responder.keeps_answers(&delegate) { Kept::Some } else { Kept::None };
             Some((why, kept))
@@ -98,7 +98,7 @@ impl Management {
         for pinned in &self.authorities {
             if !authorities.list().iter().any(|one| one.name == pinned.name) {
                 missing.push(format!("no certificate of authority {}\n", pinned.name));
-            } else if responder.delegates.current(&pinned.name, now).is_none() {
+            } else if responder.delegate_of(&pinned.name, now).is_none() {
                 missing.push(format!("no delegate for authority {}\n", pinned.name));
             }
         }

@@ -1,5 +1,6 @@
 //! One question, from its bytes to the bytes of its answer.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,27 +10,27 @@ use hyper::body::Bytes;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use status::Position;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use x509::key::{SignatureAlgorithm, SpkiHash};
+use x509::key::SpkiHash;
 use x509::ocsp::{
     CertId, CertStatus, OcspRequest, Refusal, ResponseData, SingleAnswer, successful,
 };
 use x509::time::UnixTime;
 
-use crate::answer::{Finding, Found, look_up, may_say_unknown, parse, times};
-use crate::authority::{Authorities, Authority, hex};
+use crate::answer::{
+    Archived, Finding, Found, NeverIssued, look_up, may_say_unknown, parse, times,
+};
+use crate::authority::{Authorities, Issuer, hex};
 use crate::clock;
 use crate::delegate::{Delegate, Delegates};
 use crate::metrics::{Counted, Metrics};
 use crate::signer::AnswerSignError;
+use crate::turns::{About, Turns};
 use crate::view::View;
-use crate::waiting::WaitingRoom;
+use crate::waiting::{Seat, WaitingRoom};
 
 /// A question waits at most this long for a newer checkpoint (promise 5).
 const MAX_WAIT: Duration = Duration::from_secs(3);
-/// Signatures that may be on their way at once; further questions wait for their turn.
-const MAX_SIGNING: usize = 64;
 
 /// Answers questions.
 pub(crate) struct Responder {
@@ -40,7 +41,7 @@ pub(crate) struct Responder {
     rules: AnswerRules,
     cache: Cache<Vec<u8>, Arc<Signed>>,
     waiting: Arc<WaitingRoom>,
-    signing: Semaphore,
+    turns: Turns,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -55,6 +56,7 @@ pub(crate) struct AnswerRules {
     pub(crate) clock_bound: Duration,
     /// Signed answers kept.
     pub(crate) cache: usize,
+    pub(crate) never_issued: NeverIssued,
 }
 
 /// What is sent.
@@ -108,6 +110,9 @@ struct Facts {
     findings: Vec<Finding>,
     checkpoint: UnixTime,
     position: Position,
+    /// Kept until the answer is signed, so that a flood of serials that were never issued is bounded
+    /// all the way.
+    _seat: Option<Seat>,
 }
 
 impl Responder {
@@ -127,7 +132,7 @@ impl Responder {
             rules,
             cache: Cache::new(rules.cache.max(1)),
             waiting: Arc::default(),
-            signing: Semaphore::new(MAX_SIGNING),
+            turns: Turns::new(),
             metrics,
         }
     }
@@ -140,6 +145,12 @@ impl Responder {
     /// How the tokens are in which the delegates' keys lie.
     pub(crate) fn tokens(&self) -> Vec<TokenState> {
         self.service.tokens()
+    }
+
+    /// The delegate that signs for an authority now, where no client wishes for another.
+    pub(crate) fn delegate_of(&self, authority: &str, now: UnixTime) -> Option<Arc<Delegate>> {
+        let authorities = self.authorities.load();
+        self.delegates.choose(&authorities.issuer_of(authority)?.names, &[], now)
     }
 
     /// What keeps a delegate from signing now; `None` while it signs. Makes no call.
@@ -179,31 +190,34 @@ impl Responder {
         arrival: UnixTime,
     ) -> Result<Reply, Refusal> {
         let request = parse(der)?;
-        let authority = self.authority_of(&request)?;
-        let facts = self.facts(&request, &authority, address, arrival).await?;
+        let issuer = self.issuer_of(&request)?;
+        let facts = self.facts(&request, &issuer, address, arrival).await?;
         let now = clock::now();
 
-        let delegate = self.delegates.current(&authority.name, now).ok_or(Refusal::TryLater)?;
+        let delegate = self
+            .delegates
+            .choose(&issuer.names, &request.preferred, now)
+            .ok_or(Refusal::TryLater)?;
         if let Some(reply) = self.cached(&request, &facts, &delegate, now) {
             self.metrics.count(Counted::FromCache);
             return Ok(reply);
         }
-        self.sign_answer(&request, &authority, facts, delegate, now).await
+        self.sign_answer(&request, &issuer, facts, delegate).await
     }
 
-    /// The one CA that the request is about. Delegates are of one CA, so that a request about two
+    /// The one issuer that the request is about. Delegates are of one CA, so that a request about two
     /// cannot be answered in one response (OCSP-14).
-    fn authority_of(&self, request: &OcspRequest) -> Result<Arc<Authority>, Refusal> {
+    fn issuer_of(&self, request: &OcspRequest) -> Result<Arc<Issuer>, Refusal> {
         let authorities = self.authorities.load();
         let stranger =
             if authorities.complete() { Refusal::Unauthorized } else { Refusal::TryLater };
-        let mut named: Option<&Arc<Authority>> = None;
+        let mut named: Option<&Arc<Issuer>> = None;
         for id in &request.cert_ids {
-            let authority = authorities.named(id).ok_or(stranger)?;
-            if named.is_some_and(|named| !Arc::ptr_eq(named, authority)) {
+            let issuer = authorities.named(id).ok_or(stranger)?;
+            if named.is_some_and(|named| !Arc::ptr_eq(named, issuer)) {
                 return Err(Refusal::Unauthorized);
             }
-            named = Some(authority);
+            named = Some(issuer);
         }
         named.cloned().ok_or(Refusal::MalformedRequest)
     }
@@ -212,7 +226,7 @@ impl Responder {
     async fn facts(
         &self,
         request: &OcspRequest,
-        authority: &Authority,
+        issuer: &Issuer,
         address: IpAddr,
         arrival: UnixTime,
     ) -> Result<Facts, Refusal> {
@@ -221,10 +235,10 @@ impl Responder {
         let deadline = Instant::now().checked_add(MAX_WAIT).ok_or(Refusal::TryLater)?;
         loop {
             newest.mark_unchanged();
-            let facts = self.look(&request.cert_ids, authority).ok_or(Refusal::TryLater)?;
+            let facts = self.look(&request.cert_ids, issuer).ok_or(Refusal::TryLater)?;
             let missing = facts.findings.iter().any(|finding| finding.found == Found::NotYet);
             if !missing || may_say_unknown(facts.checkpoint, arrival, self.rules.clock_bound) {
-                return Ok(facts);
+                return Ok(Facts { _seat: seat, ..facts });
             }
             if seat.is_none() {
                 seat = Some(self.waiting.enter(address).ok_or(Refusal::TryLater)?);
@@ -236,13 +250,14 @@ impl Responder {
         }
     }
 
-    fn look(&self, cert_ids: &[CertId], authority: &Authority) -> Option<Facts> {
-        let now = clock::now();
+    fn look(&self, cert_ids: &[CertId], issuer: &Issuer) -> Option<Facts> {
+        let (now, never_issued) = (clock::now(), self.rules.never_issued);
         self.view.read(now, |seen| {
-            let issuer = seen.index.issuer(&authority.issuer);
-            let findings =
-                cert_ids.iter().map(|id| look_up(seen.index, issuer, &id.serial(), now)).collect();
-            Facts { findings, checkpoint: seen.checkpoint, position: seen.position }
+            let issuer = seen.index.issuer(&issuer.id);
+            let find =
+                |id: &CertId| look_up(seen.index, issuer, id.serial().as_ref(), never_issued, now);
+            let findings = cert_ids.iter().map(find).collect();
+            Facts { findings, checkpoint: seen.checkpoint, position: seen.position, _seat: None }
         })
     }
 
@@ -256,7 +271,7 @@ impl Responder {
         now: UnixTime,
     ) -> Option<Reply> {
         let key = cache_key(request)?;
-        let signed = self.cache.get(key)?;
+        let signed = self.cache.get(key.as_ref())?;
         let same = facts.findings.first() == Some(&signed.finding)
             && signed.delegate == delegate.spki()
             && now < signed.renew_at;
@@ -264,7 +279,7 @@ impl Responder {
     }
 
     fn reply_from(&self, signed: &Signed, position: Position, now: UnixTime) -> Reply {
-        let caching = if signed.finding.status == CertStatus::Unknown {
+        let caching = if is_fleeting(signed.finding.status) {
             Caching::NoStore
         } else {
             // Less than what is left, so that no copy outlives the answer (OCSP-09).
@@ -282,15 +297,16 @@ impl Responder {
     async fn sign_answer(
         &self,
         request: &OcspRequest,
-        authority: &Authority,
+        issuer: &Issuer,
         facts: Facts,
         delegate: Arc<Delegate>,
-        now: UnixTime,
     ) -> Result<Reply, Refusal> {
-        let turn = tokio::time::timeout(MAX_WAIT, self.signing.acquire()).await;
-        let Ok(Ok(permit)) = turn else { return Err(Refusal::TryLater) };
+        let never_issued = facts.findings.iter().any(|finding| finding.found == Found::NotYet);
+        let about = if never_issued { About::NeverIssued } else { About::Issued };
+        let turn = self.turns.take(about, MAX_WAIT).await.ok_or(Refusal::TryLater)?;
+        let now = clock::now();
         let ToSign { data, shortest } =
-            self.response_data(request, authority, &facts, &delegate, now)?;
+            self.response_data(request, issuer, &facts, &delegate, now)?;
         let signature = {
             let (service, delegate, data) =
                 (Arc::clone(&self.service), Arc::clone(&delegate), Arc::clone(&data));
@@ -298,15 +314,11 @@ impl Responder {
                 .await
                 .map_err(|_| Refusal::InternalError)?
         };
-        drop(permit);
+        drop(turn);
         let signature = signature.map_err(|error| self.not_signed(&error))?;
-        let body = successful(
-            &data,
-            SignatureAlgorithm::EcdsaP256Sha256,
-            &signature,
-            delegate.certificate.as_der(),
-        )
-        .ok_or(Refusal::InternalError)?;
+        let body =
+            successful(&data, delegate.algorithm(), &signature, delegate.certificate.as_der())
+                .ok_or(Refusal::InternalError)?;
         self.metrics.count(Counted::Signed);
         Ok(self.keep(request, facts, &delegate, body, shortest, now))
     }
@@ -314,7 +326,7 @@ impl Responder {
     fn response_data(
         &self,
         request: &OcspRequest,
-        authority: &Authority,
+        issuer: &Issuer,
         facts: &Facts,
         delegate: &Delegate,
         now: UnixTime,
@@ -323,7 +335,7 @@ impl Responder {
         let mut shortest = None;
         for (cert_id, finding) in request.cert_ids.iter().zip(&facts.findings) {
             let times = times(
-                finding.status,
+                (finding.status, finding.ends),
                 facts.checkpoint,
                 now,
                 self.rules.validity,
@@ -334,13 +346,12 @@ impl Responder {
             if shortest.is_none_or(|(_, earliest)| next_update < earliest) {
                 shortest = Some((this_update, next_update));
             }
-            let since = authority.certificate.validity().not_before();
             answers.push(SingleAnswer {
                 cert_id,
                 status: finding.status,
                 this_update,
                 next_update,
-                archive_cutoff: finding.expired.then_some(since),
+                archive_cutoff: (finding.archived == Archived::Yes).then_some(issuer.since),
                 invalidity_date: finding.invalidity_date,
             });
         }
@@ -379,10 +390,10 @@ impl Responder {
             next_update,
             renew_at: now.checked_add(half).unwrap_or(now),
         });
-        if finding.status != CertStatus::Unknown
+        if !is_fleeting(finding.status)
             && let Some(key) = cache_key(request)
         {
-            self.cache.insert(key.to_vec(), Arc::clone(&signed));
+            self.cache.insert(key.into_owned(), Arc::clone(&signed));
         }
         self.reply_from(&signed, facts.position, now)
     }
@@ -397,10 +408,21 @@ impl Responder {
     }
 }
 
-/// Only answers to one question without a nonce are kept.
-fn cache_key(request: &OcspRequest) -> Option<&[u8]> {
-    match (request.cert_ids.as_slice(), &request.nonce) {
-        ([one], None) => Some(one.as_der()),
-        _ => None,
+/// Whether an answer may be another one at any moment, so that nobody is to keep it.
+const fn is_fleeting(status: CertStatus) -> bool {
+    matches!(status, CertStatus::Unknown | CertStatus::NeverIssued)
+}
+
+/// Only answers to one question without a nonce are kept, those to whoever wishes for algorithms
+/// beside the others.
+fn cache_key(request: &OcspRequest) -> Option<Cow<'_, [u8]>> {
+    let ([one], None) = (request.cert_ids.as_slice(), &request.nonce) else { return None };
+    if request.preferred.is_empty() {
+        return Some(Cow::Borrowed(one.as_der()));
     }
+    let mut key = one.as_der().to_vec();
+    for algorithm in &request.preferred {
+        key.extend(algorithm.identifier_der());
+    }
+    Some(Cow::Owned(key))
 }

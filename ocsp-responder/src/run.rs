@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::authority::{Authorities, Authority};
 use crate::chain;
 use crate::clock::now;
-use crate::config::{Config, Object};
+use crate::config::{Config, DelegateSource, Object};
 use crate::delegate::Delegates;
 use crate::files::{CrlKeeper, ServedCrls};
 use crate::follow::{Follower, Step, make_state_folder};
@@ -91,6 +91,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         max_age: config.max_age,
         clock_bound: config.clock_bound,
         cache: config.cache,
+        never_issued: config.never_issued,
     };
     let service: Arc<dyn SigningService> = signer;
     let responder =
@@ -232,6 +233,9 @@ fn keep(
         read_authorities(config, authorities, &mut complaints);
         let known = authorities.load_full();
         for (pinned, complaint) in config.authorities.iter().zip(&mut complaints) {
+            if pinned.delegates == DelegateSource::Shared {
+                continue;
+            }
             let Some(authority) = known.list().iter().find(|one| one.name == pinned.name) else {
                 continue;
             };

@@ -150,7 +150,7 @@ fn sign_once(
         id,
         SigningKind::OcspAnswer,
         key.clone(),
-        SignatureAlgorithm::EcdsaP256Sha256,
+        SignatureAlgorithm::default_for(key.key_type()),
         ToBeSigned::Bytes(Arc::clone(response_data)),
     )?;
     let recorded = Recorded::by(Counted { id }, pending.intent())?;

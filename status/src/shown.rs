@@ -106,12 +106,19 @@ impl CertificateStatus {
         Some(ShownRevocation { time: self.effective_time, reason, invalidity_date })
     }
 
+    /// Returns from when on it is unknown, which [`AfterExpiry::Kept`] never is.
+    #[must_use]
+    pub fn forgotten_from(&self) -> Option<UnixTime> {
+        match self.classes.after_expiry {
+            AfterExpiry::Kept => None,
+            AfterExpiry::Unknown => self.not_after.checked_add(ANSWERED_AFTER_EXPIRY),
+        }
+    }
+
     /// Returns what OCSP answers at `now`.
     #[must_use]
     pub fn answer_at(&self, now: UnixTime) -> Answer {
-        let last = self.not_after.checked_add(ANSWERED_AFTER_EXPIRY);
-        let forgotten = last.is_some_and(|last| now >= last);
-        if forgotten && self.classes.after_expiry == AfterExpiry::Unknown {
+        if self.forgotten_from().is_some_and(|from| now >= from) {
             return Answer::Unknown;
         }
         self.revocation().map_or(Answer::Good, Answer::Revoked)

@@ -21,6 +21,9 @@ use crate::oid;
 
 const NONCE_OID: &[u8] = oid::ocsp::NONCE.as_bytes();
 const ARCHIVE_CUTOFF_OID: &[u8] = oid::ocsp::ARCHIVE_CUTOFF.as_bytes();
+const ACCEPTABLE_RESPONSES_OID: &[u8] = oid::ocsp::ACCEPTABLE_RESPONSES.as_bytes();
+const PREFERRED_ALGORITHMS_OID: &[u8] = oid::ocsp::PREFERRED_SIGNATURE_ALGORITHMS.as_bytes();
+const EXTENDED_REVOKE_OID: &[u8] = oid::ocsp::EXTENDED_REVOKE.as_bytes();
 const BASIC_OID: &[u8] = oid::ocsp::BASIC.as_bytes();
 /// RFC 6960 §4.4.5 takes invalidityDate over from CRL entries.
 const INVALIDITY_DATE_OID: &[u8] = oid::extension::INVALIDITY_DATE.as_bytes();

@@ -16,6 +16,7 @@ use crate::sample::{
 
 const BASIC: &str = "1.3.6.1.5.5.7.48.1.1";
 const NONCE: &str = "1.3.6.1.5.5.7.48.1.2";
+const EXTENDED_REVOKE: &str = "1.3.6.1.5.5.7.48.1.9";
 const SHA_1: &str = "1.3.14.3.2.26";
 const SHA_256: &str = "2.16.840.1.101.3.4.2.1";
 
@@ -138,6 +139,15 @@ fn unknown() -> Response {
     response
 }
 
+/// Never issued, and revoked by the extended definition.
+fn never_issued() -> Response {
+    let mut response = unknown();
+    let hold = context(0, [enumerated(6)]);
+    response.answers[0].status = context(1, [generalized("19700101000000Z"), hold]);
+    response.extensions.push(extension(EXTENDED_REVOKE, null()));
+    response
+}
+
 /// The same by SHA-256, without a nonce.
 fn by_sha256() -> Response {
     let (_, issuer) = delegate_and_issuer();
@@ -177,7 +187,7 @@ fn sound_responses_pass() {
         both.answers.extend(unknown().answers);
         both.encode()
     };
-    for response in [good(), revoked(1), unknown(), by_sha256()] {
+    for response in [good(), revoked(1), unknown(), never_issued(), by_sha256()] {
         let findings = mutant(response, |_| ());
 
         assert!(findings.is_empty(), "{findings}");
@@ -308,6 +318,33 @@ fn answers() -> Vec<Verdict> {
             "unknown for 61 seconds",
             mutant(unknown(), |it| {
                 it.answers[0].next_update = Some(generalized("20260110120102Z"));
+            }),
+        ),
+        (
+            "promise-5/unknown-is-short",
+            "never issued for 61 seconds",
+            mutant(never_issued(), |it| {
+                it.answers[0].next_update = Some(generalized("20260110120102Z"));
+            }),
+        ),
+        (
+            "ocsp-03/extended-revoke",
+            "never issued, and the response does not say so",
+            mutant(never_issued(), |it| it.extensions.truncate(1)),
+        ),
+        (
+            "ocsp-03/extended-revoke",
+            "never issued for keyCompromise",
+            mutant(never_issued(), |it| {
+                let reason = context(0, [enumerated(1)]);
+                it.answers[0].status = context(1, [generalized("19700101000000Z"), reason]);
+            }),
+        ),
+        (
+            "pro-01/null-empty",
+            "an extended-revoke with contents",
+            mutant(never_issued(), |it| {
+                it.extensions[1] = extension(EXTENDED_REVOKE, Der::Raw(vec![5, 1, 0]));
             }),
         ),
         ("rev-04/reason", "unspecified", mutant(revoked(0), |_| ())),

@@ -15,7 +15,7 @@ use crate::client::{get, post};
 use crate::fixture::{World, change, issued, now, wait_for};
 
 /// Reads and verifies an answer under the delegate that came with it and the CA above that.
-fn verified(world: &World, der: &[u8]) -> BasicResponse {
+pub(crate) fn verified(world: &World, der: &[u8]) -> BasicResponse {
     let OcspResponse::Basic(basic) = OcspResponse::from_der(der).unwrap() else {
         panic!("refused: {der:02x?}")
     };
@@ -35,7 +35,7 @@ fn ask(world: &World, octet: u8) -> CertStatus {
     verified(world, &answer.body).answers[0].status
 }
 
-fn openssl(world: &World, more: &[&str]) -> String {
+pub(crate) fn openssl(world: &World, more: &[&str]) -> String {
     let url = format!("http://{}/ocsp", world.address);
     let pem = world.path("ca.pem");
     let pem = pem.to_str().unwrap();
@@ -47,7 +47,7 @@ fn openssl(world: &World, more: &[&str]) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-fn serial_text(octet: u8) -> String {
+pub(crate) fn serial_text(octet: u8) -> String {
     format!("0x{}", crate::fixture::serial(octet))
 }
 

@@ -55,6 +55,7 @@ fn what_strangers_send_is_refused_in_the_protocol() {
                 .flat_map(|der| OcspRequest::from_der(der).unwrap().cert_ids)
                 .collect(),
             nonce: None,
+            preferred: Vec::new(),
         };
         assert_eq!(status(&world, &mixed.to_der()), UNAUTHORIZED);
 

@@ -80,28 +80,16 @@ impl TestCa {
             .with(AttributeType::CommonName, &format!("SIGILL TEST {name} CA"))
             .unwrap()
             .build();
-        let key_id = SubjectKeyIdentifier(public_key.key_bits_sha1().to_vec());
-        let usages = KeyUsage::of(&[KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign]);
-        let extensions = vec![
-            BasicConstraints::Ca { path_len: Some(0) }.extension(Criticality::Critical),
-            usages.extension(Criticality::Critical),
-            key_id.extension(Criticality::NonCritical),
-        ];
-        let template = CertificateTemplate {
-            serial: SerialNumber::from_random([0x31; 16]),
-            issuer: subject.clone(),
-            subject,
-            validity: Validity::between(
-                now().saturating_sub(secs(86_400)),
-                now().checked_add(secs(365 * 86_400)).unwrap(),
-            )
-            .unwrap(),
-            public_key,
-            extensions,
-            algorithm: ALGORITHM,
-        };
+        let template = ca_template(subject.clone(), subject, public_key, secs(86_400));
         let certificate = sign_certificate(&pair, &template);
         Self { pair, certificate }
+    }
+
+    /// A further certificate of this name and key, by this or another CA, which began so long ago.
+    pub(crate) fn further(&self, signer: &Self, age: Duration) -> Certificate {
+        let (own, issuer) = (&self.certificate, signer.certificate.subject().clone());
+        let template = ca_template(issuer, own.subject().clone(), own.public_key().clone(), age);
+        sign_certificate(&signer.pair, &template)
     }
 
     pub(crate) fn issuer_id(&self) -> IssuerId {
@@ -152,7 +140,32 @@ impl TestCa {
         let certificate = &self.certificate;
         let name = certificate.subject().as_der();
         let id = CertId::new(hash, name, certificate.public_key(), serial(octet));
-        OcspRequest { cert_ids: vec![id], nonce: nonce.map(<[u8]>::to_vec) }.to_der()
+        OcspRequest { cert_ids: vec![id], nonce: nonce.map(<[u8]>::to_vec), preferred: Vec::new() }
+            .to_der()
+    }
+}
+
+fn ca_template(
+    issuer: Name,
+    subject: Name,
+    public_key: PublicKey,
+    age: Duration,
+) -> CertificateTemplate {
+    let key_id = SubjectKeyIdentifier(public_key.key_bits_sha1().to_vec());
+    let usages = KeyUsage::of(&[KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign]);
+    let end = now().checked_add(secs(365 * 86_400)).unwrap();
+    CertificateTemplate {
+        serial: SerialNumber::from_random([0x31; 16]),
+        issuer,
+        subject,
+        validity: Validity::between(now().saturating_sub(age), end).unwrap(),
+        public_key,
+        extensions: vec![
+            BasicConstraints::Ca { path_len: Some(0) }.extension(Criticality::Critical),
+            usages.extension(Criticality::Critical),
+            key_id.extension(Criticality::NonCritical),
+        ],
+        algorithm: ALGORITHM,
     }
 }
 
@@ -374,6 +387,12 @@ object = "aia/person3.cer"
         fs::write(self.path("ocsp.toml"), text).unwrap();
     }
 
+    /// Changes the configuration file.
+    pub(crate) fn edit_config(&self, change: impl FnOnce(String) -> String) {
+        let path = self.path("ocsp.toml");
+        fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+    }
+
     pub(crate) fn command(&self) -> Command {
         self.verb("serve")
     }
@@ -411,7 +430,12 @@ object = "aia/person3.cer"
 
     /// Waits for the responder's request, judges it as the inner zone does, and answers it.
     pub(crate) fn answer_request(&self) -> PublicKey {
-        let folder = self.path("outbox/responder/person3");
+        self.answer_request_of("person3", &self.ca)
+    }
+
+    /// The same for another authority.
+    pub(crate) fn answer_request_of(&self, authority: &str, ca: &TestCa) -> PublicKey {
+        let folder = self.path(&format!("outbox/responder/{authority}"));
         let path = wait_for("a request in the outbox", || {
             let entries = fs::read_dir(&folder).ok()?;
             let mut paths = entries.map(|entry| entry.unwrap().path());
@@ -419,13 +443,13 @@ object = "aia/person3.cer"
         });
         let request = ResponderRequest::open(&fs::read(&path).unwrap(), &self.identity).unwrap();
         assert_eq!(request.body().deployment, DEPLOYMENT);
-        assert_eq!(request.body().authority, self.ca.certificate.fingerprint());
+        assert_eq!(request.body().authority, ca.certificate.fingerprint());
         assert!(request.body().counter > 0);
         let csr = CertificationRequest::from_der(&request.body().request).unwrap();
         csr.verify_possession().unwrap();
         let key = csr.public_key().clone();
-        let certificate = self.ca.delegate(&key, secs(14 * 86_400 - 60));
-        let name = format!("publish/responder/person3/{}.cer", key.spki_hash());
+        let certificate = ca.delegate(&key, secs(14 * 86_400 - 60));
+        let name = format!("publish/responder/{authority}/{}.cer", key.spki_hash());
         replace(&self.path(&name), certificate.as_der());
         key
     }

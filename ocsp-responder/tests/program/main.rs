@@ -11,5 +11,8 @@ mod answers;
 mod client;
 mod faults;
 mod fixture;
+mod generations;
 mod keys;
+mod protocol;
 mod served_files;
+mod shapes;

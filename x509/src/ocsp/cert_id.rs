@@ -67,7 +67,8 @@ pub struct CertId {
     hash: CertIdHash,
     issuer_name_hash: Vec<u8>,
     issuer_key_hash: Vec<u8>,
-    serial: SerialNumber,
+    /// `None` for one that is longer than any certificate may have.
+    serial: Option<SerialNumber>,
 }
 
 impl CertId {
@@ -88,11 +89,12 @@ impl CertId {
             &tlv::element(tlv::OCTET_STRING, &[&issuer_key_hash]),
             &tlv::element(tlv::INTEGER, &[serial.as_octets()]),
         ]);
-        Self { der, hash, issuer_name_hash, issuer_key_hash, serial }
+        Self { der, hash, issuer_name_hash, issuer_key_hash, serial: Some(serial) }
     }
 
     /// Reads a CertID; hash parameters may be NULL or absent. The serial's octets are kept as they
-    /// are, minimal or not, because imported certificates carry what they carry.
+    /// are, minimal or not and of whatever length, because certificates of others carry what they
+    /// carry and whoever asks about one has done nothing wrong.
     pub(super) fn read(element: Element<'_>) -> Result<Self, RequestError> {
         let form = |_| RequestError::Form("reqCert");
         let mut fields = element.elements();
@@ -107,6 +109,9 @@ impl CertId {
         let key = fields.tagged(tlv::OCTET_STRING).map_err(form)?;
         let serial = fields.tagged(tlv::INTEGER).map_err(form)?;
         fields.finish().map_err(form)?;
+        if serial.content.is_empty() {
+            return Err(RequestError::Form("serialNumber"));
+        }
         let hash = CertIdHash::ALL
             .into_iter()
             .find(|hash| hash.oid() == oid)
@@ -119,8 +124,7 @@ impl CertId {
             hash,
             issuer_name_hash: name.content.to_vec(),
             issuer_key_hash: key.content.to_vec(),
-            serial: SerialNumber::from_content_octets(serial.content)
-                .map_err(|_| RequestError::Form("serialNumber"))?,
+            serial: SerialNumber::from_content_octets(serial.content).ok(),
         })
     }
 
@@ -148,15 +152,19 @@ impl CertId {
         &self.issuer_key_hash
     }
 
-    /// The serial number's content octets.
+    /// The serial number's content octets; `None` for one of more than
+    /// [`SerialNumber::MAX_OCTETS`], which no certificate that we know can have.
     #[must_use]
-    pub const fn serial(&self) -> SerialNumber {
+    pub const fn serial(&self) -> Option<SerialNumber> {
         self.serial
     }
 }
 
 impl fmt::Debug for CertId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CertId({:?} serial {})", self.hash, self.serial)
+        match self.serial {
+            Some(serial) => write!(f, "CertId({:?} serial {serial})", self.hash),
+            None => write!(f, "CertId({:?} serial of too many octets)", self.hash),
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::key::{PublicKey, SignatureAlgorithm};
 use crate::serial::SerialNumber;
 use crate::signing::{IntentId, Pending, Recorded, SigningKind, ToBeSigned};
 use crate::time::UnixTime;
+use crate::tlv;
 
 const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
 const NOW: u64 = 1_800_000_000;
@@ -144,6 +145,102 @@ fn reads_the_requests_that_openssl_writes() {
     }
 }
 
+/// OCSP-03: what was never issued, called revoked as RFC 6960 §2.2 has it, field by field, as OpenSSL
+/// reads it; an answer about a certificate that was issued says nothing of that.
+#[test]
+fn what_was_never_issued_may_be_called_revoked() {
+    let Some(ca) = TestCa::new() else { return };
+    let (issuer, _) = ca.name_and_key_id();
+    let id = CertId::new(CertIdHash::Sha1, &issuer, &ca.public_key, serial(1));
+    let seen = |status| {
+        let der = respond(&ca, &[answer(&id, status)], None);
+        judges::write(&ca.path("r.der"), &der);
+        let file = ca.text_path("r.der");
+        let text =
+            judges::run("openssl", &["ocsp", "-respin", &file, "-noverify", "-resp_text"]).unwrap();
+        let OcspResponse::Basic(read) = OcspResponse::from_der(&der).unwrap() else {
+            panic!("basic")
+        };
+        (text, read)
+    };
+
+    let (text, read) = seen(CertStatus::NeverIssued);
+
+    for part in [
+        "Cert Status: revoked",
+        "Revocation Time: Jan  1 00:00:00 1970 GMT",
+        "Revocation Reason: certificateHold (0x6)",
+        "Response Extensions:",
+        // What OpenSSL calls 1.3.6.1.5.5.7.48.1.9.
+        "        valid:",
+    ] {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+    assert!(!text.contains("Response Single Extensions"), "{text}");
+    let reason = Some(ReasonCode::CertificateHold);
+    assert_eq!(read.answers[0].status, CertStatus::Revoked { at: UnixTime::EPOCH, reason });
+    assert!(read.extended_revoke);
+    let (text, read) = seen(CertStatus::Revoked { at: at(NOW - 500), reason });
+    assert!(!text.contains("valid:") && !read.extended_revoke, "{text}");
+}
+
+/// RFC 6960 §4.4.7, OCSP-12: wishes for signature algorithms are read in their order, critical or
+/// not; SHA-1 and what nobody knows is none, and a list that is none is malformed.
+#[test]
+fn wishes_for_algorithms_are_read_without_the_weak_ones() {
+    let key = PublicKey::from_ec_point(&[4; 65]).unwrap();
+    let id = CertId::new(CertIdHash::Sha1, b"\x30\x00", &key, serial(1));
+    let preferred = vec![SignatureAlgorithm::RsaPkcs1Sha256, ALGORITHM];
+    let request = OcspRequest { cert_ids: vec![id.clone()], nonce: Some(vec![1]), preferred };
+    assert_eq!(OcspRequest::from_der(&request.to_der()), Ok(request));
+
+    // sha1WithRSAEncryption, ecdsa-with-SHA1, then ecdsa-with-SHA256 with the curve beside it.
+    let sha1_rsa = b"\x30\x0f\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05\x05\x00";
+    let sha1_ecdsa = b"\x30\x0b\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01";
+    let sha256_with_curve = b"\x30\x21\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\
+        \x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+    let asked = |value: &[u8], critical: bool| {
+        let mut extension = Vec::new();
+        crate::crl::push_extension(&mut extension, PREFERRED_ALGORITHMS_OID, critical, value);
+        let extensions = tlv::sequence(&[&extension]);
+        let list = tlv::sequence(&[&tlv::sequence(&[id.as_der()])]);
+        let extensions = tlv::element(tlv::context_constructed(2), &[&extensions]);
+        OcspRequest::from_der(&tlv::sequence(&[&tlv::sequence(&[&list, &extensions])]))
+            .map(|request| request.preferred)
+    };
+    let weak_first = tlv::sequence(&[sha1_rsa, sha1_ecdsa, sha256_with_curve]);
+    for critical in [false, true] {
+        assert_eq!(asked(&weak_first, critical), Ok(vec![ALGORITHM]));
+        assert_eq!(asked(&tlv::sequence(&[sha1_rsa]), critical), Ok(Vec::new()));
+    }
+    let malformed = Err(RequestError::Form("preferredSignatureAlgorithms"));
+    assert_eq!(asked(&[tlv::NULL, 0], false), malformed);
+    assert_eq!(asked(&tlv::sequence(&[&[tlv::NULL, 0]]), false), malformed);
+    let many = vec![&sha256_with_curve[..]; 33];
+    assert_eq!(asked(&tlv::sequence(&many), false), Err(RequestError::TooMany));
+}
+
+/// OCSP-05: a serial that no certificate of ours can have is asked about like any other, and echoed.
+#[test]
+fn a_serial_of_any_length_is_read_and_echoed() {
+    let key = PublicKey::from_ec_point(&[4; 65]).unwrap();
+    let hashes = CertId::new(CertIdHash::Sha256, b"\x30\x00", &key, serial(1));
+    for (content, known) in
+        [(&[0x00, 0x7f][..], true), (&[0xff; 20], true), (&[0x41; 21], false), (&[0; 200], false)]
+    {
+        let fields = tlv::Element::only(hashes.as_der(), tlv::SEQUENCE).unwrap().content;
+        let (rest, _) = fields.split_at(fields.len() - 18);
+        let der = tlv::sequence(&[rest, &tlv::element(tlv::INTEGER, &[content])]);
+        let asked = tlv::sequence(&[&tlv::sequence(&[&tlv::sequence(&[&tlv::sequence(&[&der])])])]);
+
+        let read = OcspRequest::from_der(&asked).unwrap();
+
+        assert_eq!(read.cert_ids[0].as_der(), der);
+        let octets = read.cert_ids[0].serial().map(|serial| serial.as_octets().to_vec());
+        assert_eq!(octets, known.then(|| content.to_vec()));
+    }
+}
+
 #[test]
 fn our_parser_reads_and_verifies_what_we_wrote() {
     let Some(ca) = TestCa::new() else { return };
@@ -212,7 +309,11 @@ fn nonce_lengths_are_those_of_rfc_9654() {
     let key = PublicKey::from_ec_point(&[4; 65]).unwrap();
     let id = CertId::new(CertIdHash::Sha1, b"\x30\x00", &key, serial(1));
     for octets in [0_usize, 1, 15, 16, 32, 33, 128, 129] {
-        let request = OcspRequest { cert_ids: vec![id.clone()], nonce: Some(vec![0x6e; octets]) };
+        let request = OcspRequest {
+            cert_ids: vec![id.clone()],
+            nonce: Some(vec![0x6e; octets]),
+            preferred: Vec::new(),
+        };
 
         let read = OcspRequest::from_der(&request.to_der());
 
@@ -230,7 +331,8 @@ fn the_number_of_questions_is_bounded() {
     let key = PublicKey::from_ec_point(&[4; 65]).unwrap();
     let id = CertId::new(CertIdHash::Sha512, b"\x30\x00", &key, serial(1));
     for (count, good) in [(1, true), (MAX_REQUESTS, true), (MAX_REQUESTS + 1, false)] {
-        let request = OcspRequest { cert_ids: vec![id.clone(); count], nonce: None };
+        let request =
+            OcspRequest { cert_ids: vec![id.clone(); count], nonce: None, preferred: Vec::new() };
 
         assert_eq!(OcspRequest::from_der(&request.to_der()).is_ok(), good);
     }
@@ -273,8 +375,8 @@ fn hostile_requests_have_the_outcome_of_their_table() {
 #[test]
 fn public_messages_are_read_or_refused_and_soon() {
     let verdicts = [
-        // Its serial has 21 octets, which no certificate of ours or imported has.
-        ("req-sha1.der", false),
+        // Its serial has 21 octets, which no certificate of ours or imported has: it is unknown.
+        ("req-sha1.der", true),
         ("ocsp-army.valid-req.der", true),
         ("ocsp-army.inapplicable-req.der", true),
         ("req-ext-unknown-oid.der", true),

@@ -2,9 +2,10 @@
 
 use thiserror::Error;
 
-use super::NONCE_OID;
 use super::cert_id::CertId;
-use crate::crl::extension_parts;
+use super::{ACCEPTABLE_RESPONSES_OID, NONCE_OID, PREFERRED_ALGORITHMS_OID};
+use crate::crl::{extension_parts, push_extension};
+use crate::key::SignatureAlgorithm;
 use crate::tlv::{self, Element, Elements};
 
 /// A request is at most this long: 16 signed questions with certificates fit.
@@ -13,6 +14,8 @@ pub const MAX_REQUEST_OCTETS: usize = 16 * 1024;
 pub const MAX_REQUESTS: usize = 16;
 /// RFC 9654 §2.1.
 pub const MAX_NONCE_OCTETS: usize = 128;
+/// A request wishes for at most this many signature algorithms.
+const MAX_PREFERRED: usize = 32;
 
 /// What somebody asks.
 ///
@@ -23,6 +26,16 @@ pub struct OcspRequest {
     pub cert_ids: Vec<CertId>,
     /// The nonce, 1 to [`MAX_NONCE_OCTETS`] octets.
     pub nonce: Option<Vec<u8>>,
+    /// The signature algorithms that the client wishes for, the dearest first (RFC 6960 §4.4.7),
+    /// without those that we do not know, SHA-1 among them. A wish, which policy may not grant.
+    pub preferred: Vec<SignatureAlgorithm>,
+}
+
+/// What the extensions of a request say.
+#[derive(Debug, Default)]
+struct Extensions {
+    nonce: Option<Vec<u8>>,
+    preferred: Vec<SignatureAlgorithm>,
 }
 
 impl OcspRequest {
@@ -52,11 +65,11 @@ impl OcspRequest {
         let list = fields.tagged(tlv::SEQUENCE).map_err(form)?;
         let extensions = fields.optional(tlv::context_constructed(2)).map_err(form)?;
         fields.finish().map_err(form)?;
-        let nonce = match extensions {
-            None => None,
+        let Extensions { nonce, preferred } = match extensions {
+            None => Extensions::default(),
             Some(extensions) => read_extensions(extensions.content)?,
         };
-        Ok(Self { cert_ids: read_list(list.elements())?, nonce })
+        Ok(Self { cert_ids: read_list(list.elements())?, nonce, preferred })
     }
 
     /// The DER of an unsigned request, for clients.
@@ -66,11 +79,22 @@ impl OcspRequest {
             self.cert_ids.iter().map(|id| tlv::sequence(&[id.as_der()])).collect();
         let requests: Vec<&[u8]> = requests.iter().map(Vec::as_slice).collect();
         let list = tlv::sequence(&requests);
-        let extensions = self.nonce.as_ref().map(|nonce| {
-            let list = tlv::sequence(&[&nonce_extension(nonce)]);
-            tlv::element(tlv::context_constructed(2), &[&list])
-        });
-        tlv::sequence(&[&tlv::sequence(&[&list, extensions.as_deref().unwrap_or_default()])])
+        let mut extensions = Vec::new();
+        if let Some(nonce) = &self.nonce {
+            extensions.extend(nonce_extension(nonce));
+        }
+        if !self.preferred.is_empty() {
+            let wishes: Vec<Vec<u8>> =
+                self.preferred.iter().map(|one| tlv::sequence(&[&one.identifier_der()])).collect();
+            let wishes: Vec<&[u8]> = wishes.iter().map(Vec::as_slice).collect();
+            let value = tlv::sequence(&wishes);
+            push_extension(&mut extensions, PREFERRED_ALGORITHMS_OID, false, &value);
+        }
+        if !extensions.is_empty() {
+            extensions =
+                tlv::element(tlv::context_constructed(2), &[&tlv::sequence(&[&extensions])]);
+        }
+        tlv::sequence(&[&tlv::sequence(&[&list, &extensions])])
     }
 }
 
@@ -78,7 +102,7 @@ impl OcspRequest {
 pub(super) fn nonce_extension(nonce: &[u8]) -> Vec<u8> {
     let mut extension = Vec::with_capacity(nonce.len().saturating_add(24));
     let value = tlv::element(tlv::OCTET_STRING, &[nonce]);
-    crate::crl::push_extension(&mut extension, NONCE_OID, false, &value);
+    push_extension(&mut extension, NONCE_OID, false, &value);
     extension
 }
 
@@ -92,7 +116,7 @@ fn read_list(mut list: Elements<'_>) -> Result<Vec<CertId>, RequestError> {
         let mut request = list.tagged(tlv::SEQUENCE).map_err(form)?.elements();
         cert_ids.push(CertId::read(request.tagged(tlv::SEQUENCE).map_err(form)?)?);
         if let Some(single) = request.optional(tlv::context_constructed(0)).map_err(form)?
-            && read_extensions(single.content)?.is_some()
+            && read_extensions(single.content)?.nonce.is_some()
         {
             return Err(RequestError::Form("singleRequestExtensions"));
         }
@@ -104,13 +128,13 @@ fn read_list(mut list: Elements<'_>) -> Result<Vec<CertId>, RequestError> {
     Ok(cert_ids)
 }
 
-/// Reads the nonce from an Extensions list. Extensions that we do not know are passed over unless
-/// they are critical; none may stand twice.
-fn read_extensions(der: &[u8]) -> Result<Option<Vec<u8>>, RequestError> {
+/// Reads an Extensions list. Extensions that we do not know are passed over unless they are
+/// critical; none may stand twice.
+fn read_extensions(der: &[u8]) -> Result<Extensions, RequestError> {
     let form = |_| RequestError::Form("extensions");
     let mut list = Element::only(der, tlv::SEQUENCE).map_err(form)?.elements();
     let mut seen: Vec<&[u8]> = Vec::new();
-    let mut nonce = None;
+    let mut read = Extensions::default();
     if list.is_empty() {
         return Err(RequestError::Form("extensions"));
     }
@@ -131,12 +155,38 @@ fn read_extensions(der: &[u8]) -> Result<Option<Vec<u8>>, RequestError> {
             if value.content.is_empty() || value.content.len() > MAX_NONCE_OCTETS {
                 return Err(RequestError::Nonce { octets: value.content.len() });
             }
-            nonce = Some(value.content.to_vec());
+            read.nonce = Some(value.content.to_vec());
+        } else if parts.oid == PREFERRED_ALGORITHMS_OID {
+            read.preferred = preferred(parts.value)?;
+        } else if parts.oid == ACCEPTABLE_RESPONSES_OID {
+            // Every client accepts basic responses (RFC 6960 §4.4.3), and there are no others.
+            Element::only(parts.value, tlv::SEQUENCE)
+                .map_err(|_| RequestError::Form("acceptableResponses"))?;
         } else if parts.critical {
             return Err(RequestError::Critical);
         }
     }
-    Ok(nonce)
+    Ok(read)
+}
+
+/// PreferredSignatureAlgorithms (RFC 6960 §4.4.7.1). What is said of keys beside an algorithm is
+/// passed over: a delegate's key has one kind and size.
+fn preferred(der: &[u8]) -> Result<Vec<SignatureAlgorithm>, RequestError> {
+    let form = |_| RequestError::Form("preferredSignatureAlgorithms");
+    let mut list = Element::only(der, tlv::SEQUENCE).map_err(form)?.elements();
+    let (mut wishes, mut count) = (Vec::new(), 0_usize);
+    while !list.is_empty() {
+        count = count.saturating_add(1);
+        if count > MAX_PREFERRED {
+            return Err(RequestError::TooMany);
+        }
+        let mut wish = list.tagged(tlv::SEQUENCE).map_err(form)?.elements();
+        let algorithm = wish.tagged(tlv::SEQUENCE).map_err(form)?;
+        wish.optional(tlv::SEQUENCE).map_err(form)?;
+        wish.finish().map_err(form)?;
+        wishes.extend(SignatureAlgorithm::from_foreign_identifier_der(algorithm.whole));
+    }
+    Ok(wishes)
 }
 
 /// Why a request was refused.
@@ -165,7 +215,10 @@ pub enum RequestError {
         octets: usize,
     },
     /// Bounds our work.
-    #[error("request asks about more than {MAX_REQUESTS} certificates or has more extensions")]
+    #[error(
+        "request asks about more than {MAX_REQUESTS} certificates, or has more extensions or wishes \
+         than are read"
+    )]
     TooMany,
     /// The issuer's hashes are of an algorithm that we do not know, so we answer for no such issuer.
     #[error("request names issuers by a hash that is not known")]

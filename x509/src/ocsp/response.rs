@@ -4,7 +4,9 @@ use thiserror::Error;
 
 use super::cert_id::CertId;
 use super::write::CertStatus;
-use super::{ARCHIVE_CUTOFF_OID, BASIC_OID, ENUMERATED, INVALIDITY_DATE_OID, NONCE_OID};
+use super::{
+    ARCHIVE_CUTOFF_OID, BASIC_OID, ENUMERATED, EXTENDED_REVOKE_OID, INVALIDITY_DATE_OID, NONCE_OID,
+};
 use crate::crl::extension_parts;
 use crate::key::{KeyError, PublicKey, SignatureAlgorithm};
 use crate::time::UnixTime;
@@ -62,6 +64,8 @@ pub struct BasicResponse {
     pub answers: Vec<Answer>,
     /// The nonce.
     pub nonce: Option<Vec<u8>>,
+    /// Whether it says that what was never issued is called revoked (RFC 6960 §4.4.8).
+    pub extended_revoke: bool,
     /// DER of the signature's AlgorithmIdentifier.
     pub algorithm_der: Vec<u8>,
     /// The signature value.
@@ -128,6 +132,7 @@ impl BasicResponse {
             produced_at: UnixTime::EPOCH,
             answers: Vec::new(),
             nonce: None,
+            extended_revoke: false,
             algorithm_der: algorithm.whole.to_vec(),
             signature: signature.to_vec(),
             certificates,
@@ -160,10 +165,17 @@ impl BasicResponse {
         let extensions = fields.optional(tlv::context_constructed(1)).map_err(form)?;
         fields.finish().map_err(form)?;
         each_extension(extensions, |oid, value| {
-            if oid == NONCE_OID {
-                self.nonce = Some(Element::only(value, tlv::OCTET_STRING)?.content.to_vec());
+            match oid {
+                NONCE_OID => {
+                    self.nonce = Some(Element::only(value, tlv::OCTET_STRING)?.content.to_vec());
+                }
+                EXTENDED_REVOKE_OID => {
+                    Element::only(value, tlv::NULL)?;
+                    self.extended_revoke = true;
+                }
+                _ => return Ok(false),
             }
-            Ok(oid == NONCE_OID)
+            Ok(true)
         })
     }
 

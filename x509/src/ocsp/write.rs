@@ -2,7 +2,7 @@
 
 use super::cert_id::CertId;
 use super::request::nonce_extension;
-use super::{ARCHIVE_CUTOFF_OID, BASIC_OID, ENUMERATED, INVALIDITY_DATE_OID};
+use super::{ARCHIVE_CUTOFF_OID, BASIC_OID, ENUMERATED, EXTENDED_REVOKE_OID, INVALIDITY_DATE_OID};
 use crate::crl::{ReasonCode, push_extension};
 use crate::key::SignatureAlgorithm;
 use crate::time::UnixTime;
@@ -22,6 +22,9 @@ pub enum CertStatus {
     },
     /// Not known to us.
     Unknown,
+    /// Never issued, and told so as revoked: certificateHold since 1970-01-01, in a response that
+    /// says that it does so (RFC 6960 §2.2, §4.4.8). A reader sees [`Self::Revoked`].
+    NeverIssued,
 }
 
 /// One SingleResponse.
@@ -67,9 +70,16 @@ impl ResponseData<'_> {
             answer.push_to(&mut list);
         }
         stream::push(&mut content, tlv::SEQUENCE, &list);
+        let mut extensions = Vec::new();
         if let Some(nonce) = self.nonce {
-            let extensions = tlv::sequence(&[&nonce_extension(nonce)]);
-            stream::push(&mut content, tlv::context_constructed(1), &extensions);
+            extensions.extend(nonce_extension(nonce));
+        }
+        if self.answers.iter().any(|answer| answer.status == CertStatus::NeverIssued) {
+            push_extension(&mut extensions, EXTENDED_REVOKE_OID, false, &[tlv::NULL, 0]);
+        }
+        if !extensions.is_empty() {
+            let list = tlv::sequence(&[&extensions]);
+            stream::push(&mut content, tlv::context_constructed(1), &list);
         }
         tlv::sequence(&[&content])
     }
@@ -82,14 +92,9 @@ impl SingleAnswer<'_> {
         match self.status {
             CertStatus::Good => content.extend_from_slice(&[tlv::context(0), 0]),
             CertStatus::Unknown => content.extend_from_slice(&[tlv::context(2), 0]),
-            CertStatus::Revoked { at, reason } => {
-                let mut info = Vec::with_capacity(22);
-                time_der::push_generalized(&mut info, at);
-                if let Some(reason) = reason {
-                    let code = tlv::element(ENUMERATED, &[&[reason.code()]]);
-                    stream::push(&mut info, tlv::context_constructed(0), &code);
-                }
-                stream::push(&mut content, tlv::context_constructed(1), &info);
+            CertStatus::Revoked { at, reason } => push_revoked(&mut content, at, reason),
+            CertStatus::NeverIssued => {
+                push_revoked(&mut content, UnixTime::EPOCH, Some(ReasonCode::CertificateHold));
             }
         }
         time_der::push_generalized(&mut content, self.this_update);
@@ -107,6 +112,16 @@ impl SingleAnswer<'_> {
         }
         stream::push(out, tlv::SEQUENCE, &content);
     }
+}
+
+fn push_revoked(out: &mut Vec<u8>, at: UnixTime, reason: Option<ReasonCode>) {
+    let mut info = Vec::with_capacity(22);
+    time_der::push_generalized(&mut info, at);
+    if let Some(reason) = reason {
+        let code = tlv::element(ENUMERATED, &[&[reason.code()]]);
+        stream::push(&mut info, tlv::context_constructed(0), &code);
+    }
+    stream::push(out, tlv::context_constructed(1), &info);
 }
 
 fn time(time: UnixTime) -> Vec<u8> {
