@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod credential;
 mod identity;
+mod probe;
 mod terminal;
 
 use std::process::ExitCode;
@@ -61,6 +62,12 @@ enum Command {
         after_help = "Example:\n  sigill key-list make --class debian --source \"github.com/badkeys/debianopenssl\" --out debian.keys spki/"
     )]
     KeyList(command::key_list::KeyListCommand),
+    /// Look from outside whether revocations can be seen, and sign what was seen.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill probe make-key vantage.key\n  sigill probe certificate --help"
+    )]
+    Probe(command::probe::ProbeCommand),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +77,9 @@ fn main() -> ExitCode {
     let connection = &arguments.connection;
     let outcome = match &arguments.command {
         Command::Profile(command) => command.run(connection, terminal),
+        Command::Probe(command) => command
+            .run(&terminal)
+            .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Certificate(command) => {
             connected(connection, |client| command.run(client, &terminal))

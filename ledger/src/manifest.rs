@@ -16,12 +16,13 @@ use crate::note::{
     SignatureType, SignedNote,
 };
 use crate::origin::{DeploymentName, OriginError};
+use crate::receipt::RECEIPT;
 use crate::signer::{NoteSignError, NoteSigner, NoteToSign};
 
 /// The longest row, in octets.
 pub const MAX_ROW_LENGTH: usize = 512;
 
-/// What a manifest lists: 1 to 32 characters a-z and hyphen, never the name of a log.
+/// What a manifest lists: 1 to 32 characters a-z and hyphen, never the name of a log or of receipts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ManifestName(String);
 
@@ -30,8 +31,9 @@ impl FromStr for ManifestName {
 
     fn from_str(text: &str) -> Result<Self, ManifestError> {
         let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-        // The names of logs stay apart, so that no manifest begins like a checkpoint.
-        if !plain || !(1..=32).contains(&text.len()) || matches!(text, "status" | "audit") {
+        // The names of logs and receipts stay apart, so that no manifest begins like one of them.
+        if !plain || !(1..=32).contains(&text.len()) || matches!(text, "status" | "audit" | RECEIPT)
+        {
             return Err(ManifestError::Name);
         }
         Ok(Self(text.to_owned()))
@@ -170,7 +172,9 @@ pub enum ManifestError {
     #[error("manifest origin is refused")]
     Origin(#[from] OriginError),
     /// The name.
-    #[error("manifest name is not 1 to 32 characters a-z and hyphen, or is the name of a log")]
+    #[error(
+        "manifest name is not 1 to 32 characters a-z and hyphen, or is the name of a log or of receipts"
+    )]
     Name,
     /// A row's characters or length.
     #[error("manifest row is not 1 to 512 printable ASCII characters with single inner spaces")]

@@ -2,14 +2,15 @@
 //!
 //! A [`NoteSigner`] is handed a [`NoteToSign`] and signs [`NoteToSign::message`]. Every variant
 //! holds checked parts from which this room writes the bytes, so a note key can be made to sign a
-//! checkpoint or a manifest and nothing else. The three kinds of message cannot be confused: they
-//! begin with `sigill/…/status/` or `…/audit/`, with `cosignature/v1`, or with another `sigill/…`
-//! line.
+//! checkpoint, a manifest or a receipt and nothing else. The kinds of message cannot be confused: they
+//! begin with `sigill/…/status/` or `…/audit/`, with `cosignature/v1`, with `sigill/…/receipt`, or with
+//! another `sigill/…` line.
 
 use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
 use crate::manifest::Manifest;
+use crate::receipt::ReceiptText;
 use crate::time::Timestamp;
 
 /// A statement for a note key to sign.
@@ -26,6 +27,8 @@ pub enum NoteToSign {
     },
     /// A list of published files, signature type 0x01.
     Manifest(Manifest),
+    /// What the world was seen to show, signature type 0x01.
+    Receipt(ReceiptText),
 }
 
 impl NoteToSign {
@@ -38,6 +41,7 @@ impl NoteToSign {
                 format!("cosignature/v1\ntime {timestamp}\n{}", checkpoint.to_text()).into_bytes()
             }
             Self::Manifest(manifest) => manifest.to_text().into_bytes(),
+            Self::Receipt(receipt) => receipt.to_text().into_bytes(),
         }
     }
 }
@@ -65,9 +69,37 @@ impl<S: NoteSigner + ?Sized> NoteSigner for &S {
     }
 }
 
+/// A note key that signs receipts and nothing else, whatever it is asked for.
+#[derive(Debug)]
+pub struct ReceiptSigner<S>(S);
+
+impl<S: NoteSigner> ReceiptSigner<S> {
+    /// Keeps `key` for receipts.
+    pub const fn new(key: S) -> Self {
+        Self(key)
+    }
+}
+
+impl<S: NoteSigner> NoteSigner for ReceiptSigner<S> {
+    fn public_key(&self) -> [u8; 32] {
+        self.0.public_key()
+    }
+
+    fn sign_note(&self, note: &NoteToSign) -> Result<[u8; 64], NoteSignError> {
+        match note {
+            NoteToSign::Receipt(_) => self.0.sign_note(note),
+            _ => Err(NoteSignError::OtherPurpose),
+        }
+    }
+}
+
 /// Why a note is not signed.
 #[derive(Debug, Error)]
 pub enum NoteSignError {
+    /// The key is kept for another kind of note.
+    #[error("the receipt key signs receipts and nothing else")]
+    OtherPurpose,
+
     /// The key's device or file did not sign.
     #[error("note key did not sign")]
     Key(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -7,9 +7,11 @@
 pub mod entry;
 pub mod index;
 pub mod issuer;
+pub mod observation;
 pub mod position;
 pub mod published_crl;
 pub mod reason;
+pub mod receipt;
 mod records;
 pub mod shown;
 pub mod state;
@@ -17,9 +19,11 @@ pub mod state;
 pub use entry::{CertificateEntry, Change, StatusEntry};
 pub use index::Index;
 pub use issuer::{IssuerId, IssuerRef};
+pub use observation::{Observation, ProbeMethod, SignedObservation, VantageName};
 pub use position::Position;
 pub use published_crl::{CRL_MANIFEST, PublishedCrl};
 pub use reason::RevocationReason;
+pub use receipt::{Receipt, ReceiptMethod};
 pub use shown::{AfterExpiry, Answer, AnswerClasses, BeforeActivation, CertificateStatus};
 pub use state::{Act, CertificateState, HeldFrom, IllegalTransition, transition};
 

@@ -19,6 +19,19 @@ impl VectorKey {
         Self::of_seed(0x53)
     }
 
+    pub fn receipt() -> Self {
+        Self::of_seed(0x55)
+    }
+
+    /// A vantage point's.
+    pub fn vantage(number: u8) -> Self {
+        Self::of_seed(0x56_u8.wrapping_add(number))
+    }
+
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).as_ref().to_vec()
+    }
+
     /// A key that nobody pinned.
     pub fn stranger() -> Self {
         Self::of_seed(0x54)

@@ -8,6 +8,7 @@ mod event_table;
 mod keys;
 mod merkle;
 mod notes;
+mod receipts;
 mod status;
 mod tree;
 
@@ -29,6 +30,7 @@ fn vectors_are_what_the_code_writes() {
         ("audit-leaves.json", audit::vectors()),
         ("merkle.json", merkle::vectors()),
         ("notes.json", notes::vectors()),
+        ("receipts.json", receipts::vectors()),
     ] {
         let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
         files.insert(name.to_owned(), text.into_bytes());

@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 import decode
+import receipt
 import vectors
 
 FOLDER = Path(__file__).parent.parent.parent / "docs/formats/vectors"
@@ -16,7 +17,7 @@ class Vectors(unittest.TestCase):
     def test_every_vector_reads_as_it_says(self):
         """The formats of both logs have a second decoder (AUD-03)."""
         read = vectors.judge(FOLDER)
-        self.assertEqual(len(read), 4)
+        self.assertEqual(len(read), 5)
         self.assertTrue(all(count > 5 for count in read.values()), read)
 
     def test_a_vector_that_lies_is_noticed(self):
@@ -28,6 +29,17 @@ class Vectors(unittest.TestCase):
         document["refused"].append({"name": "a good leaf", "hex": document["leaves"][0]["hex"]})
         with self.assertRaises(vectors.VectorRefused):
             vectors.audit_leaves(document)
+
+    def test_no_changed_octet_reads_as_the_same_receipt(self):
+        """A receipt holds as it was signed or not at all (REV-07)."""
+        document = json.loads((FOLDER / "receipts.json").read_text())
+        key, pinned = bytes.fromhex(document["public key"]), document["vantage points"]
+        octets = document["receipts"][0]["note"].encode()
+        for place in range(0, len(octets), 5):
+            changed = bytearray(octets)
+            changed[place] ^= 1
+            with self.subTest(place), self.assertRaises(receipt.ReceiptRefused):
+                receipt.read(bytes(changed), document["deployment"], key, pinned)
 
 
 class Folders(unittest.TestCase):

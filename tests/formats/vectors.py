@@ -5,6 +5,7 @@ from pathlib import Path
 
 import audit_leaf
 import note
+import receipt
 import status_entry
 import tlog
 
@@ -16,7 +17,7 @@ class VectorRefused(Exception):
 def judge(folder: Path) -> dict[str, int]:
     """How many vectors of each file were read; refuses at the first that disagrees."""
     readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
-               "notes.json": notes}
+               "notes.json": notes, "receipts.json": receipts}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
@@ -128,6 +129,20 @@ def notes(document: dict) -> int:
     refused += _refused(document["manifests refused"],
                         lambda octets: note.verify(octets, name, manifest_key, note.PLAIN), note.NoteRefused)
     return len(document["checkpoints"]) + len(document["manifests"]) + refused
+
+
+def receipts(document: dict) -> int:
+    key, pinned = bytes.fromhex(document["public key"]), document["vantage points"]
+
+    def read(octets: bytes):
+        return receipt.read(octets, document["deployment"], key, pinned)
+
+    for vector in document["receipts"]:
+        found = [{"position": one.position, "issuer": one.issuer, "serial": one.serial,
+                  "revoked at": int(one.status.split("@")[1].split("/")[0]), "reason": int(one.status.split("/")[1])}
+                 for one in read(vector["note"].encode())]
+        _same(vector["name"], found, vector["revocations"])
+    return len(document["receipts"]) + _refused(document["refused"], read, receipt.ReceiptRefused)
 
 
 def _refused(vectors: list[dict], decode, refusal: type[Exception]) -> int:

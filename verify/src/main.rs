@@ -7,6 +7,7 @@
 mod folder;
 mod leaves;
 mod log;
+mod receipt;
 mod signatures;
 
 use std::io::{self, Write as _};
@@ -38,6 +39,8 @@ enum Evidence {
     ///
     /// What a leaf tells no more than by its hash, the payload, lies sealed in the database (docs/formats/audit-leaf.md).
     Leaves(leaves::LeavesArguments),
+    /// A receipt of revocations: who saw them where, under which keys, and that everybody who had to has.
+    Receipt(receipt::ReceiptArguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         Evidence::Log(evidence) => log::judge(evidence)
             .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
         Evidence::Leaves(evidence) => leaves::list(evidence)
+            .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
+        Evidence::Receipt(evidence) => receipt::judge(evidence)
             .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
     };
     match found {

@@ -1,11 +1,12 @@
-//! A second opinion on the signature lines of a checkpoint (docs/formats/tiles-and-checkpoints.md).
+//! A second opinion on the signature lines of checkpoints and receipts, and on statements (docs/formats).
 //!
 //! Shares neither code nor cryptographic library with the rooms that sign and follow: the note is
-//! taken apart here, and Ed25519 is verified by `ed25519-dalek`, strictly.
+//! taken apart here; Ed25519 is verified by `ed25519-dalek`, strictly, and ECDSA on P-256 by `p256`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
+use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -38,6 +39,60 @@ pub(crate) fn verify(note: &[u8], name: &str, key: &[u8; 32]) -> Result<Signed, 
     let message = format!("cosignature/v1\ntime {timestamp}\n{text}");
     strictly(&verifier, message.as_bytes(), signature, "timestamped")?;
     Ok(Signed { text, timestamp })
+}
+
+/// Verifies the plain line of `key` under `name`, and returns the text.
+pub(crate) fn verify_plain(
+    note: &[u8],
+    name: &str,
+    key: &[u8; 32],
+) -> Result<String, SignatureError> {
+    let note = std::str::from_utf8(note).map_err(|_| SignatureError::NotANote)?;
+    let (text, lines) = note.rsplit_once("\n\n").ok_or(SignatureError::NotANote)?;
+    let text = format!("{text}\n");
+    let verifier = VerifyingKey::from_bytes(key).map_err(|_| SignatureError::NotAKey)?;
+    strictly(&verifier, text.as_bytes(), &line(lines, name, key, PLAIN)?, "plain")?;
+    Ok(text)
+}
+
+/// SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 §4) before its 32 octets.
+const ED25519_SPKI: &[u8] =
+    &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// SubjectPublicKeyInfo of a P-256 key (RFC 5480 §2) before its uncompressed point of 65 octets.
+const P256_SPKI: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// Verifies a signed statement (docs/formats/statement.md) under the key that it names. Whose key it is, is the
+/// caller's to judge.
+pub(crate) fn verify_statement(statement: &str) -> Result<(), SignatureError> {
+    let wrong = SignatureError::Wrong { line: "statement's" };
+    let mut lines = statement.strip_suffix('\n').unwrap_or_default().rsplitn(4, "\n-- ");
+    let (Some(signature), Some(algorithm), Some(key), Some(text)) =
+        (lines.next(), lines.next(), lines.next(), lines.next())
+    else {
+        return Err(SignatureError::NotAStatement);
+    };
+    let message = format!("{text}\n");
+    let decoded = |text: &str| STANDARD.decode(text).map_err(|_| SignatureError::NotAStatement);
+    let (key, signature) = (decoded(key)?, decoded(signature)?);
+    match algorithm {
+        "ed25519" => {
+            let key = key.strip_prefix(ED25519_SPKI).and_then(|key| key.try_into().ok());
+            let key = VerifyingKey::from_bytes(key.ok_or(SignatureError::NotAKey)?)
+                .map_err(|_| SignatureError::NotAKey)?;
+            strictly(&key, message.as_bytes(), &signature, "statement's")
+        }
+        "ecdsa-p256-sha256" => {
+            let point = key.strip_prefix(P256_SPKI).ok_or(SignatureError::NotAKey)?;
+            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
+                .map_err(|_| SignatureError::NotAKey)?;
+            let signature = p256::ecdsa::Signature::from_der(&signature).map_err(|_| wrong)?;
+            key.verify(message.as_bytes(), &signature).map_err(|_| wrong)
+        }
+        _ => Err(SignatureError::NotAKey),
+    }
 }
 
 /// The octets behind the key id of the one line of this key and type.
@@ -73,13 +128,16 @@ fn strictly(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum SignatureError {
     /// The given key.
-    #[error("key is no Ed25519 public key")]
+    #[error("key is of another type than is verified here")]
     NotAKey,
     /// No text with lines behind it.
-    #[error("checkpoint is not a signed note")]
+    #[error("this is not a signed note")]
     NotANote,
+    /// No text with key, algorithm and signature behind it.
+    #[error("this is not a signed statement")]
+    NotAStatement,
     /// None, or several that could say different things.
-    #[error("checkpoint has not exactly one line of type {kind:#04x} by the given key")]
+    #[error("note has not exactly one line of type {kind:#04x} by the given key")]
     NotOne { kind: u8 },
     /// A line that does not verify.
     #[error("{line} signature line does not verify under the given key")]

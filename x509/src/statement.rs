@@ -1,4 +1,4 @@
-//! What a person says at a key ceremony and signs with a key of his own: an approval, an answer, an attestation.
+//! What a person says at a key ceremony, or a vantage point of what it saw, and signs with a key of its own.
 //!
 //! A statement is a text that its signer can read, and the text is what is signed. Its first line says what it is,
 //! and nothing else that is signed anywhere begins with the same words; each further line is one field. The signed form

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod key_list;
 pub(crate) mod limit;
 mod outcome;
+pub(crate) mod probe;
 pub(crate) mod profile;
 
 /// A value of a closed list as the API writes it.

@@ -1,0 +1,244 @@
+//! `sigill probe`: looks from outside whether a revocation can be seen, and signs what it saw.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use ledger::DeploymentName;
+use serde::Serialize;
+use status::observation::{SeenStatus, SignedObservation};
+use status::{ProbeMethod, VantageName};
+use x509::certificate::Certificate;
+use x509::pem::{self, Label};
+
+use crate::client::ClientError;
+use crate::probe::key::{Vantage, make};
+use crate::probe::web::Web;
+use crate::probe::{PinnedIssuer, ProbeFault, list, ocsp};
+use crate::terminal::{Terminal, facts, table};
+
+/// What a vantage point does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProbeCommand {
+    /// Make the key of a vantage point, and say what `sigill-ca` has to pin.
+    #[command(after_help = "Example:\n  sigill probe make-key vantage.key")]
+    MakeKey {
+        /// The new file, mode 0600. One that is there is never replaced.
+        file: PathBuf,
+    },
+    /// Look at the URLs of one certificate: OCSP by GET and POST, and the CRL. Asks no CA.
+    #[command(
+        after_help = "Example:\n  sigill probe certificate card.pem --issuers trust/chain.pem --deployment test/demo/ab12 \\\n    --vantage stockholm --vantage-key vantage.key --out seen/\n\n\
+                      Exit code 1 when a URL gave nothing that can be believed."
+    )]
+    Certificate(OneCertificate),
+}
+
+/// From where, and whom it believes.
+#[derive(Debug, Args)]
+pub(crate) struct From {
+    /// Certificates of the CAs whose answers are believed, PEM, several in a file.
+    #[arg(long, value_name = "FILE")]
+    issuers: PathBuf,
+    /// The deployment that is looked at: environment/pki/instance.
+    #[arg(long, value_name = "NAME")]
+    deployment: DeploymentName,
+    /// Name of this vantage point, as sigill-ca pins it.
+    #[arg(long, value_name = "NAME")]
+    vantage: VantageName,
+    /// Its private key, PKCS#8 in PEM, Ed25519 or P-256, mode 0600.
+    #[arg(long, value_name = "FILE")]
+    vantage_key: PathBuf,
+    /// Keep each object that was seen in this folder, under its SHA-256.
+    #[arg(long, value_name = "DIR")]
+    objects: Option<PathBuf>,
+    /// Seconds to wait for an answer.
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=600))]
+    patience: u64,
+}
+
+/// One certificate.
+#[derive(Debug, Args)]
+pub(crate) struct OneCertificate {
+    /// The certificate, PEM; the first of the file.
+    certificate: PathBuf,
+    #[command(flatten)]
+    from: From,
+    /// Write each observation into this folder too: vantage-method-number.statement.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl ProbeCommand {
+    /// True when everything that was asked gave something that can be believed.
+    pub(crate) fn run(&self, terminal: &Terminal) -> Result<bool, ClientError> {
+        match self {
+            Self::MakeKey { file } => {
+                let spki_sha256 = make(file)?.spki_hash().to_string();
+                terminal.result(&MadeKey { spki_sha256: spki_sha256.clone() }, || {
+                    facts(&[("key", file.display().to_string()), ("SPKI SHA-256", spki_sha256)])
+                });
+                Ok(true)
+            }
+            Self::Certificate(one) => one.run(terminal),
+        }
+    }
+}
+
+/// What `make-key` prints as JSON.
+#[derive(Serialize)]
+struct MadeKey {
+    spki_sha256: String,
+}
+
+/// One look, as JSON has it.
+#[derive(Serialize)]
+struct Shown {
+    method: &'static str,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<ShownFault>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observation: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownFault {
+    code: &'static str,
+    detail: String,
+}
+
+impl OneCertificate {
+    fn run(&self, terminal: &Terminal) -> Result<bool, ClientError> {
+        let vantage = self.from.vantage()?;
+        let issuers = self.from.issuers()?;
+        let certificate = certificates(&self.certificate)?.into_iter().next();
+        let certificate = certificate.ok_or_else(|| no_certificate(&self.certificate))?;
+        let issuer = issuers
+            .iter()
+            .find(|one| {
+                one.certificate.subject().as_der() == certificate.issuer().as_der()
+                    && certificate.verify_signed_by(one.certificate.public_key()).is_ok()
+            })
+            .ok_or_else(|| ClientError::Value {
+                what: "issuer of the certificate",
+                found: certificate.issuer().to_string(),
+                limit: "a CA of --issuers that has signed it",
+            })?;
+        let (web, serial) = (self.from.web(), certificate.serial());
+        let objects = self.from.objects.as_deref();
+        let mut looks: Vec<(ProbeMethod, String, Result<SignedObservation, ProbeFault>)> =
+            Vec::new();
+        for url in certificate.ocsp_uris() {
+            for method in [ProbeMethod::OcspGet, ProbeMethod::OcspPost] {
+                let seen = ocsp::look(&web, method, &url, issuer, serial, objects)
+                    .and_then(|looked| looked.signed(&vantage, method, &url, issuer));
+                looks.push((method, url.clone(), seen));
+            }
+        }
+        for url in certificate.crl_uris() {
+            let method = ProbeMethod::Crl;
+            match list::look(&web, &url, issuer, &[serial], objects) {
+                Err(fault) => looks.push((method, url, Err(fault))),
+                Ok(looked) => looks.extend(looked.into_iter().map(|one| {
+                    let seen = one.signed(&vantage, method, &url, issuer);
+                    (method, url.clone(), seen)
+                })),
+            }
+        }
+        if let Some(folder) = &self.out {
+            let seen =
+                looks.iter().filter_map(|(method, _, seen)| Some((method, seen.as_ref().ok()?)));
+            for (number, (method, seen)) in seen.enumerate() {
+                let name = format!("{}-{method}-{number}.statement", vantage.name);
+                let path = folder.join(name);
+                std::fs::write(&path, seen.signed().as_str())
+                    .map_err(|source| ClientError::Write { path, source })?;
+            }
+        }
+        let well = !looks.is_empty() && looks.iter().all(|(_, _, seen)| seen.is_ok());
+        let shown: Vec<Shown> = looks.into_iter().map(shown).collect();
+        terminal.result(&shown, || {
+            let rows: Vec<Vec<String>> = shown.iter().map(row).collect();
+            table(&["METHOD", "URL", "STATUS"], &rows)
+        });
+        Ok(well)
+    }
+}
+
+fn shown(
+    (method, url, seen): (ProbeMethod, String, Result<SignedObservation, ProbeFault>),
+) -> Shown {
+    let (status, fault, observation) = match seen {
+        Ok(seen) => {
+            let said = seen.observation().seen.first().map(|one| in_words(one.status));
+            (said, None, Some(seen.signed().as_str().to_owned()))
+        }
+        Err(fault) => {
+            let fault = ShownFault { code: fault.code(), detail: fault.line() };
+            (None, Some(fault), None)
+        }
+    };
+    Shown { method: method.as_str(), url, status, fault, observation }
+}
+
+fn row(shown: &Shown) -> Vec<String> {
+    let said = match (&shown.status, &shown.fault) {
+        (Some(status), _) => status.clone(),
+        (None, Some(fault)) => format!("{}: {}", fault.code, fault.detail),
+        (None, None) => String::new(),
+    };
+    vec![shown.method.to_owned(), shown.url.clone(), said]
+}
+
+fn in_words(status: SeenStatus) -> String {
+    match status {
+        SeenStatus::Good => "good".to_owned(),
+        SeenStatus::Unknown => "unknown".to_owned(),
+        SeenStatus::Revoked(revocation) => {
+            let reason = revocation.reason.map_or(0, x509::crl::ReasonCode::code);
+            format!("revoked {} (CRLReason {reason})", revocation.time)
+        }
+    }
+}
+
+impl From {
+    fn vantage(&self) -> Result<Vantage, ClientError> {
+        Vantage::open(self.deployment.clone(), self.vantage.clone(), &self.vantage_key)
+    }
+
+    fn web(&self) -> Web {
+        Web::new(Duration::from_secs(self.patience))
+    }
+
+    fn issuers(&self) -> Result<Vec<PinnedIssuer>, ClientError> {
+        let pinned: Vec<PinnedIssuer> =
+            certificates(&self.issuers)?.into_iter().map(PinnedIssuer::of).collect();
+        if pinned.is_empty() { Err(no_certificate(&self.issuers)) } else { Ok(pinned) }
+    }
+}
+
+/// The certificates of a PEM file.
+fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ClientError::File { path: path.to_path_buf(), source })?;
+    let input = |source: Box<dyn std::error::Error + Send + Sync>| ClientError::Input {
+        path: path.to_path_buf(),
+        source,
+    };
+    let blocks = pem::decode(&text).map_err(|error| input(Box::new(error)))?;
+    let certificates = blocks.iter().filter(|(label, _)| *label == Label::Certificate);
+    certificates
+        .map(|(_, der)| Certificate::from_der(der).map_err(|error| input(Box::new(error))))
+        .collect()
+}
+
+fn no_certificate(path: &Path) -> ClientError {
+    ClientError::Value {
+        what: "file",
+        found: path.display().to_string(),
+        limit: "certificates in PEM",
+    }
+}
