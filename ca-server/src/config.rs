@@ -286,6 +286,9 @@ pub(crate) struct AuthoritySection {
     /// Make a new CRL at once after a revocation, not only when due.
     #[serde(default = "default_true")]
     pub(crate) crl_on_revocation: bool,
+    /// From this day on expired entries stay on its CRL, which says so (expiredCertsOnCRL); else each goes after one
+    /// more CRL.
+    pub(crate) crl_keeps_expired_from: Option<Day>,
     /// The first day on which it issues, UTC.
     pub(crate) issue_from: Option<Day>,
     /// The last day on which it issues, UTC; CRLs and responders' delegates go on.
@@ -491,7 +494,9 @@ mod tests {
     #[test]
     fn reads_the_policy_and_the_days_that_the_example_shows() {
         let mut text = std::fs::read_to_string(example()).unwrap();
-        for key in ["algorithm-policy", "issue-from", "issue-until", "state "] {
+        for key in
+            ["algorithm-policy", "crl-keeps-expired-from", "issue-from", "issue-until", "state "]
+        {
             let shown = format!("# {key}");
             assert!(text.contains(&shown), "{shown}");
             text = text.replacen(&shown, key, 1);
@@ -501,6 +506,7 @@ mod tests {
 
         assert!(config.algorithm_policy.unwrap().ends_with("algorithms.toml"));
         let online = config.authorities.last().unwrap();
+        assert_eq!(online.crl_keeps_expired_from.unwrap().to_string(), "2026-12-01");
         assert_eq!(online.issue_from.unwrap().to_string(), "2026-12-01");
         assert_eq!(online.issue_until.unwrap().to_string(), "2031-11-30");
         assert_eq!(online.state, KeyState::Retired);

@@ -4,6 +4,7 @@
 //! CRLs, and the files are published. Repeating an import changes nothing, so an import that was
 //! broken off is simply run again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -18,14 +19,16 @@ use status::{AnswerClasses, IssuerId, PublishedCrl, RevocationReason};
 use store::{
     AuditRecord, CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange,
     ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Responder, Store,
-    Subject,
+    StoreError, Subject,
 };
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader, ReasonCode, RevokedEntry};
 use x509::key::PublicKey;
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::config::{AuthoritySection, ConfigFile};
+use crate::import_crl;
 use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::replace;
 use crate::service::Service;
@@ -126,6 +129,9 @@ pub(crate) fn run(
     let (text, outputs) = read_outputs(deployment, manifest)?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let read = read_all(config, folder, &outputs, now)?;
+    for crl in &read.crls {
+        loses_nobody(crl, store)?;
+    }
     let imported =
         store.import(&read.import, &record(&text), now).context("nothing was registered")?;
     for output in &outputs.responders {
@@ -195,6 +201,20 @@ fn read_all<'a>(
         import.states.extend(crl.states.iter().cloned());
     }
     Ok(ReadOutputs { authorities, delegates, crls, import })
+}
+
+/// A later ceremony's CRL names everybody whom the last one did.
+fn loses_nobody(crl: &ReadCrl, store: &dyn Store) -> anyhow::Result<()> {
+    let id = crl.row.issuer;
+    let last = match store.current_crl(id, &crl.row.scope) {
+        Ok(last) => last,
+        // Its first import.
+        Err(StoreError::UnknownIssuer) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let listed: BTreeSet<SerialNumber> = crl.states.iter().map(|state| state.serial).collect();
+    let name = &crl.published.path;
+    import_crl::loses_nobody(name, id, &|serial| listed.contains(serial), last.as_ref(), store)
 }
 
 fn record(manifest: &str) -> AuditRecord {
@@ -354,7 +374,8 @@ fn read_crl(
     let mut states = Vec::new();
     for entry in reader.by_ref() {
         let entry = entry.with_context(named)?;
-        states.push(state_of(read, &entry).with_context(named)?);
+        let not_after = read.certificate.validity().not_after();
+        states.push(state_of(read.id, not_after, &entry).with_context(named)?);
     }
     let head = reader.head().clone();
     let tail = reader.finish().with_context(named)?;
@@ -388,12 +409,17 @@ fn read_crl(
 }
 
 /// What an entry on an offline CA's CRL says about its certificate.
-fn state_of(issuer: &Read<'_>, entry: &RevokedEntry) -> anyhow::Result<ImportedState> {
+///
+/// `issuer_ends` is the last second of its issuer, where the certificate itself is not known: it cannot outlive it.
+pub(crate) fn state_of(
+    issuer: IssuerId,
+    issuer_ends: UnixTime,
+    entry: &RevokedEntry,
+) -> anyhow::Result<ImportedState> {
     Ok(ImportedState {
-        issuer: issuer.id,
+        issuer,
         serial: entry.serial,
-        // Where the certificate itself is not known; it cannot outlive its issuer.
-        not_after: issuer.certificate.validity().not_after(),
+        not_after: issuer_ends,
         answers: AnswerClasses::USUAL,
         change: change_of(entry)?,
     })

@@ -14,6 +14,7 @@ mod danger;
 mod denied;
 mod http;
 mod import;
+mod import_crl;
 mod key_lists;
 mod limits;
 mod management;
@@ -125,9 +126,11 @@ enum Command {
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
-    /// Register the outputs of a ceremony; makes the database where there is none.
+    /// Register the outputs of a ceremony, which makes the database where there is none, or the new CRL of an
+    /// offline authority.
     #[command(
-        after_help = "Example:\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json"
+        after_help = "Examples (while `serve` does not run):\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json\n  sigill-ca import --config config/ca.toml --crl root.crl",
+        group = clap::ArgGroup::new("what").required(true).args(["from", "crl"])
     )]
     Import {
         /// The configuration file.
@@ -135,7 +138,10 @@ enum Command {
         config: PathBuf,
         /// The manifest of the outputs.
         #[arg(long, value_name = "FILE")]
-        from: PathBuf,
+        from: Option<PathBuf>,
+        /// A CRL in DER, signed by an offline authority of the configuration.
+        #[arg(long, value_name = "FILE")]
+        crl: Option<PathBuf>,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -166,7 +172,13 @@ fn main() -> ExitCode {
             accept_canaries(config, names, Acceptance { actor, note })
         }
         Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
-        Command::Import { config, from, json } => import_outputs(config, from, *json),
+        Command::Import { config, from, crl, json } => {
+            let what = match (from, crl) {
+                (Some(outputs), _) => Imports::Outputs(outputs),
+                (None, crl) => Imports::Crl(crl.as_deref().unwrap_or(Path::new(""))),
+            };
+            import_files(config, &what, *json)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -207,21 +219,40 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn import_outputs(path: &Path, from: &Path, json: bool) -> anyhow::Result<()> {
+/// What an import takes in.
+enum Imports<'a> {
+    Outputs(&'a Path),
+    Crl(&'a Path),
+}
+
+fn import_files(path: &Path, what: &Imports<'_>, json: bool) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
-    let store = wiring::open_store(&config, deployment, Create::IfMissing)?;
+    let create = match what {
+        Imports::Outputs(_) => Create::IfMissing,
+        Imports::Crl(_) => Create::Never,
+    };
+    let store = wiring::open_store(&config, deployment, create)?;
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let files = wiring::crl_files(&config, deployment, &notes)?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
     let now = confirm::believed(last_seen, config.clock)?;
-    let imported =
-        import::run(&config, deployment, store.as_ref(), &files, from, now).map_err(|error| {
-            let what = format!("outputs of {} do not fit", from.display());
-            let next = "compare the outputs with the configuration that the ceremony wrote";
-            start::otherwise(error, Told::new("outputs-unfit", what, next))
-        })?;
+    let imported = match what {
+        Imports::Outputs(from) => {
+            import::run(&config, deployment, store.as_ref(), &files, from, now).map_err(
+                |error| {
+                    let what = format!("outputs of {} do not fit", from.display());
+                    let next = "compare the outputs with the configuration that the ceremony wrote";
+                    start::otherwise(error, Told::new("outputs-unfit", what, next))
+                },
+            )?
+        }
+        Imports::Crl(crl) => {
+            let authorities = authorities::read(&config)?;
+            import_crl::run(&authorities, store.as_ref(), &files, crl, now)?
+        }
+    };
     if json {
         answer(
             &json!({

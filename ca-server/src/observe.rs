@@ -35,6 +35,8 @@ pub(crate) struct Readiness {
     pub(crate) renewal: AtomicBool,
     /// No authority that is not retired has stopped issuing, or will within 90 days.
     pub(crate) issuing: AtomicBool,
+    /// Every offline authority's CRL lasts for 60 days or more.
+    pub(crate) offline_crls: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
     pub(crate) danger_software_token: AtomicBool,
     /// Profiles under which nothing is issued: no part of being ready, and told with it.
@@ -79,7 +81,7 @@ impl Readiness {
         *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = pairs;
     }
 
-    fn parts(&self) -> [Part; 8] {
+    fn parts(&self) -> [Part; 9] {
         let part = |name, flag: &AtomicBool, need| (name, flag.load(Ordering::Relaxed), need);
         [
             part("reconciled", &self.reconciled, Need::Calls),
@@ -90,6 +92,7 @@ impl Readiness {
             part("tls", &self.tls, Need::Calls),
             part("renewal", &self.renewal, Need::Upkeep),
             part("issuing", &self.issuing, Need::Upkeep),
+            part("offline-crls", &self.offline_crls, Need::Upkeep),
         ]
     }
 

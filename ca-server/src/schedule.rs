@@ -73,6 +73,7 @@ tasks! {
     Lease = "lease",
     Management = "management",
     ManagementKey = "management-key",
+    OfflineCrls = "offline-crls",
     Orders = "orders",
     Signing = "signing",
     Void = "void",
@@ -277,10 +278,12 @@ impl Schedule {
             self.issuers = Some(now);
             self.note(Task::Issuers, service.publish_issuers());
             service.observe_issuing();
+            self.note(Task::OfflineCrls, service.observe_offline_crls());
         }
         if due(self.issuing, REMIND_OF_ENDS_EVERY, now) {
             self.issuing = Some(now);
             service.remind_of_issuing();
+            self.note(Task::OfflineCrls, service.remind_of_offline_crls());
         }
         // Proofs first: a CRL whose token hangs keeps this thread for a deadline, and they have their own.
         service.tell_readiness_to_sign();

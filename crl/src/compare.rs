@@ -132,6 +132,7 @@ pub fn compare<P: Read, N: Read>(
         old: Ascending { entries: old, which: Which::Previous, last: None },
         previous_this_update: old_head.this_update,
         new_dates,
+        last_expired: None,
         found: Comparison::default(),
     };
     let mut last = None;
@@ -155,7 +156,7 @@ pub fn compare<P: Read, N: Read>(
             _ => merge.came(&new)?,
         }
     }
-    let found = merge.found;
+    let (found, last_expired) = (merge.found, merge.last_expired);
     let old_tail = merge
         .old
         .entries
@@ -164,6 +165,7 @@ pub fn compare<P: Read, N: Read>(
     let new_tail =
         next.finish().map_err(|source| CompareError::Read { which: Which::New, source })?;
     compare_tails(&old_tail, &new_tail)?;
+    compare_kept(&old_tail, &new_tail, last_expired)?;
     Ok((found, new_tail))
 }
 
@@ -208,6 +210,8 @@ struct Merge<R> {
     old: Ascending<R>,
     previous_this_update: UnixTime,
     new_dates: NewDates,
+    /// Of the entries that left by expiry the one that expired last.
+    last_expired: Option<(UnixTime, SerialNumber)>,
     found: Comparison,
 }
 
@@ -215,7 +219,9 @@ impl<R> Merge<R> {
     fn left(&mut self, old: &RevokedEntry, why: Departure) -> Result<(), CompareError> {
         let serial = old.serial;
         match why {
-            Departure::Expired { not_after } if self.previous_this_update > not_after => {}
+            Departure::Expired { not_after } if self.previous_this_update > not_after => {
+                self.last_expired = self.last_expired.max(Some((not_after, serial)));
+            }
             Departure::Expired { not_after } => {
                 return Err(CompareError::LeftTooEarly { serial, not_after });
             }
@@ -285,6 +291,25 @@ fn compare_tails(old: &CrlTail, new: &CrlTail) -> Result<(), CompareError> {
         return Err(CompareError::NumberNotRisen { found, previous });
     }
     Ok(())
+}
+
+/// CRL-10: what the CA has once said to keep is kept, and what it says is true of this list.
+fn compare_kept(
+    old: &CrlTail,
+    new: &CrlTail,
+    last_expired: Option<(UnixTime, SerialNumber)>,
+) -> Result<(), CompareError> {
+    let (previous, found) =
+        (old.extensions.expired_certs_on_crl, new.extensions.expired_certs_on_crl);
+    if previous.is_some_and(|previous| found.is_none_or(|found| found > previous)) {
+        return Err(CompareError::Differs("expiredCertsOnCRL"));
+    }
+    match last_expired {
+        Some((not_after, serial)) if found.is_some_and(|since| not_after >= since) => {
+            Err(CompareError::Lost { serial })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One of the two lists.

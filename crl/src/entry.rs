@@ -16,14 +16,32 @@ pub struct CrlEntry {
 /// Which revoked certificates a list carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// Every one, expired or not: the list says expiredCertsOnCRL (CRL-10).
-    KeepsExpired,
+    /// Unexpired ones and those that expired at `since` or later: the list says expiredCertsOnCRL with that time
+    /// (CRL-10). The others go as under [`Self::UntilExpired`].
+    KeepsExpired {
+        /// What expiredCertsOnCRL says.
+        since: UnixTime,
+        /// As in [`Self::UntilExpired`].
+        previous: Option<UnixTime>,
+    },
     /// Unexpired ones, and expired ones until a regular list made after notAfter has carried them
     /// (CRL-09, RFC 5280 §3.3).
     UntilExpired {
         /// thisUpdate of the last regular list of this issuer and scope, if there is one.
         previous: Option<UnixTime>,
     },
+}
+
+impl Listing {
+    /// Whether a certificate that ends then has no entry any more.
+    fn has_dropped(self, not_after: UnixTime) -> bool {
+        let (kept_since, previous) = match self {
+            Self::KeepsExpired { since, previous } => (Some(since), previous),
+            Self::UntilExpired { previous } => (None, previous),
+        };
+        kept_since.is_none_or(|since| not_after < since)
+            && previous.is_some_and(|previous| previous > not_after)
+    }
 }
 
 impl CrlEntry {
@@ -35,9 +53,7 @@ impl CrlEntry {
     #[must_use]
     pub fn of(serial: SerialNumber, status: &CertificateStatus, listing: Listing) -> Option<Self> {
         let shown = status.revocation()?;
-        if let Listing::UntilExpired { previous: Some(previous) } = listing
-            && previous > status.not_after
-        {
+        if listing.has_dropped(status.not_after) {
             return None;
         }
         Some(Self {
@@ -146,6 +162,19 @@ mod tests {
         assert_eq!(listed(&revoked, after(8000)), Some(None));
         assert_eq!(listed(&revoked, after(9000)), Some(None));
         assert_eq!(listed(&revoked, after(9001)), None);
-        assert_eq!(listed(&revoked, Listing::KeepsExpired), Some(None));
+    }
+
+    /// CRL-10: what expired on the stated day or later stays for ever; what expired before goes its way.
+    #[test]
+    fn expired_entries_are_kept_from_the_stated_time_on() {
+        let revoked = status(CertificateState::Revoked, BeforeActivation::Good);
+        let keeps = |since, previous| Listing::KeepsExpired {
+            since: at(since),
+            previous: Some(at(previous)),
+        };
+
+        assert_eq!(listed(&revoked, keeps(9000, 1_000_000)), Some(None));
+        assert_eq!(listed(&revoked, keeps(9001, 9001)), None);
+        assert_eq!(listed(&revoked, keeps(9001, 9000)), Some(None));
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests run other programs and write files for them")]
 
 mod algorithms;
+mod expired;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Seek as _};

@@ -80,9 +80,10 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 /// that RFC 5280 §4.1.2.5.1 and §4.1.2.5.2 allow, and not before 1970.
 pub(crate) fn parse_time(tag: u8, content: &[u8]) -> Option<UnixTime> {
     let pair = |at: usize| -> Option<u8> {
-        let digits = content.get(at..at.checked_add(2)?)?;
-        let text = core::str::from_utf8(digits).ok()?;
-        digits.iter().all(u8::is_ascii_digit).then(|| text.parse().ok())?
+        let [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = content.get(at..at.checked_add(2)?)? else {
+            return None;
+        };
+        (tens & 0x0f).checked_mul(10)?.checked_add(ones & 0x0f)
     };
     let (year, at) = match (tag, content.len()) {
         (tlv::UTC_TIME, 13) => {

@@ -74,6 +74,9 @@ impl<'a> Elements<'a> {
     /// The next element, whatever it is.
     pub(crate) fn any(&mut self) -> Result<Element<'a>, NotDer> {
         let tag = self.peek().ok_or(NotDer)?;
+        if let Some(element) = self.short() {
+            return Ok(element);
+        }
         let mut reader = SliceReader::new(self.rest).map_err(|_| NotDer)?;
         let header = Header::decode(&mut reader).map_err(|_| NotDer)?;
         let content = reader.read_slice(header.length()).map_err(|_| NotDer)?;
@@ -81,6 +84,18 @@ impl<'a> Elements<'a> {
         let (whole, rest) = self.rest.split_at_checked(end).ok_or(NotDer)?;
         self.rest = rest;
         Ok(Element { tag, content, whole })
+    }
+
+    /// The next element, if it is of a usual type and of one length octet: nearly all of a list's millions
+    /// are, and the library takes several times as long over each.
+    fn short(&mut self) -> Option<Element<'a>> {
+        const USUAL: [u8; 7] =
+            [INTEGER, OCTET_STRING, OID, UTC_TIME, GENERALIZED_TIME, BOOLEAN, SEQUENCE];
+        let [tag, length @ 0..=0x7f, rest @ ..] = self.rest else { return None };
+        let content = rest.get(..usize::from(*length)).filter(|_| USUAL.contains(tag))?;
+        let (whole, rest) = self.rest.split_at_checked(content.len().checked_add(2)?)?;
+        self.rest = rest;
+        Some(Element { tag: *tag, content, whole })
     }
 
     /// The next element, which must carry this identifier octet.

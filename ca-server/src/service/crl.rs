@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
+use ca::day::Day;
 use ca::issuer::CrlScopeStated;
 use ca::refusal::Refusal;
 use crl::{
@@ -232,6 +233,7 @@ impl Service {
         };
         let previous = previous.reader();
         let previous_update = previous.as_ref().map(|previous| previous.head().this_update);
+        let kept = authority.section.crl_keeps_expired_from.map(Day::begin);
         let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
         let order = CrlOrder {
             issuer: &issuer,
@@ -240,13 +242,17 @@ impl Service {
             this_update,
             next_update,
             issuing_distribution_point: scope.as_ref(),
-            expired_certs_on_crl: None,
+            expired_certs_on_crl: kept,
             new_dates: NewDates::SincePrevious,
         };
-        let listing = Listing::UntilExpired { previous: previous_update };
+        let listing = match kept {
+            Some(since) => Listing::KeepsExpired { since, previous: previous_update },
+            None => Listing::UntilExpired { previous: previous_update },
+        };
         let mut previous = previous.map(PreviousCrl::ours);
         let mut outcome = None;
         let horizon = previous_update.unwrap_or(UnixTime::EPOCH).saturating_sub(EXPLAINED);
+        let horizon = kept.map_or(horizon, |since| since.min(horizon));
         self.store()
             .revoked(authority.id, horizon, &mut |snapshot| {
                 let position = Position { epoch: snapshot.head.epoch, index: snapshot.head.size };
@@ -409,3 +415,6 @@ fn unspooled(authority: &Authority, error: &io::Error) -> Denied {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ pub(crate) mod issuing;
 pub(crate) mod key_survey;
 pub(crate) mod key_use;
 mod limits;
+pub(crate) mod offline_crl;
 pub(crate) mod order;
 mod ordered;
 mod previous;

@@ -396,6 +396,7 @@ fn authority(certificate: Certificate) -> Authority {
         crl_lifetime: 14_400,
         issuing_distribution_point: false,
         crl_on_revocation: true,
+        crl_keeps_expired_from: None,
         issue_from: None,
         issue_until: None,
         state: KeyState::Active,

@@ -11,6 +11,7 @@ use crate::tree::{self, Misshapen, Node, tag};
 use crate::values::hex;
 
 use super::source::{Begun, Source};
+use super::usual;
 
 /// Octets of one entry. Ours have at most 60, imported serials included.
 const LONGEST_ENTRY: u64 = 1 << 16;
@@ -41,6 +42,11 @@ impl Entries {
         }
         let outer = report.enter("crl entry 1");
         while left > 0 {
+            if let Some(length) = entries.pass_usual(source.ahead(), left) {
+                source.pass(length);
+                left = left.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+                continue;
+            }
             let Some(begun) = source.begin(left, report)? else { return Ok(None) };
             left = left.saturating_sub(begun.length());
             if !source.finish_into(&begun, LONGEST_ENTRY, &mut octets, report)? {
@@ -59,6 +65,30 @@ impl Entries {
         }
         report.enter(outer);
         Ok(Some(entries))
+    }
+
+    /// Notes a sound entry at the front of `ahead`, and returns its length. `None` where there is none: the next one is
+    /// judged at length.
+    fn pass_usual(&mut self, ahead: &[u8], left: u64) -> Option<usize> {
+        let usual = usual::read(ahead)?;
+        let fits = u64::try_from(usual.length).is_ok_and(|length| length <= left);
+        if !fits || (self.count > 0 && !self.is_above_last(usual.serial)) {
+            return None;
+        }
+        self.count += 1;
+        self.has_extensions |= usual.has_reason;
+        self.last_serial.clear();
+        self.last_serial.extend_from_slice(usual.serial);
+        Some(usual.length)
+    }
+
+    #[cfg(test)]
+    pub(super) fn judge_alone(octets: &[u8], report: &mut Report) {
+        if let Some(entry) = tree::read(octets, 0, report)
+            && let Err(misshapen) = Self::default().judge(&entry, report)
+        {
+            misshapen.report(report);
+        }
     }
 
     /// RFC 5280 §5.1.2.6.
@@ -84,13 +114,16 @@ impl Entries {
     /// Every serial once, ascending by length and then octet by octet, so that two CRLs can be
     /// compared in one pass.
     fn serial_order(&mut self, serial: &Node<'_>, report: &mut Report) {
-        let key = |octets: &[u8]| (octets.len(), octets.to_vec());
-        if self.count > 1 && key(serial.content) <= key(&self.last_serial) {
+        if self.count > 1 && !self.is_above_last(serial.content) {
             let seen = format!("{} after {}", hex(serial.content), hex(&self.last_serial));
             report.add(&SERIAL_ORDER, serial.offset, seen);
         }
         self.last_serial.clear();
         self.last_serial.extend_from_slice(serial.content);
+    }
+
+    fn is_above_last(&self, serial: &[u8]) -> bool {
+        (serial.len(), serial) > (self.last_serial.len(), self.last_serial.as_slice())
     }
 
     fn judge_extensions(&mut self, extensions: &Extensions<'_, '_>, report: &mut Report) {

@@ -3,6 +3,7 @@
 mod entry;
 mod fields;
 mod source;
+mod usual;
 
 use std::io::{self, Read};
 

@@ -1,6 +1,6 @@
 //! Takes tag-length-value units from a reader, without holding more than one field.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use crate::finding::Report;
 use crate::rules::{COMPLETE, NO_TRAILING_OCTETS};
@@ -37,6 +37,17 @@ impl<R: Read> Source<R> {
 
     pub(super) const fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Octets that have been read ahead; none when the next read asks the reader.
+    pub(super) fn ahead(&self) -> &[u8] {
+        self.reader.buffer()
+    }
+
+    /// Goes on by octets that lie ahead.
+    pub(super) fn pass(&mut self, octets: usize) {
+        self.reader.consume(octets);
+        self.offset = crate::tree::advance(self.offset, octets);
     }
 
     /// Reads the header of the next value, which with its contents must fit into `left` octets.

@@ -165,7 +165,11 @@ impl RevokedEntry {
         let mut entry = Self { serial, revocation_date, reason: None, invalidity_date: None };
         let extensions = field("crlEntryExtensions");
         if let Some(list) = fields.optional(tlv::SEQUENCE).map_err(extensions)? {
-            entry.read_extensions(list.elements())?;
+            match list.content.strip_prefix(REASON_HEAD) {
+                // By far the most entries have a reason and nothing else.
+                Some(&[code]) => entry.reason = stated(code)?,
+                _ => entry.read_extensions(list.elements())?,
+            }
         }
         fields.finish().map_err(field("crlEntryExtensions"))?;
         Ok(entry)
@@ -183,13 +187,8 @@ impl RevokedEntry {
                     let code = Element::only(parts.value, ENUMERATED)
                         .map_err(|_| EntryError::Field("reasonCode"))?
                         .content;
-                    self.reason = match *code {
-                        [0] => None,
-                        [code] => Some(
-                            ReasonCode::from_code(code).ok_or(EntryError::ReasonCode { code })?,
-                        ),
-                        _ => return Err(EntryError::Field("reasonCode")),
-                    };
+                    let [code] = *code else { return Err(EntryError::Field("reasonCode")) };
+                    self.reason = stated(code)?;
                 }
                 INVALIDITY_OID => {
                     let date = Element::only(parts.value, tlv::GENERALIZED_TIME)
@@ -203,6 +202,14 @@ impl RevokedEntry {
             }
         }
         Ok(())
+    }
+}
+
+/// The reason of a code; unspecified (0) reads as absent.
+fn stated(code: u8) -> Result<Option<ReasonCode>, EntryError> {
+    match code {
+        0 => Ok(None),
+        code => ReasonCode::from_code(code).map(Some).ok_or(EntryError::ReasonCode { code }),
     }
 }
 

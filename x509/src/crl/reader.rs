@@ -1,6 +1,6 @@
 //! Streaming a CRL in: facts before the entries, the entries one by one, facts after them.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use aws_lc_rs::digest;
 use sha2::{Digest as _, Sha256};
@@ -232,6 +232,10 @@ impl<R: Read> CrlReader<R> {
         if self.source.position >= self.entries_end {
             return Ok(None);
         }
+        if let Some(entry) = self.read_buffered_entry() {
+            self.entries = self.entries.saturating_add(1);
+            return Ok(Some(entry));
+        }
         let length = self.source.expect(tlv::SEQUENCE, "entry", MAX_ENTRY_OCTETS)?;
         if self.source.position.saturating_add(length) > self.entries_end {
             return Err(self.source.form("entry"));
@@ -243,6 +247,23 @@ impl<R: Read> CrlReader<R> {
         })?;
         self.entries = self.entries.saturating_add(1);
         Ok(Some(entry))
+    }
+
+    /// The next entry where it lies whole in the buffer, without a copy. `None` of one that does not, or that is not
+    /// well, which is then read again by who says what is wrong with it.
+    fn read_buffered_entry(&mut self) -> Option<RevokedEntry> {
+        let [tlv::SEQUENCE, length @ 0..=0x7f, rest @ ..] = self.source.read.buffer() else {
+            return None;
+        };
+        let content = rest.get(..usize::from(*length))?;
+        let octets = content.len().checked_add(2)?;
+        let end = self.source.position.checked_add(u64::try_from(octets).ok()?)?;
+        if end > self.entries_end {
+            return None;
+        }
+        let entry = RevokedEntry::from_content(content).ok()?;
+        self.source.pass(octets);
+        Some(entry)
     }
 
     /// Reads over the entries that are left and what follows them, to the stream's end.
@@ -335,6 +356,19 @@ enum Hashing {
     On { sha256: Box<Sha256>, own: OwnHash },
 }
 
+impl Hashing {
+    fn update(&mut self, octets: &[u8]) {
+        match self {
+            Self::Off => {}
+            Self::Waiting(kept) => kept.extend_from_slice(octets),
+            Self::On { sha256, own } => {
+                sha256.update(octets);
+                own.update(octets);
+            }
+        }
+    }
+}
+
 /// What the algorithm itself needs of the signed part.
 enum OwnHash {
     /// The SHA-256 that is taken anyway.
@@ -401,15 +435,16 @@ impl<R: Read> Source<R> {
             _ => CrlReadError::Source(error),
         })?;
         self.position = self.position.saturating_add(stream::octets(into));
-        match &mut self.hashing {
-            Hashing::Off => {}
-            Hashing::Waiting(kept) => kept.extend_from_slice(into),
-            Hashing::On { sha256, own } => {
-                sha256.update(&*into);
-                own.update(into);
-            }
-        }
+        self.hashing.update(into);
         Ok(())
+    }
+
+    /// Goes on by octets that lie in the buffer.
+    fn pass(&mut self, count: usize) {
+        let passed = self.read.buffer().get(..count).unwrap_or_default();
+        self.position = self.position.saturating_add(stream::octets(passed));
+        self.hashing.update(passed);
+        self.read.consume(count);
     }
 
     fn header(&mut self, field: &'static str) -> Result<(u8, u64), CrlReadError> {
