@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod client;
+pub mod job;
 pub mod limit;
 pub mod order;
 pub mod page;
@@ -21,6 +22,10 @@ pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
 };
 pub use client::{ClientCredential, RenewalRequest};
+pub use job::{
+    Job, JobAct, JobActRequest, JobItem, JobRequest, JobSelector, JobSerial, JobState, JobTerms,
+    JobTermsRequest,
+};
 pub use limit::{LimitPause, LimitStanding, ResumptionRequest, SuddenLimit};
 pub use order::OrderFields;
 pub use page::Page;

@@ -52,6 +52,9 @@ pub(crate) struct ConfigFile {
     /// Who may call.
     #[serde(default, rename = "client")]
     pub(crate) clients: Vec<ClientSection>,
+    /// How much one of them may revoke.
+    #[serde(default)]
+    pub(crate) revocation: RevocationSection,
     /// How much they may order; without one nothing is counted.
     #[serde(default, rename = "limit")]
     pub(crate) limits: Vec<LimitSection>,
@@ -349,6 +352,26 @@ pub(crate) struct ClientSection {
     /// Whether it may read certificates and lists.
     #[serde(default)]
     pub(crate) read: bool,
+}
+
+/// What one client may revoke without another one (REV-09).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RevocationSection {
+    /// Certificates that one client revokes or holds in an hour of UTC by its own word, singly and by jobs together.
+    /// Singly it is stopped there; a job of more needs the approval of another operator's client.
+    #[serde(default = "default_alone")]
+    pub(crate) alone: u64,
+}
+
+impl Default for RevocationSection {
+    fn default() -> Self {
+        Self { alone: default_alone() }
+    }
+}
+
+fn default_alone() -> u64 {
+    500
 }
 
 /// How many certificates a client may order under a profile in an hour of UTC (ISS-22).

@@ -403,6 +403,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let publishing = publisher.start()?;
     let stop_schedule = Arc::new(AtomicBool::new(false));
     let scheduled = schedule::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
+    let jobs = service::jobs::worker::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
 
     let (stop, stopped) = watch::channel(false);
     let observing = tokio::spawn({
@@ -430,7 +431,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     observing.await??;
     stop_schedule.store(true, Ordering::Relaxed);
     tokio::task::spawn_blocking(move || {
-        let schedule = scheduled.join();
+        let schedule = scheduled.join().and_then(|()| jobs.join());
         service.record_stop();
         publication.stop();
         schedule.and_then(|()| publishing.join())

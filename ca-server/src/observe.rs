@@ -133,9 +133,11 @@ fn told<T: Clone>(kept: &Mutex<Vec<T>>, shown: impl Fn(T) -> Value) -> Vec<Value
 }
 
 /// Counters of alarms without labels.
-const ALARMS: [&str; 8] = [
+const ALARMS: [&str; 10] = [
     "sigill_publication_failures_total",
     "sigill_limit_pauses_total",
+    "sigill_revocations_stopped_total",
+    "sigill_job_failures_total",
     "sigill_shared_factor_alarms_total",
     "sigill_signature_alarms_total",
     "sigill_crl_previous_unreadable_total",

@@ -18,6 +18,7 @@ pub mod eid;
 pub mod fields;
 pub mod identity;
 pub mod issuer;
+pub mod job;
 pub mod key_holder;
 pub mod key_period;
 pub mod key_quality;

@@ -50,6 +50,14 @@ enum Command {
     /// Limits of orders: what this hour has had, what is paused; let a client go on.
     #[command(subcommand, after_help = "Example:\n  sigill limit list")]
     Limit(command::limit::LimitCommand),
+    /// Plan to revoke many certificates, and see what it comes to. For operators; nothing is revoked before `sigill job start`.
+    #[command(
+        after_help = "Example:\n  sigill revoke --cards batch-17.txt --reason keyCompromise --actor op-1 --note \"weak keys of batch 17\"\n  sigill job start job_019… --operation 5f0c… --actor op-1"
+    )]
+    Revoke(Box<command::revoke::Revoke>),
+    /// Jobs that revoke many certificates: show, start, approve, pause, follow.
+    #[command(subcommand, after_help = "Example:\n  sigill job list\n  sigill job watch job_019…")]
+    Job(command::job::JobCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -87,6 +95,8 @@ fn main() -> ExitCode {
         Command::Authority(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
+        Command::Revoke(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Job(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Client(command) => command.before_connecting(connection).and_then(|()| {
             connected(connection, |client| command.run(client, connection, &terminal))

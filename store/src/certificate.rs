@@ -8,6 +8,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::id::{CertificateId, Node, OrderId};
+use crate::job::Alone;
 use crate::key::SubjectKey;
 use crate::limit::Volume;
 use crate::sealing::{IndexTerm, Subject};
@@ -224,6 +225,8 @@ pub struct StatusChange {
     pub act: StatusAct,
     /// When the change was asked for, as the caller says. Never the revocationDate (§2.5).
     pub requested_at: Option<UnixTime>,
+    /// Who revokes or holds by its own word, and how much of that an hour takes; `None` for what no client asks for.
+    pub alone: Option<Alone>,
 }
 
 /// A change that a caller may ask for.

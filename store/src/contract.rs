@@ -21,6 +21,7 @@ use crate::error::StoreError;
 use crate::id::{Node, OrderId};
 use crate::intent::{IntentBook, IntentNumber, IntentOutcome, IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
+use crate::job::Jobs;
 use crate::key::KeySurvey;
 use crate::lease::{LeaseName, LeaseOutcome};
 use crate::limit::Volumes;
@@ -49,7 +50,7 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 ///
 /// All methods block; none may be called from an async worker.
 pub trait Store:
-    KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Canaries + Eids + Send + Sync
+    KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Canaries + Eids + Jobs + Send + Sync
 {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;
@@ -203,7 +204,8 @@ pub trait Store:
     ///
     /// [`StoreError::UnknownCertificate`], [`StoreError::UnknownSerial`],
     /// [`StoreError::OfflineIssuer`] for certificates of a CA that signs at ceremonies,
-    /// [`StoreError::Transition`] when the state machine refuses.
+    /// [`StoreError::Transition`] when the state machine refuses,
+    /// [`StoreError::AloneSpent`] past what [`StatusChange::alone`] may revoke or hold.
     fn change_status(
         &self,
         change: &StatusChange,

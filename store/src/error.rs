@@ -11,6 +11,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::id::{CertificateId, OrderId};
+use crate::job::JobError;
 use crate::sealing::KeySourceError;
 
 /// Why an act was refused or a question not answered. The act left no trace.
@@ -335,6 +336,17 @@ pub enum StoreError {
     /// A name is taken or pinned to something else.
     #[error("name is already pinned to another key")]
     Pinned,
+    /// A job is not as the act needs it.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// A client has revoked in this hour what it may revoke alone.
+    #[error("client may revoke {alone} certificates alone in an hour, which ends at {ends}")]
+    AloneSpent {
+        /// What it may.
+        alone: u64,
+        /// When the next hour begins.
+        ends: UnixTime,
+    },
     /// A counter that did not rise: a replayed request.
     #[error("request counter {found} is not above {last}")]
     Replayed {
@@ -432,6 +444,8 @@ impl StoreError {
             Self::LogsDisagree { .. } => "logs-disagree",
             Self::OtherEpoch { .. } => "epoch-differs",
             Self::Entry { .. } => "entry-unreadable",
+            Self::Job(error) => error.code(),
+            Self::AloneSpent { .. } => "revocations-alone-spent",
             Self::Pinned => "name-pinned",
             Self::Replayed { .. } => "request-replayed",
         }

@@ -74,6 +74,10 @@ id!(
     /// Names an order: one authenticated call with its idempotency key.
     OrderId, "ord_"
 );
+id!(
+    /// Names a job: a decision about many certificates.
+    JobId, "job_"
+);
 
 /// One start of the program on one node; a restart gets another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -18,6 +18,7 @@ mod error;
 mod id;
 mod intent;
 mod issuer;
+mod job;
 mod key;
 mod lease;
 mod limit;
@@ -42,7 +43,7 @@ pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use eid::Eids;
 pub use error::StoreError;
-pub use id::{BootId, CertificateId, IdError, Node, OrderId};
+pub use id::{BootId, CertificateId, IdError, JobId, Node, OrderId};
 pub use intent::{
     INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentRow, IntentState,
     SIGNING_TRIES_LAST, VoidScope, VoidedCertificate, VoidedIntent,
@@ -50,6 +51,11 @@ pub use intent::{
 pub use issuer::{
     Import, Imported, ImportedCertificate, ImportedChange, ImportedCrl, ImportedState,
     IssuerKeeping, IssuerRow, NewIssuer,
+};
+pub use job::{
+    Alone, JobApproval, JobChange, JobError, JobForecast, JobItem, JobItemPage, JobPart, JobPlan,
+    JobProgress, JobRow, JobSelector, JobStart, JobStep, JobStepAudit, JobTerm, JobWave, Jobs,
+    NewJob, SelectionStep,
 };
 pub use key::{KeySurvey, RsaKey, SubjectKey};
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};

@@ -16,6 +16,7 @@ mod holders;
 mod import;
 mod intents;
 mod issuers;
+mod jobs;
 mod key_survey;
 mod leases;
 mod limits;

@@ -6,6 +6,7 @@ from pathlib import Path
 import audit_leaf
 import note
 import receipt
+import revocation_job
 import status_entry
 import tlog
 
@@ -17,11 +18,29 @@ class VectorRefused(Exception):
 def judge(folder: Path) -> dict[str, int]:
     """How many vectors of each file were read; refuses at the first that disagrees."""
     readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
-               "notes.json": notes, "receipts.json": receipts}
+               "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
     return {name: reader(json.loads((folder / name).read_text())) for name, reader in readers.items()}
+
+
+def revocation_jobs(document: dict) -> int:
+    for vector in document["operations"]:
+        made = revocation_job.operation(vector["deployment"], bytes.fromhex(vector["job"]), vector["reason"],
+                                        vector["wave"], vector["pause"], _certificates(vector))
+        _same(vector["name"], made.hex(), vector["operation"])
+    for vector in document["refused"]:
+        try:
+            revocation_job.operation("test/demo/ab12", bytes(16), None, 1, 0, _certificates(vector))
+        except revocation_job.JobRefused:
+            continue
+        raise VectorRefused(f"{vector['name']}: taken")
+    return len(document["operations"]) + len(document["refused"])
+
+
+def _certificates(vector: dict) -> list[tuple[bytes, bytes]]:
+    return [(bytes.fromhex(one["issuer"]), bytes.fromhex(one["serial"])) for one in vector["certificates"]]
 
 
 def status_entries(document: dict) -> int:

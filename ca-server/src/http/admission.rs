@@ -48,8 +48,8 @@ impl From<Act> for Lane {
     fn from(act: Act) -> Self {
         match act {
             Act::Issue | Act::Renew => Self::Issuing,
-            // Operators alone end pauses: few calls, which no flood of orders is to keep out.
-            Act::Revoke | Act::Resume => Self::Revoking,
+            // Operators alone end pauses and decide about jobs: few calls, which no flood of orders is to keep out.
+            Act::Revoke | Act::Resume | Act::Decide => Self::Revoking,
         }
     }
 }

@@ -241,7 +241,8 @@ pub(crate) async fn list(
     let Query(parameters) = match query {
         Ok(query) => query,
         Err(rejection) => {
-            let denied = unreadable_query(&rejection.body_text());
+            let known = "sha256, authority, serial, profile, state, order, cursor, limit";
+            let denied = unreadable_query(&rejection.body_text(), known);
             return refuse(&app, &caller, &call, denied).await;
         }
     };
@@ -258,14 +259,14 @@ pub(crate) async fn list(
     reading(app, caller, call, move |service| service.list(&query)).await
 }
 
-fn unreadable_query(seen: &str) -> Denied {
+pub(super) fn unreadable_query(seen: &str, known: &str) -> Denied {
     Denied::new(
         crate::denied::Kind::Malformed,
         ca::refusal::Refusal::new(
             "query-malformed",
             "a listing takes the parameters that /openapi.json lists",
             &seen,
-            "sha256, authority, serial, profile, state, order, cursor, limit",
+            known,
             "correct the query",
         ),
     )

@@ -8,6 +8,7 @@ mod authorities;
 mod certificates;
 mod clients;
 pub(crate) mod doors;
+mod jobs;
 mod limits;
 mod openapi;
 pub(crate) mod peer;
@@ -73,6 +74,11 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/profiles/replay", post(profiles::replay))
         .route("/v1/limits", get(limits::list))
         .route("/v1/limits/resumption", post(limits::resume))
+        .route("/v1/jobs", post(jobs::plan).get(jobs::list))
+        .route("/v1/jobs/{id}", get(jobs::show))
+        .route("/v1/jobs/{id}/terms", post(jobs::add_terms))
+        .route("/v1/jobs/{id}/acts", post(jobs::act))
+        .route("/v1/jobs/{id}/items", get(jobs::items))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))

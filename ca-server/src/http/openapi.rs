@@ -24,7 +24,13 @@ use utoipa::openapi::OpenApi as Document;
         super::limits::resume,
         super::authorities::list,
         super::authorities::show,
-        super::profiles::replay
+        super::profiles::replay,
+        super::jobs::plan,
+        super::jobs::add_terms,
+        super::jobs::act,
+        super::jobs::list,
+        super::jobs::show,
+        super::jobs::items
     ),
     components(schemas(
         api::IssueRequest,
@@ -65,6 +71,22 @@ use utoipa::openapi::OpenApi as Document;
         api::ReplayOutcome,
         api::ReplayDifference,
         api::ReplayRefusal,
+        api::JobRequest,
+        api::JobSelector,
+        api::JobTermsRequest,
+        api::JobSerial,
+        api::JobTerms,
+        api::JobAct,
+        api::JobActRequest,
+        api::JobState,
+        api::Job,
+        api::job::JobSelecting,
+        api::job::JobForecast,
+        api::job::JobPart,
+        api::job::JobApproval,
+        api::job::JobProgress,
+        api::job::JobWave,
+        api::JobItem,
         api::Problem
     ))
 )]
@@ -94,6 +116,12 @@ mod tests {
             ("/v1/profiles/replay", "post"),
             ("/v1/limits", "get"),
             ("/v1/limits/resumption", "post"),
+            ("/v1/jobs", "post"),
+            ("/v1/jobs", "get"),
+            ("/v1/jobs/{id}", "get"),
+            ("/v1/jobs/{id}/terms", "post"),
+            ("/v1/jobs/{id}/acts", "post"),
+            ("/v1/jobs/{id}/items", "get"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
         ];
@@ -103,7 +131,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 11);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 16);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

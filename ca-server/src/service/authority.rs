@@ -21,6 +21,8 @@ pub(crate) struct Authority {
     pub(crate) id: IssuerId,
     /// A revocation waits for a CRL.
     crl_wanted: AtomicBool,
+    /// A job has revoked certificates of it, and has not asked for a CRL yet.
+    crl_owed: AtomicBool,
     /// Its chain, made when it is first shown: a signature to verify for each link.
     chain: OnceLock<Vec<String>>,
 }
@@ -31,7 +33,8 @@ impl Authority {
         // A revocation may have been committed right before the last end of the program, and only its
         // memory knew that it waited.
         let crl_wanted = AtomicBool::new(section.crl_on_revocation);
-        Self { section, certificate, issuer, id, crl_wanted, chain: OnceLock::new() }
+        let crl_owed = AtomicBool::new(false);
+        Self { section, certificate, issuer, id, crl_wanted, crl_owed, chain: OnceLock::new() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -53,6 +56,16 @@ impl Authority {
         if self.section.crl_on_revocation {
             self.crl_wanted.store(true, Ordering::Release);
         }
+    }
+
+    /// Says that a job will ask for a CRL when its wave has ended.
+    pub(crate) fn owe_crl(&self) {
+        self.crl_owed.store(true, Ordering::Release);
+    }
+
+    /// Takes what a job owes.
+    pub(crate) fn take_owed_crl(&self) -> bool {
+        self.crl_owed.swap(false, Ordering::AcqRel)
     }
 
     /// Takes the wish for a CRL, if there is one.

@@ -14,6 +14,7 @@ mod eid;
 pub(crate) mod health;
 pub(crate) mod issue;
 pub(crate) mod issuing;
+pub(crate) mod jobs;
 pub(crate) mod key_survey;
 pub(crate) mod key_use;
 mod limits;
@@ -51,7 +52,7 @@ use ca::refusal::Refusal;
 use hsm::SigningService;
 use sha2::{Digest as _, Sha256};
 use status::Position;
-use store::{CertificateId, Node, OrderId, OrderKey, Store, StoreError};
+use store::{CertificateId, JobError, Node, OrderId, OrderKey, Store, StoreError};
 use x509::serial::SerialNumber;
 use x509::signing::IntentId;
 use x509::time::UnixTime;
@@ -69,9 +70,11 @@ use authority::Authority;
 use closed::ClosedProfiles;
 use delegate::DoneRequests;
 use health::SigningHealth;
+use jobs::worker::JobsWaiting;
 use key_use::KeyUses;
 use order::{OrdersLeft, Wait};
 use refusal::RefusalCounts;
+use revoke::AloneTold;
 
 /// How long an answer waits for its publication, where it waits.
 const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
@@ -95,6 +98,11 @@ pub(crate) struct Service {
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,
+    /// Certificates that one client may revoke or hold alone in an hour (REV-09).
+    pub(crate) alone: u64,
+    /// Hours in which a client was told that it may revoke no more alone: whoever is alarmed is alarmed once.
+    pub(crate) alone_told: AloneTold,
+    pub(crate) jobs_waiting: JobsWaiting,
     /// How much clients may order.
     pub(crate) limits: Limits,
     /// By short name.
@@ -302,6 +310,45 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "show the certificate and see how it stands",
             ),
         ),
+        StoreError::AloneSpent { .. } => Denied::new(
+            Kind::Limited,
+            refusal(
+                "REV-09: one client revokes so many certificates in an hour; for more two decide",
+                "`alone` of [revocation], in an hour of UTC",
+                "two operators revoke many by a job: `sigill revoke --help`; or repeat the call with the same key after Retry-After",
+            ),
+        ),
+        StoreError::Job(JobError::Unknown { .. }) => Denied::new(
+            Kind::NotFound,
+            refusal("a job is named by its id", "a job of this deployment", "`sigill job list` names them"),
+        )
+        .for_now(),
+        StoreError::Job(JobError::SameHand { .. }) => Denied::new(
+            Kind::Forbidden,
+            refusal(
+                "REV-09: past what one client may revoke alone, another client and another person agree",
+                "another client, another actor",
+                "another operator looks at the forecast and approves it",
+            ),
+        ),
+        StoreError::Job(JobError::Operation { .. }) => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "REV-09: what is started or approved is exactly what was forecast",
+                "the operation of the forecast",
+                "look at the job again with `sigill job show`, and decide anew",
+            ),
+        )
+        .for_now(),
+        StoreError::Job(JobError::State { .. }) => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "a job is planned, forecast, started, where needed approved, and then runs",
+                "a state that the act follows",
+                "look at the job with `sigill job show`",
+            ),
+        )
+        .for_now(),
         // The published log says so for ever: this order yields nothing more.
         StoreError::CertificateLost { .. } => Denied::new(
             Kind::Conflict,

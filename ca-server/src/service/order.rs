@@ -50,6 +50,8 @@ pub(crate) enum Act {
     Revoke,
     /// The end of a pause.
     Resume,
+    /// A decision about a job.
+    Decide,
 }
 
 /// What an act came to.
@@ -220,7 +222,7 @@ impl Service {
             key: call.key.clone(),
         };
         let id = match call.act {
-            Act::Issue | Act::Renew | Act::Resume => self.draw_order_id(now)?,
+            Act::Issue | Act::Renew | Act::Resume | Act::Decide => self.draw_order_id(now)?,
             Act::Revoke => self.revocation_order_id(now, &key),
         };
         Ok(NewOrder {

@@ -1,8 +1,10 @@
 //! Revoking: state, status entry and audit leaf in one transaction; then it travels by itself.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ca::audit::EventCode;
+use ca::audit::{EventCode, EventResult, ObjectIds};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
 use ca::revocation::{Again, RevocationWish, Revoker, again};
@@ -10,8 +12,8 @@ use serde_json::{Value, json};
 use status::reason::SubjectKind;
 use status::{CertificateState, RevocationReason};
 use store::{
-    CertificateId, CertificateLookup, CertificateRecord, CertificateRow, ChangeOutcome, OrderId,
-    StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget,
+    Alone, CertificateId, CertificateLookup, CertificateRecord, CertificateRow, ChangeOutcome,
+    OrderId, StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget, StoreError, Subject,
 };
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
@@ -145,12 +147,16 @@ impl Service {
         // Ends: it goes round only when a graver reason has to be recorded, or when another caller
         // has just recorded one.
         let changed = loop {
-            let change =
-                StatusChange { target: what.target, act, requested_at: wanted.requested_at };
+            let change = StatusChange {
+                target: what.target,
+                act,
+                requested_at: wanted.requested_at,
+                alone: Some(Alone { client: work.call.client.clone(), most: self.alone }),
+            };
             let StatusChanged { outcome, status, .. } = self
                 .store()
                 .change_status(&change, &record(code_of(act)), now)
-                .map_err(|e| self.note_storage(&e))?;
+                .map_err(|e| self.unrevoked(&work.call.client, &e, now))?;
             if outcome == ChangeOutcome::Changed {
                 let outcome = match act {
                     StatusAct::CorrectReason { .. } => api::StatusOutcome::ReasonCorrected,
@@ -178,6 +184,39 @@ impl Service {
         Ok(changed)
     }
 
+    /// A revocation that the store did not record. Somebody hears of a client that revokes more than it may alone.
+    fn unrevoked(&self, client: &str, error: &StoreError, now: UnixTime) -> Denied {
+        let denied = self.note_storage(error);
+        let StoreError::AloneSpent { alone, ends } = *error else { return denied };
+        metrics::counter!("sigill_revocations_stopped_total").increment(1);
+        if self.alone_told.is_first(client, ends) {
+            tracing::error!(
+                problem.code = error.code(),
+                client.name = client,
+                revocations = alone,
+                "a client has revoked in this hour all that it may alone, and wants to go on: find out whether it is itself"
+            );
+            let payload = json!({ "client": client, "alone": alone, "until": ends.to_string() });
+            let record = Self::record(
+                EventCode::LimitRevocations,
+                EventResult::Refused,
+                super::record::client(client),
+                ObjectIds::default(),
+                None,
+                &payload,
+                Subject::Deployment,
+            );
+            // The refusal is in the audit log as well: a leaf that cannot be written takes nothing back.
+            if let Err(error) = self.store().record_audit(&record, now) {
+                tracing::error!(
+                    problem.code = error.code(),
+                    "no leaf of a client that was stopped"
+                );
+            }
+        }
+        denied.retry_after(ends.since(now))
+    }
+
     /// REV-04: which certificates a client may revoke or hold, and for which reasons.
     fn may_be_asked(&self, what: &What<'_>, wanted: &Wanted) -> Result<(), Denied> {
         if what.row.is_none() && wanted.wish == RevocationWish::Hold {
@@ -189,6 +228,19 @@ impl Service {
             .and_then(|profile| self.book.profiles().by_name(&profile.name))
             .map(Profile::kind);
         ca::revocation::check(kind, wanted.revoker, wanted.wish).map_err(Denied::rule)
+    }
+}
+
+/// Until when each client was told that it may revoke no more alone.
+#[derive(Debug, Default)]
+pub(crate) struct AloneTold(Mutex<BTreeMap<String, UnixTime>>);
+
+impl AloneTold {
+    /// Whether this is the first time in the hour that ends then.
+    fn is_first(&self, client: &str, ends: UnixTime) -> bool {
+        // A panic elsewhere leaves the map whole.
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(client.to_owned(), ends) != Some(ends)
     }
 }
 
@@ -294,7 +346,7 @@ fn requested_at(text: &str, reading: Reading) -> Result<UnixTime, Denied> {
 
 /// What a reason asks for. Only certificates of subscribers and delegates come this way: an offline
 /// CA's change with its CRL.
-fn wish_of(reason: api::ReasonCode) -> Result<RevocationWish, Denied> {
+pub(super) fn wish_of(reason: api::ReasonCode) -> Result<RevocationWish, Denied> {
     let reason = match reason {
         api::ReasonCode::CertificateHold => return Ok(RevocationWish::Hold),
         api::ReasonCode::Unspecified => None,
@@ -351,7 +403,7 @@ fn hold_without_certificate(what: &What<'_>) -> Denied {
     ))
 }
 
-fn offline(authority: &str) -> Denied {
+pub(super) fn offline(authority: &str) -> Denied {
     Denied::new(
         Kind::Conflict,
         Refusal::new(
@@ -428,7 +480,8 @@ mod tests {
         let id = issued["id"].as_str().unwrap();
         let hold = || {
             let target = StatusTarget::Certificate(id.parse().unwrap());
-            let change = StatusChange { target, act: StatusAct::Hold, requested_at: None };
+            let change =
+                StatusChange { target, act: StatusAct::Hold, requested_at: None, alone: None };
             let record = crate::service::signing::failed_try(world.service.system(), &json!({}));
             world.service.store().change_status(&change, &record, world.now()).unwrap()
         };

@@ -253,6 +253,11 @@ pub(crate) fn serial(authority: &str, serial: SerialNumber, row: &StatusRow) -> 
     }
 }
 
+/// A reason as the API shows it, none as unspecified.
+pub(crate) fn reason(reason: Option<RevocationReason>) -> api::ReasonCode {
+    shown_reason(CertificateState::Revoked, reason).unwrap_or(api::ReasonCode::Unspecified)
+}
+
 const fn shown_state(state: CertificateState) -> Shown {
     match state {
         CertificateState::Issued => Shown::Issued,

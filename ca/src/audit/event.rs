@@ -103,6 +103,8 @@ event_codes! {
     LimitPaused = 0x0603 "limit.paused";
     /// An operator let a paused client go on.
     LimitResumed = 0x0604 "limit.resumed";
+    /// A client has revoked in this hour what it may revoke alone.
+    LimitRevocations = 0x0605 "limit.revocations";
 
     /// A program started.
     ServerStarted = 0x0701 "server.started";
@@ -154,6 +156,25 @@ event_codes! {
     ProfileVersion = 0x0d01 "profile.version";
     /// What profiles make of their samples was recorded, or differs from what is on record.
     ProfileCanary = 0x0d02 "profile.canary";
+
+    /// A job was planned.
+    JobPlanned = 0x0e01 "job.planned";
+    /// The certificates of a job are being looked for.
+    JobSelecting = 0x0e02 "job.selecting";
+    /// The certificates of a job were counted and frozen under a hash.
+    JobForecast = 0x0e03 "job.forecast";
+    /// A job was started by the client that planned it.
+    JobStarted = 0x0e04 "job.started";
+    /// Another client agreed to a job.
+    JobApproved = 0x0e05 "job.approved";
+    /// A job was paused.
+    JobPaused = 0x0e06 "job.paused";
+    /// A paused job goes on.
+    JobResumed = 0x0e07 "job.resumed";
+    /// A job was cancelled.
+    JobCancelled = 0x0e08 "job.cancelled";
+    /// Certificates of a job were revoked.
+    JobRevoked = 0x0e09 "job.revoked";
 }
 
 impl EventCode {

@@ -3,11 +3,13 @@
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
+pub(crate) mod job;
 pub(crate) mod key_list;
 pub(crate) mod limit;
 mod outcome;
 pub(crate) mod probe;
 pub(crate) mod profile;
+pub(crate) mod revoke;
 
 /// A value of a closed list as the API writes it.
 fn word(value: Option<impl serde::Serialize>) -> String {

@@ -6,6 +6,7 @@ use x509::time::UnixTime;
 use super::columns::{from_serial, stored};
 use super::group::{Act, Effective, SerialRow};
 use super::issuers::row_of;
+use super::jobs;
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{
@@ -33,6 +34,11 @@ pub(super) fn change(
         return Ok(StatusChanged { outcome: ChangeOutcome::Already, status, clock });
     }
 
+    if matches!(wanted.act, StatusAct::Hold | StatusAct::Revoke { .. })
+        && let Some(alone) = &wanted.alone
+    {
+        jobs::count_alone(act.connection(), alone, 1, now)?;
+    }
     let (change, effective) = match wanted.act {
         StatusAct::Activate => (Change::Activated, Effective::Logged),
         StatusAct::Hold => (Change::Held, Effective::Logged),

@@ -130,6 +130,7 @@ pub(crate) fn a_key_of_a_lost_certificate_stays_its_holders(backend: &dyn Backen
         target: StatusTarget::Serial(lost.issuer, lost.serial),
         act: StatusAct::Revoke { reason, invalidity: None },
         requested_at: None,
+        alone: None,
     };
     let record = audit(EventCode::CertificateRevoked);
     restored.store.change_status(&change, &record, at(4)).unwrap();

@@ -8,6 +8,7 @@ pub(crate) mod crls;
 pub(crate) mod eids;
 pub(crate) mod imports;
 pub(crate) mod issuing;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod logs;
@@ -118,6 +119,16 @@ macro_rules! suite {
             statuses: activation_ends_the_hold_of_class_one,
             statuses: no_caller_sets_the_revocation_time,
             statuses: log_states_and_lists_agree_at_every_position,
+            jobs: a_job_revokes_its_frozen_selection_in_waves,
+            jobs: the_hash_of_a_job_is_that_of_its_list,
+            jobs: a_selection_is_what_every_part_of_it_says,
+            jobs: a_list_tells_what_it_names_that_is_not_here,
+            jobs: expired_and_revoked_certificates_are_not_selected,
+            jobs: a_job_past_the_limit_waits_for_another_hand,
+            jobs: another_operation_than_the_frozen_one_is_not_started,
+            jobs: a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more,
+            jobs: a_job_goes_on_where_it_was,
+            jobs: an_hour_alone_has_what_it_may,
             crls: lists_revoked_serials_in_the_order_of_their_octets,
             crls: numbers_rise_above_the_floor_and_each_other,
             crls: a_list_never_rests_on_less_than_the_last_one,

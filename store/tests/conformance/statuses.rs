@@ -123,7 +123,7 @@ pub(crate) fn no_caller_sets_the_revocation_time(backend: &dyn Backend) {
     assert_eq!(row.status, revoked.status);
 
     let target = StatusTarget::Serial(world.issuer.id(), serial());
-    let change = StatusChange { target, act: REVOKE, requested_at: None };
+    let change = StatusChange { target, act: REVOKE, requested_at: None, alone: None };
     let refused = audit(EventCode::CertificateRevoked);
     assert!(matches!(
         world.store.change_status(&change, &refused, at(201)),

@@ -314,7 +314,7 @@ impl World {
         now: UnixTime,
     ) -> Result<StatusChanged, StoreError> {
         let target = StatusTarget::Certificate(certificate);
-        let change = StatusChange { target, act, requested_at: Some(at(1)) };
+        let change = StatusChange { target, act, requested_at: Some(at(1)), alone: None };
         let audit = audit_of(EventCode::CertificateRevoked, self.subject(), PERSON);
         self.store.change_status(&change, &audit, now)
     }

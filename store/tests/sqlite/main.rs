@@ -7,6 +7,7 @@ mod bench;
 mod conformance;
 mod crash;
 mod faults;
+mod mass;
 mod opening;
 mod refused_audit;
 mod sequencer;

@@ -24,6 +24,7 @@ fn revoke_all(world: &World, reason: RevocationReason) {
             target: StatusTarget::Certificate(row.id),
             act: StatusAct::Revoke { reason: Some(reason), invalidity: None },
             requested_at: None,
+            alone: None,
         };
         let record = Service::record(
             EventCode::CertificateRevoked,

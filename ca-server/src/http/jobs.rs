@@ -1,0 +1,222 @@
+//! `/v1/jobs`: many certificates revoked by one decision.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::Response;
+use serde::Deserialize;
+
+use super::problem::Call;
+use super::{App, Named, reading, refuse, under_key};
+use crate::service::caller::Caller;
+use crate::service::jobs::may_decide;
+use crate::service::order::Act;
+
+/// `POST /v1/jobs`: plans a job. Only an operator that may revoke may.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs",
+    operation_id = "planJob",
+    params(("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    request_body = api::JobRequest,
+    responses(
+        (status = 201, body = api::Job, description = "planned; nothing is revoked by it"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "the authority is offline, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn plan(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if let Err(denied) = may_decide(&caller) {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    let who = caller.clone();
+    under_key(app, call, caller, parts, body, Act::Decide, move |service, work| {
+        service.plan_job(&who, work)
+    })
+    .await
+}
+
+/// `POST /v1/jobs/{id}/terms`: adds to the lists of a planned job.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/terms",
+    operation_id = "addJobTerms",
+    params(("id" = String, Path, description = "`job_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    request_body = api::JobTermsRequest,
+    responses(
+        (status = 200, body = api::JobTerms, description = "added; each term counts once"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "no draft any more, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB: send the list in parts", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn add_terms(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if let Err(denied) = may_decide(&caller) {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    let who = caller.clone();
+    under_key(app, call, caller, parts, body, Act::Decide, move |service, work| {
+        service.add_job_terms(&who, &id, work)
+    })
+    .await
+}
+
+/// `POST /v1/jobs/{id}/acts`: forecasts, starts, approves, pauses, resumes or cancels a job.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/acts",
+    operation_id = "actOnJob",
+    params(("id" = String, Path, description = "`job_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    request_body = api::JobActRequest,
+    responses(
+        (status = 200, body = api::Job, description = "how the job stands then"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not, or approves its own", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 409, body = api::Problem, description = "the state or the hash does not allow it, or the key is at work", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn act(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if let Err(denied) = may_decide(&caller) {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    let who = caller.clone();
+    under_key(app, call, caller, parts, body, Act::Decide, move |service, work| {
+        service.act_on_job(&who, &id, work)
+    })
+    .await
+}
+
+/// `GET /v1/jobs`: all jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs",
+    operation_id = "listJobs",
+    responses(
+        (status = 200, body = api::Page<api::Job>, description = "newest first, 1000 at most"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+) -> Response<Body> {
+    if let Err(denied) = caller.must_read() {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    reading(app, caller, call, crate::service::Service::jobs).await
+}
+
+/// `GET /v1/jobs/{id}`: a job with its forecast, its progress and its waves.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}",
+    operation_id = "showJob",
+    params(("id" = String, Path, description = "`job_` and a UUID")),
+    responses(
+        (status = 200, body = api::Job, description = "how it stands"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+) -> Response<Body> {
+    if let Err(denied) = caller.must_read() {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    reading(app, caller, call, move |service| service.job(&id)).await
+}
+
+/// The query of a listing of items.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ItemParameters {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/jobs/{id}/items`: the selection of a job, in the order in which it is revoked.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/items",
+    operation_id = "listJobItems",
+    params(
+        ("id" = String, Path, description = "`job_` and a UUID"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "rows, 1 to 1000; 1000 when left out")
+    ),
+    responses(
+        (status = 200, body = api::Page<api::JobItem>, description = "certificates and how they stand"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn items(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    query: Result<Query<ItemParameters>, axum::extract::rejection::QueryRejection>,
+) -> Response<Body> {
+    if let Err(denied) = caller.must_read() {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    let Query(parameters) = match query {
+        Ok(query) => query,
+        Err(rejection) => {
+            let denied =
+                super::certificates::unreadable_query(&rejection.body_text(), "cursor, limit");
+            return refuse(&app, &caller, &call, denied).await;
+        }
+    };
+    reading(app, caller, call, move |service| {
+        service.job_items(&id, parameters.cursor.as_deref(), parameters.limit)
+    })
+    .await
+}

@@ -1,0 +1,279 @@
+//! REV-09, REV-11: one decision, as the service takes and carries it out.
+
+use ca::revocation::Revoker;
+use serde_json::{Value, json};
+use store::{CertificateLookup, Log};
+
+use super::worker::Round;
+use super::*;
+use crate::service::order::{Act, OrderAnswered};
+use crate::service::testing::World;
+
+fn operator(world: &World, name: &str) -> Caller {
+    Caller { name: name.to_owned(), revoker: Revoker::Operator, ..world.caller() }
+}
+
+fn asked(
+    world: &World,
+    (who, key): (&str, &str),
+    body: &Value,
+    work: impl FnOnce(&Service, &Caller, &OrderWork<'_>) -> Result<Answered, Denied>,
+) -> Result<Value, Denied> {
+    let caller = operator(world, who);
+    let mut call = world.call("/v1/jobs", key, body);
+    call.act = Act::Decide;
+    call.client = who.to_owned();
+    let answered = world.run(&call, |service, order| work(service, &caller, order))?;
+    shown(&answered)
+}
+
+fn shown(answered: &OrderAnswered) -> Result<Value, Denied> {
+    match serde_json::from_slice(&answered.response.body) {
+        Ok(shown) => Ok(shown),
+        // A refusal that was stored stands there by its code.
+        Err(_) => Err(malformed(&String::from_utf8_lossy(&answered.response.body), "")),
+    }
+}
+
+fn plan_body(wave: u32) -> Value {
+    json!({
+        "reason": "keyCompromise", "selector": { "profile": "function-ec" }, "wave": wave, "pause": 0,
+        "actor": "op-1", "note": "weak keys of one maker"
+    })
+}
+
+fn planned(world: &World, key: &str, body: &Value) -> Value {
+    asked(world, ("desk", key), body, Service::plan_job).unwrap()
+}
+
+fn acted(world: &World, who: (&str, &str), job: &Value, body: &Value) -> Result<Value, Denied> {
+    let id = job["id"].as_str().unwrap().to_owned();
+    asked(world, who, body, |service, caller, work| service.act_on_job(caller, &id, work))
+}
+
+fn forecast(world: &World, job: &Value) -> Value {
+    acted(world, ("desk", "forecast"), job, &json!({ "act": "forecast", "actor": "op-1" }))
+        .unwrap();
+    worked(world);
+    let shown = world.service.job(job["id"].as_str().unwrap()).unwrap();
+    serde_json::to_value(shown).unwrap()
+}
+
+fn worked(world: &World) {
+    while world.service.work_on_jobs().unwrap() == Round::More {}
+}
+
+fn start(operation: &Value) -> Value {
+    json!({ "act": "start", "actor": "op-1", "operation": operation })
+}
+
+fn states(world: &World) -> Vec<String> {
+    let page = world.service.list(&crate::service::show::ListQuery::default()).unwrap();
+    page.items.iter().map(|one| format!("{:?}", one.state)).collect()
+}
+
+#[test]
+fn what_two_decide_is_done_and_nothing_else() {
+    let mut world = World::new();
+    world.service.alone = 1;
+    world.issue("a").unwrap();
+    world.issue("b").unwrap();
+    let job = planned(&world, "plan", &plan_body(10));
+    assert_eq!(planned(&world, "plan", &plan_body(10)), job, "a call that is repeated finds it");
+    let counted = forecast(&world, &job);
+    world.issue("late").unwrap();
+
+    let told = &counted["forecast"];
+    assert_eq!((&told["certificates"], &told["waves"]), (&json!(2), &json!(1)));
+    assert_eq!(told["authorities"][0]["authority"], json!("issuing"));
+    let waits = acted(&world, ("desk", "s"), &job, &start(&told["operation"])).unwrap();
+    assert_eq!(waits["state"], json!("waiting"));
+    worked(&world);
+    assert_eq!(states(&world), ["Issued"; 3]);
+
+    let approve =
+        |actor: &str| json!({ "act": "approve", "actor": actor, "operation": told["operation"] });
+    let own = acted(&world, ("desk", "own"), &job, &approve("op-2")).unwrap_err();
+    assert_eq!((own.kind, own.refusal.code), (Kind::Forbidden, "job-approval-own"));
+    let same = acted(&world, ("board", "same"), &job, &approve("op-1")).unwrap_err();
+    assert_eq!(same.refusal.code, "job-approval-own");
+    let mut other = approve("op-2");
+    other["operation"] = json!("0".repeat(64));
+    let other = acted(&world, ("board", "other"), &job, &other).unwrap_err();
+    assert_eq!((other.kind, other.refusal.code), (Kind::Conflict, "job-operation-differs"));
+    acted(&world, ("board", "a"), &job, &approve("op-2")).unwrap();
+    worked(&world);
+
+    assert_eq!(states(&world), ["Revoked", "Revoked", "Issued"]);
+    let done = world.service.job(job["id"].as_str().unwrap()).unwrap();
+    assert_eq!((done.state, done.issued_since), (api::JobState::Done, Some(1)));
+    assert_eq!(world.leaves(EventCode::JobRevoked), 1);
+    let leaf = world.last_payload(EventCode::JobRevoked);
+    assert_eq!((&leaf["certificates"], &leaf["wave-ended"]), (&json!(2), &json!(true)));
+    assert!(world.authority().take_crl_wish(), "its CRL is asked for when the wave has ended");
+}
+
+/// REV-09: one credential that revokes one after the other is stopped, and somebody hears of it once.
+#[test]
+fn a_credential_is_stopped_at_what_it_may_alone() {
+    let mut world = World::new();
+    world.service.alone = 2;
+    let ids: Vec<String> = (0..4)
+        .map(|number| {
+            let issued = world.issue(&format!("order-{number}")).unwrap();
+            let issued: Value = serde_json::from_slice(&issued.response.body).unwrap();
+            issued["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let revoke = |id: &String| {
+        let mut call =
+            world.call("/v1/certificates/x/revocation", id, &json!({ "reason": "superseded" }));
+        call.act = Act::Revoke;
+        world.run(&call, |service, work| service.revoke(Revoker::Client, id, work))
+    };
+    let mut refused = Vec::new();
+    for id in &ids {
+        refused.extend(revoke(id).err());
+    }
+
+    // The hour may end meanwhile: then two more pass.
+    if refused.is_empty() {
+        return a_credential_is_stopped_at_what_it_may_alone();
+    }
+    let denied = refused.last().unwrap();
+    assert_eq!((denied.kind, denied.refusal.code), (Kind::Limited, "revocations-alone-spent"));
+    assert!(denied.refusal.next.contains("sigill revoke"), "{denied}");
+    assert!(denied.retry_after.is_some());
+    assert_eq!(world.leaves(EventCode::LimitRevocations), 1);
+    // Two who decide are not stopped.
+    let job = planned(&world, "plan", &plan_body(10));
+    let counted = forecast(&world, &job);
+    let operation = &counted["forecast"]["operation"];
+    acted(&world, ("desk", "s"), &job, &start(operation)).unwrap();
+    let approve = json!({ "act": "approve", "actor": "op-2", "operation": operation });
+    if counted["forecast"]["certificates"].as_u64().unwrap() > 2 {
+        acted(&world, ("board", "a"), &job, &approve).unwrap();
+    }
+    worked(&world);
+    assert!(states(&world).iter().all(|state| state == "Revoked"), "{:?}", states(&world));
+}
+
+#[test]
+fn jobs_are_for_operators_and_say_what_they_want() {
+    let world = World::new();
+    let client = Caller { revoker: Revoker::Client, ..world.caller() };
+    assert_eq!(may_decide(&client).unwrap_err().refusal.code, "client-not-allowed");
+    let reader = Caller { revoke: false, ..operator(&world, "desk") };
+    assert_eq!(may_decide(&reader).unwrap_err().refusal.code, "client-not-allowed");
+
+    let mut body = plan_body(0);
+    let mut refused = |key: &str, change: Value| {
+        for (name, value) in change.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let denied = asked(&world, ("desk", key), &body, Service::plan_job).unwrap_err();
+        // One that was stored is read back by its code.
+        [denied.refusal.code.to_owned(), denied.refusal.seen]
+    };
+    for (number, (change, code)) in [
+        (json!({}), "job-malformed"),
+        (json!({ "wave": 1, "pause": 86_401 }), "job-malformed"),
+        (json!({ "pause": 0, "reason": "certificateHold" }), "job-malformed"),
+        (json!({ "reason": "cACompromise" }), "reason-not-allowed"),
+        (json!({ "reason": "superseded", "note": " " }), "job-malformed"),
+        (json!({ "note": "x", "selector": { "issued_from": "yesterday" } }), "job-malformed"),
+        (json!({ "selector": { "authority": "nobody" } }), "authority-unknown"),
+        (json!({ "selector": { "profile_sha256": "ab" } }), "job-malformed"),
+        (json!({ "selector": { "person": "x" } }), "body-malformed"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let said = refused(&format!("k-{number}"), change);
+        assert!(said.contains(&code.to_owned()), "{number}: {said:?}");
+    }
+    assert_eq!(world.service.store().jobs().unwrap(), []);
+}
+
+/// A responder's delegate is not revoked by a job that does not name its profile: nobody would hear of the others.
+#[test]
+fn what_keeps_the_pki_at_work_goes_by_its_name_only() {
+    let world = World::new();
+    let selector = |profile: Option<&str>| {
+        let profile = profile.map(str::to_owned);
+        world
+            .service
+            .selector_of(&api::JobSelector { profile, ..api::JobSelector::default() })
+            .unwrap()
+    };
+
+    let of_all = selector(None).excluded;
+    assert!(of_all.contains(&"ocsp".to_owned()), "{of_all:?}");
+    assert!(!of_all.contains(&"function-ec".to_owned()), "{of_all:?}");
+    assert!(!selector(Some("ocsp")).excluded.contains(&"ocsp".to_owned()));
+}
+
+#[test]
+fn a_list_is_added_in_parts_and_selects_alone() {
+    let world = World::new();
+    let issued: Vec<Value> = ["a", "b"]
+        .map(|key| serde_json::from_slice(&world.issue(key).unwrap().response.body).unwrap())
+        .into();
+    let mut body = plan_body(10);
+    body["selector"] = json!({});
+    let job = planned(&world, "plan", &body);
+    let id = job["id"].as_str().unwrap().to_owned();
+    let add = |key: &str, body: Value| {
+        asked(&world, ("desk", key), &body, |service, caller, work| {
+            service.add_job_terms(caller, &id, work)
+        })
+    };
+
+    let serial = json!({ "authority": "issuing", "serial": issued[1]["serial"] });
+    assert_eq!(add("1", json!({ "serials": [serial] })).unwrap()["terms"], 1);
+    assert_eq!(add("2", json!({ "cards": ["9752269800000000001"] })).unwrap()["terms"], 2);
+    for (number, refused) in [
+        json!({ "keys": ["ab"] }),
+        json!({ "certificates": ["crt_1"] }),
+        json!({ "cards": [""] }),
+        json!({ "serials": [{ "authority": "issuing", "serial": "no" }] }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(add(&format!("r-{number}"), refused).is_err(), "{number}");
+    }
+    let counted = forecast(&world, &job);
+
+    let told = &counted["forecast"];
+    assert_eq!((&told["certificates"], &told["unmatched_terms"]), (&json!(1), &json!(1)));
+    let items = world.service.job_items(&id, None, None).unwrap().items;
+    assert_eq!(json!(items[0].certificate), issued[1]["id"]);
+    let late = add("3", json!({ "cards": ["1"] })).unwrap_err();
+    assert_eq!((late.kind, late.refusal.code), (Kind::Conflict, "job-state"));
+}
+
+/// Each step's certificates, entries and leaf are there or not: a restart goes on where it was.
+#[test]
+fn a_restart_goes_on_with_the_job() {
+    let world = World::new();
+    for number in 0..3 {
+        world.issue(&format!("order-{number}")).unwrap();
+    }
+    let job = planned(&world, "plan", &plan_body(1));
+    let counted = forecast(&world, &job);
+    acted(&world, ("desk", "s"), &job, &start(&counted["forecast"]["operation"])).unwrap();
+    assert_eq!(world.service.work_on_jobs().unwrap(), Round::More);
+    let before = world.counts();
+
+    let world = world.restarted();
+    worked(&world);
+
+    let page = world.service.list(&crate::service::show::ListQuery::default()).unwrap();
+    assert!(page.items.iter().all(|one| one.state == api::CertificateState::Revoked));
+    assert_eq!(world.counts().0, before.0 + 2);
+    let head = world.service.store().log_head(Log::Status).unwrap();
+    let id = page.items[0].id.parse().unwrap();
+    let record = world.service.store().certificate(&CertificateLookup::Id(id)).unwrap().unwrap();
+    assert!(record.row.status.position.index < head.size);
+}
