@@ -9,8 +9,10 @@ use std::time::Duration;
 use ca::day::Day;
 use ca::key_period::KeyState;
 use serde::Deserialize;
+use status::freshness::Timing;
 use thiserror::Error;
 
+use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 
 /// The whole file.
@@ -38,6 +40,8 @@ pub(crate) struct ConfigFile {
     pub(crate) publication: PublicationSection,
     /// Folder of the profile files (`*.toml`).
     pub(crate) profiles: PathBuf,
+    /// The freshness contract from which the schedule of CRLs follows; without one the defaults hold.
+    pub(crate) contract: Option<PathBuf>,
     /// Which algorithms may be used on which days; the shipped policy where none is named.
     pub(crate) algorithm_policy: Option<PathBuf>,
     /// Keys that are never certified.
@@ -277,12 +281,10 @@ pub(crate) struct AuthoritySection {
     /// Profiles that it may issue.
     #[serde(default)]
     pub(crate) profiles: Vec<String>,
-    /// Seconds between CRLs.
-    #[serde(default = "default_crl_period")]
-    pub(crate) crl_period: u64,
-    /// Seconds from thisUpdate to nextUpdate.
-    #[serde(default = "default_crl_lifetime")]
-    pub(crate) crl_lifetime: u64,
+    /// Seconds between CRLs; left out, as the contract says, or 3600 without one.
+    pub(crate) crl_period: Option<u64>,
+    /// Seconds from thisUpdate to nextUpdate; left out, as the contract says, or 48 hours without one.
+    pub(crate) crl_lifetime: Option<u64>,
     /// Put the distribution point into the CRL (critical IDP). Off unless the CA was made so.
     #[serde(default)]
     pub(crate) issuing_distribution_point: bool,
@@ -315,12 +317,16 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Vec<Strin
     })
 }
 
-fn default_crl_period() -> u64 {
-    3600
-}
+impl AuthoritySection {
+    /// Between two CRLs.
+    pub(crate) fn crl_period(&self) -> Duration {
+        self.crl_period.map_or(Timing::USUAL.crl_period, Duration::from_secs)
+    }
 
-fn default_crl_lifetime() -> u64 {
-    48 * 3600
+    /// From thisUpdate to nextUpdate of a CRL.
+    pub(crate) fn crl_lifetime(&self) -> Duration {
+        self.crl_lifetime.map_or(Timing::USUAL.crl_lifetime, Duration::from_secs)
+    }
 }
 
 fn default_true() -> bool {
@@ -402,6 +408,9 @@ pub(crate) struct SuddenSection {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub(crate) enum ConfigError {
+    /// The schedule of CRLs and the freshness contract.
+    #[error(transparent)]
+    Contract(#[from] ContractFault),
     /// The file could not be read.
     #[error("cannot read configuration {path}")]
     Read {
@@ -437,6 +446,7 @@ impl ConfigFile {
         })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         config.resolve(folder.unwrap_or(Path::new(".")));
+        contract::keep(&mut config)?;
         Ok(config)
     }
 
@@ -459,6 +469,7 @@ impl ConfigFile {
         ];
         paths.extend(&mut self.hsm.profile);
         paths.extend(&mut self.algorithm_policy);
+        paths.extend(&mut self.contract);
         paths.extend(&mut self.key_lists.files);
         for token in &mut self.hsm.tokens {
             paths.push(&mut token.pin);
@@ -508,8 +519,8 @@ mod tests {
         assert_eq!(config.api.max_connections, default_connections());
         assert_eq!(ClockSection::default().longest_stop(), Duration::from_secs(30 * 86_400));
         let online = config.authorities.last().unwrap();
-        assert_eq!(online.crl_period, default_crl_period());
-        assert_eq!(online.crl_lifetime, default_crl_lifetime());
+        assert_eq!(online.crl_period(), Timing::USUAL.crl_period);
+        assert_eq!(online.crl_lifetime(), Timing::USUAL.crl_lifetime);
         assert!(config.profiles.is_dir(), "paths are relative to the file: {:?}", config.profiles);
     }
 

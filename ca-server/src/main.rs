@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod config;
 mod confirm;
+mod contract;
 mod danger;
 mod denied;
 mod http;

@@ -148,6 +148,7 @@ const fn of_keys(error: &KeySourceError) -> Option<(&'static str, &'static str)>
 
 const fn of_config(error: &ConfigError) -> (&'static str, &'static str) {
     match error {
+        ConfigError::Contract(fault) => fault.told(),
         ConfigError::Read { .. } => ("config-unreadable", RIGHT_PATH),
         ConfigError::Parse { .. } => {
             ("config-malformed", "correct the line that is named; unknown keys are errors")

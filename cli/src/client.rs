@@ -172,6 +172,13 @@ pub(crate) enum ClientError {
         #[source]
         source: Box<ureq::Error>,
     },
+    /// Settings that break the freshness contract, or a contract that none satisfies.
+    #[error("refused under the contract {}", path.display())]
+    Contract {
+        path: PathBuf,
+        #[source]
+        source: Box<status::freshness::Refused>,
+    },
     /// A file that an option names.
     #[error("cannot read {path}")]
     File {

@@ -76,6 +76,12 @@ enum Command {
         after_help = "Example:\n  sigill probe make-key vantage.key\n  sigill probe certificate --help"
     )]
     Probe(command::probe::ProbeCommand),
+    /// What relying parties meet: a week under a freshness contract, with parts away. Asks no CA.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill status simulate --contract freshness.toml --away inner-zone:24+6"
+    )]
+    Status(command::status::StatusCommand),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +95,7 @@ fn main() -> ExitCode {
             .run(&terminal)
             .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
+        Command::Status(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Certificate(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }

@@ -14,10 +14,12 @@ use hsm::token::{TokenLabel, TokenName};
 use ledger::note::NotePublicKey;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use serde::Deserialize;
+use status::freshness::Timing;
 use thiserror::Error;
 use x509::key::SpkiHash;
 
 use crate::answer::NeverIssued;
+use crate::contract::{ContractFault, Written};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +30,8 @@ struct ConfigFile {
     /// Folder of the program's own state, mode 0700: the checkpoint it trusts, its counters, what
     /// it knows of its keys. Losing it is a fresh start from the pinned key.
     state: PathBuf,
+    /// The freshness contract from which the schedule follows; without one the defaults hold.
+    contract: Option<PathBuf>,
     /// What the inner zone pushes, and what is left for it.
     publication: PublicationSection,
     /// The status log that is followed.
@@ -82,9 +86,8 @@ struct LogSection {
     /// The epoch that is followed; a new one begins only by an operation of two persons.
     #[serde(default = "one")]
     epoch: u32,
-    /// How old a checkpoint may be before every question gets tryLater.
-    #[serde(default = "sixty")]
-    freshness: u64,
+    /// How old a checkpoint may be before every question gets tryLater; 60 without a contract.
+    freshness: Option<u64>,
     /// The bound on the distance of the clocks of the two zones: 0 on one host, 1 across zones.
     #[serde(default)]
     clock_bound: u64,
@@ -92,10 +95,6 @@ struct LogSection {
 
 const fn one() -> u32 {
     1
-}
-
-const fn sixty() -> u64 {
-    60
 }
 
 /// The token with the identity key and the delegate keys.
@@ -161,10 +160,10 @@ struct ObserveSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct AnswersSection {
-    /// From thisUpdate to nextUpdate; never past the end of the signer's certificate.
-    validity: u64,
-    /// How long others may keep a good or revoked answer (HTTP max-age).
-    max_age: u64,
+    /// From thisUpdate to nextUpdate; never past the end of the signer's certificate. 3600 without a contract.
+    validity: Option<u64>,
+    /// How long others may keep a good or revoked answer (HTTP max-age); 300 without a contract.
+    max_age: Option<u64>,
     /// Signed answers that are kept in memory, some 1 200 octets each.
     cache: usize,
     /// What is said of a serial that was never issued: `unknown`, or `revoked` by the extended
@@ -174,7 +173,7 @@ struct AnswersSection {
 
 impl Default for AnswersSection {
     fn default() -> Self {
-        Self { validity: 3600, max_age: 300, cache: 100_000, never_issued: NeverIssued::default() }
+        Self { validity: None, max_age: None, cache: 100_000, never_issued: NeverIssued::default() }
     }
 }
 
@@ -228,7 +227,8 @@ pub(crate) struct Config {
     pub(crate) origin: LogOrigin,
     pub(crate) log_key: NotePublicKey,
     pub(crate) manifest_key: NotePublicKey,
-    pub(crate) freshness: Duration,
+    /// Validity and max-age of answers, the age of checkpoints, and what follows from them.
+    pub(crate) timing: Timing,
     pub(crate) clock_bound: Duration,
     pub(crate) module: PathBuf,
     pub(crate) token: TokenName,
@@ -243,8 +243,6 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) max_connections: usize,
     pub(crate) observe: SocketAddr,
-    pub(crate) validity: Duration,
-    pub(crate) max_age: Duration,
     pub(crate) cache: usize,
     pub(crate) never_issued: NeverIssued,
     pub(crate) authorities: Vec<PinnedAuthority>,
@@ -327,8 +325,15 @@ impl Config {
         if !file.observe.listen.ip().is_loopback() {
             return Err(value("observe.listen", &file.observe.listen, "a loopback address"));
         }
-        let validity = file.answers.validity;
-        if !(60..=7 * 86_400).contains(&validity) || file.answers.max_age >= validity {
+        let written = Written {
+            validity: file.answers.validity,
+            max_age: file.answers.max_age,
+            freshness: file.log.freshness,
+        };
+        let contract = file.contract.as_ref().map(|path| below(base, path));
+        let timing = written.timing(contract.as_deref())?;
+        let validity = timing.validity.as_secs();
+        if !(60..=7 * 86_400).contains(&validity) || timing.max_age.as_secs() >= validity {
             let wanted = "60 to 604800 seconds and above answers.max-age";
             return Err(value("answers.validity", &validity, wanted));
         }
@@ -356,7 +361,7 @@ impl Config {
             origin,
             log_key: note_key(&file.log.key, "log.key")?,
             manifest_key: note_key(&file.log.manifest_key, "log.manifest-key")?,
-            freshness: Duration::from_secs(file.log.freshness),
+            timing,
             clock_bound: Duration::from_secs(file.log.clock_bound),
             module: file.hsm.module,
             token: TokenName { label, serial },
@@ -374,8 +379,6 @@ impl Config {
             listen: file.http.listen,
             max_connections: file.http.max_connections.max(1),
             observe: file.observe.listen,
-            validity: Duration::from_secs(validity),
-            max_age: Duration::from_secs(file.answers.max_age),
             cache: file.answers.cache,
             never_issued: file.answers.never_issued,
             authorities,
@@ -446,6 +449,7 @@ impl ConfigError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Authority { .. } | Self::Route { .. } | Self::Value { .. } => "config-value",
+            Self::Contract(fault) => fault.code(),
             Self::Deployment { .. } => "deployment-unknown",
             Self::Parse { .. } => "config-malformed",
             Self::Read { .. } => "config-unreadable",
@@ -458,6 +462,7 @@ impl ConfigError {
             Self::Authority { .. } | Self::Route { .. } | Self::Value { .. } => {
                 "correct the value; environments/demo/ocsp.toml tells each key"
             }
+            Self::Contract(fault) => fault.next_step(),
             Self::Deployment { .. } => "correct the names of the deployment",
             Self::Parse { .. } => "correct the line that is named; unknown keys are errors",
             Self::Read { .. } => "correct the path, or the file's permissions",
@@ -471,6 +476,9 @@ pub(crate) enum ConfigError {
     /// A CA's name, twice or malformed, or its hash.
     #[error("authority {name:?}: name is not new, not a-z0-9- or sha256 not 64 hexadecimal digits")]
     Authority { name: String },
+    /// The schedule and the freshness contract.
+    #[error(transparent)]
+    Contract(#[from] ContractFault),
     /// Only the compiled pairs exist.
     #[error("deployment {name} is none of test/demo, test/systemtest, qa/test, prod/prod")]
     Deployment { name: String },
@@ -523,8 +531,7 @@ mod tests {
         let config = Config::read(&path).unwrap();
 
         assert_eq!(config.authorities.len(), 2);
-        assert_eq!(config.freshness, Duration::from_secs(sixty()));
-        assert_eq!(config.validity, Duration::from_secs(AnswersSection::default().validity));
+        assert_eq!(config.timing, Timing::USUAL);
         assert_eq!(config.max_connections, default_connections());
     }
 

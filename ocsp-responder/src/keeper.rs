@@ -17,6 +17,7 @@ use hsm::{
     SigningService as _, Token, TokenSigner,
 };
 use ledger::origin::DeploymentName;
+use status::freshness::Timing;
 use thiserror::Error;
 use x509::certificate::{Certificate, CertificateError};
 use x509::key::{KeyType, PublicKey, SpkiHash};
@@ -31,8 +32,6 @@ use crate::delegate::{Delegate, DelegateError, Delegates, MAX_LIFETIME, judge};
 use crate::durable;
 use crate::signer::{AnswerSignError, CountError, Counter};
 
-/// The newest delegate's age at which the next key is asked for.
-const RENEW_AFTER: Duration = Duration::from_secs(4 * 86_400);
 /// At most this many delegates of one CA live at a time.
 const MAX_LIVE: usize = 2;
 /// When an unanswered request is written anew for the first time. The counter is one for all CAs of
@@ -98,8 +97,7 @@ pub(crate) struct Keeper {
     signer: Arc<TokenSigner>,
     identity: PublicKey,
     delegates: Arc<Delegates>,
-    /// From thisUpdate to nextUpdate of answers.
-    answer_validity: Duration,
+    timing: Timing,
     /// Certificate files that were taken up or refused, so that each is looked at once, and those of
     /// other responders, so that each is looked at more and more rarely.
     seen: HashMap<PathBuf, Seen>,
@@ -120,7 +118,7 @@ impl Keeper {
         signer: Arc<TokenSigner>,
         identity: SpkiHash,
         delegates: Arc<Delegates>,
-        answer_validity: Duration,
+        timing: Timing,
     ) -> Result<Self, KeeperError> {
         let identity = token.key_by_hash(identity)?.ok_or(KeeperError::Identity { identity })?;
         token.prove(&identity)?;
@@ -131,7 +129,7 @@ impl Keeper {
             signer,
             identity,
             delegates,
-            answer_validity,
+            timing,
             seen: HashMap::new(),
             asked: HashMap::new(),
         };
@@ -229,7 +227,7 @@ impl Keeper {
             DelegateSource::Requested => Some(MAX_LIFETIME),
             DelegateSource::Ceremony | DelegateSource::Shared => None,
         };
-        judge(&certificate, authority, max_lifetime, self.answer_validity, now)
+        judge(&certificate, authority, max_lifetime, self.timing.validity, now)
             .map_err(|source| KeeperError::Delegate { path: path.to_owned(), source })?;
         match self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering()) {
             Err(error) if is_missing(&error) => return Ok(self.not_shown(&authority.name, key)),
@@ -325,7 +323,7 @@ impl Keeper {
         let delegates = self.delegates.of(&authority.name);
         let validities: Vec<Validity> =
             delegates.iter().map(|delegate| delegate.certificate.validity()).collect();
-        if !is_due(&validities, now) {
+        if !is_due(&validities, now, self.timing.renew_delegates_after()) {
             return Ok(());
         }
         let key = match self.waiting_key(&authority.name)? {
@@ -439,12 +437,12 @@ const fn is_missing(error: &SignError) -> bool {
     matches!(error, SignError::Key(FindKeyError::Missing { .. }))
 }
 
-/// Whether a CA needs another delegate: it has none, or the newest is four days old and there are
-/// not two yet.
-fn is_due(delegates: &[Validity], now: UnixTime) -> bool {
+/// Whether a CA needs another delegate: it has none, or the newest is so old (four days, as a rule) and
+/// there are not two yet.
+fn is_due(delegates: &[Validity], now: UnixTime, renew_after: Duration) -> bool {
     let live = delegates.iter().filter(|validity| validity.not_after() > now);
     let newest = live.clone().map(|validity| validity.not_before()).max();
-    newest.is_none_or(|since| now.since(since) >= RENEW_AFTER) && live.count() < MAX_LIVE
+    newest.is_none_or(|since| now.since(since) >= renew_after) && live.count() < MAX_LIVE
 }
 
 /// The files of a folder that end so, sorted; none where there is no folder.
@@ -553,7 +551,7 @@ mod tests {
             for hour in 0..2 * 365 * 24 {
                 let now = at(start + hour * HOUR);
                 delegates.retain(|validity| validity.not_after() > now);
-                if is_due(&delegates, now) {
+                if is_due(&delegates, now, Timing::USUAL.renew_delegates_after()) {
                     let since = *asked_since.get_or_insert(now);
                     if now.since(since) >= Duration::from_secs(answered_after) {
                         let end = now.checked_add(Duration::from_secs(14 * DAY - 1)).unwrap();

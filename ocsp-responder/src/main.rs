@@ -12,6 +12,7 @@ mod authority;
 mod check;
 mod clock;
 mod config;
+mod contract;
 mod delegate;
 mod durable;
 mod files;

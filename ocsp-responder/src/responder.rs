@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use status::Position;
+use status::freshness::resign_after;
 use tokio::time::Instant;
 use x509::key::SpkiHash;
 use x509::ocsp::{
@@ -380,7 +381,7 @@ impl Responder {
         let (Some(finding), true) = (single, cacheable) else {
             return Reply { body, caching: Caching::NoStore, position: Some(facts.position) };
         };
-        let half = Duration::from_secs(next_update.since(now).as_secs() / 2);
+        let half = resign_after(next_update.since(now));
         let signed = Arc::new(Signed {
             finding,
             delegate: delegate.spki(),

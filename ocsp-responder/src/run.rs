@@ -51,7 +51,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let _alone = start::alone(&config.state)?;
     start::publication_is_ours(&config)?;
     let metrics = Arc::new(Metrics::default());
-    let view = Arc::new(View::new(config.origin.epoch, config.freshness, config.clock_bound));
+    let view =
+        Arc::new(View::new(config.origin.epoch, config.timing.freshness, config.clock_bound));
     let authorities = Arc::new(ArcSwap::from_pointee(Authorities::default()));
     let delegates = Arc::new(Delegates::default());
     let crls = Arc::new(ServedCrls::default());
@@ -59,7 +60,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let rules = FollowRules {
         origin: config.origin.clone(),
         key: config.log_key,
-        freshness: config.freshness,
+        freshness: config.timing.freshness,
         clock_bound: config.clock_bound,
     };
     let follower = Follower::new(&config.publication, &config.state, rules)?;
@@ -87,8 +88,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     };
 
     let answer_rules = AnswerRules {
-        validity: config.validity,
-        max_age: config.max_age,
+        validity: config.timing.validity,
+        max_age: config.timing.max_age,
         clock_bound: config.clock_bound,
         cache: config.cache,
         never_issued: config.never_issued,
@@ -96,8 +97,12 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let service: Arc<dyn SigningService> = signer;
     let responder =
         Responder::new(view, authorities, Arc::clone(&delegates), service, answer_rules, metrics);
-    let site =
-        Arc::new(Site { routes: config.routes.clone(), responder, crls, max_age: config.max_age });
+    let site = Arc::new(Site {
+        routes: config.routes.clone(),
+        responder,
+        crls,
+        max_age: config.timing.max_age,
+    });
     let served = tokio::runtime::Runtime::new()
         .context("runtime cannot be started")?
         .block_on(serve(&config, site, public, private));
@@ -154,7 +159,7 @@ fn open_keeper(
         Arc::clone(signer),
         config.identity,
         Arc::clone(delegates),
-        config.validity,
+        config.timing,
     )
     .context("delegates cannot be kept")
 }

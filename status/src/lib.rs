@@ -5,6 +5,7 @@
 //! room holds the rules; it stores nothing, reads no clock and does no I/O.
 
 pub mod entry;
+pub mod freshness;
 pub mod index;
 pub mod issuer;
 pub mod observation;

@@ -330,8 +330,8 @@ fn listed(
 
 fn schedule(authority: &Authority) -> Result<Schedule, Denied> {
     let section = &authority.section;
-    let period = Duration::from_secs(section.crl_period);
-    let overlap = Duration::from_secs(section.crl_lifetime.saturating_sub(section.crl_period));
+    let period = section.crl_period();
+    let overlap = section.crl_lifetime().saturating_sub(period);
     Schedule::new(period, overlap).map_err(|error| broken(authority, &error))
 }
 

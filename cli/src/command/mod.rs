@@ -10,6 +10,7 @@ mod outcome;
 pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod revoke;
+pub(crate) mod status;
 
 /// A value of a closed list as the API writes it.
 fn word(value: Option<impl serde::Serialize>) -> String {

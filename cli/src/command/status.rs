@@ -1,0 +1,242 @@
+//! `sigill status`: what relying parties meet. Works on files alone.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use status::freshness::{Away, ClassWeek, Contract, Part, Span, Timing, WEEK};
+
+use crate::client::ClientError;
+use crate::terminal::{Terminal, facts, table};
+
+/// What can be asked about status.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StatusCommand {
+    /// Show the schedule that follows from a freshness contract, and what each class of relying parties meets in a week while
+    /// parts are away.
+    #[command(
+        after_help = "Example:\n  sigill status simulate --contract freshness.toml --away inner-zone:24+6 --away responder-token:100+2\n\n\
+                      Refused (exit code 1) with a timeline that shows it, where a setting breaks the contract.\n\
+                      Parts: inner-zone (all of it), publication (nothing arrives outside), issuing-token (no CRLs),\n\
+                      responder-token (no new answers)."
+    )]
+    Simulate(Simulate),
+}
+
+/// A week.
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The contract (environments/demo/freshness.toml tells each key).
+    #[arg(long, value_name = "FILE")]
+    contract: PathBuf,
+    /// What is away, from which hour of the week, for how many hours.
+    #[arg(long, value_name = "PART:HOUR+HOURS")]
+    away: Vec<String>,
+    /// Seconds from thisUpdate to nextUpdate of answers, instead of what follows from the contract.
+    #[arg(long, value_name = "SECONDS")]
+    validity: Option<u64>,
+    /// Seconds for which others may keep answers and CRLs.
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<u64>,
+    /// Seconds for which a checkpoint counts as fresh.
+    #[arg(long, value_name = "SECONDS")]
+    freshness: Option<u64>,
+    /// Seconds between CRLs.
+    #[arg(long, value_name = "SECONDS")]
+    crl_period: Option<u64>,
+    /// Seconds from thisUpdate to nextUpdate of CRLs.
+    #[arg(long, value_name = "SECONDS")]
+    crl_lifetime: Option<u64>,
+}
+
+impl StatusCommand {
+    pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), ClientError> {
+        let Self::Simulate(simulate) = self;
+        simulate.run(terminal)
+    }
+}
+
+impl Simulate {
+    fn run(&self, terminal: &Terminal) -> Result<(), ClientError> {
+        let path = &self.contract;
+        let text = fs::read_to_string(path)
+            .map_err(|source| ClientError::File { path: path.clone(), source })?;
+        let contract = Contract::parse(&text).map_err(|source| ClientError::Input {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
+        let timing = self.timing(&contract)?;
+        let away = self.away.iter().map(|text| away(text)).collect::<Result<Vec<_>, _>>()?;
+        let weeks = contract.simulate(&timing, &away);
+        terminal.result(&shown(&timing, &weeks), || {
+            let mut lines =
+                facts(&schedule(&timing).map(|(name, secs)| (name, format!("{secs} s"))));
+            lines.push(String::new());
+            let headings = [
+                "CLASS",
+                "METHOD",
+                "OLDEST RELIED ON",
+                "TRY LATER",
+                "CRL EXPIRED",
+                "NOTHING VALID",
+                "TOO OLD",
+            ];
+            lines.extend(table(&headings, &weeks.iter().map(row).collect::<Vec<_>>()));
+            lines
+        });
+        Ok(())
+    }
+
+    /// What both programs would keep, once each has found it good.
+    fn timing(&self, contract: &Contract) -> Result<Timing, ClientError> {
+        let secs = |written: Option<u64>| written.map(Duration::from_secs);
+        let refused = |source| ClientError::Contract {
+            path: self.contract.clone(),
+            source: Box::new(source),
+        };
+        let answers = contract
+            .timing_of_answers(secs(self.validity), secs(self.max_age), secs(self.freshness))
+            .map_err(refused)?;
+        let lists = contract
+            .timing_of_lists(secs(self.crl_period), secs(self.crl_lifetime))
+            .map_err(refused)?;
+        let Timing { crl_period, crl_lifetime, .. } = lists;
+        Ok(Timing { crl_period, crl_lifetime, ..answers })
+    }
+}
+
+/// `inner-zone:24+6`.
+fn away(text: &str) -> Result<Away, ClientError> {
+    let parsed = || {
+        let (name, hours) = text.split_once(':')?;
+        let (from, long) = hours.split_once('+')?;
+        let (part, _) = Part::ALL.into_iter().find(|(_, known)| *known == name)?;
+        let (from, long) = (hour(from)?, hour(long)?);
+        Some(Away { part, from, until: from + long })
+    };
+    parsed().ok_or_else(|| ClientError::Value {
+        what: "--away",
+        found: text.to_owned(),
+        limit: "inner-zone, publication, issuing-token or responder-token, a colon, the hour of the week at which it \
+                goes, a plus and for how many hours: inner-zone:24+6",
+    })
+}
+
+/// An hour of the week.
+fn hour(text: &str) -> Option<Duration> {
+    let hour: u64 = text.parse().ok()?;
+    Some(Duration::from_secs(hour.checked_mul(3600)?)).filter(|hour| *hour <= WEEK)
+}
+
+fn schedule(timing: &Timing) -> [(&'static str, u64); 6] {
+    [
+        ("answers.validity", timing.validity.as_secs()),
+        ("answers.max-age", timing.max_age.as_secs()),
+        ("log.freshness", timing.freshness.as_secs()),
+        ("delegates renewed at", timing.renew_delegates_after().as_secs()),
+        ("crl-period", timing.crl_period.as_secs()),
+        ("crl-lifetime", timing.crl_lifetime.as_secs()),
+    ]
+}
+
+fn row(week: &ClassWeek) -> Vec<String> {
+    let spans = [&week.try_later, &week.crl_expired, &week.nothing_valid, &week.too_old];
+    let mut row =
+        vec![week.name.clone(), week.method.to_string(), format!("{} s", week.oldest.as_secs())];
+    row.extend(spans.map(|spans| {
+        let told: Vec<String> = spans
+            .iter()
+            .map(|span| format!("{} to {}", clock(span.from), clock(span.until)))
+            .collect();
+        if told.is_empty() { "never".to_owned() } else { told.join(", ") }
+    }));
+    row
+}
+
+/// Hours and minutes of the week.
+fn clock(at: Duration) -> String {
+    let minutes = at.as_secs() / 60;
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+fn shown(timing: &Timing, weeks: &[ClassWeek]) -> Value {
+    let spans = |spans: &[Span]| -> Value {
+        spans
+            .iter()
+            .map(|span| json!({ "from": span.from.as_secs(), "until": span.until.as_secs() }))
+            .collect()
+    };
+    let classes: Vec<Value> = weeks
+        .iter()
+        .map(|week| {
+            json!({
+                "name": week.name,
+                "method": week.method.to_string(),
+                "oldest_relied_on": week.oldest.as_secs(),
+                "try_later": spans(&week.try_later),
+                "crl_expired": spans(&week.crl_expired),
+                "nothing_valid": spans(&week.nothing_valid),
+                "too_old": spans(&week.too_old),
+            })
+        })
+        .collect();
+    json!({
+        "validity": timing.validity.as_secs(),
+        "max_age": timing.max_age.as_secs(),
+        "freshness": timing.freshness.as_secs(),
+        "delegates_renewed_at": timing.renew_delegates_after().as_secs(),
+        "crl_period": timing.crl_period.as_secs(),
+        "crl_lifetime": timing.crl_lifetime.as_secs(),
+        "classes": classes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::terminal::Format;
+
+    fn simulate() -> Simulate {
+        Simulate {
+            contract: Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../environments/demo/freshness.toml"),
+            away: vec!["inner-zone:24+6".to_owned()],
+            validity: None,
+            max_age: None,
+            freshness: None,
+            crl_period: None,
+            crl_lifetime: None,
+        }
+    }
+
+    #[test]
+    fn a_week_of_the_example_is_shown() {
+        simulate().run(&Terminal::new(Format::Json)).unwrap();
+        let contract =
+            Contract::parse(include_str!("../../../environments/demo/freshness.toml")).unwrap();
+        let away = [away("inner-zone:24+6").unwrap()];
+
+        let weeks = contract.simulate(&contract.timing().unwrap(), &away);
+
+        let rows: Vec<String> = weeks.iter().map(|week| row(week)[3].clone()).collect();
+        assert_eq!(rows, ["24:16 to 30:00", "24:16 to 30:00", "24:16 to 30:00", "never"]);
+    }
+
+    /// Promise 9: what breaks the contract is refused with its timeline, and a part that is none with those that are.
+    #[test]
+    fn settings_that_break_the_contract_are_refused() {
+        let broken = Simulate { validity: Some(9000), ..simulate() };
+        let error = broken.run(&Terminal::new(Format::Json)).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("relied on: good, 9300 s old"), "{source}");
+
+        for text in ["inner:24+6", "inner-zone:24", "inner-zone:24+x", "inner-zone:169+1"] {
+            assert!(matches!(away(text), Err(ClientError::Value { what: "--away", .. })), "{text}");
+        }
+    }
+}

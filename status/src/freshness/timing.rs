@@ -1,0 +1,187 @@
+//! The schedule, and its derivation from a contract.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::contract::{Contract, Method, PartyClass};
+
+/// A list is made, pushed and served at most this long after it is due.
+pub const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
+/// Answers last five days at most: the younger of two delegates is renewed at the age of four.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5 * 86_400);
+/// Lists last ten days at most.
+const LONGEST_LIST: Duration = Duration::from_secs(10 * 86_400);
+/// The longest that others keep copies where the classes leave a choice, and the longest pause between two lists.
+const USUAL_MAX_AGE: Duration = Duration::from_secs(300);
+const USUAL_PERIOD: Duration = Duration::from_secs(3600);
+/// Lists are not made more often than this by time alone.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
+/// A delegate's life, and the age at which the next is asked for where answers leave the choice (architecture §2.3).
+const DELEGATE_LIFE: Duration = Duration::from_secs(14 * 86_400);
+const DELEGATE_RENEWAL: Duration = Duration::from_secs(4 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How long after its signature an answer is signed anew, when `left` was left of it then: half (OCSP-10).
+#[must_use]
+pub const fn resign_after(left: Duration) -> Duration {
+    Duration::from_secs(left.as_secs() / 2)
+}
+
+/// The times that both programs keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From thisUpdate to nextUpdate of an OCSP answer.
+    pub validity: Duration,
+    /// How long others may keep a good or revoked answer, or a CRL (HTTP max-age).
+    pub max_age: Duration,
+    /// How old a checkpoint may be before every question gets tryLater.
+    pub freshness: Duration,
+    /// Between two CRLs.
+    pub crl_period: Duration,
+    /// From thisUpdate to nextUpdate of a CRL.
+    pub crl_lifetime: Duration,
+}
+
+impl Timing {
+    /// What holds where no contract is declared.
+    pub const USUAL: Self = Self {
+        validity: Duration::from_secs(3600),
+        max_age: USUAL_MAX_AGE,
+        freshness: Duration::from_secs(60),
+        crl_period: USUAL_PERIOD,
+        crl_lifetime: Duration::from_secs(48 * 3600),
+    };
+
+    /// The age of the youngest delegate at which the next is asked for: four days, and earlier where answers and the
+    /// outage that they survive are so long that an unanswered request would shorten them.
+    #[must_use]
+    pub fn renew_delegates_after(&self) -> Duration {
+        DELEGATE_LIFE.saturating_sub(self.validity + self.freshness).clamp(DAY, DELEGATE_RENEWAL)
+    }
+}
+
+impl Contract {
+    /// The schedule that follows: answers and lists as long as the strictest class bears, copies and pauses as
+    /// the classes leave room for.
+    ///
+    /// # Errors
+    ///
+    /// [`Unservable`] names the class that no schedule satisfies, and what it would have to bear.
+    pub fn timing(&self) -> Result<Timing, Unservable> {
+        let usual = Timing::USUAL;
+        let asking = [Method::Ocsp, Method::OcspWithNonce];
+        let validity =
+            longest(self.by(&asking)).map_or(usual.validity, |most| most.min(LONGEST_ANSWER));
+        let crl_lifetime = longest(self.by(&[Method::Crl]))
+            .map_or(usual.crl_lifetime, |most| most.min(LONGEST_LIST));
+        let freshness = self.outage;
+        // When the oldest answer that is still given out is as old as it gets.
+        let given_until = freshness + resign_after(validity.saturating_sub(freshness));
+        let mut max_age = USUAL_MAX_AGE.min(crl_lifetime / 8);
+        for class in self.by(&asking) {
+            let given = if class.method == Method::Ocsp { given_until } else { freshness };
+            let needed = given + class.poll + class.skew;
+            let Some(room) = validity.checked_sub(needed).filter(|_| freshness < validity) else {
+                return Err(Unservable { class: class.name.clone(), lasts: validity, needed });
+            };
+            if class.method == Method::Ocsp {
+                max_age = max_age.min(Duration::from_secs(room.as_secs()));
+            }
+        }
+        let mut crl_period = usual.crl_period;
+        for class in self.by(&[Method::Crl]) {
+            let beside = class.skew + class.poll + max_age + PUBLISHED_WITHIN;
+            let third = Duration::from_secs(crl_lifetime.saturating_sub(beside).as_secs() / 3);
+            if third < SHORTEST_PERIOD {
+                let needed = beside + SHORTEST_PERIOD * 3;
+                return Err(Unservable { class: class.name.clone(), lasts: crl_lifetime, needed });
+            }
+            crl_period = crl_period.min(third);
+        }
+        Ok(Timing { validity, max_age, freshness, crl_period, crl_lifetime })
+    }
+
+    /// `timing` with the lists that would end first of all that a `sigill-ca` under this contract may make: what a
+    /// responder must reckon with, which does not know them.
+    pub(super) fn with_tightest_lists(&self, timing: Timing, derived: Timing) -> Timing {
+        let needed = self.by(&[Method::Crl]).map(|class| {
+            derived.crl_period * 3 + PUBLISHED_WITHIN + derived.max_age + class.poll + class.skew
+        });
+        let crl_lifetime = needed.max().unwrap_or(derived.crl_lifetime).min(derived.crl_lifetime);
+        Timing { crl_period: derived.crl_period, crl_lifetime, ..timing }
+    }
+}
+
+/// The longest that something may be believed among these classes, the slowest clock counted.
+fn longest<'a>(classes: impl Iterator<Item = &'a PartyClass>) -> Option<Duration> {
+    classes.map(|class| class.max_age.saturating_sub(class.skew)).min()
+}
+
+/// No schedule satisfies a class.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "no schedule satisfies class {class}: by the strictest max-age and its clock-skew nothing lasts longer than \
+     {} s, and {} s are needed for outage, renewal, caches, polls-every and clock-skew of this class",
+    lasts.as_secs(), needed.as_secs()
+)]
+pub struct Unservable {
+    /// The class.
+    pub class: String,
+    /// How long an answer or list may last for the strictest class.
+    pub lasts: Duration,
+    /// How long it would have to last for this one.
+    pub needed: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    /// OCSP-10: the schedule of the shipped example, to the second; an upgrade that changes it changes this test.
+    #[test]
+    fn the_example_yields_this_schedule() {
+        let text = include_str!("../../../environments/demo/freshness.toml");
+        let contract = Contract::parse(text).unwrap();
+
+        let timing = contract.timing().unwrap();
+
+        assert_eq!(
+            timing,
+            Timing {
+                validity: secs(6900),
+                max_age: secs(300),
+                freshness: secs(900),
+                crl_period: secs(3600),
+                crl_lifetime: secs(86_100),
+            }
+        );
+        assert_eq!(timing.renew_delegates_after(), DELEGATE_RENEWAL);
+    }
+
+    #[test]
+    fn a_class_that_cannot_be_served_is_named_with_what_it_lacks() {
+        let text =
+            "[[class]]\nname = \"quick\"\nmax-age = 600\nclock-skew = 120\npolls-every = 300\n";
+
+        let refused = Contract::parse(text).unwrap().timing().unwrap_err();
+
+        assert_eq!(
+            (refused.class.as_str(), refused.lasts, refused.needed),
+            ("quick", secs(480), secs(690))
+        );
+    }
+
+    /// Architecture, section 2.3: the younger delegate outlasts every answer of an outage.
+    #[test]
+    fn long_answers_have_their_delegates_renewed_earlier() {
+        let long =
+            Timing { validity: secs(7 * 86_400), freshness: secs(5 * 86_400), ..Timing::USUAL };
+        assert_eq!(long.renew_delegates_after(), secs(2 * 86_400));
+        assert_eq!(Timing::USUAL.renew_delegates_after(), DELEGATE_RENEWAL);
+    }
+}

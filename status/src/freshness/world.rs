@@ -1,0 +1,261 @@
+//! What responder, lists, caches and parties do at any second, by the rules that the programs keep.
+
+use std::time::Duration;
+
+use super::contract::{Method, PartyClass};
+use super::timing::{PUBLISHED_WITHIN, Timing, resign_after};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What can be away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// All of the inner zone: no checkpoints, no lists.
+    InnerZone,
+    /// The way outwards: checkpoints and lists are made and do not arrive.
+    Publication,
+    /// The tokens with the CAs' keys: no lists; revocations are published all the same.
+    IssuingToken,
+    /// The responder's token: no new answers.
+    ResponderToken,
+}
+
+impl Part {
+    /// All of them, with their names.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::InnerZone, "inner-zone"),
+        (Self::Publication, "publication"),
+        (Self::IssuingToken, "issuing-token"),
+        (Self::ResponderToken, "responder-token"),
+    ];
+
+    /// Its name in words of commands and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(part, _)| *part == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// A part that is away between two moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// What.
+    pub part: Part,
+    /// The last moment at which it is there.
+    pub from: Duration,
+    /// The first moment at which it is there again.
+    pub until: Duration,
+}
+
+impl Away {
+    fn covers(&self, at: Duration) -> bool {
+        self.from < at && at < self.until
+    }
+}
+
+/// Something signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signed {
+    pub(super) this_update: Duration,
+    pub(super) next_update: Duration,
+}
+
+/// A copy that somebody keeps for others.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    signed: Signed,
+    /// The first moment at which it is not given any more.
+    until: Duration,
+}
+
+/// The deployment as one class meets it.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    timing: &'a Timing,
+    away: &'a [Away],
+    /// When each list was made, and when it could be had; both rise.
+    lists: Vec<(Duration, Duration)>,
+    /// What the responder keeps.
+    kept: Option<Kept>,
+    /// What lies in a cache on the way.
+    cached: Option<Kept>,
+}
+
+impl<'a> World<'a> {
+    /// Begins with a list, and plays until `end`.
+    pub(super) fn new(timing: &'a Timing, away: &'a [Away], end: Duration) -> Self {
+        let mut world = Self {
+            timing,
+            away,
+            lists: vec![(Duration::ZERO, Duration::ZERO)],
+            kept: None,
+            cached: None,
+        };
+        let mut made = Duration::ZERO;
+        loop {
+            let due = made + timing.crl_period.max(SECOND);
+            made = world.back(due, &[Part::InnerZone, Part::IssuingToken]);
+            if made > end {
+                return world;
+            }
+            let seen = world.back(made + PUBLISHED_WITHIN, &[Part::InnerZone, Part::Publication]);
+            world.lists.push((made, seen));
+        }
+    }
+
+    /// The first moment from `at` on at which none of these is away.
+    fn back(&self, mut at: Duration, parts: &[Part]) -> Duration {
+        while let Some(away) = self.covering(at, parts) {
+            at = away.until;
+        }
+        at
+    }
+
+    fn covering(&self, at: Duration, parts: &[Part]) -> Option<&Away> {
+        self.away.iter().find(|away| parts.contains(&away.part) && away.covers(at))
+    }
+
+    /// The newest checkpoint that has arrived.
+    fn checkpoint(&self, mut at: Duration) -> Duration {
+        while let Some(away) = self.covering(at, &[Part::InnerZone, Part::Publication]) {
+            at = away.from;
+        }
+        at
+    }
+
+    /// What the responder answers; `None` is tryLater. It keeps answers without a nonce until half of their life, and
+    /// gives nothing once the checkpoint is too old.
+    pub(super) fn ask(&mut self, at: Duration, method: Method) -> Option<Signed> {
+        let checkpoint = self.checkpoint(at);
+        if at - checkpoint > self.timing.freshness {
+            return None;
+        }
+        let kept = self.kept.filter(|kept| method == Method::Ocsp && at < kept.until);
+        if let Some(kept) = kept {
+            return Some(kept.signed);
+        }
+        let signed =
+            Signed { this_update: checkpoint, next_update: checkpoint + self.timing.validity };
+        if self.covering(at, &[Part::ResponderToken]).is_some() || signed.next_update <= at {
+            return None;
+        }
+        if method == Method::Ocsp {
+            self.kept = Some(Kept { signed, until: at + resign_after(signed.next_update - at) });
+        }
+        Some(signed)
+    }
+
+    /// The list that is served, expired or not.
+    pub(super) fn list(&self, at: Duration) -> Signed {
+        let served = self.lists.partition_point(|(_, seen)| *seen <= at);
+        let (this_update, _) =
+            self.lists.get(served.saturating_sub(1)).copied().unwrap_or_default();
+        Signed { this_update, next_update: this_update + self.timing.crl_lifetime }
+    }
+
+    /// What a party of this method gets at `at`, through a cache where there can be one.
+    pub(super) fn fetch(&mut self, at: Duration, method: Method) -> Option<Signed> {
+        if method == Method::OcspWithNonce {
+            return self.ask(at, method);
+        }
+        if let Some(kept) = self.cached.filter(|kept| at < kept.until) {
+            return Some(kept.signed);
+        }
+        let signed = match method {
+            Method::Crl => self.list(at),
+            Method::Ocsp | Method::OcspWithNonce => self.ask(at, method)?,
+        };
+        // Less than what is left (OCSP-09, CRL-12).
+        let left = signed.next_update.saturating_sub(at + SECOND);
+        self.cached = Some(Kept { signed, until: at + self.timing.max_age.min(left) });
+        Some(signed)
+    }
+}
+
+/// A party of a class, with what it fetched last. It uses that as long as it is valid, whenever it gets nothing newer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Party<'a> {
+    pub(super) class: &'a PartyClass,
+    held: Option<Signed>,
+}
+
+impl<'a> Party<'a> {
+    pub(super) const fn new(class: &'a PartyClass) -> Self {
+        Self { class, held: None }
+    }
+
+    /// Asks.
+    pub(super) fn fetch(&mut self, world: &mut World<'_>, at: Duration) {
+        if let Some(signed) = world.fetch(at, self.class.method) {
+            self.held = Some(signed);
+        }
+    }
+
+    /// The age of what it relies on at `at`, if its clock is as slow as it may be; `None` where even then nothing is valid.
+    pub(super) fn relied_on(&self, at: Duration) -> Option<Duration> {
+        let held = self.held.filter(|held| at <= held.next_update + self.class.skew)?;
+        Some(at.saturating_sub(held.this_update))
+    }
+
+    /// Whether it has something valid at `at`, if its clock is as fast as it may be.
+    pub(super) fn has_valid(&self, at: Duration) -> bool {
+        self.held.is_some_and(|held| at + self.class.skew <= held.next_update)
+    }
+
+    pub(super) const fn held(&self) -> Option<Signed> {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn timing() -> Timing {
+        Timing { crl_lifetime: HOUR * 6, ..Timing::USUAL }
+    }
+
+    /// CRL-03: the publisher frozen for one period and for two: the list that is served is valid all the time.
+    #[test]
+    fn a_list_is_valid_through_two_frozen_periods_and_not_for_ever() {
+        let timing = Timing { crl_lifetime: HOUR * 3 + PUBLISHED_WITHIN, ..timing() };
+        for (periods, valid) in [(1, true), (2, true), (3, false)] {
+            for part in [Part::Publication, Part::IssuingToken, Part::InnerZone] {
+                let from = HOUR * 10 - SECOND;
+                let away = [Away { part, from, until: from + HOUR * periods }];
+                let world = World::new(&timing, &away, HOUR * 24);
+                let always = (0..24 * 60).map(|minute| Duration::from_secs(minute * 60));
+                let expired = always.filter(|at| world.list(*at).next_update < *at).count();
+                assert_eq!(expired == 0, valid, "{part:?} {periods}");
+            }
+        }
+    }
+
+    /// Item by item what the responder does: kept to half of its life, tryLater when the log is stale or the token away.
+    #[test]
+    fn answers_are_kept_to_their_half_and_never_given_from_a_stale_log() {
+        let timing = timing();
+        let away = [
+            Away { part: Part::ResponderToken, from: HOUR, until: HOUR * 2 },
+            Away { part: Part::InnerZone, from: HOUR * 3, until: HOUR * 4 },
+        ];
+        let mut world = World::new(&timing, &away, HOUR * 5);
+        let mut ask = |at: Duration| world.ask(at, Method::Ocsp).map(|signed| signed.this_update);
+
+        assert_eq!(ask(SECOND), Some(SECOND));
+        assert_eq!(ask(HOUR / 2), Some(SECOND), "kept");
+        assert_eq!(ask(HOUR - SECOND), Some(HOUR - SECOND), "signed anew");
+        assert_eq!(ask(HOUR + HOUR / 4), Some(HOUR - SECOND), "the token is away, and it is kept");
+        assert_eq!(ask(HOUR + HOUR * 3 / 4), None, "the token is away");
+        assert_eq!(ask(HOUR * 3 - SECOND), Some(HOUR * 3 - SECOND));
+        assert_eq!(ask(HOUR * 3 + SECOND * 60), Some(HOUR * 3 - SECOND));
+        assert_eq!(
+            ask(HOUR * 3 + SECOND * 61),
+            None,
+            "a kept answer is not given from a stale log"
+        );
+        assert_eq!(ask(HOUR * 4), Some(HOUR * 4));
+    }
+}
