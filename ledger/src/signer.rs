@@ -75,6 +75,7 @@ pub struct ReceiptSigner<S>(S);
 
 impl<S: NoteSigner> ReceiptSigner<S> {
     /// Keeps `key` for receipts.
+    #[must_use]
     pub const fn new(key: S) -> Self {
         Self(key)
     }

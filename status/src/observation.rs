@@ -115,6 +115,14 @@ pub enum SeenStatus {
     Revoked(SeenRevocation),
 }
 
+impl SeenStatus {
+    /// How a responder shows, by the extended-revoked option, what was never issued (RFC 6960 §2.2).
+    pub const NEVER_ISSUED: Self = Self::Revoked(SeenRevocation {
+        time: UnixTime::EPOCH,
+        reason: Some(ReasonCode::CertificateHold),
+    });
+}
+
 /// A revocation as it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenRevocation {

@@ -149,8 +149,9 @@ fn must_say_the_same(folder: &Path, seen: &Observation) -> anyhow::Result<()> {
                             CertStatus::Revoked { at, reason } => {
                                 SeenStatus::Revoked(SeenRevocation { time: at, reason })
                             }
+                            CertStatus::NeverIssued => SeenStatus::NEVER_ISSUED,
                         };
-                        answer.cert_id.serial() == one.serial
+                        answer.cert_id.serial() == Some(one.serial)
                             && status == one.status
                             && answer.this_update == seen.this_update
                             && answer.next_update == Some(seen.next_update)

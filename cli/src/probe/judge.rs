@@ -23,13 +23,15 @@ pub(crate) fn judge_answer(
     nonce: Option<&[u8]>,
     now: UnixTime,
 ) -> Result<Looked, ProbeFault> {
-    let response = OcspResponse::from_der(octets).map_err(|error| unbelievable(WHAT, error))?;
+    let response = OcspResponse::from_der(octets).map_err(|error| unbelievable(WHAT, &error))?;
     let basic = match response {
         OcspResponse::Refused(status) => return Err(ProbeFault::Exception { status }),
         OcspResponse::Basic(basic) => basic,
     };
     let signer = signer(&basic, issuer, now)?;
-    basic.verify(&signer).map_err(|error| unbelievable(WHAT, format!("its signature: {error}")))?;
+    basic
+        .verify(&signer)
+        .map_err(|error| unbelievable(WHAT, &format!("its signature: {error}")))?;
     if let Some(nonce) = nonce
         && basic.nonce.as_deref() != Some(nonce)
     {
@@ -39,6 +41,9 @@ pub(crate) fn judge_answer(
     let (Some(answer), None) = (ours.next(), ours.next()) else {
         return Err(unbelievable(WHAT, "it does not answer the CertID that was asked, once"));
     };
+    let Some(serial) = asked.serial() else {
+        return Err(unbelievable(WHAT, "its serial number is longer than any that is asked"));
+    };
     let next_update = believable_times(answer, basic.produced_at, now)?;
     let status = match answer.status {
         CertStatus::Good => SeenStatus::Good,
@@ -46,6 +51,7 @@ pub(crate) fn judge_answer(
         CertStatus::Revoked { at, reason } => {
             SeenStatus::Revoked(SeenRevocation { time: at, reason })
         }
+        CertStatus::NeverIssued => SeenStatus::NEVER_ISSUED,
     };
     Ok(Looked {
         sha256: sha256(octets),
@@ -54,7 +60,7 @@ pub(crate) fn judge_answer(
         object: SeenObject::Ocsp { produced_at: basic.produced_at },
         position: None,
         time: now,
-        seen: vec![Seen { serial: asked.serial(), status }],
+        seen: vec![Seen { serial, status }],
     })
 }
 
@@ -68,11 +74,11 @@ fn believable_times(
     };
     for (name, time) in [("thisUpdate", answer.this_update), ("producedAt", produced_at)] {
         if time.since(now) > AHEAD {
-            return Err(unbelievable(WHAT, format!("its {name} {time} lies ahead of {now}")));
+            return Err(unbelievable(WHAT, &format!("its {name} {time} lies ahead of {now}")));
         }
     }
     if next_update < now {
-        return Err(unbelievable(WHAT, format!("it ended {next_update}, before {now}")));
+        return Err(unbelievable(WHAT, &format!("it ended {next_update}, before {now}")));
     }
     Ok(next_update)
 }

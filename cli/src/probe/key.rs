@@ -34,8 +34,8 @@ pub(crate) struct Vantage {
 }
 
 enum Key {
-    Ed25519(Ed25519KeyPair),
-    P256(EcdsaKeyPair),
+    Ed25519(Box<Ed25519KeyPair>),
+    P256(Box<EcdsaKeyPair>),
 }
 
 impl Vantage {
@@ -67,12 +67,12 @@ impl Vantage {
         let (key, public) = if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
             let octets = pair.public_key().as_ref().try_into().map_err(|_| malformed())?;
             let public = PublicKey::from_ed25519(octets);
-            (Key::Ed25519(pair), public)
+            (Key::Ed25519(Box::new(pair)), public)
         } else {
             let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der)
                 .map_err(|_| malformed())?;
             let public = PublicKey::from_ec_point(pair.public_key().as_ref());
-            (Key::P256(pair), public)
+            (Key::P256(Box::new(pair)), public)
         };
         let public = public.map_err(|_| malformed())?;
         Ok(Self { deployment, name, key, public })

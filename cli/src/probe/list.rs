@@ -67,17 +67,17 @@ pub(crate) fn judge_list(
     }
     let tail = reader.finish().map_err(|error| malformed(&error))?;
     tail.verify(issuer.certificate.public_key())
-        .map_err(|error| unbelievable(WHAT, format!("its signature: {error}")))?;
+        .map_err(|error| unbelievable(WHAT, &format!("its signature: {error}")))?;
     let number = believable_extensions(&tail, url, issuer)?;
     let Some(next_update) = head.next_update else {
         return Err(unbelievable(WHAT, "it has no nextUpdate"));
     };
     if head.this_update.since(now) > AHEAD {
         let this = head.this_update;
-        return Err(unbelievable(WHAT, format!("its thisUpdate {this} lies ahead of {now}")));
+        return Err(unbelievable(WHAT, &format!("its thisUpdate {this} lies ahead of {now}")));
     }
     if next_update < now {
-        return Err(unbelievable(WHAT, format!("it ended {next_update}, before {now}")));
+        return Err(unbelievable(WHAT, &format!("it ended {next_update}, before {now}")));
     }
     let sha256: [u8; 32] = context.finish().as_ref().try_into().unwrap_or_default();
     let seen: Vec<Seen> = serials.iter().zip(found).map(seen_in_list).collect();

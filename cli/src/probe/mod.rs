@@ -164,7 +164,10 @@ impl ProbeFault {
     }
 }
 
-/// What is wrong with an OCSP response.
-pub(crate) fn unbelievable(what: &'static str, why: impl ToString) -> ProbeFault {
+/// What is wrong with what came back.
+pub(crate) fn unbelievable(
+    what: &'static str,
+    why: &(impl std::fmt::Display + ?Sized),
+) -> ProbeFault {
     ProbeFault::Unbelievable { what, why: why.to_string() }
 }

@@ -33,7 +33,12 @@ pub(crate) fn look(
     let name = certificate.subject().as_der();
     let cert_id = CertId::new(hash, name, certificate.public_key(), serial);
     let nonce = if method == ProbeMethod::OcspPost { Some(nonce()?) } else { None };
-    let request = OcspRequest { cert_ids: vec![cert_id.clone()], nonce: nonce.clone() }.to_der();
+    let request = OcspRequest {
+        cert_ids: vec![cert_id.clone()],
+        nonce: nonce.clone(),
+        preferred: Vec::new(),
+    }
+    .to_der();
     let answered = match method {
         ProbeMethod::OcspPost => web.ask_by_post(url, &request)?,
         ProbeMethod::OcspGet | ProbeMethod::Crl => web.ask_by_get(url, &in_a_path(&request))?,

@@ -134,8 +134,11 @@ impl OpensslCa {
         signer: &str,
         more: &[&str],
     ) -> Vec<u8> {
-        let request =
-            OcspRequest { cert_ids: vec![cert_id.clone()], nonce: nonce.map(<[u8]>::to_vec) };
+        let request = OcspRequest {
+            cert_ids: vec![cert_id.clone()],
+            nonce: nonce.map(<[u8]>::to_vec),
+            preferred: Vec::new(),
+        };
         std::fs::write(self.path("request"), request.to_der()).unwrap();
         let (key, certificate) = (format!("{signer}.key"), format!("{signer}.pem"));
         let mut arguments = vec![

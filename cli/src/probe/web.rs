@@ -37,14 +37,14 @@ impl Web {
     /// Asks an OCSP responder by GET: the request in Base64 behind the URL (RFC 6960 appendix A.1).
     pub(crate) fn ask_by_get(&self, url: &str, request: &str) -> Result<Answered, ProbeFault> {
         let whole = format!("{}/{request}", checked(url)?.trim_end_matches('/'));
-        self.answered(url, self.agent.get(whole).call())
+        answered(url, self.agent.get(whole).call())
     }
 
     /// Asks an OCSP responder by POST.
     pub(crate) fn ask_by_post(&self, url: &str, request: &[u8]) -> Result<Answered, ProbeFault> {
         let call =
             self.agent.post(checked(url)?).header("Content-Type", "application/ocsp-request");
-        self.answered(url, call.send(request))
+        answered(url, call.send(request))
     }
 
     /// Fetches a list, which may be long.
@@ -57,24 +57,22 @@ impl Web {
         let body = response.into_body().into_with_config().limit(LONGEST_LIST).reader();
         Ok((body, position))
     }
-
-    #[expect(clippy::unused_self, reason = "reads as one of the asker's")]
-    fn answered(
-        &self,
-        url: &str,
-        response: Result<Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Answered, ProbeFault> {
-        let mut response = well(url, response)?;
-        let position = position(&response);
-        let read = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
-        Ok(Answered { octets: read.map_err(|source| silent(url, source))?, position })
-    }
 }
 
 /// What a responder sent.
 pub(crate) struct Answered {
     pub(crate) octets: Vec<u8>,
     pub(crate) position: Option<Position>,
+}
+
+fn answered(
+    url: &str,
+    response: Result<Response<ureq::Body>, ureq::Error>,
+) -> Result<Answered, ProbeFault> {
+    let mut response = well(url, response)?;
+    let position = position(&response);
+    let read = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+    Ok(Answered { octets: read.map_err(|source| silent(url, source))?, position })
 }
 
 fn checked(url: &str) -> Result<&str, ProbeFault> {
