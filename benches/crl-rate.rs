@@ -35,7 +35,7 @@ use store::{
     Node, Origin, SqliteStore, Store, Subject,
 };
 use x509::certificate::Certificate;
-use x509::crl::{CrlForm, CrlReader};
+use x509::crl::{CrlForm, CrlKind, CrlReader};
 use x509::key::SignatureAlgorithm;
 use x509::signing::IntentId;
 use x509::time::UnixTime;
@@ -157,6 +157,7 @@ impl Work<'_> {
             issuer: &self.issuer,
             intent,
             number: &number,
+            kind: CrlKind::COMPLETE,
             this_update: now,
             next_update: at(100_000),
             issuing_distribution_point: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
 use ca::table::IssuerClass;
@@ -70,6 +70,7 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
             "put the pinned certificate back",
         )
     );
+    deltas(section).with_context(|| format!("authority {}", section.name))?;
     let unfit = || Told::config("certificate and section do not make an issuing authority");
     let certificate = Certificate::from_der(&der).with_context(unfit)?;
     let settings = IssuerSettings {
@@ -99,6 +100,33 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
     Ok(Authority::new(section.clone(), certificate, issuer))
 }
 
+/// Delta CRLs have a period, which is shorter than that of the full ones, and a URL, or there are none.
+fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
+    let (period, url) = match (section.delta_crl_period, &section.delta_crl_url) {
+        (None, None) => return Ok(()),
+        (Some(period), Some(url)) => (period, url),
+        _ => bail!(Told::config("delta-crl-period and delta-crl-url belong together")),
+    };
+    ensure!(
+        period > 0 && period < section.crl_period,
+        Told::config(format!(
+            "delta-crl-period is {period} s; it is at least 1 and below crl-period, {} s",
+            section.crl_period
+        ))
+    );
+    let host = url.strip_prefix("http://").unwrap_or_default();
+    ensure!(
+        !host.is_empty()
+            && !host.starts_with('/')
+            && url.bytes().all(|octet| octet.is_ascii_graphic())
+            && *url != section.crl_url,
+        Told::config(format!(
+            "delta-crl-url {url:?} is not an absolute http URI in visible ASCII, or is that of the full CRL"
+        ))
+    );
+    Ok(())
+}
+
 /// How the authority signs: what its section says, if keys of its type do so; else their default.
 fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<SignatureAlgorithm> {
     let Some(written) = &section.algorithm else {
@@ -113,4 +141,37 @@ fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<Si
         let next = "correct `algorithm`, or leave it out for the default of the key's type";
         Told::new("authority-algorithm", what, next)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CRL-08: a period without a URL, one that is no shorter than the full CRL's, and a URL that nobody can fetch are
+    /// refused at the start.
+    #[test]
+    fn refuses_deltas_that_cannot_be() {
+        const SECTION: &str = "name = \"one\"\ncertificate = \"one.cer\"\nsha256 = \"\"\n\
+            crl-url = \"http://crl.example.org/one.crl\"\nocsp-url = \"http://ocsp.example.org\"\n\
+            aia-url = \"http://aia.example.org/one.cer\"\ncrl-period = 3600\n";
+        let read = |more: &str| {
+            let section: AuthoritySection = toml::from_str(&format!("{SECTION}{more}")).unwrap();
+            deltas(&section).map_err(|error| crate::start::code(&error))
+        };
+        let url = "delta-crl-url = \"http://crl.example.org/one.delta.crl\"";
+
+        assert_eq!(read(""), Ok(()));
+        assert_eq!(read(&format!("delta-crl-period = 600\n{url}")), Ok(()));
+        for bad in [
+            "delta-crl-period = 600".to_owned(),
+            url.to_owned(),
+            format!("delta-crl-period = 0\n{url}"),
+            format!("delta-crl-period = 3600\n{url}"),
+            "delta-crl-period = 600\ndelta-crl-url = \"https://crl.example.org/d\"".to_owned(),
+            "delta-crl-period = 600\ndelta-crl-url = \"http:///d\"".to_owned(),
+            "delta-crl-period = 600\ndelta-crl-url = \"http://crl.example.org/one.crl\"".to_owned(),
+        ] {
+            assert_eq!(read(&bad), Err("config-value"), "{bad}");
+        }
+    }
 }

@@ -291,6 +291,10 @@ pub(crate) struct AuthoritySection {
     /// Make a new CRL at once after a revocation, not only when due.
     #[serde(default = "default_true")]
     pub(crate) crl_on_revocation: bool,
+    /// Seconds between delta CRLs; there are none without it. Revocations then come on a delta at once.
+    pub(crate) delta_crl_period: Option<u64>,
+    /// URL of the delta CRL, which the full one names (freshestCRL).
+    pub(crate) delta_crl_url: Option<String>,
     /// From this day on expired entries stay on its CRL, which says so (expiredCertsOnCRL); else each goes after one
     /// more CRL.
     pub(crate) crl_keeps_expired_from: Option<Day>,
@@ -528,9 +532,15 @@ mod tests {
     #[test]
     fn reads_the_policy_and_the_days_that_the_example_shows() {
         let mut text = std::fs::read_to_string(example()).unwrap();
-        for key in
-            ["algorithm-policy", "crl-keeps-expired-from", "issue-from", "issue-until", "state "]
-        {
+        for key in [
+            "algorithm-policy",
+            "delta-crl-period",
+            "delta-crl-url",
+            "crl-keeps-expired-from",
+            "issue-from",
+            "issue-until",
+            "state ",
+        ] {
             let shown = format!("# {key}");
             assert!(text.contains(&shown), "{shown}");
             text = text.replacen(&shown, key, 1);
@@ -540,6 +550,8 @@ mod tests {
 
         assert!(config.algorithm_policy.unwrap().ends_with("algorithms.toml"));
         let online = config.authorities.last().unwrap();
+        assert_eq!(online.delta_crl_period, Some(600));
+        assert!(online.delta_crl_url.as_ref().unwrap().ends_with(".delta.crl"));
         assert_eq!(online.crl_keeps_expired_from.unwrap().to_string(), "2026-12-01");
         assert_eq!(online.issue_from.unwrap().to_string(), "2026-12-01");
         assert_eq!(online.issue_until.unwrap().to_string(), "2031-11-30");

@@ -327,8 +327,8 @@ impl Schedule {
             if !authority.signs_here() || self.is_paused(service, authority, now) {
                 continue;
             }
-            let wanted = match service.crl_is_due(authority) {
-                Ok(due) => authority.take_crl_wish() || due,
+            let wanted = match service.wanted_crl(authority) {
+                Ok(wanted) => wanted,
                 Err(denied) => {
                     let pause = Pause { until: now + TRY_AGAIN, what: WaitsFor::Time };
                     self.crl.insert(name.clone(), pause);
@@ -336,10 +336,8 @@ impl Schedule {
                     continue;
                 }
             };
-            if !wanted {
-                continue;
-            }
-            let made = service.make_crl(authority);
+            let Some(list) = wanted else { continue };
+            let made = service.make_list(authority, list);
             let pause = if made.is_ok() {
                 Pause { until: now + CRL_GAP, what: WaitsFor::Time }
             } else {

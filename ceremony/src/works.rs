@@ -143,6 +143,7 @@ impl Works<'_> {
             issuer: &issuer,
             intent: intent_id(now)?,
             number: &CrlNumber::first(),
+            kind: x509::crl::CrlKind::COMPLETE,
             this_update: now,
             next_update,
             issuing_distribution_point: None,

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests run other programs and write files for them")]
 
 mod algorithms;
+mod deltas;
 mod expired;
 
 use std::collections::BTreeMap;
@@ -138,6 +139,7 @@ fn order<'a>(issuer: &'a CrlIssuer, number: &'a CrlNumber, now: u64) -> CrlOrder
         issuer,
         intent: IntentId::from_bytes([9; 16]),
         number,
+        kind: x509::crl::CrlKind::COMPLETE,
         this_update: at(now),
         next_update: at(now + DAY),
         issuing_distribution_point: None,
@@ -402,6 +404,7 @@ fn the_first_list_after_a_takeover_follows_an_unsorted_one() {
         this_update: at(NOW - 5),
         next_update: at(NOW),
         number: &[5],
+        kind: x509::crl::CrlKind::COMPLETE,
         issuing_distribution_point: None,
         expired_certs_on_crl: None,
     };

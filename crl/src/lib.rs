@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod agreement;
 mod compare;
+mod delta;
 mod entry;
 #[cfg(test)]
 mod judged;
@@ -17,6 +18,7 @@ mod prepare;
 mod schedule;
 
 pub use compare::{CompareError, Comparison, Departure, NewDates, PreviousCrl, Which, compare};
+pub use delta::{DeltaError, delta};
 pub use entry::{CrlEntry, Listing};
 pub use number::{CrlNumber, CrlNumberError};
 pub use prepare::{

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::crl::{
-    CrlFacts, CrlForm, CrlReadError, CrlReader, CrlTail, CrlWriteError, IssuingDistributionPoint,
-    MAX_WHOLE_OCTETS, RevokedEntry, TbsWriter, write_certificate_list,
+    CrlFacts, CrlForm, CrlKind, CrlReadError, CrlReader, CrlTail, CrlWriteError,
+    IssuingDistributionPoint, MAX_WHOLE_OCTETS, RevokedEntry, TbsWriter, write_certificate_list,
 };
 use x509::key::{HashAlgorithm, SignatureAlgorithm};
 use x509::serial::SerialNumber;
@@ -65,6 +65,8 @@ pub struct CrlOrder<'a> {
     pub intent: IntentId,
     /// Its number.
     pub number: &'a CrlNumber,
+    /// Whether it is complete or a delta.
+    pub kind: CrlKind<'a>,
     /// When it is true.
     pub this_update: UnixTime,
     /// When the next one comes at the latest.
@@ -200,6 +202,7 @@ fn write_to_be_signed<F: Read + Write + Seek, E>(
         this_update: order.this_update,
         next_update: order.next_update,
         number: order.number.as_octets(),
+        kind: order.kind,
         issuing_distribution_point: order.issuing_distribution_point,
         expired_certs_on_crl: order.expired_certs_on_crl,
     };

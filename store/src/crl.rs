@@ -21,6 +21,12 @@ impl CrlScope {
     pub fn full() -> Self {
         Self("full".to_owned())
     }
+
+    /// The delta CRL to the full one.
+    #[must_use]
+    pub fn delta() -> Self {
+        Self("delta".to_owned())
+    }
 }
 
 impl fmt::Display for CrlScope {

@@ -17,7 +17,7 @@ mod reader;
 mod writer;
 
 pub use entry::{EntryError, ReasonCode, RevokedEntry};
-pub use extension::{CrlExtensions, IssuingDistributionPoint, Scope};
+pub use extension::{CrlExtensions, CrlKind, IssuingDistributionPoint, Scope};
 pub(crate) use extension::{push as push_extension, split as extension_parts};
 pub use reader::{CrlForm, CrlHead, CrlReadError, CrlReader, CrlTail, MAX_WHOLE_OCTETS};
 pub use writer::{CrlFacts, CrlWriteError, TbsWriter, write_certificate_list};

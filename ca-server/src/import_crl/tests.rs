@@ -64,6 +64,7 @@ fn signed(world: &World, wanted: &Wanted<'_>) -> Vec<u8> {
         this_update: wanted.this_update,
         next_update: wanted.next_update,
         number: &[wanted.number],
+        kind: x509::crl::CrlKind::COMPLETE,
         issuing_distribution_point: wanted.point,
         expired_certs_on_crl: None,
     };

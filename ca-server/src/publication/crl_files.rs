@@ -87,6 +87,11 @@ impl CrlFiles {
         format!("crl/{authority}.crl")
     }
 
+    /// Path below the folder of an authority's delta CRL.
+    pub(crate) fn delta_path(authority: &str) -> String {
+        format!("crl/{authority}.delta.crl")
+    }
+
     /// The published file of that path and its row.
     pub(crate) fn published(&self, path: &str) -> Option<(PathBuf, PublishedCrl)> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);

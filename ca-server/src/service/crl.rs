@@ -1,5 +1,9 @@
 //! CRLs: rows of one snapshot, spooled, linted, compared, recorded, signed, verified, published.
 
+mod delta;
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -20,7 +24,7 @@ use status::{Position, PublishedCrl};
 use store::{
     AuditRecord, CertificateLookup, CrlIntent, CrlRow, CrlScope, RevokedRow, StoreError, Subject,
 };
-use x509::crl::{IssuingDistributionPoint, RevokedEntry};
+use x509::crl::{CrlKind, IssuingDistributionPoint, RevokedEntry};
 use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
@@ -39,7 +43,56 @@ const EXPLAINED: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Octets beside four times the last CRL: new entries and the manifest.
 const SPARE_ROOM: u64 = 128 * 1024;
 
+/// Which of an authority's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    /// The full one.
+    Full,
+    /// The delta to it.
+    Delta,
+}
+
+impl List {
+    const ALL: [Self; 2] = [Self::Full, Self::Delta];
+
+    fn scope(self) -> CrlScope {
+        match self {
+            Self::Full => CrlScope::full(),
+            Self::Delta => CrlScope::delta(),
+        }
+    }
+
+    fn path(self, authority: &Authority) -> String {
+        match self {
+            Self::Full => CrlFiles::full_path(authority.name()),
+            Self::Delta => CrlFiles::delta_path(authority.name()),
+        }
+    }
+}
+
+/// A list in the making.
+struct Making<'a> {
+    authority: &'a Authority,
+    list: List,
+    number: &'a CrlNumber,
+    this_update: UnixTime,
+    next_update: UnixTime,
+}
+
 impl Service {
+    /// Which list of the authority is to be made now, if any: what is due, else what a revocation waits for.
+    pub(crate) fn wanted_crl(&self, authority: &Authority) -> Result<Option<List>, Denied> {
+        if self.crl_is_due(authority)? {
+            authority.take_crl_wish();
+            return Ok(Some(List::Full));
+        }
+        let Some(deltas) = delta_schedule(authority)? else {
+            return Ok(authority.take_crl_wish().then_some(List::Full));
+        };
+        let is_due = self.delta_is_due(authority, deltas)?;
+        Ok((authority.take_crl_wish() || is_due).then_some(List::Delta))
+    }
+
     /// Whether the authority's CRL is due by the clock, or has never been made or published, or its
     /// file is lost or cut short.
     pub(crate) fn crl_is_due(&self, authority: &Authority) -> Result<bool, Denied> {
@@ -65,14 +118,19 @@ impl Service {
         Ok(matches!(schedule(authority)?.due(last, self.clock().read().now), Due::Now { .. }))
     }
 
-    /// Makes and publishes a CRL of `authority`.
+    /// Makes and publishes a full CRL of `authority`.
     pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
+        self.make_list(authority, List::Full)
+    }
+
+    /// Makes and publishes a list of `authority`; a full one where a delta has no base.
+    pub(crate) fn make_list(&self, authority: &Authority, list: List) -> Result<(), Denied> {
         let leave = self.may_sign(authority)?;
         let names = SpoolNames::new(&self.files, authority.name());
         // A folder that takes no list must not cost an audit leaf, a number and a signature every
         // time that it is tried again.
         names
-            .try_room(self.room_wanted(authority))
+            .try_room(self.room_wanted(authority, list))
             .map_err(|error| unspooled(authority, &error))?;
         let now = self.signing_time()?;
         let begun = self.crl_record(EventCode::CrlBegun, authority, None, &json!({}));
@@ -81,15 +139,15 @@ impl Service {
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
         let number = self.next_number(authority)?;
         leave.used();
-        let made = self.make_numbered(authority, &number, now, &names);
+        let made = self.make_numbered(authority, list, &number, now, &names);
         names.remove();
         made
     }
 
     /// Octets that the files of the next list need at once, our own copy among them: four of about the
     /// last one's size.
-    fn room_wanted(&self, authority: &Authority) -> u64 {
-        let published = self.files.path(&CrlFiles::full_path(authority.name()));
+    fn room_wanted(&self, authority: &Authority, list: List) -> u64 {
+        let published = self.files.path(&list.path(authority));
         let last = fs::metadata(published).map_or(0, |facts| facts.len());
         last.saturating_mul(4).saturating_add(SPARE_ROOM)
     }
@@ -101,35 +159,59 @@ impl Service {
             .store()
             .next_crl_number(authority.id, &CrlScope::full())
             .map_err(|e| self.note_storage(&e))?;
-        let Some((_, row)) = self.files.published(&CrlFiles::full_path(authority.name())) else {
-            return Ok(next);
-        };
-        let above = base16ct::upper::decode_vec(&row.number)
-            .ok()
-            .and_then(|octets| CrlNumber::from_content_octets(&octets).ok())
-            .and_then(|published| published.next())
-            .ok_or_else(|| broken(authority, &"the manifest's CRL number has no successor"))?;
-        Ok(next.max(above))
+        // Full and delta lists share their numbers (CRL-08).
+        let mut published = List::ALL.into_iter().filter_map(|list| {
+            self.files.published(&list.path(authority)).map(|(_, row)| row.number)
+        });
+        published.try_fold(next, |next, number| {
+            let above = base16ct::upper::decode_vec(&number)
+                .ok()
+                .and_then(|octets| CrlNumber::from_content_octets(&octets).ok())
+                .and_then(|published| published.next())
+                .ok_or_else(|| broken(authority, &"the manifest's CRL number has no successor"))?;
+            Ok(next.max(above))
+        })
     }
 
     fn make_numbered(
         &self,
         authority: &Authority,
+        list: List,
         number: &CrlNumber,
         now: UnixTime,
         names: &SpoolNames,
     ) -> Result<(), Denied> {
-        let next_update = schedule(authority)?
+        let base = match list {
+            List::Full => None,
+            List::Delta => self.base(authority)?,
+        };
+        // Without a base that can be had, only a full list tells all.
+        let list = if base.is_some() { List::Delta } else { List::Full };
+        let schedule = match list {
+            List::Full => schedule(authority)?,
+            List::Delta => delta_schedule(authority)?
+                .ok_or_else(|| broken(authority, &"no delta CRLs are configured"))?,
+        };
+        let next_update = schedule
             .next_update(now)
             .ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
-        let previous = self.previous(authority)?;
-        let compared_with = previous.name();
-        let times = (now, next_update);
-        let (prepared, position) = self.prepare_crl(authority, number, times, previous, names)?;
+        let making = Making { authority, list, number, this_update: now, next_update };
+        let (prepared, position, compared_with) = match base {
+            Some(base) => {
+                let (prepared, position) = self.prepare_delta(&making, base, names)?;
+                (prepared, position, "its base")
+            }
+            None => {
+                let previous = self.previous(authority)?;
+                let compared_with = previous.name();
+                let (prepared, position) = self.prepare_crl(&making, previous, names)?;
+                (prepared, position, compared_with)
+            }
+        };
         let entries = prepared.entries;
         let facts = CrlIntent {
             issuer: authority.id,
-            scope: CrlScope::full(),
+            scope: list.scope(),
             number: number.clone(),
             position,
             this_update: now,
@@ -138,6 +220,7 @@ impl Service {
         };
         let payload = json!({
             "number": hex(number),
+            "scope": list.scope().to_string(),
             "entries": entries,
             "position": position.to_string(),
             "compared_with": compared_with,
@@ -156,10 +239,11 @@ impl Service {
                     tracing::warn!(problem.code = denied.refusal.code, "CRL intent stays open");
                 }
             })?;
-        self.publish_crl(authority, &row, &names.finished)?;
+        self.publish_crl(authority, list, &row, &names.finished)?;
         tracing::info!(
             authority.name = authority.name(),
             crl.number = %hex(number),
+            crl.scope = %list.scope(),
             crl.entries = entries,
             crl.position = %position,
             "CRL published"
@@ -197,14 +281,22 @@ impl Service {
             .map_err(|e| self.note_storage(&e))
     }
 
-    fn publish_crl(&self, authority: &Authority, row: &CrlRow, file: &Path) -> Result<(), Denied> {
+    fn publish_crl(
+        &self,
+        authority: &Authority,
+        list: List,
+        row: &CrlRow,
+        file: &Path,
+    ) -> Result<(), Denied> {
         let published = PublishedCrl {
-            path: CrlFiles::full_path(authority.name()),
+            path: list.path(authority),
             sha256: row.sha256,
             number: hex(&row.number),
             position: row.position,
         };
-        self.keep_own_copy(authority, file);
+        if list == List::Full {
+            self.keep_own_copy(authority, file);
+        }
         self.files
             .publish(file, published)
             .map_err(|error| unspooled(authority, &io::Error::other(chain(&error))))?;
@@ -216,45 +308,32 @@ impl Service {
 
     fn prepare_crl(
         &self,
-        authority: &Authority,
-        number: &CrlNumber,
-        (this_update, next_update): (UnixTime, UnixTime),
+        making: &Making<'_>,
         previous: Previous,
         names: &SpoolNames,
     ) -> Result<(PreparedCrl, Position), Denied> {
-        let issuer = CrlIssuer::new(authority.certificate.clone(), authority.issuer.algorithm())
-            .map_err(|error| broken(authority, &error))?;
-        let scope = match authority.issuer.crl_scope_stated() {
-            CrlScopeStated::Yes => Some(IssuingDistributionPoint {
-                full_name: vec![authority.issuer.crl_url().to_string()],
-                scope: x509::crl::Scope::All,
-            }),
-            CrlScopeStated::No => None,
-        };
+        let authority = making.authority;
+        let issuer = crl_issuer(authority)?;
+        let scope = stated_scope(authority);
         let previous = previous.reader();
         let previous_update = previous.as_ref().map(|previous| previous.head().this_update);
-        let kept = authority.section.crl_keeps_expired_from.map(Day::begin);
         let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
         let order = CrlOrder {
             issuer: &issuer,
-            intent: self.draw_intent_id(this_update)?,
-            number,
-            this_update,
-            next_update,
+            intent: self.draw_intent_id(making.this_update)?,
+            number: making.number,
+            kind: CrlKind::Complete { freshest: authority.section.delta_crl_url.as_deref() },
+            this_update: making.this_update,
+            next_update: making.next_update,
             issuing_distribution_point: scope.as_ref(),
-            expired_certs_on_crl: kept,
+            expired_certs_on_crl: kept_since(authority),
             new_dates: NewDates::SincePrevious,
         };
-        let listing = match kept {
-            Some(since) => Listing::KeepsExpired { since, previous: previous_update },
-            None => Listing::UntilExpired { previous: previous_update },
-        };
+        let listing = listing(authority, previous_update);
         let mut previous = previous.map(PreviousCrl::ours);
         let mut outcome = None;
-        let horizon = previous_update.unwrap_or(UnixTime::EPOCH).saturating_sub(EXPLAINED);
-        let horizon = kept.map_or(horizon, |since| since.min(horizon));
         self.store()
-            .revoked(authority.id, horizon, &mut |snapshot| {
+            .revoked(authority.id, horizon(authority, previous_update), &mut |snapshot| {
                 let position = Position { epoch: snapshot.head.epoch, index: snapshot.head.size };
                 // Filled while the rows go by, asked when they are compared, which comes later.
                 let expired = RefCell::new(BTreeMap::new());
@@ -270,7 +349,7 @@ impl Service {
             Some(Err(PrepareError::File(error))) => Err(unspooled(authority, &error)),
             Some(Err(PrepareError::Rows(error))) => Err(self.note_storage(&error)),
             Some(Err(error)) => Err(broken(authority, &chain(&error))),
-            None => Err(broken(authority, &"the store gave no snapshot")),
+            None => Err(broken(authority, &NO_SNAPSHOT)),
         }
     }
 
@@ -311,6 +390,41 @@ impl Service {
     }
 }
 
+const NO_SNAPSHOT: &str = "the store gave no snapshot";
+
+fn crl_issuer(authority: &Authority) -> Result<CrlIssuer, Denied> {
+    CrlIssuer::new(authority.certificate.clone(), authority.issuer.algorithm())
+        .map_err(|error| broken(authority, &error))
+}
+
+/// The issuing distribution point of all the authority's lists.
+fn stated_scope(authority: &Authority) -> Option<IssuingDistributionPoint> {
+    match authority.issuer.crl_scope_stated() {
+        CrlScopeStated::Yes => Some(IssuingDistributionPoint {
+            full_name: vec![authority.issuer.crl_url().to_string()],
+            scope: x509::crl::Scope::All,
+        }),
+        CrlScopeStated::No => None,
+    }
+}
+
+fn kept_since(authority: &Authority) -> Option<UnixTime> {
+    authority.section.crl_keeps_expired_from.map(Day::begin)
+}
+
+fn listing(authority: &Authority, previous: Option<UnixTime>) -> Listing {
+    match kept_since(authority) {
+        Some(since) => Listing::KeepsExpired { since, previous },
+        None => Listing::UntilExpired { previous },
+    }
+}
+
+/// The earliest end of a certificate whose row is read.
+fn horizon(authority: &Authority, previous: Option<UnixTime>) -> UnixTime {
+    let horizon = previous.unwrap_or(UnixTime::EPOCH).saturating_sub(EXPLAINED);
+    kept_since(authority).map_or(horizon, |since| since.min(horizon))
+}
+
 /// The entry of a row on this list; the rows that expiry keeps off it are remembered.
 fn listed(
     row: Result<RevokedRow, StoreError>,
@@ -333,6 +447,16 @@ fn schedule(authority: &Authority) -> Result<Schedule, Denied> {
     let period = section.crl_period();
     let overlap = section.crl_lifetime().saturating_sub(period);
     Schedule::new(period, overlap).map_err(|error| broken(authority, &error))
+}
+
+/// When deltas are due; `None` where the authority has none. Each lasts for three periods: two may fail.
+fn delta_schedule(authority: &Authority) -> Result<Option<Schedule>, Denied> {
+    let Some(period) = authority.section.delta_crl_period.map(Duration::from_secs) else {
+        return Ok(None);
+    };
+    Schedule::new(period, period.saturating_mul(2))
+        .map(Some)
+        .map_err(|error| broken(authority, &error))
 }
 
 /// Upper-case hexadecimal, two digits an octet.
@@ -415,6 +539,3 @@ fn unspooled(authority: &Authority, error: &io::Error) -> Denied {
         ),
     )
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,9 +9,11 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use crl::CrlNumber;
 use sha2::{Digest as _, Sha256};
 use store::CrlScope;
 use x509::crl::{CrlForm, CrlReader};
+use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
@@ -31,6 +33,13 @@ pub(super) enum Previous {
     OwnCopy(Reader),
     /// There was one, and it can be had nowhere.
     Lost,
+}
+
+/// The full CRL that a delta is made to.
+pub(super) struct Base {
+    pub(super) reader: Reader,
+    pub(super) number: CrlNumber,
+    pub(super) this_update: UnixTime,
 }
 
 impl Previous {
@@ -96,6 +105,22 @@ impl Service {
                 Previous::Lost
             }
         })
+    }
+
+    /// The full CRL that a delta is made to: signed, published, and to be had as it was signed. `None` where there is
+    /// none such.
+    pub(super) fn base(&self, authority: &Authority) -> Result<Option<Base>, Denied> {
+        let row = self
+            .store()
+            .current_crl(authority.id, &CrlScope::full())
+            .map_err(|e| self.note_storage(&e))?;
+        let Some(row) = row.filter(|row| row.published.is_some()) else { return Ok(None) };
+        let known = [Some(row.sha256), None];
+        let published = self.files.path(&CrlFiles::full_path(authority.name()));
+        let reader = believed(&published, known)
+            .or_else(|_| believed(&self.own_copy(authority), known))
+            .ok();
+        Ok(reader.map(|reader| Base { reader, number: row.number, this_update: row.this_update }))
     }
 
     /// Keeps a CRL that is about to be published. Without the copy only a comparison is at stake, so

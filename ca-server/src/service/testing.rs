@@ -399,6 +399,8 @@ fn authority(certificate: Certificate) -> Authority {
         crl_lifetime: Some(14_400),
         issuing_distribution_point: false,
         crl_on_revocation: true,
+        delta_crl_period: None,
+        delta_crl_url: None,
         crl_keeps_expired_from: None,
         issue_from: None,
         issue_until: None,

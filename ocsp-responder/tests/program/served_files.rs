@@ -21,6 +21,7 @@ fn crl(world: &World, number: u8) -> Vec<u8> {
         this_update: now(),
         next_update: now().checked_add(std::time::Duration::from_secs(3600)).unwrap(),
         number: &[number],
+        kind: x509::crl::CrlKind::COMPLETE,
         issuing_distribution_point: None,
         expired_certs_on_crl: None,
     };

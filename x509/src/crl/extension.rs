@@ -16,6 +16,7 @@ const DELTA_INDICATOR: &[u8] = oid::DELTA_CRL_INDICATOR.as_bytes();
 const ISSUING_DISTRIBUTION_POINT: &[u8] = oid::ISSUING_DISTRIBUTION_POINT.as_bytes();
 /// 2.5.29.60, not the 2.5.29.27 (deltaCRLIndicator) that some builders write (CRL-10).
 const EXPIRED_CERTS_ON_CRL: &[u8] = oid::EXPIRED_CERTS_ON_CRL.as_bytes();
+const FRESHEST_CRL: &[u8] = oid::FRESHEST_CRL.as_bytes();
 
 /// Which certificates a CRL speaks of (RFC 5280 §5.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -96,6 +97,43 @@ impl IssuingDistributionPoint {
     }
 }
 
+/// Whether a CRL is complete or a delta (RFC 5280 §5.2.4, §5.2.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrlKind<'a> {
+    /// Complete for its scope.
+    Complete {
+        /// URI of the delta CRLs to it, written as freshestCRL, where there are any.
+        freshest: Option<&'a str>,
+    },
+    /// What has changed since a complete one.
+    Delta {
+        /// Content octets of that one's cRLNumber: BaseCRLNumber.
+        base: &'a [u8],
+    },
+}
+
+impl CrlKind<'_> {
+    /// Complete, without deltas.
+    pub const COMPLETE: Self = Self::Complete { freshest: None };
+
+    fn write(self, list: &mut Vec<u8>) {
+        match self {
+            Self::Complete { freshest: None } => {}
+            Self::Complete { freshest: Some(uri) } => {
+                // CRLDistributionPoints { DistributionPoint { [0] { fullName [0] { URI [6] } } } }.
+                let name = tlv::element(tlv::context(6), &[uri.as_bytes()]);
+                let name = tlv::element(tlv::context_constructed(0), &[&name]);
+                let name = tlv::element(tlv::context_constructed(0), &[&name]);
+                let point = tlv::element(tlv::SEQUENCE, &[&name]);
+                push(list, FRESHEST_CRL, false, &tlv::element(tlv::SEQUENCE, &[&point]));
+            }
+            Self::Delta { base } => {
+                push(list, DELTA_INDICATOR, true, &tlv::element(tlv::INTEGER, &[base]));
+            }
+        }
+    }
+}
+
 /// One extension of a CRL, an entry or an OCSP message, taken apart.
 pub(crate) struct Parts<'a> {
     pub(crate) oid: &'a [u8],
@@ -158,10 +196,11 @@ struct AuthorityKeyId {
 
 impl CrlExtensions {
     /// The Extensions SEQUENCE for a new CRL: authorityKeyIdentifier with the issuer's own key
-    /// identifier, cRLNumber, and the two that a CA may be configured to write.
+    /// identifier, cRLNumber, what its kind needs, and the two that a CA may be configured to write.
     pub(super) fn write(
         authority_key_id: &[u8],
         number: &[u8],
+        kind: CrlKind<'_>,
         distribution_point: Option<&[u8]>,
         expired_certs_on_crl: Option<UnixTime>,
     ) -> Vec<u8> {
@@ -169,6 +208,7 @@ impl CrlExtensions {
         let key_id = tlv::element(0x80, &[authority_key_id]);
         push(&mut list, AUTHORITY_KEY_ID, false, &tlv::element(tlv::SEQUENCE, &[&key_id]));
         push(&mut list, CRL_NUMBER, false, &tlv::element(tlv::INTEGER, &[number]));
+        kind.write(&mut list);
         if let Some(value) = distribution_point {
             push(&mut list, ISSUING_DISTRIBUTION_POINT, true, value);
         }
@@ -247,7 +287,7 @@ mod tests {
     fn expired_certs_on_crl_has_its_own_oid() {
         let since = UnixTime::from_secs(1_600_000_000).unwrap();
 
-        let der = CrlExtensions::write(&[1; 20], &[5], None, Some(since));
+        let der = CrlExtensions::write(&[1; 20], &[5], CrlKind::COMPLETE, None, Some(since));
 
         let expected = b"\x30\x18\x06\x03\x55\x1d\x3c\x04\x11\x18\x0f20200913122640Z";
         assert!(der.ends_with(expected));

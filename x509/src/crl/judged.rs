@@ -32,6 +32,7 @@ fn facts<'a>(issuer: &'a [u8], key_id: &'a [u8], now: u64) -> CrlFacts<'a> {
         this_update: at(now),
         next_update: at(now + 86_400),
         number: &[0x01, 0x00],
+        kind: CrlKind::COMPLETE,
         issuing_distribution_point: None,
         expired_certs_on_crl: None,
     }
@@ -235,6 +236,12 @@ fn refuses_facts_that_a_list_cannot_say() {
         (CrlFacts { number: &[0, 1], ..good.clone() }, "cRLNumber"),
         (CrlFacts { number: &[1; 21], ..good.clone() }, "cRLNumber"),
         (CrlFacts { number: &[], ..good.clone() }, "cRLNumber"),
+        (CrlFacts { kind: CrlKind::Delta { base: &[2, 0] }, ..good.clone() }, "deltaCRLIndicator"),
+        (CrlFacts { kind: CrlKind::Delta { base: &[0, 1] }, ..good.clone() }, "deltaCRLIndicator"),
+        (
+            CrlFacts { kind: CrlKind::Complete { freshest: Some("å") }, ..good.clone() },
+            "freshestCRL",
+        ),
         (CrlFacts { next_update: good.this_update, ..good.clone() }, "nextUpdate"),
         (CrlFacts { authority_key_id: &[], ..good.clone() }, "authorityKeyIdentifier"),
         (CrlFacts { issuer: &[0x30, 0], ..good.clone() }, "issuer"),

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::entry::RevokedEntry;
-use super::extension::{CrlExtensions, IssuingDistributionPoint};
+use super::extension::{CrlExtensions, CrlKind, IssuingDistributionPoint};
 use crate::key::SignatureAlgorithm;
 use crate::signing::{Signed, ToBeSigned};
 use crate::time::UnixTime;
@@ -29,6 +29,8 @@ pub struct CrlFacts<'a> {
     /// Content octets of cRLNumber's INTEGER: minimal, not negative, at most 20
     /// (RFC 5280 §5.2.3).
     pub number: &'a [u8],
+    /// Whether it is complete or a delta.
+    pub kind: CrlKind<'a>,
     /// The issuing distribution point, where the CA's configuration asks for one.
     pub issuing_distribution_point: Option<&'a IssuingDistributionPoint>,
     /// expiredCertsOnCRL, where expired entries are kept (CRL-10).
@@ -72,6 +74,7 @@ impl CrlFacts<'_> {
         let extensions = CrlExtensions::write(
             self.authority_key_id,
             self.number,
+            self.kind,
             point.as_deref(),
             self.expired_certs_on_crl,
         );
@@ -89,17 +92,33 @@ impl CrlFacts<'_> {
         if self.next_update <= self.this_update {
             return Err(CrlWriteError::Fact("nextUpdate"));
         }
-        let minimal = match self.number {
-            [] => false,
-            [first] => *first < 0x80,
-            [0, second, ..] => *second >= 0x80,
-            [first, ..] => *first < 0x80,
-        };
-        if !minimal || self.number.len() > 20 {
+        if !is_number(self.number) {
             return Err(CrlWriteError::Fact("cRLNumber"));
         }
-        Ok(())
+        match self.kind {
+            // Minimal and not negative, so that longer is larger.
+            CrlKind::Delta { base }
+                if !is_number(base) || (base.len(), base) > (self.number.len(), self.number) =>
+            {
+                Err(CrlWriteError::Fact("deltaCRLIndicator"))
+            }
+            CrlKind::Complete { freshest: Some(uri) } if uri.is_empty() || !uri.is_ascii() => {
+                Err(CrlWriteError::Fact("freshestCRL"))
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+/// The content of an INTEGER that is minimal, not negative and of at most 20 octets (RFC 5280 §5.2.3).
+fn is_number(octets: &[u8]) -> bool {
+    let minimal = match octets {
+        [] => false,
+        [first] => *first < 0x80,
+        [0, second, ..] => *second >= 0x80,
+        [first, ..] => *first < 0x80,
+    };
+    minimal && octets.len() <= 20
 }
 
 /// Streams one TBSCertList. revokedCertificates is absent when the entries' length is 0

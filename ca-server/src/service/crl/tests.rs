@@ -12,17 +12,26 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// A certificate that was revoked and has ended two days ago.
 fn expired(world: &World, octet: u8) -> SerialNumber {
+    let now = world.now();
+    let effective = now.saturating_sub(DAY * 3);
+    is_revoked(world, octet, now.saturating_sub(DAY * 2), effective)
+}
+
+/// A certificate that has just been revoked.
+fn revoked(world: &World, octet: u8) -> SerialNumber {
+    let now = world.now();
+    is_revoked(world, octet, now.checked_add(DAY).unwrap(), now)
+}
+
+fn is_revoked(world: &World, octet: u8, ends: UnixTime, effective: UnixTime) -> SerialNumber {
     let (now, serial) = (world.now(), SerialNumber::from_random([octet; 16]));
+    let reason = Some(RevocationReason::Superseded);
     let state = ImportedState {
         issuer: world.authority().id,
         serial,
-        not_after: now.saturating_sub(DAY * 2),
+        not_after: ends,
         answers: AnswerClasses::USUAL,
-        change: ImportedChange::Revoked {
-            reason: Some(RevocationReason::Superseded),
-            effective: now.saturating_sub(DAY * 3),
-            invalidity: None,
-        },
+        change: ImportedChange::Revoked { reason, effective, invalidity: None },
     };
     let record = Service::record(
         EventCode::ImportRevocation,
@@ -39,11 +48,16 @@ fn expired(world: &World, octet: u8) -> SerialNumber {
 }
 
 fn published(world: &World) -> (Vec<SerialNumber>, CrlTail) {
-    let octets = fs::read(world.service.files.path("crl/issuing.crl")).unwrap();
+    let (entries, tail) = list(world, "crl/issuing.crl");
+    (entries.into_iter().map(|entry| entry.serial).collect(), tail)
+}
+
+fn list(world: &World, path: &str) -> (Vec<RevokedEntry>, CrlTail) {
+    let octets = fs::read(world.service.files.path(path)).unwrap();
     let mut reader =
         CrlReader::start(octets.as_slice(), CrlForm::CertificateList, crl::MAX_OCTETS).unwrap();
-    let serials = reader.by_ref().map(|entry| entry.unwrap().serial).collect();
-    (serials, reader.finish().unwrap())
+    let entries = reader.by_ref().map(Result::unwrap).collect();
+    (entries, reader.finish().unwrap())
 }
 
 fn keep_from(world: &mut World, from: Option<Day>) {
@@ -83,4 +97,94 @@ fn expired_entries_stay_on_the_list_from_the_configured_day_on() {
         assert_eq!(make(&world), Err("crl-refused"), "{other:?}");
     }
     assert_eq!(published(&world).0, [serial]);
+}
+
+const FULL: &str = "crl/issuing.crl";
+const DELTA: &str = "crl/issuing.delta.crl";
+
+fn with_deltas() -> World {
+    let mut world = World::new();
+    for authority in world.service.authorities.values_mut() {
+        authority.section.delta_crl_period = Some(600);
+        authority.section.delta_crl_url =
+            Some("http://crl.example.org/issuing.delta.crl".to_owned());
+    }
+    world
+}
+
+/// What the schedule would make now, made.
+fn round(world: &World) -> Option<List> {
+    let wanted = world.service.wanted_crl(world.authority()).unwrap();
+    if let Some(list) = wanted {
+        world.service.make_list(world.authority(), list).unwrap();
+    }
+    wanted
+}
+
+/// CRL-02, CRL-08: after a full list comes a delta to it, and a revocation on the next one; numbers are of one
+/// series, and the full list says where deltas are.
+#[test]
+fn a_revocation_stands_on_a_delta_until_a_full_list_has_it() {
+    let world = with_deltas();
+    let first = revoked(&world, 1);
+    // A wish of the start is met by the full list that is due.
+    assert_eq!(
+        [round(&world), round(&world), round(&world)],
+        [Some(List::Full), Some(List::Delta), None]
+    );
+    let (on_full, full) = list(&world, FULL);
+    let (on_delta, delta) = list(&world, DELTA);
+    assert_eq!(on_full.iter().map(|entry| entry.serial).collect::<Vec<_>>(), [first]);
+    assert_eq!(on_delta, []);
+    assert_eq!(delta.extensions.delta_base, full.extensions.number);
+    assert!(delta.extensions.number > full.extensions.number);
+    assert_eq!(delta.extensions.authority_key_id, full.extensions.authority_key_id);
+    let octets = fs::read(world.service.files.path(FULL)).unwrap();
+    let url = b"http://crl.example.org/issuing.delta.crl";
+    assert!(octets.windows(url.len()).any(|window| window == url), "freshestCRL");
+
+    let second = revoked(&world, 2);
+    world.authority().ask_for_crl();
+    assert_eq!([round(&world), round(&world)], [Some(List::Delta), None]);
+    let (on_delta, next) = list(&world, DELTA);
+    assert_eq!(on_delta.iter().map(|entry| entry.serial).collect::<Vec<_>>(), [second]);
+    assert!(next.extensions.number > delta.extensions.number);
+    assert_eq!(next.extensions.delta_base, full.extensions.number);
+    assert_eq!(list(&world, FULL).0, on_full, "the full list stands");
+
+    make(&world).unwrap();
+    let (on_full, newer) = list(&world, FULL);
+    assert_eq!(on_full.iter().map(|entry| entry.serial).collect::<Vec<_>>(), [first, second]);
+    assert!(newer.extensions.number > next.extensions.number);
+    assert_eq!(round(&world), Some(List::Delta), "one to the new base at once");
+    let (on_delta, last) = list(&world, DELTA);
+    assert_eq!((on_delta, last.extensions.delta_base), (vec![], newer.extensions.number));
+}
+
+/// CRL-08: a delta that is lost is made again; without a base that can be had the full list is made.
+#[test]
+fn a_lost_delta_is_made_again_and_without_its_base_a_full_list_is() {
+    let world = with_deltas();
+    assert_eq!(
+        [round(&world), round(&world), round(&world)],
+        [Some(List::Full), Some(List::Delta), None]
+    );
+    fs::remove_file(world.service.files.path(DELTA)).unwrap();
+    assert_eq!([round(&world), round(&world)], [Some(List::Delta), None]);
+
+    let number = list(&world, FULL).1.extensions.number;
+    fs::write(world.service.files.path(FULL), b"other").unwrap();
+    fs::remove_file(world.folder("issuing.last.crl")).unwrap();
+    world.service.make_list(world.authority(), List::Delta).unwrap();
+    assert!(list(&world, FULL).1.extensions.number > number);
+}
+
+/// CRL-08: an authority without deltas makes full lists alone.
+#[test]
+fn without_a_period_there_are_no_deltas() {
+    let world = World::new();
+    assert_eq!([round(&world), round(&world)], [Some(List::Full), None]);
+    world.authority().ask_for_crl();
+    assert_eq!(round(&world), Some(List::Full));
+    assert!(!world.service.files.path(DELTA).exists());
 }
