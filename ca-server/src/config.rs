@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
+use crate::push::PushSection;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +39,8 @@ pub(crate) struct ConfigFile {
     pub(crate) notes: NotesSection,
     /// The publication tree and what comes back from responders.
     pub(crate) publication: PublicationSection,
+    /// The outer hosts that it is pushed to.
+    pub(crate) push: Option<PushSection>,
     /// Folder of the profile files (`*.toml`).
     pub(crate) profiles: PathBuf,
     /// The freshness contract from which the schedule of CRLs follows; without one the defaults hold.
@@ -250,6 +253,15 @@ pub(crate) struct PublicationSection {
     pub(crate) audit: PathBuf,
     /// Folder for CRLs on their way to a signature; on the same file system as `folder`.
     pub(crate) spool: PathBuf,
+}
+
+impl PublicationSection {
+    /// The outbox, and the folders in it that requests of outer hosts are collected into.
+    pub(crate) fn outboxes(&self) -> Vec<PathBuf> {
+        let hosts = std::fs::read_dir(self.outbox.join("from"));
+        let hosts = hosts.into_iter().flatten().flatten().map(|entry| entry.path());
+        std::iter::once(self.outbox.clone()).chain(hosts).collect()
+    }
 }
 
 /// One certification authority.
@@ -471,6 +483,9 @@ impl ConfigFile {
             &mut self.publication.spool,
             &mut self.profiles,
         ];
+        if let Some(push) = &mut self.push {
+            paths.extend([&mut push.certificate, &mut push.key]);
+        }
         paths.extend(&mut self.hsm.profile);
         paths.extend(&mut self.algorithm_policy);
         paths.extend(&mut self.contract);

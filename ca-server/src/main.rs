@@ -21,6 +21,7 @@ mod limits;
 mod management;
 mod observe;
 mod publication;
+mod push;
 mod randomness;
 mod recover;
 mod schedule;
@@ -51,6 +52,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 use config::ConfigFile;
 use http::tls::{ServerIdentity, server_config};
 use http::{Admission, App};
+use push::read_back::{self, Comparison};
 use service::canary::Acceptance;
 use start::Told;
 use wiring::{Create, Wired};
@@ -310,6 +312,9 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     let notes = wiring::NoteKeys::open(&config, deployment)?;
     let authorities = authorities::read(&config)?;
     let store = wiring::open_store(&config, deployment, Create::Never)?;
+    if let Some(feed) = read_back::feed(&config, deployment, &notes, &store)? {
+        read_back::run(&feed, Comparison::Later)?;
+    }
     // In doubt the record of the act gets the time that was seen last: whether the clock is right is
     // asked before anything is signed.
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
@@ -382,7 +387,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         let (config, keys) = (config.clone(), clients.keys());
         tokio::task::spawn_blocking(move || wiring::wire(&config, keys, identity)).await??
     };
-    let Wired { service, publisher, readiness } = wired;
+    let Wired { service, publisher, readiness, feed } = wired;
     readiness.reconciled.store(true, Ordering::Relaxed);
     readiness.signing.store(true, Ordering::Relaxed);
     readiness.storing.store(true, Ordering::Relaxed);
@@ -402,6 +407,8 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     }
     let publication = Arc::clone(&service.publication);
     let publishing = publisher.start()?;
+    let contradiction = service.outer_hosts.contradiction();
+    let pushing = push::start(feed)?;
     let stop_schedule = Arc::new(AtomicBool::new(false));
     let scheduled = schedule::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
     let jobs = service::jobs::worker::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
@@ -425,7 +432,10 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     tracing::info!(deployment = %deployment, api.listen = %config.api.listen, "sigill-ca is serving");
     let serving =
         tokio::spawn(http::tls::serve(api, tls, router, config.api.max_connections, stopped));
-    wait_for_signal().await?;
+    let ended = tokio::select! {
+        ended = wait_for_signal() => ended,
+        error = contradicted(contradiction) => Err(error),
+    };
     tracing::info!("stopping: running calls finish first");
     stop.send_replace(true);
     serving.await?;
@@ -435,10 +445,24 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         let schedule = scheduled.join().and_then(|()| jobs.join());
         service.record_stop();
         publication.stop();
-        schedule.and_then(|()| publishing.join())
+        let published = publishing.join();
+        pushing.stop();
+        schedule.and(published)
     })
     .await?
-    .map_err(|_| anyhow::anyhow!("a thread of the program had ended before its time"))
+    .map_err(|_| anyhow::anyhow!("a thread of the program had ended before its time"))?;
+    ended
+}
+
+/// An outer host that was away at the start has what the database has not.
+async fn contradicted(mut told: watch::Receiver<Option<String>>) -> anyhow::Error {
+    let what = match told.wait_for(Option::is_some).await {
+        Ok(what) => what.clone().unwrap_or_default(),
+        // Nobody is left who could tell.
+        Err(_) => std::future::pending().await,
+    };
+    let next = "start again: the start says whether `sigill-ca take-over` helps (docs/operations/backup-restore.md)";
+    Told::new("outer-host-contradicts", what, next).into()
 }
 
 /// Takes a renewed server certificate into use when its files change.

@@ -1,7 +1,7 @@
 //! Health and metrics for the machine itself, plain HTTP on loopback.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,6 +13,7 @@ use store::StoreError;
 
 use crate::http::admission;
 use crate::publication::lossy;
+use crate::push::OuterHosts;
 
 /// What readiness rests on. Each part is set by its owner and read here.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub(crate) struct Readiness {
     pub(crate) offline_crls: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
     pub(crate) danger_software_token: AtomicBool,
+    /// What is pushed to.
+    outer_hosts: OnceLock<Arc<OuterHosts>>,
     /// Profiles under which nothing is issued: no part of being ready, and told with it.
     closed: Mutex<Vec<String>>,
     /// Clients that are paused, with the profile: no part of being ready, and told with it.
@@ -81,7 +84,17 @@ impl Readiness {
         *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = pairs;
     }
 
-    fn parts(&self) -> [Part; 9] {
+    /// Has the state of the outer hosts told with the rest.
+    pub(crate) fn watch_outer_hosts(&self, hosts: Arc<OuterHosts>) {
+        let _first = self.outer_hosts.set(hosts);
+    }
+
+    fn of_outer_hosts(&self, named: fn(&OuterHosts) -> Vec<String>) -> Vec<String> {
+        self.outer_hosts.get().map(|hosts| named(hosts)).unwrap_or_default()
+    }
+
+    fn parts(&self) -> [Part; 10] {
+        let behind = self.of_outer_hosts(OuterHosts::behind);
         let part = |name, flag: &AtomicBool, need| (name, flag.load(Ordering::Relaxed), need);
         [
             part("reconciled", &self.reconciled, Need::Calls),
@@ -93,6 +106,7 @@ impl Readiness {
             part("renewal", &self.renewal, Need::Upkeep),
             part("issuing", &self.issuing, Need::Upkeep),
             part("offline-crls", &self.offline_crls, Need::Upkeep),
+            ("outer-hosts", behind.is_empty(), Need::Upkeep),
         ]
     }
 
@@ -120,6 +134,9 @@ impl Readiness {
         tell("not-signing", told(&self.not_signing, Value::from));
         tell("closed-profiles", told(&self.closed, Value::from));
         tell("paused", told(&self.paused, pair));
+        let named = |hosts: Vec<String>| hosts.into_iter().map(Value::from).collect();
+        tell("outer-hosts-behind", named(self.of_outer_hosts(OuterHosts::behind)));
+        tell("outer-hosts-unread", named(self.of_outer_hosts(OuterHosts::unread)));
         tell("dangers", if_so(&self.danger_software_token, "danger-software-token"));
         tell("key-lists-missing", if_so(&self.without_debian_list, "debian"));
         (status, Json(answer.into()))

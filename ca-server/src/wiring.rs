@@ -31,6 +31,8 @@ use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::LogFolder;
 use crate::publication::log::{LogPublisher, read_published};
 use crate::publication::{PublicationState, Publisher};
+use crate::push::read_back::{self, Comparison};
+use crate::push::{Feed, OuterHosts};
 use crate::randomness::Randomness;
 use crate::service::Service;
 use crate::service::closed::ClosedProfiles;
@@ -174,6 +176,8 @@ pub(crate) struct Wired {
     pub(crate) service: Arc<Service>,
     pub(crate) publisher: Publisher,
     pub(crate) readiness: Arc<Readiness>,
+    /// Where the tree is pushed to.
+    pub(crate) feed: Option<Feed>,
 }
 
 /// Wires the program. Nothing is signed before the published log has been compared.
@@ -211,9 +215,13 @@ pub(crate) fn wire(
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
     let store = open_store(config, deployment, Create::Never)?;
+    let feed = read_back::feed(config, deployment, &notes, &store)?;
+    feed.as_ref().map_or(Ok(()), |feed| read_back::run(feed, Comparison::Now))?;
+    let outer_hosts = feed.as_ref().map_or_else(Arc::<OuterHosts>::default, Feed::state);
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
     let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
     let readiness = Arc::new(Readiness::default());
+    readiness.watch_outer_hosts(Arc::clone(&outer_hosts));
     tell_rules(&book, clock.read().now);
     let software = config.hsm.danger_software_token;
     let closed = ClosedProfiles::of(unfit.refusals());
@@ -272,6 +280,7 @@ pub(crate) fn wire(
         clock: Arc::clone(&clock),
         randomness: Randomness::default(),
         clock_told: AtomicBool::new(true),
+        outer_hosts,
         store: Arc::clone(&store),
         signer,
         key_uses,
@@ -300,7 +309,7 @@ pub(crate) fn wire(
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
     service.observe_issuing();
-    Ok(Wired { service, publisher, readiness })
+    Ok(Wired { service, publisher, readiness, feed })
 }
 
 /// Says which restrictions hold today.

@@ -87,6 +87,16 @@ impl TilePath {
     pub const fn full(self) -> Self {
         Self { width: Width::Full, ..self }
     }
+
+    /// Whether a tree of `size` leaves has this file: a checkpoint of that size rests on it.
+    #[must_use]
+    pub fn is_of_tree(self, size: u64) -> bool {
+        let filled = filled(self.kind, size);
+        match self.width {
+            Width::Full => self.index < filled / u64::from(FULL_WIDTH),
+            Width::Partial(_) => last_partial(self.kind, filled) == Some(self),
+        }
+    }
 }
 
 impl fmt::Display for TilePath {
@@ -281,6 +291,19 @@ mod tests {
         assert_eq!(path("tile/entries/000.p/255").to_string(), "tile/entries/000.p/255");
         assert_eq!(path("tile/0/x001/000").index, 1000);
         assert_eq!(path("tile/63/x018/x446/x744/x073/x709/x551/615").index, u64::MAX);
+    }
+
+    /// The rule by one file is the rule by all of them.
+    #[test]
+    fn a_tree_has_the_files_that_are_listed_for_it() {
+        for size in [0, 1, 255, 256, 257, 512, 65_535, 65_536, 65_537, 70_000] {
+            let listed: Vec<TilePath> = paths(size).collect();
+            let other = paths(size + 1).chain(paths(size.saturating_sub(1))).chain(paths(300));
+            for path in listed.iter().copied().chain(other) {
+                assert_eq!(path.is_of_tree(size), listed.contains(&path), "{path} of {size}");
+            }
+        }
+        assert!(!path("tile/63/000").is_of_tree(u64::MAX));
     }
 
     #[test]

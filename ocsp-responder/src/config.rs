@@ -20,6 +20,7 @@ use x509::key::SpkiHash;
 
 use crate::answer::NeverIssued;
 use crate::contract::{ContractFault, Written};
+use crate::receive::{Receive, ReceiveSection};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +35,8 @@ struct ConfigFile {
     contract: Option<PathBuf>,
     /// What the inner zone pushes, and what is left for it.
     publication: PublicationSection,
+    /// The listener that the inner zone pushes to; left out where something else carries the folder.
+    receive: Option<ReceiveSection>,
     /// The status log that is followed.
     log: LogSection,
     /// The token with the identity key and the delegate keys.
@@ -224,6 +227,7 @@ pub(crate) struct Config {
     pub(crate) state: PathBuf,
     pub(crate) publication: PathBuf,
     pub(crate) outbox: PathBuf,
+    pub(crate) receive: Option<Receive>,
     pub(crate) origin: LogOrigin,
     pub(crate) log_key: NotePublicKey,
     pub(crate) manifest_key: NotePublicKey,
@@ -353,11 +357,16 @@ impl Config {
             .into_iter()
             .map(|section| route(section, &names))
             .collect::<Result<_, _>>()?;
+        let receive = file.receive.map(|section| section.check(|path| below(base, path)));
+        let receive = receive.transpose().map_err(|found| {
+            value("receive.senders", &found, "1 to 8 keys of 64 hexadecimal digits")
+        })?;
         Ok(Self {
             deployment,
             state: below(base, &file.state),
             publication: below(base, &file.publication.folder),
             outbox: below(base, &file.publication.outbox),
+            receive,
             origin,
             log_key: note_key(&file.log.key, "log.key")?,
             manifest_key: note_key(&file.log.manifest_key, "log.manifest-key")?,

@@ -186,6 +186,32 @@ fn number_order(number: &str) -> (usize, &str) {
     (digits.len(), digits)
 }
 
+impl CrlKeeperError {
+    /// The codes that mean tampering or a mistake.
+    pub(crate) const ALARMS: [&'static str; 7] = [
+        "crl-corrupt",
+        "crl-not-listed",
+        "crl-rolled-back",
+        "crl-unreadable",
+        "manifest-malformed",
+        "manifest-not-authentic",
+        "manifest-other-deployment",
+    ];
+
+    /// The stable code, by which operators find what to do (docs/operations/responder.md).
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Deployment { .. } => "manifest-other-deployment",
+            Self::Hash { .. } => "crl-not-listed",
+            Self::Io { .. } => "crl-unreadable",
+            Self::Manifest(_) => "manifest-not-authentic",
+            Self::NotACrl { .. } => "crl-corrupt",
+            Self::OtherManifest | Self::Row => "manifest-malformed",
+            Self::RolledBack { .. } => "crl-rolled-back",
+        }
+    }
+}
+
 /// Why CRLs are not served as the folder has them.
 #[derive(Debug, Error)]
 pub(crate) enum CrlKeeperError {

@@ -8,6 +8,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ledger::checkpoint::{CheckpointNote, CheckpointNoteError};
 use ledger::follow::{AdvanceError, FollowRules, verify_advance};
@@ -22,6 +23,7 @@ use thiserror::Error;
 use x509::time::UnixTime;
 
 use crate::durable;
+use crate::receive::follow_code;
 use crate::view::View;
 
 /// A checkpoint is at most this long.
@@ -30,8 +32,14 @@ const MAX_CHECKPOINT_OCTETS: u64 = 64 * 1024;
 const MAX_TILE_OCTETS: u64 = 256 * 65_537;
 
 /// Tiles in the publication folder.
-struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
 }
 
 impl TileSource for Folder {
@@ -54,6 +62,8 @@ pub(crate) struct Follower {
     frontier: Frontier,
     /// The bytes that were looked at last, so that a refused checkpoint is refused once.
     seen: Vec<u8>,
+    /// That nothing newer comes has been told.
+    frozen: bool,
     /// An entry could not be applied: nothing more is followed until an operator looks.
     stopped: bool,
 }
@@ -99,13 +109,14 @@ impl Follower {
             });
         }
         Ok(Self {
-            tiles: Folder { root: publication.to_owned() },
+            tiles: Folder::new(publication),
             checkpoint_path: publication.join("checkpoint"),
             trusted_path,
             rules,
             trusted,
             frontier: Frontier::new(),
             seen: Vec::new(),
+            frozen: false,
             stopped: false,
         })
     }
@@ -123,9 +134,10 @@ impl Follower {
         let bytes = durable::read(path, MAX_CHECKPOINT_OCTETS)
             .map_err(|source| FollowError::Io { path: path.clone(), source })?;
         let Some(bytes) = bytes.filter(|bytes| *bytes != self.seen) else {
-            return Ok(Step::Same);
+            return self.notice_frozen(now);
         };
         let step = self.advance(&bytes, view, now);
+        self.frozen = matches!(step, Err(FollowError::Advance(AdvanceError::Stale { .. })));
         // What can heal by itself (a tile that is still on its way) is looked at again.
         let passing = matches!(
             step,
@@ -136,6 +148,21 @@ impl Follower {
             self.seen = bytes;
         }
         step
+    }
+
+    /// A checkpoint that is signed anew no more is told of once, when its freshness ends.
+    fn notice_frozen(&mut self, now: UnixTime) -> Result<Step, FollowError> {
+        let clock = Timestamp::from_secs(now.secs()).map_err(|_| FollowError::Clock)?;
+        let trusted = self.trusted.as_ref().map(CheckpointNote::timestamp);
+        match trusted {
+            Some(timestamp)
+                if !self.frozen && clock.saturating_since(timestamp) > self.rules.freshness =>
+            {
+                self.frozen = true;
+                Err(FollowError::Frozen { timestamp, limit: self.rules.freshness })
+            }
+            _ => Ok(Step::Same),
+        }
     }
 
     fn advance(&mut self, bytes: &[u8], view: &View, now: UnixTime) -> Result<Step, FollowError> {
@@ -196,6 +223,39 @@ pub(crate) fn make_state_folder(path: &Path) -> Result<(), FollowError> {
         .map_err(|source| FollowError::Io { path: path.to_owned(), source })
 }
 
+impl FollowError {
+    /// The codes that mean tampering, a mistake, or that nothing new arrives.
+    pub(crate) const ALARMS: [&'static str; 11] = [
+        "checkpoint-earlier",
+        "checkpoint-frozen",
+        "checkpoint-future",
+        "checkpoint-not-authentic",
+        "checkpoint-other-log",
+        "entry-malformed",
+        "log-contradiction",
+        "log-corrupt",
+        "log-forked",
+        "log-gap",
+        "log-rolled-back",
+    ];
+
+    /// The stable code, by which operators find what to do (docs/operations/responder.md).
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Advance(error) => follow_code(error),
+            Self::Apply(_) => "log-contradiction",
+            Self::Clock => "clock",
+            Self::Entry { .. } => "entry-malformed",
+            Self::Frozen { .. } => "checkpoint-frozen",
+            Self::Io { .. } => "storage",
+            Self::OtherLog { .. } => "checkpoint-other-log",
+            Self::Replay(ReplayError::Read(TileReadError::Missing { .. })) => "log-gap",
+            Self::Replay(_) | Self::Root { .. } => "log-corrupt",
+            Self::Stored { .. } => "state-checkpoint",
+        }
+    }
+}
+
 /// Why the responder stays where it is.
 #[derive(Debug, Error)]
 pub(crate) enum FollowError {
@@ -211,6 +271,8 @@ pub(crate) enum FollowError {
         #[source]
         source: EntryParseError,
     },
+    #[error("checkpoint time {timestamp} is more than {limit:?} before now; no later one has come")]
+    Frozen { timestamp: Timestamp, limit: Duration },
     #[error("{path:?} failed")]
     Io {
         path: PathBuf,

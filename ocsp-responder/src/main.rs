@@ -7,6 +7,7 @@
 //! [`follow`] believes the log, [`answer`] decides, [`responder`] puts question, log and [`signer`]
 //! together, [`keeper`] provides the delegates, [`http`] speaks to strangers.
 
+mod alarms;
 mod answer;
 mod authority;
 mod check;
@@ -22,6 +23,7 @@ mod http;
 mod keeper;
 mod manage;
 mod metrics;
+mod receive;
 mod responder;
 mod run;
 mod server;

@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 
+use crate::alarms::AlarmCounts;
 use crate::clock::now;
 use crate::config::PinnedAuthority;
 use crate::http::{Site, plain};
@@ -16,6 +17,10 @@ use crate::http::{Site, plain};
 pub(crate) struct Management {
     pub(crate) site: Arc<Site>,
     pub(crate) authorities: Vec<PinnedAuthority>,
+    /// Refused states of the publication folder.
+    pub(crate) following: Arc<AlarmCounts>,
+    /// Refused pushes; `None` where nothing is received.
+    pub(crate) receiving: Option<Arc<AlarmCounts>>,
     /// A software token may sign outside environment test.
     pub(crate) danger_software_token: bool,
 }
@@ -116,7 +121,7 @@ impl Management {
         let tokens = responder.tokens();
         let lost_for = tokens.iter().filter_map(|token| token.lost_for).max();
         let is_closed = |token: &TokenState| token.breaker == BreakerState::Closed;
-        responder.metrics.render(&[
+        let mut text = responder.metrics.render(&[
             ("sigill_ocsp_checkpoint_age_seconds", "Age of the trusted checkpoint.", age),
             ("sigill_ocsp_log_size", "Entries of the status log.", position.index),
             ("sigill_ocsp_certificates", "Certificates in memory.", number(certificates)),
@@ -161,6 +166,14 @@ impl Management {
                 "Whether a software token may sign outside environment test.",
                 u64::from(self.danger_software_token),
             ),
-        ])
+        ]);
+        text += &self.following.render(
+            "sigill_ocsp_follow_refusals_total",
+            "Refused states of the publication folder by code.",
+        );
+        if let Some(receiving) = &self.receiving {
+            text += &receiving.render("sigill_ocsp_push_refusals_total", "Refused pushes by code.");
+        }
+        text
     }
 }

@@ -15,17 +15,19 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::authority::{Authorities, Authority};
+use crate::alarms::AlarmCounts;
+use crate::authority::{Authorities, Authority, AuthorityError};
 use crate::chain;
 use crate::clock::now;
 use crate::config::{Config, DelegateSource, Object};
 use crate::delegate::Delegates;
-use crate::files::{CrlKeeper, ServedCrls};
-use crate::follow::{Follower, Step, make_state_folder};
+use crate::files::{CrlKeeper, CrlKeeperError, ServedCrls};
+use crate::follow::{FollowError, Follower, Step, make_state_folder};
 use crate::http::Site;
-use crate::keeper::{Keeper, KeeperFolders};
+use crate::keeper::{Keeper, KeeperError, KeeperFolders};
 use crate::manage::Management;
 use crate::metrics::{Counted, Metrics};
+use crate::receive::{self, Receiver, Refused, Tree};
 use crate::responder::{AnswerRules, Responder};
 use crate::server;
 use crate::start::{self, Told};
@@ -47,6 +49,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     // Both ports are taken before a token is opened: a second copy stops here.
     let public = bind(config.listen)?;
     let private = bind(config.observe)?;
+    let inner = config.receive.as_ref().map(|receive| bind(receive.listen)).transpose()?;
     make_state_folder(&config.state)?;
     let _alone = start::alone(&config.state)?;
     start::publication_is_ours(&config)?;
@@ -63,7 +66,10 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         freshness: config.timing.freshness,
         clock_bound: config.clock_bound,
     };
+    let receiving = inner.map(|inner| Receiving::open(inner, &config, &rules)).transpose()?;
     let follower = Follower::new(&config.publication, &config.state, rules)?;
+    let codes = [&FollowError::ALARMS[..], &CrlKeeperError::ALARMS].concat();
+    let following_alarms = Arc::new(AlarmCounts::of(&codes));
     let crl_keeper = CrlKeeper::new(
         &config.publication,
         &config.state,
@@ -79,7 +85,9 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let following = {
         let (view, metrics, stop) = (Arc::clone(&view), Arc::clone(&metrics), Arc::clone(&stop));
-        spawn("follow", move || follow(follower, crl_keeper, &view, &metrics, &stop))?
+        let alarms = Arc::clone(&following_alarms);
+        let told = FollowAlarms { metrics, alarms };
+        spawn("follow", move || follow(follower, crl_keeper, &view, &told, &stop))?
     };
     let keeping = {
         let (config, stop) = (config.clone(), Arc::clone(&stop));
@@ -105,7 +113,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     });
     let served = tokio::runtime::Runtime::new()
         .context("runtime cannot be started")?
-        .block_on(serve(&config, site, public, private));
+        .block_on(serve(&config, site, Doors { public, private, receiving }, following_alarms));
 
     stop.store(true, Ordering::Relaxed);
     following.join().map_err(|_| anyhow!("following ended in a panic"))?;
@@ -185,7 +193,12 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn hear<T, E: std::error::Error>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
+    fn hear<T, E: std::error::Error>(
+        &mut self,
+        what: &str,
+        code: fn(&E) -> &'static str,
+        result: Result<T, E>,
+    ) -> Option<T> {
         match result {
             Ok(value) => {
                 self.last = None;
@@ -194,7 +207,7 @@ impl Complaint {
             Err(error) => {
                 let text = chain(&error);
                 if self.last.as_ref() != Some(&text) {
-                    tracing::error!(error = text, "{what}");
+                    tracing::error!(problem.code = code(&error), error = text, "{what}");
                     self.last = Some(text);
                 }
                 None
@@ -203,25 +216,37 @@ impl Complaint {
     }
 }
 
+/// Where refused states of the publication folder are counted.
+struct FollowAlarms {
+    metrics: Arc<Metrics>,
+    alarms: Arc<AlarmCounts>,
+}
+
 fn follow(
     mut follower: Follower,
     mut crls: CrlKeeper,
     view: &View,
-    metrics: &Metrics,
+    told: &FollowAlarms,
     stop: &AtomicBool,
 ) {
     let (mut log, mut lists) = (Complaint::default(), Complaint::default());
     while !stop.load(Ordering::Relaxed) {
         let step = follower.step(view, now());
-        if step.is_err() {
-            metrics.count(Counted::FollowFailure);
+        if let Err(error) = &step {
+            told.metrics.count(Counted::FollowFailure);
+            told.alarms.count(error.code());
         }
-        if let Some(Step::Advanced { entries }) = log.hear("status log is not followed", step)
+        let step = log.hear("status log is not followed", FollowError::code, step);
+        if let Some(Step::Advanced { entries }) = step
             && entries > 0
         {
             tracing::debug!(entries, "status log followed");
         }
-        let _ = lists.hear("CRL is not served", crls.step());
+        let step = crls.step();
+        if let Err(error) = &step {
+            told.alarms.count(error.code());
+        }
+        let _ = lists.hear("CRL is not served", CrlKeeperError::code, step);
         thread::sleep(FOLLOW_EVERY);
     }
 }
@@ -245,7 +270,8 @@ fn keep(
                 continue;
             };
             let kept = keeper.look_after(authority, pinned, now());
-            let _ = complaint.hear("delegate is not kept", kept);
+            let _ =
+                complaint.hear("delegate is not kept", |_: &KeeperError| "delegate-not-kept", kept);
         }
         thread::sleep(KEEP_EVERY);
     }
@@ -267,7 +293,12 @@ fn read_authorities(
             continue;
         }
         let read = Authority::read(&config.publication, pinned);
-        if let Some(Some(authority)) = complaint.hear("authority is not answered for", read) {
+        let read = complaint.hear(
+            "authority is not answered for",
+            |error: &AuthorityError| start::of_authority(error).0,
+            read,
+        );
+        if let Some(Some(authority)) = read {
             tracing::info!(authority.name = authority.name, authority.issuer = %authority.issuer,
                 "authority is answered for");
             list.push(Arc::new(authority));
@@ -278,12 +309,55 @@ fn read_authorities(
     }
 }
 
+/// The receiver with its socket.
+struct Receiving {
+    listener: std::net::TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    receiver: Arc<Receiver>,
+}
+
+impl Receiving {
+    fn open(
+        listener: std::net::TcpListener,
+        config: &Config,
+        rules: &FollowRules,
+    ) -> anyhow::Result<Self> {
+        let settings = config.receive.as_ref().context("[receive] is missing")?;
+        let tls = Arc::new(receive::server_config(settings)?);
+        let receiver = Arc::new(Receiver {
+            tree: Arc::new(Tree::open(config, rules.clone())?),
+            deployment: config.deployment.clone(),
+            refusals: Arc::new(AlarmCounts::of(&Refused::ALARMS)),
+        });
+        Ok(Self { listener, tls, receiver })
+    }
+}
+
+/// The sockets.
+struct Doors {
+    public: std::net::TcpListener,
+    private: std::net::TcpListener,
+    receiving: Option<Receiving>,
+}
+
+/// Takes pushes until the end; where none are received there is nothing to wait for.
+async fn take_pushes(
+    receiving: Option<Receiving>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let Some(Receiving { listener, tls, receiver }) = receiving else { return Ok(()) };
+    let listener = TcpListener::from_std(listener).context("socket cannot be used")?;
+    receive::run(listener, tls, receiver, stop).await;
+    Ok(())
+}
+
 async fn serve(
     config: &Config,
     site: Arc<Site>,
-    public: std::net::TcpListener,
-    private: std::net::TcpListener,
+    doors: Doors,
+    following: Arc<AlarmCounts>,
 ) -> anyhow::Result<()> {
+    let Doors { public, private, receiving } = doors;
     let public = TcpListener::from_std(public).context("socket cannot be used")?;
     let private = TcpListener::from_std(private).context("socket cannot be used")?;
     let (stop, stopped) = watch::channel(false);
@@ -293,6 +367,8 @@ async fn serve(
     let management = Arc::new(Management {
         site: Arc::clone(&site),
         authorities: config.authorities.clone(),
+        following,
+        receiving: receiving.as_ref().map(|one| Arc::clone(&one.receiver.refusals)),
         danger_software_token: config.danger_software_token,
     });
     let answering =
@@ -300,6 +376,7 @@ async fn serve(
             let site = Arc::clone(&site);
             async move { site.serve(request, ip).await }
         });
+    let taking = take_pushes(receiving, stopped.clone());
     let managing = server::run(private, MANAGEMENT_CONNECTIONS, stopped, move |request, _| {
         let management = Arc::clone(&management);
         async move { management.serve(&request) }
@@ -309,8 +386,8 @@ async fn serve(
         stop.send_replace(true);
         ended
     };
-    let ((), (), ended) = tokio::join!(answering, managing, ordered);
-    ended
+    let ((), (), took, ended) = tokio::join!(answering, managing, taking, ordered);
+    took.and(ended)
 }
 
 fn bind(address: std::net::SocketAddr) -> anyhow::Result<std::net::TcpListener> {

@@ -18,6 +18,7 @@ use crate::durable;
 use crate::files::CrlKeeperError;
 use crate::follow::FollowError;
 use crate::keeper::KeeperError;
+use crate::receive::{TlsError, TreeError};
 
 /// What did not fit, where no error type says it; also the context of one that has no code.
 #[derive(Clone, Debug, Error)]
@@ -74,13 +75,21 @@ fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str)> {
         .or_else(|| error.downcast_ref().and_then(of_follow))
         .or_else(|| error.downcast_ref().and_then(of_keeper))
         .or_else(|| {
+            let next = "correct the file; docs/operations/responder.md tells how key and certificate are made";
+            error.downcast_ref::<TlsError>().map(|_| ("receive-tls", next))
+        })
+        .or_else(|| {
+            let next = "check the folder's permissions and space: the program writes what is pushed";
+            error.downcast_ref::<TreeError>().map(|_| ("receive-folder", next))
+        })
+        .or_else(|| {
             let next = "check the state folder's permissions and space";
             error.downcast_ref::<CrlKeeperError>().map(|_| ("state-unusable", next))
         })
 }
 
 /// `serve` starts all the same, and says tryLater for this CA; `check-config` refuses.
-const fn of_authority(error: &AuthorityError) -> (&'static str, &'static str) {
+pub(crate) const fn of_authority(error: &AuthorityError) -> (&'static str, &'static str) {
     match error {
         AuthorityError::Pin { .. } => (
             "authority-certificate-pin",

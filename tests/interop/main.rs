@@ -12,6 +12,7 @@ mod java;
 mod nginx;
 mod openssl;
 mod ours;
+mod outer;
 mod pkilint;
 mod pkinit;
 mod profiles;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         apache::CHECKS,
         pkilint::CHECKS,
         ours::CHECKS,
+        outer::CHECKS,
         algorithms::CHECKS,
         profiles::CHECKS,
         directory::CHECKS,

@@ -423,6 +423,13 @@ impl Deployment {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// What `/readyz` of the CA says.
+    #[allow(dead_code, reason = "of the suite journeys")]
+    pub(crate) fn readiness(&self) -> Value {
+        let bytes = support::demo::fetch(&format!("http://{}/readyz", self.ports.observe_ca));
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
     /// What the CA has printed in its present or last run.
     pub(crate) fn printed(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()

@@ -12,6 +12,7 @@ mod crash;
 mod deployment;
 mod device;
 mod faults;
+mod feed;
 mod healing;
 mod idempotency;
 mod in_flight;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         in_flight::CHECKS,
         partitions::CHECKS,
         mixed::CHECKS,
+        feed::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

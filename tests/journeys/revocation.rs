@@ -26,13 +26,13 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The answer to a revocation of a certificate.
-fn revoke(deployment: &Deployment, id: &str, reason: &str, key: &str) -> Answer {
+pub(crate) fn revoke(deployment: &Deployment, id: &str, reason: &str, key: &str) -> Answer {
     let path = format!("/v1/certificates/{id}/revocation");
     deployment.api().ask(&Request::post(path, key, &json!({ "reason": reason })))
 }
 
 /// What the responder tells OpenSSL of a serial.
-fn ocsp(deployment: &Deployment, serial: SerialNumber) -> String {
+pub(crate) fn ocsp(deployment: &Deployment, serial: SerialNumber) -> String {
     let issuer = deployment.home.join(format!("ceremony/out/{AUTHORITY}.cer"));
     let (serial, url) = (format!("0x{serial}"), deployment.ocsp_url());
     let question = ["ocsp", "-issuer", issuer.to_str().expect("UTF-8"), "-serial", &serial];

@@ -130,7 +130,7 @@ fn must_be_of(
 }
 
 /// Refuses a private key that others can read.
-fn must_be_private(path: &Path) -> Result<(), TlsError> {
+pub(crate) fn must_be_private(path: &Path) -> Result<(), TlsError> {
     let facts = std::fs::metadata(path)
         .map_err(|source| TlsError::Read { path: path.to_path_buf(), source })?;
     let found = facts.mode() & 0o7777;

@@ -190,7 +190,7 @@ impl LogPublisher {
 
     /// Whether a published checkpoint rests on this file.
     fn covered(&self, tile: &TilePath) -> bool {
-        ledger::tile::paths(self.published).any(|path| path == *tile)
+        tile.is_of_tree(self.published)
     }
 
     /// Removes partial tiles whose place a larger one took some time ago.
@@ -233,12 +233,24 @@ pub(crate) fn read_published(
     origin: &LogOrigin,
     signer: &dyn NoteSigner,
 ) -> Result<Option<CheckpointNote>, PublishError> {
+    read_under(folder, origin, NotePublicKey::from_bytes(signer.public_key()))
+}
+
+/// The same, where only the public key is known.
+///
+/// # Errors
+///
+/// As [`read_published`].
+pub(crate) fn read_under(
+    folder: &LogFolder,
+    origin: &LogOrigin,
+    key: NotePublicKey,
+) -> Result<Option<CheckpointNote>, PublishError> {
     let path = folder.checkpoint();
     let bytes = folder
         .read_checkpoint()
         .map_err(|source| PublishError::Write { path: path.clone(), source })?;
     let Some(bytes) = bytes else { return Ok(None) };
-    let key = NotePublicKey::from_bytes(signer.public_key());
     let note = CheckpointNote::open(&bytes, key)
         .map_err(|source| PublishError::Checkpoint { path: path.clone(), source })?;
     let found = &note.checkpoint().origin;

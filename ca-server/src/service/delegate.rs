@@ -85,8 +85,14 @@ impl Service {
         let mut first_fault = Ok(());
         let mut seen = BTreeSet::new();
         let mut waiting = Vec::new();
-        for authority in self.authorities.values().filter(|authority| authority.signs_here()) {
-            let folder = self.folders.outbox.join("responder").join(authority.name());
+        let outboxes = self.folders.outboxes();
+        let asked = self
+            .authorities
+            .values()
+            .filter(|authority| authority.signs_here())
+            .flat_map(|authority| outboxes.iter().map(move |outbox| (authority, outbox)));
+        for (authority, outbox) in asked {
+            let folder = outbox.join("responder").join(authority.name());
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

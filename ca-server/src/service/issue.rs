@@ -200,6 +200,7 @@ impl Service {
     /// Rules and lint, and that it can be signed soon.
     pub(super) fn ready<'a>(&'a self, mut commission: Commission<'a>) -> Result<Ready<'a>, Denied> {
         let now = self.signing_time()?;
+        self.outer_hosts.may_issue(now)?;
         let Commission { ordered, profile, authority, .. } = commission;
         self.closed.must_be_open(profile.name().as_str())?;
         let proof = self.proving_eid(ordered)?;

@@ -65,6 +65,7 @@ use crate::management::Management;
 use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
+use crate::push::OuterHosts;
 use crate::randomness::Randomness;
 use authority::Authority;
 use closed::ClosedProfiles;
@@ -79,7 +80,7 @@ use revoke::AloneTold;
 /// How long an answer waits for its publication, where it waits.
 const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
 /// When a caller is told to come back after a fault that heals by itself.
-const COME_BACK: Duration = Duration::from_secs(5);
+pub(crate) const COME_BACK: Duration = Duration::from_secs(5);
 
 /// Everything that the use cases need.
 pub(crate) struct Service {
@@ -118,6 +119,8 @@ pub(crate) struct Service {
     pub(crate) delegate_refusals: RefusalCounts,
     pub(crate) danger: Danger,
     pub(crate) orders_left: OrdersLeft,
+    /// Outer hosts that issuing waits for.
+    pub(crate) outer_hosts: Arc<OuterHosts>,
     /// Profiles under which nothing is issued.
     pub(crate) closed: ClosedProfiles,
     /// Renewal of the API's own credentials; absent where the service is tested without an API.

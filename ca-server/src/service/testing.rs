@@ -111,6 +111,7 @@ impl World {
             clock,
             randomness: Randomness::default(),
             clock_told: AtomicBool::new(true),
+            outer_hosts: Arc::default(),
             store,
             signer: key_uses.clone(),
             key_uses,

@@ -14,5 +14,6 @@ mod fixture;
 mod generations;
 mod keys;
 mod protocol;
+mod receive;
 mod served_files;
 mod shapes;

@@ -1,0 +1,434 @@
+//! Keeps one outer host abreast: the log first, then what stands beside it, then what the host asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ledger::checkpoint::CheckpointNote;
+use ledger::note::NotePublicKey;
+use ledger::origin::LogOrigin;
+use ledger::tile;
+use rustls::ClientConfig;
+use sha2::{Digest as _, Sha256};
+use status::{OutboxPath, PublicationPath};
+use store::Store;
+
+use super::connection::{CONNECT_TIMEOUT, Connection, FileBody, MAX_LISTING};
+use super::error::PushError;
+use super::hosts::OuterHosts;
+use super::settings::HostSection;
+use crate::publication::files::{LogFolder, replace};
+use crate::publication::{chain, lossy};
+use crate::service::recovery;
+
+/// How often the tree is looked at: with the publisher's own gap a revocation is outside within half a second.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often files beside the log are looked at, and the host's outbox.
+const FILES_EVERY: Duration = Duration::from_millis(500);
+/// A file that was refused is sent again after this, or once it has changed.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+/// The shortest and the longest pause after a failure.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Requests of one host that are kept.
+const MAX_REQUESTS: usize = 1024;
+
+/// What all hosts' threads share.
+pub(crate) struct Feed {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) origin: LogOrigin,
+    pub(super) key: NotePublicKey,
+    pub(super) folder: LogFolder,
+    pub(super) outbox: PathBuf,
+    pub(super) hosts: Vec<(HostSection, Arc<ClientConfig>)>,
+    pub(super) state: Arc<OuterHosts>,
+}
+
+impl Feed {
+    /// How the hosts are.
+    pub(crate) fn state(&self) -> Arc<OuterHosts> {
+        Arc::clone(&self.state)
+    }
+
+    /// A connection to a host.
+    pub(super) async fn connect(
+        &self,
+        section: &HostSection,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<Connection, PushError> {
+        Connection::open(section, tls, &self.origin.deployment.to_string()).await
+    }
+
+    /// The checkpoint that a host has; only one of ours is an answer.
+    pub(super) async fn checkpoint_of(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Option<(CheckpointNote, Vec<u8>)>, PushError> {
+        let path = PublicationPath::Checkpoint;
+        let bytes = connection.get(&format!("publish/{path}"), path.max_octets()).await?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let note = CheckpointNote::open(&bytes, self.key).map_err(PushError::Foreign)?;
+        let found = &note.checkpoint().origin;
+        if *found != self.origin {
+            let (found, ours) = (found.to_string(), self.origin.to_string());
+            return Err(PushError::OtherLog { found, ours });
+        }
+        Ok(Some((note, bytes)))
+    }
+}
+
+/// The threads, until they are stopped.
+pub(crate) struct Pushing {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pushing {
+    /// Ends the threads; the publisher has written its last checkpoint before.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// Starts a thread for each host.
+///
+/// # Errors
+///
+/// The operating system's, when no thread or runtime can be made.
+pub(crate) fn start(feed: Option<Feed>) -> io::Result<Pushing> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut threads = Vec::new();
+    let Some(feed) = feed.map(Arc::new) else { return Ok(Pushing { stop, threads }) };
+    for (section, tls) in feed.hosts.iter().cloned() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for code in PushError::CODES {
+            let host = section.name.clone();
+            metrics::counter!("sigill_push_failures_total", "host" => host, "code" => code)
+                .absolute(0);
+        }
+        let (feed, stop) = (Arc::clone(&feed), Arc::clone(&stop));
+        let name = format!("push {}", section.name);
+        let mut host = Host::new(feed, section, tls);
+        threads.push(
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || runtime.block_on(host.run(&stop)))?,
+        );
+    }
+    Ok(Pushing { stop, threads })
+}
+
+/// What tells that a file is another than before.
+type Seen = (u64, i64, i64, u64);
+
+/// One host.
+struct Host {
+    feed: Arc<Feed>,
+    section: HostSection,
+    tls: Arc<ClientConfig>,
+    /// The checkpoint that the host took last.
+    taken: Option<Vec<u8>>,
+    /// When the host last had the checkpoint that is published here.
+    abreast: Instant,
+    /// Files beside the log that the host has, or has refused at that time.
+    sent: BTreeMap<PublicationPath, (Seen, Option<Instant>)>,
+    /// Hashes of its requests that lie in our outbox.
+    requests: BTreeMap<OutboxPath, String>,
+    /// What it failed with last, so that it is told once.
+    failure: Option<String>,
+}
+
+impl Host {
+    fn new(feed: Arc<Feed>, section: HostSection, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            feed,
+            section,
+            tls,
+            taken: None,
+            abreast: Instant::now(),
+            sent: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            failure: None,
+        }
+    }
+
+    async fn run(&mut self, stop: &AtomicBool) {
+        let (shortest, longest) = PAUSES;
+        let mut pause = shortest;
+        while !stop.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            if let Err(error) = self.session(stop).await {
+                self.tell_failure(&error);
+            }
+            self.observe();
+            // A connection that held for a while is worth another try at once.
+            pause = if begun.elapsed() > longest + CONNECT_TIMEOUT { shortest } else { pause };
+            let until = Instant::now() + pause;
+            while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    fn tell_failure(&mut self, error: &PushError) {
+        let (host, text) = (self.section.name.clone(), chain(error));
+        let code = error.code();
+        metrics::counter!("sigill_push_failures_total", "host" => host, "code" => code)
+            .increment(1);
+        if self.failure.as_ref() != Some(&text) {
+            tracing::error!(
+                problem.code = code,
+                host.name = self.section.name,
+                error = text,
+                "outer host is not pushed to; it is tried again, the others and issuing go on"
+            );
+            self.failure = Some(text);
+        }
+    }
+
+    /// One connection, until it breaks off or the program ends.
+    async fn session(&mut self, stop: &AtomicBool) -> Result<(), PushError> {
+        let feed = Arc::clone(&self.feed);
+        let mut connection = feed.connect(&self.section, &self.tls).await?;
+        let there = feed.checkpoint_of(&mut connection).await?;
+        self.read_back(there.as_ref().map(|(note, _)| note));
+        let mut size = there.as_ref().map_or(0, |(note, _)| note.checkpoint().size);
+        self.taken = there.map(|(_, bytes)| bytes);
+        let listing = connection.get("inventory", MAX_LISTING).await?.unwrap_or_default();
+        let inventory: BTreeMap<String, String> = rows(&listing)?.into_iter().collect();
+        self.sent.clear();
+        self.requests.clear();
+        let mut files_at = None;
+        let mut is_new = true;
+        while !stop.load(Ordering::Relaxed) {
+            size = self.push_log(&mut connection, size).await?;
+            if files_at.is_none_or(|at: Instant| at.elapsed() >= FILES_EVERY) {
+                self.push_files(&mut connection, &inventory).await?;
+                self.collect(&mut connection).await?;
+                files_at = Some(Instant::now());
+            }
+            self.observe();
+            if std::mem::take(&mut is_new) {
+                self.failure = None;
+                tracing::info!(
+                    host.name = self.section.name,
+                    log.size = size,
+                    "outer host is pushed to"
+                );
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        // What was published while the program was ending.
+        self.push_log(&mut connection, size).await?;
+        Ok(())
+    }
+
+    /// Compares the log of a host that was away at the start with the database.
+    fn read_back(&self, there: Option<&CheckpointNote>) {
+        let Feed { store, state, .. } = &*self.feed;
+        if state.is_read(&self.section.name) {
+            return;
+        }
+        match recovery::compare(store.as_ref(), there) {
+            Ok(()) => {
+                state.has_read(&self.section.name);
+                tracing::info!(host.name = self.section.name, "outer host was read back");
+            }
+            Err(error) if error.code() == "published-ahead" || error.code() == "logs-disagree" => {
+                let host = &self.section.name;
+                state.contradict(format!("outer host {host}: {}", chain(&error)));
+            }
+            Err(error) => tracing::warn!(host.name = self.section.name, error = %error,
+                "outer host could not be compared with the database"),
+        }
+    }
+
+    /// Sends what the published tree has beyond the host's: tiles first, the checkpoint last.
+    async fn push_log(&mut self, connection: &mut Connection, size: u64) -> Result<u64, PushError> {
+        let folder = self.feed.folder.clone();
+        let read = || folder.read_checkpoint().map_err(PushError::local(folder.checkpoint()));
+        let Some(bytes) = read()? else { return Ok(size) };
+        if self.taken.as_ref() == Some(&bytes) {
+            self.abreast = Instant::now();
+            return Ok(size);
+        }
+        let note = CheckpointNote::open(&bytes, self.feed.key)
+            .map_err(|error| PushError::local(folder.checkpoint())(io::Error::other(error)))?;
+        let new = note.checkpoint().size;
+        if new < size {
+            // A tree that is being written again; the host keeps what it has.
+            return Ok(size);
+        }
+        for tile in tile::paths_between(size, new) {
+            let file = folder.tile(&tile);
+            let body = match FileBody::open(&file) {
+                Ok(body) => body,
+                // Swept away after a later checkpoint, which the next look finds.
+                Err(_) if read()?.as_ref() != Some(&bytes) => return Ok(size),
+                Err(error) => return Err(PushError::local(file)(error)),
+            };
+            connection.put(&PublicationPath::Tile(tile), body).await?;
+            self.observe();
+        }
+        connection.put(&PublicationPath::Checkpoint, FileBody::of(bytes.clone())).await?;
+        self.taken = Some(bytes);
+        self.abreast = Instant::now();
+        let host = self.section.name.clone();
+        metrics::gauge!("sigill_push_log_size", "host" => host).set(lossy(new));
+        Ok(new)
+    }
+
+    /// Sends certificates and CRLs that the host has not, and the manifest after them.
+    async fn push_files(
+        &mut self,
+        connection: &mut Connection,
+        inventory: &BTreeMap<String, String>,
+    ) -> Result<(), PushError> {
+        let mut files = BTreeSet::new();
+        for part in ["aia", "crl", "responder"] {
+            walk(&self.feed.folder.0, part, &mut files)?;
+        }
+        // In the order of the kinds: the manifest is the last.
+        for path in files {
+            let file = self.feed.folder.0.join(path.to_string());
+            let Ok(facts) = fs::metadata(&file) else { continue };
+            let seen = (facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ino());
+            let known = self.sent.get(&path);
+            let again = |at: &Instant| at.elapsed() >= REFUSED_AGAIN;
+            if known.is_some_and(|(was, at)| *was == seen && !at.as_ref().is_some_and(again)) {
+                continue;
+            }
+            let is_there = known.is_none() && {
+                let name = path.to_string();
+                inventory.get(&name).is_some_and(|hash| hash_of(&file).as_ref().ok() == Some(hash))
+            };
+            let mut refused_at = None;
+            if !is_there {
+                let body = FileBody::open(&file).map_err(PushError::local(&file))?;
+                match connection.put(&path, body).await {
+                    Ok(()) => {}
+                    Err(error @ PushError::Refused { .. }) => {
+                        // One file that is refused must not keep the log from the host.
+                        self.tell_failure(&error);
+                        refused_at = Some(Instant::now());
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.sent.insert(path, (seen, refused_at));
+            self.observe();
+        }
+        Ok(())
+    }
+
+    /// Fetches the requests of the host's responder into a folder of its own: no host can take the place
+    /// of another's requests.
+    async fn collect(&mut self, connection: &mut Connection) -> Result<(), PushError> {
+        let listing = connection.get("outbox", MAX_LISTING).await?.unwrap_or_default();
+        let folder = self.feed.outbox.join("from").join(&self.section.name);
+        let mut listed = BTreeSet::new();
+        for (name, hash) in rows(&listing)?.into_iter().take(MAX_REQUESTS) {
+            let path: OutboxPath =
+                name.parse().map_err(|_| PushError::Unexpected { what: "no name of a request" })?;
+            listed.insert(path.clone());
+            if self.requests.get(&path) == Some(&hash) {
+                continue;
+            }
+            let bytes = connection.get(&format!("outbox/{path}"), OutboxPath::MAX_OCTETS).await?;
+            // One that was replaced or removed meanwhile is listed otherwise next time.
+            let Some(bytes) = bytes.filter(|bytes| hex(&Sha256::digest(bytes)) == hash) else {
+                continue;
+            };
+            let file = folder.join(path.to_string());
+            if fs::read(&file).ok().as_ref() != Some(&bytes) {
+                replace(&file, &bytes).map_err(PushError::local(&file))?;
+            }
+            self.requests.insert(path, hash);
+        }
+        for gone in self.requests.extract_if(.., |path, _| !listed.contains(path)) {
+            let file = folder.join(gone.0.to_string());
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(PushError::local(file)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts how the host is into the metrics, and tells of one that falls behind or comes back.
+    fn observe(&self) {
+        let behind = self.abreast.elapsed();
+        let host = self.section.name.clone();
+        metrics::gauge!("sigill_push_behind_seconds", "host" => host).set(behind.as_secs_f64());
+        let is_behind = behind > self.section.behind_after();
+        if !self.feed.state.tell_behind(&self.section.name, is_behind) {
+            return;
+        }
+        if is_behind {
+            tracing::error!(
+                problem.code = "outer-host-behind",
+                host.name = self.section.name,
+                behind.seconds = behind.as_secs(),
+                "outer host has not the last checkpoint; after its freshness it answers tryLater"
+            );
+        } else {
+            tracing::info!(host.name = self.section.name, "outer host is abreast again");
+        }
+    }
+}
+
+/// Names and hashes of a listing, a line each.
+fn rows(listing: &[u8]) -> Result<Vec<(String, String)>, PushError> {
+    let unexpected = || PushError::Unexpected { what: "no listing" };
+    let text = std::str::from_utf8(listing).map_err(|_| unexpected())?;
+    let row =
+        |line: &str| line.split_once(' ').map(|(hash, name)| (name.to_owned(), hash.to_owned()));
+    text.lines().map(|line| row(line).ok_or_else(unexpected)).collect()
+}
+
+/// Finds the files of the tree below `folder/part`; what has no name of ours is on its way, or not ours.
+fn walk(folder: &Path, part: &str, found: &mut BTreeSet<PublicationPath>) -> Result<(), PushError> {
+    let path = folder.join(part);
+    let entries = match fs::read_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(PushError::local(&path))?,
+    };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = format!("{part}/{name}");
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(folder, &name, found)?;
+        } else if let Ok(path) = name.parse() {
+            found.insert(path);
+        }
+    }
+    Ok(())
+}
+
+fn hash_of(file: &Path) -> io::Result<String> {
+    let mut bytes = fs::File::open(file)?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let count = io::Read::read(&mut bytes, &mut chunk)?;
+        if count == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(chunk.get(..count).unwrap_or_default());
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    base16ct::lower::encode_string(octets)
+}

@@ -1,0 +1,364 @@
+//! The publication folder as its receiver keeps it: files are put into place whole, after they were judged.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ledger::Timestamp;
+use ledger::checkpoint::CheckpointNote;
+use ledger::follow::{FollowRules, verify_advance};
+use ledger::manifest::Manifest;
+use ledger::note::NotePublicKey;
+use ledger::tile::{self, TileKind, TilePath, Width};
+use sha2::{Digest as _, Sha256};
+use status::{OutboxPath, PublicationPath};
+use thiserror::Error;
+use x509::time::UnixTime;
+
+use super::refused::Refused;
+use crate::authority::hex;
+use crate::config::{Config, PinnedAuthority};
+use crate::durable;
+use crate::follow::Folder;
+
+/// Where files lie while they arrive; on the file system of the tree, and no part of it.
+const INCOMING: &str = ".incoming";
+/// A partial tile stays this long after a larger one took its place: the follower may have read the
+/// older checkpoint.
+const PARTIAL_TILE_STAYS: Duration = Duration::from_secs(60);
+/// Files that a listing shows: more is no outbox and no tree of ours.
+const MAX_LISTED: usize = 100_000;
+
+/// The publication folder, the outbox, and what is trusted of the log.
+pub(crate) struct Tree {
+    folder: PathBuf,
+    outbox: PathBuf,
+    rules: FollowRules,
+    manifest_key: NotePublicKey,
+    authorities: Vec<PinnedAuthority>,
+    log: Mutex<Log>,
+    sequence: AtomicU64,
+}
+
+/// What is known of the log in the folder.
+struct Log {
+    /// The latest checkpoint that was judged good, here or by the follower.
+    trusted: Option<CheckpointNote>,
+    /// Partial tiles that were put into place, to be removed when larger ones have taken their place.
+    partial: VecDeque<(Instant, TilePath)>,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in place now.
+    New,
+    /// It was there, byte for byte.
+    Same,
+}
+
+impl Tree {
+    /// Opens the folder; what arrived only in part before is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] when the folder cannot be used.
+    pub(crate) fn open(config: &Config, rules: FollowRules) -> Result<Self, TreeError> {
+        let incoming = config.publication.join(INCOMING);
+        let of = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TreeError { path, source }
+        };
+        match fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(of(&incoming)(error));
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&incoming).map_err(of(&incoming))?;
+        fs::create_dir_all(&config.outbox).map_err(of(&config.outbox))?;
+        let stored = [config.state.join("checkpoint"), config.publication.join("checkpoint")];
+        let mut trusted = None;
+        for path in stored {
+            let max = PublicationPath::Checkpoint.max_octets();
+            let bytes = durable::read(&path, max).map_err(of(&path))?;
+            let note = bytes.and_then(|bytes| CheckpointNote::open(&bytes, rules.key).ok());
+            let note = note.filter(|note| note.checkpoint().origin == rules.origin);
+            let place = |note: &CheckpointNote| (note.checkpoint().size, note.timestamp());
+            trusted = [trusted, note].into_iter().flatten().max_by_key(place);
+        }
+        Ok(Self {
+            folder: config.publication.clone(),
+            outbox: config.outbox.clone(),
+            rules,
+            manifest_key: config.manifest_key,
+            authorities: config.authorities.clone(),
+            log: Mutex::new(Log { trusted, partial: VecDeque::new() }),
+            sequence: AtomicU64::new(0),
+        })
+    }
+
+    /// A place for a file that is arriving.
+    pub(crate) fn incoming(&self) -> PathBuf {
+        let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(INCOMING).join(number.to_string())
+    }
+
+    /// Judges the file at `arrived` and puts it into place under `path`. It is gone afterwards, taken or
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; the tree is as it was.
+    pub(crate) fn take(
+        &self,
+        path: &PublicationPath,
+        arrived: &Path,
+        now: UnixTime,
+    ) -> Result<Taken, Refused> {
+        let taken = match path {
+            PublicationPath::Tile(tile) => self.take_tile(tile, arrived),
+            PublicationPath::Checkpoint => self.take_checkpoint(arrived, now),
+            PublicationPath::Authority(_) => {
+                self.must_be_pinned(path, arrived).and_then(|()| self.place(path, arrived))
+            }
+            PublicationPath::CrlManifest => {
+                self.must_be_our_manifest(arrived).and_then(|()| self.place(path, arrived))
+            }
+            PublicationPath::Crl(_) | PublicationPath::Delegate(_) => self.place(path, arrived),
+        };
+        let _gone = fs::remove_file(arrived);
+        taken
+    }
+
+    /// What a trusted checkpoint covers is what it is: a tile that is missing may come back, a tile with
+    /// other bytes may not. Others are replaced; no checkpoint rests on them.
+    fn take_tile(&self, tile: &TilePath, arrived: &Path) -> Result<Taken, Refused> {
+        let path = PublicationPath::Tile(*tile);
+        let bytes = read(arrived, path.max_octets())?;
+        let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if let TileKind::Hashes(_) = tile.kind
+            && found != path.max_octets()
+        {
+            let (path, wanted) = (path.to_string(), path.max_octets());
+            return Err(Refused::TileLength { path, found, wanted });
+        }
+        let mut log = self.log();
+        let size = log.trusted.as_ref().map_or(0, |note| note.checkpoint().size);
+        if tile.is_of_tree(size)
+            && let Some(there) = self.read(&path)?
+        {
+            return if there == bytes {
+                Ok(Taken::Same)
+            } else {
+                Err(Refused::Altered { path: path.to_string() })
+            };
+        }
+        let taken = self.place(&path, arrived)?;
+        if let Width::Partial(_) = tile.width {
+            log.partial.push_back((Instant::now(), *tile));
+        }
+        Ok(taken)
+    }
+
+    /// The follower's own judgement, before the file is where the follower looks: an old or foreign
+    /// checkpoint must not take the place of a good one.
+    fn take_checkpoint(&self, arrived: &Path, now: UnixTime) -> Result<Taken, Refused> {
+        let path = PublicationPath::Checkpoint;
+        let bytes = read(arrived, path.max_octets())?;
+        let clock = Timestamp::from_secs(now.secs())
+            .map_err(|_| storage(&path, io::Error::other("the clock is out of range")))?;
+        let mut log = self.log();
+        let tiles = Folder::new(&self.folder);
+        let note = verify_advance(log.trusted.as_ref(), &bytes, &self.rules, clock, &tiles)
+            .map_err(Refused::Checkpoint)?;
+        let size = note.checkpoint().size;
+        // What the folder's own checkpoint covers was looked for when that one came.
+        let before = self.read(&path)?;
+        let before = before.and_then(|bytes| CheckpointNote::open(&bytes, self.rules.key).ok());
+        let before = before.map_or(0, |note| note.checkpoint().size);
+        let missing = tile::paths_between(before, size)
+            .find(|tile| !self.folder.join(tile.to_string()).is_file());
+        if let Some(tile) = missing {
+            return Err(Refused::Gap { path: tile.to_string(), size });
+        }
+        let taken = self.place(&path, arrived)?;
+        log.trusted = Some(note);
+        self.sweep(&mut log.partial, size);
+        Ok(taken)
+    }
+
+    fn must_be_pinned(&self, path: &PublicationPath, arrived: &Path) -> Result<(), Refused> {
+        let name = path.authority();
+        let Some(pin) = self.authorities.iter().find(|one| Some(one.name.as_str()) == name) else {
+            return Ok(());
+        };
+        let found: [u8; 32] = Sha256::digest(read(arrived, path.max_octets())?).into();
+        if found == pin.sha256 {
+            return Ok(());
+        }
+        let (path, found, pinned) = (path.to_string(), hex(&found), hex(&pin.sha256));
+        Err(Refused::Pin { path, found, pinned })
+    }
+
+    fn must_be_our_manifest(&self, arrived: &Path) -> Result<(), Refused> {
+        let bytes = read(arrived, PublicationPath::CrlManifest.max_octets())?;
+        let manifest = Manifest::open(&bytes, self.manifest_key).map_err(Refused::Manifest)?;
+        let ours = &self.rules.origin.deployment;
+        if manifest.deployment() == ours {
+            return Ok(());
+        }
+        let (found, ours) = (manifest.deployment().to_string(), ours.to_string());
+        Err(Refused::OtherManifest { found, ours })
+    }
+
+    /// Moves a file that is whole and on the disk to its place.
+    fn place(&self, path: &PublicationPath, arrived: &Path) -> Result<Taken, Refused> {
+        let target = self.folder.join(path.to_string());
+        let folder = target.parent().unwrap_or(&self.folder);
+        self.make_folder(folder)
+            .and_then(|()| fs::rename(arrived, &target))
+            .and_then(|()| File::open(folder)?.sync_all())
+            .map_err(|source| storage(path, source))?;
+        Ok(Taken::New)
+    }
+
+    /// Makes a folder of the tree that outlasts a crash: a checkpoint must not survive its tiles.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder)?;
+        let above = folder.ancestors().skip(1).take_while(|one| one.starts_with(&self.folder));
+        above.into_iter().try_for_each(|one| File::open(one)?.sync_all())
+    }
+
+    /// Removes partial tiles that no checkpoint needs any more, some time after.
+    fn sweep(&self, partial: &mut VecDeque<(Instant, TilePath)>, size: u64) {
+        let due = |(since, _): &mut (Instant, TilePath)| since.elapsed() >= PARTIAL_TILE_STAYS;
+        while let Some((_, tile)) = partial.pop_front_if(due) {
+            if tile.is_of_tree(size) {
+                partial.push_back((Instant::now(), tile));
+                continue;
+            }
+            let _gone = fs::remove_file(self.folder.join(tile.to_string()));
+        }
+    }
+
+    /// A file of the tree; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Storage`].
+    pub(crate) fn read(&self, path: &PublicationPath) -> Result<Option<Vec<u8>>, Refused> {
+        let file = self.folder.join(path.to_string());
+        durable::read(&file, path.max_octets()).map_err(|source| storage(path, source))
+    }
+
+    /// A file of the outbox; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Storage`].
+    pub(crate) fn read_outbox(&self, path: &OutboxPath) -> Result<Option<Vec<u8>>, Refused> {
+        durable::read(&self.outbox.join(path.to_string()), OutboxPath::MAX_OCTETS)
+            .map_err(|source| storage(path, source))
+    }
+
+    /// Hash and name of every file beside the log: CRLs, certificates, the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Storage`].
+    pub(crate) fn inventory(&self) -> Result<Vec<([u8; 32], String)>, Refused> {
+        let mut found = Vec::new();
+        for part in ["aia", "crl", "responder"] {
+            list(&self.folder, part, &|name| name.parse::<PublicationPath>().is_ok(), &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Hash and name of every request in the outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Storage`].
+    pub(crate) fn requests(&self) -> Result<Vec<([u8; 32], String)>, Refused> {
+        let mut found = Vec::new();
+        let known = |name: &str| name.parse::<OutboxPath>().is_ok();
+        list(&self.outbox, "responder", &known, &mut found)?;
+        Ok(found)
+    }
+
+    /// Each change is whole, so a panic elsewhere cannot leave it half made.
+    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Walks `folder/part` for names that `known` knows.
+fn list(
+    folder: &Path,
+    part: &str,
+    known: &dyn Fn(&str) -> bool,
+    found: &mut Vec<([u8; 32], String)>,
+) -> Result<(), Refused> {
+    let of = |source| storage(&part, source);
+    let entries = match fs::read_dir(folder.join(part)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(of)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(of)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = format!("{part}/{name}");
+        if entry.file_type().map_err(of)?.is_dir() {
+            list(folder, &name, known, found)?;
+        } else if known(&name) && found.len() < MAX_LISTED {
+            // One that is replaced or removed meanwhile is told at the next look.
+            let Ok(mut file) = File::open(entry.path()) else { continue };
+            let mut hash = Sha256::new();
+            io::copy(&mut file, &mut Hashed(&mut hash)).map_err(of)?;
+            found.push((hash.finalize().into(), name));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that are hashed as they are written.
+struct Hashed<'a>(&'a mut Sha256);
+
+impl io::Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn read(arrived: &Path, max: u64) -> Result<Vec<u8>, Refused> {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    durable::read(arrived, max)
+        .and_then(|bytes| bytes.ok_or_else(missing))
+        .map_err(|source| storage(&INCOMING, source))
+}
+
+pub(super) fn storage(path: &impl ToString, source: io::Error) -> Refused {
+    Refused::Storage { path: path.to_string(), source }
+}
+
+/// Why the publication folder cannot be received into.
+#[derive(Debug, Error)]
+#[error("{path:?} cannot be used to receive")]
+pub(crate) struct TreeError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}

@@ -1,0 +1,302 @@
+//! The feed to the outer zone: pushed to a responder whose folders are its own, beside a host that is dead;
+//! a host that is away at the start; a database that only an outer host knows to be old; rsync.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::demo::until;
+use support::program::{Server, free_address};
+use support::suite::Check;
+use support::{spoken, tool};
+use x509::serial::SerialNumber;
+
+use crate::accounts::Received;
+use crate::api::Answer;
+use crate::deployment::{AUTHORITY, Deployment, Template};
+use crate::revocation::{ocsp, revoke};
+
+pub(crate) const CHECKS: &[Check<Template>] = &[
+    ("feed::a_dead_host_delays_no_other", a_dead_host_delays_no_other),
+    ("feed::a_host_that_is_away_stops_issuing_alone", a_host_that_is_away_stops_issuing_alone),
+    (
+        "feed::an_old_database_is_known_by_the_outer_host",
+        an_old_database_is_known_by_the_outer_host,
+    ),
+    ("feed::rsync_carries_the_folder", rsync_carries_the_folder),
+];
+
+/// How long the other zone may take on a busy machine; what it took is printed.
+const SEEN_WITHIN: Duration = Duration::from_secs(120);
+
+/// Runs a line of a shell, as an operator who follows docs/operations/feed.md.
+fn shell(folder: &Path, line: &str) -> String {
+    let said = spoken::run(Command::new("sh").args(["-ec", line]).current_dir(folder), &[]);
+    assert_eq!(said.code, 0, "{line}: {}", said.text);
+    said.text
+}
+
+/// A key of the feed and its pin.
+fn make_key(folder: &Path, name: &str) -> String {
+    shell(
+        folder,
+        &format!(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+             -subj /CN={name} -keyout {name}.key -out {name}.pem 2>/dev/null"
+        ),
+    );
+    let line = format!(
+        "openssl x509 -in {name}.pem -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum"
+    );
+    shell(folder, &line).split_whitespace().next().expect("a hash").to_owned()
+}
+
+/// The outer host of a deployment: folders of its own, and the address of its receiver.
+struct Outer {
+    folder: PathBuf,
+    address: SocketAddr,
+    keys: String,
+}
+
+impl Outer {
+    /// Gives the responder of a deployment folders of its own and a receiver.
+    fn of(deployment: &Deployment) -> Self {
+        let outer = Self::carried(deployment);
+        let tls = deployment.home.join("tls");
+        let (sender, keys) = (make_key(&tls, "push"), make_key(&tls, "receive"));
+        let section = format!(
+            "\n[receive]\nlisten = \"{}\"\ncertificate = \"../tls/receive.pem\"\n\
+             key = \"../tls/receive.key\"\nsenders = [\"{sender}\"]\n",
+            outer.address
+        );
+        let file = deployment.home.join("config/ocsp.toml");
+        let text = fs::read_to_string(&file).expect("a configuration");
+        fs::write(&file, text + &section).expect("a configuration");
+        Self { keys, ..outer }
+    }
+
+    /// The same without a receiver.
+    fn carried(deployment: &Deployment) -> Self {
+        let folder = deployment.home.join("outer");
+        fs::create_dir_all(folder.join("publish")).expect("a folder");
+        let file = deployment.home.join("config/ocsp.toml");
+        let text = fs::read_to_string(&file).expect("a configuration");
+        let shared = "folder = \"../publish\"\noutbox = \"../outbox\"\n";
+        assert!(text.contains(shared), "{text}");
+        let own = "folder = \"../outer/publish\"\noutbox = \"../outer/outbox\"\n";
+        fs::write(&file, text.replace(shared, own)).expect("a configuration");
+        Self { folder, address: free_address(), keys: String::new() }
+    }
+
+    /// What the CA is to know of it.
+    fn host(&self, name: &str) -> String {
+        format!(
+            "\n[[push.host]]\nname = \"{name}\"\naddress = \"{}\"\nkeys = [\"{}\"]\n",
+            self.address, self.keys
+        )
+    }
+}
+
+const PUSH: &str = "\n[push]\ncertificate = \"../tls/push.pem\"\nkey = \"../tls/push.key\"\n";
+
+/// Waits until the responder says this of a serial; how long it took.
+fn said(deployment: &Deployment, serial: SerialNumber, wanted: &str) -> Duration {
+    let begun = Instant::now();
+    let seen = until(SEEN_WITHIN, || ocsp(deployment, serial).contains(wanted).then_some(()));
+    assert!(seen.is_some(), "{serial} is not {wanted:?}: {}", ocsp(deployment, serial));
+    begun.elapsed()
+}
+
+const GOOD: &str = "Cert Status: good";
+const REVOKED: &str = "Cert Status: revoked";
+
+fn order(deployment: &Deployment, key: &str) -> Answer {
+    deployment.api().ask(&deployment.order(key))
+}
+
+fn issue(deployment: &Deployment, key: &str) -> Received {
+    Received::read(key, &order(deployment, key))
+}
+
+/// Issue item 1, architecture §2.1: log, CRLs, certificates and requests cross over the connection that the
+/// inner zone opens; a dead host is told of and delays nothing; a host that was away is brought abreast.
+fn a_dead_host_delays_no_other(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let outer = Outer::of(&deployment);
+    let dead = Outer { address: free_address(), folder: PathBuf::new(), keys: outer.keys.clone() };
+    let waived = dead.host("ocsp2") + "behind-after = 2\nread-back-waived-until = 2999-12-31\n";
+    let mut responder = deployment.responder();
+    deployment.start_with(&(PUSH.to_owned() + &outer.host("ocsp1") + &waived));
+
+    let first = issue(&deployment, "first");
+    said(&deployment, first.serial, GOOD);
+    let second = issue(&deployment, "second");
+    println!(
+        "measured: good outside after {} ms",
+        said(&deployment, second.serial, GOOD).as_millis()
+    );
+    assert_eq!(revoke(&deployment, &second.id, "superseded", "r").status, 200);
+    let took = said(&deployment, second.serial, REVOKED);
+    println!("measured: revoked outside after {} ms, a dead host beside it", took.as_millis());
+    assert!(outer.folder.join(format!("publish/crl/{AUTHORITY}.crl")).is_file());
+    let readiness = until(SEEN_WITHIN, || {
+        let readiness = deployment.readiness();
+        (readiness["outer-hosts-behind"] == json!(["ocsp2"])).then_some(readiness)
+    });
+    let readiness = readiness.expect("the dead host is told of");
+    assert_eq!(readiness["parts"]["outer-hosts"], false);
+    assert_eq!(readiness["outer-hosts-unread"], json!(["ocsp2"]));
+    let counted = "sigill_push_failures_total{host=\"ocsp2\",code=\"outer-host-unreachable\"} ";
+    let metrics = deployment.metrics();
+    let count = metrics.lines().find_map(|line| line.strip_prefix(counted));
+    assert!(count.is_some_and(|count| count != "0"), "{metrics}");
+
+    // The host goes away for a while, and takes up where it was.
+    responder.kill();
+    let meanwhile: Vec<Received> =
+        ["a", "b", "c"].iter().map(|key| issue(&deployment, key)).collect();
+    assert_eq!(revoke(&deployment, &meanwhile[0].id, "superseded", "s").status, 200);
+    let _responder: Server = deployment.responder();
+    said(&deployment, meanwhile[0].serial, REVOKED);
+    said(&deployment, meanwhile[2].serial, GOOD);
+    deployment.stop();
+    let (here, there) = (deployment.home.join("publish"), outer.folder.join("publish"));
+    let same = until(SEEN_WITHIN, || {
+        let read = |folder: &Path| fs::read(folder.join("checkpoint")).ok();
+        (read(&here) == read(&there)).then_some(())
+    });
+    assert!(same.is_some(), "the last checkpoint is pushed before the end");
+}
+
+/// Architecture §2.2: nothing is issued until every host has been read back; revocations are taken. Issuing
+/// begins by itself when the host is back, or at once where it is waived.
+fn a_host_that_is_away_stops_issuing_alone(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    deployment.start();
+    let early = issue(&deployment, "early");
+    deployment.stop();
+    let outer = Outer::of(&deployment);
+    let push = PUSH.to_owned() + &outer.host("ocsp1");
+    deployment.start_with(&push);
+
+    let refused = order(&deployment, "late");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.json()["code"], "outer-host-unread");
+    assert!(refused.text().contains("ocsp1"), "{}", refused.text());
+    assert_eq!(revoke(&deployment, &early.id, "superseded", "r").status, 200);
+
+    let _responder = deployment.responder();
+    let issued = until(SEEN_WITHIN, || {
+        let answer = order(&deployment, "late");
+        (answer.status != 503).then_some(answer)
+    });
+    let issued = Received::read("late", &issued.expect("issuing goes on"));
+    said(&deployment, issued.serial, GOOD);
+    said(&deployment, early.serial, REVOKED);
+}
+
+/// The restore drill with nothing left but the outer host: an old database beside an old publication folder
+/// signs nothing, takes the entries from the host, and goes on.
+fn an_old_database_is_known_by_the_outer_host(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let outer = Outer::of(&deployment);
+    let push = PUSH.to_owned() + &outer.host("ocsp1");
+    deployment.configure(|text| text.to_owned() + &push);
+    let mut responder = deployment.responder();
+    deployment.start();
+    let early = issue(&deployment, "early");
+    said(&deployment, early.serial, GOOD);
+    deployment.stop();
+    let home = deployment.home.clone();
+    shell(&home, "mkdir kept && cp -a state publish audit kept/");
+    deployment.start();
+    let lost = issue(&deployment, "lost");
+    said(&deployment, lost.serial, GOOD);
+    assert_eq!(revoke(&deployment, &early.id, "superseded", "r").status, 200);
+    said(&deployment, early.serial, REVOKED);
+    deployment.stop();
+    shell(&home, "rm -r state publish audit && mv kept/state kept/publish kept/audit .");
+
+    let refused = deployment.start_refused();
+    assert!(refused.contains("published-ahead"), "{refused}");
+    let taken = deployment.command(&["take-over"], &["--json"]);
+    assert_eq!(taken.code, 0, "{}", taken.text);
+    assert!(taken.text.contains(&lost.serial.to_string()), "{}", taken.text);
+
+    deployment.start();
+    said(&deployment, early.serial, REVOKED);
+    said(&deployment, lost.serial, GOOD);
+    let issued = issue(&deployment, "after");
+    said(&deployment, issued.serial, GOOD);
+    deployment.stop();
+
+    // Waived wrongly: an old database issues while the host that knows better is away. When that is back, the
+    // program ends, and does not start again.
+    shell(&home, "mkdir kept2 && cp -a state publish audit kept2/");
+    deployment.start();
+    let newer = issue(&deployment, "newer");
+    said(&deployment, newer.serial, GOOD);
+    deployment.stop();
+    responder.kill();
+    shell(&home, "rm -r state publish audit && mv kept2/state kept2/publish kept2/audit .");
+    deployment.configure(|text| text.to_owned() + "read-back-waived-until = 2999-12-31\n");
+    deployment.start();
+    let _forked = issue(&deployment, "forked");
+    let _responder = deployment.responder();
+    let ended = "\"problem.code\":\"outer-host-contradicts\"";
+    let told = until(SEEN_WITHIN, || deployment.printed().contains(ended).then_some(()));
+    assert!(told.is_some(), "{}", deployment.printed());
+    deployment.kill();
+    let refused = deployment.start_refused();
+    let codes = ["logs-disagree", "published-ahead", "published-differs"];
+    assert!(codes.iter().any(|code| refused.contains(code)), "{refused}");
+}
+
+/// Ends a loop when it is dropped.
+struct Carrier(std::process::Child);
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Issue item 1: without a receiver a folder that rsync carries feeds the responder just as well, by the lines of
+/// docs/operations/feed.md.
+fn rsync_carries_the_folder(template: &Template) {
+    if tool::find("rsync").is_none() {
+        return;
+    }
+    let Some(mut deployment) = template.copy() else { return };
+    let outer = Outer::carried(&deployment);
+    fs::create_dir_all(outer.folder.join("outbox")).expect("a folder");
+    deployment.start();
+    let page = support::workspace::root().join("docs/operations/feed.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let lines: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("    rsync "))
+        .map(|line| {
+            let line = line.replace("outer:/var/lib/sigill/", "outer/");
+            // It is another machine there, with an outbox of its own.
+            format!("rsync {}", line.replace(" outbox/", " outbox/from/ocsp1/"))
+        })
+        .collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    let home = deployment.home.clone();
+    shell(&home, "mkdir -p outbox/from/ocsp1 outer/publish/crl");
+    let script = format!("while true; do {}; sleep 0.3; done", lines.join("; "));
+    let mut carrying = Command::new("sh");
+    carrying.args(["-c", &script]).current_dir(&home).stderr(std::process::Stdio::null());
+    let _carrier = Carrier(carrying.spawn().expect("sh starts"));
+    let _responder = deployment.responder();
+
+    let issued = issue(&deployment, "carried");
+    said(&deployment, issued.serial, GOOD);
+    assert_eq!(revoke(&deployment, &issued.id, "superseded", "r").status, 200);
+    said(&deployment, issued.serial, REVOKED);
+}
