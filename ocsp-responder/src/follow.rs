@@ -16,9 +16,9 @@ use ledger::frontier::Frontier;
 use ledger::tile::{TilePath, TileReadError, TileSource};
 use ledger::tree::{ReplayError, replay};
 use ledger::{Hash, Timestamp};
-use status::StatusEntry;
 use status::entry::EntryParseError;
 use status::index::ApplyError;
+use status::{Index, StatusEntry};
 use thiserror::Error;
 use x509::time::UnixTime;
 
@@ -172,6 +172,9 @@ impl Follower {
         let timestamp =
             UnixTime::from_secs(note.timestamp().secs()).map_err(|_| FollowError::Clock)?;
 
+        if self.frontier.size() == 0 {
+            return self.begin(note, bytes, timestamp, view);
+        }
         let mut entries = Vec::new();
         let mut malformed = None;
         let frontier =
@@ -206,6 +209,45 @@ impl Follower {
         self.frontier = frontier;
         self.trusted = Some(note);
         Ok(Step::Advanced { entries: entries.len() })
+    }
+}
+
+impl Follower {
+    /// Reads the whole log, at the start: each entry goes into an index of its own at once, which nobody sees
+    /// before all entries together have the root of the checkpoint. No memory is needed beside it.
+    fn begin(
+        &mut self,
+        note: CheckpointNote,
+        bytes: &[u8],
+        timestamp: UnixTime,
+        view: &View,
+    ) -> Result<Step, FollowError> {
+        let head = note.checkpoint();
+        let mut index = Index::new(head.origin.epoch);
+        let mut fault: Option<FollowError> = None;
+        let frontier = replay(&Frontier::new(), head.size, &self.tiles, |place, octets| {
+            if fault.is_none() {
+                let applied = StatusEntry::decode(octets)
+                    .map_err(|source| FollowError::Entry { index: place, source })
+                    .and_then(|entry| Ok(index.apply(index.next(), &entry)?));
+                fault = applied.err();
+            }
+        })?;
+        if frontier.root() != head.root {
+            let (size, wanted) = (head.size, head.root);
+            return Err(FollowError::Root { size, wanted, found: frontier.root() });
+        }
+        if let Some(error) = fault {
+            self.stopped = true;
+            return Err(error);
+        }
+        durable::replace(&self.trusted_path, bytes)
+            .map_err(|source| FollowError::Io { path: self.trusted_path.clone(), source })?;
+        let entries = usize::try_from(head.size).unwrap_or(usize::MAX);
+        view.install(index, timestamp);
+        self.frontier = frontier;
+        self.trusted = Some(note);
+        Ok(Step::Advanced { entries })
     }
 }
 

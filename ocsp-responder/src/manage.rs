@@ -125,6 +125,11 @@ impl Management {
             ("sigill_ocsp_checkpoint_age_seconds", "Age of the trusted checkpoint.", age),
             ("sigill_ocsp_log_size", "Entries of the status log.", position.index),
             ("sigill_ocsp_certificates", "Certificates in memory.", number(certificates)),
+            (
+                "sigill_ocsp_index_bytes",
+                "Memory that the certificates take.",
+                number(responder.view.octets()),
+            ),
             ("sigill_ocsp_delegates", "Live delegates.", number(delegates.len())),
             (
                 "sigill_ocsp_delegate_seconds_left",

@@ -67,6 +67,20 @@ impl View {
         self.newest.subscribe()
     }
 
+    /// Takes the index of the whole log, which its checkpoint verifies, in the place of what was there.
+    pub(crate) fn install(&self, index: Index, checkpoint: UnixTime) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.index = index;
+        inner.checkpoint = Some(checkpoint);
+        drop(inner);
+        self.newest.send_replace(Some(checkpoint));
+    }
+
+    /// Octets that the index takes, and is about to take when it grows.
+    pub(crate) fn octets(&self) -> usize {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).index.octets()
+    }
+
     /// Applies verified entries and moves to their checkpoint. An entry that cannot be applied
     /// stops the follower: a log that is signed and wrong is not to be answered from.
     pub(crate) fn advance(

@@ -67,6 +67,12 @@ impl Index {
         self.len() == 0
     }
 
+    /// Returns the octets that the certificates take in memory: at most 60 each from 100 000 on.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.records.octets()
+    }
+
     /// Applies the entry at `position`.
     ///
     /// # Errors

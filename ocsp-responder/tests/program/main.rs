@@ -17,3 +17,4 @@ mod protocol;
 mod receive;
 mod served_files;
 mod shapes;
+mod tampered;

@@ -133,7 +133,7 @@ fn provide_delegate(world: &World, sender: &Sender) {
 }
 
 /// A checkpoint over entries of its own, with a time so many seconds from now.
-fn head(key: &NoteKey, deployment: &str, entries: &[Vec<u8>], ahead: i64) -> Vec<u8> {
+pub(crate) fn head(key: &NoteKey, deployment: &str, entries: &[Vec<u8>], ahead: i64) -> Vec<u8> {
     let mut edge = Edge::new();
     edge.append(entries).unwrap();
     let origin =
@@ -176,15 +176,7 @@ fn pushed_files_are_served_and_tampering_is_refused() {
         let kept = fs::read(outer.join("checkpoint")).unwrap();
         let bundle = fs::read(outer.join("tile/entries/000.p/4")).unwrap();
         let other = |count: u8| -> Vec<Vec<u8>> { (0..count).map(|one| vec![one; 90]).collect() };
-        let entries: Vec<Vec<u8>> = {
-            let mut entries = Vec::new();
-            let source = Entries(&outer);
-            ledger::tree::replay(&ledger::Frontier::new(), 4, &source, |_, entry| {
-                entries.push(entry.to_vec());
-            })
-            .unwrap();
-            entries
-        };
+        let entries = entries_of(&outer, 4);
         let longer = [&entries[..], &other(1)].concat();
         let checkpoint = "checkpoint";
         let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
@@ -255,6 +247,14 @@ fn pushed_files_are_served_and_tampering_is_refused() {
         assert_eq!(sender.call("nothing", &[]).0, 404);
         drop(server);
     });
+}
+
+/// The entries of the log in a folder.
+pub(crate) fn entries_of(folder: &Path, size: u64) -> Vec<Vec<u8>> {
+    let mut entries = Vec::new();
+    let visit = |_, entry: &[u8]| entries.push(entry.to_vec());
+    ledger::tree::replay(&ledger::Frontier::new(), size, &Entries(folder), visit).unwrap();
+    entries
 }
 
 /// Tiles of a folder.
