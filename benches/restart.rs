@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    clippy::indexing_slicing,
     reason = "a measuring program: it reads the clock, files and arguments, and what goes wrong ends it"
 )]
 

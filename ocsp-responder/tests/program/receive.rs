@@ -7,7 +7,7 @@ use std::process::Command;
 
 use ledger::origin::{LogName, LogOrigin};
 use ledger::tile;
-use ledger::{Checkpoint, CheckpointNote, Edge, NoteSigner, Timestamp};
+use ledger::{Checkpoint, CheckpointNote, Edge, Timestamp};
 use status::BeforeActivation;
 use support::program::{Server, free_address};
 use support::softhsm::alone;
@@ -63,7 +63,7 @@ impl Sender {
             .args(more)
             .arg(format!("https://{}/feed/1/{path}", self.address))
             .current_dir(&self.folder);
-        let said = command.output().expect("curl is installed");
+        let said = command.output().unwrap();
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         let (body, status) = text.rsplit_once('\n').unwrap();
         (status.parse().unwrap(), body.to_owned())
@@ -141,7 +141,7 @@ pub(crate) fn head(key: &NoteKey, deployment: &str, entries: &[Vec<u8>], ahead: 
     let at = now().secs().checked_add_signed(ahead).unwrap();
     let head = Checkpoint { origin, size: edge.size(), root: edge.root() };
     let time = Timestamp::from_secs(at).unwrap();
-    CheckpointNote::sign(head, time, key as &dyn NoteSigner).unwrap().to_string().into_bytes()
+    CheckpointNote::sign(head, time, key).unwrap().to_string().into_bytes()
 }
 
 /// Architecture §2.2, §2.3: what a push may not do, each refused by its code, told, and counted; what was
