@@ -13,14 +13,11 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HOST, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
-};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use x509::time::UnixTime;
 
-use crate::clock::{http_date, now};
+use crate::caching::{Labels, cache_control};
+use crate::clock::now;
 use crate::config::{Object, Route};
 use crate::files::ServedCrls;
 use crate::metrics::Counted;
@@ -60,10 +57,12 @@ impl Site {
         request: Request<Incoming>,
         address: IpAddr,
     ) -> Result<Response<Body>, Infallible> {
-        let host = host_of(&request);
-        let path = request.uri().path().to_owned();
-        Ok(match find(&self.routes, &host, &path) {
-            Some((Object::Ocsp, rest)) => self.ocsp(request, rest.to_owned(), address).await,
+        Ok(match find(&self.routes, host_of(&request), request.uri().path()) {
+            Some((Object::Ocsp, rest)) => {
+                // What cannot be decoded is answered as a request that cannot be parsed.
+                let in_path = decode_get(rest).unwrap_or_default();
+                self.ocsp(request, in_path, address).await
+            }
             Some((Object::Crl(path), "")) => self.crl(&request, path),
             Some((Object::Certificate(name), "")) => self.certificate(&request, name),
             _ => plain(StatusCode::NOT_FOUND, "nothing is served here\n"),
@@ -73,30 +72,21 @@ impl Site {
     async fn ocsp(
         &self,
         request: Request<Incoming>,
-        rest: String,
+        in_path: Vec<u8>,
         address: IpAddr,
     ) -> Response<Body> {
-        let method = request.method().clone();
-        let der = match method {
-            Method::POST => read_body(request.into_body()).await,
-            Method::GET | Method::HEAD => return self.ocsp_get(&request, &rest, address).await,
-            _ => return not_allowed("GET, HEAD, POST"),
-        };
-        let reply = self.responder.answer(&der, address).await;
-        ocsp_response(&reply, &HeaderMap::new())
-    }
-
-    async fn ocsp_get(
-        &self,
-        request: &Request<Incoming>,
-        rest: &str,
-        address: IpAddr,
-    ) -> Response<Body> {
-        // What cannot be decoded is answered as a request that cannot be parsed.
-        let der = decode_get(rest).unwrap_or_default();
-        let reply = self.responder.answer(&der, address).await;
-        // To HEAD the server below sends the length of the body and not the body (RFC 9110 §9.3.2).
-        ocsp_response(&reply, request.headers())
+        match *request.method() {
+            Method::POST => {
+                let der = read_body(request.into_body()).await;
+                ocsp_response(self.responder.answer(&der, address).await, &HeaderMap::new())
+            }
+            // To HEAD the server below sends the length of the body and not the body (RFC 9110 §9.3.2).
+            Method::GET | Method::HEAD => {
+                let reply = self.responder.answer(&in_path, address).await;
+                ocsp_response(reply, request.headers())
+            }
+            _ => not_allowed("GET, HEAD, POST"),
+        }
     }
 
     fn crl(&self, request: &Request<Incoming>, path: &str) -> Response<Body> {
@@ -106,12 +96,10 @@ impl Site {
         let left = crl.next_update.map(|next| next.since(now()));
         self.file(
             request,
-            &File {
-                bytes: &crl.bytes,
+            File {
+                bytes: crl.bytes.clone(),
                 content_type: "application/pkix-crl",
-                etag: &crl.etag,
-                modified: crl.this_update,
-                expires: crl.next_update,
+                labels: Labels::of(&crl.etag, crl.this_update, crl.next_update),
                 max_age: left.map_or(self.max_age, |left| left.min(self.max_age)),
             },
         )
@@ -125,48 +113,46 @@ impl Site {
         let certificate = &authority.certificate;
         self.file(
             request,
-            &File {
-                bytes: &Bytes::copy_from_slice(certificate.as_der()),
+            File {
+                bytes: Bytes::copy_from_slice(certificate.as_der()),
                 content_type: "application/pkix-cert",
-                etag: &crate::authority::hex(&certificate.fingerprint()),
-                modified: certificate.validity().not_before(),
-                expires: None,
+                labels: Labels::of(
+                    &crate::authority::hex(&certificate.fingerprint()),
+                    certificate.validity().not_before(),
+                    None,
+                ),
                 max_age: CERTIFICATE_MAX_AGE,
             },
         )
     }
 
-    fn file(&self, request: &Request<Incoming>, file: &File<'_>) -> Response<Body> {
+    fn file(&self, request: &Request<Incoming>, file: File) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET, HEAD");
         }
         self.responder.metrics.count(Counted::File);
-        let etag = format!("\"{}\"", file.etag);
-        let modified = http_date(file.modified);
-        let same = unchanged(request.headers(), &etag, &modified);
-        let body = if same { Body::default() } else { Body::new(file.bytes.clone()) };
+        let same = file.labels.are_those_of(request.headers());
+        let body = if same { Body::default() } else { Body::new(file.bytes) };
         let mut response = Response::new(body);
         if same {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-        caching_headers(headers, &etag, &modified, file.expires, file.max_age);
+        file.labels.put(headers, cache_control(file.max_age));
         response
     }
 }
 
-struct File<'a> {
-    bytes: &'a Bytes,
+struct File {
+    bytes: Bytes,
     content_type: &'static str,
-    etag: &'a str,
-    modified: UnixTime,
-    expires: Option<UnixTime>,
+    labels: Labels,
     max_age: Duration,
 }
 
-/// The host that is asked, without port, in lower case; empty for HTTP/1.0 without Host.
-fn host_of<B>(request: &Request<B>) -> String {
+/// The host that is asked, without port; empty for HTTP/1.0 without Host.
+fn host_of<B>(request: &Request<B>) -> &str {
     let named = request
         .uri()
         .authority()
@@ -177,7 +163,7 @@ fn host_of<B>(request: &Request<B>) -> String {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => named.split(':').next().unwrap_or_default(),
     };
-    host.trim_end_matches('.').to_ascii_lowercase()
+    host.trim_end_matches('.')
 }
 
 /// The route with the longest path that fits, one that names the host before one for any host; with
@@ -185,7 +171,7 @@ fn host_of<B>(request: &Request<B>) -> String {
 fn find<'a>(routes: &'a [Route], host: &str, path: &'a str) -> Option<(&'a Object, &'a str)> {
     routes
         .iter()
-        .filter(|route| route.host.as_ref().is_none_or(|wanted| wanted == host))
+        .filter(|route| route.host.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(host)))
         .filter_map(|route| {
             let rest = if route.path == "/" { path } else { path.strip_prefix(&route.path)? };
             let whole = rest.is_empty() || rest == "/" && route.object == Object::Ocsp;
@@ -223,18 +209,18 @@ fn decode_get(rest: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text.get(start..)?).ok()
 }
 
-/// The body, or as much as tells that it is too long; empty when it does not come in time.
-async fn read_body(body: Incoming) -> Vec<u8> {
+/// The body; empty when it is too long or does not come in time.
+async fn read_body(body: Incoming) -> Bytes {
     let whole = Limited::new(body, MAX_BODY_OCTETS).collect();
     match tokio::time::timeout(BODY_TIMEOUT, whole).await {
-        Ok(Ok(collected)) => collected.to_bytes().to_vec(),
-        _ => Vec::new(),
+        Ok(Ok(collected)) => collected.to_bytes(),
+        _ => Bytes::new(),
     }
 }
 
-fn ocsp_response(reply: &Reply, asked: &HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Body::new(reply.body.clone()));
+fn ocsp_response(reply: Reply, asked: &HeaderMap) -> Response<Body> {
     let mut same = false;
+    let mut response = Response::new(Body::new(reply.body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/ocsp-response"));
     if let Some(position) = reply.position
@@ -242,15 +228,13 @@ fn ocsp_response(reply: &Reply, asked: &HeaderMap) -> Response<Body> {
     {
         headers.insert(SIGILL_POSITION, value);
     }
-    match &reply.caching {
+    match reply.caching {
         Caching::NoStore => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Caching::Until(fresh) => {
-            let etag = format!("\"{}\"", fresh.etag);
-            let modified = http_date(fresh.this_update);
-            same = unchanged(asked, &etag, &modified);
-            caching_headers(headers, &etag, &modified, Some(fresh.next_update), fresh.max_age);
+            same = fresh.labels.are_those_of(asked);
+            fresh.labels.put(headers, fresh.control);
         }
     }
     if same {
@@ -258,39 +242,6 @@ fn ocsp_response(reply: &Reply, asked: &HeaderMap) -> Response<Body> {
         *response.body_mut() = Body::default();
     }
     response
-}
-
-/// Whether the client has it already (RFC 9110 §13.2.2: the entity tag counts before the date).
-fn unchanged(asked: &HeaderMap, etag: &str, modified: &str) -> bool {
-    match asked.get(IF_NONE_MATCH) {
-        Some(tags) => tags.to_str().is_ok_and(|tags| {
-            tags.split(',')
-                .map(str::trim)
-                .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
-        }),
-        None => asked.get(IF_MODIFIED_SINCE).is_some_and(|since| since == modified),
-    }
-}
-
-fn caching_headers(
-    headers: &mut HeaderMap,
-    etag: &str,
-    modified: &str,
-    expires: Option<UnixTime>,
-    max_age: Duration,
-) {
-    let control = format!("max-age={}, public, no-transform, must-revalidate", max_age.as_secs());
-    let texts = [
-        (CACHE_CONTROL, Some(control)),
-        (ETAG, Some(etag.to_owned())),
-        (LAST_MODIFIED, Some(modified.to_owned())),
-        (EXPIRES, expires.map(http_date)),
-    ];
-    for (name, text) in texts {
-        if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
-            headers.insert(name, value);
-        }
-    }
 }
 
 fn not_allowed(methods: &'static str) -> Response<Body> {
@@ -340,9 +291,9 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_host_without_port_and_in_lower_case() {
+    fn reads_the_host_without_port() {
         for (header, host) in
-            [("OCSP1.Example.org:80", "ocsp1.example.org"), ("[::1]:80", "::1"), ("a.", "a")]
+            [("OCSP1.Example.org:80", "OCSP1.Example.org"), ("[::1]:80", "::1"), ("a.", "a")]
         {
             let request = Request::builder().header(HOST, header).body(()).unwrap();
             assert_eq!(host_of(&request), host);
@@ -370,17 +321,5 @@ mod tests {
         for bad in ["", "/", "/%zz", "/%4", "/\u{e5}", "/<html>"] {
             assert_eq!(decode_get(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_client_that_has_it_gets_not_modified() {
-        let asked = |name: HeaderName, value: &'static str| {
-            HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
-        };
-        assert!(unchanged(&asked(IF_NONE_MATCH, "\"x\", \"tag\""), "\"tag\"", "date"));
-        assert!(unchanged(&asked(IF_NONE_MATCH, "W/\"tag\""), "\"tag\"", "date"));
-        assert!(!unchanged(&asked(IF_NONE_MATCH, "\"other\""), "\"tag\"", "date"));
-        assert!(unchanged(&asked(IF_MODIFIED_SINCE, "date"), "\"tag\"", "date"));
-        assert!(!unchanged(&HeaderMap::new(), "\"tag\"", "date"));
     }
 }

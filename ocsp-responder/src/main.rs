@@ -10,6 +10,7 @@
 mod alarms;
 mod answer;
 mod authority;
+mod caching;
 mod check;
 mod clock;
 mod config;

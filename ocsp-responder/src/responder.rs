@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hsm::{SigningService, TokenState};
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use status::Position;
@@ -22,6 +23,7 @@ use crate::answer::{
     Archived, Finding, Found, NeverIssued, look_up, may_say_unknown, parse, times,
 };
 use crate::authority::{Authorities, Issuer, hex};
+use crate::caching::{Labels, cache_control};
 use crate::clock;
 use crate::delegate::{Delegate, Delegates};
 use crate::metrics::{Counted, Metrics};
@@ -40,6 +42,8 @@ pub(crate) struct Responder {
     pub(crate) delegates: Arc<Delegates>,
     service: Arc<dyn SigningService>,
     rules: AnswerRules,
+    /// Cache-Control of every answer that lives longer than the rules let others keep it.
+    usual_control: HeaderValue,
     cache: Cache<Vec<u8>, Arc<Signed>>,
     waiting: Arc<WaitingRoom>,
     turns: Turns,
@@ -78,13 +82,11 @@ pub(crate) enum Caching {
     Until(Freshness),
 }
 
-/// The facts behind the caching headers.
+/// The caching headers of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Freshness {
-    pub(crate) this_update: UnixTime,
-    pub(crate) next_update: UnixTime,
-    pub(crate) max_age: Duration,
-    pub(crate) etag: String,
+    pub(crate) control: HeaderValue,
+    pub(crate) labels: Labels,
 }
 
 /// A signed answer to one question without a nonce.
@@ -93,8 +95,8 @@ struct Signed {
     finding: Finding,
     delegate: SpkiHash,
     body: Bytes,
-    etag: String,
-    this_update: UnixTime,
+    /// `None` for what nobody is to keep.
+    labels: Option<Labels>,
     next_update: UnixTime,
     /// Half of its life: from then on it is signed anew.
     renew_at: UnixTime,
@@ -131,6 +133,7 @@ impl Responder {
             delegates,
             service,
             rules,
+            usual_control: cache_control(rules.max_age),
             cache: Cache::new(rules.cache.max(1)),
             waiting: Arc::default(),
             turns: Turns::new(),
@@ -231,6 +234,11 @@ impl Responder {
         address: IpAddr,
         arrival: UnixTime,
     ) -> Result<Facts, Refusal> {
+        // Most questions are about what is known, and need wait for nothing.
+        let known = self.look(&request.cert_ids, issuer).ok_or(Refusal::TryLater)?;
+        if known.findings.iter().all(|finding| finding.found == Found::Yes) {
+            return Ok(known);
+        }
         let mut newest = self.view.subscribe();
         let mut seat = None;
         let deadline = Instant::now().checked_add(MAX_WAIT).ok_or(Refusal::TryLater)?;
@@ -280,17 +288,18 @@ impl Responder {
     }
 
     fn reply_from(&self, signed: &Signed, position: Position, now: UnixTime) -> Reply {
-        let caching = if is_fleeting(signed.finding.status) {
-            Caching::NoStore
-        } else {
-            // Less than what is left, so that no copy outlives the answer (OCSP-09).
-            let left = signed.next_update.since(now).saturating_sub(Duration::from_secs(1));
-            Caching::Until(Freshness {
-                this_update: signed.this_update,
-                next_update: signed.next_update,
-                max_age: self.rules.max_age.min(left),
-                etag: signed.etag.clone(),
-            })
+        let caching = match &signed.labels {
+            None => Caching::NoStore,
+            Some(labels) => {
+                // Less than what is left, so that no copy outlives the answer (OCSP-09).
+                let left = signed.next_update.since(now).saturating_sub(Duration::from_secs(1));
+                let control = if left < self.rules.max_age {
+                    cache_control(left)
+                } else {
+                    self.usual_control.clone()
+                };
+                Caching::Until(Freshness { control, labels: labels.clone() })
+            }
         };
         Reply { body: signed.body.clone(), caching, position: Some(position) }
     }
@@ -385,9 +394,9 @@ impl Responder {
         let signed = Arc::new(Signed {
             finding,
             delegate: delegate.spki(),
-            etag: hex(&Sha256::digest(&body)),
+            labels: (!is_fleeting(finding.status))
+                .then(|| Labels::of(&hex(&Sha256::digest(&body)), this_update, Some(next_update))),
             body,
-            this_update,
             next_update,
             renew_at: now.checked_add(half).unwrap_or(now),
         });

@@ -1,4 +1,5 @@
-//! Apache's mod_ssl with client certificates and `SSLOCSPEnable on`: who comes in, and what an application behind it
+//! Apache's mod_ssl with client certificates and `SSLOCSPEnable on`, by POST, with a nonce as it is used to and without
+//! one: who comes in, and what an application behind it
 //! hears of a person: the names of the subject, the user principal name, the e-mail address.
 
 use std::fs::{self, Permissions};
@@ -18,6 +19,7 @@ use crate::Samples;
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("apache::lets_good_certificates_in", lets_good_certificates_in),
     ("apache::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("apache::asks_without_a_nonce", asks_without_a_nonce),
     ("apache::hears_the_names_of_a_person", hears_the_names_of_a_person),
 ];
 
@@ -43,6 +45,11 @@ impl Apache {
     /// It takes the clients of these certificates' CAs. Apache looks for the CA of an OCSP answer among those that it
     /// was given, and not in what the client sends. `None` where it is not installed.
     fn start(own: &Issued, clients: &[&Issued]) -> Option<Self> {
+        Self::start_with(own, clients, "")
+    }
+
+    /// The same with `more` in its configuration.
+    fn start_with(own: &Issued, clients: &[&Issued], more: &str) -> Option<Self> {
         let apache = tool::find("apache2")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let address = program::free_address();
@@ -57,7 +64,7 @@ impl Apache {
              Mutex file:{home}\n\
              SSLEngine on\nSSLCertificateFile {files}/chain.pem\nSSLCertificateKeyFile {files}/key.pem\n\
              SSLCACertificateFile {home}/cas.pem\nSSLVerifyClient require\nSSLVerifyDepth 2\n\
-             SSLOCSPEnable on\n\
+             SSLOCSPEnable on\n{more}\n\
              {headers}<Location />\nRequire all granted\n</Location>\n"
         );
         let issuing = clients.iter().flat_map(|client| client.read("issuing.pem"));
@@ -113,6 +120,19 @@ fn keeps_the_revoked_certificate_out(samples: &Samples) {
     let said = apache.visit(&samples.revoked);
 
     assert!(!said.contains("200 OK") && !said.contains("SUCCESS"), "{said}");
+    assert!(apache.log().contains("certificate revoked"), "{}", apache.log());
+}
+
+/// `SSLOCSPUseRequestNonce off`: the answers are those that are kept, and the verdicts the same.
+fn asks_without_a_nonce(samples: &Samples) {
+    let clients = [&samples.good, &samples.revoked];
+    let off = "SSLOCSPUseRequestNonce off";
+    let Some(apache) = Apache::start_with(&samples.good, &clients, off) else { return };
+
+    let (good, revoked) = (apache.visit(&samples.good), apache.visit(&samples.revoked));
+
+    assert!(good.contains("SSL_CLIENT_VERIFY: SUCCESS\r"), "{good}{}", apache.log());
+    assert!(!revoked.contains("200 OK") && !revoked.contains("SUCCESS"), "{revoked}");
     assert!(apache.log().contains("certificate revoked"), "{}", apache.log());
 }
 

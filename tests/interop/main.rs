@@ -10,12 +10,15 @@ mod directory;
 mod gnutls;
 mod java;
 mod nginx;
+mod nss;
 mod openssl;
 mod ours;
 mod outer;
 mod pkilint;
 mod pkinit;
 mod profiles;
+mod pyhanko;
+mod stunnel;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,9 @@ fn main() -> ExitCode {
         java::CHECKS,
         nginx::CHECKS,
         apache::CHECKS,
+        stunnel::CHECKS,
+        nss::CHECKS,
+        pyhanko::CHECKS,
         pkilint::CHECKS,
         ours::CHECKS,
         outer::CHECKS,

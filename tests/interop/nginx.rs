@@ -1,11 +1,13 @@
-//! nginx with `ssl_verify_client` and `ssl_ocsp on`: it asks about every certificate of the client's
-//! chain by GET, with SHA-1 CertIDs and without a nonce, so the root must answer too.
+//! nginx with `ssl_verify_client` and `ssl_ocsp`: it asks by GET, with SHA-1 CertIDs and without a nonce,
+//! with `on` about every certificate of the client's chain, so that the root must answer too, with
+//! `leaf` about the client's alone. And nginx that staples the answer about its own certificate.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
-use support::demo::Issued;
+use support::demo::{Issued, until};
 use support::program::{self, Server};
 use support::suite::Check;
 use support::{spoken, tool};
@@ -16,10 +18,15 @@ use crate::Samples;
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("nginx::lets_good_certificates_in", lets_good_certificates_in),
     ("nginx::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("nginx::asks_about_the_leaf_alone", asks_about_the_leaf_alone),
+    ("nginx::staples_the_good_answer_and_not_the_revoked", staples_the_good_answer),
     ("nginx::keeps_signature_certificates_out", keeps_signature_certificates_out),
     ("nginx::hears_the_names_of_a_person", hears_the_names_of_a_person),
     ("nginx::keeps_everybody_out_while_nobody_answers", keeps_everybody_out_while_nobody_answers),
 ];
+
+/// Only clients with a certificate come in.
+const VERIFIES: &str = "ssl_verify_client on;";
 
 /// An nginx whose own certificate is one of the demo's function certificates.
 struct Nginx {
@@ -29,8 +36,14 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// `more` goes into its server block. `None` where nginx is not installed.
+    /// It asks about all of a client's chain; `more` goes into its server block. `None` where nginx is
+    /// not installed.
     fn start(own: &Issued, more: &str) -> Option<Self> {
+        Self::start_with(own, &format!("{VERIFIES} ssl_ocsp on; {more}"))
+    }
+
+    /// `tls` says whom it lets in and what it staples.
+    fn start_with(own: &Issued, tls: &str) -> Option<Self> {
         let nginx = tool::find("nginx")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let address = program::free_address();
@@ -46,7 +59,7 @@ impl Nginx {
                  listen {address} ssl;\n\
                  ssl_certificate {own}/chain.pem; ssl_certificate_key {own}/key.pem;\n\
                  ssl_client_certificate {own}/root.pem; ssl_verify_depth 2;\n\
-                 ssl_verify_client on; ssl_ocsp on; {more}\n\
+                 {tls}\n\
                  location / {{ return 200 \"$ssl_client_verify\\n\"; }}\n\
                  location /names {{ return 200 \"$ssl_client_s_dn\\n$ssl_client_i_dn\\n$ssl_client_serial\\n\"; }}\n\
                }}\n\
@@ -96,6 +109,54 @@ fn keeps_the_revoked_certificate_out(samples: &Samples) {
 
     assert!(said.ends_with("400") && !said.contains("SUCCESS"), "{said}: {}", nginx.log());
     assert!(nginx.log().contains("certificate revoked"), "{}", nginx.log());
+}
+
+/// `ssl_ocsp leaf`: who is revoked stays out, and nobody is asked about the issuing CA.
+fn asks_about_the_leaf_alone(samples: &Samples) {
+    let tls = format!("{VERIFIES} ssl_ocsp leaf;");
+    let Some(nginx) = Nginx::start_with(&samples.good, &tls) else { return };
+
+    let (good, revoked) = (nginx.visit(&samples.good), nginx.visit(&samples.revoked));
+
+    assert_eq!(good, "SUCCESS\n200", "{}", nginx.log());
+    assert!(revoked.ends_with("400") && !revoked.contains("SUCCESS"), "{revoked}: {}", nginx.log());
+    assert!(nginx.log().contains("certificate revoked"), "{}", nginx.log());
+}
+
+/// A client that wants to see the staple comes in to a server with a good certificate, and finds none
+/// at one with a revoked certificate: nginx verifies what it staples.
+fn staples_the_good_answer(samples: &Samples) {
+    for (own, is_good) in [(&samples.good, true), (&samples.revoked, false)] {
+        let trusted = own.path("cas.pem");
+        let tls = format!(
+            "ssl_stapling on; ssl_stapling_verify on; ssl_trusted_certificate {};",
+            trusted.display()
+        );
+        let Some(nginx) = Nginx::start_with(own, &tls) else { return };
+        let visit = || {
+            let port = nginx.address.port();
+            let mut command = Command::new("curl");
+            command
+                .args(["--silent", "--show-error", "--max-time", "30", "--cert-status"])
+                .args(["--cacert", "root.pem", "--connect-to"])
+                .arg(format!("localhost.example.org:443:127.0.0.1:{port}"))
+                .arg("https://localhost.example.org/")
+                .current_dir(own.folder());
+            spoken::run(&mut command, &[])
+        };
+        // It asks for the answer when the first client comes.
+        let limit = Duration::from_secs(60);
+        if is_good {
+            let seen = until(limit, || Some(visit()).filter(|said| said.code == 0));
+            assert!(seen.is_some(), "{:?}: {}", visit(), nginx.log());
+        } else {
+            let refused = || nginx.log().contains("certificate status \"revoked\"");
+            let seen = until(limit, || Some(visit()).filter(|_| refused()));
+            assert!(seen.is_some(), "{}", nginx.log());
+            // curl's code for a staple that is missing or says no.
+            assert_eq!(visit().code, 91, "{}", nginx.log());
+        }
+    }
 }
 
 fn keeps_signature_certificates_out(samples: &Samples) {

@@ -16,6 +16,7 @@ mod feed;
 mod healing;
 mod idempotency;
 mod in_flight;
+mod known;
 mod lot;
 mod mixed;
 mod orders;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         partitions::CHECKS,
         mixed::CHECKS,
         feed::CHECKS,
+        known::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }
