@@ -18,6 +18,8 @@ use status::freshness::Timing;
 use thiserror::Error;
 use x509::key::SpkiHash;
 
+use crate::status_page::Surroundings;
+
 use crate::answer::NeverIssued;
 use crate::contract::{ContractFault, Written};
 use crate::receive::{Receive, ReceiveSection};
@@ -48,6 +50,9 @@ struct ConfigFile {
     /// How answers are made.
     #[serde(default)]
     answers: AnswersSection,
+    /// What the status page knows of the world around.
+    #[serde(default)]
+    status_page: Surroundings,
     /// The CAs that are answered for.
     #[serde(rename = "authority")]
     authorities: Vec<AuthoritySection>,
@@ -140,11 +145,26 @@ const fn default_deadline() -> u64 {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct HttpSection {
-    /// Address and port.
-    listen: SocketAddr,
-    /// Connections at once; further ones wait to be accepted.
+    /// Address and port, or several: IPv4 and IPv6 beside each other.
+    #[serde(deserialize_with = "one_or_several")]
+    listen: Vec<SocketAddr>,
+    /// Connections at once at each address; further ones wait to be accepted.
     #[serde(default = "default_connections")]
     max_connections: usize,
+}
+
+/// An address, or a list of addresses.
+fn one_or_several<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Vec<SocketAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an address with its port, or a list of them")]
+    enum OneOrSeveral {
+        One(SocketAddr),
+        Several(Vec<SocketAddr>),
+    }
+    Ok(match OneOrSeveral::deserialize(read)? {
+        OneOrSeveral::One(one) => vec![one],
+        OneOrSeveral::Several(several) => several,
+    })
 }
 
 const fn default_connections() -> usize {
@@ -215,7 +235,7 @@ struct RouteSection {
     host: Option<String>,
     /// The path, beginning with `/`. For OCSP also what stands before the encoded request in GET.
     path: String,
-    /// `ocsp`, or a file of the publication tree: `crl/<...>.crl` or `aia/<...>.cer`.
+    /// `ocsp`, `status-page`, or a file of the publication tree: `crl/<...>.crl` or `aia/<...>.cer`.
     object: String,
 }
 
@@ -244,13 +264,14 @@ pub(crate) struct Config {
     pub(crate) identity: SpkiHash,
     pub(crate) sessions: NonZeroUsize,
     pub(crate) deadline: Duration,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<SocketAddr>,
     pub(crate) max_connections: usize,
     pub(crate) observe: SocketAddr,
     pub(crate) cache: usize,
     pub(crate) never_issued: NeverIssued,
     pub(crate) authorities: Vec<PinnedAuthority>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) status_page: Surroundings,
 }
 
 /// A CA by its name in the publication tree and the hash of its certificate.
@@ -279,6 +300,8 @@ pub(crate) enum Object {
     Crl(String),
     /// The name of the CA.
     Certificate(String),
+    /// The page that tells how a certificate stands.
+    StatusPage,
 }
 
 /// The pairs of environment and PKI that exist, with the code in token labels (promise 8).
@@ -385,15 +408,26 @@ impl Config {
             danger_software_token: file.hsm.danger_software_token,
             profile: file.hsm.profile.map(|path| below(base, &path)),
             mismatch: if environment == "prod" { Mismatch::Refused } else { Mismatch::Told },
-            listen: file.http.listen,
+            listen: addresses(file.http.listen)?,
             max_connections: file.http.max_connections.max(1),
             observe: file.observe.listen,
             cache: file.answers.cache,
             never_issued: file.answers.never_issued,
             authorities,
             routes,
+            status_page: Surroundings { environment: environment.clone(), ..file.status_page },
         })
     }
+}
+
+/// At least one address, and none twice.
+fn addresses(listen: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ConfigError> {
+    let different: HashSet<&SocketAddr> = listen.iter().collect();
+    if listen.is_empty() || different.len() != listen.len() {
+        let found = format!("{listen:?}");
+        return Err(value("http.listen", &found, "one address or more, each once"));
+    }
+    Ok(listen)
 }
 
 /// `path` as seen from `base`, without the `..` that it begins with.
@@ -433,6 +467,8 @@ fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, Config
     let refused = || ConfigError::Route { path: path.clone(), object: object.clone() };
     let known = if object == "ocsp" {
         Object::Ocsp
+    } else if object == "status-page" {
+        Object::StatusPage
     } else if let Some(name) =
         object.strip_prefix("aia/").and_then(|name| name.strip_suffix(".cer"))
     {
@@ -531,7 +567,7 @@ mod tests {
         assert_eq!(config.origin.to_string(), "sigill/test/demo/a1b2/status/1");
         assert_eq!(config.token.label.as_str(), "sg-td-a1b2-responder");
         assert_eq!(config.pin, Path::new("/base/pins/responder.pin"));
-        assert_eq!(config.routes.len(), 3);
+        assert_eq!(config.routes.len(), 4);
     }
 
     #[test]

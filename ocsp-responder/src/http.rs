@@ -22,6 +22,7 @@ use crate::config::{Object, Route};
 use crate::files::ServedCrls;
 use crate::metrics::Counted;
 use crate::responder::{Caching, Reply, Responder};
+use crate::status_page::{self, Surroundings};
 
 /// A body is at most this long; requests themselves have a lower bound of their own.
 const MAX_BODY_OCTETS: usize = 64 * 1024;
@@ -46,6 +47,7 @@ pub(crate) struct Site {
     pub(crate) responder: Responder,
     pub(crate) crls: Arc<ServedCrls>,
     pub(crate) max_age: Duration,
+    pub(crate) around: Surroundings,
 }
 
 type Body = Full<Bytes>;
@@ -64,6 +66,9 @@ impl Site {
                 self.ocsp(request, in_path, address).await
             }
             Some((Object::Crl(path), "")) => self.crl(&request, path),
+            Some((Object::StatusPage, "")) => {
+                status_page::serve(&self.responder, &self.around, request).await
+            }
             Some((Object::Certificate(name), "")) => self.certificate(&request, name),
             _ => plain(StatusCode::NOT_FOUND, "nothing is served here\n"),
         })

@@ -30,6 +30,7 @@ mod run;
 mod server;
 mod signer;
 mod start;
+mod status_page;
 mod turns;
 mod view;
 mod waiting;

@@ -14,6 +14,7 @@ use ledger::follow::FollowRules;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::alarms::AlarmCounts;
 use crate::authority::{Authorities, Authority, AuthorityError};
@@ -46,8 +47,8 @@ const MANAGEMENT_CONNECTIONS: usize = 16;
 ///
 /// What kept it from starting; later failures are logged and healed or answered with tryLater.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
-    // Both ports are taken before a token is opened: a second copy stops here.
-    let public = bind(config.listen)?;
+    // All ports are taken before a token is opened: a second copy stops here.
+    let public = config.listen.iter().copied().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let private = bind(config.observe)?;
     let inner = config.receive.as_ref().map(|receive| bind(receive.listen)).transpose()?;
     make_state_folder(&config.state)?;
@@ -110,6 +111,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         responder,
         crls,
         max_age: config.timing.max_age,
+        around: config.status_page.clone(),
     });
     let served = tokio::runtime::Runtime::new()
         .context("runtime cannot be started")?
@@ -181,7 +183,7 @@ pub(crate) fn quirks(config: &Config) -> anyhow::Result<Quirks> {
 fn crl_paths(config: &Config) -> Vec<String> {
     let path = |object: &Object| match object {
         Object::Crl(path) => Some(path.clone()),
-        Object::Ocsp | Object::Certificate(_) => None,
+        Object::Ocsp | Object::Certificate(_) | Object::StatusPage => None,
     };
     config.routes.iter().filter_map(|route| path(&route.object)).collect()
 }
@@ -335,7 +337,7 @@ impl Receiving {
 
 /// The sockets.
 struct Doors {
-    public: std::net::TcpListener,
+    public: Vec<std::net::TcpListener>,
     private: std::net::TcpListener,
     receiving: Option<Receiving>,
 }
@@ -358,10 +360,9 @@ async fn serve(
     following: Arc<AlarmCounts>,
 ) -> anyhow::Result<()> {
     let Doors { public, private, receiving } = doors;
-    let public = TcpListener::from_std(public).context("socket cannot be used")?;
     let private = TcpListener::from_std(private).context("socket cannot be used")?;
     let (stop, stopped) = watch::channel(false);
-    tracing::info!(deployment = %config.deployment, http.listen = %config.listen,
+    tracing::info!(deployment = %config.deployment, http.listen = ?config.listen,
         observe.listen = %config.observe, token = %config.token, "serving");
 
     let management = Arc::new(Management {
@@ -371,11 +372,21 @@ async fn serve(
         receiving: receiving.as_ref().map(|one| Arc::clone(&one.receiver.refusals)),
         danger_software_token: config.danger_software_token,
     });
-    let answering =
-        server::run(public, config.max_connections, stopped.clone(), move |request, ip| {
-            let site = Arc::clone(&site);
-            async move { site.serve(request, ip).await }
-        });
+    let mut listening = JoinSet::new();
+    for public in public {
+        let public = TcpListener::from_std(public).context("socket cannot be used")?;
+        let site = Arc::clone(&site);
+        listening.spawn(server::run(
+            public,
+            config.max_connections,
+            stopped.clone(),
+            move |request, ip| {
+                let site = Arc::clone(&site);
+                async move { site.serve(request, ip).await }
+            },
+        ));
+    }
+    let answering = async { while listening.join_next().await.is_some() {} };
     let taking = take_pushes(receiving, stopped.clone());
     let managing = server::run(private, MANAGEMENT_CONNECTIONS, stopped, move |request, _| {
         let management = Arc::clone(&management);

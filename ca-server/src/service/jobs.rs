@@ -137,7 +137,7 @@ impl Service {
         }
         let change =
             JobChange { job, client: work.call.client.clone(), actor: request.actor.clone() };
-        self.turn_job(&change, &request, work).map_err(|error| self.not_done(&error))?;
+        self.turn_job(&change, &request, work)?;
         self.wake_jobs();
         Answered::unlogged(Outcome::Changed, &self.job_alone(job)?)
     }
@@ -147,8 +147,10 @@ impl Service {
         change: &JobChange,
         request: &api::JobActRequest,
         work: &OrderWork<'_>,
-    ) -> Result<(), TurnError> {
+    ) -> Result<(), Denied> {
         let now = self.clock().read().now;
+        let noted = |error: StoreError| self.note_storage(&error);
+        let store = self.store();
         let payload = json!({
             "call": work.call.correlation_id,
             "by": work.call.client,
@@ -158,44 +160,36 @@ impl Service {
         let record = |code| job_record(code, change.job, work, &payload);
         match request.act {
             api::JobAct::Forecast => {
-                self.store().begin_selection(change, &record(EventCode::JobSelecting), now)?;
+                let record = record(EventCode::JobSelecting);
+                store.begin_selection(change, &record, now).map_err(noted)?;
             }
             api::JobAct::Start => {
                 let operation = operation(request)?;
                 let start = JobStart { operation, alone: self.alone };
                 let record = record(EventCode::JobStarted);
-                let state = self.store().start_job(change, &start, &record, now)?;
+                let state = store.start_job(change, &start, &record, now).map_err(noted)?;
                 tracing::warn!(job.id = %change.job, job.state = %state, "mass revocation: a job was started");
             }
             api::JobAct::Approve => {
                 let record = record(EventCode::JobApproved);
-                self.store().approve_job(change, operation(request)?, &record, now)?;
+                let operation = operation(request)?;
+                store.approve_job(change, operation, &record, now).map_err(noted)?;
                 tracing::warn!(job.id = %change.job, "mass revocation: a job was approved and runs");
             }
             api::JobAct::Pause => {
-                self.store().turn_job(change, JobAct::Pause, &record(EventCode::JobPaused), now)?;
+                let record = record(EventCode::JobPaused);
+                store.turn_job(change, JobAct::Pause, &record, now).map_err(noted)?;
             }
             api::JobAct::Resume => {
-                self.store().turn_job(
-                    change,
-                    JobAct::Resume,
-                    &record(EventCode::JobResumed),
-                    now,
-                )?;
+                let record = record(EventCode::JobResumed);
+                store.turn_job(change, JobAct::Resume, &record, now).map_err(noted)?;
             }
             api::JobAct::Cancel => {
                 let record = record(EventCode::JobCancelled);
-                self.store().turn_job(change, JobAct::Cancel, &record, now)?;
+                store.turn_job(change, JobAct::Cancel, &record, now).map_err(noted)?;
             }
         }
         Ok(())
-    }
-
-    fn not_done(&self, error: &TurnError) -> Denied {
-        match error {
-            TurnError::Denied(denied) => denied.clone(),
-            TurnError::Store(error) => self.note_storage(error),
-        }
     }
 
     /// The job without what takes longer to find.
@@ -206,24 +200,6 @@ impl Service {
     pub(super) fn job_row(&self, job: JobId) -> Result<JobRow, Denied> {
         let found = self.store().job(job).map_err(|e| self.note_storage(&e))?;
         found.ok_or_else(|| no_such_job(&job.to_string()))
-    }
-}
-
-/// Why an act on a job came to nothing.
-enum TurnError {
-    Denied(Denied),
-    Store(StoreError),
-}
-
-impl From<StoreError> for TurnError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Denied> for TurnError {
-    fn from(denied: Denied) -> Self {
-        Self::Denied(denied)
     }
 }
 

@@ -272,6 +272,13 @@ pub(crate) fn change(issuer: IssuerRef, octet: u8, change: Change) -> StatusEntr
     StatusEntry::Certificate(CertificateEntry::own(now(), issuer, serial(octet), change))
 }
 
+/// An address that is free, on IPv6, or on a second IPv4 address where the machine has no IPv6.
+fn free_address_v6() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("[::1]:0")
+        .or_else(|_| std::net::TcpListener::bind("127.0.0.2:0"));
+    listener.unwrap().local_addr().unwrap()
+}
+
 /// Everything together.
 pub(crate) struct World {
     pub(crate) inner: Arc<Mutex<Inner>>,
@@ -279,6 +286,8 @@ pub(crate) struct World {
     pub(crate) issuer: IssuerRef,
     pub(crate) base: PathBuf,
     pub(crate) address: SocketAddr,
+    /// Another address, on IPv6 where the machine has it.
+    pub(crate) address_v6: SocketAddr,
     pub(crate) observe: SocketAddr,
     pub(crate) identity: PublicKey,
     pub(crate) token: TokenName,
@@ -312,6 +321,7 @@ impl World {
             issuer,
             base,
             address: free_address(),
+            address_v6: free_address_v6(),
             observe: free_address(),
             identity,
             token,
@@ -352,13 +362,16 @@ pin = "pins/ocsp.pin"
 identity = "{identity}"
 deadline = 60
 [http]
-listen = "{address}"
+listen = ["{address}", "{address_v6}"]
 max-connections = 64
 [observe]
 listen = "{observe}"
 [[authority]]
 name = "person3"
 sha256 = "{sha256}"
+[[serve]]
+path = "/status"
+object = "status-page"
 [[serve]]
 path = "/ocsp"
 object = "ocsp"
@@ -381,6 +394,7 @@ object = "aia/person3.cer"
             serial = self.token.serial,
             identity = self.identity.spki_hash(),
             address = self.address,
+            address_v6 = self.address_v6,
             observe = self.observe,
             sha256 = hex(&Sha256::digest(self.ca.certificate.as_der())),
         );

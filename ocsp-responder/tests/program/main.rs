@@ -17,4 +17,5 @@ mod protocol;
 mod receive;
 mod served_files;
 mod shapes;
+mod status_page;
 mod tampered;

@@ -6,6 +6,7 @@
 pub(crate) mod canaries;
 pub(crate) mod crls;
 pub(crate) mod eids;
+pub(crate) mod histories;
 pub(crate) mod imports;
 pub(crate) mod issuing;
 pub(crate) mod jobs;

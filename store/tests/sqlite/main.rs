@@ -12,10 +12,12 @@ mod opening;
 mod refused_audit;
 mod sequencer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use conformance::Backend;
+use conformance::histories::HAPPENINGS;
 use conformance::world::at;
 use rusqlite::Connection;
 use store::{FileKeySource, SqliteStore, Store};
@@ -58,3 +60,16 @@ impl Backend for Sqlite {
 }
 
 suite!(sqlite);
+
+/// Promises 3 and 5: histories of issuing, activation, hold, release, revocation, jobs, expiry, crashes, clock skew, lag and
+/// restore.
+#[test]
+fn whatever_happens_log_ocsp_and_list_agree() {
+    let mut happened = BTreeSet::new();
+    for seed in 1..=support::budget::count("model-histories") {
+        println!("history {seed}");
+        happened.append(&mut conformance::histories::run(&sqlite(), seed));
+    }
+    let missing: Vec<_> = HAPPENINGS.into_iter().filter(|one| !happened.contains(one)).collect();
+    assert!(missing.is_empty(), "never happened: {missing:?}");
+}

@@ -1,0 +1,337 @@
+//! The page's words, in Swedish and in English, and its HTML: no script, no style sheet, nothing from elsewhere.
+
+use status::{CertificateState, RevocationReason};
+
+use super::form::{About, Asked};
+use super::judge::{Obstacle, Verdict};
+
+/// In which language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Swedish,
+    English,
+}
+
+impl Language {
+    fn pick<T>(self, swedish: T, english: T) -> T {
+        match self {
+            Self::Swedish => swedish,
+            Self::English => english,
+        }
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+fn page(language: Language, body: &str) -> String {
+    let (tag, title, other) = language.pick(
+        ("sv", "Certifikatets status", "<a hreflang=\"en\" href=\"?lang=en\">In English</a>"),
+        ("en", "Status of a certificate", "<a hreflang=\"sv\" href=\"?lang=sv\">På svenska</a>"),
+    );
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{tag}\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\n\
+         <body><main><h1>{title}</h1>\n{body}\n</main><footer><p>{other}</p></footer></body></html>\n"
+    )
+}
+
+/// The page with the form.
+pub(crate) fn form(language: Language, environment: &str, authorities: &[String]) -> String {
+    let options: String =
+        authorities.iter().map(|name| format!("<option>{}</option>", escaped(name))).collect();
+    let [intro, paste, file, or, issuer, serial, level, any, ask, kept] = language.pick(
+        [
+            "Här ser du om ett certifikat gäller, och varför en inloggning med det misslyckas. Sidan svarar för miljön",
+            "Klistra in certifikatet (PEM)",
+            "eller välj en fil (PEM eller DER)",
+            "Eller ange utfärdare och serienummer",
+            "Utfärdare",
+            "Serienummer (hexadecimalt)",
+            "Tillitsnivå som inloggningen kräver",
+            "ingen särskild",
+            "Visa status",
+            "Certifikatet sparas inte och visas inte för någon annan.",
+        ],
+        [
+            "Here you see whether a certificate holds, and why a login with it fails. The page answers for the environment",
+            "Paste the certificate (PEM)",
+            "or choose a file (PEM or DER)",
+            "Or give issuer and serial number",
+            "Issuer",
+            "Serial number (hexadecimal)",
+            "Trust level that the login wants",
+            "none in particular",
+            "Show the status",
+            "The certificate is not kept, nor shown to anybody else.",
+        ],
+    );
+    let lang = language.pick("sv", "en");
+    page(
+        language,
+        &format!(
+            "<p>{intro} <b>{}</b>. {kept}</p>\n<form method=\"post\" action=\"?lang={lang}\" enctype=\"multipart/form-data\">\n\
+             <p><label>{paste}<br><textarea name=\"certificate\" rows=\"12\" cols=\"66\"></textarea></label></p>\n\
+             <p><label>{file} <input type=\"file\" name=\"file\"></label></p>\n\
+             <fieldset><legend>{or}</legend><p><label>{issuer} <select name=\"issuer\">{options}</select></label> \
+             <label>{serial} <input name=\"serial\"></label></p></fieldset>\n\
+             <p><label>{level} <select name=\"level\"><option value=\"\">{any}</option><option>2</option><option>3</option></select></label></p>\n\
+             <p><button>{ask}</button></p>\n</form>",
+            escaped(environment)
+        ),
+    )
+}
+
+/// What is found.
+pub(crate) fn verdict(language: Language, asked: &Asked, verdict: &Verdict) -> String {
+    let (good, bad) = language.pick(
+        ("Inget här hindrar en inloggning.", "En inloggning med det här certifikatet misslyckas."),
+        ("Nothing here keeps a login from succeeding.", "A login with this certificate fails."),
+    );
+    let said = if verdict.obstacles.is_empty() { good } else { bad };
+    let reasons: String = verdict
+        .obstacles
+        .iter()
+        .map(|one| format!("<li>{}</li>", escaped(&told(language, one))))
+        .collect();
+    let reasons = if reasons.is_empty() { reasons } else { format!("<ul>{reasons}</ul>\n") };
+    let facts: String = facts(language, asked, verdict)
+        .into_iter()
+        .map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escaped(&value)))
+        .collect();
+    let again = language.pick("Fråga om ett annat", "Ask about another one");
+    let lang = language.pick("sv", "en");
+    page(
+        language,
+        &format!(
+            "<p><b>{said}</b></p>\n{reasons}<dl>{facts}</dl>\n<p><a href=\"?lang={lang}\">{again}</a></p>"
+        ),
+    )
+}
+
+fn facts(language: Language, asked: &Asked, verdict: &Verdict) -> Vec<(&'static str, String)> {
+    let [issuer, serial, from, until, state, level] = language.pick(
+        ["Utfärdare", "Serienummer", "Gäller från", "Gäller till", "Status", "Tillitsnivå"],
+        ["Issuer", "Serial number", "Valid from", "Valid until", "State", "Trust level"],
+    );
+    let mut facts = match &asked.about {
+        About::Certificate(certificate) => vec![
+            (issuer, certificate.issuer().to_string()),
+            (serial, certificate.serial().to_string()),
+            (from, certificate.not_before().to_string()),
+            (until, certificate.not_after().to_string()),
+        ],
+        About::Serial(authority, number) => vec![
+            (issuer, authority.certificate.subject().to_string()),
+            (serial, number.to_string()),
+        ],
+    };
+    facts.push((state, state_of(language, verdict.state).to_owned()));
+    facts.extend(verdict.level.map(|number| (level, number.to_string())));
+    facts
+}
+
+fn state_of(language: Language, state: Option<CertificateState>) -> &'static str {
+    let (swedish, english) = match state {
+        None => ("okänt här", "not known here"),
+        Some(CertificateState::Issued) => ("utfärdat", "issued"),
+        Some(CertificateState::Activated) => ("aktiverat", "activated"),
+        Some(CertificateState::Held(_)) => ("tillfälligt spärrat", "on hold"),
+        Some(CertificateState::Revoked) => ("spärrat", "revoked"),
+        Some(CertificateState::Voided) => ("aldrig utlämnat", "never handed out"),
+    };
+    language.pick(swedish, english)
+}
+
+fn told(language: Language, obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::OtherEnvironment { environment } => language.pick(
+            format!("Certifikatet hör till en annan miljö, {environment}: använd ett kort för den miljö som du loggar in i."),
+            format!("The certificate belongs to another environment, {environment}: use a card of the environment that you log in to."),
+        ),
+        Obstacle::UnknownIssuer => language.pick(
+            "Ingen utfärdare som den här tjänsten svarar för har utfärdat certifikatet: fel miljö, fel kort eller en annan organisations certifikat.",
+            "No issuer that this service answers for has issued the certificate: the wrong environment, the wrong card, or another organisation's certificate.",
+        ).to_owned(),
+        Obstacle::Forged => language.pick(
+            "Certifikatet uppger vår utfärdare, men är inte undertecknat av den: det är ändrat eller förfalskat.",
+            "The certificate names our issuer, whose key has not signed it: it is altered or forged.",
+        ).to_owned(),
+        Obstacle::NeverIssued => language.pick(
+            "Utfärdaren har inget certifikat med det här serienumret. Är det nyss utfärdat, försök igen om en minut.",
+            "The issuer has no certificate of this serial number. If it has just been issued, try again in a minute.",
+        ).to_owned(),
+        Obstacle::Voided => language.pick(
+            "Utfärdandet avbröts: certifikatet har aldrig lämnats ut och gäller inte.",
+            "Its issuing was given up: the certificate was never handed out and does not hold.",
+        ).to_owned(),
+        Obstacle::Revoked { at, reason } => {
+            let why = reason_of(language, *reason);
+            language.pick(
+                format!("Certifikatet spärrades {at}{why}. En spärr hävs aldrig: beställ ett nytt."),
+                format!("The certificate was revoked at {at}{why}. That is final: order a new one."),
+            )
+        }
+        Obstacle::Held { since } => language.pick(
+            format!("Certifikatet är tillfälligt spärrat sedan {since}. Den som spärrade det kan häva spärren."),
+            format!("The certificate is on hold since {since}. Whoever put it on hold can release it."),
+        ),
+        Obstacle::NotActivated => language.pick(
+            "Certifikatet är utfärdat men inte aktiverat: innehavaren ska kvittera och aktivera kortet först.",
+            "The certificate is issued but not activated: its holder acknowledges and activates the card first.",
+        ).to_owned(),
+        Obstacle::NotYetValid { from } => language.pick(
+            format!("Certifikatet gäller först från {from}. Kontrollera också datorns klocka."),
+            format!("The certificate does not hold before {from}. Look at the computer's clock, too."),
+        ),
+        Obstacle::Expired { at } => language.pick(
+            format!("Certifikatet gick ut {at}: beställ ett nytt."),
+            format!("The certificate expired at {at}: order a new one."),
+        ),
+        Obstacle::LowLevel { has, wanted } => language.pick(
+            format!("Certifikatet har tillitsnivå {has}, inloggningen kräver {wanted}."),
+            format!("The certificate is of trust level {has}, the login wants {wanted}."),
+        ),
+        Obstacle::NoLevel { wanted } => language.pick(
+            format!("Av frågan framgår ingen tillitsnivå, och inloggningen kräver {wanted}. Visa certifikatet självt; har det ingen nivå går det inte att logga in med det."),
+            format!("What was shown tells no trust level, and the login wants {wanted}. Show the certificate itself; one without a level logs nobody in."),
+        ),
+    }
+}
+
+fn reason_of(language: Language, reason: Option<RevocationReason>) -> &'static str {
+    let Some(reason) = reason else { return "" };
+    let (swedish, english) = match reason {
+        RevocationReason::KeyCompromise => (
+            ", för att nyckeln kan vara i orätta händer",
+            ", because the key may be in other hands",
+        ),
+        RevocationReason::CaCompromise | RevocationReason::AaCompromise => {
+            (", för att utfärdaren inte kan litas på", ", because the issuer cannot be relied on")
+        }
+        RevocationReason::AffiliationChanged => {
+            (", för att uppgifterna har ändrats", ", because its details have changed")
+        }
+        RevocationReason::Superseded => {
+            (", för att det har ersatts", ", because it has been replaced")
+        }
+        RevocationReason::CessationOfOperation => {
+            (", för att det inte längre behövs", ", because it is no longer needed")
+        }
+        RevocationReason::PrivilegeWithdrawn => {
+            (", för att en rättighet har dragits in", ", because a right was withdrawn")
+        }
+    };
+    language.pick(swedish, english)
+}
+
+/// What was sent holds no question.
+pub(crate) fn unreadable(language: Language) -> String {
+    page(
+        language,
+        language.pick(
+            "<p><b>Det som skickades går inte att läsa som ett certifikat, och inte heller som utfärdare och serienummer.</b></p>\n<p><a href=\"?lang=sv\">Försök igen</a></p>",
+            "<p><b>What was sent is readable neither as a certificate nor as issuer and serial number.</b></p>\n<p><a href=\"?lang=en\">Try again</a></p>",
+        ),
+    )
+}
+
+/// There is nothing fresh to answer from.
+pub(crate) fn not_now(language: Language) -> String {
+    page(
+        language,
+        language.pick(
+            "<p><b>Just nu kan tjänsten inte svara: den saknar färska uppgifter. Försök igen om en stund.</b></p>",
+            "<p><b>The service cannot answer now: it has no fresh information. Try again in a while.</b></p>",
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use x509::import::ImportedCertificate;
+    use x509::time::UnixTime;
+
+    use super::super::judge::tests::{authority, certificate_der};
+    use super::*;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs).unwrap()
+    }
+
+    fn asked() -> Asked {
+        let der = certificate_der(&authority(), 1);
+        let certificate = Box::new(ImportedCertificate::from_der(&der).unwrap());
+        Asked { about: About::Certificate(certificate), level: None }
+    }
+
+    /// Each reason has words of its own in both languages.
+    #[test]
+    fn every_obstacle_is_told_in_both_languages() {
+        let reasons = RevocationReason::ALL.into_iter().map(Some).chain([None]);
+        let mut obstacles: Vec<Obstacle> =
+            reasons.map(|reason| Obstacle::Revoked { at: at(1), reason }).collect();
+        obstacles.extend([
+            Obstacle::OtherEnvironment { environment: "prod".to_owned() },
+            Obstacle::UnknownIssuer,
+            Obstacle::Forged,
+            Obstacle::NeverIssued,
+            Obstacle::Voided,
+            Obstacle::Held { since: at(2) },
+            Obstacle::NotActivated,
+            Obstacle::NotYetValid { from: at(3) },
+            Obstacle::Expired { at: at(4) },
+            Obstacle::LowLevel { has: 2, wanted: 3 },
+            Obstacle::NoLevel { wanted: 3 },
+        ]);
+        let of = |language: Language| {
+            let mut told: Vec<String> = obstacles.iter().map(|one| told(language, one)).collect();
+            told.sort();
+            told.dedup();
+            told
+        };
+        let (swedish, english) = (of(Language::Swedish), of(Language::English));
+        // Two reasons mean the same to a holder.
+        assert_eq!((swedish.len(), english.len()), (obstacles.len() - 1, obstacles.len() - 1));
+        assert!(swedish.iter().all(|text| !english.contains(text)));
+    }
+
+    /// DAT: the subject of the certificate, which names a person, does not stand on the page.
+    #[test]
+    fn the_page_says_nothing_of_the_person() {
+        let asked = asked();
+        let About::Certificate(certificate) = &asked.about else { panic!() };
+        assert!(certificate.subject().to_string().contains("Tolvan"), "the test names a person");
+        let verdict_of = Verdict {
+            state: None,
+            level: Some(3),
+            obstacles: vec![Obstacle::Revoked { at: at(1), reason: None }],
+        };
+        for language in [Language::Swedish, Language::English] {
+            let text = verdict(language, &asked, &verdict_of);
+            assert!(!text.contains("Tolvan"), "{text}");
+            assert!(!text.contains("<script"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_is_text() {
+        let (one, _) = authority();
+        let name = "<script>alert(1)</script>\"'&".to_owned();
+        let text = form(Language::English, &name, &[name.clone(), one.name.clone()]);
+        assert!(!text.contains("<script"), "{text}");
+        assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;"), "{text}");
+    }
+}
