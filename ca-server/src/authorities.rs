@@ -1,6 +1,7 @@
 //! The authorities of a configuration: their certificates, read and pinned, and how they sign.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
@@ -107,11 +108,12 @@ fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
         (Some(period), Some(url)) => (period, url),
         _ => bail!(Told::config("delta-crl-period and delta-crl-url belong together")),
     };
+    let full = section.crl_period();
     ensure!(
-        period > 0 && period < section.crl_period,
+        period > 0 && Duration::from_secs(period) < full,
         Told::config(format!(
             "delta-crl-period is {period} s; it is at least 1 and below crl-period, {} s",
-            section.crl_period
+            full.as_secs()
         ))
     );
     let host = url.strip_prefix("http://").unwrap_or_default();
