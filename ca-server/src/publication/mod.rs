@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use ledger::time::Timestamp;
 use status::Position;
-use store::{Fencing, LeaseName, LeaseOutcome, Log, Node, SignedCheckpoint, Store, StoreError};
+use store::{
+    Fencing, LEASE, LeaseName, LeaseOutcome, Log, Node, SignedCheckpoint, Store, StoreError,
+};
 
 use crate::clock::Clock;
 use crate::observe::Readiness;
@@ -49,6 +51,8 @@ struct Inner {
     waiting: u32,
     /// Epoch and size of the last published status checkpoint.
     published: Option<(u32, u64)>,
+    /// Until when this node alone writes the publication tree, as far as it knows.
+    ours_until: Option<Instant>,
 }
 
 impl PublicationState {
@@ -64,6 +68,16 @@ impl PublicationState {
     pub(crate) fn wake(&self) {
         self.lock().wanted.get_or_insert_with(Instant::now);
         self.changed.notify_all();
+    }
+
+    /// Whether this node alone writes the publication tree now: it has the lease.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.lock().ours_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Says until when it is; `None`: another node's.
+    pub(crate) fn tell_ours(&self, until: Option<Instant>) {
+        self.lock().ours_until = until;
     }
 
     /// Ends the publisher after a last checkpoint.
@@ -249,6 +263,7 @@ impl Publisher {
         {
             return Ok(*fencing);
         }
+        let asked = Instant::now();
         let now = self.clock.read().now;
         let outcome = self
             .store
@@ -256,11 +271,14 @@ impl Publisher {
             .map_err(PublishError::Store)?;
         match outcome {
             LeaseOutcome::Held { fencing, .. } => {
-                *lease = Some((fencing, Instant::now()));
+                // Counted from before the lease was given: it does not last longer here than there.
+                *lease = Some((fencing, asked));
+                self.state.tell_ours(Some(asked + LEASE));
                 Ok(fencing)
             }
             LeaseOutcome::Taken { by, .. } => {
                 *lease = None;
+                self.state.tell_ours(None);
                 Err(PublishError::Lease { by: by.name })
             }
         }
@@ -438,6 +456,27 @@ mod tests {
         publisher.round(&mut lease).unwrap();
 
         assert!(tree.join("checkpoint").exists() && entries.exists());
+    }
+
+    /// CRL-02: CRLs are made by the node that publishes, and it knows when another does.
+    #[test]
+    fn the_tree_is_ours_while_the_lease_is() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let publisher = publisher(folder.path());
+        assert!(!publisher.state.is_ours());
+        publisher.lease(&mut None).unwrap();
+        assert!(publisher.state.is_ours());
+
+        let later = publisher.clock.read().now.checked_add(LEASE * 2).unwrap();
+        let other = Node { name: "ca2".to_owned(), boot: BootId::from_bytes([2; 16]) };
+        let taken = publisher.store.lease(&LeaseName::Publication, &other, later).unwrap();
+        assert!(matches!(taken, LeaseOutcome::Held { .. }), "{taken:?}");
+
+        assert!(publisher.lease(&mut None).is_err());
+        assert!(!publisher.state.is_ours());
+        publisher.state.tell_ours(Some(Instant::now()));
+        assert!(!publisher.state.is_ours(), "it has ended");
     }
 
     /// Promise 4: a revocation travels, whatever ails the place of the audit log.

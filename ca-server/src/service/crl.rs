@@ -80,8 +80,12 @@ struct Making<'a> {
 }
 
 impl Service {
-    /// Which list of the authority is to be made now, if any: what is due, else what a revocation waits for.
+    /// Which list of the authority is to be made now, if any: what is due, else what a revocation waits for. None by
+    /// a node that does not publish: the one that does makes them, so that each is made once.
     pub(crate) fn wanted_crl(&self, authority: &Authority) -> Result<Option<List>, Denied> {
+        if !self.publication.is_ours() {
+            return Ok(None);
+        }
         if self.crl_is_due(authority)? {
             authority.take_crl_wish();
             return Ok(Some(List::Full));
@@ -296,6 +300,10 @@ impl Service {
         };
         if list == List::Full {
             self.keep_own_copy(authority, file);
+        }
+        // While it was signed another node may have taken over, whose lists are newer.
+        if !self.publication.is_ours() {
+            return Err(not_ours(authority));
         }
         self.files
             .publish(file, published)
@@ -523,6 +531,19 @@ fn broken(authority: &Authority, seen: &dyn std::fmt::Display) -> Denied {
             &format!("{}: {seen}", authority.name()),
             "",
             "an operator compares the published CRL with the store before anything else",
+        ),
+    )
+}
+
+fn not_ours(authority: &Authority) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            "crl-not-ours",
+            "CRLs are published by the node that has the publication lease",
+            &format!("{}: the lease ended while the CRL was made", authority.name()),
+            "a CRL within the lease",
+            "nothing: the node that has the lease makes the next one",
         ),
     )
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{AuditLeaf, EventCode};
@@ -99,6 +100,8 @@ impl World {
             Arc::new(manifest),
         )
         .unwrap();
+        let publication = Arc::new(PublicationState::default());
+        publication.tell_ours(Some(Instant::now() + Duration::from_secs(86_400)));
         let readiness = Arc::new(Readiness::default());
         readiness.signing.store(true, Ordering::Relaxed);
         readiness.clock.store(true, Ordering::Relaxed);
@@ -124,7 +127,7 @@ impl World {
             jobs_waiting: super::jobs::worker::JobsWaiting::default(),
             limits: ca::limit::Limits::default(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
-            publication: Arc::new(PublicationState::default()),
+            publication,
             readiness,
             files,
             folders,

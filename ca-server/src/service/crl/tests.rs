@@ -188,3 +188,22 @@ fn without_a_period_there_are_no_deltas() {
     assert_eq!(round(&world), Some(List::Full));
     assert!(!world.service.files.path(DELTA).exists());
 }
+
+/// CRL-02: of several nodes the one that publishes makes the lists; what waited for one still does afterwards.
+#[test]
+fn a_node_that_does_not_publish_makes_no_list() {
+    let world = World::new();
+    world.service.publication.tell_ours(None);
+    assert_eq!([round(&world), round(&world)], [None, None]);
+    assert_eq!(make(&world), Err("crl-not-ours"));
+    assert!(!world.service.files.path(FULL).exists());
+
+    let later = std::time::Instant::now() + DAY;
+    world.service.publication.tell_ours(Some(later));
+    assert_eq!([round(&world), round(&world)], [Some(List::Full), None]);
+    assert_eq!(
+        world.leaves(EventCode::CrlIssued),
+        2,
+        "the one that was not published spent its number"
+    );
+}
