@@ -51,6 +51,12 @@ impl Labels {
     }
 }
 
+/// How long others may keep at `now` what they may keep for `most` at most: less than what is left of
+/// it, so that no copy outlives it (OCSP-09).
+pub(crate) fn lasting(most: Duration, expires: UnixTime, now: UnixTime) -> Duration {
+    most.min(expires.since(now).saturating_sub(Duration::from_secs(1)))
+}
+
 /// Others may keep it for so long, as it is, and ask again afterwards.
 pub(crate) fn cache_control(max_age: Duration) -> HeaderValue {
     value(&format!("max-age={}, public, no-transform, must-revalidate", max_age.as_secs()))
@@ -88,6 +94,21 @@ mod tests {
         let mut both = asked(IF_NONE_MATCH, "\"other\"");
         both.insert(IF_MODIFIED_SINCE, HeaderValue::from_static(date));
         assert!(!labels.are_those_of(&both), "the entity tag counts before the date");
+    }
+
+    /// OCSP-09: in each second of an answer's life, and after it, no copy may be kept to its nextUpdate.
+    #[test]
+    fn no_copy_outlives_the_answer() {
+        let at = |secs| UnixTime::from_secs(secs).unwrap();
+        let (most, expires) = (Duration::from_secs(300), at(4600));
+        for now in 1000..4600 {
+            let lasts = lasting(most, expires, at(now));
+            assert!(now + lasts.as_secs() < 4600 && lasts <= most, "{now}: {lasts:?}");
+            assert_eq!(lasts == most, now <= 4299, "{now}: {lasts:?}");
+        }
+        for now in [4600, 4601, 9999] {
+            assert_eq!(lasting(most, expires, at(now)), Duration::ZERO);
+        }
     }
 
     /// OCSP-09: every header that is made of an answer is one.

@@ -16,7 +16,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
-use crate::caching::{Labels, cache_control};
+use crate::caching::{Labels, cache_control, lasting};
 use crate::clock::now;
 use crate::config::{Object, Route};
 use crate::files::ServedCrls;
@@ -98,14 +98,15 @@ impl Site {
         let Some(crl) = self.crls.get(path) else {
             return plain(StatusCode::NOT_FOUND, "this CRL has not been published yet\n");
         };
-        let left = crl.next_update.map(|next| next.since(now()));
         self.file(
             request,
             File {
                 bytes: crl.bytes.clone(),
                 content_type: "application/pkix-crl",
                 labels: Labels::of(&crl.etag, crl.this_update, crl.next_update),
-                max_age: left.map_or(self.max_age, |left| left.min(self.max_age)),
+                max_age: crl
+                    .next_update
+                    .map_or(self.max_age, |next| lasting(self.max_age, next, now())),
             },
         )
     }

@@ -23,7 +23,7 @@ use crate::answer::{
     Archived, Finding, Found, NeverIssued, look_up, may_say_unknown, parse, times,
 };
 use crate::authority::{Authorities, Issuer, hex};
-use crate::caching::{Labels, cache_control};
+use crate::caching::{Labels, cache_control, lasting};
 use crate::clock;
 use crate::delegate::{Delegate, Delegates};
 use crate::metrics::{Counted, Metrics};
@@ -291,13 +291,10 @@ impl Responder {
         let caching = match &signed.labels {
             None => Caching::NoStore,
             Some(labels) => {
-                // Less than what is left, so that no copy outlives the answer (OCSP-09).
-                let left = signed.next_update.since(now).saturating_sub(Duration::from_secs(1));
-                let control = if left < self.rules.max_age {
-                    cache_control(left)
-                } else {
-                    self.usual_control.clone()
-                };
+                let most = self.rules.max_age;
+                let lasts = lasting(most, signed.next_update, now);
+                let control =
+                    if lasts < most { cache_control(lasts) } else { self.usual_control.clone() };
                 Caching::Until(Freshness { control, labels: labels.clone() })
             }
         };

@@ -12,6 +12,7 @@ import sys
 from asn1crypto import ocsp, pem, x509
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
+from pyhanko_certvalidator.fetchers.aiohttp_fetchers import AIOHttpFetcherBackend
 
 
 def certificate(path):
@@ -24,6 +25,10 @@ def answer(path):
         return ocsp.OCSPResponse.load(file.read())
 
 
+# It waits so long for an answer: the machine may be busy.
+PATIENCE = 120
+
+
 async def verdict(root, leaf, issuing, seconds, answers):
     moment = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
     context = ValidationContext(
@@ -32,6 +37,7 @@ async def verdict(root, leaf, issuing, seconds, answers):
         moment=moment if seconds else None,
         ocsps=[answer(path) for path in answers],
         revocation_mode="require",
+        fetcher_backend=AIOHttpFetcherBackend(per_request_timeout=PATIENCE),
     )
     try:
         chain = (certificate(leaf), [certificate(issuing)])

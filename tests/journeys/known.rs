@@ -33,13 +33,15 @@ const READY_LIMIT: Duration = Duration::from_secs(120);
 fn no_certificate_is_unknown(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };
     deployment.start();
-    let responder = deployment.responder();
     let wanted = budget::count("released-certificates");
     let (api, next, put_off) = (deployment.api(), AtomicU64::new(0), AtomicU64::new(0));
     let issuer = read(&deployment, &format!("ceremony/out/{AUTHORITY}.cer"));
     let address = deployment.ocsp_url().replace("http://", "").parse().expect("an address");
 
     let first = Received::read("known", &api.ask(&deployment.order("known")));
+    let published = deployment.home.join("publish/checkpoint");
+    assert!(until(READY_LIMIT, || published.is_file().then_some(())).is_some());
+    let responder = deployment.responder();
     let begun = until(READY_LIMIT, || ask(address, &issuer, CertIdHash::Sha1, &[first.serial]));
     assert_eq!(begun, Some(vec![CertStatus::Good]), "{}", responder.printed());
     thread::scope(|scope| {
