@@ -65,6 +65,7 @@ mod tests {
     use ca::audit::EventCode;
 
     use super::*;
+    use crate::service::crl::List;
     use crate::service::testing::World;
 
     /// How the authority of the tests signs, as the shipped policy has it.
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(denied.refusal.code, "issuer-algorithm-not-allowed");
         assert!(denied.refusal.limit.contains("2020-12-31"), "{denied}");
         assert_eq!(world.leaves(EventCode::CertificateIntent), 0);
-        world.service.make_crl(world.authority()).unwrap();
+        world.service.make_list(world.authority(), List::Full).unwrap();
         assert_eq!(world.leaves(EventCode::CrlIssued), 1);
 
         world.edit_algorithms(LINE, &over("9999-12-31"));

@@ -73,7 +73,6 @@ impl List {
 /// A list in the making.
 struct Making<'a> {
     authority: &'a Authority,
-    list: List,
     number: &'a CrlNumber,
     this_update: UnixTime,
     next_update: UnixTime,
@@ -120,11 +119,6 @@ impl Service {
         }
         let last = current.map(|row| row.this_update);
         Ok(matches!(schedule(authority)?.due(last, self.clock().read().now), Due::Now { .. }))
-    }
-
-    /// Makes and publishes a full CRL of `authority`.
-    pub(crate) fn make_crl(&self, authority: &Authority) -> Result<(), Denied> {
-        self.make_list(authority, List::Full)
     }
 
     /// Makes and publishes a list of `authority`; a full one where a delta has no base.
@@ -199,7 +193,7 @@ impl Service {
         let next_update = schedule
             .next_update(now)
             .ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
-        let making = Making { authority, list, number, this_update: now, next_update };
+        let making = Making { authority, number, this_update: now, next_update };
         let (prepared, position, compared_with) = match base {
             Some(base) => {
                 let (prepared, position) = self.prepare_delta(&making, base, names)?;

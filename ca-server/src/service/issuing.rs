@@ -122,6 +122,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::service::crl::List;
     use crate::service::testing::World;
 
     /// Days as a configuration has them.
@@ -201,7 +202,7 @@ mod tests {
 
             assert_eq!((denied.refusal.code, denied.is_final()), (code, false));
             assert_eq!(world.leaves(EventCode::CertificateIntent), 0);
-            world.service.make_crl(world.authority()).unwrap();
+            world.service.make_list(world.authority(), List::Full).unwrap();
             set_days(&mut world, "issuing", "");
             assert!(world.issue_again("one").is_ok(), "{text}");
         }

@@ -95,6 +95,7 @@ fn shown(one: &NumberedProfile) -> Value {
 mod tests {
     use super::*;
     use crate::denied::Kind;
+    use crate::service::crl::List;
     use crate::service::testing::World;
 
     /// PRO-19: under a profile that was used and then changed nothing is issued after the next start, until
@@ -126,7 +127,7 @@ mod tests {
         let leaf = world.leaf(EventCode::ProfileVersion);
         assert_eq!(leaf.event.result, EventResult::Refused);
         assert_eq!(store.profile_versions().unwrap().len(), named.len(), "it is not recorded");
-        world.service.make_crl(world.authority()).unwrap();
+        world.service.make_list(world.authority(), List::Full).unwrap();
 
         // Another number is another version, and the file that was used is what it was.
         let mut world = world.restarted();

@@ -78,11 +78,6 @@ impl Vantage {
         Ok(Self { deployment, name, key, public })
     }
 
-    /// The public key, as `sigill-ca` pins it.
-    pub(crate) const fn public(&self) -> &PublicKey {
-        &self.public
-    }
-
     /// Signs what was seen.
     pub(crate) fn sign(&self, seen: &Observation) -> Result<SignedObservation, ProbeFault> {
         let failed = |why: &dyn std::fmt::Display| ProbeFault::Key { why: why.to_string() };
@@ -171,7 +166,7 @@ mod tests {
         let public = make(&own).unwrap();
         assert_eq!(fs::metadata(&own).unwrap().mode() & 0o777, 0o600);
         assert!(make(&own).is_err(), "a key is never replaced");
-        assert_eq!(open(&own).unwrap().public(), &public);
+        assert_eq!(open(&own).unwrap().public, public);
         open(&own).unwrap().sign(&seen()).unwrap();
 
         for arguments in [&["ed25519"][..], &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]] {

@@ -69,7 +69,7 @@ fn card(number: u64) -> IndexTerm {
 }
 
 fn is_of_the_batch(number: u64) -> bool {
-    number % OTHERS != 0
+    !number.is_multiple_of(OTHERS)
 }
 
 fn certificate(world: &World, number: u64) -> ImportedCertificate {

@@ -67,7 +67,7 @@ fn keep_from(world: &mut World, from: Option<Day>) {
 }
 
 fn make(world: &World) -> Result<(), &'static str> {
-    world.service.make_crl(world.authority()).map_err(|denied| denied.refusal.code)
+    world.service.make_list(world.authority(), List::Full).map_err(|denied| denied.refusal.code)
 }
 
 /// CRL-09, CRL-10: without the day an expired entry goes after one more list; with it it stays, the list says so,

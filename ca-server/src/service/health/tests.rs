@@ -5,6 +5,7 @@ use ca::audit::EventCode;
 use hsm::SigningService as _;
 
 use super::*;
+use crate::service::crl::List;
 use crate::service::testing::World;
 
 fn probe(world: &World) -> Result<(), Denied> {
@@ -262,10 +263,10 @@ fn no_crl_is_begun_while_the_token_is_known_to_be_away() {
     world.signer.is_lost(true);
     let before = world.counts();
 
-    let denied = world.service.make_crl(world.authority()).unwrap_err();
+    let denied = world.service.make_list(world.authority(), List::Full).unwrap_err();
 
     assert_eq!(denied.refusal.code, "hsm-token-missing");
     assert_eq!(world.counts(), before);
     world.signer.is_lost(false);
-    world.service.make_crl(world.authority()).unwrap();
+    world.service.make_list(world.authority(), List::Full).unwrap();
 }
