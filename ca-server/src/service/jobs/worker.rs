@@ -94,17 +94,20 @@ impl Service {
     /// One step of every job that is being selected or runs.
     pub(crate) fn work_on_jobs(&self) -> Result<Round, Denied> {
         let jobs = self.store().jobs_at_work().map_err(|e| self.note_storage(&e))?;
-        let mut round = Round::Idle;
+        let (mut round, mut failed) = (Round::Idle, None);
         for job in jobs {
-            if self.work_on_job(job)? == Round::More {
-                round = Round::More;
+            match self.work_on_job(job) {
+                Ok(Round::More) => round = Round::More,
+                Ok(Round::Idle) => {}
+                // One that cannot go on keeps the others from nothing.
+                Err(denied) => failed = Some(denied),
             }
         }
         // Also of a wave that was paused or cancelled half-way.
         if round == Round::Idle {
             self.ask_for_owed_crls();
         }
-        Ok(round)
+        failed.map_or(Ok(round), Err)
     }
 
     fn work_on_job(&self, job: JobId) -> Result<Round, Denied> {
