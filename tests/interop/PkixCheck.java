@@ -26,9 +26,10 @@ import java.util.Set;
 /**
  * Asks Java's PKIX path validator about a chain; every failure to learn a status is a refusal.
  *
- * Usage: PkixCheck ocsp|ocsp=URL|crl DAYS ANCHOR.pem CHAIN.pem [CRL.der ...]. Judges as of DAYS days from now.
+ * Usage: PkixCheck configured|ocsp|ocsp=URL|crl DAYS ANCHOR.pem CHAIN.pem [CRL.der ...]. Judges as of DAYS days from now.
  * CHAIN holds leaf and issuing CA. With ocsp, CRLs are never consulted; with crl, OCSP never is, and
- * the CRLs are the given ones and those of the certificates' distribution points. Prints one line,
+ * the CRLs are the given ones and those of the certificates' distribution points; with configured, Java does what its security
+ * properties say. Prints one line,
  * "valid" or "refused: REASON: TEXT", and ends with 0 in both cases. With -Dpolicy=OID the chain must state that policy.
  */
 public final class PkixCheck {
@@ -46,7 +47,9 @@ public final class PkixCheck {
         if (arguments[0].startsWith("ocsp=")) {
             checker.setOcspResponder(URI.create(arguments[0].substring(5)));
         }
-        parameters.addCertPathChecker(checker);
+        if (!arguments[0].equals("configured")) {
+            parameters.addCertPathChecker(checker);
+        }
         String policy = System.getProperty("policy");
         if (policy != null) {
             parameters.setInitialPolicies(Set.of(policy));

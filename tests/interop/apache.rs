@@ -5,6 +5,7 @@
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -19,6 +20,7 @@ use crate::Samples;
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("apache::lets_good_certificates_in", lets_good_certificates_in),
     ("apache::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("apache::does_what_the_shipped_file_says", does_what_the_shipped_file_says),
     ("apache::asks_without_a_nonce", asks_without_a_nonce),
     ("apache::hears_the_names_of_a_person", hears_the_names_of_a_person),
 ];
@@ -50,6 +52,21 @@ impl Apache {
 
     /// The same with `more` in its configuration.
     fn start_with(own: &Issued, clients: &[&Issued], more: &str) -> Option<Self> {
+        Self::configured(own, clients, |home| {
+            let trusted = home.join("cas.pem");
+            format!(
+                "SSLCACertificateFile {}\nSSLVerifyClient require\nSSLVerifyDepth 2\nSSLOCSPEnable on\n{more}",
+                trusted.display()
+            )
+        })
+    }
+
+    /// `verifying` says whom it lets in, from its folder.
+    fn configured(
+        own: &Issued,
+        clients: &[&Issued],
+        verifying: impl FnOnce(&Path) -> String,
+    ) -> Option<Self> {
         let apache = tool::find("apache2")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let address = program::free_address();
@@ -58,13 +75,13 @@ impl Apache {
         let modules: String = ["mpm_event", "authz_core", "headers", "ssl"].map(load).concat();
         let headers: String =
             TOLD.map(|name| format!("Header always set {name} \"%{{{name}}}s\"\n")).concat();
+        let verifying = verifying(folder.path());
         let configuration = format!(
             "{modules}ServerRoot {home}\nServerName localhost\nListen {address}\nPidFile {home}/pid\n\
              User nobody\nErrorLog {home}/error.log\nLogLevel ssl:info\nDocumentRoot {home}/pages\n\
              Mutex file:{home}\n\
              SSLEngine on\nSSLCertificateFile {files}/chain.pem\nSSLCertificateKeyFile {files}/key.pem\n\
-             SSLCACertificateFile {home}/cas.pem\nSSLVerifyClient require\nSSLVerifyDepth 2\n\
-             SSLOCSPEnable on\n{more}\n\
+             {verifying}\n\
              {headers}<Location />\nRequire all granted\n</Location>\n"
         );
         let issuing = clients.iter().flat_map(|client| client.read("issuing.pem"));
@@ -112,6 +129,18 @@ fn lets_good_certificates_in(samples: &Samples) {
             apache.log()
         );
     }
+}
+
+/// docs/relying-parties/apache.conf, as it stands.
+fn does_what_the_shipped_file_says(samples: &Samples) {
+    let clients = [&samples.persons[0], &samples.revoked];
+    let shipped = |home: &Path| crate::shipped("apache.conf", home);
+    let Some(apache) = Apache::configured(&samples.good, &clients, shipped) else { return };
+
+    let [good, revoked] = clients.map(|client| apache.visit(client));
+
+    assert!(good.contains(" 200 OK") && good.contains("\nSSL_CLIENT_VERIFY: SUCCESS\r"), "{good}");
+    assert!(!revoked.contains("200 OK") && !revoked.contains("SUCCESS"), "{revoked}");
 }
 
 fn keeps_the_revoked_certificate_out(samples: &Samples) {

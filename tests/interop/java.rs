@@ -18,6 +18,7 @@ pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("java::refuses_a_crl_that_has_ended", refuses_a_crl_that_has_ended),
     ("java::asks_for_the_policy", asks_for_the_policy),
     ("java::refuses_while_nobody_answers", refuses_while_nobody_answers),
+    ("java::does_what_the_shipped_properties_say", does_what_the_shipped_properties_say),
 ];
 
 /// What Java says, in the certificate's folder; `None` where it is not installed.
@@ -102,6 +103,19 @@ fn refuses_a_crl_that_has_ended(samples: &Samples) {
     let Some(said) = judge(&samples.good, &later) else { return };
 
     assert!(said.starts_with("refused: UNDETERMINED_REVOCATION_STATUS"), "{said}");
+}
+
+/// docs/relying-parties/java.security, as it stands.
+fn does_what_the_shipped_properties_say(samples: &Samples) {
+    let shipped = workspace::root().join("docs/relying-parties/java.security");
+    let properties = format!("-Djava.security.properties={}", shipped.display());
+    let options = [properties.as_str(), "-Dcom.sun.security.enableCRLDP=true"];
+    let configured = ["configured", "0", "root.pem", "chain.pem"];
+    let Some(good) = judge_with(&samples.good, &options, &configured) else { return };
+    let Some(revoked) = judge_with(&samples.revoked, &options, &configured) else { return };
+
+    assert_eq!(good.trim(), "valid");
+    assert!(revoked.starts_with("refused: REVOKED"), "{revoked}");
 }
 
 fn refuses_while_nobody_answers(samples: &Samples) {

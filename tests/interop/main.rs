@@ -46,6 +46,14 @@ fn main() -> ExitCode {
     suite::run(&checks.concat(), Samples::make)
 }
 
+/// A file of docs/relying-parties as it is shipped, its paths below `folder`.
+fn shipped(name: &str, folder: &std::path::Path) -> String {
+    let path = support::workspace::root().join("docs/relying-parties").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    assert!(text.contains("/etc/sigill/"), "{name} names no file of the relying party's");
+    text.replace("/etc/sigill/", &format!("{}/", folder.display()))
+}
+
 /// What all judges are asked about: made once, because the CAs of a demo have slow keys.
 struct Samples {
     good: Issued,

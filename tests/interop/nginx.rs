@@ -18,6 +18,7 @@ use crate::Samples;
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("nginx::lets_good_certificates_in", lets_good_certificates_in),
     ("nginx::keeps_the_revoked_certificate_out", keeps_the_revoked_certificate_out),
+    ("nginx::does_what_the_shipped_file_says", does_what_the_shipped_file_says),
     ("nginx::asks_about_the_leaf_alone", asks_about_the_leaf_alone),
     ("nginx::staples_the_good_answer_and_not_the_revoked", staples_the_good_answer),
     ("nginx::keeps_signature_certificates_out", keeps_signature_certificates_out),
@@ -44,6 +45,13 @@ impl Nginx {
 
     /// `tls` says whom it lets in and what it staples.
     fn start_with(own: &Issued, tls: &str) -> Option<Self> {
+        let root = own.folder().join("root.pem");
+        let trust = format!("ssl_client_certificate {}; ssl_verify_depth 2;", root.display());
+        Self::configured(own, &format!("{trust} {tls}"))
+    }
+
+    /// `tls` says whom it trusts, too.
+    fn configured(own: &Issued, tls: &str) -> Option<Self> {
         let nginx = tool::find("nginx")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let address = program::free_address();
@@ -58,7 +66,6 @@ impl Nginx {
                server {{\n\
                  listen {address} ssl;\n\
                  ssl_certificate {own}/chain.pem; ssl_certificate_key {own}/key.pem;\n\
-                 ssl_client_certificate {own}/root.pem; ssl_verify_depth 2;\n\
                  {tls}\n\
                  location / {{ return 200 \"$ssl_client_verify\\n\"; }}\n\
                  location /names {{ return 200 \"$ssl_client_s_dn\\n$ssl_client_i_dn\\n$ssl_client_serial\\n\"; }}\n\
@@ -100,6 +107,18 @@ fn lets_good_certificates_in(samples: &Samples) {
 
         assert_eq!(said, "SUCCESS\n200", "{}", nginx.log());
     }
+}
+
+/// docs/relying-parties/nginx.conf, as it stands.
+fn does_what_the_shipped_file_says(samples: &Samples) {
+    let own = &samples.good;
+    let shipped = crate::shipped("nginx.conf", own.folder());
+    let Some(nginx) = Nginx::configured(own, &shipped) else { return };
+
+    let (good, revoked) = (nginx.visit(&samples.persons[0]), nginx.visit(&samples.revoked));
+
+    assert_eq!(good, "SUCCESS\n200", "{}", nginx.log());
+    assert!(revoked.ends_with("400") && !revoked.contains("SUCCESS"), "{revoked}: {}", nginx.log());
 }
 
 fn keeps_the_revoked_certificate_out(samples: &Samples) {

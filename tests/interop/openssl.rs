@@ -10,6 +10,7 @@ pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("openssl::refuses_the_revoked_certificate_by_crl", refuses_the_revoked_certificate_by_crl),
     ("openssl::refuses_without_a_crl_and_after_its_end", refuses_without_a_crl_and_after_its_end),
     ("openssl::asks_for_purpose_and_policy", asks_for_purpose_and_policy),
+    ("openssl::judges_as_the_shipped_script_does", judges_as_the_shipped_script_does),
     ("openssl::refuses_another_trust_anchor", refuses_another_trust_anchor),
     ("openssl::verifies_the_crls_by_themselves", verifies_the_crls_by_themselves),
     ("openssl::hears_good_and_revoked_by_ocsp", hears_good_and_revoked_by_ocsp),
@@ -49,6 +50,19 @@ fn refuses_without_a_crl_and_after_its_end(samples: &Samples) {
 
     assert!(without.contains("error 3 "), "{without}");
     assert!(late.contains("error 12 "), "{late}");
+}
+
+/// docs/relying-parties/openssl.sh, as it stands.
+fn judges_as_the_shipped_script_does(samples: &Samples) {
+    let script = support::workspace::root().join("docs/relying-parties/openssl.sh");
+    for (issued, holds) in [(&samples.good, true), (&samples.revoked, false)] {
+        issued.fetch_crls();
+        let mut command = std::process::Command::new("sh");
+        command.arg(&script).args(["leaf.pem", "issuing.pem", "root.pem", "all.crl"]);
+        let said = support::spoken::run(command.current_dir(issued.folder()), &[]);
+
+        assert_eq!(said.code == 0, holds, "{}", said.text);
+    }
 }
 
 /// A certificate is good for its purposes and its policy, and for no others: functions, then persons' certificates for
