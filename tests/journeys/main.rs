@@ -18,6 +18,7 @@ mod idempotency;
 mod in_flight;
 mod known;
 mod lot;
+mod mass;
 mod mixed;
 mod orders;
 mod partitions;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         in_flight::CHECKS,
         partitions::CHECKS,
         mixed::CHECKS,
+        mass::CHECKS,
         feed::CHECKS,
         known::CHECKS,
     ];
