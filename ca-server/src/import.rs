@@ -18,16 +18,16 @@ use sha2::{Digest as _, Sha256};
 use status::{AnswerClasses, IssuerId, PublishedCrl, RevocationReason};
 use store::{
     AuditRecord, CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange,
-    ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Responder, Store,
-    StoreError, Subject,
+    ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Store, StoreError,
+    Subject,
 };
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader, ReasonCode, RevokedEntry};
-use x509::key::PublicKey;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::config::{AuthoritySection, ConfigFile};
+use crate::enrol::Pin;
 use crate::import_crl;
 use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::replace;
@@ -135,7 +135,9 @@ pub(crate) fn run(
     let imported =
         store.import(&read.import, &record(&text), now).context("nothing was registered")?;
     for output in &outputs.responders {
-        enrol(store, folder, output, now)?;
+        let file = folder.join(&output.identity);
+        let pin = Pin { name: &output.name, file: &file, sha256: &output.spki_sha256 };
+        pin.enrol(store, &[], now)?;
     }
     publish(config, &read.authorities, &read.delegates, files, &read.crls)?;
     for crl in &read.crls {
@@ -435,43 +437,6 @@ fn change_of(entry: &RevokedEntry) -> anyhow::Result<ImportedChange> {
         None => None,
     };
     Ok(ImportedChange::Revoked { reason, effective, invalidity: entry.invalidity_date })
-}
-
-fn enrol(
-    store: &dyn Store,
-    folder: &Path,
-    output: &ResponderOutput,
-    now: UnixTime,
-) -> anyhow::Result<()> {
-    let path = folder.join(&output.identity);
-    let spki_der =
-        std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let key = PublicKey::from_spki_der(&spki_der).with_context(|| path.display().to_string())?;
-    let found = key.spki_hash().to_string();
-    ensure!(
-        found == output.spki_sha256,
-        "{} has SPKI SHA-256 {found}, the manifest says {}",
-        path.display(),
-        output.spki_sha256
-    );
-    let record = Service::record(
-        EventCode::OcspDelegateEnrolled,
-        EventResult::Done,
-        ca::audit::Actor::System([0; 16]),
-        ObjectIds::of_act([Some(ObjectId::Key(key.spki_hash()))]),
-        None,
-        &json!({ "responder": output.name }),
-        Subject::Deployment,
-    );
-    let responder = Responder {
-        name: output.name.clone(),
-        key: key.spki_hash(),
-        spki_der,
-        counter: 0,
-        enrolled: now,
-    };
-    store.enrol_responder(&responder, &record, now)?;
-    Ok(())
 }
 
 fn publish(

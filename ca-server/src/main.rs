@@ -13,6 +13,7 @@ mod confirm;
 mod contract;
 mod danger;
 mod denied;
+mod enrol;
 mod http;
 mod import;
 mod import_crl;
@@ -126,6 +127,11 @@ enum Command {
         #[arg(required = true, value_name = "PROFILE[/KIND]")]
         names: Vec<String>,
     },
+    /// Enrol another responder: pin the identity key by which its requests for delegates are believed.
+    #[command(
+        after_help = "Example (while `serve` does not run; docs/operations/feed.md):\n  sigill-ca enrol-responder --config config/ca.toml --name ocsp2 --identity ocsp2.spki --sha256 HASH --actor op-7 --actor op-9"
+    )]
+    EnrolResponder(enrol::Enrolment),
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
@@ -171,6 +177,7 @@ fn main() -> ExitCode {
         Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
             lines.iter().for_each(|line| answer(line));
         }),
+        Command::EnrolResponder(enrolment) => enrol_responder(enrolment),
         Command::AcceptCanary { config, actor, note, names } => {
             accept_canaries(config, names, Acceptance { actor, note })
         }
@@ -302,6 +309,18 @@ fn accept_canaries(path: &Path, names: &[String], by: Acceptance<'_>) -> anyhow:
     for made in service::canary::accept(store.as_ref(), &book, names, by, now)? {
         let (profile, kind, result) = (made.profile.name, made.kind, made.result);
         answer(&format!("{deployment}: sample {profile}/{kind} comes to {result}: accepted"));
+    }
+    Ok(())
+}
+
+fn enrol_responder(enrolment: &enrol::Enrolment) -> anyhow::Result<()> {
+    let enrol::Enrolled { deployment, name, key } = enrolment.run()?;
+    let (deployment, key) = (deployment.to_string(), key.to_string());
+    if enrolment.json {
+        let result = json!({ "deployment": deployment, "responder": name, "spki_sha256": key });
+        answer(&result.to_string());
+    } else {
+        answer(&format!("{deployment}: responder {name} is enrolled with key {key}"));
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod files;
 mod follow;
 mod health;
 mod http;
+mod identity;
 mod keeper;
 mod manage;
 mod metrics;
@@ -84,6 +85,17 @@ enum Command {
     /// Reads the configuration and says what is wrong; opens no token and changes nothing.
     #[command(after_help = "Example:\n  sigill-ocsp check-config --config config/ocsp.toml")]
     CheckConfig(ConfigArguments),
+    /// Makes the identity key in the token and writes its public half, which `sigill-ca enrol-responder` takes.
+    #[command(
+        after_help = "Example (64 zeros as `[hsm] identity` until the key is there):\n  sigill-ocsp make-identity --config config/ocsp.toml --out ocsp2.spki"
+    )]
+    MakeIdentity {
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// The file that is written: SubjectPublicKeyInfo, DER.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -105,7 +117,9 @@ impl Arguments {
 
 impl Command {
     fn config(&self) -> &Path {
-        let (Self::Serve(arguments) | Self::CheckConfig(arguments)) = self;
+        let (Self::Serve(arguments)
+        | Self::CheckConfig(arguments)
+        | Self::MakeIdentity { config: arguments, .. }) = self;
         &arguments.config
     }
 }
@@ -133,6 +147,18 @@ fn main() -> ExitCode {
         }
         println!("configuration of {} is good", config.deployment);
         return ExitCode::SUCCESS;
+    }
+    if let Command::MakeIdentity { out, .. } = &command {
+        return match identity::make(&config, out) {
+            Ok(hash) => {
+                println!("{hash}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: {}", start::line(&error));
+                ExitCode::from(1)
+            }
+        };
     }
     tracing_subscriber::fmt()
         .json()

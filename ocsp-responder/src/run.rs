@@ -138,6 +138,30 @@ fn open_keeper(
     signer: &Arc<TokenSigner>,
     delegates: &Arc<Delegates>,
 ) -> anyhow::Result<Keeper> {
+    let token = open_token(config)?;
+    let folders = KeeperFolders {
+        publication: config.publication.clone(),
+        outbox: config.outbox.clone(),
+        state: config.state.clone(),
+    };
+    Keeper::new(
+        folders,
+        config.deployment.clone(),
+        token,
+        Arc::clone(signer),
+        config.identity,
+        Arc::clone(delegates),
+        config.timing,
+    )
+    .context("delegates cannot be kept")
+}
+
+/// Opens the token of the configuration.
+///
+/// # Errors
+///
+/// Module, PIN or token: which, and why.
+pub(crate) fn open_token(config: &Config) -> anyhow::Result<Token> {
     let module = Module::load(&config.module).context("PKCS#11 module cannot be loaded")?;
     let settings = TokenSettings {
         name: config.token.clone(),
@@ -156,22 +180,7 @@ fn open_keeper(
     } else {
         Token::open
     };
-    let token = open(&module, settings).context("token cannot be opened")?;
-    let folders = KeeperFolders {
-        publication: config.publication.clone(),
-        outbox: config.outbox.clone(),
-        state: config.state.clone(),
-    };
-    Keeper::new(
-        folders,
-        config.deployment.clone(),
-        token,
-        Arc::clone(signer),
-        config.identity,
-        Arc::clone(delegates),
-        config.timing,
-    )
-    .context("delegates cannot be kept")
+    open(&module, settings).context("token cannot be opened")
 }
 
 /// What the device profile says of the token; the usual where the configuration names none.

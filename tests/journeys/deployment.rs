@@ -444,6 +444,24 @@ impl Deployment {
         Server::start(&mut command, &self.folder.path().join("ocsp.log"), self.ports.public)
     }
 
+    /// Starts `sigill-ocsp` with another configuration.
+    #[allow(dead_code, reason = "of the suite journeys")]
+    pub(crate) fn responder_by(&self, config: &str, address: SocketAddr) -> Server {
+        let mut command = Command::new(program::built("sigill-ocsp"));
+        command.args(["serve", "--config"]).arg(self.home.join("config").join(config));
+        self.environment(&mut command);
+        Server::start(&mut command, &self.folder.path().join(format!("{config}.log")), address)
+    }
+
+    /// Runs another command of `sigill-ocsp`.
+    #[allow(dead_code, reason = "of the suite journeys")]
+    pub(crate) fn ocsp_command(&self, word: &str, config: &str, more: &[&str]) -> Spoken {
+        let mut command = Command::new(program::built("sigill-ocsp"));
+        command.args([word, "--config"]).arg(self.home.join("config").join(config)).args(more);
+        self.environment(&mut command);
+        spoken::run(&mut command, &[])
+    }
+
     /// Runs `sigill-ocsp` with another configuration, until it ends.
     pub(crate) fn run_responder(&self, config: &Path) -> Spoken {
         let mut command = Command::new("timeout");

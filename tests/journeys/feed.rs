@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use support::demo::until;
 use support::program::{Server, free_address};
+use support::spoken::Spoken;
 use support::suite::Check;
 use support::{spoken, tool};
 use x509::serial::SerialNumber;
@@ -17,7 +18,7 @@ use x509::serial::SerialNumber;
 use crate::accounts::Received;
 use crate::api::Answer;
 use crate::deployment::{AUTHORITY, Deployment, Template};
-use crate::revocation::{ocsp, revoke};
+use crate::revocation::{ocsp, ocsp_at, revoke};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
     ("feed::a_dead_host_delays_no_other", a_dead_host_delays_no_other),
@@ -27,6 +28,7 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         an_old_database_is_known_by_the_outer_host,
     ),
     ("feed::rsync_carries_the_folder", rsync_carries_the_folder),
+    ("feed::two_responders_answer_for_one_ca", two_responders_answer_for_one_ca),
 ];
 
 /// How long the other zone may take on a busy machine; what it took is printed.
@@ -55,7 +57,7 @@ fn make_key(folder: &Path, name: &str) -> String {
 }
 
 /// The outer host of a deployment: folders of its own, and the address of its receiver.
-struct Outer {
+pub(crate) struct Outer {
     folder: PathBuf,
     address: SocketAddr,
     keys: String,
@@ -64,7 +66,12 @@ struct Outer {
 impl Outer {
     /// Gives the responder of a deployment folders of its own and a receiver.
     fn of(deployment: &Deployment) -> Self {
-        let outer = Self::carried(deployment);
+        Self::at(deployment, free_address())
+    }
+
+    /// The same with its receiver at this address.
+    pub(crate) fn at(deployment: &Deployment, address: SocketAddr) -> Self {
+        let outer = Self { address, ..Self::carried(deployment) };
         let tls = deployment.home.join("tls");
         let (sender, keys) = (make_key(&tls, "push"), make_key(&tls, "receive"));
         let section = format!(
@@ -93,14 +100,20 @@ impl Outer {
 
     /// What the CA is to know of it.
     fn host(&self, name: &str) -> String {
+        self.host_at(name, self.address)
+    }
+
+    /// The same, reached at another address.
+    pub(crate) fn host_at(&self, name: &str, address: SocketAddr) -> String {
         format!(
-            "\n[[push.host]]\nname = \"{name}\"\naddress = \"{}\"\nkeys = [\"{}\"]\n",
-            self.address, self.keys
+            "\n[[push.host]]\nname = \"{name}\"\naddress = \"{address}\"\nkeys = [\"{}\"]\n",
+            self.keys
         )
     }
 }
 
-const PUSH: &str = "\n[push]\ncertificate = \"../tls/push.pem\"\nkey = \"../tls/push.key\"\n";
+pub(crate) const PUSH: &str =
+    "\n[push]\ncertificate = \"../tls/push.pem\"\nkey = \"../tls/push.key\"\n";
 
 /// Waits until the responder says this of a serial; how long it took.
 fn said(deployment: &Deployment, serial: SerialNumber, wanted: &str) -> Duration {
@@ -299,4 +312,139 @@ fn rsync_carries_the_folder(template: &Template) {
     said(&deployment, issued.serial, GOOD);
     assert_eq!(revoke(&deployment, &issued.id, "superseded", "r").status, 200);
     said(&deployment, issued.serial, REVOKED);
+}
+
+/// A second outer host by docs/operations/feed.md: a token and an identity of its own, enrolled by two persons.
+fn two_responders_answer_for_one_ca(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let first = Outer::of(&deployment);
+    let second = second_host(&deployment);
+    let two = ["op-7", "op-9"];
+    for (name, hash, actors, code) in [
+        ("ocsp2", "00".repeat(32), two, "identity-differs"),
+        ("ocsp2", second.identity.clone(), ["op-7", "op-7"], "arguments-unfit"),
+        ("OCSP 2", second.identity.clone(), two, "arguments-unfit"),
+    ] {
+        let refused = enrol(&deployment, name, &hash, actors);
+        assert!(refused.code == 1 && refused.text.contains(code), "{code}: {}", refused.text);
+    }
+    // Before it is enrolled its requests are believed by nobody.
+    let push = PUSH.to_owned() + &first.host("ocsp1") + &second.outer.host("ocsp2");
+    let (_one, other) =
+        (deployment.responder(), deployment.responder_by("second.toml", second.http));
+    deployment.start_with(&push);
+    let issued = issue(&deployment, "one");
+    said(&deployment, issued.serial, GOOD);
+    let url = format!("http://{}", second.http);
+    assert!(!ocsp_at(&deployment, &url, issued.serial).contains(GOOD));
+    deployment.stop();
+    for _ in 0..2 {
+        let enrolled = enrol(&deployment, "ocsp2", &second.identity, two);
+        assert_eq!(enrolled.code, 0, "{}", enrolled.text);
+    }
+    let taken = enrol(&deployment, "ocsp3", &second.identity, two);
+    assert!(taken.code == 1 && taken.text.contains("name-pinned"), "{}", taken.text);
+
+    deployment.start_with(&push);
+    let answered = until(SEEN_WITHIN, || {
+        ocsp_at(&deployment, &url, issued.serial).contains(GOOD).then_some(())
+    });
+    assert!(answered.is_some(), "{}", other.printed());
+    assert_eq!(revoke(&deployment, &issued.id, "superseded", "r").status, 200);
+    said(&deployment, issued.serial, REVOKED);
+    let answered = until(SEEN_WITHIN, || {
+        ocsp_at(&deployment, &url, issued.serial).contains(REVOKED).then_some(())
+    });
+    assert!(answered.is_some(), "{}", other.printed());
+}
+
+/// Enrols the second responder, as two persons do.
+fn enrol(deployment: &Deployment, name: &str, hash: &str, actors: [&str; 2]) -> Spoken {
+    let file = deployment.home.join("second.spki");
+    let [one, other] = actors;
+    let more = ["--name", name, "--identity", file.to_str().expect("UTF-8"), "--sha256", hash];
+    let both = ["--actor", one, "--actor", other, "--json"];
+    deployment.command(&["enrol-responder"], &[&more[..], &both[..]].concat())
+}
+
+/// A second responder that has not been enrolled yet.
+struct Second {
+    outer: Outer,
+    http: SocketAddr,
+    identity: String,
+}
+
+/// Makes its token, its configuration from the first one's, and its identity key.
+fn second_host(deployment: &Deployment) -> Second {
+    let home = &deployment.home;
+    let label = deployment.token_label("responder-b");
+    let pin = "second-responder-pin";
+    let line = format!(
+        "umask 077; printf %s {pin} > pins/responder-b.pin; \
+         SOFTHSM2_CONF=$PWD/softhsm2.conf softhsm2-util --init-token --free --label {label} --so-pin {pin} --pin {pin} >/dev/null; \
+         SOFTHSM2_CONF=$PWD/softhsm2.conf softhsm2-util --show-slots | grep -B4 'Label: *{label}' | sed -n 's/.*Serial number: *//p'"
+    );
+    let serial = shell(home, &line).trim().to_owned();
+    assert!(!serial.is_empty(), "the token has a serial number");
+    let (http, observe, address) = (free_address(), free_address(), free_address());
+    let keys = make_key(&home.join("tls"), "receive2");
+    let text = fs::read_to_string(home.join("config/ocsp.toml")).expect("a configuration");
+    // What a ceremony certified for the first host's token stays the first host's: the root.
+    let mut sections: Vec<String> = text.split("\n[").map(str::to_owned).collect();
+    sections.retain(|section| {
+        !section.contains("delegates = \"ceremony\"")
+            && !section.contains("aia/sigilltesteidrootcav1")
+    });
+    let mut text = sections.join("\n[");
+    let set = |text: &mut String, key: &str, value: &str| {
+        let start = text.find(&format!("\n{key} = ")).unwrap_or_else(|| panic!("no {key}: {text}"));
+        let end = text[start + 1..].find('\n').map_or(text.len(), |end| start + 1 + end);
+        text.replace_range(start..end, &format!("\n{key} = \"{value}\""));
+    };
+    for (key, value) in [
+        ("state", "../ocsp-b"),
+        ("folder", "../outer-b/publish"),
+        ("outbox", "../outer-b/outbox"),
+        ("role", "responder-b"),
+        ("serial", &serial),
+        ("pin", "../pins/responder-b.pin"),
+        ("identity", &"0".repeat(64)),
+        ("certificate", "../tls/receive2.pem"),
+        ("key", "../tls/receive2.key"),
+    ] {
+        // `key` is the note key's name too, which comes first and stays.
+        let section = if matches!(key, "certificate" | "key") { "\n[receive]" } else { "" };
+        let at = text.find(section).unwrap_or_else(|| panic!("{section}"));
+        let mut rest = text.split_off(at);
+        set(&mut rest, key, value);
+        text.push_str(&rest);
+    }
+    let moved = |text: String, section: &str, address: SocketAddr| {
+        let at = text.find(&format!("\n[{section}]")).unwrap_or_else(|| panic!("{section}"));
+        let (before, mut rest) = (text[..at].to_owned(), text[at..].to_owned());
+        set(&mut rest, "listen", &address.to_string());
+        before + &rest
+    };
+    let text = moved(text, "http", http);
+    let text = moved(text, "observe", observe);
+    let text = moved(text, "receive", address);
+    fs::create_dir_all(home.join("outer-b/publish")).expect("a folder");
+    let file = home.join("config/second.toml");
+    fs::write(&file, &text).expect("a configuration");
+    let out = home.join("second.spki");
+    let out = out.to_str().expect("UTF-8");
+    let identity = (0..2)
+        .map(|_| deployment.ocsp_command("make-identity", "second.toml", &["--out", out]))
+        .map(|made| {
+            assert_eq!(made.code, 0, "{}", made.text);
+            String::from_utf8(made.out).expect("a hash").trim().to_owned()
+        })
+        .reduce(|one, again| {
+            assert_eq!(one, again, "the key that is there is the key");
+            again
+        })
+        .expect("a hash");
+    fs::write(&file, text.replace(&"0".repeat(64), &identity)).expect("a configuration");
+    let outer = Outer { folder: home.join("outer-b"), address, keys };
+    Second { outer, http, identity }
 }

@@ -27,6 +27,7 @@ mod renewal;
 mod replay;
 mod revocation;
 mod standby;
+mod zones;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         mass::CHECKS,
         feed::CHECKS,
         known::CHECKS,
+        zones::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

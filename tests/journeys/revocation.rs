@@ -33,12 +33,27 @@ pub(crate) fn revoke(deployment: &Deployment, id: &str, reason: &str, key: &str)
 
 /// What the responder tells OpenSSL of a serial.
 pub(crate) fn ocsp(deployment: &Deployment, serial: SerialNumber) -> String {
+    ocsp_at(deployment, &deployment.ocsp_url(), serial)
+}
+
+/// The same, of the responder at that URL.
+pub(crate) fn ocsp_at(deployment: &Deployment, url: &str, serial: SerialNumber) -> String {
+    let arguments = ocsp_arguments(deployment, url, serial);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    spoken::openssl(deployment.folder(), &arguments).expect("openssl is there").text
+}
+
+/// How OpenSSL asks a responder about a serial.
+pub(crate) fn ocsp_arguments(
+    deployment: &Deployment,
+    url: &str,
+    serial: SerialNumber,
+) -> Vec<String> {
     let issuer = deployment.home.join(format!("ceremony/out/{AUTHORITY}.cer"));
-    let (serial, url) = (format!("0x{serial}"), deployment.ocsp_url());
-    let question = ["ocsp", "-issuer", issuer.to_str().expect("UTF-8"), "-serial", &serial];
-    let rest = ["-url", &url, "-noverify", "-resp_text"];
-    let said = spoken::openssl(deployment.folder(), &[&question[..], &rest[..]].concat());
-    said.expect("openssl is there").text
+    let (issuer, serial) = (issuer.display().to_string(), format!("0x{serial}"));
+    let question = ["ocsp", "-issuer", &issuer, "-serial", &serial];
+    let rest = ["-url", url, "-noverify", "-resp_text"];
+    question.iter().chain(&rest).map(|word| (*word).to_owned()).collect()
 }
 
 fn crl_text(deployment: &Deployment) -> String {
