@@ -19,6 +19,7 @@ use crate::danger::Danger;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
 use crate::service::authority::Authority;
+use crate::service::delegate::WithdrawnResponders;
 use crate::service::versions::numbered;
 use crate::start::{self, Told};
 use crate::unfit::UnfitProfiles;
@@ -92,6 +93,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
         met.take(wiring::NoteKeys::open(config, deployment));
         met.take(api(config, deployment));
         met.take(clients(config, deployment));
+        met.take(WithdrawnResponders::read(config));
         met.all(tokens::faults(config, deployment, &authorities));
         if let Some(changed) = met.take(changed(config, deployment, book.as_ref())) {
             met.all(changed);

@@ -9,12 +9,12 @@ use std::time::Duration;
 use ca::day::Day;
 use ca::key_period::KeyState;
 use serde::Deserialize;
-use status::freshness::Timing;
 use thiserror::Error;
 
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::push::PushSection;
+use crate::service::delegate::RespondersSection;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,6 +53,9 @@ pub(crate) struct ConfigFile {
     /// Whose identities are nobody's.
     #[serde(default)]
     pub(crate) identity: IdentitySection,
+    /// Responders that get nothing any more.
+    #[serde(default)]
+    pub(crate) responders: RespondersSection,
     /// The authorities, the root first.
     #[serde(rename = "authority")]
     pub(crate) authorities: Vec<AuthoritySection>,
@@ -333,18 +336,6 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Vec<Strin
     })
 }
 
-impl AuthoritySection {
-    /// Between two CRLs.
-    pub(crate) fn crl_period(&self) -> Duration {
-        self.crl_period.map_or(Timing::USUAL.crl_period, Duration::from_secs)
-    }
-
-    /// From thisUpdate to nextUpdate of a CRL.
-    pub(crate) fn crl_lifetime(&self) -> Duration {
-        self.crl_lifetime.map_or(Timing::USUAL.crl_lifetime, Duration::from_secs)
-    }
-}
-
 fn default_true() -> bool {
     true
 }
@@ -515,6 +506,8 @@ fn below(base: &Path, path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use status::freshness::Timing;
+
     use super::*;
 
     fn example() -> PathBuf {

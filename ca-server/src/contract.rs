@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use status::freshness::{Contract, ContractError, Refused};
+use status::freshness::{Contract, ContractError, Refused, Timing};
 use thiserror::Error;
 
-use crate::config::ConfigFile;
+use crate::config::{AuthoritySection, ConfigFile};
 
 /// Has the CRLs of authorities that sign here follow from the contract, where one is named.
 ///
@@ -31,6 +31,18 @@ pub(crate) fn keep(config: &mut ConfigFile) -> Result<(), ContractFault> {
         section.crl_lifetime = Some(timing.crl_lifetime.as_secs());
     }
     Ok(())
+}
+
+impl AuthoritySection {
+    /// Between two CRLs.
+    pub(crate) fn crl_period(&self) -> Duration {
+        self.crl_period.map_or(Timing::USUAL.crl_period, Duration::from_secs)
+    }
+
+    /// From thisUpdate to nextUpdate of a CRL.
+    pub(crate) fn crl_lifetime(&self) -> Duration {
+        self.crl_lifetime.map_or(Timing::USUAL.crl_lifetime, Duration::from_secs)
+    }
 }
 
 impl ContractFault {

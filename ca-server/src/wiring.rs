@@ -36,7 +36,7 @@ use crate::push::{Feed, OuterHosts};
 use crate::randomness::Randomness;
 use crate::service::Service;
 use crate::service::closed::ClosedProfiles;
-use crate::service::delegate::DoneRequests;
+use crate::service::delegate::{DoneRequests, WithdrawnResponders};
 use crate::service::health::SigningHealth;
 use crate::service::key_use::KeyUses;
 use crate::service::order::OrdersLeft;
@@ -201,6 +201,7 @@ pub(crate) fn wire(
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
     let limits = limits::read(config)?;
+    let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
     let unfit = UnfitProfiles::of(&book, &authorities);
@@ -273,6 +274,10 @@ pub(crate) fn wire(
     for certificate in store.management_certificates()? {
         management.clients.take_stored(&certificate);
     }
+    for key in withdrawn.unknown(&store.responders()?) {
+        tracing::warn!(problem.code = "responder-withdrawn", key.spki = %key,
+            "[responders] withdrawn names a key that no responder has");
+    }
     let state = Arc::new(PublicationState::default());
     let service = Arc::new(Service {
         deployment,
@@ -299,6 +304,7 @@ pub(crate) fn wire(
         folders: config.publication.clone(),
         keys,
         delegates_done: DoneRequests::default(),
+        withdrawn,
         refusals: RefusalCounts::of_clients(),
         delegate_refusals: RefusalCounts::of_responders(),
         danger,

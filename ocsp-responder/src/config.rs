@@ -3,6 +3,8 @@
 //! Unknown keys are errors. Paths are relative to the folder of the configuration file. Secrets are
 //! named by path only. Durations are whole seconds.
 
+mod refused;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,14 +17,15 @@ use ledger::note::NotePublicKey;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use serde::Deserialize;
 use status::freshness::Timing;
-use thiserror::Error;
 use x509::key::SpkiHash;
 
 use crate::status_page::Surroundings;
 
 use crate::answer::NeverIssued;
-use crate::contract::{ContractFault, Written};
+use crate::contract::Written;
+use crate::delegate::DelegateKey;
 use crate::receive::{Receive, ReceiveSection};
+pub(crate) use refused::ConfigError;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -211,6 +214,9 @@ struct AuthoritySection {
     /// Where the certificates of delegate keys come from.
     #[serde(default)]
     delegates: DelegateSource,
+    /// Which keys are made for its delegates.
+    #[serde(default)]
+    delegate_key: DelegateKey,
 }
 
 /// Where the certificates of delegate keys come from.
@@ -280,6 +286,7 @@ pub(crate) struct PinnedAuthority {
     pub(crate) name: String,
     pub(crate) sha256: [u8; 32],
     pub(crate) delegates: DelegateSource,
+    pub(crate) delegate_key: DelegateKey,
 }
 
 /// What is served at one host and path.
@@ -359,11 +366,6 @@ impl Config {
         };
         let contract = file.contract.as_ref().map(|path| below(base, path));
         let timing = written.timing(contract.as_deref())?;
-        let validity = timing.validity.as_secs();
-        if !(60..=7 * 86_400).contains(&validity) || timing.max_age.as_secs() >= validity {
-            let wanted = "60 to 604800 seconds and above answers.max-age";
-            return Err(value("answers.validity", &validity, wanted));
-        }
         let origin = LogOrigin {
             deployment: deployment.clone(),
             log: LogName::Status,
@@ -451,7 +453,7 @@ fn authority(
     section: AuthoritySection,
     names: &mut HashSet<String>,
 ) -> Result<PinnedAuthority, ConfigError> {
-    let AuthoritySection { name, sha256, delegates } = section;
+    let AuthoritySection { name, sha256, delegates, delegate_key } = section;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) || !names.insert(name.clone()) {
         return Err(ConfigError::Authority { name });
@@ -459,7 +461,7 @@ fn authority(
     // An SPKI hash is 64 hexadecimal digits as well.
     let sha256: SpkiHash =
         sha256.parse().map_err(|_| ConfigError::Authority { name: name.clone() })?;
-    Ok(PinnedAuthority { name, sha256: *sha256.as_bytes(), delegates })
+    Ok(PinnedAuthority { name, sha256: *sha256.as_bytes(), delegates, delegate_key })
 }
 
 fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, ConfigError> {
@@ -487,66 +489,6 @@ fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, Config
     let trimmed = path.trim_end_matches('/');
     let path = if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() };
     Ok(Route { host: host.map(|host| host.to_ascii_lowercase()), path, object: known })
-}
-
-impl ConfigError {
-    /// The stable code.
-    pub(crate) const fn code(&self) -> &'static str {
-        match self {
-            Self::Authority { .. } | Self::Route { .. } | Self::Value { .. } => "config-value",
-            Self::Contract(fault) => fault.code(),
-            Self::Deployment { .. } => "deployment-unknown",
-            Self::Parse { .. } => "config-malformed",
-            Self::Read { .. } => "config-unreadable",
-        }
-    }
-
-    /// What to do next.
-    pub(crate) const fn next_step(&self) -> &'static str {
-        match self {
-            Self::Authority { .. } | Self::Route { .. } | Self::Value { .. } => {
-                "correct the value; environments/demo/ocsp.toml tells each key"
-            }
-            Self::Contract(fault) => fault.next_step(),
-            Self::Deployment { .. } => "correct the names of the deployment",
-            Self::Parse { .. } => "correct the line that is named; unknown keys are errors",
-            Self::Read { .. } => "correct the path, or the file's permissions",
-        }
-    }
-}
-
-/// Why a configuration was refused.
-#[derive(Debug, Error)]
-pub(crate) enum ConfigError {
-    /// A CA's name, twice or malformed, or its hash.
-    #[error("authority {name:?}: name is not new, not a-z0-9- or sha256 not 64 hexadecimal digits")]
-    Authority { name: String },
-    /// The schedule and the freshness contract.
-    #[error(transparent)]
-    Contract(#[from] ContractFault),
-    /// Only the compiled pairs exist.
-    #[error("deployment {name} is none of test/demo, test/systemtest, qa/test, prod/prod")]
-    Deployment { name: String },
-    /// It is not the TOML that this program takes; the cause names line and key.
-    #[error("configuration {path:?} is refused")]
-    Parse {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// The file could not be read.
-    #[error("cannot read configuration {path:?}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// A path that is none, or an object that is not served.
-    #[error("serve {object:?} at {path:?} is refused")]
-    Route { path: String, object: String },
-    /// A value out of its range.
-    #[error("configuration key {key} = {found:?} is refused, wanted is {wanted}")]
-    Value { key: &'static str, found: String, wanted: &'static str },
 }
 
 #[cfg(test)]
@@ -594,6 +536,7 @@ mod tests {
             "max-age",
             "cache",
             "never-issued",
+            "delegate-key",
         ];
         let bare: String = EXAMPLE
             .lines()

@@ -22,6 +22,15 @@ impl Written {
     ///
     /// [`ContractFault`]: with what is written, a class of the contract would meet what it excludes.
     pub(crate) fn timing(self, contract: Option<&Path>) -> Result<Timing, ContractFault> {
+        let timing = self.under(contract)?;
+        let (validity, max_age) = (timing.validity.as_secs(), timing.max_age.as_secs());
+        if (60..=7 * 86_400).contains(&validity) && max_age < validity {
+            return Ok(timing);
+        }
+        Err(ContractFault::Validity { validity, max_age })
+    }
+
+    fn under(self, contract: Option<&Path>) -> Result<Timing, ContractFault> {
         let [validity, max_age, freshness] =
             [self.validity, self.max_age, self.freshness].map(|secs| secs.map(Duration::from_secs));
         let Some(path) = contract else {
@@ -55,6 +64,7 @@ impl ContractFault {
             Self::Broken { .. } => "contract-broken",
             Self::Malformed { .. } => "contract-malformed",
             Self::Read { .. } => "contract-unreadable",
+            Self::Validity { .. } => "config-value",
         }
     }
 
@@ -71,6 +81,9 @@ impl ContractFault {
                 "correct what is named; environments/demo/freshness.toml tells each key"
             }
             Self::Read { .. } => "correct the path, or the file's permissions",
+            Self::Validity { .. } => {
+                "correct the value; environments/demo/ocsp.toml tells each key"
+            }
         }
     }
 }
@@ -96,6 +109,11 @@ pub(crate) enum ContractFault {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "configuration key answers.validity = {validity} is refused, wanted is 60 to 604800 seconds and above \
+         answers.max-age = {max_age}"
+    )]
+    Validity { validity: u64, max_age: u64 },
 }
 
 #[cfg(test)]
@@ -133,5 +151,18 @@ mod tests {
 
         assert_eq!(code("none.toml"), "contract-unreadable");
         assert_eq!(code("hierarchy.toml"), "contract-malformed");
+    }
+
+    #[test]
+    fn refuses_answers_that_end_before_their_copies_or_last_too_long() {
+        let nothing = Written::default();
+        for written in [
+            Written { validity: Some(59), max_age: Some(1), ..nothing },
+            Written { validity: Some(604_801), ..nothing },
+            Written { validity: Some(300), ..nothing },
+        ] {
+            assert_eq!(written.timing(None).unwrap_err().code(), "config-value", "{written:?}");
+        }
+        assert!(Written { validity: Some(301), ..nothing }.timing(None).is_ok());
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hsm::SigningService;
 use lint::{Findings, IssuerContext, Kind};
+use serde::Deserialize;
 use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::crl::ReasonCode;
@@ -25,6 +26,31 @@ use crate::signer::{AnswerSignError, Counter, sign};
 
 /// A delegate certificate of the renewed kind lasts this long at most (architecture, section 2.3).
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(14 * 86_400);
+
+/// Which keys are made for the delegates of a CA.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) enum DelegateKey {
+    /// Short answers, and little work.
+    #[default]
+    #[serde(rename = "ec-p256")]
+    EcP256,
+    /// For relying parties that verify RSA alone.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    /// The same, for longer.
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+}
+
+impl DelegateKey {
+    pub(crate) const fn key_type(self) -> KeyType {
+        match self {
+            Self::EcP256 => KeyType::EcP256,
+            Self::Rsa2048 => KeyType::Rsa { bits: 2048 },
+            Self::Rsa3072 => KeyType::Rsa { bits: 3072 },
+        }
+    }
+}
 
 /// A key in our token that may answer for one CA.
 #[derive(Debug)]
@@ -179,8 +205,8 @@ pub(crate) fn judge(
         return Err(DelegateError::Rule("issuer is not the CA"));
     }
     certificate.verify_signed_by(ca.public_key())?;
-    if certificate.public_key().key_type() != KeyType::EcP256 {
-        return Err(DelegateError::Rule("key is not EC P-256"));
+    if !may_answer(certificate.public_key().key_type()) {
+        return Err(DelegateError::Rule("key is neither EC P-256 nor RSA of 2048 to 4096 bits"));
     }
     if certificate.extended_key_usage() != Some(ExtendedKeyUsage(vec![usage::OCSP_SIGNING])) {
         return Err(DelegateError::Rule("extended key usage is not OCSPSigning alone"));
@@ -211,6 +237,15 @@ pub(crate) fn judge(
     .into_result()
     .map_err(DelegateError::Lint)?;
     lint_templates(certificate, authority, answer_validity)
+}
+
+/// Whether answers are signed by keys of this type: by P-256, and by RSA for relying parties that verify nothing else.
+const fn may_answer(key_type: KeyType) -> bool {
+    match key_type {
+        KeyType::EcP256 => true,
+        KeyType::Rsa { bits } => matches!(bits, 2048..=4096),
+        KeyType::EcP384 | KeyType::Ed25519 => false,
+    }
 }
 
 /// Lints one answer of every shape under a placeholder signature.

@@ -16,6 +16,7 @@ mod clock;
 mod config;
 mod contract;
 mod delegate;
+mod due;
 mod durable;
 mod files;
 mod follow;
@@ -27,6 +28,8 @@ mod manage;
 mod metrics;
 mod receive;
 mod responder;
+#[cfg(test)]
+mod restart;
 mod run;
 mod server;
 mod signer;

@@ -6,6 +6,7 @@
 
 mod live;
 mod told;
+mod withdrawn;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -38,6 +39,7 @@ use crate::publication::files::replace;
 use live::{common_name, must_be_wanted};
 pub(crate) use told::DoneRequests;
 use told::{Asked, Stage, key_of};
+pub(crate) use withdrawn::{RespondersSection, WithdrawnResponders};
 
 /// The profile of delegate certificates.
 const PROFILE: &str = "ocsp";
@@ -82,7 +84,7 @@ impl Service {
     /// A request that is refused is told once and left where it is: its responder replaces it. One
     /// refusal does not keep the others waiting.
     pub(crate) fn serve_delegates(&self) -> Result<(), Denied> {
-        let mut first_fault = Ok(());
+        let mut first_fault = self.revoke_withdrawn(self.clock().read().now);
         let mut seen = BTreeSet::new();
         let mut waiting = Vec::new();
         let outboxes = self.folders.outboxes();
@@ -148,7 +150,8 @@ impl Service {
         }
         let (responder, request) = self.signed_by(path, &bytes)?;
         let one = Believed { authority, responder, request, key, bytes };
-        match self.must_fit(&one, path, now) {
+        let may = self.withdrawn.must_not_have(&one.responder);
+        match may.and_then(|()| self.must_fit(&one, path, now)) {
             Ok(()) => Ok(Some(one)),
             Err(denied) => Err(self.put_off(&one.asked(), denied)),
         }

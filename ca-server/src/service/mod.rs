@@ -69,7 +69,7 @@ use crate::push::OuterHosts;
 use crate::randomness::Randomness;
 use authority::Authority;
 use closed::ClosedProfiles;
-use delegate::DoneRequests;
+use delegate::{DoneRequests, WithdrawnResponders};
 use health::SigningHealth;
 use jobs::worker::JobsWaiting;
 use key_use::KeyUses;
@@ -115,6 +115,8 @@ pub(crate) struct Service {
     /// Keys that are never certified for a subscriber.
     pub(crate) keys: KeyBook,
     pub(crate) delegates_done: DoneRequests,
+    /// Responders that get nothing any more.
+    pub(crate) withdrawn: WithdrawnResponders,
     pub(crate) refusals: RefusalCounts,
     pub(crate) delegate_refusals: RefusalCounts,
     pub(crate) danger: Danger,

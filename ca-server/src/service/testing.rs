@@ -133,6 +133,7 @@ impl World {
             folders,
             keys: ca::key_quality::KeyBook::default(),
             delegates_done: DoneRequests::default(),
+            withdrawn: super::delegate::WithdrawnResponders::default(),
             refusals: RefusalCounts::of_clients(),
             delegate_refusals: RefusalCounts::of_responders(),
             danger: Danger::default(),

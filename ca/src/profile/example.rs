@@ -314,7 +314,7 @@ mod tests {
     fn refuses_a_key_that_the_profile_does_not_allow() {
         let profile = Profile::parse(profile_text("ocsp").as_bytes()).unwrap();
 
-        let refused = example(&profile, KeyType::Rsa { bits: 2_048 }, at(NOW)).unwrap_err();
+        let refused = example(&profile, KeyType::EcP384, at(NOW)).unwrap_err();
 
         assert!(matches!(refused, ExampleError::Prepare(PrepareError::KeyNotAllowed { .. })));
         let unknown = example(&profile, KeyType::Rsa { bits: 1_024 }, at(NOW)).unwrap_err();

@@ -9,6 +9,7 @@ use support::softhsm::{SoftHsm, alone};
 use support::test_name;
 use x509::certificate::Certificate;
 use x509::crl::ReasonCode;
+use x509::key::KeyType;
 use x509::ocsp::{BasicResponse, CertIdHash, CertStatus, OcspResponse};
 
 use crate::client::{get, post};
@@ -247,4 +248,41 @@ fn keys(softhsm: &SoftHsm) -> usize {
         })
         .count();
     count / 2
+}
+
+/// OCSP-06: delegates with RSA keys for relying parties that verify nothing else. A responder whose configuration is changed asks for one at
+/// once, goes on with the one it has until it comes, and OpenSSL verifies both.
+#[test]
+fn an_authority_may_have_rsa_delegates() {
+    alone(test_name!(an_authority_may_have_rsa_delegates), |softhsm| {
+        let mut world = World::new(softhsm);
+        let server = world.ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        wait_for("good", || (ask(&world, 1) == CertStatus::Good).then_some(()));
+        drop(server);
+        let config = std::fs::read_to_string(world.path("ocsp.toml")).unwrap();
+        let config =
+            config.replace("name = \"person3\"", "name = \"person3\"\ndelegate-key = \"rsa-2048\"");
+        std::fs::write(world.path("ocsp.toml"), config).unwrap();
+        let _server = world.start();
+        wait_for("good by the key that there is", || {
+            let answer =
+                post(world.address, "/ocsp", &world.ca.question(CertIdHash::Sha1, 1, None));
+            matches!(OcspResponse::from_der(&answer.body), Ok(OcspResponse::Basic(_))).then_some(())
+        });
+
+        let key = world.answer_request();
+
+        assert_eq!(key.key_type(), KeyType::Rsa { bits: 2048 });
+        wait_for("an answer by the RSA key", || {
+            let answer =
+                post(world.address, "/ocsp", &world.ca.question(CertIdHash::Sha256, 1, None));
+            let basic = verified(&world, &answer.body);
+            let signer = Certificate::from_der(&basic.certificates[0]).unwrap();
+            (signer.public_key() == &key).then_some(())
+        });
+        let text = openssl(&world, &["-serial", &serial_text(1), "-resp_text"]);
+        assert!(text.contains("Response verify OK"), "{text}");
+        assert!(text.contains("sha256WithRSAEncryption"), "{text}");
+    });
 }

@@ -246,3 +246,53 @@ fn a_replayed_request_is_refused_once_and_for_good() {
     zone.world = zone.world.restarted();
     assert_eq!((zone.rounds(2), zone.refused(), zone.issued()), (None, 1, 1));
 }
+
+/// Architecture §2.3: a stolen identity key gets nothing any more once it is withdrawn, and what it has got is revoked, with its
+/// audit leaf, and taken out of the publication tree. Others go on.
+#[test]
+fn a_withdrawn_responder_gets_nothing_and_loses_what_it_has() {
+    let mut zone = Zone::without_gap();
+    zone.ask(&Key::new());
+    assert_eq!((zone.rounds(2), zone.published()), (None, 1));
+    let revoked = |zone: &Zone| zone.world.leaves(EventCode::CertificateRevoked);
+    assert_eq!(revoked(&zone), 0);
+
+    zone.world.service.withdrawn =
+        withdrawn(&[&zone.identity.public.spki_hash().to_string()]).unwrap();
+    zone.ask(&Key::new());
+
+    assert_eq!(zone.rounds(3), Some("responder-withdrawn"));
+    assert_eq!((zone.published(), zone.issued(), revoked(&zone)), (0, 1, 1));
+    let filter = store::CertificateFilter::default();
+    let rows = zone.world.service.store().list_certificates(&filter, None, 100).unwrap().rows;
+    let delegates =
+        rows.iter().filter(|row| row.profile.as_ref().is_some_and(|one| one.name == "ocsp"));
+    let reasons: Vec<_> = delegates.map(|row| row.status.status.reason).collect();
+    assert_eq!(reasons, [Some(status::RevocationReason::KeyCompromise)]);
+
+    zone.world.service.withdrawn = withdrawn(&[&"77".repeat(32)]).unwrap();
+    zone.world = zone.world.restarted();
+    assert_eq!(
+        (zone.rounds(2), zone.issued()),
+        (None, 2),
+        "another key's withdrawal is not its own"
+    );
+}
+
+#[test]
+fn refuses_to_withdraw_what_is_no_key() {
+    let told = format!("{:#}", withdrawn(&["77"]).unwrap_err());
+
+    assert!(
+        told.contains("[responders] withdrawn = \"77\" is not 64 hexadecimal digits"),
+        "{told}"
+    );
+}
+
+fn withdrawn(keys: &[&str]) -> anyhow::Result<super::WithdrawnResponders> {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo/ca.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.replacen("withdrawn = []", &format!("withdrawn = {keys:?}"), 1);
+    super::WithdrawnResponders::read(&toml::from_str(&text).unwrap())
+}
