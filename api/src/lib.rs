@@ -15,6 +15,7 @@ pub mod order;
 pub mod page;
 pub mod problem;
 pub mod profile;
+pub mod receipt;
 pub mod revocation;
 
 pub use authority::{Authority, AuthorityCrl};
@@ -33,6 +34,7 @@ pub use problem::Problem;
 pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
 };
+pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest};
 pub use revocation::{ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus, StatusOutcome};
 
 /// Header that names one order: required on every POST that acts, at most 200 visible ASCII characters.

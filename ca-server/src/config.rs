@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::push::PushSection;
+use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
 
 /// The whole file.
@@ -37,6 +38,8 @@ pub(crate) struct ConfigFile {
     pub(crate) management: Option<ManagementSection>,
     /// Keys that sign checkpoints and the CRL manifest.
     pub(crate) notes: NotesSection,
+    /// Who sees revocations from outside; without it there are no receipts.
+    pub(crate) receipts: Option<ReceiptsSection>,
     /// The publication tree and what comes back from responders.
     pub(crate) publication: PublicationSection,
     /// The outer hosts that it is pushed to.
@@ -130,8 +133,7 @@ pub(crate) struct ObserveSection {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ClockSection {
-    /// Seconds for which the program may have stood still. A clock that is further ahead of the logs
-    /// and the published checkpoints signs nothing until `sigill-ca confirm-clock` has been run.
+    /// Seconds for which the program may have stood still. A clock that is further ahead of the logs and the published checkpoints signs nothing until `sigill-ca confirm-clock` has been run.
     #[serde(default = "default_longest_stop")]
     pub(crate) longest_stop: u64,
 }
@@ -174,8 +176,7 @@ pub(crate) struct HsmSection {
     /// Seconds that a signature may take before the caller is told to come back.
     #[serde(default = "default_deadline")]
     pub(crate) deadline: u64,
-    /// Whether software tokens may sign outside environment test, with keys that lie in a file.
-    /// Told at every start, in `/readyz` and in the metrics.
+    /// Whether software tokens may sign outside environment test, with keys that lie in a file. Told at every start, in `/readyz` and in the metrics.
     #[serde(default)]
     pub(crate) danger_software_token: bool,
     /// Device profile of tokens that name neither a module nor a profile of their own.
@@ -478,6 +479,7 @@ impl ConfigFile {
             paths.extend([&mut push.certificate, &mut push.key]);
         }
         paths.extend(&mut self.hsm.profile);
+        paths.extend(self.receipts.iter_mut().map(|receipts| &mut receipts.key));
         paths.extend(&mut self.algorithm_policy);
         paths.extend(&mut self.contract);
         paths.extend(&mut self.key_lists.files);

@@ -24,6 +24,7 @@ mod observe;
 mod publication;
 mod push;
 mod randomness;
+mod receipts;
 mod recover;
 mod schedule;
 mod service;
@@ -76,6 +77,13 @@ enum Command {
     /// Serve the API, make CRLs and publish.
     #[command(after_help = "Example:\n  sigill-ca serve --config config/ca.toml")]
     Serve {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Make the key that receipts of revocations are signed with, where section `[receipts]` names it.
+    #[command(after_help = "Example:\n  sigill-ca make-receipt-key --config config/ca.toml")]
+    MakeReceiptKey {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
@@ -181,6 +189,7 @@ fn main() -> ExitCode {
         Command::AcceptCanary { config, actor, note, names } => {
             accept_canaries(config, names, Acceptance { actor, note })
         }
+        Command::MakeReceiptKey { config } => make_receipt_key(config),
         Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
         Command::Import { config, from, crl, json } => {
             let what = match (from, crl) {
@@ -279,6 +288,15 @@ fn import_files(path: &Path, what: &Imports<'_>, json: bool) -> anyhow::Result<(
             imported.issuers, imported.certificates, imported.entries
         ));
     }
+    Ok(())
+}
+
+fn make_receipt_key(path: &Path) -> anyhow::Result<()> {
+    let config = ConfigFile::read(path)?;
+    let deployment = wiring::deployment(&config)?;
+    let section = config.receipts.context("the configuration has no section [receipts]")?;
+    let public = receipts::make_key(&section.key, &deployment.to_string().parse()?)?;
+    answer(&format!("{public}  public key of receipts, {}", section.key.display()));
     Ok(())
 }
 

@@ -34,6 +34,7 @@ use crate::publication::{PublicationState, Publisher};
 use crate::push::read_back::{self, Comparison};
 use crate::push::{Feed, OuterHosts};
 use crate::randomness::Randomness;
+use crate::receipts::Receipts;
 use crate::service::Service;
 use crate::service::closed::ClosedProfiles;
 use crate::service::delegate::{DoneRequests, WithdrawnResponders};
@@ -58,11 +59,12 @@ pub(crate) fn deployment(config: &ConfigFile) -> anyhow::Result<Deployment> {
         .context("section [deployment]")
 }
 
-/// The three note keys.
+/// The three note keys, and what receipts rest on.
 pub(crate) struct NoteKeys {
     pub(crate) status: Arc<dyn NoteSigner>,
     pub(crate) audit: Arc<dyn NoteSigner>,
     pub(crate) manifest: Arc<dyn NoteSigner>,
+    pub(crate) receipts: Option<Receipts>,
 }
 
 impl NoteKeys {
@@ -86,10 +88,11 @@ impl NoteKeys {
                 .with_context(|| format!("note key {}", path.display()))?;
             Ok(Arc::new(key))
         };
-        let keys = Self {
+        let mut keys = Self {
             status: open(&config.notes.status)?,
             audit: open(&config.notes.audit)?,
             manifest: open(&config.notes.manifest)?,
+            receipts: None,
         };
         let publics =
             [keys.status.public_key(), keys.audit.public_key(), keys.manifest.public_key()];
@@ -102,6 +105,9 @@ impl NoteKeys {
                 "name the three files that the ceremony made",
             )
         );
+        let section = config.receipts.as_ref();
+        keys.receipts =
+            section.map(|section| Receipts::open(section, &name, &publics)).transpose()?;
         Ok(keys)
     }
 }
@@ -311,6 +317,7 @@ pub(crate) fn wire(
         orders_left: OrdersLeft::default(),
         closed,
         management: Some(management),
+        receipts: notes.receipts,
     });
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };

@@ -70,6 +70,11 @@ enum Command {
         after_help = "Example:\n  sigill key-list make --class debian --source \"github.com/badkeys/debianopenssl\" --out debian.keys spki/"
     )]
     KeyList(command::key_list::KeyListCommand),
+    /// Have the CA sign that a revocation was seen from every vantage point.
+    #[command(
+        after_help = "Example:\n  sigill receipt crt_019… --method ocsp --out ocsp.receipt seen/*.statement"
+    )]
+    Receipt(command::receipt::ReceiptCommand),
     /// Look from outside whether revocations can be seen, and sign what was seen.
     #[command(
         subcommand,
@@ -91,6 +96,7 @@ fn main() -> ExitCode {
     let connection = &arguments.connection;
     let outcome = match &arguments.command {
         Command::Profile(command) => command.run(connection, terminal),
+        Command::Receipt(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Probe(command) => command
             .run(&terminal)
             .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),

@@ -64,6 +64,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/certificates/{id}", get(certificates::show))
         .route("/v1/certificates/{id}/revocation", post(certificates::revoke))
         .route("/v1/certificates/{id}/release", post(certificates::release))
+        .route("/v1/certificates/{id}/receipt", post(certificates::receipt))
         .route("/v1/authorities", get(authorities::list))
         .route("/v1/authorities/{name}", get(authorities::show))
         .route(

@@ -18,6 +18,7 @@ use utoipa::openapi::OpenApi as Document;
         super::certificates::show,
         super::certificates::revoke,
         super::certificates::release,
+        super::certificates::receipt,
         super::certificates::revoke_serial,
         super::clients::renew,
         super::limits::list,
@@ -54,6 +55,9 @@ use utoipa::openapi::OpenApi as Document;
         api::Origin,
         api::RevocationRequest,
         api::ReleaseRequest,
+        api::ReceiptRequest,
+        api::ReceiptMethod,
+        api::Receipt,
         api::StatusOutcome,
         api::SerialStatus,
         api::ReasonCode,
@@ -111,6 +115,7 @@ mod tests {
             ("/v1/certificates/{id}", "get"),
             ("/v1/certificates/{id}/revocation", "post"),
             ("/v1/certificates/{id}/release", "post"),
+            ("/v1/certificates/{id}/receipt", "post"),
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
             ("/v1/clients/self/renewal", "post"),
             ("/v1/profiles/replay", "post"),
@@ -131,7 +136,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 16);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 17);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -22,6 +22,7 @@ pub(crate) mod offline_crl;
 pub(crate) mod order;
 mod ordered;
 mod previous;
+mod receipt;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
@@ -67,6 +68,7 @@ use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
 use crate::push::OuterHosts;
 use crate::randomness::Randomness;
+use crate::receipts::Receipts;
 use authority::Authority;
 use closed::ClosedProfiles;
 use delegate::{DoneRequests, WithdrawnResponders};
@@ -127,6 +129,8 @@ pub(crate) struct Service {
     pub(crate) closed: ClosedProfiles,
     /// Renewal of the API's own credentials; absent where the service is tested without an API.
     pub(crate) management: Option<Management>,
+    /// Who sees revocations from outside; absent where nobody is configured to.
+    pub(crate) receipts: Option<Receipts>,
 }
 
 impl Service {

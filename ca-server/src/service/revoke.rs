@@ -86,7 +86,7 @@ impl Service {
         Answered::new(Outcome::Changed, &shown, changed.status.position)
     }
 
-    fn record_of(&self, id: &str) -> Result<CertificateRecord, Denied> {
+    pub(super) fn record_of(&self, id: &str) -> Result<CertificateRecord, Denied> {
         let certificate: CertificateId = id.parse().map_err(|_| super::show::no_such(id))?;
         self.store()
             .certificate(&CertificateLookup::Id(certificate))

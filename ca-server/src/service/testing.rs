@@ -140,6 +140,7 @@ impl World {
             orders_left: OrdersLeft::default(),
             closed: super::closed::ClosedProfiles::default(),
             management: None,
+            receipts: None,
         };
         let request =
             x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());

@@ -9,6 +9,7 @@ pub(crate) mod limit;
 mod outcome;
 pub(crate) mod probe;
 pub(crate) mod profile;
+pub(crate) mod receipt;
 pub(crate) mod revoke;
 pub(crate) mod status;
 

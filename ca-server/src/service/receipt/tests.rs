@@ -1,0 +1,228 @@
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use ca::revocation::Revoker;
+use hsm::note::SoftwareNoteKey;
+use ledger::note::NotePublicKey;
+use ledger::{NoteSigner as _, ReceiptText};
+use serde_json::Value;
+use status::ProbeMethod;
+use status::observation::{Observation, Seen, SeenObject, SeenStatus};
+use x509::crl::ReasonCode;
+use x509::key::{PublicKey, SignatureAlgorithm};
+use x509::statement::SignedStatement;
+
+use super::*;
+use crate::service::testing::World;
+
+const PLACES: [&str; 2] = ["stockholm", "umea"];
+
+/// A vantage point's key, the same for each name.
+fn key(name: &str) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[name.as_bytes()[0]; 32]).unwrap()
+}
+
+fn public(pair: &Ed25519KeyPair) -> PublicKey {
+    PublicKey::from_ed25519(pair.public_key().as_ref().try_into().unwrap()).unwrap()
+}
+
+fn signed(observation: &Observation, by: &str) -> String {
+    let statement = observation.to_statement().unwrap();
+    let pair = key(by);
+    let signature = pair.sign(statement.as_str().as_bytes());
+    let algorithm = SignatureAlgorithm::Ed25519;
+    let signed =
+        SignedStatement::assemble(&statement, &public(&pair), algorithm, signature.as_ref());
+    signed.unwrap().as_str().to_owned()
+}
+
+/// A revoked certificate, two vantage points, and what they would see.
+struct Revoked {
+    world: World,
+    id: String,
+    receipt_key: NotePublicKey,
+}
+
+impl Revoked {
+    fn new(reason: &str) -> Self {
+        let mut world = World::new();
+        let deployment: ledger::DeploymentName = "test/demo/abcd".parse().unwrap();
+        let signer = SoftwareNoteKey::create(&world.folder("receipt.key"), &deployment).unwrap();
+        let receipt_key = NotePublicKey::from_bytes(signer.public_key());
+        let vantages =
+            PLACES.map(|name| (name.parse().unwrap(), public(&key(name)).spki_hash())).to_vec();
+        world.service.receipts = Some(Receipts {
+            deployment,
+            signer: std::sync::Arc::new(ledger::signer::ReceiptSigner::new(signer)),
+            vantages,
+        });
+        let issued = world.issue("issue").unwrap();
+        let issued: Value = serde_json::from_slice(&issued.response.body).unwrap();
+        let id = issued["id"].as_str().unwrap().to_owned();
+        let revoked = Self { world, id, receipt_key };
+        if !reason.is_empty() {
+            revoked.revoke(reason);
+        }
+        revoked
+    }
+
+    fn revoke(&self, reason: &str) {
+        let path = format!("/v1/certificates/{}/revocation", self.id);
+        let call = self.world.call(&path, reason, &json!({ "reason": reason }));
+        let done =
+            self.world.run(&call, |service, work| service.revoke(Revoker::Client, &self.id, work));
+        assert_eq!(done.unwrap().response.content_type, "done");
+    }
+
+    fn seen(&self, place: &str, method: ProbeMethod) -> Observation {
+        let record = self.world.service.record_of(&self.id).unwrap();
+        let (now, entry) = (self.world.now(), entry(&record).unwrap());
+        let crl = method == ProbeMethod::Crl;
+        Observation {
+            deployment: "test/demo/abcd".parse().unwrap(),
+            vantage: place.parse().unwrap(),
+            method,
+            url: if crl { "http://crl.example.org/issuing.crl" } else { "http://ocsp.example.org" }
+                .to_owned(),
+            issuer: entry.issuer,
+            object_sha256: [1; 32],
+            this_update: now,
+            next_update: now.checked_add(Duration::from_secs(3600)).unwrap(),
+            object: if crl {
+                SeenObject::Crl { number: "01".to_owned() }
+            } else {
+                SeenObject::Ocsp { produced_at: now }
+            },
+            position: None,
+            time: now,
+            seen: vec![Seen {
+                serial: entry.serial,
+                status: SeenStatus::Revoked(entry.revocation),
+            }],
+        }
+    }
+
+    fn all(&self, methods: &[ProbeMethod]) -> Vec<String> {
+        let each =
+            PLACES.iter().flat_map(|place| methods.iter().map(move |method| (place, method)));
+        each.map(|(place, method)| signed(&self.seen(place, *method), place)).collect()
+    }
+
+    /// The answer's kind, and its body: a receipt or a code.
+    fn ask(&self, method: &str, observations: &[String], name: &str) -> Result<Value, Denied> {
+        let path = format!("/v1/certificates/{}/receipt", self.id);
+        let body = json!({ "method": method, "observations": observations });
+        let mut call = self.world.call(&path, name, &body);
+        call.act = crate::service::order::Act::Revoke;
+        let answer = self.world.run(&call, |service, work| service.receipt(&self.id, work))?;
+        Ok(serde_json::from_slice(&answer.response.body)
+            .unwrap_or_else(|_| Value::from(String::from_utf8(answer.response.body).unwrap())))
+    }
+
+    fn refused(&self, method: &str, observations: &[String], name: &str) -> (&'static str, String) {
+        match self.ask(method, observations, name) {
+            Err(denied) => (denied.refusal.code, denied.refusal.seen.clone()),
+            Ok(answer) => panic!("{name}: {answer}"),
+        }
+    }
+}
+
+const OCSP: [ProbeMethod; 2] = [ProbeMethod::OcspGet, ProbeMethod::OcspPost];
+
+/// REV-07, promise 4: OCSP and CRL are receipted apart, a hold too, and each receipt holds under the pinned keys.
+#[test]
+fn a_revocation_that_was_seen_everywhere_is_receipted() {
+    for reason in ["keyCompromise", "unspecified"] {
+        let revoked = Revoked::new(reason);
+        for (method, probes) in [("ocsp", &OCSP[..]), ("crl", &[ProbeMethod::Crl])] {
+            let answer = revoked.ask(method, &revoked.all(probes), method).unwrap();
+            let note = answer["receipt"].as_str().unwrap();
+            let text = ReceiptText::open(note.as_bytes(), revoked.receipt_key).unwrap();
+            let receipt = Receipt::from_text(&text).unwrap();
+
+            assert_eq!(receipt.entries().len(), 1);
+            assert_eq!(receipt.points().len(), PLACES.len() * probes.len());
+            let again = revoked.ask(method, &revoked.all(probes), method);
+            assert!(again.is_err() || again.unwrap() == answer, "one key, one receipt");
+        }
+        assert_eq!(revoked.world.leaves(EventCode::RevocationConfirmed), 2);
+        let leaf = revoked.world.last_payload(EventCode::RevocationConfirmed);
+        assert_eq!(leaf["method"], "crl");
+    }
+}
+
+/// REV-07: who has not seen it is named, with what was seen instead.
+#[test]
+fn a_stale_mirror_keeps_the_receipt_back_and_is_named() {
+    let revoked = Revoked::new("keyCompromise");
+    let mut all = revoked.all(&OCSP);
+    let last = all.pop().unwrap();
+    let (code, seen) = revoked.refused("ocsp", &all, "one missing");
+    assert_eq!(code, "revocation-not-seen");
+    assert!(seen.contains("umea by ocsp-post at http://ocsp.example.org saw nothing"), "{seen}");
+
+    let good = revoked.seen("umea", ProbeMethod::OcspPost);
+    let serial = good.seen[0].serial;
+    let stale = Observation { seen: vec![Seen { serial, status: SeenStatus::Good }], ..good };
+    let with_stale = [all.clone(), vec![signed(&stale, "umea")]].concat();
+    let (code, seen) = revoked.refused("ocsp", &with_stale, "stale");
+    assert_eq!(code, "revocation-not-seen");
+    assert!(seen.contains("umea by ocsp-post") && seen.contains("saw Good"), "{seen}");
+    assert!(!seen.contains("stockholm"), "{seen}");
+
+    // A CRL that was seen says nothing of OCSP.
+    let lists = revoked.all(&[ProbeMethod::Crl]);
+    assert_eq!(revoked.refused("ocsp", &lists, "lists").0, "revocation-not-seen");
+    // The refusal is not for ever: with the last one the same revocation has its receipt.
+    assert!(revoked.ask("ocsp", &[with_stale, vec![last]].concat(), "whole").is_ok());
+}
+
+#[test]
+fn an_observation_of_a_stranger_of_elsewhere_or_of_yesterday_is_refused() {
+    let revoked = Revoked::new("keyCompromise");
+    let seen = revoked.seen("stockholm", ProbeMethod::OcspGet);
+    let hours = |count: u64| Duration::from_secs(count * 3600);
+    let old = Observation { time: seen.time.saturating_sub(hours(25)), ..seen.clone() };
+    let ahead = Observation {
+        time: seen.time.checked_add(hours(1)).unwrap(),
+        next_update: seen.time.checked_add(hours(9)).unwrap(),
+        ..seen.clone()
+    };
+    let ended = Observation { next_update: seen.time.saturating_sub(hours(1)), ..seen.clone() };
+    let elsewhere = Observation { deployment: "test/demo/zz99".parse().unwrap(), ..seen.clone() };
+    let stranger = Observation { vantage: "lund".parse().unwrap(), ..seen.clone() };
+    let good = signed(&seen, "stockholm");
+    for (name, statement) in [
+        ("old", signed(&old, "stockholm")),
+        ("ahead", signed(&ahead, "stockholm")),
+        ("ended", signed(&ended, "stockholm")),
+        ("elsewhere", signed(&elsewhere, "stockholm")),
+        ("stranger", signed(&stranger, "lund")),
+        ("another's key", signed(&seen, "umea")),
+        ("changed", good.replacen("ocsp-get", "ocsp-post", 1)),
+        ("none", "a letter".to_owned()),
+    ] {
+        let answer = revoked.ask("ocsp", &[statement], name);
+        let code = match &answer {
+            Err(denied) => denied.refusal.code.to_owned(),
+            Ok(stored) => stored.as_str().unwrap_or_default().to_owned(),
+        };
+        assert_eq!(code, "observation-refused", "{name}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_is_not_revoked_or_has_another_reason_now_has_no_receipt() {
+    let issued = Revoked::new("");
+    assert_eq!(issued.refused("ocsp", &[], "none").0, "not-revoked");
+
+    let corrected = Revoked::new("superseded");
+    let before = corrected.all(&OCSP);
+    corrected.revoke("keyCompromise");
+    assert_eq!(corrected.refused("ocsp", &before, "before").0, "revocation-not-seen");
+    let record = corrected.world.service.record_of(&corrected.id).unwrap();
+    assert_eq!(entry(&record).unwrap().revocation.reason, Some(ReasonCode::KeyCompromise));
+    assert!(corrected.ask("ocsp", &corrected.all(&OCSP), "after").is_ok());
+
+    let mut nobody = Revoked::new("keyCompromise");
+    nobody.world.service.receipts = None;
+    assert_eq!(nobody.refused("ocsp", &[], "nobody").0, "receipts-not-configured");
+}
