@@ -1,0 +1,78 @@
+//! The example is read, tells the defaults, and each changed value is refused.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../environments/demo/ocsp.toml");
+
+fn check(text: &str) -> Result<Config, String> {
+    let file = toml::from_str(text).map_err(|error| error.to_string())?;
+    Config::check(file, Path::new("/base")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn reads_the_example() {
+    let config = check(EXAMPLE).unwrap();
+
+    assert_eq!(config.origin.to_string(), "sigill/test/demo/a1b2/status/1");
+    assert_eq!(config.token.label.as_str(), "sg-td-a1b2-responder");
+    assert_eq!(config.pin, Path::new("/base/pins/responder.pin"));
+    assert_eq!(config.routes.len(), 4);
+}
+
+#[test]
+fn reads_the_annotated_example() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo/ocsp.toml");
+    let config = Config::read(&path).unwrap();
+
+    assert_eq!(config.authorities.len(), 2);
+    assert_eq!(config.timing, Timing::USUAL);
+    assert_eq!(config.max_connections, default_connections());
+}
+
+/// The values that the example shows as defaults are the defaults.
+#[test]
+fn the_example_tells_the_defaults() {
+    let defaults = [
+        "epoch",
+        "freshness",
+        "clock-bound",
+        "sessions",
+        "deadline",
+        "max-connections",
+        "validity",
+        "max-age",
+        "cache",
+        "never-issued",
+        "delegate-key",
+    ];
+    let bare: String = EXAMPLE
+        .lines()
+        .filter(|line| !defaults.iter().any(|key| line.starts_with(&format!("{key} "))))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(bare.len() < EXAMPLE.len());
+
+    let (full, bare) = (check(EXAMPLE).unwrap(), check(&bare).unwrap());
+
+    assert_eq!(format!("{full:?}"), format!("{bare:?}"));
+}
+
+/// Promise 8 and the rule that unknown keys are errors.
+#[test]
+fn refuses_unknown_keys_other_deployments_and_public_management() {
+    for (from, to) in [
+        ("[http]", "[http]\ncolour = 1"),
+        ("\"demo\"", "\"prod\""),
+        ("\"a1b2\"", "\"A1B2\""),
+        ("127.0.0.1:8881", "0.0.0.0:8881"),
+        ("aia/person3.cer", "aia/other.cer"),
+        ("crl/person3.crl", "crl/../secret"),
+        ("crl/person3.crl", "checkpoint"),
+        ("name      = \"root\"", "name      = \"person3\""),
+        ("4444444444", "444"),
+        ("\"unknown\"", "\"good\""),
+        ("path   = \"/\"", "path   = \"ocsp\""),
+    ] {
+        assert!(check(EXAMPLE).is_ok() && check(&EXAMPLE.replacen(from, to, 1)).is_err(), "{to}");
+    }
+}
