@@ -194,7 +194,7 @@ fn pushed_files_are_served_and_tampering_is_refused() {
             (checkpoint, head(key, "test/demo/zz99", &entries, 1), 409, "checkpoint-other-log"),
             (checkpoint, head(key, DEPLOYMENT, &entries, 3600), 409, "checkpoint-future"),
             (checkpoint, head(key, DEPLOYMENT, &entries, -3600), 409, "checkpoint-frozen"),
-            (checkpoint, head(key, DEPLOYMENT, &entries, -20), 409, "checkpoint-earlier"),
+            (checkpoint, head(key, DEPLOYMENT, &entries, -600), 409, "checkpoint-earlier"),
             (checkpoint, head(key, DEPLOYMENT, &entries[..2], 0), 409, "log-rolled-back"),
             (checkpoint, head(key, DEPLOYMENT, &other(4), 0), 409, "log-forked"),
             (checkpoint, head(key, DEPLOYMENT, &longer, 0), 409, "log-gap"),
