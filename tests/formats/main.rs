@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 use support::workspace::root;
 
+/// Made by the second reader (tests/formats/revocation_job.py) and held against the code by ca/src/job/tests.rs.
+const BY_THE_SECOND_READER: &str = "revocation-job.json";
+
 /// Files by their path below docs/formats/vectors.
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -35,6 +38,9 @@ fn vectors_are_what_the_code_writes() {
         let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
         files.insert(name.to_owned(), text.into_bytes());
     }
+
+    let theirs = fs::read(folder.join(BY_THE_SECOND_READER)).unwrap();
+    files.insert(BY_THE_SECOND_READER.to_owned(), theirs);
 
     if std::env::var_os("SIGILL_REGENERATE_VECTORS").is_some() {
         if folder.exists() {
