@@ -239,7 +239,7 @@ fn ocsp_response(reply: Reply, asked: &HeaderMap) -> Response<Body> {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Caching::Until(fresh) => {
-            same = fresh.labels.are_those_of(asked);
+            same = fresh.labels.have_the_tag_of(asked);
             fresh.labels.put(headers, fresh.control);
         }
     }

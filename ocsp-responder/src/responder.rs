@@ -279,7 +279,7 @@ impl Responder {
         delegate: &Delegate,
         now: UnixTime,
     ) -> Option<Reply> {
-        let key = cache_key(request)?;
+        let key = cache_key(request, delegate.spki())?;
         let signed = self.cache.get(key.as_ref())?;
         let same = facts.findings.first() == Some(&signed.finding)
             && signed.delegate == delegate.spki()
@@ -327,6 +327,11 @@ impl Responder {
             successful(&data, delegate.algorithm(), &signature, delegate.certificate.as_der())
                 .ok_or(Refusal::InternalError)?;
         self.metrics.count(Counted::Signed);
+        // The turn and the token may have taken seconds: nothing leaves that the log contradicts by now.
+        let said_now = self.look(&request.cert_ids, issuer).ok_or(Refusal::TryLater)?;
+        if said_now.findings != facts.findings {
+            return Err(Refusal::TryLater);
+        }
         Ok(self.keep(request, facts, &delegate, body, shortest, now))
     }
 
@@ -398,7 +403,7 @@ impl Responder {
             renew_at: now.checked_add(half).unwrap_or(now),
         });
         if !is_fleeting(finding.status)
-            && let Some(key) = cache_key(request)
+            && let Some(key) = cache_key(request, delegate.spki())
         {
             self.cache.insert(key.into_owned(), Arc::clone(&signed));
         }
@@ -420,16 +425,13 @@ const fn is_fleeting(status: CertStatus) -> bool {
     matches!(status, CertStatus::Unknown | CertStatus::NeverIssued)
 }
 
-/// Only answers to one question without a nonce are kept, those to whoever wishes for algorithms
-/// beside the others.
-fn cache_key(request: &OcspRequest) -> Option<Cow<'_, [u8]>> {
+/// Only answers to one question without a nonce are kept; those to whoever wishes for algorithms beside the
+/// others, by the delegate that the wishes came to, so that no list of wishes takes a place of its own.
+fn cache_key(request: &OcspRequest, delegate: SpkiHash) -> Option<Cow<'_, [u8]>> {
     let ([one], None) = (request.cert_ids.as_slice(), &request.nonce) else { return None };
-    if request.preferred.is_empty() {
-        return Some(Cow::Borrowed(one.as_der()));
-    }
-    let mut key = one.as_der().to_vec();
-    for algorithm in &request.preferred {
-        key.extend(algorithm.identifier_der());
-    }
-    Some(Cow::Owned(key))
+    Some(if request.preferred.is_empty() {
+        Cow::Borrowed(one.as_der())
+    } else {
+        Cow::Owned([one.as_der(), delegate.as_bytes()].concat())
+    })
 }
