@@ -206,17 +206,21 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts the publishing thread.
+    /// Takes the lease, so that what only its holder does need not wait for the first round, and starts the
+    /// publishing thread, which takes it where it could not be had yet.
     ///
     /// # Errors
     ///
     /// The operating system's, when no thread can be made.
     pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run())
+        let mut lease = None;
+        if let Err(error) = self.lease(&mut lease) {
+            tracing::warn!(error = chain(&error), "publication is not this node's yet");
+        }
+        std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run(lease))
     }
 
-    fn run(mut self) {
-        let mut lease: Option<(Fencing, Instant)> = None;
+    fn run(mut self, mut lease: Option<(Fencing, Instant)>) {
         loop {
             let (work, since) = self.state.wait_for_work();
             let started = Instant::now();
