@@ -2,7 +2,7 @@
 //!
 //! A [`Contract`] declares classes of relying parties. [`Timing`] is derived from it, or written by hand and then
 //! [judged](Contract::counter_example): a setting that breaks the contract is refused with a [`CounterExample`], a
-//! timeline that was played through in [`world`] and ends with a party of the class that relies on something too old,
+//! timeline that was played through in `world` and ends with a party of the class that relies on something too old,
 //! or has nothing to rely on. [`simulate`](Contract::simulate) plays a week with parts away. Nothing here reads a clock: moments are distances from a start.
 
 mod check;
