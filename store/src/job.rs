@@ -306,6 +306,15 @@ pub enum JobError {
         /// Who acted behind it.
         actor: String,
     },
+    /// Another client than the one that planned it: whoever starts a job may not approve it either.
+    #[error("client {client} planned the job")]
+    OtherHand {
+        /// The client that planned it.
+        client: String,
+    },
+    /// Neither a list nor a condition: it would be about every certificate there is.
+    #[error("job names neither a list nor a condition")]
+    SelectsAll,
 }
 
 impl JobError {
@@ -317,6 +326,8 @@ impl JobError {
             Self::State { .. } => "job-state",
             Self::Operation { .. } => "job-operation-differs",
             Self::SameHand { .. } => "job-approval-own",
+            Self::OtherHand { .. } => "job-start-other",
+            Self::SelectsAll => "job-selects-all",
         }
     }
 }
@@ -330,23 +341,26 @@ pub trait Jobs {
     /// Storage errors.
     fn plan_job(&self, job: &NewJob, audit: &AuditRecord, now: UnixTime) -> Result<(), StoreError>;
 
-    /// Adds terms to a draft; those that are there already stay. Returns how many the job has.
+    /// Adds terms to a draft by the client that planned it; those that are there already stay. Returns how many the job
+    /// has.
     ///
     /// # Errors
     ///
-    /// [`JobError::Unknown`]; [`JobError::State`] unless it is a draft.
+    /// [`JobError::Unknown`]; [`JobError::OtherHand`]; [`JobError::State`] unless it is a draft.
     fn add_job_terms(
         &self,
         job: JobId,
+        client: &str,
         terms: &[JobTerm],
         now: UnixTime,
     ) -> Result<u64, StoreError>;
 
-    /// Begins the selection. One that has begun goes on.
+    /// Begins the selection by the client that planned it. One that has begun goes on.
     ///
     /// # Errors
     ///
-    /// [`JobError::Unknown`], [`JobError::State`].
+    /// [`JobError::Unknown`], [`JobError::OtherHand`], [`JobError::State`], [`JobError::SelectsAll`] for a job without
+    /// terms whose selector says nothing.
     fn begin_selection(
         &self,
         change: &JobChange,
@@ -378,7 +392,8 @@ pub trait Jobs {
     ///
     /// # Errors
     ///
-    /// [`JobError::Unknown`], [`JobError::State`], [`JobError::Operation`] for another hash than the frozen one.
+    /// [`JobError::Unknown`], [`JobError::OtherHand`], [`JobError::State`], [`JobError::Operation`] for another hash than
+    /// the frozen one.
     fn start_job(
         &self,
         change: &JobChange,

@@ -340,6 +340,23 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "another operator looks at the forecast and approves it",
             ),
         ),
+        StoreError::Job(JobError::OtherHand { .. }) => Denied::new(
+            Kind::Forbidden,
+            refusal(
+                "REV-09: the client that planned a job makes and starts it; another approves it",
+                "the client that planned the job",
+                "its planner starts it and you approve it, or plan a job of your own",
+            ),
+        ),
+        StoreError::Job(JobError::SelectsAll) => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "REV-11: a job says which certificates: by a list, by a condition, or by both",
+                "at least one list or one condition",
+                "add a list, or plan a job with a condition; `--authority` names all certificates of one",
+            ),
+        )
+        .for_now(),
         StoreError::Job(JobError::Operation { .. }) => Denied::new(
             Kind::Conflict,
             refusal(

@@ -31,11 +31,12 @@ impl Jobs for SqliteStore {
     fn add_job_terms(
         &self,
         job: JobId,
+        client: &str,
         terms: &[JobTerm],
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        let terms = terms.to_vec();
-        self.writer.run(move |act| select::add_terms(act, job, &terms, now))
+        let (client, terms) = (client.to_owned(), terms.to_vec());
+        self.writer.run(move |act| select::add_terms(act, job, &client, &terms, now))
     }
 
     fn begin_selection(
@@ -245,6 +246,15 @@ impl Found {
             None => Err(JobError::State { state: self.state }.into()),
         }
     }
+
+    /// Only the client that planned a job makes it and starts it. Approving excludes the planner alone: another client that
+    /// had started it could agree with itself (REV-09).
+    fn must_be_of(&self, client: &str) -> Result<(), StoreError> {
+        if self.client == client {
+            return Ok(());
+        }
+        Err(JobError::OtherHand { client: self.client.clone() }.into())
+    }
 }
 
 fn must_find(connection: &Connection, job: JobId) -> Result<Found, StoreError> {
@@ -289,6 +299,7 @@ fn begin(
 ) -> Result<JobState, StoreError> {
     let found = must_find(act.connection(), change.job)?;
     found.must_be(start.operation)?;
+    found.must_be_of(&change.client)?;
     // An answer that was lost: it stands as it does.
     if matches!(found.state, JobState::Waiting | JobState::Running | JobState::Done) {
         return Ok(found.state);

@@ -32,12 +32,17 @@ fn plan(selector: JobSelector) -> JobPlan {
     }
 }
 
+/// Says something, and it is so of every certificate.
+fn every() -> JobSelector {
+    JobSelector { issued_from: Some(at(0)), ..JobSelector::default() }
+}
+
 /// A job that has been planned by the client `desk`.
 pub(crate) fn planned(world: &World, plan: JobPlan, terms: &[JobTerm]) -> JobId {
     let job = JobId::from_bytes(fresh());
     let new = NewJob { id: job, client: "desk".to_owned(), plan };
     world.store.plan_job(&new, &audit(EventCode::JobPlanned), at(2)).unwrap();
-    world.store.add_job_terms(job, terms, at(2)).unwrap();
+    world.store.add_job_terms(job, "desk", terms, at(2)).unwrap();
     job
 }
 
@@ -103,7 +108,7 @@ fn serial_of(world: &World, id: CertificateId) -> SerialNumber {
 pub(crate) fn a_job_revokes_its_frozen_selection_in_waves(backend: &dyn Backend) {
     let world = World::new(backend);
     let issued: Vec<_> = (0..5).map(|_| world.issue(at(1)).certificate).collect();
-    let job = planned(&world, plan(JobSelector::default()), &[]);
+    let job = planned(&world, plan(every()), &[]);
     let forecast = frozen(&world, job);
     let late = world.issue(at(4)).certificate;
     let before = sizes(&*world.store);
@@ -152,7 +157,7 @@ pub(crate) fn the_hash_of_a_job_is_that_of_its_list(backend: &dyn Backend) {
     let world = World::new(backend);
     let serials: BTreeSet<_> =
         (0..7).map(|_| serial_of(&world, world.issue(at(1)).certificate)).collect();
-    let job = planned(&world, plan(JobSelector::default()), &[]);
+    let job = planned(&world, plan(every()), &[]);
 
     let forecast = frozen(&world, job);
 
@@ -182,7 +187,7 @@ pub(crate) fn a_selection_is_what_every_part_of_it_says(backend: &dyn Backend) {
     let text = |text: &str| Some(text.to_owned());
 
     for (selector, expected) in [
-        (all(), &both),
+        (every(), &both),
         (JobSelector { profile: text("function"), ..all() }, &two),
         (JobSelector { profile_sha256: Some([2; 32]), ..all() }, &one),
         (JobSelector { policy: text("2.999.1"), ..all() }, &one),
@@ -194,7 +199,7 @@ pub(crate) fn a_selection_is_what_every_part_of_it_says(backend: &dyn Backend) {
         (JobSelector { issuer: Some(status::IssuerId::from_bytes([1; 32])), ..all() }, &none),
         (JobSelector { issued_from: Some(at(100)), ..all() }, &two),
         (JobSelector { issued_until: Some(at(100)), ..all() }, &one),
-        (JobSelector { excluded: vec!["function".to_owned()], ..all() }, &one),
+        (JobSelector { excluded: vec!["function".to_owned()], ..every() }, &one),
         (JobSelector { profile: text("function"), policy: text("2.999.1"), ..all() }, &none),
     ] {
         assert_eq!(selected(&world, selector.clone(), &[]), *expected, "{selector:?}");
@@ -226,12 +231,12 @@ pub(crate) fn a_list_tells_what_it_names_that_is_not_here(backend: &dyn Backend)
         JobTerm::Serial(world.issuer.id(), serial()),
     ];
     let job = planned(&world, plan(JobSelector::default()), &terms);
-    assert_eq!(world.store.add_job_terms(job, &terms, at(2)).unwrap(), 5, "each term once");
+    assert_eq!(world.store.add_job_terms(job, "desk", &terms, at(2)).unwrap(), 5, "each term once");
 
     let forecast = frozen(&world, job);
 
     assert_eq!((forecast.items, forecast.unmatched), (1, 4));
-    let late = world.store.add_job_terms(job, &terms, at(5)).unwrap_err();
+    let late = world.store.add_job_terms(job, "desk", &terms, at(5)).unwrap_err();
     assert!(
         matches!(late, StoreError::Job(JobError::State { state: JobState::Forecast })),
         "{late}"
@@ -252,11 +257,11 @@ pub(crate) fn expired_and_revoked_certificates_are_not_selected(backend: &dyn Ba
     world.change(held, StatusAct::Hold, at(1)).unwrap();
 
     assert_eq!(
-        selected(&world, JobSelector::default(), &[]),
+        selected(&world, every(), &[]),
         BTreeSet::from([vaguely, held]),
         "a reason is corrected to a graver one (REV-06)"
     );
-    let job = planned(&world, JobPlan { wave: 9, ..plan(JobSelector::default()) }, &[]);
+    let job = planned(&world, JobPlan { wave: 9, ..plan(every()) }, &[]);
     let forecast = frozen(&world, job);
     started(&world, job, forecast.operation, 9);
     // Somebody is faster.
@@ -273,7 +278,7 @@ pub(crate) fn expired_and_revoked_certificates_are_not_selected(backend: &dyn Ba
 pub(crate) fn a_job_past_the_limit_waits_for_another_hand(backend: &dyn Backend) {
     let world = World::new(backend);
     let issued: Vec<_> = (0..3).map(|_| world.issue(at(1)).certificate).collect();
-    let job = planned(&world, plan(JobSelector::default()), &[]);
+    let job = planned(&world, plan(every()), &[]);
     let forecast = frozen(&world, job);
     let operation = forecast.operation;
 
@@ -301,10 +306,67 @@ pub(crate) fn a_job_past_the_limit_waits_for_another_hand(backend: &dyn Backend)
     assert_eq!(world.store.job(job).unwrap().unwrap().approval.unwrap().actor, "op-2");
 }
 
+/// REV-09: past the limit a job is started by one client and approved by another, never both by one.
+pub(crate) fn a_job_is_made_and_started_by_its_planner_alone(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let id = world.issue(at(1)).certificate;
+    let terms = [JobTerm::Certificate(id)];
+    let job = planned(&world, plan(every()), &[]);
+    let board = by("board", "op-2", job);
+    let refused = |result: Result<(), StoreError>| {
+        let error = result.unwrap_err();
+        let other =
+            matches!(&error, StoreError::Job(JobError::OtherHand { client }) if client == "desk");
+        assert!(other, "{error}");
+    };
+    refused(world.store.add_job_terms(job, "board", &terms, at(2)).map(|_| ()));
+    refused(world.store.begin_selection(&board, &audit(EventCode::JobSelecting), at(3)));
+    let operation = frozen(&world, job).operation;
+    let before = sizes(&*world.store);
+
+    for alone in [0, 99] {
+        let (start, record) = (JobStart { operation, alone }, audit(EventCode::JobStarted));
+        refused(world.store.start_job(&board, &start, &record, at(5)).map(|_| ()));
+    }
+
+    assert_eq!(state(&world, job), JobState::Forecast);
+    assert_eq!(sizes(&*world.store), before);
+    assert_eq!(started(&world, job, operation, 0), JobState::Waiting);
+    refused(
+        world
+            .store
+            .start_job(
+                &board,
+                &JobStart { operation, alone: 99 },
+                &audit(EventCode::JobStarted),
+                at(5),
+            )
+            .map(|_| ()),
+    );
+    approved(&world, &board, operation).unwrap();
+}
+
+/// REV-11: a list that was left out does not make a job about everything.
+pub(crate) fn a_job_that_says_nothing_selects_nothing(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let id = world.issue(at(1)).certificate;
+    let selector = JobSelector { excluded: vec!["ocsp".to_owned()], ..JobSelector::default() };
+    let job = planned(&world, plan(selector), &[]);
+    let change = by("desk", "op-1", job);
+    let record = audit(EventCode::JobSelecting);
+
+    let refused = world.store.begin_selection(&change, &record, at(3)).unwrap_err();
+
+    assert!(matches!(refused, StoreError::Job(JobError::SelectsAll)), "{refused}");
+    assert_eq!(state(&world, job), JobState::Draft);
+    world.store.add_job_terms(job, "desk", &[JobTerm::Certificate(id)], at(3)).unwrap();
+    assert_eq!(frozen(&world, job).items, 1);
+}
+
 pub(crate) fn another_operation_than_the_frozen_one_is_not_started(backend: &dyn Backend) {
     let world = World::new(backend);
     world.issue(at(1));
-    let job = planned(&world, plan(JobSelector::default()), &[]);
+    let job = planned(&world, plan(every()), &[]);
     let start = JobStart { operation: OperationHash::from_bytes([1; 32]), alone: 99 };
     let change = by("desk", "op-1", job);
     let record = audit(EventCode::JobStarted);
@@ -324,7 +386,7 @@ pub(crate) fn another_operation_than_the_frozen_one_is_not_started(backend: &dyn
 pub(crate) fn a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more(backend: &dyn Backend) {
     let world = World::new(backend);
     let issued: Vec<_> = (0..4).map(|_| world.issue(at(1)).certificate).collect();
-    let job = planned(&world, plan(JobSelector::default()), &[]);
+    let job = planned(&world, plan(every()), &[]);
     let forecast = frozen(&world, job);
     started(&world, job, forecast.operation, 9);
     step(&*world.store, job, 1, at(7));
@@ -353,7 +415,7 @@ pub(crate) fn a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more(back
 pub(crate) fn a_job_goes_on_where_it_was(backend: &dyn Backend) {
     let world = World::new(backend);
     let issued: Vec<_> = (0..9).map(|_| world.issue(at(1)).certificate).collect();
-    let job = planned(&world, JobPlan { wave: 100, ..plan(JobSelector::default()) }, &[]);
+    let job = planned(&world, JobPlan { wave: 100, ..plan(every()) }, &[]);
     let change = by("desk", "op-1", job);
     world.store.begin_selection(&change, &audit(EventCode::JobSelecting), at(3)).unwrap();
     let node = world.node.clone();

@@ -126,6 +126,8 @@ macro_rules! suite {
             jobs: a_list_tells_what_it_names_that_is_not_here,
             jobs: expired_and_revoked_certificates_are_not_selected,
             jobs: a_job_past_the_limit_waits_for_another_hand,
+            jobs: a_job_is_made_and_started_by_its_planner_alone,
+            jobs: a_job_that_says_nothing_selects_nothing,
             jobs: another_operation_than_the_frozen_one_is_not_started,
             jobs: a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more,
             jobs: a_job_goes_on_where_it_was,

@@ -126,7 +126,7 @@ fn at_work(world: &World, cards: u64) -> (JobId, JobForecast) {
     };
     let job = planned(world, plan, &[]);
     for terms in terms.chunks(1000) {
-        world.store.add_job_terms(job, terms, at(2)).unwrap();
+        world.store.add_job_terms(job, "desk", terms, at(2)).unwrap();
     }
     let forecast = frozen(world, job);
     let start = JobStart { operation: forecast.operation, alone: u64::MAX };

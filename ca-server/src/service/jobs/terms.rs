@@ -51,7 +51,7 @@ impl Service {
             terms.push(JobTerm::Certificate(id));
         }
         let now = self.clock().read().now;
-        let count = self.store().add_job_terms(job, &terms, now);
+        let count = self.store().add_job_terms(job, &work.call.client, &terms, now);
         let terms = count.map_err(|e| self.note_storage(&e))?;
         Answered::unlogged(Outcome::Changed, &api::JobTerms { terms })
     }

@@ -86,6 +86,9 @@ fn what_two_decide_is_done_and_nothing_else() {
     let told = &counted["forecast"];
     assert_eq!((&told["certificates"], &told["waves"]), (&json!(2), &json!(1)));
     assert_eq!(told["authorities"][0]["authority"], json!("issuing"));
+    let stranger = acted(&world, ("board", "stranger"), &job, &start(&told["operation"]));
+    let stranger = stranger.unwrap_err();
+    assert_eq!((stranger.kind, stranger.refusal.code), (Kind::Forbidden, "job-start-other"));
     let waits = acted(&world, ("desk", "s"), &job, &start(&told["operation"])).unwrap();
     assert_eq!(waits["state"], json!("waiting"));
     worked(&world);

@@ -40,10 +40,12 @@ const BESIDE: &str = "CROSS JOIN issuer ON issuer.row = serial.issuer \
 pub(super) fn add_terms(
     act: &mut Act<'_>,
     job: JobId,
+    client: &str,
     terms: &[JobTerm],
     now: UnixTime,
 ) -> Result<u64, StoreError> {
     let found = must_find(act.connection(), job)?;
+    found.must_be_of(client)?;
     if found.state != JobState::Draft {
         return Err(JobError::State { state: found.state }.into());
     }
@@ -72,6 +74,17 @@ fn terms_of(connection: &Connection, row: i64) -> Result<u64, StoreError> {
     to_u64(count, "terms of a job")
 }
 
+/// Whether the selector of a job has any condition. What it excludes is none: a list that was left out, or read from an
+/// empty file, must not turn a job into one about everything.
+fn says_which(connection: &Connection, row: i64) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT coalesce(issuer, profile, profile_sha256, policy, algorithm, orderer, issued_from, \
+                 issued_until) IS NOT NULL FROM job WHERE row = ?1",
+        )?
+        .query_row([row], |row| row.get(0))?)
+}
+
 pub(super) fn begin(
     act: &mut Act<'_>,
     change: &JobChange,
@@ -79,13 +92,17 @@ pub(super) fn begin(
     now: UnixTime,
 ) -> Result<(), StoreError> {
     let found = must_find(act.connection(), change.job)?;
+    found.must_be_of(&change.client)?;
     if matches!(found.state, JobState::Selecting | JobState::Forecast) {
         return Ok(());
     }
     let state = found.after(JobAct::Select)?;
     let connection = act.connection();
-    set_state(connection, found.row, state, now)?;
     let lists = terms_of(connection, found.row)? > 0;
+    if !lists && !says_which(connection, found.row)? {
+        return Err(JobError::SelectsAll.into());
+    }
+    set_state(connection, found.row, state, now)?;
     let (first, last) = if lists {
         (
             "SELECT coalesce(min(row), 1) - 1 FROM job_term WHERE job = ?1",
