@@ -367,6 +367,7 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
             "status_entries": outcome.status.entries,
             "audit_leaves": outcome.leaves,
             "known_only_by_serial": serials,
+            "paused_jobs": outcome.paused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         answer(&result.to_string());
         return Ok(());
@@ -379,6 +380,11 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     ));
     for one in &known {
         answer(&one.line());
+    }
+    for job in &outcome.paused {
+        answer(&format!(
+            "  {job} ran and is paused: sigill job show {job}, then resume or cancel it"
+        ));
     }
     answer(&format!("next: sigill-ca serve --config {}", path.display()));
     Ok(())

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use ca::audit::{Actor, EventCode, EventResult, ObjectIds};
 use ca::deployment::Deployment;
+use ca::job::JobState;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
 use ledger::{Frontier, tree};
 use serde_json::json;
-use store::{Log, LogHead, PublishedHead, Store, Subject, TakenOver};
+use store::{JobId, Log, LogHead, PublishedHead, Store, Subject, TakenOver};
 use x509::time::UnixTime;
 
 use crate::config::ConfigFile;
@@ -30,6 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) leaves: u64,
     /// Status entries, and the serials that are known only by them.
     pub(crate) status: TakenOver,
+    /// Jobs that ran in the backup: they may have been cancelled since, and wait for an operator.
+    pub(crate) paused: Vec<JobId>,
 }
 
 /// A certificate of which the database knows no more than that it was issued.
@@ -86,6 +89,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<Outcome> {
     let name: DeploymentName = deployment.to_string().parse()?;
     let mut outcome = Outcome::default();
+    let ran = running(store)?;
 
     let head = store.log_head(Log::Audit)?;
     let folder = LogFolder(config.publication.audit.clone());
@@ -113,7 +117,14 @@ pub(crate) fn run(
             .take_over_published(&published, &mut missing.into_iter(), &record, now)
             .context("status log cannot be taken over")?;
     }
+    let still = running(store)?;
+    outcome.paused = ran.into_iter().filter(|job| !still.contains(job)).collect();
     Ok(outcome)
+}
+
+fn running(store: &dyn Store) -> anyhow::Result<Vec<JobId>> {
+    let jobs = store.jobs()?.into_iter().filter(|job| job.state == JobState::Running);
+    Ok(jobs.map(|job| job.id).collect())
 }
 
 /// The published head and the entries after ours, verified against its root. `None` when nothing is

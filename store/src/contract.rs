@@ -443,7 +443,7 @@ pub trait Store:
     /// Appends the entries that a restored database lacks, read from verified tiles, and brings
     /// every state up to them. All or nothing.
     ///
-    /// `missing` yields the entries from this log's size on.
+    /// `missing` yields the entries from this log's size on. Jobs that run are paused: they may have been cancelled since.
     ///
     /// # Errors
     ///
@@ -459,7 +459,7 @@ pub trait Store:
 
     /// Appends the audit leaves that a restored database lacks, read from the log's own tiles, before
     /// anything else is written. Their payloads are lost; what was done, when and to what stays.
-    /// Returns how many were appended. All or nothing.
+    /// Returns how many were appended. All or nothing. Jobs that run are paused here too.
     ///
     /// # Errors
     ///

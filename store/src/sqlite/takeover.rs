@@ -46,6 +46,7 @@ pub(super) fn take_over(
     if frontier.root() != published.root {
         return Err(StoreError::LogsDisagree { size: published.size });
     }
+    pause_jobs(act)?;
     act.put_audit(audit, now)?;
     Ok(taken)
 }
@@ -70,7 +71,17 @@ pub(super) fn take_over_audit(
     if act.staged_audit()?.root() != published.root {
         return Err(StoreError::LogsDisagree { size: published.size });
     }
+    pause_jobs(act)?;
     Ok(count)
+}
+
+/// A job that ran when the backup was made may have been paused or cancelled since: what the log says of a job is in payloads
+/// that are lost. Nothing more is revoked before an operator resumes it.
+fn pause_jobs(act: &Act<'_>) -> Result<(), StoreError> {
+    act.connection()
+        .prepare_cached("UPDATE job SET state = 'paused' WHERE state = 'running'")?
+        .execute([])?;
+    Ok(())
 }
 
 fn apply(

@@ -16,7 +16,8 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::Backend;
-use super::world::{REVOKE, World, at, audit, followed, fresh, serial, sizes, verified};
+use super::logs::head_of;
+use super::world::{REVOKE, World, at, audit, followed, fresh, node, serial, sizes, verified};
 
 const REASON: Option<RevocationReason> = Some(RevocationReason::Superseded);
 
@@ -410,6 +411,47 @@ pub(crate) fn a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more(back
     assert_eq!(revoked, 2, "{states:?}");
     let ended = turn(JobAct::Resume, EventCode::JobResumed).unwrap_err();
     assert!(matches!(ended, StoreError::Job(JobError::State { .. })), "{ended}");
+}
+
+/// §2.2: a backup from before a job was cancelled does not go on with it, whichever log tells that it is old.
+pub(crate) fn a_restored_job_waits_for_an_operator(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let issued: Vec<_> = (0..4).map(|_| world.issue(at(1)).certificate).collect();
+    let job = planned(&world, plan(every()), &[]);
+    let forecast = frozen(&world, job);
+    started(&world, job, forecast.operation, 9);
+    step(&*world.store, job, 1, at(7));
+    let older = backend.backup();
+    let cancelled = by("board", "op-2", job);
+    step(&*world.store, job, 1, at(8));
+    let cancel = audit(EventCode::JobCancelled);
+    world.store.turn_job(&cancelled, JobAct::Cancel, &cancel, at(9)).unwrap();
+    let since = |log, from: u64| {
+        let entries = verified(&*world.store, log);
+        (head_of(&entries), entries[usize::try_from(from).unwrap()..].to_vec())
+    };
+    let restored = world.over(older.open(), node("a", 2));
+    let have = sizes(&*restored.store);
+    assert_eq!(state(&restored, job), JobState::Running);
+
+    let (head, missing) = since(Log::Audit, have.1);
+    restored.store.take_over_audit(&head, &missing).unwrap();
+
+    assert_eq!(state(&restored, job), JobState::Paused);
+    let resume = (by("board", "op-2", job), audit(EventCode::JobResumed));
+    restored.store.turn_job(&resume.0, JobAct::Resume, &resume.1, at(10)).unwrap();
+    let (head, missing) = since(Log::Status, have.0);
+    let recovered = audit(EventCode::LogRecovered);
+    restored
+        .store
+        .take_over_published(&head, &mut missing.into_iter(), &recovered, at(11))
+        .unwrap();
+    assert_eq!(state(&restored, job), JobState::Paused);
+    let revoked = |world| {
+        issued.iter().filter(|id| state_of(world, **id) == CertificateState::Revoked).count()
+    };
+    assert_eq!(step(&*restored.store, job, 9, at(999)), JobStep::Elsewhere(JobState::Paused));
+    assert_eq!((revoked(&restored), revoked(&world)), (2, 2));
 }
 
 pub(crate) fn a_job_goes_on_where_it_was(backend: &dyn Backend) {

@@ -130,6 +130,7 @@ macro_rules! suite {
             jobs: a_job_that_says_nothing_selects_nothing,
             jobs: another_operation_than_the_frozen_one_is_not_started,
             jobs: a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more,
+            jobs: a_restored_job_waits_for_an_operator,
             jobs: a_job_goes_on_where_it_was,
             jobs: an_hour_alone_has_what_it_may,
             crls: lists_revoked_serials_in_the_order_of_their_octets,
