@@ -42,18 +42,20 @@ impl Service {
         let seen = taken(receipts, &request.observations, reading.now)?;
         let (mut shown, mut missing) = (Vec::new(), Vec::new());
         for point in &points {
-            let at_point = seen.iter().filter(|one| point.is_of(one));
-            match at_point
-                .clone()
-                .filter(|one| entry.is_seen_by(one))
-                .max_by_key(|one| one.observation().time)
-            {
-                Some(found) => shown.push(found.clone()),
-                None => missing.push(told(
-                    point,
-                    &entry,
-                    at_point.max_by_key(|one| one.observation().time),
-                )),
+            // What a point saw last counts: a mirror that shows it and then shows an older object again has not got it. Of two
+            // of one second, the one that has not seen it.
+            let last = seen
+                .iter()
+                .filter(|one| {
+                    let observation = one.observation();
+                    point.is_of(one)
+                        && observation.issuer == entry.issuer
+                        && observation.of(&entry.serial).is_some()
+                })
+                .max_by_key(|one| (one.observation().time, !entry.is_seen_by(one)));
+            match last {
+                Some(found) if entry.is_seen_by(found) => shown.push(found.clone()),
+                last => missing.push(told(point, &entry, last)),
             }
         }
         if !missing.is_empty() {

@@ -154,7 +154,7 @@ fn a_revocation_that_was_seen_everywhere_is_receipted() {
 fn a_stale_mirror_keeps_the_receipt_back_and_is_named() {
     let revoked = Revoked::new("keyCompromise");
     let mut all = revoked.all(&OCSP);
-    let last = all.pop().unwrap();
+    all.pop().unwrap();
     let (code, seen) = revoked.refused("ocsp", &all, "one missing");
     assert_eq!(code, "revocation-not-seen");
     assert!(seen.contains("umea by ocsp-post at http://ocsp.example.org saw nothing"), "{seen}");
@@ -171,8 +171,38 @@ fn a_stale_mirror_keeps_the_receipt_back_and_is_named() {
     // A CRL that was seen says nothing of OCSP.
     let lists = revoked.all(&[ProbeMethod::Crl]);
     assert_eq!(revoked.refused("ocsp", &lists, "lists").0, "revocation-not-seen");
-    // The refusal is not for ever: with the last one the same revocation has its receipt.
+    // The refusal is not for ever: with a later one the same revocation has its receipt.
+    let later = stale.time.checked_add(Duration::from_secs(1)).unwrap();
+    let last = Observation { time: later, ..revoked.seen("umea", ProbeMethod::OcspPost) };
+    let last = signed(&last, "umea");
     assert!(revoked.ask("ocsp", &[with_stale, vec![last]].concat(), "whole").is_ok());
+}
+
+/// Promise 4: a mirror that has shown the revocation and shows "good" again keeps the receipt back.
+#[test]
+fn what_a_point_saw_last_counts() {
+    let revoked = Revoked::new("keyCompromise");
+    let all = revoked.all(&OCSP);
+    let seen = revoked.seen("umea", ProbeMethod::OcspPost);
+    let serial = seen.seen[0].serial;
+    let good = Observation { seen: vec![Seen { serial, status: SeenStatus::Good }], ..seen };
+    let later = good.time.checked_add(Duration::from_secs(1)).unwrap();
+    for (name, time) in [("later", later), ("in the same second", good.time)] {
+        let good = signed(&Observation { time, ..good.clone() }, "umea");
+        for (order, statements) in [
+            ("after", [all.clone(), vec![good.clone()]].concat()),
+            ("before", [vec![good.clone()], all.clone()].concat()),
+        ] {
+            let name = format!("{name}, sent {order}");
+            let (code, seen) = revoked.refused("ocsp", &statements, &name);
+            assert_eq!(code, "revocation-not-seen", "{name}");
+            assert!(seen.contains("umea by ocsp-post") && seen.contains("saw Good"), "{seen}");
+        }
+    }
+    // Of other serials it says nothing.
+    let other = vec![Seen { serial: "0A".parse().unwrap(), status: SeenStatus::Good }];
+    let other = signed(&Observation { time: later, seen: other, ..good }, "umea");
+    assert!(revoked.ask("ocsp", &[all, vec![other]].concat(), "another serial").is_ok());
 }
 
 #[test]
