@@ -256,6 +256,24 @@ fn a_list_is_added_in_parts_and_selects_alone() {
     assert_eq!((late.kind, late.refusal.code), (Kind::Conflict, "job-state"));
 }
 
+/// REV-11: an authority that went out of the configuration stops no job.
+#[test]
+fn a_job_goes_on_where_an_authority_is_gone() {
+    let mut world = World::new();
+    for number in 0..3 {
+        world.issue(&format!("order-{number}")).unwrap();
+    }
+    let job = planned(&world, "plan", &plan_body(1));
+    let counted = forecast(&world, &job);
+    acted(&world, ("desk", "s"), &job, &start(&counted["forecast"]["operation"])).unwrap();
+    world.service.authorities.clear();
+
+    worked(&world);
+
+    let done = world.service.job_row(job_id(job["id"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!((done.state, done.progress.revoked), (ca::job::JobState::Done, 3));
+}
+
 /// Each step's certificates, entries and leaf are there or not: a restart goes on where it was.
 #[test]
 fn a_restart_goes_on_with_the_job() {

@@ -1,9 +1,10 @@
 //! The thread that works on jobs: it selects, freezes and revokes, a step at a time, and sleeps while there is nothing to do.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::job::JobState;
@@ -20,11 +21,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long it waits after a step that failed.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
-/// Wakes the worker.
+/// Wakes the worker, and keeps what it cannot go on with.
 #[derive(Debug, Default)]
 pub(crate) struct JobsWaiting {
     awake: Mutex<bool>,
     woken: Condvar,
+    stuck: Mutex<BTreeMap<JobId, Stuck>>,
+}
+
+/// A job whose last step failed.
+#[derive(Debug)]
+struct Stuck {
+    code: &'static str,
+    since: Instant,
 }
 
 impl JobsWaiting {
@@ -38,6 +47,28 @@ impl JobsWaiting {
         let waited = self.woken.wait_timeout_while(awake, at_most, |awake| !*awake);
         let (mut awake, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *awake = false;
+    }
+
+    /// Whether the job's last step failed a moment ago: the others do not wait for it meanwhile.
+    fn is_stuck(&self, job: JobId) -> bool {
+        let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        stuck.get(&job).is_some_and(|stuck| stuck.since.elapsed() < TRY_AGAIN)
+    }
+
+    /// Keeps the failure of a job. Returns whether it is a new one.
+    fn failed(&self, job: JobId, code: &'static str) -> bool {
+        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = stuck.insert(job, Stuck { code, since: Instant::now() });
+        before.is_none_or(|before| before.code != code)
+    }
+
+    fn went_on(&self, job: JobId) {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+
+    fn forget_all_but(&self, jobs: &[JobId]) {
+        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        stuck.retain(|job, _| jobs.contains(job));
     }
 }
 
@@ -74,7 +105,7 @@ pub(crate) fn start(
                         tracing::error!(
                             problem.code = denied.refusal.code,
                             problem.seen = %denied.refusal.seen,
-                            "a job does not go on; it is tried again by itself"
+                            "jobs cannot be looked up; they are tried again by themselves"
                         );
                     }
                     failing = Some(denied.refusal.code);
@@ -91,23 +122,47 @@ impl Service {
         self.jobs_waiting.wake();
     }
 
-    /// One step of every job that is being selected or runs.
+    /// One step of every job that is being selected or runs. One that cannot go on is told of and tried again after a
+    /// while; the others do not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be known which jobs there are.
     pub(crate) fn work_on_jobs(&self) -> Result<Round, Denied> {
         let jobs = self.store().jobs_at_work().map_err(|e| self.note_storage(&e))?;
-        let (mut round, mut failed) = (Round::Idle, None);
+        self.jobs_waiting.forget_all_but(&jobs);
+        let mut round = Round::Idle;
         for job in jobs {
+            if self.jobs_waiting.is_stuck(job) {
+                continue;
+            }
             match self.work_on_job(job) {
-                Ok(Round::More) => round = Round::More,
-                Ok(Round::Idle) => {}
-                // One that cannot go on keeps the others from nothing.
-                Err(denied) => failed = Some(denied),
+                Ok(step) => {
+                    self.jobs_waiting.went_on(job);
+                    if step == Round::More {
+                        round = Round::More;
+                    }
+                }
+                Err(denied) => self.tell_of_stuck(job, &denied),
             }
         }
         // Also of a wave that was paused or cancelled half-way.
         if round == Round::Idle {
             self.ask_for_owed_crls();
         }
-        failed.map_or(Ok(round), Err)
+        Ok(round)
+    }
+
+    fn tell_of_stuck(&self, job: JobId, denied: &Denied) {
+        metrics::counter!("sigill_job_failures_total").increment(1);
+        if self.jobs_waiting.failed(job, denied.refusal.code) {
+            tracing::error!(
+                job.id = %job,
+                problem.code = denied.refusal.code,
+                problem.seen = %denied.refusal.seen,
+                "a job does not go on; it is tried again by itself"
+            );
+        }
     }
 
     fn work_on_job(&self, job: JobId) -> Result<Round, Denied> {
@@ -136,7 +191,16 @@ impl Service {
             self.publication.wake();
         }
         for issuer in issuers {
-            self.authority_of(issuer)?.owe_crl();
+            // The step stands: an authority that is not configured any more must not stop the next one.
+            match self.authority_of(issuer) {
+                Ok(authority) => authority.owe_crl(),
+                Err(denied) => tracing::error!(
+                    job.id = %job,
+                    problem.code = denied.refusal.code,
+                    problem.seen = %denied.refusal.seen,
+                    "no CRL is asked for of an authority whose certificates a job has revoked"
+                ),
+            }
         }
         if let Some(wave) = wave_ended {
             self.ask_for_owed_crls();
@@ -196,4 +260,26 @@ fn leaf(
 ) -> AuditRecord {
     let objects = ObjectIds::of_act([Some(ObjectId::Order(*job.as_bytes()))]);
     Service::record(code, EventResult::Done, actor, objects, None, payload, Subject::Deployment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// REV-11: what fails is told of once and tried again later; no other job waits for it.
+    #[test]
+    fn a_stuck_job_is_told_of_once_and_keeps_no_other() {
+        let waiting = JobsWaiting::default();
+        let [job, other] = [[7; 16], [8; 16]].map(JobId::from_bytes);
+        assert!(waiting.failed(job, "storage-unavailable"));
+        assert!(!waiting.failed(job, "storage-unavailable"));
+        assert!(waiting.failed(job, "store-invariant"));
+        assert_eq!((waiting.is_stuck(job), waiting.is_stuck(other)), (true, false));
+
+        waiting.went_on(job);
+        assert!(!waiting.is_stuck(job));
+        assert!(waiting.failed(job, "store-invariant"), "another failure");
+        waiting.forget_all_but(&[other]);
+        assert!(!waiting.is_stuck(job));
+    }
 }
