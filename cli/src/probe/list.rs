@@ -161,15 +161,22 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    fn begin(folder: &Path) -> Result<Self, ProbeFault> {
+    pub(super) fn begin(folder: &Path) -> Result<Self, ProbeFault> {
         let part = folder.join(format!("list-{}.part", std::process::id()));
         let file = File::create(&part)
             .map_err(|source| ProbeFault::Keep { path: part.clone(), source })?;
         Ok(Self { folder: folder.to_path_buf(), part, file })
     }
 
-    fn finish(self, sha256: &[u8; 32]) -> Result<(), ProbeFault> {
+    pub(super) fn finish(self, sha256: &[u8; 32]) -> Result<(), ProbeFault> {
         let path = self.folder.join(format!("{}.crl", base16ct::lower::encode_string(sha256)));
         std::fs::rename(&self.part, &path).map_err(|source| ProbeFault::Keep { path, source })
+    }
+}
+
+/// What was not believed is not kept: a copy that was finished has another name by then.
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.part);
     }
 }

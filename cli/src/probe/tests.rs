@@ -11,7 +11,7 @@ use x509::pem::{self, Label};
 use x509::serial::SerialNumber;
 
 use super::judge::judge_answer;
-use super::list::judge_list;
+use super::list::{Copy, judge_list};
 use super::*;
 
 const URL: &str = "http://crl.example.org/ca.crl";
@@ -327,4 +327,20 @@ fn a_list_of_the_pinned_ca_is_believed_and_no_other() {
         changed[place] ^= 1;
         assert!(judged(&changed, &ca.issuer, URL, now).is_err(), "octet {place}");
     }
+}
+
+/// REV-07: what was seen is kept whole under its hash, or not at all.
+#[test]
+fn a_list_that_was_not_believed_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = || std::fs::read_dir(folder.path()).unwrap().count();
+    let begun = Copy::begin(folder.path()).unwrap();
+    assert_eq!(kept(), 1);
+    drop(begun);
+    assert_eq!(kept(), 0);
+
+    Copy::begin(folder.path()).unwrap().finish(&[1; 32]).unwrap();
+
+    assert!(folder.path().join(format!("{}.crl", "01".repeat(32))).exists());
+    assert_eq!(kept(), 1);
 }
