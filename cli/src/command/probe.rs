@@ -1,15 +1,18 @@
 //! `sigill probe`: looks from outside whether a revocation can be seen, and signs what it saw.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use ledger::DeploymentName;
 use serde::Serialize;
-use status::observation::{SeenStatus, SignedObservation};
+use status::observation::{Observation, SeenStatus, SignedObservation};
 use status::{ProbeMethod, VantageName};
 use x509::certificate::Certificate;
 use x509::pem::{self, Label};
+use x509::serial::SerialNumber;
 
 use crate::client::ClientError;
 use crate::probe::key::{Vantage, make};
@@ -64,7 +67,7 @@ pub(crate) struct OneCertificate {
     certificate: PathBuf,
     #[command(flatten)]
     from: From,
-    /// Write each observation into this folder too: vantage-method-number.statement.
+    /// Write each observation into this folder too, which is made: vantage-serial-method-seconds-number.statement.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -112,6 +115,11 @@ struct ShownFault {
 
 impl OneCertificate {
     fn run(&self, terminal: &Terminal) -> Result<bool, ClientError> {
+        // Before anything is asked: what was seen is not lost for want of a folder.
+        for folder in [&self.out, &self.from.objects].into_iter().flatten() {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| ClientError::Write { path: folder.clone(), source })?;
+        }
         let vantage = self.from.vantage()?;
         let issuers = self.from.issuers()?;
         let certificate = certificates(&self.certificate)?.into_iter().next();
@@ -149,12 +157,10 @@ impl OneCertificate {
             }
         }
         if let Some(folder) = &self.out {
-            let seen =
-                looks.iter().filter_map(|(method, _, seen)| Some((method, seen.as_ref().ok()?)));
-            for (number, (method, seen)) in seen.enumerate() {
-                let name = format!("{}-{method}-{number}.statement", vantage.name);
-                let path = folder.join(name);
-                std::fs::write(&path, seen.signed().as_str())
+            let seen = looks.iter().filter_map(|(_, _, seen)| seen.as_ref().ok());
+            for (number, seen) in seen.enumerate() {
+                let path = folder.join(file_name(seen.observation(), serial, number));
+                write_new(&path, seen.signed().as_str())
                     .map_err(|source| ClientError::Write { path, source })?;
             }
         }
@@ -166,6 +172,17 @@ impl OneCertificate {
         });
         Ok(well)
     }
+}
+
+/// Another certificate, method or time is another name: a folder gathers what was seen.
+fn file_name(seen: &Observation, serial: SerialNumber, number: usize) -> String {
+    let Observation { vantage, method, time, .. } = seen;
+    format!("{vantage}-{serial}-{method}-{}-{number}.statement", time.secs())
+}
+
+/// An observation is evidence: none is written over another.
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    File::create_new(path)?.write_all(text.as_bytes())
 }
 
 fn shown(
@@ -240,5 +257,42 @@ fn no_certificate(path: &Path) -> ClientError {
         what: "file",
         found: path.display().to_string(),
         limit: "certificates in PEM",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use status::IssuerId;
+    use status::observation::SeenObject;
+    use x509::time::UnixTime;
+
+    use super::*;
+
+    /// REV-07: the observations of a year lie in one folder, and none is written over.
+    #[test]
+    fn every_observation_has_a_file_of_its_own() {
+        let time = UnixTime::from_secs(1_800_000_000).unwrap();
+        let seen = Observation {
+            deployment: "test/demo/ab12".parse().unwrap(),
+            vantage: "stockholm".parse().unwrap(),
+            method: ProbeMethod::OcspGet,
+            url: "http://ocsp.example.org".to_owned(),
+            issuer: IssuerId::from_bytes([1; 32]),
+            object_sha256: [1; 32],
+            this_update: time,
+            next_update: time,
+            object: SeenObject::Ocsp { produced_at: time },
+            position: None,
+            time,
+            seen: Vec::new(),
+        };
+        let name = file_name(&seen, "0A0B".parse().unwrap(), 2);
+        assert_eq!(name, "stockholm-0A0B-ocsp-get-1800000000-2.statement");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        write_new(&path, "one").unwrap();
+        assert!(write_new(&path, "another").is_err());
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one");
     }
 }
