@@ -7,6 +7,7 @@ use super::super::Service;
 use super::super::caller::Caller;
 use super::super::issue::from_json;
 use super::super::order::{Answered, OrderWork, Outcome};
+use super::super::revoke::offline;
 use super::{job_id, malformed, may_decide};
 use crate::denied::Denied;
 
@@ -41,6 +42,10 @@ impl Service {
         }
         for named in &request.serials {
             let authority = self.authority_named(&named.authority)?;
+            // The selection would pass over it without a word.
+            if !authority.signs_here() {
+                return Err(offline(&named.authority));
+            }
             let serial = named.serial.parse();
             let serial =
                 serial.map_err(|_| malformed(&named.serial, "a serial number, hexadecimal"))?;

@@ -256,6 +256,22 @@ fn a_list_is_added_in_parts_and_selects_alone() {
     assert_eq!((late.kind, late.refusal.code), (Kind::Conflict, "job-state"));
 }
 
+/// REV-11: what a job could not revoke is refused where it is named, not passed over.
+#[test]
+fn a_serial_of_an_offline_authority_is_refused() {
+    let mut world = World::new();
+    let job = planned(&world, "plan", &plan_body(10));
+    let id = job["id"].as_str().unwrap().to_owned();
+    world.service.authorities.get_mut("issuing").unwrap().section.token = None;
+    let body = json!({ "serials": [{ "authority": "issuing", "serial": "0A0B" }] });
+
+    let refused = asked(&world, ("desk", "add"), &body, |service, caller, work| {
+        service.add_job_terms(caller, &id, work)
+    });
+
+    assert_eq!(refused.unwrap_err().refusal.code, "authority-offline");
+}
+
 /// REV-11: an authority that went out of the configuration stops no job.
 #[test]
 fn a_job_goes_on_where_an_authority_is_gone() {
