@@ -157,7 +157,8 @@ fn points(
             &format!("{} names none for {method}", record.row.id),
             "a certificate with such a URL",
             "ask for the receipt of the other method",
-        )));
+        ))
+        .for_now());
     }
     let mut points = Vec::new();
     for (vantage, key) in &receipts.vantages {
@@ -253,6 +254,8 @@ fn refused(seen: &dyn std::fmt::Display, limit: &str) -> Denied {
             "send what `sigill probe` of a configured vantage point has written",
         ),
     )
+    // The same statement may be taken later: a vantage point is configured, a clock runs on.
+    .for_now()
 }
 
 fn not_seen(missing: &[String], points: usize) -> Denied {

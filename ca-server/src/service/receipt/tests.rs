@@ -230,12 +230,8 @@ fn an_observation_of_a_stranger_of_elsewhere_or_of_yesterday_is_refused() {
         ("changed", good.replacen("ocsp-get", "ocsp-post", 1)),
         ("none", "a letter".to_owned()),
     ] {
-        let answer = revoked.ask("ocsp", &[statement], name);
-        let code = match &answer {
-            Err(denied) => denied.refusal.code.to_owned(),
-            Ok(stored) => stored.as_str().unwrap_or_default().to_owned(),
-        };
-        assert_eq!(code, "observation-refused", "{name}: {answer:?}");
+        // It is not stored under its key: with a vantage point that is configured later it may be taken.
+        assert_eq!(revoked.refused("ocsp", &[statement], name).0, "observation-refused", "{name}");
     }
 }
 
