@@ -209,6 +209,7 @@ fn a_batch_of_cards_is_revoked_once_each_whatever_kills_the_program() {
     let World { issuer, node, classes, not_after, .. } = world;
     let world = World { store: sqlite.open(), issuer, node, classes, not_after };
     let before = world.store.job(job).unwrap().unwrap().progress.done();
+    assert!(before > 0, "no child ran a step");
     let (begun, cpu) = (Instant::now(), cpu_seconds());
     while let JobStep::Taken { .. } = step(&*world.store, job, STEP, at(10)) {}
     let (took, cpu) = (begun.elapsed(), cpu_seconds() - cpu);
