@@ -1,6 +1,7 @@
 //! The feed to the outer zone: pushed to a responder whose folders are its own, beside a host that is dead;
 //! a host that is away at the start; a database that only an outer host knows to be old; rsync.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -257,15 +258,29 @@ fn an_old_database_is_known_by_the_outer_host(template: &Template) {
     shell(&home, "rm -r state publish audit && mv kept2/state kept2/publish kept2/audit .");
     deployment.configure(|text| text.to_owned() + "read-back-waived-until = 2999-12-31\n");
     deployment.start();
-    let _forked = issue(&deployment, "forked");
+    let forked = issue(&deployment, "forked");
+    assert_eq!(revoke(&deployment, &forked.id, "superseded", "f").status, 200);
+    let lists = files_of(&outer.folder.join("publish/crl"));
+    let listed =
+        until(SEEN_WITHIN, || (files_of(&home.join("publish/crl")) != lists).then_some(()));
+    assert!(listed.is_some(), "the old database makes lists of its own");
     let _responder = deployment.responder();
     let ended = "\"problem.code\":\"outer-host-contradicts\"";
     let told = until(SEEN_WITHIN, || deployment.printed().contains(ended).then_some(()));
     assert!(told.is_some(), "{}", deployment.printed());
     deployment.kill();
+    assert!(files_of(&outer.folder.join("publish/crl")) == lists, "no older list is sent");
     let refused = deployment.start_refused();
     let codes = ["logs-disagree", "published-ahead", "published-differs"];
     assert!(codes.iter().any(|code| refused.contains(code)), "{refused}");
+}
+
+/// Names and octets of the files of a folder.
+fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let read = |entry: fs::DirEntry| {
+        Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?))
+    };
+    fs::read_dir(folder).expect("a folder").flatten().filter_map(read).collect()
 }
 
 /// Ends a loop when it is dropped.

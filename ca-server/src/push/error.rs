@@ -22,6 +22,8 @@ pub(crate) enum PushError {
     },
     #[error("answer has {found} octets or more, at most {limit} are taken")]
     LongAnswer { found: u64, limit: u64 },
+    #[error("log of the host could not be compared with the database, or does not fit it")]
+    NotCompared(#[source] store::StoreError),
     #[error("host has a checkpoint of {found}, this program publishes {ours}")]
     OtherLog { found: String, ours: String },
     #[error("host refused {what}: status {status}, {line}")]
@@ -38,9 +40,10 @@ pub(crate) enum PushError {
 
 impl PushError {
     /// All codes: the counter of each begins at 0.
-    pub(crate) const CODES: [&'static str; 7] = [
+    pub(crate) const CODES: [&'static str; 8] = [
         "outer-host-broken",
         "outer-host-foreign",
+        "outer-host-not-compared",
         "outer-host-refused",
         "outer-host-slow",
         "outer-host-unreachable",
@@ -55,6 +58,7 @@ impl PushError {
             Self::Broken(_) | Self::Unexpected { .. } | Self::LongAnswer { .. } => {
                 "outer-host-broken"
             }
+            Self::NotCompared(_) => "outer-host-not-compared",
             Self::Local { .. } => "push-local-file",
             Self::Refused { .. } => "outer-host-refused",
             Self::TimedOut { .. } => "outer-host-slow",

@@ -163,7 +163,7 @@ impl Host {
     async fn run(&mut self, stop: &AtomicBool) {
         let (shortest, longest) = PAUSES;
         let mut pause = shortest;
-        while !stop.load(Ordering::Relaxed) {
+        while !self.is_over(stop) {
             let begun = Instant::now();
             if let Err(error) = self.session(stop).await {
                 self.tell_failure(&error);
@@ -172,11 +172,17 @@ impl Host {
             // A connection that held for a while is worth another try at once.
             pause = if begun.elapsed() > longest + CONNECT_TIMEOUT { shortest } else { pause };
             let until = Instant::now() + pause;
-            while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+            while Instant::now() < until && !self.is_over(stop) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             pause = (pause * 2).min(longest);
         }
+    }
+
+    /// Nothing more is sent: the program ends, or a host has what the database has not. What this database
+    /// would say then is not for any host.
+    fn is_over(&self, stop: &AtomicBool) -> bool {
+        stop.load(Ordering::Relaxed) || self.feed.state.is_contradicted()
     }
 
     fn tell_failure(&mut self, error: &PushError) {
@@ -200,7 +206,7 @@ impl Host {
         let feed = Arc::clone(&self.feed);
         let mut connection = feed.connect(&self.section, &self.tls).await?;
         let there = feed.checkpoint_of(&mut connection).await?;
-        self.read_back(there.as_ref().map(|(note, _)| note));
+        self.read_back(there.as_ref().map(|(note, _)| note))?;
         let mut size = there.as_ref().map_or(0, |(note, _)| note.checkpoint().size);
         self.taken = there.map(|(_, bytes)| bytes);
         let listing = connection.get("inventory", MAX_LISTING).await?.unwrap_or_default();
@@ -209,7 +215,7 @@ impl Host {
         self.requests.clear();
         let mut files_at = None;
         let mut is_new = true;
-        while !stop.load(Ordering::Relaxed) {
+        while !self.is_over(stop) {
             size = self.push_log(&mut connection, size).await?;
             if files_at.is_none_or(|at: Instant| at.elapsed() >= FILES_EVERY) {
                 self.push_files(&mut connection, &inventory).await?;
@@ -227,29 +233,30 @@ impl Host {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        // What was published while the program was ending.
-        self.push_log(&mut connection, size).await?;
+        if !feed.state.is_contradicted() {
+            // What was published while the program was ending.
+            self.push_log(&mut connection, size).await?;
+        }
         Ok(())
     }
 
-    /// Compares the log of a host that was away at the start with the database.
-    fn read_back(&self, there: Option<&CheckpointNote>) {
+    /// Compares the log of a host that was away at the start with the database. Nothing is sent before that:
+    /// CRLs of a database that is too old would take the place of newer ones.
+    fn read_back(&self, there: Option<&CheckpointNote>) -> Result<(), PushError> {
         let Feed { store, state, .. } = &*self.feed;
-        if state.is_read(&self.section.name) {
-            return;
+        let host = &self.section.name;
+        if state.is_read(host) {
+            return Ok(());
         }
-        match recovery::compare(store.as_ref(), there) {
-            Ok(()) => {
-                state.has_read(&self.section.name);
-                tracing::info!(host.name = self.section.name, "outer host was read back");
-            }
-            Err(error) if error.code() == "published-ahead" || error.code() == "logs-disagree" => {
-                let host = &self.section.name;
+        if let Err(error) = recovery::compare(store.as_ref(), there) {
+            if error.code() == "published-ahead" || error.code() == "logs-disagree" {
                 state.contradict(format!("outer host {host}: {}", chain(&error)));
             }
-            Err(error) => tracing::warn!(host.name = self.section.name, error = %error,
-                "outer host could not be compared with the database"),
+            return Err(PushError::NotCompared(error));
         }
+        state.has_read(host);
+        tracing::info!(host.name = host, "outer host was read back");
+        Ok(())
     }
 
     /// Sends what the published tree has beyond the host's: tiles first, the checkpoint last.

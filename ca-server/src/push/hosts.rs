@@ -103,6 +103,11 @@ impl OuterHosts {
         self.contradiction.send_replace(Some(why));
     }
 
+    /// Whether a host has what this database has not.
+    pub(super) fn is_contradicted(&self) -> bool {
+        self.contradiction.borrow().is_some()
+    }
+
     /// Told of the contradiction, if there is one.
     pub(crate) fn contradiction(&self) -> watch::Receiver<Option<String>> {
         self.contradiction.subscribe()
