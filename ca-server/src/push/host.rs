@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -212,7 +213,7 @@ impl Host {
         let listing = connection.get("inventory", MAX_LISTING).await?.unwrap_or_default();
         let inventory: BTreeMap<String, String> = rows(&listing)?.into_iter().collect();
         self.sent.clear();
-        self.requests.clear();
+        self.requests = requests_in(&self.requests_folder())?;
         let mut files_at = None;
         let mut is_new = true;
         while !self.is_over(stop) {
@@ -300,7 +301,7 @@ impl Host {
         connection: &mut Connection,
         inventory: &BTreeMap<String, String>,
     ) -> Result<(), PushError> {
-        let mut files = BTreeSet::new();
+        let mut files = BTreeSet::<PublicationPath>::new();
         for part in ["aia", "crl", "responder"] {
             walk(&self.feed.folder.0, part, &mut files)?;
         }
@@ -337,16 +338,24 @@ impl Host {
         Ok(())
     }
 
-    /// Fetches the requests of the host's responder into a folder of its own: no host can take the place
-    /// of another's requests.
+    /// Where its requests lie: a folder of its own, so that no host can take the place of another's requests.
+    fn requests_folder(&self) -> PathBuf {
+        self.feed.outbox.join("from").join(&self.section.name)
+    }
+
+    /// Fetches the requests of the host's responder. What it lists no more goes first, so that never more
+    /// than [`MAX_REQUESTS`] lie here, whatever it lists and however often it breaks off.
     async fn collect(&mut self, connection: &mut Connection) -> Result<(), PushError> {
         let listing = connection.get("outbox", MAX_LISTING).await?.unwrap_or_default();
-        let folder = self.feed.outbox.join("from").join(&self.section.name);
-        let mut listed = BTreeSet::new();
+        let folder = self.requests_folder();
+        let mut listed = BTreeMap::new();
         for (name, hash) in rows(&listing)?.into_iter().take(MAX_REQUESTS) {
             let path: OutboxPath =
                 name.parse().map_err(|_| PushError::Unexpected { what: "no name of a request" })?;
-            listed.insert(path.clone());
+            listed.insert(path, hash);
+        }
+        drop_unlisted(&folder, &mut self.requests, &listed)?;
+        for (path, hash) in listed {
             if self.requests.get(&path) == Some(&hash) {
                 continue;
             }
@@ -356,19 +365,8 @@ impl Host {
                 continue;
             };
             let file = folder.join(path.to_string());
-            if fs::read(&file).ok().as_ref() != Some(&bytes) {
-                replace(&file, &bytes).map_err(PushError::local(&file))?;
-            }
+            replace(&file, &bytes).map_err(PushError::local(&file))?;
             self.requests.insert(path, hash);
-        }
-        for gone in self.requests.extract_if(.., |path, _| !listed.contains(path)) {
-            let file = folder.join(gone.0.to_string());
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(PushError::local(file)(error));
-                }
-                _ => {}
-            }
         }
         Ok(())
     }
@@ -404,8 +402,50 @@ fn rows(listing: &[u8]) -> Result<Vec<(String, String)>, PushError> {
     text.lines().map(|line| row(line).ok_or_else(unexpected)).collect()
 }
 
-/// Finds the files of the tree below `folder/part`; what has no name of ours is on its way, or not ours.
-fn walk(folder: &Path, part: &str, found: &mut BTreeSet<PublicationPath>) -> Result<(), PushError> {
+/// The requests that lie in a folder, with their hashes: also those that an earlier start or connection left.
+fn requests_in(folder: &Path) -> Result<BTreeMap<OutboxPath, String>, PushError> {
+    let mut found = BTreeSet::new();
+    walk(folder, "responder", &mut found)?;
+    // One that cannot be read has no hash, and is fetched anew.
+    let hashed = |path: OutboxPath| {
+        let hash = hash_of(&folder.join(path.to_string())).unwrap_or_default();
+        (path, hash)
+    };
+    Ok(found.into_iter().map(hashed).collect())
+}
+
+/// Removes the requests that are not listed, and the folders that are empty then.
+fn drop_unlisted(
+    folder: &Path,
+    requests: &mut BTreeMap<OutboxPath, String>,
+    listed: &BTreeMap<OutboxPath, String>,
+) -> Result<(), PushError> {
+    let mut gone = Vec::new();
+    requests.retain(|path, _| {
+        let stays = listed.contains_key(path);
+        if !stays {
+            gone.push(folder.join(path.to_string()));
+        }
+        stays
+    });
+    for file in gone {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(PushError::local(file)(error));
+            }
+            // It refuses as long as something lies in it.
+            _ => drop(file.parent().map(fs::remove_dir)),
+        }
+    }
+    Ok(())
+}
+
+/// Finds the files below `folder/part`; what has no name of ours is on its way, or not ours.
+fn walk<P: FromStr + Ord>(
+    folder: &Path,
+    part: &str,
+    found: &mut BTreeSet<P>,
+) -> Result<(), PushError> {
     let path = folder.join(part);
     let entries = match fs::read_dir(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -438,4 +478,35 @@ fn hash_of(file: &Path) -> io::Result<String> {
 
 fn hex(octets: &[u8]) -> String {
     base16ct::lower::encode_string(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: u8) -> OutboxPath {
+        format!("responder/ca{number}/{}.req", hex(&[number; 32])).parse().unwrap()
+    }
+
+    /// Decision 0018 (4): a host cannot fill the inner zone's disk with requests that it lists no more, also
+    /// when they were fetched by an earlier start.
+    #[test]
+    fn requests_of_an_earlier_start_that_are_listed_no_more_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 1..=3 {
+            let file = folder.path().join(name(number).to_string());
+            replace(&file, &[number]).unwrap();
+        }
+
+        let mut requests = requests_in(folder.path()).unwrap();
+        assert_eq!(requests.len(), 3);
+        assert_eq!(requests.get(&name(2)), Some(&hex(&Sha256::digest([2]))));
+        let listed = BTreeMap::from([(name(2), String::new()), (name(4), String::new())]);
+        drop_unlisted(folder.path(), &mut requests, &listed).unwrap();
+
+        assert_eq!(requests.keys().collect::<Vec<_>>(), [&name(2)]);
+        assert_eq!(requests_in(folder.path()).unwrap(), requests);
+        let left = fs::read_dir(folder.path().join("responder")).unwrap().count();
+        assert_eq!(left, 1, "empty folders go with their requests");
+    }
 }
