@@ -106,7 +106,7 @@ impl CrlKeeper {
         let Some(bytes) = bytes.filter(|bytes| *bytes != self.seen) else { return Ok(()) };
         let rows = self.rows(&bytes)?;
         let mut served = HashMap::clone(&self.served.by_path.load());
-        let mut outcome = Ok(());
+        let (mut outcome, mut again, mut is_new) = (Ok(()), false, false);
         for row in rows {
             let current = served.get(&row.path);
             if !self.wanted.contains(&row.path) || current.is_some_and(|crl| crl.row == row) {
@@ -116,17 +116,25 @@ impl CrlKeeper {
                 Ok(crl) => {
                     self.numbers.insert(row.path.clone(), row.number.clone());
                     served.insert(row.path.clone(), Arc::new(crl));
+                    is_new = true;
                 }
-                Err(error) => outcome = Err(error),
+                Err(error) => {
+                    // A hash that differs may be a file that is on its way, whatever is wrong with others.
+                    again |=
+                        matches!(error, CrlKeeperError::Hash { .. } | CrlKeeperError::Io { .. });
+                    outcome = Err(error);
+                }
             }
         }
-        let numbers: Vec<String> =
-            self.numbers.iter().map(|(path, number)| format!("{path} {number}\n")).collect();
-        durable::replace(&self.numbers_path, numbers.concat().as_bytes())
-            .map_err(|source| CrlKeeperError::Io { path: self.numbers_path.clone(), source })?;
-        self.served.by_path.store(Arc::new(served));
-        // A hash that differs may be a file that has just been replaced.
-        if !matches!(outcome, Err(CrlKeeperError::Hash { .. } | CrlKeeperError::Io { .. })) {
+        // A look that finds nothing new writes nothing: it comes again soon.
+        if is_new {
+            let numbers: Vec<String> =
+                self.numbers.iter().map(|(path, number)| format!("{path} {number}\n")).collect();
+            durable::replace(&self.numbers_path, numbers.concat().as_bytes())
+                .map_err(|source| CrlKeeperError::Io { path: self.numbers_path.clone(), source })?;
+            self.served.by_path.store(Arc::new(served));
+        }
+        if !again {
             self.seen = bytes;
         }
         outcome
@@ -239,7 +247,64 @@ pub(crate) enum CrlKeeperError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use ledger::{NoteSignError, NoteSigner, NoteToSign};
+
     use super::*;
+
+    struct Key(Ed25519KeyPair);
+
+    impl NoteSigner for Key {
+        fn public_key(&self) -> [u8; 32] {
+            self.0.public_key().as_ref().try_into().unwrap()
+        }
+
+        fn sign_note(&self, note: &NoteToSign) -> Result<[u8; 64], NoteSignError> {
+            Ok(self.0.sign(&note.message()).as_ref().try_into().unwrap())
+        }
+    }
+
+    /// CRL-12: a list that arrives after its manifest is served, also when another list of it is for good none.
+    #[test]
+    fn a_list_that_is_on_its_way_is_looked_for_again_whatever_is_wrong_with_others() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("crl")).unwrap();
+        let (late, bad) = ("crl/a.crl", "crl/b.crl");
+        let row = |path: &str| PublishedCrl {
+            path: path.to_owned(),
+            sha256: Sha256::digest(path).into(),
+            number: "01".to_owned(),
+            position: None,
+        };
+        let deployment: DeploymentName = "test/demo/a1".parse().unwrap();
+        let key = Key(Ed25519KeyPair::generate().unwrap());
+        let rows = [late, bad].map(|path| row(path).to_string());
+        let manifest =
+            Manifest::new(deployment.clone(), CRL_MANIFEST.parse().unwrap(), rows).unwrap();
+        let manifest = manifest.sign(&key).unwrap();
+        fs::write(home.path().join("crl/manifest"), manifest).unwrap();
+        // Its octets are those of the manifest, and no CRL.
+        fs::write(home.path().join(bad), bad).unwrap();
+        let mut keeper = CrlKeeper::new(
+            home.path(),
+            home.path(),
+            deployment,
+            NotePublicKey::from_bytes(key.public_key()),
+            vec![late.to_owned(), bad.to_owned()],
+            Arc::default(),
+        )
+        .unwrap();
+
+        for _ in 0..2 {
+            assert_eq!(keeper.step().unwrap_err().code(), "crl-corrupt");
+        }
+        assert!(!home.path().join("crl-numbers").exists(), "nothing new, nothing written");
+        fs::write(home.path().join(late), late).unwrap();
+        assert_eq!(keeper.step().unwrap_err().code(), "crl-corrupt", "it is looked at");
+        keeper.step().unwrap();
+    }
 
     #[test]
     fn numbers_are_compared_as_numbers() {

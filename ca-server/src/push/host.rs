@@ -306,11 +306,15 @@ impl Host {
             walk(&self.feed.folder.0, part, &mut files)?;
         }
         // In the order of the kinds: the manifest is the last.
-        for path in files {
+        for path in &files {
+            if *path == PublicationPath::CrlManifest && files.iter().any(|one| self.refuses(one)) {
+                // The host's own names the lists that it has; ours would name one that it has not.
+                continue;
+            }
             let file = self.feed.folder.0.join(path.to_string());
             let Ok(facts) = fs::metadata(&file) else { continue };
             let seen = (facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ino());
-            let known = self.sent.get(&path);
+            let known = self.sent.get(path);
             let again = |at: &Instant| at.elapsed() >= REFUSED_AGAIN;
             if known.is_some_and(|(was, at)| *was == seen && !at.as_ref().is_some_and(again)) {
                 continue;
@@ -322,7 +326,7 @@ impl Host {
             let mut refused_at = None;
             if !is_there {
                 let body = FileBody::open(&file).map_err(PushError::local(&file))?;
-                match connection.put(&path, body).await {
+                match connection.put(path, body).await {
                     Ok(()) => {}
                     Err(error @ PushError::Refused { .. }) => {
                         // One file that is refused must not keep the log from the host.
@@ -332,10 +336,16 @@ impl Host {
                     Err(error) => return Err(error),
                 }
             }
-            self.sent.insert(path, (seen, refused_at));
+            self.sent.insert(path.clone(), (seen, refused_at));
             self.observe();
         }
         Ok(())
+    }
+
+    /// Whether the host has refused this CRL, so that it is without it for now.
+    fn refuses(&self, path: &PublicationPath) -> bool {
+        let refused = self.sent.get(path).is_some_and(|(_, refused_at)| refused_at.is_some());
+        matches!(path, PublicationPath::Crl(_)) && refused
     }
 
     /// Where its requests lie: a folder of its own, so that no host can take the place of another's requests.
