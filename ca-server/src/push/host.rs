@@ -217,12 +217,17 @@ impl Host {
         let mut files_at = None;
         let mut is_new = true;
         while !self.is_over(stop) {
-            size = self.push_log(&mut connection, size).await?;
+            // A log that is refused keeps neither CRLs from the host nor requests from the CA.
+            let pushed = match self.push_log(&mut connection, size).await {
+                Err(error) if !matches!(error, PushError::Refused { .. }) => return Err(error),
+                pushed => pushed,
+            };
             if files_at.is_none_or(|at: Instant| at.elapsed() >= FILES_EVERY) {
                 self.push_files(&mut connection, &inventory).await?;
                 self.collect(&mut connection).await?;
                 files_at = Some(Instant::now());
             }
+            size = pushed?;
             self.observe();
             if std::mem::take(&mut is_new) {
                 self.failure = None;
