@@ -175,10 +175,21 @@ fn inside(template: &Template, gate: &str, outer_zone: &str) {
     call.args(["--silent", "--insecure", "--max-time", "5"]);
     let said = spoken::run(call.arg(format!("https://10.231.1.1:{}/", listens.port())), &[]);
     assert_eq!(said.code, 7, "no route, no connection: {}", said.text);
-    let mut call = within(gate, Path::new("curl"));
-    call.args(["--silent", "--insecure", "--max-time", "10", "--upload-file", "/dev/null"]);
-    let said = spoken::run(call.arg(format!("https://{far}/feed/1/publish/checkpoint")), &[]);
-    assert!(said.code != 0, "a stranger is let in: {}", said.text);
+    let tls = deployment.home.join("tls");
+    let put = |more: &[&str]| {
+        let mut call = within(gate, Path::new("curl"));
+        call.args(["--silent", "--insecure", "--max-time", "10", "--upload-file", "/dev/null"]);
+        call.args(["--output", "/dev/null", "--write-out", "%{http_code}"]).args(more);
+        call.arg(format!("https://{far}/feed/1/publish/checkpoint")).current_dir(&tls);
+        spoken::run(&mut call, &[])
+    };
+    // The receiver is there and answers who has the key, so that what it tells a stranger counts.
+    let known = put(&["--cert", "push.pem", "--key", "push.key"]);
+    let status: Option<u16> = known.text.trim().parse().ok();
+    assert!(known.code == 0 && status.is_some_and(|status| status >= 400), "{}", known.text);
+    let stranger = put(&[]);
+    let refused = [35, 56].contains(&stranger.code);
+    assert!(refused, "a stranger is let in: {} {}", stranger.code, stranger.text);
     deployment.stop();
 }
 
