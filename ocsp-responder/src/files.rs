@@ -278,7 +278,7 @@ mod tests {
             number: "01".to_owned(),
             position: None,
         };
-        let deployment: DeploymentName = "test/demo/a1".parse().unwrap();
+        let deployment: DeploymentName = "test/demo/ab12".parse().unwrap();
         let key = Key(Ed25519KeyPair::generate().unwrap());
         let rows = [late, bad].map(|path| row(path).to_string());
         let manifest =
