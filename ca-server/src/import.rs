@@ -29,7 +29,7 @@ use x509::time::UnixTime;
 use crate::config::{AuthoritySection, ConfigFile};
 use crate::enrol::Pin;
 use crate::import_crl;
-use crate::publication::crl_files::CrlFiles;
+use crate::publication::crl_files::{CrlFiles, number_of};
 use crate::publication::files::replace;
 use crate::service::Service;
 use crate::start::Told;
@@ -128,7 +128,8 @@ pub(crate) fn run(
 ) -> anyhow::Result<Imported> {
     let (text, outputs) = read_outputs(deployment, manifest)?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    let read = read_all(config, folder, &outputs, now)?;
+    let mut read = read_all(config, folder, &outputs, now)?;
+    leave_older_out(&mut read, store, files)?;
     for crl in &read.crls {
         loses_nobody(crl, store)?;
     }
@@ -198,11 +199,38 @@ fn read_all<'a>(
         .iter()
         .map(|output| read_crl(&authorities, folder, output))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    for crl in &crls {
-        import.crls.push(crl.row.clone());
-        import.states.extend(crl.states.iter().cloned());
-    }
     Ok(ReadOutputs { authorities, delegates, crls, import })
+}
+
+/// Takes the lists into the import. One that is older than what is known or published stays out with its entries:
+/// outputs are imported again after a restore, and a newer list may have come since (`--crl`).
+fn leave_older_out(
+    read: &mut ReadOutputs<'_>,
+    store: &dyn Store,
+    files: &CrlFiles,
+) -> anyhow::Result<()> {
+    for crl in std::mem::take(&mut read.crls) {
+        let known = match store.current_crl(crl.row.issuer, &crl.row.scope) {
+            Ok(last) => last.map(|last| last.number),
+            Err(StoreError::UnknownIssuer) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let published = files.published(&crl.published.path);
+        let published = published.and_then(|(_, row)| number_of(&row));
+        if let Some(newest) = known.max(published).filter(|newest| *newest > crl.row.number) {
+            tracing::warn!(
+                file.path = %crl.file.display(),
+                crl.number = %crl.row.number,
+                crl.newest = %newest,
+                "CRL of the outputs is left out: a newer one is known or published"
+            );
+            continue;
+        }
+        read.import.crls.push(crl.row.clone());
+        read.import.states.extend(crl.states.iter().cloned());
+        read.crls.push(crl);
+    }
+    Ok(())
 }
 
 /// A later ceremony's CRL names everybody whom the last one did.

@@ -23,7 +23,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::import::state_of;
-use crate::publication::crl_files::CrlFiles;
+use crate::publication::crl_files::{CrlFiles, number_of};
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::start::Told;
@@ -160,6 +160,14 @@ fn fits(
                 "import the newest CRL; if it is, make one with a higher number at a ceremony",
             )
         );
+    }
+    // A database from a backup may not know it.
+    let published = files.published(&CrlFiles::full_path(authority.name()));
+    if let Some((_, row)) = published
+        && number_of(&row).is_some_and(|published| list.number < published)
+    {
+        let what = format!("CRL has number {}, the published one {}", list.number, row.number);
+        return Err(Told::new("crl-not-newer", what, "import the newest CRL").into());
     }
     let other_scope = |what: String| {
         let next =

@@ -105,6 +105,69 @@ fn a_new_list_and_its_entries_are_taken_in_together_and_twice_is_once() {
     }
 }
 
+/// CRL-02, OPS-02: outputs that are imported again, as after a restore, leave a newer list where it is; and the tree
+/// takes no older list from anybody.
+#[test]
+fn outputs_that_are_imported_again_leave_a_newer_list_in_place() {
+    let world = offline();
+    let service = &world.service;
+    let (first, newer) = (wanted(&world, 5, &[1]), wanted(&world, 6, &[1, 2]));
+    let (first, newer) = (signed(&world, &first), signed(&world, &newer));
+    let certificate = world.authority().certificate.as_der();
+    let hash = |octets: &[u8]| base16ct::lower::encode_string(&Sha256::digest(octets));
+    let manifest = world.folder("outputs.json");
+    std::fs::write(world.folder("issuing.cer"), certificate).unwrap();
+    std::fs::write(world.folder("first.crl"), &first).unwrap();
+    let outputs = json!({
+        "format": "sigill-ceremony-outputs/1",
+        "deployment": { "environment": "test", "pki": "demo", "instance": "abcd" },
+        "authorities": [
+            { "name": "issuing", "certificate": "issuing.cer", "sha256": hash(certificate) }
+        ],
+        "crls": [{ "authority": "issuing", "crl": "first.crl", "sha256": hash(&first) }],
+        "delegates": [],
+        "responders": [],
+    });
+    std::fs::write(&manifest, outputs.to_string()).unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../environments/demo/ca.toml");
+    let mut config = crate::config::ConfigFile::read(Path::new(example)).unwrap();
+    config.publication.folder = world.folder("publish");
+    let mut section = world.authority().section.clone();
+    section.sha256 = hash(certificate);
+    config.authorities = vec![section];
+    let again = |world: &World| {
+        let (service, now) = (&world.service, world.now());
+        let (store, files) = (service.store(), &service.files);
+        crate::import::run(&config, service.deployment, store, files, &manifest, now).unwrap()
+    };
+    let published = || std::fs::read(service.files.path("crl/issuing.crl")).unwrap();
+
+    again(&world);
+    assert_eq!(published(), first);
+    import(&world, &newer).unwrap();
+    again(&world);
+    assert_eq!((published(), numbers(&world)), (newer.clone(), ("06".to_owned(), 2)));
+
+    let row = |list: &[u8], number: &str| PublishedCrl {
+        path: "crl/issuing.crl".to_owned(),
+        sha256: Sha256::digest(list).into(),
+        number: number.to_owned(),
+        position: None,
+    };
+    let file = world.folder("older.crl");
+    std::fs::write(&file, &first).unwrap();
+    assert!(service.files.publish(&file, row(&first, "05")).is_err());
+    assert_eq!(published(), newer);
+
+    // The database is from a time before the newest list.
+    std::fs::write(&file, b"number 9").unwrap();
+    service.files.publish(&file, row(b"number 9", "09")).unwrap();
+    again(&world);
+    let between = signed(&world, &wanted(&world, 8, &[1, 2]));
+    assert_eq!(import(&world, &between), Err("crl-not-newer"));
+    assert_eq!((published(), numbers(&world)), (b"number 9".to_vec(), ("06".to_owned(), 2)));
+}
+
 /// CRL-02, CRL-04, CRL-11: whatever may not follow the last list changes nothing.
 #[test]
 fn refuses_a_list_that_may_not_follow() {

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crl::CrlNumber;
 use ledger::manifest::{Manifest, ManifestError, ManifestName, ManifestNoteError};
 use ledger::note::NotePublicKey;
 use ledger::origin::DeploymentName;
@@ -103,7 +104,7 @@ impl CrlFiles {
         self.folder.join(path)
     }
 
-    /// Moves a finished CRL file into the tree and lists it.
+    /// Moves a finished CRL file into the tree and lists it. The one that is listed may come again, an older one never.
     ///
     /// # Errors
     ///
@@ -111,8 +112,14 @@ impl CrlFiles {
     /// predecessor: publishing again mends it.
     pub(crate) fn publish(&self, file: &Path, row: PublishedCrl) -> Result<(), CrlFilesError> {
         let path = self.folder.join(&row.path);
-        move_into_place(file, &path).map_err(|source| CrlFilesError::File { path, source })?;
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listed) = rows.get(&row.path)
+            && number_of(listed).zip(number_of(&row)).is_some_and(|(listed, new)| new < listed)
+        {
+            let (listed, found) = (listed.number.clone(), row.number);
+            return Err(CrlFilesError::Older { path, found, listed });
+        }
+        move_into_place(file, &path).map_err(|source| CrlFilesError::File { path, source })?;
         let mut next = rows.clone();
         next.insert(row.path.clone(), row);
         self.write_manifest(&next)?;
@@ -129,6 +136,12 @@ impl CrlFiles {
         let path = self.folder.join("crl/manifest");
         replace(&path, note.as_bytes()).map_err(|source| CrlFilesError::File { path, source })
     }
+}
+
+/// The number of a row, where it can be read.
+pub(crate) fn number_of(row: &PublishedCrl) -> Option<CrlNumber> {
+    let octets = base16ct::upper::decode_vec(&row.number).ok()?;
+    CrlNumber::from_content_octets(&octets).ok()
 }
 
 /// Why a CRL was not published. What had been published stands.
@@ -153,6 +166,16 @@ pub(crate) enum CrlFilesError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A newer one is listed.
+    #[error("CRL {path} has number {listed} and is not replaced by number {found}")]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The number that was to be published.
+        found: String,
+        /// The number that is.
+        listed: String,
     },
     /// The manifest does not verify.
     #[error("CRL manifest {path} does not verify under this deployment's manifest key")]
