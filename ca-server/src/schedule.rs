@@ -337,11 +337,10 @@ impl Schedule {
                 }
             };
             let Some(list) = wanted else { continue };
-            let made = service.make_list(authority, list);
+            let made = service.make_wanted(authority, list);
             let pause = if made.is_ok() {
                 Pause { until: now + CRL_GAP, what: WaitsFor::Time }
             } else {
-                authority.ask_for_crl();
                 let what = if service.is_within_reach(authority) {
                     WaitsFor::Time
                 } else {

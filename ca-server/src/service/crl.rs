@@ -34,7 +34,7 @@ use super::authority::Authority;
 use super::previous::Previous;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
-use crate::publication::crl_files::CrlFiles;
+use crate::publication::crl_files::{CrlFiles, number_of};
 
 /// Expired entries that left the list are explained this far back: the longest stretch without a
 /// CRL after which one still can be made without an operator.
@@ -86,7 +86,10 @@ impl Service {
             return Ok(None);
         }
         if self.crl_is_due(authority)? {
-            authority.take_crl_wish();
+            // With deltas what is wished for waits for the one that follows, or comes on it if this one fails.
+            if authority.section.delta_crl_period.is_none() {
+                authority.take_crl_wish();
+            }
             return Ok(Some(List::Full));
         }
         let Some(deltas) = delta_schedule(authority)? else {
@@ -159,12 +162,10 @@ impl Service {
             .map_err(|e| self.note_storage(&e))?;
         // Full and delta lists share their numbers (CRL-08).
         let mut published = List::ALL.into_iter().filter_map(|list| {
-            self.files.published(&list.path(authority)).map(|(_, row)| row.number)
+            self.files.published(&list.path(authority)).map(|(_, row)| number_of(&row))
         });
         published.try_fold(next, |next, number| {
-            let above = base16ct::upper::decode_vec(&number)
-                .ok()
-                .and_then(|octets| CrlNumber::from_content_octets(&octets).ok())
+            let above = number
                 .and_then(|published| published.next())
                 .ok_or_else(|| broken(authority, &"the manifest's CRL number has no successor"))?;
             Ok(next.max(above))

@@ -6,13 +6,13 @@
 //! that the signed manifest lists.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 
 use crl::CrlNumber;
 use sha2::{Digest as _, Sha256};
 use store::CrlScope;
-use x509::crl::{CrlForm, CrlReader};
+use x509::crl::{CrlExtensions, CrlForm, CrlReader};
 use x509::time::UnixTime;
 
 use super::Service;
@@ -38,8 +38,12 @@ pub(super) enum Previous {
 /// The full CRL that a delta is made to.
 pub(super) struct Base {
     pub(super) reader: Reader,
+    /// The last delta to it, where there is one and it can be had.
+    pub(super) last: Option<Reader>,
     pub(super) number: CrlNumber,
     pub(super) this_update: UnixTime,
+    /// From when on it says that expired entries are kept (CRL-10).
+    pub(super) kept: Option<UnixTime>,
 }
 
 impl Previous {
@@ -117,10 +121,51 @@ impl Service {
         let Some(row) = row.filter(|row| row.published.is_some()) else { return Ok(None) };
         let known = [Some(row.sha256), None];
         let published = self.files.path(&CrlFiles::full_path(authority.name()));
-        let reader = believed(&published, known)
-            .or_else(|_| believed(&self.own_copy(authority), known))
+        let found = believed_whole(&published, known)
+            .or_else(|_| believed_whole(&self.own_copy(authority), known))
             .ok();
-        Ok(reader.map(|reader| Base { reader, number: row.number, this_update: row.this_update }))
+        let Some((reader, extensions)) = found else { return Ok(None) };
+        let last = self.last_delta(authority, &row.number)?;
+        Ok(Some(Base {
+            reader,
+            last,
+            number: row.number,
+            this_update: row.this_update,
+            kept: extensions.expired_certs_on_crl,
+        }))
+    }
+
+    /// The last delta, if it is one to the base of that number.
+    fn last_delta(
+        &self,
+        authority: &Authority,
+        base: &CrlNumber,
+    ) -> Result<Option<Reader>, Denied> {
+        let path = CrlFiles::delta_path(authority.name());
+        let listed = self.files.published(&path).map(|(_, row)| row.sha256);
+        let signed = self
+            .store()
+            .current_crl(authority.id, &CrlScope::delta())
+            .map_err(|e| self.note_storage(&e))?
+            .map(|row| row.sha256);
+        if listed.is_none() && signed.is_none() {
+            return Ok(None);
+        }
+        let path = self.files.path(&path);
+        match believed_whole(&path, [listed, signed]) {
+            Ok((reader, extensions)) => {
+                let same = extensions.delta_base.as_deref() == Some(base.as_octets());
+                Ok(same.then_some(reader))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    file.path = %path.display(),
+                    error,
+                    "last delta CRL was changed or cannot be read; a hold that came after the full CRL and was released is not taken back by the next one"
+                );
+                Ok(None)
+            }
+        }
     }
 
     /// Keeps a CRL that is about to be published. Without the copy only a comparison is at stake, so
@@ -140,18 +185,41 @@ impl Service {
 
 /// The list in a file, if it is one of those that are known by their hash.
 fn believed(path: &Path, known: [Option<[u8; 32]>; 2]) -> Result<Reader, String> {
-    let found = sha256_of(path).map_err(|error| error.to_string())?;
+    start(believed_file(path, known)?)
+}
+
+/// As [`believed`], with what the list says after its entries.
+fn believed_whole(
+    path: &Path,
+    known: [Option<[u8; 32]>; 2],
+) -> Result<(Reader, CrlExtensions), String> {
+    let mut file = believed_file(path, known)?;
+    let again = file.try_clone().map_err(|error| error.to_string())?;
+    let tail = start(again)?.finish().map_err(|error| chain(&error))?;
+    file.rewind().map_err(|error| error.to_string())?;
+    Ok((start(file)?, tail.extensions))
+}
+
+/// The file that was hashed, and not what lies under its name by now: another may be moved there between.
+fn believed_file(path: &Path, known: [Option<[u8; 32]>; 2]) -> Result<File, String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let found = sha256_of(&mut file).map_err(|error| error.to_string())?;
     if !known.contains(&Some(found)) {
         return Err("its SHA-256 is neither listed nor that of the last one".to_owned());
     }
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    Ok(file)
+}
+
+fn start(file: File) -> Result<Reader, String> {
     CrlReader::start(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
         .map_err(|error| chain(&error))
 }
 
-fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
+/// Reads it from where it stands and puts it back to its beginning.
+fn sha256_of(file: &mut File) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
-    io::copy(&mut BufReader::new(File::open(path)?), &mut HashWriter(&mut hash))?;
+    io::copy(&mut BufReader::new(&mut *file), &mut HashWriter(&mut hash))?;
+    file.rewind()?;
     Ok(hash.finalize().into())
 }
 

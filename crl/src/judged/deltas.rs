@@ -63,11 +63,14 @@ fn map(entries: impl IntoIterator<Item = RevokedEntry>) -> BTreeMap<SerialNumber
 }
 
 /// A relying party that has the base and gets the delta (RFC 5280 §6.3.3).
-fn applied(base: &[RevokedEntry], delta: &[RevokedEntry]) -> BTreeMap<SerialNumber, RevokedEntry> {
-    let mut merged = map(base.iter().copied());
+fn applied(
+    base: &BTreeMap<SerialNumber, RevokedEntry>,
+    delta: &[RevokedEntry],
+) -> BTreeMap<SerialNumber, RevokedEntry> {
+    let mut merged = base.clone();
     for entry in delta {
         if entry.reason == Some(ReasonCode::RemoveFromCrl) {
-            assert!(merged.remove(&entry.serial).is_some(), "what was not on the base is removed");
+            merged.remove(&entry.serial);
         } else {
             merged.insert(entry.serial, *entry);
         }
@@ -101,15 +104,30 @@ fn entries(tbs: &[u8]) -> Vec<RevokedEntry> {
     reader(tbs).map(Result::unwrap).collect()
 }
 
-fn delta_of(base: &[u8], rows: &[CrlEntry]) -> Vec<CrlEntry> {
-    delta(reader(base), rows.iter().copied().map(Ok::<_, &str>)).map(Result::unwrap).collect()
+fn merged(
+    base: &[u8],
+    last: Option<&[u8]>,
+    rows: &[CrlEntry],
+    departure: impl FnMut(&RevokedEntry) -> Departure,
+) -> Result<Vec<CrlEntry>, DeltaError<&'static str>> {
+    delta(reader(base), last.map(reader), rows.iter().copied().map(Ok), departure).collect()
+}
+
+/// Why a certificate has no entry now.
+fn why(index: &Index, serial: &SerialNumber) -> Departure {
+    match index.lookup(IssuerRef::from_index(0), serial) {
+        Some(status) if status.revocation().is_none() => Departure::Released,
+        Some(status) => Departure::Expired { not_after: status.not_after },
+        None => Departure::Unexplained,
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     /// CRL-08: over random histories with hold, release and expiry, base and delta are the complete list of that
-    /// instant, and the delta has nothing that the base has too.
+    /// instant, also for a party that has put each delta before to the base; and the delta says nothing that base and
+    /// deltas before said already.
     #[test]
     fn base_and_delta_are_the_complete_list(steps in proptest::collection::vec(any_step(), 0..120)) {
         let mut index = Index::new(1);
@@ -120,6 +138,8 @@ proptest! {
         index.apply(index.next(), &declared).unwrap();
         let (mut now, mut base_time) = (NOW, NOW);
         let mut base = written(&rows(&index, None), CrlKind::COMPLETE, &[1], now);
+        let mut last: Option<Vec<u8>> = None;
+        let mut party = map(entries(&base));
         for step in steps {
             match step {
                 Step::Change(octet, change) => {
@@ -133,18 +153,27 @@ proptest! {
                 Step::Full => {
                     base = written(&rows(&index, Some(base_time)), CrlKind::COMPLETE, &[1], now);
                     base_time = now;
+                    last = None;
+                    party = map(entries(&base));
                 }
                 Step::Delta => {
                     let full = rows(&index, Some(base_time));
-                    let delta = delta_of(&base, &full);
+                    let departure = |entry: &RevokedEntry| why(&index, &entry.serial);
+                    let delta = merged(&base, last.as_deref(), &full, departure).unwrap();
                     let kind = CrlKind::Delta { base: &[1] };
-                    let delta = entries(&written(&delta, kind, &[2], now));
-                    let base = entries(&base);
-                    prop_assert_eq!(
-                        applied(&base, &delta),
-                        map(full.iter().map(|row| *row.revoked()))
-                    );
-                    prop_assert!(delta.iter().all(|entry| !base.contains(entry)));
+                    let octets = written(&delta, kind, &[2], now);
+                    let delta = entries(&octets);
+                    let before = map(last.as_deref().map(entries).unwrap_or_default());
+                    let full = map(full.iter().map(|row| *row.revoked()));
+                    let base = map(entries(&base));
+                    prop_assert_eq!(&applied(&base, &delta), &full);
+                    party = applied(&party, &delta);
+                    prop_assert_eq!(&party, &full);
+                    let is_news = |entry: &RevokedEntry| {
+                        base.get(&entry.serial) != Some(entry) || before.contains_key(&entry.serial)
+                    };
+                    prop_assert!(delta.iter().all(is_news));
+                    last = Some(octets);
                 }
             }
         }
@@ -155,16 +184,74 @@ proptest! {
 fn refuses_a_base_out_of_order_and_ends_with_the_first_error() {
     let unsorted = [entry(2, NOW, None), entry(1, NOW, None)];
     let base = written(&unsorted, CrlKind::COMPLETE, &[1], NOW);
-    let made: Vec<_> = delta(reader(&base), std::iter::empty::<Result<CrlEntry, &str>>()).collect();
-    assert!(matches!(made.as_slice(), [Err(DeltaError::Order { .. })]), "{made:?}");
+    let released = |_: &RevokedEntry| Departure::Released;
+    let made = merged(&base, None, &[], released);
+    assert!(matches!(made, Err(DeltaError::Order { .. })), "{made:?}");
 
     let base = written(&[], CrlKind::COMPLETE, &[1], NOW);
     let broken = [Err("the database went away"), Ok(entry(1, NOW, None))];
-    let made: Vec<_> = delta(reader(&base), broken.into_iter()).collect();
+    let made: Vec<_> = delta(reader(&base), None, broken.into_iter(), released).collect();
     assert!(
         matches!(made.as_slice(), [Err(DeltaError::Rows("the database went away"))]),
         "{made:?}"
     );
+}
+
+/// CRL-08, CRL-11: a row that is missing takes nobody off the list unless the certificate was released from hold, or
+/// ended before the base was made; and what is final stays as it is.
+#[test]
+fn refuses_to_take_a_revocation_back_without_a_reason() {
+    let hold = Some(ReasonCode::CertificateHold);
+    let listed = |entry: CrlEntry| written(&[entry], CrlKind::COMPLETE, &[1], NOW);
+    let (revoked, held) = (entry(1, NOW - 100, None), entry(1, NOW - 100, hold));
+    let expired = |secs| Departure::Expired { not_after: at(secs) };
+    for (on_base, why, may_leave) in [
+        (revoked, Departure::Unexplained, false),
+        (revoked, Departure::Released, false),
+        (revoked, expired(NOW), false),
+        (revoked, expired(NOW - 1), true),
+        (held, Departure::Unexplained, false),
+        (held, Departure::Released, true),
+    ] {
+        let made = merged(&listed(on_base), None, &[], |_| why);
+        match made {
+            Ok(made) => assert!(may_leave && made.len() == 1, "{on_base:?} {why:?}"),
+            Err(error) => {
+                assert!(!may_leave && matches!(error, DeltaError::Lost { .. }), "{error:?}");
+            }
+        }
+    }
+    for (row, may_be) in [
+        (held, false),
+        (entry(1, NOW - 99, None), false),
+        (entry(1, NOW - 100, Some(ReasonCode::KeyCompromise)), true),
+    ] {
+        let made = merged(&listed(revoked), None, &[row], |_| Departure::Unexplained);
+        assert_eq!(made.is_ok(), may_be, "{row:?} {made:?}");
+        assert!(may_be || matches!(made, Err(DeltaError::Unrevoked { .. })), "{made:?}");
+    }
+}
+
+/// CRL-08, RFC 5280 §5.2.4: a hold that came after the base and stood on a delta is taken back on every one that
+/// follows; a revocation that did is not.
+#[test]
+fn a_hold_that_came_and_went_between_two_deltas_is_removed() {
+    let hold = Some(ReasonCode::CertificateHold);
+    let kind = CrlKind::Delta { base: &[1] };
+    let base = written(&[], CrlKind::COMPLETE, &[1], NOW);
+    let released = |_: &RevokedEntry| Departure::Released;
+    let mut last = written(&[entry(1, NOW, hold)], kind, &[2], NOW);
+    for _ in 0..2 {
+        let made = merged(&base, Some(&last), &[], released).unwrap();
+        assert_eq!(made, [entry(1, NOW, Some(ReasonCode::RemoveFromCrl))]);
+        last = written(&made, kind, &[3], NOW);
+    }
+    let again = entry(1, NOW + 9, hold);
+    assert_eq!(merged(&base, Some(&last), &[again], released).unwrap(), [again]);
+
+    let last = written(&[entry(1, NOW, None)], kind, &[2], NOW);
+    let made = merged(&base, Some(&last), &[], released);
+    assert!(matches!(made, Err(DeltaError::Lost { .. })), "{made:?}");
 }
 
 fn openssl(arguments: &[&str]) -> (bool, String) {
@@ -220,7 +307,8 @@ fn openssl_believes_base_and_delta_together() {
     let (base, _) = make(&ca, &base, &[held], None, &mut unexplained).unwrap();
     let made: Vec<CrlEntry> = {
         let base = CrlReader::start(&base[..], CrlForm::CertificateList, MAX_OCTETS).unwrap();
-        delta(base, [Ok::<_, &str>(lost)].into_iter()).map(Result::unwrap).collect()
+        let rows = [Ok::<_, &str>(lost)].into_iter();
+        delta(base, None, rows, |_| Departure::Released).map(Result::unwrap).collect()
     };
     assert_eq!(made.len(), 2);
     let next = CrlOrder {

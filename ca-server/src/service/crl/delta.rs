@@ -3,6 +3,8 @@
 //! Each is made to the last published full CRL, of the same scope and by the same key, under a number of the same
 //! series. A new full CRL has a delta to it at once, so that whoever has the one finds the other.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 
 use crl::{CrlOrder, DeltaError, Due, NewDates, PrepareError, PreparedCrl, PreviousCrl, Schedule};
@@ -11,8 +13,8 @@ use store::{CrlScope, StoreError};
 use x509::crl::CrlKind;
 
 use super::{
-    List, Making, NO_SNAPSHOT, SpoolNames, broken, crl_issuer, horizon, kept_since, listing,
-    stated_scope, unspooled,
+    List, Making, NO_SNAPSHOT, SpoolNames, broken, crl_issuer, delta_schedule, horizon, kept_since,
+    listed, listing, stated_scope, unspooled,
 };
 use crate::denied::Denied;
 use crate::publication::chain;
@@ -49,6 +51,39 @@ impl Service {
             || matches!(schedule.due(Some(delta.this_update), now), Due::Now { .. }))
     }
 
+    /// Makes a list that is wanted. Where a full one cannot be made, what is refused there must not keep back the
+    /// revocations that wait: they come on a delta to the last one. The error is that of the full one.
+    pub(crate) fn make_wanted(&self, authority: &Authority, list: List) -> Result<(), Denied> {
+        let made = self.make_list(authority, list);
+        if made.is_ok() {
+            return made;
+        }
+        if list == List::Full && authority.section.delta_crl_period.is_some() {
+            if let Err(denied) = self.delta_meanwhile(authority) {
+                authority.ask_for_crl();
+                tracing::warn!(
+                    authority.name = authority.name(),
+                    problem.code = denied.refusal.code,
+                    problem.seen = %denied.refusal.seen,
+                    "neither a full CRL nor a delta to the last one could be made"
+                );
+            }
+        } else {
+            authority.ask_for_crl();
+        }
+        made
+    }
+
+    /// Makes a delta that is due or waited for, if it has a base.
+    fn delta_meanwhile(&self, authority: &Authority) -> Result<(), Denied> {
+        let Some(deltas) = delta_schedule(authority)? else { return Ok(()) };
+        let is_wanted = authority.take_crl_wish() || self.delta_is_due(authority, deltas)?;
+        if !is_wanted || self.base(authority)?.is_none() {
+            return Ok(());
+        }
+        self.make_list(authority, List::Delta)
+    }
+
     pub(super) fn prepare_delta(
         &self,
         making: &Making<'_>,
@@ -56,6 +91,12 @@ impl Service {
         names: &SpoolNames,
     ) -> Result<(PreparedCrl, Position), Denied> {
         let authority = making.authority;
+        // A full list that takes the day back is refused when it is compared, and so are its deltas (CRL-10).
+        if let Some(kept) = base.kept
+            && kept_since(authority).is_none_or(|since| since > kept)
+        {
+            return Err(broken(authority, &"expiredCertsOnCRL of the base is taken back"));
+        }
         let issuer = crl_issuer(authority)?;
         let scope = stated_scope(authority);
         let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
@@ -72,18 +113,17 @@ impl Service {
         };
         let listing = listing(authority, Some(base.this_update));
         let horizon = horizon(authority, Some(base.this_update));
-        let (mut reader, mut outcome) = (Some(base.reader), None);
+        let (mut readers, mut outcome) = (Some((base.reader, base.last)), None);
         self.store()
             .revoked(authority.id, horizon, &mut |snapshot| {
-                let Some(reader) = reader.take() else { return };
+                let Some((base, last)) = readers.take() else { return };
                 let position = Position { epoch: snapshot.head.epoch, index: snapshot.head.size };
-                let rows = snapshot.rows.filter_map(|row| {
-                    let entry = |row: store::RevokedRow| {
-                        crl::CrlEntry::of(row.serial, &row.status, listing)
-                    };
-                    row.map(entry).transpose()
+                // A row is read before the merge asks why its entry is gone.
+                let expired = RefCell::new(BTreeMap::new());
+                let rows = snapshot.rows.filter_map(|row| listed(row, listing, &expired));
+                let rows = crl::delta(base, last, rows, |entry| {
+                    self.departure(authority, entry, &expired.borrow())
                 });
-                let rows = crl::delta(reader, rows);
                 let none: Option<PreviousCrl<fs::File>> = None;
                 let unexplained = &mut |_: &_| crl::Departure::Unexplained;
                 let made = crl::prepare(&order, rows, &mut files, none, unexplained);

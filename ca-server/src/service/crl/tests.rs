@@ -179,6 +179,54 @@ fn a_lost_delta_is_made_again_and_without_its_base_a_full_list_is() {
     assert!(list(&world, FULL).1.extensions.number > number);
 }
 
+fn make_delta(world: &World) -> Result<(), &'static str> {
+    world.service.make_list(world.authority(), List::Delta).map_err(|denied| denied.refusal.code)
+}
+
+/// CRL-08, CRL-10, CRL-11: a configuration that takes the day back un-revokes nobody by a delta either.
+#[test]
+fn a_delta_takes_back_nothing_that_a_full_list_may_not() {
+    let mut world = with_deltas();
+    let serial = expired(&world, 1);
+    let day = Day::containing(world.now().saturating_sub(DAY * 2));
+    keep_from(&mut world, Some(day));
+    make(&world).unwrap();
+    make_delta(&world).unwrap();
+    let stands = list(&world, DELTA);
+    for other in [None, Some(Day::containing(world.now()))] {
+        keep_from(&mut world, other);
+        assert_eq!(make_delta(&world), Err("crl-refused"), "{other:?}");
+    }
+    assert_eq!(list(&world, DELTA).1.extensions.number, stands.1.extensions.number);
+    assert_eq!(published(&world).0, [serial]);
+    keep_from(&mut world, Some(day));
+    make_delta(&world).unwrap();
+    assert_eq!(list(&world, DELTA).0, []);
+}
+
+/// CRL-03, CRL-08: while the full list is refused a revocation comes on a delta to the last one, and the full one's
+/// refusal is what is told.
+#[test]
+fn a_full_list_that_is_refused_does_not_keep_back_the_deltas() {
+    let mut world = with_deltas();
+    assert_eq!([round(&world), round(&world)], [Some(List::Full), Some(List::Delta)]);
+    // What ended three days ago stood on no list: dated before the last one, it comes on no full list.
+    let day = Day::containing(world.now().saturating_sub(DAY * 9));
+    keep_from(&mut world, Some(day));
+    let (late, now) = (expired(&world, 1), revoked(&world, 2));
+    world.authority().ask_for_crl();
+    let made = world.service.make_wanted(world.authority(), List::Full);
+    assert_eq!(made.map_err(|denied| denied.refusal.code), Err("crl-refused"));
+    let (on_delta, _) = list(&world, DELTA);
+    assert_eq!(on_delta.iter().map(|entry| entry.serial).collect::<Vec<_>>(), [late, now]);
+
+    let number = list(&world, DELTA).1.extensions.number;
+    let made = world.service.make_wanted(world.authority(), List::Full);
+    assert_eq!(made.map_err(|denied| denied.refusal.code), Err("crl-refused"));
+    let unchanged = list(&world, DELTA).1.extensions.number;
+    assert_eq!(unchanged, number, "nothing waits and nothing is due");
+}
+
 /// CRL-08: an authority without deltas makes full lists alone.
 #[test]
 fn without_a_period_there_are_no_deltas() {
