@@ -101,6 +101,9 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
     Ok(Authority::new(section.clone(), certificate, issuer))
 }
 
+/// As for full lists: deltas are not made more often than this by time alone.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
+
 /// Delta CRLs have a period, which is shorter than that of the full ones, and a URL, or there are none.
 fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
     let (period, url) = match (section.delta_crl_period, &section.delta_crl_url) {
@@ -109,10 +112,11 @@ fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
         _ => bail!(Told::config("delta-crl-period and delta-crl-url belong together")),
     };
     let full = section.crl_period();
+    let shortest = SHORTEST_PERIOD.as_secs();
     ensure!(
-        period > 0 && Duration::from_secs(period) < full,
+        period >= shortest && Duration::from_secs(period) < full,
         Told::config(format!(
-            "delta-crl-period is {period} s; it is at least 1 and below crl-period, {} s",
+            "delta-crl-period is {period} s; it is at least {shortest} and below crl-period, {} s",
             full.as_secs()
         ))
     );
@@ -168,6 +172,7 @@ mod tests {
             "delta-crl-period = 600".to_owned(),
             url.to_owned(),
             format!("delta-crl-period = 0\n{url}"),
+            format!("delta-crl-period = 59\n{url}"),
             format!("delta-crl-period = 3600\n{url}"),
             "delta-crl-period = 600\ndelta-crl-url = \"https://crl.example.org/d\"".to_owned(),
             "delta-crl-period = 600\ndelta-crl-url = \"http:///d\"".to_owned(),
