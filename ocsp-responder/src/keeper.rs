@@ -329,7 +329,7 @@ impl Keeper {
             .iter()
             .map(|delegate| (delegate.key().key_type(), delegate.certificate.validity()))
             .collect();
-        if !is_due(&live, key_type, now, self.timing.renew_delegates_after()) {
+        if !is_due(&live, key_type, now, Timing::DELEGATES_RENEWED_AFTER) {
             return Ok(());
         }
         let key = match self.waiting_key(&authority.name, key_type)? {

@@ -122,9 +122,9 @@ fn serial() -> SerialNumber {
     SerialNumber::from_random([1; 16])
 }
 
-/// The times of a good answer; `None` is tryLater. The delegate is the oldest that a loss can leave: its successor was due.
+/// The times of a good answer; `None` is tryLater. The delegate is the one that ends first of all that a loss can leave.
 fn good(view: &View, timing: &Timing, now: UnixTime) -> Option<Times> {
-    let left = DAY * 14 - timing.renew_delegates_after();
+    let left = Timing::delegates_outlast();
     view.read(now, |seen| {
         let issuer = seen.index.issuer(&issuer());
         let finding = look_up(seen.index, issuer, Some(&serial()), NeverIssued::Unknown, now);
@@ -156,8 +156,8 @@ fn three_days_without_the_inner_zone_are_survived_by_answers_where_the_contract_
     assert_eq!(good(&view, &timing, later(timing.freshness + Duration::from_secs(1))), None);
 }
 
-/// The same where the contract bears a minute: it starts, says tryLater, and the first checkpoint heals it: the delegate that it had is
-/// good for a week more, and nothing need be asked for first.
+/// The same where the contract bears a minute: it starts, says tryLater, and the first checkpoint heals it: the delegate that it had lasts
+/// four days at least from the loss, and nothing need be asked for first. After that another must come.
 #[test]
 fn three_days_without_the_inner_zone_end_in_try_later_where_the_contract_bears_less_and_heal_at_once()
  {
@@ -174,8 +174,10 @@ fn three_days_without_the_inner_zone_end_in_try_later_where_the_contract_bears_l
     zones.beat(now);
     assert_eq!(follower.step(&view, now).unwrap(), Step::Advanced { entries: 2 });
     assert!(good(&view, &timing, now).is_some());
-    assert!(good(&view, &timing, later(DAY * 10)).is_none(), "the log is stale again");
-    zones.beat(later(DAY * 9));
-    follower.step(&view, later(DAY * 9)).unwrap();
-    assert!(good(&view, &timing, later(DAY * 9)).is_some(), "the delegate lasts ten days");
+    let last = later(DAY * 4 - Duration::from_secs(1));
+    assert!(good(&view, &timing, last).is_none(), "the log is stale again");
+    zones.beat(last);
+    follower.step(&view, last).unwrap();
+    assert!(good(&view, &timing, last).is_some(), "the delegate lasts four days");
+    assert!(good(&view, &timing, later(DAY * 4)).is_none(), "and at the worst no more");
 }

@@ -135,7 +135,7 @@ fn schedule(timing: &Timing) -> [(&'static str, u64); 6] {
         ("answers.validity", timing.validity.as_secs()),
         ("answers.max-age", timing.max_age.as_secs()),
         ("log.freshness", timing.freshness.as_secs()),
-        ("delegates renewed at", timing.renew_delegates_after().as_secs()),
+        ("delegates renewed at", Timing::DELEGATES_RENEWED_AFTER.as_secs()),
         ("crl-period", timing.crl_period.as_secs()),
         ("crl-lifetime", timing.crl_lifetime.as_secs()),
     ]
@@ -186,7 +186,7 @@ fn shown(timing: &Timing, weeks: &[ClassWeek]) -> Value {
         "validity": timing.validity.as_secs(),
         "max_age": timing.max_age.as_secs(),
         "freshness": timing.freshness.as_secs(),
-        "delegates_renewed_at": timing.renew_delegates_after().as_secs(),
+        "delegates_renewed_at": Timing::DELEGATES_RENEWED_AFTER.as_secs(),
         "crl_period": timing.crl_period.as_secs(),
         "crl_lifetime": timing.crl_lifetime.as_secs(),
         "classes": classes,

@@ -8,7 +8,7 @@ use super::contract::{Contract, Method, PartyClass};
 
 /// A list is made, pushed and served at most this long after it is due.
 pub const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
-/// Answers last five days at most: the younger of two delegates is renewed at the age of four.
+/// Answers last five days at most, and never longer than the delegate that signs them.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5 * 86_400);
 /// Lists last ten days at most.
 const LONGEST_LIST: Duration = Duration::from_secs(10 * 86_400);
@@ -17,10 +17,8 @@ const USUAL_MAX_AGE: Duration = Duration::from_secs(300);
 const USUAL_PERIOD: Duration = Duration::from_secs(3600);
 /// Lists are not made more often than this by time alone.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
-/// A delegate's life, and the age at which the next is asked for where answers leave the choice (architecture §2.3).
+/// A delegate's life (architecture §2.3).
 const DELEGATE_LIFE: Duration = Duration::from_secs(14 * 86_400);
-const DELEGATE_RENEWAL: Duration = Duration::from_secs(4 * 86_400);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long after its signature an answer is signed anew, when `left` was left of it then: half (OCSP-10).
 #[must_use]
@@ -53,11 +51,16 @@ impl Timing {
         crl_lifetime: Duration::from_secs(48 * 3600),
     };
 
-    /// The age of the youngest delegate at which the next is asked for: four days, and earlier where answers and the
-    /// outage that they survive are so long that an unanswered request would shorten them.
+    /// The age of the youngest delegate at which the next is asked for, as soon as fewer than two live.
+    pub const DELEGATES_RENEWED_AFTER: Duration = Duration::from_secs(4 * 86_400);
+
+    /// How long the youngest delegate lasts at the least from any instant on, while renewals are answered: two live
+    /// until the elder ends, and then the younger is as far from its end as they were apart. So earlier renewal does
+    /// not make it more.
     #[must_use]
-    pub fn renew_delegates_after(&self) -> Duration {
-        DELEGATE_LIFE.saturating_sub(self.validity + self.freshness).clamp(DAY, DELEGATE_RENEWAL)
+    pub fn delegates_outlast() -> Duration {
+        let renewal = Self::DELEGATES_RENEWED_AFTER;
+        renewal.min(DELEGATE_LIFE.saturating_sub(renewal))
     }
 }
 
@@ -160,7 +163,6 @@ mod tests {
                 crl_lifetime: secs(86_100),
             }
         );
-        assert_eq!(timing.renew_delegates_after(), DELEGATE_RENEWAL);
     }
 
     #[test]
@@ -176,12 +178,23 @@ mod tests {
         );
     }
 
-    /// Architecture, section 2.3: the younger delegate outlasts every answer of an outage.
+    /// Architecture, section 2.3: hour by hour over a year of renewals, two living delegates at most, the youngest
+    /// never has less left than what is said, and at times no more.
     #[test]
-    fn long_answers_have_their_delegates_renewed_earlier() {
-        let long =
-            Timing { validity: secs(7 * 86_400), freshness: secs(5 * 86_400), ..Timing::USUAL };
-        assert_eq!(long.renew_delegates_after(), secs(2 * 86_400));
-        assert_eq!(Timing::USUAL.renew_delegates_after(), DELEGATE_RENEWAL);
+    fn the_youngest_delegate_lasts_as_long_as_is_said() {
+        const HOUR: u64 = 3600;
+        let life = DELEGATE_LIFE.as_secs();
+        let mut given = vec![0];
+        let mut least = u64::MAX;
+        for now in (0..365 * 24).map(|hour| hour * HOUR) {
+            let youngest = given.last().copied().unwrap();
+            least = least.min(youngest + life - now);
+            given.retain(|since| since + life > now);
+            if now - youngest >= Timing::DELEGATES_RENEWED_AFTER.as_secs() && given.len() < 2 {
+                given.push(now);
+            }
+        }
+        assert_eq!(secs(least), Timing::delegates_outlast());
+        assert_eq!(Timing::delegates_outlast(), secs(4 * 86_400));
     }
 }
