@@ -184,7 +184,7 @@ mod tests {
     fn the_youngest_delegate_lasts_as_long_as_is_said() {
         const HOUR: u64 = 3600;
         let life = DELEGATE_LIFE.as_secs();
-        let mut given = vec![0];
+        let mut given = vec![0_u64];
         let mut least = u64::MAX;
         for now in (0..365 * 24).map(|hour| hour * HOUR) {
             let youngest = given.last().copied().unwrap();
