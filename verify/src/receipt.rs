@@ -25,7 +25,7 @@ use crate::signatures;
 /// What is to be judged, and whom to believe.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  . .sigill/env\n  sigill-verify receipt receipt.note --key \"$SIGILL_RECEIPT_KEY\" --deployment \"$SIGILL_DEPLOYMENT\" \\\n    --vantage \"stockholm=$SIGILL_VANTAGE_SPKI\""
+    after_help = "Example:\n  sigill-verify receipt receipt.note --key \"$RECEIPT_KEY\" --deployment test/demo/ab12 \\\n    --vantage \"stockholm=$VANTAGE_SPKI_SHA256\""
 )]
 pub(crate) struct ReceiptArguments {
     /// The receipt.
