@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::demo::{Demo, Issued, until};
 use support::program::{self, Server};
 use support::suite::Check;
-use support::{softhsm, spoken, workspace};
+use support::{ports, softhsm, spoken, workspace};
 use tempfile::TempDir;
 
 use crate::{Samples, gnutls, java, openssl, ours, pkilint};
@@ -109,7 +109,7 @@ impl Deployment {
             (folder.path().join("hierarchy.toml"), folder.path().join("profiles"));
         fs::write(&hierarchy, hierarchy_file()).expect("a hierarchy file");
         write_profiles(&profiles);
-        let ports = [(); 4].map(|()| program::free_address());
+        let ports = [(); 4].map(|()| ports::free_address());
         let [api, public, observe_ca, observe_ocsp] = ports.map(|address| address.to_string());
         succeeds(
             Command::new(program::built("sigill-ceremony"))

@@ -10,9 +10,9 @@ use std::process::Command;
 
 use serde_json::json;
 use support::demo::{Issued, Order};
-use support::program::{self, Server};
+use support::program::Server;
 use support::suite::Check;
-use support::{spoken, tool};
+use support::{ports, spoken, tool};
 use tempfile::TempDir;
 
 use crate::Samples;
@@ -69,7 +69,7 @@ impl Apache {
     ) -> Option<Self> {
         let apache = tool::find("apache2")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let address = program::free_address();
+        let address = ports::free_address();
         let (home, files) = (folder.path().display(), own.folder().display());
         let load = |module: &str| format!("LoadModule {module}_module {MODULES}/mod_{module}.so\n");
         let modules: String = ["mpm_event", "authz_core", "headers", "ssl"].map(load).concat();

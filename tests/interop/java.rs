@@ -5,7 +5,7 @@ use std::process::Command;
 
 use support::demo::Issued;
 use support::suite::Check;
-use support::{program, spoken, tool, workspace};
+use support::{ports, spoken, tool, workspace};
 
 use crate::Samples;
 use crate::openssl::{self, stranger};
@@ -119,7 +119,7 @@ fn does_what_the_shipped_properties_say(samples: &Samples) {
 }
 
 fn refuses_while_nobody_answers(samples: &Samples) {
-    let nobody = format!("ocsp=http://{}/", program::free_address());
+    let nobody = format!("ocsp=http://{}/", ports::free_address());
     let Some(said) = judge(&samples.good, &[&nobody, "0", "root.pem", "chain.pem"]) else { return };
 
     assert!(said.starts_with("refused: UNDETERMINED_REVOCATION_STATUS"), "{said}");

@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use support::demo::{Issued, until};
-use support::program::{self, Server};
+use support::program::Server;
 use support::suite::Check;
-use support::{spoken, tool};
+use support::{ports, spoken, tool};
 use tempfile::TempDir;
 
 use crate::Samples;
@@ -54,7 +54,7 @@ impl Nginx {
     fn configured(own: &Issued, tls: &str) -> Option<Self> {
         let nginx = tool::find("nginx")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let address = program::free_address();
+        let address = ports::free_address();
         let (home, own) = (folder.path().display(), own.folder().display());
         let configuration = format!(
             "daemon off; master_process off; pid {home}/pid; error_log {home}/error.log info;\n\
@@ -204,7 +204,7 @@ fn hears_the_names_of_a_person(samples: &Samples) {
 
 /// With a responder that does not exist nobody comes in: nginx does ask.
 fn keeps_everybody_out_while_nobody_answers(samples: &Samples) {
-    let nobody = program::free_address();
+    let nobody = ports::free_address();
     let responder = format!("ssl_ocsp_responder http://{nobody}/;");
     let Some(nginx) = Nginx::start(&samples.good, &responder) else { return };
 

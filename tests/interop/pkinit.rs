@@ -11,10 +11,10 @@ use std::{fmt, fs};
 
 use serde_json::json;
 use support::demo::{Demo, Issued, Order};
-use support::program::{self, Server};
+use support::program::Server;
 use support::spoken::Spoken;
 use support::suite::Check;
-use support::{spoken, tool};
+use support::{ports, spoken, tool};
 use tempfile::TempDir;
 
 use crate::Samples;
@@ -235,7 +235,7 @@ impl Realm {
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = program::free_address();
+        let address = ports::free_address();
         for name in ["pool", "crl", "database"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use support::demo::Issued;
-use support::program::{self, Server};
+use support::program::Server;
 use support::suite::Check;
-use support::{spoken, tool};
+use support::{ports, spoken, tool};
 use tempfile::TempDir;
 
 use crate::Samples;
@@ -30,7 +30,7 @@ impl Stunnel {
     fn start(own: &Issued, clients: &Issued, asks: &str) -> Option<Self> {
         let stunnel = tool::find("stunnel")?;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let address = program::free_address();
+        let address = ports::free_address();
         let (home, files) = (folder.path().display(), own.folder().display());
         // Of a responder's issuer it knows what it trusts, and not what the client sends.
         let trusted = [clients.read("issuing.pem"), own.read("root.pem")].concat();
@@ -91,7 +91,7 @@ fn keeps_the_revoked_certificate_out(samples: &Samples) {
 }
 
 fn keeps_everybody_out_while_nobody_answers(samples: &Samples) {
-    let nobody = format!("OCSP = http://{}/", program::free_address());
+    let nobody = format!("OCSP = http://{}/", ports::free_address());
     let Some(stunnel) = Stunnel::start(&samples.good, &samples.good, &nobody) else { return };
 
     let said = stunnel.visit(&samples.good);

@@ -263,7 +263,7 @@ fn a_second_responder_ends_before_it_logs_in(template: &Template) {
     let mut other_ports = String::new();
     for line in config.lines() {
         let line = if line.starts_with("listen = ") {
-            format!("listen = \"{}\"", support::program::free_address())
+            format!("listen = \"{}\"", support::ports::free_address())
         } else {
             line.to_owned()
         };

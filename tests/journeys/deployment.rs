@@ -14,7 +14,7 @@ use support::laboratory::{self, Laboratory};
 use support::program::{self, Server};
 use support::spoken::Spoken;
 use support::two_tokens::STAND_BY_SERIAL;
-use support::{softhsm, spoken, tool, workspace};
+use support::{ports, softhsm, spoken, tool, workspace};
 use tempfile::TempDir;
 
 use crate::api::{Api, Request};
@@ -73,10 +73,10 @@ struct Ports {
 impl Ports {
     fn free() -> Self {
         Self {
-            api: program::free_address(),
-            public: program::free_address(),
-            observe_ca: program::free_address(),
-            observe_ocsp: program::free_address(),
+            api: ports::free_address(),
+            public: ports::free_address(),
+            observe_ca: ports::free_address(),
+            observe_ocsp: ports::free_address(),
         }
     }
 }

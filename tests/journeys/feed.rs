@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::demo::until;
-use support::program::{Server, free_address};
+use support::ports::free_address;
+use support::program::Server;
 use support::spoken::Spoken;
 use support::suite::Check;
 use support::{spoken, tool};

@@ -6,15 +6,15 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::ports::free_address;
 use support::{program, softhsm, spoken};
 use tempfile::TempDir;
 
@@ -222,19 +222,6 @@ impl Home {
     /// A file beside the home, for what is no part of it.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
-    }
-}
-
-/// A loopback address that stays free until it is listened on: outgoing connections take their ports
-/// from 32768 on, so this stays below.
-pub fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let port = 20_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::fs;
 
+use support::ports::free_address;
 use support::suite::Check;
 
 use crate::World;
 use crate::database::Lock;
-use crate::home::free_address;
 use crate::spy::TokenCalls;
 use crate::starts::{judge, last_line, not_told, row};
 use crate::state::State;

@@ -1,7 +1,7 @@
 //! Our own programs, run as an operator runs them: built, started, waited for, ended.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -23,13 +23,6 @@ pub fn built(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(program.is_file(), "{program:?} is not built; run cargo build --workspace --bins");
     program
-}
-
-/// A loopback address whose port nobody uses at the moment.
-#[must_use]
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-    listener.local_addr().expect("a bound socket has an address")
 }
 
 /// A server that runs until it is dropped.
@@ -121,6 +114,7 @@ impl Drop for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::free_address;
 
     #[test]
     #[should_panic(expected = "before it accepted: out of order")]

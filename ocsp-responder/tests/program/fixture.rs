@@ -2,7 +2,7 @@
 //! certificates; and the responder beside it.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +28,8 @@ use status::{
     AfterExpiry, AnswerClasses, BeforeActivation, CertificateEntry, Change, IssuerId, IssuerRef,
     StatusEntry,
 };
-use support::program::{Server, free_address};
+use support::ports::{free_address, free_address_at};
+use support::program::Server;
 use support::softhsm::{MODULE, SO_PIN, SoftHsm, USER_PIN};
 use x509::certificate::{Certificate, CertificateTemplate};
 use x509::extension::{
@@ -274,9 +275,10 @@ pub(crate) fn change(issuer: IssuerRef, octet: u8, change: Change) -> StatusEntr
 
 /// An address that is free, on IPv6, or on a second IPv4 address where the machine has no IPv6.
 fn free_address_v6() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("[::1]:0")
-        .or_else(|_| std::net::TcpListener::bind("127.0.0.2:0"));
-    listener.unwrap().local_addr().unwrap()
+    let has_v6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let other =
+        if has_v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::new(127, 0, 0, 2).into() };
+    free_address_at(other)
 }
 
 /// Everything together.
