@@ -157,6 +157,10 @@ pub struct Certificate {
     pub outcome: Option<StatusOutcome>,
     /// The last position of the status log that speaks of it, `epoch.index`.
     pub position: String,
+    /// Path of this API where the receipts of its revocation or hold are once the world shows it; absent where there is none,
+    /// or none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<String>,
     /// The certificate in PEM. Absent in listings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,

@@ -34,7 +34,7 @@ pub use problem::Problem;
 pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
 };
-pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest};
+pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
 pub use revocation::{ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus, StatusOutcome};
 
 /// Header that names one order: required on every POST that acts, at most 200 visible ASCII characters.

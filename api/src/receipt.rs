@@ -24,11 +24,19 @@ pub enum ReceiptMethod {
     Crl,
 }
 
+/// `GET /v1/certificates/{id}/receipts`, and the same for `/v1/authorities/{name}/serials/{serial}/receipts`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Receipts {
+    /// Those of the last revocation or hold first, OCSP before CRL.
+    pub items: Vec<Receipt>,
+}
+
 /// A revocation that was seen from every vantage point.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
-    /// The certificate's id.
-    pub certificate: String,
+    /// The certificate's id; absent where only its serial number is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// Short name of its authority.
     pub authority: String,
     /// Its serial number, upper-case hexadecimal.

@@ -63,6 +63,9 @@ pub struct SerialStatus {
     pub outcome: Option<StatusOutcome>,
     /// The position of the status log that says so, `epoch.index`.
     pub position: String,
+    /// Path of this API where its receipts are once the world shows the revocation; absent where none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<String>,
 }
 
 /// `POST /v1/certificates/{id}/revocation`, and the same for

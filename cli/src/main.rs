@@ -70,9 +70,9 @@ enum Command {
         after_help = "Example:\n  sigill key-list make --class debian --source \"github.com/badkeys/debianopenssl\" --out debian.keys spki/"
     )]
     KeyList(command::key_list::KeyListCommand),
-    /// Have the CA sign that a revocation was seen from every vantage point.
+    /// Fetch the receipt of a revocation, or have the CA sign it from observations.
     #[command(
-        after_help = "Example:\n  sigill receipt crt_019… --method ocsp --out ocsp.receipt seen/*.statement"
+        after_help = "Example:\n  sigill receipt crt_019… --method ocsp --out ocsp.receipt\n  sigill receipt crt_019… --method ocsp --out ocsp.receipt seen/*.statement"
     )]
     Receipt(command::receipt::ReceiptCommand),
     /// Look from outside whether revocations can be seen, and sign what was seen.

@@ -8,30 +8,22 @@ use status::{IssuerId, Position};
 use x509::signing::{IntentId, Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
-use crate::audit::AuditRecord;
-use crate::canary::Canaries;
 use crate::certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
     Issued, IssuedCertificate, ListCursor, StatusChange, StatusChanged,
 };
-use crate::client::{Client, Responder};
-use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
-use crate::eid::Eids;
-use crate::error::StoreError;
-use crate::id::{Node, OrderId};
 use crate::intent::{IntentBook, IntentNumber, IntentOutcome, IntentRow, VoidScope, VoidedIntent};
 use crate::issuer::{Import, Imported, IssuerRow};
-use crate::job::Jobs;
-use crate::key::KeySurvey;
-use crate::lease::{LeaseName, LeaseOutcome};
-use crate::limit::Volumes;
 use crate::log::{Counts, Log, LogEntry, LogHead, PublishedHead, SignedCheckpoint, TakenOver};
 use crate::management::{
     ManagementCertificate, ManagementIntent, ManagementScope, OpenManagementIntent,
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
-use crate::sealing::Subject;
-use crate::{OrderedIssuing, ProfileVersions};
+use crate::{
+    AuditRecord, Canaries, Client, CrlIntent, CrlRow, CrlScope, Eids, Jobs, KeySurvey, LeaseName,
+    LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions, Receipts, Responder,
+    RevokedSnapshot, StoreError, Subject, Volumes,
+};
 use ::crl::CrlNumber;
 
 /// How far the clock may be behind the log before issuing stops (architecture §2.5).
@@ -50,7 +42,16 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 ///
 /// All methods block; none may be called from an async worker.
 pub trait Store:
-    KeySurvey + OrderedIssuing + ProfileVersions + Volumes + Canaries + Eids + Jobs + Send + Sync
+    KeySurvey
+    + OrderedIssuing
+    + ProfileVersions
+    + Volumes
+    + Canaries
+    + Eids
+    + Jobs
+    + Receipts
+    + Send
+    + Sync
 {
     /// Whose database it is.
     fn deployment(&self) -> Deployment;

@@ -27,6 +27,7 @@ mod management;
 mod order;
 mod ordered;
 mod profile;
+mod receipt;
 mod recorder;
 mod sealing;
 mod sqlite;
@@ -76,6 +77,7 @@ pub use profile::{
     Issuance, IssuancePage, KeptIssuance, NumberedProfile, ProfileFile, ProfileVersions,
     RecordedProfile, new_profiles,
 };
+pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,
 };

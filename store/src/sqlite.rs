@@ -27,6 +27,7 @@ mod orders;
 mod outcomes;
 mod peek;
 mod profiles;
+mod receipts;
 mod reply;
 mod schema;
 mod seals;

@@ -87,42 +87,6 @@ pub(crate) async fn revoke(
     .await
 }
 
-/// `POST /v1/certificates/{id}/receipt`: signs that the revocation was seen from every vantage point.
-#[utoipa::path(
-    post,
-    path = "/v1/certificates/{id}/receipt",
-    operation_id = "receiptRevocation",
-    params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
-    request_body = api::ReceiptRequest,
-    responses(
-        (status = 201, body = api::Receipt, description = "the receipt, a signed note"),
-        (status = 400, body = api::Problem, description = "not well formed, or a statement that is not taken", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "not revoked, not seen everywhere (which points have not, and what they saw), no vantage point configured, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
-    )
-)]
-pub(crate) async fn receipt(
-    State(app): State<App>,
-    Extension(call): Extension<Call>,
-    Extension(caller): Extension<Caller>,
-    Named(id): Named<String>,
-    request: Request,
-) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    if let Err(denied) = caller.must_revoke() {
-        return refuse(&app, &caller, &call, denied).await;
-    }
-    under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.receipt(&id, order)
-    })
-    .await
-}
-
 /// `POST /v1/certificates/{id}/release`: ends a hold.
 #[utoipa::path(
     post,

@@ -14,6 +14,7 @@ mod openapi;
 pub(crate) mod peer;
 mod problem;
 mod profiles;
+mod receipts;
 pub(crate) mod tls;
 
 use std::sync::Arc;
@@ -64,7 +65,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/certificates/{id}", get(certificates::show))
         .route("/v1/certificates/{id}/revocation", post(certificates::revoke))
         .route("/v1/certificates/{id}/release", post(certificates::release))
-        .route("/v1/certificates/{id}/receipt", post(certificates::receipt))
+        .route("/v1/certificates/{id}/receipt", post(receipts::sign))
+        .route("/v1/certificates/{id}/receipts", get(receipts::list))
+        .route("/v1/authorities/{name}/serials/{serial}/receipts", get(receipts::list_of_serial))
         .route("/v1/authorities", get(authorities::list))
         .route("/v1/authorities/{name}", get(authorities::show))
         .route(

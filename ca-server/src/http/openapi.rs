@@ -18,7 +18,9 @@ use utoipa::openapi::OpenApi as Document;
         super::certificates::show,
         super::certificates::revoke,
         super::certificates::release,
-        super::certificates::receipt,
+        super::receipts::sign,
+        super::receipts::list,
+        super::receipts::list_of_serial,
         super::certificates::revoke_serial,
         super::clients::renew,
         super::limits::list,
@@ -58,6 +60,7 @@ use utoipa::openapi::OpenApi as Document;
         api::ReceiptRequest,
         api::ReceiptMethod,
         api::Receipt,
+        api::Receipts,
         api::StatusOutcome,
         api::SerialStatus,
         api::ReasonCode,
@@ -116,6 +119,8 @@ mod tests {
             ("/v1/certificates/{id}/revocation", "post"),
             ("/v1/certificates/{id}/release", "post"),
             ("/v1/certificates/{id}/receipt", "post"),
+            ("/v1/certificates/{id}/receipts", "get"),
+            ("/v1/authorities/{name}/serials/{serial}/receipts", "get"),
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
             ("/v1/clients/self/renewal", "post"),
             ("/v1/profiles/replay", "post"),
@@ -136,7 +141,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 17);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 19);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

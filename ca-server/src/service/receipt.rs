@@ -7,9 +7,13 @@ use ca::refusal::Refusal;
 use serde_json::json;
 use status::observation::{SeenRevocation, SignedObservation};
 use status::receipt::{Point, Receipt, ReceiptEntry};
-use status::{CertificateState, ReceiptMethod};
-use store::{CertificateRecord, Subject};
+use status::{CertificateState, IssuerId, ReceiptMethod};
+use store::{
+    CertificateId, CertificateLookup, CertificateRecord, CertificateRow, NewReceipt, ReceiptRow,
+    ReceiptedEntry, StoreError, Subject,
+};
 use x509::certificate::Certificate;
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::Service;
@@ -38,24 +42,17 @@ impl Service {
             api::ReceiptMethod::Crl => ReceiptMethod::Crl,
         };
         let entry = entry(&record)?;
+        // Whoever asks again is shown the first: a later one would say that the world saw it later.
+        if let Some(shown) = self.kept(authority.name(), Some(record.row.id), &entry, method)? {
+            return Answered::new(Outcome::Created, &shown, entry.position);
+        }
         let points = points(receipts, &record, method)?;
         let seen = taken(receipts, &request.observations, reading.now)?;
         let (mut shown, mut missing) = (Vec::new(), Vec::new());
         for point in &points {
-            // What a point saw last counts: a mirror that shows it and then shows an older object again has not got it. Of two
-            // of one second, the one that has not seen it.
-            let last = seen
-                .iter()
-                .filter(|one| {
-                    let observation = one.observation();
-                    point.is_of(one)
-                        && observation.issuer == entry.issuer
-                        && observation.of(&entry.serial).is_some()
-                })
-                .max_by_key(|one| (one.observation().time, !entry.is_seen_by(one)));
-            match last {
-                Some(found) if entry.is_seen_by(found) => shown.push(found.clone()),
-                last => missing.push(told(point, &entry, last)),
+            match first_sight(point, &entry, &seen) {
+                Ok(found) => shown.push(found.clone()),
+                Err(last) => missing.push(told(point, &entry, last)),
             }
         }
         if !missing.is_empty() {
@@ -90,21 +87,137 @@ impl Service {
             }),
             record.row.order.map_or(Subject::Deployment, Subject::Order),
         );
-        self.store().record_audit(&leaf, reading.now).map_err(|e| self.note_storage(&e))?;
-        metrics::histogram!("sigill_revocation_seen_seconds", "method" => method.as_str())
-            .record(delay.as_secs_f64());
-        let shown = api::Receipt {
-            certificate: record.row.id.to_string(),
-            authority: authority.name().to_owned(),
-            serial: entry.serial.to_string(),
-            method: request.method,
-            position: entry.position.to_string(),
-            revoked_at: entry.revocation.time.to_string(),
-            seen_at: seen_at.to_string(),
-            receipt: note,
+        let new = NewReceipt {
+            method,
+            note,
+            entries: vec![ReceiptedEntry {
+                issuer: entry.issuer,
+                serial: entry.serial,
+                position: entry.position,
+                revoked: entry.revocation.time,
+                seen: seen_at,
+            }],
         };
-        Answered::new(Outcome::Created, &shown, entry.position)
+        let first = self
+            .store()
+            .record_receipt(&new, &leaf, reading.now)
+            .map_err(|e| self.note_storage(&e))?;
+        if first {
+            metrics::histogram!("sigill_revocation_seen_seconds", "method" => method.as_str())
+                .record(delay.as_secs_f64());
+        }
+        // Two calls at the same time make two, and one stays.
+        self.kept(authority.name(), Some(record.row.id), &entry, method)?
+            .map(|shown| Answered::new(Outcome::Created, &shown, entry.position))
+            .unwrap_or_else(|| Err(unsigned(&StoreError::UnknownSerial)))
     }
+}
+
+impl Service {
+    /// The receipts of a certificate's revocations and holds.
+    pub(crate) fn receipts(&self, id: &str) -> Result<api::Receipts, Denied> {
+        let record = self.record_of(id)?;
+        let authority = self.authority_of(record.row.issuer)?;
+        let serial = record.row.serial;
+        self.receipts_of(authority.name(), authority.id, Some(record.row.id), &serial)
+    }
+
+    /// Those of a serial, whose certificate may be unknown here.
+    pub(crate) fn receipts_of_serial(
+        &self,
+        authority: &str,
+        serial: &str,
+    ) -> Result<api::Receipts, Denied> {
+        let authority = self.authority_named(authority)?;
+        let serial: SerialNumber = serial.parse().map_err(|_| super::show::no_such(serial))?;
+        let lookup = CertificateLookup::Serial(authority.id, serial);
+        let record = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
+        let certificate = record.map(|record| record.row.id);
+        self.receipts_of(authority.name(), authority.id, certificate, &serial)
+    }
+
+    fn receipts_of(
+        &self,
+        authority: &str,
+        issuer: IssuerId,
+        certificate: Option<CertificateId>,
+        serial: &SerialNumber,
+    ) -> Result<api::Receipts, Denied> {
+        let rows = self.store().receipts(issuer, serial).map_err(|e| self.note_storage(&e))?;
+        let items = rows.into_iter().map(|row| shown(authority, certificate, row)).collect();
+        Ok(api::Receipts { items })
+    }
+
+    fn kept(
+        &self,
+        authority: &str,
+        certificate: Option<CertificateId>,
+        entry: &ReceiptEntry,
+        method: ReceiptMethod,
+    ) -> Result<Option<api::Receipt>, Denied> {
+        let rows = self
+            .store()
+            .receipts(entry.issuer, &entry.serial)
+            .map_err(|e| self.note_storage(&e))?;
+        let found = rows
+            .into_iter()
+            .find(|row| row.method == method && row.entry.position == entry.position);
+        Ok(found.map(|row| shown(authority, certificate, row)))
+    }
+
+    /// Where the receipts of a revocation or hold are, if any are made.
+    pub(super) fn receipts_path(&self, row: &CertificateRow) -> Option<String> {
+        let state = row.status.status.state;
+        let seen = matches!(state, CertificateState::Revoked | CertificateState::Held(_));
+        (seen && self.receipts.is_some()).then(|| format!("/v1/certificates/{}/receipts", row.id))
+    }
+
+    /// The same for a serial.
+    pub(super) fn receipts_path_of_serial(
+        &self,
+        authority: &str,
+        serial: SerialNumber,
+    ) -> Option<String> {
+        let made = self.receipts.is_some();
+        made.then(|| format!("/v1/authorities/{authority}/serials/{serial}/receipts"))
+    }
+}
+
+fn shown(authority: &str, certificate: Option<CertificateId>, row: ReceiptRow) -> api::Receipt {
+    api::Receipt {
+        certificate: certificate.map(|id| id.to_string()),
+        authority: authority.to_owned(),
+        serial: row.entry.serial.to_string(),
+        method: match row.method {
+            ReceiptMethod::Ocsp => api::ReceiptMethod::Ocsp,
+            ReceiptMethod::Crl => api::ReceiptMethod::Crl,
+        },
+        position: row.entry.position.to_string(),
+        revoked_at: row.entry.revoked.to_string(),
+        seen_at: row.entry.seen.to_string(),
+        receipt: row.note,
+    }
+}
+
+/// The observation by which a point shows the revocation: the first of those that show it without a break up to the last one.
+/// A mirror that shows it and then an older object again has not got it. Of two of one second, the one that does not
+/// show it counts as the later. Where the last one does not show it, that one, if there is any.
+fn first_sight<'a>(
+    point: &Point,
+    entry: &ReceiptEntry,
+    seen: &'a [SignedObservation],
+) -> Result<&'a SignedObservation, Option<&'a SignedObservation>> {
+    let of_entry = |one: &&SignedObservation| {
+        let observation = one.observation();
+        point.is_of(one)
+            && observation.issuer == entry.issuer
+            && observation.of(&entry.serial).is_some()
+    };
+    let mut seen: Vec<&SignedObservation> = seen.iter().filter(of_entry).collect();
+    seen.sort_by_key(|one| (one.observation().time, !entry.is_seen_by(one)));
+    let last = seen.last().copied();
+    let unbroken = seen.into_iter().rev().take_while(|one| entry.is_seen_by(one));
+    unbroken.last().ok_or(last)
 }
 
 /// What the log says and the world has to show.

@@ -83,6 +83,7 @@ impl Service {
         let changed = self.revoke_target(authority, &what, work, revoker)?;
         let mut shown = super::show::serial(authority.name(), serial, &changed.status);
         shown.outcome = Some(changed.outcome);
+        shown.receipts = self.receipts_path_of_serial(authority.name(), serial);
         Answered::new(Outcome::Changed, &shown, changed.status.position)
     }
 

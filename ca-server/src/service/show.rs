@@ -147,6 +147,7 @@ impl Service {
             requested_at: row.status.requested_at.map(|time| time.to_string()),
             outcome: None,
             position: row.status.position.to_string(),
+            receipts: self.receipts_path(row),
             certificate: None,
             chain: Vec::new(),
         }
@@ -187,6 +188,7 @@ impl Service {
             requested_at: None,
             outcome: None,
             position: String::new(),
+            receipts: None,
             certificate: Some(x509::pem::encode(x509::pem::Label::Certificate, der)),
             chain: self.chain_of(authority),
         }
@@ -250,6 +252,7 @@ pub(crate) fn serial(authority: &str, serial: SerialNumber, row: &StatusRow) -> 
         requested_at: row.requested_at.map(|time| time.to_string()),
         outcome: None,
         position: row.position.to_string(),
+        receipts: None,
     }
 }
 

@@ -22,8 +22,9 @@ pub(crate) struct ReceiptCommand {
     /// Idempotency key; drawn when left out.
     #[arg(long)]
     idempotency_key: Option<String>,
-    /// Observations that `sigill probe` has written; those of other certificates and methods are passed over.
-    #[arg(required = true, value_name = "STATEMENT")]
+    /// Observations that `sigill probe` has written; those of other certificates and methods are passed over. None: the
+    /// receipt that the CA has kept.
+    #[arg(value_name = "STATEMENT")]
     statements: Vec<PathBuf>,
 }
 
@@ -46,17 +47,21 @@ impl ReceiptCommand {
             observations
                 .push(read.map_err(|source| ClientError::File { path: path.clone(), source })?);
         }
-        let request = api::ReceiptRequest { method, observations };
-        let path = format!("/v1/certificates/{}/receipt", self.id);
-        let order = key(self.idempotency_key.as_deref())?;
-        let receipt: api::Receipt = client.post(&path, &order, &request)?;
+        let receipt = if observations.is_empty() {
+            self.kept(client, method)?
+        } else {
+            let request = api::ReceiptRequest { method, observations };
+            let path = format!("/v1/certificates/{}/receipt", self.id);
+            let order = key(self.idempotency_key.as_deref())?;
+            client.post::<api::Receipt>(&path, &order, &request)?
+        };
         if let Some(path) = &self.out {
             std::fs::write(path, &receipt.receipt)
                 .map_err(|source| ClientError::Write { path: path.clone(), source })?;
         }
         terminal.result(&receipt, || {
             facts(&[
-                ("certificate", receipt.certificate.clone()),
+                ("certificate", receipt.certificate.clone().unwrap_or_default()),
                 ("authority", receipt.authority.clone()),
                 ("serial", receipt.serial.clone()),
                 ("method", self.method.clone()),
@@ -70,5 +75,22 @@ impl ReceiptCommand {
             ])
         });
         Ok(())
+    }
+
+    /// The receipt of the last revocation or hold.
+    fn kept(
+        &self,
+        client: &Client,
+        method: api::ReceiptMethod,
+    ) -> Result<api::Receipt, ClientError> {
+        let path = format!("/v1/certificates/{}", self.id);
+        let position = client.get::<api::Certificate>(&path, &[])?.position;
+        let kept: api::Receipts = client.get(&format!("{path}/receipts"), &[])?;
+        let is_last = |one: &api::Receipt| one.method == method && one.position == position;
+        kept.items.into_iter().find(is_last).ok_or_else(|| ClientError::Value {
+            what: "receipt",
+            found: format!("none of position {position}"),
+            limit: "a revocation that was seen from every vantage point; look again later, or give observations",
+        })
     }
 }

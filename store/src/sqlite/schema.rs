@@ -8,7 +8,7 @@ use super::columns::{from_time, to_array};
 use crate::StoreError;
 
 /// In order, from version 1.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("../../migrations/0001_first.sql"),
     include_str!("../../migrations/0002_lists_from_one_index.sql"),
     include_str!("../../migrations/0003_starts_that_lost_their_name.sql"),
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("../../migrations/0013_samples_and_ends.sql"),
     include_str!("../../migrations/0014_keys_of_lost_certificates.sql"),
     include_str!("../../migrations/0015_jobs.sql"),
+    include_str!("../../migrations/0016_receipts.sql"),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1".

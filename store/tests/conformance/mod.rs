@@ -16,6 +16,7 @@ pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod orders;
 pub(crate) mod profiles;
+pub(crate) mod receipts;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
 pub(crate) mod statuses;
@@ -104,6 +105,8 @@ macro_rules! suite {
             limits: a_pause_ends_by_a_word_and_not_by_itself,
             limits: a_pause_ends_with_the_answer_of_its_order_or_not_at_all,
             limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
+            receipts: the_first_receipt_of_a_revocation_stays,
+            receipts: every_hold_has_its_own_receipt,
             canaries: the_last_sample_of_a_version_and_kind_is_kept,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,

@@ -143,6 +143,12 @@ fn a_revocation_that_was_seen_everywhere_is_receipted() {
             let again = revoked.ask(method, &revoked.all(probes), method);
             assert!(again.is_err() || again.unwrap() == answer, "one key, one receipt");
         }
+        let kept = revoked.world.service.receipts(&revoked.id).unwrap().items;
+        let methods: Vec<_> = kept.iter().map(|one| one.method).collect();
+        assert_eq!(methods, [api::ReceiptMethod::Ocsp, api::ReceiptMethod::Crl]);
+        let (authority, serial) = (&kept[0].authority, &kept[0].serial);
+        let of_serial = revoked.world.service.receipts_of_serial(authority, serial).unwrap().items;
+        assert_eq!(of_serial[0].receipt, kept[0].receipt);
         assert_eq!(revoked.world.leaves(EventCode::RevocationConfirmed), 2);
         let leaf = revoked.world.last_payload(EventCode::RevocationConfirmed);
         assert_eq!(leaf["method"], "crl");
@@ -176,6 +182,55 @@ fn a_stale_mirror_keeps_the_receipt_back_and_is_named() {
     let last = Observation { time: later, ..revoked.seen("umea", ProbeMethod::OcspPost) };
     let last = signed(&last, "umea");
     assert!(revoked.ask("ocsp", &[with_stale, vec![last]].concat(), "whole").is_ok());
+}
+
+/// REV-07: the time is that of the first sight, however often and late it is looked again, and whoever asks again is shown the
+/// same receipt.
+#[test]
+fn the_first_sight_is_what_counts_for_the_time() {
+    let revoked = Revoked::new("keyCompromise");
+    let first = revoked.seen("umea", ProbeMethod::OcspPost);
+    let minutes = |count: u64| first.time.checked_add(Duration::from_secs(count)).unwrap();
+    let all = revoked.all(&OCSP);
+    let again: Vec<String> = OCSP
+        .iter()
+        .flat_map(|method| PLACES.map(|place| (place, *method)))
+        .map(|(place, method)| {
+            signed(&Observation { time: minutes(40), ..revoked.seen(place, method) }, place)
+        })
+        .collect();
+
+    let receipt = revoked.ask("ocsp", &[again.clone(), all].concat(), "all").unwrap();
+    assert_eq!(receipt["seen_at"], first.time.to_string());
+    let later = revoked.ask("ocsp", &again, "later").unwrap();
+    assert_eq!(later, receipt);
+    assert_eq!(revoked.world.leaves(EventCode::RevocationConfirmed), 1);
+
+    // After a break it counts from anew.
+    let broken = Revoked::new("keyCompromise");
+    let seen = broken.seen("umea", ProbeMethod::OcspPost);
+    let good = vec![Seen { serial: seen.seen[0].serial, status: SeenStatus::Good }];
+    let at = |secs: u64| seen.time.checked_add(Duration::from_secs(secs)).unwrap();
+    let lapse = signed(&Observation { time: at(10), seen: good, ..seen.clone() }, "umea");
+    let back = signed(&Observation { time: at(20), ..seen.clone() }, "umea");
+    let receipt = broken.ask("ocsp", &[broken.all(&OCSP), vec![lapse, back]].concat(), "broken");
+    assert_eq!(receipt.unwrap()["seen_at"], at(20).to_string());
+}
+
+/// Promise 4: the answer of a revocation says where its receipts will be.
+#[test]
+fn a_revocation_says_where_its_receipts_will_be() {
+    let revoked = Revoked::new("keyCompromise");
+    let service = &revoked.world.service;
+    let shown = service.show(&revoked.id).unwrap();
+    assert_eq!(shown.receipts, Some(format!("/v1/certificates/{}/receipts", revoked.id)));
+    assert!(service.receipts(&revoked.id).unwrap().items.is_empty(), "nobody has seen it");
+
+    let good = Revoked::new("");
+    assert_eq!(good.world.service.show(&good.id).unwrap().receipts, None);
+    let mut nobody = Revoked::new("keyCompromise");
+    nobody.world.service.receipts = None;
+    assert_eq!(nobody.world.service.show(&nobody.id).unwrap().receipts, None);
 }
 
 /// Promise 4: a mirror that has shown the revocation and shows "good" again keeps the receipt back.
