@@ -23,7 +23,7 @@ use crate::service::delegate::WithdrawnResponders;
 use crate::service::versions::numbered;
 use crate::start::{self, Told};
 use crate::unfit::UnfitProfiles;
-use crate::{algorithms, key_lists, limits, test_domains, tokens, wiring};
+use crate::{algorithms, kept_expired, key_lists, limits, test_domains, tokens, wiring};
 
 /// All that is wrong with a configuration and what it names: at least one thing.
 #[derive(Debug, Error)]
@@ -69,6 +69,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
     met.take(loopback(&config.observe));
     let (authorities, faults) = crate::authorities::fit(config);
     met.all(faults);
+    met.all(kept_expired::unfit(config, authorities.values()));
     if let Some(policy) = met.take(algorithms::read(config)) {
         met.take(algorithms::judge(&policy, &authorities));
     }

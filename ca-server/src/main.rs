@@ -17,6 +17,7 @@ mod enrol;
 mod http;
 mod import;
 mod import_crl;
+mod kept_expired;
 mod key_lists;
 mod limits;
 mod management;

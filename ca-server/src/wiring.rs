@@ -46,7 +46,7 @@ use crate::service::refusal::RefusalCounts;
 use crate::start::{self, Told};
 use crate::tokens;
 use crate::unfit::UnfitProfiles;
-use crate::{algorithms, key_lists, limits};
+use crate::{algorithms, kept_expired, key_lists, limits};
 
 /// Reads the deployment of a configuration.
 ///
@@ -210,6 +210,7 @@ pub(crate) fn wire(
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
+    kept_expired::unfit(config, authorities.values()).next().map_or(Ok(()), Err)?;
     let unfit = UnfitProfiles::of(&book, &authorities);
     let signed_otherwise = crate::check::signed_otherwise(profiles, &authorities);
     for error in crate::check::unnamed_profiles(config, profiles)

@@ -12,6 +12,7 @@ use x509::crl::{CrlHead, CrlReadError, CrlReader, CrlTail, ReasonCode, RevokedEn
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use crate::kept::{KeptError, LastKept};
 use crate::number::{CrlNumber, CrlNumberError};
 
 /// Why an entry of the previous list is not on the new one.
@@ -165,7 +166,11 @@ pub fn compare<P: Read, N: Read>(
     let new_tail =
         next.finish().map_err(|source| CompareError::Read { which: Which::New, source })?;
     compare_tails(&old_tail, &new_tail)?;
-    compare_kept(&old_tail, &new_tail, last_expired)?;
+    let last = LastKept {
+        this_update: old_head.this_update,
+        since: old_tail.extensions.expired_certs_on_crl,
+    };
+    compare_kept(last, new_tail.extensions.expired_certs_on_crl, last_expired)?;
     Ok((found, new_tail))
 }
 
@@ -295,15 +300,11 @@ fn compare_tails(old: &CrlTail, new: &CrlTail) -> Result<(), CompareError> {
 
 /// CRL-10: what the CA has once said to keep is kept, and what it says is true of this list.
 fn compare_kept(
-    old: &CrlTail,
-    new: &CrlTail,
+    last: LastKept,
+    found: Option<UnixTime>,
     last_expired: Option<(UnixTime, SerialNumber)>,
 ) -> Result<(), CompareError> {
-    let (previous, found) =
-        (old.extensions.expired_certs_on_crl, new.extensions.expired_certs_on_crl);
-    if previous.is_some_and(|previous| found.is_none_or(|found| found > previous)) {
-        return Err(CompareError::Differs("expiredCertsOnCRL"));
-    }
+    last.may_be_followed_by(found).map_err(CompareError::Kept)?;
     match last_expired {
         Some((not_after, serial)) if found.is_some_and(|since| not_after >= since) => {
             Err(CompareError::Lost { serial })
@@ -357,6 +358,9 @@ pub enum CompareError {
     /// A CA's lists agree in these bytes for ever.
     #[error("{0} is not the one of the previous CRL")]
     Differs(&'static str),
+    /// CRL-10.
+    #[error("expiredCertsOnCRL may not say so")]
+    Kept(#[source] KeptError),
     /// CRL-09.
     #[error(
         "entry {serial} left before a CRL made after {not_after}, the end of its validity, carried it"

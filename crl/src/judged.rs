@@ -4,6 +4,7 @@
 mod algorithms;
 mod deltas;
 mod expired;
+mod taken_over;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Seek as _};
@@ -38,8 +39,19 @@ struct TestCa {
 
 impl TestCa {
     fn new() -> Option<Self> {
+        Self::named("/C=SE/O=Sigill Test/CN=SIGILL TEST CA", "utf8only")
+    }
+
+    /// A CA of that name, whose texts are of the string types that OpenSSL's `string_mask` chooses.
+    fn named(subject: &str, mask: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let config = format!(
+            "[req]\ndistinguished_name = dn\nstring_mask = {mask}\nx509_extensions = ca\n[dn]\n\
+             [ca]\nbasicConstraints = critical, CA:true\nsubjectKeyIdentifier = hash\n\
+             authorityKeyIdentifier = keyid:always\nkeyUsage = critical, keyCertSign, cRLSign\n"
+        );
+        write(&path("req.cnf"), config.as_bytes());
         let steps: [&[&str]; 3] = [
             &[
                 "genpkey",
@@ -64,12 +76,10 @@ impl TestCa {
                 "-set_serial",
                 "0x4011223344556677",
                 "-utf8",
-                "-nameopt",
-                "utf8",
                 "-subj",
-                "/C=SE/O=Sigill Test/CN=SIGILL TEST CA",
-                "-addext",
-                "keyUsage=critical,keyCertSign,cRLSign",
+                subject,
+                "-config",
+                &path("req.cnf"),
                 "-out",
                 &path("ca.pem"),
             ],

@@ -13,6 +13,7 @@ mod delta;
 mod entry;
 #[cfg(test)]
 mod judged;
+mod kept;
 mod number;
 mod prepare;
 mod schedule;
@@ -20,6 +21,7 @@ mod schedule;
 pub use compare::{CompareError, Comparison, Departure, NewDates, PreviousCrl, Which, compare};
 pub use delta::{DeltaError, delta};
 pub use entry::{CrlEntry, Listing};
+pub use kept::{KeptError, LastKept};
 pub use number::{CrlNumber, CrlNumberError};
 pub use prepare::{
     CrlFiles, CrlIssuer, CrlIssuerError, CrlOrder, FinishedCrl, PrepareError, PreparedCrl, finish,

@@ -4,14 +4,13 @@ use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 
 use lint::Findings;
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::crl::{
-    CrlFacts, CrlForm, CrlKind, CrlReadError, CrlReader, CrlTail, CrlWriteError,
+    CrlFacts, CrlForm, CrlKind, CrlReadError, CrlReader, CrlTail, CrlWriteError, HashingSink,
     IssuingDistributionPoint, MAX_WHOLE_OCTETS, RevokedEntry, TbsWriter, write_certificate_list,
 };
-use x509::key::{HashAlgorithm, SignatureAlgorithm};
+use x509::key::SignatureAlgorithm;
 use x509::serial::SerialNumber;
 use x509::signing::{IntentId, Pending, PendingError, Signed, SigningKind, Spool, ToBeSigned};
 use x509::time::UnixTime;
@@ -141,7 +140,10 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
     }
 
     let (comparison, tail) = read_back(order, files, previous, departure)?;
-    if tail.tbs_sha256 != spool.sha256 || tail.entries != count || tail.tbs_length != spool.length {
+    if tail.tbs_sha256 != Some(spool.sha256)
+        || tail.entries != count
+        || tail.tbs_length != spool.length
+    {
         return Err(PrepareError::SpoolChanged);
     }
     let length = spool.length;
@@ -267,58 +269,6 @@ pub fn finish(
     let length = write_certificate_list(signed, spool, &mut sink)?;
     let (sha256, _) = sink.finish();
     Ok(FinishedCrl { sha256, length })
-}
-
-/// Hashes what goes by: SHA-256 always, and the signature algorithm's hash where it is another.
-struct HashingSink<W> {
-    inner: W,
-    sha256: Sha256,
-    other: OtherHash,
-}
-
-enum OtherHash {
-    Same,
-    Sha384(Sha384),
-    Sha512(Sha512),
-}
-
-impl<W> HashingSink<W> {
-    fn new(inner: W, hash: Option<HashAlgorithm>) -> Self {
-        let other = match hash {
-            None | Some(HashAlgorithm::Sha256) => OtherHash::Same,
-            Some(HashAlgorithm::Sha384) => OtherHash::Sha384(Sha384::new()),
-            Some(HashAlgorithm::Sha512) => OtherHash::Sha512(Sha512::new()),
-        };
-        Self { inner, sha256: Sha256::new(), other }
-    }
-
-    fn finish(self) -> ([u8; 32], Vec<u8>) {
-        let sha256: [u8; 32] = self.sha256.finalize().into();
-        let message_digest = match self.other {
-            OtherHash::Same => sha256.to_vec(),
-            OtherHash::Sha384(hash) => hash.finalize().to_vec(),
-            OtherHash::Sha512(hash) => hash.finalize().to_vec(),
-        };
-        (sha256, message_digest)
-    }
-}
-
-impl<W: Write> Write for HashingSink<W> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(octets)?;
-        let written = octets.get(..count).unwrap_or_default();
-        self.sha256.update(written);
-        match &mut self.other {
-            OtherHash::Same => {}
-            OtherHash::Sha384(hash) => hash.update(written),
-            OtherHash::Sha512(hash) => hash.update(written),
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 /// Why a certificate is no CRL issuer.

@@ -92,8 +92,6 @@ pub struct RevokedRow {
 pub struct RevokedSnapshot<'a> {
     /// The status log's head in this view: the CRL rests on exactly its entries.
     pub head: LogHead,
-    /// How many rows follow.
-    pub count: u64,
     /// The rows in the order of serial octets, read as they are asked for, in constant memory.
     pub rows: &'a mut dyn Iterator<Item = Result<RevokedRow, crate::StoreError>>,
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::spoken;
 use support::suite::Check;
@@ -15,6 +17,7 @@ use crate::starts::{last_line, not_told};
 pub const CHECKS: &[Check<World>] = &[
     ("check_config_refuses_what_serve_would_under_the_same_code", faults_are_seen),
     ("check_config_says_all_that_is_wrong_at_once", all_faults_are_said),
+    ("a_day_of_expired_entries_that_has_passed_is_refused", a_passed_day_is_refused),
     ("check_config_of_the_responder_refuses_under_a_code", faults_of_the_responder_are_seen),
 ];
 
@@ -388,6 +391,32 @@ fn all_faults_are_said(world: &World) {
     let different: BTreeSet<_> = lines.iter().collect();
     assert_eq!(different.len(), lines.len(), "{lines:#?}");
     assert_eq!(said.code, 1);
+}
+
+/// CRL-10: the day from which on expired entries are kept begins after the last CRL, or it would end full CRLs.
+fn a_passed_day_is_refused(world: &World) {
+    let running = world.template.copy().serve();
+    let (name, begun) = ("sigilltesteidpersonhsaid3cav1", Instant::now());
+    while !running.home.path(&format!("publish/crl/{name}.crl")).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no CRL is made: {}", running.log());
+        thread::sleep(Duration::from_millis(50));
+    }
+    let home = running.stop();
+    let from = |day: &str| format!("class = \"person-hsaid-3\"\ncrl-keeps-expired-from = {day}\n");
+    home.edit_config("class = \"person-hsaid-3\"\n", &from("2001-01-01"));
+
+    let check = || spoken::run(&mut home.command("check-config", CONFIG), &[]);
+    let said = check();
+    let refused = Refused { code: Some(said.code), text: said.text };
+    for refused in [refused, home.serve_refused()] {
+        assert_eq!(not_told(&refused, "crl-expired-day"), None, "{}", refused.text);
+        for word in [name, "crl-keeps-expired-from", "or later", "next: write tomorrow"] {
+            assert!(refused.text.contains(word), "{word}: {}", refused.text);
+        }
+    }
+    home.edit_config(&from("2001-01-01"), &from("2999-01-01"));
+    let said = check();
+    assert_eq!(said.code, 0, "{}", said.text);
 }
 
 fn faults_of_the_responder_are_seen(world: &World) {

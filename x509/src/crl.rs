@@ -11,6 +11,7 @@
 
 mod entry;
 mod extension;
+mod hashing;
 #[cfg(test)]
 mod judged;
 mod reader;
@@ -19,5 +20,6 @@ mod writer;
 pub use entry::{EntryError, ReasonCode, RevokedEntry};
 pub use extension::{CrlExtensions, CrlKind, IssuingDistributionPoint, Scope};
 pub(crate) use extension::{push as push_extension, split as extension_parts};
+pub use hashing::HashingSink;
 pub use reader::{CrlForm, CrlHead, CrlReadError, CrlReader, CrlTail, MAX_WHOLE_OCTETS};
 pub use writer::{CrlFacts, CrlWriteError, TbsWriter, write_certificate_list};

@@ -1,7 +1,5 @@
 //! UTCTime and GeneralizedTime as RFC 5280 writes them: seconds always, fractions never, always Z.
 
-use der::DateTime;
-
 use crate::time::UnixTime;
 use crate::{stream, tlv};
 
@@ -96,8 +94,33 @@ pub(crate) fn parse_time(tag: u8, content: &[u8]) -> Option<UnixTime> {
         _ => return None,
     };
     let field = |index: usize| pair(index.checked_mul(2)?.checked_add(at)?);
-    let date = DateTime::new(year, field(0)?, field(1)?, field(2)?, field(3)?, field(4)?).ok()?;
-    (content.last() == Some(&b'Z')).then(|| UnixTime::from(date))
+    let days = days_of(year, field(0)?, field(1)?)?;
+    let (hour, minute, second) = (field(2)?, field(3)?, field(4)?);
+    if hour > 23 || minute > 59 || second > 59 || content.last() != Some(&b'Z') {
+        return None;
+    }
+    let of_day = (u64::from(hour) * 60 + u64::from(minute)) * 60 + u64::from(second);
+    UnixTime::from_secs(days * 86_400 + of_day).ok()
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar; `None` of a day before, or that there is not. The reverse of [`civil`].
+fn days_of(year: u16, month: u8, day: u8) -> Option<u64> {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let last = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        _ => return None,
+    };
+    if year < 1970 || day < 1 || day > last {
+        return None;
+    }
+    let (year, month, day) = (u64::from(year), u64::from(month), u64::from(day));
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let day_of_era = year % 400 * 365 + year % 400 / 4 - year % 400 / 100 + day_of_year;
+    (year / 400 * 146_097 + day_of_era).checked_sub(719_468)
 }
 
 #[cfg(test)]
@@ -118,6 +141,30 @@ mod tests {
             assert_eq!(String::from_utf8(out.clone()).unwrap(), library);
             assert_eq!(parse_time(tlv::GENERALIZED_TIME, &out), Some(time));
             secs += 86_399 * 7;
+        }
+    }
+
+    /// Every day and time of day that two digits can say, in years of each kind, against the ASN.1 library's.
+    #[test]
+    fn reads_the_days_that_the_library_knows_and_no_others() {
+        let mut read = 0;
+        for year in [1969, 1970, 1972, 1999, 2000, 2026, 2100, 2400, 9999] {
+            for (month, day) in (0..=99).flat_map(|month| (0..=99).map(move |day| (month, day))) {
+                let text = format!("{year:04}{month:02}{day:02}123456Z");
+                let library = der::DateTime::new(year, month, day, 12, 34, 56).ok();
+                let found = parse_time(tlv::GENERALIZED_TIME, text.as_bytes());
+                assert_eq!(found, library.map(UnixTime::from), "{text}");
+                read += u32::from(found.is_some());
+            }
+        }
+        assert_eq!(read, 8 * 365 + 3);
+        for (hour, rest) in (0..=99).flat_map(|hour| (0..=99).map(move |rest| (hour, rest))) {
+            for (minute, second) in [(rest, 0), (0, rest)] {
+                let text = format!("20260301{hour:02}{minute:02}{second:02}Z");
+                let library = der::DateTime::new(2026, 3, 1, hour, minute, second).ok();
+                let found = parse_time(tlv::GENERALIZED_TIME, text.as_bytes());
+                assert_eq!(found, library.map(UnixTime::from), "{text}");
+            }
         }
     }
 

@@ -86,7 +86,8 @@ fn numbers(world: &World) -> (String, u64) {
     let store = world.service.store();
     let id = world.authority().id;
     let mut count = 0;
-    store.revoked(id, UnixTime::EPOCH, &mut |view| count = view.count).unwrap();
+    store.revoked(id, UnixTime::EPOCH, &mut |view| count = view.rows.count()).unwrap();
+    let count = u64::try_from(count).unwrap();
     (store.current_crl(id, &CrlScope::full()).unwrap().unwrap().number.to_string(), count)
 }
 

@@ -88,6 +88,11 @@ impl CrlFiles {
         format!("crl/{authority}.crl")
     }
 
+    /// Name of our own copy of an authority's last full CRL.
+    pub(crate) fn copy_name(authority: &str) -> String {
+        format!("{authority}.last.crl")
+    }
+
     /// Path below the folder of an authority's delta CRL.
     pub(crate) fn delta_path(authority: &str) -> String {
         format!("crl/{authority}.delta.crl")

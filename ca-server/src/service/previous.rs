@@ -179,7 +179,7 @@ impl Service {
     }
 
     fn own_copy(&self, authority: &Authority) -> PathBuf {
-        self.files.copy(&format!("{}.last.crl", authority.name()))
+        self.files.copy(&CrlFiles::copy_name(authority.name()))
     }
 }
 
@@ -210,8 +210,9 @@ fn believed_file(path: &Path, known: [Option<[u8; 32]>; 2]) -> Result<File, Stri
     Ok(file)
 }
 
+/// Reads a file that was hashed and believed.
 fn start(file: File) -> Result<Reader, String> {
-    CrlReader::start(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
+    CrlReader::start_believed(BufReader::new(file), CrlForm::CertificateList, crl::MAX_OCTETS)
         .map_err(|error| chain(&error))
 }
 

@@ -30,13 +30,25 @@ fn what_is_said_to_be_kept_is_kept() {
         assert!(matches!(lost, Err(CompareError::Lost { .. })), "{lost:?}");
     }
     follow(&[], Some(since), since - 1).unwrap();
-    for said in [None, Some(since + 1)] {
-        let taken_back = follow(&rows, said, 0);
-        assert!(
-            matches!(taken_back, Err(CompareError::Differs("expiredCertsOnCRL"))),
-            "{taken_back:?}"
-        );
+    for said in [None, Some(since + 1), Some(since - 1)] {
+        let refused = follow(&rows, said, 0);
+        assert!(matches!(refused, Err(CompareError::Kept(_))), "{said:?} {refused:?}");
     }
     follow(&rows, Some(since), 0).unwrap();
-    follow(&rows, Some(since - 1), 0).unwrap();
+}
+
+/// CRL-10: a list that says it for the first time names a time that the one before it has not passed.
+#[test]
+fn what_may_have_left_is_not_said_to_be_kept() {
+    let Some(ca) = TestCa::new() else { return };
+    let (one, two) = (CrlNumber::from(1), CrlNumber::from(2));
+    let (crl, _) = make(&ca, &order(&ca.issuer, &one, NOW), &[], None, &mut unexplained).unwrap();
+    let follow = |since| {
+        let next = keeping(order(&ca.issuer, &two, NOW + 60), Some(since));
+        make(&ca, &next, &[], Some(&crl), &mut unexplained)
+    };
+
+    let passed = follow(NOW - 1);
+    assert!(matches!(passed, Err(PrepareError::Compare(CompareError::Kept(_)))), "{passed:?}");
+    follow(NOW).unwrap();
 }

@@ -30,12 +30,6 @@ pub(super) fn revoked(
     let issuer = row_of(connection, &issuer)?;
     let (head, _) = head(connection, Log::Status)?;
     let parameters = params![issuer, from_time(not_expired_before)];
-    let count: i64 = connection
-        .prepare_cached(
-            "SELECT count(*) FROM serial INDEXED BY serial_listed \
-             WHERE issuer = ?1 AND listed = 1 AND not_after >= ?2",
-        )?
-        .query_row(parameters, |row| row.get(0))?;
     // The index gives the order, so nothing is sorted and nothing is kept.
     let mut statement = connection.prepare_cached(
         "SELECT serial, state, reason, effective, invalidity, not_after, before_activation, \
@@ -43,7 +37,7 @@ pub(super) fn revoked(
          WHERE issuer = ?1 AND listed = 1 AND not_after >= ?2 ORDER BY serial",
     )?;
     let mut rows = Listed(statement.query(parameters)?);
-    read(RevokedSnapshot { head, count: to_u64(count, "count")?, rows: &mut rows });
+    read(RevokedSnapshot { head, rows: &mut rows });
     Ok(())
 }
 

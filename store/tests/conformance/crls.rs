@@ -62,14 +62,16 @@ pub(crate) fn lists_revoked_serials_in_the_order_of_their_octets(backend: &dyn B
     world
         .store
         .revoked(world.issuer.id(), at(0), &mut |view| {
-            assert_eq!(view.count, 8);
             listed.extend(view.rows.map(|row| row.unwrap().serial));
         })
         .unwrap();
     assert_eq!(listed, serials);
 
     let expired = world.not_after.checked_add(Duration::from_secs(1)).unwrap();
-    world.store.revoked(world.issuer.id(), expired, &mut |view| assert_eq!(view.count, 0)).unwrap();
+    world
+        .store
+        .revoked(world.issuer.id(), expired, &mut |view| assert_eq!(view.rows.count(), 0))
+        .unwrap();
 }
 
 pub(crate) fn numbers_rise_above_the_floor_and_each_other(backend: &dyn Backend) {

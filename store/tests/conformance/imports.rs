@@ -221,7 +221,9 @@ pub(crate) fn the_reference_certificates_come_in_and_one_is_revoked(backend: &dy
     let mut listed = 0;
     world
         .store
-        .revoked(end_entity.issuer, x509::time::UnixTime::EPOCH, &mut |view| listed = view.count)
+        .revoked(end_entity.issuer, x509::time::UnixTime::EPOCH, &mut |view| {
+            listed = view.rows.count()
+        })
         .unwrap();
     assert_eq!(listed, 1);
     followed(&*world.store);

@@ -101,7 +101,10 @@ pub(crate) fn activation_ends_the_hold_of_class_one(backend: &dyn Backend) {
     let id = world.issue(at(1)).certificate;
     let listed = || {
         let mut count = 0;
-        world.store.revoked(world.issuer.id(), at(0), &mut |view| count = view.count).unwrap();
+        world
+            .store
+            .revoked(world.issuer.id(), at(0), &mut |view| count = view.rows.count())
+            .unwrap();
         count
     };
 

@@ -3,11 +3,11 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use aws_lc_rs::digest;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::entry::{EntryError, RevokedEntry};
 use super::extension::{self, CrlExtensions};
+use super::hashing::Sha256;
 use crate::key::{HashAlgorithm, KeyError, PublicKey, SignatureAlgorithm};
 use crate::time::UnixTime;
 use crate::tlv::{self, Element, Elements};
@@ -48,8 +48,8 @@ pub struct CrlTail {
     pub entries: u64,
     /// Octets of the signed part.
     pub tbs_length: u64,
-    /// SHA-256 of the signed part.
-    pub tbs_sha256: [u8; 32],
+    /// SHA-256 of the signed part; `None` where nothing was hashed.
+    pub tbs_sha256: Option<[u8; 32]>,
     /// The algorithm's own hash of the signed part; `None` for algorithms that we do not know and
     /// for Ed25519.
     pub message_digest: Option<Vec<u8>>,
@@ -67,8 +67,8 @@ impl CrlTail {
     ///
     /// # Errors
     ///
-    /// [`KeyError::UnknownName`] for an algorithm that we do not know and for an Ed25519 list above
-    /// [`MAX_WHOLE_OCTETS`], else those of [`PublicKey::verify_digest`].
+    /// [`KeyError::UnknownName`] for an algorithm that we do not know, for an Ed25519 list above
+    /// [`MAX_WHOLE_OCTETS`] and for one of which nothing was hashed, else those of [`PublicKey::verify_digest`].
     pub fn verify(&self, issuer: &PublicKey) -> Result<(), KeyError> {
         match (self.algorithm, &self.message_digest, &self.message) {
             (Some(algorithm), Some(digest), _) => {
@@ -115,6 +115,25 @@ impl<R: Read> CrlReader<R> {
     ///
     /// [`CrlReadError`], with the offset at which reading stopped.
     pub fn start(read: R, form: CrlForm, max_octets: u64) -> Result<Self, CrlReadError> {
+        Self::start_with(read, form, max_octets, Hashing::Waiting(Vec::new()))
+    }
+
+    /// As [`Self::start`], of octets that are believed already, by a hash of the whole: none is taken again, and the
+    /// signature cannot be verified.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_believed(read: R, form: CrlForm, max_octets: u64) -> Result<Self, CrlReadError> {
+        Self::start_with(read, form, max_octets, Hashing::Off)
+    }
+
+    fn start_with(
+        read: R,
+        form: CrlForm,
+        max_octets: u64,
+        hashing: Hashing,
+    ) -> Result<Self, CrlReadError> {
         let mut source = Source::new(read);
         let mut file_end = max_octets;
         if form == CrlForm::CertificateList {
@@ -122,7 +141,7 @@ impl<R: Read> CrlReader<R> {
             file_end = source.position.saturating_add(length);
         }
         let tbs_start = source.position;
-        source.hashing = Hashing::Waiting(Vec::new());
+        source.hashing = hashing;
         let room = file_end.saturating_sub(source.position);
         let length = source.expect(tlv::SEQUENCE, "tbsCertList", room)?;
         let tbs_end = source.position.saturating_add(length);
@@ -252,7 +271,7 @@ impl<R: Read> CrlReader<R> {
     /// The next entry where it lies whole in the buffer, without a copy. `None` of one that does not, or that is not
     /// well, which is then read again by who says what is wrong with it.
     fn read_buffered_entry(&mut self) -> Option<RevokedEntry> {
-        let [tlv::SEQUENCE, length @ 0..=0x7f, rest @ ..] = self.source.read.buffer() else {
+        let [tlv::SEQUENCE, length @ 0..=0x7f, rest @ ..] = self.source.ahead() else {
             return None;
         };
         let content = rest.get(..usize::from(*length))?;
@@ -345,6 +364,8 @@ fn time(der: &[u8]) -> Option<UnixTime> {
 #[derive(Debug)]
 struct Source<R> {
     read: BufReader<R>,
+    /// Octets at the front of the buffer that have been gone by, and not yet hashed: many entries are hashed at once.
+    passed: usize,
     position: u64,
     hashing: Hashing,
 }
@@ -409,7 +430,7 @@ impl OwnHash {
 
 /// What was seen of the signed part.
 struct Seen {
-    sha256: [u8; 32],
+    sha256: Option<[u8; 32]>,
     message_digest: Option<Vec<u8>>,
     message: Option<Vec<u8>>,
 }
@@ -422,7 +443,12 @@ impl std::fmt::Debug for Hashing {
 
 impl<R: Read> Source<R> {
     fn new(read: R) -> Self {
-        Self { read: BufReader::with_capacity(64 * 1024, read), position: 0, hashing: Hashing::Off }
+        Self {
+            read: BufReader::with_capacity(64 * 1024, read),
+            passed: 0,
+            position: 0,
+            hashing: Hashing::Off,
+        }
     }
 
     const fn form(&self, field: &'static str) -> CrlReadError {
@@ -430,6 +456,7 @@ impl<R: Read> Source<R> {
     }
 
     fn octets(&mut self, into: &mut [u8]) -> Result<(), CrlReadError> {
+        self.hash_passed();
         self.read.read_exact(into).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.form("truncated value"),
             _ => CrlReadError::Source(error),
@@ -439,12 +466,21 @@ impl<R: Read> Source<R> {
         Ok(())
     }
 
+    /// What lies in the buffer.
+    fn ahead(&self) -> &[u8] {
+        self.read.buffer().get(self.passed..).unwrap_or_default()
+    }
+
     /// Goes on by octets that lie in the buffer.
     fn pass(&mut self, count: usize) {
-        let passed = self.read.buffer().get(..count).unwrap_or_default();
+        let passed = self.ahead().get(..count).unwrap_or_default();
         self.position = self.position.saturating_add(stream::octets(passed));
-        self.hashing.update(passed);
-        self.read.consume(count);
+        self.passed = self.passed.saturating_add(count);
+    }
+
+    fn hash_passed(&mut self) {
+        self.hashing.update(self.read.buffer().get(..self.passed).unwrap_or_default());
+        self.read.consume(std::mem::take(&mut self.passed));
     }
 
     fn header(&mut self, field: &'static str) -> Result<(u8, u64), CrlReadError> {
@@ -491,11 +527,13 @@ impl<R: Read> Source<R> {
     }
 
     fn stop_hashing(&mut self) -> Seen {
-        let mut seen = Seen { sha256: [0; 32], message_digest: None, message: None };
+        self.hash_passed();
+        let mut seen = Seen { sha256: None, message_digest: None, message: None };
         if let Hashing::On { sha256, own } = std::mem::replace(&mut self.hashing, Hashing::Off) {
-            seen.sha256 = sha256.finalize().into();
+            let sha256 = sha256.finish();
+            seen.sha256 = Some(sha256);
             match own {
-                OwnHash::Same => seen.message_digest = Some(seen.sha256.to_vec()),
+                OwnHash::Same => seen.message_digest = Some(sha256.to_vec()),
                 OwnHash::Other(context) => {
                     seen.message_digest = Some(context.finish().as_ref().to_vec());
                 }
@@ -507,6 +545,7 @@ impl<R: Read> Source<R> {
     }
 
     fn at_end(&mut self) -> Result<bool, CrlReadError> {
+        self.hash_passed();
         let mut one = [0];
         match self.read.read(&mut one) {
             Ok(count) => Ok(count == 0),

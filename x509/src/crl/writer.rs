@@ -2,11 +2,11 @@
 
 use std::io::{self, Read, Write};
 
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::entry::RevokedEntry;
 use super::extension::{CrlExtensions, CrlKind, IssuingDistributionPoint};
+use super::hashing::Sha256;
 use crate::key::SignatureAlgorithm;
 use crate::signing::{Signed, ToBeSigned};
 use crate::time::UnixTime;
@@ -245,7 +245,7 @@ pub fn write_certificate_list(
         copied = copied.saturating_add(stream::octets(octets));
         sink.write_all(octets).map_err(CrlWriteError::Sink)?;
     }
-    if copied != length || hash.finalize().as_slice() != signed.intent().digest() {
+    if copied != length || hash.finish() != *signed.intent().digest() {
         return Err(CrlWriteError::Spool);
     }
     sink.write_all(&frame.tail).map_err(CrlWriteError::Sink)?;
