@@ -22,6 +22,7 @@ use crate::service::authority::Authority;
 use crate::service::delegate::WithdrawnResponders;
 use crate::service::versions::numbered;
 use crate::start::{self, Told};
+use crate::test_certificates::TestCertificates;
 use crate::unfit::UnfitProfiles;
 use crate::{algorithms, kept_expired, key_lists, limits, test_domains, tokens, wiring};
 
@@ -91,6 +92,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
     if let Some(deployment) = deployment {
         met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
         met.take(test_domains::read(config, deployment));
+        met.take(TestCertificates::read(config, deployment));
         met.take(wiring::NoteKeys::open(config, deployment));
         met.take(api(config, deployment));
         met.take(clients(config, deployment));

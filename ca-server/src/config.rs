@@ -16,6 +16,7 @@ use crate::danger::DangerSection;
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
+use crate::test_certificates::TestCertificatesSection;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,6 +54,8 @@ pub(crate) struct ConfigFile {
     /// Keys that are never certified.
     #[serde(default)]
     pub(crate) key_lists: KeyListsSection,
+    /// The published set of test certificates; without it there is none.
+    pub(crate) test_certificates: Option<TestCertificatesSection>,
     /// Whose identities are nobody's.
     #[serde(default)]
     pub(crate) identity: IdentitySection,

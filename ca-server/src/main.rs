@@ -31,6 +31,7 @@ mod schedule;
 mod service;
 mod start;
 mod takeover;
+mod test_certificates;
 mod test_domains;
 mod tokens;
 mod unfit;

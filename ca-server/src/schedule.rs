@@ -32,6 +32,8 @@ const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 /// A survey of keys begins once in the hour of the night that is its.
 const SURVEY_EVERY: Duration = Duration::from_secs(7200);
+/// How often the set of test certificates is looked at, and gone on with where one is being made.
+const TEST_CERTIFICATES_EVERY: Duration = Duration::from_secs(2);
 /// A server certificate that could not be renewed is tried again after this long.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// How often the log is told again of a clock that cannot be trusted.
@@ -76,6 +78,7 @@ tasks! {
     OfflineCrls = "offline-crls",
     Orders = "orders",
     Signing = "signing",
+    TestCertificates = "test-certificates",
     Void = "void",
 }
 
@@ -114,6 +117,7 @@ pub(crate) fn start(
         schedule.probe.end();
         schedule.management_key.end();
         schedule.survey.end();
+        schedule.test_certificates.end();
     })
 }
 
@@ -170,6 +174,22 @@ impl Probe {
         ended
     }
 
+    /// What the last look at the test certificates came to; begins the next when it is due.
+    fn test_certificates_round(
+        &mut self,
+        service: &Arc<Service>,
+        stop: &Arc<AtomicBool>,
+        now: Instant,
+    ) -> Option<Result<(), Denied>> {
+        let ended = self.ended();
+        if ended.is_none() && service.has_test_certificates() {
+            let (service, stop) = (Arc::clone(service), Arc::clone(stop));
+            let work = move || service.tend_test_certificates(&stop);
+            self.begin(TEST_CERTIFICATES_EVERY, now, work);
+        }
+        ended
+    }
+
     fn ended(&mut self) -> Option<Result<(), Denied>> {
         // A panic has been told of; the next probe will show.
         self.under_way.take_if(|probe| probe.is_finished())?.join().ok()
@@ -221,6 +241,7 @@ struct Schedule {
     probe: Probe,
     management_key: Probe,
     survey: Probe,
+    test_certificates: Probe,
     stop: Arc<AtomicBool>,
     stand_bys: Option<Instant>,
     issuers: Option<Instant>,
@@ -243,6 +264,7 @@ impl Schedule {
             // It has just proven itself.
             management_key: Probe { begun: Some(Instant::now()), under_way: None },
             survey: Probe::default(),
+            test_certificates: Probe::default(),
             stop: Arc::default(),
             stand_bys: None,
             issuers: None,
@@ -298,6 +320,10 @@ impl Schedule {
         }
         if let Some(outcome) = self.survey.survey_round(&service, &self.stop, now) {
             self.note(Task::KeySurvey, outcome);
+        }
+        let looked = self.test_certificates.test_certificates_round(&service, &self.stop, now);
+        if let Some(outcome) = looked {
+            self.note(Task::TestCertificates, outcome);
         }
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);

@@ -43,7 +43,9 @@ use crate::service::key_use::KeyUses;
 use crate::service::order::OrdersLeft;
 use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
+use crate::service::test_certificates::TestSet;
 use crate::start::{self, Told};
+use crate::test_certificates::TestCertificates;
 use crate::tokens;
 use crate::unfit::UnfitProfiles;
 use crate::{algorithms, kept_expired, key_lists, limits};
@@ -206,6 +208,7 @@ pub(crate) fn wire(
         authority.issuer = authority.issuer.clone().stopping_for(profiles);
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
+    let test_set = TestCertificates::read(config, deployment)?.map(TestSet::new);
     let limits = limits::read(config)?;
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
@@ -319,6 +322,7 @@ pub(crate) fn wire(
         closed,
         management: Some(management),
         receipts: notes.receipts,
+        test_set,
     });
     let publisher =
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };

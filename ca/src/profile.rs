@@ -32,7 +32,9 @@ pub use self::check::{Fault, ProfileSource, check};
 pub use self::diff::{Difference, differences};
 pub(crate) use self::duration::parse as span;
 pub use self::error::ProfileError;
-pub use self::example::{ExampleError, SampleKind, Samples, certificate_text, example};
+pub use self::example::{
+    ExampleError, SampleKind, Samples, certificate_text, example, sample_fields,
+};
 pub use self::exception::LintException;
 pub use self::portrait::{Alphabet, Line, Part, Portrait, PortraitField, Seen, StringType};
 pub use self::replay::{Change, ReplayError, Replayed, replay};

@@ -309,6 +309,8 @@ pub(crate) enum Object {
     Certificate(String),
     /// The page that tells how a certificate stands.
     StatusPage,
+    /// The published set of test certificates.
+    TestCertificates,
 }
 
 /// The pairs of environment and PKI that exist, with the code in token labels (promise 8).
@@ -320,6 +322,11 @@ const DEPLOYMENTS: [(&str, &str, &str); 4] = [
 ];
 
 impl Config {
+    /// Whether this is of environment test, in which there are test certificates.
+    pub(crate) fn is_test(&self) -> bool {
+        self.status_page.environment == "test"
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -381,7 +388,15 @@ impl Config {
             .routes
             .into_iter()
             .map(|section| route(section, &names))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let is_of_tests = |route: &&Route| route.object == Object::TestCertificates;
+        if environment != "test"
+            && let Some(Route { path, .. }) = routes.iter().find(is_of_tests)
+        {
+            // No other environment has any.
+            let object = "test-certificates".to_owned();
+            return Err(ConfigError::Route { path: path.clone(), object });
+        }
         let receive = file.receive.map(|section| section.check(|path| below(base, path)));
         let receive = receive.transpose().map_err(|found| {
             value("receive.senders", &found, "1 to 8 keys of 64 hexadecimal digits")
@@ -471,6 +486,8 @@ fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, Config
         Object::Ocsp
     } else if object == "status-page" {
         Object::StatusPage
+    } else if object == "test-certificates" {
+        Object::TestCertificates
     } else if let Some(name) =
         object.strip_prefix("aia/").and_then(|name| name.strip_suffix(".cer"))
     {

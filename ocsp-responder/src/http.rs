@@ -23,6 +23,7 @@ use crate::files::ServedCrls;
 use crate::metrics::Counted;
 use crate::responder::{Caching, Reply, Responder};
 use crate::status_page::{self, Surroundings};
+use crate::test_certificates::ServedTestCertificates;
 
 /// A body is at most this long; requests themselves have a lower bound of their own.
 const MAX_BODY_OCTETS: usize = 64 * 1024;
@@ -46,6 +47,7 @@ pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
     pub(crate) responder: Responder,
     pub(crate) crls: Arc<ServedCrls>,
+    pub(crate) tests: Arc<ServedTestCertificates>,
     pub(crate) max_age: Duration,
     pub(crate) around: Surroundings,
 }
@@ -69,6 +71,7 @@ impl Site {
             Some((Object::StatusPage, "")) => {
                 status_page::serve(&self.responder, &self.around, request).await
             }
+            Some((Object::TestCertificates, "")) => self.test_certificates(&request),
             Some((Object::Certificate(name), "")) => self.certificate(&request, name),
             _ => plain(StatusCode::NOT_FOUND, "nothing is served here\n"),
         })
@@ -107,6 +110,22 @@ impl Site {
                 max_age: crl
                     .next_update
                     .map_or(self.max_age, |next| lasting(self.max_age, next, now())),
+            },
+        )
+    }
+
+    fn test_certificates(&self, request: &Request<Incoming>) -> Response<Body> {
+        let Some(set) = self.tests.get() else {
+            let told = "no test certificates have been published yet\n";
+            return plain(StatusCode::NOT_FOUND, told);
+        };
+        self.file(
+            request,
+            File {
+                bytes: set.bytes.clone(),
+                content_type: "application/json",
+                labels: Labels::of(&set.etag, set.made_at, None),
+                max_age: lasting(self.max_age, set.refresh_at, now()),
             },
         )
     }

@@ -35,6 +35,7 @@ mod server;
 mod signer;
 mod start;
 mod status_page;
+mod test_certificates;
 mod turns;
 mod view;
 mod waiting;

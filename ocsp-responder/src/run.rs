@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
@@ -32,6 +32,9 @@ use crate::receive::{self, Receiver, Refused, Tree};
 use crate::responder::{AnswerRules, Responder};
 use crate::server;
 use crate::start::{self, Told};
+use crate::test_certificates::{
+    ServedTestCertificates, TestCertificateKeeper, TestCertificatesError,
+};
 use crate::view::View;
 
 /// How often the publication folder is looked at.
@@ -69,7 +72,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     };
     let receiving = inner.map(|inner| Receiving::open(inner, &config, &rules)).transpose()?;
     let follower = Follower::new(&config.publication, &config.state, rules)?;
-    let codes = [&FollowError::ALARMS[..], &CrlKeeperError::ALARMS].concat();
+    let codes = [&FollowError::ALARMS[..], &CrlKeeperError::ALARMS, &TestCertificatesError::ALARMS]
+        .concat();
     let following_alarms = Arc::new(AlarmCounts::of(&codes));
     let crl_keeper = CrlKeeper::new(
         &config.publication,
@@ -79,6 +83,11 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         crl_paths(&config),
         Arc::clone(&crls),
     )?;
+    let tests = Arc::new(ServedTestCertificates::default());
+    let test_keeper = config.is_test().then(|| {
+        let (authorities, tests) = (Arc::clone(&authorities), Arc::clone(&tests));
+        TestCertificateKeeper::new(&config.publication, &config.deployment, authorities, tests)
+    });
     // Files first, the token last: what belongs to another deployment costs no login.
     let signer = Arc::new(TokenSigner::new(config.deadline));
     let keeper = open_keeper(&config, &signer, &delegates)?;
@@ -88,7 +97,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         let (view, metrics, stop) = (Arc::clone(&view), Arc::clone(&metrics), Arc::clone(&stop));
         let alarms = Arc::clone(&following_alarms);
         let told = FollowAlarms { metrics, alarms };
-        spawn("follow", move || follow(follower, crl_keeper, &view, &told, &stop))?
+        let folder = Followed { log: follower, crls: crl_keeper, tests: test_keeper };
+        spawn("follow", move || follow(folder, &view, &told, &stop))?
     };
     let keeping = {
         let (config, stop) = (config.clone(), Arc::clone(&stop));
@@ -110,6 +120,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         routes: config.routes.clone(),
         responder,
         crls,
+        tests,
         max_age: config.timing.max_age,
         around: config.status_page.clone(),
     });
@@ -192,7 +203,9 @@ pub(crate) fn quirks(config: &Config) -> anyhow::Result<Quirks> {
 fn crl_paths(config: &Config) -> Vec<String> {
     let path = |object: &Object| match object {
         Object::Crl(path) => Some(path.clone()),
-        Object::Ocsp | Object::Certificate(_) | Object::StatusPage => None,
+        Object::Ocsp | Object::Certificate(_) | Object::StatusPage | Object::TestCertificates => {
+            None
+        }
     };
     config.routes.iter().filter_map(|route| path(&route.object)).collect()
 }
@@ -233,16 +246,19 @@ struct FollowAlarms {
     alarms: Arc<AlarmCounts>,
 }
 
-fn follow(
-    mut follower: Follower,
-    mut crls: CrlKeeper,
-    view: &View,
-    told: &FollowAlarms,
-    stop: &AtomicBool,
-) {
+/// What is followed of the publication folder.
+struct Followed {
+    log: Follower,
+    crls: CrlKeeper,
+    /// In environment test alone.
+    tests: Option<TestCertificateKeeper>,
+}
+
+fn follow(mut folder: Followed, view: &View, told: &FollowAlarms, stop: &AtomicBool) {
     let (mut log, mut lists) = (Complaint::default(), Complaint::default());
+    let mut tests = Complaint::default();
     while !stop.load(Ordering::Relaxed) {
-        let step = follower.step(view, now());
+        let step = folder.log.step(view, now());
         if let Err(error) = &step {
             told.metrics.count(Counted::FollowFailure);
             told.alarms.count(error.code());
@@ -253,11 +269,19 @@ fn follow(
         {
             tracing::debug!(entries, "status log followed");
         }
-        let step = crls.step();
+        let step = folder.crls.step();
         if let Err(error) = &step {
             told.alarms.count(error.code());
         }
         let _ = lists.hear("CRL is not served", CrlKeeperError::code, step);
+        if let Some(keeper) = &mut folder.tests {
+            let step = keeper.step(Instant::now());
+            if let Err(error) = &step {
+                told.alarms.count(error.code());
+            }
+            let what = "new test certificates are not served";
+            let _ = tests.hear(what, TestCertificatesError::code, step);
+        }
         thread::sleep(FOLLOW_EVERY);
     }
 }

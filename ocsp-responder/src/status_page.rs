@@ -4,7 +4,7 @@
 //! the subject; it writes down neither the certificate nor the question.
 
 mod form;
-mod judge;
+pub(crate) mod judge;
 mod words;
 
 use http_body_util::{BodyExt as _, Full, Limited};

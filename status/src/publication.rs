@@ -16,6 +16,8 @@ const MAX_PART: usize = 80;
 const MAX_SMALL: u64 = 64 * 1024;
 /// A manifest is at most this long.
 const MAX_MANIFEST: u64 = 1 << 20;
+/// A set of test certificates is at most this long: some thousand certificates.
+const MAX_TEST_CERTIFICATES: u64 = 4 << 20;
 /// A CRL is at most this long: some seven million entries.
 const MAX_CRL: u64 = 1 << 28;
 
@@ -34,6 +36,8 @@ pub enum PublicationPath {
     Crl(String),
     /// The signed list of the CRLs.
     CrlManifest,
+    /// The published set of test certificates, in environment test alone.
+    TestCertificates,
 }
 
 impl PublicationPath {
@@ -53,6 +57,7 @@ impl PublicationPath {
             Self::Checkpoint | Self::Authority(_) | Self::Delegate(_) => MAX_SMALL,
             Self::Crl(_) => MAX_CRL,
             Self::CrlManifest => MAX_MANIFEST,
+            Self::TestCertificates => MAX_TEST_CERTIFICATES,
         }
     }
 
@@ -70,6 +75,7 @@ impl fmt::Display for PublicationPath {
             Self::Tile(tile) => tile.fmt(f),
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::CrlManifest => f.write_str("crl/manifest"),
+            Self::TestCertificates => f.write_str("test-certificates.json"),
             Self::Authority(path) | Self::Delegate(path) | Self::Crl(path) => f.write_str(path),
         }
     }
@@ -87,6 +93,7 @@ impl FromStr for PublicationPath {
         match parts.as_slice() {
             ["checkpoint"] => Ok(Self::Checkpoint),
             ["crl", "manifest"] => Ok(Self::CrlManifest),
+            ["test-certificates.json"] => Ok(Self::TestCertificates),
             ["crl", name] if is_file(name, ".crl") => Ok(Self::Crl(text.to_owned())),
             ["crl", authority, name] if is_name(authority) && is_file(name, ".crl") => {
                 Ok(Self::Crl(text.to_owned()))
@@ -168,6 +175,7 @@ mod tests {
             "tile/entries/x001/000.p/17",
             "tile/0/000",
             "crl/manifest",
+            "test-certificates.json",
             "crl/person3.crl",
             "crl/person3.delta.crl",
             "crl/person3/2026-48.crl",
@@ -208,6 +216,7 @@ mod tests {
             "aia/å.cer",
             "tile/0/000.p/0",
             "state/checkpoint",
+            "test-certificates/a.json",
             "outbox/x.req",
             "responder/person3/abc.cer",
             &upper,

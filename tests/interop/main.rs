@@ -19,6 +19,7 @@ mod pkinit;
 mod profiles;
 mod pyhanko;
 mod stunnel;
+mod test_certificates;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         profiles::CHECKS,
         directory::CHECKS,
         pkinit::CHECKS,
+        test_certificates::CHECKS,
     ];
     suite::run(&checks.concat(), Samples::make)
 }

@@ -101,7 +101,7 @@ impl Outer {
     }
 
     /// What the CA is to know of it.
-    fn host(&self, name: &str) -> String {
+    pub(crate) fn host(&self, name: &str) -> String {
         self.host_at(name, self.address)
     }
 

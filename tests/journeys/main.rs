@@ -27,6 +27,7 @@ mod renewal;
 mod replay;
 mod revocation;
 mod standby;
+mod test_certificates;
 mod zones;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         feed::CHECKS,
         known::CHECKS,
         zones::CHECKS,
+        test_certificates::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

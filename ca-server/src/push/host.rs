@@ -310,7 +310,8 @@ impl Host {
         for part in ["aia", "crl", "responder"] {
             walk(&self.feed.folder.0, part, &mut files)?;
         }
-        // In the order of the kinds: the manifest is the last.
+        files.insert(PublicationPath::TestCertificates);
+        // In the order of the kinds: the manifest after the lists, and what shows what they say after it.
         for path in &files {
             if *path == PublicationPath::CrlManifest && files.iter().any(|one| self.refuses(one)) {
                 // The host's own names the lists that it has; ours would name one that it has not.

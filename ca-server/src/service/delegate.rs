@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ca::audit::{Actor, ObjectId};
 use ca::fields::RequestedFields;
-use ca::prepare::Way;
+use ca::prepare::{KeySource, Way};
 use ca::refusal::Refusal;
 use rustix::fs::{Mode, OFlags};
 use serde_json::json;
@@ -399,7 +399,8 @@ impl Service {
             order,
             way: Way::Internal,
             fields: &fields,
-            request_der: &request.body().request,
+            key: KeySource::Request(&request.body().request),
+            ends_at: None,
             actor: Actor::System(*self.node.boot.as_bytes()),
             objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(responder.key)],
             payload: json!({ "responder": responder.name, "counter": request.body().counter }),

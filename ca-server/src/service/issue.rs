@@ -39,7 +39,9 @@ pub(crate) struct Commission<'a> {
     pub(crate) order: OrderId,
     pub(crate) way: Way,
     pub(crate) fields: &'a RequestedFields,
-    pub(crate) request_der: &'a [u8],
+    pub(crate) key: KeySource<'a>,
+    /// When it ends, where that is earlier than its profile's end and nobody ordered it.
+    pub(crate) ends_at: Option<UnixTime>,
     pub(crate) actor: Actor,
     /// What it is about, besides the certificate and its issuer.
     pub(crate) objects: [ObjectId; 2],
@@ -169,7 +171,8 @@ impl Service {
             way: if ordered.is_some() { Way::Order } else { Way::Direct },
             ordered: ordered.as_ref(),
             fields: &fields,
-            request_der: &request_der,
+            key: KeySource::Request(&request_der),
+            ends_at: None,
             actor: client(&call.client),
             objects: [ObjectId::Order(*order.as_bytes()), call_object(call)],
             payload: json!({
@@ -231,12 +234,12 @@ impl Service {
             signer: Signer::Issuer(&commission.authority.issuer),
             way: commission.way,
             fields: commission.fields,
-            key: KeySource::Request(commission.request_der),
+            key: commission.key,
             keys: &self.keys,
             serial: self.draw_serial()?,
             id: self.draw_intent_id(now)?,
             now,
-            ends_at: None,
+            ends_at: commission.ends_at,
             admitted,
         })
         .map_err(|error| Denied::unprepared(&error))

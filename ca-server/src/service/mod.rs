@@ -31,6 +31,7 @@ mod replay;
 pub(crate) mod revoke;
 pub(crate) mod show;
 pub(crate) mod signing;
+pub(crate) mod test_certificates;
 #[cfg(test)]
 pub(crate) mod testing;
 mod two_acts;
@@ -78,6 +79,7 @@ use key_use::KeyUses;
 use order::{OrdersLeft, Wait};
 use refusal::RefusalCounts;
 use revoke::AloneTold;
+use test_certificates::TestSet;
 
 /// How long an answer waits for its publication, where it waits.
 const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
@@ -131,6 +133,8 @@ pub(crate) struct Service {
     pub(crate) management: Option<Management>,
     /// Who sees revocations from outside; absent where nobody is configured to.
     pub(crate) receipts: Option<Receipts>,
+    /// The published set of test certificates; absent where none is configured.
+    pub(crate) test_set: Option<TestSet>,
 }
 
 impl Service {

@@ -141,6 +141,7 @@ impl World {
             closed: super::closed::ClosedProfiles::default(),
             management: None,
             receipts: None,
+            test_set: None,
         };
         let request =
             x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());

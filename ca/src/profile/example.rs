@@ -66,7 +66,7 @@ pub fn example(
         EndOf::Lifetime => None,
         EndOf::Order => at.checked_add(ORDERED),
     };
-    let (issuer, fields, admitted) = (&issuer, fields(profile), admitted.as_ref());
+    let (issuer, fields, admitted) = (&issuer, sample_fields(profile), admitted.as_ref());
     made(&Made { profile, key_type, algorithm, issuer, fields, at, ends_at, admitted })
 }
 
@@ -183,7 +183,8 @@ fn issuer(
 }
 
 /// A value for every field that the profile takes: the Swedish test person, or a test function.
-fn fields(profile: &Profile) -> RequestedFields {
+#[must_use]
+pub fn sample_fields(profile: &Profile) -> RequestedFields {
     let names = profile.alternative_names();
     let some = |presence, text: &str| (presence != Presence::Refused).then(|| text.to_owned());
     let of = |field, text: &str| {

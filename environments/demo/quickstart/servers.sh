@@ -59,7 +59,16 @@ bootstrap() {
   say "registering them with the CA"
   run "$BIN/sigill-ca" import --config "$HOME_DIR/config/ca.toml" --from "$HOME_DIR/ceremony/out/outputs.json" >&2 ||
     broken_off "import"
+  offer_test_certificates
   : >"$HOME_DIR/run/imported"
+}
+
+# A set of certificates for relying parties to test against (docs/operations/test-certificates.md).
+offer_test_certificates() {
+  grep -qx '\[test-certificates\]' "$HOME_DIR/config/ca.toml" ||
+    printf '\n[test-certificates]\nlife = 1209600\n' >>"$HOME_DIR/config/ca.toml"
+  grep -q '^object = "test-certificates"' "$HOME_DIR/config/ocsp.toml" ||
+    printf '\n[[serve]]\npath = "/test-certificates.json"\nobject = "test-certificates"\n' >>"$HOME_DIR/config/ocsp.toml"
 }
 
 # What was refused stands above; it is not refused less the second time.

@@ -16,7 +16,7 @@ fn reads_the_example() {
     assert_eq!(config.origin.to_string(), "sigill/test/demo/a1b2/status/1");
     assert_eq!(config.token.label.as_str(), "sg-td-a1b2-responder");
     assert_eq!(config.pin, Path::new("/base/pins/responder.pin"));
-    assert_eq!(config.routes.len(), 4);
+    assert_eq!(config.routes.len(), 5);
 }
 
 #[test]
@@ -75,4 +75,19 @@ fn refuses_unknown_keys_other_deployments_and_public_management() {
     ] {
         assert!(check(EXAMPLE).is_ok() && check(&EXAMPLE.replacen(from, to, 1)).is_err(), "{to}");
     }
+}
+
+/// PRO-21: test certificates are served in environment test alone.
+#[test]
+fn no_other_environment_serves_test_certificates() {
+    let of_qa = EXAMPLE
+        .replace("environment = \"test\"", "environment = \"qa\"")
+        .replace("pki         = \"demo\"", "pki         = \"test\"");
+    assert_ne!(of_qa, EXAMPLE);
+    let refused = check(&of_qa).unwrap_err();
+    assert!(refused.contains("serve \"test-certificates\" at"), "{refused}");
+
+    let without = of_qa.replace("object = \"test-certificates\"", "object = \"status-page\"");
+    assert!(!check(&without).unwrap().is_test());
+    assert!(check(EXAMPLE).unwrap().is_test());
 }

@@ -39,6 +39,7 @@ pub(crate) struct Tree {
     outbox: PathBuf,
     rules: FollowRules,
     manifest_key: NotePublicKey,
+    is_test: bool,
     authorities: Vec<PinnedAuthority>,
     log: Mutex<Log>,
     sequence: AtomicU64,
@@ -96,6 +97,7 @@ impl Tree {
             outbox: config.outbox.clone(),
             rules,
             manifest_key: config.manifest_key,
+            is_test: config.is_test(),
             authorities: config.authorities.clone(),
             log: Mutex::new(Log { trusted, partial: VecDeque::new() }),
             sequence: AtomicU64::new(0),
@@ -129,7 +131,11 @@ impl Tree {
             PublicationPath::CrlManifest => {
                 self.must_be_our_manifest(arrived).and_then(|()| self.place(path, arrived))
             }
-            PublicationPath::Crl(_) | PublicationPath::Delegate(_) => self.place(path, arrived),
+            // No other environment has test certificates.
+            PublicationPath::TestCertificates if !self.is_test => Err(Refused::Path),
+            PublicationPath::Crl(_)
+            | PublicationPath::Delegate(_)
+            | PublicationPath::TestCertificates => self.place(path, arrived),
         };
         let _gone = fs::remove_file(arrived);
         taken
@@ -279,6 +285,10 @@ impl Tree {
         for part in ["aia", "crl", "responder"] {
             list(&self.folder, part, &|name| name.parse::<PublicationPath>().is_ok(), &mut found)?;
         }
+        let path = PublicationPath::TestCertificates;
+        if let Some(bytes) = self.read(&path)? {
+            found.push((Sha256::digest(bytes).into(), path.to_string()));
+        }
         Ok(found)
     }
 
@@ -361,4 +371,51 @@ pub(crate) struct TreeError {
     path: PathBuf,
     #[source]
     source: io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../environments/demo/ocsp.toml");
+
+    /// A tree of this environment in a folder of its own.
+    fn tree(folder: &Path, (environment, pki): (&str, &str)) -> Tree {
+        let text = EXAMPLE
+            .replace("environment = \"test\"", &format!("environment = \"{environment}\""))
+            .replace("pki         = \"demo\"", &format!("pki         = \"{pki}\""))
+            .replace("object = \"test-certificates\"", "object = \"status-page\"");
+        let file = folder.join("ocsp.toml");
+        fs::write(&file, text).unwrap();
+        let config = Config::read(&file).unwrap();
+        let rules = FollowRules {
+            origin: config.origin.clone(),
+            key: config.log_key,
+            freshness: config.timing.freshness,
+            clock_bound: config.clock_bound,
+        };
+        Tree::open(&config, rules).unwrap()
+    }
+
+    fn take(tree: &Tree, path: &str, bytes: &[u8]) -> Result<Taken, &'static str> {
+        let arrived = tree.incoming();
+        fs::write(&arrived, bytes).unwrap();
+        let now = UnixTime::from_secs(1_795_000_000).unwrap();
+        tree.take(&path.parse().unwrap(), &arrived, now).map_err(|refused| refused.code())
+    }
+
+    /// PRO-21, promise 7.
+    #[test]
+    fn test_certificates_are_taken_in_environment_test_alone() {
+        for (deployment, taken) in [
+            (("test", "demo"), Ok(Taken::New)),
+            (("qa", "test"), Err("path-refused")),
+            (("prod", "prod"), Err("path-refused")),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let tree = tree(folder.path(), deployment);
+            assert_eq!(take(&tree, "test-certificates.json", b"{}"), taken, "{deployment:?}");
+            assert_eq!(tree.inventory().unwrap().len(), usize::from(taken.is_ok()));
+        }
+    }
 }

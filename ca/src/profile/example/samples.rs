@@ -11,7 +11,7 @@ use x509::certificate::Certificate;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::time::UnixTime;
 
-use super::{ExampleError, Made, ORDERED, example, fields, how_signed, issuer, made};
+use super::{ExampleError, Made, ORDERED, example, how_signed, issuer, made, sample_fields};
 use crate::admit::{Admitted, Moment, RuleRefusal, admit, admit_direct};
 use crate::book::Book;
 use crate::carrier::CarrierFamily;
@@ -144,7 +144,7 @@ impl Samples {
         let eid = order.eid.as_ref().and_then(|_| self.eid(row, at));
         let moment = moment(at);
         let admitted = admit(&order, eid.as_ref(), profile, &issuer, &self.book, moment)?;
-        let mut fields = fields(profile);
+        let mut fields = sample_fields(profile);
         // What the order says is the order's to say.
         fields.personal_identity_number = None;
         fields.card_number = None;
@@ -161,7 +161,7 @@ impl Samples {
         admitted: &Admitted,
         (key_type, algorithm): (KeyType, SignatureAlgorithm),
     ) -> Result<Certificate, ExampleError> {
-        let (fields, at) = (fields(profile), admitted.at());
+        let (fields, at) = (sample_fields(profile), admitted.at());
         let ends_at = match profile.validity().end_of {
             EndOf::Lifetime => None,
             EndOf::Order => at.checked_add(ORDERED),

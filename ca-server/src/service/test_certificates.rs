@@ -1,0 +1,411 @@
+//! The published set of test certificates: of each profile one that is good, one revoked, one on hold, one expired
+//! (PRO-21), made anew by itself before any of them is anything else.
+//!
+//! They are issued, revoked and held by the ways of all others, to the test person and the test function of the
+//! samples. Their keys are forgotten as soon as they are certified: nobody can log in by them. The file in the
+//! publication tree is replaced when the whole set is what it says, by OCSP and by CRL; until then the earlier set
+//! stands. A set that was broken off is begun anew (docs/formats/test-certificates.md).
+
+mod document;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
+use ca::prepare::{KeySource, Way};
+use ca::profile::{Profile, sample_fields};
+use ca::refusal::Refusal;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use status::{Position, PublicationPath, RevocationReason};
+use store::{
+    BegunOrder, CertificateId, CrlScope, HeldOrder, Issued, NewOrder, OrderAnswer, OrderId,
+    OrderKey, StatusAct, StatusChange, StatusTarget, StoredResponse, Subject,
+};
+use x509::time::UnixTime;
+
+use super::Service;
+use super::authority::Authority;
+use super::issue::Commission;
+use super::order::Wait;
+use crate::denied::{Denied, Kind};
+use crate::management::files::NewKey;
+use crate::publication::files::replace;
+use crate::test_certificates::TestCertificates;
+use document::{Certificate, Missing, Shown, Standing};
+
+/// In whose name these orders stand; no client has such a name.
+const CLIENT: &str = "sigill-ca:test-certificates";
+/// What ends an order: nobody asked over a protocol that has a status.
+const NO_STATUS: u16 = 0;
+
+/// What a certificate of the set is there to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Good,
+    Revoked,
+    Held,
+    Expired,
+}
+
+impl State {
+    /// The expired one first: it takes its time.
+    const ALL: [Self; 4] = [Self::Expired, Self::Good, Self::Revoked, Self::Held];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked => "revoked",
+            Self::Held => "held",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// What is done to it once it has been issued.
+    const fn act(self) -> Option<(StatusAct, EventCode)> {
+        match self {
+            Self::Good | Self::Expired => None,
+            Self::Revoked => {
+                let reason = Some(RevocationReason::Superseded);
+                let act = StatusAct::Revoke { reason, invalidity: None };
+                Some((act, EventCode::CertificateRevoked))
+            }
+            Self::Held => Some((StatusAct::Hold, EventCode::CertificateHeld)),
+        }
+    }
+}
+
+/// Which certificate of the set: of which authority, by which profile, in which state.
+type Place = (String, String, State);
+
+/// A certificate of a set that is being made.
+struct Made {
+    der: Vec<u8>,
+    not_after: UnixTime,
+    position: Position,
+}
+
+/// A set that is being made.
+struct Making {
+    begun: UnixTime,
+    made: BTreeMap<Place, Made>,
+    missing: BTreeMap<(String, String), &'static str>,
+}
+
+/// The set of this program, and the next one as far as it has come.
+pub(crate) struct TestSet {
+    settings: TestCertificates,
+    making: Mutex<Option<Making>>,
+}
+
+impl TestSet {
+    pub(crate) const fn new(settings: TestCertificates) -> Self {
+        Self { settings, making: Mutex::new(None) }
+    }
+
+    /// Each change is whole, so a panic elsewhere cannot leave it half made.
+    fn lock(&self) -> MutexGuard<'_, Option<Making>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// Whether a set is published here.
+    pub(crate) const fn has_test_certificates(&self) -> bool {
+        self.test_set.is_some()
+    }
+
+    /// Makes as much of the next set as can be made now, if it is time for one, and publishes it once all of it is
+    /// what it says. Ends early when `stop` turns true.
+    pub(crate) fn tend_test_certificates(&self, stop: &AtomicBool) -> Result<(), Denied> {
+        let Some(set) = &self.test_set else { return Ok(()) };
+        // Another node's set is no other: it would take the place of this one, and back.
+        if !self.publication.is_ours() {
+            return Ok(());
+        }
+        let now = self.clock().read().now;
+        let shown = self.shown_profiles(&set.settings);
+        let made_of = self.made_of(&shown);
+        let path = self.folders.folder.join(PublicationPath::TestCertificates.to_string());
+        let standing = Standing::read(&path).map_err(|error| unwritable(&error))?;
+        let mut next = set.lock();
+        let deployment = self.deployment.to_string();
+        if standing.is_some_and(|set| set.stands(&deployment, &made_of, now)) {
+            *next = None;
+            return Ok(());
+        }
+        next.take_if(|one| now.since(one.begun) > set.settings.made_within());
+        let making = next.get_or_insert_with(|| Making {
+            begun: now,
+            made: BTreeMap::new(),
+            missing: BTreeMap::new(),
+        });
+        for state in State::ALL {
+            for (authority, profile) in &shown {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                self.make_one(&set.settings, making, (authority, profile), state)?;
+            }
+        }
+        if !self.is_as_it_says(making)? {
+            return Ok(());
+        }
+        let document = document::write(&Shown {
+            deployment: &deployment,
+            made_of: &made_of,
+            made_at: now,
+            refresh_at: making
+                .begun
+                .checked_add(set.settings.refreshed_after())
+                .ok_or_else(|| unwritable(&"no time for its refresh"))?,
+            chains: shown
+                .iter()
+                .map(|(authority, _)| (authority.name(), self.chain_of(authority)))
+                .collect(),
+            certificates: making
+                .made
+                .iter()
+                .map(|((authority, profile, state), made)| Certificate {
+                    authority,
+                    profile,
+                    state: *state,
+                    der: &made.der,
+                })
+                .collect(),
+            missing: making
+                .missing
+                .iter()
+                .map(|((authority, profile), code)| Missing { authority, profile, code })
+                .collect(),
+        });
+        replace(&path, &document).map_err(|error| unwritable(&error))?;
+        tracing::info!(
+            certificates = making.made.len(),
+            missing = making.missing.len(),
+            "a new set of test certificates is published"
+        );
+        *next = None;
+        Ok(())
+    }
+
+    /// The profiles of the set, each with the authority that issues it.
+    fn shown_profiles(&self, settings: &TestCertificates) -> Vec<(&Authority, &Profile)> {
+        let online = self.authorities.values().filter(|authority| authority.signs_here());
+        online
+            .flat_map(|authority| {
+                let named = authority.issuer.profiles().iter();
+                named
+                    .filter_map(|name| self.book.profiles().by_name(name.as_str()))
+                    .filter(|profile| profile.kind().is_subscriber())
+                    .filter(|profile| settings.shows(profile.name().as_str()))
+                    .map(move |profile| (authority, profile))
+            })
+            .collect()
+    }
+
+    /// SHA-256 over everything that another set would be made of: authorities and profiles, in hexadecimal.
+    fn made_of(&self, shown: &[(&Authority, &Profile)]) -> String {
+        let mut hash = Sha256::new();
+        for (authority, profile) in shown {
+            hash.update(authority.certificate.fingerprint());
+            hash.update(profile.hash().as_bytes());
+        }
+        base16ct::lower::encode_string(&hash.finalize())
+    }
+}
+
+impl Service {
+    /// Makes one certificate of the set, unless it is there. A profile that refuses is missing from the set, and
+    /// keeps no other from it.
+    fn make_one(
+        &self,
+        settings: &TestCertificates,
+        making: &mut Making,
+        (authority, profile): (&Authority, &Profile),
+        state: State,
+    ) -> Result<(), Denied> {
+        let of = (authority.name().to_owned(), profile.name().to_string());
+        let place = (of.0.clone(), of.1.clone(), state);
+        if making.missing.contains_key(&of) || making.made.contains_key(&place) {
+            return Ok(());
+        }
+        if let Err(closed) = self.closed.must_be_open(&of.1) {
+            making.missing.insert(of, closed.refusal.code);
+            return Ok(());
+        }
+        let now = self.clock().read().now;
+        let ends_at = match state {
+            State::Expired => now.checked_add(settings.shortest_life()),
+            _ => making.begun.checked_add(settings.life),
+        };
+        let ends_at = ends_at.ok_or_else(|| unwritable(&"no time for its end"))?;
+        let order = self.begin_test_order(now)?;
+        let issued = self.issue_one(authority, profile, order.id, ends_at);
+        self.end_test_order(order, &issued);
+        let issued = match issued {
+            Ok(issued) => issued,
+            Err(denied) if denied.kind == Kind::Rule => {
+                tracing::warn!(
+                    problem.code = denied.refusal.code,
+                    profile.name = of.1,
+                    "no test certificates of this profile: {}",
+                    denied.refusal.seen
+                );
+                making.missing.insert(of, denied.refusal.code);
+                return Ok(());
+            }
+            Err(denied) => return Err(denied),
+        };
+        let position = match state.act() {
+            Some(act) => self.change_one(authority, issued.certificate, order.id, act)?,
+            None => issued.position,
+        };
+        let made = Made { der: issued.der, not_after: ends_at, position };
+        making.made.insert(place, made);
+        Ok(())
+    }
+
+    fn begin_test_order(&self, now: UnixTime) -> Result<HeldOrder, Denied> {
+        let id = self.draw_order_id(now)?;
+        let body = id.to_string();
+        let order = NewOrder {
+            id,
+            key: OrderKey {
+                client: CLIENT.to_owned(),
+                method: "SCHEDULE".to_owned(),
+                path: PublicationPath::TestCertificates.to_string(),
+                key: id.to_string(),
+            },
+            body_sha256: Sha256::digest(&body).into(),
+            body: body.into_bytes(),
+            subject: Subject::Order(id),
+            node: self.node.clone(),
+        };
+        match self.begin(&order)? {
+            BegunOrder::New => Ok(HeldOrder::first(id)),
+            _ => Err(unwritable(&"an order id that was drawn twice")),
+        }
+    }
+
+    fn issue_one(
+        &self,
+        authority: &Authority,
+        profile: &Profile,
+        order: OrderId,
+        ends_at: UnixTime,
+    ) -> Result<Issued, Denied> {
+        // Forgotten when this call ends.
+        let key = NewKey::draw().map_err(|error| unwritable(&error))?;
+        self.commission(Commission {
+            ordered: None,
+            authority,
+            profile,
+            order,
+            way: Way::Direct,
+            fields: &sample_fields(profile),
+            key: KeySource::Proven(&key.public),
+            ends_at: Some(ends_at),
+            actor: self.system(),
+            objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(key.public.spki_hash())],
+            payload: json!({ "test_certificate": profile.name().as_str() }),
+            volume: None,
+        })
+    }
+
+    /// Ends its order, whatever came of it: nobody comes back for it.
+    fn end_test_order(&self, order: HeldOrder, issued: &Result<Issued, Denied>) {
+        let body = match issued {
+            Ok(issued) => issued.certificate.to_string(),
+            Err(denied) => denied.refusal.code.to_owned(),
+        };
+        let response = StoredResponse {
+            status: NO_STATUS,
+            content_type: "text/plain".to_owned(),
+            body: body.into_bytes(),
+        };
+        let answer = OrderAnswer { response, subject: Subject::Order(order.id) };
+        let now = self.clock().read().now;
+        if let Err(error) = self.store().finish_order(order, &self.node, &answer, now) {
+            self.orders_left.note(order, &error);
+        }
+    }
+
+    /// Revokes or holds a certificate of the set; where the status log says so.
+    fn change_one(
+        &self,
+        authority: &Authority,
+        certificate: CertificateId,
+        order: OrderId,
+        (act, code): (StatusAct, EventCode),
+    ) -> Result<Position, Denied> {
+        let record = Self::record(
+            code,
+            EventResult::Done,
+            self.system(),
+            ObjectIds::of_act([
+                Some(ObjectId::Issuer(authority.id)),
+                Some(ObjectId::Certificate(*certificate.as_bytes())),
+                Some(ObjectId::Order(*order.as_bytes())),
+            ]),
+            None,
+            &json!({ "why": "test certificate" }),
+            Subject::Order(order),
+        );
+        let target = StatusTarget::Certificate(certificate);
+        let change = StatusChange { target, act, requested_at: None, alone: None };
+        let now = self.clock().read().now;
+        let changed = self.store().change_status(&change, &record, now);
+        let changed = changed.map_err(|error| self.note_storage(&error))?;
+        authority.ask_for_crl();
+        Ok(changed.status.position)
+    }
+
+    /// Whether the world can see every certificate of the set as what it is there to be: by the log, by the CRL of its
+    /// authority, and by the clock.
+    fn is_as_it_says(&self, making: &Making) -> Result<bool, Denied> {
+        let now = self.clock().read().now;
+        let expired = |((_, _, state), made): (&Place, &Made)| {
+            *state != State::Expired || made.not_after < now
+        };
+        if !making.made.iter().all(expired) {
+            return Ok(false);
+        }
+        for ((authority, _, state), made) in &making.made {
+            if state.act().is_none() {
+                continue;
+            }
+            let authority = self.authority_named(authority)?;
+            let list = self.store().current_crl(authority.id, &CrlScope::full());
+            let list = list.map_err(|error| self.note_storage(&error))?;
+            // Its position is that of the first entry that it does not rest on.
+            let rests = |list: store::CrlRow| {
+                list.published.is_some() && list.position.is_some_and(|first| first > made.position)
+            };
+            if !list.is_some_and(rests) {
+                return Ok(false);
+            }
+        }
+        let last = making.made.values().map(|made| made.position).max();
+        last.map_or(Ok(()), |last| self.await_publication(last, Wait::Yes))?;
+        Ok(true)
+    }
+}
+
+/// The set cannot be made or written now.
+fn unwritable(seen: &dyn std::fmt::Display) -> Denied {
+    Denied::new(
+        Kind::Unavailable,
+        Refusal::new(
+            "test-certificates-unwritable",
+            "PRO-21: a set of test certificates is published whole, and made anew before it ends",
+            &seen,
+            "a publication folder that takes files, and random numbers",
+            "make room or correct permissions; the earlier set stands, and it is tried again by itself",
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;
