@@ -107,6 +107,10 @@ const fn of_store(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::ReadOnly | StoreError::Device(_) => {
             "mend the file system of the database, then start again"
         }
+        StoreError::Unreachable(_) => "start the database server, or let this user in",
+        StoreError::ServerSetting { .. } => {
+            "set the server as the line says; what it acknowledged would be lost"
+        }
         StoreError::Open { .. } => {
             "correct [database] path; `sigill-ca import` makes a new database"
         }

@@ -13,6 +13,7 @@ use x509::time::UnixTime;
 use crate::id::{CertificateId, OrderId};
 use crate::job::JobError;
 use crate::sealing::KeySourceError;
+use crate::sql::connection::{DatabaseError, Failure};
 
 /// Why an act was refused or a question not answered. The act left no trace.
 ///
@@ -27,24 +28,27 @@ pub enum StoreError {
     /// The device or quota is full.
     #[error("database cannot grow: disk full")]
     Full,
+    /// The server is not there, lets nobody in, or went away in the middle of an act.
+    #[error("database server is not reachable")]
+    Unreachable(#[source] DatabaseError),
     /// The file or file system takes no writes.
     #[error("database is read-only")]
     ReadOnly,
     /// The device failed.
     #[error("database device failed")]
-    Device(#[source] rusqlite::Error),
+    Device(#[source] DatabaseError),
     /// The file is not a database or contradicts itself.
     #[error("database is damaged")]
-    Damaged(#[source] rusqlite::Error),
+    Damaged(#[source] DatabaseError),
     /// A constraint or trigger refused: a rule that the code should have met before.
     #[error("database refused the act")]
-    Constraint(#[source] rusqlite::Error),
+    Constraint(#[source] DatabaseError),
     /// The audit log did not take the entry of an act, so the act did not happen.
     #[error("audit log does not take the entry of this act")]
-    AuditRefused(#[source] rusqlite::Error),
+    AuditRefused(#[source] DatabaseError),
     /// Any other error of the database: a defect of this program.
     #[error("database query failed")]
-    Query(#[source] rusqlite::Error),
+    Query(#[source] DatabaseError),
     /// The file could not be opened or made.
     #[error("database {path} cannot be opened")]
     Open {
@@ -59,6 +63,16 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// The server is set up so that it would lose what it has acknowledged, or lacks what is used.
+    #[error("database server has {setting} = {found}, wanted is {wanted}")]
+    ServerSetting {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
     /// The sealing keys are not to be had.
     #[error("database cannot be opened without its sealing keys")]
     Keys(#[source] KeySourceError),
@@ -70,28 +84,28 @@ pub enum StoreError {
     Overloaded,
 
     /// The database belongs to another deployment (promise 8).
-    #[error("database {path} is of another deployment")]
+    #[error("database {database} is of another deployment")]
     Deployment {
-        /// Which file.
-        path: PathBuf,
+        /// Which file or database of a server.
+        database: String,
         /// Both names.
         source: DeploymentError,
     },
     /// The database was made for a deployment that this version does not know.
-    #[error("database {path} names deployment {found:?}, this is {expected}")]
+    #[error("database {database} names deployment {found:?}, this is {expected}")]
     UnknownDeployment {
-        /// Which file.
-        path: PathBuf,
+        /// Which file or database of a server.
+        database: String,
         /// What it says.
         found: String,
         /// What was wanted.
         expected: Deployment,
     },
     /// There is no database of this program in the file.
-    #[error("{path} holds no database of this program")]
+    #[error("{database} holds no database of this program")]
     NotInitialised {
-        /// Which file.
-        path: PathBuf,
+        /// Which file or database of a server.
+        database: String,
     },
     /// The database was written by a newer version.
     #[error("database has schema version {found}, this program knows up to {known}")]
@@ -357,29 +371,30 @@ pub enum StoreError {
     },
 }
 
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error.failure() {
+            Failure::Busy => Self::Busy,
+            Failure::Full => Self::Full,
+            Failure::ReadOnly => Self::ReadOnly,
+            Failure::Device => Self::Device(error),
+            Failure::Damaged => Self::Damaged(error),
+            Failure::Constraint => Self::Constraint(error),
+            Failure::Unreachable => Self::Unreachable(error),
+            Failure::Other => Self::Query(error),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
-            Some(
-                ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::OutOfMemory,
-            ) => Self::Device(error),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
-            Some(ErrorCode::ConstraintViolation) => Self::Constraint(error),
-            _ => Self::Query(error),
-        }
+        DatabaseError::from(error).into()
     }
 }
 
 impl StoreError {
     /// A failed insert into the audit log. What any insert may meet keeps its own name.
-    pub(crate) fn of_audit(error: rusqlite::Error) -> Self {
+    pub(crate) fn of_audit(error: DatabaseError) -> Self {
         match Self::from(error) {
             Self::Constraint(error) | Self::Query(error) => Self::AuditRefused(error),
             other => other,
@@ -394,6 +409,8 @@ impl StoreError {
             Self::Full => "database-full",
             Self::ReadOnly => "database-read-only",
             Self::Device(_) => "database-device",
+            Self::Unreachable(_) => "database-unreachable",
+            Self::ServerSetting { .. } => "database-setting",
             Self::Damaged(_) => "database-damaged",
             Self::Constraint(_) => "database-constraint",
             Self::AuditRefused(_) => "audit-refused",
@@ -453,11 +470,12 @@ impl StoreError {
 
     /// The codes of [`Self::is_passing`], apart from a clock that is behind: what a database may fail
     /// with that was well.
-    pub const PASSING_CODES: [&str; 8] = [
+    pub const PASSING_CODES: [&str; 9] = [
         "database-busy",
         "database-full",
         "database-read-only",
         "database-device",
+        "database-unreachable",
         "audit-refused",
         "store-closed",
         "store-overloaded",
@@ -473,6 +491,7 @@ impl StoreError {
                 | Self::Full
                 | Self::ReadOnly
                 | Self::Device(_)
+                | Self::Unreachable(_)
                 | Self::AuditRefused(_)
                 | Self::Closed
                 | Self::Overloaded

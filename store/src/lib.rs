@@ -1,6 +1,6 @@
 //! The only room that speaks SQL: what has been decided, made durable.
 //!
-//! [`Store`] is the contract: one method a use case, one transaction each. [`SqliteStore`] keeps it
+//! [`Store`] is the contract: one method a use case, one transaction each. [`SqliteStore`] and [`PostgresStore`] keep it
 //! with one writer thread that commits in groups. Rules live elsewhere; this room adds order (dense
 //! positions in two logs), uniqueness, durability, and the sealing of what concerns persons.
 //!
@@ -30,7 +30,7 @@ mod profile;
 mod receipt;
 mod recorder;
 mod sealing;
-mod sqlite;
+mod sql;
 
 pub use audit::AuditRecord;
 pub use canary::{Canaries, Canary};
@@ -81,4 +81,5 @@ pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,
 };
-pub use sqlite::SqliteStore;
+pub use sql::connection::DatabaseError;
+pub use sql::{PostgresServer, PostgresStore, SqliteStore};

@@ -1,6 +1,7 @@
 //! Programs that we did not write and that judge ours: OpenSSL, GnuTLS, nginx, Java, Kerberos, pkilint.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 
 use crate::workspace;
@@ -18,6 +19,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = [workspace::root().join("tests/python/.venv/bin")]
         .into_iter()
+        .chain(postgresql())
         .chain(env::split_paths(&path))
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(program))
@@ -30,6 +32,16 @@ pub fn find(program: &str) -> Option<PathBuf> {
         println!("skipped: {program} is not installed");
     }
     found
+}
+
+/// Debian keeps each version of PostgreSQL in a folder of its own; the newest comes first.
+fn postgresql() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let number =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    let mut versions: Vec<PathBuf> = versions.map(|version| version.path()).collect();
+    versions.sort_by_key(|path| std::cmp::Reverse(number(path)));
+    versions.into_iter().map(|version| version.join("bin")).collect()
 }
 
 #[cfg(test)]

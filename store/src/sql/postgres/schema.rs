@@ -1,0 +1,33 @@
+//! What makes a database of the server one of this program.
+
+use crate::StoreError;
+use crate::sql::connection::Connection;
+use crate::sql::schema::Migration;
+
+/// In order, from the version that PostgreSQL begins with.
+pub(in crate::sql) const MIGRATIONS: [Migration; 3] = [
+    (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
+    (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
+    (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
+];
+
+/// Makes room for what has been applied.
+pub(in crate::sql) const BEGIN: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+        version BIGINT PRIMARY KEY, sha256 BYTEA NOT NULL, applied BIGINT NOT NULL)";
+
+pub(in crate::sql) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
+    let found = connection
+        .prepare_cached("SELECT to_regclass('schema_migration') IS NOT NULL AND to_regclass('deployment') IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(found)
+}
+
+pub(in crate::sql) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    let nothing = connection
+        .prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = \
+                 (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))",
+        )?
+        .query_row([], |row| row.get(0))?;
+    Ok(nothing)
+}

@@ -1,0 +1,210 @@
+//! One session with a server: statements prepared once, and transactions whose end is known.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::ToSql;
+
+use super::row::PostgresRow;
+use super::server::PostgresServer;
+use super::wire::{Prepared, Wire};
+use crate::sql::connection::{DatabaseError, Failure};
+
+/// Rows of a stream that are fetched at once: a few hundred kB.
+const FETCH: usize = 4096;
+
+/// How long a commit whose answer was lost is asked after, and how often.
+const ASKED_FOR: Duration = Duration::from_secs(60);
+const ASKED_EVERY: Duration = Duration::from_millis(200);
+
+/// A session. One thread uses it at a time.
+pub(in crate::sql) struct Session {
+    server: PostgresServer,
+    client: RefCell<Wire>,
+    statements: RefCell<HashMap<String, Prepared>>,
+    /// The transaction that writes, as the server counts them.
+    transaction: RefCell<Option<String>>,
+    streams: Cell<u64>,
+}
+
+impl Session {
+    pub(super) fn open(server: &PostgresServer) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            client: RefCell::new(server.connect()?),
+            server: server.clone(),
+            statements: RefCell::default(),
+            transaction: RefCell::default(),
+            streams: Cell::new(0),
+        })
+    }
+
+    fn client(&self) -> RefMut<'_, Wire> {
+        self.client.borrow_mut()
+    }
+
+    pub(in crate::sql) fn is_closed(&self) -> bool {
+        self.client().is_broken()
+    }
+
+    pub(in crate::sql) fn prepared(&self, sql: &str) -> Result<Prepared, DatabaseError> {
+        if let Some(statement) = self.statements.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client().prepare(&in_its_words(sql))?;
+        self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(in crate::sql) fn execute(
+        &self,
+        statement: &Prepared,
+        params: &[&dyn ToSql],
+    ) -> Result<usize, DatabaseError> {
+        Ok(self.client().run(statement, params)?.count)
+    }
+
+    pub(in crate::sql) fn query(
+        &self,
+        statement: &Prepared,
+        params: &[&dyn ToSql],
+    ) -> Result<Fetched<'_>, DatabaseError> {
+        let rows = self.client().run(statement, params)?.rows;
+        Ok(Fetched { rows: rows.into_iter(), current: None, more: None })
+    }
+
+    /// As [`Self::query`], a part of the rows at a time. The cursor ends with its transaction.
+    pub(in crate::sql) fn stream(
+        &self,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<Fetched<'_>, DatabaseError> {
+        let number = self.streams.get();
+        self.streams.set(number.wrapping_add(1));
+        let declare = format!("DECLARE stream{number} NO SCROLL CURSOR FOR {}", in_its_words(sql));
+        let declare = self.client().prepare(&declare)?;
+        self.client().run(&declare, params)?;
+        let more = Some((self, format!("FETCH {FETCH} FROM stream{number}")));
+        Ok(Fetched { rows: Vec::new().into_iter(), current: None, more })
+    }
+
+    pub(in crate::sql) fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
+        Ok(self.client().batch(sql)?)
+    }
+
+    /// Begins the transaction that writes, of all nodes the only one: the heads of both logs are locked first, status
+    /// before audit, and until the transaction ends. What is read from here on is what the last writer left.
+    pub(in crate::sql) fn begin_writing(&self) -> Result<(), DatabaseError> {
+        self.transaction.take();
+        self.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+        let lock = self.prepared(
+            "SELECT CAST(pg_current_xact_id() AS TEXT) FROM log_head WHERE log = ?1 FOR UPDATE",
+        )?;
+        let status = self.query(&lock, &[&"status"])?.next()?.and_then(text);
+        self.query(&lock, &[&"audit"])?;
+        self.transaction.replace(status);
+        Ok(())
+    }
+
+    /// Commits. Where the answer is lost with the connection, a new one is asked whether it was done: a caller must
+    /// not be told that an act left no trace which did.
+    pub(in crate::sql) fn commit(&self) -> Result<(), DatabaseError> {
+        let Err(error) = self.batch("COMMIT") else { return Ok(()) };
+        let Some(transaction) = self.transaction.take() else { return Err(error) };
+        if error.failure() != Failure::Unreachable {
+            // The server answered, and what it answered was no.
+            return Err(error);
+        }
+        match self.became_of(&transaction) {
+            Some(Ended::Committed) => Ok(()),
+            Some(Ended::RolledBack) | None => Err(error),
+        }
+    }
+
+    /// `None` where nobody can be asked.
+    fn became_of(&self, transaction: &str) -> Option<Ended> {
+        let begun = Instant::now();
+        while begun.elapsed() < ASKED_FOR {
+            match self.asked(transaction).as_deref() {
+                Ok("committed") => return Some(Ended::Committed),
+                Ok("aborted") => return Some(Ended::RolledBack),
+                // Its session has not been told yet that its client is gone, or the server went away again.
+                _ => {}
+            }
+            thread::sleep(ASKED_EVERY);
+        }
+        None
+    }
+
+    fn asked(&self, transaction: &str) -> Result<String, DatabaseError> {
+        let session = Self::open(&self.server)?;
+        let told = session.prepared("SELECT pg_xact_status(CAST(CAST(?1 AS TEXT) AS xid8))")?;
+        let told = session.query(&told, &[&transaction])?.next()?.and_then(text);
+        told.ok_or_else(DatabaseError::no_row)
+    }
+}
+
+/// The text in the first column.
+fn text(row: &PostgresRow) -> Option<String> {
+    row.value(0)?.as_str().ok().map(str::to_owned)
+}
+
+/// How a transaction ended.
+enum Ended {
+    Committed,
+    RolledBack,
+}
+
+/// Rows that have come from the server.
+pub(in crate::sql) struct Fetched<'s> {
+    rows: std::vec::IntoIter<PostgresRow>,
+    current: Option<PostgresRow>,
+    /// Where there are more of them, and how they are asked for.
+    more: Option<(&'s Session, String)>,
+}
+
+impl Fetched<'_> {
+    pub(in crate::sql) fn next(&mut self) -> Result<Option<&PostgresRow>, DatabaseError> {
+        self.current = self.rows.next();
+        if self.current.is_none()
+            && let Some((session, fetch)) = &self.more
+        {
+            let fetch = session.prepared(fetch)?;
+            self.rows = session.client().run(&fetch, &[])?.rows.into_iter();
+            self.current = self.rows.next();
+            if self.current.is_none() {
+                self.more = None;
+            }
+        }
+        Ok(self.current.as_ref())
+    }
+}
+
+/// A statement in PostgreSQL's words: `$1` for `?1`, and without what only SQLite's planner is told: an index, and the
+/// order of a join, which `CROSS JOIN ... ON` fixes there.
+fn in_its_words(sql: &str) -> String {
+    let sql = sql.replace('?', "$").replace("CROSS JOIN", "JOIN");
+    let mut parts = sql.split(" INDEXED BY ");
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // The index's name is not said either.
+        said.push_str(part.find(' ').and_then(|end| part.get(end..)).unwrap_or_default());
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_said_in_its_words() {
+        let said = in_its_words(
+            "SELECT serial FROM serial INDEXED BY serial_listed WHERE issuer = ?1 AND row > ?12",
+        );
+        assert_eq!(said, "SELECT serial FROM serial WHERE issuer = $1 AND row > $12");
+        let said = in_its_words("SELECT row FROM a INDEXED BY b CROSS JOIN c ON x INDEXED BY d");
+        assert_eq!(said, "SELECT row FROM a JOIN c ON x");
+    }
+}

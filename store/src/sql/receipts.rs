@@ -1,0 +1,144 @@
+//! Receipts of revocations.
+
+use super::connection::{Connection, OptionalExtension as _};
+use rusqlite::params;
+use status::{IssuerId, Position, ReceiptMethod};
+use x509::serial::SerialNumber;
+use x509::time::UnixTime;
+
+use super::columns::{column, from_serial, from_time, from_u64, position, stored, time};
+use super::group::Act;
+use super::issuers::row_of;
+use super::{Backend, SqlStore, StoreError};
+use crate::audit::AuditRecord;
+use crate::receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
+
+impl<B: Backend> Receipts for SqlStore<B> {
+    fn record_receipt(
+        &self,
+        receipt: &NewReceipt,
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let (receipt, audit) = (receipt.clone(), audit.clone());
+        self.writer.run(move |act| record(act, &receipt, &audit, now))
+    }
+
+    fn receipts(
+        &self,
+        issuer: IssuerId,
+        serial: &SerialNumber,
+    ) -> Result<Vec<ReceiptRow>, StoreError> {
+        self.readers.read(|connection| of_serial(connection, issuer, serial))
+    }
+}
+
+fn record(
+    act: &mut Act<'_>,
+    receipt: &NewReceipt,
+    audit: &AuditRecord,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    let connection = act.connection();
+    let mut new = Vec::new();
+    for entry in &receipt.entries {
+        let serial = serial_row(connection, entry.issuer, &entry.serial)?;
+        if !is_receipted(connection, serial, receipt.method, entry.position)? {
+            new.push((serial, entry));
+        }
+    }
+    if new.is_empty() {
+        return Ok(false);
+    }
+    let note: i64 = connection
+        .prepare_cached("INSERT INTO receipt (note, recorded) VALUES (?1, ?2) RETURNING row")?
+        .query_row(params![receipt.note, from_time(now)], |row| row.get(0))?;
+    for (serial, entry) in new {
+        connection
+            .prepare_cached(
+                "INSERT INTO receipt_entry \
+                     (serial_row, method, epoch, idx, revoked, seen, receipt) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                serial,
+                receipt.method.as_str(),
+                entry.position.epoch,
+                from_u64(entry.position.index, "index")?,
+                from_time(entry.revoked),
+                from_time(entry.seen),
+                note
+            ])?;
+    }
+    act.put_audit(audit, now)?;
+    Ok(true)
+}
+
+fn serial_row(
+    connection: &Connection,
+    issuer: IssuerId,
+    serial: &SerialNumber,
+) -> Result<i64, StoreError> {
+    let issuer = row_of(connection, &issuer)?;
+    connection
+        .prepare_cached("SELECT row FROM serial WHERE issuer = ?1 AND serial = ?2")?
+        .query_row(params![issuer, from_serial(serial)], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::UnknownSerial)
+}
+
+fn is_receipted(
+    connection: &Connection,
+    serial: i64,
+    method: ReceiptMethod,
+    at: Position,
+) -> Result<bool, StoreError> {
+    let found: Option<i64> = connection
+        .prepare_cached(
+            "SELECT receipt FROM receipt_entry \
+             WHERE serial_row = ?1 AND method = ?2 AND epoch = ?3 AND idx = ?4",
+        )?
+        .query_row(
+            params![serial, method.as_str(), at.epoch, from_u64(at.index, "index")?],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(found.is_some())
+}
+
+fn of_serial(
+    connection: &Connection,
+    issuer: IssuerId,
+    serial: &SerialNumber,
+) -> Result<Vec<ReceiptRow>, StoreError> {
+    let row = match serial_row(connection, issuer, serial) {
+        Ok(row) => row,
+        Err(StoreError::UnknownSerial) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT receipt_entry.method, receipt_entry.epoch, receipt_entry.idx, \
+             receipt_entry.revoked, receipt_entry.seen, receipt.note \
+         FROM receipt_entry JOIN receipt ON receipt.row = receipt_entry.receipt \
+         WHERE receipt_entry.serial_row = ?1 \
+         ORDER BY receipt_entry.epoch DESC, receipt_entry.idx DESC, receipt_entry.method DESC",
+    )?;
+    let mut rows = statement.query([row])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let method: String = column(row, "method")?;
+        let entry = ReceiptedEntry {
+            issuer,
+            serial: *serial,
+            position: stored(position(row)?, "position")?,
+            revoked: time(row, "revoked")?,
+            seen: time(row, "seen")?,
+        };
+        found.push(ReceiptRow {
+            method: stored(method.parse().ok(), "method")?,
+            entry,
+            note: column(row, "note")?,
+        });
+    }
+    Ok(found)
+}

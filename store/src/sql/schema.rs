@@ -1,0 +1,101 @@
+//! Numbered migrations, embedded, each applied once and kept with the SHA-256 of its text.
+
+use ledger::Hash;
+use rusqlite::params;
+use x509::time::UnixTime;
+
+use super::columns::{from_time, to_array};
+use super::connection::{Connection, OptionalExtension as _};
+use super::{postgres, sqlite};
+use crate::StoreError;
+
+/// A migration: its version, which is the same for both databases, and its text.
+pub(super) type Migration = (u32, &'static str);
+
+/// Whether the database is one of this program.
+pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
+    match connection {
+        Connection::Sqlite(_) => sqlite::schema::is_ours(connection),
+        Connection::Postgres(_) => postgres::schema::is_ours(connection),
+    }
+}
+
+/// Whether the database holds nothing at all.
+pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    match connection {
+        Connection::Sqlite(_) => sqlite::schema::is_empty(connection),
+        Connection::Postgres(_) => postgres::schema::is_empty(connection),
+    }
+}
+
+fn migrations(connection: &Connection) -> &'static [Migration] {
+    match connection {
+        Connection::Sqlite(_) => &sqlite::schema::MIGRATIONS,
+        Connection::Postgres(_) => &postgres::schema::MIGRATIONS,
+    }
+}
+
+/// Refuses a schema that this program cannot bring up to its own. Changes nothing.
+///
+/// # Errors
+///
+/// [`StoreError::SchemaNewer`], [`StoreError::SchemaChanged`].
+pub(super) fn must_be_known(connection: &Connection) -> Result<(), StoreError> {
+    let migrations = migrations(connection);
+    let known = migrations.last().map_or(0, |(version, _)| *version);
+    let newest: Option<u32> = connection
+        .prepare_cached("SELECT max(version) FROM schema_migration")?
+        .query_row([], |row| row.get(0))?;
+    if let Some(found) = newest.filter(|found| *found > known) {
+        return Err(StoreError::SchemaNewer { found, known });
+    }
+    for (version, sql) in migrations {
+        let applied = applied(connection, *version)?;
+        if applied.is_some_and(|found| found != sha256(sql)) {
+            return Err(StoreError::SchemaChanged { version: *version });
+        }
+    }
+    Ok(())
+}
+
+/// Applies what is missing. Runs inside the caller's transaction.
+///
+/// # Errors
+///
+/// Those of [`must_be_known`] before anything is written.
+pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), StoreError> {
+    connection.batch(match connection {
+        Connection::Sqlite(_) => sqlite::schema::BEGIN,
+        Connection::Postgres(_) => postgres::schema::BEGIN,
+    })?;
+    must_be_known(connection)?;
+    for (version, sql) in migrations(connection) {
+        if applied(connection, *version)?.is_none() {
+            connection.batch(sql)?;
+            connection.execute(
+                "INSERT INTO schema_migration (version, sha256, applied) VALUES (?1, ?2, ?3)",
+                params![version, sha256(sql), from_time(now)],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The checksum with which a migration was applied.
+fn applied(
+    connection: &Connection,
+    version: u32,
+) -> Result<Option<[u8; Hash::LENGTH]>, StoreError> {
+    let applied: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT sha256 FROM schema_migration WHERE version = ?1")?
+        .query_row([version], |row| row.get(0))
+        .optional()?;
+    applied.map(|found| to_array(&found, "migration checksum")).transpose()
+}
+
+fn sha256(sql: &str) -> [u8; Hash::LENGTH] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.as_bytes());
+    let mut bytes = [0; Hash::LENGTH];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}

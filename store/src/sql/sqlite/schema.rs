@@ -1,0 +1,46 @@
+//! What makes a file a database of this program.
+
+use crate::StoreError;
+use crate::sql::connection::Connection;
+use crate::sql::schema::Migration;
+
+/// In order, from version 1.
+pub(in crate::sql) const MIGRATIONS: [Migration; 16] = [
+    (1, include_str!("../../../migrations/0001_first.sql")),
+    (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
+    (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
+    (4, include_str!("../../../migrations/0004_management_certificates.sql")),
+    (5, include_str!("../../../migrations/0005_keys_and_their_holders.sql")),
+    (6, include_str!("../../../migrations/0006_key_survey.sql")),
+    (7, include_str!("../../../migrations/0007_whose_the_subjects_are.sql")),
+    (8, include_str!("../../../migrations/0008_profile_versions.sql")),
+    (9, include_str!("../../../migrations/0009_limits.sql")),
+    (10, include_str!("../../../migrations/0010_canaries.sql")),
+    (11, include_str!("../../../migrations/0011_keys_at_a_glance.sql")),
+    (12, include_str!("../../../migrations/0012_turns_of_orders.sql")),
+    (13, include_str!("../../../migrations/0013_samples_and_ends.sql")),
+    (14, include_str!("../../../migrations/0014_keys_of_lost_certificates.sql")),
+    (15, include_str!("../../../migrations/0015_jobs.sql")),
+    (16, include_str!("../../../migrations/0016_receipts.sql")),
+];
+
+/// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.
+const APPLICATION_ID: i32 = 0x5367_6c31;
+
+/// Marks the file, and makes room for what has been applied.
+pub(in crate::sql) const BEGIN: &str = "PRAGMA application_id = 0x53676c31;
+    CREATE TABLE IF NOT EXISTS schema_migration (
+        version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, applied INTEGER NOT NULL) STRICT;";
+
+pub(in crate::sql) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
+    let id: i32 =
+        connection.prepare_cached("PRAGMA application_id")?.query_row([], |row| row.get(0))?;
+    Ok(id == APPLICATION_ID)
+}
+
+pub(in crate::sql) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    let tables: i64 = connection
+        .prepare_cached("SELECT count(*) FROM sqlite_schema")?
+        .query_row([], |row| row.get(0))?;
+    Ok(tables == 0)
+}

@@ -1,0 +1,240 @@
+//! The one thread that writes, and its group commit.
+//!
+//! It takes what is queued, at most [`GROUP`] acts, and runs them in one transaction, each in a
+//! savepoint: a refused act is rolled back alone and takes no position. One commit is one fsync; only
+//! then are the callers answered. There is no timer: while one group is being made durable, the
+//! next one gathers.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+
+use super::Database;
+use super::connection::{Connection, DatabaseError, Failure, Savepoint};
+use super::group::{Act, Group};
+use super::reply::{Reply, reply};
+use crate::StoreError;
+use crate::sealing::Sealer;
+
+/// The most acts in one transaction (architecture promise 3).
+const GROUP: usize = 256;
+
+/// The most acts that wait; a caller beyond them waits [`QUEUE_PATIENCE`] and is then refused.
+const QUEUE: usize = 4 * GROUP;
+const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long nothing must be queued before the write-ahead log is copied into the database.
+const IDLE: Duration = Duration::from_millis(250);
+
+/// How long a server that has gone away is looked for before the acts that wait are refused, and how often.
+const LOOKED_FOR: Duration = Duration::from_secs(5);
+const LOOKED_EVERY: Duration = Duration::from_millis(100);
+
+/// The queue to the thread. Dropping it finishes what is queued and joins the thread.
+pub(super) struct Writer {
+    queue: Option<Sender<Box<dyn Queued>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        database: Arc<dyn Database>,
+        sealer: Arc<Sealer>,
+    ) -> Result<Self, StoreError> {
+        let (sender, receiver) = bounded(QUEUE);
+        let name = database.name();
+        let mut writing = Writing { connection, database, sealer };
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writing.run(&receiver))
+            .map_err(|source| StoreError::Open { path: name.into(), source })?;
+        Ok(Self { queue: Some(sender), thread: Some(thread) })
+    }
+
+    /// Runs `act` in the writer and returns once it is durable or has left no trace.
+    pub(super) fn run<T, F>(&self, act: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = reply();
+        let queued = Box::new(Waiting { act: Some(act), done: None, reply });
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send_timeout(queued, QUEUE_PATIENCE).map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => StoreError::Overloaded,
+            SendTimeoutError::Disconnected(_) => StoreError::Closed,
+        })?;
+        answer.wait().ok_or(StoreError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has answered nobody: callers have seen `Closed`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An act on its way, whatever it yields.
+trait Queued: Send {
+    /// Runs it once. `Err` means that its savepoint is to be rolled back; it is a copy of the
+    /// reason, which waits in the act.
+    fn run(&mut self, act: &mut Act<'_>) -> Result<(), StoreError>;
+    /// Answers its caller: with what it yielded, unless the group was lost.
+    fn answer(self: Box<Self>, group: Option<StoreError>);
+}
+
+struct Waiting<T, F> {
+    act: Option<F>,
+    done: Option<Result<T, StoreError>>,
+    reply: Reply<Result<T, StoreError>>,
+}
+
+impl<T, F> Queued for Waiting<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, act: &mut Act<'_>) -> Result<(), StoreError> {
+        let result = self.act.take().map_or(Err(StoreError::Closed), |run| run(act));
+        let refused = result.as_ref().err().map(again);
+        self.done = Some(result);
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn answer(self: Box<Self>, group: Option<StoreError>) {
+        let result = match (self.done, group) {
+            // A refusal stays what it was: it did nothing that could have been lost.
+            (Some(Err(refusal)), _) => Err(refusal),
+            (_, Some(error)) => Err(error),
+            (Some(done), None) => done,
+            (None, None) => Err(StoreError::Closed),
+        };
+        self.reply.send(result);
+    }
+}
+
+/// What the thread works with.
+struct Writing {
+    connection: Connection,
+    database: Arc<dyn Database>,
+    sealer: Arc<Sealer>,
+}
+
+impl Writing {
+    fn run(&mut self, queue: &Receiver<Box<dyn Queued>>) {
+        let mut written = false;
+        loop {
+            match queue.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let mut acts = vec![first];
+                    acts.extend(queue.try_iter().take(GROUP - 1));
+                    self.run_group(acts);
+                    written = true;
+                }
+                // Best effort: a reader may hold it up, and the next idle time comes.
+                Err(RecvTimeoutError::Timeout) if written => {
+                    written = self.connection.tidy().is_err();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Runs acts in one transaction, or in more when the storage loses one half-way.
+    fn run_group(&mut self, acts: Vec<Box<dyn Queued>>) {
+        let mut waiting = acts.into_iter();
+        while waiting.len() > 0 {
+            let mut ran = Vec::with_capacity(waiting.len());
+            let outcome = match self.begin() {
+                Ok(()) => transaction(&self.connection, &self.sealer, &mut waiting, &mut ran),
+                Err(error) => Err(error.into()),
+            };
+            if outcome.is_err() {
+                self.connection.roll_back();
+            }
+            let error = outcome.err();
+            // Nothing ran: the transaction could not even begin, and would not for the others.
+            if ran.is_empty() {
+                ran.extend(waiting.by_ref());
+            }
+            for act in ran {
+                act.answer(error.as_ref().map(again));
+            }
+        }
+    }
+
+    /// Begins a transaction. A server that went away meanwhile, or was started anew, is looked for: nothing of this
+    /// group has been done yet.
+    fn begin(&mut self) -> Result<(), DatabaseError> {
+        let begun = Instant::now();
+        loop {
+            match self.connection.begin_writing() {
+                Err(error)
+                    if error.failure() == Failure::Unreachable && begun.elapsed() < LOOKED_FOR =>
+                {
+                    match self.database.writer() {
+                        Ok(connection) => self.connection = connection,
+                        Err(_) => thread::sleep(LOOKED_EVERY),
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn transaction(
+    connection: &Connection,
+    sealer: &Sealer,
+    waiting: &mut dyn Iterator<Item = Box<dyn Queued>>,
+    ran: &mut Vec<Box<dyn Queued>>,
+) -> Result<(), StoreError> {
+    let mut group = Group::begin(connection, sealer)?;
+    for mut queued in waiting {
+        if let Err(error) = connection.savepoint(Savepoint::Set) {
+            // It has not run, and is answered with the others.
+            ran.push(queued);
+            return Err(error.into());
+        }
+        let refused = queued.run(&mut group.act()).err();
+        ran.push(queued);
+        if let Some(reason) = refused {
+            if connection.has_lost_its_transaction() {
+                // What ran before in this group is lost with it and meets the same error.
+                return Err(reason);
+            }
+            connection.savepoint(Savepoint::RollBackTo)?;
+            group.forget_act();
+        }
+        connection.savepoint(Savepoint::Release)?;
+    }
+    group.finish()?;
+    connection.commit()?;
+    Ok(())
+}
+
+/// A storage error once more, for each caller of a lost group. Refusals by rule are not shared; they
+/// come out as a defect.
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Busy => StoreError::Busy,
+        StoreError::Full => StoreError::Full,
+        StoreError::ReadOnly => StoreError::ReadOnly,
+        StoreError::Random => StoreError::Random,
+        StoreError::Device(source) => StoreError::Device(source.clone()),
+        StoreError::Damaged(source) => StoreError::Damaged(source.clone()),
+        StoreError::Constraint(source) => StoreError::Constraint(source.clone()),
+        StoreError::AuditRefused(source) => StoreError::AuditRefused(source.clone()),
+        StoreError::Unreachable(source) => StoreError::Unreachable(source.clone()),
+        StoreError::Query(source) => StoreError::Query(source.clone()),
+        _ => StoreError::Stored { what: "log head" },
+    }
+}

@@ -1,0 +1,146 @@
+//! Whose a database is, and what a server must be like.
+
+use store::{FileKeySource, SqliteStore, StoreError};
+
+use crate::conformance::Backend as _;
+use crate::conformance::world::{World, at};
+use support::postgresql::USER;
+
+use crate::{SERVER, postgres};
+
+#[test]
+fn a_database_is_of_one_deployment_and_one_key() {
+    let postgres = postgres();
+    drop(postgres.open());
+    FileKeySource::create(&postgres.folder.path().join("others")).unwrap();
+
+    let other = postgres.open_as("test/demo/cd34", "keys").map(|_| ()).unwrap_err();
+    assert_eq!(other.code(), "deployment-mismatch");
+    assert!(other.to_string().contains(&postgres.database), "{other}");
+    let keys = postgres.open_as("test/demo/ab12", "others").map(|_| ()).unwrap_err();
+    assert_eq!(keys.code(), "sealing-keys-wrong");
+    postgres.open_as("test/demo/ab12", "keys").unwrap();
+}
+
+#[test]
+fn a_database_of_somebody_else_is_left_alone() {
+    let postgres = postgres();
+    let empty = postgres.open_as("test/demo/ab12", "keys").map(|_| ()).unwrap_err();
+    assert_eq!(empty.code(), "database-not-initialised");
+
+    SERVER.sql(&postgres.database, "CREATE TABLE somebody_elses (x BIGINT)");
+    let keys = FileKeySource::new(&postgres.folder.path().join("keys"));
+    let deployment = "test/demo/ab12".parse().unwrap();
+    let refused =
+        store::PostgresStore::open_or_create(&postgres.server(), deployment, &keys, at(0));
+    assert_eq!(refused.map(|_| ()).unwrap_err().code(), "database-not-initialised");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(SERVER.sql(&postgres.database, tables), "1\n");
+}
+
+#[test]
+fn a_newer_or_changed_schema_is_refused() {
+    let postgres = postgres();
+    drop(postgres.open());
+    SERVER.sql(&postgres.database, "UPDATE schema_migration SET sha256 = sha256(sha256)");
+    let changed = postgres.open_as("test/demo/ab12", "keys").map(|_| ()).unwrap_err();
+    assert_eq!(changed.code(), "schema-changed");
+
+    SERVER.sql(&postgres.database, "INSERT INTO schema_migration VALUES (9999, '', 0)");
+    let newer = postgres.open_as("test/demo/ab12", "keys").map(|_| ()).unwrap_err();
+    assert_eq!(newer.code(), "schema-newer");
+}
+
+#[test]
+fn nodes_that_start_together_make_one_database() {
+    let postgres = postgres();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| drop(postgres.open()));
+        }
+    });
+    let migrations = "SELECT count(*) = count(DISTINCT version) FROM schema_migration";
+    assert_eq!(SERVER.sql(&postgres.database, migrations), "t\n");
+    World::new(&postgres).issue(at(1));
+}
+
+/// Promise 2: what has been acknowledged must outlive the server's machine.
+#[test]
+fn a_server_that_forgets_is_refused() {
+    let postgres = postgres();
+    let deployment = || "test/demo/ab12".parse().unwrap();
+    let keys = FileKeySource::new(&postgres.folder.path().join("keys"));
+    let server = support::postgresql::Postgresql::start().unwrap();
+    let database = server.database();
+    let at_server = store::PostgresServer::at_socket(server.folder().to_owned(), &database, USER);
+    server.sql("postgres", "ALTER SYSTEM SET fsync = off");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+
+    let refused = store::PostgresStore::open_or_create(&at_server, deployment(), &keys, at(0));
+    let refused = refused.map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), "database-setting");
+    assert!(refused.to_string().contains("fsync = off"), "{refused}");
+
+    server.kill();
+    let gone = store::PostgresStore::open_or_create(&at_server, deployment(), &keys, at(0));
+    let gone = gone.map(|_| ()).unwrap_err();
+    assert!(matches!(gone, StoreError::Unreachable(_)) && gone.is_passing(), "{gone:?}");
+    assert_eq!(gone.code(), "database-unreachable");
+}
+
+/// A password proves both sides to each other; without it, or with another, nobody comes in.
+#[test]
+fn a_password_is_wanted_and_proven() {
+    let server = support::postgresql::Postgresql::start().unwrap();
+    let database = server.database();
+    server.want_password("hunter2");
+    let here = || store::PostgresServer::at_socket(server.folder().to_owned(), &database, USER);
+    let folder = tempfile::tempdir().unwrap();
+    let keys = FileKeySource::create(&folder.path().join("keys")).unwrap();
+    let open = |server: store::PostgresServer| {
+        let deployment = "test/demo/ab12".parse().unwrap();
+        store::PostgresStore::open_or_create(&server, deployment, &keys, at(0)).map(|_| ())
+    };
+    let password = |text: &str| zeroize::Zeroizing::new(text.as_bytes().to_vec());
+
+    for server in [here(), here().with_password(password("hunter3"))] {
+        let refused = open(server).unwrap_err();
+        assert_eq!(refused.code(), "database-unreachable");
+        assert!(!format!("{refused:?}").contains("hunter"), "{refused:?}");
+    }
+    open(here().with_password(password("hunter2"))).unwrap();
+}
+
+/// The two folders of migrations come to the same tables and columns.
+#[test]
+fn both_databases_have_the_same_columns() {
+    let postgres = postgres();
+    drop(postgres.open());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sigill.db");
+    let keys = FileKeySource::create(&folder.path().join("keys")).unwrap();
+    let deployment = "test/demo/ab12".parse().unwrap();
+    drop(SqliteStore::open_or_create(&path, deployment, &keys, at(0)).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let mut statement = connection
+        .prepare(
+            "SELECT tables.name || '.' || columns.name FROM sqlite_schema AS tables \
+             JOIN pragma_table_info(tables.name) AS columns \
+             WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
+    let mut here: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    here.sort();
+
+    let columns = "SELECT table_name || '.' || column_name FROM information_schema.columns \
+                   WHERE table_schema = 'public'";
+    let there = SERVER.sql(&postgres.database, columns);
+    let mut there: Vec<String> = there.lines().map(str::to_owned).collect();
+    there.sort();
+    assert_eq!(here, there);
+    let versions = "SELECT max(version) FROM schema_migration";
+    let newest: i64 = connection.query_row(versions, [], |row| row.get(0)).unwrap();
+    assert_eq!(SERVER.sql(&postgres.database, versions).trim(), newest.to_string());
+}
