@@ -11,11 +11,12 @@ use anyhow::ensure;
 use ca::book::Book;
 use ca::deployment::Deployment;
 use ca::profile::ProfileSet;
-use store::{FileKeySource, KeySource as _, SqliteStore, StoreError, new_profiles};
+use store::new_profiles;
 use thiserror::Error;
 
 use crate::config::{ConfigFile, ObserveSection};
 use crate::danger::Danger;
+use crate::database;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
 use crate::service::authority::Authority;
@@ -122,16 +123,7 @@ fn changed(
     deployment: Deployment,
     book: Option<&Book>,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
-    let section = &config.database;
-    let keys = FileKeySource::new(&section.sealing_keys);
-    if !section.path.exists() {
-        // `import` makes both where there is neither.
-        if section.sealing_keys.exists() {
-            keys.sealing_keys().map_err(StoreError::Keys)?;
-        }
-        return Ok(Vec::new());
-    }
-    let recorded = SqliteStore::profile_versions_beside(&section.path, deployment, &keys)?;
+    let recorded = database::profile_versions(&config.database, deployment)?;
     let profiles = book.into_iter().flat_map(|book| book.profiles().iter());
     let compared = profiles.map(|profile| new_profiles(&[numbered(profile)], &recorded));
     Ok(compared.filter_map(Result::err).map(anyhow::Error::new).collect())

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
+use crate::database::DatabaseSection;
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
@@ -155,17 +156,6 @@ impl ClockSection {
 
 fn default_longest_stop() -> u64 {
     30 * 24 * 3600
-}
-
-/// The database and the keys of its sealed columns.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct DatabaseSection {
-    /// SQLite file. It must exist: `sigill-ca import` makes it.
-    pub(crate) path: PathBuf,
-    /// File of the sealing keys (master and index key), mode 0600. Made together with the database;
-    /// losing it is losing every sealed field.
-    pub(crate) sealing_keys: PathBuf,
 }
 
 /// PKCS#11 module and tokens.
@@ -466,8 +456,6 @@ impl ConfigFile {
             &mut self.api.certificate,
             &mut self.api.key,
             &mut self.api.management_ca,
-            &mut self.database.path,
-            &mut self.database.sealing_keys,
             &mut self.hsm.state,
             &mut self.notes.status,
             &mut self.notes.audit,
@@ -478,6 +466,7 @@ impl ConfigFile {
             &mut self.publication.spool,
             &mut self.profiles,
         ];
+        paths.extend(self.database.paths());
         if let Some(push) = &mut self.push {
             paths.extend([&mut push.certificate, &mut push.key]);
         }

@@ -15,7 +15,8 @@ use crate::config::ConfigFile;
 use crate::confirm;
 use crate::service::Service;
 use crate::start::Told;
-use crate::wiring::{self, Create, NoteKeys};
+use crate::database::Create;
+use crate::wiring::{self, NoteKeys};
 
 /// The longest opaque id of a person.
 const ACTOR_LIMIT: usize = 64;

@@ -12,6 +12,7 @@ mod config;
 mod confirm;
 mod contract;
 mod danger;
+mod database;
 mod denied;
 mod enrol;
 mod http;
@@ -59,7 +60,8 @@ use http::{Admission, App};
 use push::read_back::{self, Comparison};
 use service::canary::Acceptance;
 use start::Told;
-use wiring::{Create, Wired};
+use database::Create;
+use wiring::Wired;
 
 /// The online certification authority of Sigill.
 #[derive(Debug, Parser)]
@@ -234,7 +236,7 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = check::run(&config)?;
     answer(&format!("{}: good, deployment {deployment}", path.display()));
-    if !config.database.path.exists() {
+    if config.database.place()?.is_empty()? {
         answer("no database yet: `sigill-ca import` makes it");
     }
     Ok(())

@@ -39,7 +39,8 @@ use crate::service::record::client as actor_of;
 use crate::service::renewal::{chain_pem, client_object, judge_request, role_name};
 use crate::start::Told;
 use crate::tokens;
-use crate::wiring::{self, Create, NoteKeys};
+use crate::database::Create;
+use crate::wiring::{self, NoteKeys};
 
 /// What is recovered.
 #[derive(Debug, Args)]

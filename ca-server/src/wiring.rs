@@ -17,12 +17,13 @@ use hsm::SigningService;
 use ledger::checkpoint::CheckpointNote;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
-use store::{BootId, FileKeySource, Log, Node, SqliteStore, Store, StoreError};
+use store::{BootId, Log, Node, Store, StoreError};
 use x509::time::UnixTime;
 
 use crate::clock::Clock;
 use crate::config::{ConfigFile, ManagementSection};
 use crate::danger::Danger;
+use crate::database::{self, Create};
 use crate::http::tls::{ServerIdentity, management_ca};
 use crate::management::clients::ClientKeys;
 use crate::management::{self, Management, ManagementAuthority};
@@ -118,44 +119,13 @@ impl NoteKeys {
 ///
 /// # Errors
 ///
-/// The store's own, with the file.
+/// The store's own, with the place.
 pub(crate) fn open_store(
     config: &ConfigFile,
     deployment: Deployment,
     create: Create,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    let section = &config.database;
-    let now = Clock::start().read().now;
-    let store = match create {
-        Create::IfMissing => {
-            let keys = if section.sealing_keys.exists() || section.path.exists() {
-                FileKeySource::new(&section.sealing_keys)
-            } else {
-                FileKeySource::create(&section.sealing_keys)?
-            };
-            SqliteStore::open_or_create(&section.path, deployment, &keys, now)
-        }
-        Create::Never => SqliteStore::open(
-            &section.path,
-            deployment,
-            &FileKeySource::new(&section.sealing_keys),
-            now,
-        ),
-    };
-    let store = store.map_err(|error| {
-        let path = section.path.display().to_string();
-        let named = error.to_string().contains(&path);
-        let error = anyhow::Error::new(error);
-        if named { error } else { error.context(format!("database {path}")) }
-    })?;
-    Ok(Arc::new(store))
-}
-
-/// Whether a missing database is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Create {
-    IfMissing,
-    Never,
+    database::open(&config.database, deployment, create, Clock::start().read().now)
 }
 
 /// The CRL side of the publication tree.
@@ -173,7 +143,7 @@ pub(crate) fn crl_files(
     Ok(CrlFiles::open(
         section.folder.clone(),
         section.spool.clone(),
-        config.database.path.parent().unwrap_or(Path::new("")).to_path_buf(),
+        config.database.own_folder().to_path_buf(),
         name,
         Arc::clone(&notes.manifest),
     )?)
@@ -448,11 +418,11 @@ fn compare(
 }
 
 fn unfitting(config: &ConfigFile, folder: &Path) -> String {
-    let database = config.database.path.display();
-    format!(
-        "database {database} does not fit the log published in {}; nothing is signed",
-        folder.display()
-    )
+    let database = match config.database.place() {
+        Ok(place) => format!("database {place}"),
+        Err(_) => "database".to_owned(),
+    };
+    format!("{database} does not fit the log published in {}; nothing is signed", folder.display())
 }
 
 fn publishers(

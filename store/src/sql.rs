@@ -75,6 +75,8 @@ trait Database: Send + Sync {
     fn writer(&self) -> Result<Connection, StoreError>;
     /// One of those that read.
     fn reader(&self) -> Result<Connection, StoreError>;
+    /// How many of those may be open at once.
+    fn most_readers(&self) -> usize;
     /// What it is called in messages.
     fn name(&self) -> String;
 }

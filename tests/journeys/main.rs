@@ -20,6 +20,7 @@ mod known;
 mod lot;
 mod mass;
 mod mixed;
+mod nodes;
 mod orders;
 mod partitions;
 mod pressure;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         partitions::CHECKS,
         mixed::CHECKS,
         mass::CHECKS,
+        nodes::CHECKS,
         feed::CHECKS,
         known::CHECKS,
         zones::CHECKS,

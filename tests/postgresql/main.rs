@@ -3,6 +3,7 @@
 
 #[path = "../../store/tests/conformance/mod.rs"]
 mod conformance;
+mod faults;
 mod opening;
 mod sequencer;
 
@@ -21,19 +22,29 @@ static SERVER: LazyLock<Postgresql> = LazyLock::new(|| {
 
 /// A database of its own in the server, and its keys.
 struct Postgres {
+    within: &'static Postgresql,
     folder: Arc<TempDir>,
     database: String,
 }
 
+/// A database of a server, by its socket.
+fn in_server(server: &Postgresql, database: &str) -> PostgresServer {
+    PostgresServer::at_socket(server.folder().to_owned(), database, USER).with_port(server.port())
+}
+
 fn postgres() -> Postgres {
+    postgres_in(&SERVER)
+}
+
+fn postgres_in(within: &'static Postgresql) -> Postgres {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     FileKeySource::create(&folder.path().join("keys")).unwrap();
-    Postgres { folder, database: SERVER.database() }
+    Postgres { within, folder, database: within.database() }
 }
 
 impl Postgres {
     fn server(&self) -> PostgresServer {
-        PostgresServer::at_socket(SERVER.folder().to_owned(), &self.database, USER)
+        in_server(self.within, &self.database)
     }
 
     fn open_as(&self, deployment: &str, keys: &str) -> Result<PostgresStore, StoreError> {
@@ -50,9 +61,20 @@ impl Backend for Postgres {
     }
 
     fn backup(&self) -> Box<dyn Backend> {
-        let database = SERVER.copy(&self.database);
-        Box::new(Self { folder: Arc::clone(&self.folder), database })
+        let Self { within, folder, database } = self;
+        Box::new(Self { within, folder: Arc::clone(folder), database: within.copy(database) })
     }
 }
 
 suite!(postgres);
+
+/// Promises 3 and 5: histories of issuing, activation, hold, release, revocation, jobs, expiry, crashes, clock skew, lag and
+/// restore, with backups by `pg_dump`.
+#[test]
+fn whatever_happens_log_ocsp_and_list_agree() {
+    for seed in 1..=support::budget::count("postgresql-histories") {
+        println!("history {seed}");
+        let happened = conformance::histories::run(&postgres(), seed);
+        assert!(happened.iter().all(|one| conformance::histories::HAPPENINGS.contains(one)));
+    }
+}

@@ -1,12 +1,13 @@
 //! Whose a database is, and what a server must be like.
 
+use std::io::{Read as _, Write as _};
+
 use store::{FileKeySource, SqliteStore, StoreError};
 
 use crate::conformance::Backend as _;
 use crate::conformance::world::{World, at};
-use support::postgresql::USER;
 
-use crate::{SERVER, postgres};
+use crate::{SERVER, in_server, postgres};
 
 #[test]
 fn a_database_is_of_one_deployment_and_one_key() {
@@ -72,7 +73,7 @@ fn a_server_that_forgets_is_refused() {
     let keys = FileKeySource::new(&postgres.folder.path().join("keys"));
     let server = support::postgresql::Postgresql::start().unwrap();
     let database = server.database();
-    let at_server = store::PostgresServer::at_socket(server.folder().to_owned(), &database, USER);
+    let at_server = in_server(&server, &database);
     server.sql("postgres", "ALTER SYSTEM SET fsync = off");
     server.sql("postgres", "SELECT pg_reload_conf()");
     std::thread::sleep(std::time::Duration::from_millis(500));
@@ -95,7 +96,7 @@ fn a_password_is_wanted_and_proven() {
     let server = support::postgresql::Postgresql::start().unwrap();
     let database = server.database();
     server.want_password("hunter2");
-    let here = || store::PostgresServer::at_socket(server.folder().to_owned(), &database, USER);
+    let here = || in_server(&server, &database);
     let folder = tempfile::tempdir().unwrap();
     let keys = FileKeySource::create(&folder.path().join("keys")).unwrap();
     let open = |server: store::PostgresServer| {
@@ -110,6 +111,39 @@ fn a_password_is_wanted_and_proven() {
         assert!(!format!("{refused:?}").contains("hunter"), "{refused:?}");
     }
     open(here().with_password(password("hunter2"))).unwrap();
+}
+
+/// Where TLS is wanted nothing is said without it, neither user nor password: whoever sits between could have answered no.
+#[test]
+fn a_server_without_tls_is_told_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut heard = [0; 8];
+        stream.read_exact(&mut heard).unwrap();
+        stream.write_all(b"N").unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        rest
+    });
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let server = store::PostgresServer::at_host("127.0.0.1", "sigill", "sigill")
+        .with_port(port)
+        .with_password(zeroize::Zeroizing::new(b"hunter2".to_vec()))
+        .with_tls(config.into(), "127.0.0.1".try_into().unwrap());
+
+    let refused = server.is_empty().unwrap_err();
+
+    assert_eq!(refused.code(), "database-unreachable");
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(why, "the server does not speak TLS");
+    assert!(heard.join().unwrap().is_empty());
 }
 
 /// The two folders of migrations come to the same tables and columns.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::tool;
+use crate::{ports, tool};
 
 /// Debian's `nobody` and `nogroup`.
 const NOBODY: (u32, u32) = (65_534, 65_534);
@@ -34,6 +34,7 @@ logging_collector = off
 /// A server, running or killed.
 pub struct Postgresql {
     folder: PathBuf,
+    port: u16,
     programs: PathBuf,
     unprivileged: bool,
     /// Its end is the shell's signal.
@@ -76,7 +77,8 @@ impl Postgresql {
         }
         let mut watch = watch.spawn().unwrap();
         let end = watch.stdin.take().unwrap();
-        let server = Self { folder, programs, unprivileged, _end: end, watch };
+        let port = ports::free_address().port();
+        let server = Self { folder, port, programs, unprivileged, _end: end, watch };
         server.make();
         server.start_again();
         Some(server)
@@ -90,9 +92,46 @@ impl Postgresql {
         succeeded(&initdb.output().unwrap());
         let mut settings =
             fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
-        let socket = format!("unix_socket_directories = '{}'\n", self.folder.display());
+        let Self { folder, port, .. } = self;
+        let own = format!("port = {port}\nunix_socket_directories = '{}'\n", folder.display());
         settings.write_all(SETTINGS.as_bytes()).unwrap();
-        settings.write_all(socket.as_bytes()).unwrap();
+        settings.write_all(own.as_bytes()).unwrap();
+    }
+
+    /// Listens at 127.0.0.1 too, where it speaks TLS alone and wants a password; `certificate` and `key` are PEM.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses.
+    pub fn speak_tls(&self, certificate: &str, key: &str, password: &str) {
+        self.sql("postgres", &format!("ALTER USER {USER} PASSWORD '{password}'"));
+        let data = self.folder.join("data");
+        for (name, content) in [("server.crt", certificate), ("server.key", key)] {
+            let path = data.join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if self.unprivileged {
+                chown(&path, Some(NOBODY.0), Some(NOBODY.1)).unwrap();
+            }
+        }
+        let mut settings =
+            fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        settings.write_all(b"listen_addresses = '127.0.0.1'\nssl = on\n").unwrap();
+        let who = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data.join("pg_hba.conf"), who).unwrap();
+        self.stop();
+        self.start_again();
+    }
+
+    /// Stops the server as an operator does who does not wait for its clients.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn stop(&self) {
+        let mut stop = self.command("pg_ctl");
+        stop.arg("-D").arg(self.folder.join("data")).args(["-m", "fast", "-w", "stop"]);
+        succeeded(&stop.output().unwrap());
     }
 
     /// Starts it after [`Self::kill`]; returns once it answers.
@@ -210,6 +249,12 @@ impl Postgresql {
         }
     }
 
+    /// The port that it listens at, and that its socket is named by.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The folder of its socket.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -222,6 +267,7 @@ impl Postgresql {
         command
             .current_dir("/")
             .env("PGHOST", &self.folder)
+            .env("PGPORT", self.port.to_string())
             .env("PGUSER", USER)
             .stdin(Stdio::null());
         if self.unprivileged {

@@ -235,6 +235,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
         | StoreError::Full
         | StoreError::ReadOnly
         | StoreError::Device(_)
+        | StoreError::Unreachable(_)
         | StoreError::Closed
         | StoreError::Overloaded
         | StoreError::AuditRefused(_) => Denied::new(

@@ -186,7 +186,7 @@ params_of_one_type!(1 2 3 4);
 /// A connection to the database, or a transaction in it.
 pub(super) enum Connection {
     Sqlite(rusqlite::Connection),
-    Postgres(Session),
+    Postgres(Box<Session>),
 }
 
 impl Connection {

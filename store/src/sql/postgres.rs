@@ -19,9 +19,15 @@ use x509::time::UnixTime;
 pub use self::server::PostgresServer;
 use self::session::Session;
 use super::connection::Connection;
+use super::profiles::versions_beside;
 use super::{Backend, Database, Missing, SqlStore};
 use crate::StoreError;
+use crate::profile::RecordedProfile;
 use crate::sealing::KeySource;
+
+/// Connections of one node that read at once. A server lets 100 in where nobody says otherwise, so that two nodes and
+/// an operator find room.
+const READERS: usize = 32;
 
 /// A database of a server, open.
 pub type PostgresStore = SqlStore<PostgresDatabase>;
@@ -63,6 +69,21 @@ impl PostgresStore {
         Self::checked(server, deployment, keys, now, Missing::Refuse)
     }
 
+    /// The versions of profiles that were used; nothing is changed. None of a database that holds nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// All for which [`Self::open`] would refuse the database.
+    pub fn profile_versions_beside(
+        server: &PostgresServer,
+        deployment: Deployment,
+        keys: &dyn KeySource,
+    ) -> Result<Vec<RecordedProfile>, StoreError> {
+        server.must_keep_what_it_is_given()?;
+        let snapshot = Connection::Postgres(Box::new(Session::open(server)?));
+        versions_beside(&snapshot, &server.to_string(), deployment, keys)
+    }
+
     fn checked(
         server: &PostgresServer,
         deployment: Deployment,
@@ -78,11 +99,15 @@ impl PostgresStore {
 
 impl Database for PostgresServer {
     fn writer(&self) -> Result<Connection, StoreError> {
-        Ok(Connection::Postgres(Session::open(self)?))
+        Ok(Connection::Postgres(Box::new(Session::open(self)?)))
     }
 
     fn reader(&self) -> Result<Connection, StoreError> {
-        Ok(Connection::Postgres(Session::open(self)?))
+        Ok(Connection::Postgres(Box::new(Session::open(self)?)))
+    }
+
+    fn most_readers(&self) -> usize {
+        READERS
     }
 
     fn name(&self) -> String {

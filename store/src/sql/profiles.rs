@@ -1,6 +1,7 @@
 //! Versions of profiles, and what was issued under them.
 
 use super::connection::{Connection, OptionalExtension as _, Row};
+use ca::deployment::Deployment;
 use rusqlite::params;
 use status::IssuerId;
 use x509::time::UnixTime;
@@ -9,7 +10,7 @@ use super::certificates::{MOST_ROWS, der_place};
 use super::columns::{array, column, from_time, from_u64, time, to_u64};
 use super::group::Act;
 use super::orders::body_place;
-use super::{Backend, SqlStore, StoreError, seals};
+use super::{Backend, SqlStore, StoreError, must_be_of, must_be_sealed_by, schema, seals};
 use crate::audit::AuditRecord;
 use crate::certificate::{ListCursor, ProfileVersion};
 use crate::id::CertificateId;
@@ -17,7 +18,7 @@ use crate::profile::{
     Issuance, IssuancePage, KeptIssuance, NumberedProfile, ProfileFile, ProfileVersions,
     RecordedProfile, new_profiles,
 };
-use crate::sealing::Sealer;
+use crate::sealing::{KeySource, Sealer};
 
 impl<B: Backend> ProfileVersions for SqlStore<B> {
     fn profile_versions(&self) -> Result<Vec<RecordedProfile>, StoreError> {
@@ -52,7 +53,29 @@ impl<B: Backend> ProfileVersions for SqlStore<B> {
     }
 }
 
-pub(super) fn all(connection: &Connection) -> Result<Vec<RecordedProfile>, StoreError> {
+/// The versions in a database that a program may be serving by, on a connection that nothing else uses: it is judged as
+/// for opening, and neither locked nor changed. None of one that was made before versions were kept, or that is empty.
+pub(super) fn versions_beside(
+    snapshot: &Connection,
+    name: &str,
+    deployment: Deployment,
+    keys: &dyn KeySource,
+) -> Result<Vec<RecordedProfile>, StoreError> {
+    let keys = keys.sealing_keys().map_err(StoreError::Keys)?;
+    snapshot.begin_reading()?;
+    if schema::is_empty(snapshot)? {
+        return Ok(Vec::new());
+    }
+    if !schema::is_ours(snapshot)? {
+        return Err(StoreError::NotInitialised { database: name.to_owned() });
+    }
+    must_be_of(snapshot, name, deployment)?;
+    must_be_sealed_by(snapshot, &Sealer::new(deployment.to_string(), &keys))?;
+    schema::must_be_known(snapshot)?;
+    if schema::keeps_profile_versions(snapshot)? { all(snapshot) } else { Ok(Vec::new()) }
+}
+
+fn all(connection: &Connection) -> Result<Vec<RecordedProfile>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT name, version, sha256, first_used FROM profile_version ORDER BY name, version",
     )?;

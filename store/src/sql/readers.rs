@@ -1,6 +1,7 @@
-//! Connections that read, as many as there are callers at once.
+//! Connections that read: as many as there are callers at once, and no more than the database bears.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Database;
 use super::connection::{Connection, Failure};
@@ -9,14 +10,45 @@ use crate::StoreError;
 /// Readers kept open while idle.
 const IDLE_READERS: usize = 8;
 
+/// How long a caller waits for one of those that others use.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 pub(super) struct Readers {
     database: Arc<dyn Database>,
     idle: Mutex<Vec<Connection>>,
+    /// How many more may read at once.
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// The right to one more reader.
+struct Place<'r>(&'r Readers);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = free.saturating_add(1);
+        self.0.freed.notify_one();
+    }
 }
 
 impl Readers {
     pub(super) fn new(database: Arc<dyn Database>) -> Self {
-        Self { database, idle: Mutex::new(Vec::new()) }
+        let free = Mutex::new(database.most_readers());
+        Self { database, idle: Mutex::new(Vec::new()), free, freed: Condvar::new() }
+    }
+
+    fn place(&self) -> Result<Place<'_>, StoreError> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut free, waited) = self
+            .freed
+            .wait_timeout_while(free, PATIENCE, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(StoreError::Overloaded);
+        }
+        *free = free.saturating_sub(1);
+        Ok(Place(self))
     }
 
     /// Runs `read` in one snapshot.
@@ -24,6 +56,7 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let _place = self.place()?;
         let connection = self.begun()?;
         let result = read(&connection);
         connection.end_reading()?;

@@ -28,6 +28,15 @@ pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
+/// Whether the database is as new as the versions of profiles that are kept in it.
+pub(super) fn keeps_profile_versions(connection: &Connection) -> Result<bool, StoreError> {
+    match connection {
+        Connection::Sqlite(_) => sqlite::schema::keeps_profile_versions(connection),
+        // It began with them.
+        Connection::Postgres(_) => Ok(true),
+    }
+}
+
 fn migrations(connection: &Connection) -> &'static [Migration] {
     match connection {
         Connection::Sqlite(_) => &sqlite::schema::MIGRATIONS,

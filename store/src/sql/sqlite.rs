@@ -102,6 +102,11 @@ impl Database for AtPath {
         Ok(Connection::Sqlite(connection::reader(&self.0, BUSY)?))
     }
 
+    /// They cost a file handle.
+    fn most_readers(&self) -> usize {
+        usize::MAX
+    }
+
     fn name(&self) -> String {
         self.0.display().to_string()
     }

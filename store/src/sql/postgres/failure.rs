@@ -24,6 +24,9 @@ pub(in crate::sql) enum PostgresError {
     /// It wants a login of a kind that is not spoken: `scram-sha-256`, `peer` and `trust` are.
     #[error("the server wants another login than scram-sha-256")]
     LoginWanted,
+    /// It does not speak TLS, and without it nothing is said.
+    #[error("the server does not speak TLS")]
+    NoTls,
     /// It said what the protocol has no place for.
     #[error("the server said what is not understood")]
     NotUnderstood,
@@ -59,6 +62,7 @@ impl PostgresError {
             | Self::Closed
             | Self::PasswordWanted
             | Self::LoginWanted
+            | Self::NoTls
             | Self::NotUnderstood => return Failure::Unreachable,
         };
         match (refusal.code.get(..2).unwrap_or_default(), refusal.code.as_str()) {

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::failure::PostgresError;
+use super::schema;
 use super::session::Session;
 use super::wire::Wire;
 use crate::StoreError;
@@ -30,6 +34,13 @@ pub(super) enum Host {
     Name(String),
 }
 
+/// How a server at a host is known, and what is said to it kept from others.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
 /// Where a database is: a server, the database's name, and who logs in.
 #[derive(Clone)]
 pub struct PostgresServer {
@@ -38,6 +49,7 @@ pub struct PostgresServer {
     pub(super) database: String,
     pub(super) user: String,
     pub(super) password: Option<Zeroizing<Vec<u8>>>,
+    pub(super) tls: Option<Tls>,
 }
 
 impl PostgresServer {
@@ -47,8 +59,7 @@ impl PostgresServer {
         Self::at(Host::Socket(folder), database, user)
     }
 
-    /// The server at a host's TCP port. **The connection is not encrypted**: the host is this one, or the network
-    /// between them is protected by other means.
+    /// The server at a host's TCP port. **The connection is not encrypted** without [`Self::with_tls`]: the host is this one.
     #[must_use]
     pub fn at_host(name: &str, database: &str, user: &str) -> Self {
         Self::at(Host::Name(name.to_owned()), database, user)
@@ -56,7 +67,7 @@ impl PostgresServer {
 
     fn at(host: Host, database: &str, user: &str) -> Self {
         let (database, user) = (database.to_owned(), user.to_owned());
-        Self { host, port: PORT, database, user, password: None }
+        Self { host, port: PORT, database, user, password: None, tls: None }
     }
 
     /// At another port than 5432.
@@ -71,6 +82,22 @@ impl PostgresServer {
         Self { password: Some(password), ..self }
     }
 
+    /// Speaks TLS, and only with a server that `config` believes to be `name`. A server that does not offer it is not
+    /// spoken to.
+    #[must_use]
+    pub fn with_tls(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
+        Self { tls: Some(Tls { config, name }), ..self }
+    }
+
+    /// Whether nothing has been made in the database yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreachable`], storage errors.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        schema::is_empty(&Connection::Postgres(Box::new(Session::open(self)?)))
+    }
+
     pub(super) fn connect(&self) -> Result<Wire, PostgresError> {
         let mut wire = Wire::connect(self)?;
         wire.batch(SESSION)?;
@@ -79,7 +106,7 @@ impl PostgresServer {
 
     /// Refuses a server that would lose what it has acknowledged, or that lacks what is used.
     pub(super) fn must_keep_what_it_is_given(&self) -> Result<(), StoreError> {
-        let connection = Connection::Postgres(Session::open(self)?);
+        let connection = Connection::Postgres(Box::new(Session::open(self)?));
         let setting = |name: &str| -> Result<String, DatabaseError> {
             connection
                 .prepare_cached("SELECT current_setting(?1)")?

@@ -15,16 +15,20 @@ use postgres_protocol::IsNull;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
+use rustls::{ClientConnection, StreamOwned};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
 use super::failure::{PostgresError, Refusal};
 use super::row::{Column, PostgresRow};
-use super::server::{Host, PostgresServer};
+use super::server::{Host, PostgresServer, Tls};
 
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long a server may be silent that owes an answer. Longer than a transaction may wait for a lock, or idle.
 const SILENT: Duration = Duration::from_secs(120);
+
+/// The code of "cached plan must not change result type" (manual, appendix A: `feature_not_supported`).
+const PLAN_CHANGED: &str = "0A000";
 
 /// Text and binary, as the protocol counts formats.
 const TEXT: i16 = 0;
@@ -33,11 +37,13 @@ const BINARY: i16 = 1;
 enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
-    fn open(host: &Host, port: u16) -> io::Result<Self> {
-        match host {
+    fn open(server: &PostgresServer) -> Result<Self, PostgresError> {
+        let port = server.port;
+        match &server.host {
             Host::Socket(folder) => {
                 let stream = UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")))?;
                 stream.set_read_timeout(Some(SILENT))?;
@@ -52,12 +58,15 @@ impl Stream {
                             stream.set_nodelay(true)?;
                             stream.set_read_timeout(Some(SILENT))?;
                             stream.set_write_timeout(Some(SILENT))?;
-                            return Ok(Self::Tcp(stream));
+                            return match &server.tls {
+                                Some(tls) => encrypted(stream, tls),
+                                None => Ok(Self::Tcp(stream)),
+                            };
                         }
                         Err(error) => last = error,
                     }
                 }
-                Err(last)
+                Err(last.into())
             }
         }
     }
@@ -66,6 +75,7 @@ impl Stream {
         match self {
             Self::Unix(stream) => stream.read(to),
             Self::Tcp(stream) => stream.read(to),
+            Self::Tls(stream) => stream.read(to),
         }
     }
 
@@ -73,8 +83,28 @@ impl Stream {
         match self {
             Self::Unix(stream) => stream.write_all(from),
             Self::Tcp(stream) => stream.write_all(from),
+            // What is encrypted is kept back until it is flushed.
+            Self::Tls(stream) => stream.write_all(from).and_then(|()| stream.flush()),
         }
     }
+}
+
+/// Asks for TLS before anything is said. One octet is read and no more: what somebody else put behind it is taken for
+/// the server's handshake, and fails as that.
+fn encrypted(mut stream: TcpStream, tls: &Tls) -> Result<Stream, PostgresError> {
+    let mut ask = BytesMut::new();
+    frontend::ssl_request(&mut ask);
+    stream.write_all(&ask)?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    if answer != *b"S" {
+        return Err(PostgresError::NoTls);
+    }
+    let connection = ClientConnection::new(Arc::clone(&tls.config), tls.name.clone())
+        .map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, stream);
+    stream.conn.complete_io(&mut stream.sock)?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 /// A statement that the server has prepared.
@@ -105,7 +135,7 @@ impl Wire {
     /// Connects and logs in.
     pub(super) fn connect(server: &PostgresServer) -> Result<Self, PostgresError> {
         let mut wire = Self {
-            stream: Stream::open(&server.host, server.port)?,
+            stream: Stream::open(server)?,
             received: BytesMut::new(),
             out: BytesMut::new(),
             prepared: 0,
@@ -271,7 +301,11 @@ impl Wire {
             }
         }
         match refused {
-            Some(refusal) => Err(refusal.into()),
+            Some(refusal) => {
+                // Another node has changed the tables: what was prepared here answers no more, on a new connection it does.
+                self.broken |= refusal.code == PLAN_CHANGED;
+                Err(refusal.into())
+            }
             None => Ok(outcome),
         }
     }

@@ -10,9 +10,9 @@ use rusqlite::OpenFlags;
 use super::{BUSY, SqliteStore};
 use crate::StoreError;
 use crate::profile::RecordedProfile;
-use crate::sealing::{KeySource, Sealer};
+use crate::sealing::KeySource;
 use crate::sql::connection::Connection;
-use crate::sql::{must_be_of, must_be_sealed_by, profiles, schema};
+use crate::sql::profiles::versions_beside;
 
 impl SqliteStore {
     /// The versions of profiles that were used, from a database that a program may be serving by: it is neither
@@ -28,25 +28,8 @@ impl SqliteStore {
         deployment: Deployment,
         keys: &dyn KeySource,
     ) -> Result<Vec<RecordedProfile>, StoreError> {
-        let keys = keys.sealing_keys().map_err(StoreError::Keys)?;
         let snapshot = Connection::Sqlite(opened(path)?);
-        snapshot.begin_reading()?;
-        if schema::is_empty(&snapshot)? {
-            return Ok(Vec::new());
-        }
-        let name = path.display().to_string();
-        if !schema::is_ours(&snapshot)? {
-            return Err(StoreError::NotInitialised { database: name });
-        }
-        must_be_of(&snapshot, &name, deployment)?;
-        must_be_sealed_by(&snapshot, &Sealer::new(deployment.to_string(), &keys))?;
-        schema::must_be_known(&snapshot)?;
-        let kept: bool = snapshot
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'profile_version')",
-            )?
-            .query_row([], |row| row.get(0))?;
-        if kept { profiles::all(&snapshot) } else { Ok(Vec::new()) }
+        versions_beside(&snapshot, &path.display().to_string(), deployment, keys)
     }
 }
 

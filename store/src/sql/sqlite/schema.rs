@@ -44,3 +44,11 @@ pub(in crate::sql) fn is_empty(connection: &Connection) -> Result<bool, StoreErr
         .query_row([], |row| row.get(0))?;
     Ok(tables == 0)
 }
+
+pub(in crate::sql) fn keeps_profile_versions(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'profile_version')",
+        )?
+        .query_row([], |row| row.get(0))?)
+}
