@@ -183,8 +183,8 @@ impl PostgresqlSection {
 /// The password in a file, which ends at the end of its first line.
 fn password(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     must_be_private(path)?;
-    let read =
-        std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_path_buf(), source })?;
+    let read = std::fs::read(path)
+        .map_err(|source| TlsError::Read { path: path.to_path_buf(), source })?;
     let read = Zeroizing::new(read);
     let line = read.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
     ensure!(

@@ -13,9 +13,9 @@ use x509::time::UnixTime;
 
 use crate::config::ConfigFile;
 use crate::confirm;
+use crate::database::Create;
 use crate::service::Service;
 use crate::start::Told;
-use crate::database::Create;
 use crate::wiring::{self, NoteKeys};
 
 /// The longest opaque id of a person.

@@ -55,12 +55,12 @@ use tokio::sync::watch;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use config::ConfigFile;
+use database::Create;
 use http::tls::{ServerIdentity, server_config};
 use http::{Admission, App};
 use push::read_back::{self, Comparison};
 use service::canary::Acceptance;
 use start::Told;
-use database::Create;
 use wiring::Wired;
 
 /// The online certification authority of Sigill.

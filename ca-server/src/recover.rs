@@ -27,6 +27,7 @@ use crate::algorithms;
 use crate::check;
 use crate::config::ConfigFile;
 use crate::confirm;
+use crate::database::Create;
 use crate::http::tls::{ServerIdentity, management_ca};
 use crate::key_lists;
 use crate::management::clients::ClientKeys;
@@ -39,7 +40,6 @@ use crate::service::record::client as actor_of;
 use crate::service::renewal::{chain_pem, client_object, judge_request, role_name};
 use crate::start::Told;
 use crate::tokens;
-use crate::database::Create;
 use crate::wiring::{self, NoteKeys};
 
 /// What is recovered.

@@ -15,10 +15,8 @@ use crate::deployment::{Deployment, Template};
 use crate::orders::{Bears, Orders};
 use crate::revocation::{ocsp, revoke};
 
-pub(crate) const CHECKS: &[Check<Template>] = &[(
-    "nodes::a_ca_keeps_its_database_in_postgresql",
-    a_ca_keeps_its_database_in_postgresql,
-)];
+pub(crate) const CHECKS: &[Check<Template>] =
+    &[("nodes::a_ca_keeps_its_database_in_postgresql", a_ca_keeps_its_database_in_postgresql)];
 
 /// How long OCSP may take to say what is recorded.
 const SEEN_WITHIN: Duration = Duration::from_secs(60);

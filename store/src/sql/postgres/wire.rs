@@ -15,8 +15,8 @@ use postgres_protocol::IsNull;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
-use rustls::{ClientConnection, StreamOwned};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rustls::{ClientConnection, StreamOwned};
 
 use super::failure::{PostgresError, Refusal};
 use super::row::{Column, PostgresRow};
