@@ -55,7 +55,7 @@ fn told(authority: &str, last: LastKept, error: &KeptError) -> (String, &'static
 /// Of the files that there are the first that is a list of the authority.
 fn last_list(config: &ConfigFile, authority: &Authority) -> Option<LastKept> {
     let name = authority.name();
-    let copies = config.database.path.parent().unwrap_or(Path::new(""));
+    let copies = config.database.own_folder();
     let published = config.publication.folder.join(CrlFiles::full_path(name));
     let files: [PathBuf; 2] = [copies.join(CrlFiles::copy_name(name)), published];
     files.iter().find_map(|path| read(path, authority))
