@@ -11,15 +11,13 @@ use store::{Responder, Store, Subject};
 use x509::key::{PublicKey, SpkiHash};
 use x509::time::UnixTime;
 
+use crate::actors;
 use crate::config::ConfigFile;
 use crate::confirm;
 use crate::database::Create;
 use crate::service::Service;
 use crate::start::Told;
 use crate::wiring::{self, NoteKeys};
-
-/// The longest opaque id of a person.
-const ACTOR_LIMIT: usize = 64;
 
 /// What `sigill-ca enrol-responder` is told.
 #[derive(Debug, Args)]
@@ -64,12 +62,7 @@ impl Enrolment {
             (1..=32).contains(&self.name.len()) && self.name.bytes().all(plain),
             unfit(format!("--name is {:?}: 1 to 32 of a-z0-9-", self.name))
         );
-        let is_told = |who: &String| !who.trim().is_empty() && who.chars().count() <= ACTOR_LIMIT;
-        let told = matches!(self.actors.as_slice(), [one, other] if one.trim() != other.trim());
-        ensure!(
-            told && self.actors.iter().all(is_told),
-            unfit("--actor is wanted twice, for two persons of at most 64 characters each")
-        );
+        let actors = actors::two(&self.actors).ok_or_else(|| unfit(actors::WANTED))?;
         let config = ConfigFile::read(&self.config)?;
         let deployment = wiring::deployment(&config)?;
         let notes = NoteKeys::open(&config, deployment)?;
@@ -78,7 +71,7 @@ impl Enrolment {
         let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
         let now = confirm::believed(last_seen, config.clock)?;
         let pin = Pin { name: &self.name, file: &self.identity, sha256: &self.sha256 };
-        let key = pin.enrol(store.as_ref(), &self.actors, now)?;
+        let key = pin.enrol(store.as_ref(), &actors, now)?;
         Ok(Enrolled { deployment, name: self.name.clone(), key })
     }
 }

@@ -3,6 +3,7 @@
 //! Holds the issuing keys over PKCS#11, the database and the publication tree; speaks the HTTPS API
 //! with mutual TLS. Every configuration key is documented in `config`.
 
+mod actors;
 mod algorithms;
 mod authorities;
 mod book;
@@ -20,6 +21,7 @@ mod import;
 mod import_crl;
 mod kept_expired;
 mod key_lists;
+mod last_crl;
 mod limits;
 mod management;
 mod observe;
@@ -144,6 +146,11 @@ enum Command {
         after_help = "Example (while `serve` does not run; docs/operations/feed.md):\n  sigill-ca enrol-responder --config config/ca.toml --name ocsp2 --identity ocsp2.spki --sha256 HASH --actor op-7 --actor op-9"
     )]
     EnrolResponder(enrol::Enrolment),
+    /// Make the last CRL of an authority that ends, as two persons decided: nothing is signed with its key after it.
+    #[command(
+        after_help = "Example (while `serve` does not run; docs/operations/run.md, *The end of a CA*):\n  sigill-ca last-crl --config config/ca.toml --authority personca1 --actor op-7 --actor op-9 --check\n  sigill-ca last-crl --config config/ca.toml --authority personca1 --actor op-7 --actor op-9"
+    )]
+    LastCrl(last_crl::LastCrl),
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
@@ -190,6 +197,7 @@ fn main() -> ExitCode {
             lines.iter().for_each(|line| answer(line));
         }),
         Command::EnrolResponder(enrolment) => enrol_responder(enrolment),
+        Command::LastCrl(last) => last.run().map(|line| answer(&line)),
         Command::AcceptCanary { config, actor, note, names } => {
             accept_canaries(config, names, Acceptance { actor, note })
         }

@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use ca::book::Book;
 use ca::deployment::Deployment;
+use ca::key_period::KeyState;
 use ca::profile::ProfileSet;
 use hsm::SigningService;
 use ledger::checkpoint::CheckpointNote;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
-use store::{BootId, Log, Node, Store, StoreError};
+use store::{BootId, CrlScope, Log, Node, Store, StoreError};
 use x509::time::UnixTime;
 
 use crate::clock::Clock;
@@ -37,6 +38,7 @@ use crate::push::{Feed, OuterHosts};
 use crate::randomness::Randomness;
 use crate::receipts::Receipts;
 use crate::service::Service;
+use crate::service::authority::Authority;
 use crate::service::closed::ClosedProfiles;
 use crate::service::delegate::{DoneRequests, WithdrawnResponders};
 use crate::service::health::SigningHealth;
@@ -196,6 +198,9 @@ pub(crate) fn wire(
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
     let store = open_store(config, deployment, Create::Never)?;
+    for authority in authorities.values_mut() {
+        end_if_ended(store.as_ref(), authority)?;
+    }
     let feed = read_back::feed(config, deployment, &notes, &store)?;
     feed.as_ref().map_or(Ok(()), |feed| read_back::run(feed, Comparison::Now))?;
     let outer_hosts = feed.as_ref().map_or_else(Arc::<OuterHosts>::default, Feed::state);
@@ -298,6 +303,27 @@ pub(crate) fn wire(
         Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
     service.observe_issuing();
     Ok(Wired { service, publisher, readiness, feed })
+}
+
+/// An authority whose last CRL has been made issues nothing, whatever its section says (CRL-05).
+fn end_if_ended(store: &dyn Store, authority: &mut Authority) -> anyhow::Result<()> {
+    let last = match store.current_crl(authority.id, &CrlScope::full()) {
+        Ok(row) => row.filter(|row| row.next_update == UnixTime::LAST),
+        // Not imported yet: it has made nothing.
+        Err(StoreError::UnknownIssuer) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let is_active = authority.issuer.period().state() == KeyState::Active;
+    if let Some(last) = last.filter(|_| is_active && authority.signs_here()) {
+        tracing::error!(
+            problem.code = "authority-ended",
+            authority.name = authority.name(),
+            "its last CRL was made at {}, and it issues no more: write state = \"retired\" into its section",
+            last.this_update
+        );
+        authority.issuer = authority.issuer.clone().retired();
+    }
+    Ok(())
 }
 
 /// Says which restrictions hold today.

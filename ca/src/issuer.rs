@@ -126,6 +126,13 @@ impl Issuer {
         self
     }
 
+    /// The same, whose key issues no more whatever its days say.
+    #[must_use]
+    pub fn retired(mut self) -> Self {
+        self.period = self.period.retired();
+        self
+    }
+
     /// The same as if its key issued on every day: what it has issued is looked at again.
     #[must_use]
     pub fn looking_back(mut self) -> Self {

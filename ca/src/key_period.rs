@@ -50,6 +50,13 @@ impl KeyPeriod {
         Ok(Self { from, until, state })
     }
 
+    /// The same days, on which nothing is issued any more.
+    #[must_use]
+    pub const fn retired(mut self) -> Self {
+        self.state = KeyState::Retired;
+        self
+    }
+
     /// Its state.
     #[must_use]
     pub const fn state(&self) -> KeyState {

@@ -123,6 +123,9 @@ pub fn compare<P: Read, N: Read>(
     if old_head.issuer != new_head.issuer {
         return Err(CompareError::Differs("issuer"));
     }
+    if old_head.next_update == Some(UnixTime::LAST) {
+        return Err(CompareError::AfterLast);
+    }
     if new_head.this_update < old_head.this_update {
         return Err(CompareError::ThisUpdate {
             found: new_head.this_update,
@@ -335,6 +338,9 @@ impl std::fmt::Display for Which {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CompareError {
+    /// CRL-05.
+    #[error("the previous CRL is the CA's last one: it says 99991231235959Z as its nextUpdate")]
+    AfterLast,
     /// REV-06.
     #[error("new entry {serial} was revoked at {date}, before the previous CRL of {previous}")]
     Backdated {

@@ -359,6 +359,35 @@ fn refuses_changed_dates_backdated_entries_and_unrevoking() {
     assert!(make(&ca, &imported, &backdated, Some(&crl), &mut unexplained).is_ok());
 }
 
+/// CRL-05: the last list is what RFC 5280 §4.1.2.5 writes for a time without end, OpenSSL reads it, and nothing follows it.
+#[test]
+fn nothing_follows_the_last_list() {
+    let Some(ca) = TestCa::new() else { return };
+    let (one, two) = (CrlNumber::from(10), CrlNumber::from(11));
+    let last = CrlOrder { next_update: UnixTime::LAST, ..order(&ca.issuer, &one, NOW) };
+    let rows = [entry(1, NOW - 5, None)];
+    let (crl, _) = make(&ca, &last, &rows, None, &mut unexplained).unwrap();
+    assert!(crl.windows(17).any(|window| window == b"\x18\x0f99991231235959Z"));
+    write(&ca.path("last.crl"), &crl);
+    let output = Command::new("openssl")
+        .args(["crl", "-inform", "DER", "-in", &ca.path("last.crl"), "-noout", "-nextupdate"])
+        .args(["-CAfile", &ca.path("ca.pem")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(said.contains("verify OK"), "{said}");
+    assert!(said.contains("nextUpdate=Dec 31 23:59:59 9999 GMT"), "{said}");
+
+    for next_update in [at(NOW + DAY), UnixTime::LAST] {
+        let next = CrlOrder { next_update, ..order(&ca.issuer, &two, NOW + 60) };
+        let refused = make(&ca, &next, &rows, Some(&crl), &mut unexplained);
+        assert!(
+            matches!(refused, Err(PrepareError::Compare(CompareError::AfterLast))),
+            "{refused:?}"
+        );
+    }
+}
+
 /// CRL-11: issuer, key identifier and distribution point of a CA never change; time does not run back.
 #[test]
 fn refuses_another_issuer_another_scope_and_an_earlier_list() {

@@ -20,8 +20,8 @@ use crate::management::{
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
-    AuditRecord, Canaries, Client, CrlIntent, CrlRow, CrlScope, Eids, Jobs, KeySurvey, LeaseName,
-    LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions, Receipts, Responder,
+    AuditRecord, Canaries, Client, CrlIntent, CrlRow, CrlScope, Eids, Endings, Jobs, KeySurvey,
+    LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions, Receipts, Responder,
     RevokedSnapshot, StoreError, Subject, Volumes,
 };
 use ::crl::CrlNumber;
@@ -48,6 +48,7 @@ pub trait Store:
     + Volumes
     + Canaries
     + Eids
+    + Endings
     + Jobs
     + Receipts
     + Send
@@ -135,8 +136,7 @@ pub trait Store:
     ///
     /// # Errors
     ///
-    /// [`StoreError::UnknownIntent`], [`StoreError::IntentVoided`],
-    /// [`StoreError::IntentFulfilled`].
+    /// [`StoreError::UnknownIntent`], [`StoreError::IntentVoided`], [`StoreError::IntentFulfilled`].
     fn record_failed_try(
         &self,
         intent: IntentId,
@@ -415,8 +415,7 @@ pub trait Store:
     /// Storage errors.
     fn release_lease(&self, name: &LeaseName, node: &Node) -> Result<(), StoreError>;
 
-    /// Stores a signed checkpoint before it is published. Storing the last size again (a new
-    /// timestamp) is allowed.
+    /// Stores a signed checkpoint before it is published. Storing the last size again (a new timestamp) is allowed.
     ///
     /// # Errors
     ///

@@ -14,6 +14,7 @@ mod client;
 mod contract;
 mod crl;
 mod eid;
+mod ending;
 mod error;
 mod id;
 mod intent;
@@ -43,6 +44,7 @@ pub use client::{Client, ClientState, Responder};
 pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use eid::Eids;
+pub use ending::{Endings, Unended};
 pub use error::StoreError;
 pub use id::{BootId, CertificateId, IdError, JobId, Node, OrderId};
 pub use intent::{

@@ -25,6 +25,7 @@ mod columns;
 pub(crate) mod connection;
 mod crls;
 mod eids;
+mod endings;
 mod group;
 mod holders;
 mod import;

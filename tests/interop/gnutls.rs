@@ -1,5 +1,6 @@
 //! GnuTLS: `certtool` with CRLs, `ocsptool`.
 
+use std::path::Path;
 use std::process::Command;
 
 use support::demo::Issued;
@@ -19,8 +20,13 @@ pub(crate) const CHECKS: &[Check<Samples>] = &[
 
 /// What GnuTLS says, in the certificate's folder; `None` where it is not installed.
 fn run(issued: &Issued, program: &str, arguments: &[&str]) -> Option<String> {
+    run_in(issued.folder(), program, arguments)
+}
+
+/// The same in another folder.
+pub(crate) fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(tool::find(program)?);
-    command.args(arguments).current_dir(issued.folder());
+    command.args(arguments).current_dir(folder);
     Some(spoken::run(&mut command, &[]).text)
 }
 
@@ -29,7 +35,7 @@ fn verify(issued: &Issued, anchor: &str) -> Option<String> {
     run(issued, "certtool", &[&trust[..], &["--infile", "chain.pem"]].concat())
 }
 
-const TRUSTED: &str = "Chain verification output: Verified. The certificate is trusted.";
+pub(crate) const TRUSTED: &str = "Chain verification output: Verified. The certificate is trusted.";
 
 fn trusts_the_chain_and_its_crls(samples: &Samples) {
     for issued in samples.persons.iter().chain([&samples.good]) {

@@ -1,6 +1,7 @@
 //! Java's PKIX path validator with a revocation checker that fails hard: by OCSP alone, by CRLs
 //! alone, given and fetched.
 
+use std::path::Path;
 use std::process::Command;
 
 use support::demo::Issued;
@@ -28,9 +29,14 @@ fn judge(issued: &Issued, arguments: &[&str]) -> Option<String> {
 
 /// The same with options for Java itself.
 fn judge_with(issued: &Issued, options: &[&str], arguments: &[&str]) -> Option<String> {
+    judge_in(issued.folder(), options, arguments)
+}
+
+/// The same in another folder.
+pub(crate) fn judge_in(folder: &Path, options: &[&str], arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(tool::find("java")?);
     let program = workspace::root().join("tests/interop/PkixCheck.java");
-    command.args(options).arg(program).args(arguments).current_dir(issued.folder());
+    command.args(options).arg(program).args(arguments).current_dir(folder);
     let said = spoken::run(&mut command, &[]);
     assert_eq!(said.code, 0, "{}", said.text);
     Some(said.text)

@@ -6,6 +6,7 @@
 
 mod algorithms;
 mod apache;
+mod crl_shapes;
 mod directory;
 mod gnutls;
 mod java;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         nss::CHECKS,
         pyhanko::CHECKS,
         pkilint::CHECKS,
+        crl_shapes::CHECKS,
         ours::CHECKS,
         outer::CHECKS,
         algorithms::CHECKS,

@@ -1,5 +1,6 @@
 //! pkilint: RFC 5280 and the DER of every certificate, CRL and OCSP answer.
 
+use std::path::Path;
 use std::process::Command;
 
 use support::demo::Issued;
@@ -19,11 +20,16 @@ pub(crate) const CHECKS: &[Check<Samples>] = &[
 /// The findings of one of pkilint's linters from WARNING up, and its exit code, which is their
 /// number; `None` where it is not installed.
 fn lint(issued: &Issued, program: &str, arguments: &[&str]) -> Option<(i32, String)> {
+    lint_in(issued.folder(), program, arguments)
+}
+
+/// The same in another folder.
+pub(crate) fn lint_in(folder: &Path, program: &str, arguments: &[&str]) -> Option<(i32, String)> {
     // The linters' own Python, in the same folder.
     let mut command = Command::new(tool::find(program)?.with_file_name("python3"));
     let runner = workspace::root().join("tests/interop/run_pkilint.py");
     command.arg("-B").arg(runner).arg(program);
-    command.args(["lint", "-s", "WARNING"]).args(arguments).current_dir(issued.folder());
+    command.args(["lint", "-s", "WARNING"]).args(arguments).current_dir(folder);
     let said = spoken::run(&mut command, &[]);
     Some((said.code, said.text))
 }

@@ -11,6 +11,7 @@ mod clock;
 mod crash;
 mod deployment;
 mod device;
+mod ending;
 mod faults;
 mod feed;
 mod healing;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         nodes::CHECKS,
         feed::CHECKS,
         known::CHECKS,
+        ending::CHECKS,
         zones::CHECKS,
         test_certificates::CHECKS,
     ];

@@ -56,7 +56,7 @@ pub(crate) fn ocsp_arguments(
     question.iter().chain(&rest).map(|word| (*word).to_owned()).collect()
 }
 
-fn crl_text(deployment: &Deployment) -> String {
+pub(crate) fn crl_text(deployment: &Deployment) -> String {
     let file = deployment.home.join(format!("publish/crl/{AUTHORITY}.crl"));
     let arguments =
         ["crl", "-inform", "DER", "-noout", "-text", "-in", file.to_str().expect("UTF-8")];

@@ -1,6 +1,7 @@
 //! CRLs: rows of one snapshot, spooled, linted, compared, recorded, signed, verified, published.
 
 mod delta;
+mod last;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
+use self::last::Term;
 use super::Service;
 use super::authority::Authority;
 use super::previous::Previous;
@@ -85,6 +87,9 @@ impl Service {
         if !self.publication.is_ours() {
             return Ok(None);
         }
+        if let Some(last) = self.last_crl(authority)? {
+            return self.keep_last_crl(authority, &last).map(|()| None);
+        }
         if self.crl_is_due(authority)? {
             // With deltas what is wished for waits for the one that follows, or comes on it if this one fails.
             if authority.section.delta_crl_period.is_none() {
@@ -126,6 +131,16 @@ impl Service {
 
     /// Makes and publishes a list of `authority`; a full one where a delta has no base.
     pub(crate) fn make_list(&self, authority: &Authority, list: List) -> Result<(), Denied> {
+        self.must_go_on(authority)?;
+        self.make_of_term(authority, list, Term::Next)
+    }
+
+    fn make_of_term(
+        &self,
+        authority: &Authority,
+        list: List,
+        term: Term<'_>,
+    ) -> Result<(), Denied> {
         let leave = self.may_sign(authority)?;
         let names = SpoolNames::new(&self.files, authority.name());
         // A folder that takes no list must not cost an audit leaf, a number and a signature every
@@ -134,13 +149,13 @@ impl Service {
             .try_room(self.room_wanted(authority, list))
             .map_err(|error| unspooled(authority, &error))?;
         let now = self.signing_time()?;
-        let begun = self.crl_record(EventCode::CrlBegun, authority, None, &json!({}));
+        let begun = self.crl_record(EventCode::CrlBegun, authority, None, &term.told(json!({})));
         // From here on the log's time is at least `now`, so that whatever this list lacks is dated
         // at or after its thisUpdate (REV-06).
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
         let number = self.next_number(authority)?;
         leave.used();
-        let made = self.make_numbered(authority, list, &number, now, &names);
+        let made = self.make_numbered(authority, (list, term), &number, now, &names);
         names.remove();
         made
     }
@@ -175,7 +190,7 @@ impl Service {
     fn make_numbered(
         &self,
         authority: &Authority,
-        list: List,
+        (list, term): (List, Term<'_>),
         number: &CrlNumber,
         now: UnixTime,
         names: &SpoolNames,
@@ -191,9 +206,12 @@ impl Service {
             List::Delta => delta_schedule(authority)?
                 .ok_or_else(|| broken(authority, &"no delta CRLs are configured"))?,
         };
-        let next_update = schedule
-            .next_update(now)
-            .ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
+        let next_update = match term {
+            Term::Next => schedule.next_update(now),
+            Term::Last { .. } => Some(UnixTime::LAST),
+        };
+        let next_update =
+            next_update.ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
         let making = Making { authority, number, this_update: now, next_update };
         let (prepared, position, compared_with) = match base {
             Some(base) => {
@@ -217,13 +235,13 @@ impl Service {
             next_update,
             node: self.node.clone(),
         };
-        let payload = json!({
+        let payload = term.told(json!({
             "number": hex(number),
             "scope": list.scope().to_string(),
             "entries": entries,
             "position": position.to_string(),
             "compared_with": compared_with,
-        });
+        }));
         let record = self.crl_record(EventCode::CrlIntent, authority, None, &payload);
         let recorded = self
             .store()
@@ -325,7 +343,14 @@ impl Service {
             issuer: &issuer,
             intent: self.draw_intent_id(making.this_update)?,
             number: making.number,
-            kind: CrlKind::Complete { freshest: authority.section.delta_crl_url.as_deref() },
+            // No delta is made to the last one.
+            kind: CrlKind::Complete {
+                freshest: authority
+                    .section
+                    .delta_crl_url
+                    .as_deref()
+                    .filter(|_| making.next_update < UnixTime::LAST),
+            },
             this_update: making.this_update,
             next_update: making.next_update,
             issuing_distribution_point: scope.as_ref(),

@@ -42,7 +42,7 @@ use told::{Asked, Stage, key_of};
 pub(crate) use withdrawn::{RespondersSection, WithdrawnResponders};
 
 /// The profile of delegate certificates.
-const PROFILE: &str = "ocsp";
+pub(super) const PROFILE: &str = "ocsp";
 /// A request older or newer than this is not believed.
 const REQUEST_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The stored answer to a request that was certified is the certificate (RFC 2585 §4.1).
@@ -312,6 +312,7 @@ impl Service {
     /// Refuses a request that is for another deployment or authority, or too old.
     fn must_fit(&self, one: &Believed<'_>, path: &Path, now: UnixTime) -> Result<(), Denied> {
         let (authority, body) = (one.authority, one.request.body());
+        self.must_go_on(authority).map_err(Denied::for_now)?;
         let refused = |path, code, seen: &dyn std::fmt::Display, limit: &str| {
             let denied = refused(path, code, seen, limit);
             Denied { kind: Kind::Rule, ..denied }.for_now()

@@ -201,7 +201,7 @@ fn believed_whole(
 }
 
 /// The file that was hashed, and not what lies under its name by now: another may be moved there between.
-fn believed_file(path: &Path, known: [Option<[u8; 32]>; 2]) -> Result<File, String> {
+pub(super) fn believed_file(path: &Path, known: [Option<[u8; 32]>; 2]) -> Result<File, String> {
     let mut file = File::open(path).map_err(|error| error.to_string())?;
     let found = sha256_of(&mut file).map_err(|error| error.to_string())?;
     if !known.contains(&Some(found)) {

@@ -137,6 +137,7 @@ impl Service {
         if !authority.signs_here() {
             return Err(offline(authority.name()));
         }
+        self.must_go_on(authority)?;
         self.may_be_asked(what, wanted)?;
         let record =
             |code| Self::status_record(code, authority, what.row, work.call, &wanted.payload);

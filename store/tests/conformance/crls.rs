@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use ::crl::CrlNumber;
 use ca::audit::EventCode;
-use status::Position;
-use store::{CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuerKeeping, StoreError, VoidScope};
+use status::{IssuerId, Position};
+use store::{
+    CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuerKeeping, StatusAct, StoreError, Unended,
+    VoidScope,
+};
 use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded, SigningKind};
 
@@ -72,6 +75,32 @@ pub(crate) fn lists_revoked_serials_in_the_order_of_their_octets(backend: &dyn B
         .store
         .revoked(world.issuer.id(), expired, &mut |view| assert_eq!(view.rows.count(), 0))
         .unwrap();
+}
+
+/// CRL-05: what is good, on hold or reserved keeps an issuer from ending until it has expired or is revoked.
+pub(crate) fn an_issuer_ends_when_all_has_expired_or_is_revoked(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let unended = |now| world.store.unended(world.issuer.id(), "ocsp", now).unwrap();
+    assert_eq!(unended(at(0)), Unended::default());
+    let (one, two) = (world.issue(at(1)), world.issue(at(1)));
+    let reserved = world.pending(SerialNumber::from_random([9; 16]));
+    let serial = SerialNumber::from_random([9; 16]);
+    let _intent = world.record(world.order(), serial, &reserved, at(1)).unwrap();
+
+    let left = unended(at(2));
+    assert_eq!(left.count, 3);
+    let after = world.not_after.checked_add(Duration::from_secs(1)).unwrap();
+    assert_eq!(unended(world.not_after).count, 3, "the last second is valid");
+    assert_eq!(unended(after), Unended::default());
+
+    world.change(one.certificate, StatusAct::Hold, at(3)).unwrap();
+    assert_eq!(unended(at(4)).count, 3);
+    world.revoke(one.certificate, at(5));
+    world.revoke(two.certificate, at(5));
+    let left = unended(at(6));
+    assert_eq!((left.count, left.first), (1, Some(SerialNumber::from_random([9; 16]))));
+    let stranger = IssuerId::of(b"nobody", b"nothing");
+    assert!(matches!(world.store.unended(stranger, "ocsp", at(6)), Err(StoreError::UnknownIssuer)));
 }
 
 pub(crate) fn numbers_rise_above_the_floor_and_each_other(backend: &dyn Backend) {

@@ -214,6 +214,23 @@ fn a_request_of_nobody_known_leaves_no_leaf() {
     assert_eq!(zone.world.counts(), before);
 }
 
+/// CRL-05: after the last CRL the CA signs nothing, a delegate neither; one that lives keeps no CA from ending.
+#[test]
+fn a_ca_that_has_ended_certifies_no_delegate() {
+    let mut zone = Zone::without_gap();
+    zone.ask(&Key::new());
+    assert_eq!((zone.round(), zone.issued()), (None, 1));
+    for authority in zone.world.service.authorities.values_mut() {
+        authority.issuer = authority.issuer.clone().retired();
+    }
+    let both = ["op-7".to_owned(), "op-9".to_owned()];
+    zone.world.service.make_last_crl(zone.world.authority(), &both).unwrap();
+
+    zone.ask(&Key::new());
+
+    assert_eq!((zone.rounds(2), zone.issued()), (Some("authority-ended"), 1));
+}
+
 #[test]
 fn a_request_for_another_deployment_or_an_old_one_is_told_once() {
     let mut zone = Zone::new();
