@@ -17,9 +17,11 @@ use crate::{run, start};
 /// The first that `serve` would refuse, or for which it would answer tryLater for ever.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     start::publication_is_ours(config)?;
-    Module::locate(&config.module).context("PKCS#11 module cannot be loaded")?;
-    run::quirks(config)?;
-    Pin::from_file(&config.pin).context("PIN of the token cannot be read")?;
+    if let Some(hsm) = config.role.hsm() {
+        Module::locate(&hsm.module).context("PKCS#11 module cannot be loaded")?;
+        run::quirks(hsm)?;
+        Pin::from_file(&hsm.pin).context("PIN of the token cannot be read")?;
+    }
     for pinned in &config.authorities {
         Authority::read(&config.publication, pinned)?;
     }

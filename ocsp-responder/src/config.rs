@@ -3,20 +3,18 @@
 //! Unknown keys are errors. Paths are relative to the folder of the configuration file. Secrets are
 //! named by path only. Durations are whole seconds.
 
+mod hsm;
 mod refused;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hsm::profile::Mismatch;
-use hsm::token::{TokenLabel, TokenName};
 use ledger::note::NotePublicKey;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use serde::Deserialize;
-use status::freshness::Timing;
+use status::freshness::{AnswerSigning, Timing};
 use x509::key::SpkiHash;
 
 use crate::status_page::Surroundings;
@@ -25,6 +23,8 @@ use crate::answer::NeverIssued;
 use crate::contract::Written;
 use crate::delegate::DelegateKey;
 use crate::receive::{Receive, ReceiveSection};
+pub(crate) use hsm::Hsm;
+use hsm::HsmSection;
 pub(crate) use refused::ConfigError;
 
 /// The whole file.
@@ -44,10 +44,10 @@ struct ConfigFile {
     receive: Option<ReceiveSection>,
     /// The status log that is followed.
     log: LogSection,
-    /// The token with the identity key and the delegate keys.
-    hsm: HsmSection,
-    /// Plain HTTP for relying parties.
-    http: HttpSection,
+    /// The token with the identity key and the delegate keys; left out where answers come signed beforehand.
+    hsm: Option<HsmSection>,
+    /// Plain HTTP for relying parties; left out where answers are signed beforehand.
+    http: Option<HttpSection>,
     /// Health and metrics.
     observe: ObserveSection,
     /// How answers are made.
@@ -60,7 +60,7 @@ struct ConfigFile {
     #[serde(rename = "authority")]
     authorities: Vec<AuthoritySection>,
     /// What is served where.
-    #[serde(rename = "serve")]
+    #[serde(rename = "serve", default)]
     routes: Vec<RouteSection>,
 }
 
@@ -108,42 +108,6 @@ const fn one() -> u32 {
     1
 }
 
-/// The token with the identity key and the delegate keys.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct HsmSection {
-    /// Absolute path of the PKCS#11 module.
-    module: PathBuf,
-    /// The role in the token's label `sg-<code>-<instance>-<role>`.
-    role: String,
-    /// The token's serial number.
-    serial: String,
-    /// File of its user PIN, mode 0600 in a folder of mode 0700.
-    pin: PathBuf,
-    /// SHA-256 of the identity key's SubjectPublicKeyInfo, as pinned at the responder's enrolment.
-    identity: String,
-    /// Sessions, each on a thread of its own.
-    #[serde(default = "default_sessions")]
-    sessions: NonZeroUsize,
-    /// How long a signature may take.
-    #[serde(default = "default_deadline")]
-    deadline: u64,
-    /// Whether a software token may sign outside environment test, with keys that lie in a file. Told
-    /// at every start, in `/readyz` and in the metrics.
-    #[serde(default)]
-    danger_software_token: bool,
-    /// The device profile that the token must fit and is treated by.
-    profile: Option<PathBuf>,
-}
-
-const fn default_sessions() -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(2)
-}
-
-const fn default_deadline() -> u64 {
-    5
-}
-
 /// Plain HTTP for relying parties.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -186,6 +150,9 @@ struct ObserveSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct AnswersSection {
+    /// `when-asked`, or `beforehand`: with a token this program signs them into the publication folder, without one it gives what
+    /// arrives there.
+    signed: SignedWhen,
     /// From thisUpdate to nextUpdate; never past the end of the signer's certificate. 3600 without a contract.
     validity: Option<u64>,
     /// How long others may keep a good or revoked answer (HTTP max-age); 300 without a contract.
@@ -199,7 +166,33 @@ struct AnswersSection {
 
 impl Default for AnswersSection {
     fn default() -> Self {
-        Self { validity: None, max_age: None, cache: 100_000, never_issued: NeverIssued::default() }
+        Self {
+            signed: SignedWhen::default(),
+            validity: None,
+            max_age: None,
+            cache: 100_000,
+            never_issued: NeverIssued::default(),
+        }
+    }
+}
+
+/// When answers are signed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum SignedWhen {
+    /// When somebody asks.
+    #[default]
+    WhenAsked,
+    /// Before anybody asks, in the inner zone.
+    Beforehand,
+}
+
+impl From<SignedWhen> for AnswerSigning {
+    fn from(signed: SignedWhen) -> Self {
+        match signed {
+            SignedWhen::WhenAsked => Self::WhenAsked,
+            SignedWhen::Beforehand => Self::Beforehand,
+        }
     }
 }
 
@@ -260,16 +253,7 @@ pub(crate) struct Config {
     /// Validity and max-age of answers, the age of checkpoints, and what follows from them.
     pub(crate) timing: Timing,
     pub(crate) clock_bound: Duration,
-    pub(crate) module: PathBuf,
-    pub(crate) token: TokenName,
-    pub(crate) pin: PathBuf,
-    pub(crate) danger_software_token: bool,
-    pub(crate) profile: Option<PathBuf>,
-    /// What it means that the profile is of another device.
-    pub(crate) mismatch: Mismatch,
-    pub(crate) identity: SpkiHash,
-    pub(crate) sessions: NonZeroUsize,
-    pub(crate) deadline: Duration,
+    pub(crate) role: Role,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) max_connections: usize,
     pub(crate) observe: SocketAddr,
@@ -278,6 +262,27 @@ pub(crate) struct Config {
     pub(crate) authorities: Vec<PinnedAuthority>,
     pub(crate) routes: Vec<Route>,
     pub(crate) status_page: Surroundings,
+}
+
+/// What this program does about answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    /// Signs them when somebody asks.
+    SignsWhenAsked(Hsm),
+    /// Signs them beforehand, into the publication folder, and answers nobody.
+    SignsBeforehand(Hsm),
+    /// Gives those that were signed beforehand, and holds no key.
+    GivesFromStock,
+}
+
+impl Role {
+    /// The token, where there is one.
+    pub(crate) const fn hsm(&self) -> Option<&Hsm> {
+        match self {
+            Self::SignsWhenAsked(hsm) | Self::SignsBeforehand(hsm) => Some(hsm),
+            Self::GivesFromStock => None,
+        }
+    }
 }
 
 /// A CA by its name in the publication tree and the hash of its certificate.
@@ -355,18 +360,18 @@ impl Config {
             .ok_or_else(|| ConfigError::Deployment { name: name.clone() })?;
         let deployment: DeploymentName =
             name.parse().map_err(|_| ConfigError::Deployment { name: name.clone() })?;
-        let label: TokenLabel =
-            format!("sg-{code}-{instance}-{}", file.hsm.role).parse().map_err(|_| {
-                value("hsm.role", &file.hsm.role, "a role in at most 32 octets of label")
-            })?;
-        let serial =
-            file.hsm.serial.parse().map_err(|_| {
-                value("hsm.serial", &file.hsm.serial, "1 to 16 printable characters")
-            })?;
+        let hsm = file.hsm.map(|section| section.check((code, instance), environment, base));
+        let role = role(file.answers.signed, hsm.transpose()?, file.http.as_ref())?;
+        if matches!(role, Role::GivesFromStock) && file.answers.never_issued == NeverIssued::Revoked
+        {
+            let wanted = "unknown: nothing is signed beforehand about what nobody issued";
+            return Err(value("answers.never-issued", &"revoked", wanted));
+        }
         if !file.observe.listen.ip().is_loopback() {
             return Err(value("observe.listen", &file.observe.listen, "a loopback address"));
         }
         let written = Written {
+            signed: file.answers.signed.into(),
             validity: file.answers.validity,
             max_age: file.answers.max_age,
             freshness: file.log.freshness,
@@ -412,21 +417,9 @@ impl Config {
             manifest_key: note_key(&file.log.manifest_key, "log.manifest-key")?,
             timing,
             clock_bound: Duration::from_secs(file.log.clock_bound),
-            module: file.hsm.module,
-            token: TokenName { label, serial },
-            pin: below(base, &file.hsm.pin),
-            identity: file
-                .hsm
-                .identity
-                .parse()
-                .map_err(|_| value("hsm.identity", &file.hsm.identity, "64 hexadecimal digits"))?,
-            sessions: file.hsm.sessions,
-            deadline: Duration::from_secs(file.hsm.deadline),
-            danger_software_token: file.hsm.danger_software_token,
-            profile: file.hsm.profile.map(|path| below(base, &path)),
-            mismatch: if environment == "prod" { Mismatch::Refused } else { Mismatch::Told },
-            listen: addresses(file.http.listen)?,
-            max_connections: file.http.max_connections.max(1),
+            role,
+            max_connections: file.http.as_ref().map_or(1, |http| http.max_connections.max(1)),
+            listen: file.http.map(|http| addresses(http.listen)).transpose()?.unwrap_or_default(),
             observe: file.observe.listen,
             cache: file.answers.cache,
             never_issued: file.answers.never_issued,
@@ -434,6 +427,35 @@ impl Config {
             routes,
             status_page: Surroundings { environment: environment.clone(), ..file.status_page },
         })
+    }
+}
+
+/// What follows from when answers are signed, and from what there is.
+fn role(
+    signed: SignedWhen,
+    hsm: Option<Hsm>,
+    http: Option<&HttpSection>,
+) -> Result<Role, ConfigError> {
+    match (signed, hsm, http) {
+        (SignedWhen::WhenAsked, Some(hsm), Some(_)) => Ok(Role::SignsWhenAsked(hsm)),
+        (SignedWhen::Beforehand, Some(hsm), None) => Ok(Role::SignsBeforehand(hsm)),
+        (SignedWhen::Beforehand, None, Some(_)) => Ok(Role::GivesFromStock),
+        (SignedWhen::WhenAsked, Some(_), None) => {
+            Err(value("http", &"nothing", "a section: answers are signed when somebody asks"))
+        }
+        (SignedWhen::WhenAsked, None, _) => {
+            Err(value("hsm", &"nothing", "a section, or answers.signed = \"beforehand\""))
+        }
+        (SignedWhen::Beforehand, Some(_), Some(_)) => Err(value(
+            "answers.signed",
+            &"beforehand",
+            "[hsm] where answers are signed, or [http] where they are given, and not both",
+        )),
+        (SignedWhen::Beforehand, None, None) => Err(value(
+            "http",
+            &"nothing",
+            "a section: answers that were signed beforehand are given",
+        )),
     }
 }
 

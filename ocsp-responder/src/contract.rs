@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use status::freshness::{Contract, ContractError, Refused, Timing};
+use status::freshness::{AnswerSigning, Contract, ContractError, Refused, Timing};
 use thiserror::Error;
 
 /// What the configuration says of the schedule, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Written {
+    pub(crate) signed: AnswerSigning,
     pub(crate) validity: Option<u64>,
     pub(crate) max_age: Option<u64>,
     pub(crate) freshness: Option<u64>,
@@ -35,6 +36,7 @@ impl Written {
             [self.validity, self.max_age, self.freshness].map(|secs| secs.map(Duration::from_secs));
         let Some(path) = contract else {
             return Ok(Timing {
+                answers: self.signed,
                 validity: validity.unwrap_or(Timing::USUAL.validity),
                 max_age: max_age.unwrap_or(Timing::USUAL.max_age),
                 freshness: freshness.unwrap_or(Timing::USUAL.freshness),
@@ -51,7 +53,7 @@ impl Written {
             Err(source) => return Err(ContractFault::Malformed { path, source }),
         };
         contract
-            .timing_of_answers(validity, max_age, freshness)
+            .timing_of_answers(self.signed, validity, max_age, freshness)
             .map_err(|source| ContractFault::Broken { path, source })
     }
 }
@@ -60,7 +62,9 @@ impl ContractFault {
     /// The stable code.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Broken { source: Refused::Unservable(_), .. } => "contract-unservable",
+            Self::Broken { source: Refused::Nonce { .. } | Refused::Unservable(_), .. } => {
+                "contract-unservable"
+            }
             Self::Broken { .. } => "contract-broken",
             Self::Malformed { .. } => "contract-malformed",
             Self::Read { .. } => "contract-unreadable",
@@ -71,6 +75,9 @@ impl ContractFault {
     /// What to do next.
     pub(crate) const fn next_step(&self) -> &'static str {
         match self {
+            Self::Broken { source: Refused::Nonce { .. }, .. } => {
+                "declare the class without nonce if it takes answers that have none, or let answers be signed when asked"
+            }
             Self::Broken { source: Refused::Unservable(_), .. } => {
                 "let the class that is named bear more or ask more often, or the outage be shorter"
             }

@@ -248,6 +248,15 @@ const fn may_answer(key_type: KeyType) -> bool {
     }
 }
 
+/// By which hashes answers name certificates: by one, or by both of those that are signed beforehand.
+const HASHES: [&[CertIdHash]; 5] = [
+    &[CertIdHash::Sha1],
+    &[CertIdHash::Sha256],
+    &[CertIdHash::Sha384],
+    &[CertIdHash::Sha512],
+    &[CertIdHash::Sha1, CertIdHash::Sha256],
+];
+
 /// Lints one answer of every shape under a placeholder signature.
 fn lint_templates(
     certificate: &Certificate,
@@ -262,16 +271,18 @@ fn lint_templates(
     let revoked = reasons.map(|reason| CertStatus::Revoked { at: this_update, reason });
     let statuses =
         [CertStatus::Good, CertStatus::Unknown, CertStatus::NeverIssued].into_iter().chain(revoked);
-    for (status, hash) in statuses.flat_map(|status| CertIdHash::ALL.map(|hash| (status, hash))) {
+    for (status, hashes) in statuses.flat_map(|status| HASHES.map(|hashes| (status, hashes))) {
         let end = certificate.validity().not_after();
         let times = times((status, None), this_update, this_update, validity, end)
             .ok_or(DelegateError::Rule("its validity is too short for an answer"))?;
         let serial = SerialNumber::from_random([0x55; 16]);
-        let cert_id = CertId::new(hash, ca.subject().as_der(), ca.public_key(), serial);
+        let name = ca.subject().as_der();
+        let cert_ids: Vec<CertId> =
+            hashes.iter().map(|hash| CertId::new(*hash, name, ca.public_key(), serial)).collect();
         let issued = !matches!(status, CertStatus::Unknown | CertStatus::NeverIssued);
         for date in [None, Some(this_update)] {
-            let single = SingleAnswer {
-                cert_id: &cert_id,
+            let single = |cert_id| SingleAnswer {
+                cert_id,
                 status,
                 this_update,
                 next_update: times.next_update,
@@ -281,7 +292,7 @@ fn lint_templates(
             let data = ResponseData {
                 responder_key: certificate.public_key().key_bits_sha1(),
                 produced_at: this_update,
-                answers: &[single],
+                answers: &cert_ids.iter().map(single).collect::<Vec<_>>(),
                 nonce: date.map(|_| &[0x6e; 32][..]),
             };
             let placeholder = algorithm.placeholder(key_type);

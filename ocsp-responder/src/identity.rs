@@ -13,6 +13,7 @@ use x509::key::{KeyType, SpkiHash};
 
 use crate::config::Config;
 use crate::follow::make_state_folder;
+use crate::start::Told;
 use crate::{durable, run, start};
 
 /// Longest wait for the token to make a key.
@@ -27,10 +28,15 @@ const LABEL: &str = "responder-identity";
 /// Another copy works with this state, or the token, or the file.
 pub(crate) fn make(config: &Config, out: &Path) -> anyhow::Result<SpkiHash> {
     let path = std::path::absolute(out).with_context(|| out.display().to_string())?;
+    let hsm = config.role.hsm().context(Told::new(
+        "config-value",
+        "configuration has no [hsm], and so no token to make a key in",
+        "call it with the configuration of the program that signs",
+    ))?;
     make_state_folder(&config.state)?;
     let _alone = start::alone(&config.state)?;
-    let token = run::open_token(config)?;
-    let named = format!("sigill responder identity\n{}\n{}", config.deployment, config.token);
+    let token = run::open_token(hsm, &config.state)?;
+    let named = format!("sigill responder identity\n{}\n{}", config.deployment, hsm.token);
     let id = KeyId::of_step(&Sha256::digest(named).into(), LABEL);
     let found = token.key_by_id(id).context("keys of the token cannot be read")?;
     let key = match found {

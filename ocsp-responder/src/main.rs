@@ -13,6 +13,7 @@ mod authority;
 mod caching;
 mod check;
 mod clock;
+mod complaint;
 mod config;
 mod contract;
 mod delegate;
@@ -26,6 +27,7 @@ mod identity;
 mod keeper;
 mod manage;
 mod metrics;
+mod presigned;
 mod receive;
 mod responder;
 #[cfg(test)]
@@ -39,6 +41,7 @@ mod test_certificates;
 mod turns;
 mod view;
 mod waiting;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

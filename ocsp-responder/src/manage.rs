@@ -7,11 +7,13 @@ use hsm::{BreakerState, TokenState};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
+use x509::time::UnixTime;
 
 use crate::alarms::AlarmCounts;
 use crate::clock::now;
-use crate::config::PinnedAuthority;
+use crate::config::{DelegateSource, PinnedAuthority};
 use crate::http::{Site, plain};
+use crate::presigned::Presigning;
 
 /// What `/readyz` looks at.
 pub(crate) struct Management {
@@ -19,6 +21,8 @@ pub(crate) struct Management {
     pub(crate) authorities: Vec<PinnedAuthority>,
     /// Refused states of the publication folder.
     pub(crate) following: Arc<AlarmCounts>,
+    /// Figures of signing beforehand; `None` where answers are signed when asked, or given.
+    pub(crate) presigning: Option<Arc<Presigning>>,
     /// Refused pushes; `None` where nothing is received.
     pub(crate) receiving: Option<Arc<AlarmCounts>>,
     /// A software token may sign outside environment test.
@@ -103,11 +107,52 @@ impl Management {
         for pinned in &self.authorities {
             if !authorities.list().iter().any(|one| one.name == pinned.name) {
                 missing.push(format!("no certificate of authority {}\n", pinned.name));
+            } else if let Some(stock) = responder.stock_of(&pinned.name) {
+                match stock {
+                    _ if pinned.delegates == DelegateSource::Shared => {}
+                    None => {
+                        let what = "no answers signed beforehand for authority";
+                        missing.push(format!("{what} {}\n", pinned.name));
+                    }
+                    Some(state) if state.ends <= now => {
+                        missing.push(format!("answers for authority {} have ended\n", pinned.name));
+                    }
+                    Some(_) => {}
+                }
             } else if responder.delegate_of(&pinned.name, now).is_none() {
                 missing.push(format!("no delegate for authority {}\n", pinned.name));
             }
         }
         missing
+    }
+
+    /// Figures of answers that are signed beforehand, where they are.
+    fn presigned(&self, now: UnixTime) -> String {
+        let responder = &self.site.responder;
+        let stock = self.authorities.iter().filter_map(|pinned| responder.stock_of(&pinned.name));
+        let files: Vec<_> = stock.flatten().collect();
+        let gauges = if let Some(presigning) = &self.presigning {
+            let [certificates, behind, lasts] = presigning.figures(now);
+            vec![
+                ("certificates", "Certificates that answers are signed for.", certificates),
+                ("waves_behind", "Files of answers that are to be made or looked at.", behind),
+                ("seconds_left", "For how long all answers last.", lasts),
+            ]
+        } else if let Some(ends) = files.iter().map(|state| state.ends).min() {
+            let waves = files.iter().map(|state| state.waves).sum::<usize>();
+            let waves = u64::try_from(waves).unwrap_or(u64::MAX);
+            vec![
+                ("waves", "Files of answers that are given from.", waves),
+                ("seconds_left", "For how long all answers last.", ends.since(now).as_secs()),
+            ]
+        } else {
+            Vec::new()
+        };
+        let line = |(name, help, value): (&str, &str, u64)| {
+            let name = format!("sigill_ocsp_presigned_{name}");
+            format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")
+        };
+        gauges.into_iter().map(line).collect()
     }
 
     fn metrics(&self) -> String {
@@ -172,6 +217,7 @@ impl Management {
                 u64::from(self.danger_software_token),
             ),
         ]);
+        text += &self.presigned(now);
         text += &self.following.render(
             "sigill_ocsp_follow_refusals_total",
             "Refused states of the publication folder by code.",

@@ -1,5 +1,7 @@
 //! One question, from its bytes to the bytes of its answer.
 
+mod from_stock;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::caching::{Labels, cache_control, lasting};
 use crate::clock;
 use crate::delegate::{Delegate, Delegates};
 use crate::metrics::{Counted, Metrics};
+use crate::presigned::{Stock, StockState};
 use crate::signer::AnswerSignError;
 use crate::turns::{About, Turns};
 use crate::view::View;
@@ -40,7 +43,7 @@ pub(crate) struct Responder {
     pub(crate) view: Arc<View>,
     pub(crate) authorities: Arc<arc_swap::ArcSwap<Authorities>>,
     pub(crate) delegates: Arc<Delegates>,
-    service: Arc<dyn SigningService>,
+    source: AnswerSource,
     rules: AnswerRules,
     /// Cache-Control of every answer that lives longer than the rules let others keep it.
     usual_control: HeaderValue,
@@ -48,6 +51,14 @@ pub(crate) struct Responder {
     waiting: Arc<WaitingRoom>,
     turns: Turns,
     pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Where signatures come from.
+pub(crate) enum AnswerSource {
+    /// Keys of delegates, when somebody asks.
+    Keys(Arc<dyn SigningService>),
+    /// Files of answers that were signed beforehand; there is no key.
+    Stock(Arc<Stock>),
 }
 
 /// How answers are made.
@@ -123,7 +134,7 @@ impl Responder {
         view: Arc<View>,
         authorities: Arc<arc_swap::ArcSwap<Authorities>>,
         delegates: Arc<Delegates>,
-        service: Arc<dyn SigningService>,
+        source: AnswerSource,
         rules: AnswerRules,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -131,7 +142,7 @@ impl Responder {
             view,
             authorities,
             delegates,
-            service,
+            source,
             rules,
             usual_control: cache_control(rules.max_age),
             cache: Cache::new(rules.cache.max(1)),
@@ -148,7 +159,18 @@ impl Responder {
 
     /// How the tokens are in which the delegates' keys lie.
     pub(crate) fn tokens(&self) -> Vec<TokenState> {
-        self.service.tokens()
+        match &self.source {
+            AnswerSource::Keys(service) => service.tokens(),
+            AnswerSource::Stock(_) => Vec::new(),
+        }
+    }
+
+    /// How the answers of an authority are that were signed beforehand; `None` where answers are signed when asked.
+    pub(crate) fn stock_of(&self, authority: &str) -> Option<Option<StockState>> {
+        match &self.source {
+            AnswerSource::Keys(_) => None,
+            AnswerSource::Stock(stock) => Some(stock.state_of(authority)),
+        }
     }
 
     /// The delegate that signs for an authority now, where no client wishes for another.
@@ -159,7 +181,10 @@ impl Responder {
 
     /// What keeps a delegate from signing now; `None` while it signs. Makes no call.
     pub(crate) fn obstacle(&self, delegate: &Delegate) -> Option<String> {
-        delegate.obstacle(self.service.as_ref())
+        match &self.source {
+            AnswerSource::Keys(service) => delegate.obstacle(service.as_ref()),
+            AnswerSource::Stock(_) => None,
+        }
     }
 
     /// Whether any answer by a delegate is kept that could be given now without a signature, for a
@@ -195,6 +220,12 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let request = parse(der)?;
         let issuer = self.issuer_of(&request)?;
+        let service = match &self.source {
+            AnswerSource::Keys(service) => service,
+            AnswerSource::Stock(stock) => {
+                return self.give_from_stock(stock, &request, &issuer, address, arrival).await;
+            }
+        };
         let facts = self.facts(&request, &issuer, address, arrival).await?;
         let now = clock::now();
 
@@ -206,7 +237,7 @@ impl Responder {
             self.metrics.count(Counted::FromCache);
             return Ok(reply);
         }
-        self.sign_answer(&request, &issuer, facts, delegate).await
+        self.sign_answer(service, &request, &issuer, facts, delegate).await
     }
 
     /// The one issuer that the request is about. Delegates are of one CA, so that a request about two
@@ -303,6 +334,7 @@ impl Responder {
 
     async fn sign_answer(
         &self,
+        service: &Arc<dyn SigningService>,
         request: &OcspRequest,
         issuer: &Issuer,
         facts: Facts,
@@ -316,7 +348,7 @@ impl Responder {
             self.response_data(request, issuer, &facts, &delegate, now)?;
         let signature = {
             let (service, delegate, data) =
-                (Arc::clone(&self.service), Arc::clone(&delegate), Arc::clone(&data));
+                (Arc::clone(service), Arc::clone(&delegate), Arc::clone(&data));
             tokio::task::spawn_blocking(move || delegate.sign(service.as_ref(), &data))
                 .await
                 .map_err(|_| Refusal::InternalError)?

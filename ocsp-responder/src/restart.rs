@@ -9,7 +9,7 @@ use ledger::follow::FollowRules;
 use ledger::note::NotePublicKey;
 use ledger::origin::{LogName, LogOrigin};
 use ledger::{Checkpoint, CheckpointNote, Edge, NoteSignError, NoteSigner, NoteToSign, Timestamp};
-use status::freshness::{Contract, Timing};
+use status::freshness::{AnswerSigning, Contract, Timing};
 use status::{
     AfterExpiry, AnswerClasses, BeforeActivation, CertificateEntry, Change, IssuerId, IssuerRef,
     StatusEntry,
@@ -141,7 +141,7 @@ const LONG: &str = "[outage]\ninner-zone = 302400\n[[class]]\nname = \"closed-ne
 #[test]
 fn three_days_without_the_inner_zone_are_survived_by_answers_where_the_contract_bears_them() {
     let zones = Zones::new();
-    let timing = Contract::parse(LONG).unwrap().timing().unwrap();
+    let timing = Contract::parse(LONG).unwrap().timing(AnswerSigning::WhenAsked).unwrap();
     let (mut follower, view) = zones.start(&timing);
     assert_eq!(follower.step(&view, lost()).unwrap(), Step::Advanced { entries: 2 });
 

@@ -1,5 +1,6 @@
 //! Puts the parts together, starts them, and stops them in order.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use hsm::pin::Pin;
 use hsm::profile::Profiled;
-use hsm::{Module, PinMarkers, Quirks, SigningService, Token, TokenSettings, TokenSigner};
+use hsm::{Module, PinMarkers, Quirks, Token, TokenSettings};
 use ledger::follow::FollowRules;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,17 +18,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::alarms::AlarmCounts;
-use crate::authority::{Authorities, Authority, AuthorityError};
-use crate::chain;
+use crate::authority::Authorities;
 use crate::clock::now;
-use crate::config::{Config, DelegateSource, Object};
+use crate::complaint::Complaint;
+use crate::config::{Config, Hsm, Object, Role};
 use crate::delegate::Delegates;
 use crate::files::{CrlKeeper, CrlKeeperError, ServedCrls};
 use crate::follow::{FollowError, Follower, Step, make_state_folder};
 use crate::http::Site;
-use crate::keeper::{Keeper, KeeperError, KeeperFolders};
 use crate::manage::Management;
 use crate::metrics::{Counted, Metrics};
+use crate::presigned::{Presigning, StockError};
 use crate::receive::{self, Receiver, Refused, Tree};
 use crate::responder::{AnswerRules, Responder};
 use crate::server;
@@ -36,11 +37,10 @@ use crate::test_certificates::{
     ServedTestCertificates, TestCertificateKeeper, TestCertificatesError,
 };
 use crate::view::View;
+use crate::work::{Parts, Working, spawn};
 
 /// How often the publication folder is looked at.
-const FOLLOW_EVERY: Duration = Duration::from_millis(200);
-/// How often delegates are looked after.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 /// Connections of the management listener.
 const MANAGEMENT_CONNECTIONS: usize = 16;
 
@@ -72,8 +72,12 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     };
     let receiving = inner.map(|inner| Receiving::open(inner, &config, &rules)).transpose()?;
     let follower = Follower::new(&config.publication, &config.state, rules)?;
-    let codes = [&FollowError::ALARMS[..], &CrlKeeperError::ALARMS, &TestCertificatesError::ALARMS]
-        .concat();
+    let mut codes =
+        [&FollowError::ALARMS[..], &CrlKeeperError::ALARMS, &TestCertificatesError::ALARMS]
+            .concat();
+    if matches!(config.role, Role::GivesFromStock) {
+        codes.extend(StockError::ALARMS);
+    }
     let following_alarms = Arc::new(AlarmCounts::of(&codes));
     let crl_keeper = CrlKeeper::new(
         &config.publication,
@@ -88,23 +92,24 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         let (authorities, tests) = (Arc::clone(&authorities), Arc::clone(&tests));
         TestCertificateKeeper::new(&config.publication, &config.deployment, authorities, tests)
     });
-    // Files first, the token last: what belongs to another deployment costs no login.
-    let signer = Arc::new(TokenSigner::new(config.deadline));
-    let keeper = open_keeper(&config, &signer, &delegates)?;
-
     let stop = Arc::new(AtomicBool::new(false));
-    let following = {
+    let parts = Parts {
+        view: Arc::clone(&view),
+        authorities: Arc::clone(&authorities),
+        delegates: Arc::clone(&delegates),
+        metrics: Arc::clone(&metrics),
+        alarms: Arc::clone(&following_alarms),
+        stop: Arc::clone(&stop),
+    };
+    // Files first, the token last: what belongs to another deployment costs no login.
+    let Working { source, presigning, mut threads } = parts.work(&config)?;
+    threads.push({
         let (view, metrics, stop) = (Arc::clone(&view), Arc::clone(&metrics), Arc::clone(&stop));
         let alarms = Arc::clone(&following_alarms);
         let told = FollowAlarms { metrics, alarms };
         let folder = Followed { log: follower, crls: crl_keeper, tests: test_keeper };
         spawn("follow", move || follow(folder, &view, &told, &stop))?
-    };
-    let keeping = {
-        let (config, stop) = (config.clone(), Arc::clone(&stop));
-        let authorities = Arc::clone(&authorities);
-        spawn("delegates", move || keep(keeper, &config, &authorities, &stop))?
-    };
+    });
 
     let answer_rules = AnswerRules {
         validity: config.timing.validity,
@@ -113,9 +118,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         cache: config.cache,
         never_issued: config.never_issued,
     };
-    let service: Arc<dyn SigningService> = signer;
     let responder =
-        Responder::new(view, authorities, Arc::clone(&delegates), service, answer_rules, metrics);
+        Responder::new(view, authorities, Arc::clone(&delegates), source, answer_rules, metrics);
     let site = Arc::new(Site {
         routes: config.routes.clone(),
         responder,
@@ -124,47 +128,23 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         max_age: config.timing.max_age,
         around: config.status_page.clone(),
     });
-    let served = tokio::runtime::Runtime::new()
-        .context("runtime cannot be started")?
-        .block_on(serve(&config, site, Doors { public, private, receiving }, following_alarms));
+    let served =
+        tokio::runtime::Runtime::new().context("runtime cannot be started")?.block_on(serve(
+            &config,
+            site,
+            Doors { public, private, receiving },
+            Watched { following: following_alarms, presigning },
+        ));
 
     stop.store(true, Ordering::Relaxed);
-    following.join().map_err(|_| anyhow!("following ended in a panic"))?;
-    keeping.join().map_err(|_| anyhow!("keeping delegates ended in a panic"))?;
+    for thread in threads {
+        let name = thread.thread().name().unwrap_or_default().to_owned();
+        thread.join().map_err(|_| anyhow!("thread {name} ended in a panic"))?;
+    }
     for delegate in delegates.all() {
         delegate.counter.settle().context("signature counter cannot be settled")?;
     }
     served
-}
-
-fn spawn(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> anyhow::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).context("thread cannot be started")
-}
-
-fn open_keeper(
-    config: &Config,
-    signer: &Arc<TokenSigner>,
-    delegates: &Arc<Delegates>,
-) -> anyhow::Result<Keeper> {
-    let token = open_token(config)?;
-    let folders = KeeperFolders {
-        publication: config.publication.clone(),
-        outbox: config.outbox.clone(),
-        state: config.state.clone(),
-    };
-    Keeper::new(
-        folders,
-        config.deployment.clone(),
-        token,
-        Arc::clone(signer),
-        config.identity,
-        Arc::clone(delegates),
-        config.timing,
-    )
-    .context("delegates cannot be kept")
 }
 
 /// Opens the token of the configuration.
@@ -172,17 +152,17 @@ fn open_keeper(
 /// # Errors
 ///
 /// Module, PIN or token: which, and why.
-pub(crate) fn open_token(config: &Config) -> anyhow::Result<Token> {
-    let module = Module::load(&config.module).context("PKCS#11 module cannot be loaded")?;
+pub(crate) fn open_token(hsm: &Hsm, state: &Path) -> anyhow::Result<Token> {
+    let module = Module::load(&hsm.module).context("PKCS#11 module cannot be loaded")?;
     let settings = TokenSettings {
-        name: config.token.clone(),
-        pin: Pin::from_file(&config.pin).context("PIN of the token cannot be read")?,
-        markers: PinMarkers::in_folder(&config.state).context("state folder is refused")?,
-        sessions: config.sessions,
-        deadline: config.deadline,
-        quirks: quirks(config)?,
+        name: hsm.token.clone(),
+        pin: Pin::from_file(&hsm.pin).context("PIN of the token cannot be read")?,
+        markers: PinMarkers::in_folder(state).context("state folder is refused")?,
+        sessions: hsm.sessions,
+        deadline: hsm.deadline,
+        quirks: quirks(hsm)?,
     };
-    let open = if config.danger_software_token {
+    let open = if hsm.danger_software_token {
         tracing::error!(
             problem.code = "danger-software-token",
             "[hsm] danger-software-token = true: a software token may sign in every environment"
@@ -195,9 +175,9 @@ pub(crate) fn open_token(config: &Config) -> anyhow::Result<Token> {
 }
 
 /// What the device profile says of the token; the usual where the configuration names none.
-pub(crate) fn quirks(config: &Config) -> anyhow::Result<Quirks> {
-    let Some(path) = &config.profile else { return Ok(Quirks::default()) };
-    Ok(Profiled::read(path, config.mismatch).context("[hsm] profile")?.quirks())
+pub(crate) fn quirks(hsm: &Hsm) -> anyhow::Result<Quirks> {
+    let Some(path) = &hsm.profile else { return Ok(Quirks::default()) };
+    Ok(Profiled::read(path, hsm.mismatch).context("[hsm] profile")?.quirks())
 }
 
 fn crl_paths(config: &Config) -> Vec<String> {
@@ -208,36 +188,6 @@ fn crl_paths(config: &Config) -> Vec<String> {
         }
     };
     config.routes.iter().filter_map(|route| path(&route.object)).collect()
-}
-
-/// Says what is wrong once, not five times a second.
-#[derive(Default)]
-struct Complaint {
-    last: Option<String>,
-}
-
-impl Complaint {
-    fn hear<T, E: std::error::Error>(
-        &mut self,
-        what: &str,
-        code: fn(&E) -> &'static str,
-        result: Result<T, E>,
-    ) -> Option<T> {
-        match result {
-            Ok(value) => {
-                self.last = None;
-                Some(value)
-            }
-            Err(error) => {
-                let text = chain(&error);
-                if self.last.as_ref() != Some(&text) {
-                    tracing::error!(problem.code = code(&error), error = text, "{what}");
-                    self.last = Some(text);
-                }
-                None
-            }
-        }
-    }
 }
 
 /// Where refused states of the publication folder are counted.
@@ -286,64 +236,6 @@ fn follow(mut folder: Followed, view: &View, told: &FollowAlarms, stop: &AtomicB
     }
 }
 
-fn keep(
-    mut keeper: Keeper,
-    config: &Config,
-    authorities: &ArcSwap<Authorities>,
-    stop: &AtomicBool,
-) {
-    let mut complaints: Vec<Complaint> = Vec::new();
-    complaints.resize_with(config.authorities.len(), Complaint::default);
-    while !stop.load(Ordering::Relaxed) {
-        read_authorities(config, authorities, &mut complaints);
-        let known = authorities.load_full();
-        for (pinned, complaint) in config.authorities.iter().zip(&mut complaints) {
-            if pinned.delegates == DelegateSource::Shared {
-                continue;
-            }
-            let Some(authority) = known.list().iter().find(|one| one.name == pinned.name) else {
-                continue;
-            };
-            let kept = keeper.look_after(authority, pinned, now());
-            let _ =
-                complaint.hear("delegate is not kept", |_: &KeeperError| "delegate-not-kept", kept);
-        }
-        thread::sleep(KEEP_EVERY);
-    }
-}
-
-/// Reads the certificates of CAs that have not been read yet.
-fn read_authorities(
-    config: &Config,
-    authorities: &ArcSwap<Authorities>,
-    complaints: &mut [Complaint],
-) {
-    let known = authorities.load_full();
-    if known.complete() {
-        return;
-    }
-    let mut list = known.list().to_vec();
-    for (pinned, complaint) in config.authorities.iter().zip(complaints) {
-        if list.iter().any(|one| one.name == pinned.name) {
-            continue;
-        }
-        let read = Authority::read(&config.publication, pinned);
-        let read = complaint.hear(
-            "authority is not answered for",
-            |error: &AuthorityError| start::of_authority(error).0,
-            read,
-        );
-        if let Some(Some(authority)) = read {
-            tracing::info!(authority.name = authority.name, authority.issuer = %authority.issuer,
-                "authority is answered for");
-            list.push(Arc::new(authority));
-        }
-    }
-    if list.len() != known.list().len() {
-        authorities.store(Arc::new(Authorities::new(list, config.authorities.len())));
-    }
-}
-
 /// The receiver with its socket.
 struct Receiving {
     listener: std::net::TcpListener,
@@ -375,6 +267,12 @@ struct Doors {
     receiving: Option<Receiving>,
 }
 
+/// What the figures are taken from.
+struct Watched {
+    following: Arc<AlarmCounts>,
+    presigning: Option<Arc<Presigning>>,
+}
+
 /// Takes pushes until the end; where none are received there is nothing to wait for.
 async fn take_pushes(
     receiving: Option<Receiving>,
@@ -390,20 +288,23 @@ async fn serve(
     config: &Config,
     site: Arc<Site>,
     doors: Doors,
-    following: Arc<AlarmCounts>,
+    watched: Watched,
 ) -> anyhow::Result<()> {
     let Doors { public, private, receiving } = doors;
     let private = TcpListener::from_std(private).context("socket cannot be used")?;
     let (stop, stopped) = watch::channel(false);
+    let token = config.role.hsm().map(|hsm| hsm.token.to_string());
     tracing::info!(deployment = %config.deployment, http.listen = ?config.listen,
-        observe.listen = %config.observe, token = %config.token, "serving");
+        observe.listen = %config.observe, token = token.as_deref().unwrap_or("none"),
+        answers.signed = ?config.timing.answers, "serving");
 
     let management = Arc::new(Management {
         site: Arc::clone(&site),
         authorities: config.authorities.clone(),
-        following,
+        following: watched.following,
+        presigning: watched.presigning,
         receiving: receiving.as_ref().map(|one| Arc::clone(&one.receiver.refusals)),
-        danger_software_token: config.danger_software_token,
+        danger_software_token: config.role.hsm().is_some_and(|hsm| hsm.danger_software_token),
     });
     let mut listening = JoinSet::new();
     for public in public {

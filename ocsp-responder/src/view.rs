@@ -1,10 +1,11 @@
 //! What is believed of the status log at this moment, and waiting for something newer.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
-use status::{Index, Position, StatusEntry};
+use status::{Index, IssuerId, Position, StatusEntry};
 use tokio::sync::watch;
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 /// The index and the time of the checkpoint that it rests on.
@@ -14,6 +15,17 @@ pub(crate) struct View {
     newest: watch::Sender<Option<UnixTime>>,
     freshness: Duration,
     clock_bound: Duration,
+    /// Who is told of what changes, where answers are signed beforehand.
+    told: Mutex<Option<mpsc::Sender<Change>>>,
+}
+
+/// What became another than it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The whole index.
+    All,
+    /// These certificates.
+    Certificates(Vec<(IssuerId, SerialNumber)>),
 }
 
 #[derive(Debug)]
@@ -38,7 +50,23 @@ impl View {
     pub(crate) fn new(epoch: u32, freshness: Duration, clock_bound: Duration) -> Self {
         let inner = Inner { index: Index::new(epoch), checkpoint: None };
         let newest = watch::Sender::new(None);
-        Self { inner: RwLock::new(inner), newest, freshness, clock_bound }
+        Self { inner: RwLock::new(inner), newest, freshness, clock_bound, told: Mutex::default() }
+    }
+
+    /// Tells of every change from now on, at first of all that there is.
+    pub(crate) fn changes(&self) -> mpsc::Receiver<Change> {
+        let (sender, receiver) = mpsc::channel();
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        self.tell(Change::All);
+        receiver
+    }
+
+    /// Whoever listens no more is told nothing more.
+    fn tell(&self, change: Change) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref().is_some_and(|told| told.send(change).is_err()) {
+            *told = None;
+        }
     }
 
     /// Reads the view as of `now`; `None` when there is no checkpoint, or it is stale, or it lies in
@@ -73,6 +101,7 @@ impl View {
         inner.index = index;
         inner.checkpoint = Some(checkpoint);
         drop(inner);
+        self.tell(Change::All);
         self.newest.send_replace(Some(checkpoint));
     }
 
@@ -97,10 +126,26 @@ impl View {
             }
         }
         inner.checkpoint = Some(checkpoint);
+        let somebody = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let changed = if somebody { changed(&inner.index, entries) } else { Vec::new() };
         drop(inner);
+        if !changed.is_empty() {
+            self.tell(Change::Certificates(changed));
+        }
         self.newest.send_replace(Some(checkpoint));
         Ok(())
     }
+}
+
+/// The certificates that entries are about.
+fn changed(index: &Index, entries: &[StatusEntry]) -> Vec<(IssuerId, SerialNumber)> {
+    let about = |entry: &StatusEntry| {
+        let StatusEntry::Certificate(entry) = entry else { return None };
+        let mut issuers = index.issuers();
+        let (_, issuer) = issuers.find(|(reference, _)| *reference == entry.issuer)?;
+        Some((issuer, entry.serial))
+    };
+    entries.iter().filter_map(about).collect()
 }
 
 #[cfg(test)]

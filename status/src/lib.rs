@@ -10,6 +10,7 @@ pub mod index;
 pub mod issuer;
 pub mod observation;
 pub mod position;
+pub mod presigned;
 pub mod publication;
 pub mod published_crl;
 pub mod reason;

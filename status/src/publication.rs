@@ -10,6 +10,8 @@ use ledger::bundle::MAX_ENTRY_LENGTH;
 use ledger::tile::{TileKind, TilePath};
 use thiserror::Error;
 
+use crate::presigned::{MAX_PRESIGNED_OCTETS, Wave};
+
 /// The longest part of a path between two slashes.
 const MAX_PART: usize = 80;
 /// A checkpoint, certificate or request is at most this long.
@@ -38,6 +40,8 @@ pub enum PublicationPath {
     CrlManifest,
     /// The published set of test certificates, in environment test alone.
     TestCertificates,
+    /// Answers of a CA that were signed beforehand: `presigned/<ca>/<wave>.answers`. There are many, so they go last.
+    Presigned(String),
 }
 
 impl PublicationPath {
@@ -58,6 +62,7 @@ impl PublicationPath {
             Self::Crl(_) => MAX_CRL,
             Self::CrlManifest => MAX_MANIFEST,
             Self::TestCertificates => MAX_TEST_CERTIFICATES,
+            Self::Presigned(_) => MAX_PRESIGNED_OCTETS,
         }
     }
 
@@ -76,7 +81,10 @@ impl fmt::Display for PublicationPath {
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::CrlManifest => f.write_str("crl/manifest"),
             Self::TestCertificates => f.write_str("test-certificates.json"),
-            Self::Authority(path) | Self::Delegate(path) | Self::Crl(path) => f.write_str(path),
+            Self::Authority(path)
+            | Self::Delegate(path)
+            | Self::Crl(path)
+            | Self::Presigned(path) => f.write_str(path),
         }
     }
 }
@@ -85,7 +93,7 @@ impl FromStr for PublicationPath {
     type Err = PublicationPathError;
 
     fn from_str(text: &str) -> Result<Self, PublicationPathError> {
-        let refused = PublicationPathError { length: text.len() };
+        let refused = PublicationPathError::of(text);
         if let Ok(tile) = text.parse() {
             return Ok(Self::Tile(tile));
         }
@@ -101,6 +109,9 @@ impl FromStr for PublicationPath {
             ["aia", name] if is_file(name, ".cer") => Ok(Self::Authority(text.to_owned())),
             ["responder", authority, name] if is_name(authority) && is_key(name, ".cer") => {
                 Ok(Self::Delegate(text.to_owned()))
+            }
+            ["presigned", authority, name] if is_name(authority) && is_wave(name) => {
+                Ok(Self::Presigned(text.to_owned()))
             }
             _ => Err(refused),
         }
@@ -131,7 +142,7 @@ impl FromStr for OutboxPath {
             ["responder", authority, name] if is_name(authority) && is_key(name, ".req") => {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err(PublicationPathError { length: text.len() }),
+            _ => Err(PublicationPathError::of(text)),
         }
     }
 }
@@ -148,6 +159,11 @@ fn is_file(part: &str, ending: &str) -> bool {
         && part.len() <= MAX_PART
 }
 
+/// The number of a wave in four digits, and the ending.
+fn is_wave(part: &str) -> bool {
+    part.strip_suffix(".answers").is_some_and(|number| number.parse::<Wave>().is_ok())
+}
+
 /// A SHA-256 in lower-case hexadecimal, and the ending.
 fn is_key(part: &str, ending: &str) -> bool {
     let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -159,6 +175,12 @@ fn is_key(part: &str, ending: &str) -> bool {
 #[error("name of {length} octets names no file of the tree")]
 pub struct PublicationPathError {
     length: usize,
+}
+
+impl PublicationPathError {
+    pub(crate) const fn of(text: &str) -> Self {
+        Self { length: text.len() }
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +202,8 @@ mod tests {
             "crl/person3.delta.crl",
             "crl/person3/2026-48.crl",
             "aia/sigilltesteidrootcav1.cer",
+            "presigned/person3/0000.answers",
+            "presigned/person3/1023.answers",
             &delegate,
         ] {
             let path: PublicationPath = text.parse().unwrap();
@@ -218,6 +242,10 @@ mod tests {
             "state/checkpoint",
             "test-certificates/a.json",
             "outbox/x.req",
+            "presigned/person3/1024.answers",
+            "presigned/person3/7.answers",
+            "presigned/person3/+007.answers",
+            "presigned/0000.answers",
             "responder/person3/abc.cer",
             &upper,
             &long,

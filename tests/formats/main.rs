@@ -8,6 +8,7 @@ mod event_table;
 mod keys;
 mod merkle;
 mod notes;
+mod presigned;
 mod receipts;
 mod status;
 mod tree;
@@ -34,6 +35,7 @@ fn vectors_are_what_the_code_writes() {
         ("merkle.json", merkle::vectors()),
         ("notes.json", notes::vectors()),
         ("receipts.json", receipts::vectors()),
+        ("presigned-answers.json", presigned::vectors()),
     ] {
         let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
         files.insert(name.to_owned(), text.into_bytes());

@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 import decode
+import presigned
 import receipt
 import vectors
 
@@ -17,7 +18,7 @@ class Vectors(unittest.TestCase):
     def test_every_vector_reads_as_it_says(self):
         """The formats of both logs have a second decoder (AUD-03)."""
         read = vectors.judge(FOLDER)
-        self.assertEqual(len(read), 6)
+        self.assertEqual(len(read), 7)
         self.assertTrue(all(count > 5 for count in read.values()), read)
 
     def test_a_vector_that_lies_is_noticed(self):
@@ -29,6 +30,21 @@ class Vectors(unittest.TestCase):
         document["refused"].append({"name": "a good leaf", "hex": document["leaves"][0]["hex"]})
         with self.assertRaises(vectors.VectorRefused):
             vectors.audit_leaves(document)
+
+    def test_no_changed_answer_verifies(self):
+        """What an answer says, of whom and by whom is signed, all of it (OCSP-15)."""
+        document = json.loads((FOLDER / "presigned-answers.json").read_text())
+        name, key = bytes.fromhex(document["issuer name"]), bytes.fromhex(document["issuer key"])
+        octets = bytes.fromhex(document["files"][0]["hex"])
+        found = presigned.read(octets)
+        record, slot = presigned.RECORD, 64
+        first = len(octets) - 32 - len(found.answers) * (record + slot)
+        for place in range(first, first + record + slot):
+            changed = bytearray(octets)
+            changed[place] ^= 1
+            with self.subTest(place), self.assertRaises(presigned.PresignedRefused):
+                read = presigned.read(presigned.digested(bytes(changed)))
+                presigned.verify(read, read.answers[0], name, key)
 
     def test_no_changed_octet_reads_as_the_same_receipt(self):
         """A receipt holds as it was signed or not at all (REV-07)."""

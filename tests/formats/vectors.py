@@ -5,6 +5,7 @@ from pathlib import Path
 
 import audit_leaf
 import note
+import presigned
 import receipt
 import revocation_job
 import status_entry
@@ -18,7 +19,8 @@ class VectorRefused(Exception):
 def judge(folder: Path) -> dict[str, int]:
     """How many vectors of each file were read; refuses at the first that disagrees."""
     readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
-               "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs}
+               "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs,
+               "presigned-answers.json": presigned_answers}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
@@ -162,6 +164,20 @@ def receipts(document: dict) -> int:
                  for one in read(vector["note"].encode())]
         _same(vector["name"], found, vector["revocations"])
     return len(document["receipts"]) + _refused(document["refused"], read, receipt.ReceiptRefused)
+
+
+def presigned_answers(document: dict) -> int:
+    name, key = bytes.fromhex(document["issuer name"]), bytes.fromhex(document["issuer key"])
+    for vector in document["files"]:
+        found = presigned.read(bytes.fromhex(vector["hex"]))
+        answers = [answer.fields() for answer in found.answers]
+        _same(vector["name"], {"issuer": found.issuer.hex(), "wave": found.wave, "generation": found.generation,
+                               "position": found.position, "checkpoint": found.checkpoint,
+                               "signers": len(found.signers), "answers": answers},
+              {field: value for field, value in vector.items() if field not in ("name", "hex")})
+        for answer in found.answers:
+            presigned.verify(found, answer, name, key)
+    return len(document["files"]) + _refused(document["refused"], presigned.read, presigned.PresignedRefused)
 
 
 def _refused(vectors: list[dict], decode, refusal: type[Exception]) -> int:

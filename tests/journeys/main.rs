@@ -24,6 +24,7 @@ mod mixed;
 mod nodes;
 mod orders;
 mod partitions;
+mod presigned;
 mod pressure;
 mod renewal;
 mod replay;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         renewal::CHECKS,
         revocation::CHECKS,
         clock::CHECKS,
+        presigned::CHECKS,
         pressure::CHECKS,
         standby::CHECKS,
         in_flight::CHECKS,

@@ -34,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const FILES_EVERY: Duration = Duration::from_millis(500);
 /// A file that was refused is sent again after this, or once it has changed.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+/// Files of answers that are sent before the log is looked at again.
+const PRESIGNED_AT_ONCE: usize = 64;
 /// The shortest and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 /// Requests of one host that are kept.
@@ -307,12 +309,17 @@ impl Host {
         inventory: &BTreeMap<String, String>,
     ) -> Result<(), PushError> {
         let mut files = BTreeSet::<PublicationPath>::new();
-        for part in ["aia", "crl", "responder"] {
+        for part in ["aia", "crl", "responder", "presigned"] {
             walk(&self.feed.folder.0, part, &mut files)?;
         }
         files.insert(PublicationPath::TestCertificates);
-        // In the order of the kinds: the manifest after the lists, and what shows what they say after it.
+        let mut presigned_left = PRESIGNED_AT_ONCE;
+        // In the order of the kinds: the manifest after the lists, what shows what they say after it, and answers signed beforehand last.
         for path in &files {
+            if matches!(path, PublicationPath::Presigned(_)) && presigned_left == 0 {
+                // The log goes first again, which all of them are believed by.
+                break;
+            }
             if *path == PublicationPath::CrlManifest && files.iter().any(|one| self.refuses(one)) {
                 // The host's own names the lists that it has; ours would name one that it has not.
                 continue;
@@ -331,6 +338,9 @@ impl Host {
             };
             let mut refused_at = None;
             if !is_there {
+                if matches!(path, PublicationPath::Presigned(_)) {
+                    presigned_left -= 1;
+                }
                 let body = FileBody::open(&file).map_err(PushError::local(&file))?;
                 match connection.put(path, body).await {
                     Ok(()) => {}

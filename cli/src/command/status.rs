@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use status::freshness::{Away, ClassWeek, Contract, Part, Span, Timing, WEEK};
+use status::freshness::{AnswerSigning, Away, ClassWeek, Contract, Part, Span, Timing, WEEK};
 
 use crate::client::ClientError;
 use crate::terminal::{Terminal, facts, table};
@@ -34,6 +34,9 @@ pub(crate) struct Simulate {
     /// What is away, from which hour of the week, for how many hours.
     #[arg(long, value_name = "PART:HOUR+HOURS")]
     away: Vec<String>,
+    /// When answers are signed: when somebody asks, or beforehand for an outer zone without a key.
+    #[arg(long, value_enum, default_value_t = Signed::WhenAsked)]
+    signed: Signed,
     /// Seconds from thisUpdate to nextUpdate of answers, instead of what follows from the contract.
     #[arg(long, value_name = "SECONDS")]
     validity: Option<u64>,
@@ -49,6 +52,24 @@ pub(crate) struct Simulate {
     /// Seconds from thisUpdate to nextUpdate of CRLs.
     #[arg(long, value_name = "SECONDS")]
     crl_lifetime: Option<u64>,
+}
+
+/// When answers are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Signed {
+    /// When somebody asks.
+    WhenAsked,
+    /// Beforehand, in the inner zone.
+    Beforehand,
+}
+
+impl From<Signed> for AnswerSigning {
+    fn from(signed: Signed) -> Self {
+        match signed {
+            Signed::WhenAsked => Self::WhenAsked,
+            Signed::Beforehand => Self::Beforehand,
+        }
+    }
 }
 
 impl StatusCommand {
@@ -96,8 +117,10 @@ impl Simulate {
             path: self.contract.clone(),
             source: Box::new(source),
         };
+        let [validity, max_age, freshness] =
+            [self.validity, self.max_age, self.freshness].map(secs);
         let answers = contract
-            .timing_of_answers(secs(self.validity), secs(self.max_age), secs(self.freshness))
+            .timing_of_answers(self.signed.into(), validity, max_age, freshness)
             .map_err(refused)?;
         let lists = contract
             .timing_of_lists(secs(self.crl_period), secs(self.crl_lifetime))
@@ -205,6 +228,7 @@ mod tests {
             contract: Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("../environments/demo/freshness.toml"),
             away: vec!["inner-zone:24+6".to_owned()],
+            signed: Signed::WhenAsked,
             validity: None,
             max_age: None,
             freshness: None,
@@ -220,7 +244,7 @@ mod tests {
             Contract::parse(include_str!("../../../environments/demo/freshness.toml")).unwrap();
         let away = [away("inner-zone:24+6").unwrap()];
 
-        let weeks = contract.simulate(&contract.timing().unwrap(), &away);
+        let weeks = contract.simulate(&contract.timing(AnswerSigning::WhenAsked).unwrap(), &away);
 
         let rows: Vec<String> = weeks.iter().map(|week| row(week)[3].clone()).collect();
         assert_eq!(rows, ["24:16 to 30:00", "24:16 to 30:00", "24:16 to 30:00", "never"]);
@@ -234,6 +258,10 @@ mod tests {
         assert_eq!(error.exit_code(), 1);
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("relied on: good, 9300 s old"), "{source}");
+        let broken = Simulate { signed: Signed::Beforehand, ..simulate() };
+        let error = broken.run(&Terminal::new(Format::Json)).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("asks with a nonce"), "{source}");
 
         for text in ["inner:24+6", "inner-zone:24", "inner-zone:24+x", "inner-zone:169+1"] {
             assert!(matches!(away(text), Err(ClientError::Value { what: "--away", .. })), "{text}");

@@ -14,8 +14,8 @@ fn reads_the_example() {
     let config = check(EXAMPLE).unwrap();
 
     assert_eq!(config.origin.to_string(), "sigill/test/demo/a1b2/status/1");
-    assert_eq!(config.token.label.as_str(), "sg-td-a1b2-responder");
-    assert_eq!(config.pin, Path::new("/base/pins/responder.pin"));
+    assert_eq!(config.role.hsm().unwrap().token.label.as_str(), "sg-td-a1b2-responder");
+    assert_eq!(config.role.hsm().unwrap().pin, Path::new("/base/pins/responder.pin"));
     assert_eq!(config.routes.len(), 5);
 }
 
@@ -39,6 +39,7 @@ fn the_example_tells_the_defaults() {
         "sessions",
         "deadline",
         "max-connections",
+        "signed",
         "validity",
         "max-age",
         "cache",
@@ -90,4 +91,33 @@ fn no_other_environment_serves_test_certificates() {
     let without = of_qa.replace("object = \"test-certificates\"", "object = \"status-page\"");
     assert!(!check(&without).unwrap().is_test());
     assert!(check(EXAMPLE).unwrap().is_test());
+}
+
+/// The example without the section of this name.
+fn without(section: &str) -> String {
+    let begins = EXAMPLE.find(&format!("\n[{section}]")).unwrap() + 1;
+    let ends = EXAMPLE[begins..].find("\n[").map_or(EXAMPLE.len(), |end| begins + end + 1);
+    EXAMPLE[..begins].to_owned() + &EXAMPLE[ends..]
+}
+
+/// Decision 0027: an outer host whose answers come signed beforehand has no token in its configuration, and whoever signs
+/// them answers nobody.
+#[test]
+fn who_signs_beforehand_answers_nobody_and_who_gives_such_answers_has_no_token() {
+    let beforehand = |text: String| text.replacen("\"when-asked\"", "\"beforehand\"", 1);
+    let outer = check(&beforehand(without("hsm"))).unwrap();
+    assert!(matches!(outer.role, Role::GivesFromStock));
+    assert_eq!(outer.timing.answers, AnswerSigning::Beforehand);
+    let inner = check(&beforehand(without("http"))).unwrap();
+    assert!(matches!(inner.role, Role::SignsBeforehand(_)) && inner.listen.is_empty());
+
+    for (text, named) in [
+        (without("hsm"), "hsm"),
+        (without("http"), "http"),
+        (beforehand(EXAMPLE.to_owned()), "answers.signed"),
+        (beforehand(without("hsm").replacen("\"unknown\"", "\"revoked\"", 1)), "never-issued"),
+    ] {
+        let refused = check(&text).unwrap_err();
+        assert!(refused.contains(named), "{refused}");
+    }
 }

@@ -133,8 +133,10 @@ impl Tree {
             }
             // No other environment has test certificates.
             PublicationPath::TestCertificates if !self.is_test => Err(Refused::Path),
+            // Whoever serves or answers from these judges them first.
             PublicationPath::Crl(_)
             | PublicationPath::Delegate(_)
+            | PublicationPath::Presigned(_)
             | PublicationPath::TestCertificates => self.place(path, arrived),
         };
         let _gone = fs::remove_file(arrived);
@@ -282,7 +284,7 @@ impl Tree {
     /// [`Refused::Storage`].
     pub(crate) fn inventory(&self) -> Result<Vec<([u8; 32], String)>, Refused> {
         let mut found = Vec::new();
-        for part in ["aia", "crl", "responder"] {
+        for part in ["aia", "crl", "responder", "presigned"] {
             list(&self.folder, part, &|name| name.parse::<PublicationPath>().is_ok(), &mut found)?;
         }
         let path = PublicationPath::TestCertificates;

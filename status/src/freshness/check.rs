@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::contract::{Contract, Method, PartyClass};
-use super::timing::{PUBLISHED_WITHIN, Timing, Unservable, resign_after};
+use super::timing::{AnswerSigning, PUBLISHED_WITHIN, Timing, Unservable, resign_after};
 use super::world::{Away, Part, Party, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -187,11 +187,17 @@ impl Contract {
     /// [`Refused`]; what `sigill-ca` makes under the same contract is reckoned with, to the list that ends first.
     pub fn timing_of_answers(
         &self,
+        answers: AnswerSigning,
         validity: Option<Duration>,
         max_age: Option<Duration>,
         freshness: Option<Duration>,
     ) -> Result<Timing, Refused> {
-        let derived = self.timing()?;
+        if answers == AnswerSigning::Beforehand
+            && let Some(class) = self.by(&[Method::OcspWithNonce]).next()
+        {
+            return Err(Refused::Nonce { class: class.name.clone() });
+        }
+        let derived = self.timing(answers)?;
         let timing = Timing {
             validity: or(validity, derived.validity),
             max_age: or(max_age, derived.max_age),
@@ -214,7 +220,7 @@ impl Contract {
         period: Option<Duration>,
         lifetime: Option<Duration>,
     ) -> Result<Timing, Refused> {
-        let derived = self.timing()?;
+        let derived = self.timing(AnswerSigning::WhenAsked)?;
         let timing = Timing {
             crl_period: or(period, derived.crl_period),
             crl_lifetime: or(lifetime, derived.crl_lifetime),
@@ -237,6 +243,14 @@ pub enum Refused {
     /// A timeline shows it.
     #[error("{0}")]
     Broken(Box<CounterExample>),
+    /// A class asks for what answers signed beforehand cannot have.
+    #[error(
+        "class {class} asks with a nonce, and no answer that was signed beforehand has one (RFC 9919 section 3.2.1)"
+    )]
+    Nonce {
+        /// The class.
+        class: String,
+    },
     /// None would do.
     #[error(transparent)]
     Unservable(#[from] Unservable),
@@ -268,6 +282,17 @@ fn late<'a>(class: &'a PartyClass, timing: &Timing) -> Plan<'a> {
             let others = Others { signed: None, cached: Some(given) };
             (missed, others, asked_late(given, timing.crl_lifetime))
         }
+        Method::Ocsp | Method::OcspWithNonce if timing.answers == AnswerSigning::Beforehand => {
+            // It went away just before the next answer was due, which is made as soon as it is back.
+            let due = resign_after(timing.validity).max(SECOND);
+            let away = Away { part: Part::InnerZone, from: due - SECOND, until: due + silent };
+            let given = due + silent + PUBLISHED_WITHIN - SECOND;
+            let is_cached = class.method == Method::Ocsp;
+            let others =
+                Others { signed: Some(Duration::ZERO), cached: is_cached.then_some(given) };
+            let asked = if is_cached { asked_late(given, timing.validity) } else { given };
+            (away, others, asked)
+        }
         Method::OcspWithNonce => (unheard, Others::default(), silent),
         Method::Ocsp => {
             let kept = resign_after(timing.validity.saturating_sub(silent));
@@ -287,6 +312,8 @@ mod tests {
     use super::*;
     use crate::freshness::{Span, WEEK};
 
+    const WHEN_ASKED: AnswerSigning = AnswerSigning::WhenAsked;
+
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
     }
@@ -299,7 +326,8 @@ mod tests {
     /// The timeline says when it was revoked, what is away, who asked when, and what is relied on then.
     #[test]
     fn an_answer_that_lasts_too_long_is_refused_with_the_login_that_it_would_let_through() {
-        let refused = contract("").timing_of_answers(Some(secs(3400)), None, None).unwrap_err();
+        let refused =
+            contract("").timing_of_answers(WHEN_ASKED, Some(secs(3400)), None, None).unwrap_err();
 
         assert_eq!(
             refused.to_string(),
@@ -307,12 +335,13 @@ mod tests {
              nextUpdate 00:56:40; revoked 00:00:01; inner-zone away from 00:00:00; asked 00:00:00; asked 01:01:40; \
              at 01:01:40 relied on: good, 3700 s old"
         );
-        assert!(contract("").timing_of_answers(Some(secs(3300)), None, None).is_ok());
+        assert!(contract("").timing_of_answers(WHEN_ASKED, Some(secs(3300)), None, None).is_ok());
     }
 
     #[test]
     fn copies_that_leave_nothing_valid_are_refused_with_the_login_that_they_would_stop() {
-        let refused = contract("").timing_of_answers(None, Some(secs(2000)), None).unwrap_err();
+        let refused =
+            contract("").timing_of_answers(WHEN_ASKED, None, Some(secs(2000)), None).unwrap_err();
 
         let told = refused.to_string();
         assert!(told.contains("signed 00:01:00; cached 00:27:59; asked 00:54:58"), "{told}");
@@ -334,7 +363,8 @@ mod tests {
         }
         assert!(contract.timing_of_lists(Some(secs(600)), Some(secs(3300))).is_ok());
         // The responder keeps lists too, and knows only what the contract says of them.
-        let refused = contract.timing_of_answers(None, Some(secs(1000)), None).unwrap_err();
+        let refused =
+            contract.timing_of_answers(WHEN_ASKED, None, Some(secs(1000)), None).unwrap_err();
         assert!(refused.to_string().contains("(crl,"), "{refused}");
     }
 
@@ -360,6 +390,29 @@ mod tests {
                 outage: secs(outage),
             }
         })
+    }
+
+    fn signing() -> impl Strategy<Value = AnswerSigning> {
+        prop_oneof![Just(AnswerSigning::WhenAsked), Just(AnswerSigning::Beforehand)]
+    }
+
+    /// Answers signed beforehand: one that is due when the inner zone goes away must last until it is back and one has arrived; and
+    /// who insists on a nonce cannot be served.
+    #[test]
+    fn answers_signed_beforehand_last_through_the_outage_from_their_half_on() {
+        let timing = |rest: &str, validity: Option<u64>, freshness| {
+            let beforehand = AnswerSigning::Beforehand;
+            contract(rest).timing_of_answers(beforehand, validity.map(secs), None, freshness)
+        };
+        let derived = timing("", None, None).unwrap();
+        assert_eq!((derived.validity, derived.freshness), (secs(3300), secs(60)));
+        let refused = timing("", None, Some(secs(1500))).unwrap_err().to_string();
+        assert!(refused.ends_with("nothing valid to rely on"), "{refused}");
+        assert!(refused.contains("inner-zone away from 00:27:29 to 00:52:30"), "{refused}");
+        let refused = timing("", Some(3400), None).unwrap_err().to_string();
+        assert!(refused.ends_with("relied on: good, 3700 s old"), "{refused}");
+        let refused = timing("nonce = true", None, None).unwrap_err();
+        assert!(matches!(&refused, Refused::Nonce { class } if class == "one"), "{refused}");
     }
 
     /// What a contract lets fail: the inner zone or the way from it for as long as it says, or for two lists.
@@ -393,9 +446,9 @@ mod tests {
         /// answer and no list that is expired or too old for its class.
         #[test]
         fn what_is_derived_breaks_no_week(
-            contract in contracts(), part in outer(), from in 0..WEEK.as_secs(),
+            contract in contracts(), part in outer(), from in 0..WEEK.as_secs(), signing in signing(),
         ) {
-            let Ok(timing) = contract.timing() else { return Ok(()) };
+            let Ok(timing) = contract.timing(signing) else { return Ok(()) };
             prop_assert_eq!(contract.counter_example(&timing), None);
             none_broken(&contract, &timing, &[failing(&contract, &timing, part, from)])?;
         }
@@ -408,9 +461,10 @@ mod tests {
             (validity, max_age, freshness) in (60_u64..200_000, 0_u64..4000, 1_u64..4000),
             (period, lifetime) in (60_u64..20_000, 60_u64..200_000),
             (part, from, long) in (0_usize..4, 0..WEEK.as_secs(), 1_u64..400_000),
-            own in outer(),
+            (own, answers) in (outer(), signing()),
         ) {
             let timing = Timing {
+                answers,
                 validity: secs(validity),
                 max_age: secs(max_age),
                 freshness: secs(freshness),
@@ -422,7 +476,7 @@ mod tests {
                 if let Broken::TooOld(age) = example.broken() {
                     prop_assert!(age > example.class().max_age());
                 }
-                if let Ok(derived) = contract.timing() {
+                if let Ok(derived) = contract.timing(answers) {
                     prop_assert!(!matches!(example.play(&derived), Some(Broken::TooOld(_))));
                 }
                 return Ok(());

@@ -13,6 +13,6 @@ mod world;
 
 pub use check::{Broken, CounterExample, Refused};
 pub use contract::{Contract, ContractError, Method, PartyClass};
-pub use timing::{PUBLISHED_WITHIN, Timing, Unservable, resign_after};
+pub use timing::{AnswerSigning, PUBLISHED_WITHIN, Timing, Unservable, resign_after};
 pub use week::{ClassWeek, Span, WEEK};
 pub use world::{Away, Part};

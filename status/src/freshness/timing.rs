@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::contract::{Contract, Method, PartyClass};
 
-/// A list is made, pushed and served at most this long after it is due.
+/// A list, or a file of answers signed beforehand, is made, pushed and served at most this long after it is due.
 pub const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
 /// Answers last five days at most, and never longer than the delegate that signs them.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5 * 86_400);
@@ -26,9 +26,21 @@ pub const fn resign_after(left: Duration) -> Duration {
     Duration::from_secs(left.as_secs() / 2)
 }
 
+/// When answers are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerSigning {
+    /// When somebody asks, and kept to half of their life.
+    #[default]
+    WhenAsked,
+    /// Beforehand, in the inner zone, and anew whenever half of their life is over; the responder holds no key.
+    Beforehand,
+}
+
 /// The times that both programs keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
+    /// When answers are signed.
+    pub answers: AnswerSigning,
     /// From thisUpdate to nextUpdate of an OCSP answer.
     pub validity: Duration,
     /// How long others may keep a good or revoked answer, or a CRL (HTTP max-age).
@@ -44,6 +56,7 @@ pub struct Timing {
 impl Timing {
     /// What holds where no contract is declared.
     pub const USUAL: Self = Self {
+        answers: AnswerSigning::WhenAsked,
         validity: Duration::from_secs(3600),
         max_age: USUAL_MAX_AGE,
         freshness: Duration::from_secs(60),
@@ -71,7 +84,7 @@ impl Contract {
     /// # Errors
     ///
     /// [`Unservable`] names the class that no schedule satisfies, and what it would have to bear.
-    pub fn timing(&self) -> Result<Timing, Unservable> {
+    pub fn timing(&self, answers: AnswerSigning) -> Result<Timing, Unservable> {
         let usual = Timing::USUAL;
         let asking = [Method::Ocsp, Method::OcspWithNonce];
         let validity =
@@ -80,10 +93,18 @@ impl Contract {
             .map_or(usual.crl_lifetime, |most| most.min(LONGEST_LIST));
         let freshness = self.outage;
         // When the oldest answer that is still given out is as old as it gets.
-        let given_until = freshness + resign_after(validity.saturating_sub(freshness));
+        let given_until = match answers {
+            AnswerSigning::WhenAsked => {
+                freshness + resign_after(validity.saturating_sub(freshness))
+            }
+            // The next one was due when the inner zone went away.
+            AnswerSigning::Beforehand => resign_after(validity) + freshness + PUBLISHED_WITHIN,
+        };
         let mut max_age = USUAL_MAX_AGE.min(crl_lifetime / 8);
         for class in self.by(&asking) {
-            let given = if class.method == Method::Ocsp { given_until } else { freshness };
+            let signed_for_it =
+                class.method == Method::OcspWithNonce && answers == AnswerSigning::WhenAsked;
+            let given = if signed_for_it { freshness } else { given_until };
             let needed = given + class.poll + class.skew;
             let Some(room) = validity.checked_sub(needed).filter(|_| freshness < validity) else {
                 return Err(Unservable { class: class.name.clone(), lasts: validity, needed });
@@ -102,7 +123,7 @@ impl Contract {
             }
             crl_period = crl_period.min(third);
         }
-        Ok(Timing { validity, max_age, freshness, crl_period, crl_lifetime })
+        Ok(Timing { answers, validity, max_age, freshness, crl_period, crl_lifetime })
     }
 
     /// `timing` with the lists that would end first of all that a `sigill-ca` under this contract may make: what a
@@ -151,11 +172,12 @@ mod tests {
         let text = include_str!("../../../environments/demo/freshness.toml");
         let contract = Contract::parse(text).unwrap();
 
-        let timing = contract.timing().unwrap();
+        let timing = contract.timing(AnswerSigning::WhenAsked).unwrap();
 
         assert_eq!(
             timing,
             Timing {
+                answers: AnswerSigning::WhenAsked,
                 validity: secs(6900),
                 max_age: secs(300),
                 freshness: secs(900),
@@ -170,7 +192,7 @@ mod tests {
         let text =
             "[[class]]\nname = \"quick\"\nmax-age = 600\nclock-skew = 120\npolls-every = 300\n";
 
-        let refused = Contract::parse(text).unwrap().timing().unwrap_err();
+        let refused = Contract::parse(text).unwrap().timing(AnswerSigning::WhenAsked).unwrap_err();
 
         assert_eq!(
             (refused.class.as_str(), refused.lasts, refused.needed),

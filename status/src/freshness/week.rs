@@ -129,7 +129,7 @@ fn note(spans: &mut Vec<Span>, minute: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::freshness::Part;
+    use crate::freshness::{AnswerSigning, Part};
 
     const HOUR: Duration = Duration::from_secs(3600);
     const EXAMPLE: &str = include_str!("../../../environments/demo/freshness.toml");
@@ -137,7 +137,7 @@ mod tests {
     fn simulated(part: Part, hours: u32) -> Vec<ClassWeek> {
         let contract = Contract::parse(EXAMPLE).unwrap();
         let away = [Away { part, from: HOUR * 24, until: HOUR * (24 + hours) }];
-        contract.simulate(&contract.timing().unwrap(), &away)
+        contract.simulate(&contract.timing(AnswerSigning::WhenAsked).unwrap(), &away)
     }
 
     /// OCSP-16: the inner zone gone for six hours: good answers end, tryLater comes, nothing stale, and all heals.
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_week_shows_what_a_broken_contract_lets_through() {
         let contract = Contract::parse(EXAMPLE).unwrap();
-        let derived = contract.timing().unwrap();
+        let derived = contract.timing(AnswerSigning::WhenAsked).unwrap();
         let timing = Timing { validity: HOUR * 3, crl_lifetime: HOUR * 48, ..derived };
         let away = [Away { part: Part::InnerZone, from: HOUR * 24, until: HOUR * 72 }];
 

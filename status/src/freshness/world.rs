@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::contract::{Method, PartyClass};
-use super::timing::{PUBLISHED_WITHIN, Timing, resign_after};
+use super::timing::{AnswerSigning, PUBLISHED_WITHIN, Timing, resign_after};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -16,7 +16,7 @@ pub enum Part {
     Publication,
     /// The tokens with the CAs' keys: no lists; revocations are published all the same.
     IssuingToken,
-    /// The responder's token: no new answers.
+    /// The token that signs answers: no new ones.
     ResponderToken,
 }
 
@@ -130,6 +130,9 @@ impl<'a> World<'a> {
         if at - checkpoint > self.timing.freshness {
             return None;
         }
+        if self.timing.answers == AnswerSigning::Beforehand {
+            return Some(self.signed_beforehand(at)).filter(|signed| at < signed.next_update);
+        }
         let kept = self.kept.filter(|kept| method == Method::Ocsp && at < kept.until);
         if let Some(kept) = kept {
             return Some(kept.signed);
@@ -143,6 +146,26 @@ impl<'a> World<'a> {
             self.kept = Some(Kept { signed, until: at + resign_after(signed.next_update - at) });
         }
         Some(signed)
+    }
+
+    /// The answer that has arrived at `at`. The first question of all finds one that was just signed.
+    fn signed_beforehand(&mut self, at: Duration) -> Signed {
+        let Timing { validity, .. } = *self.timing;
+        let made_at = |made: Duration| Kept {
+            signed: Signed { this_update: made, next_update: made + validity },
+            until: made + resign_after(validity).max(SECOND),
+        };
+        let mut kept = self.kept.unwrap_or_else(|| made_at(self.checkpoint(at)));
+        loop {
+            let made = self.back(kept.until, &[Part::InnerZone, Part::ResponderToken]);
+            let sent = made.saturating_add(PUBLISHED_WITHIN);
+            if self.back(sent, &[Part::InnerZone, Part::Publication]) > at {
+                break;
+            }
+            kept = made_at(made);
+        }
+        self.kept = Some(kept);
+        kept.signed
     }
 
     /// The list that is served, expired or not.
@@ -231,6 +254,32 @@ mod tests {
                 assert_eq!(expired == 0, valid, "{part:?} {periods}");
             }
         }
+    }
+
+    /// Each answer is made when half of the life of the one before is over, whoever asks, and is there a minute later; what could not
+    /// be made is made up for, and nothing is given past its end or from a stale log.
+    #[test]
+    fn answers_signed_beforehand_come_at_the_half_of_their_life() {
+        let timing = Timing { answers: AnswerSigning::Beforehand, freshness: HOUR / 2, ..timing() };
+        let minute = Duration::from_secs(60);
+        let away = [Away { part: Part::InnerZone, from: HOUR, until: HOUR + HOUR / 4 }];
+        let mut world = World::new(&timing, &away, HOUR * 5);
+        let mut ask = |at: Duration| world.ask(at, Method::Ocsp).map(|signed| signed.this_update);
+
+        assert_eq!(ask(Duration::ZERO), Some(Duration::ZERO));
+        assert_eq!(ask(HOUR / 2 + minute - SECOND), Some(Duration::ZERO), "on its way");
+        assert_eq!(ask(HOUR / 2 + minute), Some(HOUR / 2));
+        assert_eq!(ask(HOUR + minute * 5), Some(HOUR / 2), "made at the last moment, not arrived");
+        assert_eq!(ask(HOUR + minute * 15), Some(HOUR));
+        assert_eq!(ask(HOUR * 2), Some(HOUR + HOUR / 2));
+
+        let away = [Away { part: Part::ResponderToken, from: HOUR - SECOND, until: HOUR * 2 }];
+        let mut world = World::new(&timing, &away, HOUR * 5);
+        let mut ask = |at: Duration| world.ask(at, Method::Ocsp).map(|signed| signed.this_update);
+        assert_eq!(ask(Duration::ZERO), Some(Duration::ZERO));
+        assert_eq!(ask(HOUR * 3 / 2 - SECOND), Some(HOUR / 2));
+        assert_eq!(ask(HOUR * 3 / 2), None, "its end, and none came");
+        assert_eq!(ask(HOUR * 2 + minute), Some(HOUR * 2));
     }
 
     /// Item by item what the responder does: kept to half of its life, tryLater when the log is stale or the token away.

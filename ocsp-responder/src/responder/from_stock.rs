@@ -1,0 +1,110 @@
+//! Answers that were signed beforehand (decision 0027).
+//!
+//! The log decides, as where a key is at hand: an answer is given while it says what the log says. Without a key nothing can be
+//! said of what nobody signed for, so a serial that was never issued is unauthorized (RFC 9919 §3.2.3), and one for which no answer has
+//! arrived yet is tryLater.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use sha2::{Digest as _, Sha256};
+use status::presigned::Said;
+use x509::ocsp::{CertStatus, OcspRequest, Refusal};
+use x509::serial::SerialNumber;
+use x509::time::UnixTime;
+
+use super::{Finding, Found, Reply, Responder, Signed};
+use crate::authority::{Authority, Issuer, hex};
+use crate::caching::Labels;
+use crate::clock;
+use crate::metrics::Counted;
+use crate::presigned::{Given, Stock, says};
+
+/// An answer is looked for anew after this: a later one may have arrived.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+impl Responder {
+    /// Answers from the stock.
+    pub(super) async fn give_from_stock(
+        &self,
+        stock: &Arc<Stock>,
+        request: &OcspRequest,
+        issuer: &Issuer,
+        address: IpAddr,
+        arrival: UnixTime,
+    ) -> Result<Reply, Refusal> {
+        let (cert_id, serial) = may_be_in_stock(request)?;
+        let facts = self.facts(request, issuer, address, arrival).await?;
+        let finding = facts.findings.first().copied().ok_or(Refusal::MalformedRequest)?;
+        let is_said = matches!(finding.status, CertStatus::Good | CertStatus::Revoked { .. });
+        if finding.found == Found::NotYet || !is_said {
+            return Err(Refusal::Unauthorized);
+        }
+        let now = clock::now();
+        if let Some(signed) = self.cache.get(cert_id)
+            && signed.finding == finding
+            && now < signed.renew_at
+        {
+            self.metrics.count(Counted::FromCache);
+            return Ok(self.reply_from(&signed, facts.position, now));
+        }
+        let given = self.find(stock, issuer, serial).await?;
+        let now = clock::now();
+        let signed = Arc::new(given.signed(finding, now).ok_or(Refusal::TryLater)?);
+        // Reading may have taken long: nothing leaves that the log contradicts by now.
+        let said_now = self.look(&request.cert_ids, issuer).ok_or(Refusal::TryLater)?;
+        if said_now.findings.first() != Some(&finding) {
+            return Err(Refusal::TryLater);
+        }
+        self.cache.insert(cert_id.to_vec(), Arc::clone(&signed));
+        Ok(self.reply_from(&signed, facts.position, now))
+    }
+
+    /// Reads the answer from the file of whichever certificate of the CA is signed for.
+    async fn find(
+        &self,
+        stock: &Arc<Stock>,
+        issuer: &Issuer,
+        serial: SerialNumber,
+    ) -> Result<Given, Refusal> {
+        let authorities = self.authorities.load();
+        let own = authorities.list().iter().filter(|authority| authority.issuer == issuer.id);
+        let own: Vec<Arc<Authority>> = own.cloned().collect();
+        let stock = Arc::clone(stock);
+        let looking = tokio::task::spawn_blocking(move || {
+            own.iter().find_map(|authority| stock.find(authority, &serial))
+        });
+        looking.await.map_err(|_| Refusal::InternalError)?.ok_or(Refusal::TryLater)
+    }
+}
+
+/// Whether a request asks what can have been answered beforehand: about one certificate (RFC 9919 §3.1.1), named by a hash that
+/// answers are made for. A nonce is passed over (§3.2.1), and so are preferred algorithms.
+fn may_be_in_stock(request: &OcspRequest) -> Result<(&[u8], SerialNumber), Refusal> {
+    let [cert_id] = request.cert_ids.as_slice() else { return Err(Refusal::Unauthorized) };
+    let serial = cert_id.serial().filter(|_| Said::answers_by(cert_id.hash()));
+    Ok((cert_id.as_der(), serial.ok_or(Refusal::Unauthorized)?))
+}
+
+impl Given {
+    /// The answer as it is kept; `None` where it has ended or says another thing than the log.
+    fn signed(self, finding: Finding, now: UnixTime) -> Option<Signed> {
+        let Self { said, signer, body } = self;
+        let is_true = says(&said, &finding) && now < said.next_update;
+        let again = now.checked_add(LOOK_AGAIN).unwrap_or(now);
+        is_true.then(|| Signed {
+            finding,
+            delegate: signer.public_key().spki_hash(),
+            labels: Some(Labels::of(
+                &hex(&Sha256::digest(&body)),
+                said.this_update,
+                Some(said.next_update),
+            )),
+            body: Bytes::from(body),
+            next_update: said.next_update,
+            renew_at: again.min(said.next_update),
+        })
+    }
+}
