@@ -299,8 +299,16 @@ pub(crate) fn wire(
         receipts: notes.receipts,
         test_set,
     });
-    let publisher =
-        Publisher { store, clock, node, status, audit, state, readiness: Arc::clone(&readiness) };
+    let publisher = Publisher {
+        store,
+        clock,
+        node,
+        status,
+        audit,
+        state,
+        readiness: Arc::clone(&readiness),
+        followed: None,
+    };
     service.observe_issuing();
     Ok(Wired { service, publisher, readiness, feed })
 }

@@ -327,6 +327,19 @@ pub enum StoreError {
         /// Entries published.
         published: u64,
     },
+    /// The server gave this program a log that is shorter than what it has seen of it: an older copy has taken the place
+    /// of the database, such as a standby that lacked the last acts.
+    #[error(
+        "database has {found} entries of the {log} log, and this program has seen {seen}: an older copy of it"
+    )]
+    OlderThanSeen {
+        /// Which log.
+        log: &'static str,
+        /// Entries that it has now.
+        found: u64,
+        /// Entries that it had.
+        seen: u64,
+    },
     /// The published log and ours differ: only a four-eyes operation opens a new epoch (§2.2).
     #[error("published status log differs from this database within the first {size} entries")]
     LogsDisagree {
@@ -458,6 +471,7 @@ impl StoreError {
             Self::Fenced { .. } => "publication-fenced",
             Self::CheckpointSize { .. } => "checkpoint-size",
             Self::PublishedAhead { .. } => "published-ahead",
+            Self::OlderThanSeen { .. } => "database-older",
             Self::LogsDisagree { .. } => "logs-disagree",
             Self::OtherEpoch { .. } => "epoch-differs",
             Self::Entry { .. } => "entry-unreadable",
@@ -470,12 +484,13 @@ impl StoreError {
 
     /// The codes of [`Self::is_passing`], apart from a clock that is behind: what a database may fail
     /// with that was well.
-    pub const PASSING_CODES: [&str; 9] = [
+    pub const PASSING_CODES: [&str; 10] = [
         "database-busy",
         "database-full",
         "database-read-only",
         "database-device",
         "database-unreachable",
+        "database-older",
         "audit-refused",
         "store-closed",
         "store-overloaded",
@@ -492,6 +507,7 @@ impl StoreError {
                 | Self::ReadOnly
                 | Self::Device(_)
                 | Self::Unreachable(_)
+                | Self::OlderThanSeen { .. }
                 | Self::AuditRefused(_)
                 | Self::Closed
                 | Self::Overloaded

@@ -1,25 +1,36 @@
 //! The database in PostgreSQL: a CA that is told to keep it there, and what becomes of calls while the server is away.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use support::demo::until;
+use support::ports;
 use support::postgresql::{Postgresql, USER};
+use support::program::{self, Server};
 use support::suite::Check;
 
 use crate::accounts::Received;
+use crate::api::Api;
 use crate::deployment::{Deployment, Template};
 use crate::orders::{Bears, Orders};
 use crate::revocation::{ocsp, revoke};
 
-pub(crate) const CHECKS: &[Check<Template>] =
-    &[("nodes::a_ca_keeps_its_database_in_postgresql", a_ca_keeps_its_database_in_postgresql)];
+pub(crate) const CHECKS: &[Check<Template>] = &[
+    ("nodes::a_ca_keeps_its_database_in_postgresql", a_ca_keeps_its_database_in_postgresql),
+    ("nodes::two_nodes_share_a_database", two_nodes_share_a_database),
+    ("nodes::a_restored_dump_loses_no_revocation", a_restored_dump_loses_no_revocation),
+];
 
 /// How long OCSP may take to say what is recorded.
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
+/// Leases last 30 s.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(90);
 const CALLERS: usize = 3;
 /// How long orders go on in each state.
 const A_WHILE: Duration = Duration::from_secs(2);
@@ -136,9 +147,190 @@ fn a_ca_keeps_its_database_in_postgresql(template: &Template) {
         assert!(again.replayed() && again.body == one.body, "{}: {}", one.key, again.text());
     }
     deployment.stop();
+    logs_are_whole(&deployment, &number);
+}
+
+/// A second `sigill-ca` of the deployment: its own name, ports and spool, and the same database, keys, tokens and trees.
+struct Second {
+    command: Command,
+    log: PathBuf,
+    address: SocketAddr,
+    observe: SocketAddr,
+    server: Option<Server>,
+}
+
+impl Second {
+    fn of(deployment: &Deployment) -> Self {
+        let home = &deployment.home;
+        let text = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
+        let (address, observe) = (ports::free_address(), ports::free_address());
+        let own = [("node = ", "ca-b"), ("spool = ", "../publish/.spool-b")];
+        let mut section = "";
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let changed = own.iter().find(|(key, _)| line.starts_with(key));
+            lines.push(match (section, changed) {
+                (_, Some((key, value))) => format!("{key}\"{value}\""),
+                ("[api]", None) if line.starts_with("listen = ") => {
+                    format!("listen = \"{address}\"")
+                }
+                ("[observe]", None) if line.starts_with("listen = ") => {
+                    format!("listen = \"{observe}\"")
+                }
+                _ => line.to_owned(),
+            });
+        }
+        let file = home.join("config/ca-b.toml");
+        fs::write(&file, lines.join("\n")).expect("a configuration");
+        let mut command = Command::new(program::built("sigill-ca"));
+        command.args(["serve", "--config"]).arg(&file);
+        command.env("SOFTHSM2_CONF", home.join("softhsm2.conf"));
+        Self {
+            command,
+            log: deployment.folder().join("serve-b.log"),
+            address,
+            observe,
+            server: None,
+        }
+    }
+
+    fn start(&mut self) {
+        self.server = Some(Server::start(&mut self.command, &self.log, self.address));
+    }
+
+    /// Whether it says that it takes calls.
+    fn is_ready(&self) -> bool {
+        let url = format!("http://{}/readyz", self.observe);
+        let asked = Command::new("curl").args(["-s", "-f", "-o", "/dev/null", &url]).status();
+        asked.expect("curl runs").success()
+    }
+}
+
+/// Promises 2 and 3 with two programs on one database: both issue at the same time. The one that publishes is killed: the other
+/// voids what it left open, takes the publication over and makes the CRLs. It comes back, and both go on.
+fn two_nodes_share_a_database(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let Some(server) = Postgresql::start() else { return };
+    let database = server.database();
+    kept_in(&mut deployment, &server, &database);
+    import(&deployment);
+    deployment.start();
+    let mut second = Second::of(&deployment);
+    second.start();
+    let _responder = deployment.responder();
+    let text = |sql: &str| server.sql(&database, sql).trim().to_owned();
+    let number = |sql: &str| text(sql).parse::<usize>().expect("a number");
+    let publisher = || text("SELECT node FROM lease WHERE name = 'publication'");
+    let first_publisher = publisher();
+    assert_ne!(first_publisher, "ca-b");
+    let ready = until(SEEN_WITHIN, || second.is_ready().then_some(()));
+    assert!(ready.is_some(), "a node that does not publish takes calls");
+
+    let form = deployment.form();
+    let (one, other) = (Orders::new("first"), Orders::new("second"));
+    let (api, api_b) = (deployment.api(), Api::portal(&deployment.home, second.address));
+    let others_go_on =
+        |since: Instant| until(TAKEN_OVER_WITHIN, || other.any_since(since).then_some(()));
+    one.during(CALLERS, Bears::Everything, (&api, &form), || {
+        other.during(CALLERS, Bears::Everything, (&api_b, &form), || {
+            thread::sleep(A_WHILE);
+            let fencing = number("SELECT fencing FROM lease WHERE name = 'publication'");
+            let killed = Instant::now();
+            deployment.kill();
+            assert!(others_go_on(killed).is_some(), "the other node issues nothing");
+            let over = until(TAKEN_OVER_WITHIN, || (publisher() == "ca-b").then_some(()));
+            assert!(over.is_some(), "nobody took the publication over");
+            println!("measured: publication taken over after = {} s", killed.elapsed().as_secs());
+            assert!(number("SELECT fencing FROM lease WHERE name = 'publication'") > fencing);
+            let left = format!(
+                "SELECT count(*) FROM intent WHERE state = 'open' AND node = '{first_publisher}'"
+            );
+            let voided = until(TAKEN_OVER_WITHIN, || (number(&left) == 0).then_some(()));
+            assert!(voided.is_some(), "{} intents of the dead node stay open", number(&left));
+            deployment.start();
+            let (back, before) = (Instant::now(), one.count());
+            let more = until(TAKEN_OVER_WITHIN, || (one.count() > before + CALLERS).then_some(()));
+            assert!(more.is_some() && others_go_on(back).is_some(), "both nodes go on");
+            assert_eq!(publisher(), "ca-b", "a lease that lives is not taken");
+        });
+    });
+
+    let received: Vec<_> = one.received().into_iter().chain(other.received()).collect();
+    println!("measured: certificates received = {}", received.len());
+    let issued = number("SELECT count(*) FROM certificate WHERE profile = 'function-ec'");
+    assert_eq!(issued, received.len(), "each order has one certificate, and none has two");
+    let last = received.last().expect("a certificate");
+    let revoked = revoke(&deployment, &last.id, "superseded", "by-the-other-node");
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    let seen = || ocsp(&deployment, last.serial).contains("Reason: superseded").then_some(());
+    assert!(until(SEEN_WITHIN, seen).is_some(), "{}", ocsp(&deployment, last.serial));
+    deployment.stop();
+    let mut running = second.server.take().expect("the second node runs");
+    assert!(running.end(TAKEN_OVER_WITHIN).success(), "{}", running.printed());
+    logs_are_whole(&deployment, &number);
+}
+
+/// What is published is all that was recorded, each position once.
+fn logs_are_whole(deployment: &Deployment, number: &dyn Fn(&str) -> usize) {
     for (log, table) in [("status", "status_entry"), ("audit", "audit_leaf")] {
         let size = deployment.verify_log(log)["size"].as_u64().expect("a size");
         let recorded = number(&format!("SELECT count(*) FROM {table}"));
-        assert_eq!(usize::try_from(size).expect("a size"), recorded, "{log}");
+        let dense = number(&format!("SELECT max(idx) + 1 FROM {table}"));
+        assert_eq!((usize::try_from(size).expect("a size"), recorded), (recorded, dense), "{log}");
     }
+}
+
+/// The restore drill on PostgreSQL: a dump from before a revocation is put back after the server's database is lost. It signs nothing
+/// until it has taken over what is published; then the revocation stands, and no serial or CRL number comes twice.
+fn a_restored_dump_loses_no_revocation(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let Some(server) = Postgresql::start() else { return };
+    let database = server.database();
+    kept_in(&mut deployment, &server, &database);
+    import(&deployment);
+    deployment.start();
+    let _responder = deployment.responder();
+    let before = Received::read("before", &deployment.api().ask(&deployment.order("before")));
+    let dump = server.copy(&database);
+    let after = Received::read("after", &deployment.api().ask(&deployment.order("after")));
+    for (number, one) in [&before, &after].into_iter().enumerate() {
+        let revoked = revoke(&deployment, &one.id, "superseded", &format!("revoke-{number}"));
+        assert_eq!(revoked.status, 200, "{}", revoked.text());
+    }
+    let is_revoked = |deployment: &Deployment, one: &Received| {
+        let seen = || ocsp(deployment, one.serial).contains("Reason: superseded").then_some(());
+        assert!(until(SEEN_WITHIN, seen).is_some(), "{}", ocsp(deployment, one.serial));
+    };
+    is_revoked(&deployment, &after);
+    let numbers =
+        "SELECT encode(number, 'hex') FROM crl WHERE state = 'signed' ORDER BY number DESC LIMIT 1";
+    let listed = until(SEEN_WITHIN, || {
+        (server.sql(&database, "SELECT count(*) FROM crl WHERE published IS NOT NULL").trim()
+            != "0")
+            .then(|| server.sql(&database, numbers))
+    });
+    deployment.stop();
+
+    deployment.configure(|text| text.replace(&database, &dump));
+    let refused = deployment.start_refused();
+    assert!(refused.contains("published-ahead: ") && refused.contains("take-over"), "{refused}");
+    let taken = deployment.command(&["take-over"], &[]);
+    assert_eq!(taken.code, 0, "{}", taken.text);
+    assert!(taken.text.contains(&after.serial.to_string()), "{}", taken.text);
+    deployment.start();
+    for one in [&before, &after] {
+        is_revoked(&deployment, one);
+    }
+    let next = Received::read("next", &deployment.api().ask(&deployment.order("next")));
+    assert!(next.serial != before.serial && next.serial != after.serial);
+    let newer = until(SEEN_WITHIN, || {
+        (server.sql(&dump, numbers) > listed.clone().expect("a list was published")).then_some(())
+    });
+    assert!(newer.is_some(), "the next list has a higher number");
+    deployment.stop();
+    let number = |sql: &str| server.sql(&dump, sql).trim().parse::<usize>().expect("a number");
+    logs_are_whole(&deployment, &number);
 }

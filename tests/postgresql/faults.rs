@@ -10,7 +10,7 @@ use support::postgresql::Postgresql;
 
 use crate::conformance::Backend as _;
 use crate::conformance::world::{World, at, audit, followed, sizes, verified};
-use crate::postgres_in;
+use crate::{postgres, postgres_in};
 
 const CALLERS: usize = 4;
 
@@ -84,4 +84,37 @@ fn turned(store: &dyn Store, target: StatusTarget, round: usize) -> u64 {
             }
         }
     }
+}
+
+/// Promise 3: a standby that lacked the last acts, or an older copy, takes the place of the database while the node runs. No position
+/// that was given is given again, and nothing is recorded before the node was started anew and has compared it with what is published.
+#[test]
+fn an_older_copy_that_takes_the_place_of_the_database_takes_no_act() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    let name = &postgres.database;
+    let copy = postgres.within.copy(name);
+    let id = world.issue(at(1)).certificate;
+    let target = StatusTarget::Certificate(id);
+    turned(&*world.store, target, 0);
+    let sql = format!(
+        "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'; \
+         ALTER DATABASE {name} RENAME TO {name}_newer; ALTER DATABASE {copy} RENAME TO {name}"
+    );
+    for statement in sql.split("; ") {
+        postgres.within.sql("postgres", statement);
+    }
+    let entries = "SELECT count(*) FROM status_entry";
+    let before = postgres.within.sql(name, entries);
+
+    let change = StatusChange { target, act: StatusAct::Release, requested_at: None, alone: None };
+    for _ in 0..2 {
+        let refused =
+            world.store.change_status(&change, &audit(EventCode::CertificateRevoked), at(2));
+        let refused = refused.map(|_| ()).unwrap_err();
+        assert_eq!(refused.code(), "database-older", "{refused:?}");
+        assert!(refused.is_passing());
+    }
+    assert_eq!(postgres.within.sql(name, entries), before);
 }

@@ -43,33 +43,7 @@ impl CrlFiles {
     ) -> Result<Self, CrlFilesError> {
         std::fs::create_dir_all(&spool)
             .map_err(|source| CrlFilesError::File { path: spool.clone(), source })?;
-        let path = folder.join("crl/manifest");
-        let rows = match std::fs::read(&path) {
-            Ok(bytes) => {
-                let key = NotePublicKey::from_bytes(signer.public_key());
-                let manifest = Manifest::open(&bytes, key)
-                    .map_err(|source| CrlFilesError::Open { path: path.clone(), source })?;
-                if *manifest.deployment() != deployment {
-                    return Err(CrlFilesError::Deployment {
-                        path,
-                        found: manifest.deployment().to_string(),
-                        ours: deployment.to_string(),
-                    });
-                }
-                manifest
-                    .rows()
-                    .map(|row| {
-                        // A row that were left out would take its CRL off the list for good.
-                        let row = row
-                            .parse::<PublishedCrl>()
-                            .map_err(|_| CrlFilesError::Row { path: path.clone() })?;
-                        Ok((row.path.clone(), row))
-                    })
-                    .collect::<Result<_, CrlFilesError>>()?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(source) => return Err(CrlFilesError::File { path, source }),
-        };
+        let rows = listed(&folder, &deployment, signer.as_ref())?;
         Ok(Self { folder, spool, copies, deployment, signer, rows: Mutex::new(rows) })
     }
 
@@ -118,6 +92,7 @@ impl CrlFiles {
     pub(crate) fn publish(&self, file: &Path, row: PublishedCrl) -> Result<(), CrlFilesError> {
         let path = self.folder.join(&row.path);
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_newer(&mut rows);
         if let Some(listed) = rows.get(&row.path)
             && number_of(listed).zip(number_of(&row)).is_some_and(|(listed, new)| new < listed)
         {
@@ -132,6 +107,19 @@ impl CrlFiles {
         Ok(())
     }
 
+    /// Lists what another node has listed in the same tree since, where it is newer than what is known here. A manifest that
+    /// is lost or was changed is written anew.
+    fn take_newer(&self, rows: &mut BTreeMap<String, PublishedCrl>) {
+        let Ok(found) = listed(&self.folder, &self.deployment, self.signer.as_ref()) else {
+            return;
+        };
+        for (path, row) in found {
+            if rows.get(&path).is_none_or(|known| number_of(known) < number_of(&row)) {
+                rows.insert(path, row);
+            }
+        }
+    }
+
     fn write_manifest(&self, rows: &BTreeMap<String, PublishedCrl>) -> Result<(), CrlFilesError> {
         let name: ManifestName = CRL_MANIFEST.parse().map_err(CrlFilesError::Rows)?;
         let rows = rows.values().map(ToString::to_string);
@@ -140,6 +128,41 @@ impl CrlFiles {
         let note = manifest.sign(self.signer.as_ref()).map_err(CrlFilesError::Sign)?;
         let path = self.folder.join("crl/manifest");
         replace(&path, note.as_bytes()).map_err(|source| CrlFilesError::File { path, source })
+    }
+}
+
+/// The rows of the manifest in the tree; none where there is no manifest yet.
+fn listed(
+    folder: &Path,
+    deployment: &DeploymentName,
+    signer: &dyn NoteSigner,
+) -> Result<BTreeMap<String, PublishedCrl>, CrlFilesError> {
+    let path = folder.join("crl/manifest");
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let key = NotePublicKey::from_bytes(signer.public_key());
+            let manifest = Manifest::open(&bytes, key)
+                .map_err(|source| CrlFilesError::Open { path: path.clone(), source })?;
+            if manifest.deployment() != deployment {
+                return Err(CrlFilesError::Deployment {
+                    path,
+                    found: manifest.deployment().to_string(),
+                    ours: deployment.to_string(),
+                });
+            }
+            manifest
+                .rows()
+                .map(|row| {
+                    // A row that were left out would take its CRL off the list for good.
+                    let row = row
+                        .parse::<PublishedCrl>()
+                        .map_err(|_| CrlFilesError::Row { path: path.clone() })?;
+                    Ok((row.path.clone(), row))
+                })
+                .collect()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(source) => Err(CrlFilesError::File { path, source }),
     }
 }
 

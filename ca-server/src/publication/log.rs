@@ -18,6 +18,7 @@ use ledger::origin::LogOrigin;
 use ledger::signer::{NoteSignError, NoteSigner};
 use ledger::tile::{TilePath, Width};
 use ledger::time::Timestamp;
+use store::Fencing;
 use thiserror::Error;
 
 use super::files::{LogFolder, replace};
@@ -43,6 +44,8 @@ pub(crate) struct LogPublisher {
     /// The bytes of that checkpoint, once this program has written one.
     written: Option<Vec<u8>>,
     superseded: VecDeque<(Instant, PathBuf)>,
+    /// The lease under which it publishes.
+    lease: Option<Fencing>,
 }
 
 impl LogPublisher {
@@ -67,6 +70,7 @@ impl LogPublisher {
             published: 0,
             written: None,
             superseded: VecDeque::new(),
+            lease: None,
         };
         let Some(note) = published else { return Ok(publisher) };
         let Checkpoint { size, root, .. } = note.checkpoint();
@@ -91,6 +95,27 @@ impl LogPublisher {
             }
         }
         Ok(publisher)
+    }
+
+    /// Publishes under this lease from now on. Under a new one it goes on where the folder stands: another node may have
+    /// published into it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::resume`]. What was known before stays then.
+    pub(crate) fn hold_under(
+        &mut self,
+        lease: Fencing,
+        read: ReadEntries<'_>,
+    ) -> Result<(), PublishError> {
+        if self.lease == Some(lease) {
+            return Ok(());
+        }
+        let (origin, folder) = (self.origin.clone(), self.folder.clone());
+        let next = Self::resume(origin, folder, Arc::clone(&self.signer), read)?;
+        let superseded = std::mem::take(&mut self.superseded);
+        *self = Self { superseded, lease: Some(lease), ..next };
+        Ok(())
     }
 
     /// Writes the tiles of the first `size` entries, signs the head and hands the note to `store`,
@@ -295,8 +320,8 @@ pub(crate) enum PublishError {
         /// The size.
         size: u64,
     },
-    /// Another node publishes.
-    #[error("node {by} holds the publication lease")]
+    /// Another node publishes, and none of its checkpoints has come for a while.
+    #[error("node {by} holds the publication lease and publishes nothing")]
     Lease {
         /// Who.
         by: String,

@@ -30,6 +30,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const USUAL_GAP: Duration = Duration::from_millis(150);
 /// The same while somebody waits for one.
 const SHORTEST_GAP: Duration = Duration::from_millis(50);
+/// How long the node that publishes may be silent before the others say so. It makes a checkpoint every second.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How often the publication lease is renewed; it lasts 30 s.
 const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
 
@@ -203,6 +205,14 @@ pub(crate) struct Publisher {
     pub(crate) audit: LogPublisher,
     pub(crate) state: Arc<PublicationState>,
     pub(crate) readiness: Arc<Readiness>,
+    /// The checkpoint that another node stored last, and since when it is that.
+    pub(crate) followed: Option<(Vec<u8>, Instant)>,
+}
+
+/// Who publishes.
+enum Turn {
+    Ours(Fencing),
+    Theirs { by: String },
 }
 
 impl Publisher {
@@ -214,8 +224,12 @@ impl Publisher {
     /// The operating system's, when no thread can be made.
     pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
         let mut lease = None;
-        if let Err(error) = self.lease(&mut lease) {
-            tracing::warn!(error = chain(&error), "publication is not this node's yet");
+        match self.lease(&mut lease) {
+            Ok(Turn::Ours(_)) => {}
+            Ok(Turn::Theirs { by }) => tracing::info!(by, "another node publishes"),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "publication is not this node's yet");
+            }
         }
         std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run(lease))
     }
@@ -253,7 +267,10 @@ impl Publisher {
     }
 
     fn round(&mut self, lease: &mut Option<(Fencing, Instant)>) -> Result<(), PublishError> {
-        let fencing = self.lease(lease)?;
+        let fencing = match self.lease(lease)? {
+            Turn::Ours(fencing) => fencing,
+            Turn::Theirs { by } => return self.follow(by),
+        };
         // Status first, and each by itself: nothing that ails the audit log's folder may keep a
         // revocation from the world.
         let status = self.publish(Log::Status, fencing);
@@ -261,11 +278,35 @@ impl Publisher {
         status.and(audit)
     }
 
-    fn lease(&self, lease: &mut Option<(Fencing, Instant)>) -> Result<Fencing, PublishError> {
+    /// What another node has published is published: callers here wait for it, too.
+    fn follow(&mut self, by: String) -> Result<(), PublishError> {
+        let last = self.store.last_checkpoint(Log::Status).map_err(PublishError::Store)?;
+        let Some(last) = last else { return Err(PublishError::Lease { by }) };
+        {
+            let mut state = self.state.lock();
+            state.published = state.published.max(Some((last.epoch, last.size)));
+        }
+        self.state.changed.notify_all();
+        match &self.followed {
+            Some((note, since)) if *note == last.note => {
+                if since.elapsed() < SILENCE {
+                    Ok(())
+                } else {
+                    Err(PublishError::Lease { by })
+                }
+            }
+            _ => {
+                self.followed = Some((last.note, Instant::now()));
+                Ok(())
+            }
+        }
+    }
+
+    fn lease(&self, lease: &mut Option<(Fencing, Instant)>) -> Result<Turn, PublishError> {
         if let Some((fencing, taken)) = lease
             && taken.elapsed() < RENEW_LEASE_EVERY
         {
-            return Ok(*fencing);
+            return Ok(Turn::Ours(*fencing));
         }
         let asked = Instant::now();
         let now = self.clock.read().now;
@@ -278,12 +319,12 @@ impl Publisher {
                 // Counted from before the lease was given: it does not last longer here than there.
                 *lease = Some((fencing, asked));
                 self.state.tell_ours(Some(asked + LEASE));
-                Ok(fencing)
+                Ok(Turn::Ours(fencing))
             }
             LeaseOutcome::Taken { by, .. } => {
                 *lease = None;
                 self.state.tell_ours(None);
-                Err(PublishError::Lease { by: by.name })
+                Ok(Turn::Theirs { by: by.name })
             }
         }
     }
@@ -301,6 +342,7 @@ impl Publisher {
             Log::Status => &mut self.status,
             Log::Audit => &mut self.audit,
         };
+        publisher.hold_under(fencing, &read)?;
         publisher.publish(head.size, head.root, timestamp, &read, &mut |note| {
             self.store.store_signed_checkpoint(&SignedCheckpoint {
                 log,
@@ -379,6 +421,7 @@ mod tests {
             audit: log(folder, LogName::Audit, &name),
             state: Arc::default(),
             readiness: Arc::default(),
+            followed: None,
         }
     }
 
@@ -477,7 +520,7 @@ mod tests {
         let taken = publisher.store.lease(&LeaseName::Publication, &other, later).unwrap();
         assert!(matches!(taken, LeaseOutcome::Held { .. }), "{taken:?}");
 
-        assert!(publisher.lease(&mut None).is_err());
+        assert!(matches!(publisher.lease(&mut None), Ok(Turn::Theirs { by }) if by == "ca2"));
         assert!(!publisher.state.is_ours());
         publisher.state.tell_ours(Some(Instant::now()));
         assert!(!publisher.state.is_ours(), "it has ended");

@@ -236,6 +236,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
         | StoreError::ReadOnly
         | StoreError::Device(_)
         | StoreError::Unreachable(_)
+        | StoreError::OlderThanSeen { .. }
         | StoreError::Closed
         | StoreError::Overloaded
         | StoreError::AuditRefused(_) => Denied::new(

@@ -68,9 +68,9 @@ impl Head {
         Ok(Position { epoch: self.epoch, index: stored(index, "log size")? })
     }
 
-    fn store(mut self, connection: &Connection) -> Result<(), StoreError> {
+    fn store(mut self, connection: &Connection) -> Result<(u32, u64), StoreError> {
         if self.leaves.is_empty() {
-            return Ok(());
+            return Ok((self.epoch, self.frontier.size()));
         }
         for leaf in self.leaves {
             self.frontier.append(leaf).map_err(|_| StoreError::Stored { what: "log size" })?;
@@ -85,7 +85,7 @@ impl Head {
                 self.frontier.to_bytes(),
                 from_time(self.last_time)
             ])?;
-        Ok(())
+        Ok((self.epoch, self.frontier.size()))
     }
 }
 
@@ -110,6 +110,13 @@ pub(super) fn head(connection: &Connection, log: Log) -> Result<(LogHead, Fronti
     Ok((head, frontier))
 }
 
+/// How far both logs had come when this program last wrote: epochs and sizes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    status: (u32, u64),
+    audit: (u32, u64),
+}
+
 /// The open transaction.
 pub(super) struct Group<'a> {
     connection: &'a Connection,
@@ -119,12 +126,25 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
+    /// Reads the heads, which must not lie behind those that were `seen`: what a server lost that was replaced by an
+    /// older copy is known outside, and its positions are not given again.
     pub(super) fn begin(
         connection: &'a Connection,
         sealer: &'a Sealer,
+        seen: Seen,
     ) -> Result<Self, StoreError> {
         let status = Head::load(connection, Log::Status)?;
         let audit = Head::load(connection, Log::Audit)?;
+        for (head, seen) in [(&status, seen.status), (&audit, seen.audit)] {
+            let found = head.frontier.size();
+            if (head.epoch, found) < seen {
+                return Err(StoreError::OlderThanSeen {
+                    log: head.log.name(),
+                    found,
+                    seen: seen.1,
+                });
+            }
+        }
         Ok(Self { connection, sealer, status, audit })
     }
 
@@ -152,10 +172,11 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Writes the heads, status first.
-    pub(super) fn finish(self) -> Result<(), StoreError> {
-        self.status.store(self.connection)?;
-        self.audit.store(self.connection)
+    /// Writes the heads, status first; how far they have come then.
+    pub(super) fn finish(self) -> Result<Seen, StoreError> {
+        let status = self.status.store(self.connection)?;
+        let audit = self.audit.store(self.connection)?;
+        Ok(Seen { status, audit })
     }
 }
 

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bo
 
 use super::Database;
 use super::connection::{Connection, DatabaseError, Failure, Savepoint};
-use super::group::{Act, Group};
+use super::group::{Act, Group, Seen};
 use super::reply::{Reply, reply};
 use crate::StoreError;
 use crate::sealing::Sealer;
@@ -46,7 +46,7 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (sender, receiver) = bounded(QUEUE);
         let name = database.name();
-        let mut writing = Writing { connection, database, sealer };
+        let mut writing = Writing { connection, database, sealer, seen: Seen::default() };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writing.run(&receiver))
@@ -125,6 +125,7 @@ struct Writing {
     connection: Connection,
     database: Arc<dyn Database>,
     sealer: Arc<Sealer>,
+    seen: Seen,
 }
 
 impl Writing {
@@ -154,13 +155,19 @@ impl Writing {
         while waiting.len() > 0 {
             let mut ran = Vec::with_capacity(waiting.len());
             let outcome = match self.begin() {
-                Ok(()) => transaction(&self.connection, &self.sealer, &mut waiting, &mut ran),
+                Ok(()) => self.transaction(&mut waiting, &mut ran),
                 Err(error) => Err(error.into()),
             };
-            if outcome.is_err() {
-                self.connection.roll_back();
-            }
-            let error = outcome.err();
+            let error = match outcome {
+                Ok(seen) => {
+                    self.seen = seen;
+                    None
+                }
+                Err(error) => {
+                    self.connection.roll_back();
+                    Some(error)
+                }
+            };
             // Nothing ran: the transaction could not even begin, and would not for the others.
             if ran.is_empty() {
                 ran.extend(waiting.by_ref());
@@ -169,6 +176,37 @@ impl Writing {
                 act.answer(error.as_ref().map(again));
             }
         }
+    }
+
+    /// Runs what waits, and commits; how far the logs have come then.
+    fn transaction(
+        &self,
+        waiting: &mut dyn Iterator<Item = Box<dyn Queued>>,
+        ran: &mut Vec<Box<dyn Queued>>,
+    ) -> Result<Seen, StoreError> {
+        let Self { connection, sealer, .. } = self;
+        let mut group = Group::begin(connection, sealer, self.seen)?;
+        for mut queued in waiting {
+            if let Err(error) = connection.savepoint(Savepoint::Set) {
+                // It has not run, and is answered with the others.
+                ran.push(queued);
+                return Err(error.into());
+            }
+            let refused = queued.run(&mut group.act()).err();
+            ran.push(queued);
+            if let Some(reason) = refused {
+                if connection.has_lost_its_transaction() {
+                    // What ran before in this group is lost with it and meets the same error.
+                    return Err(reason);
+                }
+                connection.savepoint(Savepoint::RollBackTo)?;
+                group.forget_act();
+            }
+            connection.savepoint(Savepoint::Release)?;
+        }
+        let seen = group.finish()?;
+        connection.commit()?;
+        Ok(seen)
     }
 
     /// Begins a transaction. A server that went away meanwhile, or was started anew, is looked for: nothing of this
@@ -191,36 +229,6 @@ impl Writing {
     }
 }
 
-fn transaction(
-    connection: &Connection,
-    sealer: &Sealer,
-    waiting: &mut dyn Iterator<Item = Box<dyn Queued>>,
-    ran: &mut Vec<Box<dyn Queued>>,
-) -> Result<(), StoreError> {
-    let mut group = Group::begin(connection, sealer)?;
-    for mut queued in waiting {
-        if let Err(error) = connection.savepoint(Savepoint::Set) {
-            // It has not run, and is answered with the others.
-            ran.push(queued);
-            return Err(error.into());
-        }
-        let refused = queued.run(&mut group.act()).err();
-        ran.push(queued);
-        if let Some(reason) = refused {
-            if connection.has_lost_its_transaction() {
-                // What ran before in this group is lost with it and meets the same error.
-                return Err(reason);
-            }
-            connection.savepoint(Savepoint::RollBackTo)?;
-            group.forget_act();
-        }
-        connection.savepoint(Savepoint::Release)?;
-    }
-    group.finish()?;
-    connection.commit()?;
-    Ok(())
-}
-
 /// A storage error once more, for each caller of a lost group. Refusals by rule are not shared; they
 /// come out as a defect.
 fn again(error: &StoreError) -> StoreError {
@@ -234,6 +242,9 @@ fn again(error: &StoreError) -> StoreError {
         StoreError::Constraint(source) => StoreError::Constraint(source.clone()),
         StoreError::AuditRefused(source) => StoreError::AuditRefused(source.clone()),
         StoreError::Unreachable(source) => StoreError::Unreachable(source.clone()),
+        StoreError::OlderThanSeen { log, found, seen } => {
+            StoreError::OlderThanSeen { log, found: *found, seen: *seen }
+        }
         StoreError::Query(source) => StoreError::Query(source.clone()),
         _ => StoreError::Stored { what: "log head" },
     }
