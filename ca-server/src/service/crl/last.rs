@@ -71,7 +71,10 @@ impl Service {
             let next = "hold the ceremony that makes it, then `sigill-ca import --crl`";
             return Err(refused(authority, "its key is not here", next));
         }
-        self.must_go_on(authority)?;
+        // One that was signed and never published may be lost; then it is made again, under the next number.
+        if let Some(last) = self.last_crl(authority)?.filter(|row| row.published.is_some()) {
+            return Err(ended(authority, last.this_update));
+        }
         if authority.issuer.period().state() != KeyState::Retired {
             let next = "write `state = \"retired\"` into its section, so that it issues no more";
             return Err(refused(authority, "it may issue", next));
@@ -113,7 +116,10 @@ impl Service {
 
     /// Keeps the last CRL where it is to be had: from our own copy, should the published file be lost.
     pub(super) fn keep_last_crl(&self, authority: &Authority, row: &CrlRow) -> Result<(), Denied> {
-        let path = List::Full.path(authority);
+        let (path, left) =
+            (List::Full.path(authority), row.next_update.since(self.clock().read().now));
+        metrics::gauge!("sigill_crl_seconds_left", "authority" => authority.name().to_owned())
+            .set(left.as_secs_f64());
         let there = fs::metadata(self.files.path(&path)).is_ok_and(|file| file.len() == row.length);
         let listed = self.files.published(&path).is_some_and(|(_, listed)| {
             listed.sha256 == row.sha256 && listed.number == hex(&row.number)
@@ -123,11 +129,14 @@ impl Service {
         }
         let copy = self.files.copy(&CrlFiles::copy_name(authority.name()));
         let names = SpoolNames::new(&self.files, authority.name());
-        let mut file = believed_file(&copy, [Some(row.sha256), None])
-            .map_err(|error| unspooled(authority, &io::Error::other(error)))?;
-        create(&names.finished)
-            .and_then(|mut made| io::copy(&mut file, &mut made))
-            .map_err(|error| unspooled(authority, &error))?;
+        let known = [Some(row.sha256), None];
+        // Where the program was killed between signature and publication, it lies where it was put together.
+        if believed_file(&names.finished, known).is_err() {
+            let mut file = believed_file(&copy, known).map_err(|error| lost(authority, &error))?;
+            create(&names.finished)
+                .and_then(|mut made| io::copy(&mut file, &mut made))
+                .map_err(|error| unspooled(authority, &error))?;
+        }
         self.publish_crl(authority, List::Full, row, &names.finished)?;
         tracing::warn!(
             authority.name = authority.name(),
@@ -145,6 +154,19 @@ fn refused(authority: &Authority, seen: &str, next: &'static str) -> Denied {
         "a retired authority without a certificate that is good or on hold",
         next,
     ))
+}
+
+fn lost(authority: &Authority, error: &str) -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new(
+            "last-crl-lost",
+            "CRL-05: a CA's last CRL stays published",
+            &format!("{}: the published file and our own copy: {error}", authority.name()),
+            "the file as it was signed",
+            "put the file back from an outer host or a backup; one that was never published is made again by `sigill-ca last-crl`",
+        ),
+    )
 }
 
 fn ended(authority: &Authority, since: UnixTime) -> Denied {
@@ -254,6 +276,36 @@ mod tests {
             }
             assert_eq!(world.service.wanted_crl(world.authority()).unwrap(), None);
             assert_eq!(fs::read(&path).unwrap(), octets);
+        }
+    }
+
+    /// CRL-05: a last list that was signed and not published is published later, or made again where it is lost.
+    #[test]
+    fn a_last_list_that_was_not_published_is_not_the_end_of_it() {
+        for is_lost in [false, true] {
+            let mut world = World::new();
+            retire(&mut world);
+            world.service.publication.tell_ours(None);
+            assert_eq!(end(&world).unwrap_err().0, "crl-not-ours");
+            let path = world.service.files.path(&List::Full.path(world.authority()));
+            assert!(!path.exists());
+            let later = std::time::Instant::now() + std::time::Duration::from_secs(3600);
+            world.service.publication.tell_ours(Some(later));
+            let signed = world.service.last_crl(world.authority()).unwrap().unwrap();
+            if is_lost {
+                fs::remove_file(world.folder("issuing.last.crl")).unwrap();
+                let denied = world.service.wanted_crl(world.authority()).unwrap_err();
+                assert_eq!(denied.refusal.code, "last-crl-lost");
+                assert!(end(&world).unwrap().number > signed.number);
+            }
+
+            assert_eq!(world.service.wanted_crl(world.authority()).unwrap(), None);
+
+            let octets = fs::read(&path).unwrap();
+            let form = CrlForm::CertificateList;
+            let list = CrlReader::start(octets.as_slice(), form, crl::MAX_OCTETS).unwrap();
+            assert_eq!(list.head().next_update, Some(UnixTime::LAST));
+            assert_eq!(end(&world).unwrap_err().0, "authority-ended");
         }
     }
 
