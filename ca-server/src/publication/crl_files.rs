@@ -227,3 +227,48 @@ pub(crate) enum CrlFilesError {
     #[error("CRL manifest was not signed")]
     Sign(#[source] NoteSignError),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use hsm::note::SoftwareNoteKey;
+
+    use super::*;
+
+    /// CRL-02: a node that takes the publication over lists what the one before it listed, and no older list again.
+    #[test]
+    fn two_nodes_list_into_one_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(folder.path(), own).unwrap();
+        let deployment: DeploymentName = "test/demo/ab12".parse().unwrap();
+        let key = SoftwareNoteKey::create(&folder.path().join("key"), &deployment).unwrap();
+        let key: Arc<dyn NoteSigner> = Arc::new(key);
+        let tree = folder.path().join("tree");
+        let node = || {
+            let (spool, copies) = (folder.path().join("spool"), folder.path().to_path_buf());
+            CrlFiles::open(tree.clone(), spool, copies, deployment.clone(), Arc::clone(&key))
+                .unwrap()
+        };
+        let publish = |node: &CrlFiles, authority: &str, number: &str| {
+            let file = node.spool("a.crl");
+            std::fs::write(&file, number).unwrap();
+            let path = CrlFiles::full_path(authority);
+            let row =
+                PublishedCrl { path, sha256: [0; 32], number: number.to_owned(), position: None };
+            node.publish(&file, row)
+        };
+        let (first, second) = (node(), node());
+        publish(&first, "a", "02").unwrap();
+        publish(&second, "b", "01").unwrap();
+
+        let both = node();
+        for (authority, number) in [("a", "02"), ("b", "01")] {
+            let (_, row) = both.published(&CrlFiles::full_path(authority)).unwrap();
+            assert_eq!(row.number, number);
+        }
+        let older = publish(&second, "a", "01").unwrap_err();
+        assert!(matches!(older, CrlFilesError::Older { .. }), "{older:?}");
+    }
+}

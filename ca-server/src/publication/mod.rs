@@ -526,6 +526,33 @@ mod tests {
         assert!(!publisher.state.is_ours(), "it has ended");
     }
 
+    /// Promise 2 on a node that does not publish: what the other has published is published, as long as it goes on.
+    #[test]
+    fn a_node_that_does_not_publish_follows_the_one_that_does() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut publisher = publisher(folder.path());
+        let other = Node { name: "ca2".to_owned(), boot: BootId::from_bytes([2; 16]) };
+        let now = publisher.clock.read().now;
+        let taken = publisher.store.lease(&LeaseName::Publication, &other, now).unwrap();
+        let LeaseOutcome::Held { fencing, .. } = taken else { panic!("{taken:?}") };
+        let silent = publisher.round(&mut None).unwrap_err();
+        assert!(matches!(silent, PublishError::Lease { by } if by == "ca2"));
+
+        let note = b"a note".to_vec();
+        let (log, epoch, size) = (Log::Status, 1, 0);
+        let checkpoint = SignedCheckpoint { log, epoch, size, note, fencing };
+        publisher.store.store_signed_checkpoint(&checkpoint).unwrap();
+        publisher.round(&mut None).unwrap();
+        assert_eq!(publisher.state.lock().published, Some((1, 0)));
+        assert!(!folder.path().join("Status/checkpoint").exists(), "it publishes nothing itself");
+
+        let (_, since) = publisher.followed.as_mut().unwrap();
+        *since = since.checked_sub(SILENCE).unwrap();
+        let silent = publisher.round(&mut None).unwrap_err();
+        assert!(matches!(silent, PublishError::Lease { .. }), "{silent:?}");
+    }
+
     /// Promise 4: a revocation travels, whatever ails the place of the audit log.
     #[test]
     fn the_status_log_is_published_when_the_audit_log_cannot_be() {
