@@ -14,6 +14,7 @@ mod subject;
 mod today;
 mod validity;
 
+use status::AnswerClasses;
 use x509::certificate::CertificateTemplate;
 use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
 use x509::name::Name;
@@ -134,6 +135,8 @@ pub struct Facts {
     pub subject_key: SpkiHash,
     /// Whether the key may have been certified before.
     pub key_reuse: KeyReuse,
+    /// What is answered about the certificate before it is activated and after it has expired.
+    pub answers: AnswerClasses,
     /// The profile's own policy.
     pub policy: Option<ObjectIdentifier>,
     /// The checked names: personal data where `kind` is a person's.
@@ -250,6 +253,7 @@ pub fn prepare(preparation: &Preparation<'_>) -> Result<Prepared, PrepareError> 
         subject,
         subject_key: public_key.spki_hash(),
         key_reuse: profile.key_reuse(),
+        answers: profile.answers(),
         policy: preparation.admitted.map(Admitted::policy).or_else(|| profile.own_policy()),
         fields,
         warnings,

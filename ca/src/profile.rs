@@ -5,6 +5,7 @@
 //! certificate. There are no free-form extensions and no expressions: what cannot be said here
 //! cannot be issued.
 
+mod answers;
 mod check;
 mod diff;
 mod duration;
@@ -24,6 +25,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use status::{AfterExpiry, AnswerClasses};
 use x509::extension::KeyUsageBit;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::oid::{self, ObjectIdentifier};
@@ -368,6 +370,7 @@ pub struct Profile {
     validity: ValidityRule,
     keys: Vec<KeyType>,
     key_reuse: KeyReuse,
+    after_expiry: AfterExpiry,
     signatures: Option<Vec<SignatureAlgorithm>>,
     requested_extensions: RequestedExtensions,
     recorded: Vec<(RequestField, Presence)>,
@@ -482,6 +485,12 @@ impl Profile {
     #[must_use]
     pub const fn key_reuse(&self) -> KeyReuse {
         self.key_reuse
+    }
+
+    /// What is answered about its certificates before they are activated and after they have expired.
+    #[must_use]
+    pub const fn answers(&self) -> AnswerClasses {
+        AnswerClasses { after_expiry: self.after_expiry, ..AnswerClasses::USUAL }
     }
 
     /// How its certificates may be signed; `None` where that is the issuer's choice alone.

@@ -39,8 +39,7 @@ pub struct AnswerClasses {
 }
 
 impl AnswerClasses {
-    /// Good from issuing, and the last status for ever: what every certificate has until profiles
-    /// choose.
+    /// Good from issuing, and the last status for ever: what a certificate has where nothing else is chosen.
     pub const USUAL: Self =
         Self { before_activation: BeforeActivation::Good, after_expiry: AfterExpiry::Kept };
 }

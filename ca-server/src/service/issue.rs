@@ -12,7 +12,6 @@ use ca::profile::Profile;
 use ca::refusal::Refusal;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use status::AnswerClasses;
 use store::{
     AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
     IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey, Volume,
@@ -100,7 +99,7 @@ impl Ready<'_> {
                 reuse: facts.key_reuse,
             },
             not_after: facts.validity.not_after(),
-            answers: AnswerClasses::USUAL,
+            answers: facts.answers,
             node: node.clone(),
             subject: subject_of(prepared, commission.ordered, commission.order),
             proven_by: *proven_by,

@@ -83,6 +83,11 @@ mod tests {
                 "[names]\nscripts = [\"latin\", \"greek\"]\n\n[subject]",
                 ("names.scripts", "Latin", "Greek, Latin"),
             ),
+            (
+                "[subject]",
+                "[status]\nafter-expiry = \"unknown\"\n\n[subject]",
+                ("status.after-expiry", "kept", "unknown"),
+            ),
             ("[subject]", ignore, ("lint.ignore", "none", "pro-17/upn-form (a test)")),
             (
                 "issue-by    = \"order\"",

@@ -8,6 +8,7 @@ use x509::extension::KeyUsageBit;
 use x509::key::{KeyType, SignatureAlgorithm};
 use x509::name::{AttributeType, StringRule};
 
+use super::answers::StatusFile;
 use super::exception::LintFile;
 use super::subject::{Attribute, Optional, RequestField, Source};
 use super::validity::{EndOf, Lifetime, PastEnd, Round, SecondOfDay, ValidityRule};
@@ -32,6 +33,8 @@ pub(super) struct ProfileFile {
     trust_level: Option<TrustLevelWord>,
     validity: ValidityFile,
     key: KeyFile,
+    #[serde(default)]
+    status: StatusFile,
     signature: Option<SignatureFile>,
     request: RequestFile,
     subject: SubjectFile,
@@ -322,6 +325,7 @@ impl ProfileFile {
                 ReuseWord::SameHolder => KeyReuse::SameHolder,
             },
             keys: self.key.allow.iter().map(|name| key_type(name)).collect::<Result<_, _>>()?,
+            after_expiry: self.status.after_expiry(),
             signatures: self
                 .signature
                 .map(|file| file.allow.iter().map(|name| algorithm(name)).collect())

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use status::AfterExpiry;
 use x509::extension::KeyUsageBit;
 use x509::key::KeyType;
 use x509::name::{AttributeType, StringKind, StringRule};
@@ -72,6 +73,16 @@ const RULES: &[ProfileRule] = &[
         clause: "domain: carriers hold the keys of persons",
         says: "past-carrier is for persons",
         kept: |p| p.validity.past_carrier.is_none() || p.kind.is_person(),
+    },
+    ProfileRule {
+        id: "status-of-signatures",
+        clause: "OCSP-13: a signature is judged years after its certificate has expired",
+        says: "after-expiry = \"unknown\" is not for certificates with content-commitment",
+        kept: |p| {
+            let mut usage = p.key_usage.iter().chain(p.key_usage_ec.iter().flatten());
+            p.after_expiry == AfterExpiry::Kept
+                || !usage.any(|bit| *bit == KeyUsageBit::NonRepudiation)
+        },
     },
     ProfileRule {
         id: "order-organization",

@@ -1,5 +1,5 @@
-use status::RevocationReason;
-use store::{CertificateFilter, StatusAct, StatusChange, StatusTarget};
+use status::{AfterExpiry, AnswerClasses, CertificateEntry, Change, RevocationReason, StatusEntry};
+use store::{CertificateFilter, Log, StatusAct, StatusChange, StatusTarget};
 
 use super::*;
 use crate::service::testing::World;
@@ -66,4 +66,29 @@ fn a_profile_that_wants_new_keys_refuses_the_second_use() {
 
     assert_eq!(issue(&world, FUNCTION, "one"), "done");
     assert_eq!(issue(&world, FUNCTION, "two"), "key-used");
+}
+
+/// OCSP-13: the status log says of each certificate what its profile chose for the time after its end.
+#[test]
+fn the_log_says_what_the_profile_chose_for_after_the_end() {
+    let section = "[status]\nafter-expiry = \"unknown\"\n\n[request]";
+    for (to, after_expiry) in [("[request]", AfterExpiry::Kept), (section, AfterExpiry::Unknown)] {
+        let mut world = World::new();
+        world.edit_profile("function-ec", "[request]", to);
+        assert_eq!(issue(&world, FUNCTION, "one"), "done");
+        let store = world.service.store();
+        let head = store.log_head(Log::Status).unwrap();
+        let entries = store.log_entries(Log::Status, head.epoch, 0..head.size).unwrap();
+        let chosen: Vec<AnswerClasses> = entries
+            .iter()
+            .filter_map(|entry| match StatusEntry::decode(&entry.bytes).unwrap() {
+                StatusEntry::Certificate(CertificateEntry {
+                    change: Change::Issued { classes, .. },
+                    ..
+                }) => Some(classes),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(chosen, [AnswerClasses { after_expiry, ..AnswerClasses::USUAL }]);
+    }
 }

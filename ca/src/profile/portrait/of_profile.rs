@@ -1,5 +1,6 @@
 //! The portrait of a profile: what may be seen in certificates of it.
 
+use status::AfterExpiry;
 use x509::key::KeyType;
 use x509::name::{StringRule, attribute_name};
 use x509::oid::{attribute, extension};
@@ -87,6 +88,11 @@ impl Portrait {
             KeyReuse::SameHolder => "same-holder",
         };
         key("key.reuse", reuse.to_owned());
+        let after_expiry = match profile.answers().after_expiry {
+            AfterExpiry::Kept => "kept",
+            AfterExpiry::Unknown => "unknown",
+        };
+        key("status.after-expiry", after_expiry.to_owned());
         let mut scripts = profile.scripts().to_vec();
         scripts.sort_unstable();
         let scripts: Vec<_> = scripts.iter().map(ToString::to_string).collect();

@@ -1,5 +1,7 @@
 //! Every shipped profile is legal, and every rule refuses a mutant of one.
 
+use status::AnswerClasses;
+
 use super::*;
 use crate::testing::PROFILES;
 
@@ -58,6 +60,12 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         FUNCTION,
         "past-issuer = \"refuse\"",
         "past-issuer = \"refuse\"\npast-carrier = \"cap\"",
+    ),
+    (
+        "status-of-signatures",
+        SIGNATURE,
+        "[request]",
+        "[status]\nafter-expiry = \"unknown\"\n\n[request]",
     ),
     ("order-organization", FUNCTION, "from = \"organization\"", "from = \"user-organization\""),
     ("order-organization", MACHINE, "from = \"organization\"", "from = \"issuing-organization\""),
@@ -365,6 +373,8 @@ fn refuses_what_is_not_the_toml_of_a_profile() {
         ("past-issuer = \"refuse\"", ""),
         ("past-issuer = \"refuse\"", "past-issuer = \"refuse\"\npast-carrier = \"warn\""),
         ("dns-count = [1, 20]", "dns-count = [-1, 20]"),
+        ("[request]", "[status]\nafter-expiry = \"never\"\n\n[request]"),
+        ("[request]", "[status]\nbefore-activation = \"held\"\n\n[request]"),
     ] {
         let text = FUNCTION.replacen(from, to, 1);
 
@@ -372,6 +382,18 @@ fn refuses_what_is_not_the_toml_of_a_profile() {
         assert!(Profile::parse(text.as_bytes()).is_err(), "{to}");
     }
     assert!(matches!(Profile::parse(b"\xff"), Err(ProfileError::NotUtf8)));
+}
+
+/// OCSP-13: what is answered after the end is the profile's choice, and the last status for ever where it makes none.
+#[test]
+fn the_answers_after_the_end_are_what_the_profile_says() {
+    let of = |text: &str| Profile::parse(text.as_bytes()).unwrap().answers();
+    assert_eq!(of(FUNCTION), AnswerClasses::USUAL);
+    for (word, after_expiry) in [("kept", AfterExpiry::Kept), ("unknown", AfterExpiry::Unknown)] {
+        let section = format!("[status]\nafter-expiry = \"{word}\"\n\n[request]");
+        let text = FUNCTION.replacen("[request]", &section, 1);
+        assert_eq!(of(&text), AnswerClasses { after_expiry, ..AnswerClasses::USUAL });
+    }
 }
 
 /// PRO-19: another byte is another version.
