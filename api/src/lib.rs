@@ -13,6 +13,7 @@ pub mod job;
 pub mod limit;
 pub mod order;
 pub mod page;
+pub mod probe;
 pub mod problem;
 pub mod profile;
 pub mod receipt;
@@ -30,6 +31,9 @@ pub use job::{
 pub use limit::{LimitPause, LimitStanding, ResumptionRequest, SuddenLimit};
 pub use order::OrderFields;
 pub use page::Page;
+pub use probe::{
+    ObservationsRequest, ObservationsTaken, ProbeLook, ProbeTarget, ProbeWork, RefusedObservation,
+};
 pub use problem::Problem;
 pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,

@@ -359,6 +359,8 @@ pub(crate) struct ClientSection {
     /// Whether it may read certificates and lists.
     #[serde(default)]
     pub(crate) read: bool,
+    /// The vantage point that it is: it may ask what to look at there, and say what was seen there.
+    pub(crate) vantage: Option<String>,
 }
 
 /// What one client may revoke without another one (REV-09).

@@ -1,15 +1,19 @@
 //! Who may say that a revocation was seen, and the key that receipts are signed with: section `[receipts]`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use hsm::note::SoftwareNoteKey;
 use ledger::origin::DeploymentName;
 use ledger::signer::{NoteSigner, ReceiptSigner};
 use serde::Deserialize;
-use status::VantageName;
+use status::difference::Difference;
+use status::{IssuerId, ProbeMethod, ReceiptMethod, VantageName};
 use x509::key::SpkiHash;
+use x509::time::UnixTime;
 
 use crate::start::Told;
 
@@ -19,9 +23,23 @@ use crate::start::Told;
 pub(crate) struct ReceiptsSection {
     /// Signs receipts and nothing else: a software key, mode 0600, allowed in environment test.
     pub(crate) key: PathBuf,
+    /// A revocation that OCSP has not shown everywhere for so long is told of: seconds (REV-07: 60).
+    #[serde(default = "default_ocsp_limit")]
+    pub(crate) ocsp_limit: u64,
+    /// The same for CRLs: seconds (REV-07: an hour).
+    #[serde(default = "default_crl_limit")]
+    pub(crate) crl_limit: u64,
     /// Where every revocation has to be seen.
     #[serde(rename = "vantage")]
     pub(crate) vantages: Vec<VantageSection>,
+}
+
+const fn default_ocsp_limit() -> u64 {
+    60
+}
+
+const fn default_crl_limit() -> u64 {
+    3600
 }
 
 /// One vantage point.
@@ -39,7 +57,21 @@ pub(crate) struct Receipts {
     pub(crate) deployment: DeploymentName,
     pub(crate) signer: Arc<dyn NoteSigner>,
     pub(crate) vantages: Vec<(VantageName, SpkiHash)>,
+    pub(crate) ocsp_limit: Duration,
+    pub(crate) crl_limit: Duration,
+    pub(crate) told: Mutex<ToldOf>,
 }
+
+/// What was told of, so that each thing is told of once. It is forgotten at the end of the program, and told of again.
+#[derive(Debug, Default)]
+pub(crate) struct ToldOf {
+    late: BTreeSet<(ReceiptMethod, VantageName)>,
+    differences: BTreeSet<(IssuerId, Vec<u8>, VantageName, ProbeMethod, String)>,
+    heard: BTreeMap<VantageName, UnixTime>,
+}
+
+/// The differences that are remembered.
+const DIFFERENCES: usize = 10_000;
 
 impl Receipts {
     /// Opens the receipt key and reads the vantage points.
@@ -64,7 +96,63 @@ impl Receipts {
         );
         let vantages = vantages(&section.vantages)?;
         let signer = Arc::new(ReceiptSigner::new(key));
-        Ok(Self { deployment: deployment.clone(), signer, vantages })
+        Ok(Self {
+            deployment: deployment.clone(),
+            signer,
+            vantages,
+            ocsp_limit: Duration::from_secs(section.ocsp_limit),
+            crl_limit: Duration::from_secs(section.crl_limit),
+            told: Mutex::default(),
+        })
+    }
+
+    /// How long a revocation may be unseen.
+    pub(crate) const fn limit(&self, method: ReceiptMethod) -> Duration {
+        match method {
+            ReceiptMethod::Ocsp => self.ocsp_limit,
+            ReceiptMethod::Crl => self.crl_limit,
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, ToldOf> {
+        // A panic elsewhere leaves the sets whole.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that revocations are late there; true when they have just begun to be.
+    pub(crate) fn begins_to_be_late(&self, method: ReceiptMethod, vantage: &VantageName) -> bool {
+        self.told().late.insert((method, vantage.clone()))
+    }
+
+    /// Notes that they are late no more.
+    pub(crate) fn is_in_time(&self, method: ReceiptMethod, vantage: &VantageName) {
+        self.told().late.remove(&(method, vantage.clone()));
+    }
+
+    /// Whether this serial was not found different there before.
+    pub(crate) fn is_first_difference(&self, found: &Difference) -> bool {
+        let Difference { issuer, serial, vantage, method, url, .. } = found;
+        let mut told = self.told();
+        if told.differences.len() >= DIFFERENCES {
+            told.differences.clear();
+        }
+        let serial = serial.as_octets().to_vec();
+        told.differences.insert((*issuer, serial, vantage.clone(), *method, url.clone()))
+    }
+
+    /// Notes that a vantage point has sent something.
+    pub(crate) fn note_life(&self, vantage: &VantageName, now: UnixTime) {
+        self.told().heard.insert(vantage.clone(), now);
+    }
+
+    /// For how long each vantage point has sent nothing, counted from the start where it never has.
+    pub(crate) fn silences(&self, now: UnixTime) -> Vec<(VantageName, Duration)> {
+        let mut told = self.told();
+        let mut silence = |(vantage, _): &(VantageName, SpkiHash)| {
+            let heard = *told.heard.entry(vantage.clone()).or_insert(now);
+            (vantage.clone(), now.since(heard))
+        };
+        self.vantages.iter().map(&mut silence).collect()
     }
 }
 
@@ -145,7 +233,7 @@ mod tests {
         let key = folder.path().join("receipt.key");
         make_key(&key, &deployment).unwrap();
         let vantages = vec![section("here", &"11".repeat(32))];
-        let section = ReceiptsSection { key, vantages };
+        let section = ReceiptsSection { key, ocsp_limit: 60, crl_limit: 3600, vantages };
 
         let receipts = Receipts::open(&section, &deployment, &[[0; 32]]).unwrap();
         let refused = Receipts::open(&section, &deployment, &[receipts.signer.public_key()]);

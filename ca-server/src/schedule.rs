@@ -28,6 +28,8 @@ const MANAGEMENT_AGAIN: Duration = Duration::from_secs(5);
 /// How often tokens that stand by, and the management CA's, are asked whether the keys are still there: one
 /// proof of each key.
 const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
+/// Between two looks at what the world does not show yet.
+const RECEIPTS_EVERY: Duration = Duration::from_secs(5);
 /// How often the issuers' certificates in the publication tree are looked at.
 const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 /// A survey of keys begins once in the hour of the night that is its.
@@ -77,6 +79,7 @@ tasks! {
     ManagementKey = "management-key",
     OfflineCrls = "offline-crls",
     Orders = "orders",
+    Receipts = "receipts",
     Signing = "signing",
     TestCertificates = "test-certificates",
     Void = "void",
@@ -243,6 +246,7 @@ struct Schedule {
     survey: Probe,
     test_certificates: Probe,
     stop: Arc<AtomicBool>,
+    receipts: Option<Instant>,
     stand_bys: Option<Instant>,
     issuers: Option<Instant>,
     issuing: Option<Instant>,
@@ -266,6 +270,7 @@ impl Schedule {
             survey: Probe::default(),
             test_certificates: Probe::default(),
             stop: Arc::default(),
+            receipts: None,
             stand_bys: None,
             issuers: None,
             issuing: None,
@@ -328,6 +333,10 @@ impl Schedule {
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);
             service.signer.prove_stand_bys();
+        }
+        if due(self.receipts, RECEIPTS_EVERY, now) {
+            self.receipts = Some(now);
+            self.note(Task::Receipts, service.watch_unseen());
         }
         self.note(Task::Delegates, service.serve_delegates());
     }

@@ -78,7 +78,7 @@ enum Command {
     /// Look from outside whether revocations can be seen, and sign what was seen.
     #[command(
         subcommand,
-        after_help = "Example:\n  sigill probe make-key vantage.key\n  sigill probe certificate --help"
+        after_help = "Example:\n  sigill probe make-key vantage.key\n  sigill probe certificate --help\n  sigill probe run --help"
     )]
     Probe(command::probe::ProbeCommand),
     /// What relying parties meet: a week under a freshness contract, with parts away. Asks no CA.
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         Command::Profile(command) => command.run(connection, terminal),
         Command::Receipt(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Probe(command) => command
-            .run(&terminal)
+            .run(connection, &terminal)
             .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Status(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),

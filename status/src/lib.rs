@@ -4,6 +4,7 @@
 //! reports and the auditor, who all derive the same answer from them ([`state`], [`shown`]). This
 //! room holds the rules; it stores nothing, reads no clock and does no I/O.
 
+pub mod difference;
 pub mod entry;
 pub mod freshness;
 pub mod index;
@@ -19,6 +20,7 @@ mod records;
 pub mod shown;
 pub mod state;
 
+pub use difference::{Difference, Logged};
 pub use entry::{CertificateEntry, Change, StatusEntry};
 pub use index::Index;
 pub use issuer::{IssuerId, IssuerRef};

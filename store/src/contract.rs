@@ -20,9 +20,9 @@ use crate::management::{
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
-    AuditRecord, Canaries, Client, CrlIntent, CrlRow, CrlScope, Eids, Endings, Jobs, KeySurvey,
-    LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions, Receipts, Responder,
-    RevokedSnapshot, StoreError, Subject, Volumes,
+    AuditRecord, Awaiting, Canaries, Client, CrlIntent, CrlRow, CrlScope, Eids, Endings, Jobs,
+    KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions, Receipts,
+    Responder, RevokedSnapshot, StoreError, Subject, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -36,9 +36,8 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 /// database is opened again. Every act and its audit leaf are one transaction: if the leaf cannot be written, the act
 /// does not happen (AUD-02).
 ///
-/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees
-/// every position below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the
-/// log's last time.
+/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every position
+/// below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time.
 ///
 /// All methods block; none may be called from an async worker.
 pub trait Store:
@@ -51,6 +50,7 @@ pub trait Store:
     + Endings
     + Jobs
     + Receipts
+    + Awaiting
     + Send
     + Sync
 {

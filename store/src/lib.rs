@@ -8,6 +8,7 @@
 //! log times are given here, inside the writing transaction.
 
 mod audit;
+mod awaited;
 mod canary;
 mod certificate;
 mod client;
@@ -34,6 +35,7 @@ mod sealing;
 mod sql;
 
 pub use audit::AuditRecord;
+pub use awaited::{Awaited, AwaitedCount, Awaiting, Shows, Sight};
 pub use canary::{Canaries, Canary};
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,

@@ -31,6 +31,7 @@ mod replay;
 mod revocation;
 mod standby;
 mod test_certificates;
+mod watching;
 mod zones;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         ending::CHECKS,
         zones::CHECKS,
         test_certificates::CHECKS,
+        watching::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

@@ -39,7 +39,7 @@ check() {
 authorities() { (cd "$1/ceremony/out" && sha256sum ./*cav1.cer management-ca.cer); }
 
 goes_from_nothing_to_a_judged_certificate() {
-  quickstart --ports free --once && grep -q 'nginx keeps it out' "$folder/err"
+  quickstart --ports free --once && grep -q 'nginx keeps it out' "$folder/err" && grep -q 'both receipts hold' "$folder/err"
 }
 
 stops_what_it_started() {

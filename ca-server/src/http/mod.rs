@@ -12,6 +12,7 @@ mod jobs;
 mod limits;
 mod openapi;
 pub(crate) mod peer;
+mod probe;
 mod problem;
 mod profiles;
 mod receipts;
@@ -68,6 +69,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/certificates/{id}/receipt", post(receipts::sign))
         .route("/v1/certificates/{id}/receipts", get(receipts::list))
         .route("/v1/authorities/{name}/serials/{serial}/receipts", get(receipts::list_of_serial))
+        .route("/v1/probe/work", get(probe::work))
+        .route("/v1/probe/observations", post(probe::observe))
         .route("/v1/authorities", get(authorities::list))
         .route("/v1/authorities/{name}", get(authorities::show))
         .route(

@@ -21,6 +21,8 @@ use utoipa::openapi::OpenApi as Document;
         super::receipts::sign,
         super::receipts::list,
         super::receipts::list_of_serial,
+        super::probe::work,
+        super::probe::observe,
         super::certificates::revoke_serial,
         super::clients::renew,
         super::limits::list,
@@ -61,6 +63,12 @@ use utoipa::openapi::OpenApi as Document;
         api::ReceiptMethod,
         api::Receipt,
         api::Receipts,
+        api::ProbeWork,
+        api::ProbeTarget,
+        api::ProbeLook,
+        api::ObservationsRequest,
+        api::ObservationsTaken,
+        api::RefusedObservation,
         api::StatusOutcome,
         api::SerialStatus,
         api::ReasonCode,
@@ -121,6 +129,8 @@ mod tests {
             ("/v1/certificates/{id}/receipt", "post"),
             ("/v1/certificates/{id}/receipts", "get"),
             ("/v1/authorities/{name}/serials/{serial}/receipts", "get"),
+            ("/v1/probe/work", "get"),
+            ("/v1/probe/observations", "post"),
             ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
             ("/v1/clients/self/renewal", "post"),
             ("/v1/profiles/replay", "post"),
@@ -141,7 +151,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 19);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 21);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

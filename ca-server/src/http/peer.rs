@@ -11,6 +11,7 @@ use ca::client::Standing;
 use ca::deployment::{Deployment, ManagementRole};
 use ca::refusal::Refusal;
 use ca::revocation::Revoker;
+use status::VantageName;
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
 use x509::key::SpkiHash;
@@ -42,6 +43,7 @@ struct Known {
     release: bool,
     revoker: Revoker,
     read: bool,
+    vantage: Option<VantageName>,
 }
 
 impl Clients {
@@ -61,6 +63,12 @@ impl Clients {
                 release: section.release,
                 revoker: if section.operator { Revoker::Operator } else { Revoker::Client },
                 read: section.read,
+                vantage: section
+                    .vantage
+                    .as_deref()
+                    .map(str::parse)
+                    .transpose()
+                    .map_err(|_| section.name.clone())?,
             };
             // One key names one client: the audit log could not tell them apart.
             if !keys.insert(known.pinned) || by_name.insert(section.name.clone(), known).is_some() {
@@ -115,6 +123,7 @@ impl Clients {
             release: known.release,
             revoker: known.revoker,
             read: known.read,
+            vantage: known.vantage.clone(),
             pinned: known.pinned,
             certificate: Arc::new(certificate),
         })

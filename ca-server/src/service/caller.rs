@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ca::refusal::Refusal;
 use ca::revocation::Revoker;
+use status::VantageName;
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
 
@@ -24,6 +25,8 @@ pub(crate) struct Caller {
     pub(crate) revoker: Revoker,
     /// Whether it may read certificates and lists.
     pub(crate) read: bool,
+    /// The vantage point that it is.
+    pub(crate) vantage: Option<VantageName>,
     /// Its key in the configuration.
     pub(crate) pinned: SpkiHash,
     /// The certificate that it came with.
@@ -39,6 +42,12 @@ impl Caller {
     /// Refuses a caller that may not revoke.
     pub(crate) fn must_revoke(&self) -> Result<(), Denied> {
         if self.revoke { Ok(()) } else { Err(self.forbidden("revoke", "revoke")) }
+    }
+
+    /// The vantage point that the caller is; refuses every other caller.
+    pub(crate) fn must_be_a_vantage_point(&self) -> Result<VantageName, Denied> {
+        let act = "look for the CA";
+        self.vantage.clone().ok_or_else(|| self.forbidden(act, "vantage"))
     }
 
     /// Refuses a caller that may not end holds.

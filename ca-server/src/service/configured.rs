@@ -78,6 +78,7 @@ fn configured(section: &ClientSection) -> Client {
         ("revoke", section.revoke),
         ("release", section.release),
         ("operator", section.operator),
+        ("vantage", section.vantage.is_some()),
     ];
     Client {
         name: section.name.clone(),
@@ -122,6 +123,7 @@ mod tests {
             release: false,
             operator: false,
             read: true,
+            vantage: None,
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) mod offline_crl;
 pub(crate) mod order;
 mod ordered;
 mod previous;
+mod probing;
 mod receipt;
 pub(crate) mod record;
 pub(crate) mod recovery;
@@ -35,6 +36,7 @@ pub(crate) mod test_certificates;
 #[cfg(test)]
 pub(crate) mod testing;
 mod two_acts;
+mod unseen;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
 pub(crate) mod watch;

@@ -1,5 +1,6 @@
 //! The receipt of a revocation (promise 4): vantage points say what they saw, and the CA signs that all of them have.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
@@ -7,7 +8,7 @@ use ca::refusal::Refusal;
 use serde_json::json;
 use status::observation::{SeenRevocation, SignedObservation};
 use status::receipt::{Point, Receipt, ReceiptEntry};
-use status::{CertificateState, IssuerId, ReceiptMethod};
+use status::{CertificateState, IssuerId, ReceiptMethod, VantageName};
 use store::{
     CertificateId, CertificateLookup, CertificateRecord, CertificateRow, NewReceipt, ReceiptRow,
     ReceiptedEntry, StoreError, Subject,
@@ -257,12 +258,10 @@ fn points(
     method: ReceiptMethod,
 ) -> Result<Vec<Point>, Denied> {
     let certificate = record.der.as_deref().and_then(|der| Certificate::from_der(der).ok());
-    let mut urls = certificate.map_or_else(Vec::new, |certificate| match method {
+    let urls = certificate.map_or_else(Vec::new, |certificate| match method {
         ReceiptMethod::Ocsp => certificate.ocsp_uris(),
         ReceiptMethod::Crl => certificate.crl_uris(),
     });
-    urls.sort();
-    urls.dedup();
     if urls.is_empty() {
         return Err(Denied::rule(Refusal::new(
             "no-publication-point",
@@ -273,6 +272,12 @@ fn points(
         ))
         .for_now());
     }
+    Ok(points_of(receipts, &urls, method))
+}
+
+/// Every one of these URLs, from every vantage point, in every way of the method.
+pub(super) fn points_of(receipts: &Receipts, urls: &[String], method: ReceiptMethod) -> Vec<Point> {
+    let urls: BTreeSet<&String> = urls.iter().collect();
     let mut points = Vec::new();
     for (vantage, key) in &receipts.vantages {
         for url in &urls {
@@ -280,11 +285,11 @@ fn points(
                 vantage: vantage.clone(),
                 key: *key,
                 method: *probe,
-                url: url.clone(),
+                url: (*url).clone(),
             }));
         }
     }
-    Ok(points)
+    points
 }
 
 /// The statements, if all of them may be taken: of this deployment, by a pinned key, and of our time.
@@ -293,37 +298,45 @@ fn taken(
     statements: &[String],
     now: UnixTime,
 ) -> Result<Vec<SignedObservation>, Denied> {
-    if statements.len() > MOST {
-        return Err(refused(
-            &format!("{} statements", statements.len()),
-            "at most 200 in one call",
-        ));
+    too_many(statements.len())?;
+    statements.iter().map(|statement| judged(receipts, statement, None, now)).collect()
+}
+
+/// Refuses more statements than one call may bring.
+pub(super) fn too_many(statements: usize) -> Result<(), Denied> {
+    if statements > MOST {
+        return Err(refused(&format!("{statements} statements"), "at most 200 in one call"));
     }
-    let mut seen = Vec::new();
-    for statement in statements {
-        let one = SignedObservation::open(statement.as_bytes())
-            .map_err(|error| refused(&crate::publication::chain(&error), "signed observations"))?;
-        let observation = one.observation();
-        if observation.deployment != receipts.deployment {
-            let other = format!("an observation of {}", observation.deployment);
-            return Err(refused(&other, receipts.deployment.as_str()));
-        }
-        let key = one.signed().key().spki_hash();
-        let pinned =
-            receipts.vantages.iter().any(|(name, of)| *name == observation.vantage && *of == key);
-        if !pinned {
-            let other = format!("vantage point {} with key {key}", observation.vantage);
-            return Err(refused(
-                &other,
-                "a [[receipts.vantage]] of the configuration, with its key",
-            ));
-        }
-        observation.must_be_fresh(now, LONGEST, AHEAD).map_err(|error| {
-            refused(&error, "at most 24 h old, 60 s ahead, of an object that had not ended")
-        })?;
-        seen.push(one);
+    Ok(())
+}
+
+/// A statement, if it may be taken; where `of` is given, of that vantage point alone.
+pub(super) fn judged(
+    receipts: &Receipts,
+    statement: &str,
+    of: Option<&VantageName>,
+    now: UnixTime,
+) -> Result<SignedObservation, Denied> {
+    let one = SignedObservation::open(statement.as_bytes())
+        .map_err(|error| refused(&crate::publication::chain(&error), "signed observations"))?;
+    let observation = one.observation();
+    if observation.deployment != receipts.deployment {
+        let other = format!("an observation of {}", observation.deployment);
+        return Err(refused(&other, receipts.deployment.as_str()));
     }
-    Ok(seen)
+    let key = one.signed().key().spki_hash();
+    let pinned =
+        receipts.vantages.iter().any(|(name, of)| *name == observation.vantage && *of == key);
+    if !pinned || of.is_some_and(|of| *of != observation.vantage) {
+        let other = format!("vantage point {} with key {key}", observation.vantage);
+        let limit =
+            "a [[receipts.vantage]] of the configuration, with its key, and sent by no other";
+        return Err(refused(&other, limit));
+    }
+    observation.must_be_fresh(now, LONGEST, AHEAD).map_err(|error| {
+        refused(&error, "at most 24 h old, 60 s ahead, of an object that had not ended")
+    })?;
+    Ok(one)
 }
 
 /// A point that has not seen the revocation, and what it saw instead.
@@ -342,7 +355,7 @@ fn told(point: &Point, entry: &ReceiptEntry, last: Option<&SignedObservation>) -
     format!("{vantage} by {method} at {url} saw {instead}")
 }
 
-fn not_configured() -> Denied {
+pub(super) fn not_configured() -> Denied {
     Denied::new(
         Kind::Conflict,
         Refusal::new(
@@ -386,7 +399,7 @@ fn not_seen(missing: &[String], points: usize) -> Denied {
     .for_now()
 }
 
-fn unsigned(error: &dyn std::error::Error) -> Denied {
+pub(super) fn unsigned(error: &dyn std::error::Error) -> Denied {
     Denied::new(
         Kind::Internal,
         Refusal::new(
@@ -400,4 +413,4 @@ fn unsigned(error: &dyn std::error::Error) -> Denied {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -321,6 +321,7 @@ impl World {
             release: true,
             revoker: Revoker::Client,
             read: true,
+            vantage: None,
             pinned: SpkiHash::from_bytes([7; 32]),
             certificate: Arc::new(Key::new().certificate()),
         }

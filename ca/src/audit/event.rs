@@ -58,6 +58,8 @@ event_codes! {
     RevocationConfirmed = 0x010a "revocation.confirmed";
     /// A revocation or hold was asked for again; nothing changed.
     RevocationRepeated = 0x010b "revocation.repeated";
+    /// What was seen from outside is not what the status log says.
+    StatusDifference = 0x010c "status.difference";
 
     /// A CRL is about to be signed.
     CrlIntent = 0x0201 "crl.intent";

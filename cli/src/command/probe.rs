@@ -1,5 +1,6 @@
 //! `sigill probe`: looks from outside whether a revocation can be seen, and signs what it saw.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,10 @@ use x509::certificate::Certificate;
 use x509::pem::{self, Label};
 use x509::serial::SerialNumber;
 
-use crate::client::ClientError;
+use crate::client::{Client, ClientError, Connection};
 use crate::probe::key::{Vantage, make};
+use crate::probe::run::{Memory, Prober, Round};
+use crate::probe::spool::Spool;
 use crate::probe::web::Web;
 use crate::probe::{PinnedIssuer, ProbeFault, list, ocsp};
 use crate::terminal::{Terminal, facts, table};
@@ -35,6 +38,12 @@ pub(crate) enum ProbeCommand {
                       Exit code 1 when a URL gave nothing that can be believed."
     )]
     Certificate(OneCertificate),
+    /// Work by itself: ask the CA what to look at, look, sign what was seen, send it. Ends at a signal.
+    #[command(
+        after_help = "Example:\n  sigill probe run --issuers trust/chain.pem --deployment test/demo/ab12 --vantage stockholm --vantage-key vantage.key \\\n    --spool spool/ --url https://ca.example.org:8443 --cert stockholm.pem --key stockholm.key --ca management.pem\n\n\
+                      What could not be sent lies in --spool and is sent later. With --once the exit code is 1 when something gave nothing that can be believed, or differs from the log."
+    )]
+    Run(Running),
 }
 
 /// From where, and whom it believes.
@@ -72,9 +81,111 @@ pub(crate) struct OneCertificate {
     out: Option<PathBuf>,
 }
 
+/// A vantage point at work.
+#[derive(Debug, Args)]
+pub(crate) struct Running {
+    #[command(flatten)]
+    from: From,
+    /// Folder of what was seen and not sent yet. It is made; one prober has it at a time.
+    #[arg(long, value_name = "DIR")]
+    spool: PathBuf,
+    /// Seconds between two rounds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    every: u64,
+    /// Seconds before a list is fetched again: a long list is not fetched in every round.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    lists_every: u64,
+    /// One round, and what came of it.
+    #[arg(long)]
+    once: bool,
+}
+
+/// What a round came to, as JSON has it.
+#[derive(Serialize)]
+struct ShownRound {
+    seen: usize,
+    receipted: usize,
+    faults: Vec<String>,
+    differences: Vec<String>,
+}
+
+impl Running {
+    fn run(&self, connection: &Connection, terminal: &Terminal) -> Result<bool, ClientError> {
+        if let Some(folder) = &self.from.objects {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| ClientError::Write { path: folder.clone(), source })?;
+        }
+        // What the command line gets wrong is told of now; afterwards nothing ends it.
+        Client::connect(connection)?;
+        let mut prober = Prober {
+            connection: connection.clone(),
+            web: self.from.web(),
+            vantage: self.from.vantage()?,
+            issuers: self.from.issuers()?,
+            objects: self.from.objects.clone(),
+            spool: Spool::open(&self.spool)?,
+            lists_every: Duration::from_secs(self.lists_every),
+            memory: Memory::default(),
+        };
+        if self.once {
+            return prober.round().map(|round| once(round, terminal));
+        }
+        let mut told: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let round = match prober.round() {
+                Ok(round) => round,
+                // A full disk: what is seen meanwhile is lost, and seen again in the next round.
+                Err(error) => {
+                    terminal.error(&error);
+                    Round::default()
+                }
+            };
+            for line in &round.differences {
+                terminal.progress(&format!("difference: {line}"));
+            }
+            // Each fault is told of when it begins and when it ends, not in every round.
+            for line in round.faults.difference(&told) {
+                terminal.progress(&format!("fault: {line}"));
+            }
+            for line in told.difference(&round.faults) {
+                terminal.progress(&format!("no more: {line}"));
+            }
+            if round.receipted > 0 {
+                terminal.progress(&format!("receipted: {}", round.receipted));
+            }
+            told = round.faults;
+            std::thread::sleep(Duration::from_secs(self.every));
+        }
+    }
+}
+
+/// Prints what a round came to; true where all was well.
+fn once(round: Round, terminal: &Terminal) -> bool {
+    let well = round.faults.is_empty() && round.differences.is_empty();
+    let shown = ShownRound {
+        seen: round.seen,
+        receipted: round.receipted,
+        faults: round.faults.into_iter().collect(),
+        differences: round.differences.into_iter().collect(),
+    };
+    terminal.result(&shown, || {
+        let counts =
+            [("observations", shown.seen.to_string()), ("receipted", shown.receipted.to_string())];
+        let mut lines = facts(&counts);
+        lines.extend(shown.faults.iter().map(|one| format!("fault: {one}")));
+        lines.extend(shown.differences.iter().map(|one| format!("difference: {one}")));
+        lines
+    });
+    well
+}
+
 impl ProbeCommand {
     /// True when everything that was asked gave something that can be believed.
-    pub(crate) fn run(&self, terminal: &Terminal) -> Result<bool, ClientError> {
+    pub(crate) fn run(
+        &self,
+        connection: &Connection,
+        terminal: &Terminal,
+    ) -> Result<bool, ClientError> {
         match self {
             Self::MakeKey { file } => {
                 let spki_sha256 = make(file)?.spki_hash().to_string();
@@ -84,6 +195,7 @@ impl ProbeCommand {
                 Ok(true)
             }
             Self::Certificate(one) => one.run(terminal),
+            Self::Run(running) => running.run(connection, terminal),
         }
     }
 }

@@ -4,6 +4,8 @@ pub(crate) mod judge;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod ocsp;
+pub(crate) mod run;
+pub(crate) mod spool;
 pub(crate) mod web;
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ journey() {
   api certificate revoke "$ID" --reason keyCompromise --yes --json >"$PERSON/revoked.json" 2>"$PERSON/revoked.txt" ||
     fail "the revocation was refused: $(cat "$PERSON/revoked.txt")"
   judge_revoked
+  receipt
   if [ "$MODE" = once ]; then
     nginx_says '' 400
     grep -q 'certificate revoked' "$NGINX_HOME/error.log" || fail "nginx refuses, but not because of the revocation" "$NGINX_HOME/error.log"
@@ -37,6 +38,29 @@ journey() {
     stop_nginx
   fi
   verify_logs
+}
+
+# A vantage point sees the revocation, the CA signs that it has, and the auditor's program judges that without either.
+receipt() {
+  local folder=$HOME_DIR/demo/vantage method
+  [ -e "$folder/receipt.pub" ] || return 0
+  within 60 has_receipts || fail "the revocation has no receipt: $(cat "$PERSON/probe.txt" "$PERSON/receipt.txt")"
+  for method in ocsp crl; do
+    "$BIN/sigill-verify" receipt "$PERSON/$method.receipt" --key "$(cat "$folder/receipt.pub")" \
+      --deployment "test/demo/$(cat "$HOME_DIR/ceremony/instance")" --vantage "demo=$(cat "$folder/sha256")" \
+      >"$PERSON/verified-$method.txt" 2>&1 || fail "the receipt does not hold: $(cat "$PERSON/verified-$method.txt")"
+  done
+  say "seen from a vantage point by OCSP and CRL; both receipts hold"
+}
+
+has_receipts() {
+  local folder=$HOME_DIR/demo/vantage method
+  "$BIN/sigill" probe run --once --lists-every 0 --issuers "$HOME_DIR/trust/chain.pem" --vantage demo --vantage-key "$folder/vantage.key" \
+    --deployment "test/demo/$(cat "$HOME_DIR/ceremony/instance")" --spool "$folder/spool" --url "https://127.0.0.1:${PORT[api]}" \
+    --ca "$HOME_DIR/tls/management-ca.pem" --cert "$HOME_DIR/tls/auditor.pem" --key "$HOME_DIR/tls/auditor.key" >"$PERSON/probe.txt" 2>&1
+  for method in ocsp crl; do
+    api receipt "$ID" --method "$method" --out "$PERSON/$method.receipt" >"$PERSON/receipt.txt" 2>&1 || return 1
+  done
 }
 
 # An auditor's view: both logs from their files and the keys that the bootstrap named.

@@ -60,6 +60,7 @@ bootstrap() {
   run "$BIN/sigill-ca" import --config "$HOME_DIR/config/ca.toml" --from "$HOME_DIR/ceremony/out/outputs.json" >&2 ||
     broken_off "import"
   offer_test_certificates
+  make_vantage_point
   : >"$HOME_DIR/run/imported"
 }
 
@@ -69,6 +70,28 @@ offer_test_certificates() {
     printf '\n[test-certificates]\nlife = 1209600\n' >>"$HOME_DIR/config/ca.toml"
   grep -q '^object = "test-certificates"' "$HOME_DIR/config/ocsp.toml" ||
     printf '\n[[serve]]\npath = "/test-certificates.json"\nobject = "test-certificates"\n' >>"$HOME_DIR/config/ocsp.toml"
+}
+
+# A vantage point, which calls the API as the auditor's client, and the key of receipts (docs/operations/watch.md). Broken off anywhere, it is
+# made to its end the next time: nothing was signed with these keys yet.
+make_vantage_point() {
+  local config=$HOME_DIR/config/ca.toml folder=$HOME_DIR/demo/vantage
+  mkdir -p "$folder"
+  if [ ! -e "$folder/sha256" ]; then
+    rm -f "$folder/vantage.key"
+    "$BIN/sigill" probe make-key "$folder/vantage.key" --json | sed -n 's/.*"spki_sha256": *"\([0-9a-f]*\)".*/\1/p' >"$folder/sha256.new"
+    mv "$folder/sha256.new" "$folder/sha256"
+  fi
+  grep -q '^vantage = ' "$config" || sed -i '/^name = "auditor"$/a vantage = "demo"' "$config"
+  # Nobody looks all the time in the demo, so nobody is told of what was not seen for a week.
+  grep -qx '\[receipts\]' "$config" ||
+    printf '\n[receipts]\nkey = "../keys/receipt.key"\nocsp-limit = 604800\ncrl-limit = 604800\n\n[[receipts.vantage]]\nname = "demo"\nspki-sha256 = "%s"\n' \
+      "$(cat "$folder/sha256")" >>"$config"
+  if [ ! -e "$folder/receipt.pub" ]; then
+    rm -f "$HOME_DIR/keys/receipt.key"
+    "$BIN/sigill-ca" make-receipt-key --config "$config" | cut -d ' ' -f 1 >"$folder/receipt.pub.new" || broken_off "making of the receipt key"
+    mv "$folder/receipt.pub.new" "$folder/receipt.pub"
+  fi
 }
 
 # What was refused stands above; it is not refused less the second time.

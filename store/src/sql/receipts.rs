@@ -9,7 +9,7 @@ use x509::time::UnixTime;
 use super::columns::{column, from_serial, from_time, from_u64, position, stored, time};
 use super::group::Act;
 use super::issuers::row_of;
-use super::{Backend, SqlStore, StoreError};
+use super::{Backend, SqlStore, StoreError, awaited};
 use crate::audit::AuditRecord;
 use crate::receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 
@@ -69,6 +69,7 @@ fn record(
                 from_time(entry.seen),
                 note
             ])?;
+        awaited::forget(connection, serial, receipt.method, Some(entry.position))?;
     }
     act.put_audit(audit, now)?;
     Ok(true)
@@ -87,7 +88,7 @@ fn serial_row(
         .ok_or(StoreError::UnknownSerial)
 }
 
-fn is_receipted(
+pub(super) fn is_receipted(
     connection: &Connection,
     serial: i64,
     method: ReceiptMethod,

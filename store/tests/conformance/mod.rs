@@ -3,6 +3,7 @@
 //! A backend's test file says how a database is made ([`Backend`]) and calls [`suite!`]. Nothing in
 //! the suite knows SQL.
 
+pub(crate) mod awaited;
 pub(crate) mod canaries;
 pub(crate) mod crls;
 pub(crate) mod eids;
@@ -107,6 +108,10 @@ macro_rules! suite {
             limits: after_a_pause_an_hour_is_measured_by_what_was_accepted,
             receipts: the_first_receipt_of_a_revocation_stays,
             receipts: every_hold_has_its_own_receipt,
+            awaited: what_was_revoked_is_awaited_until_its_receipt,
+            awaited: what_was_released_or_has_ended_is_awaited_no_more,
+            awaited: a_sight_counts_from_the_first_of_an_unbroken_row,
+            awaited: a_serial_is_drawn_by_lot,
             canaries: the_last_sample_of_a_version_and_kind_is_kept,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,

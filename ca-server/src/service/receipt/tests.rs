@@ -13,7 +13,7 @@ use x509::statement::SignedStatement;
 use super::*;
 use crate::service::testing::World;
 
-const PLACES: [&str; 2] = ["stockholm", "umea"];
+pub(in crate::service) const PLACES: [&str; 2] = ["stockholm", "umea"];
 
 /// A vantage point's key, the same for each name.
 fn key(name: &str) -> Ed25519KeyPair {
@@ -24,7 +24,7 @@ fn public(pair: &Ed25519KeyPair) -> PublicKey {
     PublicKey::from_ed25519(pair.public_key().as_ref().try_into().unwrap()).unwrap()
 }
 
-fn signed(observation: &Observation, by: &str) -> String {
+pub(in crate::service) fn signed(observation: &Observation, by: &str) -> String {
     let statement = observation.to_statement().unwrap();
     let pair = key(by);
     let signature = pair.sign(statement.as_str().as_bytes());
@@ -35,14 +35,14 @@ fn signed(observation: &Observation, by: &str) -> String {
 }
 
 /// A revoked certificate, two vantage points, and what they would see.
-struct Revoked {
-    world: World,
-    id: String,
-    receipt_key: NotePublicKey,
+pub(in crate::service) struct Revoked {
+    pub(in crate::service) world: World,
+    pub(in crate::service) id: String,
+    pub(in crate::service) receipt_key: NotePublicKey,
 }
 
 impl Revoked {
-    fn new(reason: &str) -> Self {
+    pub(in crate::service) fn new(reason: &str) -> Self {
         let mut world = World::new();
         let deployment: ledger::DeploymentName = "test/demo/abcd".parse().unwrap();
         let signer = SoftwareNoteKey::create(&world.folder("receipt.key"), &deployment).unwrap();
@@ -53,6 +53,9 @@ impl Revoked {
             deployment,
             signer: std::sync::Arc::new(ledger::signer::ReceiptSigner::new(signer)),
             vantages,
+            ocsp_limit: Duration::from_secs(60),
+            crl_limit: Duration::from_secs(3600),
+            told: std::sync::Mutex::default(),
         });
         let issued = world.issue("issue").unwrap();
         let issued: Value = serde_json::from_slice(&issued.response.body).unwrap();
@@ -64,17 +67,52 @@ impl Revoked {
         revoked
     }
 
+    /// The same service after a start of its program.
+    pub(in crate::service) fn restarted(self) -> Self {
+        let mut revoked = self;
+        let receipts = revoked.world.service.receipts.take();
+        revoked.world = revoked.world.restarted();
+        revoked.world.service.receipts = receipts;
+        revoked
+    }
+
+    /// Another certificate of the same authority, revoked.
+    pub(in crate::service) fn another(&self, reason: &str) -> String {
+        let issued = self.world.issue("another").unwrap();
+        let issued: Value = serde_json::from_slice(&issued.response.body).unwrap();
+        let id = issued["id"].as_str().unwrap().to_owned();
+        self.revoke_one(&id, reason);
+        id
+    }
+
+    pub(in crate::service) fn serial(&self) -> String {
+        self.world.service.record_of(&self.id).unwrap().row.serial.to_string()
+    }
+
     fn revoke(&self, reason: &str) {
-        let path = format!("/v1/certificates/{}/revocation", self.id);
+        self.revoke_one(&self.id, reason);
+    }
+
+    fn revoke_one(&self, id: &str, reason: &str) {
+        let path = format!("/v1/certificates/{id}/revocation");
         let call = self.world.call(&path, reason, &json!({ "reason": reason }));
-        let done =
-            self.world.run(&call, |service, work| service.revoke(Revoker::Client, &self.id, work));
+        let done = self.world.run(&call, |service, work| service.revoke(Revoker::Client, id, work));
         assert_eq!(done.unwrap().response.content_type, "done");
     }
 
     fn seen(&self, place: &str, method: ProbeMethod) -> Observation {
+        self.seen_as(place, method, self.world.now())
+    }
+
+    /// The revocation, seen at that time.
+    pub(in crate::service) fn seen_as(
+        &self,
+        place: &str,
+        method: ProbeMethod,
+        now: UnixTime,
+    ) -> Observation {
         let record = self.world.service.record_of(&self.id).unwrap();
-        let (now, entry) = (self.world.now(), entry(&record).unwrap());
+        let entry = entry(&record).unwrap();
         let crl = method == ProbeMethod::Crl;
         Observation {
             deployment: "test/demo/abcd".parse().unwrap(),

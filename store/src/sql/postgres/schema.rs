@@ -5,10 +5,11 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 3] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 4] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
+    (17, include_str!("../../../migrations/postgresql/0017_awaited.sql")),
 ];
 
 /// Makes room for what has been applied.

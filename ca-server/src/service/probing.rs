@@ -1,0 +1,438 @@
+//! What vantage points are asked to look at, and what becomes of what they saw: receipts (promise 4), and differences from the log (REV-08).
+
+use std::collections::BTreeMap;
+
+use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use serde_json::json;
+use status::difference::{Difference, Logged, difference};
+use status::observation::{Seen, SeenRevocation, SignedObservation};
+use status::receipt::{Point, Receipt, ReceiptEntry};
+use status::{CertificateState, IssuerId, ReceiptMethod, StatusEntry, VantageName};
+use store::{
+    Awaited, CertificateLookup, Log, NewReceipt, ReceiptedEntry, Shows, Sight, StatusRow, Subject,
+};
+use x509::certificate::Certificate;
+use x509::serial::SerialNumber;
+use x509::time::UnixTime;
+
+use super::Service;
+use super::receipt::{judged, not_configured, points_of, too_many, unsigned};
+use super::record::client;
+use crate::denied::Denied;
+use crate::receipts::Receipts;
+
+/// Awaited rows of one page.
+const PAGE: u32 = 100;
+/// The newest of them stand on every page: they do not wait for a long list to come round.
+const NEWEST: u32 = 20;
+/// Serials that are drawn by lot for each round, and such that were never issued.
+const BY_LOT: usize = 4;
+const NEVER_ISSUED: usize = 2;
+/// Draws for one that has not ended.
+const DRAWS: usize = 8;
+/// Revocations of one receipt: one look at a list shows a hundred; an answer of OCSP shows one.
+const OF_A_LIST: usize = 100;
+
+/// A revocation that was seen at every point.
+type Whole = (Awaited, ReceiptEntry);
+
+impl Service {
+    /// What this vantage point looks at now: what it has not seen of what is awaited, and, on the last page, serials drawn by lot
+    /// and such that were never issued.
+    pub(crate) fn probe_work(
+        &self,
+        vantage: &VantageName,
+        after: Option<i64>,
+    ) -> Result<api::ProbeWork, Denied> {
+        let receipts = self.receipts.as_ref().ok_or_else(not_configured)?;
+        self.follow_revocations()?;
+        let store = self.store();
+        let page = store.awaited(after.unwrap_or(0), PAGE).map_err(|e| self.note_storage(&e))?;
+        let newest = store.newest_awaited(NEWEST).map_err(|e| self.note_storage(&e))?;
+        let next =
+            (u32::try_from(page.len()) == Ok(PAGE)).then(|| page.last().map(|one| one.number));
+        let next = next.flatten();
+        let mut rows: BTreeMap<i64, Awaited> = BTreeMap::new();
+        rows.extend(page.into_iter().chain(newest).map(|one| (one.number, one)));
+        let mut targets: Vec<api::ProbeTarget> = Vec::new();
+        for awaited in rows.values() {
+            let points = self.points_of_awaited(receipts, awaited)?;
+            let unseen = points.iter().filter(|point| {
+                point.vantage == *vantage
+                    && !awaited.sights.iter().any(|one| one.is_of(point) && one.shown.is_some())
+            });
+            push(&mut targets, awaited.issuer, awaited.serial, unseen);
+        }
+        if next.is_none() {
+            for (issuer, serial) in self.drawn()? {
+                for method in ReceiptMethod::ALL {
+                    let points = points_of(receipts, &self.urls(issuer, &serial, method)?, method);
+                    let ours = points.iter().filter(|point| point.vantage == *vantage);
+                    push(&mut targets, issuer, serial, ours);
+                }
+            }
+        }
+        let now = self.clock().read().now.secs();
+        Ok(api::ProbeWork { now, targets, next: next.map(|next| next.to_string()) })
+    }
+
+    /// Serials of the log by lot, and such that nobody has issued.
+    fn drawn(&self) -> Result<Vec<(IssuerId, SerialNumber)>, Denied> {
+        let now = self.clock().read().now;
+        let mut drawn = Vec::new();
+        for _ in 0..BY_LOT.saturating_mul(DRAWS) {
+            let lot = u64::from_be_bytes(lot_octets(self.randomness.draw()?));
+            let found = self.store().serial_by_lot(lot).map_err(|e| self.note_storage(&e))?;
+            let Some((issuer, serial, row)) = found else { break };
+            if row.status.not_after >= now && self.authority_of(issuer).is_ok() {
+                drawn.push((issuer, serial));
+            }
+            if drawn.len() == BY_LOT {
+                break;
+            }
+        }
+        let signing: Vec<IssuerId> =
+            self.authorities.values().filter(|one| one.signs_here()).map(|one| one.id).collect();
+        for _ in 0..NEVER_ISSUED {
+            let lot = u64::from_be_bytes(lot_octets(self.randomness.draw()?));
+            let count = u64::try_from(signing.len()).unwrap_or(u64::MAX).max(1);
+            let place = usize::try_from(lot % count).unwrap_or_default();
+            if let Some(issuer) = signing.get(place) {
+                drawn.push((*issuer, self.draw_serial()?));
+            }
+        }
+        Ok(drawn)
+    }
+
+    /// Takes what a vantage point saw.
+    pub(crate) fn observed(
+        &self,
+        vantage: &VantageName,
+        caller: &str,
+        request: &api::ObservationsRequest,
+    ) -> Result<api::ObservationsTaken, Denied> {
+        let receipts = self.receipts.as_ref().ok_or_else(not_configured)?;
+        too_many(request.observations.len())?;
+        self.follow_revocations()?;
+        let now = self.clock().read().now;
+        let mut told = api::ObservationsTaken {
+            taken: 0,
+            receipted: 0,
+            differences: Vec::new(),
+            refused: Vec::new(),
+        };
+        let (mut sights, mut touched) = (Vec::new(), BTreeMap::new());
+        for (number, statement) in request.observations.iter().enumerate() {
+            match judged(receipts, statement, Some(vantage), now) {
+                Ok(seen) => {
+                    told.taken = told.taken.saturating_add(1);
+                    self.compare(&seen, caller, now, &mut told.differences)?;
+                    self.sights_of(receipts, &seen, &mut sights, &mut touched)?;
+                }
+                Err(denied) => told.refused.push(api::RefusedObservation {
+                    number,
+                    code: denied.refusal.code.to_owned(),
+                    detail: denied.refusal.seen,
+                }),
+            }
+        }
+        receipts.note_life(vantage, now);
+        if !sights.is_empty() {
+            self.store().record_sights(&sights).map_err(|e| self.note_storage(&e))?;
+        }
+        let mut whole = Vec::new();
+        for (issuer, serial, method) in touched.into_values() {
+            let found = self.store().awaited_of(issuer, &serial, method);
+            whole.extend(found.map_err(|e| self.note_storage(&e))?);
+        }
+        told.receipted = self.receipt_whole(receipts, whole, client(caller), now)?;
+        Ok(told)
+    }
+
+    /// What an observation says of what is awaited.
+    fn sights_of(
+        &self,
+        receipts: &Receipts,
+        seen: &SignedObservation,
+        sights: &mut Vec<(i64, Sight)>,
+        touched: &mut BTreeMap<i64, (IssuerId, SerialNumber, ReceiptMethod)>,
+    ) -> Result<(), Denied> {
+        let observation = seen.observation();
+        let method = ReceiptMethod::of(observation.method);
+        for Seen { serial, .. } in &observation.seen {
+            let found = self.store().awaited_of(observation.issuer, serial, method);
+            let Some(awaited) = found.map_err(|e| self.note_storage(&e))? else { continue };
+            let Some(entry) = entry_of(&awaited) else { continue };
+            let points = self.points_of_awaited(receipts, &awaited)?;
+            if !points.iter().any(|point| point.is_of(seen)) {
+                continue;
+            }
+            let shows = if entry.is_seen_by(seen) { Shows::Yes } else { Shows::No };
+            sights.push((awaited.number, Sight::of(seen, shows)));
+            touched.insert(awaited.number, (awaited.issuer, awaited.serial, method));
+        }
+        Ok(())
+    }
+
+    /// Signs receipts for those that were seen at every point; returns for how many.
+    pub(super) fn receipt_whole(
+        &self,
+        receipts: &Receipts,
+        awaited: Vec<Awaited>,
+        actor: Actor,
+        now: UnixTime,
+    ) -> Result<usize, Denied> {
+        let mut groups: BTreeMap<(ReceiptMethod, Vec<Point>), Vec<Whole>> = BTreeMap::new();
+        for one in awaited {
+            let Some(entry) = entry_of(&one) else { continue };
+            let points = self.points_of_awaited(receipts, &one)?;
+            let seen = |point: &Point| {
+                one.sights.iter().any(|sight| sight.is_of(point) && sight.shown.is_some())
+            };
+            if !points.is_empty() && points.iter().all(seen) {
+                groups.entry((one.method, points)).or_default().push((one, entry));
+            }
+        }
+        let mut count = 0_usize;
+        for ((method, points), of_group) in groups {
+            let most = if method == ReceiptMethod::Crl { OF_A_LIST } else { 1 };
+            for part in of_group.chunks(most) {
+                self.receipt_part(receipts, method, &points, part, actor, now)?;
+                count = count.saturating_add(part.len());
+            }
+        }
+        Ok(count)
+    }
+
+    fn receipt_part(
+        &self,
+        receipts: &Receipts,
+        method: ReceiptMethod,
+        points: &[Point],
+        part: &[Whole],
+        actor: Actor,
+        now: UnixTime,
+    ) -> Result<(), Denied> {
+        let mut statements: Vec<&str> = Vec::new();
+        let mut entries = Vec::new();
+        for (awaited, entry) in part {
+            let of_points =
+                awaited.sights.iter().filter(|one| points.iter().any(|point| one.is_of(point)));
+            statements.extend(of_points.clone().map(|one| one.statement.as_str()));
+            let seen = of_points.filter_map(|one| one.shown).max().unwrap_or(now);
+            entries.push(ReceiptedEntry {
+                issuer: entry.issuer,
+                serial: entry.serial,
+                position: entry.position,
+                revoked: entry.revocation.time,
+                seen,
+            });
+        }
+        statements.sort_unstable();
+        statements.dedup();
+        let mut observations = Vec::new();
+        for statement in statements {
+            let open = SignedObservation::open(statement.as_bytes());
+            observations.push(open.map_err(|error| unsigned(&error))?);
+        }
+        // A vantage point's clock may be a little ahead of ours.
+        let time = entries.iter().map(|one| one.seen).fold(now, UnixTime::max);
+        let of_receipt: Vec<ReceiptEntry> = part.iter().map(|(_, entry)| *entry).collect();
+        let note = Receipt::new(
+            receipts.deployment.clone(),
+            method,
+            time,
+            points.to_vec(),
+            of_receipt,
+            observations,
+        )
+        .and_then(|receipt| receipt.to_text())
+        .map_err(|error| unsigned(&error))?
+        .sign(receipts.signer.as_ref())
+        .map_err(|error| unsigned(&error))?;
+        let leaf = Self::record(
+            EventCode::RevocationConfirmed,
+            EventResult::Done,
+            actor,
+            ObjectIds::first_of(entries.iter().map(|one| ObjectId::StatusEntry(one.position))),
+            None,
+            &json!({ "method": method.as_str(), "revocations": entries.len(), "receipt": note }),
+            Subject::Deployment,
+        );
+        let delays: Vec<_> = part
+            .iter()
+            .zip(&entries)
+            .map(|((awaited, _), one)| one.seen.since(awaited.since))
+            .collect();
+        let new = NewReceipt { method, note, entries };
+        let first =
+            self.store().record_receipt(&new, &leaf, now).map_err(|e| self.note_storage(&e))?;
+        if first {
+            for delay in delays {
+                metrics::histogram!("sigill_revocation_seen_seconds", "method" => method.as_str())
+                    .record(delay.as_secs_f64());
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what was seen with the log; a difference is told of, and written down once.
+    fn compare(
+        &self,
+        seen: &SignedObservation,
+        caller: &str,
+        now: UnixTime,
+        differences: &mut Vec<String>,
+    ) -> Result<(), Denied> {
+        let observation = seen.observation();
+        let labels = || {
+            [
+                ("method", observation.method.as_str().to_owned()),
+                ("vantage", observation.vantage.to_string()),
+            ]
+        };
+        for one in &observation.seen {
+            let row = self.store().serial_status(observation.issuer, &one.serial);
+            let row = row.map_err(|e| self.note_storage(&e))?;
+            let logged = row.map(|row| self.logged(&row)).transpose()?;
+            metrics::counter!("sigill_status_compared_total", &labels()).increment(1);
+            let Some(found) = difference(observation, one, logged.as_ref()) else { continue };
+            metrics::counter!("sigill_status_differences_total", &labels()).increment(1);
+            differences.push(found.to_string());
+            self.tell_difference(&found, caller, now)?;
+        }
+        Ok(())
+    }
+
+    fn logged(&self, row: &StatusRow) -> Result<Logged, Denied> {
+        let at = row.position;
+        let entries = self
+            .store()
+            .log_entries(Log::Status, at.epoch, at.index..at.index.saturating_add(1))
+            .map_err(|e| self.note_storage(&e))?;
+        let entry = entries.first().and_then(|entry| StatusEntry::decode(&entry.bytes).ok());
+        // An entry that is not there would be damage; the status's own time is all that is known then.
+        let time = entry.map_or(row.status.effective_time, |entry| entry.log_time());
+        Ok(Logged { position: at, time, status: row.status })
+    }
+
+    fn tell_difference(
+        &self,
+        found: &Difference,
+        caller: &str,
+        now: UnixTime,
+    ) -> Result<(), Denied> {
+        let Some(receipts) = &self.receipts else { return Ok(()) };
+        if !receipts.is_first_difference(found) {
+            return Ok(());
+        }
+        let authority = self.authority_of(found.issuer).map(super::authority::Authority::name);
+        let authority = authority.unwrap_or_default();
+        let object = base16ct::lower::encode_string(&found.object_sha256);
+        tracing::error!(
+            problem.code = "status-difference",
+            authority,
+            object_sha256 = %object,
+            "what the world sees is not what the log says: {found}; next: docs/operations/watch.md"
+        );
+        let leaf = Self::record(
+            EventCode::StatusDifference,
+            EventResult::Failed,
+            client(caller),
+            ObjectIds::of_act([
+                Some(ObjectId::Issuer(found.issuer)),
+                found.position.map(ObjectId::StatusEntry),
+            ]),
+            None,
+            &json!({ "authority": authority, "difference": found.to_string(), "object": object }),
+            Subject::Deployment,
+        );
+        self.store().record_audit(&leaf, now).map(|_| ()).map_err(|e| self.note_storage(&e))
+    }
+
+    /// Where this revocation has to be seen.
+    pub(super) fn points_of_awaited(
+        &self,
+        receipts: &Receipts,
+        awaited: &Awaited,
+    ) -> Result<Vec<Point>, Denied> {
+        let urls = self.urls(awaited.issuer, &awaited.serial, awaited.method)?;
+        Ok(points_of(receipts, &urls, awaited.method))
+    }
+
+    /// The URLs of the certificate itself; where it is not here, those that its authority puts into certificates.
+    pub(super) fn urls(
+        &self,
+        issuer: IssuerId,
+        serial: &SerialNumber,
+        method: ReceiptMethod,
+    ) -> Result<Vec<String>, Denied> {
+        let lookup = CertificateLookup::Serial(issuer, *serial);
+        let record = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
+        let der = record.and_then(|record| record.der);
+        if let Some(certificate) = der.and_then(|der| Certificate::from_der(&der).ok()) {
+            return Ok(match method {
+                ReceiptMethod::Ocsp => certificate.ocsp_uris(),
+                ReceiptMethod::Crl => certificate.crl_uris(),
+            });
+        }
+        Ok(self.authority_of(issuer).map_or_else(
+            |_| Vec::new(),
+            |authority| {
+                let url = match method {
+                    ReceiptMethod::Ocsp => authority.issuer.ocsp_url(),
+                    ReceiptMethod::Crl => authority.issuer.crl_url(),
+                };
+                vec![url.as_str().to_owned()]
+            },
+        ))
+    }
+}
+
+/// What has to be seen; `None` where the serial has changed again, which the log brings next.
+pub(super) fn entry_of(awaited: &Awaited) -> Option<ReceiptEntry> {
+    let status = &awaited.status.status;
+    let seen = matches!(status.state, CertificateState::Revoked | CertificateState::Held(_));
+    let revocation = status.revocation()?;
+    (seen && awaited.status.position == awaited.position).then_some(ReceiptEntry {
+        position: awaited.position,
+        issuer: awaited.issuer,
+        serial: awaited.serial,
+        revocation: SeenRevocation { time: revocation.time, reason: revocation.reason },
+    })
+}
+
+fn lot_octets(drawn: [u8; 16]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = drawn;
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Adds looks to the target of this serial.
+fn push<'a>(
+    targets: &mut Vec<api::ProbeTarget>,
+    issuer: IssuerId,
+    serial: SerialNumber,
+    points: impl Iterator<Item = &'a Point>,
+) {
+    let looks: Vec<api::ProbeLook> = points
+        .map(|point| api::ProbeLook {
+            method: point.method.as_str().to_owned(),
+            url: point.url.clone(),
+        })
+        .collect();
+    if looks.is_empty() {
+        return;
+    }
+    let (issuer, serial) = (issuer.to_string(), serial.to_string());
+    let known = targets.iter_mut().find(|one| one.issuer == issuer && one.serial == serial);
+    match known {
+        Some(known) => {
+            let new: Vec<_> = looks.into_iter().filter(|one| !known.looks.contains(one)).collect();
+            known.looks.extend(new);
+        }
+        None => targets.push(api::ProbeTarget { issuer, serial, looks }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+use status::ProbeMethod;
+use status::observation::{Observation, Seen, SeenRevocation, SeenStatus};
+
+use super::*;
+use crate::service::receipt::tests::{PLACES, Revoked, signed};
+
+fn vantage(name: &str) -> VantageName {
+    name.parse().unwrap()
+}
+
+/// What a vantage point sees of all that it is asked to look at; `tells` says what of each serial.
+fn looked(
+    revoked: &Revoked,
+    place: &str,
+    tells: &dyn Fn(&api::ProbeTarget, ProbeMethod) -> SeenStatus,
+) -> Vec<String> {
+    let service = &revoked.world.service;
+    let work = service.probe_work(&vantage(place), None).unwrap();
+    assert_eq!(work.next, None);
+    let mut statements = Vec::new();
+    for target in &work.targets {
+        for look in &target.looks {
+            let method: ProbeMethod = look.method.parse().unwrap();
+            let base = revoked.seen_as(place, method, revoked.world.now());
+            let seen = Observation {
+                url: look.url.clone(),
+                seen: vec![Seen {
+                    serial: target.serial.parse().unwrap(),
+                    status: tells(target, method),
+                }],
+                ..base
+            };
+            statements.push(signed(&seen, place));
+        }
+    }
+    statements
+}
+
+fn send(revoked: &Revoked, place: &str, observations: Vec<String>) -> api::ObservationsTaken {
+    let request = api::ObservationsRequest { observations };
+    revoked.world.service.observed(&vantage(place), place, &request).unwrap()
+}
+
+/// As the log has it: what is right.
+fn right(revoked: &Revoked, target: &api::ProbeTarget, method: ProbeMethod) -> SeenStatus {
+    let service = &revoked.world.service;
+    let issuer = revoked.world.authority().id;
+    let row = service.store().serial_status(issuer, &target.serial.parse().unwrap()).unwrap();
+    match row.map(|row| row.status.revocation()) {
+        Some(Some(shown)) => {
+            SeenStatus::Revoked(SeenRevocation { time: shown.time, reason: shown.reason })
+        }
+        None if method != ProbeMethod::Crl => SeenStatus::Unknown,
+        _ => SeenStatus::Good,
+    }
+}
+
+fn sees_what_is_so(revoked: &Revoked, place: &str) -> api::ObservationsTaken {
+    let seen = looked(revoked, place, &|target, method| right(revoked, target, method));
+    send(revoked, place, seen)
+}
+
+/// Promise 4: the second vantage point completes what the first began, over a restart, and then nobody looks for it any more.
+#[test]
+fn a_revocation_is_receipted_once_every_vantage_point_has_seen_it() {
+    let revoked = Revoked::new("keyCompromise");
+    let first = sees_what_is_so(&revoked, "stockholm");
+    assert_eq!((first.receipted, first.refused.len()), (0, 0));
+    assert!(revoked.world.service.receipts(&revoked.id).unwrap().items.is_empty());
+
+    let revoked = revoked.restarted();
+    let second = sees_what_is_so(&revoked, "umea");
+    assert_eq!(second.receipted, 2, "OCSP and CRL");
+    assert!(second.differences.is_empty());
+    let kept = revoked.world.service.receipts(&revoked.id).unwrap().items;
+    assert_eq!(kept.len(), 2);
+    for one in &kept {
+        let text = ledger::ReceiptText::open(one.receipt.as_bytes(), revoked.receipt_key).unwrap();
+        assert_eq!(Receipt::from_text(&text).unwrap().entries().len(), 1);
+    }
+    assert_eq!(revoked.world.leaves(EventCode::RevocationConfirmed), 2);
+    assert!(revoked.world.service.store().awaited(0, 10).unwrap().is_empty());
+    assert_eq!(sees_what_is_so(&revoked, "stockholm").receipted, 0);
+    revoked.world.service.watch_unseen().unwrap();
+}
+
+/// A look at a list shows many: they share a receipt.
+#[test]
+fn revocations_that_one_list_shows_share_a_receipt() {
+    let revoked = Revoked::new("keyCompromise");
+    let other = revoked.another("keyCompromise");
+    let work = revoked.world.service.probe_work(&vantage("umea"), None).unwrap();
+    let serials: Vec<SerialNumber> = work
+        .targets
+        .iter()
+        .filter(|one| one.looks.iter().any(|look| look.method == "crl"))
+        .map(|one| one.serial.parse().unwrap())
+        .collect();
+    for place in PLACES {
+        let base = revoked.seen_as(place, ProbeMethod::Crl, revoked.world.now());
+        let of = |serial: &SerialNumber| {
+            let target = api::ProbeTarget {
+                issuer: String::new(),
+                serial: serial.to_string(),
+                looks: Vec::new(),
+            };
+            Seen { serial: *serial, status: right(&revoked, &target, ProbeMethod::Crl) }
+        };
+        let mut seen: Vec<Seen> = serials.iter().map(of).collect();
+        seen.dedup();
+        send(&revoked, place, vec![signed(&Observation { seen, ..base }, place)]);
+    }
+    let receipts = |id: &str| revoked.world.service.receipts(id).unwrap().items;
+    assert_eq!(receipts(&revoked.id).len(), 1);
+    assert_eq!(receipts(&revoked.id)[0].receipt, receipts(&other)[0].receipt);
+}
+
+/// Promise 4: where OCSP says good for what is revoked there is no receipt, the delay shows, and past the limit somebody is told.
+#[test]
+fn what_ocsp_shows_as_good_is_not_receipted_and_is_told_of() {
+    let mut revoked = Revoked::new("keyCompromise");
+    revoked.world.service.receipts.as_mut().unwrap().ocsp_limit = std::time::Duration::ZERO;
+    let serial = revoked.serial();
+    for place in PLACES {
+        let seen = looked(&revoked, place, &|target, method| {
+            let stale = target.serial == serial && method != ProbeMethod::Crl;
+            if stale { SeenStatus::Good } else { right(&revoked, target, method) }
+        });
+        send(&revoked, place, seen);
+    }
+    let kept = revoked.world.service.receipts(&revoked.id).unwrap().items;
+    assert_eq!(kept.iter().map(|one| one.method).collect::<Vec<_>>(), [api::ReceiptMethod::Crl]);
+
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    revoked.world.service.watch_unseen().unwrap();
+    let receipts = revoked.world.service.receipts.as_ref().unwrap();
+    for place in PLACES {
+        assert!(!receipts.begins_to_be_late(ReceiptMethod::Ocsp, &vantage(place)), "{place}: told");
+        assert!(
+            receipts.begins_to_be_late(ReceiptMethod::Crl, &vantage(place)),
+            "{place}: in time"
+        );
+    }
+    // Once it is shown the alarm ends, and the receipt is there.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    for place in PLACES {
+        sees_what_is_so(&revoked, place);
+    }
+    assert_eq!(revoked.world.service.receipts(&revoked.id).unwrap().items.len(), 2);
+    revoked.world.service.watch_unseen().unwrap();
+    let receipts = revoked.world.service.receipts.as_ref().unwrap();
+    assert!(receipts.begins_to_be_late(ReceiptMethod::Ocsp, &vantage("umea")), "in time again");
+}
+
+/// REV-08, promise 5: a difference names serial, source and position, and is written down once.
+#[test]
+fn every_difference_from_the_log_is_told_and_written_down_once() {
+    let revoked = Revoked::new("keyCompromise");
+    let later = revoked.world.now().checked_add(std::time::Duration::from_secs(30)).unwrap();
+    let (row, never) = (revoked.serial(), revoked.world.service.draw_serial().unwrap());
+    let one = |method, serial: &str, status| {
+        let base = revoked.seen_as("umea", method, later);
+        let seen = vec![Seen { serial: serial.parse().unwrap(), status }];
+        signed(&Observation { seen, this_update: later, ..base }, "umea")
+    };
+    let wrong = vec![
+        one(ProbeMethod::OcspGet, &row, SeenStatus::Good),
+        one(ProbeMethod::OcspPost, &never.to_string(), SeenStatus::Good),
+        one(ProbeMethod::Crl, &row, SeenStatus::Good),
+    ];
+    let told = send(&revoked, "umea", wrong.clone());
+    assert_eq!((told.taken, told.differences.len()), (3, 3), "{told:?}");
+    assert!(told.differences[0].contains(&row) && told.differences[0].contains("ocsp-get"));
+    assert!(told.differences[1].contains("unknown in the log at no position, and good"));
+    assert!(told.differences[2].contains("not listed by crl"));
+    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 3);
+    assert_eq!(send(&revoked, "umea", wrong).differences.len(), 3);
+    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 3, "written down once");
+}
+
+#[test]
+fn a_vantage_point_speaks_for_itself_alone() {
+    let revoked = Revoked::new("keyCompromise");
+    let seen = looked(&revoked, "umea", &|target, method| right(&revoked, target, method));
+    let count = seen.len();
+    let told = send(&revoked, "stockholm", seen);
+    assert_eq!((told.taken, told.refused.len()), (0, count));
+    assert!(told.refused.iter().all(|one| one.code == "observation-refused"));
+    let caller = revoked.world.caller();
+    assert_eq!(caller.must_be_a_vantage_point().unwrap_err().refusal.code, "client-not-allowed");
+    let mut nobody = revoked;
+    nobody.world.service.receipts = None;
+    let refused = nobody.world.service.probe_work(&vantage("umea"), None).unwrap_err();
+    assert_eq!(refused.refusal.code, "receipts-not-configured");
+    nobody.world.service.watch_unseen().unwrap();
+}
+
+/// Promise 7: what a vantage point is given has no name in it.
+#[test]
+fn the_work_names_nobody() {
+    let revoked = Revoked::new("keyCompromise");
+    let work = revoked.world.service.probe_work(&vantage("umea"), None).unwrap();
+    let text = serde_json::to_string(&work).unwrap();
+    assert!(text.contains(&revoked.serial()) && !text.contains("TSTNMT"), "{text}");
+    let never = work.targets.iter().filter(|one| {
+        let serial = one.serial.parse().unwrap();
+        let issuer = revoked.world.authority().id;
+        revoked.world.service.store().serial_status(issuer, &serial).unwrap().is_none()
+    });
+    assert_eq!(never.count(), NEVER_ISSUED);
+}

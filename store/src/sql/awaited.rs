@@ -1,0 +1,388 @@
+//! What the world has to be seen to show.
+
+use super::connection::{Connection, OptionalExtension as _, Row};
+use rusqlite::params;
+use status::entry::{CertificateEntry, Change};
+use status::{IssuerId, Position, ReceiptMethod, StatusEntry};
+use x509::serial::SerialNumber;
+use x509::time::UnixTime;
+
+use super::columns::{
+    STATUS_COLUMNS, array, column, from_serial, from_time, from_u64, opt_time, status_row, stored,
+    time, to_serial, to_time, to_u64,
+};
+use super::group::{Act, head};
+use super::{Backend, SqlStore, StoreError, logs};
+use crate::awaited::{Awaited, AwaitedCount, Awaiting, Sight};
+use crate::certificate::StatusRow;
+use crate::log::Log;
+
+/// Entries of the log that one call takes.
+const ENTRIES: u64 = 4096;
+
+impl<B: Backend> Awaiting for SqlStore<B> {
+    fn await_revocations(&self, since: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        let Some(read) = self.readers.read(|connection| read_on(connection, since))? else {
+            return Ok(false);
+        };
+        self.writer.run(move |act| take(act, &read, now)).map(|()| true)
+    }
+
+    fn awaited(&self, after: i64, most: u32) -> Result<Vec<Awaited>, StoreError> {
+        self.readers.read(|connection| {
+            let end = "awaited.row > ?1 ORDER BY awaited.row LIMIT ?2";
+            select(connection, end, params![after, most])
+        })
+    }
+
+    fn newest_awaited(&self, most: u32) -> Result<Vec<Awaited>, StoreError> {
+        self.readers.read(|connection| {
+            select(connection, "1 = 1 ORDER BY awaited.row DESC LIMIT ?1", params![most])
+        })
+    }
+
+    fn awaited_of(
+        &self,
+        issuer: IssuerId,
+        serial: &SerialNumber,
+        method: ReceiptMethod,
+    ) -> Result<Option<Awaited>, StoreError> {
+        let end = "issuer.issuer_id = ?1 AND serial.serial = ?2 AND awaited.method = ?3";
+        self.readers.read(|connection| {
+            let values = params![issuer.as_bytes(), from_serial(serial), method.as_str()];
+            Ok(select(connection, end, values)?.pop())
+        })
+    }
+
+    fn record_sights(&self, sights: &[(i64, Sight)]) -> Result<(), StoreError> {
+        let sights = sights.to_vec();
+        self.writer.run(move |act| record(act.connection(), &sights))
+    }
+
+    fn forget_awaited(&self, numbers: &[i64]) -> Result<(), StoreError> {
+        let numbers = numbers.to_vec();
+        self.writer.run(move |act| {
+            numbers.iter().try_for_each(|number| forget_row(act.connection(), *number))
+        })
+    }
+
+    fn forget_ended_awaited(&self, now: UnixTime) -> Result<u64, StoreError> {
+        self.writer.run(move |act| forget_ended(act.connection(), now))
+    }
+
+    fn awaited_counts(&self) -> Result<Vec<AwaitedCount>, StoreError> {
+        self.readers.read(counts)
+    }
+
+    fn serial_status(
+        &self,
+        issuer: IssuerId,
+        serial: &SerialNumber,
+    ) -> Result<Option<StatusRow>, StoreError> {
+        self.readers.read(|connection| of_serial(connection, issuer, serial))
+    }
+
+    fn serial_by_lot(
+        &self,
+        lot: u64,
+    ) -> Result<Option<(IssuerId, SerialNumber, StatusRow)>, StoreError> {
+        self.readers.read(|connection| by_lot(connection, lot))
+    }
+}
+
+/// What was read of the log, and up to where.
+struct ReadOn {
+    from: (u32, u64),
+    to: (u32, u64),
+    changes: Vec<(IssuerId, CertificateEntry, Position)>,
+}
+
+/// Reads on from where the last call ended; `None` at the head.
+fn read_on(connection: &Connection, since: UnixTime) -> Result<Option<ReadOn>, StoreError> {
+    let (head, _) = head(connection, Log::Status)?;
+    let (epoch, from) = until(connection)?;
+    let entries = logs::entries(connection, Log::Status, epoch, &(from..from + ENTRIES))?;
+    let Some(last) = entries.last() else {
+        let next = (epoch + 1, 0);
+        let opened = epoch < head.epoch;
+        return Ok(opened.then(|| ReadOn { from: (epoch, from), to: next, changes: Vec::new() }));
+    };
+    let to = (epoch, last.index + 1);
+    let mut changes = Vec::new();
+    for entry in entries {
+        let decoded = StatusEntry::decode(&entry.bytes);
+        let decoded = decoded.map_err(|_| StoreError::Stored { what: "status entry" })?;
+        let StatusEntry::Certificate(entry_of) = decoded else { continue };
+        let ends = matches!(entry_of.change, Change::Released);
+        let begins = matches!(entry_of.change, Change::Revoked { .. } | Change::Held)
+            && entry_of.log_time >= since;
+        if ends || begins {
+            let issuer = issuer_at(connection, epoch, entry_of.issuer.index())?;
+            changes.push((issuer, entry_of, Position { epoch, index: entry.index }));
+        }
+    }
+    Ok(Some(ReadOn { from: (epoch, from), to, changes }))
+}
+
+fn until(connection: &Connection) -> Result<(u32, u64), StoreError> {
+    let found: Option<(u32, i64)> = connection
+        .prepare_cached("SELECT epoch, size FROM awaited_until WHERE one = 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found.map_or(Ok((1, 0)), |(epoch, size)| Ok((epoch, to_u64(size, "log size")?)))
+}
+
+fn issuer_at(connection: &Connection, epoch: u32, index: u64) -> Result<IssuerId, StoreError> {
+    let entries = logs::entries(connection, Log::Status, epoch, &(index..index + 1))?;
+    match entries.first().map(|entry| StatusEntry::decode(&entry.bytes)) {
+        Some(Ok(StatusEntry::IssuerDeclared { issuer, .. })) => Ok(issuer),
+        _ => Err(StoreError::Stored { what: "issuer of a status entry" }),
+    }
+}
+
+/// Takes what was read, unless another call has meanwhile.
+fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreError> {
+    let connection = act.connection();
+    if until(connection)? != read.from {
+        return Ok(());
+    }
+    for (issuer, entry, position) in &read.changes {
+        let row: Option<(i64, i64)> = connection
+            .prepare_cached(
+                "SELECT serial.row, serial.not_after FROM serial \
+                 JOIN issuer ON issuer.row = serial.issuer \
+                 WHERE issuer.issuer_id = ?1 AND serial.serial = ?2",
+            )?
+            .query_row(params![issuer.as_bytes(), from_serial(&entry.serial)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((serial, not_after)) = row else {
+            return Err(StoreError::Stored { what: "serial of a status entry" });
+        };
+        for method in ReceiptMethod::ALL {
+            forget(connection, serial, method, None)?;
+            if entry.change != Change::Released && to_time(not_after)? >= now {
+                begin(connection, serial, method, *position, entry.log_time)?;
+            }
+        }
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO awaited_until (one, epoch, size) VALUES (1, ?1, ?2) \
+             ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, size = excluded.size",
+        )?
+        .execute(params![read.to.0, from_u64(read.to.1, "log size")?])?;
+    Ok(())
+}
+
+/// Awaits a revocation that has no receipt yet.
+fn begin(
+    connection: &Connection,
+    serial: i64,
+    method: ReceiptMethod,
+    at: Position,
+    since: UnixTime,
+) -> Result<(), StoreError> {
+    if super::receipts::is_receipted(connection, serial, method, at)? {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO awaited (serial_row, method, epoch, idx, since) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            serial,
+            method.as_str(),
+            at.epoch,
+            from_u64(at.index, "index")?,
+            from_time(since)
+        ])?;
+    Ok(())
+}
+
+/// Awaits it no more: of this position, or of any.
+pub(super) fn forget(
+    connection: &Connection,
+    serial: i64,
+    method: ReceiptMethod,
+    at: Option<Position>,
+) -> Result<(), StoreError> {
+    let found: Option<(i64, u32, i64)> = connection
+        .prepare_cached(
+            "SELECT row, epoch, idx FROM awaited WHERE serial_row = ?1 AND method = ?2",
+        )?
+        .query_row(params![serial, method.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((row, epoch, index)) = found else { return Ok(()) };
+    let found = Position { epoch, index: to_u64(index, "index")? };
+    if at.is_none_or(|at| at == found) {
+        forget_row(connection, row)?;
+    }
+    Ok(())
+}
+
+fn forget_row(connection: &Connection, row: i64) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM sight WHERE awaited = ?1")?.execute([row])?;
+    connection.prepare_cached("DELETE FROM awaited WHERE row = ?1")?.execute([row])?;
+    Ok(())
+}
+
+fn forget_ended(connection: &Connection, now: UnixTime) -> Result<u64, StoreError> {
+    let ended = "SELECT awaited.row FROM awaited \
+                 JOIN serial ON serial.row = awaited.serial_row WHERE serial.not_after < ?1";
+    connection
+        .prepare_cached(&format!("DELETE FROM sight WHERE awaited IN ({ended})"))?
+        .execute([from_time(now)])?;
+    let gone = connection
+        .prepare_cached(&format!("DELETE FROM awaited WHERE row IN ({ended})"))?
+        .execute([from_time(now)])?;
+    Ok(gone.try_into().unwrap_or(u64::MAX))
+}
+
+fn select(
+    connection: &Connection,
+    end: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<Awaited>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT awaited.row, awaited.method, awaited.epoch AS at_epoch, awaited.idx AS at_idx, \
+             awaited.since, issuer.issuer_id, serial.serial, {STATUS_COLUMNS} \
+         FROM awaited JOIN serial ON serial.row = awaited.serial_row \
+         JOIN issuer ON issuer.row = serial.issuer WHERE {end}"
+    ))?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(connection, row)?);
+    }
+    Ok(found)
+}
+
+fn read(connection: &Connection, row: Row<'_>) -> Result<Awaited, StoreError> {
+    let (number, method): (i64, String) = (column(row, "row")?, column(row, "method")?);
+    Ok(Awaited {
+        number,
+        method: stored(method.parse().ok(), "method")?,
+        issuer: IssuerId::from_bytes(array(row, "issuer_id")?),
+        serial: to_serial(&column::<Vec<u8>>(row, "serial")?)?,
+        position: Position {
+            epoch: column(row, "at_epoch")?,
+            index: to_u64(column(row, "at_idx")?, "index")?,
+        },
+        since: time(row, "since")?,
+        status: status_row(row)?,
+        sights: sights(connection, number)?,
+    })
+}
+
+fn sights(connection: &Connection, awaited: i64) -> Result<Vec<Sight>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT vantage, method, url, seen, shown, statement FROM sight WHERE awaited = ?1 \
+         ORDER BY vantage, method, url",
+    )?;
+    let mut rows = statement.query([awaited])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (vantage, method): (String, String) = (column(row, "vantage")?, column(row, "method")?);
+        found.push(Sight {
+            vantage: stored(vantage.parse().ok(), "vantage point")?,
+            method: stored(method.parse().ok(), "method")?,
+            url: column(row, "url")?,
+            seen: time(row, "seen")?,
+            shown: opt_time(row, "shown")?,
+            statement: column(row, "statement")?,
+        });
+    }
+    Ok(found)
+}
+
+fn record(connection: &Connection, sights_seen: &[(i64, Sight)]) -> Result<(), StoreError> {
+    for (awaited, sight) in sights_seen {
+        let is_awaited: Option<i64> = connection
+            .prepare_cached("SELECT row FROM awaited WHERE row = ?1")?
+            .query_row([awaited], |row| row.get(0))
+            .optional()?;
+        if is_awaited.is_none() {
+            continue;
+        }
+        let known = sights(connection, *awaited)?;
+        let before = known.iter().find(|one| {
+            one.vantage == sight.vantage && one.method == sight.method && one.url == sight.url
+        });
+        let Some(sight) = sight.clone().after(before) else { continue };
+        connection
+            .prepare_cached(
+                "INSERT INTO sight (awaited, vantage, method, url, seen, shown, statement) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+                 ON CONFLICT (awaited, vantage, method, url) DO UPDATE SET \
+                     seen = excluded.seen, shown = excluded.shown, statement = excluded.statement",
+            )?
+            .execute(params![
+                awaited,
+                sight.vantage.as_str(),
+                sight.method.as_str(),
+                sight.url,
+                from_time(sight.seen),
+                sight.shown.map(from_time),
+                sight.statement
+            ])?;
+    }
+    Ok(())
+}
+
+fn counts(connection: &Connection) -> Result<Vec<AwaitedCount>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT method, count(*) AS waiting, min(since) AS oldest FROM awaited \
+         GROUP BY method ORDER BY method",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let method: String = column(row, "method")?;
+        found.push(AwaitedCount {
+            method: stored(method.parse().ok(), "method")?,
+            count: to_u64(column(row, "waiting")?, "count")?,
+            oldest: time(row, "oldest")?,
+        });
+    }
+    Ok(found)
+}
+
+fn of_serial(
+    connection: &Connection,
+    issuer: IssuerId,
+    serial: &SerialNumber,
+) -> Result<Option<StatusRow>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {STATUS_COLUMNS} FROM serial JOIN issuer ON issuer.row = serial.issuer \
+         WHERE issuer.issuer_id = ?1 AND serial.serial = ?2 AND serial.state <> 'reserved'"
+    ))?;
+    let mut rows = statement.query(params![issuer.as_bytes(), from_serial(serial)])?;
+    rows.next()?.map(status_row).transpose()
+}
+
+fn by_lot(
+    connection: &Connection,
+    lot: u64,
+) -> Result<Option<(IssuerId, SerialNumber, StatusRow)>, StoreError> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT row FROM serial ORDER BY row DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let Some(last) = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last > 0) else {
+        return Ok(None);
+    };
+    let from = from_u64(lot % last, "lot")?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT issuer.issuer_id, serial.serial, {STATUS_COLUMNS} \
+         FROM serial JOIN issuer ON issuer.row = serial.issuer \
+         WHERE serial.row > ?1 AND serial.state <> 'reserved' ORDER BY serial.row LIMIT 1"
+    ))?;
+    let mut rows = statement.query([from])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let issuer = IssuerId::from_bytes(array(row, "issuer_id")?);
+    Ok(Some((issuer, to_serial(&column::<Vec<u8>>(row, "serial")?)?, status_row(row)?)))
+}

@@ -1,0 +1,166 @@
+//! What the world has to be seen to show is derived from the log, and remembered until it has its receipt.
+
+use ca::audit::EventCode;
+use status::reason::RevocationReason;
+use status::{Position, ProbeMethod, ReceiptMethod};
+use store::{
+    Awaited, CertificateId, CertificateLookup, CertificateRow, NewReceipt, ReceiptedEntry, Sight,
+    StatusAct, Store,
+};
+
+use super::Backend;
+use super::world::{World, at, audit, serial};
+
+fn row(world: &World, id: CertificateId) -> CertificateRow {
+    world.store.certificate(&CertificateLookup::Id(id)).unwrap().unwrap().row
+}
+
+/// Reads the log to its end.
+fn follow(store: &dyn Store, since: u64, now: u64) {
+    while store.await_revocations(at(since), at(now)).unwrap() {}
+}
+
+fn told(awaited: &[Awaited]) -> Vec<(ReceiptMethod, Position, u64)> {
+    let since = |one: &Awaited| one.since.secs() - at(0).secs();
+    awaited.iter().map(|one| (one.method, one.position, since(one))).collect()
+}
+
+fn sight(seen: u64, shown: Option<u64>, statement: &str) -> Sight {
+    Sight {
+        vantage: "stockholm".parse().unwrap(),
+        method: ProbeMethod::OcspGet,
+        url: "http://ocsp.example.org".to_owned(),
+        seen: at(seen),
+        shown: shown.map(at),
+        statement: statement.to_owned(),
+    }
+}
+
+/// Promise 4: no way of revoking is forgotten, since it is the log that is read; a receipt of one method ends that one alone.
+pub(crate) fn what_was_revoked_is_awaited_until_its_receipt(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (old, one, two) = (world.issue(at(1)), world.issue(at(2)), world.issue(at(3)));
+    world.revoke(old.certificate, at(10));
+    let at_one = world.revoke(one.certificate, at(100)).status.position;
+    let at_two = world.change(two.certificate, StatusAct::Hold, at(101)).unwrap().status.position;
+    let store = &*world.store;
+    follow(store, 50, 200);
+    let (ocsp, crl) = (ReceiptMethod::Ocsp, ReceiptMethod::Crl);
+    let all = [(ocsp, at_one, 100), (crl, at_one, 100), (ocsp, at_two, 101), (crl, at_two, 101)];
+    assert_eq!(told(&store.awaited(0, 10).unwrap()), all, "what is older than that day is not");
+    assert!(!store.await_revocations(at(50), at(200)).unwrap(), "the log has no more");
+    assert_eq!(told(&store.newest_awaited(1).unwrap()), all[3..]);
+    let second = store.awaited(0, 1).unwrap()[0].number;
+    assert_eq!(told(&store.awaited(second, 2).unwrap()), all[1..3]);
+
+    let known = row(&world, one.certificate);
+    let entry = ReceiptedEntry {
+        issuer: known.issuer,
+        serial: known.serial,
+        position: at_one,
+        revoked: at(100),
+        seen: at(150),
+    };
+    let receipt = NewReceipt { method: ocsp, note: "note".to_owned(), entries: vec![entry] };
+    store.record_receipt(&receipt, &audit(EventCode::RevocationConfirmed), at(160)).unwrap();
+    assert_eq!(told(&store.awaited(0, 10).unwrap()), all[1..]);
+    let counts = store.awaited_counts().unwrap();
+    let counts: Vec<_> = counts.iter().map(|one| (one.method, one.count, one.oldest)).collect();
+    assert_eq!(counts, [(crl, 2, at(100)), (ocsp, 1, at(101))]);
+    assert_eq!(store.awaited_of(known.issuer, &known.serial, ocsp).unwrap(), None);
+    assert!(store.awaited_of(known.issuer, &known.serial, crl).unwrap().is_some());
+
+    // A corrected reason is another entry: it is awaited anew, also where the other had its receipt.
+    let correct = StatusAct::CorrectReason {
+        from: known.status.status.reason,
+        reason: Some(RevocationReason::Superseded),
+        invalidity: None,
+    };
+    let corrected = world.change(one.certificate, correct, at(210)).unwrap().status.position;
+    drop(world);
+    let store = backend.open();
+    follow(&*store, 50, 220);
+    assert_eq!(
+        told(&store.awaited(0, 10).unwrap()),
+        [(ocsp, at_two, 101), (crl, at_two, 101), (ocsp, corrected, 210), (crl, corrected, 210)]
+    );
+    let all = store.awaited(0, 10).unwrap();
+    store.forget_awaited(&[all[0].number, all[3].number]).unwrap();
+    assert_eq!(told(&store.awaited(0, 10).unwrap()), [(crl, at_two, 101), (ocsp, corrected, 210)]);
+}
+
+pub(crate) fn what_was_released_or_has_ended_is_awaited_no_more(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (held, gone) = (world.issue(at(1)).certificate, world.issue(at(2)).certificate);
+    let store = &*world.store;
+    world.change(held, StatusAct::Hold, at(10)).unwrap();
+    world.revoke(gone, at(11));
+    follow(store, 0, 20);
+    assert_eq!(store.awaited(0, 10).unwrap().len(), 4);
+    let number = store.awaited(0, 1).unwrap()[0].number;
+    store.record_sights(&[(number, sight(15, None, "good"))]).unwrap();
+
+    world.change(held, StatusAct::Release, at(30)).unwrap();
+    follow(store, 0, 40);
+    let left = store.awaited(0, 10).unwrap();
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|one| one.serial == row(&world, gone).serial));
+    // What came for one that is awaited no more is passed over.
+    store.record_sights(&[(number, sight(41, Some(41), "late"))]).unwrap();
+
+    let ends = row(&world, gone).status.status.not_after;
+    assert_eq!(store.forget_ended_awaited(ends).unwrap(), 0);
+    assert_eq!(
+        store
+            .forget_ended_awaited(ends.checked_add(std::time::Duration::from_secs(1)).unwrap())
+            .unwrap(),
+        2
+    );
+    assert_eq!(store.awaited(0, 10).unwrap(), []);
+}
+
+/// REV-07.
+pub(crate) fn a_sight_counts_from_the_first_of_an_unbroken_row(backend: &dyn Backend) {
+    let world = World::new(backend);
+    world.revoke(world.issue(at(1)).certificate, at(10));
+    follow(&*world.store, 0, 20);
+    let number = world.store.awaited(0, 1).unwrap()[0].number;
+    let after = |sight: Sight| {
+        world.store.record_sights(&[(number, sight)]).unwrap();
+        world.store.awaited(0, 1).unwrap().remove(0).sights
+    };
+
+    assert_eq!(after(sight(20, None, "a")), [sight(20, None, "a")]);
+    assert_eq!(after(sight(21, Some(21), "b")), [sight(21, Some(21), "b")]);
+    assert_eq!(after(sight(22, Some(22), "c")), [sight(22, Some(21), "b")], "the first stays");
+    assert_eq!(
+        after(sight(15, None, "late")),
+        [sight(22, Some(21), "b")],
+        "what is late is nothing"
+    );
+    assert_eq!(after(sight(22, None, "d")), [sight(22, None, "d")], "of one second the worse");
+    assert_eq!(after(sight(22, Some(22), "e")), [sight(22, None, "d")]);
+    assert_eq!(after(sight(30, Some(30), "f")), [sight(30, Some(30), "f")], "counted anew");
+    let elsewhere = Sight { url: "http://other.example.org".to_owned(), ..sight(31, None, "g") };
+    assert_eq!(after(elsewhere.clone()), [sight(30, Some(30), "f"), elsewhere]);
+}
+
+/// REV-08: what is compared is drawn among all that the log knows.
+pub(crate) fn a_serial_is_drawn_by_lot(backend: &dyn Backend) {
+    let world = World::new(backend);
+    assert_eq!(world.store.serial_by_lot(7).unwrap(), None, "nothing is issued");
+    let issued: Vec<_> = (1..=5).map(|n| row(&world, world.issue(at(n)).certificate)).collect();
+
+    for lot in 0..100 {
+        let (issuer, serial, status) = world.store.serial_by_lot(lot).unwrap().unwrap();
+        let of = issued.iter().find(|row| row.serial == serial).unwrap();
+        assert_eq!((issuer, &status), (of.issuer, &of.status));
+        assert_eq!(world.store.serial_status(issuer, &serial).unwrap(), Some(status));
+    }
+    let drawn = (0..100).map(|lot| world.store.serial_by_lot(lot).unwrap().unwrap().1);
+    let mut drawn: Vec<String> = drawn.map(|serial| serial.to_string()).collect();
+    drawn.sort();
+    drawn.dedup();
+    assert_eq!(drawn.len(), 5, "each has its lot");
+    assert_eq!(world.store.serial_status(world.issuer.id(), &serial()).unwrap(), None);
+}

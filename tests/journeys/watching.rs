@@ -1,0 +1,269 @@
+//! Revocations as a vantage point outside sees them, by itself: receipts through kills of both programs, and none of what OCSP shows as good.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::demo::until;
+use support::program;
+use support::spoken::{self, Spoken};
+use support::suite::Check;
+
+use crate::accounts::Received;
+use crate::api::Request;
+use crate::deployment::{Deployment, Template};
+use crate::revocation::revoke;
+
+pub(crate) const CHECKS: &[Check<Template>] = &[
+    ("watching::receipts_come_through_kills_of_both", receipts_come_through_kills_of_both),
+    ("watching::what_ocsp_shows_as_good_has_no_receipt", what_ocsp_shows_as_good_has_no_receipt),
+];
+
+/// From a revocation to its receipts: a checkpoint, a CRL, two rounds, on a machine that does other things too.
+const RECEIPTED_WITHIN: Duration = Duration::from_secs(120);
+
+/// A deployment with a vantage point, which calls as the auditor's client.
+struct Watched {
+    deployment: Deployment,
+    vantage_sha256: String,
+    receipt_key: String,
+    prober: Option<Child>,
+}
+
+impl Watched {
+    fn new(template: &Template) -> Option<Self> {
+        let mut deployment = template.copy()?;
+        let key = deployment.folder().join("vantage.key");
+        let made = sigill().args(["probe", "make-key", "--json"]).arg(&key).output();
+        let made: Value = serde_json::from_slice(&made.expect("sigill runs").stdout).expect("JSON");
+        let vantage_sha256 = made["spki_sha256"].as_str().expect("a hash").to_owned();
+        let section = format!(
+            "\n[receipts]\nkey = \"../keys/receipt.key\"\nocsp-limit = 1\n\n[[receipts.vantage]]\n\
+             name = \"stockholm\"\nspki-sha256 = \"{vantage_sha256}\"\n"
+        );
+        let file = deployment.home.join("config/ca.toml");
+        deployment.configure(|config| {
+            let auditor = "name = \"auditor\"\n";
+            assert!(config.contains(auditor), "{config}");
+            let vantage = format!("{auditor}vantage = \"stockholm\"\n");
+            let config = config.replacen(auditor, &vantage, 1) + &section;
+            fs::write(&file, &config).expect("a configuration");
+            config
+        });
+        let made = deployment.command(&["make-receipt-key"], &[]);
+        assert_eq!(made.code, 0, "{}", made.text);
+        let said = String::from_utf8_lossy(&made.out).into_owned();
+        let receipt_key = said.split_whitespace().next().expect("a key").to_owned();
+        deployment.start();
+        Some(Self { deployment, vantage_sha256, receipt_key, prober: None })
+    }
+
+    fn issue(&self, key: &str) -> Received {
+        Received::read(key, &self.deployment.api().ask(&self.deployment.order(key)))
+    }
+
+    /// `sigill probe` and its options.
+    fn probe(&self, word: &str) -> Command {
+        let home = &self.deployment.home;
+        let config = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
+        let of = |name: &str| {
+            let line = config.lines().find(|line| line.starts_with(name)).expect("is there");
+            line.split('"').nth(1).expect("a value").to_owned()
+        };
+        let name = format!("{}/{}/{}", of("environment"), of("pki"), of("instance"));
+        let mut command = sigill();
+        command
+            .args(["probe", word, "--deployment", &name, "--vantage", "stockholm"])
+            .arg("--vantage-key")
+            .arg(self.deployment.folder().join("vantage.key"))
+            .arg("--issuers")
+            .arg(home.join("trust/chain.pem"));
+        command
+    }
+
+    fn start_prober(&mut self) {
+        let mut command = self.probe("run");
+        let folder = self.deployment.folder();
+        let log = fs::File::options().create(true).append(true).open(folder.join("probe.log"));
+        command
+            .args(["--every", "1", "--lists-every", "1", "--patience", "5", "--spool"])
+            .arg(folder.join("spool"))
+            .arg("--url")
+            .arg(format!("https://{}", self.deployment.api_address()));
+        for (option, file) in [
+            ("--cert", "tls/auditor.pem"),
+            ("--key", "tls/auditor.key"),
+            ("--ca", "tls/management-ca.pem"),
+        ] {
+            command.arg(option).arg(self.deployment.home.join(file));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("a log"));
+        self.prober = Some(command.spawn().expect("sigill starts"));
+    }
+
+    fn kill_prober(&mut self) {
+        if let Some(mut prober) = self.prober.take() {
+            let _ = prober.kill();
+            let _ = prober.wait();
+        }
+    }
+
+    fn said_by_prober(&self) -> String {
+        fs::read_to_string(self.deployment.folder().join("probe.log")).unwrap_or_default()
+    }
+
+    fn receipts(&self, id: &str) -> Vec<Value> {
+        let path = format!("/v1/certificates/{id}/receipts");
+        let answer = self.deployment.api().ask(&Request::get(&path));
+        answer.json()["items"].as_array().expect("a list").clone()
+    }
+
+    /// Waits for the receipts of both methods, and has each judged.
+    fn receipted(&self, id: &str) {
+        let both = until(RECEIPTED_WITHIN, || {
+            let receipts = self.receipts(id);
+            (receipts.len() == 2).then_some(receipts)
+        });
+        let both =
+            both.unwrap_or_else(|| panic!("{:?}\n{}", self.receipts(id), self.said_by_prober()));
+        for (receipt, method) in both.iter().zip(["ocsp", "crl"]) {
+            assert_eq!(receipt["method"], json!(method));
+            let file: PathBuf = self.deployment.folder().join(format!("{id}.{method}"));
+            fs::write(&file, receipt["receipt"].as_str().expect("a note")).expect("a receipt");
+            let judged = self.judged(&file, &self.receipt_key);
+            assert_eq!(judged.code, 0, "{}", judged.text);
+            assert_ne!(self.judged(&file, &"0".repeat(64)).code, 0, "another key");
+        }
+    }
+
+    fn judged(&self, file: &std::path::Path, key: &str) -> Spoken {
+        let vantage = format!("stockholm={}", self.vantage_sha256);
+        let mut command = Command::new(program::built("sigill-verify"));
+        command.arg("receipt").arg(file).args(["--key", key, "--vantage", &vantage]);
+        command.args(["--deployment", &self.name()]);
+        spoken::run(&mut command, &[])
+    }
+
+    fn name(&self) -> String {
+        let probe = self.probe("run");
+        let words: Vec<String> =
+            probe.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        let place = words.iter().position(|word| word == "--deployment").expect("is there");
+        words[place + 1].clone()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.kill_prober();
+    }
+}
+
+fn sigill() -> Command {
+    Command::new(program::built("sigill"))
+}
+
+/// Promise 4, REV-07: the answer of a revocation says where its receipts will be, and they come by themselves, also where prober and CA
+/// are killed in between.
+fn receipts_come_through_kills_of_both(template: &Template) {
+    let Some(mut watched) = Watched::new(template) else { return };
+    let _responder = watched.deployment.responder();
+    watched.start_prober();
+    let first = watched.issue("first");
+    let answer = revoke(&watched.deployment, &first.id, "superseded", "a").json();
+    assert_eq!(answer["receipts"], json!(format!("/v1/certificates/{}/receipts", first.id)));
+    assert!(answer["position"].as_str().is_some_and(|at| at.starts_with("1.")), "{answer}");
+    watched.receipted(&first.id);
+
+    // The CA dies right after its answer, the prober with what it may have seen.
+    let (second, third) = (watched.issue("second"), watched.issue("third"));
+    revoke(&watched.deployment, &second.id, "superseded", "b");
+    watched.kill_prober();
+    revoke(&watched.deployment, &third.id, "keyCompromise", "c");
+    watched.deployment.kill();
+    watched.start_prober();
+    let told =
+        until(RECEIPTED_WITHIN, || watched.said_by_prober().contains("cannot reach").then_some(()));
+    assert!(told.is_some(), "it says that the CA is away: {}", watched.said_by_prober());
+    watched.deployment.start();
+    watched.receipted(&second.id);
+    watched.receipted(&third.id);
+    // What was issued and never revoked, and what was never issued, was looked at too, and agreed.
+    let compared = "sigill_status_compared_total{";
+    let metrics = watched.deployment.metrics();
+    assert!(metrics.contains(compared), "{metrics}");
+    let differences = "sigill_status_differences_total{";
+    let mut differences = metrics.lines().filter(|line| line.starts_with(differences)).peekable();
+    assert!(
+        differences.peek().is_some() && differences.all(|line| line.ends_with(" 0")),
+        "{metrics}"
+    );
+}
+
+/// Promise 4: a copy that says good of what is revoked, rightly signed and not ended: no receipt, and somebody is told.
+fn what_ocsp_shows_as_good_has_no_receipt(template: &Template) {
+    let Some(mut watched) = Watched::new(template) else { return };
+    let mut responder = watched.deployment.responder();
+    let issued = watched.issue("card");
+    let pem = watched.deployment.folder().join("card.pem");
+    let path = format!("/v1/certificates/{}", issued.id);
+    let shown = watched.deployment.api().ask(&Request::get(&path)).json();
+    fs::write(&pem, shown["certificate"].as_str().expect("a certificate")).expect("a file");
+    let objects = watched.deployment.folder().join("objects");
+    let good = until(RECEIPTED_WITHIN, || {
+        let mut command = watched.probe("certificate");
+        let said = command.arg(&pem).arg("--json").arg("--objects").arg(&objects).output();
+        let looks: Value = serde_json::from_slice(&said.expect("sigill runs").stdout).ok()?;
+        let look = looks.as_array()?.iter().find(|look| look["method"] == "ocsp-get")?.clone();
+        (look["status"] == "good").then(|| look["observation"].as_str().expect("one").to_owned())
+    });
+    let good = good.expect("OCSP says good");
+    let object = good.lines().find_map(|line| line.strip_prefix("object: ")).expect("a hash");
+    let kept = fs::read(objects.join(format!("{object}.ors"))).expect("the answer was kept");
+    responder.kill();
+
+    let address = watched.deployment.ocsp_url();
+    let address = address.strip_prefix("http://").expect("a URL");
+    let listener = until(Duration::from_secs(20), || TcpListener::bind(address).ok());
+    let listener = listener.expect("the responder's port is free again");
+    std::thread::spawn(move || stale_copies(&listener, &kept));
+    let answer = revoke(&watched.deployment, &issued.id, "keyCompromise", "a").json();
+    watched.start_prober();
+    let alarm = "sigill_revocation_late{method=\"ocsp\",vantage=\"stockholm\"} 1";
+    let late =
+        until(RECEIPTED_WITHIN, || watched.deployment.metrics().contains(alarm).then_some(()));
+    assert!(late.is_some(), "{}", watched.deployment.metrics());
+    let told = watched.deployment.printed();
+    let serial = answer["serial"].as_str().expect("a serial");
+    let line = told.lines().find(|line| line.contains("revocation-unseen"));
+    assert!(line.is_some_and(|line| line.contains(serial)), "{told}");
+    let ocsp = watched.receipts(&issued.id).into_iter().filter(|one| one["method"] == "ocsp");
+    assert_eq!(ocsp.count(), 0);
+
+    // No judge takes it for a receipt by its own word either.
+    let body = json!({ "method": "ocsp", "observations": [good] });
+    let path = format!("/v1/certificates/{}/receipt", issued.id);
+    let asked = watched.deployment.api().ask(&Request::post(path, "asked", &body));
+    assert_eq!((asked.status, asked.json()["code"].as_str()), (409, Some("revocation-not-seen")));
+}
+
+/// A mirror that gives the same answer to whoever asks by GET, and none to others.
+fn stale_copies(listener: &TcpListener, kept: &[u8]) {
+    for stream in listener.incoming() {
+        let Ok(mut stream) = stream else { return };
+        let mut asked = [0; 4096];
+        let count = stream.read(&mut asked).unwrap_or_default();
+        let is_get = asked[..count].starts_with(b"GET /M");
+        let (status, body) = if is_get { ("200 OK", kept) } else { ("503 Busy", &b""[..]) };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/ocsp-response\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    }
+}
