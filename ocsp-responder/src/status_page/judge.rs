@@ -51,6 +51,15 @@ pub(crate) enum Obstacle {
     LowLevel { has: u8, wanted: u8 },
     /// No policy tells its trust level, and the login wants one.
     NoLevel { wanted: u8 },
+    /// The login wants a level, and a serial number tells none: whether it fails is not known.
+    LevelUntold { wanted: u8 },
+}
+
+impl Obstacle {
+    /// Whether a login fails for it: the certificate itself would show whether its level is enough.
+    pub(crate) const fn is_certain(&self) -> bool {
+        !matches!(self, Self::LevelUntold { .. })
+    }
 }
 
 pub(crate) fn judge(
@@ -63,7 +72,8 @@ pub(crate) fn judge(
     match &asked.about {
         About::Serial(authority, serial) => {
             let mut verdict = of_log(index, authority, *serial, now);
-            verdict.obstacles.extend(of_level(None, asked.level));
+            let untold = |wanted| Obstacle::LevelUntold { wanted };
+            verdict.obstacles.extend(asked.level.map(untold));
             verdict
         }
         About::Certificate(certificate) => {
@@ -323,7 +333,7 @@ pub(crate) mod tests {
         }
         let asked = Asked { level: Some(3), ..by_serial(1) };
         let verdict = judge(&asked, &[Arc::clone(&ca.0)], &index, &around(), at(inside));
-        assert_eq!(verdict.obstacles, [Obstacle::NoLevel { wanted: 3 }]);
+        assert_eq!(verdict.obstacles, [Obstacle::LevelUntold { wanted: 3 }]);
     }
 
     /// Promise 5: the name of our CA is not enough, nor is a serial number that it gave.

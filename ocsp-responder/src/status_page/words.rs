@@ -100,7 +100,15 @@ pub(crate) fn verdict(language: Language, asked: &Asked, verdict: &Verdict) -> S
         ("Inget här hindrar en inloggning.", "En inloggning med det här certifikatet misslyckas."),
         ("Nothing here keeps a login from succeeding.", "A login with this certificate fails."),
     );
-    let said = if verdict.obstacles.is_empty() { good } else { bad };
+    let untold = language.pick(
+        "Serienumret visar inte om en inloggning lyckas.",
+        "The serial number does not tell whether a login succeeds.",
+    );
+    let said = match verdict.obstacles.as_slice() {
+        [] => good,
+        some if some.iter().any(Obstacle::is_certain) => bad,
+        _ => untold,
+    };
     let reasons: String = verdict
         .obstacles
         .iter()
@@ -205,8 +213,12 @@ fn told(language: Language, obstacle: &Obstacle) -> String {
             format!("The certificate is of trust level {has}, the login wants {wanted}."),
         ),
         Obstacle::NoLevel { wanted } => language.pick(
-            format!("Av frågan framgår ingen tillitsnivå, och inloggningen kräver {wanted}. Visa certifikatet självt; har det ingen nivå går det inte att logga in med det."),
-            format!("What was shown tells no trust level, and the login wants {wanted}. Show the certificate itself; one without a level logs nobody in."),
+            format!("Certifikatet har ingen tillitsnivå, och inloggningen kräver {wanted}."),
+            format!("The certificate has no trust level, and the login wants {wanted}."),
+        ),
+        Obstacle::LevelUntold { wanted } => language.pick(
+            format!("Inloggningen kräver tillitsnivå {wanted}; nivån står i certifikatet. Visa certifikatet självt."),
+            format!("The login wants trust level {wanted}; the level stands in the certificate. Show the certificate itself."),
         ),
     }
 }
@@ -295,6 +307,7 @@ mod tests {
             Obstacle::Expired { at: at(4) },
             Obstacle::LowLevel { has: 2, wanted: 3 },
             Obstacle::NoLevel { wanted: 3 },
+            Obstacle::LevelUntold { wanted: 3 },
         ]);
         let of = |language: Language| {
             let mut told: Vec<String> = obstacles.iter().map(|one| told(language, one)).collect();
