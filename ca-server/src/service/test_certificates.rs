@@ -1,5 +1,5 @@
-//! The published set of test certificates: of each profile one that is good, one revoked, one on hold, one expired
-//! (PRO-21), made anew by itself before any of them is anything else.
+//! The published set of test certificates: of each profile one that is good, one revoked, one expired, and of persons
+//! one on hold (PRO-21), made anew by itself before any of them is anything else.
 //!
 //! They are issued, revoked and held by the ways of all others, to the test person and the test function of the
 //! samples. Their keys are forgotten as soon as they are certified: nobody can log in by them. The file in the
@@ -16,6 +16,7 @@ use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::prepare::{KeySource, Way};
 use ca::profile::{Profile, sample_fields};
 use ca::refusal::Refusal;
+use ca::revocation::{RevocationWish, Revoker};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use status::{Position, PublicationPath, RevocationReason};
@@ -229,6 +230,12 @@ impl Service {
         let of = (authority.name().to_owned(), profile.name().to_string());
         let place = (of.0.clone(), of.1.clone(), state);
         if making.missing.contains_key(&of) || making.made.contains_key(&place) {
+            return Ok(());
+        }
+        // REV-04: what nobody may hold is not shown on hold.
+        let hold =
+            ca::revocation::check(Some(profile.kind()), Revoker::Client, RevocationWish::Hold);
+        if state == State::Held && hold.is_err() {
             return Ok(());
         }
         if let Err(closed) = self.closed.must_be_open(&of.1) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use status::{CertificateState, HeldFrom};
+use status::CertificateState;
 use store::{CertificateLookup, Log};
 use x509::certificate::Certificate as X509;
 use x509::pem;
@@ -86,11 +86,14 @@ fn each_certificate_is_what_it_is_named() {
 
     assert_eq!(found["deployment"], "test/demo/abcd");
     assert_eq!(found["missing"], json!([]));
-    assert_eq!(made.keys().collect::<Vec<_>>(), ["expired", "good", "held", "revoked"]);
+    assert_eq!(
+        made.keys().collect::<Vec<_>>(),
+        ["expired", "good", "revoked"],
+        "REV-04: no function is held"
+    );
     for (named, wanted) in [
         ("good", CertificateState::Issued),
         ("expired", CertificateState::Issued),
-        ("held", CertificateState::Held(HeldFrom::Issued)),
         ("revoked", CertificateState::Revoked),
     ] {
         let certificate = &made[named];
