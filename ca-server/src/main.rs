@@ -463,7 +463,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let publication = Arc::clone(&service.publication);
     let publishing = publisher.start()?;
     let contradiction = service.outer_hosts.contradiction();
-    let pushing = push::start(feed)?;
+    let pushing = push::start(feed, &publication)?;
     let stop_schedule = Arc::new(AtomicBool::new(false));
     let scheduled = schedule::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
     let jobs = service::jobs::worker::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;

@@ -29,12 +29,17 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         "feed::an_old_database_is_known_by_the_outer_host",
         an_old_database_is_known_by_the_outer_host,
     ),
+    ("feed::a_host_without_its_tiles_stops_no_start", a_host_without_its_tiles_stops_no_start),
+    ("feed::who_does_not_publish_does_not_push", who_does_not_publish_does_not_push),
     ("feed::rsync_carries_the_folder", rsync_carries_the_folder),
     ("feed::two_responders_answer_for_one_ca", two_responders_answer_for_one_ca),
 ];
 
 /// How long the other zone may take on a busy machine; what it took is printed.
 const SEEN_WITHIN: Duration = Duration::from_secs(120);
+
+/// A node that pushes has sent a file long before.
+const NOT_SENT_FOR: Duration = Duration::from_secs(3);
 
 /// Runs a line of a shell, as an operator who follows docs/operations/feed.md.
 fn shell(folder: &Path, line: &str) -> String {
@@ -274,6 +279,66 @@ fn an_old_database_is_known_by_the_outer_host(template: &Template) {
     let refused = deployment.start_refused();
     let codes = ["logs-disagree", "published-ahead", "published-differs"];
     assert!(codes.iter().any(|code| refused.contains(code)), "{refused}");
+}
+
+/// A host that can be reached, and has lost tiles that its checkpoint covers, keeps the CA neither from starting nor from
+/// issuing: the database has all that the host has published. Where the database is to be brought up from it, it
+/// must give all, unless the operator has waived it.
+fn a_host_without_its_tiles_stops_no_start(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let outer = Outer::of(&deployment);
+    let push = PUSH.to_owned() + &outer.host("ocsp1");
+    deployment.configure(|text| text.to_owned() + &push);
+    let _responder = deployment.responder();
+    deployment.start();
+    let early = issue(&deployment, "early");
+    said(&deployment, early.serial, GOOD);
+    deployment.stop();
+    let home = deployment.home.clone();
+    shell(&home, "rm -r outer/publish/tile publish/tile publish/checkpoint");
+
+    let refused = deployment.command(&["take-over"], &["--json"]);
+    assert!(refused.code != 0 && refused.text.contains("log-gap"), "{}", refused.text);
+    deployment.configure(|text| text.to_owned() + "read-back-waived-until = 2999-12-31\n");
+    let waived = deployment.command(&["take-over"], &["--json"]);
+    assert!(!waived.text.contains("error: outer host"), "{}", waived.text);
+    deployment.configure(|text| text.replace("read-back-waived-until = 2999-12-31\n", ""));
+
+    deployment.start();
+    assert!(deployment.printed().contains("\"log-gap\""), "{}", deployment.printed());
+    let later = issue(&deployment, "later");
+    said(&deployment, later.serial, GOOD);
+    said(&deployment, early.serial, GOOD);
+}
+
+/// Issue item 5: of two nodes the one that has the lease of the publication pushes; what the other's folder holds is
+/// sent to nobody until it has the lease.
+fn who_does_not_publish_does_not_push(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let outer = Outer::of(&deployment);
+    let _responder = deployment.responder();
+    let push = PUSH.to_owned() + &outer.host("ocsp1");
+    deployment.start_with(&push);
+    let early = issue(&deployment, "early");
+    said(&deployment, early.serial, GOOD);
+    deployment.stop();
+    let taken = "UPDATE lease SET node = 'ca2', boot = randomblob(16), until = strftime('%s', 'now') + 86400
+                 WHERE name = 'publication'";
+    assert_eq!(deployment.database().execute(taken, []).expect("a lease"), 1);
+    let mark = deployment.home.join("publish/aia/mark.cer");
+    fs::write(&mark, b"mark").expect("a file");
+    let there = outer.folder.join("publish/aia/mark.cer");
+
+    deployment.start_with(&push);
+    std::thread::sleep(NOT_SENT_FOR);
+    assert!(!there.exists(), "a node without the lease has pushed");
+    let given = "DELETE FROM lease WHERE name = 'publication'";
+    assert_eq!(deployment.database().execute(given, []).expect("a lease"), 1);
+    assert!(
+        until(SEEN_WITHIN, || there.exists().then_some(())).is_some(),
+        "{}",
+        deployment.printed()
+    );
 }
 
 /// Names and octets of the files of a folder.

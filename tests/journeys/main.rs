@@ -7,6 +7,7 @@
 mod accounts;
 mod api;
 mod bootstrap;
+mod broken_line;
 mod clock;
 mod crash;
 mod deployment;
@@ -29,6 +30,7 @@ mod pressure;
 mod renewal;
 mod replay;
 mod revocation;
+mod soak;
 mod standby;
 mod test_certificates;
 mod watching;
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
         zones::CHECKS,
         test_certificates::CHECKS,
         watching::CHECKS,
+        soak::CHECKS,
+        broken_line::CHECKS,
     ];
     suite::run(&checks.concat(), Template::make)
 }

@@ -1,5 +1,7 @@
 //! Keeps one outer host abreast: the log first, then what stands beside it, then what the host asks for.
 
+mod log;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use ledger::checkpoint::CheckpointNote;
 use ledger::note::NotePublicKey;
 use ledger::origin::LogOrigin;
-use ledger::tile;
+use ledger::tile::TilePath;
 use rustls::ClientConfig;
 use sha2::{Digest as _, Sha256};
 use status::{OutboxPath, PublicationPath};
@@ -25,7 +27,7 @@ use super::error::PushError;
 use super::hosts::OuterHosts;
 use super::settings::HostSection;
 use crate::publication::files::{LogFolder, replace};
-use crate::publication::{chain, lossy};
+use crate::publication::{PublicationState, chain};
 use crate::service::recovery;
 
 /// How often the tree is looked at: with the publisher's own gap a revocation is outside within half a second.
@@ -38,6 +40,8 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 const PRESIGNED_AT_ONCE: usize = 64;
 /// The shortest and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// How long the end of the program waits for the hosts to have the last checkpoint.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Requests of one host that are kept.
 const MAX_REQUESTS: usize = 1024;
 
@@ -92,11 +96,28 @@ pub(crate) struct Pushing {
 }
 
 impl Pushing {
-    /// Ends the threads; the publisher has written its last checkpoint before.
+    /// Ends the threads; the publisher has written its last checkpoint before. A host that has not had it by
+    /// then is told of and left: a slow one keeps no program from its end, and no restart from its beginning.
     pub(crate) fn stop(self) {
+        self.stop_within(STOP_WITHIN);
+    }
+
+    fn stop_within(self, limit: Duration) {
         self.stop.store(true, Ordering::Relaxed);
+        let until = Instant::now() + limit;
         for thread in self.threads {
-            let _ended = thread.join();
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if thread.is_finished() {
+                let _ended = thread.join();
+                continue;
+            }
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            tracing::warn!(
+                thread.name = name,
+                "outer host has not had the last checkpoint yet; it gets it after the next start"
+            );
         }
     }
 }
@@ -106,7 +127,10 @@ impl Pushing {
 /// # Errors
 ///
 /// The operating system's, when no thread or runtime can be made.
-pub(crate) fn start(feed: Option<Feed>) -> io::Result<Pushing> {
+pub(crate) fn start(
+    feed: Option<Feed>,
+    publication: &Arc<PublicationState>,
+) -> io::Result<Pushing> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     let Some(feed) = feed.map(Arc::new) else { return Ok(Pushing { stop, threads }) };
@@ -119,7 +143,7 @@ pub(crate) fn start(feed: Option<Feed>) -> io::Result<Pushing> {
         }
         let (feed, stop) = (Arc::clone(&feed), Arc::clone(&stop));
         let name = format!("push {}", section.name);
-        let mut host = Host::new(feed, section, tls);
+        let mut host = Host::new(feed, section, tls, Arc::clone(publication));
         threads.push(
             std::thread::Builder::new()
                 .name(name)
@@ -137,8 +161,12 @@ struct Host {
     feed: Arc<Feed>,
     section: HostSection,
     tls: Arc<ClientConfig>,
+    /// Whether this node publishes: another one's tree is not this one's to push.
+    publication: Arc<PublicationState>,
     /// The checkpoint that the host took last.
     taken: Option<Vec<u8>>,
+    /// Whole tiles that the host has beyond it: a push that breaks off goes on behind them.
+    carried: BTreeSet<TilePath>,
     /// When the host last had the checkpoint that is published here.
     abreast: Instant,
     /// Files beside the log that the host has, or has refused at that time.
@@ -150,12 +178,19 @@ struct Host {
 }
 
 impl Host {
-    fn new(feed: Arc<Feed>, section: HostSection, tls: Arc<ClientConfig>) -> Self {
+    fn new(
+        feed: Arc<Feed>,
+        section: HostSection,
+        tls: Arc<ClientConfig>,
+        publication: Arc<PublicationState>,
+    ) -> Self {
         Self {
             feed,
             section,
             tls,
+            publication,
             taken: None,
+            carried: BTreeSet::new(),
             abreast: Instant::now(),
             sent: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -219,6 +254,13 @@ impl Host {
         let mut files_at = None;
         let mut is_new = true;
         while !self.is_over(stop) {
+            if !self.publication.is_ours() {
+                // Who publishes pushes. What this node's folder has is older, or another's to send.
+                self.abreast = Instant::now();
+                self.observe();
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
             // A log that is refused keeps neither CRLs from the host nor requests from the CA.
             let pushed = match self.push_log(&mut connection, size).await {
                 Err(error) if !matches!(error, PushError::Refused { .. }) => return Err(error),
@@ -241,7 +283,7 @@ impl Host {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        if !feed.state.is_contradicted() {
+        if !feed.state.is_contradicted() && self.publication.is_ours() {
             // What was published while the program was ending.
             self.push_log(&mut connection, size).await?;
         }
@@ -265,41 +307,6 @@ impl Host {
         state.has_read(host);
         tracing::info!(host.name = host, "outer host was read back");
         Ok(())
-    }
-
-    /// Sends what the published tree has beyond the host's: tiles first, the checkpoint last.
-    async fn push_log(&mut self, connection: &mut Connection, size: u64) -> Result<u64, PushError> {
-        let folder = self.feed.folder.clone();
-        let read = || folder.read_checkpoint().map_err(PushError::local(folder.checkpoint()));
-        let Some(bytes) = read()? else { return Ok(size) };
-        if self.taken.as_ref() == Some(&bytes) {
-            self.abreast = Instant::now();
-            return Ok(size);
-        }
-        let note = CheckpointNote::open(&bytes, self.feed.key)
-            .map_err(|error| PushError::local(folder.checkpoint())(io::Error::other(error)))?;
-        let new = note.checkpoint().size;
-        if new < size {
-            // A tree that is being written again; the host keeps what it has.
-            return Ok(size);
-        }
-        for tile in tile::paths_between(size, new) {
-            let file = folder.tile(&tile);
-            let body = match FileBody::open(&file) {
-                Ok(body) => body,
-                // Swept away after a later checkpoint, which the next look finds.
-                Err(_) if read()?.as_ref() != Some(&bytes) => return Ok(size),
-                Err(error) => return Err(PushError::local(file)(error)),
-            };
-            connection.put(&PublicationPath::Tile(tile), body).await?;
-            self.observe();
-        }
-        connection.put(&PublicationPath::Checkpoint, FileBody::of(bytes.clone())).await?;
-        self.taken = Some(bytes);
-        self.abreast = Instant::now();
-        let host = self.section.name.clone();
-        metrics::gauge!("sigill_push_log_size", "host" => host).set(lossy(new));
-        Ok(new)
     }
 
     /// Sends certificates and CRLs that the host has not, and the manifest after them.
@@ -512,6 +519,29 @@ mod tests {
 
     fn name(number: u8) -> OutboxPath {
         format!("responder/ca{number}/{}.req", hex(&[number; 32])).parse().unwrap()
+    }
+
+    /// A host that takes what it is sent by drops keeps no program from its end; one that is done is waited for.
+    #[test]
+    fn the_end_waits_for_no_slow_host() {
+        let (gone, waits) = std::sync::mpsc::channel::<()>();
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let quick = std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+        });
+        // It ends when this test does, and not before.
+        let slow = std::thread::spawn(move || {
+            let _ended = waits.recv();
+        });
+        let pushing = Pushing { stop: Arc::clone(&stop), threads: vec![slow, quick] };
+
+        pushing.stop_within(Duration::from_millis(50));
+
+        assert!(stop.load(Ordering::Relaxed));
+        drop(gone);
     }
 
     /// Decision 0018 (4): a host cannot fill the inner zone's disk with requests that it lists no more, also

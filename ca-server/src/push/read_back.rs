@@ -5,6 +5,7 @@
 //! the program what is missing, and `take-over` brings it into the database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use ca::deployment::Deployment;
@@ -20,13 +21,15 @@ use super::connection::Connection;
 use super::error::PushError;
 use super::host::Feed;
 use super::hosts::OuterHosts;
+use super::settings::HostSection;
 use super::tls::client_config;
+use crate::clock::Clock;
 use crate::config::ConfigFile;
 use crate::publication::chain;
 use crate::publication::files::{LogFolder, replace};
 use crate::publication::log::read_under;
 use crate::service::recovery;
-use crate::start::Told;
+use crate::start::{self, Told};
 use crate::wiring::NoteKeys;
 
 /// What is next when a host has another history.
@@ -47,7 +50,7 @@ pub(crate) fn feed(
     let Some(section) = &config.push else { return Ok(None) };
     let mut hosts = Vec::new();
     for host in &section.hosts {
-        let twice = hosts.iter().any(|(other, _): &(super::settings::HostSection, _)| {
+        let twice = hosts.iter().any(|(other, _): &(HostSection, _)| {
             other.name == host.name || other.address == host.address
         });
         ensure!(!twice, Told::config(format!("[[push.host]] {} stands there twice", host.name)));
@@ -67,6 +70,9 @@ pub(crate) fn feed(
     }))
 }
 
+/// How long the log of one host may take that is brought home.
+const BRING_HOME: Duration = Duration::from_secs(120);
+
 /// Whether what a host has is compared with the database here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
@@ -81,7 +87,8 @@ pub(crate) enum Comparison {
 /// # Errors
 ///
 /// A host whose log is not the beginning or the continuation of ours, or that is ahead of the database. A
-/// host that cannot be reached is told of, and stays unread: see [`OuterHosts::may_issue`].
+/// host that cannot be reached is told of, and stays unread: see [`OuterHosts::may_issue`]. One that can be reached
+/// and does not give its tiles is told of, and keeps only what is brought up from it from going on.
 pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -102,9 +109,19 @@ pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
                 }
             };
             if let Some((note, bytes)) = &there {
-                bring_home(feed, &mut connection, note, bytes)
-                    .await
-                    .with_context(|| format!("outer host {name}"))?;
+                let brought = bring_home(feed, &mut connection, note, bytes);
+                let brought = tokio::time::timeout(BRING_HOME, brought).await;
+                let slow = |_| Err(PushError::TimedOut { limit: BRING_HOME }.into());
+                match brought.unwrap_or_else(slow) {
+                    Ok(()) => {}
+                    // Whether the database has what the host has published is compared all the same.
+                    Err(error) if is_of_the_host(&error) && may_lack(section, comparison) => {
+                        tracing::error!(problem.code = code_of(&error), host.name = name,
+                            error = format!("{error:#}"),
+                            "outer host does not give what its checkpoint says; the start goes on");
+                    }
+                    Err(error) => return Err(error.context(format!("outer host {name}"))),
+                }
             }
             if comparison == Comparison::Now {
                 let note = there.as_ref().map(|(note, _)| note);
@@ -116,6 +133,23 @@ pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Whether it is the host that fails: it breaks off, is slow, or lacks what its checkpoint says. Another history, and
+/// a folder here that cannot be written, is something else.
+fn is_of_the_host(error: &anyhow::Error) -> bool {
+    code_of(error) == "log-gap" || error.downcast_ref::<PushError>().is_some()
+}
+
+/// The stable code, of a push as well.
+fn code_of(error: &anyhow::Error) -> &'static str {
+    error.downcast_ref::<PushError>().map_or_else(|| start::code(error), PushError::code)
+}
+
+/// Whether the folder may lack what a host has. A start brings the folder up from the database; a database that
+/// is brought up from the folder needs all of it, unless the operator has waived that host.
+fn may_lack(section: &HostSection, comparison: Comparison) -> bool {
+    comparison == Comparison::Now || !section.is_waited_for(Clock::start().read().now)
 }
 
 /// Copies what a host has beyond the publication folder into it: tiles first, the checkpoint last.

@@ -8,6 +8,7 @@
 
 mod listener;
 mod refused;
+mod room;
 mod service;
 mod settings;
 mod tls;

@@ -34,6 +34,10 @@ pub(crate) enum Refused {
     Path,
     #[error("{path} has SHA-256 {found}, the configuration pins {pinned}")]
     Pin { path: String, found: String, pinned: String },
+    #[error(
+        "with {path} the files that no checkpoint covers have {found} octets, at most {limit} are taken"
+    )]
+    Room { path: String, found: u64, limit: u64 },
     #[error("{path} cannot be read or written")]
     Storage {
         path: String,
@@ -48,7 +52,7 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// The codes that mean tampering or a mistake, or that the disk is full.
-    pub(crate) const ALARMS: [&'static str; 14] = [
+    pub(crate) const ALARMS: [&'static str; 15] = [
         "authority-certificate-pin",
         "checkpoint-earlier",
         "checkpoint-frozen",
@@ -63,6 +67,7 @@ impl Refused {
         "published-file-altered",
         "storage",
         "tile-length",
+        "unproven-files",
     ];
 
     /// Stable code, status, what to do next.
@@ -113,6 +118,11 @@ impl Refused {
                 "make room on the outer host, or correct permissions; it is pushed again by itself",
             ),
             Self::TileLength { .. } => ("tile-length", StatusCode::CONFLICT, EVIDENCE),
+            Self::Room { .. } => (
+                "unproven-files",
+                StatusCode::INSUFFICIENT_STORAGE,
+                "see who pushes what; if the log is that large, raise [receive] most-unproven",
+            ),
             Self::Torn { .. } => ("torn", StatusCode::BAD_REQUEST, "push it again"),
         }
     }

@@ -18,6 +18,15 @@ pub(crate) struct ReceiveSection {
     key: PathBuf,
     /// SHA-256 of the SubjectPublicKeyInfo of those who push, 64 hexadecimal digits each.
     senders: Vec<String>,
+    /// Octets that files may have together which no trusted checkpoint covers: tiles that came before theirs, and all
+    /// that stands beside the log.
+    #[serde(default = "default_most_unproven")]
+    most_unproven: u64,
+}
+
+/// The first push of a log of thirty million entries, and the largest CRLs and answers of millions beside it.
+pub(crate) const fn default_most_unproven() -> u64 {
+    16 << 30
 }
 
 /// The checked section.
@@ -27,6 +36,7 @@ pub(crate) struct Receive {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) senders: Vec<SpkiHash>,
+    pub(crate) most_unproven: u64,
 }
 
 /// The most keys that may push: those of two nodes, each with a successor.
@@ -39,7 +49,7 @@ impl ReceiveSection {
     ///
     /// What was found where 64 hexadecimal digits, or 1 to 8 keys, are wanted.
     pub(crate) fn check(self, below: impl Fn(&PathBuf) -> PathBuf) -> Result<Receive, String> {
-        let Self { listen, certificate, key, senders } = self;
+        let Self { listen, certificate, key, senders, most_unproven } = self;
         if !(1..=MAX_SENDERS).contains(&senders.len()) {
             return Err(format!("{} keys", senders.len()));
         }
@@ -47,6 +57,7 @@ impl ReceiveSection {
             .into_iter()
             .map(|digits| digits.parse().map_err(|_| digits))
             .collect::<Result<_, _>>()?;
-        Ok(Receive { listen, certificate: below(&certificate), key: below(&key), senders })
+        let (certificate, key) = (below(&certificate), below(&key));
+        Ok(Receive { listen, certificate, key, senders, most_unproven })
     }
 }

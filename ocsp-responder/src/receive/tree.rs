@@ -20,6 +20,8 @@ use thiserror::Error;
 use x509::time::UnixTime;
 
 use super::refused::Refused;
+use super::room::Room;
+use super::settings::default_most_unproven;
 use crate::authority::hex;
 use crate::config::{Config, PinnedAuthority};
 use crate::durable;
@@ -51,6 +53,8 @@ struct Log {
     trusted: Option<CheckpointNote>,
     /// Partial tiles that were put into place, to be removed when larger ones have taken their place.
     partial: VecDeque<(Instant, TilePath)>,
+    /// What lies there on the word of whoever pushed it.
+    room: Room,
 }
 
 /// What became of a file.
@@ -92,16 +96,34 @@ impl Tree {
             let place = |note: &CheckpointNote| (note.checkpoint().size, note.timestamp());
             trusted = [trusted, note].into_iter().flatten().max_by_key(place);
         }
-        Ok(Self {
+        let most = config.receive.as_ref().map(|receive| receive.most_unproven);
+        let most = most.unwrap_or_else(default_most_unproven);
+        let tree = Self {
             folder: config.publication.clone(),
             outbox: config.outbox.clone(),
             rules,
             manifest_key: config.manifest_key,
             is_test: config.is_test(),
             authorities: config.authorities.clone(),
-            log: Mutex::new(Log { trusted, partial: VecDeque::new() }),
+            log: Mutex::new(Log { room: Room::new(most), trusted, partial: VecDeque::new() }),
             sequence: AtomicU64::new(0),
-        })
+        };
+        tree.measure().map_err(of(&config.publication))?;
+        Ok(tree)
+    }
+
+    /// Counts what lies there that no trusted checkpoint covers.
+    fn measure(&self) -> io::Result<()> {
+        let mut log = self.log();
+        let size = log.trusted.as_ref().map_or(0, |note| note.checkpoint().size);
+        for part in ["aia", "crl", "responder", "presigned", "tile"] {
+            measure(&self.folder, part, &mut |path, octets| {
+                if !matches!(path, PublicationPath::Tile(tile) if tile.is_of_tree(size)) {
+                    log.room.put(path, octets);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// A place for a file that is arriving.
@@ -126,10 +148,10 @@ impl Tree {
             PublicationPath::Tile(tile) => self.take_tile(tile, arrived),
             PublicationPath::Checkpoint => self.take_checkpoint(arrived, now),
             PublicationPath::Authority(_) => {
-                self.must_be_pinned(path, arrived).and_then(|()| self.place(path, arrived))
+                self.must_be_pinned(path, arrived).and_then(|()| self.place_beside(path, arrived))
             }
             PublicationPath::CrlManifest => {
-                self.must_be_our_manifest(arrived).and_then(|()| self.place(path, arrived))
+                self.must_be_our_manifest(arrived).and_then(|()| self.place_beside(path, arrived))
             }
             // No other environment has test certificates.
             PublicationPath::TestCertificates if !self.is_test => Err(Refused::Path),
@@ -137,7 +159,7 @@ impl Tree {
             PublicationPath::Crl(_)
             | PublicationPath::Delegate(_)
             | PublicationPath::Presigned(_)
-            | PublicationPath::TestCertificates => self.place(path, arrived),
+            | PublicationPath::TestCertificates => self.place_beside(path, arrived),
         };
         let _gone = fs::remove_file(arrived);
         taken
@@ -166,7 +188,12 @@ impl Tree {
                 Err(Refused::Altered { path: path.to_string() })
             };
         }
+        if tile.is_of_tree(size) {
+            return self.place(&path, arrived);
+        }
+        log.room.must_have(&path, found)?;
         let taken = self.place(&path, arrived)?;
+        log.room.put(path, found);
         if let Width::Partial(_) = tile.width {
             log.partial.push_back((Instant::now(), *tile));
         }
@@ -196,7 +223,8 @@ impl Tree {
         }
         let taken = self.place(&path, arrived)?;
         log.trusted = Some(note);
-        self.sweep(&mut log.partial, size);
+        log.room.proven(size);
+        self.sweep(&mut log, size);
         Ok(taken)
     }
 
@@ -224,6 +252,16 @@ impl Tree {
         Err(Refused::OtherManifest { found, ours })
     }
 
+    /// Moves a file that stands beside the log to its place, if there is room for it.
+    fn place_beside(&self, path: &PublicationPath, arrived: &Path) -> Result<Taken, Refused> {
+        let facts = fs::metadata(arrived).map_err(|source| storage(path, source))?;
+        let mut log = self.log();
+        log.room.must_have(path, facts.len())?;
+        let taken = self.place(path, arrived)?;
+        log.room.put(path.clone(), facts.len());
+        Ok(taken)
+    }
+
     /// Moves a file that is whole and on the disk to its place.
     fn place(&self, path: &PublicationPath, arrived: &Path) -> Result<Taken, Refused> {
         let target = self.folder.join(path.to_string());
@@ -246,14 +284,15 @@ impl Tree {
     }
 
     /// Removes partial tiles that no checkpoint needs any more, some time after.
-    fn sweep(&self, partial: &mut VecDeque<(Instant, TilePath)>, size: u64) {
+    fn sweep(&self, log: &mut Log, size: u64) {
         let due = |(since, _): &mut (Instant, TilePath)| since.elapsed() >= PARTIAL_TILE_STAYS;
-        while let Some((_, tile)) = partial.pop_front_if(due) {
+        while let Some((_, tile)) = log.partial.pop_front_if(due) {
             if tile.is_of_tree(size) {
-                partial.push_back((Instant::now(), tile));
+                log.partial.push_back((Instant::now(), tile));
                 continue;
             }
             let _gone = fs::remove_file(self.folder.join(tile.to_string()));
+            log.room.take(&PublicationPath::Tile(tile));
         }
     }
 
@@ -341,6 +380,29 @@ fn list(
     Ok(())
 }
 
+/// Walks `folder/part` and tells of each file of the tree and how long it is.
+fn measure(
+    folder: &Path,
+    part: &str,
+    tell: &mut impl FnMut(PublicationPath, u64),
+) -> io::Result<()> {
+    let entries = match fs::read_dir(folder.join(part)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = format!("{part}/{name}");
+        if entry.file_type()?.is_dir() {
+            measure(folder, &name, tell)?;
+        } else if let Ok(path) = name.parse() {
+            tell(path, entry.metadata()?.len());
+        }
+    }
+    Ok(())
+}
+
 /// Bytes that are hashed as they are written.
 struct Hashed<'a>(&'a mut Sha256);
 
@@ -382,8 +444,14 @@ mod tests {
     const EXAMPLE: &str = include_str!("../../../environments/demo/ocsp.toml");
 
     /// A tree of this environment in a folder of its own.
-    fn tree(folder: &Path, (environment, pki): (&str, &str)) -> Tree {
+    fn tree(folder: &Path, deployment: (&str, &str)) -> Tree {
+        tree_with(folder, deployment, "most-unproven = 17179869184")
+    }
+
+    /// The same with more in its section `[receive]`.
+    fn tree_with(folder: &Path, (environment, pki): (&str, &str), receive: &str) -> Tree {
         let text = EXAMPLE
+            .replace("most-unproven = 17179869184", receive)
             .replace("environment = \"test\"", &format!("environment = \"{environment}\""))
             .replace("pki         = \"demo\"", &format!("pki         = \"{pki}\""))
             .replace("object = \"test-certificates\"", "object = \"status-page\"");
@@ -419,5 +487,29 @@ mod tests {
             assert_eq!(take(&tree, "test-certificates.json", b"{}"), taken, "{deployment:?}");
             assert_eq!(tree.inventory().unwrap().len(), usize::from(taken.is_ok()));
         }
+    }
+
+    /// Decision 0018: who holds a key that may push cannot fill the disk with files that nothing proves, not by
+    /// starting anew either; what was there is replaced all the same.
+    #[test]
+    fn no_more_lies_there_unproven_than_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let most = "most-unproven = 20000";
+        let tree = tree_with(folder.path(), ("test", "demo"), most);
+        let full = [0; 8192];
+        assert_eq!(take(&tree, "tile/0/000", &full), Ok(Taken::New));
+        assert_eq!(take(&tree, "crl/person3.crl", &[1; 8192]), Ok(Taken::New));
+        let refused = Err("unproven-files");
+        assert_eq!(take(&tree, "tile/0/001", &full), refused, "far beyond any checkpoint");
+        assert_eq!(take(&tree, "crl/other.crl", &full), refused);
+        assert_eq!(take(&tree, "aia/other.cer", &full), refused);
+        assert_eq!(take(&tree, "crl/person3.crl", &[2; 10_000]), Ok(Taken::New), "in its place");
+        assert!(!folder.path().join("publish/tile/0/001").exists());
+
+        drop(tree);
+        let tree = tree_with(folder.path(), ("test", "demo"), most);
+        assert_eq!(take(&tree, "tile/0/001", &full), refused, "after a restart");
+        tree.log().room.proven(256);
+        assert_eq!(take(&tree, "tile/0/001", &full), Ok(Taken::New), "a checkpoint made room");
     }
 }
