@@ -136,7 +136,7 @@ fn good(view: &View, timing: &Timing, now: UnixTime) -> Option<Times> {
 /// Relying parties that bear five days, and an outage of three days and a half that they must not notice.
 const LONG: &str = "[outage]\ninner-zone = 302400\n[[class]]\nname = \"closed-network\"\nmax-age = 432000\nclock-skew = 300\n";
 
-/// Item 8, promise 5: a responder that is restarted after three days without the inner zone answers, from the log that it has,
+/// Promise 5: a responder that is restarted after three days without the inner zone answers, from the log that it has,
 /// where the contract bears that; with times that say how old that is; and to the second as long as it bears it.
 #[test]
 fn three_days_without_the_inner_zone_are_survived_by_answers_where_the_contract_bears_them() {

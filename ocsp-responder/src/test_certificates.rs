@@ -186,7 +186,7 @@ impl TestCertificatesError {
     pub(crate) const ALARMS: [&'static str; 2] =
         ["test-certificates-refused", "test-certificates-unreadable"];
 
-    /// The stable code, by which operators find what to do (docs/operations/responder.md).
+    /// The stable code, by which operators find what to do (docs/operations/test-certificates.md).
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Io(_) => "test-certificates-unreadable",

@@ -113,7 +113,7 @@ fn fill(deployment: &Deployment) -> Received {
     Received::read("last", &api.ask(&deployment.order("last")))
 }
 
-/// Issue item 1: a push goes on where it was broken off. From zero each time this one would never come to its end.
+/// A push goes on where it was broken off. From zero each time this one would never come to its end.
 fn a_push_that_breaks_off_goes_on_behind_what_was_carried(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };
     deployment.start();

@@ -141,7 +141,7 @@ fn issue(deployment: &Deployment, key: &str) -> Received {
     Received::read(key, &order(deployment, key))
 }
 
-/// Issue item 1, architecture §2.1: log, CRLs, certificates and requests cross over the connection that the
+/// Architecture §2.1: log, CRLs, certificates and requests cross over the connection that the
 /// inner zone opens; a dead host is told of and delays nothing; a host that was away is brought abreast.
 fn a_dead_host_delays_no_other(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };
@@ -311,7 +311,7 @@ fn a_host_without_its_tiles_stops_no_start(template: &Template) {
     said(&deployment, early.serial, GOOD);
 }
 
-/// Issue item 5: of two nodes the one that has the lease of the publication pushes; what the other's folder holds is
+/// Of two nodes the one that has the lease of the publication pushes; what the other's folder holds is
 /// sent to nobody until it has the lease.
 fn who_does_not_publish_does_not_push(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };
@@ -359,7 +359,7 @@ impl Drop for Carrier {
     }
 }
 
-/// Issue item 1: without a receiver a folder that rsync carries feeds the responder just as well, by the lines of
+/// Architecture §2.1: without a receiver a folder that rsync carries feeds the responder just as well, by the lines of
 /// docs/operations/feed.md.
 fn rsync_carries_the_folder(template: &Template) {
     if tool::find("rsync").is_none() {

@@ -177,7 +177,7 @@ fn others(folder: &Path) -> [Option<String>; 2] {
     [java, gnutls]
 }
 
-/// OCSP-03, OCSP-05, OCSP-08, OCSP-15, REV-07: pushed over the feed to a host without a token: good and revoked by both hashes and
+/// OCSP-03, OCSP-05, OCSP-08, OCSP-15: pushed over the feed to a host without a token: good and revoked by both hashes and
 /// verified by OpenSSL, with a nonce as without, unauthorized for what nobody issued and for what was not made beforehand;
 /// and after a start without the inner zone.
 fn an_outer_host_without_a_key_answers(template: &Template) {
@@ -283,7 +283,7 @@ fn digested(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Item 3, promise 5: a carrier that damages, forges, exchanges or puts back a file is told of under its code, and what was believed is
+/// OCSP-11, promise 5: a carrier that damages, forges, exchanges or puts back a file is told of under its code, and what was believed is
 /// answered from on; a revocation whose answer it withholds is tryLater and never good.
 fn no_file_is_believed_that_was_changed(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };

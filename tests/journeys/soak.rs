@@ -400,7 +400,7 @@ fn restart(deployment: &Deployment, soak: &Soak, responder: &mut Server, number:
     soak.away.store(false, Ordering::SeqCst);
 }
 
-/// Issue "Shown by": half of the measured maximum, with revocations, delegate roll-over, CRL renewals and responder
+/// OCSP-01, promise 5: half of the measured maximum, with revocations, delegate roll-over, CRL renewals and responder
 /// restarts: zero wrong, zero failed answers, memory flat.
 fn no_answer_is_wrong_or_fails(_: &Template) {
     // The second delegate may follow the first at once: all begin an hour earlier than they are made.
@@ -462,7 +462,11 @@ fn no_answer_is_wrong_or_fails(_: &Template) {
         let (mut sampled_at, mut acted_at) = (begun, begun);
         let rolled_over = || soak.delegates.lock().expect("no asker failed").len() >= 2;
         let restart_every = (lasts / 3).min(Duration::from_secs(60));
-        while begun.elapsed() < lasts || (!rolled_over() && begun.elapsed() < lasts + READY_LIMIT) {
+        // A slow machine gets the time for what must have happened.
+        let most = lasts + 2 * READY_LIMIT;
+        while begun.elapsed() < lasts
+            || (!(rolled_over() && restarts >= 2 && numbers.len() >= 2) && begun.elapsed() < most)
+        {
             assert!(
                 !soak.over.load(Ordering::Relaxed),
                 "an asker has failed: {}",
@@ -480,7 +484,7 @@ fn no_answer_is_wrong_or_fails(_: &Template) {
                 memory.entry("sigill-ca").or_default().push(resident(deployment.process()));
             }
             let due = restart_every * (restarts + 1);
-            if begun.elapsed() >= due && begun.elapsed() < lasts {
+            if begun.elapsed() >= due && (begun.elapsed() < lasts || restarts < 2) {
                 let number = usize::try_from(restarts).expect("a number");
                 restart(&deployment, &soak, &mut responder, number);
                 restarts += 1;

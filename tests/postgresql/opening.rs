@@ -76,7 +76,13 @@ fn a_server_that_forgets_is_refused() {
     let at_server = in_server(&server, &database);
     server.sql("postgres", "ALTER SYSTEM SET fsync = off");
     server.sql("postgres", "SELECT pg_reload_conf()");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    // A reload takes effect in its own time.
+    for _ in 0..300 {
+        if server.sql("postgres", "SHOW fsync").trim() == "off" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
 
     let refused = store::PostgresStore::open_or_create(&at_server, deployment(), &keys, at(0));
     let refused = refused.map(|_| ()).unwrap_err();

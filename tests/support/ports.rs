@@ -4,6 +4,7 @@
 //! before the program listens on it. These lie below the ports of outgoing connections (from 32768
 //! on) and below those of the shell scripts (from 20000 on), and no two processes of tests ever hold the same one.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -31,15 +32,19 @@ pub fn free_address_at(ip: IpAddr) -> SocketAddr {
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
         let address = SocketAddr::from((ip, FIRST + (start + step) % COUNT));
-        // The UDP port of the same number says to other processes that this one is taken. Nothing of
-        // ours speaks UDP, and the system frees it even when this process is killed.
-        let Ok(guard) = UdpSocket::bind((Ipv4Addr::LOCALHOST, address.port())) else { continue };
+        let Ok(guard) = guard(address.port()) else { continue };
         if TcpListener::bind(address).is_ok() {
             std::mem::forget(guard);
             return address;
         }
     }
     panic!("no port of {FIRST} to {} is free on {ip}", FIRST + COUNT);
+}
+
+/// Says to other processes that this port is taken, until the system frees it with the end of this one, a killed one
+/// too. It is no TCP port and stands at a loopback address that nobody uses, so that it is in nobody's way.
+fn guard(port: u16) -> io::Result<UdpSocket> {
+    UdpSocket::bind((Ipv4Addr::new(127, 255, 255, 254), port))
 }
 
 #[cfg(test)]
@@ -53,6 +58,14 @@ mod tests {
 
         assert_eq!(addresses.len(), 200);
         assert!(addresses.iter().all(|address| (FIRST..32_768).contains(&address.port())));
+    }
+
+    #[test]
+    fn a_server_may_listen_by_tcp_and_udp() {
+        let address = free_address();
+
+        TcpListener::bind(address).unwrap();
+        UdpSocket::bind(address).unwrap();
     }
 
     #[test]

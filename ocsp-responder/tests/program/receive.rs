@@ -290,7 +290,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Issue item "disk full outside": what was there is answered from, and it heals when there is room.
+/// The disk outside is full: what was there is answered from, and it heals when there is room.
 #[test]
 fn a_full_disk_leaves_what_was_there() {
     alone(test_name!(a_full_disk_leaves_what_was_there), |softhsm| {
