@@ -16,6 +16,7 @@ mod usage;
 use x509::key::PublicKey;
 
 use crate::finding::{Findings, Report};
+use crate::oid;
 use crate::rules::STRUCTURE;
 use crate::shape::Shape;
 use crate::structure::{self, Attribute, Extensions, KeyUsage};
@@ -316,9 +317,12 @@ fn read_key<'t, 'a>(
     fields.end("the end of a subjectPublicKeyInfo")?;
     let inner = tree::advance(bits.content_offset(), 1);
     let bits = structure::whole_octets(bits, "a key of whole octets")?;
-    let is_rsa = bits.first() == Some(&tag::SEQUENCE);
-    let rsa = is_rsa.then(|| tree::read(bits, inner, report)).flatten();
-    Ok(SubjectKey { info, algorithm, bits, rsa })
+    let mut key = SubjectKey { info, algorithm, bits, rsa: None };
+    // The bits alone do not tell: one Ed25519 key in 256 begins as a SEQUENCE does.
+    if key.is(oid::RSA_ENCRYPTION) && bits.first() == Some(&tag::SEQUENCE) {
+        key.rsa = tree::read(bits, inner, report);
+    }
+    Ok(key)
 }
 
 /// What an issuer's certificate says, read once for many certificates under it.

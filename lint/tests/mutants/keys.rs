@@ -1,13 +1,13 @@
 //! Mutants of certificates: keys, what is made of them, serial numbers, and what policies say.
 
-use lint::Kind;
+use lint::{Kind, KnownIssuer};
 
 use crate::Verdict;
 use crate::certificates::mutant;
 use crate::der::{Der, bits, generalized, ia5, implicit, int, null, octets, oid, seq, utf8};
 use crate::sample::{
     AUTHORITY_KEY, CLIENT_AUTH, EXTENDED_KEY_USAGE, POLICIES, SERVER_AUTH, SUBJECT_KEY, Sample,
-    ec_key, rsa_key_of,
+    ec_key, rsa_key_of, sample,
 };
 
 pub(crate) fn all() -> Vec<Verdict> {
@@ -188,4 +188,17 @@ fn fields() -> Vec<Verdict> {
             mutant(RootCa, |it| it.not_after = generalized("99991231235959Z")),
         ),
     ]
+}
+
+/// RFC 8410 §4: the octets of an Ed25519 key have no shape, and one in 256 begins as a SEQUENCE does.
+#[test]
+fn an_ed25519_key_that_begins_as_a_sequence_is_read() {
+    let key = *b"\x30\x6c\xb2\xbe\xad\xd3\x90\x04\x88\x2a\x65\x64\xd0\x2d\x75\xf2\
+                 \x7a\x85\x24\xd2\xc9\x9b\xda\x2b\xa4\xc1\x2c\x42\x6f\x6a\x8d\x3e";
+    let mut issuer = sample(Kind::Function).1.unwrap();
+
+    issuer.set_key(seq([seq([oid("1.3.101.112")]), bits(0, &key)]));
+
+    let read = KnownIssuer::read(&issuer.encode());
+    assert!(read.is_ok(), "{read:?}");
 }
