@@ -132,11 +132,16 @@ impl Management {
         let stock = self.authorities.iter().filter_map(|pinned| responder.stock_of(&pinned.name));
         let files: Vec<_> = stock.flatten().collect();
         let gauges = if let Some(presigning) = &self.presigning {
-            let [certificates, behind, lasts] = presigning.figures(now);
+            let [certificates, behind, lasts, unsigned] = presigning.figures(now);
             vec![
                 ("certificates", "Certificates that answers are signed for.", certificates),
                 ("waves_behind", "Files of answers that are to be made or looked at.", behind),
                 ("seconds_left", "For how long all answers last.", lasts),
+                (
+                    "authorities_unsigned",
+                    "CAs that nothing is signed for, without a live delegate.",
+                    unsigned,
+                ),
             ]
         } else if let Some(ends) = files.iter().map(|state| state.ends).min() {
             let waves = files.iter().map(|state| state.waves).sum::<usize>();

@@ -84,6 +84,12 @@ impl View {
         Some(look(Seen { index: &inner.index, checkpoint, position: inner.index.next() }))
     }
 
+    /// Looks into the index however old its checkpoint is, for what never changes; `None` when there is none.
+    pub(crate) fn look_back<T>(&self, look: impl FnOnce(&Index) -> T) -> Option<T> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.checkpoint.map(|_| look(&inner.index))
+    }
+
     /// The checkpoint's time, fresh or not, and the next position.
     pub(crate) fn state(&self) -> (Option<UnixTime>, Position, usize) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -18,9 +18,7 @@ use crate::config::{Config, DelegateSource, Hsm, PinnedAuthority, Role};
 use crate::delegate::Delegates;
 use crate::keeper::{Keeper, KeeperError, KeeperFolders};
 use crate::metrics::Metrics;
-use crate::presigned::{
-    Outcome, PresignError, Presigner, PresignerSettings, Presigning, Stock, StockKeeper,
-};
+use crate::presigned::{Outcome, Presigner, PresignerSettings, Presigning, Stock, StockKeeper};
 use crate::responder::AnswerSource;
 use crate::run::{FOLLOW_EVERY, open_token};
 use crate::start::{self, Told};
@@ -94,6 +92,7 @@ impl Parts {
         let keeper = StockKeeper::new(
             &config.publication,
             Arc::clone(&stock),
+            Arc::clone(&self.view),
             config.timing.validity,
             config.clock_bound,
         );
@@ -113,11 +112,8 @@ fn answered_for(config: &Config) -> impl Iterator<Item = &PinnedAuthority> {
 
 /// Signs wave after wave.
 fn presign(mut presigner: Presigner, authorities: &ArcSwap<Authorities>, stop: &AtomicBool) {
-    let mut complaint = Complaint::default();
     while !stop.load(Ordering::Relaxed) {
-        let step = presigner.step(&authorities.load(), now());
-        let outcome = complaint.hear("answers are not signed", PresignError::code, step);
-        if outcome != Some(Outcome::Done) {
+        if !matches!(presigner.step(&authorities.load(), now()), Ok(Outcome::Done)) {
             thread::sleep(FOLLOW_EVERY);
         }
     }

@@ -11,13 +11,17 @@ mod stock;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use presigner::{Outcome, PresignError, Presigner, PresignerSettings, Presigning};
+pub(crate) use presigner::{Outcome, Presigner, PresignerSettings, Presigning};
 pub(crate) use refused::StockError;
 pub(crate) use stock::{Given, Stock, StockKeeper, StockState};
 
 use status::presigned::Said;
 
 use crate::answer::Finding;
+
+/// A file's generation is the time of its making, or a few more where several were made in a second. One that is further ahead of the
+/// clock is not believed: nobody signs this number, and no later file could take its place.
+const GENERATIONS_AHEAD: u64 = 600;
 
 /// Whether a signed answer says what the log says. That a certificate has expired since does not make it say another thing.
 pub(crate) fn says(said: &Said, finding: &Finding) -> bool {

@@ -3,8 +3,10 @@
 //! A wave is one file. It is signed anew as a whole at its own moment of every period; between these moments
 //! only answers that say another thing than the log are signed, and the others stand as they are. A crash leaves the old file or the
 //! new one, and a start compares every file with the log.
+//!
+//! What fails, and a CA for which nothing can be signed, is passed over: it holds up nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -27,10 +29,11 @@ use x509::ocsp::CertStatus;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
-use super::own::Own;
-use super::says;
+use super::own::{Look, Own, Urgency};
+use super::{GENERATIONS_AHEAD, says};
 use crate::answer::{Archived, Finding, NeverIssued, Times, look_up, times};
 use crate::authority::{Authorities, Authority, Issuer};
+use crate::chain;
 use crate::delegate::{Delegate, Delegates};
 use crate::durable;
 use crate::metrics::{Counted, Metrics};
@@ -61,7 +64,13 @@ pub(crate) struct Presigner {
     metrics: Arc<Metrics>,
     changes: mpsc::Receiver<Change>,
     own: BTreeMap<IssuerId, Own>,
-    figures: Arc<Presigning>,
+    /// CAs for which nothing can be signed, by name.
+    unsigned: BTreeSet<String>,
+    /// Steps so far, by which CAs take turns.
+    steps: u64,
+    /// The last step took what had changed.
+    after_change: bool,
+    pub(super) figures: Arc<Presigning>,
 }
 
 /// Figures for `/metrics`.
@@ -71,14 +80,16 @@ pub(crate) struct Presigning {
     behind: AtomicU64,
     /// Unix time; 0 while there is no answer.
     ends: AtomicU64,
+    unsigned: AtomicU64,
 }
 
 impl Presigning {
-    /// Certificates signed for, waves that are still to be looked at, and for how many seconds all answers last.
-    pub(crate) fn figures(&self, now: UnixTime) -> [u64; 3] {
+    /// Certificates signed for, waves that are still to be looked at, for how many seconds all answers last, and CAs that nothing can be signed for.
+    pub(crate) fn figures(&self, now: UnixTime) -> [u64; 4] {
         let ends = self.ends.load(Ordering::Relaxed);
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        [read(&self.certificates), read(&self.behind), ends.saturating_sub(now.secs())]
+        let left = ends.saturating_sub(now.secs());
+        [read(&self.certificates), read(&self.behind), left, read(&self.unsigned)]
     }
 }
 
@@ -91,6 +102,16 @@ pub(crate) enum Outcome {
     NotNow,
     /// There was nothing to do.
     Idle,
+}
+
+/// A wave that is to be looked at, and by whom it would be signed.
+struct Chosen<'a> {
+    authority: &'a Authority,
+    issuer: &'a Issuer,
+    delegate: Arc<Delegate>,
+    look: Look,
+    urgency: Urgency,
+    wave: Wave,
 }
 
 /// What the log says about the certificates of a wave, at one moment.
@@ -111,15 +132,26 @@ impl Presigner {
         figures: Arc<Presigning>,
     ) -> Self {
         let changes = view.changes();
-        let own = BTreeMap::new();
-        Self { settings, view, delegates, service, metrics, changes, own, figures }
+        Self {
+            settings,
+            view,
+            delegates,
+            service,
+            metrics,
+            changes,
+            own: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
+            steps: 0,
+            after_change: false,
+            figures,
+        }
     }
 
-    /// Looks at one wave: of all CAs one that the log has changed first.
+    /// Looks at one wave: of all CAs one that the log has changed first, and by turns with that one whose answers end before long.
     ///
     /// # Errors
     ///
-    /// [`PresignError`]; the wave's file is as it was, and the wave is looked at again.
+    /// [`PresignError`], told in the log; the wave's file is as it was, and is looked at again after a pause, while others have their turns.
     pub(crate) fn step(
         &mut self,
         authorities: &Authorities,
@@ -127,28 +159,77 @@ impl Presigner {
     ) -> Result<Outcome, PresignError> {
         self.hear();
         self.learn(authorities, now);
+        let chosen = self.choose(authorities, now);
         self.tell();
-        let period = self.period();
-        let candidates = self.own.iter().filter_map(|(issuer, own)| {
-            let (urgency, wave) = own.next(|wave, made| wave.is_due(made, now, period))?;
-            Some((urgency, *issuer, wave))
-        });
-        let Some((_, issuer, wave)) = candidates.min_by_key(|(urgency, ..)| *urgency) else {
-            return Ok(Outcome::Idle);
+        let Some(chosen) = chosen else {
+            return Ok(if self.unsigned.is_empty() { Outcome::Idle } else { Outcome::NotNow });
         };
-        let name = self.own.get(&issuer).map(|own| own.name.as_str()).unwrap_or_default();
-        let list = authorities.list().iter();
-        let found = list.filter(|one| one.issuer == issuer).find(|one| one.name == name);
-        let Some((authority, named)) = found.zip(authorities.issuer_of(name)) else {
-            return Ok(Outcome::NotNow);
-        };
-        let outcome = self.sign_wave(authority, named, wave, now)?;
-        if outcome == Outcome::Done
-            && let Some(own) = self.own.get_mut(&issuer)
-        {
-            own.done(wave);
+        let outcome = self.sign_wave(&chosen);
+        if matches!(outcome, Ok(Outcome::NotNow | Outcome::Idle)) {
+            return outcome;
         }
-        Ok(outcome)
+        let Chosen { authority, urgency, wave, .. } = chosen;
+        self.steps = self.steps.saturating_add(1);
+        self.after_change = urgency == Urgency::Changed;
+        let Some(own) = self.own.get_mut(&authority.issuer) else { return outcome };
+        own.served = self.steps;
+        match &outcome {
+            Ok(_) => own.done(wave),
+            Err(error) => {
+                let faulty = error.is_of_the_file().then_some(wave);
+                if own.fail(faulty, error.code(), now) {
+                    tracing::error!(
+                        problem.code = error.code(),
+                        authority.name = authority.name,
+                        error = chain(error),
+                        "answers are not signed"
+                    );
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The wave whose turn it is, of the CAs that have a delegate.
+    fn choose<'a>(&mut self, authorities: &'a Authorities, now: UnixTime) -> Option<Chosen<'a>> {
+        let (period, validity) = (self.period(), self.settings.validity);
+        let after_change = self.after_change;
+        let mut chosen: Option<((u8, u64), Chosen<'a>)> = None;
+        for (id, own) in &self.own {
+            let name = &own.name;
+            let mut list = authorities.list().iter();
+            let authority = list.find(|one| one.issuer == *id && one.name == *name);
+            let Some((authority, issuer)) = authority.zip(authorities.issuer_of(name)) else {
+                continue;
+            };
+            let Some(delegate) = self.delegates.choose(&issuer.names, &[], now) else {
+                if self.unsigned.insert(name.clone()) {
+                    tracing::warn!(
+                        problem.code = "presign-no-delegate",
+                        authority.name = name,
+                        "answers for an authority are not signed: it has no live delegate"
+                    );
+                }
+                continue;
+            };
+            if self.unsigned.remove(name) {
+                tracing::info!(authority.name = name, "answers for an authority can be signed");
+            }
+            let margin = validity / 8 * 3;
+            let delegate_ends = delegate.not_after();
+            let look = Look { now, period, margin, delegate_ends, after_change };
+            let Some((urgency, wave)) = own.next(&look) else { continue };
+            let rank = match urgency {
+                Urgency::Changed => u8::from(after_change),
+                Urgency::Ending => u8::from(!after_change),
+                Urgency::InTurn => 2,
+            };
+            let order = (rank, own.served);
+            if chosen.as_ref().is_none_or(|(best, _)| order < *best) {
+                chosen = Some((order, Chosen { authority, issuer, delegate, look, urgency, wave }));
+            }
+        }
+        chosen.map(|(_, chosen)| chosen)
     }
 
     fn period(&self) -> Duration {
@@ -195,55 +276,58 @@ impl Presigner {
         let certificates = all().map(|(certificates, _)| number(certificates)).sum();
         let ends = all().filter_map(|(_, ends)| ends).min();
         let behind = self.own.values().map(|own| number(own.behind())).sum();
+        self.figures.unsigned.store(number(self.unsigned.len()), Ordering::Relaxed);
         self.figures.certificates.store(certificates, Ordering::Relaxed);
         self.figures.behind.store(behind, Ordering::Relaxed);
         self.figures.ends.store(ends.map_or(0, UnixTime::secs), Ordering::Relaxed);
     }
 
     /// Brings the file of a wave abreast of the log.
-    fn sign_wave(
-        &mut self,
-        authority: &Authority,
-        issuer: &Issuer,
-        wave: Wave,
-        now: UnixTime,
-    ) -> Result<Outcome, PresignError> {
+    fn sign_wave(&mut self, chosen: &Chosen<'_>) -> Result<Outcome, PresignError> {
+        let Chosen { authority, issuer, delegate, look, wave, .. } = chosen;
+        let (wave, now) = (*wave, look.now);
         let Some(own) = self.own.get(&authority.issuer) else { return Ok(Outcome::NotNow) };
         let path = self.path(&own.name, wave);
         let Some(facts) = self.facts(own, issuer, wave, now) else { return Ok(Outcome::NotNow) };
-        let Some(delegate) = self.delegates.choose(&issuer.names, &[], now) else {
-            return Ok(Outcome::NotNow);
-        };
         let bytes = durable::read(&path, MAX_PRESIGNED_OCTETS).map_err(PresignError::io(&path))?;
         let before = bytes.as_deref().and_then(|bytes| PresignedFile::read(bytes).ok());
         let before = before.filter(|file| file.head().issuer == authority.issuer);
 
-        let is_due = |answer: &PresignedAnswer| {
-            wave.is_due(answer.said.produced_at, now, self.period())
-                || answer.said.next_update <= now
+        let is_due = |answer: &PresignedAnswer, finding: &Finding| {
+            let ends = answer.said.next_update;
+            wave.is_due(answer.said.produced_at, now, look.period)
+                || ends <= now
+                || (!is_the_last(answer, finding) && look.ends_early(ends))
         };
         let stands = before.as_ref().is_some_and(|file| {
             file.answers().count() == facts.findings.len()
                 && facts.findings.iter().all(|(serial, finding)| {
                     let answer = file.find(serial);
-                    answer.is_some_and(|answer| says(&answer.said, finding) && !is_due(&answer))
+                    answer.is_some_and(|answer| {
+                        says(&answer.said, finding) && !is_due(&answer, finding)
+                    })
                 })
         });
         // A CA without certificates has one file, by which the outer host sees that it is signed for.
         let is_empty = facts.findings.is_empty() && before.is_none() && wave.number() != 0;
         if !stands && !is_empty {
-            let anew = before.as_ref().is_some_and(|file| file.answers().any(|one| is_due(&one)));
+            let anew = before.as_ref().is_some_and(|file| {
+                let mut answers = file.answers();
+                answers.any(|one| {
+                    facts.of(&one.said.serial).is_some_and(|finding| is_due(&one, finding))
+                })
+            });
             let kept = before.as_ref().filter(|_| !anew);
-            let file = self.make(authority, issuer, &facts, kept, &delegate, now)?;
+            let file = self.make(authority, issuer, &facts, kept, delegate, now)?;
             let generation = before.as_ref().map_or(0, |file| file.head().generation);
-            let written = file.write(generation.saturating_add(1).max(now.secs()))?;
+            let written = file.write(later_generation(generation, now))?;
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(PresignError::io(&path))?;
             }
             durable::replace(&path, &written).map_err(PresignError::io(&path))?;
-            self.note(authority.issuer, wave, &PresignedFile::read(&written)?);
+            self.note(authority.issuer, &facts, &PresignedFile::read(&written)?);
         } else if let Some(file) = &before {
-            self.note(authority.issuer, wave, file);
+            self.note(authority.issuer, &facts, file);
         }
         Ok(Outcome::Done)
     }
@@ -253,12 +337,16 @@ impl Presigner {
         self.settings.publication.join(name)
     }
 
-    /// Keeps what the file says of its times.
-    fn note(&mut self, issuer: IssuerId, wave: Wave, file: &PresignedFile<'_>) {
-        let members = self.own.get_mut(&issuer).and_then(|own| own.members_mut(wave));
+    /// Keeps what the file says of its times. What ends because its certificate is forgotten then has no successor, and nobody waits for one.
+    fn note(&mut self, issuer: IssuerId, facts: &Facts, file: &PresignedFile<'_>) {
+        let members = self.own.get_mut(&issuer).and_then(|own| own.members_mut(facts.wave));
+        let has_successor = |answer: &PresignedAnswer| {
+            facts.of(&answer.said.serial).is_some_and(|finding| !is_the_last(answer, finding))
+        };
         if let Some(members) = members {
             members.oldest = file.answers().map(|answer| answer.said.produced_at).min();
-            members.ends = file.answers().map(|answer| answer.said.next_update).min();
+            let lasting = file.answers().filter(has_successor);
+            members.ends = lasting.map(|answer| answer.said.next_update).min();
         }
     }
 
@@ -369,6 +457,25 @@ impl Presigner {
     }
 }
 
+impl Facts {
+    /// About one of the certificates, which are in their order.
+    fn of(&self, serial: &SerialNumber) -> Option<&Finding> {
+        let place = self.findings.binary_search_by_key(serial, |(serial, _)| *serial).ok()?;
+        self.findings.get(place).map(|(_, finding)| finding)
+    }
+}
+
+/// Whether an answer ends because the log forgets its certificate then.
+fn is_the_last(answer: &PresignedAnswer, finding: &Finding) -> bool {
+    finding.ends.is_some_and(|ends| ends <= answer.said.next_update)
+}
+
+/// The number of the file after that of generation `before`. One that is far ahead of the clock was never believed outside.
+fn later_generation(before: u64, now: UnixTime) -> u64 {
+    let is_ahead = before > now.secs().saturating_add(GENERATIONS_AHEAD);
+    if is_ahead { now.secs() } else { before.saturating_add(1).max(now.secs()) }
+}
+
 /// A file that is being put together.
 struct Making {
     issuer: IssuerId,
@@ -422,6 +529,11 @@ impl PresignError {
     fn io(path: &std::path::Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path: path.clone(), source }
+    }
+
+    /// Whether another file of the same CA may be signed meanwhile.
+    const fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::File(_))
     }
 
     /// The stable code.

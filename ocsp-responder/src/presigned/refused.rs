@@ -12,6 +12,8 @@ use crate::delegate::DelegateError;
 /// What was refused; the file that was believed before is answered from on.
 #[derive(Debug, Error)]
 pub(crate) enum StockError {
+    #[error("{path} is generation {generation}, a time of the future: now it is {now}")]
+    Ahead { path: String, generation: u64, now: u64 },
     #[error("{path} is the same generation as the file that is believed, and has other bytes")]
     Altered { path: String },
     #[error("{path} is of another CA or another wave")]
@@ -24,6 +26,10 @@ pub(crate) enum StockError {
         #[source]
         source: io::Error,
     },
+    #[error("{path} lacks serial {serial}, which the log and the file that is believed have")]
+    Lacking { path: String, serial: SerialNumber },
+    #[error("{path} was believed, and is gone, damaged or cannot be read")]
+    Lost { path: String },
     #[error("{path} is no file of answers")]
     Malformed {
         path: String,
@@ -51,11 +57,13 @@ pub(crate) enum StockError {
 
 impl StockError {
     /// All codes.
-    pub(crate) const ALARMS: [&'static str; 9] = [
+    pub(crate) const ALARMS: [&'static str; 11] = [
         "presigned-altered",
         "presigned-corrupt",
         "presigned-foreign",
         "presigned-future",
+        "presigned-lacking",
+        "presigned-lost",
         "presigned-rolled-back",
         "presigned-signature",
         "presigned-signer",
@@ -68,8 +76,10 @@ impl StockError {
         match self {
             Self::Altered { .. } => "presigned-altered",
             Self::Foreign { .. } => "presigned-foreign",
-            Self::Future { .. } => "presigned-future",
+            Self::Ahead { .. } | Self::Future { .. } => "presigned-future",
             Self::Io { .. } => "presigned-unreadable",
+            Self::Lacking { .. } => "presigned-lacking",
+            Self::Lost { .. } => "presigned-lost",
             Self::Malformed { .. } => "presigned-corrupt",
             Self::RolledBack { .. } => "presigned-rolled-back",
             Self::Signature { .. } => "presigned-signature",
@@ -80,6 +90,6 @@ impl StockError {
 
     /// Whether the same file may be believed at another moment.
     pub(crate) const fn passes(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Future { .. })
+        matches!(self, Self::Ahead { .. } | Self::Future { .. } | Self::Io { .. })
     }
 }

@@ -1,12 +1,13 @@
 //! The outer host's answers: files that were judged whole, in a folder that nobody else writes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use status::IssuerId;
 use status::presigned::{MAX_PRESIGNED_OCTETS, PresignedAnswer, PresignedFile, Said, Wave};
 use x509::certificate::Certificate;
 use x509::key::SignatureAlgorithm;
@@ -14,16 +15,22 @@ use x509::ocsp::successful;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use super::GENERATIONS_AHEAD;
 use super::refused::StockError;
 use crate::authority::Authority;
 use crate::config::DelegateSource;
 use crate::delegate::{MAX_LIFETIME, judge};
 use crate::durable;
+use crate::view::View;
 
 /// Octets of a file that are there already are not written again.
 const FOLDER: &str = "presigned";
 
-/// What is known of the files that are believed, by CA and wave: when the first of their answers ends.
+/// A file may lack what is forgotten so soon: the clocks of the zones differ.
+const ALMOST_FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// What is known of the files that are believed, by CA and wave: when the first of their answers ends, but for those of certificates that are
+/// forgotten then.
 type Ends = BTreeMap<(String, Wave), UnixTime>;
 
 /// Files that are believed; answers are read from them as they are asked for.
@@ -31,8 +38,10 @@ type Ends = BTreeMap<(String, Wave), UnixTime>;
 pub(crate) struct Stock {
     folder: PathBuf,
     ends: Mutex<Ends>,
-    /// Certificates of delegates that were judged, by their hash.
-    judged: Mutex<HashSet<[u8; 32]>>,
+    /// Certificates of delegates that were judged, by the CA whose they are and their hash.
+    judged: Mutex<HashSet<(IssuerId, [u8; 32])>>,
+    /// Files that were believed and cannot be read any more.
+    lost: Mutex<BTreeSet<(String, Wave)>>,
 }
 
 /// An answer as it is sent.
@@ -61,25 +70,39 @@ impl Stock {
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
         let folder = state.join(FOLDER);
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, ends: Mutex::default(), judged: Mutex::default() })
+        Ok(Self {
+            folder,
+            ends: Mutex::default(),
+            judged: Mutex::default(),
+            lost: Mutex::default(),
+        })
     }
 
     fn path(&self, authority: &str, wave: Wave) -> PathBuf {
         self.folder.join(authority).join(format!("{wave}.answers"))
     }
 
-    /// The answer about a serial number, its signature verified. Reads one file.
+    /// The answer about a serial number, its signature verified. Reads one file; one that is gone or damaged is told to the [`StockKeeper`],
+    /// who replaces it.
     pub(crate) fn find(&self, authority: &Authority, serial: &SerialNumber) -> Option<Given> {
-        let path = self.path(&authority.name, Wave::of(serial));
-        let bytes = durable::read(&path, MAX_PRESIGNED_OCTETS).ok()??;
-        let file = PresignedFile::read(&bytes).ok()?;
+        let wave = Wave::of(serial);
+        let read = durable::read(&self.path(&authority.name, wave), MAX_PRESIGNED_OCTETS);
+        let bytes = read.ok().flatten();
+        let Some(file) = bytes.as_deref().and_then(|bytes| PresignedFile::read(bytes).ok()) else {
+            let key = (authority.name.clone(), wave);
+            if self.ends().contains_key(&key) {
+                self.lost().insert(key);
+            }
+            return None;
+        };
         let answer = file.find(serial)?;
         let signer = file.signer_of(&answer)?.clone();
         let ca = &authority.certificate;
-        if !self.judged().contains(&signer.fingerprint()) {
+        let known = (authority.issuer, signer.fingerprint());
+        if !self.judged().contains(&known) {
             // Judged whole when it came, before this start.
             signer.verify_signed_by(ca.public_key()).ok()?;
-            self.judged().insert(signer.fingerprint());
+            self.judged().insert(known);
         }
         let data = answer.verified(ca.subject(), ca.public_key(), signer.public_key()).ok()?;
         let algorithm = SignatureAlgorithm::default_for(signer.public_key().key_type());
@@ -99,8 +122,12 @@ impl Stock {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judged(&self) -> MutexGuard<'_, HashSet<[u8; 32]>> {
+    fn judged(&self) -> MutexGuard<'_, HashSet<(IssuerId, [u8; 32])>> {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost(&self) -> MutexGuard<'_, BTreeSet<(String, Wave)>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,6 +135,7 @@ impl Stock {
 pub(crate) struct StockKeeper {
     publication: PathBuf,
     stock: Arc<Stock>,
+    view: Arc<View>,
     /// From thisUpdate to nextUpdate of the answers.
     validity: Duration,
     clock_bound: Duration,
@@ -127,14 +155,16 @@ impl StockKeeper {
     pub(crate) fn new(
         publication: &Path,
         stock: Arc<Stock>,
+        view: Arc<View>,
         validity: Duration,
         clock_bound: Duration,
     ) -> Self {
         let publication = publication.to_owned();
-        Self { publication, stock, validity, clock_bound, seen: HashMap::new() }
+        Self { publication, stock, view, validity, clock_bound, seen: HashMap::new() }
     }
 
-    /// Looks at the files of a CA once and takes up those that are new; told of each that is refused.
+    /// Looks at the files of a CA once and takes up those that are new; told of each that is refused, or lost. Before the log is known there
+    /// is nothing to compare them with, and nothing is answered.
     pub(crate) fn step(
         &mut self,
         authority: &Authority,
@@ -142,6 +172,17 @@ impl StockKeeper {
         now: UnixTime,
         refused: &mut dyn FnMut(&StockError),
     ) {
+        if self.view.look_back(|_| ()).is_none() {
+            return;
+        }
+        let lost: Vec<_> =
+            self.stock.lost().extract_if(.., |(name, _)| *name == authority.name).collect();
+        for key in lost {
+            let path = self.stock.path(&key.0, key.1);
+            refused(&StockError::Lost { path: path.display().to_string() });
+            self.seen.remove(&key);
+            self.stock.ends().remove(&key);
+        }
         for wave in Wave::all() {
             let path = format!("{FOLDER}/{}/{wave}.answers", authority.name);
             let Ok(facts) = fs::metadata(self.publication.join(&path)) else { continue };
@@ -184,10 +225,47 @@ impl StockKeeper {
             }
             durable::replace(&own, &bytes).map_err(io)?;
         }
-        let ends = file.answers().map(|answer| answer.said.next_update).min();
+        let forgotten = self.forgotten(authority, &file);
+        let ends = file.answers().zip(forgotten).filter(|(answer, forgotten)| {
+            forgotten.is_none_or(|forgotten| answer.said.next_update < forgotten)
+        });
+        let ends = ends.map(|(answer, _)| answer.said.next_update).min();
         let key = (authority.name.clone(), wave);
         self.stock.ends().insert(key, ends.unwrap_or(UnixTime::LAST));
         Ok(())
+    }
+
+    /// From when on the log forgets the certificates of a file, in their order.
+    fn forgotten(&self, authority: &Authority, file: &PresignedFile<'_>) -> Vec<Option<UnixTime>> {
+        let found = self.view.look_back(|index| {
+            let issuer = index.issuer(&authority.issuer);
+            let find = |answer: PresignedAnswer| {
+                index.lookup(issuer?, &answer.said.serial)?.forgotten_from()
+            };
+            file.answers().map(find).collect()
+        });
+        found.unwrap_or_default()
+    }
+
+    /// The first certificate that is answered for in the file that is believed, and not in this one, while the log answers for it.
+    fn lacking(
+        &self,
+        file: &PresignedFile<'_>,
+        believed: &PresignedFile<'_>,
+        authority: &Authority,
+        now: UnixTime,
+    ) -> Option<SerialNumber> {
+        let soon = now.checked_add(ALMOST_FORGOTTEN).unwrap_or(now);
+        let found = self.view.look_back(|index| {
+            let issuer = index.issuer(&authority.issuer)?;
+            let is_answered = |serial: &SerialNumber| {
+                let known = index.lookup(issuer, serial);
+                known.is_some_and(|known| known.forgotten_from().is_none_or(|from| from > soon))
+            };
+            let mut serials = believed.answers().map(|answer| answer.said.serial);
+            serials.find(|serial| file.find(serial).is_none() && is_answered(serial))
+        });
+        found.flatten()
     }
 
     fn judge(
@@ -199,7 +277,13 @@ impl StockKeeper {
     ) -> Result<(), StockError> {
         let path = || arrived.path.clone();
         let head = file.head();
-        if let Some(believed) = believed.map(|file| file.head().generation) {
+        let most = now.secs().saturating_add(GENERATIONS_AHEAD);
+        if head.generation > most {
+            let (generation, now) = (head.generation, now.secs());
+            return Err(StockError::Ahead { path: path(), generation, now });
+        }
+        let generation = believed.map(|file| file.head().generation);
+        if let Some(believed) = generation.filter(|believed| *believed <= most) {
             let found = head.generation;
             match found.cmp(&believed) {
                 std::cmp::Ordering::Less => {
@@ -219,6 +303,10 @@ impl StockKeeper {
         if last.is_some_and(|last| last <= now) {
             return Err(StockError::Stale { path: path() });
         }
+        let lacks = believed.and_then(|old| self.lacking(file, old, arrived.authority, now));
+        if let Some(serial) = lacks {
+            return Err(StockError::Lacking { path: path(), serial });
+        }
         for signer in &head.signers {
             self.judge_signer(signer, arrived, now)?;
         }
@@ -237,7 +325,8 @@ impl StockKeeper {
         arrived: &Arrived<'_>,
         now: UnixTime,
     ) -> Result<(), StockError> {
-        let known = self.stock.judged().contains(&signer.fingerprint());
+        let key = (arrived.authority.issuer, signer.fingerprint());
+        let known = self.stock.judged().contains(&key);
         if known && now < signer.validity().not_after() {
             return Ok(());
         }
@@ -248,7 +337,7 @@ impl StockKeeper {
         judge(signer, arrived.authority, most, self.validity, now).map_err(|source| {
             StockError::Signer { path: arrived.path.clone(), source: Box::new(source) }
         })?;
-        self.stock.judged().insert(signer.fingerprint());
+        self.stock.judged().insert(key);
         Ok(())
     }
 
