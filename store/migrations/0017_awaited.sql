@@ -19,6 +19,7 @@ CREATE TABLE awaited (
 CREATE TABLE sight (
     awaited   INTEGER NOT NULL REFERENCES awaited (row),
     vantage   TEXT    NOT NULL,
+    spki_sha256 BLOB  NOT NULL,  -- its key
     method    TEXT    NOT NULL,
     url       TEXT    NOT NULL,
     seen      INTEGER NOT NULL,  -- of the last observation

@@ -3,6 +3,7 @@
 use status::observation::SignedObservation;
 use status::receipt::Point;
 use status::{IssuerId, Position, ProbeMethod, ReceiptMethod, VantageName};
+use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
@@ -35,6 +36,8 @@ pub struct Awaited {
 pub struct Sight {
     /// From where.
     pub vantage: VantageName,
+    /// By which key.
+    pub key: SpkiHash,
     /// How.
     pub method: ProbeMethod,
     /// At which URL.
@@ -54,6 +57,7 @@ impl Sight {
         let observation = seen.observation();
         Self {
             vantage: observation.vantage.clone(),
+            key: seen.signed().key().spki_hash(),
             method: observation.method,
             url: observation.url.clone(),
             seen: observation.time,
@@ -62,17 +66,22 @@ impl Sight {
         }
     }
 
-    /// Whether it was seen at this point.
+    /// Whether it was seen at this point, by its key.
     #[must_use]
     pub fn is_of(&self, point: &Point) -> bool {
-        self.vantage == point.vantage && self.method == point.method && self.url == point.url
+        self.vantage == point.vantage
+            && self.key == point.key
+            && self.method == point.method
+            && self.url == point.url
     }
 
     /// What is known after this look, where `before` was known; `None` where nothing changes. What comes late changes nothing, and of two
-    /// looks of one second the one that does not show it counts as the later.
+    /// looks of one second the one that does not show it counts as the later. What another key saw before is no part of it.
     #[must_use]
     pub fn after(self, before: Option<&Self>) -> Option<Self> {
-        let Some(before) = before else { return Some(self) };
+        let Some(before) = before.filter(|before| before.key == self.key) else {
+            return Some(self);
+        };
         if self.seen < before.seen || (self.seen == before.seen && self.shown.is_some()) {
             return None;
         }

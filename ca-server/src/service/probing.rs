@@ -36,6 +36,14 @@ const OF_A_LIST: usize = 100;
 /// A revocation that was seen at every point.
 type Whole = (Awaited, ReceiptEntry);
 
+/// Why a part has no receipt.
+enum Unreceipted {
+    /// What it is made of: another part may have one.
+    Part(Denied),
+    /// The database.
+    Storage(Denied),
+}
+
 impl Service {
     /// What this vantage point looks at now: what it has not seen of what is awaited, and, on the last page, serials drawn by lot
     /// and such that were never issued.
@@ -145,7 +153,12 @@ impl Service {
             let found = self.store().awaited_of(issuer, &serial, method);
             whole.extend(found.map_err(|e| self.note_storage(&e))?);
         }
-        told.receipted = self.receipt_whole(receipts, whole, client(caller), now)?;
+        let (receipted, outcome) = self.receipt_whole(receipts, whole, client(caller), now);
+        told.receipted = receipted;
+        if let Err(denied) = outcome {
+            // What was sent is taken; the next turn tries again and tells of it.
+            tracing::warn!(problem.code = denied.refusal.code, "not receipted: {denied}");
+        }
         Ok(told)
     }
 
@@ -174,18 +187,26 @@ impl Service {
         Ok(())
     }
 
-    /// Signs receipts for those that were seen at every point; returns for how many.
+    /// Signs receipts for those that were seen at every point: for how many, and why not for one of the others. What fails holds up
+    /// nothing else.
     pub(super) fn receipt_whole(
         &self,
         receipts: &Receipts,
         awaited: Vec<Awaited>,
         actor: Actor,
         now: UnixTime,
-    ) -> Result<usize, Denied> {
+    ) -> (usize, Result<(), Denied>) {
+        let mut outcome = Ok(());
         let mut groups: BTreeMap<(ReceiptMethod, Vec<Point>), Vec<Whole>> = BTreeMap::new();
         for one in awaited {
             let Some(entry) = entry_of(&one) else { continue };
-            let points = self.points_of_awaited(receipts, &one)?;
+            let points = match self.points_of_awaited(receipts, &one) {
+                Ok(points) => points,
+                Err(denied) => {
+                    outcome = outcome.and(Err(denied));
+                    continue;
+                }
+            };
             let seen = |point: &Point| {
                 one.sights.iter().any(|sight| sight.is_of(point) && sight.shown.is_some())
             };
@@ -196,12 +217,22 @@ impl Service {
         let mut count = 0_usize;
         for ((method, points), of_group) in groups {
             let most = if method == ReceiptMethod::Crl { OF_A_LIST } else { 1 };
-            for part in of_group.chunks(most) {
-                self.receipt_part(receipts, method, &points, part, actor, now)?;
-                count = count.saturating_add(part.len());
+            let mut parts: Vec<&[Whole]> = of_group.chunks(most).rev().collect();
+            while let Some(part) = parts.pop() {
+                match self.receipt_part(receipts, method, &points, part, actor, now) {
+                    Ok(()) => count = count.saturating_add(part.len()),
+                    // Too long for a note, or one of them is damaged: the others have theirs.
+                    Err(Unreceipted::Part(_)) if part.len() > 1 => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                    Err(Unreceipted::Part(denied) | Unreceipted::Storage(denied)) => {
+                        outcome = outcome.and(Err(denied));
+                    }
+                }
             }
         }
-        Ok(count)
+        (count, outcome)
     }
 
     fn receipt_part(
@@ -212,7 +243,7 @@ impl Service {
         part: &[Whole],
         actor: Actor,
         now: UnixTime,
-    ) -> Result<(), Denied> {
+    ) -> Result<(), Unreceipted> {
         let mut statements: Vec<&str> = Vec::new();
         let mut entries = Vec::new();
         for (awaited, entry) in part {
@@ -230,26 +261,8 @@ impl Service {
         }
         statements.sort_unstable();
         statements.dedup();
-        let mut observations = Vec::new();
-        for statement in statements {
-            let open = SignedObservation::open(statement.as_bytes());
-            observations.push(open.map_err(|error| unsigned(&error))?);
-        }
-        // A vantage point's clock may be a little ahead of ours.
-        let time = entries.iter().map(|one| one.seen).fold(now, UnixTime::max);
-        let of_receipt: Vec<ReceiptEntry> = part.iter().map(|(_, entry)| *entry).collect();
-        let note = Receipt::new(
-            receipts.deployment.clone(),
-            method,
-            time,
-            points.to_vec(),
-            of_receipt,
-            observations,
-        )
-        .and_then(|receipt| receipt.to_text())
-        .map_err(|error| unsigned(&error))?
-        .sign(receipts.signer.as_ref())
-        .map_err(|error| unsigned(&error))?;
+        let note = note_of(receipts, method, points, part, &statements, &entries, now)
+            .map_err(|error| Unreceipted::Part(unsigned(error.as_ref())))?;
         let leaf = Self::record(
             EventCode::RevocationConfirmed,
             EventResult::Done,
@@ -265,8 +278,10 @@ impl Service {
             .map(|((awaited, _), one)| one.seen.since(awaited.since))
             .collect();
         let new = NewReceipt { method, note, entries };
-        let first =
-            self.store().record_receipt(&new, &leaf, now).map_err(|e| self.note_storage(&e))?;
+        let first = self
+            .store()
+            .record_receipt(&new, &leaf, now)
+            .map_err(|e| Unreceipted::Storage(self.note_storage(&e)))?;
         if first {
             for delay in delays {
                 metrics::histogram!("sigill_revocation_seen_seconds", "method" => method.as_str())
@@ -387,6 +402,26 @@ impl Service {
             },
         ))
     }
+}
+
+/// The signed receipt of a part.
+fn note_of(
+    receipts: &Receipts,
+    method: ReceiptMethod,
+    points: &[Point],
+    part: &[Whole],
+    statements: &[&str],
+    entries: &[ReceiptedEntry],
+    now: UnixTime,
+) -> Result<String, Box<dyn std::error::Error>> {
+    let open = |statement: &&str| SignedObservation::open(statement.as_bytes());
+    let observations = statements.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    // A vantage point's clock may be a little ahead of ours.
+    let time = entries.iter().map(|one| one.seen).fold(now, UnixTime::max);
+    let deployment = receipts.deployment.clone();
+    let entries = part.iter().map(|(_, entry)| *entry).collect();
+    let receipt = Receipt::new(deployment, method, time, points.to_vec(), entries, observations)?;
+    Ok(receipt.to_text()?.sign(receipts.signer.as_ref())?)
 }
 
 /// What has to be seen; `None` where the serial has changed again, which the log brings next.

@@ -43,17 +43,30 @@ impl Service {
     /// Shows how long revocations have been unseen, and tells of those past the limit.
     pub(crate) fn watch_unseen(&self) -> Result<(), Denied> {
         let Some(receipts) = &self.receipts else { return Ok(()) };
-        self.follow_revocations()?;
+        // What fails holds up nothing else, least of all the alarm.
+        let mut outcome = self.follow_revocations();
         let now = self.clock().read().now;
+        show_silences(receipts, now);
         let store = self.store();
-        store.forget_ended_awaited(now).map_err(|e| self.note_storage(&e))?;
+        let ended = store.forget_ended_awaited(now).map_err(|e| self.note_storage(&e));
+        outcome = outcome.and(ended.map(|_| ()));
         let oldest = store.awaited(0, OLDEST).map_err(|e| self.note_storage(&e))?;
-        let oldest = self.without_points_forgotten(receipts, oldest)?;
-        let unseen = self.unseen(receipts, &oldest, now)?;
+        let (oldest, kept) = self.without_points_forgotten(receipts, oldest);
+        outcome = outcome.and(kept);
+        let unseen = self.unseen(receipts, &oldest, now);
+        self.show_unseen(receipts, &unseen);
+        let counts = store.awaited_counts().map_err(|e| self.note_storage(&e));
+        outcome = outcome.and(counts.map(|counts| show_counts(&counts, now)));
         // What was seen everywhere and has no receipt: its signing failed, or the program ended in between.
-        self.receipt_whole(receipts, oldest, self.system(), now)?;
-        let counts = store.awaited_counts().map_err(|e| self.note_storage(&e))?;
-        show_counts(&counts, now);
+        let (_, receipted) = self.receipt_whole(receipts, oldest, self.system(), now);
+        outcome.and(receipted)
+    }
+
+    fn show_unseen(
+        &self,
+        receipts: &Receipts,
+        unseen: &BTreeMap<(ReceiptMethod, VantageName), Unseen>,
+    ) {
         for method in ReceiptMethod::ALL {
             for (vantage, _) in &receipts.vantages {
                 let found = unseen.get(&(method, vantage.clone()));
@@ -81,17 +94,6 @@ impl Service {
                 }
             }
         }
-        for (vantage, silent) in receipts.silences(now) {
-            for method in ProbeMethod::ALL {
-                // That a counter rises is not seen when it begins at 1.
-                let labels =
-                    [("method", method.as_str().to_owned()), ("vantage", vantage.to_string())];
-                metrics::counter!("sigill_status_differences_total", &labels).increment(0);
-            }
-            metrics::gauge!("sigill_vantage_silent_seconds", "vantage" => vantage.to_string())
-                .set(silent.as_secs_f64());
-        }
-        Ok(())
     }
 
     /// Nobody can look where no URL leads: delegates of responders have none.
@@ -99,19 +101,20 @@ impl Service {
         &self,
         receipts: &Receipts,
         awaited: Vec<Awaited>,
-    ) -> Result<Vec<Awaited>, Denied> {
-        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    ) -> (Vec<Awaited>, Result<(), Denied>) {
+        let (mut kept, mut gone, mut outcome) = (Vec::new(), Vec::new(), Ok(()));
         for one in awaited {
-            if self.points_of_awaited(receipts, &one)?.is_empty() {
-                gone.push(one.number);
-            } else {
-                kept.push(one);
+            match self.points_of_awaited(receipts, &one) {
+                Ok(points) if points.is_empty() => gone.push(one.number),
+                Ok(_) => kept.push(one),
+                Err(denied) => outcome = outcome.and(Err(denied)),
             }
         }
         if !gone.is_empty() {
-            self.store().forget_awaited(&gone).map_err(|e| self.note_storage(&e))?;
+            let forgotten = self.store().forget_awaited(&gone).map_err(|e| self.note_storage(&e));
+            outcome = outcome.and(forgotten);
         }
-        Ok(kept)
+        (kept, outcome)
     }
 
     fn unseen(
@@ -119,10 +122,11 @@ impl Service {
         receipts: &Receipts,
         oldest: &[Awaited],
         now: UnixTime,
-    ) -> Result<BTreeMap<(ReceiptMethod, VantageName), Unseen>, Denied> {
+    ) -> BTreeMap<(ReceiptMethod, VantageName), Unseen> {
         let mut unseen = BTreeMap::new();
         for awaited in oldest.iter().filter(|one| entry_of(one).is_some()) {
-            for point in self.points_of_awaited(receipts, awaited)? {
+            // Where its points cannot be read it was left out of `oldest`, and told of.
+            for point in self.points_of_awaited(receipts, awaited).unwrap_or_default() {
                 let seen =
                     awaited.sights.iter().any(|one| one.is_of(&point) && one.shown.is_some());
                 let key = (awaited.method, point.vantage.clone());
@@ -133,7 +137,7 @@ impl Service {
                 }
             }
         }
-        Ok(unseen)
+        unseen
     }
 
     fn unseen_told(&self, awaited: &Awaited, point: &Point) -> String {
@@ -152,6 +156,18 @@ impl Service {
             point.url,
             point.vantage
         )
+    }
+}
+
+fn show_silences(receipts: &Receipts, now: UnixTime) {
+    for (vantage, silent) in receipts.silences(now) {
+        for method in ProbeMethod::ALL {
+            // That a counter rises is not seen when it begins at 1.
+            let labels = [("method", method.as_str().to_owned()), ("vantage", vantage.to_string())];
+            metrics::counter!("sigill_status_differences_total", &labels).increment(0);
+        }
+        metrics::gauge!("sigill_vantage_silent_seconds", "vantage" => vantage.to_string())
+            .set(silent.as_secs_f64());
     }
 }
 

@@ -19,6 +19,7 @@ CREATE TABLE awaited (
 CREATE TABLE sight (
     awaited BIGINT NOT NULL REFERENCES awaited (row),
     vantage TEXT COLLATE "C" NOT NULL,
+    spki_sha256 BYTEA NOT NULL, -- its key
     method TEXT COLLATE "C" NOT NULL,
     url TEXT COLLATE "C" NOT NULL,
     seen BIGINT NOT NULL, -- of the last observation

@@ -4,6 +4,7 @@ use super::connection::{Connection, OptionalExtension as _, Row};
 use rusqlite::params;
 use status::entry::{CertificateEntry, Change};
 use status::{IssuerId, Position, ReceiptMethod, StatusEntry};
+use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
@@ -280,7 +281,8 @@ fn read(connection: &Connection, row: Row<'_>) -> Result<Awaited, StoreError> {
 
 fn sights(connection: &Connection, awaited: i64) -> Result<Vec<Sight>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT vantage, method, url, seen, shown, statement FROM sight WHERE awaited = ?1 \
+        "SELECT vantage, spki_sha256, method, url, seen, shown, statement \
+         FROM sight WHERE awaited = ?1 \
          ORDER BY vantage, method, url",
     )?;
     let mut rows = statement.query([awaited])?;
@@ -289,6 +291,7 @@ fn sights(connection: &Connection, awaited: i64) -> Result<Vec<Sight>, StoreErro
         let (vantage, method): (String, String) = (column(row, "vantage")?, column(row, "method")?);
         found.push(Sight {
             vantage: stored(vantage.parse().ok(), "vantage point")?,
+            key: SpkiHash::from_bytes(array(row, "spki_sha256")?),
             method: stored(method.parse().ok(), "method")?,
             url: column(row, "url")?,
             seen: time(row, "seen")?,
@@ -315,14 +318,16 @@ fn record(connection: &Connection, sights_seen: &[(i64, Sight)]) -> Result<(), S
         let Some(sight) = sight.clone().after(before) else { continue };
         connection
             .prepare_cached(
-                "INSERT INTO sight (awaited, vantage, method, url, seen, shown, statement) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+                "INSERT INTO sight \
+                     (awaited, vantage, spki_sha256, method, url, seen, shown, statement) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
                  ON CONFLICT (awaited, vantage, method, url) DO UPDATE SET \
-                     seen = excluded.seen, shown = excluded.shown, statement = excluded.statement",
+                     spki_sha256 = excluded.spki_sha256, seen = excluded.seen, shown = excluded.shown, statement = excluded.statement",
             )?
             .execute(params![
                 awaited,
                 sight.vantage.as_str(),
+                sight.key.as_bytes(),
                 sight.method.as_str(),
                 sight.url,
                 from_time(sight.seen),

@@ -8,6 +8,8 @@ use store::{
     StatusAct, Store,
 };
 
+use x509::key::SpkiHash;
+
 use super::Backend;
 use super::world::{World, at, audit, serial};
 
@@ -28,6 +30,7 @@ fn told(awaited: &[Awaited]) -> Vec<(ReceiptMethod, Position, u64)> {
 fn sight(seen: u64, shown: Option<u64>, statement: &str) -> Sight {
     Sight {
         vantage: "stockholm".parse().unwrap(),
+        key: SpkiHash::from_bytes([1; 32]),
         method: ProbeMethod::OcspGet,
         url: "http://ocsp.example.org".to_owned(),
         seen: at(seen),
@@ -141,6 +144,14 @@ pub(crate) fn a_sight_counts_from_the_first_of_an_unbroken_row(backend: &dyn Bac
     assert_eq!(after(sight(22, None, "d")), [sight(22, None, "d")], "of one second the worse");
     assert_eq!(after(sight(22, Some(22), "e")), [sight(22, None, "d")]);
     assert_eq!(after(sight(30, Some(30), "f")), [sight(30, Some(30), "f")], "counted anew");
+    // Another key begins anew, also where the first had shown it and looked later.
+    let of_key = |seen, shown, text: &str| Sight {
+        key: SpkiHash::from_bytes([2; 32]),
+        ..sight(seen, shown, text)
+    };
+    assert_eq!(after(of_key(29, Some(29), "h")), [of_key(29, Some(29), "h")]);
+    assert_eq!(after(of_key(30, Some(30), "i")), [of_key(30, Some(29), "h")]);
+    assert_eq!(after(sight(30, Some(30), "f")), [sight(30, Some(30), "f")]);
     let elsewhere = Sight { url: "http://other.example.org".to_owned(), ..sight(31, None, "g") };
     assert_eq!(after(elsewhere.clone()), [sight(30, Some(30), "f"), elsewhere]);
 }

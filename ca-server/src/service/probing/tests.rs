@@ -84,6 +84,58 @@ fn a_revocation_is_receipted_once_every_vantage_point_has_seen_it() {
     revoked.world.service.watch_unseen().unwrap();
 }
 
+/// What a point has seen with a key that is no longer its own is looked at anew, and holds up nobody.
+#[test]
+fn after_a_new_vantage_key_it_is_seen_and_receipted_anew() {
+    let revoked = Revoked::new("keyCompromise");
+    let service = &revoked.world.service;
+    sees_what_is_so(&revoked, "stockholm");
+    // What stockholm saw, under the key that it had before.
+    let old = service.store().awaited(0, 10).unwrap().into_iter().flat_map(|one| {
+        let number = one.number;
+        let with_old = |sight| Sight { key: x509::key::SpkiHash::from_bytes([9; 32]), ..sight };
+        one.sights.into_iter().map(move |sight| (number, with_old(sight)))
+    });
+    let old: Vec<_> = old.collect();
+    assert_eq!(old.len(), 3);
+    service.store().record_sights(&old).unwrap();
+
+    assert_eq!(sees_what_is_so(&revoked, "umea").receipted, 0, "and the call is answered");
+    service.watch_unseen().unwrap();
+    assert_eq!(sees_what_is_so(&revoked, "stockholm").receipted, 2, "seen by its new key");
+}
+
+/// A damaged statement keeps back the receipt of its own revocation, and neither the answer nor the receipts of the others.
+#[test]
+fn what_cannot_be_receipted_holds_up_nothing_else() {
+    let revoked = Revoked::new("keyCompromise");
+    let other = revoked.another("keyCompromise");
+    sees_what_is_so(&revoked, "stockholm");
+    let service = &revoked.world.service;
+    let issuer = revoked.world.authority().id;
+    let serial = revoked.serial().parse().unwrap();
+    let damaged = service.store().awaited_of(issuer, &serial, ReceiptMethod::Crl).unwrap().unwrap();
+    let sight = damaged.sights[0].clone();
+    let second = std::time::Duration::from_secs(1);
+    let later = sight.seen.checked_add(second).unwrap();
+    let (good, bad) = (
+        Sight { seen: later, shown: None, ..sight.clone() },
+        Sight {
+            seen: later.checked_add(second).unwrap(),
+            shown: Some(later),
+            statement: "damaged".to_owned(),
+            ..sight
+        },
+    );
+    service.store().record_sights(&[(damaged.number, good), (damaged.number, bad)]).unwrap();
+
+    let told = sees_what_is_so(&revoked, "umea");
+    assert_eq!((told.receipted, told.refused.len()), (3, 0));
+    let receipts = |id: &str| service.receipts(id).unwrap().items.len();
+    assert_eq!((receipts(&revoked.id), receipts(&other)), (1, 2));
+    assert_eq!(service.watch_unseen().unwrap_err().refusal.code, "receipt-unsigned");
+}
+
 /// A look at a list shows many: they share a receipt.
 #[test]
 fn revocations_that_one_list_shows_share_a_receipt() {
