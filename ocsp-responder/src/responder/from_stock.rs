@@ -15,12 +15,13 @@ use x509::ocsp::{CertStatus, OcspRequest, Refusal};
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
-use super::{Finding, Found, Reply, Responder, Signed};
+use super::{Finding, Found, MAX_WAIT, Reply, Responder, Signed};
 use crate::authority::{Authority, Issuer, hex};
 use crate::caching::Labels;
 use crate::clock;
 use crate::metrics::Counted;
 use crate::presigned::{Given, Stock, says};
+use crate::turns::About;
 
 /// An answer is looked for anew after this: a later one may have arrived.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -62,7 +63,8 @@ impl Responder {
         Ok(self.reply_from(&signed, facts.position, now))
     }
 
-    /// Reads the answer from the file of whichever certificate of the CA is signed for.
+    /// Reads the answer from the file of whichever certificate of the CA is signed for, as many at once as there are turns: a file is read
+    /// whole for each, and a flood of questions is not to take all memory.
     async fn find(
         &self,
         stock: &Arc<Stock>,
@@ -73,10 +75,13 @@ impl Responder {
         let own = authorities.list().iter().filter(|authority| authority.issuer == issuer.id);
         let own: Vec<Arc<Authority>> = own.cloned().collect();
         let stock = Arc::clone(stock);
+        let turn = self.turns.take(About::Issued, MAX_WAIT).await.ok_or(Refusal::TryLater)?;
         let looking = tokio::task::spawn_blocking(move || {
             own.iter().find_map(|authority| stock.find(authority, &serial))
         });
-        looking.await.map_err(|_| Refusal::InternalError)?.ok_or(Refusal::TryLater)
+        let given = looking.await;
+        drop(turn);
+        given.map_err(|_| Refusal::InternalError)?.ok_or(Refusal::TryLater)
     }
 }
 
@@ -106,5 +111,51 @@ impl Given {
             next_update: said.next_update,
             renew_at: again.min(said.next_update),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use status::IssuerId;
+
+    use super::*;
+    use crate::answer::NeverIssued;
+    use crate::responder::{AnswerRules, AnswerSource};
+    use crate::view::View;
+
+    /// Promise 5: so many files are read at once and no more; who has no turn in time is to try later.
+    #[tokio::test]
+    async fn a_flood_reads_no_more_files_than_there_are_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let stock = Arc::new(Stock::open(folder.path()).unwrap());
+        let rules = AnswerRules {
+            validity: Duration::from_secs(7200),
+            max_age: Duration::from_secs(60),
+            clock_bound: Duration::ZERO,
+            cache: 1,
+            never_issued: NeverIssued::Unknown,
+        };
+        let view = Arc::new(View::new(1, Duration::from_secs(60), Duration::ZERO));
+        let source = AnswerSource::Stock(Arc::clone(&stock));
+        let responder =
+            Responder::new(view, Arc::default(), Arc::default(), source, rules, Arc::default());
+        let id = IssuerId::from_bytes([1; 32]);
+        let issuer = Issuer { id, names: Vec::new(), since: UnixTime::EPOCH };
+        let mut turns = Vec::new();
+        while let Some(turn) = responder.turns.take(About::Issued, Duration::ZERO).await {
+            turns.push(turn);
+        }
+
+        let serial = SerialNumber::from_random([7; 16]);
+        let begun = Instant::now();
+        let refused = responder.find(&stock, &issuer, serial).await.unwrap_err();
+        assert!(refused == Refusal::TryLater && begun.elapsed() >= MAX_WAIT);
+
+        turns.pop();
+        let begun = Instant::now();
+        let refused = responder.find(&stock, &issuer, serial).await.unwrap_err();
+        assert!(refused == Refusal::TryLater && begun.elapsed() < MAX_WAIT, "there is no file");
     }
 }
