@@ -74,7 +74,8 @@ impl Session {
         Ok(Fetched { rows: rows.into_iter(), current: None, more: None })
     }
 
-    /// As [`Self::query`], a part of the rows at a time. The cursor ends with its transaction.
+    /// As [`Self::query`], a part of the rows at a time. The cursor ends with its transaction, and nothing of it stays
+    /// in a session that lives for years.
     pub(in crate::sql) fn stream(
         &self,
         sql: &str,
@@ -83,8 +84,7 @@ impl Session {
         let number = self.streams.get();
         self.streams.set(number.wrapping_add(1));
         let declare = format!("DECLARE stream{number} NO SCROLL CURSOR FOR {}", in_its_words(sql));
-        let declare = self.client().prepare(&declare)?;
-        self.client().run(&declare, params)?;
+        self.client().run_once(&declare, params)?;
         let more = Some((self, format!("FETCH {FETCH} FROM stream{number}")));
         Ok(Fetched { rows: Vec::new().into_iter(), current: None, more })
     }
@@ -170,8 +170,7 @@ impl Fetched<'_> {
         if self.current.is_none()
             && let Some((session, fetch)) = &self.more
         {
-            let fetch = session.prepared(fetch)?;
-            self.rows = session.client().run(&fetch, &[])?.rows.into_iter();
+            self.rows = session.client().run_once(fetch, &[])?.rows.into_iter();
             self.current = self.rows.next();
             if self.current.is_none() {
                 self.more = None;
@@ -196,7 +195,38 @@ fn in_its_words(sql: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use support::postgresql::{Postgresql, USER};
+
     use super::*;
+
+    /// A session makes CRLs for as long as the program runs.
+    #[test]
+    fn a_stream_leaves_nothing_in_the_server() {
+        let Some(server) = Postgresql::start() else { return };
+        let database = server.database();
+        let at = PostgresServer::at_socket(server.folder().to_owned(), &database, USER)
+            .with_port(server.port());
+        let session = Session::open(&at).unwrap();
+        let count = || {
+            let count = "SELECT CAST(count(*) AS TEXT) FROM pg_prepared_statements";
+            let count = session.prepared(count).unwrap();
+            session.query(&count, &[]).unwrap().next().unwrap().and_then(text)
+        };
+        let before = count();
+        for upto in [1_u64, 5000] {
+            session.batch("BEGIN").unwrap();
+            let sql = "SELECT n FROM generate_series(1, CAST(?1 AS BIGINT)) AS n ORDER BY n";
+            let mut stream = session.stream(sql, &[&i64::try_from(upto).unwrap()]).unwrap();
+            let mut rows = 0;
+            while let Some(row) = stream.next().unwrap() {
+                rows += 1;
+                assert_eq!(row.value(0).unwrap().as_i64(), Ok(rows));
+            }
+            assert_eq!(u64::try_from(rows), Ok(upto));
+            session.batch("COMMIT").unwrap();
+        }
+        assert_eq!(count(), before);
+    }
 
     #[test]
     fn a_statement_is_said_in_its_words() {

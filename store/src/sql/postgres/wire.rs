@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::IsNull;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
-use postgres_protocol::message::backend::{ErrorFields, Message};
+use postgres_protocol::message::backend::{ErrorFields, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rustls::{ClientConnection, StreamOwned};
@@ -209,15 +209,7 @@ impl Wire {
         let mut refused = None;
         loop {
             match self.message()? {
-                Message::RowDescription(body) => {
-                    columns = body
-                        .fields()
-                        .map(|field| {
-                            Ok(Column { name: field.name().to_owned(), of: field.type_oid() })
-                        })
-                        .collect::<Vec<_>>()?
-                        .into();
-                }
+                Message::RowDescription(body) => columns = described(&body)?,
                 Message::ErrorResponse(body) => refused = Some(refusal(body.fields())?),
                 Message::ReadyForQuery(_) => break,
                 _ => {}
@@ -235,6 +227,37 @@ impl Wire {
         statement: &Prepared,
         params: &[&dyn ToSql],
     ) -> Result<Outcome, PostgresError> {
+        self.bind(&statement.name, params)?;
+        self.send()?;
+        self.outcome(Arc::clone(&statement.columns))
+    }
+
+    /// Runs a statement that is not asked again, and of which the server keeps nothing.
+    pub(super) fn run_once(
+        &mut self,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<Outcome, PostgresError> {
+        frontend::parse("", sql, [], &mut self.out)?;
+        frontend::describe(b'S', "", &mut self.out)?;
+        self.bind("", params)?;
+        self.send()?;
+        self.outcome(Arc::new([]))
+    }
+
+    /// Puts together what runs the statement of this name.
+    fn bind(&mut self, statement: &str, params: &[&dyn ToSql]) -> Result<(), PostgresError> {
+        let bound = self.bind_values(statement, params);
+        if bound.is_err() {
+            self.out.clear();
+            return bound;
+        }
+        frontend::execute("", 0, &mut self.out)?;
+        frontend::sync(&mut self.out);
+        Ok(())
+    }
+
+    fn bind_values(&mut self, statement: &str, params: &[&dyn ToSql]) -> Result<(), PostgresError> {
         let values = params
             .iter()
             .map(|param| param.to_sql().map_err(|_| PostgresError::Unstorable))
@@ -245,9 +268,9 @@ impl Wire {
             ValueRef::Blob(_) => BINARY,
             _ => TEXT,
         });
-        let bound = frontend::bind(
+        frontend::bind(
             "",
-            &statement.name,
+            statement,
             formats,
             values.iter(),
             |value, out| {
@@ -265,30 +288,23 @@ impl Wire {
             },
             [BINARY],
             &mut self.out,
-        );
-        if bound.is_err() {
-            self.out.clear();
-            return Err(PostgresError::Unstorable);
-        }
-        frontend::execute("", 0, &mut self.out)?;
-        frontend::sync(&mut self.out);
-        self.send()?;
-        self.outcome(&statement.columns)
+        )
+        .map_err(|_| PostgresError::Unstorable)
     }
 
     /// Reads up to the end of what was asked.
     fn ready(&mut self) -> Result<Outcome, PostgresError> {
-        let none: Arc<[Column]> = Arc::new([]);
-        self.outcome(&none)
+        self.outcome(Arc::new([]))
     }
 
-    fn outcome(&mut self, columns: &Arc<[Column]>) -> Result<Outcome, PostgresError> {
+    fn outcome(&mut self, mut columns: Arc<[Column]>) -> Result<Outcome, PostgresError> {
         let mut outcome = Outcome { rows: Vec::new(), count: 0 };
         let mut refused = None;
         loop {
             match self.message()? {
+                Message::RowDescription(body) => columns = described(&body)?,
                 Message::DataRow(body) => {
-                    outcome.rows.push(PostgresRow::new(Arc::clone(columns), &body)?);
+                    outcome.rows.push(PostgresRow::new(Arc::clone(&columns), &body)?);
                 }
                 Message::CommandComplete(body) => {
                     // `INSERT 0 5`, `UPDATE 5`, `BEGIN`.
@@ -358,6 +374,13 @@ impl Drop for Wire {
         frontend::terminate(&mut self.out);
         let _ = self.send();
     }
+}
+
+fn described(body: &RowDescriptionBody) -> Result<Arc<[Column]>, PostgresError> {
+    let columns = body
+        .fields()
+        .map(|field| Ok(Column { name: field.name().to_owned(), of: field.type_oid() }));
+    Ok(columns.collect::<Vec<_>>()?.into())
 }
 
 fn value<'v>(output: &'v ToSqlOutput<'_>) -> Result<ValueRef<'v>, PostgresError> {
