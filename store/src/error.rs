@@ -327,10 +327,10 @@ pub enum StoreError {
         /// Entries published.
         published: u64,
     },
-    /// The server gave this program a log that is shorter than what it has seen of it: an older copy has taken the place
-    /// of the database, such as a standby that lacked the last acts.
+    /// The server gave this program a log that lacks what it has seen of it: an older copy has taken the place of the
+    /// database, such as a standby that lacked the last acts, and others may have written into it since.
     #[error(
-        "database has {found} entries of the {log} log, and this program has seen {seen}: an older copy of it"
+        "database has {found} entries of the {log} log, and not the {seen} that this program has seen: an older copy of it"
     )]
     OlderThanSeen {
         /// Which log.

@@ -9,7 +9,7 @@ use store::{Log, StatusAct, StatusChange, StatusTarget, Store};
 use support::postgresql::Postgresql;
 
 use crate::conformance::Backend as _;
-use crate::conformance::world::{World, at, audit, followed, sizes, verified};
+use crate::conformance::world::{World, at, audit, followed, node, sizes, verified};
 use crate::{postgres, postgres_in};
 
 const CALLERS: usize = 4;
@@ -97,14 +97,7 @@ fn an_older_copy_that_takes_the_place_of_the_database_takes_no_act() {
     let id = world.issue(at(1)).certificate;
     let target = StatusTarget::Certificate(id);
     turned(&*world.store, target, 0);
-    let sql = format!(
-        "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
-         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'; \
-         ALTER DATABASE {name} RENAME TO {name}_newer; ALTER DATABASE {copy} RENAME TO {name}"
-    );
-    for statement in sql.split("; ") {
-        postgres.within.sql("postgres", statement);
-    }
+    take_the_place(postgres.within, name, &copy);
     let entries = "SELECT count(*) FROM status_entry";
     let before = postgres.within.sql(name, entries);
 
@@ -117,4 +110,44 @@ fn an_older_copy_that_takes_the_place_of_the_database_takes_no_act() {
         assert!(refused.is_passing());
     }
     assert_eq!(postgres.within.sql(name, entries), before);
+}
+
+/// Promise 3: as above, and another node, which had seen less, has written into the older copy: positions that were given are given
+/// again there, and this node says so instead of going on behind them.
+#[test]
+fn an_older_copy_that_others_have_written_into_takes_no_act() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    let name = &postgres.database;
+    let copy = postgres.within.copy(name);
+    let id = world.issue(at(1)).certificate;
+    take_the_place(postgres.within, name, &copy);
+    let other = world.over(postgres.open(), node("b", 1));
+    let change = StatusChange {
+        target: StatusTarget::Certificate(id),
+        act: StatusAct::Hold,
+        requested_at: None,
+        alone: None,
+    };
+
+    // As many entries as it has seen, and more.
+    for round in 1..=2 {
+        other.issue(at(round));
+        let refused =
+            world.store.change_status(&change, &audit(EventCode::CertificateRevoked), at(2));
+        let refused = refused.map(|_| ()).unwrap_err();
+        assert_eq!(refused.code(), "database-older", "{refused:?}");
+    }
+}
+
+/// Lets `copy` be found under the name of the database, as a standby is found that was made the primary.
+fn take_the_place(within: &Postgresql, name: &str, copy: &str) {
+    let sql = format!(
+        "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'; \
+         ALTER DATABASE {name} RENAME TO {name}_newer; ALTER DATABASE {copy} RENAME TO {name}"
+    );
+    for statement in sql.split("; ") {
+        within.sql("postgres", statement);
+    }
 }

@@ -19,6 +19,7 @@ use super::columns::{
     STATUS_COLUMNS, column, from_after, from_before, from_state, from_time, from_u64, status,
     stored, to_time, to_u64,
 };
+use super::logs::entries;
 use crate::audit::{AuditRecord, Written};
 use crate::certificate::ClockMark;
 use crate::log::{Log, LogHead};
@@ -31,6 +32,8 @@ struct Head {
     epoch: u32,
     frontier: Frontier,
     last_time: UnixTime,
+    /// The hash of its last entry; `None` of an empty log.
+    last: Option<Hash>,
     /// Entries of acts before the current one, and how many of `leaves` are theirs.
     kept: usize,
     kept_time: UnixTime,
@@ -53,6 +56,7 @@ impl Head {
             epoch: head.epoch,
             frontier,
             last_time: head.last_time,
+            last: None,
             kept: 0,
             kept_time: head.last_time,
             leaves: Vec::new(),
@@ -68,11 +72,36 @@ impl Head {
         Ok(Position { epoch: self.epoch, index: stored(index, "log size")? })
     }
 
-    fn store(mut self, connection: &Connection) -> Result<(u32, u64), StoreError> {
-        if self.leaves.is_empty() {
-            return Ok((self.epoch, self.frontier.size()));
+    /// Whether what was `seen` of this log is in it still, at the same positions. Finds its last entry on the way.
+    fn must_hold(&mut self, connection: &Connection, seen: &Sight) -> Result<(), StoreError> {
+        let found = self.frontier.size();
+        let held = if (self.epoch, found) < (seen.epoch, seen.size) {
+            false
+        } else if self.epoch != seen.epoch {
+            true
+        } else if found == seen.size {
+            self.frontier.root() == seen.root
+        } else {
+            // Another node has gone on with it.
+            leaf_before(connection, self.log, self.epoch, seen.size)? == seen.last
+        };
+        if !held {
+            return Err(StoreError::OlderThanSeen { log: self.log.name(), found, seen: seen.size });
         }
-        for leaf in self.leaves {
+        self.last = if (self.epoch, found) == (seen.epoch, seen.size) {
+            seen.last
+        } else {
+            leaf_before(connection, self.log, self.epoch, found)?
+        };
+        Ok(())
+    }
+
+    fn store(mut self, connection: &Connection) -> Result<Sight, StoreError> {
+        if self.leaves.is_empty() {
+            return Ok(self.sight());
+        }
+        self.last = self.leaves.last().copied();
+        for leaf in std::mem::take(&mut self.leaves) {
             self.frontier.append(leaf).map_err(|_| StoreError::Stored { what: "log size" })?;
         }
         connection
@@ -85,8 +114,25 @@ impl Head {
                 self.frontier.to_bytes(),
                 from_time(self.last_time)
             ])?;
-        Ok((self.epoch, self.frontier.size()))
+        Ok(self.sight())
     }
+
+    fn sight(&self) -> Sight {
+        let (epoch, size, root) = (self.epoch, self.frontier.size(), self.frontier.root());
+        Sight { epoch, size, root, last: self.last }
+    }
+}
+
+/// The hash of the last of the first `size` entries.
+fn leaf_before(
+    connection: &Connection,
+    log: Log,
+    epoch: u32,
+    size: u64,
+) -> Result<Option<Hash>, StoreError> {
+    let Some(last) = size.checked_sub(1) else { return Ok(None) };
+    let entries = entries(connection, log, epoch, &(last..size))?;
+    Ok(entries.first().map(|entry| leaf_hash(&entry.bytes)))
 }
 
 /// The head of a log in the current snapshot.
@@ -110,11 +156,27 @@ pub(super) fn head(connection: &Connection, log: Log) -> Result<(LogHead, Fronti
     Ok((head, frontier))
 }
 
-/// How far both logs had come when this program last wrote: epochs and sizes.
-#[derive(Clone, Copy, Default)]
+/// How far a log had come, and what it was.
+#[derive(Clone)]
+struct Sight {
+    epoch: u32,
+    size: u64,
+    root: Hash,
+    last: Option<Hash>,
+}
+
+impl Default for Sight {
+    /// Of a program that has seen nothing yet: no log is of epoch 0.
+    fn default() -> Self {
+        Self { epoch: 0, size: 0, root: Frontier::new().root(), last: None }
+    }
+}
+
+/// What both logs were when this program last wrote.
+#[derive(Clone, Default)]
 pub(super) struct Seen {
-    status: (u32, u64),
-    audit: (u32, u64),
+    status: Sight,
+    audit: Sight,
 }
 
 /// The open transaction.
@@ -126,25 +188,17 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Reads the heads, which must not lie behind those that were `seen`: what a server lost that was replaced by an
-    /// older copy is known outside, and its positions are not given again.
+    /// Reads the heads of logs that must hold what was `seen` of them: what a server lost that was replaced by an older
+    /// copy is known outside, and its positions are not given again, also when others have written into the copy since.
     pub(super) fn begin(
         connection: &'a Connection,
         sealer: &'a Sealer,
-        seen: Seen,
+        seen: &Seen,
     ) -> Result<Self, StoreError> {
-        let status = Head::load(connection, Log::Status)?;
-        let audit = Head::load(connection, Log::Audit)?;
-        for (head, seen) in [(&status, seen.status), (&audit, seen.audit)] {
-            let found = head.frontier.size();
-            if (head.epoch, found) < seen {
-                return Err(StoreError::OlderThanSeen {
-                    log: head.log.name(),
-                    found,
-                    seen: seen.1,
-                });
-            }
-        }
+        let mut status = Head::load(connection, Log::Status)?;
+        let mut audit = Head::load(connection, Log::Audit)?;
+        status.must_hold(connection, &seen.status)?;
+        audit.must_hold(connection, &seen.audit)?;
         Ok(Self { connection, sealer, status, audit })
     }
 

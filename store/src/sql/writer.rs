@@ -185,7 +185,7 @@ impl Writing {
         ran: &mut Vec<Box<dyn Queued>>,
     ) -> Result<Seen, StoreError> {
         let Self { connection, sealer, .. } = self;
-        let mut group = Group::begin(connection, sealer, self.seen)?;
+        let mut group = Group::begin(connection, sealer, &self.seen)?;
         for mut queued in waiting {
             if let Err(error) = connection.savepoint(Savepoint::Set) {
                 // It has not run, and is answered with the others.

@@ -19,13 +19,25 @@ const FETCH: usize = 4096;
 const ASKED_FOR: Duration = Duration::from_secs(60);
 const ASKED_EVERY: Duration = Duration::from_millis(200);
 
+/// Which server this is and which of its timelines: a standby that is made the primary begins a new one, and gives
+/// transactions the numbers of those that it lacks.
+const HERE: &str = "(SELECT CAST(system_identifier AS TEXT) || '.' || \
+    substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system())";
+
+/// A transaction that writes: its number, and where it is counted.
+#[derive(Clone)]
+struct Transaction {
+    number: String,
+    here: String,
+}
+
 /// A session. One thread uses it at a time.
 pub(in crate::sql) struct Session {
     server: PostgresServer,
     client: RefCell<Wire>,
     statements: RefCell<HashMap<String, Prepared>>,
-    /// The transaction that writes, as the server counts them.
-    transaction: RefCell<Option<String>>,
+    /// The transaction that writes.
+    transaction: RefCell<Option<Transaction>>,
     streams: Cell<u64>,
 }
 
@@ -98,10 +110,10 @@ impl Session {
     pub(in crate::sql) fn begin_writing(&self) -> Result<(), DatabaseError> {
         self.transaction.take();
         self.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
-        let lock = self.prepared(
-            "SELECT CAST(pg_current_xact_id() AS TEXT) FROM log_head WHERE log = ?1 FOR UPDATE",
-        )?;
-        let status = self.query(&lock, &[&"status"])?.next()?.and_then(text);
+        let lock = self.prepared(&format!(
+            "SELECT CAST(pg_current_xact_id() AS TEXT), {HERE} FROM log_head WHERE log = ?1 FOR UPDATE"
+        ))?;
+        let status = self.query(&lock, &[&"status"])?.next()?.and_then(transaction);
         self.query(&lock, &[&"audit"])?;
         self.transaction.replace(status);
         Ok(())
@@ -122,13 +134,14 @@ impl Session {
         }
     }
 
-    /// `None` where nobody can be asked.
-    fn became_of(&self, transaction: &str) -> Option<Ended> {
+    /// `None` where nobody can be asked, or only a server that never heard of it.
+    fn became_of(&self, transaction: &Transaction) -> Option<Ended> {
         let begun = Instant::now();
         while begun.elapsed() < ASKED_FOR {
             match self.asked(transaction).as_deref() {
                 Ok("committed") => return Some(Ended::Committed),
                 Ok("aborted") => return Some(Ended::RolledBack),
+                Ok(ELSEWHERE) => return None,
                 // Its session has not been told yet that its client is gone, or the server went away again.
                 _ => {}
             }
@@ -137,17 +150,28 @@ impl Session {
         None
     }
 
-    fn asked(&self, transaction: &str) -> Result<String, DatabaseError> {
+    fn asked(&self, transaction: &Transaction) -> Result<String, DatabaseError> {
         let session = Self::open(&self.server)?;
-        let told = session.prepared("SELECT pg_xact_status(CAST(CAST(?1 AS TEXT) AS xid8))")?;
-        let told = session.query(&told, &[&transaction])?.next()?.and_then(text);
+        let told = session.prepared(&format!(
+            "SELECT CASE WHEN {HERE} = CAST(?2 AS TEXT) \
+             THEN pg_xact_status(CAST(CAST(?1 AS TEXT) AS xid8)) ELSE '{ELSEWHERE}' END"
+        ))?;
+        let Transaction { number, here } = transaction;
+        let told = session.query(&told, &[number, here])?.next()?.and_then(|row| text(row, 0));
         told.ok_or_else(DatabaseError::no_row)
     }
 }
 
-/// The text in the first column.
-fn text(row: &PostgresRow) -> Option<String> {
-    row.value(0)?.as_str().ok().map(str::to_owned)
+/// What is told of a transaction that another server counted.
+const ELSEWHERE: &str = "elsewhere";
+
+fn transaction(row: &PostgresRow) -> Option<Transaction> {
+    Some(Transaction { number: text(row, 0)?, here: text(row, 1)? })
+}
+
+/// The text in a column.
+fn text(row: &PostgresRow, place: usize) -> Option<String> {
+    row.value(place)?.as_str().ok().map(str::to_owned)
 }
 
 /// How a transaction ended.
@@ -210,7 +234,7 @@ mod tests {
         let count = || {
             let count = "SELECT CAST(count(*) AS TEXT) FROM pg_prepared_statements";
             let count = session.prepared(count).unwrap();
-            session.query(&count, &[]).unwrap().next().unwrap().and_then(text)
+            session.query(&count, &[]).unwrap().next().unwrap().and_then(|row| text(row, 0))
         };
         let before = count();
         for upto in [1_u64, 5000] {
@@ -226,6 +250,33 @@ mod tests {
             session.batch("COMMIT").unwrap();
         }
         assert_eq!(count(), before);
+    }
+
+    /// Promise 2: a number of another server's says nothing of what was done here.
+    #[test]
+    fn a_lost_commit_is_asked_after_where_it_was_made() {
+        let Some(server) = Postgresql::start() else { return };
+        let database = server.database();
+        server.sql("postgres", "CREATE USER ordinary NOSUPERUSER");
+        let at = PostgresServer::at_socket(server.folder().to_owned(), &database, "ordinary")
+            .with_port(server.port());
+        let session = Session::open(&at).unwrap();
+        session.batch("BEGIN").unwrap();
+        let begun = format!("SELECT CAST(pg_current_xact_id() AS TEXT), {HERE}");
+        let begun = session.prepared(&begun).unwrap();
+        let begun = session.query(&begun, &[]).unwrap().next().unwrap().and_then(transaction);
+        let begun = begun.unwrap();
+        assert_eq!(session.asked(&begun).unwrap(), "in progress");
+        session.batch("COMMIT").unwrap();
+        assert_eq!(session.asked(&begun).unwrap(), "committed");
+
+        let (server, timeline) = begun.here.split_once('.').unwrap();
+        assert_eq!(timeline, "00000001");
+        for here in [format!("{server}.00000002"), format!("5.{timeline}")] {
+            let elsewhere = Transaction { here, ..begun.clone() };
+            assert_eq!(session.asked(&elsewhere).unwrap(), ELSEWHERE);
+            assert!(session.became_of(&elsewhere).is_none());
+        }
     }
 
     #[test]
