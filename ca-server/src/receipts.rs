@@ -67,11 +67,23 @@ pub(crate) struct Receipts {
 pub(crate) struct ToldOf {
     late: BTreeSet<(ReceiptMethod, VantageName)>,
     differences: BTreeSet<(IssuerId, Vec<u8>, VantageName, ProbeMethod, String)>,
+    written: BTreeMap<VantageName, (u64, u32)>,
     heard: BTreeMap<VantageName, UnixTime>,
+}
+
+/// Whether a difference is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    Yes,
+    /// And none after it in this hour.
+    Last,
+    No,
 }
 
 /// The differences that are remembered.
 const DIFFERENCES: usize = 10_000;
+/// Differences of one vantage point that are written down in an hour of UTC; those after are counted.
+const WRITTEN: u32 = 100;
 
 impl Receipts {
     /// Opens the receipt key and reads the vantage points.
@@ -140,7 +152,23 @@ impl Receipts {
         told.differences.insert((*issuer, serial, vantage.clone(), *method, url.clone()))
     }
 
-    /// Notes that a vantage point has sent something.
+    /// Whether another difference of this vantage point is written down in this hour, and counts it.
+    pub(crate) fn writes_difference(&self, vantage: &VantageName, now: UnixTime) -> Writes {
+        let hour = now.secs() / 3600;
+        let mut told = self.told();
+        let (of, count) = told.written.entry(vantage.clone()).or_insert((hour, 0));
+        if *of != hour {
+            (*of, *count) = (hour, 0);
+        }
+        *count = count.saturating_add(1);
+        match (*count).cmp(&WRITTEN) {
+            std::cmp::Ordering::Less => Writes::Yes,
+            std::cmp::Ordering::Equal => Writes::Last,
+            std::cmp::Ordering::Greater => Writes::No,
+        }
+    }
+
+    /// Notes that a vantage point has sent what was taken: its key has signed it.
     pub(crate) fn note_life(&self, vantage: &VantageName, now: UnixTime) {
         self.told().heard.insert(vantage.clone(), now);
     }

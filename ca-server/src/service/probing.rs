@@ -19,7 +19,7 @@ use super::Service;
 use super::receipt::{judged, not_configured, points_of, too_many, unsigned};
 use super::record::client;
 use crate::denied::Denied;
-use crate::receipts::Receipts;
+use crate::receipts::{Receipts, Writes};
 
 /// Awaited rows of one page.
 const PAGE: u32 = 100;
@@ -30,6 +30,8 @@ const BY_LOT: usize = 4;
 const NEVER_ISSUED: usize = 2;
 /// Draws for one that has not ended.
 const DRAWS: usize = 8;
+/// Differences of one call that are written down; those after are counted, and told of to whoever sent them.
+const WRITTEN: usize = 10;
 /// Revocations of one receipt: one look at a list shows a hundred; an answer of OCSP shows one.
 const OF_A_LIST: usize = 100;
 
@@ -129,12 +131,13 @@ impl Service {
             differences: Vec::new(),
             refused: Vec::new(),
         };
+        let mut written = 0_usize;
         let (mut sights, mut touched) = (Vec::new(), BTreeMap::new());
         for (number, statement) in request.observations.iter().enumerate() {
             match judged(receipts, statement, Some(vantage), now) {
                 Ok(seen) => {
                     told.taken = told.taken.saturating_add(1);
-                    self.compare(&seen, caller, now, &mut told.differences)?;
+                    self.compare(&seen, caller, now, &mut told.differences, &mut written)?;
                     self.sights_of(receipts, &seen, &mut sights, &mut touched)?;
                 }
                 Err(denied) => told.refused.push(api::RefusedObservation {
@@ -144,7 +147,9 @@ impl Service {
                 }),
             }
         }
-        receipts.note_life(vantage, now);
+        if told.taken > 0 {
+            receipts.note_life(vantage, now);
+        }
         if !sights.is_empty() {
             self.store().record_sights(&sights).map_err(|e| self.note_storage(&e))?;
         }
@@ -298,6 +303,7 @@ impl Service {
         caller: &str,
         now: UnixTime,
         differences: &mut Vec<String>,
+        written: &mut usize,
     ) -> Result<(), Denied> {
         let observation = seen.observation();
         let labels = || {
@@ -314,7 +320,10 @@ impl Service {
             let Some(found) = difference(observation, one, logged.as_ref()) else { continue };
             metrics::counter!("sigill_status_differences_total", &labels()).increment(1);
             differences.push(found.to_string());
-            self.tell_difference(&found, caller, now)?;
+            if *written < WRITTEN {
+                *written =
+                    written.saturating_add(usize::from(self.tell_difference(&found, caller, now)?));
+            }
         }
         Ok(())
     }
@@ -331,15 +340,26 @@ impl Service {
         Ok(Logged { position: at, time, status: row.status })
     }
 
+    /// True where it was written down.
     fn tell_difference(
         &self,
         found: &Difference,
         caller: &str,
         now: UnixTime,
-    ) -> Result<(), Denied> {
-        let Some(receipts) = &self.receipts else { return Ok(()) };
+    ) -> Result<bool, Denied> {
+        let Some(receipts) = &self.receipts else { return Ok(false) };
         if !receipts.is_first_difference(found) {
-            return Ok(());
+            return Ok(false);
+        }
+        match receipts.writes_difference(&found.vantage, now) {
+            Writes::Yes => {}
+            Writes::Last => tracing::error!(
+                problem.code = "status-differences-many",
+                vantage = found.vantage.as_str(),
+                "further differences of this vantage point are only counted in this hour \
+                 (sigill_status_differences_total); next: docs/operations/watch.md"
+            ),
+            Writes::No => return Ok(false),
         }
         let authority = self.authority_of(found.issuer).map(super::authority::Authority::name);
         let authority = authority.unwrap_or_default();
@@ -362,7 +382,7 @@ impl Service {
             &json!({ "authority": authority, "difference": found.to_string(), "object": object }),
             Subject::Deployment,
         );
-        self.store().record_audit(&leaf, now).map(|_| ()).map_err(|e| self.note_storage(&e))
+        self.store().record_audit(&leaf, now).map(|_| true).map_err(|e| self.note_storage(&e))
     }
 
     /// Where this revocation has to be seen.

@@ -230,6 +230,59 @@ fn every_difference_from_the_log_is_told_and_written_down_once() {
     assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 3, "written down once");
 }
 
+/// Whoever holds a vantage key fills neither the log nor the audit log with serials that it makes up.
+#[test]
+fn made_up_differences_are_counted_and_few_are_written_down() {
+    let revoked = Revoked::new("");
+    let service = &revoked.world.service;
+    let now = revoked.world.now();
+    let record = service.record_of(&revoked.id).unwrap();
+    let made_up = || {
+        let good = Observation {
+            deployment: "test/demo/abcd".parse().unwrap(),
+            vantage: vantage("umea"),
+            method: ProbeMethod::OcspGet,
+            url: "http://ocsp.example.org".to_owned(),
+            issuer: record.row.issuer,
+            object_sha256: [1; 32],
+            this_update: now,
+            next_update: now.checked_add(std::time::Duration::from_secs(3600)).unwrap(),
+            object: status::observation::SeenObject::Ocsp { produced_at: now },
+            position: None,
+            time: now,
+            seen: vec![Seen { serial: service.draw_serial().unwrap(), status: SeenStatus::Good }],
+        };
+        signed(&good, "umea")
+    };
+    for call in 1..=12 {
+        let told = send(&revoked, "umea", (0..15).map(|_| made_up()).collect());
+        assert_eq!(told.differences.len(), 15, "who sends them is told of each");
+        let written = revoked.world.leaves(EventCode::StatusDifference);
+        assert_eq!(written, (call * WRITTEN).min(100), "call {call}");
+    }
+}
+
+/// A client that sends what is not signed by the vantage key does not keep its vantage point alive.
+#[test]
+fn only_what_is_taken_is_a_sign_of_life() {
+    let revoked = Revoked::new("keyCompromise");
+    let receipts = revoked.world.service.receipts.as_ref().unwrap();
+    let (now, minute) = (revoked.world.now(), std::time::Duration::from_secs(60));
+    let silent = || {
+        let later = revoked.world.now().checked_add(minute).unwrap();
+        let all = receipts.silences(later).into_iter();
+        all.map(|(_, silent)| silent).collect::<Vec<_>>()
+    };
+    for place in PLACES {
+        receipts.note_life(&vantage(place), now.saturating_sub(minute));
+    }
+    send(&revoked, "umea", vec!["a letter".to_owned()]);
+    send(&revoked, "umea", Vec::new());
+    assert!(silent().iter().all(|silent| *silent >= 2 * minute), "{:?}", silent());
+    sees_what_is_so(&revoked, "umea");
+    assert!(silent()[0] >= 2 * minute && silent()[1] < 2 * minute, "{:?}", silent());
+}
+
 #[test]
 fn a_vantage_point_speaks_for_itself_alone() {
     let revoked = Revoked::new("keyCompromise");
