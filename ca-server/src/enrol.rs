@@ -66,7 +66,7 @@ impl Enrolment {
         let config = ConfigFile::read(&self.config)?;
         let deployment = wiring::deployment(&config)?;
         let notes = NoteKeys::open(&config, deployment)?;
-        let store = wiring::open_store(&config, deployment, Create::Never)?;
+        let store = wiring::open_alone(&config, deployment, Create::Never)?;
         wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
         let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
         let now = confirm::believed(last_seen, config.clock)?;

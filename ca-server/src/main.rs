@@ -5,6 +5,7 @@
 
 mod actors;
 mod algorithms;
+mod at_work;
 mod authorities;
 mod book;
 mod check;
@@ -264,7 +265,7 @@ fn import_files(path: &Path, what: &Imports<'_>, json: bool) -> anyhow::Result<(
         Imports::Outputs(_) => Create::IfMissing,
         Imports::Crl(_) => Create::Never,
     };
-    let store = wiring::open_store(&config, deployment, create)?;
+    let store = wiring::open_alone(&config, deployment, create)?;
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let files = wiring::crl_files(&config, deployment, &notes)?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
@@ -316,7 +317,7 @@ fn confirm_clock(path: &Path, utc: &str) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
-    let store = wiring::open_store(&config, deployment, Create::Never)?;
+    let store = wiring::open_alone(&config, deployment, Create::Never)?;
     // A leaf in a database older than its published log would be another history.
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
@@ -332,7 +333,7 @@ fn accept_canaries(path: &Path, names: &[String], by: Acceptance<'_>) -> anyhow:
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
     let book = book::read(&config.profiles)?;
-    let store = wiring::open_store(&config, deployment, Create::Never)?;
+    let store = wiring::open_alone(&config, deployment, Create::Never)?;
     wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
     let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
     let now = confirm::believed(last_seen, config.clock)?;
@@ -360,7 +361,7 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     let deployment = wiring::deployment(&config)?;
     let notes = wiring::NoteKeys::open(&config, deployment)?;
     let authorities = authorities::read(&config)?;
-    let store = wiring::open_store(&config, deployment, Create::Never)?;
+    let store = wiring::open_alone(&config, deployment, Create::Never)?;
     if let Some(feed) = read_back::feed(&config, deployment, &notes, &store)? {
         read_back::run(&feed, Comparison::Later)?;
     }

@@ -179,7 +179,7 @@ impl Works {
         let clients = check::clients(&config, deployment)?;
         let certificate = management_ca(&config.api)?;
         let notes = NoteKeys::open(&config, deployment)?;
-        let store = wiring::open_store(&config, deployment, Create::Never).context(
+        let store = wiring::open_alone(&config, deployment, Create::Never).context(
             "cannot recover; if sigill-ca runs, stop it first: it holds the database, and it renews its server certificate by itself",
         )?;
         wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;

@@ -21,6 +21,7 @@ use ledger::signer::NoteSigner;
 use store::{BootId, CrlScope, Log, Node, Store, StoreError};
 use x509::time::UnixTime;
 
+use crate::at_work::{self, Beside};
 use crate::clock::Clock;
 use crate::config::{ConfigFile, ManagementSection};
 use crate::danger::Danger;
@@ -122,12 +123,26 @@ impl NoteKeys {
 /// # Errors
 ///
 /// The store's own, with the place.
-pub(crate) fn open_store(
+fn open_store(
     config: &ConfigFile,
     deployment: Deployment,
     create: Create,
 ) -> anyhow::Result<Arc<dyn Store>> {
     database::open(&config.database, deployment, create, Clock::start().read().now)
+}
+
+/// Opens the database for a command that is for while `serve` does not run.
+///
+/// # Errors
+///
+/// As [`open_store`], and `node-at-work`.
+pub(crate) fn open_alone(
+    config: &ConfigFile,
+    deployment: Deployment,
+    create: Create,
+) -> anyhow::Result<Arc<dyn Store>> {
+    at_work::must_be_stopped(config, Beside::NotOwnName)?;
+    open_store(config, deployment, create)
 }
 
 /// The CRL side of the publication tree.

@@ -17,7 +17,7 @@ use support::suite::Check;
 
 use crate::accounts::Received;
 use crate::api::Api;
-use crate::deployment::{Deployment, Template};
+use crate::deployment::{AUTHORITY, Deployment, Template};
 use crate::orders::{Bears, Orders};
 use crate::revocation::{ocsp, revoke};
 
@@ -295,6 +295,13 @@ fn a_restored_dump_loses_no_revocation(template: &Template) {
     let _responder = deployment.responder();
     let before = Received::read("before", &deployment.api().ask(&deployment.order("before")));
     let dump = server.copy(&database);
+    let ends =
+        ["--authority", AUTHORITY, "--actor", "op-7", "--actor", "op-8", "--check"].as_slice();
+    for (words, more) in [("last-crl", ends), ("take-over", &[])] {
+        let said = deployment.command(&[words], more);
+        assert_ne!(said.code, 0, "{words} works beside `serve`: {}", said.text);
+        assert!(said.text.contains("node-at-work: "), "{words}: {}", said.text);
+    }
     let after = Received::read("after", &deployment.api().ask(&deployment.order("after")));
     for (number, one) in [&before, &after].into_iter().enumerate() {
         let revoked = revoke(&deployment, &one.id, "superseded", &format!("revoke-{number}"));

@@ -65,6 +65,27 @@ fn nodes_that_start_together_make_one_database() {
     World::new(&postgres).issue(at(1));
 }
 
+/// Who works on a database is seen without taking anything from it.
+#[test]
+fn the_nodes_at_work_are_seen_while_their_leases_last() {
+    let postgres = postgres();
+    let seen = |now| store::PostgresStore::nodes_at_work(&postgres.server(), at(now)).unwrap();
+    assert!(seen(0).is_empty(), "an empty database");
+
+    let world = World::new(&postgres);
+    assert!(seen(0).is_empty());
+    let lease = store::LeaseName::Node("a".to_owned());
+    world.store.lease(&store::LeaseName::Publication, &world.node, at(0)).unwrap();
+    world.store.lease(&lease, &world.node, at(0)).unwrap();
+
+    assert_eq!(seen(29), [("a".to_owned(), at(30))]);
+    assert!(seen(30).is_empty());
+    world.store.lease(&lease, &world.node, at(31)).unwrap();
+    assert_eq!(seen(32), [("a".to_owned(), at(61))]);
+    world.store.release_lease(&lease, &world.node).unwrap();
+    assert!(seen(32).is_empty());
+}
+
 /// Promise 2: what has been acknowledged must outlive the server's machine.
 #[test]
 fn a_server_that_forgets_is_refused() {

@@ -6,6 +6,7 @@ use x509::time::UnixTime;
 
 use super::columns::{array, column, from_time, from_u64, time, to_u64};
 use super::group::Act;
+use super::schema;
 use crate::StoreError;
 use crate::id::{BootId, Node};
 use crate::lease::{Fencing, LEASE, LeaseName, LeaseOutcome};
@@ -35,6 +36,26 @@ pub(super) fn is_held(
     now: UnixTime,
 ) -> Result<bool, StoreError> {
     Ok(find(connection, name)?.is_some_and(|row| row.holder == *holder && now < row.until))
+}
+
+/// The nodes whose leases live at `now`, and until when; none where there is no database of ours.
+pub(super) fn nodes_at_work(
+    snapshot: &Connection,
+    now: UnixTime,
+) -> Result<Vec<(String, UnixTime)>, StoreError> {
+    snapshot.begin_reading()?;
+    if schema::is_empty(snapshot)? || !schema::is_ours(snapshot)? {
+        return Ok(Vec::new());
+    }
+    let mut statement = snapshot.prepare_cached(
+        "SELECT node, until FROM lease WHERE name LIKE 'node:%' AND until > ?1 ORDER BY name",
+    )?;
+    let mut rows = statement.query(params![from_time(now)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((column(row, "node")?, time(row, "until")?));
+    }
+    Ok(found)
 }
 
 /// Refuses a start whose name a later start of the same node has taken.

@@ -19,6 +19,7 @@ use x509::time::UnixTime;
 pub use self::server::PostgresServer;
 use self::session::Session;
 use super::connection::Connection;
+use super::leases::nodes_at_work;
 use super::profiles::versions_beside;
 use super::{Backend, Database, Missing, SqlStore};
 use crate::StoreError;
@@ -82,6 +83,19 @@ impl PostgresStore {
         server.must_keep_what_it_is_given()?;
         let snapshot = Connection::Postgres(Box::new(Session::open(server)?));
         versions_beside(&snapshot, &server.to_string(), deployment, keys)
+    }
+
+    /// The names of the nodes that work on the database at `now`, and until when each has its lease; nothing is changed.
+    /// None of a database that holds nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreachable`], storage errors.
+    pub fn nodes_at_work(
+        server: &PostgresServer,
+        now: UnixTime,
+    ) -> Result<Vec<(String, UnixTime)>, StoreError> {
+        nodes_at_work(&Connection::Postgres(Box::new(Session::open(server)?)), now)
     }
 
     fn checked(
