@@ -71,9 +71,7 @@ mod tests {
     #[test]
     fn what_another_process_holds_is_passed_over() {
         let next = free_address().port() + 1;
-        let guards: Vec<_> = (next..next + 50)
-            .filter_map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok())
-            .collect();
+        let guards: Vec<_> = (next..next + 50).filter_map(|port| guard(port).ok()).collect();
         let held: BTreeSet<_> =
             guards.iter().map(|guard| guard.local_addr().unwrap().port()).collect();
 
