@@ -29,9 +29,16 @@ pub(crate) struct ReceiptsSection {
     /// The same for CRLs: seconds (REV-07: an hour).
     #[serde(default = "default_crl_limit")]
     pub(crate) crl_limit: u64,
+    /// What is awaited: `ocsp`, `crl`. Where answers are signed beforehand, no OCSP (docs/operations/presigned.md).
+    #[serde(default = "default_methods")]
+    pub(crate) methods: Vec<String>,
     /// Where every revocation has to be seen.
     #[serde(rename = "vantage")]
     pub(crate) vantages: Vec<VantageSection>,
+}
+
+fn default_methods() -> Vec<String> {
+    ReceiptMethod::ALL.map(|method| method.as_str().to_owned()).to_vec()
 }
 
 const fn default_ocsp_limit() -> u64 {
@@ -59,6 +66,7 @@ pub(crate) struct Receipts {
     pub(crate) vantages: Vec<(VantageName, SpkiHash)>,
     pub(crate) ocsp_limit: Duration,
     pub(crate) crl_limit: Duration,
+    pub(crate) methods: Vec<ReceiptMethod>,
     pub(crate) told: Mutex<ToldOf>,
 }
 
@@ -69,6 +77,7 @@ pub(crate) struct ToldOf {
     differences: BTreeSet<(IssuerId, Vec<u8>, VantageName, ProbeMethod, String)>,
     written: BTreeMap<VantageName, (u64, u32)>,
     heard: BTreeMap<VantageName, UnixTime>,
+    ended_gone: Option<UnixTime>,
 }
 
 /// Whether a difference is written down.
@@ -114,6 +123,7 @@ impl Receipts {
             vantages,
             ocsp_limit: Duration::from_secs(section.ocsp_limit),
             crl_limit: Duration::from_secs(section.crl_limit),
+            methods: methods(&section.methods)?,
             told: Mutex::default(),
         })
     }
@@ -152,6 +162,16 @@ impl Receipts {
         told.differences.insert((*issuer, serial, vantage.clone(), *method, url.clone()))
     }
 
+    /// Whether it is time to forget what has ended: once an hour, and on where there was any.
+    pub(crate) fn forgets_ended(&self, now: UnixTime) -> bool {
+        self.told().ended_gone.is_none_or(|last| now.since(last) >= Duration::from_secs(3600))
+    }
+
+    /// Notes how many were forgotten.
+    pub(crate) fn forgot_ended(&self, count: u64, now: UnixTime) {
+        self.told().ended_gone = (count == 0).then_some(now);
+    }
+
     /// Whether another difference of this vantage point is written down in this hour, and counts it.
     pub(crate) fn writes_difference(&self, vantage: &VantageName, now: UnixTime) -> Writes {
         let hour = now.secs() / 3600;
@@ -182,6 +202,18 @@ impl Receipts {
         };
         self.vantages.iter().map(&mut silence).collect()
     }
+}
+
+fn methods(names: &[String]) -> anyhow::Result<Vec<ReceiptMethod>> {
+    let known = |name: &String| ReceiptMethod::ALL.into_iter().find(|one| one.as_str() == name);
+    let read: Option<Vec<_>> = names.iter().map(known).collect();
+    read.filter(|read| !read.is_empty()).ok_or_else(|| {
+        anyhow::Error::from(Told::new(
+            "config-value",
+            format!("methods = {names:?} in section [receipts]"),
+            "name \"ocsp\", \"crl\" or both; left out, it is both",
+        ))
+    })
 }
 
 fn vantages(sections: &[VantageSection]) -> anyhow::Result<Vec<(VantageName, SpkiHash)>> {
@@ -251,6 +283,16 @@ mod tests {
         assert!(refused(&[section("here", &one), section("there", &one)]).contains("twice"));
     }
 
+    #[test]
+    fn one_method_or_both_are_awaited() {
+        let named = |names: &[&str]| {
+            methods(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(named(&["crl"]).unwrap(), [ReceiptMethod::Crl]);
+        assert_eq!(methods(&default_methods()).unwrap(), ReceiptMethod::ALL);
+        assert!(named(&[]).is_err() && named(&["crl", "delta"]).is_err());
+    }
+
     /// Architecture §2.2: the note keys sign nothing else.
     #[test]
     fn a_key_of_the_logs_is_no_receipt_key() {
@@ -261,7 +303,13 @@ mod tests {
         let key = folder.path().join("receipt.key");
         make_key(&key, &deployment).unwrap();
         let vantages = vec![section("here", &"11".repeat(32))];
-        let section = ReceiptsSection { key, ocsp_limit: 60, crl_limit: 3600, vantages };
+        let section = ReceiptsSection {
+            key,
+            ocsp_limit: 60,
+            crl_limit: 3600,
+            methods: default_methods(),
+            vantages,
+        };
 
         let receipts = Receipts::open(&section, &deployment, &[[0; 32]]).unwrap();
         let refused = Receipts::open(&section, &deployment, &[receipts.signer.public_key()]);

@@ -115,8 +115,8 @@ pub struct AwaitedCount {
 /// The part of [`Store`](crate::Store) that knows what has to be seen. It is derived from the status log, so no way of
 /// revoking can forget it.
 pub trait Awaiting {
-    /// Takes what the log has more than at the last call, some thousand entries at most: revocations and holds are awaited, and what
-    /// was released is no more. Entries from before `since` and certificates that had ended by `now` are passed over. True while there may be more.
+    /// Takes what the log has more than at the last call, some thousand entries and 250 changes at most: revocations and holds are awaited, and what
+    /// was released is no more. Entries from before `since` and certificates that had ended by `now` are passed over. True while there is more.
     ///
     /// # Errors
     ///
@@ -136,6 +136,26 @@ pub trait Awaiting {
     ///
     /// Storage errors.
     fn newest_awaited(&self, most: u32) -> Result<Vec<Awaited>, StoreError>;
+
+    /// The oldest of a method, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn oldest_awaited(&self, method: ReceiptMethod, most: u32) -> Result<Vec<Awaited>, StoreError>;
+
+    /// The oldest of a method of which this vantage point has shown nothing by this key, among the twenty thousand oldest.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn oldest_unseen(
+        &self,
+        method: ReceiptMethod,
+        vantage: &VantageName,
+        key: &SpkiHash,
+        most: u32,
+    ) -> Result<Vec<Awaited>, StoreError>;
 
     /// The one of this serial and method.
     ///
@@ -163,7 +183,7 @@ pub trait Awaiting {
     /// Storage errors.
     fn forget_awaited(&self, numbers: &[i64]) -> Result<(), StoreError>;
 
-    /// Forgets those whose certificate had ended by `now`: lists leave them out.
+    /// Forgets some of those whose certificate had ended by `now`, and says how many: lists leave them out.
     ///
     /// # Errors
     ///

@@ -55,7 +55,7 @@ impl Service {
         after: Option<i64>,
     ) -> Result<api::ProbeWork, Denied> {
         let receipts = self.receipts.as_ref().ok_or_else(not_configured)?;
-        self.follow_revocations()?;
+        self.follow_revocations(1)?;
         let store = self.store();
         let page = store.awaited(after.unwrap_or(0), PAGE).map_err(|e| self.note_storage(&e))?;
         let newest = store.newest_awaited(NEWEST).map_err(|e| self.note_storage(&e))?;
@@ -65,7 +65,8 @@ impl Service {
         let mut rows: BTreeMap<i64, Awaited> = BTreeMap::new();
         rows.extend(page.into_iter().chain(newest).map(|one| (one.number, one)));
         let mut targets: Vec<api::ProbeTarget> = Vec::new();
-        for awaited in rows.values() {
+        let now = self.clock().read().now;
+        for awaited in rows.values().filter(|one| one.status.status.not_after >= now) {
             let points = self.points_of_awaited(receipts, awaited)?;
             let unseen = points.iter().filter(|point| {
                 point.vantage == *vantage
@@ -82,8 +83,11 @@ impl Service {
                 }
             }
         }
-        let now = self.clock().read().now.secs();
-        Ok(api::ProbeWork { now, targets, next: next.map(|next| next.to_string()) })
+        Ok(api::ProbeWork {
+            now: self.clock().read().now.secs(),
+            targets,
+            next: next.map(|next| next.to_string()),
+        })
     }
 
     /// Serials of the log by lot, and such that nobody has issued.
@@ -123,7 +127,7 @@ impl Service {
     ) -> Result<api::ObservationsTaken, Denied> {
         let receipts = self.receipts.as_ref().ok_or_else(not_configured)?;
         too_many(request.observations.len())?;
-        self.follow_revocations()?;
+        self.follow_revocations(1)?;
         let now = self.clock().read().now;
         let mut told = api::ObservationsTaken {
             taken: 0,
@@ -391,6 +395,9 @@ impl Service {
         receipts: &Receipts,
         awaited: &Awaited,
     ) -> Result<Vec<Point>, Denied> {
+        if !receipts.methods.contains(&awaited.method) {
+            return Ok(Vec::new());
+        }
         let urls = self.urls(awaited.issuer, &awaited.serial, awaited.method)?;
         Ok(points_of(receipts, &urls, awaited.method))
     }

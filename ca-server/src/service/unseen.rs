@@ -15,10 +15,11 @@ use crate::receipts::Receipts;
 
 /// What was revoked before is not awaited when receipts begin: nobody looked then.
 const LOOKED_BACK: Duration = Duration::from_secs(24 * 3600);
-/// Reads of the log in one go, of some thousand entries each.
-const READS: usize = 64;
-/// The oldest that are looked at one by one.
+/// Reads of the log in one turn of the schedule, of some thousand entries and 250 changes each.
+const READS: usize = 8;
+/// The oldest of each method that are looked at one by one, and more of those that a vantage point has not shown.
 const OLDEST: u32 = 200;
+const OLDEST_UNSEEN: u32 = 5;
 
 /// The oldest that a vantage point does not show.
 struct Unseen {
@@ -28,10 +29,10 @@ struct Unseen {
 
 impl Service {
     /// Takes what the log has brought. Without section `[receipts]` nothing is awaited.
-    pub(super) fn follow_revocations(&self) -> Result<(), Denied> {
+    pub(super) fn follow_revocations(&self, reads: usize) -> Result<(), Denied> {
         let now = self.clock().read().now;
         let since = now.saturating_sub(LOOKED_BACK);
-        for _ in 0..READS {
+        for _ in 0..reads {
             let more = self.store().await_revocations(since, now);
             if !more.map_err(|e| self.note_storage(&e))? {
                 break;
@@ -44,13 +45,15 @@ impl Service {
     pub(crate) fn watch_unseen(&self) -> Result<(), Denied> {
         let Some(receipts) = &self.receipts else { return Ok(()) };
         // What fails holds up nothing else, least of all the alarm.
-        let mut outcome = self.follow_revocations();
+        let mut outcome = self.follow_revocations(READS);
         let now = self.clock().read().now;
         show_silences(receipts, now);
         let store = self.store();
-        let ended = store.forget_ended_awaited(now).map_err(|e| self.note_storage(&e));
-        outcome = outcome.and(ended.map(|_| ()));
-        let oldest = store.awaited(0, OLDEST).map_err(|e| self.note_storage(&e))?;
+        if receipts.forgets_ended(now) {
+            let ended = store.forget_ended_awaited(now).map_err(|e| self.note_storage(&e));
+            outcome = outcome.and(ended.map(|count| receipts.forgot_ended(count, now)));
+        }
+        let oldest = self.oldest(receipts, now)?;
         let (oldest, kept) = self.without_points_forgotten(receipts, oldest);
         outcome = outcome.and(kept);
         let unseen = self.unseen(receipts, &oldest, now);
@@ -60,6 +63,26 @@ impl Service {
         // What was seen everywhere and has no receipt: its signing failed, or the program ended in between.
         let (_, receipted) = self.receipt_whole(receipts, oldest, self.system(), now);
         outcome.and(receipted)
+    }
+
+    /// The oldest of each method, and of what each vantage point has not shown: one method or vantage point that shows nothing leaves
+    /// no other unwatched.
+    fn oldest(&self, receipts: &Receipts, now: UnixTime) -> Result<Vec<Awaited>, Denied> {
+        let store = self.store();
+        let mut found = BTreeMap::new();
+        for method in ReceiptMethod::ALL {
+            let mut rows =
+                store.oldest_awaited(method, OLDEST).map_err(|e| self.note_storage(&e))?;
+            if u32::try_from(rows.len()) == Ok(OLDEST) {
+                for (vantage, key) in &receipts.vantages {
+                    let unseen = store.oldest_unseen(method, vantage, key, OLDEST_UNSEEN);
+                    rows.extend(unseen.map_err(|e| self.note_storage(&e))?);
+                }
+            }
+            found.extend(rows.into_iter().map(|one| (one.number, one)));
+        }
+        // Those that have ended are forgotten by and by.
+        Ok(found.into_values().filter(|one| one.status.status.not_after >= now).collect())
     }
 
     fn show_unseen(

@@ -3,7 +3,7 @@
 use super::connection::{Connection, OptionalExtension as _, Row};
 use rusqlite::params;
 use status::entry::{CertificateEntry, Change};
-use status::{IssuerId, Position, ReceiptMethod, StatusEntry};
+use status::{IssuerId, Position, ReceiptMethod, StatusEntry, VantageName};
 use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
@@ -20,13 +20,20 @@ use crate::log::Log;
 
 /// Entries of the log that one call takes.
 const ENTRIES: u64 = 4096;
+/// Changes that it takes: the writer does other things too.
+const CHANGES: usize = 250;
+/// The oldest of a method among which those are looked for that a vantage point has not shown.
+const LOOKED_THROUGH: u32 = 20_000;
+/// Ended ones that one call forgets.
+const FORGOTTEN: u32 = 500;
 
 impl<B: Backend> Awaiting for SqlStore<B> {
     fn await_revocations(&self, since: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
         let Some(read) = self.readers.read(|connection| read_on(connection, since))? else {
             return Ok(false);
         };
-        self.writer.run(move |act| take(act, &read, now)).map(|()| true)
+        let more = read.more;
+        self.writer.run(move |act| take(act, &read, now)).map(|()| more)
     }
 
     fn awaited(&self, after: i64, most: u32) -> Result<Vec<Awaited>, StoreError> {
@@ -39,6 +46,29 @@ impl<B: Backend> Awaiting for SqlStore<B> {
     fn newest_awaited(&self, most: u32) -> Result<Vec<Awaited>, StoreError> {
         self.readers.read(|connection| {
             select(connection, "1 = 1 ORDER BY awaited.row DESC LIMIT ?1", params![most])
+        })
+    }
+
+    fn oldest_awaited(&self, method: ReceiptMethod, most: u32) -> Result<Vec<Awaited>, StoreError> {
+        let end = "awaited.method = ?1 ORDER BY awaited.row LIMIT ?2";
+        self.readers.read(|connection| select(connection, end, params![method.as_str(), most]))
+    }
+
+    fn oldest_unseen(
+        &self,
+        method: ReceiptMethod,
+        vantage: &VantageName,
+        key: &SpkiHash,
+        most: u32,
+    ) -> Result<Vec<Awaited>, StoreError> {
+        let end = "awaited.row IN (SELECT row FROM awaited WHERE method = ?1 ORDER BY row LIMIT ?2) \
+                   AND NOT EXISTS (SELECT 1 FROM sight WHERE sight.awaited = awaited.row \
+                       AND sight.vantage = ?3 AND sight.spki_sha256 = ?4 \
+                       AND sight.shown IS NOT NULL) \
+                   ORDER BY awaited.row LIMIT ?5";
+        self.readers.read(|connection| {
+            let (method, vantage, key) = (method.as_str(), vantage.as_str(), key.as_bytes());
+            select(connection, end, params![method, LOOKED_THROUGH, vantage, key, most])
         })
     }
 
@@ -68,7 +98,10 @@ impl<B: Backend> Awaiting for SqlStore<B> {
     }
 
     fn forget_ended_awaited(&self, now: UnixTime) -> Result<u64, StoreError> {
-        self.writer.run(move |act| forget_ended(act.connection(), now))
+        // Looked for beside the writer, which has other things to do.
+        let ended = self.readers.read(|connection| ended(connection, now))?;
+        self.forget_awaited(&ended)?;
+        Ok(ended.len().try_into().unwrap_or(u64::MAX))
     }
 
     fn awaited_counts(&self) -> Result<Vec<AwaitedCount>, StoreError> {
@@ -96,6 +129,8 @@ struct ReadOn {
     from: (u32, u64),
     to: (u32, u64),
     changes: Vec<(IssuerId, CertificateEntry, Position)>,
+    /// Whether the log has more.
+    more: bool,
 }
 
 /// Reads on from where the last call ended; `None` at the head.
@@ -103,14 +138,20 @@ fn read_on(connection: &Connection, since: UnixTime) -> Result<Option<ReadOn>, S
     let (head, _) = head(connection, Log::Status)?;
     let (epoch, from) = until(connection)?;
     let entries = logs::entries(connection, Log::Status, epoch, &(from..from + ENTRIES))?;
-    let Some(last) = entries.last() else {
-        let next = (epoch + 1, 0);
+    let (from, mut to) = ((epoch, from), (epoch, from));
+    if entries.is_empty() {
         let opened = epoch < head.epoch;
-        return Ok(opened.then(|| ReadOn { from: (epoch, from), to: next, changes: Vec::new() }));
-    };
-    let to = (epoch, last.index + 1);
+        let to = (epoch + 1, 0);
+        return Ok(opened.then(|| ReadOn { from, to, changes: Vec::new(), more: true }));
+    }
+    let mut more = u64::try_from(entries.len()) == Ok(ENTRIES) || epoch < head.epoch;
     let mut changes = Vec::new();
     for entry in entries {
+        if changes.len() == CHANGES {
+            more = true;
+            break;
+        }
+        to.1 = entry.index + 1;
         let decoded = StatusEntry::decode(&entry.bytes);
         let decoded = decoded.map_err(|_| StoreError::Stored { what: "status entry" })?;
         let StatusEntry::Certificate(entry_of) = decoded else { continue };
@@ -122,7 +163,7 @@ fn read_on(connection: &Connection, since: UnixTime) -> Result<Option<ReadOn>, S
             changes.push((issuer, entry_of, Position { epoch, index: entry.index }));
         }
     }
-    Ok(Some(ReadOn { from: (epoch, from), to, changes }))
+    Ok(Some(ReadOn { from, to, changes, more }))
 }
 
 fn until(connection: &Connection) -> Result<(u32, u64), StoreError> {
@@ -231,16 +272,17 @@ fn forget_row(connection: &Connection, row: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn forget_ended(connection: &Connection, now: UnixTime) -> Result<u64, StoreError> {
-    let ended = "SELECT awaited.row FROM awaited \
-                 JOIN serial ON serial.row = awaited.serial_row WHERE serial.not_after < ?1";
-    connection
-        .prepare_cached(&format!("DELETE FROM sight WHERE awaited IN ({ended})"))?
-        .execute([from_time(now)])?;
-    let gone = connection
-        .prepare_cached(&format!("DELETE FROM awaited WHERE row IN ({ended})"))?
-        .execute([from_time(now)])?;
-    Ok(gone.try_into().unwrap_or(u64::MAX))
+fn ended(connection: &Connection, now: UnixTime) -> Result<Vec<i64>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT awaited.row FROM awaited JOIN serial ON serial.row = awaited.serial_row \
+         WHERE serial.not_after < ?1 LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![from_time(now), FORGOTTEN])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(column(row, "row")?);
+    }
+    Ok(found)
 }
 
 fn select(

@@ -84,6 +84,18 @@ pub(crate) fn what_was_revoked_is_awaited_until_its_receipt(backend: &dyn Backen
     let store = backend.open();
     follow(&*store, 50, 220);
     assert_eq!(
+        told(&store.oldest_awaited(crl, 9).unwrap()),
+        [(crl, at_two, 101), (crl, corrected, 210)],
+        "of one method"
+    );
+    let (here, key) = ("stockholm".parse().unwrap(), SpkiHash::from_bytes([1; 32]));
+    let unseen = |key: &SpkiHash| told(&store.oldest_unseen(ocsp, &here, key, 1).unwrap());
+    assert_eq!(unseen(&key), [(ocsp, at_two, 101)]);
+    let number = store.oldest_awaited(ocsp, 1).unwrap()[0].number;
+    store.record_sights(&[(number, sight(220, Some(220), "seen"))]).unwrap();
+    assert_eq!(unseen(&key), [(ocsp, corrected, 210)], "what it has shown is passed over");
+    assert_eq!(unseen(&SpkiHash::from_bytes([2; 32])), [(ocsp, at_two, 101)], "by its key alone");
+    assert_eq!(
         told(&store.awaited(0, 10).unwrap()),
         [(ocsp, at_two, 101), (crl, at_two, 101), (ocsp, corrected, 210), (crl, corrected, 210)]
     );

@@ -204,6 +204,24 @@ fn what_ocsp_shows_as_good_is_not_receipted_and_is_told_of() {
     assert!(receipts.begins_to_be_late(ReceiptMethod::Ocsp, &vantage("umea")), "in time again");
 }
 
+/// Where answers are signed beforehand OCSP has no receipts, and rings no alarm.
+#[test]
+fn a_method_that_is_not_awaited_is_not_looked_for() {
+    let mut revoked = Revoked::new("keyCompromise");
+    let receipts = revoked.world.service.receipts.as_mut().unwrap();
+    receipts.ocsp_limit = std::time::Duration::ZERO;
+    receipts.methods = vec![ReceiptMethod::Crl];
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let service = &revoked.world.service;
+    service.watch_unseen().unwrap();
+    let receipts = service.receipts.as_ref().unwrap();
+    assert!(receipts.begins_to_be_late(ReceiptMethod::Ocsp, &vantage("umea")), "not told of");
+    let kept = service.store().awaited(0, 10).unwrap();
+    assert_eq!(kept.iter().map(|one| one.method).collect::<Vec<_>>(), [ReceiptMethod::Crl]);
+    let receipted = PLACES.map(|place| sees_what_is_so(&revoked, place).receipted);
+    assert_eq!(receipted, [0, 1]);
+}
+
 /// REV-08, promise 5: a difference names serial, source and position, and is written down once.
 #[test]
 fn every_difference_from_the_log_is_told_and_written_down_once() {

@@ -55,6 +55,7 @@ impl Revoked {
             vantages,
             ocsp_limit: Duration::from_secs(60),
             crl_limit: Duration::from_secs(3600),
+            methods: ReceiptMethod::ALL.to_vec(),
             told: std::sync::Mutex::default(),
         });
         let issued = world.issue("issue").unwrap();
