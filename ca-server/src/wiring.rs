@@ -323,6 +323,8 @@ pub(crate) fn wire(
         state,
         readiness: Arc::clone(&readiness),
         followed: None,
+        failing: None,
+        left: None,
     };
     service.observe_issuing();
     Ok(Wired { service, publisher, readiness, feed })

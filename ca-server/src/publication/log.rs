@@ -320,6 +320,9 @@ pub(crate) enum PublishError {
         /// The size.
         size: u64,
     },
+    /// This node could not publish for a while, and leaves it to others.
+    #[error("publication was left to another node for a few seconds, since it failed here")]
+    LeftToOthers,
     /// Another node publishes, and none of its checkpoints has come for a while.
     #[error("node {by} holds the publication lease and publishes nothing")]
     Lease {

@@ -35,6 +35,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How often the publication lease is renewed; it lasts 30 s.
 const RENEW_LEASE_EVERY: Duration = Duration::from_secs(8);
 
+/// How long the status log may fail to be published before another node is to try.
+const FAILING: Duration = Duration::from_secs(10);
+/// How long the lease is left to the others then, who ask for it every second.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(5);
+
 /// What others see of the publisher.
 #[derive(Debug, Default)]
 pub(crate) struct PublicationState {
@@ -207,6 +212,10 @@ pub(crate) struct Publisher {
     pub(crate) readiness: Arc<Readiness>,
     /// The checkpoint that another node stored last, and since when it is that.
     pub(crate) followed: Option<(Vec<u8>, Instant)>,
+    /// Since when the status log cannot be published under this node's lease.
+    pub(crate) failing: Option<Instant>,
+    /// When the lease was left to the others.
+    pub(crate) left: Option<Instant>,
 }
 
 /// Who publishes.
@@ -260,6 +269,8 @@ impl Publisher {
                 }
             }
             if work == Work::Last {
+                // Another node need not wait for its end.
+                self.leave(&mut lease);
                 return;
             }
             self.state.pause_since(started);
@@ -267,15 +278,42 @@ impl Publisher {
     }
 
     fn round(&mut self, lease: &mut Option<(Fencing, Instant)>) -> Result<(), PublishError> {
+        if self.left.is_some_and(|left| left.elapsed() < LEFT_TO_OTHERS) {
+            return Err(PublishError::LeftToOthers);
+        }
         let fencing = match self.lease(lease)? {
             Turn::Ours(fencing) => fencing,
-            Turn::Theirs { by } => return self.follow(by),
+            Turn::Theirs { by } => {
+                self.failing = None;
+                return self.follow(by);
+            }
         };
         // Status first, and each by itself: nothing that ails the audit log's folder may keep a
         // revocation from the world.
         let status = self.publish(Log::Status, fencing);
         let audit = self.publish(Log::Audit, fencing);
+        match &status {
+            Ok(()) => self.failing = None,
+            Err(_) if self.failing.get_or_insert_with(Instant::now).elapsed() < FAILING => {}
+            // What ails this node need not ail another.
+            Err(_) => {
+                self.failing = None;
+                self.left = Some(Instant::now());
+                self.leave(lease);
+            }
+        }
         status.and(audit)
+    }
+
+    /// Gives the lease back, if it is this node's.
+    fn leave(&self, lease: &mut Option<(Fencing, Instant)>) {
+        if lease.take().is_none() {
+            return;
+        }
+        self.state.tell_ours(None);
+        if let Err(error) = self.store.release_lease(&LeaseName::Publication, &self.node) {
+            tracing::warn!(error = chain(&error), "publication could not be left to another node");
+        }
     }
 
     /// What another node has published is published: callers here wait for it, too.
@@ -383,188 +421,4 @@ pub(crate) fn lossy(value: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::path::Path;
-
-    use ca::audit::{Actor, AuditEvent, EventCode, EventResult, ObjectIds};
-    use ca::deployment::Deployment;
-    use hsm::note::SoftwareNoteKey;
-    use ledger::origin::{DeploymentName, LogName, LogOrigin};
-    use ledger::signer::NoteSigner;
-    use store::{AuditRecord, BootId, FileKeySource, SqliteStore, Subject};
-    use x509::time::UnixTime;
-
-    use super::files::LogFolder;
-    use super::*;
-
-    fn log(folder: &Path, name: LogName, deployment: &DeploymentName) -> LogPublisher {
-        let key = folder.join(format!("{name:?}.key"));
-        let key: Arc<dyn NoteSigner> = Arc::new(SoftwareNoteKey::create(&key, deployment).unwrap());
-        let origin = LogOrigin { deployment: deployment.clone(), log: name, epoch: 1 };
-        let tree = LogFolder(folder.join(format!("{name:?}")));
-        LogPublisher::resume(origin, tree, key, &|_, _| Ok(Vec::new())).unwrap()
-    }
-
-    fn publisher(folder: &Path) -> Publisher {
-        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
-        let keys = FileKeySource::create(&folder.join("seal.key")).unwrap();
-        let now = UnixTime::from_secs(1_800_000_000).unwrap();
-        let store = SqliteStore::open_or_create(&folder.join("ca.db"), deployment, &keys, now);
-        let name = deployment.to_string().parse().unwrap();
-        Publisher {
-            store: Arc::new(store.unwrap()),
-            clock: Arc::new(Clock::start()),
-            node: Node { name: "ca1".to_owned(), boot: BootId::from_bytes([1; 16]) },
-            status: log(folder, LogName::Status, &name),
-            audit: log(folder, LogName::Audit, &name),
-            state: Arc::default(),
-            readiness: Arc::default(),
-            followed: None,
-        }
-    }
-
-    /// Architecture §2.2: commits that come close share a checkpoint, and not as long for one who waits.
-    #[test]
-    fn rounds_are_apart_unless_somebody_waits() {
-        let state = PublicationState::default();
-        let started = Instant::now();
-        state.wake();
-        state.pause_since(started);
-        assert!(started.elapsed() >= USUAL_GAP);
-
-        let position = Position { epoch: 1, index: 0 };
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| state.wait_for(position, Duration::from_secs(60)));
-            while state.lock().waiting == 0 {
-                std::thread::yield_now();
-            }
-            assert_eq!(state.lock().gap(), SHORTEST_GAP);
-            state.pause_since(Instant::now());
-            state.has_published(1);
-
-            assert!(waiter.join().unwrap().is_ok());
-        });
-        assert_eq!(state.lock().gap(), USUAL_GAP);
-        state.stop();
-        // So often that a machine that stands still for a moment makes no difference.
-        let started = Instant::now();
-        (0..40).for_each(|_| state.pause_since(Instant::now()));
-        assert!(started.elapsed() < 40 * USUAL_GAP, "the end does not wait");
-    }
-
-    /// Architecture §2.2: the delay of a checkpoint is counted from the first commit that it covers, and on through
-    /// rounds that fail.
-    #[test]
-    fn the_delay_of_a_checkpoint_begins_with_the_first_commit_that_waits() {
-        let state = PublicationState::default();
-        let before = Instant::now();
-        state.wake();
-        let first = state.lock().wanted;
-        assert!(first.is_some_and(|first| first >= before));
-        state.wake();
-
-        let (_, since) = state.wait_for_work();
-
-        assert_eq!(since, first);
-        assert_eq!(state.lock().wanted, None);
-        state.wake();
-        state.wait_on(since);
-        assert_eq!(state.wait_for_work().1, first);
-    }
-
-    /// A tree that was emptied or put back to an older state is whole again at the next checkpoint.
-    #[test]
-    fn a_tree_that_was_taken_away_is_written_again() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut publisher = publisher(folder.path());
-        let record = AuditRecord {
-            event: AuditEvent {
-                code: EventCode::ServerStarted,
-                result: EventResult::Done,
-                actor: Actor::System([0; 16]),
-                objects: ObjectIds::default(),
-                policy: None,
-            },
-            payload: Vec::new(),
-            subject: Subject::Deployment,
-        };
-        let now = publisher.clock.read().now;
-        publisher.store.record_audit(&record, now).unwrap();
-        let mut lease = None;
-        publisher.round(&mut lease).unwrap();
-        let tree = folder.path().join("Audit");
-        let entries = tree.join("tile/entries/000.p/1");
-        assert!(entries.exists());
-        fs::remove_dir_all(&tree).unwrap();
-
-        publisher.round(&mut lease).unwrap();
-
-        assert!(tree.join("checkpoint").exists() && entries.exists());
-    }
-
-    /// CRL-02: CRLs are made by the node that publishes, and it knows when another does.
-    #[test]
-    fn the_tree_is_ours_while_the_lease_is() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let publisher = publisher(folder.path());
-        assert!(!publisher.state.is_ours());
-        publisher.lease(&mut None).unwrap();
-        assert!(publisher.state.is_ours());
-
-        let later = publisher.clock.read().now.checked_add(LEASE * 2).unwrap();
-        let other = Node { name: "ca2".to_owned(), boot: BootId::from_bytes([2; 16]) };
-        let taken = publisher.store.lease(&LeaseName::Publication, &other, later).unwrap();
-        assert!(matches!(taken, LeaseOutcome::Held { .. }), "{taken:?}");
-
-        assert!(matches!(publisher.lease(&mut None), Ok(Turn::Theirs { by }) if by == "ca2"));
-        assert!(!publisher.state.is_ours());
-        publisher.state.tell_ours(Some(Instant::now()));
-        assert!(!publisher.state.is_ours(), "it has ended");
-    }
-
-    /// Promise 2 on a node that does not publish: what the other has published is published, as long as it goes on.
-    #[test]
-    fn a_node_that_does_not_publish_follows_the_one_that_does() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut publisher = publisher(folder.path());
-        let other = Node { name: "ca2".to_owned(), boot: BootId::from_bytes([2; 16]) };
-        let now = publisher.clock.read().now;
-        let taken = publisher.store.lease(&LeaseName::Publication, &other, now).unwrap();
-        let LeaseOutcome::Held { fencing, .. } = taken else { panic!("{taken:?}") };
-        let silent = publisher.round(&mut None).unwrap_err();
-        assert!(matches!(silent, PublishError::Lease { by } if by == "ca2"));
-
-        let note = b"a note".to_vec();
-        let (log, epoch, size) = (Log::Status, 1, 0);
-        let checkpoint = SignedCheckpoint { log, epoch, size, note, fencing };
-        publisher.store.store_signed_checkpoint(&checkpoint).unwrap();
-        publisher.round(&mut None).unwrap();
-        assert_eq!(publisher.state.lock().published, Some((1, 0)));
-        assert!(!folder.path().join("Status/checkpoint").exists(), "it publishes nothing itself");
-
-        let (_, since) = publisher.followed.as_mut().unwrap();
-        *since = since.checked_sub(SILENCE).unwrap();
-        let silent = publisher.round(&mut None).unwrap_err();
-        assert!(matches!(silent, PublishError::Lease { .. }), "{silent:?}");
-    }
-
-    /// Promise 4: a revocation travels, whatever ails the place of the audit log.
-    #[test]
-    fn the_status_log_is_published_when_the_audit_log_cannot_be() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut publisher = publisher(folder.path());
-        fs::write(folder.path().join("Audit"), "in the way").unwrap();
-
-        let outcome = publisher.round(&mut None);
-
-        assert!(outcome.is_err());
-        assert!(folder.path().join("Status/checkpoint").exists());
-        assert_eq!(publisher.state.lock().published, Some((1, 0)));
-    }
-}
+mod tests;
