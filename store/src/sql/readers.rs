@@ -74,13 +74,23 @@ impl Readers {
         while let Some(connection) = self.waiting() {
             match connection.begin_reading() {
                 Ok(()) => return Ok(connection),
-                Err(error) if error.failure() == Failure::Unreachable => {}
+                // What one of them waited for in vain, the others would wait for as long, one after the other.
+                Err(error) if error.failure() == Failure::Unreachable => self.forget_waiting(),
                 Err(error) => return Err(error.into()),
             }
         }
         let connection = self.database.reader()?;
         connection.begin_reading()?;
         Ok(connection)
+    }
+
+    fn forget_waiting(&self) {
+        let waiting = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *idle)
+        };
+        // Their leave is taken while nobody is kept from the list.
+        drop(waiting);
     }
 
     fn waiting(&self) -> Option<Connection> {
