@@ -2,7 +2,7 @@
 //!
 //! A CA's certificates are spread over [`WAVES`] waves by the hash of their serial numbers; each wave is one file,
 //! `presigned/<ca>/<wave>.answers`, and is signed anew at a moment of its own. A file holds what was signed, not the
-//! bytes of responses: [`PresignedAnswer::response_data`] makes these again. docs/formats/presigned-answers.md has
+//! bytes of responses: [`Said::response_data`] makes these again. docs/formats/presigned-answers.md has
 //! the octets.
 
 mod answer;
