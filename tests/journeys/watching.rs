@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -230,7 +233,7 @@ fn what_ocsp_shows_as_good_has_no_receipt(template: &Template) {
     let address = address.strip_prefix("http://").expect("a URL");
     let listener = until(Duration::from_secs(20), || TcpListener::bind(address).ok());
     let listener = listener.expect("the responder's port is free again");
-    std::thread::spawn(move || stale_copies(&listener, &kept));
+    let _mirror = Mirror::of(listener, kept);
     let answer = revoke(&watched.deployment, &issued.id, "keyCompromise", "a").json();
     watched.start_prober();
     let alarm = "sigill_revocation_late{method=\"ocsp\",vantage=\"stockholm\"} 1";
@@ -251,10 +254,38 @@ fn what_ocsp_shows_as_good_has_no_receipt(template: &Template) {
     assert_eq!((asked.status, asked.json()["code"].as_str()), (409, Some("revocation-not-seen")));
 }
 
-/// A mirror that gives the same answer to whoever asks by GET, and none to others.
-fn stale_copies(listener: &TcpListener, kept: &[u8]) {
+/// A mirror that gives the same answer to whoever asks by GET, and none to others, until it is dropped: its port is the
+/// responder's, which other tests need.
+struct Mirror {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mirror {
+    fn of(listener: TcpListener, kept: Vec<u8>) -> Self {
+        let (address, over) = (listener.local_addr().expect("an address"), Arc::default());
+        let told = Arc::clone(&over);
+        let thread = Some(thread::spawn(move || stale_copies(&listener, &kept, &told)));
+        Self { address, over, thread }
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn stale_copies(listener: &TcpListener, kept: &[u8], over: &AtomicBool) {
     for stream in listener.incoming() {
         let Ok(mut stream) = stream else { return };
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
         let mut asked = [0; 4096];
         let count = stream.read(&mut asked).unwrap_or_default();
         let is_get = asked[..count].starts_with(b"GET /M");
