@@ -205,16 +205,31 @@ impl Fetched<'_> {
 }
 
 /// A statement in PostgreSQL's words: `$1` for `?1`, and without what only SQLite's planner is told: an index, and the
-/// order of a join, which `CROSS JOIN ... ON` fixes there.
+/// order of a join, which `CROSS JOIN ... ON` fixes there. What stands in a literal is a value, and left as it is.
 fn in_its_words(sql: &str) -> String {
+    let mut said = String::with_capacity(sql.len());
+    // Every second part stands in a literal, or between two octets of a doubled quote, where nothing is.
+    for (place, part) in sql.split('\'').enumerate() {
+        if place > 0 {
+            said.push('\'');
+        }
+        if place % 2 == 0 {
+            reworded(part, &mut said);
+        } else {
+            said.push_str(part);
+        }
+    }
+    said
+}
+
+fn reworded(sql: &str, said: &mut String) {
     let sql = sql.replace('?', "$").replace("CROSS JOIN", "JOIN");
     let mut parts = sql.split(" INDEXED BY ");
-    let mut said = parts.next().unwrap_or_default().to_owned();
+    said.push_str(parts.next().unwrap_or_default());
     for part in parts {
         // The index's name is not said either.
         said.push_str(part.find(' ').and_then(|end| part.get(end..)).unwrap_or_default());
     }
-    said
 }
 
 #[cfg(test)]
@@ -287,5 +302,13 @@ mod tests {
         assert_eq!(said, "SELECT serial FROM serial WHERE issuer = $1 AND row > $12");
         let said = in_its_words("SELECT row FROM a INDEXED BY b CROSS JOIN c ON x INDEXED BY d");
         assert_eq!(said, "SELECT row FROM a JOIN c ON x");
+    }
+
+    /// A value that looks like a word of SQLite's is written, and compared, as what it is.
+    #[test]
+    fn what_stands_in_a_literal_is_left_as_it_is() {
+        let literals = "'who?' || 'it''s a CROSS JOIN?' || ' INDEXED BY nobody'";
+        let said = in_its_words(&format!("SELECT {literals} FROM a CROSS JOIN b ON x = ?1"));
+        assert_eq!(said, format!("SELECT {literals} FROM a JOIN b ON x = $1"));
     }
 }
