@@ -22,6 +22,7 @@ pub mod job;
 pub mod key_holder;
 pub mod key_period;
 pub mod key_quality;
+pub mod life;
 pub mod limit;
 pub mod order;
 pub mod prepare;

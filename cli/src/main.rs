@@ -87,6 +87,9 @@ enum Command {
         after_help = "Example:\n  sigill status simulate --contract freshness.toml --away inner-zone:24+6"
     )]
     Status(command::status::StatusCommand),
+    /// Where carriers, eIDs and orders can stand, and what leads from where to where, in English and Swedish. Asks no CA.
+    #[command(after_help = "Example:\n  sigill states carrier")]
+    States(command::states::StatesCommand),
 }
 
 fn main() -> ExitCode {
@@ -102,6 +105,10 @@ fn main() -> ExitCode {
             .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Status(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
+        Command::States(command) => {
+            command.run(terminal);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Certificate(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }

@@ -11,6 +11,7 @@ pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod receipt;
 pub(crate) mod revoke;
+pub(crate) mod states;
 pub(crate) mod status;
 
 /// A value of a closed list as the API writes it.
