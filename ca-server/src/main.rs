@@ -61,6 +61,7 @@ use config::ConfigFile;
 use database::Create;
 use http::tls::{ServerIdentity, server_config};
 use http::{Admission, App};
+use publication::Ended;
 use push::read_back::{self, Comparison};
 use service::canary::Acceptance;
 use start::Told;
@@ -503,7 +504,8 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         publication.stop();
         let published = publishing.join();
         pushing.stop();
-        schedule.and(published)
+        // Not before: what another node's tree has by then is newer than what is pushed here.
+        schedule.and(published.map(Ended::leave))
     })
     .await?
     .map_err(|_| anyhow::anyhow!("a thread of the program had ended before its time"))?;

@@ -3,15 +3,17 @@
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import changed
 import evidence
 import tools
+import workspace
 from counts import Result, without_excuses
 from runner import Outcome, over_the_limit, run
-from stages import FileRefused, Stage, read_budget, read_stages, tests_without_stage
+from stages import FileRefused, Stage, read_budget, read_stages, tests_without_stage, turns
 
 USAGE = """\
 usage: ./check                    every stage of tests/stages.toml, tests at the reduced counts of tests/budget.toml
@@ -80,19 +82,30 @@ def check(described, stages: list[Stage], variables: dict[str, str], kind: str) 
     outcomes = []
     if kind == "full":
         outcomes.append(Outcome("tools", tools.verdict(needed, strict), time.monotonic() - began))
-    for stage in stages:
-        lacking = sorted(missing & set(stage.needs))
-        if lacking:
-            note = "missing: " + ", ".join(lacking)
-            outcomes.append(Outcome(stage.name, Result(failed=1) if strict else Result(skipped=1, reasons=(note,)), 0, note))
-            continue
-        print(f"{stage.name} ...", file=sys.stderr, flush=True)
-        outcome = run(stage.name, stage.command, stage.timeout_s, stage.counts, variables, logs_folder())
-        outcomes.append(replace(outcome, result=without_excuses(outcome.result)) if strict else outcome)
-    return report(outcomes, kind)
+
+    def in_turn(chosen: list[Stage]) -> list[Outcome]:
+        return [judge(stage, missing, strict, variables) for stage in chosen]
+
+    for stage, others in turns(stages):
+        with ThreadPoolExecutor(1) as lane:
+            beside = lane.submit(in_turn, others)
+            outcomes += in_turn([stage])
+            outcomes += beside.result()
+    return report(outcomes, kind, time.monotonic() - began)
 
 
-def report(outcomes: list[Outcome], kind: str) -> int:
+def judge(stage: Stage, missing: set[str], strict: bool, variables: dict[str, str]) -> Outcome:
+    lacking = sorted(missing & set(stage.needs))
+    if lacking:
+        note = "missing: " + ", ".join(lacking)
+        return Outcome(stage.name, Result(failed=1) if strict else Result(skipped=1, reasons=(note,)), 0, note)
+    print(f"{stage.name} ...", file=sys.stderr, flush=True)
+    command = workspace.filled(stage.command)
+    outcome = run(stage.name, command, stage.timeout_s, stage.counts, variables, logs_folder())
+    return replace(outcome, result=without_excuses(outcome.result)) if strict else outcome
+
+
+def report(outcomes: list[Outcome], kind: str, spent: float) -> int:
     total = sum((outcome.result for outcome in outcomes), Result())
     print(f"\n{'stage':<18} {'passed':>6} {'failed':>6} {'skipped':>7} {'time':>8}")
     for one in outcomes:
@@ -102,7 +115,6 @@ def report(outcomes: list[Outcome], kind: str) -> int:
         print("\nskipped, and why:")
         for reason in total.reasons:
             print(f"  {reason}")
-    spent = sum(one.seconds for one in outcomes)
     print(f"\n{'whole time':<18} {spent / 60:.1f} min; logs in {logs_folder()}")
     slow = over_the_limit(spent) if kind == "full" else None
     if slow:

@@ -32,6 +32,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     counts: str = "stage"
     fast: str | None = None
+    beside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,19 @@ def read_stages(path: Path) -> tuple[list[Tool], list[Stage]]:
         strangers = set(stage.needs) - known
         if strangers:
             raise FileRefused(f"{path}: stage {stage.name} needs {sorted(strangers)}, which no [[tool]] describes")
+    _lanes_together(stages, path)
     return tools, stages
+
+
+def turns(stages: list[Stage]) -> list[tuple[Stage, list[Stage]]]:
+    """What runs after what: a stage, and those that run one after the other beside it."""
+    turns = []
+    for stage in stages:
+        if turns and stage.beside == turns[-1][0].name:
+            turns[-1][1].append(stage)
+        else:
+            turns.append((stage, []))
+    return turns
 
 
 def read_budget(path: Path) -> tuple[list[Count], list[Evidence]]:
@@ -130,12 +143,12 @@ def _tool(entry: dict, path: Path) -> Tool:
 
 def _stage(entry: dict, path: Path) -> Stage:
     where = f"{path}: stage {entry.get('name', '(without name)')}"
-    _keys(entry, {"name", "command", "timeout"}, {"needs", "fast", "counts"}, where)
+    _keys(entry, {"name", "command", "timeout"}, {"needs", "fast", "counts", "beside"}, where)
     if not re.fullmatch(r"[a-z][a-z0-9-]*", entry["name"]):
         raise FileRefused(f"{where}: a name is lower-case letters, digits and hyphens")
     fast = {True: entry["command"], False: None}.get(entry["fast"], entry["fast"]) if "fast" in entry else None
     return Stage(entry["name"], entry["command"], seconds(entry["timeout"], where), tuple(entry.get("needs", ())),
-                 _counting(entry.get("counts", "stage"), where), fast)
+                 _counting(entry.get("counts", "stage"), where), fast, entry.get("beside"))
 
 
 def _counting(name: str, where: str) -> str:
@@ -148,6 +161,16 @@ def _keys(entry: dict, wanted: set[str], allowed: set[str], where: str) -> None:
     missing, surplus = wanted - set(entry), set(entry) - wanted - allowed
     if missing or surplus:
         raise FileRefused(f"{where}: missing keys {sorted(missing)}, unknown keys {sorted(surplus)}")
+
+
+def _lanes_together(stages: list[Stage], path: Path) -> None:
+    """A stage that runs beside another stands right behind it, or behind one that does the same."""
+    leaders = {stage.name for stage in stages if stage.beside is None}
+    before = ()
+    for stage in stages:
+        if stage.beside is not None and (stage.beside not in leaders or stage.beside not in before):
+            raise FileRefused(f"{path}: stage {stage.name} is to run beside {stage.beside!r}, which is not the stage before it")
+        before = (stage.name, stage.beside)
 
 
 def _unique(names: list[str], path: Path) -> None:

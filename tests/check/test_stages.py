@@ -2,7 +2,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from stages import Evidence, FileRefused, Stage, read_budget, read_stages, seconds, tests_without_stage
+from stages import Evidence, FileRefused, Stage, read_budget, read_stages, seconds, tests_without_stage, turns
 
 STAGE = '[[stage]]\nname = "unit"\ncommand = "cargo test"\ntimeout = "2m"\n'
 
@@ -37,6 +37,18 @@ class DataFiles(unittest.TestCase):
             self.stages(STAGE + STAGE)
         with self.assertRaises(FileRefused):
             self.stages(STAGE.replace('"2m"', '"2 minutes"'))
+
+    def test_a_stage_runs_beside_the_one_before_it(self):
+        beside = STAGE.replace("unit", "{}") + 'beside = "unit"\n'
+        alone = STAGE.replace("unit", "last")
+        found = turns(self.stages(STAGE + beside.format("one") + beside.format("two") + alone))
+        self.assertEqual([(first.name, [other.name for other in others]) for first, others in found],
+                         [("unit", ["one", "two"]), ("last", [])])
+        for slip in (beside.format("one") + STAGE, STAGE + alone + beside.format("one"),
+                     STAGE + beside.format("one") + alone.replace('"last"', '"two"') + 'beside = "one"\n'):
+            with self.subTest(slip), self.assertRaises(FileRefused):
+                self.stages(slip)
+        self.assertEqual(len(turns(self.stages(STAGE + beside.format("one"))[1:])), 1, "its own turn without the other")
 
     def test_a_count_exports_its_figure(self):
         counts, _ = self.budget('[count.crash-kills]\ncheck = 2\nevidence = 20\nvariable = "KILLS"')

@@ -218,6 +218,19 @@ pub(crate) struct Publisher {
     pub(crate) left: Option<Instant>,
 }
 
+/// A publisher that makes nothing more. The tree is still this node's, so that the outer hosts get the last checkpoint.
+pub(crate) struct Ended {
+    publisher: Publisher,
+    lease: Option<(Fencing, Instant)>,
+}
+
+impl Ended {
+    /// Gives the tree to whoever asks for it: another node need not wait until the lease ends.
+    pub(crate) fn leave(mut self) {
+        self.publisher.leave(&mut self.lease);
+    }
+}
+
 /// Who publishes.
 enum Turn {
     Ours(Fencing),
@@ -231,7 +244,7 @@ impl Publisher {
     /// # Errors
     ///
     /// The operating system's, when no thread can be made.
-    pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
+    pub(crate) fn start(self) -> std::io::Result<JoinHandle<Ended>> {
         let mut lease = None;
         match self.lease(&mut lease) {
             Ok(Turn::Ours(_)) => {}
@@ -243,7 +256,7 @@ impl Publisher {
         std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run(lease))
     }
 
-    fn run(mut self, mut lease: Option<(Fencing, Instant)>) {
+    fn run(mut self, mut lease: Option<(Fencing, Instant)>) -> Ended {
         loop {
             let (work, since) = self.state.wait_for_work();
             let started = Instant::now();
@@ -269,9 +282,7 @@ impl Publisher {
                 }
             }
             if work == Work::Last {
-                // Another node need not wait for its end.
-                self.leave(&mut lease);
-                return;
+                return Ended { publisher: self, lease };
             }
             self.state.pause_since(started);
         }

@@ -212,7 +212,9 @@ fn a_node_that_stops_gives_the_lease_back() {
     let now = publisher.clock.read().now;
     let publishing = publisher.start().unwrap();
     state.stop();
-    publishing.join().unwrap();
+    let ended = publishing.join().unwrap();
+    assert!(state.is_ours(), "until the outer hosts have its last checkpoint");
+    ended.leave();
 
     let other = Node { name: "ca2".to_owned(), boot: BootId::from_bytes([2; 16]) };
     let taken = store.lease(&LeaseName::Publication, &other, now).unwrap();

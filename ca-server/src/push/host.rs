@@ -40,8 +40,9 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 const PRESIGNED_AT_ONCE: usize = 64;
 /// The shortest and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-/// How long the end of the program waits for the hosts to have the last checkpoint.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long the end of the program waits for the hosts to have the last checkpoint. Another node waits as long for
+/// the tree, which is this one's until then.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Requests of one host that are kept.
 const MAX_REQUESTS: usize = 1024;
 
