@@ -1,4 +1,4 @@
-//! Keys that never leave their tokens, over PKCS#11. No other room names PKCS#11.
+//! Keys that never leave their tokens, over PKCS#11, and no key that signs certificates elsewhere. No other room names PKCS#11.
 //!
 //! What leaves this room is typed: [`SigningService`] signs recorded intents, [`note`] signs log
 //! heads and manifests, [`request`] signs what a key needs to be certified, [`statement`] signs what a person says. There is no way to have
@@ -8,7 +8,8 @@
 //! is found by label and serial number, logged in to once, and used through one thread a session; when
 //! it is lost it is looked for until it is back, and calls that hang are left to themselves;
 //! a key is found by its public key, checked and proven before it is used. PINs come from files that
-//! only their owner can read, or from a terminal, and a wrong one is never tried twice. The files are
+//! only their owner can read, or from a terminal, and a wrong one is never tried twice. The one kind of key that may
+//! lie in no token is a delegate's of an OCSP responder, by its operator's choice ([`memory`]). The files are
 //! told in docs/formats/key-files.md. What a device does is measured by [`probe`], and what of it the
 //! programs must heed is read from its [`profile`].
 
@@ -31,6 +32,7 @@ mod inventory;
 mod last_proof;
 mod login;
 mod marker;
+pub mod memory;
 mod module;
 pub mod note;
 mod open;
@@ -49,6 +51,7 @@ pub mod request;
 mod route;
 mod seats;
 mod secret_file;
+mod secret_text;
 mod service;
 mod signer;
 mod software;

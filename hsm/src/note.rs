@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::opened::Token;
 use crate::operation::Operation;
 use crate::secret_file::{self, SecretFileError};
+use crate::secret_text;
 use crate::service::SignError;
 
 /// The first line of a key file.
@@ -127,12 +128,7 @@ impl SoftwareNoteKey {
         let key = Self::from_seed(&seed)?;
         let mut text = Zeroizing::new(String::with_capacity(128));
         text.push_str(&format!("{HEADER}\n{deployment}\n"));
-        for octet in seed.iter() {
-            // Digit by digit, since a formatted piece would leave a copy behind.
-            for half in [octet >> 4, octet & 15] {
-                text.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
-            }
-        }
+        secret_text::push(&mut text, seed.as_ref());
         text.push('\n');
         secret_file::create(path, text.as_bytes()).map_err(NoteKeyError::File)?;
         Ok(key)
@@ -177,17 +173,8 @@ fn only_in_test(deployment: &DeploymentName) -> Result<(), NoteKeyError> {
 }
 
 pub(crate) fn seed_of(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let mut seed = Zeroizing::new([0; 32]);
-    let pairs = digits.as_bytes().chunks_exact(2);
-    if digits.len() != 64 {
-        return None;
-    }
-    for (octet, pair) in seed.iter_mut().zip(pairs) {
-        let [high, low] = <[u8; 2]>::try_from(pair).ok()?;
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        *octet = digit(high)? << 4 | digit(low)?;
-    }
-    Some(seed)
+    let octets = secret_text::read(digits)?;
+    octets.as_slice().try_into().ok().map(Zeroizing::new)
 }
 
 /// Why there is no note key.

@@ -4,12 +4,14 @@
 //! both owned by the user that the program runs as, neither a symbolic link. It is opened relative
 //! to the folder that was checked, so that what was checked is what is read.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, open, openat, renameat, unlinkat};
+use rustix::io::Errno;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -49,6 +51,24 @@ pub(crate) fn create(path: &Path, octets: &[u8]) -> Result<(), SecretFileError> 
     rustix::fs::fsync(&folder).map_err(|error| refused(error.into()))
 }
 
+/// As [`create`], but after a crash the file is there whole or not at all. What an earlier crash left beside it
+/// is nobody's secret and is taken away. The caller sees to it that the name is new.
+pub(crate) fn create_whole(path: &Path, octets: &[u8]) -> Result<(), SecretFileError> {
+    let refused = |source: io::Error| SecretFileError::Io { path: path.to_owned(), source };
+    let name = path.file_name().ok_or_else(|| SecretFileError::NoFile { path: path.to_owned() })?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".new");
+    let folder = open_folder(&folder_of(path))?;
+    match unlinkat(&folder, &hidden, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(refused(error.into())),
+    }
+    create(&path.with_file_name(&hidden), octets)?;
+    renameat(&folder, &hidden, &folder, name).map_err(|error| refused(error.into()))?;
+    rustix::fs::fsync(&folder).map_err(|error| refused(error.into()))
+}
+
 fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -64,7 +84,7 @@ fn open_folder(path: &Path) -> Result<OwnedFd, SecretFileError> {
 }
 
 /// A symbolic link shows as ELOOP, or as ENOTDIR where a folder was wanted.
-fn link(path: &Path, error: rustix::io::Errno) -> SecretFileError {
+fn link(path: &Path, error: Errno) -> SecretFileError {
     let is_link = path.symlink_metadata().is_ok_and(|found| found.file_type().is_symlink());
     if is_link {
         SecretFileError::SymbolicLink { path: path.to_owned() }
@@ -254,6 +274,22 @@ mod tests {
             read(folder.path()),
             Err(SecretFileError::Mode { .. } | SecretFileError::NotRegular { .. })
         ));
+    }
+
+    /// KEY-02: a crash in the middle leaves no half of a key under its name.
+    #[test]
+    fn a_file_that_is_created_whole_takes_the_place_of_what_a_crash_left_aside() {
+        let folder = folder(0o700);
+        let (path, aside) = (folder.path().join("new"), folder.path().join(".new.new"));
+        fs::write(&aside, b"ha").unwrap();
+
+        create_whole(&path, b"whole").unwrap();
+
+        assert_eq!(read(&path).unwrap().as_slice(), b"whole");
+        assert!(!aside.exists());
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let refused = create_whole(&folder.path().join("other"), b"whole");
+        assert!(matches!(refused, Err(SecretFileError::Mode { .. })));
     }
 
     #[test]

@@ -274,6 +274,12 @@ pub enum SignError {
         "token may have signed and returned nothing; no other token of the key is asked for the same"
     )]
     InDoubt(#[source] Pkcs11Failure),
+    /// A key in the memory of the process did not sign.
+    #[error("key {key} in the process's memory did not sign")]
+    InMemory {
+        /// The key.
+        key: SpkiHash,
+    },
     /// What came back has not the form of a signature.
     #[error("token {token} returned {octets} octets, which is no {algorithm} signature")]
     Form {
@@ -363,6 +369,7 @@ impl SignError {
         "hsm-pin-in-doubt",
         "hsm-login-busy",
         "hsm-module-deadline",
+        "hsm-memory-key",
     ];
 
     /// The stable code.
@@ -384,6 +391,7 @@ impl SignError {
             Self::Key(error) => error.code(),
             Self::Device(_) => "hsm-sign",
             Self::InDoubt(_) => "hsm-sign-in-doubt",
+            Self::InMemory { .. } => "hsm-memory-key",
             Self::Form { .. } => "hsm-signature-form",
         }
     }
@@ -411,6 +419,7 @@ impl SignError {
             Self::Key(error) => error.next_step(),
             Self::Device(failure) => failure.next_step(),
             Self::InDoubt(_) => "send the order again: the intent is voided; look after the token",
+            Self::InMemory { .. } => "restart the program; if it lasts, look at the machine",
             Self::Form { .. } => "stop using the token and ask its vendor",
         }
     }

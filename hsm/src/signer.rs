@@ -211,8 +211,7 @@ fn verified_operation(
     let (key, algorithm) = (input.issuer_key(), input.algorithm());
     match (input.to_be_signed(), algorithm.hash()) {
         (ToBeSigned::Bytes(bytes), hash) => {
-            let sha256 = digest::digest(&digest::SHA256, bytes);
-            same(input, sha256.as_ref())?;
+            let sha256 = checked_digest(input, bytes)?;
             match hash {
                 Some(HashAlgorithm::Sha256) if !quirks.takes_message(algorithm) => {
                     Operation::over_digest(algorithm, sha256.as_ref())
@@ -250,6 +249,16 @@ fn whole(spool: &Spool, key: SpkiHash) -> Result<Vec<u8>, SignError> {
         return Err(SignError::SpoolLength { path, recorded, found });
     }
     Ok(message)
+}
+
+/// SHA-256 of the bytes, which is the recorded one.
+pub(crate) fn checked_digest(
+    input: &SigningInput,
+    bytes: &[u8],
+) -> Result<digest::Digest, SignError> {
+    let sha256 = digest::digest(&digest::SHA256, bytes);
+    same(input, sha256.as_ref())?;
+    Ok(sha256)
 }
 
 fn same(input: &SigningInput, found: &[u8]) -> Result<(), SignError> {

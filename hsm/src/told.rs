@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::memory::MemoryKeyError;
 use crate::note::NoteKeyError;
 use crate::pin::PinError;
 use crate::probe::ProbeError;
@@ -34,6 +35,7 @@ pub fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str
         AttemptError,
         SecretFileError,
         NoteKeyError,
+        MemoryKeyError,
         ProbeError,
         ProfileError,
         SignError,

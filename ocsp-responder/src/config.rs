@@ -21,7 +21,7 @@ use crate::status_page::Surroundings;
 
 use crate::answer::NeverIssued;
 use crate::contract::Written;
-use crate::delegate::DelegateKey;
+use crate::delegate::{DelegateKey, KeyPlace};
 use crate::receive::{Receive, ReceiveSection};
 pub(crate) use hsm::Hsm;
 use hsm::HsmSection;
@@ -210,6 +210,9 @@ struct AuthoritySection {
     /// Which keys are made for its delegates.
     #[serde(default)]
     delegate_key: DelegateKey,
+    /// Where they are made and lie.
+    #[serde(default)]
+    delegate_key_place: KeyPlace,
 }
 
 /// Where the certificates of delegate keys come from.
@@ -292,6 +295,7 @@ pub(crate) struct PinnedAuthority {
     pub(crate) sha256: [u8; 32],
     pub(crate) delegates: DelegateSource,
     pub(crate) delegate_key: DelegateKey,
+    pub(crate) delegate_key_place: KeyPlace,
 }
 
 /// What is served at one host and path.
@@ -490,15 +494,20 @@ fn authority(
     section: AuthoritySection,
     names: &mut HashSet<String>,
 ) -> Result<PinnedAuthority, ConfigError> {
-    let AuthoritySection { name, sha256, delegates, delegate_key } = section;
+    let AuthoritySection { name, sha256, delegates, delegate_key, delegate_key_place } = section;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) || !names.insert(name.clone()) {
         return Err(ConfigError::Authority { name });
     }
+    if delegate_key_place == KeyPlace::ProcessMemory && delegates != DelegateSource::Requested {
+        let wanted = "token where delegates are not \"requested\": others make their keys";
+        return Err(value("authority.delegate-key-place", &"process-memory", wanted));
+    }
     // An SPKI hash is 64 hexadecimal digits as well.
     let sha256: SpkiHash =
         sha256.parse().map_err(|_| ConfigError::Authority { name: name.clone() })?;
-    Ok(PinnedAuthority { name, sha256: *sha256.as_bytes(), delegates, delegate_key })
+    let sha256 = *sha256.as_bytes();
+    Ok(PinnedAuthority { name, sha256, delegates, delegate_key, delegate_key_place })
 }
 
 fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, ConfigError> {

@@ -1,6 +1,7 @@
 //! Delegate certificates: which are good, and which of them signs (OCSP-06, PRO-12).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,18 +53,57 @@ impl DelegateKey {
     }
 }
 
-/// A key in our token that may answer for one CA.
+/// Where the private keys of delegates lie.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KeyPlace {
+    /// In our token, which they never leave.
+    #[default]
+    Token,
+    /// In this process, and in a file below the state folder: for operators whose policy allows it (decision 0029).
+    ProcessMemory,
+}
+
+impl KeyPlace {
+    /// What the configuration and the log call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::ProcessMemory => "process-memory",
+        }
+    }
+}
+
+/// What signs with a delegate's key.
+#[derive(Clone)]
+pub(crate) struct DelegateSigner {
+    pub(crate) place: KeyPlace,
+    pub(crate) service: Arc<dyn SigningService>,
+}
+
+impl fmt::Debug for DelegateSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DelegateSigner({:?})", self.place)
+    }
+}
+
+/// A key of ours that may answer for one CA.
 #[derive(Debug)]
 pub(crate) struct Delegate {
     pub(crate) certificate: Certificate,
     pub(crate) counter: Counter,
     pub(crate) health: KeyHealth,
+    pub(crate) signer: DelegateSigner,
 }
 
 impl Delegate {
     /// A delegate whose key has just proven itself.
-    pub(crate) fn proven(certificate: Certificate, counter: Counter) -> Self {
-        Self { certificate, counter, health: KeyHealth::well(Instant::now()) }
+    pub(crate) fn proven(
+        certificate: Certificate,
+        counter: Counter,
+        signer: DelegateSigner,
+    ) -> Self {
+        Self { certificate, counter, health: KeyHealth::well(Instant::now()), signer }
     }
 
     /// Signs an answer and notes whether that came to something.
@@ -71,11 +111,8 @@ impl Delegate {
     /// # Errors
     ///
     /// [`AnswerSignError`]; nothing was released.
-    pub(crate) fn sign(
-        &self,
-        service: &dyn SigningService,
-        response_data: &Arc<[u8]>,
-    ) -> Result<Vec<u8>, AnswerSignError> {
+    pub(crate) fn sign(&self, response_data: &Arc<[u8]>) -> Result<Vec<u8>, AnswerSignError> {
+        let service = self.signer.service.as_ref();
         self.noted(|| sign(service, self.key(), &self.counter, response_data))
     }
 
@@ -84,10 +121,10 @@ impl Delegate {
     /// # Errors
     ///
     /// What signing an answer would meet now.
-    pub(crate) fn prove(&self, service: &dyn SigningService) -> Result<(), AnswerSignError> {
+    pub(crate) fn prove(&self) -> Result<(), AnswerSignError> {
         self.noted(|| {
             self.counter.counts()?;
-            Ok(service.prove(&self.spki())?)
+            Ok(self.signer.service.prove(&self.spki())?)
         })
     }
 
@@ -108,11 +145,22 @@ impl Delegate {
     }
 
     /// What keeps the key from signing now; `None` while it signs. Makes no call.
-    pub(crate) fn obstacle(&self, service: &dyn SigningService) -> Option<String> {
-        match service.within_reach(&self.spki()) {
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        match self.signer.service.within_reach(&self.spki()) {
             Ok(()) => self.health.failure(),
             Err(error) => Some(chain(&error)),
         }
+    }
+
+    /// Whether a signature takes less than handing it to another thread and back would: with a P-256 key that waits
+    /// for no token.
+    pub(crate) fn signs_at_once(&self) -> bool {
+        self.lies_in_memory() && self.key().key_type() == KeyType::EcP256
+    }
+
+    /// Whether its key lies in this process.
+    pub(crate) fn lies_in_memory(&self) -> bool {
+        self.signer.place == KeyPlace::ProcessMemory
     }
 
     pub(crate) const fn key(&self) -> &PublicKey {
@@ -324,6 +372,7 @@ pub(crate) enum DelegateError {
 mod tests {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use hsm::TokenSigner;
     use x509::certificate::CertificateTemplate;
     use x509::name::{AttributeType, Name};
     use x509::validity::Validity;
@@ -354,7 +403,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let certificate = Certificate::from_der(&der).unwrap();
         let counter = Counter::open(folder.path(), certificate.public_key().spki_hash()).unwrap();
-        Arc::new(Delegate::proven(certificate, counter))
+        let service = Arc::new(TokenSigner::new(Duration::ZERO));
+        let signer = DelegateSigner { place: KeyPlace::Token, service };
+        Arc::new(Delegate::proven(certificate, counter, signer))
     }
 
     fn ecdsa() -> PublicKey {

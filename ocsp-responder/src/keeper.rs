@@ -2,7 +2,10 @@
 //!
 //! A key is asked for when a CA has no delegate and again from day four of the newest. The request
 //! stays in the outbox, written anew after longer and longer pauses with a higher counter, until the
-//! certificate has been pushed and judged. The private keys never leave the token.
+//! certificate has been pushed and judged. The private keys never leave the token, but for those that an operator
+//! has made in memory ([`crate::memory_keys`]).
+
+mod refused;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,15 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hsm::request::SignRequestError;
+use hsm::memory::MemoryKey;
 use hsm::{
-    FindKeyError, GenerateError, KeyId, KeyOrder, KeyPolicy, Removal, SignError,
-    SigningService as _, Token, TokenSigner,
+    FindKeyError, KeyId, KeyOrder, KeyPolicy, Removal, SignError, SigningService, Token,
+    TokenSigner,
 };
 use ledger::origin::DeploymentName;
 use status::freshness::Timing;
-use thiserror::Error;
-use x509::certificate::{Certificate, CertificateError};
+use x509::certificate::Certificate;
 use x509::key::{KeyType, PublicKey, SpkiHash};
 use x509::name::{AttributeType, Name};
 use x509::responder_request::ResponderRequestBody;
@@ -28,10 +30,13 @@ use x509::validity::Validity;
 
 use crate::authority::Authority;
 use crate::config::{DelegateSource, PinnedAuthority};
-use crate::delegate::{Delegate, DelegateError, Delegates, MAX_LIFETIME, judge};
+use crate::delegate::{Delegate, DelegateSigner, Delegates, KeyPlace, MAX_LIFETIME, judge};
 use crate::due::is_due;
 use crate::durable;
-use crate::signer::{AnswerSignError, CountError, Counter};
+use crate::memory_keys::MemoryKeys;
+use crate::signer::{AnswerSignError, Counter};
+pub(crate) use refused::KeeperError;
+use refused::io_error;
 
 /// When an unanswered request is written anew for the first time. The counter is one for all CAs of
 /// a deployment, so that a request that the CA sees too late is refused and needs a higher one.
@@ -88,9 +93,25 @@ struct Asked {
     pause: Duration,
 }
 
+/// A key that waits for its certificate.
+enum WaitingKey {
+    Token(PublicKey),
+    Memory(MemoryKey),
+}
+
+impl WaitingKey {
+    const fn public(&self) -> &PublicKey {
+        match self {
+            Self::Token(key) => key,
+            Self::Memory(key) => key.public_key(),
+        }
+    }
+}
+
 /// Keeps [`Delegates`] provided.
 pub(crate) struct Keeper {
     folders: KeeperFolders,
+    memory: MemoryKeys,
     deployment: DeploymentName,
     token: Token,
     signer: Arc<TokenSigner>,
@@ -121,8 +142,10 @@ impl Keeper {
     ) -> Result<Self, KeeperError> {
         let identity = token.key_by_hash(identity)?.ok_or(KeeperError::Identity { identity })?;
         token.prove(&identity)?;
+        let memory = MemoryKeys::below(&folders.state, deployment.clone());
         let keeper = Self {
             folders,
+            memory,
             deployment,
             token,
             signer,
@@ -151,7 +174,7 @@ impl Keeper {
         self.end_expired(authority, pinned, now)?;
         self.prove(authority, now)?;
         if pinned.delegates == DelegateSource::Requested {
-            self.ask(authority, pinned.delegate_key.key_type(), now)?;
+            self.ask(authority, pinned, now)?;
         }
         taken
     }
@@ -187,6 +210,8 @@ impl Keeper {
             match self.take_up_one(&path, authority, pinned, now) {
                 // The token may be away: look again.
                 Err(KeeperError::Token(error)) => return Err(KeeperError::Token(error)),
+                // An operator may mend the file: look again.
+                Err(KeeperError::Memory(error)) => outcome = outcome.and(Err(error.into())),
                 Ok(Taken::KeyAway) => {}
                 Ok(Taken::KeyNotFound) => {
                     self.seen.insert(path, Seen::not_now(mark, seen, now));
@@ -218,9 +243,17 @@ impl Keeper {
         if known.iter().any(|delegate| delegate.certificate == certificate) {
             return Ok(Taken::Settled);
         }
+        let name = &authority.name;
+        if certificate.validity().not_after() <= now
+            && certificate.verify_signed_by(authority.certificate.public_key()).is_ok()
+        {
+            // It ended while this program did not run.
+            self.memory.destroy(name, key)?;
+        }
+        let memory = self.memory.open(name, key)?;
         // By its hash: not every token tells the public halves of its keys.
-        if self.token.key_by_hash(key)?.is_none() {
-            return Ok(self.not_shown(&authority.name, key));
+        if memory.is_none() && self.token.key_by_hash(key)?.is_none() {
+            return Ok(self.not_shown(name, key));
         }
         let max_lifetime = match pinned.delegates {
             DelegateSource::Requested => Some(MAX_LIFETIME),
@@ -228,23 +261,30 @@ impl Keeper {
         };
         judge(&certificate, authority, max_lifetime, self.timing.validity, now)
             .map_err(|source| KeeperError::Delegate { path: path.to_owned(), source })?;
-        match self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering()) {
-            Err(error) if is_missing(&error) => return Ok(self.not_shown(&authority.name, key)),
-            added => added?,
-        }
+        let signer = if let Some(key) = memory {
+            DelegateSigner { place: KeyPlace::ProcessMemory, service: Arc::new(key) }
+        } else {
+            match self.signer.add(&self.token, certificate.public_key(), KeyPolicy::answering()) {
+                Err(error) if is_missing(&error) => return Ok(self.not_shown(name, key)),
+                added => added?,
+            }
+            let service: Arc<dyn SigningService> = self.signer.clone();
+            DelegateSigner { place: KeyPlace::Token, service }
+        };
         let counter = Counter::open(&self.folders.state.join("counters"), key)?;
         tracing::info!(
-            authority.name = authority.name,
+            authority.name = name,
             key.spki = %key,
+            key.place = signer.place.name(),
             certificate.not_after = %certificate.validity().not_after(),
             "delegate certificate taken up"
         );
         let mut delegates: Vec<_> =
             known.into_iter().filter(|delegate| delegate.spki() != key).collect();
-        delegates.push(Arc::new(Delegate::proven(certificate, counter)));
-        self.delegates.set(&authority.name, delegates);
-        self.asked.remove(&authority.name);
-        remove(&self.request_path(&authority.name, key))?;
+        delegates.push(Arc::new(Delegate::proven(certificate, counter, signer)));
+        self.delegates.set(name, delegates);
+        self.asked.remove(name);
+        remove(&self.request_path(name, key))?;
         Ok(Taken::Settled)
     }
 
@@ -269,11 +309,16 @@ impl Keeper {
             delegate.counter.settle()?;
             tracing::info!(authority.name = authority.name, key.spki = %delegate.spki(),
                 "delegate ended");
-            if pinned.delegates == DelegateSource::Requested {
-                self.token.destroy_key(delegate.key())?;
-                remove(
-                    &self.key_folder(&authority.name).join(format!("{}.spki", delegate.spki())),
-                )?;
+            match (delegate.signer.place, pinned.delegates) {
+                (KeyPlace::ProcessMemory, _) => {
+                    self.memory.destroy(&authority.name, delegate.spki())?;
+                }
+                (KeyPlace::Token, DelegateSource::Requested) => {
+                    self.token.destroy_key(delegate.key())?;
+                    let known = format!("{}.spki", delegate.spki());
+                    remove(&self.key_folder(&authority.name).join(known))?;
+                }
+                (KeyPlace::Token, DelegateSource::Ceremony | DelegateSource::Shared) => {}
             }
         }
         Ok(())
@@ -284,12 +329,12 @@ impl Keeper {
     fn prove(&mut self, authority: &Authority, now: UnixTime) -> Result<(), KeeperError> {
         let own = std::slice::from_ref(&authority.name);
         let Some(delegate) = self.delegates.choose(own, &[], now) else { return Ok(()) };
-        if self.signer.within_reach(&delegate.spki()).is_err()
+        if delegate.signer.service.within_reach(&delegate.spki()).is_err()
             || !delegate.health.ask_for_proof(Instant::now())
         {
             return Ok(());
         }
-        match delegate.prove(self.signer.as_ref()) {
+        match delegate.prove() {
             Err(AnswerSignError::Key(error))
                 if is_missing(&error) && self.is_gone(delegate.key()) =>
             {
@@ -321,22 +366,38 @@ impl Keeper {
     fn ask(
         &mut self,
         authority: &Authority,
-        key_type: KeyType,
+        pinned: &PinnedAuthority,
         now: UnixTime,
     ) -> Result<(), KeeperError> {
+        let (key_type, place) = (pinned.delegate_key.key_type(), pinned.delegate_key_place);
         let delegates = self.delegates.of(&authority.name);
-        let live: Vec<(KeyType, Validity)> = delegates
+        let live: Vec<((KeyType, KeyPlace), Validity)> = delegates
             .iter()
-            .map(|delegate| (delegate.key().key_type(), delegate.certificate.validity()))
+            .map(|delegate| {
+                let kind = (delegate.key().key_type(), delegate.signer.place);
+                (kind, delegate.certificate.validity())
+            })
             .collect();
-        if !is_due(&live, key_type, now, Timing::DELEGATES_RENEWED_AFTER) {
+        if !is_due(&live, &(key_type, place), now, Timing::DELEGATES_RENEWED_AFTER) {
             return Ok(());
         }
-        let key = match self.waiting_key(&authority.name, key_type)? {
-            Some(key) => key,
-            None => self.make_key(&authority.name, key_type, now)?,
+        let used: HashSet<SpkiHash> = delegates.iter().map(|delegate| delegate.spki()).collect();
+        let key = match place {
+            KeyPlace::Token => {
+                WaitingKey::Token(match self.waiting_key(&authority.name, key_type, &used)? {
+                    Some(key) => key,
+                    None => self.make_key(&authority.name, key_type, now)?,
+                })
+            }
+            KeyPlace::ProcessMemory => {
+                WaitingKey::Memory(match self.memory.waiting(&authority.name, key_type, &used)? {
+                    Some(key) => key,
+                    None => self.memory.make(&authority.name, key_type)?,
+                })
+            }
         };
-        let path = self.request_path(&authority.name, key.spki_hash());
+        let hash = key.public().spki_hash();
+        let path = self.request_path(&authority.name, hash);
         let asked = self.asked.get(&authority.name).copied();
         if asked.is_some_and(|asked| now.since(asked.at) < asked.pause) && path.exists() {
             return Ok(());
@@ -345,7 +406,10 @@ impl Keeper {
             .with(AttributeType::CommonName, "Sigill OCSP delegate")
             .map_err(|_| KeeperError::Subject)?
             .build();
-        let request = self.token.certification_request(&key, &subject)?;
+        let request = match &key {
+            WaitingKey::Token(key) => self.token.certification_request(key, &subject)?,
+            WaitingKey::Memory(key) => key.certification_request(&subject)?,
+        };
         let body = ResponderRequestBody {
             deployment: self.deployment.to_string(),
             authority: authority.certificate.fingerprint(),
@@ -361,15 +425,18 @@ impl Keeper {
         durable::replace(&path, signed.as_der()).map_err(|source| io_error(&path, source))?;
         let pause = asked.map_or(ASK_AGAIN, |last| last.pause.saturating_mul(2).min(LONGEST_PAUSE));
         self.asked.insert(authority.name.clone(), Asked { at: now, pause });
-        tracing::info!(authority.name = authority.name, key.spki = %key.spki_hash(),
-            request.counter = body.counter, "delegate certificate asked for");
+        tracing::info!(authority.name = authority.name, key.spki = %hash,
+            key.place = place.name(), request.counter = body.counter, "delegate certificate asked for");
         Ok(())
     }
 
     /// A key of ours that was made for the CA and has no certificate in use.
-    fn waiting_key(&self, name: &str, key_type: KeyType) -> Result<Option<PublicKey>, KeeperError> {
-        let used: HashSet<SpkiHash> =
-            self.delegates.of(name).iter().map(|delegate| delegate.spki()).collect();
+    fn waiting_key(
+        &self,
+        name: &str,
+        key_type: KeyType,
+        used: &HashSet<SpkiHash>,
+    ) -> Result<Option<PublicKey>, KeeperError> {
         for path in files(&self.key_folder(name), "spki")? {
             let bytes = durable::read(&path, 4096).map_err(|source| io_error(&path, source))?;
             let key = bytes.and_then(|bytes| PublicKey::from_spki_der(&bytes).ok());
@@ -478,45 +545,6 @@ fn remove(path: &Path) -> Result<(), KeeperError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path, error)),
         _ => Ok(()),
     }
-}
-
-fn io_error(path: &Path, source: io::Error) -> KeeperError {
-    KeeperError::Io { path: path.to_owned(), source }
-}
-
-/// Why a CA could not be looked after.
-#[derive(Debug, Error)]
-pub(crate) enum KeeperError {
-    #[error("{path:?} is no certificate")]
-    Certificate {
-        path: PathBuf,
-        #[source]
-        source: CertificateError,
-    },
-    #[error("signature counter failed")]
-    Count(#[from] CountError),
-    #[error("{path:?} is refused")]
-    Delegate {
-        path: PathBuf,
-        #[source]
-        source: DelegateError,
-    },
-    #[error("delegate key could not be made or ended")]
-    Generate(#[from] GenerateError),
-    #[error("identity key {identity} is not in the token")]
-    Identity { identity: SpkiHash },
-    #[error("{path:?} failed")]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("request could not be signed")]
-    Request(#[from] SignRequestError),
-    #[error("subject of the request cannot be written")]
-    Subject,
-    #[error("token failed")]
-    Token(#[from] SignError),
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod http;
 mod identity;
 mod keeper;
 mod manage;
+mod memory_keys;
 mod metrics;
 mod presigned;
 mod receive;

@@ -12,6 +12,7 @@ use x509::time::UnixTime;
 use crate::alarms::AlarmCounts;
 use crate::clock::now;
 use crate::config::{DelegateSource, PinnedAuthority};
+use crate::delegate::KeyPlace;
 use crate::http::{Site, plain};
 use crate::presigned::Presigning;
 
@@ -75,6 +76,13 @@ impl Management {
             let danger = "danger-software-token = true: a software token may sign\n";
             lines.push(danger.to_owned());
         }
+        if is_ready {
+            lines.extend(self.in_memory().map(|name| {
+                format!(
+                    "delegate-keys-in-memory: keys for authority {name} lie in process memory\n"
+                )
+            }));
+        }
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         plain(status, lines.concat())
     }
@@ -93,6 +101,16 @@ impl Management {
             Some(Unsigned { authority: &pinned.name, why, kept })
         };
         self.authorities.iter().filter_map(named).collect()
+    }
+
+    /// The CAs whose delegates' keys lie, or are to lie, in process memory.
+    fn in_memory(&self) -> impl Iterator<Item = &str> {
+        let delegates = &self.site.responder.delegates;
+        let lies = move |pinned: &&PinnedAuthority| {
+            pinned.delegate_key_place == KeyPlace::ProcessMemory
+                || delegates.of(&pinned.name).iter().any(|one| one.lies_in_memory())
+        };
+        self.authorities.iter().filter(lies).map(|pinned| pinned.name.as_str())
     }
 
     /// What keeps the responder from answering, a line each.
@@ -181,6 +199,11 @@ impl Management {
                 number(responder.view.octets()),
             ),
             ("sigill_ocsp_delegates", "Live delegates.", number(delegates.len())),
+            (
+                "sigill_ocsp_delegates_in_memory",
+                "Live delegates whose keys lie in process memory.",
+                number(delegates.iter().filter(|one| one.lies_in_memory()).count()),
+            ),
             (
                 "sigill_ocsp_delegate_seconds_left",
                 "Life of the delegate that ends first.",

@@ -55,7 +55,7 @@ pub(crate) struct Responder {
 
 /// Where signatures come from.
 pub(crate) enum AnswerSource {
-    /// Keys of delegates, when somebody asks.
+    /// Keys of delegates, when somebody asks; this is the service of those in the token.
     Keys(Arc<dyn SigningService>),
     /// Files of answers that were signed beforehand; there is no key.
     Stock(Arc<Stock>),
@@ -182,7 +182,7 @@ impl Responder {
     /// What keeps a delegate from signing now; `None` while it signs. Makes no call.
     pub(crate) fn obstacle(&self, delegate: &Delegate) -> Option<String> {
         match &self.source {
-            AnswerSource::Keys(service) => delegate.obstacle(service.as_ref()),
+            AnswerSource::Keys(_) => delegate.obstacle(),
             AnswerSource::Stock(_) => None,
         }
     }
@@ -220,12 +220,9 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let request = parse(der)?;
         let issuer = self.issuer_of(&request)?;
-        let service = match &self.source {
-            AnswerSource::Keys(service) => service,
-            AnswerSource::Stock(stock) => {
-                return self.give_from_stock(stock, &request, &issuer, address, arrival).await;
-            }
-        };
+        if let AnswerSource::Stock(stock) = &self.source {
+            return self.give_from_stock(stock, &request, &issuer, address, arrival).await;
+        }
         let facts = self.facts(&request, &issuer, address, arrival).await?;
         let now = clock::now();
 
@@ -237,7 +234,7 @@ impl Responder {
             self.metrics.count(Counted::FromCache);
             return Ok(reply);
         }
-        self.sign_answer(service, &request, &issuer, facts, delegate).await
+        self.sign_answer(&request, &issuer, facts, delegate).await
     }
 
     /// The one issuer that the request is about. Delegates are of one CA, so that a request about two
@@ -334,7 +331,6 @@ impl Responder {
 
     async fn sign_answer(
         &self,
-        service: &Arc<dyn SigningService>,
         request: &OcspRequest,
         issuer: &Issuer,
         facts: Facts,
@@ -346,10 +342,11 @@ impl Responder {
         let now = clock::now();
         let ToSign { data, shortest } =
             self.response_data(request, issuer, &facts, &delegate, now)?;
-        let signature = {
-            let (service, delegate, data) =
-                (Arc::clone(service), Arc::clone(&delegate), Arc::clone(&data));
-            tokio::task::spawn_blocking(move || delegate.sign(service.as_ref(), &data))
+        let signature = if delegate.signs_at_once() {
+            delegate.sign(&data)
+        } else {
+            let (delegate, data) = (Arc::clone(&delegate), Arc::clone(&data));
+            tokio::task::spawn_blocking(move || delegate.sign(&data))
                 .await
                 .map_err(|_| Refusal::InternalError)?
         };

@@ -22,7 +22,7 @@ use crate::authority::Authorities;
 use crate::clock::now;
 use crate::complaint::Complaint;
 use crate::config::{Config, Hsm, Object, Role};
-use crate::delegate::Delegates;
+use crate::delegate::{Delegates, KeyPlace};
 use crate::files::{CrlKeeper, CrlKeeperError, ServedCrls};
 use crate::follow::{FollowError, Follower, Step, make_state_folder};
 use crate::http::Site;
@@ -294,6 +294,11 @@ async fn serve(
     let private = TcpListener::from_std(private).context("socket cannot be used")?;
     let (stop, stopped) = watch::channel(false);
     let token = config.role.hsm().map(|hsm| hsm.token.to_string());
+    let in_memory = in_process_memory(config);
+    if !in_memory.is_empty() {
+        tracing::warn!(problem.code = "delegate-keys-in-memory", authority.names = ?in_memory,
+            "keys of delegates are made in process memory and lie in files, by configuration");
+    }
     tracing::info!(deployment = %config.deployment, http.listen = ?config.listen,
         observe.listen = %config.observe, token = token.as_deref().unwrap_or("none"),
         answers.signed = ?config.timing.answers, "serving");
@@ -333,6 +338,15 @@ async fn serve(
     };
     let ((), (), took, ended) = tokio::join!(answering, managing, taking, ordered);
     took.and(ended)
+}
+
+/// The CAs whose delegates get keys in process memory.
+fn in_process_memory(config: &Config) -> Vec<&str> {
+    let chosen = config
+        .authorities
+        .iter()
+        .filter(|pinned| pinned.delegate_key_place == KeyPlace::ProcessMemory);
+    chosen.map(|pinned| pinned.name.as_str()).collect()
 }
 
 fn bind(address: std::net::SocketAddr) -> anyhow::Result<std::net::TcpListener> {

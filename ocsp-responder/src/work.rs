@@ -73,7 +73,6 @@ impl Parts {
                 settings,
                 Arc::clone(&self.view),
                 Arc::clone(&self.delegates),
-                Arc::clone(&service),
                 Arc::clone(&self.metrics),
                 figures,
             );

@@ -45,6 +45,7 @@ fn the_example_tells_the_defaults() {
         "cache",
         "never-issued",
         "delegate-key",
+        "delegate-key-place",
     ];
     let bare: String = EXAMPLE
         .lines()
@@ -76,6 +77,22 @@ fn refuses_unknown_keys_other_deployments_and_public_management() {
     ] {
         assert!(check(EXAMPLE).is_ok() && check(&EXAMPLE.replacen(from, to, 1)).is_err(), "{to}");
     }
+}
+
+/// Decision 0029: keys of delegates lie in the token unless an operator says otherwise, for a CA whose delegates this
+/// program provides.
+#[test]
+fn keys_in_process_memory_are_a_choice_by_authority() {
+    let chosen = EXAMPLE.replace("place = \"token\"", "place = \"process-memory\"");
+    let places: Vec<KeyPlace> =
+        check(&chosen).unwrap().authorities.iter().map(|one| one.delegate_key_place).collect();
+    assert_eq!(places, [KeyPlace::ProcessMemory, KeyPlace::Token]);
+
+    for other in ["ceremony", "shared"] {
+        let refused = check(&chosen.replace("\"requested\"", &format!("\"{other}\""))).unwrap_err();
+        assert!(refused.contains("delegate-key-place"), "{refused}");
+    }
+    assert!(check(&EXAMPLE.replace("place = \"token\"", "place = \"memory\"")).is_err());
 }
 
 /// PRO-21: test certificates are served in environment test alone.

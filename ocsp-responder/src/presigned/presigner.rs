@@ -16,7 +16,6 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use hsm::SigningService;
 use status::freshness::resign_after;
 use status::presigned::{
     MAX_PRESIGNED_OCTETS, MAX_SIGNERS, PresignedAnswer, PresignedError, PresignedFile,
@@ -60,7 +59,6 @@ pub(crate) struct Presigner {
     settings: PresignerSettings,
     view: Arc<View>,
     delegates: Arc<Delegates>,
-    service: Arc<dyn SigningService>,
     metrics: Arc<Metrics>,
     changes: mpsc::Receiver<Change>,
     own: BTreeMap<IssuerId, Own>,
@@ -127,7 +125,6 @@ impl Presigner {
         settings: PresignerSettings,
         view: Arc<View>,
         delegates: Arc<Delegates>,
-        service: Arc<dyn SigningService>,
         metrics: Arc<Metrics>,
         figures: Arc<Presigning>,
     ) -> Self {
@@ -136,7 +133,6 @@ impl Presigner {
             settings,
             view,
             delegates,
-            service,
             metrics,
             changes,
             own: BTreeMap::new(),
@@ -430,11 +426,11 @@ impl Presigner {
     ) -> Result<Vec<PresignedAnswer>, PresignError> {
         let ca = &authority.certificate;
         let share = all.len().div_ceil(self.settings.at_once.get()).max(1);
-        let (service, metrics) = (self.service.as_ref(), self.metrics.as_ref());
+        let metrics = self.metrics.as_ref();
         let sign_one = |said: &Said| {
             let key = delegate.key().key_bits_sha1();
             let data = said.response_data(ca.subject(), ca.public_key(), key);
-            let signature = delegate.sign(service, &data.into())?;
+            let signature = delegate.sign(&data.into())?;
             metrics.count(Counted::Signed);
             Ok(PresignedAnswer { said: *said, signer: 0, signature })
         };

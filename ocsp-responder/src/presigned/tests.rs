@@ -36,7 +36,7 @@ use super::refused::StockError;
 use super::stock::{Stock, StockKeeper};
 use crate::authority::{Authorities, Authority};
 use crate::config::DelegateSource;
-use crate::delegate::{Delegate, Delegates};
+use crate::delegate::{Delegate, DelegateSigner, Delegates, KeyPlace};
 use crate::metrics::Metrics;
 use crate::signer::Counter;
 use crate::view::View;
@@ -158,7 +158,7 @@ impl Zones {
         fs::create_dir(&state).unwrap();
         let stock = Arc::new(Stock::open(&state).unwrap());
         let keeper = Self::keeper_of(folder.path(), &stock, &view);
-        let presigner = Self::presigner_of(folder.path(), &view, &delegates, &token);
+        let presigner = Self::presigner_of(folder.path(), &view, &delegates);
         let zones = Self {
             authorities: Authorities::new(vec![authority], 1),
             folder,
@@ -174,25 +174,17 @@ impl Zones {
         zones
     }
 
-    fn presigner_of(
-        folder: &Path,
-        view: &Arc<View>,
-        delegates: &Arc<Delegates>,
-        token: &Arc<Token>,
-    ) -> Presigner {
+    fn presigner_of(folder: &Path, view: &Arc<View>, delegates: &Arc<Delegates>) -> Presigner {
         let settings = PresignerSettings {
             publication: folder.to_owned(),
             validity: Duration::from_secs(2 * HOUR),
             at_once: 2.try_into().unwrap(),
             names: vec!["person3".to_owned(), "person4".to_owned()],
         };
-        let token = Arc::clone(token);
-        let service: Arc<dyn SigningService> = token;
         Presigner::new(
             settings,
             Arc::clone(view),
             Arc::clone(delegates),
-            service,
             Arc::<Metrics>::default(),
             Arc::<Presigning>::default(),
         )
@@ -232,7 +224,9 @@ impl Zones {
         let certificate = self.delegate_certificate(begin);
         let key = certificate.public_key().spki_hash();
         let counter = Counter::open(self.folder.path(), key).unwrap();
-        self.delegates.set("person3", vec![Arc::new(Delegate::proven(certificate, counter))]);
+        let signer = DelegateSigner { place: KeyPlace::Token, service: self.token.clone() };
+        let delegate = Delegate::proven(certificate, counter, signer);
+        self.delegates.set("person3", vec![Arc::new(delegate)]);
     }
 
     /// A checkpoint of this time, with these entries more.
@@ -353,8 +347,7 @@ fn what_the_log_changes_is_signed_for_at_once_and_nothing_else_is() {
 
     // The same after a start, when a revocation has come while nobody signed.
     zones.beat(START + 2, &[revoked(8)]);
-    zones.presigner =
-        Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates, &zones.token);
+    zones.presigner = Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates);
     assert_eq!(zones.sign(START + 2), 1);
     assert!(zones.refused(START + 2).is_empty());
     assert!(matches!(zones.given(8), Some(CertStatus::Revoked { .. })));
@@ -412,8 +405,7 @@ fn what_fails_leaves_the_files_as_they_were_and_heals() {
     assert_ne!(fs::read(zones.file(wave)).unwrap(), before);
 
     fs::write(zones.file(wave), b"damaged").unwrap();
-    zones.presigner =
-        Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates, &zones.token);
+    zones.presigner = Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates);
     assert!(zones.sign(START + 2) >= 1);
     assert!(zones.refused(START + 2).is_empty());
     assert!(matches!(zones.given(7), Some(CertStatus::Revoked { .. })));

@@ -13,6 +13,7 @@ mod faults;
 mod fixture;
 mod generations;
 mod keys;
+mod memory_keys;
 mod protocol;
 mod receive;
 mod served_files;
