@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
 use ca::table::IssuerClass;
+use crl::ShardPlan;
 use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
 use x509::key::{KeyType, SignatureAlgorithm};
@@ -34,6 +35,12 @@ pub(crate) fn fit(config: &ConfigFile) -> (BTreeMap<String, Authority>, Vec<anyh
             Ok(_) if authorities.contains_key(name) => {
                 let twice = format!("authority {name} stands twice in the configuration");
                 faults.push(Told::config(twice).into());
+            }
+            Ok(authority) if shares_urls(&authority, authorities.values()) => {
+                let shared = format!(
+                    "authority {name}: a URL below crl-shard-url is that of another list too"
+                );
+                faults.push(shards_refused(shared).into());
             }
             Ok(authority) => {
                 authorities.insert(name.clone(), authority);
@@ -72,6 +79,7 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
         )
     );
     deltas(section).with_context(|| format!("authority {}", section.name))?;
+    let shards = shards(section).with_context(|| format!("authority {}", section.name))?;
     let unfit = || Told::config("certificate and section do not make an issuing authority");
     let certificate = Certificate::from_der(&der).with_context(unfit)?;
     let settings = IssuerSettings {
@@ -98,7 +106,7 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
     if let Some(class) = &section.class {
         issuer = issuer.of_class(IssuerClass::new(class).with_context(unfit)?);
     }
-    Ok(Authority::new(section.clone(), certificate, issuer))
+    Ok(Authority::new(section.clone(), certificate, issuer).with_shards(shards))
 }
 
 /// As for full lists: deltas are not made more often than this by time alone.
@@ -133,6 +141,50 @@ fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A week.
+const USUAL_SHARD_WINDOW: u64 = 7 * 24 * 3600;
+
+/// How its shards are opened, where it has any: such that each can be made, and found at its URL alone.
+fn shards(section: &AuthoritySection) -> anyhow::Result<Option<ShardPlan>> {
+    let Some(urls) = &section.crl_shard_url else {
+        ensure!(
+            section.crl_shard_window.is_none() && section.crl_shard_places.is_none(),
+            shards_refused("crl-shard-window and crl-shard-places belong to crl-shard-url")
+        );
+        return Ok(None);
+    };
+    ensure!(
+        section.token.is_some(),
+        shards_refused("crl-shard-url, and its key is not here: its CRLs come from ceremonies")
+    );
+    let window = Duration::from_secs(section.crl_shard_window.unwrap_or(USUAL_SHARD_WINDOW));
+    let places = section.crl_shard_places.unwrap_or(crl::MOST_PLACES);
+    ShardPlan::new(urls, window, places)
+        .map(Some)
+        .map_err(|error| shards_refused(format!("shards of its CRL: {error}")).into())
+}
+
+fn shards_refused(what: impl Into<String>) -> Told {
+    let next = "correct crl-shard-url, crl-shard-window and crl-shard-places, or leave them out; docs/operations/run.md";
+    Told::new("authority-crl-shards", what, next)
+}
+
+/// Whether a list of one could be asked for at a URL of another, or a full or delta list at that of a shard.
+fn shares_urls<'a>(new: &Authority, others: impl Iterator<Item = &'a Authority> + Clone) -> bool {
+    let covers = |plan: &ShardPlan, of: &Authority| {
+        let delta = of.section.delta_crl_url.as_deref().unwrap_or_default();
+        plan.covers(&of.section.crl_url) || plan.covers(delta)
+    };
+    let own = new.shard_plan();
+    let shares = |other: &Authority| {
+        let its = other.shard_plan();
+        own.is_some_and(|plan| covers(plan, other))
+            || its.is_some_and(|plan| covers(plan, new))
+            || own.zip(its).is_some_and(|(one, two)| one.urls() == two.urls())
+    };
+    own.is_some_and(|plan| covers(plan, new)) || others.clone().any(shares)
+}
+
 /// How the authority signs: what its section says, if keys of its type do so; else their default.
 fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<SignatureAlgorithm> {
     let Some(written) = &section.algorithm else {
@@ -152,6 +204,7 @@ fn algorithm(section: &AuthoritySection, key_type: KeyType) -> anyhow::Result<Si
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::testing::World;
 
     /// CRL-08: a period without a URL, one that is no shorter than the full CRL's, and a URL that nobody can fetch are
     /// refused at the start.
@@ -179,6 +232,62 @@ mod tests {
             "delta-crl-period = 600\ndelta-crl-url = \"http://crl.example.org/one.crl\"".to_owned(),
         ] {
             assert_eq!(read(&bad), Err("config-value"), "{bad}");
+        }
+    }
+    /// CRL-06: shards of a CA whose key is not here, without a URL, with one that nobody can fetch, and larger or shorter
+    /// ones than may be are refused at the start.
+    #[test]
+    fn refuses_shards_that_cannot_be() {
+        const SECTION: &str = "name = \"one\"\ncertificate = \"one.cer\"\nsha256 = \"\"\n\
+            crl-url = \"http://crl.example.org/one.crl\"\nocsp-url = \"http://ocsp.example.org\"\n\
+            aia-url = \"http://aia.example.org/one.cer\"\n";
+        let read = |more: &str| {
+            let section: AuthoritySection = toml::from_str(&format!("{SECTION}{more}")).unwrap();
+            shards(&section).map_err(|error| crate::start::code(&error))
+        };
+        let url = "token = \"issuing\"\ncrl-shard-url = \"http://crl.example.org/one/\"\n";
+
+        assert_eq!(read(""), Ok(None));
+        let plan = read(url).unwrap().unwrap();
+        assert_eq!((plan.places(), plan.window().as_secs()), (10_000, 604_800));
+        for bad in [
+            "crl-shard-window = 86400".to_owned(),
+            "crl-shard-places = 100".to_owned(),
+            url.replace("token = \"issuing\"\n", ""),
+            url.replace("one/", "one"),
+            url.replace("http:", "https:"),
+            format!("{url}crl-shard-window = 3599"),
+            format!("{url}crl-shard-places = 0"),
+            format!("{url}crl-shard-places = 10001"),
+        ] {
+            assert_eq!(read(&bad), Err("authority-crl-shards"), "{bad}");
+        }
+    }
+
+    /// CRL-06: at a URL there is one list: two CAs do not share theirs, nor a shard and a full or delta list.
+    #[test]
+    fn refuses_shards_at_the_urls_of_other_lists() {
+        let authority = |urls: Option<&str>, full: &str| {
+            let mut world = World::new();
+            let authorities = std::mem::take(&mut world.service.authorities);
+            let mut authority = authorities.into_values().next().unwrap();
+            authority.section.crl_url = full.to_owned();
+            let week = Duration::from_secs(604_800);
+            authority.with_shards(urls.map(|urls| ShardPlan::new(urls, week, 10).unwrap()))
+        };
+        let (a, b) = ("http://crl.example.org/a/", "http://crl.example.org/b/");
+        let full = "http://crl.example.org/a.crl";
+        let of_a_shard = "http://crl.example.org/a/000009.crl";
+        let sharded = authority(Some(a), full);
+
+        assert!(!shares_urls(&sharded, [authority(Some(b), full), authority(None, full)].iter()));
+        for (new, other) in [
+            (authority(Some(a), of_a_shard), None),
+            (authority(Some(a), full), Some(authority(Some(a), full))),
+            (authority(Some(a), full), Some(authority(None, of_a_shard))),
+            (authority(None, of_a_shard), Some(authority(Some(a), full))),
+        ] {
+            assert!(shares_urls(&new, other.iter()));
         }
     }
 }

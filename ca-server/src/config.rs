@@ -304,6 +304,12 @@ pub(crate) struct AuthoritySection {
     pub(crate) delta_crl_period: Option<u64>,
     /// URL of the delta CRL, which the full one names (freshestCRL).
     pub(crate) delta_crl_url: Option<String>,
+    /// What stands before the number in the URLs of its CRL's shards; without it there are none, and certificates name the full CRL.
+    pub(crate) crl_shard_url: Option<String>,
+    /// Seconds for which a shard takes certificates; left out, a week.
+    pub(crate) crl_shard_window: Option<u64>,
+    /// How many certificates a shard takes; left out, as many as may be.
+    pub(crate) crl_shard_places: Option<u32>,
     /// From this day on expired entries stay on its CRL, which says so (expiredCertsOnCRL); else each goes after one
     /// more CRL.
     pub(crate) crl_keeps_expired_from: Option<Day>,
@@ -540,6 +546,8 @@ mod tests {
             "algorithm-policy",
             "delta-crl-period",
             "delta-crl-url",
+            "crl-shard-url",
+            "crl-shard-places",
             "crl-keeps-expired-from",
             "issue-from",
             "issue-until",
@@ -554,7 +562,7 @@ mod tests {
 
         assert!(config.algorithm_policy.unwrap().ends_with("algorithms.toml"));
         let online = config.authorities.last().unwrap();
-        assert_eq!(online.delta_crl_period, Some(600));
+        assert_eq!((online.delta_crl_period, online.crl_shard_places), (Some(600), Some(10_000)));
         assert!(online.delta_crl_url.as_ref().unwrap().ends_with(".delta.crl"));
         assert_eq!(online.crl_keeps_expired_from.unwrap().to_string(), "2026-12-01");
         assert_eq!(online.issue_from.unwrap().to_string(), "2026-12-01");

@@ -42,6 +42,8 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60);
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// How often the log is told of authorities that issue no more, or soon will not.
 const REMIND_OF_ENDS_EVERY: Duration = Duration::from_secs(3600);
+/// How often the lists of shards are looked at.
+const SHARDS_EVERY: Duration = Duration::from_secs(2);
 /// Revocations that come closer than this share a CRL.
 const CRL_GAP: Duration = Duration::from_secs(2);
 
@@ -90,10 +92,16 @@ fn crl_of(authority: &str) -> String {
     format!("crl {authority}")
 }
 
+/// The task that keeps the lists of an authority's shards.
+fn shards_of(authority: &str) -> String {
+    format!("crl shards {authority}")
+}
+
 /// Puts the counter of each part's failures at 0.
 pub(crate) fn start_alarms<'a>(authorities: impl Iterator<Item = &'a str>) {
     let tasks = Task::ALL.iter().map(|task| task.name().to_owned());
-    for task in tasks.chain(authorities.map(crl_of)) {
+    let lists = authorities.flat_map(|authority| [crl_of(authority), shards_of(authority)]);
+    for task in tasks.chain(lists) {
         metrics::counter!("sigill_schedule_failures_total", "task" => task).absolute(0);
     }
 }
@@ -254,6 +262,8 @@ struct Schedule {
     management: Option<Instant>,
     /// When each authority's CRL may be tried again.
     crl: BTreeMap<String, Pause>,
+    /// When the lists of its shards are looked at again.
+    shards: BTreeMap<String, Instant>,
     failing: BTreeMap<String, String>,
 }
 
@@ -276,6 +286,7 @@ impl Schedule {
             issuing: None,
             management: None,
             crl: BTreeMap::new(),
+            shards: BTreeMap::new(),
             failing: BTreeMap::new(),
         }
     }
@@ -318,6 +329,7 @@ impl Schedule {
             self.note(Task::Signing, outcome);
         }
         self.crls(&service, now);
+        self.shards(&service, now);
         service.observe_tokens();
         service.tell_management_reach();
         if let Some(outcome) = self.management_key.management_round(&service, now) {
@@ -385,6 +397,19 @@ impl Schedule {
             };
             self.crl.insert(name.clone(), pause);
             self.note_named(&crl_of(name), made);
+        }
+    }
+
+    fn shards(&mut self, service: &Service, now: Instant) {
+        for (name, authority) in &service.authorities {
+            let is_paused = self.shards.get(name).is_some_and(|until| *until > now);
+            if is_paused || !authority.signs_here() {
+                continue;
+            }
+            let tended = service.tend_shards(authority);
+            let pause = if tended.is_ok() { SHARDS_EVERY } else { TRY_AGAIN };
+            self.shards.insert(name.clone(), now + pause);
+            self.note_named(&shards_of(name), tended);
         }
     }
 

@@ -141,6 +141,16 @@ impl Issuer {
         self
     }
 
+    /// The same, whose certificates name another CRL than its full one: that of a shard (CRL-06).
+    ///
+    /// # Errors
+    ///
+    /// [`IssuerError::Url`].
+    pub fn pointing_to(mut self, crl_url: &str) -> Result<Self, IssuerError> {
+        self.crl_url = http(crl_url)?;
+        Ok(self)
+    }
+
     /// The same, of a class: what the rows of the policy table name.
     #[must_use]
     pub fn of_class(mut self, class: IssuerClass) -> Self {

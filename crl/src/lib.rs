@@ -17,6 +17,7 @@ mod kept;
 mod number;
 mod prepare;
 mod schedule;
+mod shard;
 
 pub use compare::{CompareError, Comparison, Departure, NewDates, PreviousCrl, Which, compare};
 pub use delta::{DeltaError, delta};
@@ -28,6 +29,10 @@ pub use prepare::{
     prepare,
 };
 pub use schedule::{Due, Schedule, ScheduleError};
+pub use shard::{
+    LONGEST_WINDOW, MOST_PLACES, SHORTEST_WINDOW, ShardNumber, ShardNumberError, ShardPlan,
+    ShardPlanError, has_ended,
+};
 
 /// The longest CRL that is written or read, in octets: some twenty million entries.
 pub const MAX_OCTETS: u64 = 1 << 30;

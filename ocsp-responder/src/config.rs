@@ -237,7 +237,8 @@ struct RouteSection {
     host: Option<String>,
     /// The path, beginning with `/`. For OCSP also what stands before the encoded request in GET.
     path: String,
-    /// `ocsp`, `status-page`, or a file of the publication tree: `crl/<...>.crl` or `aia/<...>.cer`.
+    /// `ocsp`, `status-page`, a file of the publication tree: `crl/<...>.crl` or `aia/<...>.cer`, or the lists of a CA's shards,
+    /// which are found below the path: `crl/<ca>/`.
     object: String,
 }
 
@@ -314,6 +315,8 @@ pub(crate) enum Object {
     Ocsp,
     /// Its path in the publication tree.
     Crl(String),
+    /// Their folder in the publication tree, with `/` behind it: each is found by its name below the route's path.
+    CrlShards(String),
     /// The name of the CA.
     Certificate(String),
     /// The page that tells how a certificate stands.
@@ -523,6 +526,8 @@ fn route(section: RouteSection, names: &HashSet<String>) -> Result<Route, Config
         object.strip_prefix("aia/").and_then(|name| name.strip_suffix(".cer"))
     {
         names.get(name).map(|name| Object::Certificate(name.clone())).ok_or_else(refused)?
+    } else if let Some(name) = object.strip_prefix("crl/").and_then(|rest| rest.strip_suffix('/')) {
+        names.contains(name).then(|| Object::CrlShards(object.clone())).ok_or_else(refused)?
     } else if object.starts_with("crl/")
         && object.ends_with(".crl")
         && !object.split('/').any(|part| part.is_empty() || part.starts_with('.'))

@@ -109,7 +109,7 @@ impl CrlKeeper {
         let (mut outcome, mut again, mut is_new) = (Ok(()), false, false);
         for row in rows {
             let current = served.get(&row.path);
-            if !self.wanted.contains(&row.path) || current.is_some_and(|crl| crl.row == row) {
+            if !is_wanted(&self.wanted, &row.path) || current.is_some_and(|crl| crl.row == row) {
                 continue;
             }
             match self.load(&row) {
@@ -186,6 +186,12 @@ impl CrlKeeper {
             row: row.clone(),
         })
     }
+}
+
+/// Whether a CRL is served, by its path or by its folder.
+fn is_wanted(wanted: &[String], path: &str) -> bool {
+    let folder = path.rfind('/').and_then(|end| path.get(..=end));
+    wanted.iter().any(|one| one == path || Some(one.as_str()) == folder)
 }
 
 /// Numbers are content octets in hexadecimal: longer is larger, leading zeros do not count.

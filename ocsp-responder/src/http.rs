@@ -68,6 +68,9 @@ impl Site {
                 self.ocsp(request, in_path, address).await
             }
             Some((Object::Crl(path), "")) => self.crl(&request, path),
+            Some((Object::CrlShards(folder), name)) if !name.is_empty() => {
+                self.crl(&request, &format!("{folder}{}", name.trim_start_matches('/')))
+            }
             Some((Object::StatusPage, "")) => {
                 status_page::serve(&self.responder, &self.around, request).await
             }
@@ -200,7 +203,8 @@ fn find<'a>(routes: &'a [Route], host: &str, path: &'a str) -> Option<(&'a Objec
         .filter_map(|route| {
             let rest = if route.path == "/" { path } else { path.strip_prefix(&route.path)? };
             let whole = rest.is_empty() || rest == "/" && route.object == Object::Ocsp;
-            let fits = whole || (route.object == Object::Ocsp && rest.starts_with('/'));
+            let below = matches!(route.object, Object::Ocsp | Object::CrlShards(_));
+            let fits = whole || (below && rest.starts_with('/'));
             fits.then_some((route, if whole { "" } else { rest }))
         })
         .max_by_key(|(route, _)| (route.host.is_some(), route.path.len()))
@@ -301,8 +305,13 @@ mod tests {
             route(Some("crl1.example.org"), "/a.crl", crl("crl/a.crl")),
             route(None, "/ocsp", Object::Ocsp),
             route(None, "/a.crl", crl("crl/b.crl")),
+            route(None, "/shards", Object::CrlShards("crl/c/".to_owned())),
         ];
         let found = |host, path| find(&routes, host, path);
+        let below = Object::CrlShards("crl/c/".to_owned());
+        assert_eq!(found("x", "/shards/000001.crl"), Some((&below, "/000001.crl")));
+        assert_eq!(found("x", "/shards"), Some((&below, "")));
+        assert_eq!(found("x", "/shardsx"), None);
         assert_eq!(found("ocsp1.example.org", "/"), Some((&Object::Ocsp, "")));
         assert_eq!(found("ocsp1.example.org", "/MFE="), Some((&Object::Ocsp, "/MFE=")));
         assert_eq!(found("crl1.example.org", "/a.crl"), Some((&crl("crl/a.crl"), "")));

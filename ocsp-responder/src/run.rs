@@ -182,7 +182,7 @@ pub(crate) fn quirks(hsm: &Hsm) -> anyhow::Result<Quirks> {
 
 fn crl_paths(config: &Config) -> Vec<String> {
     let path = |object: &Object| match object {
-        Object::Crl(path) => Some(path.clone()),
+        Object::Crl(path) | Object::CrlShards(path) => Some(path.clone()),
         Object::Ocsp | Object::Certificate(_) | Object::StatusPage | Object::TestCertificates => {
             None
         }

@@ -1,5 +1,6 @@
 //! Certificates as rows: what is recorded before and after a signature, and what is shown later.
 
+use crl::ShardNumber;
 use status::{
     AnswerClasses, CertificateState, CertificateStatus, IssuerId, Position, RevocationReason,
 };
@@ -39,6 +40,8 @@ pub struct CertificateIntent {
     pub proven_by: Option<CertificateId>,
     /// As whose it is counted; `None` for what the program orders itself.
     pub volume: Option<Volume>,
+    /// The shard that its distribution point names; `None`: the full CRL.
+    pub shard: Option<ShardNumber>,
 }
 
 /// What is recorded with a signed certificate, before it is released.

@@ -20,9 +20,9 @@ use crate::management::{
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
-    AuditRecord, Awaiting, Canaries, Client, CrlIntent, CrlRow, CrlScope, Eids, Endings, Jobs,
-    KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions, Receipts,
-    Responder, RevokedSnapshot, StoreError, Subject, Volumes,
+    AuditRecord, Awaiting, Canaries, Client, CrlIntent, CrlRow, CrlScope, CrlShards, Eids, Endings,
+    Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions,
+    Receipts, Responder, RevokedSnapshot, StoreError, Subject, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -46,6 +46,7 @@ pub trait Store:
     + ProfileVersions
     + Volumes
     + Canaries
+    + CrlShards
     + Eids
     + Endings
     + Jobs

@@ -221,6 +221,12 @@ pub enum StoreError {
     /// No such issuer.
     #[error("issuer is not known")]
     UnknownIssuer,
+    /// The issuer has no such shard.
+    #[error("shard {number} of the issuer is not known")]
+    UnknownShard {
+        /// The shard.
+        number: ::crl::ShardNumber,
+    },
     /// The issuer is there already with other data.
     #[error("issuer is known with another certificate")]
     IssuerDiffers,
@@ -451,6 +457,7 @@ impl StoreError {
             Self::HourSpent { .. } => "limit-hour",
             Self::SuddenRise { .. } | Self::Paused { .. } => "limit-paused",
             Self::UnknownIssuer => "issuer-unknown",
+            Self::UnknownShard { .. } => "crl-shard-unknown",
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",
             Self::UnknownOrder { .. } => "order-unknown",

@@ -32,6 +32,7 @@ mod profile;
 mod receipt;
 mod recorder;
 mod sealing;
+mod shard;
 mod sql;
 
 pub use audit::AuditRecord;
@@ -85,5 +86,6 @@ pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,
 };
+pub use shard::{CrlShard, CrlShards, ShardPlaces};
 pub use sql::connection::DatabaseError;
 pub use sql::{PostgresServer, PostgresStore, SqliteStore};

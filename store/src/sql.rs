@@ -48,6 +48,7 @@ mod receipts;
 mod reply;
 mod schema;
 mod seals;
+mod shards;
 mod sqlite;
 mod takeover;
 mod use_cases;

@@ -23,12 +23,17 @@ use crate::{Samples, gnutls, java};
 pub(crate) const CHECKS: &[Check<Samples>] = &[
     ("crl_shapes::pkilint_finds_nothing_in_any", pkilint_finds_nothing_in_any),
     ("crl_shapes::openssl_verifies_each", openssl_verifies_each),
+    ("crl_shapes::openssl_takes_the_shard_that_is_named", openssl_takes_the_shard_that_is_named),
+    ("crl_shapes::java_takes_the_shard_that_is_named", java_takes_the_shard_that_is_named),
+    ("crl_shapes::gnutls_must_be_given_the_right_shard", gnutls_must_be_given_the_right_shard),
     ("crl_shapes::java_ignores_deltas", java_ignores_deltas),
     ("crl_shapes::gnutls_must_be_given_no_delta", gnutls_must_be_given_no_delta),
 ];
 
 const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
 const URL: &str = "http://crl.example.org/ca.crl";
+/// What stands before the names of shards.
+const SHARD_URLS: &str = "http://crl.example.org/ca/";
 const DELTA_URL: &str = "http://crl.example.org/ca.delta.crl";
 
 /// A serial number of 16 octets.
@@ -40,6 +45,8 @@ fn serial(octet: u8) -> SerialNumber {
 const OLD: u8 = 1;
 const NEW: u8 = 2;
 const GOOD: u8 = 3;
+/// Revoked, and in shard 1.
+const SHARDED: u8 = 4;
 
 struct Shapes {
     folder: TempDir,
@@ -62,11 +69,20 @@ impl Shapes {
         run(&[&root[..], &key[..], &["root.key"], &usage[..], &name[..]].concat());
         let request = ["req", "-new", "-out", "leaf.csr", "-subj", "/C=SE/CN=leaf"];
         run(&[&request[..], &key[..], &["leaf.key"]].concat());
-        for (octet, file) in [(OLD, "old.pem"), (NEW, "new.pem"), (GOOD, "good.pem")] {
+        let point = format!("crlDistributionPoints = URI:{SHARD_URLS}000001.crl\n");
+        fs::write(folder.path().join("point"), point).expect("written");
+        let none: &[&str] = &[];
+        for (octet, file, more) in [
+            (OLD, "old.pem", none),
+            (NEW, "new.pem", none),
+            (GOOD, "good.pem", none),
+            (SHARDED, "sharded.pem", &["-extfile", "point"]),
+        ] {
             let number = format!("0x{}", serial(octet));
             let signed =
                 ["x509", "-req", "-in", "leaf.csr", "-CA", "root.pem", "-CAkey", "root.key"];
-            run(&[&signed[..], &["-days", "20", "-set_serial", &number, "-out", file]].concat());
+            let about = ["-days", "20", "-set_serial", &number, "-out", file];
+            run(&[&signed[..], &about, more].concat());
         }
         let text = fs::read_to_string(folder.path().join("root.pem")).expect("a CA");
         let der = pem::decode_one(&text, Label::Certificate).expect("PEM");
@@ -115,6 +131,16 @@ impl Shapes {
         };
         let scoped = CrlFacts { issuing_distribution_point: Some(&point), ..plain.clone() };
         self.list("scoped.crl", &scoped, &[old]);
+        let sharded = self.entry(SHARDED, KeyCompromise);
+        for (shard, file, entries) in
+            [(1, "shard.crl", &[sharded][..]), (2, "other-shard.crl", &[])]
+        {
+            let url = format!("{SHARD_URLS}{shard:06}.crl");
+            let point = IssuingDistributionPoint { full_name: vec![url], scope: Scope::All };
+            let facts = CrlFacts { issuing_distribution_point: Some(&point), ..plain.clone() };
+            self.list(file, &facts, entries);
+        }
+        self.list("whole.crl", &plain, &[old, sharded]);
         let delta = CrlFacts { number: &[6], kind: CrlKind::Delta { base: &[5] }, ..plain.clone() };
         let changes = [
             self.entry(NEW, Superseded),
@@ -157,8 +183,16 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     [head, content.to_vec()].concat()
 }
 
-const LISTS: [&str; 6] =
-    ["full.crl", "kept.crl", "scoped.crl", "delta.crl", "delta-empty.crl", "last.crl"];
+const LISTS: [&str; 8] = [
+    "full.crl",
+    "kept.crl",
+    "scoped.crl",
+    "shard.crl",
+    "other-shard.crl",
+    "delta.crl",
+    "delta-empty.crl",
+    "last.crl",
+];
 
 /// CRL-01, CRL-05, CRL-06, CRL-08, CRL-10; and each of them with cRLNumber under another identifier is found.
 fn pkilint_finds_nothing_in_any(_: &Samples) {
@@ -183,6 +217,56 @@ fn openssl_verifies_each(_: &Samples) {
         let verify = ["crl", "-inform", "DER", "-in", list, "-CAfile", "root.pem", "-noout"];
         let said = spoken::openssl(shapes.path(), &verify).expect("openssl is installed");
         assert!(said.text.contains("verify OK"), "{list}: {}", said.text);
+    }
+}
+
+/// CRL-06: the list of another shard says nothing of a certificate, that of its own and the full one do.
+fn openssl_takes_the_shard_that_is_named(_: &Samples) {
+    let shapes = Shapes::make();
+    for (list, expected) in [
+        ("shard.crl.pem", "certificate revoked"),
+        ("other-shard.crl.pem", "Different CRL scope"),
+        ("whole.crl.pem", "certificate revoked"),
+        ("full.crl.pem", "sharded.pem: OK"),
+    ] {
+        let verify = ["verify", "-crl_check", "-CAfile", "root.pem", "-CRLfile", list];
+        let all = [&verify[..], &["sharded.pem"]].concat();
+        let said = spoken::openssl(shapes.path(), &all).expect("openssl is installed");
+
+        assert!(said.text.contains(expected), "{list}: {}", said.text);
+    }
+}
+
+/// CRL-06: Java takes the list that the certificate names, and no other shard's.
+fn java_takes_the_shard_that_is_named(_: &Samples) {
+    let shapes = Shapes::make();
+    for (list, expected) in [
+        ("shard.crl", "refused: REVOKED"),
+        ("other-shard.crl", "refused: UNDETERMINED_REVOCATION_STATUS"),
+        ("whole.crl", "refused: REVOKED"),
+    ] {
+        let words = ["crl", "0", "root.pem", "sharded.pem", list];
+        let Some(said) = java::judge_in(shapes.path(), &[], &words) else { return };
+
+        assert!(said.starts_with(expected), "{list}: {said}");
+    }
+}
+
+/// CRL-06: `GnuTLS` 3.7 looks at no issuing distribution point, and takes any shard for the whole list. So docs/operations/run.md
+/// tells to give it the full list, or the shard that the certificate names.
+fn gnutls_must_be_given_the_right_shard(_: &Samples) {
+    let shapes = Shapes::make();
+    for (list, trusted) in [
+        ("shard.crl.pem", false),
+        ("whole.crl.pem", false),
+        // What the warning is for.
+        ("other-shard.crl.pem", true),
+    ] {
+        let trust = ["--verify", "--load-ca-certificate", "root.pem", "--load-crl", list];
+        let all = [&trust[..], &["--infile", "sharded.pem"]].concat();
+        let Some(said) = gnutls::run_in(shapes.path(), "certtool", &all) else { return };
+
+        assert_eq!(said.contains(gnutls::TRUSTED), trusted, "{list}: {said}");
     }
 }
 

@@ -30,6 +30,7 @@ mod pressure;
 mod renewal;
 mod replay;
 mod revocation;
+mod shards;
 mod soak;
 mod standby;
 mod test_certificates;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         feed::CHECKS,
         known::CHECKS,
         ending::CHECKS,
+        shards::CHECKS,
         zones::CHECKS,
         test_certificates::CHECKS,
         watching::CHECKS,

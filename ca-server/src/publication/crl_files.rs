@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crl::CrlNumber;
+use crl::{CrlNumber, ShardNumber};
 use ledger::manifest::{Manifest, ManifestError, ManifestName, ManifestNoteError};
 use ledger::note::NotePublicKey;
 use ledger::origin::DeploymentName;
@@ -65,6 +65,25 @@ impl CrlFiles {
     /// Name of our own copy of an authority's last full CRL.
     pub(crate) fn copy_name(authority: &str) -> String {
         format!("{authority}.last.crl")
+    }
+
+    /// Path below the folder of the list of a shard.
+    pub(crate) fn shard_path(authority: &str, number: ShardNumber) -> String {
+        format!("crl/{authority}/{number}.crl")
+    }
+
+    /// Name of our own copy of the last list of a shard.
+    pub(crate) fn shard_copy_name(authority: &str, number: ShardNumber) -> String {
+        format!("{authority}.{number}.last.crl")
+    }
+
+    /// The shards of an authority whose lists are published.
+    pub(crate) fn shards(&self, authority: &str) -> Vec<(ShardNumber, PublishedCrl)> {
+        let folder = format!("crl/{authority}/");
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let below = rows.range(folder.clone()..).take_while(|(path, _)| path.starts_with(&folder));
+        let shard = |path: &str| path.strip_prefix(&folder)?.strip_suffix(".crl")?.parse().ok();
+        below.filter_map(|(path, row)| Some((shard(path)?, row.clone()))).collect()
     }
 
     /// Path below the folder of an authority's delta CRL.

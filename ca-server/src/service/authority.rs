@@ -1,11 +1,13 @@
 //! One certification authority at work: its certificate, its rules, its CRL.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use ca::issuer::Issuer;
 use ca::refusal::Refusal;
+use crl::ShardPlan;
 use status::IssuerId;
+use store::ShardPlaces;
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
 
@@ -23,6 +25,12 @@ pub(crate) struct Authority {
     crl_wanted: AtomicBool,
     /// A job has revoked certificates of it, and has not asked for a CRL yet.
     crl_owed: AtomicBool,
+    /// How shards of its CRL are opened; `None` where its certificates name the full one.
+    pub(super) shard_plan: Option<ShardPlan>,
+    /// Places of shards that this program gives away.
+    pub(super) places: Mutex<Option<ShardPlaces>>,
+    /// A revocation waits for the list of a shard.
+    shards_wanted: AtomicBool,
     /// Its chain, made when it is first shown: a signature to verify for each link.
     chain: OnceLock<Vec<String>>,
 }
@@ -34,7 +42,30 @@ impl Authority {
         // memory knew that it waited.
         let crl_wanted = AtomicBool::new(section.crl_on_revocation);
         let crl_owed = AtomicBool::new(false);
-        Self { section, certificate, issuer, id, crl_wanted, crl_owed, chain: OnceLock::new() }
+        let shards_wanted = AtomicBool::new(section.crl_on_revocation);
+        Self {
+            section,
+            certificate,
+            issuer,
+            id,
+            crl_wanted,
+            crl_owed,
+            shard_plan: None,
+            places: Mutex::default(),
+            shards_wanted,
+            chain: OnceLock::new(),
+        }
+    }
+
+    /// The same, whose certificates are put into shards.
+    pub(crate) fn with_shards(mut self, plan: Option<ShardPlan>) -> Self {
+        self.shard_plan = plan;
+        self
+    }
+
+    /// How shards of its CRL are opened.
+    pub(crate) const fn shard_plan(&self) -> Option<&ShardPlan> {
+        self.shard_plan.as_ref()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -55,6 +86,7 @@ impl Authority {
     pub(crate) fn ask_for_crl(&self) {
         if self.section.crl_on_revocation {
             self.crl_wanted.store(true, Ordering::Release);
+            self.shards_wanted.store(true, Ordering::Release);
         }
     }
 
@@ -66,6 +98,16 @@ impl Authority {
     /// Takes what a job owes.
     pub(crate) fn take_owed_crl(&self) -> bool {
         self.crl_owed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes the wish for lists of shards, if there is one.
+    pub(crate) fn take_shard_wish(&self) -> bool {
+        self.shards_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Says that a revocation waits for the list of a shard still.
+    pub(crate) fn keep_shard_wish(&self) {
+        self.shards_wanted.store(true, Ordering::Release);
     }
 
     /// Takes the wish for a CRL, if there is one.

@@ -2,14 +2,16 @@
 
 mod delta;
 mod last;
+mod shards;
+mod spool;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
@@ -18,12 +20,13 @@ use ca::issuer::CrlScopeStated;
 use ca::refusal::Refusal;
 use crl::{
     CrlEntry, CrlIssuer, CrlNumber, CrlOrder, Departure, Due, Listing, NewDates, PrepareError,
-    PreparedCrl, PreviousCrl, Schedule,
+    PreparedCrl, PreviousCrl, Schedule, ShardNumber,
 };
 use serde_json::json;
 use status::{Position, PublishedCrl};
 use store::{
-    AuditRecord, CertificateLookup, CrlIntent, CrlRow, CrlScope, RevokedRow, StoreError, Subject,
+    AuditRecord, CertificateLookup, CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot,
+    StoreError, Subject,
 };
 use x509::crl::{CrlKind, IssuingDistributionPoint, RevokedEntry};
 use x509::serial::SerialNumber;
@@ -31,6 +34,7 @@ use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use self::last::Term;
+use self::spool::{SpoolNames, create};
 use super::Service;
 use super::authority::Authority;
 use super::previous::Previous;
@@ -52,22 +56,24 @@ pub(crate) enum List {
     Full,
     /// The delta to it.
     Delta,
+    /// The small one of a shard.
+    Shard(ShardNumber),
 }
 
 impl List {
-    const ALL: [Self; 2] = [Self::Full, Self::Delta];
-
-    fn scope(self) -> CrlScope {
+    pub(super) fn scope(self) -> CrlScope {
         match self {
             Self::Full => CrlScope::full(),
             Self::Delta => CrlScope::delta(),
+            Self::Shard(number) => number.into(),
         }
     }
 
-    fn path(self, authority: &Authority) -> String {
+    pub(super) fn path(self, authority: &Authority) -> String {
         match self {
             Self::Full => CrlFiles::full_path(authority.name()),
             Self::Delta => CrlFiles::delta_path(authority.name()),
+            Self::Shard(number) => CrlFiles::shard_path(authority.name(), number),
         }
     }
 }
@@ -75,6 +81,7 @@ impl List {
 /// A list in the making.
 struct Making<'a> {
     authority: &'a Authority,
+    list: List,
     number: &'a CrlNumber,
     this_update: UnixTime,
     next_update: UnixTime,
@@ -175,10 +182,11 @@ impl Service {
             .store()
             .next_crl_number(authority.id, &CrlScope::full())
             .map_err(|e| self.note_storage(&e))?;
-        // Full and delta lists share their numbers (CRL-08).
-        let mut published = List::ALL.into_iter().filter_map(|list| {
-            self.files.published(&list.path(authority)).map(|(_, row)| number_of(&row))
-        });
+        // All lists of an issuer share their numbers (CRL-08).
+        let stable = [List::Full, List::Delta].into_iter();
+        let stable = stable.filter_map(|list| self.files.published(&list.path(authority)));
+        let shards = self.files.shards(authority.name()).into_iter().map(|(_, row)| row);
+        let mut published = stable.map(|(_, row)| row).chain(shards).map(|row| number_of(&row));
         published.try_fold(next, |next, number| {
             let above = number
                 .and_then(|published| published.next())
@@ -196,30 +204,30 @@ impl Service {
         names: &SpoolNames,
     ) -> Result<(), Denied> {
         let base = match list {
-            List::Full => None,
+            List::Full | List::Shard(_) => None,
             List::Delta => self.base(authority)?,
         };
         // Without a base that can be had, only a full list tells all.
-        let list = if base.is_some() { List::Delta } else { List::Full };
+        let list = if list == List::Delta && base.is_none() { List::Full } else { list };
         let schedule = match list {
-            List::Full => schedule(authority)?,
+            List::Full | List::Shard(_) => schedule(authority)?,
             List::Delta => delta_schedule(authority)?
                 .ok_or_else(|| broken(authority, &"no delta CRLs are configured"))?,
         };
         let next_update = match term {
             Term::Next => schedule.next_update(now),
-            Term::Last { .. } => Some(UnixTime::LAST),
+            Term::Last { .. } | Term::AllExpired => Some(UnixTime::LAST),
         };
         let next_update =
             next_update.ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;
-        let making = Making { authority, number, this_update: now, next_update };
+        let making = Making { authority, list, number, this_update: now, next_update };
         let (prepared, position, compared_with) = match base {
             Some(base) => {
                 let (prepared, position) = self.prepare_delta(&making, base, names)?;
                 (prepared, position, "its base")
             }
             None => {
-                let previous = self.previous(authority)?;
+                let previous = self.previous(authority, list)?;
                 let compared_with = previous.name();
                 let (prepared, position) = self.prepare_crl(&making, previous, names)?;
                 (prepared, position, compared_with)
@@ -311,8 +319,8 @@ impl Service {
             number: hex(&row.number),
             position: row.position,
         };
-        if list == List::Full {
-            self.keep_own_copy(authority, file);
+        if list != List::Delta {
+            self.keep_own_copy(authority, list, file);
         }
         // While it was signed another node may have taken over, whose lists are newer.
         if !self.publication.is_ours() {
@@ -335,43 +343,51 @@ impl Service {
     ) -> Result<(PreparedCrl, Position), Denied> {
         let authority = making.authority;
         let issuer = crl_issuer(authority)?;
-        let scope = stated_scope(authority);
+        let scope = match making.list {
+            List::Shard(number) => Some(self.shard_point(authority, number)?),
+            List::Full | List::Delta => stated_scope(authority),
+        };
         let previous = previous.reader();
         let previous_update = previous.as_ref().map(|previous| previous.head().this_update);
         let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
-        let order = CrlOrder {
-            issuer: &issuer,
-            intent: self.draw_intent_id(making.this_update)?,
-            number: making.number,
-            // No delta is made to the last one.
-            kind: CrlKind::Complete {
-                freshest: authority
-                    .section
-                    .delta_crl_url
-                    .as_deref()
-                    .filter(|_| making.next_update < UnixTime::LAST),
-            },
-            this_update: making.this_update,
-            next_update: making.next_update,
-            issuing_distribution_point: scope.as_ref(),
-            expired_certs_on_crl: kept_since(authority),
-            new_dates: NewDates::SincePrevious,
-        };
+        let order =
+            CrlOrder {
+                issuer: &issuer,
+                intent: self.draw_intent_id(making.this_update)?,
+                number: making.number,
+                // No delta is made to the last one, nor to a shard's.
+                kind: CrlKind::Complete {
+                    freshest: authority.section.delta_crl_url.as_deref().filter(|_| {
+                        making.list == List::Full && making.next_update < UnixTime::LAST
+                    }),
+                },
+                this_update: making.this_update,
+                next_update: making.next_update,
+                issuing_distribution_point: scope.as_ref(),
+                expired_certs_on_crl: kept_since(authority),
+                new_dates: NewDates::SincePrevious,
+            };
         let listing = listing(authority, previous_update);
         let mut previous = previous.map(PreviousCrl::ours);
         let mut outcome = None;
-        self.store()
-            .revoked(authority.id, horizon(authority, previous_update), &mut |snapshot| {
-                let position = Position { epoch: snapshot.head.epoch, index: snapshot.head.size };
-                // Filled while the rows go by, asked when they are compared, which comes later.
-                let expired = RefCell::new(BTreeMap::new());
-                let rows = snapshot.rows.filter_map(|row| listed(row, listing, &expired));
-                let made = crl::prepare(&order, rows, &mut files, previous.take(), &mut |entry| {
-                    self.departure(authority, entry, &expired.borrow())
-                });
-                outcome = Some(made.map(|prepared| (prepared, position)));
-            })
-            .map_err(|e| self.note_storage(&e))?;
+        let horizon = horizon(authority, previous_update);
+        let read: &mut dyn FnMut(RevokedSnapshot<'_>) = &mut |snapshot| {
+            let position = Position { epoch: snapshot.head.epoch, index: snapshot.head.size };
+            // Filled while the rows go by, asked when they are compared, which comes later.
+            let expired = RefCell::new(BTreeMap::new());
+            let rows = snapshot.rows.filter_map(|row| listed(row, listing, &expired));
+            let made = crl::prepare(&order, rows, &mut files, previous.take(), &mut |entry| {
+                self.departure(authority, entry, &expired.borrow())
+            });
+            outcome = Some(made.map(|prepared| (prepared, position)));
+        };
+        match making.list {
+            List::Shard(number) => {
+                self.store().revoked_in_shard(authority.id, number, horizon, read)
+            }
+            List::Full | List::Delta => self.store().revoked(authority.id, horizon, read),
+        }
+        .map_err(|e| self.note_storage(&e))?;
         match outcome {
             Some(Ok(prepared)) => Ok(prepared),
             Some(Err(PrepareError::File(error))) => Err(unspooled(authority, &error)),
@@ -425,7 +441,7 @@ fn crl_issuer(authority: &Authority) -> Result<CrlIssuer, Denied> {
         .map_err(|error| broken(authority, &error))
 }
 
-/// The issuing distribution point of all the authority's lists.
+/// The issuing distribution point of the authority's full lists and their deltas.
 fn stated_scope(authority: &Authority) -> Option<IssuingDistributionPoint> {
     match authority.issuer.crl_scope_stated() {
         CrlScopeStated::Yes => Some(IssuingDistributionPoint {
@@ -490,56 +506,6 @@ fn delta_schedule(authority: &Authority) -> Result<Option<Schedule>, Denied> {
 /// Upper-case hexadecimal, two digits an octet.
 fn hex(number: &CrlNumber) -> String {
     base16ct::upper::encode_string(number.as_octets())
-}
-
-/// Files of a CRL in the making. One CRL of an authority is made at a time.
-struct SpoolNames {
-    scratch: PathBuf,
-    spool: PathBuf,
-    finished: PathBuf,
-}
-
-impl SpoolNames {
-    fn new(files: &CrlFiles, authority: &str) -> Self {
-        Self {
-            scratch: files.spool(&format!("{authority}.entries")),
-            spool: files.spool(&format!("{authority}.tbs")),
-            finished: files.spool(&format!("{authority}.crl")),
-        }
-    }
-
-    fn open(&self) -> io::Result<crl::CrlFiles<File>> {
-        Ok(crl::CrlFiles {
-            scratch: create(&self.scratch)?,
-            spool: create(&self.spool)?,
-            spool_path: self.spool.clone(),
-        })
-    }
-
-    /// Takes so much room in the spool folder and gives it back.
-    fn try_room(&self, octets: u64) -> io::Result<()> {
-        let taken = create(&self.finished).and_then(|file| {
-            let mut sink = BufWriter::with_capacity(64 * 1024, file);
-            io::copy(&mut io::repeat(0).take(octets), &mut sink)?;
-            sink.flush()
-        });
-        let removed = fs::remove_file(&self.finished);
-        taken.and(removed)
-    }
-
-    fn remove(&self) {
-        for path in [&self.scratch, &self.spool, &self.finished] {
-            if let Err(error) = fs::remove_file(path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(file.path = %path.display(), error = %error, "cannot remove a spool file");
-            }
-        }
-    }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
 }
 
 fn broken(authority: &Authority, seen: &dyn std::fmt::Display) -> Denied {

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use ca::admit::Admitted;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
+use ca::issuer::Issuer;
 use ca::key_holder::{HolderName, KeyHolder};
 use ca::order::Order;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
-use ca::profile::Profile;
+use ca::profile::{ExtensionSlot, Profile};
 use ca::refusal::Refusal;
+use crl::ShardNumber;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{
@@ -80,13 +82,15 @@ pub(super) struct Ready<'a> {
     pub(super) certificate: CertificateId,
     /// The eID that proved its holder.
     proven_by: Option<CertificateId>,
+    /// The shard whose CRL it names.
+    shard: Option<ShardNumber>,
     leave: Leave<'a>,
 }
 
 impl Ready<'_> {
     /// What is recorded before it is signed.
     pub(super) fn intent(&self, node: &Node) -> (CertificateIntent, AuditRecord) {
-        let Self { commission, prepared, certificate, proven_by, .. } = self;
+        let Self { commission, prepared, certificate, proven_by, shard, .. } = self;
         let facts = prepared.facts();
         let intent = CertificateIntent {
             order: commission.order,
@@ -104,6 +108,7 @@ impl Ready<'_> {
             subject: subject_of(prepared, commission.ordered, commission.order),
             proven_by: *proven_by,
             volume: commission.volume.clone(),
+            shard: *shard,
         };
         let (code, _) = codes(prepared.pending());
         let record = commission.record(code, prepared, *certificate, &commission.payload);
@@ -211,17 +216,41 @@ impl Service {
         let payload = std::mem::take(&mut commission.payload);
         let book = self.book.sha256();
         commission.payload = noted(payload, admitted.as_ref(), proven_by, book);
-        let prepared = self.prepared(&commission, admitted.as_ref(), now)?;
+        let (prepared, shard) = self.placed(&commission, admitted.as_ref(), now)?;
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
         let leave = self.may_sign_soon(commission.authority)?;
-        Ok(Ready { commission, prepared, certificate, proven_by, leave })
+        Ok(Ready { commission, prepared, certificate, proven_by, shard, leave })
+    }
+
+    /// Rules and lint, of a certificate that names the CRL of a shard where its authority has shards.
+    fn placed(
+        &self,
+        commission: &Commission<'_>,
+        admitted: Option<&Admitted>,
+        now: UnixTime,
+    ) -> Result<(Prepared, Option<ShardNumber>), Denied> {
+        let Commission { profile, authority, .. } = *commission;
+        let names_a_list = profile.extensions().contains(&ExtensionSlot::CrlDistributionPoints);
+        let place = if names_a_list { self.place(authority, now)? } else { None };
+        let Some(place) = place else {
+            return Ok((self.prepared(commission, &authority.issuer, admitted, now)?, None));
+        };
+        let prepared = authority
+            .issuer
+            .clone()
+            .pointing_to(&place.url)
+            .map_err(|error| defect(&chain(&error)))
+            .and_then(|issuer| self.prepared(commission, &issuer, admitted, now))
+            .inspect_err(|_| Self::give_back(authority, &place))?;
+        Ok((prepared, Some(place.number)))
     }
 
     /// Rules and lint.
     fn prepared(
         &self,
         commission: &Commission<'_>,
+        issuer: &Issuer,
         admitted: Option<&Admitted>,
         now: UnixTime,
     ) -> Result<Prepared, Denied> {
@@ -230,7 +259,7 @@ impl Service {
             algorithms: &self.algorithms,
             test_domains: &self.test_domains,
             profile: commission.profile,
-            signer: Signer::Issuer(&commission.authority.issuer),
+            signer: Signer::Issuer(issuer),
             way: commission.way,
             fields: commission.fields,
             key: commission.key,
@@ -256,7 +285,7 @@ impl Service {
 
     /// Has it signed in time and verifies the signature; what is to be recorded of it.
     pub(super) fn signed(&self, ready: Ready<'_>, recorded: &Recorded) -> Result<Done, Denied> {
-        let Ready { commission, prepared, certificate, proven_by, leave } = ready;
+        let Ready { commission, prepared, certificate, proven_by, leave, .. } = ready;
         let order = commission.order;
         let subject = subject_of(&prepared, commission.ordered, order);
         let facts = issued_facts(&prepared, subject, commission.ordered);

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use crl::CrlNumber;
 use sha2::{Digest as _, Sha256};
 use store::CrlScope;
-use x509::crl::{CrlExtensions, CrlForm, CrlReader};
+use x509::crl::{CrlExtensions, CrlForm, CrlReader, IssuingDistributionPoint};
 use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
+use super::crl::List;
 use crate::denied::Denied;
 use crate::publication::chain;
 use crate::publication::crl_files::CrlFiles;
@@ -66,15 +67,15 @@ impl Previous {
 }
 
 impl Service {
-    /// The last CRL: the one that the manifest lists, or the one that was signed last, after a stop
+    /// The last list of its kind: the one that the manifest lists, or the one that was signed last, after a stop
     /// between the file and the manifest.
-    pub(super) fn previous(&self, authority: &Authority) -> Result<Previous, Denied> {
-        let path = CrlFiles::full_path(authority.name());
+    pub(super) fn previous(&self, authority: &Authority, list: List) -> Result<Previous, Denied> {
+        let path = list.path(authority);
         let listed = self.files.published(&path).map(|(_, row)| row.sha256);
         let path = self.files.path(&path);
         let signed = self
             .store()
-            .current_crl(authority.id, &CrlScope::full())
+            .current_crl(authority.id, &list.scope())
             .map_err(|e| self.note_storage(&e))?
             .map(|row| row.sha256);
         if listed.is_none() && signed.is_none() {
@@ -86,7 +87,7 @@ impl Service {
             Err(error) => error,
         };
         metrics::counter!("sigill_crl_previous_unreadable_total").increment(1);
-        let copy = self.own_copy(authority);
+        let copy = self.own_copy(authority, list);
         Ok(match believed(&copy, known) {
             Ok(reader) => {
                 tracing::error!(
@@ -122,7 +123,7 @@ impl Service {
         let known = [Some(row.sha256), None];
         let published = self.files.path(&CrlFiles::full_path(authority.name()));
         let found = believed_whole(&published, known)
-            .or_else(|_| believed_whole(&self.own_copy(authority), known))
+            .or_else(|_| believed_whole(&self.own_copy(authority, List::Full), known))
             .ok();
         let Some((reader, extensions)) = found else { return Ok(None) };
         let last = self.last_delta(authority, &row.number)?;
@@ -170,16 +171,29 @@ impl Service {
 
     /// Keeps a CRL that is about to be published. Without the copy only a comparison is at stake, so
     /// a failure stops nothing.
-    pub(super) fn keep_own_copy(&self, authority: &Authority, file: &Path) {
-        let copy = self.own_copy(authority);
+    pub(super) fn keep_own_copy(&self, authority: &Authority, list: List, file: &Path) {
+        let copy = self.own_copy(authority, list);
         let made = copy.with_extension("new");
         if let Err(error) = fs::copy(file, &made).and_then(|_| fs::rename(&made, &copy)) {
             tracing::warn!(file.path = %copy.display(), error = %error, "own copy of the CRL is not kept");
         }
     }
 
-    fn own_copy(&self, authority: &Authority) -> PathBuf {
-        self.files.copy(&CrlFiles::copy_name(authority.name()))
+    pub(super) fn own_copy(&self, authority: &Authority, list: List) -> PathBuf {
+        let name = authority.name();
+        self.files.copy(&match list {
+            List::Shard(number) => CrlFiles::shard_copy_name(name, number),
+            List::Full | List::Delta => CrlFiles::copy_name(name),
+        })
+    }
+
+    /// The URL that a published list of a shard says it is to be had at.
+    pub(super) fn stated_url(&self, path: &Path, sha256: [u8; 32]) -> Result<String, String> {
+        let (_, extensions) = believed_whole(path, [Some(sha256), None])?;
+        let point = extensions.issuing_distribution_point.as_deref();
+        let point = point.and_then(IssuingDistributionPoint::from_der);
+        let mut names = point.map(|point| point.full_name).unwrap_or_default();
+        names.pop().ok_or_else(|| "it names no URL of its own".to_owned())
     }
 }
 

@@ -25,7 +25,9 @@ use super::authority::Authority;
 use super::caller::Caller;
 use super::issue::{from_json, requested};
 use super::record;
+use super::signing::defect;
 use crate::denied::{Denied, Kind};
+use crate::publication::chain;
 
 /// Issuances of a page unless the caller asks for fewer.
 const PAGE: u32 = 200;
@@ -150,7 +152,8 @@ impl Service {
         let Ok(certificate) = Certificate::from_der(&kept.der) else {
             return Ok(Outcome::Unreadable("the certificate is not as this program writes them"));
         };
-        let Some(past) = Past::read(kept, certificate, authority) else {
+        let issuer = self.issuer_then(authority, &certificate)?.looking_back();
+        let Some(past) = Past::read(kept, certificate, issuer) else {
             return Ok(Outcome::Unreadable("the order is not as this program reads them"));
         };
         let now = self.decided_at(&past, decided_by, issuance.intended);
@@ -178,6 +181,19 @@ impl Service {
             matches!(self.replayed_at(past, decided_by, *now), Some(Replayed::Same))
         };
         candidates.find(is_it).unwrap_or(intended)
+    }
+
+    /// The issuer with the CRL that it named then, where that is a shard's.
+    fn issuer_then(&self, authority: &Authority, made: &Certificate) -> Result<Issuer, Denied> {
+        let issuer = authority.issuer.clone();
+        let Some(url) = made.crl_uris().pop().filter(|url| url != issuer.crl_url().as_str()) else {
+            return Ok(issuer);
+        };
+        let shards = self.store().crl_shards(authority.id).map_err(|e| self.note_storage(&e))?;
+        if !shards.iter().any(|shard| shard.url == url) {
+            return Ok(issuer);
+        }
+        issuer.pointing_to(&url).map_err(|error| defect(&chain(&error)))
     }
 
     /// What comes of it at `now` under `version`. `None` when nothing can be compared.
@@ -228,10 +244,9 @@ struct Past {
 }
 
 impl Past {
-    fn read(kept: &KeptIssuance, certificate: Certificate, authority: &Authority) -> Option<Self> {
+    fn read(kept: &KeptIssuance, certificate: Certificate, issuer: Issuer) -> Option<Self> {
         let request: api::IssueRequest = from_json(&kept.body).ok()?;
         let request_der = ca::request::der_from_text(&request.csr).ok()?;
-        let issuer = authority.issuer.clone().looking_back();
         Some(Self { certificate, issuer, request, request_der })
     }
 }

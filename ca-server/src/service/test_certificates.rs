@@ -390,7 +390,7 @@ impl Service {
             let rests = |list: store::CrlRow| {
                 list.published.is_some() && list.position.is_some_and(|first| first > made.position)
             };
-            if !list.is_some_and(rests) {
+            if !list.is_some_and(rests) || !self.shards_tell(authority, made.position)? {
                 return Ok(false);
             }
         }

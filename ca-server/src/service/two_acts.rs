@@ -326,6 +326,7 @@ mod tests {
             subject: Subject::Order(order.id),
             proven_by: None,
             volume: None,
+            shard: None,
         };
         let pending = Pending::new(
             service.draw_intent_id(now).unwrap(),

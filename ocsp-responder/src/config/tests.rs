@@ -69,6 +69,8 @@ fn refuses_unknown_keys_other_deployments_and_public_management() {
         ("127.0.0.1:8881", "0.0.0.0:8881"),
         ("aia/person3.cer", "aia/other.cer"),
         ("crl/person3.crl", "crl/../secret"),
+        ("crl/person3.crl", "crl/nobody/"),
+        ("crl/person3.crl", "crl/"),
         ("crl/person3.crl", "checkpoint"),
         ("name      = \"root\"", "name      = \"person3\""),
         ("4444444444", "444"),

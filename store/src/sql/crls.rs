@@ -43,7 +43,7 @@ pub(super) fn revoked(
 }
 
 /// Rows as they are asked for.
-struct Listed<'a>(Rows<'a>);
+pub(super) struct Listed<'a>(pub(super) Rows<'a>);
 
 impl Iterator for Listed<'_> {
     type Item = Result<RevokedRow, StoreError>;
@@ -315,7 +315,7 @@ fn select(wanted: &str) -> String {
     )
 }
 
-fn read(row: Row<'_>) -> Result<CrlRow, StoreError> {
+pub(super) fn read(row: Row<'_>) -> Result<CrlRow, StoreError> {
     let intent: Option<[u8; 16]> = column(row, "intent_id")?;
     let number: Vec<u8> = column(row, "number")?;
     Ok(CrlRow {

@@ -13,7 +13,7 @@ use super::columns::{
 };
 use super::group::{Act, Effective};
 use super::issuers::online_row_of;
-use super::{eids, holders, leases, limits};
+use super::{eids, holders, leases, limits, shards};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::CertificateIntent;
@@ -149,11 +149,16 @@ fn running_order(connection: &Connection, facts: &CertificateIntent) -> Result<i
 
 /// Takes the serial number for ever (ISS-03).
 fn reserve(act: &Act<'_>, issuer: i64, facts: &CertificateIntent) -> Result<i64, StoreError> {
+    let shard = facts
+        .shard
+        .map(|number| shards::row_of_shard(act.connection(), issuer, number))
+        .transpose()?;
     let inserted = act
         .connection()
         .prepare_cached(
             "INSERT INTO serial (issuer, serial, state, effective, not_after, before_activation, \
-                 after_expiry, listed) VALUES (?1, ?2, 'reserved', 0, ?3, ?4, ?5, 0) RETURNING row",
+                 after_expiry, listed, shard) VALUES (?1, ?2, 'reserved', 0, ?3, ?4, ?5, 0, ?6) \
+             RETURNING row",
         )?
         .query_row(
             params![
@@ -162,6 +167,7 @@ fn reserve(act: &Act<'_>, issuer: i64, facts: &CertificateIntent) -> Result<i64,
                 from_time(facts.not_after),
                 from_before(facts.answers.before_activation),
                 from_after(facts.answers.after_expiry),
+                shard,
             ],
             |row| row.get(0),
         );

@@ -9,6 +9,7 @@ use x509::time::UnixTime;
 
 use super::columns::{from_after, from_before, from_serial, from_time, from_u64, stored};
 use super::group::{Act, SerialRow};
+use super::shards;
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::log::{PublishedHead, TakenOver};
@@ -48,6 +49,7 @@ pub(super) fn take_over(
         return Err(StoreError::LogsDisagree { size: published.size });
     }
     pause_jobs(act)?;
+    shards::close_all(act.connection(), now)?;
     act.put_audit(audit, now)?;
     Ok(taken)
 }
@@ -139,10 +141,12 @@ fn enter(act: &Act<'_>, issuer: i64, entry: &CertificateEntry) -> Result<SerialR
         Change::Issued { classes, .. } => classes,
         _ => status::AnswerClasses::USUAL,
     };
+    // Which list its certificate names is lost with it: until it ends it stands on those of all shards.
+    let shard = shards::row_of_any(act.connection(), issuer)?;
     act.connection()
         .prepare_cached(
             "INSERT INTO serial (issuer, serial, state, effective, not_after, before_activation, \
-                 after_expiry, listed) VALUES (?1, ?2, 'reserved', 0, ?3, ?4, ?5, 0)",
+                 after_expiry, listed, shard) VALUES (?1, ?2, 'reserved', 0, ?3, ?4, ?5, 0, ?6)",
         )?
         .execute(params![
             issuer,
@@ -150,6 +154,7 @@ fn enter(act: &Act<'_>, issuer: i64, entry: &CertificateEntry) -> Result<SerialR
             from_time(UnixTime::LAST),
             from_before(classes.before_activation),
             from_after(classes.after_expiry),
+            shard,
         ])?;
     stored(find(act, issuer, entry)?, "serial")
 }

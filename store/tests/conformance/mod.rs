@@ -20,6 +20,7 @@ pub(crate) mod profiles;
 pub(crate) mod receipts;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
+pub(crate) mod shards;
 pub(crate) mod statuses;
 pub(crate) mod two_acts;
 pub(crate) mod wiring;
@@ -112,6 +113,9 @@ macro_rules! suite {
             awaited: what_was_released_or_has_ended_is_awaited_no_more,
             awaited: a_sight_counts_from_the_first_of_an_unbroken_row,
             awaited: a_serial_is_drawn_by_lot,
+            shards: places_are_given_away_once_and_in_time,
+            shards: a_certificate_stands_on_the_list_of_its_shard,
+            shards: what_a_restored_database_lost_stands_on_every_shard,
             canaries: the_last_sample_of_a_version_and_kind_is_kept,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,

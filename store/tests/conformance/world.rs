@@ -207,6 +207,7 @@ impl World {
             subject: self.subject(),
             proven_by: None,
             volume: None,
+            shard: None,
         }
     }
 

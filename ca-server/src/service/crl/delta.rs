@@ -12,9 +12,10 @@ use status::Position;
 use store::{CrlScope, StoreError};
 use x509::crl::CrlKind;
 
+use super::spool::SpoolNames;
 use super::{
-    List, Making, NO_SNAPSHOT, SpoolNames, broken, crl_issuer, delta_schedule, horizon, kept_since,
-    listed, listing, stated_scope, unspooled,
+    List, Making, NO_SNAPSHOT, broken, crl_issuer, delta_schedule, horizon, kept_since, listed,
+    listing, stated_scope, unspooled,
 };
 use crate::denied::Denied;
 use crate::publication::chain;

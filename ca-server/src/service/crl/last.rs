@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use store::{CrlRow, CrlScope};
 use x509::time::UnixTime;
 
-use super::{List, SpoolNames, create, hex, unspooled};
+use super::spool::{SpoolNames, create};
+use super::{List, hex, unspooled};
 use crate::denied::{Denied, Kind};
-use crate::publication::crl_files::CrlFiles;
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::service::delegate::PROFILE as DELEGATES;
@@ -32,13 +32,20 @@ pub(super) enum Term<'a> {
         /// Opaque ids of the two persons who decided so.
         actors: &'a [String; 2],
     },
+    /// Nothing: every certificate of the shard has ended.
+    AllExpired,
 }
 
 impl Term<'_> {
     /// What the audit log is told of it.
     pub(super) fn told(self, mut payload: Value) -> Value {
-        if let (Self::Last { actors }, Some(payload)) = (self, payload.as_object_mut()) {
-            payload.insert("last".to_owned(), json!({ "actors": actors }));
+        let last = match self {
+            Self::Next => None,
+            Self::Last { actors } => Some(json!({ "actors": actors })),
+            Self::AllExpired => Some(json!({ "expired": true })),
+        };
+        if let (Some(last), Some(payload)) = (last, payload.as_object_mut()) {
+            payload.insert("last".to_owned(), last);
         }
         payload
     }
@@ -57,6 +64,7 @@ impl Service {
         actors: &[String; 2],
     ) -> Result<CrlRow, Denied> {
         self.may_end(authority)?;
+        self.make_last_of_shards(authority, actors)?;
         self.make_of_term(authority, List::Full, Term::Last { actors })?;
         self.last_crl(authority)?.ok_or_else(|| refused(authority, "no last CRL is recorded", ""))
     }
@@ -116,10 +124,20 @@ impl Service {
 
     /// Keeps the last CRL where it is to be had: from our own copy, should the published file be lost.
     pub(super) fn keep_last_crl(&self, authority: &Authority, row: &CrlRow) -> Result<(), Denied> {
-        let (path, left) =
-            (List::Full.path(authority), row.next_update.since(self.clock().read().now));
+        let left = row.next_update.since(self.clock().read().now);
         metrics::gauge!("sigill_crl_seconds_left", "authority" => authority.name().to_owned())
             .set(left.as_secs_f64());
+        self.keep_last(authority, List::Full, row)
+    }
+
+    /// As [`Self::keep_last_crl`], of one of its lists.
+    pub(super) fn keep_last(
+        &self,
+        authority: &Authority,
+        list: List,
+        row: &CrlRow,
+    ) -> Result<(), Denied> {
+        let path = list.path(authority);
         let there = fs::metadata(self.files.path(&path)).is_ok_and(|file| file.len() == row.length);
         let listed = self.files.published(&path).is_some_and(|(_, listed)| {
             listed.sha256 == row.sha256 && listed.number == hex(&row.number)
@@ -127,7 +145,7 @@ impl Service {
         if there && listed && row.published.is_some() {
             return Ok(());
         }
-        let copy = self.files.copy(&CrlFiles::copy_name(authority.name()));
+        let copy = self.own_copy(authority, list);
         let names = SpoolNames::new(&self.files, authority.name());
         let known = [Some(row.sha256), None];
         // Where the program was killed between signature and publication, it lies where it was put together.
@@ -137,7 +155,7 @@ impl Service {
                 .and_then(|mut made| io::copy(&mut file, &mut made))
                 .map_err(|error| unspooled(authority, &error))?;
         }
-        self.publish_crl(authority, List::Full, row, &names.finished)?;
+        self.publish_crl(authority, list, row, &names.finished)?;
         tracing::warn!(
             authority.name = authority.name(),
             "last CRL was lost and is published again from our own copy"

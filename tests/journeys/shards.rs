@@ -1,0 +1,78 @@
+//! Shards of CRLs, from the order to what a relying party fetches.
+
+use std::fs;
+use std::time::Duration;
+
+use support::demo::{fetch, until};
+use support::spoken;
+use support::suite::Check;
+
+use crate::accounts::Received;
+use crate::deployment::{AUTHORITY, Deployment, Template};
+use crate::revocation::{crl_text, revoke};
+
+pub(crate) const CHECKS: &[Check<Template>] =
+    &[("shards::a_relying_party_finds_the_shard", a_relying_party_finds_the_shard)];
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The URL of a certificate's CRL.
+fn crl_url(deployment: &Deployment, issued: &Received, name: &str) -> String {
+    let file = deployment.folder().join(name);
+    fs::write(&file, &issued.certificate).expect("written");
+    let show = ["x509", "-inform", "DER", "-noout", "-ext", "crlDistributionPoints", "-in", name];
+    let said = spoken::openssl(deployment.folder(), &show).expect("openssl is there").text;
+    let (_, url) = said.split_once("URI:").expect("a distribution point");
+    url.split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+/// CRL-06, CRL-07: a certificate names the list of its shard, which the responder serves; it is revoked there and on the full
+/// list, and the list says the URL that the certificate says. After the choice is taken back the list goes on.
+fn a_relying_party_finds_the_shard(template: &Template) {
+    let Some(mut deployment) = template.copy() else { return };
+    let urls = format!("{}/crl/{AUTHORITY}/", deployment.ocsp_url());
+    let choice = format!("crl-shard-url = \"{urls}\"\n");
+    let file = deployment.home.join("config/ocsp.toml");
+    let route =
+        format!("\n[[serve]]\npath = \"/crl/{AUTHORITY}\"\nobject = \"crl/{AUTHORITY}/\"\n");
+    let text = fs::read_to_string(&file).expect("a configuration");
+    fs::write(&file, text + &route).expect("written");
+    let name = format!("name = \"{AUTHORITY}\"\n");
+    let plain = std::cell::RefCell::new(String::new());
+    deployment.configure(|config| {
+        plain.replace(config.to_owned());
+        assert!(config.contains(&name), "{config}");
+        config.replacen(&name, &format!("{name}{choice}"), 1)
+    });
+    deployment.start();
+    let responder = deployment.responder();
+    let text_of = |url: &str| {
+        fs::write(deployment.folder().join("shard.crl"), fetch(url)).expect("written");
+        let show = ["crl", "-inform", "DER", "-noout", "-text", "-in", "shard.crl"];
+        spoken::openssl(deployment.folder(), &show).expect("openssl is there").text
+    };
+    let first = format!("{urls}000001.crl");
+    assert!(until(WITHIN, || text_of(&first).contains("No Revoked").then_some(())).is_some());
+    let issued = Received::read("card", &deployment.api().ask(&deployment.order("card")));
+    let url = crl_url(&deployment, &issued, "card.der");
+    assert!(url.starts_with(&urls), "{url}");
+
+    assert_eq!(revoke(&deployment, &issued.id, "keyCompromise", "lost").status, 200);
+
+    let serial = format!("Serial Number: {}", issued.serial);
+    let seen = || text_of(&url).contains(&serial).then_some(());
+    assert!(until(WITHIN, seen).is_some(), "{}", text_of(&url));
+    let text = text_of(&url);
+    assert!(text.contains("X509v3 Issuing Distribution Point: critical"), "{text}");
+    assert!(text.contains(&format!("URI:{url}")), "{text}");
+    assert!(until(WITHIN, || crl_text(&deployment).contains(&serial).then_some(())).is_some());
+
+    deployment.stop();
+    deployment.configure(|_| plain.take());
+    deployment.start();
+    let later = Received::read("later", &deployment.api().ask(&deployment.order("later")));
+    let full = crl_url(&deployment, &later, "later.der");
+    assert!(!full.starts_with(&urls), "{full}");
+    assert!(text_of(&url).contains(&serial), "what the certificate names stands");
+    drop(responder);
+}
