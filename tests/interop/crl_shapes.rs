@@ -225,7 +225,7 @@ fn openssl_takes_the_shard_that_is_named(_: &Samples) {
     let shapes = Shapes::make();
     for (list, expected) in [
         ("shard.crl.pem", "certificate revoked"),
-        ("other-shard.crl.pem", "Different CRL scope"),
+        ("other-shard.crl.pem", "different crl scope"),
         ("whole.crl.pem", "certificate revoked"),
         ("full.crl.pem", "sharded.pem: OK"),
     ] {
@@ -233,7 +233,9 @@ fn openssl_takes_the_shard_that_is_named(_: &Samples) {
         let all = [&verify[..], &["sharded.pem"]].concat();
         let said = spoken::openssl(shapes.path(), &all).expect("openssl is installed");
 
-        assert!(said.text.contains(expected), "{list}: {}", said.text);
+        // Between 1.1 and 3.0 it has changed its case.
+        let text = said.text.to_lowercase();
+        assert!(text.contains(&expected.to_lowercase()), "{list}: {text}");
     }
 }
 

@@ -10,8 +10,8 @@ use x509::time::UnixTime;
 
 use super::Backend;
 use super::crls::{facts, intend};
-use super::logs::{head_of, verified};
-use super::world::{World, at, audit, node, serial, sizes};
+use super::logs::head_of;
+use super::world::{World, at, audit, node, serial, sizes, verified};
 
 const WINDOW: Duration = Duration::from_secs(100);
 

@@ -206,7 +206,7 @@ fn a_published_shard_is_not_opened_again() {
     assert_eq!(told, [(1, 0), (7, 0), (8, 0), (9, 1)]);
     let (entries, url, above, _) = shard(&world, 7);
     assert_eq!((entries, url), (vec![], Some(format!("{URLS}000001.crl"))));
-    assert!(above > vec![0x7F], "{above:?}");
+    assert_eq!(above, [0x00, 0x80]);
 }
 
 /// CRL-05: with the last full list each shard has its last, too; those that are lost come back from our own copies.
@@ -287,12 +287,14 @@ fn openssl_takes_the_list_that_a_certificate_names() {
     let [one, two] = &leaves;
     for (leaf, list, expected) in [
         (one, 1, "certificate revoked"),
-        (one, 2, "Different CRL scope"),
-        (two, 1, "Different CRL scope"),
+        (one, 2, "different crl scope"),
+        (two, 1, "different crl scope"),
         (two, 2, "OK"),
     ] {
         let (is_good, said) = judge(leaf, list);
         assert_eq!(is_good, expected == "OK", "{said}");
-        assert!(said.contains(expected), "{}, list {list}: {said}", leaf.display());
+        // Between 1.1 and 3.0 it has changed its case.
+        let said = said.to_lowercase();
+        assert!(said.contains(&expected.to_lowercase()), "{}, list {list}: {said}", leaf.display());
     }
 }
