@@ -66,7 +66,7 @@ fn a_relying_party_finds_the_shard(template: &Template) {
     let url = crl_url(&deployment, &issued, "card.pem");
     assert!(url.starts_with(&urls), "{url}");
 
-    assert_eq!(revoke(&deployment, &issued.id, "keyCompromise", "lost").status, 200);
+    assert_eq!(revoke(&deployment, &issued.id, "superseded", "lost").status, 200);
 
     let serial = format!("Serial Number: {}", issued.serial);
     let seen = || text_of(&url).contains(&serial).then_some(());
