@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::order::OrderFields;
-use crate::revocation::{ReasonCode, StatusOutcome};
+use crate::revocation::{EventReach, ReasonCode, StatusOutcome};
 
 /// `POST /v1/certificates`: one certificate for one PKCS#10 request.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -155,6 +155,9 @@ pub struct Certificate {
     /// What a revocation, hold or release did; only in their answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<StatusOutcome>,
+    /// How much the event that a revocation named asks to be revoked; only in its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<EventReach>,
     /// The last position of the status log that speaks of it, `epoch.index`.
     pub position: String,
     /// Path of this API where the receipts of its revocation or hold are once the world shows it; absent where there is none,

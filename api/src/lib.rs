@@ -39,7 +39,10 @@ pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
 };
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
-pub use revocation::{ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus, StatusOutcome};
+pub use revocation::{
+    BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,
+    StatusOutcome,
+};
 
 /// Header that names one order: required on every POST that acts, at most 200 visible ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

@@ -28,6 +28,75 @@ pub enum ReasonCode {
     PrivilegeWithdrawn,
 }
 
+/// What has happened, where a certificate is to be revoked or held for it. Reason and hold follow from it
+/// (docs/revocation-events.md, which has the Swedish words too).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BusinessEvent {
+    /// *Förlorad*: keyCompromise.
+    Lost,
+    /// *Stulen*: keyCompromise.
+    Stolen,
+    /// *Borta för tillfället*: certificateHold.
+    Mislaid,
+    /// *Röjd pinkod*: keyCompromise.
+    PinDisclosed,
+    /// *Trasig*: cessationOfOperation.
+    Damaged,
+    /// *Ersatt*: superseded.
+    Replaced,
+    /// *Uppdaterat SITHS eID*: superseded.
+    Updated,
+    /// *Namnbyte*: affiliationChanged.
+    NameChanged,
+    /// *Avslutad anställning*: affiliationChanged.
+    EmploymentEnded,
+    /// *Avliden*: cessationOfOperation.
+    Deceased,
+    /// *Eget önskemål*: cessationOfOperation.
+    NotWanted,
+    /// *Utlämnad till fel person*: keyCompromise.
+    IssuedToAnother,
+    /// *Felaktigt utfärdad*: superseded.
+    WronglyIssued,
+    /// *Brott mot villkoren*: privilegeWithdrawn.
+    TermsBroken,
+    /// *Organisationen har upphört*: cessationOfOperation.
+    OrganisationEnded,
+    /// *Inte hämtad i tid*: cessationOfOperation. Not from clients.
+    Unclaimed,
+    /// *Inte aktiverad i tid*: cessationOfOperation. Not from clients.
+    NotActivated,
+    /// *Röjd nyckel*, of a function: keyCompromise.
+    KeyExposed,
+    /// *Avvecklad funktion*: cessationOfOperation.
+    FunctionRetired,
+    /// *Förnyat funktionscertifikat*: superseded.
+    FunctionRenewed,
+    /// *Domänen har bytt ägare*: cessationOfOperation.
+    DomainLost,
+    /// *Svag nyckel*: keyCompromise. Not from clients.
+    WeakKey,
+}
+
+/// How much an event asks to be revoked. The call has revoked the certificate that it names, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventReach {
+    /// This certificate: nothing is left to do.
+    Certificate,
+    /// The other certificates of the same eID too.
+    Eid,
+    /// Every certificate on the same carrier, those of other organisations too.
+    Carrier,
+    /// Every eID that the holder has in the same organisation.
+    HolderInOrganisation,
+    /// Every eID of the holder.
+    Holder,
+    /// Everything of the organisation.
+    Organisation,
+}
+
 /// What a call did to the status of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -61,6 +130,9 @@ pub struct SerialStatus {
     /// What the call did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<StatusOutcome>,
+    /// How much the event that the call named asks to be revoked; only in its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<EventReach>,
     /// The position of the status log that says so, `epoch.index`.
     pub position: String,
     /// Path of this API where its receipts are once the world shows the revocation; absent where none are made.
@@ -73,8 +145,12 @@ pub struct SerialStatus {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevocationRequest {
-    /// Why.
-    pub reason: ReasonCode,
+    /// Why. May be left out where `event` says what has happened, and must be the event's reason where both are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ReasonCode>,
+    /// What has happened; the reason follows from it (REV-05).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<BusinessEvent>,
     /// When revocation was asked for (RFC 3339, UTC), if earlier than this call. Never the
     /// revocation date, which is when the CA acts (REV-06).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! holidays is law and stands in code ([`holiday`]); which eves count as free days is a reading of
 //! another law and stands in a reviewed file.
 
+mod deadline;
 mod holiday;
 mod stockholm;
 
@@ -13,6 +14,7 @@ use std::fmt;
 use jiff::civil::Date;
 use serde::Deserialize;
 
+pub use self::deadline::Deadline;
 pub use self::holiday::{Eve, Holiday, holiday};
 pub use self::stockholm::{Local, NoTimeOfDay, TimeOfDay, first_second_after, local};
 use crate::day::Day;

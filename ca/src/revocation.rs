@@ -2,7 +2,11 @@
 //!
 //! The state machine (`status`) says what is possible after what; this says who may ask.
 
+pub mod event;
+
 use status::RevocationReason;
+
+pub use self::event::BusinessEvent;
 
 use crate::profile::ProfileKind;
 use crate::refusal::Refusal;

@@ -10,12 +10,14 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::book::{NoDays, days};
+use crate::calendar::Deadline;
 use crate::carrier::CarrierKind;
 use crate::day::Day;
 use crate::deployment::Environment;
 use crate::identity::list::LevelWord;
 use crate::identity::{Days, IdentityKindId, ProofingId};
 use crate::profile::TrustLevel;
+use crate::revocation::BusinessEvent;
 use crate::word::{Title, word_type};
 
 word_type!(
@@ -135,13 +137,73 @@ impl fmt::Display for ReceiptForm {
     }
 }
 
-/// A span within which something must have been done.
+/// What must have been done within a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deadline {
-    /// So many days of the calendar.
-    Days(u16),
-    /// So many working days.
-    WorkingDays(u16),
+pub enum TermKind {
+    /// An activation that was begun is finished.
+    Activation,
+    /// The holder has claimed what was issued.
+    Claim,
+    /// A carrier that was sent is activated.
+    Unused,
+    /// An eID with the holder's former name is replaced.
+    NameChange,
+}
+
+impl TermKind {
+    /// Its key in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Activation => "activation",
+            Self::Claim => "claim",
+            Self::Unused => "unused",
+            Self::NameChange => "name-change",
+        }
+    }
+
+    /// As card administrators read it.
+    #[must_use]
+    pub const fn swedish(self) -> &'static str {
+        match self {
+            Self::Activation => "Slutföra aktivering",
+            Self::Claim => "Hämta ut",
+            Self::Unused => "Aktivera skickat kort",
+            Self::NameChange => "Byta kort efter namnbyte",
+        }
+    }
+
+    /// When the span begins.
+    #[must_use]
+    pub const fn counted_from(self) -> &'static str {
+        match self {
+            Self::Activation => "begin of activation",
+            Self::Claim => "issuing",
+            Self::Unused => "sending",
+            Self::NameChange => "change of name",
+        }
+    }
+
+    /// What is to be done once it is over: an act of [`crate::life`], or what has happened by
+    /// [`crate::revocation::event`].
+    #[must_use]
+    pub const fn then(self) -> &'static str {
+        match self {
+            Self::Activation => "let-lapse",
+            Self::Claim => BusinessEvent::Unclaimed.rule().name,
+            Self::Unused => BusinessEvent::NotActivated.rule().name,
+            Self::NameChange => BusinessEvent::NameChanged.rule().name,
+        }
+    }
+}
+
+/// A span of a routine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// What must have been done.
+    pub kind: TermKind,
+    /// Within what.
+    pub deadline: Deadline,
 }
 
 /// Whether a call that says nothing of an order falls under the routine.
@@ -192,10 +254,8 @@ pub struct Routine {
     pub approvals: u8,
     /// Duties that nobody holds together.
     pub separate: Vec<(Duty, Duty)>,
-    /// By when a carrier must have been activated.
-    pub activation: Option<Deadline>,
-    /// By when the holder must have claimed it.
-    pub claim: Option<Deadline>,
+    /// By when what must have been done.
+    pub terms: Vec<Term>,
 }
 
 #[derive(Deserialize)]
@@ -245,9 +305,12 @@ enum EnvironmentWord {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case")]
 struct DeadlinesFile {
     activation: Option<String>,
     claim: Option<String>,
+    unused: Option<String>,
+    name_change: Option<String>,
 }
 
 impl Routine {
@@ -283,8 +346,7 @@ impl Routine {
             receipt_forms: file.receipt_forms,
             approvals: file.approvals,
             separate: file.separate,
-            activation: deadline("deadlines.activation", file.deadlines.activation)?,
-            claim: deadline("deadlines.claim", file.deadlines.claim)?,
+            terms: file.deadlines.into_terms()?,
         })
     }
 
@@ -348,17 +410,21 @@ impl RoutineFile {
     }
 }
 
-fn deadline(key: &'static str, text: Option<String>) -> Result<Option<Deadline>, RoutineError> {
-    let Some(text) = text else { return Ok(None) };
-    let read = text.split_once(' ').and_then(|(number, unit)| {
-        let number = number.parse().ok().filter(|&number| (1..=400).contains(&number))?;
-        match unit {
-            "days" => Some(Deadline::Days(number)),
-            "working-days" => Some(Deadline::WorkingDays(number)),
-            _ => None,
-        }
-    });
-    read.map(Some).ok_or(RoutineError::Deadline { key, found: text })
+impl DeadlinesFile {
+    fn into_terms(self) -> Result<Vec<Term>, RoutineError> {
+        let said = [
+            (TermKind::Activation, self.activation),
+            (TermKind::Claim, self.claim),
+            (TermKind::Unused, self.unused),
+            (TermKind::NameChange, self.name_change),
+        ];
+        let said = said.into_iter().filter_map(|(kind, text)| Some((kind, text?)));
+        said.map(|(kind, text)| match Deadline::parse(&text) {
+            Some(deadline) => Ok(Term { kind, deadline }),
+            None => Err(RoutineError::Deadline { key: kind.name(), found: text }),
+        })
+        .collect()
+    }
 }
 
 impl From<EnvironmentWord> for Environment {
@@ -383,8 +449,10 @@ pub enum RoutineError {
         /// The other.
         other: &'static str,
     },
-    /// Neither days nor working days.
-    #[error("{key}: {found:?} is no deadline such as \"14 days\" or \"5 working-days\", 1 to 400")]
+    /// Neither days nor working days nor months.
+    #[error(
+        "deadlines.{key}: {found:?} is no deadline such as \"14 days\" or \"5 working-days\", 1 to 400, or \"3 months\", 1 to 60"
+    )]
     Deadline {
         /// The key.
         key: &'static str,

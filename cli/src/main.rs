@@ -90,6 +90,12 @@ enum Command {
     /// Where carriers, eIDs and orders can stand, and what leads from where to where, in English and Swedish. Asks no CA.
     #[command(after_help = "Example:\n  sigill states carrier")]
     States(command::states::StatesCommand),
+    /// What can have happened where a certificate is revoked (lost, stolen, ...), and what follows from it, in English and Swedish.
+    /// Asks no CA.
+    #[command(
+        after_help = "Example:\n  sigill events\n  sigill certificate revoke crt_019… --event stolen --yes"
+    )]
+    Events(command::events::EventsCommand),
 }
 
 fn main() -> ExitCode {
@@ -105,6 +111,10 @@ fn main() -> ExitCode {
             .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Status(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
+        Command::Events(command) => {
+            command.run(terminal);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::States(command) => {
             command.run(terminal);
             Ok(ExitCode::SUCCESS)

@@ -497,7 +497,21 @@ fn revocations_are_refused(world: &World) {
             row("a time to come", at("2999-01-01T00:00:00Z"), 422, code, Answer),
             row("a time before 1970", at("1969-12-31T23:59:59Z"), 422, code, Answer),
             row("no time", at("yesterday"), 422, code, Answer),
-            row("no reason", of(json!({})), 400, "body-malformed", Answer),
+            row("neither reason nor event", of(json!({})), 400, "reason-missing", Answer),
+            row(
+                "an event with another reason than its own",
+                of(json!({ "event": "key-exposed", "reason": "superseded" })),
+                422,
+                "event-contradicts-reason",
+                Answer,
+            ),
+            row(
+                "a stolen function",
+                of(json!({ "event": "stolen" })),
+                422,
+                "event-not-for-kind",
+                Answer,
+            ),
             row(
                 "an unknown reason",
                 of(json!({ "reason": "lost" })),

@@ -70,6 +70,8 @@ use utoipa::openapi::OpenApi as Document;
         api::ObservationsTaken,
         api::RefusedObservation,
         api::StatusOutcome,
+        api::BusinessEvent,
+        api::EventReach,
         api::SerialStatus,
         api::ReasonCode,
         api::RenewalRequest,

@@ -1,11 +1,13 @@
 //! Revoking: state, status entry and audit leaf in one transaction; then it travels by itself.
 
+mod said;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ca::audit::{EventCode, EventResult, ObjectIds};
-use ca::profile::Profile;
+use ca::profile::{Profile, ProfileKind};
 use ca::refusal::Refusal;
 use ca::revocation::{Again, RevocationWish, Revoker, again};
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ use store::{
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use self::said::Said;
 use super::Service;
 use super::authority::Authority;
 use super::order::{Answered, OrderWork, Outcome};
@@ -83,6 +86,7 @@ impl Service {
         let changed = self.revoke_target(authority, &what, work, revoker)?;
         let mut shown = super::show::serial(authority.name(), serial, &changed.status);
         shown.outcome = Some(changed.outcome);
+        shown.reach = changed.reach;
         shown.receipts = self.receipts_path_of_serial(authority.name(), serial);
         Answered::new(Outcome::Changed, &shown, changed.status.position)
     }
@@ -98,6 +102,7 @@ impl Service {
     fn show_changed(&self, id: &str, changed: &Changed) -> Result<Answered, Denied> {
         let mut shown = self.show(id)?;
         shown.outcome = Some(changed.outcome);
+        shown.reach = changed.reach;
         Answered::new(Outcome::Changed, &shown, changed.status.position)
     }
 
@@ -112,18 +117,15 @@ impl Service {
         let reading = self.clock().read();
         let requested_at =
             request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;
-        let facts = json!({
-            "actor": request.actor,
-            "reason": request.reason,
-            "requested_at": request.requested_at,
-        });
+        let said = Said::read(&request, self.kind_of(what), revoker)?;
         let wanted = Wanted {
             revoker,
-            wish: wish_of(request.reason)?,
+            wish: said.wish,
             requested_at,
-            payload: payload(work, what, reading, facts),
+            payload: payload(work, what, reading, said.facts(&request)),
         };
-        self.change(authority, what, work, &wanted, reading.now)
+        let changed = self.change(authority, what, work, &wanted, reading.now)?;
+        Ok(Changed { reach: said.reach(), ..changed })
     }
 
     fn change(
@@ -164,7 +166,7 @@ impl Service {
                     StatusAct::CorrectReason { .. } => api::StatusOutcome::ReasonCorrected,
                     _ => api::StatusOutcome::Changed,
                 };
-                break Changed { outcome, status };
+                break Changed { outcome, status, reach: None };
             }
             if let Some(correction) = correction(wanted.wish, &status) {
                 act = correction;
@@ -173,7 +175,7 @@ impl Service {
             self.store()
                 .record_audit(&record(EventCode::RevocationRepeated), now)
                 .map_err(|e| self.note_storage(&e))?;
-            break Changed { outcome: api::StatusOutcome::AlreadySo, status };
+            break Changed { outcome: api::StatusOutcome::AlreadySo, status, reach: None };
         };
         if changed.outcome != api::StatusOutcome::AlreadySo {
             if matches!(act, StatusAct::Revoke { .. }) {
@@ -224,12 +226,15 @@ impl Service {
         if what.row.is_none() && wanted.wish == RevocationWish::Hold {
             return Err(hold_without_certificate(what));
         }
-        let kind = what
-            .row
+        ca::revocation::check(self.kind_of(what), wanted.revoker, wanted.wish).map_err(Denied::rule)
+    }
+
+    /// What the profile of the certificate says it is.
+    fn kind_of(&self, what: &What<'_>) -> Option<ProfileKind> {
+        what.row
             .and_then(|row| row.profile.as_ref())
             .and_then(|profile| self.book.profiles().by_name(&profile.name))
-            .map(Profile::kind);
-        ca::revocation::check(kind, wanted.revoker, wanted.wish).map_err(Denied::rule)
+            .map(Profile::kind)
     }
 }
 
@@ -270,6 +275,8 @@ struct Wanted {
 struct Changed {
     outcome: api::StatusOutcome,
     status: StatusRow,
+    /// How far the event reaches that the call named.
+    reach: Option<api::EventReach>,
 }
 
 /// The payload of the act's audit leaf. An act by a clock in doubt is marked (architecture §2.5); one

@@ -146,6 +146,7 @@ impl Service {
             revoked_at: revoked.then(|| row.status.status.effective_time.to_string()),
             requested_at: row.status.requested_at.map(|time| time.to_string()),
             outcome: None,
+            reach: None,
             position: row.status.position.to_string(),
             receipts: self.receipts_path(row),
             certificate: None,
@@ -187,6 +188,7 @@ impl Service {
             revoked_at: None,
             requested_at: None,
             outcome: None,
+            reach: None,
             position: String::new(),
             receipts: None,
             certificate: Some(x509::pem::encode(x509::pem::Label::Certificate, der)),
@@ -251,6 +253,7 @@ pub(crate) fn serial(authority: &str, serial: SerialNumber, row: &StatusRow) -> 
         revoked_at: row.status.effective_time.to_string(),
         requested_at: row.requested_at.map(|time| time.to_string()),
         outcome: None,
+        reach: None,
         position: row.position.to_string(),
         receipts: None,
     }

@@ -81,7 +81,6 @@ fn example_routine(level: TrustLevel) -> Option<Routine> {
         receipt_forms: Vec::new(),
         approvals: 0,
         separate: Vec::new(),
-        activation: None,
-        claim: None,
+        terms: Vec::new(),
     })
 }

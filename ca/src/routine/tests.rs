@@ -19,6 +19,8 @@ separate = [["order", "approval"], ["order", "holder"]]
 [deadlines]
 activation = "5 working-days"
 claim = "14 days"
+unused = "100 days"
+name-change = "3 months"
 "#;
 
 const DIRECT: &str = r#"
@@ -48,12 +50,44 @@ fn every_shipped_routine_is_read_and_named_as_its_file() {
 fn reads_what_a_file_says() {
     let routine = Routine::parse(FILE.as_bytes()).unwrap();
 
-    assert_eq!(routine.activation, Some(Deadline::WorkingDays(5)));
-    assert_eq!(routine.claim, Some(Deadline::Days(14)));
+    let terms: Vec<_> = routine.terms.iter().map(|term| (term.kind, term.deadline)).collect();
+    let expected = [
+        (TermKind::Activation, Deadline::WorkingDays(5)),
+        (TermKind::Claim, Deadline::Days(14)),
+        (TermKind::Unused, Deadline::Days(100)),
+        (TermKind::NameChange, Deadline::Months(3)),
+    ];
+    assert_eq!(terms, expected);
     assert_eq!(routine.separate, [(Duty::Order, Duty::Approval), (Duty::Order, Duty::Holder)]);
     assert!(routine.is_for(Environment::Prod));
     let direct = Routine::parse(DIRECT.as_bytes()).unwrap();
     assert!(direct.is_for(Environment::Test) && !direct.is_for(Environment::Qa));
+}
+
+/// ISS-15: the shipped routines for ordinary cards say what their sources say; what is done once a span is over
+/// is an act on carriers, or an event that the CA or an administrator can say has happened.
+#[test]
+fn the_shipped_deadlines_are_those_of_their_sources() {
+    for name in ["office-visit", "office-visit-2"] {
+        let path = format!("routines/{name}.toml");
+        let (_, text) = crate::testing::BOOK.iter().find(|(file, _)| *file == path).unwrap();
+        let terms: Vec<String> = Routine::parse(text.as_bytes())
+            .unwrap()
+            .terms
+            .iter()
+            .map(|term| format!("{} {} {}", term.kind.name(), term.deadline, term.kind.then()))
+            .collect();
+
+        let expected = [
+            "activation 5 working-days let-lapse",
+            "claim 14 days unclaimed",
+            "unused 100 days not-activated",
+            "name-change 3 months name-changed",
+        ];
+        assert_eq!(terms, expected, "{name}");
+    }
+    let lapse = crate::life::CarrierAct::LetLapse;
+    assert_eq!(crate::life::Named::word(lapse).name, TermKind::Activation.then());
 }
 
 #[test]
@@ -80,6 +114,7 @@ fn every_mutant_of_a_routine_is_refused() {
         (FILE, "5 working-days", "5 weeks"),
         (FILE, "14 days", "0 days"),
         (FILE, "14 days", "401 days"),
+        (FILE, "3 months", "61 months"),
         (FILE, "claim", "claims"),
         (FILE, "minimum-age", "colour = \"red\"\nminimum-age"),
         (FILE, "levels", "order = \"absent\"\nlevels"),

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use x509::import::ImportedCertificate;
 use x509::pem::{self, Label};
 
-use super::outcome::Told;
+use super::outcome::{Told, reach};
 use super::word;
 use crate::ad;
 use crate::client::{Client, ClientError};
@@ -179,10 +179,13 @@ pub(crate) struct Release {
 /// Why and for whom.
 #[derive(Debug, Args)]
 struct How {
-    /// unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation,
-    /// certificateHold or privilegeWithdrawn.
-    #[arg(long, default_value = "unspecified")]
-    reason: String,
+    /// What has happened, such as stolen or employment-ended (`sigill events` lists them); the reason follows from it.
+    #[arg(long)]
+    event: Option<String>,
+    /// unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold or
+    /// privilegeWithdrawn; unspecified where neither it nor --event is given.
+    #[arg(long)]
+    reason: Option<String>,
     /// When revocation was asked for, if earlier (RFC 3339, UTC).
     #[arg(long, value_name = "TIME")]
     requested_at: Option<String>,
@@ -379,6 +382,7 @@ impl RevokeSerial {
                     .line(),
                 ),
                 ("reason", word(status.reason)),
+                ("still to revoke", reach(status.reach).to_owned()),
                 ("revoked at", status.revoked_at.clone()),
                 ("log position", status.position.clone()),
             ])
@@ -395,13 +399,13 @@ impl How {
         client: &Client,
         terminal: &Terminal,
     ) -> Result<T, ClientError> {
-        let reason = serde_json::from_value(serde_json::Value::String(self.reason.clone()))
-            .map_err(|_| ClientError::Value {
-                what: "--reason",
-                found: self.reason.clone(),
-                limit: "unspecified, keyCompromise, affiliationChanged, superseded, \
-                        cessationOfOperation, certificateHold, privilegeWithdrawn",
-            })?;
+        let event: Option<api::BusinessEvent> =
+            listed("--event", self.event.as_deref(), "an event that `sigill events` lists")?;
+        let reasons = "unspecified, keyCompromise, affiliationChanged, superseded, \
+                       cessationOfOperation, certificateHold, privilegeWithdrawn";
+        let unsaid = event.is_none().then_some("unspecified");
+        let reason: Option<api::ReasonCode> =
+            listed("--reason", self.reason.as_deref().or(unsaid), reasons)?;
         if let Some(time) = &self.requested_at {
             time.parse::<jiff::Timestamp>().map_err(|_| ClientError::Value {
                 what: "--requested-at",
@@ -410,22 +414,40 @@ impl How {
             })?;
         }
         terminal.confirmed(
-            &match reason {
-                api::ReasonCode::CertificateHold => format!(
+            &match (event, reason) {
+                (Some(api::BusinessEvent::Mislaid), _)
+                | (_, Some(api::ReasonCode::CertificateHold)) => format!(
                     "Putting {what} on hold; `sigill certificate release` ends it, \
                      a revocation makes it final."
                 ),
-                _ => format!("Revoking {what} for {}; this cannot be undone.", self.reason),
+                _ => {
+                    let why = self.event.as_deref().or(self.reason.as_deref());
+                    let why = why.unwrap_or("unspecified");
+                    format!("Revoking {what} for {why}; this cannot be undone.")
+                }
             },
             if self.yes { Yes::Given } else { Yes::Ask },
         )?;
         let request = api::RevocationRequest {
             reason,
+            event,
             requested_at: self.requested_at.clone(),
             actor: actor(self.actor.as_deref()),
         };
         client.post(path, &key(self.idempotency_key.as_deref())?, &request)
     }
+}
+
+/// A value of a closed list of the API.
+fn listed<T: DeserializeOwned>(
+    what: &'static str,
+    said: Option<&str>,
+    limit: &'static str,
+) -> Result<Option<T>, ClientError> {
+    let Some(said) = said else { return Ok(None) };
+    serde_json::from_value(serde_json::Value::String(said.to_owned()))
+        .map(Some)
+        .map_err(|_| ClientError::Value { what, found: said.to_owned(), limit })
 }
 
 /// The certificate of this id or SHA-256.
@@ -481,6 +503,7 @@ fn shown(certificate: &api::Certificate) -> Vec<String> {
             .line(),
         ),
         ("reason", word(certificate.reason)),
+        ("still to revoke", reach(certificate.reach).to_owned()),
         ("revoked at", certificate.revoked_at.clone().unwrap_or_default()),
         ("requested at", certificate.requested_at.clone().unwrap_or_default()),
         ("valid from", certificate.not_before.clone()),

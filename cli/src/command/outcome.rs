@@ -1,6 +1,6 @@
 //! What a revocation, hold or release came to, in words: what is recorded, whatever was asked for.
 
-use api::{CertificateState, ReasonCode, StatusOutcome};
+use api::{CertificateState, EventReach, ReasonCode, StatusOutcome};
 
 /// What the status is now, and what the call did to it.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,22 @@ impl Told<'_> {
             }
             (Some(StatusOutcome::AlreadySo), _) => "stood so already; nothing changed".to_owned(),
         }
+    }
+}
+
+/// What an event asks to be revoked beside the certificate of the call; empty where that is all.
+pub(crate) const fn reach(reach: Option<EventReach>) -> &'static str {
+    match reach {
+        None | Some(EventReach::Certificate) => "",
+        Some(EventReach::Eid) => "the other certificates of the same eID",
+        Some(EventReach::Carrier) => {
+            "every other certificate on the same carrier (sigill revoke --cards)"
+        }
+        Some(EventReach::HolderInOrganisation) => {
+            "every other eID that the holder has in this organisation"
+        }
+        Some(EventReach::Holder) => "every other eID of the holder",
+        Some(EventReach::Organisation) => "everything else of the organisation",
     }
 }
 

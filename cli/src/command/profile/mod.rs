@@ -1,6 +1,7 @@
 //! `sigill profile`: the compiler of profiles. It works on files; only a replay asks the server.
 
 mod check;
+mod deadlines;
 mod diff;
 mod example;
 mod replay;
@@ -20,6 +21,11 @@ pub(crate) enum ProfileCommand {
     /// Judge profiles: every fault with its file and rule (exit 1 if there is one).
     #[command(after_help = "Example:\n  sigill profile check profiles")]
     Check(check::Check),
+    /// Print by when what must have been done, by each routine, from a time on (Swedish working days).
+    #[command(
+        after_help = "Example:\n  sigill profile deadlines profiles --from 2026-12-22T09:30:00Z --routine office-visit"
+    )]
+    Deadlines(deadlines::Deadlines),
     /// Compare two profiles, or a profile and a certificate, field by field (exit 1 if they differ).
     #[command(
         after_help = "Of a certificate everything is compared but names, key, serial number, dates, issuer and hosts.\n\nExample:\n  sigill profile diff profiles/function.toml server.pem"
@@ -49,6 +55,7 @@ impl ProfileCommand {
     ) -> Result<ExitCode, ClientError> {
         match self {
             Self::Check(check) => check.run(terminal),
+            Self::Deadlines(deadlines) => deadlines.run(terminal),
             Self::Diff(diff) => diff.run(terminal),
             Self::Example(example) => example.run(terminal),
             Self::Replay(replay) => Ok(replay.run(connection, terminal)),
