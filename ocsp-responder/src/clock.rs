@@ -6,6 +6,10 @@ use x509::time::UnixTime;
 
 /// Now, in whole seconds rounded down.
 pub(crate) fn now() -> UnixTime {
+    #[cfg(test)]
+    if let Some(time) = tests::SET.get() {
+        return time;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime::from_secs(since.as_secs()).unwrap_or(UnixTime::LAST)
 }
@@ -19,8 +23,19 @@ pub(crate) fn http_date(time: UnixTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        pub(super) static SET: Cell<Option<UnixTime>> = const { Cell::new(None) };
+    }
+
+    /// Sets the clock of this thread, on which it then stands still.
+    pub(crate) fn set(time: UnixTime) {
+        SET.set(Some(time));
+    }
 
     #[test]
     fn writes_the_date_of_rfc_9110() {

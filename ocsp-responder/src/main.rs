@@ -22,6 +22,8 @@ mod durable;
 mod files;
 mod follow;
 mod health;
+#[cfg(test)]
+mod histories;
 mod http;
 mod identity;
 mod keeper;
@@ -39,6 +41,8 @@ mod signer;
 mod start;
 mod status_page;
 mod test_certificates;
+#[cfg(test)]
+mod testing;
 mod turns;
 mod view;
 mod waiting;

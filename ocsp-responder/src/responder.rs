@@ -109,8 +109,17 @@ struct Signed {
     /// `None` for what nobody is to keep.
     labels: Option<Labels>,
     next_update: UnixTime,
+    /// Since when it is given. A clock that was ahead then and was set back gives nothing from the future.
+    since: UnixTime,
     /// Half of its life: from then on it is signed anew.
     renew_at: UnixTime,
+}
+
+impl Signed {
+    /// Whether it may be given at that time.
+    fn is_given_at(&self, now: UnixTime) -> bool {
+        self.since <= now && now < self.renew_at
+    }
 }
 
 /// The bytes to be signed, and thisUpdate and nextUpdate of the answer that ends first.
@@ -191,7 +200,7 @@ impl Responder {
     /// question without a nonce.
     pub(crate) fn keeps_answers(&self, delegate: &Delegate) -> bool {
         let (now, key) = (clock::now(), delegate.spki());
-        self.cache.iter().any(|(_, signed)| now < signed.renew_at && signed.delegate == key)
+        self.cache.iter().any(|(_, signed)| signed.is_given_at(now) && signed.delegate == key)
     }
 
     /// Answers the request in `der`, which came from `address`.
@@ -311,7 +320,7 @@ impl Responder {
         let signed = self.cache.get(key.as_ref())?;
         let same = facts.findings.first() == Some(&signed.finding)
             && signed.delegate == delegate.spki()
-            && now < signed.renew_at;
+            && signed.is_given_at(now);
         same.then(|| self.reply_from(&signed, facts.position, now))
     }
 
@@ -429,6 +438,7 @@ impl Responder {
                 .then(|| Labels::of(&hex(&Sha256::digest(&body)), this_update, Some(next_update))),
             body,
             next_update,
+            since: now,
             renew_at: now.checked_add(half).unwrap_or(now),
         });
         if !is_fleeting(finding.status)

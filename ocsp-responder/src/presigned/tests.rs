@@ -5,29 +5,18 @@ mod upkeep;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use hsm::token::TokenName;
-use hsm::{KeyUse, LateSignature, OpenError, SignError, SigningService, TokenState};
+use aws_lc_rs::signature::EcdsaKeyPair;
 use status::presigned::{PresignedFile, PresignedHead, Wave};
 use status::{
     AfterExpiry, AnswerClasses, BeforeActivation, CertificateEntry, Change, IssuerRef,
     RevocationReason, StatusEntry,
 };
-use x509::certificate::{Certificate, CertificateTemplate};
-use x509::extension::{
-    AuthorityKeyIdentifier, BasicConstraints, Criticality, ExtendedKeyUsage, Extension,
-    ExtensionValue as _, KeyUsage, KeyUsageBit, OcspNoCheck, SubjectKeyIdentifier,
-};
-use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
-use x509::name::{AttributeType, Name};
+use x509::certificate::Certificate;
 use x509::ocsp::CertStatus;
-use x509::oid::usage;
 use x509::serial::SerialNumber;
-use x509::signing::{SigningInput, ToBeSigned};
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
@@ -39,6 +28,7 @@ use crate::config::DelegateSource;
 use crate::delegate::{Delegate, DelegateSigner, Delegates, KeyPlace};
 use crate::metrics::Metrics;
 use crate::signer::Counter;
+use crate::testing::{self, Token, delegate_certificate, pair};
 use crate::view::View;
 
 const HOUR: u64 = 3600;
@@ -51,78 +41,6 @@ fn at(secs: u64) -> UnixTime {
 
 fn serial(number: u32) -> SerialNumber {
     SerialNumber::from_content_octets(&[&[0x40][..], &number.to_be_bytes()].concat()).unwrap()
-}
-
-fn pair() -> EcdsaKeyPair {
-    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()
-}
-
-fn key_of(pair: &EcdsaKeyPair) -> PublicKey {
-    PublicKey::from_ec_point(pair.public_key().as_ref()).unwrap()
-}
-
-fn signed_by(pair: &EcdsaKeyPair, text: &[u8]) -> Vec<u8> {
-    pair.sign(&SystemRandom::new(), text).unwrap().as_ref().to_vec()
-}
-
-fn name(common: &str) -> Name {
-    let name = Name::builder().with(AttributeType::Country, "SE").unwrap();
-    let name = name.with(AttributeType::Organization, "Sigill Test").unwrap();
-    name.with(AttributeType::CommonName, common).unwrap().build()
-}
-
-/// A key of a token that counts, and fails when it is told to.
-struct Token {
-    pair: EcdsaKeyPair,
-    signed: AtomicU64,
-    fails_after: AtomicU64,
-}
-
-impl SigningService for Token {
-    fn sign_telling(
-        &self,
-        input: &SigningInput,
-        _: Duration,
-        _: &mut dyn FnMut(&SignError),
-    ) -> Result<Vec<u8>, SignError> {
-        let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("no answer") };
-        if self.signed.fetch_add(1, Ordering::SeqCst) >= self.fails_after.load(Ordering::SeqCst) {
-            let (label, serial) = ("sg-td-ab12-ocsp".parse(), "1234".parse());
-            let token = TokenName { label: label.unwrap(), serial: serial.unwrap() };
-            return Err(SignError::Token(OpenError::Deadline { token }));
-        }
-        Ok(signed_by(&self.pair, bytes))
-    }
-
-    fn deadline(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn prove(&self, _: &SpkiHash) -> Result<(), SignError> {
-        Ok(())
-    }
-
-    fn within_reach(&self, _: &SpkiHash) -> Result<(), SignError> {
-        Ok(())
-    }
-
-    fn prove_stand_bys(&self) {}
-
-    fn keys(&self) -> Vec<SpkiHash> {
-        Vec::new()
-    }
-
-    fn tokens(&self) -> Vec<TokenState> {
-        Vec::new()
-    }
-
-    fn uses(&self) -> Vec<KeyUse> {
-        Vec::new()
-    }
-
-    fn late_signatures(&self) -> Vec<LateSignature> {
-        Vec::new()
-    }
 }
 
 /// An inner zone with one CA, and an outer host beside it.
@@ -143,11 +61,7 @@ impl Zones {
         let folder = tempfile::tempdir().unwrap();
         let ca = pair();
         let authority = authority_of(&ca, "person3");
-        let token = Arc::new(Token {
-            pair: pair(),
-            signed: AtomicU64::new(0),
-            fails_after: AtomicU64::new(u64::MAX),
-        });
+        let token = Arc::new(Token::new());
         let view = Arc::new(View::new(1, Duration::from_secs(DAY), Duration::ZERO));
         let log_time = at(START - HOUR);
         let mut entries = vec![StatusEntry::IssuerDeclared { log_time, issuer: authority.issuer }];
@@ -207,17 +121,8 @@ impl Zones {
 
     /// A certificate of the CA for the token's key, as delegates have them, from `begin` on.
     fn delegate_certificate(&self, begin: u64) -> Certificate {
-        let key = key_of(&self.token.pair);
-        let extensions = vec![
-            AuthorityKeyIdentifier::of(&self.authority().certificate.ski().unwrap())
-                .extension(Criticality::NonCritical),
-            SubjectKeyIdentifier(key.key_bits_sha1().to_vec()).extension(Criticality::NonCritical),
-            KeyUsage::of(&[KeyUsageBit::DigitalSignature]).extension(Criticality::Critical),
-            ExtendedKeyUsage(vec![usage::OCSP_SIGNING]).extension(Criticality::NonCritical),
-            OcspNoCheck.extension(Criticality::NonCritical),
-        ];
         let validity = Validity::between(at(begin), at(begin + 14 * DAY - 1)).unwrap();
-        signed_certificate(&self.ca, &key, "delegate", validity, extensions)
+        delegate_certificate(&self.ca, &self.authority(), &self.token, validity)
     }
 
     fn delegate(&self, begin: u64) {
@@ -262,17 +167,9 @@ impl Zones {
     }
 }
 
-/// A CA with a certificate of its own.
 fn authority_of(ca: &EcdsaKeyPair, name: &str) -> Arc<Authority> {
-    let own = SubjectKeyIdentifier(key_of(ca).key_bits_sha1().to_vec());
-    let usage = KeyUsage::of(&[KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign]);
-    let extensions = vec![
-        BasicConstraints::Ca { path_len: None }.extension(Criticality::Critical),
-        usage.extension(Criticality::Critical),
-        own.extension(Criticality::NonCritical),
-    ];
-    let certificate = certificate(ca, &key_of(ca), "SIGILL TEST CA v1", 900 * DAY, extensions);
-    Arc::new(Authority::new(name.to_owned(), certificate))
+    let validity = Validity::between(at(START - DAY), at(START + 900 * DAY)).unwrap();
+    testing::authority_of(ca, name, validity)
 }
 
 fn issued(number: u32, lasts: u64) -> StatusEntry {
@@ -291,39 +188,6 @@ fn entry(number: u32, change: Change) -> StatusEntry {
 fn revoked(number: u32) -> StatusEntry {
     let reason = Some(RevocationReason::KeyCompromise);
     entry(number, Change::Revoked { reason, invalidity_date: None })
-}
-
-fn certificate(
-    ca: &EcdsaKeyPair,
-    key: &PublicKey,
-    common: &str,
-    lasts: u64,
-    extensions: Vec<Extension>,
-) -> Certificate {
-    let validity = Validity::between(at(START - DAY), at(START + lasts)).unwrap();
-    signed_certificate(ca, key, common, validity, extensions)
-}
-
-fn signed_certificate(
-    ca: &EcdsaKeyPair,
-    key: &PublicKey,
-    common: &str,
-    validity: Validity,
-    extensions: Vec<Extension>,
-) -> Certificate {
-    let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
-    let template = CertificateTemplate {
-        serial: SerialNumber::from_random([0x42; 16]),
-        issuer: name("SIGILL TEST CA v1"),
-        subject: name(common),
-        validity,
-        public_key: key.clone(),
-        extensions,
-        algorithm,
-    };
-    let tbs = template.to_tbs_der();
-    let der = x509::signing::assemble(&tbs, algorithm, &signed_by(ca, &tbs)).unwrap();
-    Certificate::from_der(&der).unwrap()
 }
 
 /// Item 3, OCSP-11: each certificate has its answer; what the log changes is signed for at once and alone; a start signs nothing

@@ -46,7 +46,7 @@ impl Responder {
         let now = clock::now();
         if let Some(signed) = self.cache.get(cert_id)
             && signed.finding == finding
-            && now < signed.renew_at
+            && signed.is_given_at(now)
         {
             self.metrics.count(Counted::FromCache);
             return Ok(self.reply_from(&signed, facts.position, now));
@@ -109,6 +109,7 @@ impl Given {
             )),
             body: Bytes::from(body),
             next_update: said.next_update,
+            since: said.this_update.min(now),
             renew_at: again.min(said.next_update),
         })
     }

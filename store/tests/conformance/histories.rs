@@ -16,8 +16,8 @@ use status::{
     StatusEntry,
 };
 use store::{
-    ChangeOutcome, JobChange, JobId, JobPlan, JobSelector, JobStart, JobStep, Log, PublishedHead,
-    StatusAct, StatusChange, StatusTarget, StoreError, VoidScope,
+    ChangeOutcome, IssuerKeeping, JobChange, JobId, JobPlan, JobSelector, JobStart, JobStep, Log,
+    PublishedHead, StatusAct, StatusChange, StatusTarget, StoreError, VoidScope,
 };
 use x509::crl::ReasonCode;
 use x509::serial::SerialNumber;
@@ -25,7 +25,7 @@ use x509::time::UnixTime;
 
 use super::Backend;
 use super::jobs::{frozen, planned, step};
-use super::world::{World, at, audit, node, serial};
+use super::world::{Issuer, World, at, audit, node, serial};
 
 const STEPS: u64 = 60;
 
@@ -47,17 +47,21 @@ pub(crate) const HAPPENINGS: [&str; 13] = [
 ];
 
 /// xorshift64: a history is its seed.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn throw(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % sides
     }
 
-    fn pick<T: Copy>(&mut self, among: &[T]) -> Option<T> {
+    pub(crate) fn pick<T: Copy>(&mut self, among: &[T]) -> Option<T> {
         let sides = u64::try_from(among.len()).unwrap().max(1);
         let place = usize::try_from(self.throw(sides)).unwrap();
         among.get(place).copied()
@@ -66,7 +70,7 @@ impl Dice {
 
 /// What a certificate is, as the acts said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+pub(crate) enum Known {
     Issued,
     Active,
     HeldFrom(Before, UnixTime),
@@ -75,22 +79,22 @@ enum Known {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
+pub(crate) enum Before {
     Issued,
     Active,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Certificate {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Certificate {
     known: Known,
     classes: AnswerClasses,
     issued: UnixTime,
-    not_after: UnixTime,
+    pub(crate) not_after: UnixTime,
 }
 
 impl Certificate {
     /// When it is revoked in the eyes of the world, and why; `None` while it is good.
-    fn shown(&self) -> Option<(UnixTime, Option<ReasonCode>)> {
+    pub(crate) fn shown(&self) -> Option<(UnixTime, Option<ReasonCode>)> {
         let hold = Some(ReasonCode::CertificateHold);
         match self.known {
             Known::Issued if self.classes.before_activation == BeforeActivation::Held => {
@@ -104,6 +108,37 @@ impl Certificate {
             Known::Voided(at) => Some((at, None)),
         }
     }
+
+    /// From when on nothing is known of it, a week after its end; of a voided one everything is kept.
+    pub(crate) fn forgotten_from(&self) -> Option<UnixTime> {
+        let week = Duration::from_secs(7 * 86_400);
+        let is_kept = self.classes.after_expiry == AfterExpiry::Kept
+            || matches!(self.known, Known::Voided(_));
+        (!is_kept).then(|| self.not_after.checked_add(week).unwrap())
+    }
+}
+
+/// Whoever sees the CA from outside, through other code than this room's.
+pub(crate) trait Outside {
+    /// Looks after each step. What is acknowledged by then is published: a database is lost between two steps.
+    fn look(&mut self, inside: &Inside<'_>);
+}
+
+/// The CA between two steps.
+#[allow(dead_code, reason = "whoever looks is in another room: ocsp-responder/src/histories")]
+pub(crate) struct Inside<'a> {
+    pub(crate) world: &'a World,
+    /// What the acts made of each certificate.
+    pub(crate) certificates: &'a BTreeMap<SerialNumber, Certificate>,
+    /// By the clock of the CA, which may have been set back.
+    pub(crate) now: UnixTime,
+}
+
+/// Nobody.
+struct Nobody;
+
+impl Outside for Nobody {
+    fn look(&mut self, _: &Inside<'_>) {}
 }
 
 /// A responder: what it has read, and what it makes of it.
@@ -425,7 +460,8 @@ impl History<'_> {
                 Answer::Revoked(shown) => Some((shown.time, shown.reason)),
                 Answer::Unknown => {
                     self.happened.insert("expired and forgotten");
-                    assert!(now > certificate.not_after, "unknown before it expired: {serial}");
+                    let forgotten = certificate.forgotten_from().is_some_and(|from| now >= from);
+                    assert!(forgotten, "unknown of what is remembered: {serial}");
                     continue;
                 }
             };
@@ -487,9 +523,20 @@ impl History<'_> {
 
 /// The history of this seed, on an empty database. Returns what happened in it.
 pub(crate) fn run(backend: &dyn Backend, seed: u64) -> BTreeSet<&'static str> {
+    let issuer = Issuer::new("CN=SIGILL TEST issuing", IssuerKeeping::Online);
+    seen_from(backend, issuer, seed, &mut Nobody)
+}
+
+/// The same, of this issuer, with somebody outside who looks.
+pub(crate) fn seen_from(
+    backend: &dyn Backend,
+    issuer: Issuer,
+    seed: u64,
+    outside: &mut dyn Outside,
+) -> BTreeSet<&'static str> {
     let mut history = History {
-        dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
-        world: Some(World::new(backend)),
+        dice: Dice::of(seed),
+        world: Some(World::of(backend, issuer)),
         backend,
         at_work: None,
         backup: None,
@@ -503,6 +550,8 @@ pub(crate) fn run(backend: &dyn Backend, seed: u64) -> BTreeSet<&'static str> {
     };
     for _ in 0..STEPS {
         history.step();
+        let (world, certificates) = (history.world(), &history.certificates);
+        outside.look(&Inside { world, certificates, now: history.now() });
     }
     history.happened
 }

@@ -148,7 +148,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(backend: &dyn super::Backend) -> Self {
-        let world = Self::without_import(backend.open());
+        Self::of(backend, Issuer::new("CN=SIGILL TEST issuing", IssuerKeeping::Online))
+    }
+
+    /// A world of this issuer.
+    pub(crate) fn of(backend: &dyn super::Backend, issuer: Issuer) -> Self {
+        let world = Self { issuer: Arc::new(issuer), ..Self::without_import(backend.open()) };
         let issuers = vec![world.issuer.declared.clone()];
         let import = Import { issuers, ..Import::default() };
         world.store.import(&import, &audit(EventCode::ImportCeremony), at(0)).unwrap();

@@ -2,8 +2,8 @@
 
 use ca::audit::Actor;
 use status::{AnswerClasses, RevocationReason};
-use store::{Import, ImportedChange, ImportedState};
-use x509::crl::{CrlForm, CrlReader, CrlTail};
+use store::{Import, ImportedChange, ImportedState, StatusAct, StatusChange, StatusTarget};
+use x509::crl::{CrlForm, CrlReader, CrlTail, ReasonCode};
 
 use super::*;
 use crate::service::testing::World;
@@ -254,4 +254,45 @@ fn a_node_that_does_not_publish_makes_no_list() {
         2,
         "the one that was not published spent its number"
     );
+}
+
+/// CRL-11, REV-03: of a certificate that is known by its serial alone, imported or taken over from the published log, a
+/// release explains that its entry is gone as of any other.
+#[test]
+fn a_released_hold_of_a_serial_without_its_certificate_leaves_the_lists() {
+    let world = with_deltas();
+    let (issuer, now) = (world.authority().id, world.now());
+    let record = |code| world.service.crl_record(code, world.authority(), None, &json!({}));
+    let held = |octet| {
+        let serial = SerialNumber::from_random([octet; 16]);
+        let state = ImportedState {
+            issuer,
+            serial,
+            not_after: now.checked_add(DAY).unwrap(),
+            answers: AnswerClasses::USUAL,
+            change: ImportedChange::Held { effective: now },
+        };
+        let import = Import { states: vec![state], ..Import::default() };
+        world.service.store().import(&import, &record(EventCode::ImportRevocation), now).unwrap();
+        serial
+    };
+    let release = |serial| {
+        let target = StatusTarget::Serial(issuer, serial);
+        let change =
+            StatusChange { target, act: StatusAct::Release, requested_at: None, alone: None };
+        let record = record(EventCode::CertificateReleased);
+        world.service.store().change_status(&change, &record, world.now()).unwrap();
+    };
+    let (one, two) = (held(1), held(2));
+    make(&world).unwrap();
+    assert_eq!(published(&world).0, [one, two]);
+
+    release(one);
+    make_delta(&world).unwrap();
+    let (on_delta, _) = list(&world, DELTA);
+    let said: Vec<_> = on_delta.iter().map(|entry| (entry.serial, entry.reason)).collect();
+    assert_eq!(said, [(one, Some(ReasonCode::RemoveFromCrl))]);
+    release(two);
+    make(&world).unwrap();
+    assert_eq!(published(&world).0, []);
 }

@@ -4,6 +4,7 @@
 use status::presigned::{PresignedAnswer, Said};
 
 use super::*;
+use crate::testing::signed_by;
 
 /// What a certificate of another CA of the log is told of by.
 fn of_the_other(issuer: IssuerRef, number: u32, change: Change) -> StatusEntry {
