@@ -1,16 +1,20 @@
-//! A server that dies in the middle of commits, and nodes that stand still in the middle of a transaction.
+//! A server that dies in the middle of commits, one that nodes lose, and older copies that take its place.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ca::audit::EventCode;
-use store::{Log, StatusAct, StatusChange, StatusTarget, Store};
-use support::postgresql::Postgresql;
+use store::{
+    FileKeySource, Log, PostgresServer, PostgresStore, StatusAct, StatusChange, StatusTarget, Store,
+};
+use support::line::{Far, Line};
+use support::postgresql::{Postgresql, USER};
 
 use crate::conformance::Backend as _;
 use crate::conformance::world::{World, at, audit, followed, node, sizes, verified};
-use crate::{postgres, postgres_in};
+use crate::{Postgres, postgres, postgres_in};
 
 const CALLERS: usize = 4;
 
@@ -138,6 +142,105 @@ fn an_older_copy_that_others_have_written_into_takes_no_act() {
         let refused = refused.map(|_| ()).unwrap_err();
         assert_eq!(refused.code(), "database-older", "{refused:?}");
     }
+}
+
+/// How long a node may take to say that its server is away: silence is noticed after eight seconds, and the server is looked
+/// for for five more. A busy machine has the rest.
+const NOTICED_WITHIN: Duration = Duration::from_secs(45);
+
+/// A node of its own behind a line that can be cut.
+fn behind_a_line(postgres: &Postgres, world: &World) -> (Line, World) {
+    let port = postgres.within.port();
+    let line = Line::to(Far::Socket(postgres.within.folder().join(format!(".s.PGSQL.{port}"))));
+    let server = PostgresServer::at_host("127.0.0.1", &postgres.database, USER);
+    let server = server.with_port(line.address().port());
+    let keys = FileKeySource::new(&postgres.folder.path().join("keys"));
+    let deployment = "test/demo/ab12".parse().unwrap();
+    let store = PostgresStore::open(&server, deployment, &keys, at(0)).unwrap();
+    (line, world.over(Arc::new(store), node("b", 1)))
+}
+
+/// REV-01: the other node goes on while one has lost its line to the database, be it that the line refuses, or that it takes
+/// everything and says nothing. The node behind it refuses what it is asked in seconds, to read as well as to write, and goes
+/// on by itself when the line is whole.
+#[test]
+fn a_node_that_loses_its_line_to_the_database_says_so_and_the_other_goes_on() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    let (line, behind) = behind_a_line(&postgres, &world);
+    let id = behind.issue(at(1)).certificate;
+    let target = StatusTarget::Certificate(id);
+    let change = StatusChange { target, act: StatusAct::Hold, requested_at: None, alone: None };
+    for lose in [Line::cut, Line::fall_silent] {
+        lose(&line);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            let written = scope.spawn(|| {
+                let audit = audit(EventCode::CertificateRevoked);
+                behind.store.change_status(&change, &audit, at(2)).map(|_| ())
+            });
+            let read = scope.spawn(|| behind.store.log_head(Log::Status).map(|_| ()));
+            world.issue(at(2));
+            for refused in [written, read] {
+                let refused = refused.join().unwrap().unwrap_err();
+                assert_eq!(refused.code(), "database-unreachable", "{refused:?}");
+                assert!(refused.is_passing());
+            }
+        });
+        println!("measured: a lost line is told of after = {:.1?}", begun.elapsed());
+        assert!(begun.elapsed() < NOTICED_WITHIN, "after {:?}", begun.elapsed());
+
+        line.mend();
+        let healed = Instant::now();
+        while behind.store.log_head(Log::Status).is_err() {
+            assert!(healed.elapsed() < PERSEVERANCE, "it does not find its server again");
+            thread::sleep(Duration::from_millis(50));
+        }
+        turned(&*behind.store, target, 0);
+        turned(&*behind.store, target, 1);
+        behind.issue(at(3));
+    }
+    followed(&*world.store);
+    verified(&*world.store, Log::Audit);
+}
+
+/// Promise 2: the answer to a commit is lost in a line that falls silent. Who comes after it is refused in seconds, and who
+/// waits for it is told what became of it when the line is whole: it was done, once.
+#[test]
+fn a_commit_whose_answer_is_lost_in_silence_holds_up_nobody_else() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    let (line, behind) = behind_a_line(&postgres, &world);
+    let (one, other) = (behind.issue(at(1)).certificate, behind.issue(at(1)).certificate);
+    let (before, _) = sizes(&*world.store);
+    let hold = |id| {
+        let target = StatusTarget::Certificate(id);
+        let change = StatusChange { target, act: StatusAct::Hold, requested_at: None, alone: None };
+        behind.store.change_status(&change, &audit(EventCode::CertificateRevoked), at(2))
+    };
+    // Not at the beginning of a transaction, READ COMMITTED.
+    line.fall_silent_after(b"COMMIT\0");
+    let first = thread::scope(|scope| {
+        let first = scope.spawn(|| hold(one));
+        while sizes(&*world.store).0 == before {
+            assert!(!first.is_finished(), "it was not committed");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let begun = Instant::now();
+        let refused = hold(other).map(|_| ()).unwrap_err();
+        println!(
+            "measured: an act behind a lost commit is refused after = {:.1?}",
+            begun.elapsed()
+        );
+        assert_eq!(refused.code(), "database-unreachable", "{refused:?}");
+        assert!(begun.elapsed() < NOTICED_WITHIN, "after {:?}", begun.elapsed());
+        assert!(!first.is_finished(), "it was told before anybody knew");
+        line.mend();
+        first.join().unwrap()
+    });
+    assert_eq!(first.unwrap().status.position.index, before);
+    assert_eq!(sizes(&*world.store).0, before + 1);
+    followed(&*world.store);
 }
 
 /// Lets `copy` be found under the name of the database, as a standby is found that was made the primary.

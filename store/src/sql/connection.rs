@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use std::vec;
 
 use rusqlite::types::{FromSql, FromSqlError, ToSql, Value, ValueRef};
@@ -258,9 +259,18 @@ impl Connection {
     }
 
     pub(super) fn commit(&self) -> Result<(), DatabaseError> {
+        self.commit_telling(&|_, _| {})
+    }
+
+    /// Commits. Where the answer was lost and a server is asked after it, `still` is told why and for how long, again and
+    /// again.
+    pub(super) fn commit_telling(
+        &self,
+        still: &dyn Fn(&DatabaseError, Duration),
+    ) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.execute("COMMIT", []).map(|_| ()),
-            Self::Postgres(session) => session.commit(),
+            Self::Postgres(session) => session.commit(still),
         }
     }
 

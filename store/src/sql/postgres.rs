@@ -9,6 +9,7 @@ pub(super) mod row;
 pub(super) mod schema;
 mod server;
 pub(super) mod session;
+mod stream;
 pub(super) mod wire;
 
 use std::sync::Arc;

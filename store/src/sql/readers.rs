@@ -1,7 +1,7 @@
 //! Connections that read: as many as there are callers at once, and no more than the database bears.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Database;
 use super::connection::{Connection, Failure};
@@ -71,11 +71,18 @@ impl Readers {
     /// A connection whose snapshot has begun. Those that wait may have lost their server meanwhile: nothing has been
     /// read yet, and a new one is as good.
     fn begun(&self) -> Result<Connection, StoreError> {
+        let asked = Instant::now();
         while let Some(connection) = self.waiting() {
             match connection.begin_reading() {
                 Ok(()) => return Ok(connection),
                 // What one of them waited for in vain, the others would wait for as long, one after the other.
-                Err(error) if error.failure() == Failure::Unreachable => self.forget_waiting(),
+                Err(error) if error.failure() == Failure::Unreachable => {
+                    self.forget_waiting();
+                    // It was silent, also to those who asked anew.
+                    if asked.elapsed() >= PATIENCE {
+                        return Err(error.into());
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }

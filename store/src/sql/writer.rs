@@ -136,7 +136,7 @@ impl Writing {
                 Ok(first) => {
                     let mut acts = vec![first];
                     acts.extend(queue.try_iter().take(GROUP - 1));
-                    self.run_group(acts);
+                    self.run_group(acts, queue);
                     written = true;
                 }
                 // Best effort: a reader may hold it up, and the next idle time comes.
@@ -150,12 +150,12 @@ impl Writing {
     }
 
     /// Runs acts in one transaction, or in more when the storage loses one half-way.
-    fn run_group(&mut self, acts: Vec<Box<dyn Queued>>) {
+    fn run_group(&mut self, acts: Vec<Box<dyn Queued>>, queue: &Receiver<Box<dyn Queued>>) {
         let mut waiting = acts.into_iter();
         while waiting.len() > 0 {
             let mut ran = Vec::with_capacity(waiting.len());
             let outcome = match self.begin() {
-                Ok(()) => self.transaction(&mut waiting, &mut ran),
+                Ok(()) => self.transaction(&mut waiting, &mut ran, queue),
                 Err(error) => Err(error.into()),
             };
             let error = match outcome {
@@ -183,6 +183,7 @@ impl Writing {
         &self,
         waiting: &mut dyn Iterator<Item = Box<dyn Queued>>,
         ran: &mut Vec<Box<dyn Queued>>,
+        queue: &Receiver<Box<dyn Queued>>,
     ) -> Result<Seen, StoreError> {
         let Self { connection, sealer, .. } = self;
         let mut group = Group::begin(connection, sealer, &self.seen)?;
@@ -205,7 +206,14 @@ impl Writing {
             connection.savepoint(Savepoint::Release)?;
         }
         let seen = group.finish()?;
-        connection.commit()?;
+        // Only those of this group need know what became of it. Who comes meanwhile has waited as long as for any server
+        // that is away.
+        connection.commit_telling(&|error, asked_for| {
+            if asked_for >= LOOKED_FOR {
+                let refused = StoreError::from(error.clone());
+                queue.try_iter().for_each(|act| act.answer(Some(again(&refused))));
+            }
+        })?;
         Ok(seen)
     }
 

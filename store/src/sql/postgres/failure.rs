@@ -1,6 +1,7 @@
 //! What a server's refusals mean here.
 
 use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -18,6 +19,9 @@ pub(in crate::sql) enum PostgresError {
     /// The connection is closed.
     #[error("the server has closed the connection")]
     Closed,
+    /// It owes an answer, and says to nobody that it is there.
+    #[error("the server has been silent for {} s", .0.as_secs())]
+    Silent(Duration),
     /// It wants a password, and none is configured.
     #[error("the server wants a password")]
     PasswordWanted,
@@ -60,6 +64,7 @@ impl PostgresError {
             Self::Unstorable => return Failure::Other,
             Self::Io(_)
             | Self::Closed
+            | Self::Silent(_)
             | Self::PasswordWanted
             | Self::LoginWanted
             | Self::NoTls

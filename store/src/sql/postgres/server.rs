@@ -18,9 +18,13 @@ use crate::sql::connection::{Connection, DatabaseError};
 /// The oldest version that has all that is used here (`pg_current_xact_id`: 13), as `server_version_num`.
 const OLDEST: i64 = 130_000;
 
-/// What every session begins with. A node that is stopped in the middle of a transaction must not stop the others.
+/// What every session begins with. A node that is stopped in the middle of a transaction must not stop the others, nor
+/// must one whose machine is gone: what it holds is let go of when its kernel is silent for some seconds. A statement ends before
+/// nobody waits for it any more.
 const SESSION: &str = "SET synchronous_commit = on; SET lock_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning";
+    SET statement_timeout = '110s'; SET idle_in_transaction_session_timeout = '60s'; \
+    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+    SET tcp_user_timeout = 11000; SET client_min_messages = warning";
 
 /// The port that a server listens at where nobody says otherwise.
 const PORT: u16 = 5432;

@@ -120,24 +120,29 @@ impl Session {
     }
 
     /// Commits. Where the answer is lost with the connection, a new one is asked whether it was done: a caller must
-    /// not be told that an act left no trace which did.
-    pub(in crate::sql) fn commit(&self) -> Result<(), DatabaseError> {
+    /// not be told that an act left no trace which did. `still` is told meanwhile why, and for how long it has not been known.
+    pub(in crate::sql) fn commit(
+        &self,
+        still: &dyn Fn(&DatabaseError, Duration),
+    ) -> Result<(), DatabaseError> {
+        let begun = Instant::now();
         let Err(error) = self.batch("COMMIT") else { return Ok(()) };
         let Some(transaction) = self.transaction.take() else { return Err(error) };
         if error.failure() != Failure::Unreachable {
             // The server answered, and what it answered was no.
             return Err(error);
         }
-        match self.became_of(&transaction) {
+        match self.became_of(&transaction, &|| still(&error, begun.elapsed())) {
             Some(Ended::Committed) => Ok(()),
             Some(Ended::RolledBack) | None => Err(error),
         }
     }
 
     /// `None` where nobody can be asked, or only a server that never heard of it.
-    fn became_of(&self, transaction: &Transaction) -> Option<Ended> {
+    fn became_of(&self, transaction: &Transaction, still: &dyn Fn()) -> Option<Ended> {
         let begun = Instant::now();
         while begun.elapsed() < ASKED_FOR {
+            still();
             match self.asked(transaction).as_deref() {
                 Ok("committed") => return Some(Ended::Committed),
                 Ok("aborted") => return Some(Ended::RolledBack),
@@ -290,7 +295,7 @@ mod tests {
         for here in [format!("{server}.00000002"), format!("5.{timeline}")] {
             let elsewhere = Transaction { here, ..begun.clone() };
             assert_eq!(session.asked(&elsewhere).unwrap(), ELSEWHERE);
-            assert!(session.became_of(&elsewhere).is_none());
+            assert!(session.became_of(&elsewhere, &|| {}).is_none());
         }
     }
 

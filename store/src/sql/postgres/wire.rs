@@ -3,11 +3,9 @@
 //! It blocks, as this room does, and asks one thing at a time: a question and its `Sync` go out in one write, and what
 //! comes back is read up to `ReadyForQuery`. Messages are encoded and decoded by the library postgres-protocol.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
@@ -16,15 +14,14 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, Scr
 use postgres_protocol::message::backend::{ErrorFields, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rustls::{ClientConnection, StreamOwned};
 
 use super::failure::{PostgresError, Refusal};
 use super::row::{Column, PostgresRow};
-use super::server::{Host, PostgresServer, Tls};
+use super::server::PostgresServer;
+use super::stream::Stream;
 
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// How long a server may be silent that owes an answer. Longer than a transaction may wait for a lock, or idle.
+/// How long a server may be silent that owes an answer, and says to others that it is there. Longer than a transaction may
+/// wait for a lock, or idle, and than a statement may take.
 const SILENT: Duration = Duration::from_secs(120);
 
 /// The code of "cached plan must not change result type" (manual, appendix A: `feature_not_supported`).
@@ -33,79 +30,6 @@ const PLAN_CHANGED: &str = "0A000";
 /// Text and binary, as the protocol counts formats.
 const TEXT: i16 = 0;
 const BINARY: i16 = 1;
-
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-}
-
-impl Stream {
-    fn open(server: &PostgresServer) -> Result<Self, PostgresError> {
-        let port = server.port;
-        match &server.host {
-            Host::Socket(folder) => {
-                let stream = UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")))?;
-                stream.set_read_timeout(Some(SILENT))?;
-                stream.set_write_timeout(Some(SILENT))?;
-                Ok(Self::Unix(stream))
-            }
-            Host::Name(name) => {
-                let mut last = io::Error::from(io::ErrorKind::NotFound);
-                for address in (name.as_str(), port).to_socket_addrs()? {
-                    match TcpStream::connect_timeout(&address, CONNECT) {
-                        Ok(stream) => {
-                            stream.set_nodelay(true)?;
-                            stream.set_read_timeout(Some(SILENT))?;
-                            stream.set_write_timeout(Some(SILENT))?;
-                            return match &server.tls {
-                                Some(tls) => encrypted(stream, tls),
-                                None => Ok(Self::Tcp(stream)),
-                            };
-                        }
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last.into())
-            }
-        }
-    }
-
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.read(to),
-            Self::Tcp(stream) => stream.read(to),
-            Self::Tls(stream) => stream.read(to),
-        }
-    }
-
-    fn write_all(&mut self, from: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => stream.write_all(from),
-            Self::Tcp(stream) => stream.write_all(from),
-            // What is encrypted is kept back until it is flushed.
-            Self::Tls(stream) => stream.write_all(from).and_then(|()| stream.flush()),
-        }
-    }
-}
-
-/// Asks for TLS before anything is said. One octet is read and no more: what somebody else put behind it is taken for
-/// the server's handshake, and fails as that.
-fn encrypted(mut stream: TcpStream, tls: &Tls) -> Result<Stream, PostgresError> {
-    let mut ask = BytesMut::new();
-    frontend::ssl_request(&mut ask);
-    stream.write_all(&ask)?;
-    let mut answer = [0];
-    stream.read_exact(&mut answer)?;
-    if answer != *b"S" {
-        return Err(PostgresError::NoTls);
-    }
-    let connection = ClientConnection::new(Arc::clone(&tls.config), tls.name.clone())
-        .map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, stream);
-    stream.conn.complete_io(&mut stream.sock)?;
-    Ok(Stream::Tls(Box::new(stream)))
-}
 
 /// A statement that the server has prepared.
 #[derive(Clone)]
@@ -127,6 +51,8 @@ pub(super) struct Wire {
     received: BytesMut,
     out: BytesMut,
     prepared: u64,
+    /// Somebody is logged in: one that is slow now is asked whether it is there.
+    at_work: bool,
     /// Nothing more is asked: the connection broke, or what came was not understood.
     broken: bool,
 }
@@ -139,6 +65,7 @@ impl Wire {
             received: BytesMut::new(),
             out: BytesMut::new(),
             prepared: 0,
+            at_work: false,
             broken: false,
         };
         let parameters = [
@@ -150,7 +77,10 @@ impl Wire {
         frontend::startup_message(parameters, &mut wire.out)?;
         wire.send()?;
         wire.log_in(server)?;
-        wire.ready().map(|_| wire)
+        wire.ready()?;
+        wire.stream.is_logged_in()?;
+        wire.at_work = true;
+        Ok(wire)
     }
 
     fn log_in(&mut self, server: &PostgresServer) -> Result<(), PostgresError> {
@@ -353,6 +283,7 @@ impl Wire {
     }
 
     fn next_message(&mut self) -> Result<Message, PostgresError> {
+        let mut heard = Instant::now();
         loop {
             if let Some(message) = Message::parse(&mut self.received)? {
                 return Ok(message);
@@ -360,8 +291,19 @@ impl Wire {
             let mut part = [0; 16 * 1024];
             match self.stream.read(&mut part) {
                 Ok(0) => return Err(PostgresError::Closed),
-                Ok(length) => self.received.extend_from_slice(part.get(..length).unwrap_or(&[])),
+                Ok(length) => {
+                    heard = Instant::now();
+                    self.received.extend_from_slice(part.get(..length).unwrap_or(&[]));
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // One that answers others is at work on what was asked; one that answers nobody is gone, whatever
+                // the network says of it.
+                Err(error) if is_silence(&error) => {
+                    let is_there = self.at_work && self.stream.is_answered_anew();
+                    if !is_there || heard.elapsed() >= SILENT {
+                        return Err(PostgresError::Silent(heard.elapsed()));
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -374,6 +316,11 @@ impl Drop for Wire {
         frontend::terminate(&mut self.out);
         let _ = self.send();
     }
+}
+
+/// Whether nothing came in the time that a read may take.
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn described(body: &RowDescriptionBody) -> Result<Arc<[Column]>, PostgresError> {
