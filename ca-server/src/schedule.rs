@@ -137,6 +137,8 @@ pub(crate) fn start(
 #[derive(Default)]
 struct Probe {
     begun: Option<Instant>,
+    /// How many in a row have failed.
+    failed: u32,
     under_way: Option<JoinHandle<Result<(), Denied>>>,
 }
 
@@ -196,14 +198,21 @@ impl Probe {
         if ended.is_none() && service.has_test_certificates() {
             let (service, stop) = (Arc::clone(service), Arc::clone(stop));
             let work = move || service.tend_test_certificates(&stop);
-            self.begin(TEST_CERTIFICATES_EVERY, now, work);
+            self.begin(self.patience(TEST_CERTIFICATES_EVERY), now, work);
         }
         ended
     }
 
     fn ended(&mut self) -> Option<Result<(), Denied>> {
         // A panic has been told of; the next probe will show.
-        self.under_way.take_if(|probe| probe.is_finished())?.join().ok()
+        let ended = self.under_way.take_if(|probe| probe.is_finished())?.join().ok()?;
+        self.failed = if ended.is_ok() { 0 } else { self.failed.saturating_add(1) };
+        Some(ended)
+    }
+
+    /// Twice as long with each failure in a row, up to 32 times `usual`: for work that nobody waits for.
+    fn patience(&self, usual: Duration) -> Duration {
+        usual * 2_u32.pow(self.failed.min(5))
     }
 
     /// Begins one, unless one is under way or began less than `every` ago.
@@ -276,7 +285,7 @@ impl Schedule {
             void: None,
             probe: Probe::default(),
             // It has just proven itself.
-            management_key: Probe { begun: Some(Instant::now()), under_way: None },
+            management_key: Probe { begun: Some(Instant::now()), ..Probe::default() },
             survey: Probe::default(),
             test_certificates: Probe::default(),
             stop: Arc::default(),
@@ -462,7 +471,7 @@ mod tests {
     fn a_management_token_that_died_is_told_of_within_ten_minutes_and_its_return_too() {
         let (service, signer, _folder) = with_a_due_certificate().into_parts();
         service.readiness.renewal.store(true, Ordering::Relaxed);
-        let mut probe = Probe { begun: Some(Instant::now()), under_way: None };
+        let mut probe = Probe { begun: Some(Instant::now()), ..Probe::default() };
         let start = Instant::now();
         let mut after = |seconds: u64| {
             let now = start + Duration::from_secs(seconds);
@@ -482,6 +491,26 @@ mod tests {
         assert!(after(603).is_none());
         assert!(after(607).unwrap().is_ok());
         assert!(service.is_renewing());
+    }
+
+    /// PRO-21: what fails and nobody waits for is tried more and more seldom, and as usual once it works.
+    #[test]
+    fn work_that_fails_is_tried_more_seldom() {
+        let mut probe = Probe::default();
+        let mut ended = |works: bool| {
+            probe.begin(Duration::ZERO, Instant::now(), move || {
+                let refused = ca::refusal::Refusal::new("code", "rule", &"seen", "limit", "next");
+                if works { Ok(()) } else { Err(Denied::rule(refused)) }
+            });
+            while !probe.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
+                std::thread::yield_now();
+            }
+            assert_eq!(probe.ended().map(|ended| ended.is_ok()), Some(works));
+            probe.patience(Duration::from_secs(2)).as_secs()
+        };
+        let waits: Vec<_> =
+            [true, false, false, false, false, false, false, true, false].map(&mut ended).to_vec();
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 64, 2, 4]);
     }
 
     /// KEY-09: a CRL that is due while the token is away costs nothing but an alarm, and is signed at once

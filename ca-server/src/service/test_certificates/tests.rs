@@ -203,6 +203,25 @@ fn a_token_that_fails_costs_nothing_but_time() {
     assert_ne!(set(&world).unwrap(), standing);
 }
 
+/// PRO-21: a token that is away for a night leaves no orders behind, and the set is made when it is back.
+#[test]
+fn while_the_token_is_away_nothing_is_recorded() {
+    let world = world();
+    let orders = || world.service.store().counts().unwrap();
+    let before = format!("{:?}", orders());
+    let leaves = world.service.store().log_head(Log::Audit).unwrap().size;
+    world.signer.is_lost(true);
+    for _ in 0..3 {
+        assert_eq!(tend(&world).unwrap_err().refusal.code, "hsm-token-missing");
+    }
+    assert_eq!(format!("{:?}", orders()), before);
+    assert_eq!(world.service.store().log_head(Log::Audit).unwrap().size, leaves);
+
+    world.signer.is_lost(false);
+    tend(&world).unwrap();
+    assert_ne!(format!("{:?}", orders()), before);
+}
+
 /// Two nodes do not replace each other's sets, and a program that ends makes no more.
 #[test]
 fn only_who_publishes_makes_a_set_and_only_until_the_end() {
