@@ -50,6 +50,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// For everything in the process, SQLite and PKCS#11 modules too: an eighth more certificates for a CPU second than
@@ -462,6 +463,9 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         })
         .await??;
     }
+    // Before the first thread that has something to finish: an order to stop that came while nobody heard it
+    // would end the program in the middle.
+    let order = StopOrder::hear()?;
     let publication = Arc::clone(&service.publication);
     let publishing = publisher.start()?;
     let contradiction = service.outer_hosts.contradiction();
@@ -490,7 +494,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let serving =
         tokio::spawn(http::tls::serve(api, tls, router, config.api.max_connections, stopped));
     let ended = tokio::select! {
-        ended = wait_for_signal() => ended,
+        () = order.given() => Ok(()),
         error = contradicted(contradiction) => Err(error),
     };
     tracing::info!("stopping: running calls finish first");
@@ -558,11 +562,23 @@ async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        signal = tokio::signal::ctrl_c() => signal?,
+/// An order to stop: SIGTERM of a supervisor, or SIGINT of a terminal. It is heard from the moment this is made.
+struct StopOrder {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopOrder {
+    fn hear() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+        let interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    async fn given(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

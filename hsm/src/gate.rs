@@ -317,17 +317,21 @@ mod tests {
         let gate = Gate::new();
         let hung = gate.enter(Instant::now()).unwrap();
         thread::sleep(HUNG_AFTER);
-        let begun = Instant::now();
-        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
-        assert!(begun.elapsed() < DRAIN / 2, "it is past its time");
+        // A machine that stalls makes some of them slow; one that waits makes all.
+        let is_refused_at_once = || {
+            (0..10).any(|_| {
+                gate.state().not_before = None;
+                let begun = Instant::now();
+                assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
+                begun.elapsed() < DRAIN / 2
+            })
+        };
+        assert!(is_refused_at_once(), "it is past its time");
         drop(hung);
 
         let long = gate.enter(soon()).unwrap();
         assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
-        gate.state().not_before = None;
-        let begun = Instant::now();
-        assert_eq!(renew(&gate, gate.generation()), Err(NotRenewed::CallsUnderWay(1)));
-        assert!(begun.elapsed() < DRAIN / 2, "it was closed for it before");
+        assert!(is_refused_at_once(), "it was closed for it before");
 
         drop(long);
         assert_eq!(renew(&gate, gate.generation()), Ok(()));

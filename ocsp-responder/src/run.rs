@@ -13,7 +13,7 @@ use hsm::profile::Profiled;
 use hsm::{Module, PinMarkers, Quirks, Token, TokenSettings};
 use ledger::follow::FollowRules;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -292,6 +292,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let Doors { public, private, receiving } = doors;
     let private = TcpListener::from_std(private).context("socket cannot be used")?;
+    // Before it is said to serve: an order to stop that nobody hears would end the program in the middle.
+    let order = StopOrder::hear()?;
     let (stop, stopped) = watch::channel(false);
     let token = config.role.hsm().map(|hsm| hsm.token.to_string());
     let in_memory = in_process_memory(config);
@@ -332,12 +334,11 @@ async fn serve(
         async move { management.serve(&request) }
     });
     let ordered = async {
-        let ended = ordered_to_stop().await;
+        order.given().await;
         stop.send_replace(true);
-        ended
     };
-    let ((), (), took, ended) = tokio::join!(answering, managing, taking, ordered);
-    took.and(ended)
+    let ((), (), took, ()) = tokio::join!(answering, managing, taking, ordered);
+    took
 }
 
 /// The CAs whose delegates get keys in process memory.
@@ -364,13 +365,24 @@ fn bind(address: std::net::SocketAddr) -> anyhow::Result<std::net::TcpListener> 
     })
 }
 
-async fn ordered_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// An order to stop: SIGTERM of a supervisor, or SIGINT of a terminal. It is heard from the moment this is made.
+struct StopOrder {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopOrder {
+    fn hear() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+        let interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+        Ok(Self { terminate, interrupt })
     }
-    tracing::info!("stopping");
-    Ok(())
+
+    async fn given(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    }
 }

@@ -273,10 +273,11 @@ mod tests {
     fn two_tries_have_the_time_of_one() {
         let passes = |token, _| SignError::Token(OpenError::Deadline { token });
 
-        let tries_that_leave_time = tries(passes, 0.5);
-        assert_eq!(tries_that_leave_time.len(), 2);
-        assert_eq!(tries_that_leave_time[0], DEADLINE);
-        assert!(tries_that_leave_time[1] <= DEADLINE / 2, "{tries_that_leave_time:?}");
+        // A machine that stalls in the first try leaves no time for a second: then again.
+        let two = (0..10).map(|_| tries(passes, 0.5)).find(|tries| tries.len() == 2);
+        let two = two.expect("two tries");
+        assert_eq!(two[0], DEADLINE);
+        assert!(two[1] <= DEADLINE / 2, "{two:?}");
 
         assert_eq!(tries(passes, 1.0), [DEADLINE], "no time is left");
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hsm::token::TokenName;
 use hsm::{Module, SigningService as _};
 use serde::{Deserialize, Serialize};
+use support::budget;
 use support::demo::until;
 use support::laboratory::{Counter, Function, module};
 use support::softhsm::{Side, SoftHsm, side};
@@ -24,8 +25,6 @@ use crate::rows::{LOADED, Often, Outcome, Row, called, chosen, refused, rows, wi
 
 /// Processes that are under way at a time, each with tokens of its own.
 const SHARES: usize = 4;
-/// Within this time after the end of the trouble the module is loaded and a signature there.
-const RECOVERY: Duration = Duration::from_secs(5);
 
 /// What a row came to.
 #[derive(Serialize, Deserialize)]
@@ -175,12 +174,14 @@ fn load(softhsm: &SoftHsm, row: &Row) -> Result<Loaded, String> {
     let signing = bench.signing(1);
     signing.sign("first").map_err(|error| format!("does not sign: {error:?}"))?;
     let recovery = began.elapsed();
-    if recovery > RECOVERY {
+    if recovery > budget::recovery() {
         return Err(format!("signed after {recovery:?}"));
     }
     let finalise = "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"finalise\"\n";
     bench.laboratory.disturb(finalise);
-    let again = until(RECOVERY, || signing.sign("after something else has ended the module").ok());
+    let again = until(budget::recovery(), || {
+        signing.sign("after something else has ended the module").ok()
+    });
     again.ok_or_else(|| format!("is not initialised anew: {:?}", signing.signer.tokens()))?;
 
     let after = bench.laboratory.counted();

@@ -284,8 +284,8 @@ fn after_a_login_in_doubt_the_next_is_two_seconds_later() {
             "[[fault]]\nfunction = \"C_SignInit\"\ncalls = \"1\"\ndo = \"drop-sessions\"\n\
              [[fault]]\nfunction = \"C_Login\"\ncalls = \"1\"\nresult = \"CKR_GENERAL_ERROR\"\n",
         );
-        signing.sign("lost").unwrap_err();
         let began = Instant::now();
+        signing.sign("lost").unwrap_err();
 
         let signs = until(DEADLINE * 2, || {
             let signed = signing.sign("again");

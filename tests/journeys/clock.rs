@@ -89,11 +89,17 @@ fn a_start_far_ahead_of_the_records_waits(template: &Template) {
 
     let far = deployment.command(&["confirm-clock"], &["--utc", &utc("now + 1 hour")]);
     assert!(far.code == 1 && far.text.contains("error: clock-differs:"), "{}", far.text);
-    let confirmed = deployment.command(&["confirm-clock"], &["--utc", &utc("now")]);
-    assert_eq!(confirmed.code, 0, "{}", confirmed.text);
-    deployment.start();
-    assert_eq!(deployment.api().ask(&deployment.order("later")).status, 201);
-    deployment.stop();
+    // What is confirmed holds for as long as the CA may have stood still: on a machine that stalls for so long
+    // between the confirmation and the start it is confirmed again, as an operator would.
+    let is_issued = (0..5).any(|_| {
+        let confirmed = deployment.command(&["confirm-clock"], &["--utc", &utc("now")]);
+        assert_eq!(confirmed.code, 0, "{}", confirmed.text);
+        deployment.start();
+        let answer = deployment.api().ask(&deployment.order("later"));
+        deployment.stop();
+        answer.status == 201
+    });
+    assert!(is_issued, "{}", deployment.printed());
     let events = events(&database);
     assert!(events.contains(&EventCode::RuleWaived));
     accounts::logs_add_up(&deployment, &database);

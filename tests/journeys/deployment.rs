@@ -440,8 +440,8 @@ impl Deployment {
         let mut command = Command::new(program::built("sigill-ocsp"));
         command.args(["serve", "--config"]).arg(self.home.join("config/ocsp.toml"));
         self.environment(&mut command);
-        // The responder reaches its token without the wrapper.
         Server::start(&mut command, &self.folder.path().join("ocsp.log"), self.ports.public)
+            .once_it_says("\"serving\"")
     }
 
     /// Starts `sigill-ocsp` with another configuration.
@@ -451,6 +451,7 @@ impl Deployment {
         command.args(["serve", "--config"]).arg(self.home.join("config").join(config));
         self.environment(&mut command);
         Server::start(&mut command, &self.folder.path().join(format!("{config}.log")), address)
+            .once_it_says("\"serving\"")
     }
 
     /// Runs another command of `sigill-ocsp`.
@@ -493,8 +494,7 @@ impl Deployment {
         fs::write(&hierarchy, text.replacen(old, new, 1)).expect("a hierarchy file");
         let profiles = workspace::root().join("profiles");
         let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles, &self.device);
-        let said = spoken::run(&mut bootstrap, &[]);
-        (home, said)
+        (home, spoken::run(&mut bootstrap, &[]))
     }
 
     /// The URL at which the responder answers.

@@ -11,7 +11,7 @@ use support::suite::Check;
 
 use crate::accounts::{self, Received, Serials, Signatures};
 use crate::api::{Answer, Request};
-use crate::deployment::{Deployment, Template};
+use crate::deployment::{AUTHORITY, Deployment, Template};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
     ("faults::without_its_audit_entry_nothing_happens", without_its_audit_entry_nothing_happens),
@@ -57,9 +57,12 @@ fn without_its_audit_entry_nothing_happens(template: &Template) {
     let api = deployment.api();
     let good = Received::read("good", &api.ask(&deployment.order("good")));
     let database = deployment.database();
+    let own_crl = deployment.home.join(format!("publish/crl/{AUTHORITY}.crl"));
+    let made = until(Duration::from_secs(60), || own_crl.is_file().then_some(()));
+    assert!(made.is_some(), "{}", deployment.printed());
 
     for (table, key) in [("audit_leaf", "leaf"), ("audit_payload", "payload")] {
-        // The CA's own CRL is made before, so that nothing is signed by the clock.
+        // The CA's own CRL was made before, so that nothing is signed by the clock.
         let trigger = format!(
             "CREATE TRIGGER fault BEFORE INSERT ON {table} \
              BEGIN SELECT RAISE(ABORT, 'not today'); END"

@@ -88,7 +88,7 @@ fn refused(deployment: &Deployment, code: &str) -> u64 {
 }
 
 fn issue(deployment: &Deployment, key: &str) -> Received {
-    Received::read(key, &deployment.api().ask(&deployment.order(key)))
+    Received::read(key, &deployment.api().persevere(&mut None, &deployment.order(key)))
 }
 
 fn said(deployment: &Deployment, serial: SerialNumber, wanted: &str) {

@@ -239,7 +239,10 @@ fn a_lost_or_changed_crl_is_made_again(template: &Template) {
 
     // With its folder and the manifest: our own copy is compared with all the same.
     let number = crl_number(&deployment);
-    fs::remove_dir_all(file.parent().expect("a folder")).expect("the CRLs are lost");
+    // One that is being written meanwhile keeps the folder from going.
+    let folder = file.parent().expect("a folder");
+    let removed = until(SEEN_WITHIN, || fs::remove_dir_all(folder).ok());
+    assert!(removed.is_some(), "the CRLs are lost");
     let again = until(SEEN_WITHIN, || (crl_number(&deployment) > number).then_some(()));
     assert!(again.is_some(), "the lost folder is not made again: {}", deployment.printed());
     assert!(!deployment.printed().contains("without comparison"), "{}", deployment.printed());

@@ -53,6 +53,25 @@ impl Server {
         server
     }
 
+    /// Waits until it has printed `text`: a port accepts before the program behind it serves.
+    ///
+    /// # Panics
+    ///
+    /// If it ends by itself, or has not printed that within a minute; the message holds what it printed.
+    #[must_use]
+    pub fn once_it_says(mut self, text: &str) -> Self {
+        let started = Instant::now();
+        while !self.printed().contains(text) {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                panic!("ended with {status} before it said {text:?}: {}", self.printed());
+            }
+            let silent = started.elapsed();
+            assert!(silent < START_LIMIT, "{text:?} was not said: {}", self.printed());
+            thread::sleep(Duration::from_millis(20));
+        }
+        self
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -124,6 +143,31 @@ mod tests {
         command.args(["-c", "echo out of order; exit 3"]);
 
         let _ = Server::start(&mut command, &folder.path().join("log"), free_address());
+    }
+
+    #[test]
+    fn a_server_is_waited_for_until_it_says_that_it_serves() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 0.2; echo serving; sleep 60"]);
+        let log = folder.path().join("log");
+        let server = Server::start(&mut command, &log, listener.local_addr().unwrap());
+
+        assert_eq!(server.once_it_says("serving").printed(), "serving\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "before it said \"serving\": out of order")]
+    fn a_server_that_ends_before_it_serves_is_named_with_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 0.2; echo out of order; exit 3"]);
+        let log = folder.path().join("log");
+        let server = Server::start(&mut command, &log, listener.local_addr().unwrap());
+
+        drop(server.once_it_says("serving"));
     }
 
     #[test]

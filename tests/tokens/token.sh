@@ -57,7 +57,7 @@ launch() {
     exec setsid bash -c 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"' "$folder/$name.pid" "$@"
   ) &
   disown
-  within 5 test -e "$folder/$name.pid" || die "$name did not start: $(tail -n 5 "$folder/$name.log")"
+  within 60 test -e "$folder/$name.pid" || die "$name did not start: $(tail -n 5 "$folder/$name.log")"
 }
 
 # within SECONDS COMMAND...: until it succeeds.
@@ -128,7 +128,7 @@ start_p11_kit() {
     rm -f "$folder/p11.sock"
     launch server env SOFTHSM2_CONF="$conf" PKCS11SPY="$maker" PKCS11SPY_OUTPUT="${SIGILL_TOKEN_SPY-}" \
       p11-kit server --foreground --name "$folder/p11.sock" --provider "$provider" pkcs11:
-    within 10 test -S "$folder/p11.sock" || die "p11-kit server did not start: $(tail -n 5 "$folder/server.log")"
+    within 60 test -S "$folder/p11.sock" || die "p11-kit server did not start: $(tail -n 5 "$folder/server.log")"
   fi
   env_file "SIGILL_MODULE=$client" "SIGILL_MAKER=$maker" "SOFTHSM2_CONF=$conf" \
     "P11_KIT_SERVER_ADDRESS=unix:path=$folder/p11.sock"
@@ -158,18 +158,18 @@ start_tpm() {
     echo "$port" >"$folder/tpm.port"
     launch tpm swtpm socket --tpm2 --tpmstate "dir=$folder/tpm" --server "type=tcp,port=$port" \
       --ctrl "type=tcp,port=$((port + 1))" --flags not-need-init,startup-clear
-    within 10 port_open "$((port + 1))" || die "swtpm did not start: $(tail -n 5 "$folder/tpm.log")"
+    within 60 port_open "$((port + 1))" || die "swtpm did not start: $(tail -n 5 "$folder/tpm.log")"
   fi
   bus=unix:path=$folder/bus
   if ! runs bus; then
     rm -f "$folder/bus"
     launch bus dbus-daemon --session --nofork --nopidfile --address="$bus"
-    within 10 test -S "$folder/bus" || die "dbus-daemon did not start: $(tail -n 5 "$folder/bus.log")"
+    within 60 test -S "$folder/bus" || die "dbus-daemon did not start: $(tail -n 5 "$folder/bus.log")"
   fi
   if ! runs manager; then
     launch manager env DBUS_SESSION_BUS_ADDRESS="$bus" tpm2-abrmd --session --allow-root \
       --tcti="swtpm:host=127.0.0.1,port=$(cat "$folder/tpm.port")"
-    within 20 owns_name "$bus" || die "tpm2-abrmd did not start: $(tail -n 5 "$folder/manager.log")"
+    within 60 owns_name "$bus" || die "tpm2-abrmd did not start: $(tail -n 5 "$folder/manager.log")"
   fi
   env_file "SIGILL_MODULE=$module" "SIGILL_MAKER=$module" "TPM2_PKCS11_STORE=$folder/store" \
     "DBUS_SESSION_BUS_ADDRESS=$bus" "TPM2_PKCS11_TCTI=tabrmd:bus_type=session" "TPM2_PKCS11_BACKEND=esysdb"

@@ -114,13 +114,20 @@ impl Pushing {
                 let _ended = thread.join();
                 continue;
             }
-            let name = thread.thread().name().unwrap_or_default().to_owned();
-            tracing::warn!(
-                thread.name = name,
-                "outer host has not had the last checkpoint yet; it gets it after the next start"
-            );
+            let name = thread.thread().name().unwrap_or_default();
+            tell_unsent(name.strip_prefix(THREAD_PREFIX).unwrap_or(name));
         }
     }
+}
+
+/// A thread's name is this and the host's.
+const THREAD_PREFIX: &str = "push ";
+
+fn tell_unsent(host: &str) {
+    tracing::warn!(
+        host.name = host,
+        "outer host has not had the last checkpoint yet; it gets it after the next start"
+    );
 }
 
 /// Starts a thread for each host.
@@ -143,7 +150,7 @@ pub(crate) fn start(
                 .absolute(0);
         }
         let (feed, stop) = (Arc::clone(&feed), Arc::clone(&stop));
-        let name = format!("push {}", section.name);
+        let name = format!("{THREAD_PREFIX}{}", section.name);
         let mut host = Host::new(feed, section, tls, Arc::clone(publication));
         threads.push(
             std::thread::Builder::new()
@@ -199,15 +206,23 @@ impl Host {
         }
     }
 
+    /// Sessions until one has ended well, which is after the last checkpoint was taken. An order to stop finds
+    /// the host in a pause, too, or breaks off with its session: it is then tried once more.
     async fn run(&mut self, stop: &AtomicBool) {
         let (shortest, longest) = PAUSES;
         let mut pause = shortest;
-        while !self.is_over(stop) {
+        while !self.feed.state.is_contradicted() {
+            let is_last = stop.load(Ordering::Relaxed);
             let begun = Instant::now();
-            if let Err(error) = self.session(stop).await {
-                self.tell_failure(&error);
+            match self.session(stop).await {
+                Ok(()) => return,
+                Err(error) => self.tell_failure(&error),
             }
             self.observe();
+            if is_last {
+                tell_unsent(&self.section.name);
+                return;
+            }
             // A connection that held for a while is worth another try at once.
             pause = if begun.elapsed() > longest + CONNECT_TIMEOUT { shortest } else { pause };
             let until = Instant::now() + pause;

@@ -282,12 +282,17 @@ fn a_token_is_back_as_soon_beside_one_that_nobody_uses() {
 
         folder.take_away();
         sign_again(&signer, &key, "away").unwrap_err();
-        let (begun, before) = (Instant::now(), token.state().initialisations);
-        let looked = until(BESIDE_OTHERS * LOOKS, || {
-            (token.state().initialisations >= before + u64::from(LOOKS)).then_some(begun.elapsed())
-        });
-        println!("measured: {LOOKS} initialisations in {looked:?}");
-        assert!(looked.is_some_and(|took| took < BESIDE_OTHERS * (LOOKS - 1)), "{looked:?}");
+        // A machine that stalls makes one of them late; a distance that grows makes all.
+        let is_looked_for_often = || {
+            let (begun, before) = (Instant::now(), token.state().initialisations);
+            let looked = until(BESIDE_OTHERS * LOOKS, || {
+                let looks = token.state().initialisations - before;
+                (looks >= u64::from(LOOKS)).then_some(begun.elapsed())
+            });
+            println!("measured: {LOOKS} initialisations in {looked:?}");
+            looked.is_some_and(|took| took < BESIDE_OTHERS * (LOOKS - 1))
+        };
+        assert!((0..3).any(|_| is_looked_for_often()), "{:?}", token.state());
         folder.bring_back();
         until(budget::recovery(), || sign(&signer, &key, "back").ok()).unwrap();
         assert_eq!(idle.state().outages, 0);

@@ -62,19 +62,22 @@ fn a_key_that_nobody_uses_is_asked_for_a_proof_each_minute() {
 #[test]
 fn a_call_has_one_deadline_for_a_token_that_comes_back_and_its_signature() {
     const AWAY: Duration = Duration::from_millis(600);
-    let world = World::new();
-    world.signer.goes_away();
-
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            std::thread::sleep(AWAY);
-            world.signer.is_lost(false);
+    let shortened = || {
+        let world = World::new();
+        world.signer.goes_away();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(AWAY);
+                world.signer.is_lost(false);
+            });
+            world.issue("one").unwrap();
         });
-        world.issue("one").unwrap();
-    });
+        let given = world.signer.given.lock().unwrap().unwrap();
+        given <= world.signer.deadline() - AWAY / 2
+    };
 
-    let given = world.signer.given.lock().unwrap().unwrap();
-    assert!(given <= world.signer.deadline() - AWAY / 2, "{given:?}");
+    // On a machine that stalls the token may be back before the call begins to wait: then again.
+    assert!((0..10).any(|_| shortened()), "no wait was taken from a signature's time");
 }
 
 /// Callers that come again and again during an outage cost no serial numbers.
