@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::receipt::ReceiptMethod;
 use crate::revocation::ReasonCode;
 
 /// Which certificates. Every given part must hold; none selects all unexpired certificates of subscribers.
@@ -186,6 +187,10 @@ pub struct Job {
     /// is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_since: Option<u64>,
+    /// How much of what it did the world has been seen to show, by method. Only where one job is shown that has revoked
+    /// something, and where receipts are made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<JobReceipts>,
     /// Its waves, oldest first. Only where one job is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<JobWave>,
@@ -284,6 +289,49 @@ pub struct JobWave {
     /// Where the status log says the last of it, `epoch.index`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
+    /// How much of what it did the world has been seen to show, by method; as of the job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<JobReceipts>,
+}
+
+/// How much of what a job, or a wave of one, did the world has been seen to show, by one method.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobReceipts {
+    /// How it was looked.
+    pub method: ReceiptMethod,
+    /// Entries that it wrote into the status log: one of each certificate that was not revoked so already.
+    pub of: u64,
+    /// Of them those that have a receipt.
+    pub receipted: u64,
+    /// Those that wait for one.
+    pub waiting: u64,
+    /// And those that nobody waits for any more without one: the certificate ended, was changed again, or no URL leads to its status.
+    pub left_out: u64,
+    /// Seconds past which a revocation without a receipt is alarmed.
+    pub limit_seconds: u64,
+    /// Seconds since the revocation of the oldest that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_seconds: Option<u64>,
+    /// Seconds from the revocation until the last point had seen it, of the slowest of those with a receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest_seconds: Option<u64>,
+    /// That certificate's authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest_authority: Option<String>,
+    /// And its serial number, upper-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest_serial: Option<String>,
+    /// When the last point had seen the last of them, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+}
+
+impl JobReceipts {
+    /// Whether one waits for longer than the limit: an alarm rings.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.oldest_waiting_seconds.is_some_and(|seconds| seconds > self.limit_seconds)
+    }
 }
 
 /// A certificate of a job's selection.

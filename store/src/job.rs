@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ca::job::{JobState, OperationHash};
-use status::{IssuerId, Position, RevocationReason};
+use status::{IssuerId, Position, ReceiptMethod, RevocationReason};
 use thiserror::Error;
 use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
@@ -197,6 +197,47 @@ pub struct JobWave {
     pub items: u64,
     /// Where the status log says the last of it.
     pub last: Option<Position>,
+}
+
+/// What the world has been seen to show of what a wave did, by one method (promise 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSeen {
+    /// The wave.
+    pub wave: u32,
+    /// OCSP or CRL.
+    pub method: ReceiptMethod,
+    /// Entries that the wave wrote into the status log.
+    pub entries: u64,
+    /// Of them those that have a receipt.
+    pub receipted: u64,
+    /// And those that nobody waits for any more without one: their certificate ended or was changed again, no URL leads to
+    /// them, or nobody looked in their time.
+    pub left_out: u64,
+    /// The log time of the oldest that waits.
+    pub oldest: Option<UnixTime>,
+    /// The one that took longest, of those with a receipt.
+    pub slowest: Option<SlowestSeen>,
+    /// When the last point had seen the last of them.
+    pub last_seen: Option<UnixTime>,
+}
+
+impl JobSeen {
+    /// Entries that wait for a receipt.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.entries.saturating_sub(self.receipted).saturating_sub(self.left_out)
+    }
+}
+
+/// The revocation of a wave that took longest to be seen everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowestSeen {
+    /// From its log time until the last point had seen it.
+    pub took: Duration,
+    /// Whose.
+    pub issuer: IssuerId,
+    /// Which.
+    pub serial: SerialNumber,
 }
 
 /// A certificate of a frozen selection.
@@ -470,6 +511,14 @@ pub trait Jobs {
     ///
     /// Storage errors.
     fn job_waves(&self, job: JobId) -> Result<Vec<JobWave>, StoreError>;
+
+    /// What the world has been seen to show of a job, by wave and method, in order: it is counted as receipts come, so that
+    /// asking costs no look at the items. Waves that wrote nothing are left out, and those of before migration 19.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn job_seen(&self, job: JobId) -> Result<Vec<JobSeen>, StoreError>;
 
     /// The selection of a job, as far as it is selected.
     ///

@@ -60,8 +60,8 @@ pub use issuer::{
 };
 pub use job::{
     Alone, JobApproval, JobChange, JobError, JobForecast, JobItem, JobItemPage, JobPart, JobPlan,
-    JobProgress, JobRow, JobSelector, JobStart, JobStep, JobStepAudit, JobTerm, JobWave, Jobs,
-    NewJob, SelectionStep,
+    JobProgress, JobRow, JobSeen, JobSelector, JobStart, JobStep, JobStepAudit, JobTerm, JobWave,
+    Jobs, NewJob, SelectionStep, SlowestSeen,
 };
 pub use key::{KeySurvey, RsaKey, SubjectKey};
 pub use lease::{Fencing, LEASE, LeaseName, LeaseOutcome};

@@ -102,6 +102,7 @@ use utoipa::openapi::OpenApi as Document;
         api::job::JobPart,
         api::job::JobApproval,
         api::job::JobProgress,
+        api::job::JobReceipts,
         api::job::JobWave,
         api::JobItem,
         api::Problem

@@ -497,4 +497,4 @@ fn push<'a>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

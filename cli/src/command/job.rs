@@ -249,6 +249,28 @@ fn row(job: &api::Job) -> Vec<String> {
     ]
 }
 
+/// How much of a job, or of a wave, the world has been seen to show.
+fn receipts(wave: &str, seen: &api::job::JobReceipts) -> Vec<String> {
+    let waiting = seen.oldest_waiting_seconds.map(|seconds| {
+        let late = if seen.is_late() { "LATE: " } else { "" };
+        format!("{late}{seconds} s of {} s", seen.limit_seconds)
+    });
+    let slowest = seen.slowest_seconds.map(|seconds| {
+        let of = [&seen.slowest_authority, &seen.slowest_serial];
+        let of: Vec<&str> = of.into_iter().flatten().map(String::as_str).collect();
+        format!("{seconds} s: {}", of.join(" "))
+    });
+    vec![
+        wave.to_owned(),
+        format!("{:?}", seen.method).to_lowercase(),
+        format!("{} of {}", seen.receipted, seen.of),
+        seen.left_out.to_string(),
+        waiting.unwrap_or_default(),
+        slowest.unwrap_or_default(),
+        seen.last_seen.clone().unwrap_or_default(),
+    ]
+}
+
 /// A job for people.
 pub(crate) fn forecast(job: &api::Job) -> Vec<String> {
     let mut rows = vec![
@@ -300,5 +322,46 @@ pub(crate) fn forecast(job: &api::Job) -> Vec<String> {
         lines.push(String::new());
         lines.extend(table(&["AUTHORITY", "CERTIFICATES", "CRL ENTRIES", "CRL OCTETS"], &parts));
     }
+    let of_job = job.receipts.iter().map(|seen| receipts("all", seen));
+    let of_waves = job.waves.iter().flat_map(|wave| {
+        let number = wave.number.to_string();
+        wave.receipts.iter().map(move |seen| receipts(&number, seen))
+    });
+    let rows: Vec<Vec<String>> = of_job.chain(of_waves).collect();
+    if !rows.is_empty() {
+        lines.push(String::new());
+        lines.extend(table(
+            &["WAVE", "SEEN BY", "RECEIPTED", "LEFT OUT", "OLDEST WAITING", "SLOWEST", "LAST SEEN"],
+            &rows,
+        ));
+    }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// REV-07: what waits past its limit is said to.
+    #[test]
+    fn what_waits_past_its_limit_is_late() {
+        let mut seen = api::job::JobReceipts {
+            method: api::ReceiptMethod::Ocsp,
+            of: 2000,
+            receipted: 1980,
+            waiting: 19,
+            left_out: 1,
+            limit_seconds: 60,
+            oldest_waiting_seconds: Some(60),
+            slowest_seconds: Some(12),
+            slowest_authority: Some("issuing".to_owned()),
+            slowest_serial: Some("4F".to_owned()),
+            last_seen: None,
+        };
+        let row = receipts("1", &seen);
+        assert_eq!(row[..5], ["1", "ocsp", "1980 of 2000", "1", "60 s of 60 s"]);
+        assert_eq!(row[5..], ["12 s: issuing 4F", ""]);
+        seen.oldest_waiting_seconds = Some(61);
+        assert_eq!(receipts("all", &seen)[4], "LATE: 61 s of 60 s");
+    }
 }

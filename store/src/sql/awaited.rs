@@ -1,5 +1,7 @@
 //! What the world has to be seen to show.
 
+use std::collections::BTreeMap;
+
 use super::connection::{Connection, OptionalExtension as _, Row};
 use rusqlite::params;
 use status::entry::{CertificateEntry, Change};
@@ -13,10 +15,12 @@ use super::columns::{
     time, to_serial, to_time, to_u64,
 };
 use super::group::{Act, head};
+use super::jobs::seen;
 use super::{Backend, SqlStore, StoreError, logs};
 use crate::awaited::{Awaited, AwaitedCount, Awaiting, Sight};
 use crate::certificate::StatusRow;
 use crate::log::Log;
+use crate::receipt::ReceiptedEntry;
 
 /// Entries of the log that one call takes.
 const ENTRIES: u64 = 4096;
@@ -50,7 +54,7 @@ impl<B: Backend> Awaiting for SqlStore<B> {
     }
 
     fn oldest_awaited(&self, method: ReceiptMethod, most: u32) -> Result<Vec<Awaited>, StoreError> {
-        let end = "awaited.method = ?1 ORDER BY awaited.row LIMIT ?2";
+        let end = "awaited.method = ?1 ORDER BY awaited.epoch, awaited.idx LIMIT ?2";
         self.readers.read(|connection| select(connection, end, params![method.as_str(), most]))
     }
 
@@ -61,11 +65,12 @@ impl<B: Backend> Awaiting for SqlStore<B> {
         key: &SpkiHash,
         most: u32,
     ) -> Result<Vec<Awaited>, StoreError> {
-        let end = "awaited.row IN (SELECT row FROM awaited WHERE method = ?1 ORDER BY row LIMIT ?2) \
+        let end = "awaited.row IN (SELECT row FROM awaited WHERE method = ?1 \
+                       ORDER BY epoch, idx LIMIT ?2) \
                    AND NOT EXISTS (SELECT 1 FROM sight WHERE sight.awaited = awaited.row \
                        AND sight.vantage = ?3 AND sight.spki_sha256 = ?4 \
                        AND sight.shown IS NOT NULL) \
-                   ORDER BY awaited.row LIMIT ?5";
+                   ORDER BY awaited.epoch, awaited.idx LIMIT ?5";
         self.readers.read(|connection| {
             let (method, vantage, key) = (method.as_str(), vantage.as_str(), key.as_bytes());
             select(connection, end, params![method, LOOKED_THROUGH, vantage, key, most])
@@ -92,9 +97,7 @@ impl<B: Backend> Awaiting for SqlStore<B> {
 
     fn forget_awaited(&self, numbers: &[i64]) -> Result<(), StoreError> {
         let numbers = numbers.to_vec();
-        self.writer.run(move |act| {
-            numbers.iter().try_for_each(|number| forget_row(act.connection(), *number))
-        })
+        self.writer.run(move |act| leave_out(act.connection(), &numbers))
     }
 
     fn forget_ended_awaited(&self, now: UnixTime) -> Result<u64, StoreError> {
@@ -129,6 +132,8 @@ struct ReadOn {
     from: (u32, u64),
     to: (u32, u64),
     changes: Vec<(IssuerId, CertificateEntry, Position)>,
+    /// Of waves of jobs, what is too old to be awaited.
+    too_old: BTreeMap<seen::Wave, u32>,
     /// Whether the log has more.
     more: bool,
 }
@@ -142,10 +147,11 @@ fn read_on(connection: &Connection, since: UnixTime) -> Result<Option<ReadOn>, S
     if entries.is_empty() {
         let opened = epoch < head.epoch;
         let to = (epoch + 1, 0);
-        return Ok(opened.then(|| ReadOn { from, to, changes: Vec::new(), more: true }));
+        let (changes, too_old) = (Vec::new(), BTreeMap::new());
+        return Ok(opened.then_some(ReadOn { from, to, changes, too_old, more: true }));
     }
     let mut more = u64::try_from(entries.len()) == Ok(ENTRIES) || epoch < head.epoch;
-    let mut changes = Vec::new();
+    let (mut changes, mut too_old) = (Vec::new(), Vec::new());
     for entry in entries {
         if changes.len() == CHANGES {
             more = true;
@@ -156,14 +162,18 @@ fn read_on(connection: &Connection, since: UnixTime) -> Result<Option<ReadOn>, S
         let decoded = decoded.map_err(|_| StoreError::Stored { what: "status entry" })?;
         let StatusEntry::Certificate(entry_of) = decoded else { continue };
         let ends = matches!(entry_of.change, Change::Released);
-        let begins = matches!(entry_of.change, Change::Revoked { .. } | Change::Held)
-            && entry_of.log_time >= since;
-        if ends || begins {
+        let begins = matches!(entry_of.change, Change::Revoked { .. } | Change::Held);
+        let is_in_time = entry_of.log_time >= since;
+        let position = Position { epoch, index: entry.index };
+        if ends || (begins && is_in_time) {
             let issuer = issuer_at(connection, epoch, entry_of.issuer.index())?;
-            changes.push((issuer, entry_of, Position { epoch, index: entry.index }));
+            changes.push((issuer, entry_of, position));
+        } else if begins {
+            too_old.push(position);
         }
     }
-    Ok(Some(ReadOn { from, to, changes, more }))
+    let too_old = seen::waves_of(connection, &too_old)?;
+    Ok(Some(ReadOn { from, to, changes, too_old, more }))
 }
 
 fn until(connection: &Connection) -> Result<(u32, u64), StoreError> {
@@ -188,6 +198,7 @@ fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreErro
     if until(connection)? != read.from {
         return Ok(());
     }
+    let mut counted = Counted::default();
     for (issuer, entry, position) in &read.changes {
         let row: Option<(i64, i64)> = connection
             .prepare_cached(
@@ -203,10 +214,25 @@ fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreErro
             return Err(StoreError::Stored { what: "serial of a status entry" });
         };
         for method in ReceiptMethod::ALL {
-            forget(connection, serial, method, None)?;
-            if entry.change != Change::Released && to_time(not_after)? >= now {
-                begin(connection, serial, method, *position, entry.log_time)?;
+            let before = row_of(connection, serial, method)?;
+            if let Some((row, at)) = before {
+                seen::left_out(connection, method, at)?;
+                counted.less(method, forget_row(connection, row)?);
             }
+            if entry.change == Change::Released {
+                continue;
+            }
+            if to_time(not_after)? < now {
+                seen::left_out(connection, method, *position)?;
+            } else if begin(connection, serial, method, *position, entry.log_time)? {
+                counted.more(method);
+            }
+        }
+    }
+    counted.keep(connection)?;
+    for (wave, count) in &read.too_old {
+        for method in ReceiptMethod::ALL {
+            seen::count_left_out(connection, *wave, method, *count)?;
         }
     }
     connection
@@ -218,16 +244,16 @@ fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Awaits a revocation that has no receipt yet.
+/// Awaits a revocation; false where it has a receipt already.
 fn begin(
     connection: &Connection,
     serial: i64,
     method: ReceiptMethod,
     at: Position,
     since: UnixTime,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     if super::receipts::is_receipted(connection, serial, method, at)? {
-        return Ok(());
+        return Ok(false);
     }
     connection
         .prepare_cached(
@@ -240,16 +266,37 @@ fn begin(
             from_u64(at.index, "index")?,
             from_time(since)
         ])?;
-    Ok(())
+    Ok(true)
 }
 
-/// Awaits it no more: of this position, or of any.
-pub(super) fn forget(
+/// Awaits no more what has its receipt now.
+pub(super) fn receipted(
     connection: &Connection,
     serial: i64,
     method: ReceiptMethod,
-    at: Option<Position>,
+    entry: &ReceiptedEntry,
 ) -> Result<(), StoreError> {
+    let at = entry.position;
+    seen::receipted(connection, serial, method, at, entry.seen)?;
+    let found = row_of(connection, serial, method)?;
+    if let Some((row, _)) = found.filter(|(_, awaited)| *awaited == at) {
+        let mut counted = Counted::default();
+        counted.less(method, forget_row(connection, row)?);
+        return counted.keep(connection);
+    }
+    // What the log has and nobody has read yet will not be awaited.
+    if (at.epoch, at.index) < until(connection)? {
+        seen::not_left_out(connection, method, at)?;
+    }
+    Ok(())
+}
+
+/// What is awaited of this serial and method: its row and its position.
+fn row_of(
+    connection: &Connection,
+    serial: i64,
+    method: ReceiptMethod,
+) -> Result<Option<(i64, Position)>, StoreError> {
     let found: Option<(i64, u32, i64)> = connection
         .prepare_cached(
             "SELECT row, epoch, idx FROM awaited WHERE serial_row = ?1 AND method = ?2",
@@ -258,18 +305,77 @@ pub(super) fn forget(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    let Some((row, epoch, index)) = found else { return Ok(()) };
-    let found = Position { epoch, index: to_u64(index, "index")? };
-    if at.is_none_or(|at| at == found) {
-        forget_row(connection, row)?;
-    }
-    Ok(())
+    found
+        .map(|(row, epoch, index)| Ok((row, Position { epoch, index: to_u64(index, "index")? })))
+        .transpose()
 }
 
-fn forget_row(connection: &Connection, row: i64) -> Result<(), StoreError> {
+/// Awaits these no more, though they have no receipt.
+fn leave_out(connection: &Connection, rows: &[i64]) -> Result<(), StoreError> {
+    let mut counted = Counted::default();
+    for row in rows {
+        let found: Option<(String, u32, i64)> = connection
+            .prepare_cached("SELECT method, epoch, idx FROM awaited WHERE row = ?1")?
+            .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((method, epoch, index)) = found else { continue };
+        let method = stored(method.parse().ok(), "method")?;
+        let at = Position { epoch, index: to_u64(index, "index")? };
+        seen::left_out(connection, method, at)?;
+        counted.less(method, forget_row(connection, *row)?);
+    }
+    counted.keep(connection)
+}
+
+/// How many rows went: one or none.
+fn forget_row(connection: &Connection, row: i64) -> Result<usize, StoreError> {
     connection.prepare_cached("DELETE FROM sight WHERE awaited = ?1")?.execute([row])?;
-    connection.prepare_cached("DELETE FROM awaited WHERE row = ?1")?.execute([row])?;
-    Ok(())
+    Ok(connection.prepare_cached("DELETE FROM awaited WHERE row = ?1")?.execute([row])?)
+}
+
+/// How many more, or fewer, an act leaves awaited: nobody counts millions to know how many there are.
+#[derive(Debug, Default)]
+struct Counted {
+    ocsp: i64,
+    crl: i64,
+}
+
+impl Counted {
+    const fn of(&mut self, method: ReceiptMethod) -> &mut i64 {
+        match method {
+            ReceiptMethod::Ocsp => &mut self.ocsp,
+            ReceiptMethod::Crl => &mut self.crl,
+        }
+    }
+
+    const fn more(&mut self, method: ReceiptMethod) {
+        let count = self.of(method);
+        *count = count.saturating_add(1);
+    }
+
+    fn less(&mut self, method: ReceiptMethod, rows: usize) {
+        let count = self.of(method);
+        *count = count.saturating_sub(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    fn keep(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        for method in ReceiptMethod::ALL {
+            let change = std::mem::take(self.of(method));
+            if change == 0 {
+                continue;
+            }
+            connection
+                .prepare_cached(
+                    "INSERT INTO awaited_count (method, waiting) VALUES (?1, 0) \
+                     ON CONFLICT (method) DO NOTHING",
+                )?
+                .execute([method.as_str()])?;
+            connection
+                .prepare_cached("UPDATE awaited_count SET waiting = waiting + ?2 WHERE method = ?1")?
+                .execute(params![method.as_str(), change])?;
+        }
+        Ok(())
+    }
 }
 
 fn ended(connection: &Connection, now: UnixTime) -> Result<Vec<i64>, StoreError> {
@@ -381,9 +487,12 @@ fn record(connection: &Connection, sights_seen: &[(i64, Sight)]) -> Result<(), S
 }
 
 fn counts(connection: &Connection) -> Result<Vec<AwaitedCount>, StoreError> {
+    // The log's time never runs back: the first position is that of the oldest.
     let mut statement = connection.prepare_cached(
-        "SELECT method, count(*) AS waiting, min(since) AS oldest FROM awaited \
-         GROUP BY method ORDER BY method",
+        "SELECT method, waiting, \
+             (SELECT awaited.since FROM awaited WHERE awaited.method = awaited_count.method \
+              ORDER BY awaited.epoch, awaited.idx LIMIT 1) AS oldest \
+         FROM awaited_count WHERE waiting > 0 ORDER BY method",
     )?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
@@ -392,7 +501,7 @@ fn counts(connection: &Connection) -> Result<Vec<AwaitedCount>, StoreError> {
         found.push(AwaitedCount {
             method: stored(method.parse().ok(), "method")?,
             count: to_u64(column(row, "waiting")?, "count")?,
-            oldest: time(row, "oldest")?,
+            oldest: stored(opt_time(row, "oldest")?, "awaited revocations")?,
         });
     }
     Ok(found)

@@ -3,6 +3,7 @@
 mod items;
 mod rows;
 mod run;
+pub(super) mod seen;
 mod select;
 
 use crate::sql::connection::{Connection, OptionalExtension as _};
@@ -19,8 +20,8 @@ use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::id::JobId;
 use crate::job::{
-    Alone, JobChange, JobError, JobForecast, JobItemPage, JobRow, JobStart, JobStep, JobStepAudit,
-    JobTerm, JobWave, Jobs, NewJob, SelectionStep,
+    Alone, JobChange, JobError, JobForecast, JobItemPage, JobRow, JobSeen, JobStart, JobStep,
+    JobStepAudit, JobTerm, JobWave, Jobs, NewJob, SelectionStep,
 };
 
 impl<B: Backend> Jobs for SqlStore<B> {
@@ -126,6 +127,10 @@ impl<B: Backend> Jobs for SqlStore<B> {
 
     fn job_waves(&self, job: JobId) -> Result<Vec<JobWave>, StoreError> {
         self.readers.read(|connection| rows::waves(connection, job))
+    }
+
+    fn job_seen(&self, job: JobId) -> Result<Vec<JobSeen>, StoreError> {
+        self.readers.read(|connection| seen::of(connection, job))
     }
 
     fn job_items(&self, job: JobId, after: u64, limit: u32) -> Result<JobItemPage, StoreError> {

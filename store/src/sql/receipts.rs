@@ -69,7 +69,7 @@ fn record(
                 from_time(entry.seen),
                 note
             ])?;
-        awaited::forget(connection, serial, receipt.method, Some(entry.position))?;
+        awaited::receipted(connection, serial, receipt.method, entry)?;
     }
     act.put_audit(audit, now)?;
     Ok(true)

@@ -19,9 +19,9 @@ use super::Backend;
 use super::logs::head_of;
 use super::world::{REVOKE, World, at, audit, followed, fresh, node, serial, sizes, verified};
 
-const REASON: Option<RevocationReason> = Some(RevocationReason::Superseded);
+pub(crate) const REASON: Option<RevocationReason> = Some(RevocationReason::Superseded);
 
-fn plan(selector: JobSelector) -> JobPlan {
+pub(crate) fn plan(selector: JobSelector) -> JobPlan {
     JobPlan {
         reason: REASON,
         corrects: vec![None],
@@ -34,7 +34,7 @@ fn plan(selector: JobSelector) -> JobPlan {
 }
 
 /// Says something, and it is so of every certificate.
-fn every() -> JobSelector {
+pub(crate) fn every() -> JobSelector {
     JobSelector { issued_from: Some(at(0)), ..JobSelector::default() }
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn frozen(world: &World, job: JobId) -> JobForecast {
     world.store.freeze_job(job, &record, at(4)).unwrap()
 }
 
-fn started(world: &World, job: JobId, operation: OperationHash, alone: u64) -> JobState {
+pub(crate) fn started(world: &World, job: JobId, operation: OperationHash, alone: u64) -> JobState {
     let start = JobStart { operation, alone };
     let change = by("desk", "op-1", job);
     world.store.start_job(&change, &start, &audit(EventCode::JobStarted), at(5)).unwrap()

@@ -10,6 +10,7 @@ pub(crate) mod eids;
 pub(crate) mod histories;
 pub(crate) mod imports;
 pub(crate) mod issuing;
+pub(crate) mod job_receipts;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod limits;
@@ -133,6 +134,8 @@ macro_rules! suite {
             statuses: no_caller_sets_the_revocation_time,
             statuses: log_states_and_lists_agree_at_every_position,
             jobs: a_job_revokes_its_frozen_selection_in_waves,
+            job_receipts: receipts_of_a_job_are_counted_as_they_come,
+            job_receipts: what_a_job_did_and_nobody_awaits_is_told_apart,
             jobs: the_hash_of_a_job_is_that_of_its_list,
             jobs: a_selection_is_what_every_part_of_it_says,
             jobs: a_list_tells_what_it_names_that_is_not_here,

@@ -1,7 +1,10 @@
 //! Jobs as the API shows them, with what their forecast comes to.
 
+use std::time::Duration;
+
 use ca::job::JobState;
-use store::{JobForecast, JobItem, JobPart, JobPlan, JobRow, JobWave};
+use status::{IssuerId, ReceiptMethod};
+use store::{JobForecast, JobId, JobItem, JobPart, JobPlan, JobRow, JobSeen, JobWave};
 use x509::time::UnixTime;
 
 use super::super::Service;
@@ -27,12 +30,20 @@ impl Service {
         let id = job_id(id)?;
         let row = self.job_row(id)?;
         let mut shown = self.shown_job(&row);
-        shown.waves = self
-            .store()
-            .job_waves(id)
-            .map_err(|e| self.note_storage(&e))?
+        let waves = self.store().job_waves(id).map_err(|e| self.note_storage(&e))?;
+        let seen = self.job_seen(id)?;
+        let now = self.clock().read().now;
+        shown.waves = waves
             .iter()
-            .map(wave)
+            .map(|one| {
+                let of_it = seen.iter().filter(|(_, seen)| seen.wave == one.number);
+                wave(one, of_it.map(|(limit, seen)| self.shown_seen(seen, *limit, now)).collect())
+            })
+            .collect();
+        shown.receipts = ReceiptMethod::ALL
+            .into_iter()
+            .filter_map(|method| together(seen.iter().filter(|(_, one)| one.method == method)))
+            .map(|(limit, all)| self.shown_seen(&all, limit, now))
             .collect();
         if row.frozen.is_some() {
             let now = self.clock().read().now;
@@ -105,6 +116,7 @@ impl Service {
                 next_wave: progress.next.map(|next| next.to_string()),
             }),
             issued_since: None,
+            receipts: Vec::new(),
             waves: Vec::new(),
         }
     }
@@ -146,6 +158,37 @@ impl Service {
         }
     }
 
+    /// What the world has been seen to show of a job, of the methods that are receipted here, each with its limit.
+    fn job_seen(&self, job: JobId) -> Result<Vec<(Duration, JobSeen)>, Denied> {
+        let Some(receipts) = &self.receipts else { return Ok(Vec::new()) };
+        let seen = self.store().job_seen(job).map_err(|e| self.note_storage(&e))?;
+        let receipted = seen.into_iter().filter(|one| receipts.methods.contains(&one.method));
+        Ok(receipted.map(|one| (receipts.limit(one.method), one)).collect())
+    }
+
+    fn shown_seen(&self, seen: &JobSeen, limit: Duration, now: UnixTime) -> api::job::JobReceipts {
+        let authority = |issuer: IssuerId| {
+            let known = self.authority_of(issuer);
+            known.map_or_else(|_| issuer.to_string(), |one| one.name().to_owned())
+        };
+        api::job::JobReceipts {
+            method: match seen.method {
+                ReceiptMethod::Ocsp => api::receipt::ReceiptMethod::Ocsp,
+                ReceiptMethod::Crl => api::receipt::ReceiptMethod::Crl,
+            },
+            of: seen.entries,
+            receipted: seen.receipted,
+            waiting: seen.waiting(),
+            left_out: seen.left_out,
+            limit_seconds: limit.as_secs(),
+            oldest_waiting_seconds: seen.oldest.map(|oldest| now.since(oldest).as_secs()),
+            slowest_seconds: seen.slowest.map(|one| one.took.as_secs()),
+            slowest_authority: seen.slowest.map(|one| authority(one.issuer)),
+            slowest_serial: seen.slowest.map(|one| one.serial.to_string()),
+            last_seen: seen.last_seen.map(|time| time.to_string()),
+        }
+    }
+
     fn shown_part(&self, part: &JobPart) -> api::job::JobPart {
         let authority = self.authority_of(part.issuer);
         api::job::JobPart {
@@ -173,12 +216,31 @@ const fn state(state: JobState) -> api::JobState {
     }
 }
 
-fn wave(wave: &JobWave) -> api::job::JobWave {
+/// What the waves of a job come to by one method; `None` where none of them wrote anything.
+fn together<'a>(
+    waves: impl Iterator<Item = &'a (Duration, JobSeen)>,
+) -> Option<(Duration, JobSeen)> {
+    waves.copied().reduce(|(limit, all), (_, one)| {
+        let together = JobSeen {
+            entries: all.entries.saturating_add(one.entries),
+            receipted: all.receipted.saturating_add(one.receipted),
+            left_out: all.left_out.saturating_add(one.left_out),
+            oldest: [all.oldest, one.oldest].into_iter().flatten().min(),
+            slowest: [all.slowest, one.slowest].into_iter().flatten().max_by_key(|slow| slow.took),
+            last_seen: all.last_seen.max(one.last_seen),
+            ..all
+        };
+        (limit, together)
+    })
+}
+
+fn wave(wave: &JobWave, receipts: Vec<api::job::JobReceipts>) -> api::job::JobWave {
     api::job::JobWave {
         number: wave.number,
         begun: wave.begun.to_string(),
         ended: wave.ended.map(|time| time.to_string()),
         certificates: wave.items,
         position: wave.last.map(|position| position.to_string()),
+        receipts,
     }
 }

@@ -2,11 +2,14 @@
 
 use ca::revocation::Revoker;
 use serde_json::{Value, json};
+use status::ReceiptMethod;
 use store::{CertificateLookup, Log};
 
 use super::worker::Round;
 use super::*;
 use crate::service::order::{Act, OrderAnswered};
+use crate::service::probing::tests::sees_what_is_so;
+use crate::service::receipt::tests::Revoked;
 use crate::service::testing::World;
 
 fn operator(world: &World, name: &str) -> Caller {
@@ -313,4 +316,44 @@ fn a_restart_goes_on_with_the_job() {
     let id = page.items[0].id.parse().unwrap();
     let record = world.service.store().certificate(&CertificateLookup::Id(id)).unwrap().unwrap();
     assert!(record.row.status.position.index < head.size);
+}
+
+/// Promise 4, REV-11: a job tells how much of it the world has been seen to show, OCSP and CRL apart, and past which limit
+/// somebody is told of the rest.
+#[test]
+fn a_job_tells_what_is_receipted_and_what_waits_past_its_limit() {
+    let mut revoked = Revoked::new("");
+    revoked.world.issue("another").unwrap();
+    let world = &revoked.world;
+    let job = planned(world, "plan", &plan_body(1));
+    let counted = forecast(world, &job);
+    acted(world, ("desk", "s"), &job, &start(&counted["forecast"]["operation"])).unwrap();
+    worked(world);
+    let shown = |world: &World| world.service.job(job["id"].as_str().unwrap()).unwrap();
+    let told = |of: &[api::job::JobReceipts]| -> Vec<_> {
+        of.iter().map(|one| (one.of, one.receipted, one.waiting, one.limit_seconds)).collect()
+    };
+    assert_eq!(shown(world).state, api::JobState::Done);
+    assert_eq!(told(&shown(world).receipts), [(2, 0, 2, 60), (2, 0, 2, 3600)]);
+
+    sees_what_is_so(&revoked, "stockholm");
+    assert_eq!(told(&shown(world).receipts), [(2, 0, 2, 60), (2, 0, 2, 3600)], "one has not");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    revoked.world.service.receipts.as_mut().unwrap().ocsp_limit = std::time::Duration::ZERO;
+    let world = &revoked.world;
+    let late: Vec<_> =
+        shown(world).receipts.iter().map(api::job::JobReceipts::is_late).collect();
+    assert_eq!(late, [true, false], "OCSP alone is past its limit");
+
+    assert_eq!(sees_what_is_so(&revoked, "umea").receipted, 4);
+    let all = shown(world);
+    assert_eq!(told(&all.receipts), [(2, 2, 0, 0), (2, 2, 0, 3600)]);
+    assert!(all.receipts.iter().all(|one| !one.is_late() && one.slowest_serial.is_some()));
+    let waves: Vec<_> = all.waves.iter().map(|wave| told(&wave.receipts)).collect();
+    assert_eq!(waves, [[(1, 1, 0, 0), (1, 1, 0, 3600)], [(1, 1, 0, 0), (1, 1, 0, 3600)]]);
+
+    revoked.world.service.receipts.as_mut().unwrap().methods = vec![ReceiptMethod::Crl];
+    assert_eq!(told(&shown(&revoked.world).receipts), [(2, 2, 0, 3600)]);
+    revoked.world.service.receipts = None;
+    assert!(shown(&revoked.world).receipts.is_empty(), "where nobody looks nothing is told");
 }

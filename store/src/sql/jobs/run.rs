@@ -10,7 +10,7 @@ use x509::time::UnixTime;
 
 use super::super::columns::{array, column, from_time, stored, to_time, to_u64};
 use super::super::group::{Act, Effective};
-use super::{must_find, rows, set_state};
+use super::{must_find, rows, seen, set_state};
 use crate::StoreError;
 use crate::id::JobId;
 use crate::job::{JobError, JobStep, JobStepAudit};
@@ -203,6 +203,9 @@ fn record(
             taken.corrected,
             taken.already,
         ])?;
+    if let Some(entries) = taken.entries {
+        seen::wrote(connection, (job, turn.wave), entries)?;
+    }
     let last = taken.entries.map(|(_, last)| last);
     let index = last.map(|last| super::from_u64(last.index, "index")).transpose()?;
     connection
