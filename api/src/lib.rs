@@ -18,6 +18,7 @@ pub mod problem;
 pub mod profile;
 pub mod receipt;
 pub mod revocation;
+pub mod trial;
 
 pub use authority::{Authority, AuthorityCrl};
 pub use certificate::{
@@ -43,6 +44,7 @@ pub use revocation::{
     BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,
     StatusOutcome,
 };
+pub use trial::{TrialRevocation, TrialRevocations, TrialSight, TrialSummary};
 
 /// Header that names one order: required on every POST that acts, at most 200 visible ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

@@ -24,6 +24,7 @@ use crate::service::delegate::WithdrawnResponders;
 use crate::service::versions::numbered;
 use crate::start::{self, Told};
 use crate::test_certificates::TestCertificates;
+use crate::trial_revocations::TrialRevocations;
 use crate::unfit::UnfitProfiles;
 use crate::{algorithms, kept_expired, key_lists, limits, test_domains, tokens, wiring};
 
@@ -94,6 +95,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
         met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
         met.take(test_domains::read(config, deployment));
         met.take(TestCertificates::read(config, deployment));
+        met.take(TrialRevocations::read(config, deployment));
         met.take(wiring::NoteKeys::open(config, deployment));
         met.take(api(config, deployment));
         met.take(clients(config, deployment));

@@ -18,6 +18,7 @@ use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
 use crate::test_certificates::TestCertificatesSection;
+use crate::trial_revocations::TrialRevocationsSection;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,6 +58,8 @@ pub(crate) struct ConfigFile {
     pub(crate) key_lists: KeyListsSection,
     /// The published set of test certificates; without it there is none.
     pub(crate) test_certificates: Option<TestCertificatesSection>,
+    /// Revocations that are made to be measured; without it there are none.
+    pub(crate) trial_revocations: Option<TrialRevocationsSection>,
     /// Whose identities are nobody's.
     #[serde(default)]
     pub(crate) identity: IdentitySection,

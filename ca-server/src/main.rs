@@ -38,6 +38,7 @@ mod takeover;
 mod test_certificates;
 mod test_domains;
 mod tokens;
+mod trial_revocations;
 mod unfit;
 mod wiring;
 

@@ -36,6 +36,8 @@ const ISSUERS_EVERY: Duration = Duration::from_secs(60);
 const SURVEY_EVERY: Duration = Duration::from_secs(7200);
 /// How often the set of test certificates is looked at, and gone on with where one is being made.
 const TEST_CERTIFICATES_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether a trial revocation is due.
+const TRIALS_EVERY: Duration = Duration::from_secs(5);
 /// A server certificate that could not be renewed is tried again after this long.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// How often the log is told again of a clock that cannot be trusted.
@@ -84,6 +86,8 @@ tasks! {
     Receipts = "receipts",
     Signing = "signing",
     TestCertificates = "test-certificates",
+    Trials = "trial-revocations",
+    TrialWatch = "trial-revocations-watch",
     Void = "void",
 }
 
@@ -129,6 +133,7 @@ pub(crate) fn start(
         schedule.management_key.end();
         schedule.survey.end();
         schedule.test_certificates.end();
+        schedule.trials.end();
     })
 }
 
@@ -203,6 +208,21 @@ impl Probe {
         ended
     }
 
+    /// What the last look at the trial revocations came to; begins the next when it is due.
+    fn trials_round(
+        &mut self,
+        service: &Arc<Service>,
+        stop: &Arc<AtomicBool>,
+        now: Instant,
+    ) -> Option<Result<(), Denied>> {
+        let ended = self.ended();
+        if ended.is_none() && service.has_trials() {
+            let (service, stop) = (Arc::clone(service), Arc::clone(stop));
+            self.begin(self.patience(TRIALS_EVERY), now, move || service.tend_trials(&stop));
+        }
+        ended
+    }
+
     fn ended(&mut self) -> Option<Result<(), Denied>> {
         // A panic has been told of; the next probe will show.
         let ended = self.under_way.take_if(|probe| probe.is_finished())?.join().ok()?;
@@ -262,6 +282,7 @@ struct Schedule {
     management_key: Probe,
     survey: Probe,
     test_certificates: Probe,
+    trials: Probe,
     stop: Arc<AtomicBool>,
     receipts: Option<Instant>,
     stand_bys: Option<Instant>,
@@ -288,6 +309,7 @@ impl Schedule {
             management_key: Probe { begun: Some(Instant::now()), ..Probe::default() },
             survey: Probe::default(),
             test_certificates: Probe::default(),
+            trials: Probe::default(),
             stop: Arc::default(),
             receipts: None,
             stand_bys: None,
@@ -351,6 +373,9 @@ impl Schedule {
         if let Some(outcome) = looked {
             self.note(Task::TestCertificates, outcome);
         }
+        if let Some(outcome) = self.trials.trials_round(&service, &self.stop, now) {
+            self.note(Task::Trials, outcome);
+        }
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);
             service.signer.prove_stand_bys();
@@ -358,6 +383,7 @@ impl Schedule {
         if due(self.receipts, RECEIPTS_EVERY, now) {
             self.receipts = Some(now);
             self.note(Task::Receipts, service.watch_unseen());
+            self.note(Task::TrialWatch, service.watch_trials());
         }
         self.note(Task::Delegates, service.serve_delegates());
     }

@@ -48,9 +48,11 @@ use crate::service::order::OrdersLeft;
 use crate::service::recovery;
 use crate::service::refusal::RefusalCounts;
 use crate::service::test_certificates::TestSet;
+use crate::service::trials::RunningTrials;
 use crate::start::{self, Told};
 use crate::test_certificates::TestCertificates;
 use crate::tokens;
+use crate::trial_revocations::TrialRevocations;
 use crate::unfit::UnfitProfiles;
 use crate::{algorithms, kept_expired, key_lists, limits};
 
@@ -196,6 +198,7 @@ pub(crate) fn wire(
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
     let test_set = TestCertificates::read(config, deployment)?.map(TestSet::new);
+    let trials = TrialRevocations::read(config, deployment)?.map(RunningTrials::new);
     let limits = limits::read(config)?;
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
@@ -313,6 +316,7 @@ pub(crate) fn wire(
         management: Some(management),
         receipts: notes.receipts,
         test_set,
+        trials,
     });
     let publisher = Publisher {
         store,

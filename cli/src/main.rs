@@ -58,6 +58,9 @@ enum Command {
     /// Jobs that revoke many certificates: show, start, approve, pause, follow.
     #[command(subcommand, after_help = "Example:\n  sigill job list\n  sigill job watch job_019…")]
     Job(command::job::JobCommand),
+    /// Revocations that the CA makes to measure how long they take to be seen.
+    #[command(subcommand, after_help = "Example:\n  sigill trial list")]
+    Trial(command::trial::TrialCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
         Command::Revoke(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Job(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Trial(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Client(command) => command.before_connecting(connection).and_then(|()| {
             connected(connection, |client| command.run(client, connection, &terminal))
         }),

@@ -22,7 +22,7 @@ use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
     AuditRecord, Awaiting, Canaries, Client, CrlIntent, CrlRow, CrlScope, CrlShards, Eids, Endings,
     Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions,
-    Receipts, Responder, RevokedSnapshot, StoreError, Subject, Volumes,
+    Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -51,6 +51,7 @@ pub trait Store:
     + Endings
     + Jobs
     + Receipts
+    + Trials
     + Awaiting
     + Send
     + Sync
@@ -588,8 +589,6 @@ pub trait Store:
         counter: u64,
         now: UnixTime,
     ) -> Result<(), StoreError>;
-
-    // Observation
 
     /// Numbers for metrics.
     ///

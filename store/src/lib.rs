@@ -34,6 +34,7 @@ mod recorder;
 mod sealing;
 mod shard;
 mod sql;
+mod trial;
 
 pub use audit::AuditRecord;
 pub use awaited::{Awaited, AwaitedCount, Awaiting, Shows, Sight};
@@ -89,3 +90,4 @@ pub use sealing::{
 pub use shard::{CrlShard, CrlShards, ShardPlaces};
 pub use sql::connection::DatabaseError;
 pub use sql::{PostgresServer, PostgresStore, SqliteStore};
+pub use trial::{Trial, TrialCertificate, TrialOrder, Trials};

@@ -51,6 +51,7 @@ mod seals;
 mod shards;
 mod sqlite;
 mod takeover;
+mod trials;
 mod use_cases;
 mod writer;
 

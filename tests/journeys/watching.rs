@@ -38,7 +38,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(template: &Template) -> Option<Self> {
+    /// With these sections of the configuration of `sigill-ca`, beside that of the vantage point.
+    fn new(template: &Template, more: &str) -> Option<Self> {
         let mut deployment = template.copy()?;
         let key = deployment.folder().join("vantage.key");
         let made = sigill().args(["probe", "make-key", "--json"]).arg(&key).output();
@@ -46,7 +47,7 @@ impl Watched {
         let vantage_sha256 = made["spki_sha256"].as_str().expect("a hash").to_owned();
         let section = format!(
             "\n[receipts]\nkey = \"../keys/receipt.key\"\nocsp-limit = 1\n\n[[receipts.vantage]]\n\
-             name = \"stockholm\"\nspki-sha256 = \"{vantage_sha256}\"\n"
+             name = \"stockholm\"\nspki-sha256 = \"{vantage_sha256}\"\n{more}"
         );
         let file = deployment.home.join("config/ca.toml");
         deployment.configure(|config| {
@@ -143,6 +144,32 @@ impl Watched {
         }
     }
 
+    /// Waits until a trial of each authority was seen by both methods: of each one, whoever was killed meanwhile (REV-07).
+    fn tried(&self) {
+        let listed = || {
+            let answer = self.deployment.api().ask(&Request::get("/v1/trial-revocations"));
+            answer.json()["items"].as_array().expect("a list").clone()
+        };
+        let seen = |trial: &Value| {
+            let sights = trial["sights"].as_array().expect("a list");
+            sights.len() == 2 && sights.iter().all(|sight| sight["seen_seconds"].is_u64())
+        };
+        let all = until(RECEIPTED_WITHIN, || {
+            // One that the kill has broken off has no certificate.
+            let mut trials = listed();
+            trials.retain(|trial| trial["certificate"].is_string());
+            (!trials.is_empty() && trials.iter().all(seen)).then_some(trials)
+        });
+        let all = all.unwrap_or_else(|| panic!("{:?}\n{}", listed(), self.said_by_prober()));
+        let mut authorities: Vec<&str> =
+            all.iter().filter_map(|trial| trial["authority"].as_str()).collect();
+        authorities.sort_unstable();
+        authorities.dedup();
+        assert_eq!(authorities.len(), all.len(), "one an hour of each: {all:?}");
+        let metrics = self.deployment.metrics();
+        assert!(metrics.contains("sigill_trial_revocation_seconds{"), "{metrics}");
+    }
+
     fn judged(&self, file: &std::path::Path, key: &str) -> Spoken {
         let vantage = format!("stockholm={}", self.vantage_sha256);
         let mut command = Command::new(program::built("sigill-verify"));
@@ -173,7 +200,8 @@ fn sigill() -> Command {
 /// Promise 4, REV-07: the answer of a revocation says where its receipts will be, and they come by themselves, also where prober and CA
 /// are killed in between.
 fn receipts_come_through_kills_of_both(template: &Template) {
-    let Some(mut watched) = Watched::new(template) else { return };
+    let trials = "\n[trial-revocations]\nlife = 7200\n";
+    let Some(mut watched) = Watched::new(template, trials) else { return };
     let _responder = watched.deployment.responder();
     watched.start_prober();
     let first = watched.issue("first");
@@ -195,6 +223,7 @@ fn receipts_come_through_kills_of_both(template: &Template) {
     watched.deployment.start();
     watched.receipted(&second.id);
     watched.receipted(&third.id);
+    watched.tried();
     // What was issued and never revoked, and what was never issued, was looked at too, and agreed.
     let compared = "sigill_status_compared_total{";
     let metrics = watched.deployment.metrics();
@@ -209,7 +238,7 @@ fn receipts_come_through_kills_of_both(template: &Template) {
 
 /// Promise 4: a copy that says good of what is revoked, rightly signed and not ended: no receipt, and somebody is told.
 fn what_ocsp_shows_as_good_has_no_receipt(template: &Template) {
-    let Some(mut watched) = Watched::new(template) else { return };
+    let Some(mut watched) = Watched::new(template, "") else { return };
     let mut responder = watched.deployment.responder();
     let issued = watched.issue("card");
     let pem = watched.deployment.folder().join("card.pem");

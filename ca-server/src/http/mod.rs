@@ -17,6 +17,7 @@ mod problem;
 mod profiles;
 mod receipts;
 pub(crate) mod tls;
+mod trials;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/terms", post(jobs::add_terms))
         .route("/v1/jobs/{id}/acts", post(jobs::act))
         .route("/v1/jobs/{id}/items", get(jobs::items))
+        .route("/v1/trial-revocations", get(trials::list))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))

@@ -35,7 +35,8 @@ use utoipa::openapi::OpenApi as Document;
         super::jobs::act,
         super::jobs::list,
         super::jobs::show,
-        super::jobs::items
+        super::jobs::items,
+        super::trials::list
     ),
     components(schemas(
         api::IssueRequest,
@@ -105,6 +106,10 @@ use utoipa::openapi::OpenApi as Document;
         api::job::JobReceipts,
         api::job::JobWave,
         api::JobItem,
+        api::TrialRevocations,
+        api::TrialSummary,
+        api::TrialRevocation,
+        api::TrialSight,
         api::Problem
     ))
 )]
@@ -145,6 +150,7 @@ mod tests {
             ("/v1/jobs/{id}/terms", "post"),
             ("/v1/jobs/{id}/acts", "post"),
             ("/v1/jobs/{id}/items", "get"),
+            ("/v1/trial-revocations", "get"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
         ];
@@ -154,7 +160,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 21);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 22);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

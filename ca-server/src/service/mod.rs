@@ -21,6 +21,7 @@ mod limits;
 pub(crate) mod offline_crl;
 pub(crate) mod order;
 mod ordered;
+mod own_order;
 mod previous;
 mod probing;
 mod receipt;
@@ -35,6 +36,7 @@ pub(crate) mod signing;
 pub(crate) mod test_certificates;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod trials;
 mod two_acts;
 mod unseen;
 pub(crate) mod upkeep;
@@ -82,6 +84,7 @@ use order::{OrdersLeft, Wait};
 use refusal::RefusalCounts;
 use revoke::AloneTold;
 use test_certificates::TestSet;
+use trials::RunningTrials;
 
 /// How long an answer waits for its publication, where it waits.
 const PUBLICATION_WAITS: Duration = Duration::from_secs(10);
@@ -137,6 +140,8 @@ pub(crate) struct Service {
     pub(crate) receipts: Option<Receipts>,
     /// The published set of test certificates; absent where none is configured.
     pub(crate) test_set: Option<TestSet>,
+    /// Revocations that are made to be measured; absent where none are.
+    pub(crate) trials: Option<RunningTrials>,
 }
 
 impl Service {

@@ -316,7 +316,11 @@ pub(crate) fn no_such(id: &str) -> Denied {
     )
 }
 
-fn malformed(parameter: &'static str, seen: &dyn std::fmt::Display, limit: &str) -> Denied {
+pub(super) fn malformed(
+    parameter: &'static str,
+    seen: &dyn std::fmt::Display,
+    limit: &str,
+) -> Denied {
     Denied::new(
         Kind::Malformed,
         Refusal::new(

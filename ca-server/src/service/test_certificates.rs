@@ -12,34 +12,32 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
-use ca::prepare::{KeySource, Way};
+use ca::audit::EventCode;
 use ca::profile::{Profile, sample_fields};
 use ca::refusal::Refusal;
 use ca::revocation::{RevocationWish, Revoker};
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use status::{Position, PublicationPath, RevocationReason};
-use store::{
-    BegunOrder, CertificateId, CrlScope, HeldOrder, Issued, NewOrder, OrderAnswer, OrderId,
-    OrderKey, StatusAct, StatusChange, StatusTarget, StoredResponse, Subject,
-};
+use store::{CrlScope, StatusAct};
 use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
-use super::issue::Commission;
 use super::order::Wait;
+use super::own_order::{OwnOrder, Purpose};
 use crate::denied::{Denied, Kind};
-use crate::management::files::NewKey;
 use crate::publication::files::replace;
 use crate::test_certificates::TestCertificates;
 use document::{Certificate, Missing, Shown, Standing};
 
-/// In whose name these orders stand; no client has such a name.
-const CLIENT: &str = "sigill-ca:test-certificates";
-/// What ends an order: nobody asked over a protocol that has a status.
-const NO_STATUS: u16 = 0;
+/// What these orders are for.
+const PURPOSE: Purpose = Purpose {
+    client: "sigill-ca:test-certificates",
+    path: "test-certificates.json",
+    key: "test_certificate",
+    why: "test certificate",
+    fault: unwritable,
+};
 
 /// What a certificate of the set is there to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -252,10 +250,10 @@ impl Service {
         self.outer_hosts.may_issue(now)?;
         self.signing_time()?;
         drop(self.may_sign(authority)?);
-        let order = self.begin_test_order(now)?;
-        let issued = self.issue_one(authority, profile, order.id, ends_at);
-        self.end_test_order(order, &issued);
-        let issued = match issued {
+        let order = self.draw_order_id(now)?;
+        let fields = sample_fields(profile);
+        let own = OwnOrder { purpose: &PURPOSE, authority, profile, fields: &fields, ends_at };
+        let issued = match self.issue_own(&own, order) {
             Ok(issued) => issued,
             Err(denied) if denied.kind == Kind::Rule => {
                 tracing::warn!(
@@ -270,107 +268,15 @@ impl Service {
             Err(denied) => return Err(denied),
         };
         let position = match state.act() {
-            Some(act) => self.change_one(authority, issued.certificate, order.id, act)?,
+            Some(act) => {
+                let whose = (issued.certificate, order);
+                self.change_own(&PURPOSE, authority, whose, act)?.status.position
+            }
             None => issued.position,
         };
         let made = Made { der: issued.der, not_after: ends_at, position };
         making.made.insert(place, made);
         Ok(())
-    }
-
-    fn begin_test_order(&self, now: UnixTime) -> Result<HeldOrder, Denied> {
-        let id = self.draw_order_id(now)?;
-        let body = id.to_string();
-        let order = NewOrder {
-            id,
-            key: OrderKey {
-                client: CLIENT.to_owned(),
-                method: "SCHEDULE".to_owned(),
-                path: PublicationPath::TestCertificates.to_string(),
-                key: id.to_string(),
-            },
-            body_sha256: Sha256::digest(&body).into(),
-            body: body.into_bytes(),
-            subject: Subject::Order(id),
-            node: self.node.clone(),
-        };
-        match self.begin(&order)? {
-            BegunOrder::New => Ok(HeldOrder::first(id)),
-            _ => Err(unwritable(&"an order id that was drawn twice")),
-        }
-    }
-
-    fn issue_one(
-        &self,
-        authority: &Authority,
-        profile: &Profile,
-        order: OrderId,
-        ends_at: UnixTime,
-    ) -> Result<Issued, Denied> {
-        // Forgotten when this call ends.
-        let key = NewKey::draw().map_err(|error| unwritable(&error))?;
-        self.commission(Commission {
-            ordered: None,
-            authority,
-            profile,
-            order,
-            way: Way::Direct,
-            fields: &sample_fields(profile),
-            key: KeySource::Proven(&key.public),
-            ends_at: Some(ends_at),
-            actor: self.system(),
-            objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(key.public.spki_hash())],
-            payload: json!({ "test_certificate": profile.name().as_str() }),
-            volume: None,
-        })
-    }
-
-    /// Ends its order, whatever came of it: nobody comes back for it.
-    fn end_test_order(&self, order: HeldOrder, issued: &Result<Issued, Denied>) {
-        let body = match issued {
-            Ok(issued) => issued.certificate.to_string(),
-            Err(denied) => denied.refusal.code.to_owned(),
-        };
-        let response = StoredResponse {
-            status: NO_STATUS,
-            content_type: "text/plain".to_owned(),
-            body: body.into_bytes(),
-        };
-        let answer = OrderAnswer { response, subject: Subject::Order(order.id) };
-        let now = self.clock().read().now;
-        if let Err(error) = self.store().finish_order(order, &self.node, &answer, now) {
-            self.orders_left.note(order, &error);
-        }
-    }
-
-    /// Revokes or holds a certificate of the set; where the status log says so.
-    fn change_one(
-        &self,
-        authority: &Authority,
-        certificate: CertificateId,
-        order: OrderId,
-        (act, code): (StatusAct, EventCode),
-    ) -> Result<Position, Denied> {
-        let record = Self::record(
-            code,
-            EventResult::Done,
-            self.system(),
-            ObjectIds::of_act([
-                Some(ObjectId::Issuer(authority.id)),
-                Some(ObjectId::Certificate(*certificate.as_bytes())),
-                Some(ObjectId::Order(*order.as_bytes())),
-            ]),
-            None,
-            &json!({ "why": "test certificate" }),
-            Subject::Order(order),
-        );
-        let target = StatusTarget::Certificate(certificate);
-        let change = StatusChange { target, act, requested_at: None, alone: None };
-        let now = self.clock().read().now;
-        let changed = self.store().change_status(&change, &record, now);
-        let changed = changed.map_err(|error| self.note_storage(&error))?;
-        authority.ask_for_crl();
-        Ok(changed.status.position)
     }
 
     /// Whether the world can see every certificate of the set as what it is there to be: by the log, by the CRL of its

@@ -142,6 +142,7 @@ impl World {
             management: None,
             receipts: None,
             test_set: None,
+            trials: None,
         };
         let request =
             x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());

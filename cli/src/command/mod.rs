@@ -14,6 +14,7 @@ pub(crate) mod receipt;
 pub(crate) mod revoke;
 pub(crate) mod states;
 pub(crate) mod status;
+pub(crate) mod trial;
 
 /// A value of a closed list as the API writes it.
 fn word(value: Option<impl serde::Serialize>) -> String {

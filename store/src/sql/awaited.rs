@@ -371,7 +371,9 @@ impl Counted {
                 )?
                 .execute([method.as_str()])?;
             connection
-                .prepare_cached("UPDATE awaited_count SET waiting = waiting + ?2 WHERE method = ?1")?
+                .prepare_cached(
+                    "UPDATE awaited_count SET waiting = waiting + ?2 WHERE method = ?1",
+                )?
                 .execute(params![method.as_str(), change])?;
         }
         Ok(())

@@ -41,12 +41,7 @@ fn keep(
 }
 
 /// Of, receipted, left out and waiting, and since when the oldest waits.
-fn seen(
-    world: &World,
-    job: JobId,
-    wave: u32,
-    method: ReceiptMethod,
-) -> ([u64; 4], Option<u64>) {
+fn seen(world: &World, job: JobId, wave: u32, method: ReceiptMethod) -> ([u64; 4], Option<u64>) {
     let seen = world.store.job_seen(job).unwrap();
     let one = seen.iter().find(|one| (one.wave, one.method) == (wave, method)).unwrap();
     let oldest = one.oldest.map(|time| time.secs() - at(0).secs());

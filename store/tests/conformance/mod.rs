@@ -23,6 +23,7 @@ pub(crate) mod recovery;
 pub(crate) mod sealing;
 pub(crate) mod shards;
 pub(crate) mod statuses;
+pub(crate) mod trials;
 pub(crate) mod two_acts;
 pub(crate) mod wiring;
 pub(crate) mod world;
@@ -117,6 +118,8 @@ macro_rules! suite {
             shards: places_are_given_away_once_and_in_time,
             shards: a_certificate_stands_on_the_list_of_its_shard,
             shards: what_a_restored_database_lost_stands_on_every_shard,
+            trials: one_trial_of_an_issuer_begins_in_each_period,
+            trials: a_trial_tells_what_became_of_it,
             canaries: the_last_sample_of_a_version_and_kind_is_kept,
             recovery: a_restart_voids_what_it_finds_open,
             recovery: a_voided_intent_never_yields_a_certificate,

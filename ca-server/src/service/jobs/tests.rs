@@ -341,8 +341,7 @@ fn a_job_tells_what_is_receipted_and_what_waits_past_its_limit() {
     std::thread::sleep(std::time::Duration::from_millis(1100));
     revoked.world.service.receipts.as_mut().unwrap().ocsp_limit = std::time::Duration::ZERO;
     let world = &revoked.world;
-    let late: Vec<_> =
-        shown(world).receipts.iter().map(api::job::JobReceipts::is_late).collect();
+    let late: Vec<_> = shown(world).receipts.iter().map(api::job::JobReceipts::is_late).collect();
     assert_eq!(late, [true, false], "OCSP alone is past its limit");
 
     assert_eq!(sees_what_is_so(&revoked, "umea").receipted, 4);

@@ -55,7 +55,10 @@ fn right(revoked: &Revoked, target: &api::ProbeTarget, method: ProbeMethod) -> S
     }
 }
 
-pub(in crate::service) fn sees_what_is_so(revoked: &Revoked, place: &str) -> api::ObservationsTaken {
+pub(in crate::service) fn sees_what_is_so(
+    revoked: &Revoked,
+    place: &str,
+) -> api::ObservationsTaken {
     let seen = looked(revoked, place, &|target, method| right(revoked, target, method));
     send(revoked, place, seen)
 }

@@ -2,7 +2,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use status::CertificateState;
 use store::{CertificateLookup, Log};
 use x509::certificate::Certificate as X509;

@@ -86,8 +86,7 @@ pub(in crate::sql) fn left_out(
     method: ReceiptMethod,
     at: Position,
 ) -> Result<(), StoreError> {
-    wave_at(connection, at)?
-        .map_or(Ok(()), |wave| count_left_out(connection, wave, method, 1))
+    wave_at(connection, at)?.map_or(Ok(()), |wave| count_left_out(connection, wave, method, 1))
 }
 
 /// What had been left out has its receipt after all: somebody sent what was seen.
