@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use support::demo::until;
+use support::line::{Far, Line};
 use support::ports;
 use support::postgresql::{Postgresql, USER};
 use support::program::{self, Server};
 use support::suite::Check;
 
 use crate::accounts::Received;
-use crate::api::Api;
+use crate::api::{Api, Request};
 use crate::deployment::{AUTHORITY, Deployment, Template};
 use crate::orders::{Bears, Orders};
-use crate::revocation::{ocsp, revoke};
+use crate::revocation::{crl_entry, ocsp, revoke};
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
     ("nodes::a_ca_keeps_its_database_in_postgresql", a_ca_keeps_its_database_in_postgresql),
@@ -150,7 +151,8 @@ fn a_ca_keeps_its_database_in_postgresql(template: &Template) {
     logs_are_whole(&deployment, &number);
 }
 
-/// A second `sigill-ca` of the deployment: its own name, ports and spool, and the same database, keys, tokens and trees.
+/// A second `sigill-ca` of the deployment: its own name, ports, spool and line to the database, which is the same, as keys,
+/// tokens and trees are.
 struct Second {
     command: Command,
     log: PathBuf,
@@ -160,10 +162,11 @@ struct Second {
 }
 
 impl Second {
-    fn of(deployment: &Deployment) -> Self {
+    fn of(deployment: &Deployment, line: &Line) -> Self {
         let home = &deployment.home;
         let text = fs::read_to_string(home.join("config/ca.toml")).expect("a configuration");
         let (address, observe) = (ports::free_address(), ports::free_address());
+        let database = line.address().port();
         let own = [("node = ", "ca-b"), ("spool = ", "../publish/.spool-b")];
         let mut section = "";
         let mut lines = Vec::new();
@@ -176,6 +179,9 @@ impl Second {
                 (_, Some((key, value))) => format!("{key}\"{value}\""),
                 ("[api]", None) if line.starts_with("listen = ") => {
                     format!("listen = \"{address}\"")
+                }
+                ("[database.postgresql]", None) if line.starts_with("port = ") => {
+                    format!("port = {database}")
                 }
                 ("[observe]", None) if line.starts_with("listen = ") => {
                     format!("listen = \"{observe}\"")
@@ -201,6 +207,12 @@ impl Second {
         self.server = Some(Server::start(&mut self.command, &self.log, self.address));
     }
 
+    /// Has it stand still, or go on.
+    fn signal(&self, signal: &str) {
+        let id = self.server.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
+    }
+
     /// Whether it says that it takes calls.
     fn is_ready(&self) -> bool {
         let url = format!("http://{}/readyz", self.observe);
@@ -209,8 +221,39 @@ impl Second {
     }
 }
 
-/// Promises 2 and 3 with two programs on one database: both issue at the same time. The one that publishes is killed: the other
-/// voids what it left open, takes the publication over and makes the CRLs. It comes back, and both go on.
+/// The database, as an operator looks into it.
+struct Inside<'s>(&'s Postgresql, &'s str);
+
+impl Inside<'_> {
+    fn text(&self, sql: &str) -> String {
+        self.0.sql(self.1, sql).trim().to_owned()
+    }
+
+    fn number(&self, sql: &str) -> usize {
+        self.text(sql).parse().expect("a number")
+    }
+
+    /// Who publishes, and under which fencing number.
+    fn publisher(&self) -> (String, usize) {
+        let row = self.text("SELECT node, fencing FROM lease WHERE name = 'publication'");
+        let (node, fencing) = row.split_once('|').expect("two columns");
+        (node.to_owned(), fencing.parse().expect("a number"))
+    }
+
+    /// Ends the leases of a node that is dead: the database is then as it is when they have run out.
+    fn end_leases_of(&self, node: &str) {
+        self.text(&format!("UPDATE lease SET until = 0 WHERE node = '{node}'"));
+    }
+
+    fn is_published_by(&self, node: &str) -> Option<()> {
+        (self.publisher().0 == node).then_some(())
+    }
+}
+
+/// Promises 2 and 3, CRL-03 with two programs on one database: both issue at the same time. One loses its line to the database,
+/// and is killed, while the other publishes: that one goes on. The one that publishes is killed: the other voids what it left open,
+/// takes the publication over and makes the CRLs. It comes back, and both go on; then the one that publishes stands still, until
+/// its leases have run out.
 fn two_nodes_share_a_database(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };
     let Some(server) = Postgresql::start() else { return };
@@ -218,13 +261,13 @@ fn two_nodes_share_a_database(template: &Template) {
     kept_in(&mut deployment, &server, &database);
     import(&deployment);
     deployment.start();
-    let mut second = Second::of(&deployment);
+    let line = Line::to(Far::Address(([127, 0, 0, 1], server.port()).into()));
+    let mut second = Second::of(&deployment, &line);
     second.start();
     let _responder = deployment.responder();
-    let text = |sql: &str| server.sql(&database, sql).trim().to_owned();
-    let number = |sql: &str| text(sql).parse::<usize>().expect("a number");
-    let publisher = || text("SELECT node FROM lease WHERE name = 'publication'");
-    let first_publisher = publisher();
+    let inside = Inside(&server, &database);
+    let number = |sql: &str| inside.number(sql);
+    let (first_publisher, fencing) = inside.publisher();
     assert_ne!(first_publisher, "ca-b");
     let ready = until(SEEN_WITHIN, || second.is_ready().then_some(()));
     assert!(ready.is_some(), "a node that does not publish takes calls");
@@ -232,19 +275,35 @@ fn two_nodes_share_a_database(template: &Template) {
     let form = deployment.form();
     let (one, other) = (Orders::new("first"), Orders::new("second"));
     let (api, api_b) = (deployment.api(), Api::portal(&deployment.home, second.address));
-    let others_go_on =
-        |since: Instant| until(TAKEN_OVER_WITHIN, || other.any_since(since).then_some(()));
+    let go_on = |orders: &Orders, since: Instant| {
+        until(TAKEN_OVER_WITHIN, || orders.any_since(since).then_some(()))
+    };
     one.during(CALLERS, Bears::Everything, (&api, &form), || {
         other.during(CALLERS, Bears::Everything, (&api_b, &form), || {
-            thread::sleep(A_WHILE);
-            let fencing = number("SELECT fencing FROM lease WHERE name = 'publication'");
+            assert!(go_on(&other, Instant::now()).is_some());
+            line.fall_silent();
+            let told = until(SEEN_WITHIN, || (!second.is_ready()).then_some(()));
+            assert!(told.is_some(), "a node without a database says that it takes calls");
+            assert!(go_on(&one, Instant::now()).is_some(), "the other node issues nothing");
+            line.mend();
+            let ready = until(SEEN_WITHIN, || second.is_ready().then_some(()));
+            assert!(ready.is_some(), "it does not find its database again");
+            assert!(go_on(&other, Instant::now()).is_some(), "it issues nothing any more");
+
+            second.server.take().expect("the second node runs").kill();
+            assert!(go_on(&one, Instant::now()).is_some(), "the other node issues nothing");
+            second.start();
+            assert!(go_on(&other, Instant::now()).is_some(), "it issues nothing any more");
+            assert_eq!(inside.publisher(), (first_publisher.clone(), fencing));
+
             let killed = Instant::now();
             deployment.kill();
-            assert!(others_go_on(killed).is_some(), "the other node issues nothing");
-            let over = until(TAKEN_OVER_WITHIN, || (publisher() == "ca-b").then_some(()));
+            assert!(go_on(&other, killed).is_some(), "the other node issues nothing");
+            assert_eq!(inside.publisher().0, first_publisher, "a lease that lives is not taken");
+            inside.end_leases_of(&first_publisher);
+            let over = until(TAKEN_OVER_WITHIN, || inside.is_published_by("ca-b"));
             assert!(over.is_some(), "nobody took the publication over");
-            println!("measured: publication taken over after = {} s", killed.elapsed().as_secs());
-            assert!(number("SELECT fencing FROM lease WHERE name = 'publication'") > fencing);
+            assert!(inside.publisher().1 > fencing);
             let left = format!(
                 "SELECT count(*) FROM intent WHERE state = 'open' AND node = '{first_publisher}'"
             );
@@ -253,8 +312,8 @@ fn two_nodes_share_a_database(template: &Template) {
             deployment.start();
             let (back, before) = (Instant::now(), one.count());
             let more = until(TAKEN_OVER_WITHIN, || (one.count() > before + CALLERS).then_some(()));
-            assert!(more.is_some() && others_go_on(back).is_some(), "both nodes go on");
-            assert_eq!(publisher(), "ca-b", "a lease that lives is not taken");
+            assert!(more.is_some() && go_on(&other, back).is_some(), "both nodes go on");
+            inside.is_published_by("ca-b").expect("a lease that lives is not taken");
         });
     });
 
@@ -262,15 +321,73 @@ fn two_nodes_share_a_database(template: &Template) {
     println!("measured: certificates received = {}", received.len());
     let issued = number("SELECT count(*) FROM certificate WHERE profile = 'function-ec'");
     assert_eq!(issued, received.len(), "each order has one certificate, and none has two");
-    let last = received.last().expect("a certificate");
-    let revoked = revoke(&deployment, &last.id, "superseded", "by-the-other-node");
+    let [at_one, while_it_stands, at_other] = &received[received.len() - 3..] else {
+        panic!("{} certificates", received.len())
+    };
+    let revoked = revoke(&deployment, &at_one.id, "superseded", "by-the-other-node");
     assert_eq!(revoked.status, 200, "{}", revoked.text());
-    let seen = || ocsp(&deployment, last.serial).contains("Reason: superseded").then_some(());
-    assert!(until(SEEN_WITHIN, seen).is_some(), "{}", ocsp(&deployment, last.serial));
+    seen_by_all(&deployment, at_one);
+    let second_stands = (&inside, first_publisher.as_str(), while_it_stands);
+    a_node_that_stands_still_is_fenced_off(&deployment, &second, second_stands, at_other);
     deployment.stop();
     let mut running = second.server.take().expect("the second node runs");
     assert!(running.end(TAKEN_OVER_WITHIN).success(), "{}", running.printed());
     logs_are_whole(&deployment, &number);
+}
+
+/// OCSP and the CRL show a revocation, whichever node took it: the one that publishes makes the CRL at once.
+fn seen_by_all(deployment: &Deployment, one: &Received) {
+    let answered = || ocsp(deployment, one.serial).contains("Reason: superseded").then_some(());
+    assert!(until(SEEN_WITHIN, answered).is_some(), "{}", ocsp(deployment, one.serial));
+    let listed = until(SEEN_WITHIN, || crl_entry(deployment, one.serial));
+    assert!(listed.is_some(), "{} is on no CRL", one.serial);
+}
+
+/// Architecture §2.2: the node that publishes stands still until its lease has ended and the other has taken over. When it wakes it
+/// takes calls, and neither publishes nor makes a CRL.
+fn a_node_that_stands_still_is_fenced_off(
+    deployment: &Deployment,
+    second: &Second,
+    (inside, other, meanwhile): (&Inside<'_>, &str, &Received),
+    after: &Received,
+) {
+    let checkpoint = deployment.home.join("publish/checkpoint");
+    let size = || -> u64 {
+        let note = fs::read_to_string(&checkpoint).expect("a checkpoint");
+        note.lines().nth(1).expect("a size").parse().expect("a number")
+    };
+    let lists =
+        || inside.number("SELECT count(*) FROM intent WHERE kind = 'crl' AND node = 'ca-b'");
+    inside.is_published_by("ca-b").expect("the second node publishes");
+    second.signal("-STOP");
+    let stopped = Instant::now();
+    let over = until(TAKEN_OVER_WITHIN * 2, || inside.is_published_by(other));
+    assert!(over.is_some(), "nobody took the publication over");
+    println!(
+        "measured: taken over from a node that stands still after = {:.0?}",
+        stopped.elapsed()
+    );
+    let revoked = revoke(deployment, &meanwhile.id, "superseded", "while-it-stands");
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    seen_by_all(deployment, meanwhile);
+
+    let (before, held, mut published) = (lists(), inside.publisher(), size());
+    second.signal("-CONT");
+    let path = format!("/v1/certificates/{}/revocation", after.id);
+    let body = serde_json::json!({ "reason": "superseded" });
+    let call = Request::post(path, "after-it-stood", &body);
+    let revoked = Api::portal(&deployment.home, second.address).persevere(&mut None, &call);
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    let listed = until(SEEN_WITHIN, || {
+        let now = size();
+        assert!(now >= published, "an older checkpoint of {now} was put over {published}");
+        published = now;
+        crl_entry(deployment, after.serial)
+    });
+    assert!(listed.is_some(), "{} is on no CRL", after.serial);
+    seen_by_all(deployment, after);
+    assert_eq!(inside.publisher(), held, "it took the publication back");
+    assert_eq!(lists(), before, "it has made a CRL");
 }
 
 /// What is published is all that was recorded, each position once.

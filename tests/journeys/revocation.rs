@@ -66,7 +66,7 @@ pub(crate) fn crl_text(deployment: &Deployment) -> String {
 }
 
 /// What the CRL says of a serial, from its number to the next entry.
-fn crl_entry(deployment: &Deployment, serial: SerialNumber) -> Option<String> {
+pub(crate) fn crl_entry(deployment: &Deployment, serial: SerialNumber) -> Option<String> {
     let text = crl_text(deployment);
     let (_, after) = text.split_once(&format!("Serial Number: {serial}\n"))?;
     let end = after.find("Serial Number: ").or_else(|| after.find("Signature Algorithm"));

@@ -18,9 +18,9 @@ use ledger::origin::LogOrigin;
 use ledger::signer::{NoteSignError, NoteSigner};
 use ledger::tile::{TilePath, Width};
 use ledger::time::Timestamp;
-use store::Fencing;
 use thiserror::Error;
 
+use super::Held;
 use super::files::{LogFolder, replace};
 
 /// A partial tile stays this long after a larger one took its place, for followers that have just
@@ -45,7 +45,7 @@ pub(crate) struct LogPublisher {
     written: Option<Vec<u8>>,
     superseded: VecDeque<(Instant, PathBuf)>,
     /// The lease under which it publishes.
-    lease: Option<Fencing>,
+    lease: Option<Held>,
 }
 
 impl LogPublisher {
@@ -105,10 +105,13 @@ impl LogPublisher {
     /// As [`Self::resume`]. What was known before stays then.
     pub(crate) fn hold_under(
         &mut self,
-        lease: Fencing,
+        lease: Held,
         read: ReadEntries<'_>,
     ) -> Result<(), PublishError> {
-        if self.lease == Some(lease) {
+        if let Some(held) = &mut self.lease
+            && held.fencing == lease.fencing
+        {
+            held.until = lease.until;
             return Ok(());
         }
         let (origin, folder) = (self.origin.clone(), self.folder.clone());
@@ -143,6 +146,11 @@ impl LogPublisher {
         let note = CheckpointNote::sign(checkpoint, timestamp, self.signer.as_ref())
             .map_err(PublishError::Sign)?;
         store(&note).map_err(PublishError::Store)?;
+        // A program that stood still after that may wake when another node has published more into the folder, which
+        // knows of no fencing.
+        if self.lease.is_some_and(|held| held.until <= Instant::now()) {
+            return Err(PublishError::LeaseEnded);
+        }
         let path = self.folder.checkpoint();
         let bytes = note.to_string().into_bytes();
         replace(&path, &bytes).map_err(|source| PublishError::Write { path, source })?;
@@ -323,6 +331,9 @@ pub(crate) enum PublishError {
     /// This node could not publish for a while, and leaves it to others.
     #[error("publication was left to another node for a few seconds, since it failed here")]
     LeftToOthers,
+    /// The lease ended before the checkpoint was where followers see it.
+    #[error("the publication lease ended while a checkpoint was being published")]
+    LeaseEnded,
     /// Another node publishes, and none of its checkpoints has come for a while.
     #[error("node {by} holds the publication lease and publishes nothing")]
     Lease {

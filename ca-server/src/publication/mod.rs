@@ -4,23 +4,26 @@
 //! followers can tell an idle log from a dead one (architecture §2.2). The timestamp is taken
 //! before the head is read: no checkpoint claims to be newer than what it covers.
 
+mod changes;
 pub(crate) mod crl_files;
 pub(crate) mod files;
 pub(crate) mod log;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ledger::time::Timestamp;
-use status::Position;
+use status::{IssuerId, Position};
 use store::{
     Fencing, LEASE, LeaseName, LeaseOutcome, Log, Node, SignedCheckpoint, Store, StoreError,
 };
 
 use crate::clock::Clock;
 use crate::observe::Readiness;
+use changes::Changes;
 use log::{LogPublisher, PublishError};
 
 /// Longest time between two checkpoints.
@@ -60,6 +63,8 @@ struct Inner {
     published: Option<(u32, u64)>,
     /// Until when this node alone writes the publication tree, as far as it knows.
     ours_until: Option<Instant>,
+    /// What was published since it was last asked for: where the last change of each CA's certificates stands.
+    changed: BTreeMap<IssuerId, Position>,
 }
 
 impl PublicationState {
@@ -85,6 +90,11 @@ impl PublicationState {
     /// Says until when it is; `None`: another node's.
     pub(crate) fn tell_ours(&self, until: Option<Instant>) {
         self.lock().ours_until = until;
+    }
+
+    /// The CAs of whose certificates this node has published a change since it was last asked, and where the last one stands.
+    pub(crate) fn take_changes(&self) -> BTreeMap<IssuerId, Position> {
+        std::mem::take(&mut self.lock().changed)
     }
 
     /// Ends the publisher after a last checkpoint.
@@ -231,9 +241,16 @@ impl Ended {
     }
 }
 
+/// The lease, and until when it is this node's as far as it knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) fencing: Fencing,
+    pub(crate) until: Instant,
+}
+
 /// Who publishes.
 enum Turn {
-    Ours(Fencing),
+    Ours(Held),
     Theirs { by: String },
 }
 
@@ -292,8 +309,8 @@ impl Publisher {
         if self.left.is_some_and(|left| left.elapsed() < LEFT_TO_OTHERS) {
             return Err(PublishError::LeftToOthers);
         }
-        let fencing = match self.lease(lease)? {
-            Turn::Ours(fencing) => fencing,
+        let held = match self.lease(lease)? {
+            Turn::Ours(held) => held,
             Turn::Theirs { by } => {
                 self.failing = None;
                 return self.follow(by);
@@ -301,8 +318,8 @@ impl Publisher {
         };
         // Status first, and each by itself: nothing that ails the audit log's folder may keep a
         // revocation from the world.
-        let status = self.publish(Log::Status, fencing);
-        let audit = self.publish(Log::Audit, fencing);
+        let status = self.publish(Log::Status, held);
+        let audit = self.publish(Log::Audit, held);
         match &status {
             Ok(()) => self.failing = None,
             Err(_) if self.failing.get_or_insert_with(Instant::now).elapsed() < FAILING => {}
@@ -355,7 +372,7 @@ impl Publisher {
         if let Some((fencing, taken)) = lease
             && taken.elapsed() < RENEW_LEASE_EVERY
         {
-            return Ok(Turn::Ours(*fencing));
+            return Ok(Turn::Ours(Held { fencing: *fencing, until: *taken + LEASE }));
         }
         let asked = Instant::now();
         let now = self.clock.read().now;
@@ -367,8 +384,9 @@ impl Publisher {
             LeaseOutcome::Held { fencing, .. } => {
                 // Counted from before the lease was given: it does not last longer here than there.
                 *lease = Some((fencing, asked));
-                self.state.tell_ours(Some(asked + LEASE));
-                Ok(Turn::Ours(fencing))
+                let until = asked + LEASE;
+                self.state.tell_ours(Some(until));
+                Ok(Turn::Ours(Held { fencing, until }))
             }
             LeaseOutcome::Taken { by, .. } => {
                 *lease = None;
@@ -378,31 +396,44 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, log: Log, fencing: Fencing) -> Result<(), PublishError> {
+    fn publish(&mut self, log: Log, held: Held) -> Result<(), PublishError> {
         let now = self.clock.read().now;
         let timestamp = Timestamp::from_secs(now.secs()).map_err(|_| PublishError::Clock)?;
         let head = self.store.log_head(log).map_err(PublishError::Store)?;
         let store = Arc::clone(&self.store);
+        let changes = Changes::default();
         let read = |from: u64, to: u64| -> Result<Vec<Vec<u8>>, StoreError> {
             let entries = store.log_entries(log, head.epoch, from..to)?;
+            if log == Log::Status {
+                for entry in &entries {
+                    let position = Position { epoch: head.epoch, index: entry.index };
+                    changes.see(position, &entry.bytes);
+                }
+            }
             Ok(entries.into_iter().map(|entry| entry.bytes).collect())
         };
         let publisher = match log {
             Log::Status => &mut self.status,
             Log::Audit => &mut self.audit,
         };
-        publisher.hold_under(fencing, &read)?;
+        publisher.hold_under(held, &read)?;
         publisher.publish(head.size, head.root, timestamp, &read, &mut |note| {
             self.store.store_signed_checkpoint(&SignedCheckpoint {
                 log,
                 epoch: head.epoch,
                 size: head.size,
                 note: note.to_string().into_bytes(),
-                fencing,
+                fencing: held.fencing,
             })
         })?;
         if log == Log::Status {
-            self.state.lock().published = Some((head.epoch, head.size));
+            let changed = changes.by_issuer(&*self.store);
+            {
+                let mut state = self.state.lock();
+                state.published = Some((head.epoch, head.size));
+                // A list that the clock makes has what is not told here.
+                state.changed.extend(changed.unwrap_or_default());
+            }
             self.state.changed.notify_all();
             metrics::gauge!("sigill_status_log_published_size").set(lossy(head.size));
             metrics::gauge!("sigill_status_checkpoint_timestamp_seconds").set(lossy(now.secs()));

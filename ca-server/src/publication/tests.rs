@@ -9,7 +9,12 @@ use ca::deployment::Deployment;
 use hsm::note::SoftwareNoteKey;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::signer::NoteSigner;
-use store::{AuditRecord, BootId, FileKeySource, SqliteStore, Subject};
+use status::AnswerClasses;
+use store::{
+    AuditRecord, BootId, FileKeySource, Import, ImportedChange, ImportedState, IssuerKeeping,
+    NewIssuer, Origin, SqliteStore, Subject,
+};
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::files::LogFolder;
@@ -41,6 +46,17 @@ fn publisher(folder: &Path) -> Publisher {
         failing: None,
         left: None,
     }
+}
+
+fn record() -> AuditRecord {
+    let event = AuditEvent {
+        code: EventCode::ServerStarted,
+        result: EventResult::Done,
+        actor: Actor::System([0; 16]),
+        objects: ObjectIds::default(),
+        policy: None,
+    };
+    AuditRecord { event, payload: Vec::new(), subject: Subject::Deployment }
 }
 
 /// Architecture §2.2: commits that come close share a checkpoint, and not as long for one who waits.
@@ -98,19 +114,8 @@ fn a_tree_that_was_taken_away_is_written_again() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let mut publisher = publisher(folder.path());
-    let record = AuditRecord {
-        event: AuditEvent {
-            code: EventCode::ServerStarted,
-            result: EventResult::Done,
-            actor: Actor::System([0; 16]),
-            objects: ObjectIds::default(),
-            policy: None,
-        },
-        payload: Vec::new(),
-        subject: Subject::Deployment,
-    };
     let now = publisher.clock.read().now;
-    publisher.store.record_audit(&record, now).unwrap();
+    publisher.store.record_audit(&record(), now).unwrap();
     let mut lease = None;
     publisher.round(&mut lease).unwrap();
     let tree = folder.path().join("Audit");
@@ -142,6 +147,73 @@ fn the_tree_is_ours_while_the_lease_is() {
     assert!(!publisher.state.is_ours());
     publisher.state.tell_ours(Some(Instant::now()));
     assert!(!publisher.state.is_ours(), "it has ended");
+}
+
+/// Architecture §2.2: the folder knows of no fencing, so a program that stood still while it published leaves it alone when it
+/// wakes: what another node has published since may be newer.
+#[test]
+fn a_checkpoint_whose_lease_has_ended_is_not_put_where_followers_see_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let mut publisher = publisher(folder.path());
+    let Turn::Ours(held) = publisher.lease(&mut None).unwrap() else { panic!("it is ours") };
+    let ended = Held { until: Instant::now(), ..held };
+
+    for log in [Log::Status, Log::Audit] {
+        let refused = publisher.publish(log, ended).unwrap_err();
+        assert!(matches!(refused, PublishError::LeaseEnded), "{refused:?}");
+    }
+
+    assert!(!folder.path().join("Status/checkpoint").exists());
+    assert!(!folder.path().join("Audit/checkpoint").exists());
+    publisher.publish(Log::Status, held).unwrap();
+    assert!(folder.path().join("Status/checkpoint").exists());
+}
+
+/// CRL-03: who publishes learns from the log what changed of each CA's certificates, whichever node wrote it.
+#[test]
+fn what_is_published_tells_of_the_changes_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let mut publisher = publisher(folder.path());
+    let now = publisher.clock.read().now;
+    let issuer = IssuerId::of(b"a name", b"a key");
+    let declared = NewIssuer {
+        id: issuer,
+        name: "issuing".to_owned(),
+        certificate_der: b"a certificate".to_vec(),
+        subject_der: b"a name".to_vec(),
+        spki_der: b"a key".to_vec(),
+        ski: None,
+        not_before: now,
+        not_after: now,
+        origin: Origin::Ceremony,
+        keeping: IssuerKeeping::Online,
+        crl_number_floor: None,
+        crl_settings: String::new(),
+    };
+    let import = Import { issuers: vec![declared], ..Import::default() };
+    publisher.store.import(&import, &record(), now).unwrap();
+    publisher.round(&mut None).unwrap();
+    assert!(publisher.state.take_changes().is_empty(), "nothing has changed");
+
+    let states = (1..=2).map(|octet| ImportedState {
+        issuer,
+        serial: SerialNumber::from_random([octet; 16]),
+        not_after: now,
+        answers: AnswerClasses::USUAL,
+        change: ImportedChange::Revoked { reason: None, effective: now, invalidity: None },
+    });
+    let import = Import { states: states.collect(), ..Import::default() };
+    publisher.store.import(&import, &record(), now).unwrap();
+    let size = publisher.store.log_head(Log::Status).unwrap().size;
+    publisher.round(&mut None).unwrap();
+
+    let last = Position { epoch: 1, index: size - 1 };
+    assert_eq!(publisher.state.take_changes(), BTreeMap::from([(issuer, last)]));
+    assert!(publisher.state.take_changes().is_empty(), "it is told once");
+    publisher.round(&mut None).unwrap();
+    assert!(publisher.state.take_changes().is_empty());
 }
 
 /// Promise 2 on a node that does not publish: what the other has published is published, as long as it goes on.

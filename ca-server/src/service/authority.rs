@@ -1,12 +1,12 @@
 //! One certification authority at work: its certificate, its rules, its CRL.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ca::issuer::Issuer;
 use ca::refusal::Refusal;
 use crl::ShardPlan;
-use status::IssuerId;
+use status::{IssuerId, Position};
 use store::ShardPlaces;
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
@@ -23,6 +23,8 @@ pub(crate) struct Authority {
     pub(crate) id: IssuerId,
     /// A revocation waits for a CRL.
     crl_wanted: AtomicBool,
+    /// A change waits for a CRL that this node has seen in the log, whichever node wrote it: where it stands.
+    crl_wanted_over: Mutex<Option<Position>>,
     /// A job has revoked certificates of it, and has not asked for a CRL yet.
     crl_owed: AtomicBool,
     /// How shards of its CRL are opened; `None` where its certificates name the full one.
@@ -41,7 +43,6 @@ impl Authority {
         // A revocation may have been committed right before the last end of the program, and only its
         // memory knew that it waited.
         let crl_wanted = AtomicBool::new(section.crl_on_revocation);
-        let crl_owed = AtomicBool::new(false);
         let shards_wanted = AtomicBool::new(section.crl_on_revocation);
         Self {
             section,
@@ -49,7 +50,8 @@ impl Authority {
             issuer,
             id,
             crl_wanted,
-            crl_owed,
+            crl_wanted_over: Mutex::default(),
+            crl_owed: AtomicBool::new(false),
             shard_plan: None,
             places: Mutex::default(),
             shards_wanted,
@@ -90,6 +92,20 @@ impl Authority {
         }
     }
 
+    /// Says that the change at this position waits for a CRL.
+    pub(crate) fn ask_for_crl_over(&self, position: Position) {
+        if self.section.crl_on_revocation {
+            let mut wanted = self.wanted_over();
+            *wanted = (*wanted).max(Some(position));
+            self.shards_wanted.store(true, Ordering::Release);
+        }
+    }
+
+    fn wanted_over(&self) -> MutexGuard<'_, Option<Position>> {
+        // A plain value, written whole.
+        self.crl_wanted_over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says that a job will ask for a CRL when its wave has ended.
     pub(crate) fn owe_crl(&self) {
         self.crl_owed.store(true, Ordering::Release);
@@ -110,9 +126,23 @@ impl Authority {
         self.shards_wanted.store(true, Ordering::Release);
     }
 
-    /// Takes the wish for a CRL, if there is one.
-    pub(crate) fn take_crl_wish(&self) -> bool {
-        self.crl_wanted.swap(false, Ordering::AcqRel)
+    /// Takes the wish for a CRL, if there is one that the lists do not grant; `listed` says up to where these rest on the log.
+    ///
+    /// # Errors
+    ///
+    /// Those of `listed`; the wish stays then.
+    pub(crate) fn take_crl_wish(
+        &self,
+        listed: impl FnOnce() -> Result<Option<Position>, Denied>,
+    ) -> Result<bool, Denied> {
+        let over = *self.wanted_over();
+        let is_listed = match over {
+            // A list names the first entry that it does not rest on.
+            Some(over) => listed()?.is_some_and(|listed| listed > over),
+            None => true,
+        };
+        self.wanted_over().take_if(|wanted| Some(*wanted) == over);
+        Ok(self.crl_wanted.swap(false, Ordering::AcqRel) || !is_listed)
     }
 }
 

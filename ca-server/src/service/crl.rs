@@ -99,15 +99,29 @@ impl Service {
         if self.crl_is_due(authority)? {
             // With deltas what is wished for waits for the one that follows, or comes on it if this one fails.
             if authority.section.delta_crl_period.is_none() {
-                authority.take_crl_wish();
+                self.take_crl_wish(authority)?;
             }
             return Ok(Some(List::Full));
         }
         let Some(deltas) = delta_schedule(authority)? else {
-            return Ok(authority.take_crl_wish().then_some(List::Full));
+            return Ok(self.take_crl_wish(authority)?.then_some(List::Full));
         };
         let is_due = self.delta_is_due(authority, deltas)?;
-        Ok((authority.take_crl_wish() || is_due).then_some(List::Delta))
+        Ok((self.take_crl_wish(authority)? || is_due).then_some(List::Delta))
+    }
+
+    /// Takes what waits for a list, unless the last ones have it.
+    fn take_crl_wish(&self, authority: &Authority) -> Result<bool, Denied> {
+        authority.take_crl_wish(|| {
+            let rows = [List::Full, List::Delta];
+            let rows = rows.map(|list| self.store().current_crl(authority.id, &list.scope()));
+            let mut listed = None;
+            for row in rows {
+                let row = row.map_err(|e| self.note_storage(&e))?;
+                listed = listed.max(row.and_then(|row| row.position));
+            }
+            Ok(listed)
+        })
     }
 
     /// Whether the authority's CRL is due by the clock, or has never been made or published, or its
@@ -287,6 +301,10 @@ impl Service {
         payload: &serde_json::Value,
         names: &SpoolNames,
     ) -> Result<CrlRow, Denied> {
+        // While it was put together this program may have stood still, and another node have taken over.
+        if !self.publication.is_ours() {
+            return Err(not_ours(authority));
+        }
         let signed = self.sign(pending, recorded)?;
         let finished = (|| {
             let spool = BufReader::new(File::open(&names.spool)?);

@@ -78,7 +78,7 @@ impl Service {
     /// Makes a delta that is due or waited for, if it has a base.
     fn delta_meanwhile(&self, authority: &Authority) -> Result<(), Denied> {
         let Some(deltas) = delta_schedule(authority)? else { return Ok(()) };
-        let is_wanted = authority.take_crl_wish() || self.delta_is_due(authority, deltas)?;
+        let is_wanted = self.take_crl_wish(authority)? || self.delta_is_due(authority, deltas)?;
         if !is_wanted || self.base(authority)?.is_none() {
             return Ok(());
         }

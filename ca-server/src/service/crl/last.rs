@@ -303,12 +303,10 @@ mod tests {
         for is_lost in [false, true] {
             let mut world = World::new();
             retire(&mut world);
-            world.service.publication.tell_ours(None);
-            assert_eq!(end(&world).unwrap_err().0, "crl-not-ours");
             let path = world.service.files.path(&List::Full.path(world.authority()));
-            assert!(!path.exists());
-            let later = std::time::Instant::now() + std::time::Duration::from_secs(3600);
-            world.service.publication.tell_ours(Some(later));
+            fs::create_dir_all(path.join("in the way")).unwrap();
+            assert_eq!(end(&world).unwrap_err().0, "crl-unwritable");
+            fs::remove_dir_all(&path).unwrap();
             let signed = world.service.last_crl(world.authority()).unwrap().unwrap();
             if is_lost {
                 fs::remove_file(world.folder("issuing.last.crl")).unwrap();

@@ -1,5 +1,7 @@
 //! What stands on the lists of a service whose key is in memory.
 
+use std::sync::atomic::Ordering;
+
 use ca::audit::Actor;
 use status::{AnswerClasses, RevocationReason};
 use store::{Import, ImportedChange, ImportedState, StatusAct, StatusChange, StatusTarget};
@@ -243,17 +245,38 @@ fn a_node_that_does_not_publish_makes_no_list() {
     let world = World::new();
     world.service.publication.tell_ours(None);
     assert_eq!([round(&world), round(&world)], [None, None]);
+    let signatures = || world.signer.signatures.load(Ordering::Relaxed);
+    let before = signatures();
     assert_eq!(make(&world), Err("crl-not-ours"));
+    assert_eq!(signatures(), before, "it signs none either");
     assert!(!world.service.files.path(FULL).exists());
 
     let later = std::time::Instant::now() + DAY;
     world.service.publication.tell_ours(Some(later));
     assert_eq!([round(&world), round(&world)], [Some(List::Full), None]);
-    assert_eq!(
-        world.leaves(EventCode::CrlIssued),
-        2,
-        "the one that was not published spent its number"
-    );
+    assert_eq!(world.leaves(EventCode::CrlIssued), 1);
+}
+
+/// CRL-03: what another node has changed is on a list as soon as this one, which makes them, has seen it in the log; and what a
+/// list has already costs no other.
+#[test]
+fn what_another_node_has_revoked_is_on_the_next_list() {
+    for world in [World::new(), with_deltas()] {
+        while round(&world).is_some() {}
+        let serial = revoked(&world, 1);
+        assert_eq!(round(&world), None, "nobody has told of it");
+        let head = world.service.store().log_head(store::Log::Status).unwrap();
+        let position = Position { epoch: head.epoch, index: head.size - 1 };
+        world.authority().ask_for_crl_over(position);
+
+        let made = round(&world).unwrap();
+
+        let path = if made == List::Full { FULL } else { DELTA };
+        let (entries, _) = list(&world, path);
+        assert_eq!(entries.iter().map(|entry| entry.serial).collect::<Vec<_>>(), [serial]);
+        world.authority().ask_for_crl_over(position);
+        assert_eq!(round(&world), None, "the list has it");
+    }
 }
 
 /// CRL-11, REV-03: of a certificate that is known by its serial alone, imported or taken over from the published log, a

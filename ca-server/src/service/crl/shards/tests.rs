@@ -113,6 +113,31 @@ fn a_certificate_stands_on_the_list_that_it_names() {
     assert_eq!((full, point), (both, None), "the full list tells all");
 }
 
+/// CRL-03, CRL-06: what another node has changed is on the list of its shard, too, as soon as this one has seen it in the log; and
+/// what the list has already costs no other.
+#[test]
+fn what_another_node_has_revoked_is_on_the_list_of_its_shard() {
+    let world = sharded(2);
+    let (id, one, _) = issue(&world, "one");
+    tend(&world);
+    revoke(&world, &id);
+    // The wish of this node's own call is another's: taken, and kept by nobody.
+    assert!(world.authority().take_shard_wish());
+    tend(&world);
+    assert_eq!(shard(&world, 1).0, [], "nobody has told of it");
+    let head = world.service.store().log_head(store::Log::Status).unwrap();
+    let position = status::Position { epoch: head.epoch, index: head.size - 1 };
+    world.authority().ask_for_crl_over(position);
+
+    tend(&world);
+
+    let (entries, _, listed, _) = shard(&world, 1);
+    assert_eq!(entries, [one.serial()]);
+    world.authority().ask_for_crl_over(position);
+    tend(&world);
+    assert_eq!(shard(&world, 1).2, listed, "the list has it");
+}
+
 /// CRL-06: a shard whose first list is not published gives no places away, so that nobody finds nothing at its URL. Until
 /// then certificates name the full list, which stands.
 #[test]
