@@ -365,7 +365,8 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     let notes = wiring::NoteKeys::open(&config, deployment)?;
     let authorities = authorities::read(&config)?;
     let store = wiring::open_alone(&config, deployment, Create::Never)?;
-    if let Some(feed) = read_back::feed(&config, deployment, &notes, &store)? {
+    let files = Arc::new(wiring::crl_files(&config, deployment, &notes)?);
+    if let Some(feed) = read_back::feed(&config, deployment, &notes, &store, &files)? {
         read_back::run(&feed, Comparison::Later)?;
     }
     // In doubt the record of the act gets the time that was seen last: whether the clock is right is

@@ -219,7 +219,8 @@ pub(crate) fn wire(
     for authority in authorities.values_mut() {
         end_if_ended(store.as_ref(), authority)?;
     }
-    let feed = read_back::feed(config, deployment, &notes, &store)?;
+    let files = Arc::new(crl_files(config, deployment, &notes)?);
+    let feed = read_back::feed(config, deployment, &notes, &store, &files)?;
     feed.as_ref().map_or(Ok(()), |feed| read_back::run(feed, Comparison::Now))?;
     let outer_hosts = feed.as_ref().map_or_else(Arc::<OuterHosts>::default, Feed::state);
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
@@ -233,7 +234,6 @@ pub(crate) fn wire(
     readiness.danger_software_token.store(software, Ordering::Relaxed);
     metrics::gauge!("sigill_danger_software_token").set(if software { 1.0 } else { 0.0 });
     let (status, audit) = publishers(config, deployment, &notes, store.as_ref())?;
-    let files = crl_files(config, deployment, &notes)?;
     // What only renews the API's own certificates keeps no revocation out (promise 4).
     let plane = config.management.as_ref().and_then(|section| {
         let found = check_management(config, section, profiles)

@@ -48,19 +48,24 @@ impl CrlNumber {
     /// The number after this one; `None` past 20 octets.
     #[must_use]
     pub fn next(&self) -> Option<Self> {
-        let mut octets = self.octets.clone();
+        self.above_by(1)
+    }
+
+    /// The number that is larger by this; `None` past 20 octets.
+    #[must_use]
+    pub fn above_by(&self, more: u64) -> Option<Self> {
+        // Two octets for what is carried: into the longest sum, and into the sign bit (7f -> 0080).
+        let mut octets = vec![0; Self::MAX_OCTETS + 2 - self.octets.len()];
+        octets.extend_from_slice(&self.octets);
+        let mut more = u128::from(more);
         for octet in octets.iter_mut().rev() {
-            let (sum, carried) = octet.overflowing_add(1);
-            *octet = sum;
-            if !carried {
-                break;
-            }
+            more += u128::from(*octet);
+            [*octet, ..] = more.to_le_bytes();
+            more >>= 8;
         }
-        // A carry into the sign bit needs an octet of its own: 7f -> 0080.
-        if octets.first().is_some_and(|first| *first >= 0x80) {
-            octets.insert(0, 0);
-        }
-        Self::from_content_octets(&octets).ok()
+        let is_padding = |pair: &[u8]| matches!(pair, [0, second] if *second < 0x80);
+        let padding = octets.windows(2).take_while(|pair| is_padding(pair)).count();
+        Self::from_content_octets(octets.get(padding..).unwrap_or_default()).ok()
     }
 }
 
@@ -163,6 +168,24 @@ mod tests {
         let mut last = vec![0xff; 20];
         last[0] = 0x7f;
         assert_eq!(CrlNumber::from_content_octets(&last).unwrap().next(), None);
+    }
+
+    /// CRL-02: a leap ends where as many single steps would.
+    #[test]
+    fn a_leap_is_the_sum() {
+        for from in [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x00ff_ffff] {
+            for more in [0, 1, 0x7f, 0x80, 0x100, 0xffff, 0x7fff_0000] {
+                let sum = CrlNumber::from(from).above_by(more.into()).unwrap();
+                assert_eq!(sum, CrlNumber::from(from + more), "{from} + {more}");
+                assert!(CrlNumber::from_content_octets(sum.as_octets()).is_ok());
+            }
+        }
+        let mut last = vec![0xff; 20];
+        last[0] = 0x7f;
+        last[19] = 0xf0;
+        let last = CrlNumber::from_content_octets(&last).unwrap();
+        assert!(last.above_by(15).is_some());
+        assert_eq!([last.above_by(16), last.above_by(u64::MAX)], [None, None]);
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl Outer {
         Self { folder, address: free_address(), keys: String::new() }
     }
 
+    /// The number of the CRL that it serves.
+    fn crl_number(&self) -> u64 {
+        crl_number_in(&self.folder.join("publish"))
+    }
+
     /// What the CA is to know of it.
     pub(crate) fn host(&self, name: &str) -> String {
         self.host_at(name, self.address)
@@ -117,6 +122,14 @@ impl Outer {
             self.keys
         )
     }
+}
+
+/// The number of the CRL in a publication tree.
+fn crl_number_in(tree: &Path) -> u64 {
+    let line = format!("openssl crl -inform DER -in crl/{AUTHORITY}.crl -noout -crlnumber");
+    let said = shell(tree, &line);
+    let number = said.trim().rsplit("0x").next().expect("a number");
+    u64::from_str_radix(number, 16).expect("a number")
 }
 
 pub(crate) const PUSH: &str =
@@ -233,8 +246,9 @@ fn a_host_that_is_away_stops_issuing_alone(template: &Template) {
     said(&deployment, early.serial, REVOKED);
 }
 
-/// The restore drill with nothing left but the outer host: an old database beside an old publication folder
-/// signs nothing, takes the entries from the host, and goes on.
+/// The restore drill with nothing left but the outer host: an old database without a publication folder signs nothing, takes
+/// entries and lists from the host, and goes on, under CRL numbers that nobody has seen (CRL-02). So it does where nothing but
+/// lists was made since the backup, of which the log tells nothing.
 fn an_old_database_is_known_by_the_outer_host(template: &Template) {
     let Some(mut deployment) = template.copy() else { return };
     let outer = Outer::of(&deployment);
@@ -252,8 +266,11 @@ fn an_old_database_is_known_by_the_outer_host(template: &Template) {
     said(&deployment, lost.serial, GOOD);
     assert_eq!(revoke(&deployment, &early.id, "superseded", "r").status, 200);
     said(&deployment, early.serial, REVOKED);
+    let number = || outer.crl_number();
+    let (listed, known) = (number(), crl_number_in(&home.join("kept/publish")));
+    assert!(listed > known + 1, "{listed} after {known}: the old database would use a number again");
     deployment.stop();
-    shell(&home, "rm -r state publish audit && mv kept/state kept/publish kept/audit .");
+    shell(&home, "rm -r state publish audit && mv kept/state kept/audit .");
 
     let refused = deployment.start_refused();
     assert!(refused.contains("published-ahead"), "{refused}");
@@ -266,6 +283,22 @@ fn an_old_database_is_known_by_the_outer_host(template: &Template) {
     said(&deployment, lost.serial, GOOD);
     let issued = issue(&deployment, "after");
     said(&deployment, issued.serial, GOOD);
+    let next = until(SEEN_WITHIN, || Some(number()).filter(|next| *next > listed));
+    let listed = next.expect("the host takes the next list");
+    deployment.stop();
+
+    let leaps = "leaps over";
+    let kept = "mkdir kept1 && cp -a state publish audit kept1/";
+    shell(&home, kept);
+    deployment.start();
+    let next = until(SEEN_WITHIN, || Some(number()).filter(|next| *next > listed));
+    let listed = next.expect("the host takes the next list");
+    deployment.stop();
+    shell(&home, "rm -r state publish audit && mv kept1/state kept1/publish kept1/audit .");
+    deployment.start();
+    let next = until(SEEN_WITHIN, || Some(number()).filter(|next| *next > listed));
+    assert!(next.is_some(), "no number is used again: {}", deployment.printed());
+    assert!(!deployment.printed().contains(leaps), "the host has told its numbers");
     deployment.stop();
 
     // Waived wrongly: an old database issues while the host that knows better is away. When that is back, the
@@ -285,6 +318,7 @@ fn an_old_database_is_known_by_the_outer_host(template: &Template) {
     let listed =
         until(SEEN_WITHIN, || (files_of(&home.join("publish/crl")) != lists).then_some(()));
     assert!(listed.is_some(), "the old database makes lists of its own");
+    assert!(deployment.printed().contains(leaps), "{}", deployment.printed());
     let _responder = deployment.responder();
     let ended = "\"problem.code\":\"outer-host-contradicts\"";
     let told = until(SEEN_WITHIN, || deployment.printed().contains(ended).then_some(()));

@@ -26,6 +26,8 @@ pub(crate) struct CrlFiles {
     deployment: DeploymentName,
     signer: Arc<dyn NoteSigner>,
     rows: Mutex<BTreeMap<String, PublishedCrl>>,
+    /// By authority: numbers that are or may be published elsewhere and are listed here nowhere.
+    floors: Mutex<BTreeMap<String, CrlNumber>>,
 }
 
 impl CrlFiles {
@@ -44,7 +46,41 @@ impl CrlFiles {
         std::fs::create_dir_all(&spool)
             .map_err(|source| CrlFilesError::File { path: spool.clone(), source })?;
         let rows = listed(&folder, &deployment, signer.as_ref())?;
-        Ok(Self { folder, spool, copies, deployment, signer, rows: Mutex::new(rows) })
+        let (rows, floors) = (Mutex::new(rows), Mutex::default());
+        Ok(Self { folder, spool, copies, deployment, signer, rows, floors })
+    }
+
+    /// The rows of a manifest that was found elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`CrlFilesError`] when it is not this deployment's; `place` names it there.
+    pub(crate) fn rows_of(
+        &self,
+        bytes: &[u8],
+        place: &Path,
+    ) -> Result<BTreeMap<String, PublishedCrl>, CrlFilesError> {
+        rows_of(bytes, place, &self.deployment, self.signer.as_ref())
+    }
+
+    /// Numbers from now on are above this one, which the list of some scope of the authority has elsewhere, or may have.
+    pub(crate) fn keep_above(&self, authority: &str, number: CrlNumber) {
+        let mut floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
+        let floor = floors.entry(authority.to_owned()).or_insert_with(|| number.clone());
+        *floor = number.max(floor.clone());
+    }
+
+    /// The highest number of the authority's lists, of all scopes, that is known to be published, or may be; what is listed and
+    /// cannot be read is an error.
+    pub(crate) fn highest(&self, authority: &str) -> Result<Option<CrlNumber>, &'static str> {
+        let floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut highest = floors.get(authority).cloned();
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows.values().filter(|row| authority_of(&row.path) == Some(authority)) {
+            let number = number_of(row).ok_or("the manifest's CRL number is none")?;
+            highest = highest.max(Some(number));
+        }
+        Ok(highest)
     }
 
     /// Where our own copy of the last CRL lies: beside the database, in nobody else's reach.
@@ -158,31 +194,44 @@ fn listed(
 ) -> Result<BTreeMap<String, PublishedCrl>, CrlFilesError> {
     let path = folder.join("crl/manifest");
     match std::fs::read(&path) {
-        Ok(bytes) => {
-            let key = NotePublicKey::from_bytes(signer.public_key());
-            let manifest = Manifest::open(&bytes, key)
-                .map_err(|source| CrlFilesError::Open { path: path.clone(), source })?;
-            if manifest.deployment() != deployment {
-                return Err(CrlFilesError::Deployment {
-                    path,
-                    found: manifest.deployment().to_string(),
-                    ours: deployment.to_string(),
-                });
-            }
-            manifest
-                .rows()
-                .map(|row| {
-                    // A row that were left out would take its CRL off the list for good.
-                    let row = row
-                        .parse::<PublishedCrl>()
-                        .map_err(|_| CrlFilesError::Row { path: path.clone() })?;
-                    Ok((row.path.clone(), row))
-                })
-                .collect()
-        }
+        Ok(bytes) => rows_of(&bytes, &path, deployment, signer),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(source) => Err(CrlFilesError::File { path, source }),
     }
+}
+
+fn rows_of(
+    bytes: &[u8],
+    path: &Path,
+    deployment: &DeploymentName,
+    signer: &dyn NoteSigner,
+) -> Result<BTreeMap<String, PublishedCrl>, CrlFilesError> {
+    let path = path.to_path_buf();
+    let key = NotePublicKey::from_bytes(signer.public_key());
+    let manifest = Manifest::open(bytes, key)
+        .map_err(|source| CrlFilesError::Open { path: path.clone(), source })?;
+    if manifest.deployment() != deployment {
+        return Err(CrlFilesError::Deployment {
+            path,
+            found: manifest.deployment().to_string(),
+            ours: deployment.to_string(),
+        });
+    }
+    manifest
+        .rows()
+        .map(|row| {
+            // A row that were left out would take its CRL off the list for good.
+            let row = row
+                .parse::<PublishedCrl>()
+                .map_err(|_| CrlFilesError::Row { path: path.clone() })?;
+            Ok((row.path.clone(), row))
+        })
+        .collect()
+}
+
+/// The short name of the authority whose list lies under that path, whatever its scope.
+pub(crate) fn authority_of(path: &str) -> Option<&str> {
+    path.strip_prefix("crl/")?.split(['.', '/']).next()
 }
 
 /// The number of a row, where it can be read.

@@ -7,11 +7,15 @@ use std::time::Duration;
 use ledger::checkpoint::CheckpointNoteError;
 use thiserror::Error;
 
+use crate::publication::crl_files::CrlFilesError;
+
 /// Why a push came to nothing. The host has what it had; it is tried again.
 #[derive(Debug, Error)]
 pub(crate) enum PushError {
     #[error("host has a checkpoint that is not of this deployment's note key")]
     Foreign(#[source] CheckpointNoteError),
+    #[error("host has a CRL manifest that is not of this deployment")]
+    ForeignManifest(#[source] CrlFilesError),
     #[error("connection broke off")]
     Broken(#[source] hyper::Error),
     #[error("cannot read or write {path}")]
@@ -28,6 +32,8 @@ pub(crate) enum PushError {
     OtherLog { found: String, ours: String },
     #[error("host refused {what}: status {status}, {line}")]
     Refused { what: String, status: u16, line: String },
+    #[error("CRL of the host cannot be put into the publication folder")]
+    OwnManifest(#[source] CrlFilesError),
     #[error("no answer within {limit:?}")]
     TimedOut { limit: Duration },
     #[error("answer is none of these calls: {what}")]
@@ -54,12 +60,12 @@ impl PushError {
     /// The stable code, by which operators find what to do (docs/operations/feed.md).
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Foreign(_) | Self::OtherLog { .. } => "outer-host-foreign",
+            Self::Foreign(_) | Self::ForeignManifest(_) | Self::OtherLog { .. } => "outer-host-foreign",
             Self::Broken(_) | Self::Unexpected { .. } | Self::LongAnswer { .. } => {
                 "outer-host-broken"
             }
             Self::NotCompared(_) => "outer-host-not-compared",
-            Self::Local { .. } => "push-local-file",
+            Self::Local { .. } | Self::OwnManifest(_) => "push-local-file",
             Self::Refused { .. } => "outer-host-refused",
             Self::TimedOut { .. } => "outer-host-slow",
             Self::Unreachable(_) => "outer-host-unreachable",

@@ -25,7 +25,9 @@ use store::Store;
 use super::connection::{CONNECT_TIMEOUT, Connection, FileBody, MAX_LISTING};
 use super::error::PushError;
 use super::hosts::OuterHosts;
+use super::lists;
 use super::settings::HostSection;
+use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::{LogFolder, replace};
 use crate::publication::{PublicationState, chain};
 use crate::service::recovery;
@@ -55,6 +57,8 @@ pub(crate) struct Feed {
     pub(super) outbox: PathBuf,
     pub(super) hosts: Vec<(HostSection, Arc<ClientConfig>)>,
     pub(super) state: Arc<OuterHosts>,
+    /// What is listed in the publication tree.
+    pub(super) lists: Arc<CrlFiles>,
 }
 
 impl Feed {
@@ -261,6 +265,9 @@ impl Host {
         let mut connection = feed.connect(&self.section, &self.tls).await?;
         let there = feed.checkpoint_of(&mut connection).await?;
         self.read_back(there.as_ref().map(|(note, _)| note))?;
+        if feed.state.silent().contains(&self.section.name) {
+            lists::learn_numbers(&feed, &self.section.name, &mut connection).await?;
+        }
         let mut size = there.as_ref().map_or(0, |(note, _)| note.checkpoint().size);
         self.taken = there.map(|(_, bytes)| bytes);
         let listing = connection.get("inventory", MAX_LISTING).await?.unwrap_or_default();

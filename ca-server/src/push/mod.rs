@@ -10,6 +10,7 @@ mod connection;
 mod error;
 mod host;
 mod hosts;
+mod lists;
 pub(crate) mod read_back;
 mod settings;
 mod tls;

@@ -21,11 +21,13 @@ use super::connection::Connection;
 use super::error::PushError;
 use super::host::Feed;
 use super::hosts::OuterHosts;
+use super::lists;
 use super::settings::HostSection;
 use super::tls::client_config;
 use crate::clock::Clock;
 use crate::config::ConfigFile;
 use crate::publication::chain;
+use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::{LogFolder, replace};
 use crate::publication::log::read_under;
 use crate::service::recovery;
@@ -46,6 +48,7 @@ pub(crate) fn feed(
     deployment: Deployment,
     notes: &NoteKeys,
     store: &Arc<dyn Store>,
+    lists: &Arc<CrlFiles>,
 ) -> anyhow::Result<Option<Feed>> {
     let Some(section) = &config.push else { return Ok(None) };
     let mut hosts = Vec::new();
@@ -67,6 +70,7 @@ pub(crate) fn feed(
         outbox: config.publication.outbox.clone(),
         hosts,
         state: Arc::new(OuterHosts::of(&section.hosts)),
+        lists: Arc::clone(lists),
     }))
 }
 
@@ -122,6 +126,15 @@ pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
                     }
                     Err(error) => return Err(error.context(format!("outer host {name}"))),
                 }
+            }
+            let listed = match comparison {
+                Comparison::Now => lists::learn_numbers(feed, name, &mut connection).await,
+                Comparison::Later => lists::bring_home(feed, name, &mut connection).await,
+            };
+            // The numbers leap then over all that the host can serve.
+            if let Err(error) = listed {
+                tracing::error!(problem.code = error.code(), host.name = name, error = chain(&error),
+                    "outer host does not say which CRLs it serves");
             }
             if comparison == Comparison::Now {
                 let note = there.as_ref().map(|(note, _)| note);

@@ -2,6 +2,7 @@
 
 mod delta;
 mod last;
+mod numbers;
 mod shards;
 mod spool;
 #[cfg(test)]
@@ -39,7 +40,7 @@ use super::authority::Authority;
 use super::previous::Previous;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
-use crate::publication::crl_files::{CrlFiles, number_of};
+use crate::publication::crl_files::CrlFiles;
 
 /// Expired entries that left the list are explained this far back: the longest stretch without a
 /// CRL after which one still can be made without an operator.
@@ -196,16 +197,11 @@ impl Service {
             .next_crl_number(authority.id, &CrlScope::full())
             .map_err(|e| self.note_storage(&e))?;
         // All lists of an issuer share their numbers (CRL-08).
-        let stable = [List::Full, List::Delta].into_iter();
-        let stable = stable.filter_map(|list| self.files.published(&list.path(authority)));
-        let shards = self.files.shards(authority.name()).into_iter().map(|(_, row)| row);
-        let mut published = stable.map(|(_, row)| row).chain(shards).map(|row| number_of(&row));
-        published.try_fold(next, |next, number| {
-            let above = number
-                .and_then(|published| published.next())
-                .ok_or_else(|| broken(authority, &"the manifest's CRL number has no successor"))?;
-            Ok(next.max(above))
-        })
+        let published = self.files.highest(authority.name()).map_err(|e| broken(authority, &e))?;
+        let Some(published) = published else { return Ok(next) };
+        let above = published.next();
+        let above = above.ok_or_else(|| broken(authority, &"the published CRL number is the last"))?;
+        Ok(next.max(above))
     }
 
     fn make_numbered(

@@ -119,7 +119,7 @@ pub(crate) struct Service {
     pub(crate) authorities: BTreeMap<String, Authority>,
     pub(crate) publication: Arc<PublicationState>,
     pub(crate) readiness: Arc<Readiness>,
-    pub(crate) files: CrlFiles,
+    pub(crate) files: Arc<CrlFiles>,
     pub(crate) folders: PublicationSection,
     /// Keys that are never certified for a subscriber.
     pub(crate) keys: KeyBook,

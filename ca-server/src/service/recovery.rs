@@ -52,7 +52,7 @@ impl Service {
             Subject::Deployment,
         );
         self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
-        Ok(())
+        self.leap_over_unknown_numbers()
     }
 
     /// Renews the node's lease; other nodes may void its intents once it has ended.

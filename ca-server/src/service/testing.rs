@@ -16,6 +16,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::{KeyPeriod, KeyState};
 use ca::revocation::Revoker;
 use hsm::note::SoftwareNoteKey;
+use ledger::origin::DeploymentName;
 use serde_json::json;
 use store::{
     BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
@@ -53,6 +54,18 @@ pub(crate) struct World {
     request: String,
 }
 
+const MANIFEST_KEY: &str = "manifest.key";
+
+fn crl_files(
+    folder: &Path,
+    folders: &PublicationSection,
+    deployment: DeploymentName,
+) -> Arc<CrlFiles> {
+    let key = SoftwareNoteKey::open(&folder.join(MANIFEST_KEY), &deployment).unwrap();
+    let (tree, spool) = (folders.folder.clone(), folders.spool.clone());
+    CrlFiles::open(tree, spool, folder.to_path_buf(), deployment, Arc::new(key)).unwrap().into()
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::by(Clock::start())
@@ -85,21 +98,14 @@ impl World {
         );
         store.import(&import, &record, now).unwrap();
         let name = deployment.to_string().parse().unwrap();
-        let manifest = SoftwareNoteKey::create(&folder.path().join("manifest.key"), &name).unwrap();
+        SoftwareNoteKey::create(&folder.path().join(MANIFEST_KEY), &name).unwrap();
         let folders = PublicationSection {
             folder: folder.path().join("publish"),
             outbox: folder.path().join("outbox"),
             audit: folder.path().join("audit"),
             spool: folder.path().join("spool"),
         };
-        let files = CrlFiles::open(
-            folders.folder.clone(),
-            folders.spool.clone(),
-            folder.path().to_path_buf(),
-            name,
-            Arc::new(manifest),
-        )
-        .unwrap();
+        let files = crl_files(folder.path(), &folders, name);
         let publication = Arc::new(PublicationState::default());
         publication.tell_ours(Some(Instant::now() + Duration::from_secs(86_400)));
         let readiness = Arc::new(Readiness::default());
@@ -157,6 +163,12 @@ impl World {
         self.service.readiness.tell_closed(Vec::new());
         self.service.delegate_refusals = RefusalCounts::of_responders();
         self
+    }
+
+    /// Knows of the lists no more than the publication tree tells.
+    pub(crate) fn open_files_anew(&mut self) {
+        let name = self.service.deployment.to_string().parse().unwrap();
+        self.service.files = crl_files(self.folder.path(), &self.service.folders, name);
     }
 
     /// A second authority, which issues nothing.
