@@ -124,7 +124,7 @@ pub trait Store:
     /// [`StoreError::ClockBehind`], [`StoreError::SerialTaken`], [`StoreError::UnknownIssuer`],
     /// [`StoreError::UnknownOrder`], [`StoreError::OrderState`] when the order is not running on
     /// the caller's node, [`StoreError::OrderFulfilled`] when it has a certificate or an open intent,
-    /// [`StoreError::CertificateLost`] when it had one,
+    /// [`StoreError::CertificateLost`] when it had one, [`StoreError::IssuerEnded`],
     /// [`StoreError::NodeSuperseded`]; those of key and limits (ISS-12, ISS-22). Nothing is signed then.
     fn record_intent(
         &self,
@@ -206,7 +206,7 @@ pub trait Store:
     /// # Errors
     ///
     /// [`StoreError::UnknownCertificate`], [`StoreError::UnknownSerial`],
-    /// [`StoreError::OfflineIssuer`] for certificates of a CA that signs at ceremonies,
+    /// [`StoreError::OfflineIssuer`] for certificates of a CA that signs at ceremonies, [`StoreError::IssuerEnded`],
     /// [`StoreError::Transition`] when the state machine refuses,
     /// [`StoreError::AloneSpent`] past what [`StatusChange::alone`] may revoke or hold.
     fn change_status(
@@ -292,8 +292,8 @@ pub trait Store:
     ///
     /// # Errors
     ///
-    /// [`StoreError::ClockBehind`], [`StoreError::UnknownIssuer`], [`StoreError::CrlNumber`],
-    /// [`StoreError::CrlPosition`], [`StoreError::NodeSuperseded`].
+    /// [`StoreError::ClockBehind`], [`StoreError::UnknownIssuer`], [`StoreError::CrlNumber`], [`StoreError::CrlPosition`],
+    /// [`StoreError::NodeSuperseded`], [`StoreError::IssuerUnended`], [`StoreError::LateChange`], [`StoreError::IssuerEnded`].
     fn record_crl_intent(
         &self,
         pending: &Pending,

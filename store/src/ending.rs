@@ -18,11 +18,10 @@ pub struct Unended {
 /// The part of [`Store`](crate::Store) that knows what keeps an issuer from ending.
 pub trait Endings {
     /// What of an issuer is neither expired before `now` nor revoked nor voided: reserved serials and those on hold
-    /// are among it, certificates of the profile `beside` are not. It looks at every serial of the issuer.
+    /// are among it, delegates of responders are not. It looks at every serial of the issuer.
     ///
     /// # Errors
     ///
     /// [`StoreError::UnknownIssuer`], storage errors.
-    fn unended(&self, issuer: IssuerId, beside: &str, now: UnixTime)
-    -> Result<Unended, StoreError>;
+    fn unended(&self, issuer: IssuerId, now: UnixTime) -> Result<Unended, StoreError>;
 }

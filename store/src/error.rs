@@ -233,6 +233,25 @@ pub enum StoreError {
     /// The issuer signs at ceremonies only: its certificates change with an imported CRL.
     #[error("issuer signs at ceremonies only, its certificates change with its next imported crl")]
     OfflineIssuer,
+    /// The issuer's last CRL is made, or about to be: nothing of it changes any more (CRL-05).
+    #[error("issuer has ended with its last crl")]
+    IssuerEnded,
+    /// A last CRL is made when nothing of the issuer is good any more (CRL-05).
+    #[error("{count} certificates are neither expired nor revoked, {first} is one")]
+    IssuerUnended {
+        /// How many.
+        count: u64,
+        /// The lowest of their serials.
+        first: SerialNumber,
+    },
+    /// A status changed after the entries that the last CRL rests on: it would never be on a list.
+    #[error("last crl rests on {found}, a status has changed at {change}")]
+    LateChange {
+        /// The first entry that the list does not rest on.
+        found: Position,
+        /// Where the change stands.
+        change: Position,
+    },
     /// No such order.
     #[error("order {order} is not known")]
     UnknownOrder {
@@ -460,6 +479,8 @@ impl StoreError {
             Self::UnknownShard { .. } => "crl-shard-unknown",
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",
+            Self::IssuerEnded => "authority-ended",
+            Self::IssuerUnended { .. } | Self::LateChange { .. } => "last-crl-refused",
             Self::UnknownOrder { .. } => "order-unknown",
             Self::OrderState { .. } => "order-state",
             Self::NodeSuperseded { .. } => "node-superseded",

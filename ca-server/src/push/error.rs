@@ -60,7 +60,9 @@ impl PushError {
     /// The stable code, by which operators find what to do (docs/operations/feed.md).
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Foreign(_) | Self::ForeignManifest(_) | Self::OtherLog { .. } => "outer-host-foreign",
+            Self::Foreign(_) | Self::ForeignManifest(_) | Self::OtherLog { .. } => {
+                "outer-host-foreign"
+            }
             Self::Broken(_) | Self::Unexpected { .. } | Self::LongAnswer { .. } => {
                 "outer-host-broken"
             }

@@ -1,16 +1,19 @@
 //! The CRLs that an outer host serves: their numbers, which no other list may have again (CRL-02), and after a loss of the
 //! publication folder the lists themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 use status::{PublicationPath, PublishedCrl};
+use store::{CrlScope, Store, StoreError};
 
 use super::connection::Connection;
 use super::error::PushError;
 use super::host::Feed;
 use crate::publication::crl_files::{authority_of, number_of};
+
+type Rows = BTreeMap<String, PublishedCrl>;
 
 /// Learns the numbers of the lists that the host serves: those that are made here go on above them.
 ///
@@ -22,7 +25,53 @@ pub(super) async fn learn_numbers(
     host: &str,
     connection: &mut Connection,
 ) -> Result<(), PushError> {
-    for row in served(feed, host, connection).await?.values() {
+    learn(feed, host, &served(feed, host, connection).await?)
+}
+
+/// As [`learn_numbers`], and brings home what the publication folder lacks of the lists that the database knows as the present
+/// ones: the folder is another node's, or lost. Others are not brought home beside a node that makes lists.
+///
+/// # Errors
+///
+/// As [`learn_numbers`], and those of folder and database.
+pub(super) async fn learn_and_mend(
+    feed: &Feed,
+    host: &str,
+    connection: &mut Connection,
+) -> Result<(), PushError> {
+    let mut rows = served(feed, host, connection).await?;
+    learn(feed, host, &rows)?;
+    let present = present(feed.store.as_ref()).map_err(PushError::NotCompared)?;
+    rows.retain(|_, row| present.contains(&row.sha256));
+    bring(feed, host, connection, rows).await
+}
+
+/// Brings the lists home that the host serves and that are newer than those of the publication folder, or not in it at all. One
+/// that the host lists and does not give is told of.
+///
+/// # Errors
+///
+/// As [`learn_numbers`], and those of the folder.
+pub(super) async fn bring_home(
+    feed: &Feed,
+    host: &str,
+    connection: &mut Connection,
+) -> Result<(), PushError> {
+    let rows = served(feed, host, connection).await?;
+    bring(feed, host, connection, rows).await
+}
+
+/// The manifest of the host; empty where it serves no list.
+async fn served(feed: &Feed, host: &str, connection: &mut Connection) -> Result<Rows, PushError> {
+    let path = PublicationPath::CrlManifest;
+    let bytes = connection.get(&format!("publish/{path}"), path.max_octets()).await?;
+    let Some(bytes) = bytes else { return Ok(BTreeMap::new()) };
+    let place = PathBuf::from(format!("{host}:{path}"));
+    feed.lists.rows_of(&bytes, &place).map_err(PushError::ForeignManifest)
+}
+
+fn learn(feed: &Feed, host: &str, rows: &Rows) -> Result<(), PushError> {
+    for row in rows.values() {
         let unreadable = PushError::Unexpected { what: "a CRL number that is none" };
         let number = number_of(row).ok_or(unreadable)?;
         if let Some(authority) = authority_of(&row.path) {
@@ -33,18 +82,27 @@ pub(super) async fn learn_numbers(
     Ok(())
 }
 
-/// Brings the lists home that the host serves and that are newer than those of the publication folder, or not in it at all. One
-/// that the host lists and does not give is told of: its number counts all the same.
-///
-/// # Errors
-///
-/// As [`learn_numbers`], and those of the folder.
-pub(super) async fn bring_home(
+/// The hashes of the lists that are the last of their scope.
+fn present(store: &dyn Store) -> Result<BTreeSet<[u8; 32]>, StoreError> {
+    let mut present = BTreeSet::new();
+    for issuer in store.issuers()? {
+        let id = issuer.declared.id;
+        for scope in [CrlScope::full(), CrlScope::delta()] {
+            present.extend(store.current_crl(id, &scope)?.map(|row| row.sha256));
+        }
+        let shards = store.crl_shards(id)?.into_iter();
+        present.extend(shards.filter_map(|shard| Some(shard.list?.sha256)));
+    }
+    Ok(present)
+}
+
+async fn bring(
     feed: &Feed,
     host: &str,
     connection: &mut Connection,
+    rows: Rows,
 ) -> Result<(), PushError> {
-    for (path, row) in served(feed, host, connection).await? {
+    for (path, row) in rows {
         let here = feed.lists.published(&path).and_then(|(_, here)| number_of(&here));
         if here >= number_of(&row) {
             continue;
@@ -55,7 +113,11 @@ pub(super) async fn bring_home(
         let bytes = connection.get(&format!("publish/{name}"), name.max_octets()).await?;
         let listed = bytes.filter(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)) == row.sha256);
         let Some(bytes) = listed else {
-            tracing::error!(host.name = host, file.path = path, "outer host lists a CRL and does not serve it as listed");
+            tracing::error!(
+                host.name = host,
+                file.path = path,
+                "outer host lists a CRL and does not serve it as listed"
+            );
             continue;
         };
         let number = row.number.clone();
@@ -70,17 +132,4 @@ pub(super) async fn bring_home(
         );
     }
     Ok(())
-}
-
-/// The manifest of the host; empty where it serves no list.
-async fn served(
-    feed: &Feed,
-    host: &str,
-    connection: &mut Connection,
-) -> Result<BTreeMap<String, PublishedCrl>, PushError> {
-    let path = PublicationPath::CrlManifest;
-    let bytes = connection.get(&format!("publish/{path}"), path.max_octets()).await?;
-    let Some(bytes) = bytes else { return Ok(BTreeMap::new()) };
-    let place = PathBuf::from(format!("{host}:{path}"));
-    feed.lists.rows_of(&bytes, &place).map_err(PushError::ForeignManifest)
 }

@@ -128,7 +128,7 @@ pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
                 }
             }
             let listed = match comparison {
-                Comparison::Now => lists::learn_numbers(feed, name, &mut connection).await,
+                Comparison::Now => lists::learn_and_mend(feed, name, &mut connection).await,
                 Comparison::Later => lists::bring_home(feed, name, &mut connection).await,
             };
             // The numbers leap then over all that the host can serve.

@@ -200,7 +200,8 @@ impl Service {
         let published = self.files.highest(authority.name()).map_err(|e| broken(authority, &e))?;
         let Some(published) = published else { return Ok(next) };
         let above = published.next();
-        let above = above.ok_or_else(|| broken(authority, &"the published CRL number is the last"))?;
+        let above =
+            above.ok_or_else(|| broken(authority, &"the published CRL number is the last"))?;
         Ok(next.max(above))
     }
 

@@ -324,6 +324,21 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .for_now(),
+        StoreError::IssuerEnded => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "CRL-05: after a CA's last CRL it signs nothing, and no status of its certificates changes",
+                "an authority that has not ended",
+                "nothing: its last CRL stands for ever",
+            ),
+        ),
+        // What was seen before has changed since: on another node, or by a call that was under way.
+        StoreError::IssuerUnended { .. } | StoreError::LateChange { .. } => Denied::rule(refusal(
+            "CRL-05: a CA's last CRL is made when it issues no more and each of its certificates has expired or is revoked",
+            "a retired authority without a certificate that is good or on hold",
+            "run it again; it says which certificates are in the way",
+        ))
+        .for_now(),
         StoreError::Transition(_) => Denied::new(
             Kind::Conflict,
             refusal(

@@ -33,6 +33,9 @@ pub(super) fn change(
         };
         return Ok(StatusChanged { outcome: ChangeOutcome::Already, status, clock });
     }
+    if serial.ended {
+        return Err(StoreError::IssuerEnded);
+    }
 
     if matches!(wanted.act, StatusAct::Hold | StatusAct::Revoke { .. })
         && let Some(alone) = &wanted.alone

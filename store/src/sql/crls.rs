@@ -14,7 +14,7 @@ use super::columns::{
 use super::group::{Act, head};
 use super::intents::{close, must_be_open};
 use super::issuers::{online_row_of, row_of};
-use super::leases;
+use super::{endings, leases};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
@@ -136,6 +136,7 @@ pub(super) fn record_intent(
     refuse_old_position(act, issuer, facts)?;
 
     let connection = act.connection();
+    endings::may_be_made(connection, issuer, facts, now)?;
     let row: i64 = connection
         .prepare_cached(
             "INSERT INTO intent (intent_id, kind, issuer, algorithm, digest, node, boot, state, \

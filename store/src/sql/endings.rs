@@ -1,42 +1,82 @@
-//! What of an issuer is still good.
+//! When an issuer may end, and whether it has: its last CRL, after which nothing of it changes (CRL-05).
+//!
+//! Several nodes work on a database, and one that has looked a moment ago may be wrong by now. So the last word is that of the
+//! transaction that records what is about to be signed or changed.
 
 use rusqlite::params;
-use status::IssuerId;
+use status::{IssuerId, Position};
 use x509::time::UnixTime;
 
-use super::columns::{from_time, to_serial, to_u64};
+use super::columns::{from_time, from_u64, position, stored, to_serial, to_u64};
 use super::connection::{Connection, OptionalExtension as _};
 use super::issuers::row_of;
 use super::{Backend, SqlStore};
 use crate::StoreError;
+use crate::crl::{CrlIntent, CrlScope};
 use crate::ending::{Endings, Unended};
 
 impl<B: Backend> Endings for SqlStore<B> {
-    fn unended(
-        &self,
-        issuer: IssuerId,
-        beside: &str,
-        now: UnixTime,
-    ) -> Result<Unended, StoreError> {
-        self.readers.read(|connection| unended(connection, issuer, beside, now))
+    fn unended(&self, issuer: IssuerId, now: UnixTime) -> Result<Unended, StoreError> {
+        self.readers.read(|connection| unended(connection, row_of(connection, &issuer)?, now))
     }
 }
 
-/// What is neither expired nor revoked nor voided.
-const UNENDED: &str = "FROM serial LEFT JOIN certificate ON certificate.serial_row = serial.row \
+/// nextUpdate of the full list of `issuer.row` that was recorded last, if it may count.
+pub(super) const LAST_LIST: &str = "(SELECT next_update FROM crl \
+     WHERE crl.issuer = issuer.row AND crl.scope = 'full' AND crl.state <> 'given-up' \
+     ORDER BY crl.number DESC LIMIT 1)";
+
+/// Whether a list that [`LAST_LIST`] finds is the last one.
+pub(super) fn is_last(next_update: Option<i64>) -> bool {
+    next_update == Some(from_time(UnixTime::LAST))
+}
+
+/// Refuses a list that may not be made: a last one too early, and any other too late.
+pub(super) fn may_be_made(
+    connection: &Connection,
+    issuer: i64,
+    list: &CrlIntent,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    if list.next_update < UnixTime::LAST {
+        let last: Option<i64> = connection
+            .prepare_cached(&format!("SELECT {LAST_LIST} FROM issuer WHERE row = ?1"))?
+            .query_row([issuer], |row| row.get(0))?;
+        return if is_last(last) { Err(StoreError::IssuerEnded) } else { Ok(()) };
+    }
+    // The last list of a shard whose certificates have all expired ends no issuer.
+    if list.scope != CrlScope::full() {
+        return Ok(());
+    }
+    let left = unended(connection, issuer, now)?;
+    if let Some(first) = left.first {
+        return Err(StoreError::IssuerUnended { count: left.count, first });
+    }
+    let found = list.position;
+    let mut statement = connection.prepare_cached(
+        "SELECT epoch, idx FROM serial WHERE issuer = ?1 AND listed = 1 \
+             AND (epoch > ?2 OR (epoch = ?2 AND idx >= ?3)) LIMIT 1",
+    )?;
+    let mut rows =
+        statement.query(params![issuer, found.epoch, from_u64(found.index, "index")?])?;
+    match rows.next()? {
+        None => Ok(()),
+        Some(row) => {
+            let change: Position = stored(position(row)?, "position")?;
+            Err(StoreError::LateChange { found, change })
+        }
+    }
+}
+
+/// What is neither expired nor revoked nor voided, delegates of responders apart.
+const UNENDED: &str = "FROM serial LEFT JOIN intent ON intent.serial_row = serial.row \
      WHERE serial.issuer = ?1 AND serial.not_after >= ?2 \
          AND serial.state NOT IN ('revoked', 'voided') \
-         AND (certificate.profile IS NULL OR certificate.profile <> ?3)";
+         AND (intent.kind IS NULL OR intent.kind <> 'ocsp-delegate')";
 
 /// How many serials of [`UNENDED`] there are, and the lowest.
-fn unended(
-    connection: &Connection,
-    issuer: IssuerId,
-    beside: &str,
-    now: UnixTime,
-) -> Result<Unended, StoreError> {
-    let issuer = row_of(connection, &issuer)?;
-    let parameters = params![issuer, from_time(now), beside];
+fn unended(connection: &Connection, issuer: i64, now: UnixTime) -> Result<Unended, StoreError> {
+    let parameters = params![issuer, from_time(now)];
     let count: i64 = connection
         .prepare_cached(&format!("SELECT count(*) {UNENDED}"))?
         .query_row(parameters, |row| row.get(0))?;

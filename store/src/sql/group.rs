@@ -19,6 +19,7 @@ use super::columns::{
     STATUS_COLUMNS, column, from_after, from_before, from_state, from_time, from_u64, status,
     stored, to_time, to_u64,
 };
+use super::endings::{LAST_LIST, is_last};
 use super::logs::entries;
 use crate::audit::{AuditRecord, Written};
 use crate::certificate::ClockMark;
@@ -253,6 +254,8 @@ pub(super) struct SerialRow {
     pub(super) serial: SerialNumber,
     /// Whether this program holds the issuer's key.
     pub(super) online: bool,
+    /// Whether the issuer has ended with its last list.
+    pub(super) ended: bool,
     /// `None` while it is only reserved.
     pub(super) status: Option<CertificateStatus>,
     pub(super) requested_at: Option<UnixTime>,
@@ -434,7 +437,7 @@ impl Act<'_> {
     ) -> Result<Option<SerialRow>, StoreError> {
         let sql = format!(
             "SELECT serial.row AS serial_row, serial.serial, issuer.ref_idx, \
-                 issuer.keeping = 'online' AS online, {STATUS_COLUMNS} \
+                 issuer.keeping = 'online' AS online, {LAST_LIST} AS last_list, {STATUS_COLUMNS} \
              FROM serial JOIN issuer ON issuer.row = serial.issuer WHERE {wanted}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -446,6 +449,7 @@ impl Act<'_> {
             issuer: IssuerRef::from_index(to_u64(reference, "issuer reference")?),
             serial: super::columns::to_serial(&column::<Vec<u8>>(row, "serial")?)?,
             online: column(row, "online")?,
+            ended: is_last(column(row, "last_list")?),
             status: status(row)?,
             requested_at: super::columns::opt_time(row, "requested_at")?,
             position: super::columns::position(row)?,

@@ -12,7 +12,7 @@ use super::columns::{
     to_serial,
 };
 use super::group::{Act, Effective};
-use super::issuers::online_row_of;
+use super::issuers::issuing_row_of;
 use super::{eids, holders, leases, limits, shards};
 use crate::StoreError;
 use crate::audit::AuditRecord;
@@ -59,7 +59,7 @@ pub(super) fn record_under(
     if let Some(volume) = &facts.volume {
         limits::count(act.connection(), volume, order, now)?;
     }
-    let issuer = online_row_of(act.connection(), &facts.issuer)?;
+    let issuer = issuing_row_of(act.connection(), &facts.issuer)?;
     let holder = holders::claim(act, &facts.key)?;
     eids::must_be_active(act.connection(), facts.proven_by, now)?;
     let serial = reserve(act, issuer, facts)?;

@@ -11,6 +11,7 @@ use super::columns::{
     array, column, from_crl_number, from_origin, from_time, from_u64, time, to_crl_number,
     to_origin, to_u64,
 };
+use super::endings::{LAST_LIST, is_last};
 use super::group::Act;
 use crate::StoreError;
 use crate::issuer::{IssuerKeeping, IssuerRow, NewIssuer};
@@ -75,6 +76,24 @@ pub(super) fn online_row_of(connection: &Connection, issuer: &IssuerId) -> Resul
         .prepare_cached("SELECT keeping FROM issuer WHERE row = ?1")?
         .query_row([row], |row| row.get(0))?;
     if keeping == "online" { Ok(row) } else { Err(StoreError::OfflineIssuer) }
+}
+
+/// The same of an issuer that has not ended with its last list (CRL-05).
+pub(super) fn issuing_row_of(
+    connection: &Connection,
+    issuer: &IssuerId,
+) -> Result<i64, StoreError> {
+    let sql = format!("SELECT row, keeping, {LAST_LIST} FROM issuer WHERE issuer_id = ?1");
+    let (row, keeping, last): (i64, String, Option<i64>) = connection
+        .prepare_cached(&sql)?
+        .query_row([issuer.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?
+        .ok_or(StoreError::UnknownIssuer)?;
+    match keeping.as_str() {
+        "online" if is_last(last) => Err(StoreError::IssuerEnded),
+        "online" => Ok(row),
+        _ => Err(StoreError::OfflineIssuer),
+    }
 }
 
 /// Whether an issuer was new.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use ::crl::CrlNumber;
 use ca::audit::EventCode;
-use status::{IssuerId, Position};
+use status::{IssuerId, Position, RevocationReason};
 use store::{
-    CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuerKeeping, StatusAct, StoreError, Unended,
-    VoidScope,
+    ChangeOutcome, CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuerKeeping, StatusAct,
+    StoreError, Unended, VoidScope,
 };
 use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded, SigningKind};
+use x509::time::UnixTime;
 
 use super::Backend;
 use super::world::{Issuer, World, at, audit, serial, sizes};
@@ -80,7 +81,7 @@ pub(crate) fn lists_revoked_serials_in_the_order_of_their_octets(backend: &dyn B
 /// CRL-05: what is good, on hold or reserved keeps an issuer from ending until it has expired or is revoked.
 pub(crate) fn an_issuer_ends_when_all_has_expired_or_is_revoked(backend: &dyn Backend) {
     let world = World::new(backend);
-    let unended = |now| world.store.unended(world.issuer.id(), "ocsp", now).unwrap();
+    let unended = |now| world.store.unended(world.issuer.id(), now).unwrap();
     assert_eq!(unended(at(0)), Unended::default());
     let (one, two) = (world.issue(at(1)), world.issue(at(1)));
     let reserved = world.pending(SerialNumber::from_random([9; 16]));
@@ -100,7 +101,66 @@ pub(crate) fn an_issuer_ends_when_all_has_expired_or_is_revoked(backend: &dyn Ba
     let left = unended(at(6));
     assert_eq!((left.count, left.first), (1, Some(SerialNumber::from_random([9; 16]))));
     let stranger = IssuerId::of(b"nobody", b"nothing");
-    assert!(matches!(world.store.unended(stranger, "ocsp", at(6)), Err(StoreError::UnknownIssuer)));
+    assert!(matches!(world.store.unended(stranger, at(6)), Err(StoreError::UnknownIssuer)));
+}
+
+/// CRL-05: whatever a node saw a moment ago, the transaction decides: no last list while something is good, and none that rests on
+/// less than every change; then no certificate, no other list and no change, until the list has come to nothing.
+pub(crate) fn a_last_list_and_the_rest_exclude_each_other(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (one, two) = (world.issue(at(1)), world.issue(at(1)));
+    let reserved = (world.order(), serial());
+    let last =
+        |index| CrlIntent { next_update: UnixTime::LAST, ..facts(&world, &next(&world), index) };
+    let head = || sizes(&*world.store).0;
+    let unended = |intended| match intended {
+        Err(StoreError::IssuerUnended { count, .. }) => count,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(unended(intend(&world, &last(head()))), 2);
+    world.revoke(one.certificate, at(2));
+    let before = sizes(&*world.store);
+    assert_eq!(unended(intend(&world, &last(head()))), 1);
+    assert_eq!(sizes(&*world.store), before, "nothing is recorded");
+    let seen = head();
+    world.revoke(two.certificate, at(3));
+    let late = intend(&world, &last(seen));
+    assert!(matches!(late, Err(StoreError::LateChange { .. })), "{late:?}");
+
+    let about_to = world.pending(reserved.1);
+    let issue = || world.record(reserved.0, reserved.1, &about_to, at(10));
+    let correct = || {
+        let (from, reason) = (RevocationReason::KeyCompromise, RevocationReason::Superseded);
+        let act =
+            StatusAct::CorrectReason { from: Some(from), reason: Some(reason), invalidity: None };
+        world.change(one.certificate, act, at(10))
+    };
+    let ended = |error: &StoreError| matches!(error, StoreError::IssuerEnded);
+    // It may have been signed by the time that anybody looks.
+    let (_, intended) = intend(&world, &last(head())).unwrap();
+    assert!(ended(&issue().unwrap_err()));
+    assert!(ended(&correct().unwrap_err()));
+    assert!(ended(&intend(&world, &facts(&world, &next(&world), head())).unwrap_err()));
+    world
+        .store
+        .void_intents(
+            &VoidScope::Intent(intended.intent_id()),
+            &|_| audit(EventCode::CrlIntent),
+            at(10),
+        )
+        .unwrap();
+    correct().unwrap();
+    make(&world, &next(&world), head()).unwrap();
+
+    let (pending, intended) = intend(&world, &last(head())).unwrap();
+    let signed = world.issuer.sign(pending, &intended);
+    let issued = audit(EventCode::CrlIssued);
+    world.store.record_crl_issued(&signed, [6; 32], 700, &issued, at(11)).unwrap();
+    assert!(ended(&issue().unwrap_err()));
+    let revoked = StatusAct::Revoke { reason: None, invalidity: None };
+    let again = world.change(one.certificate, revoked, at(12)).unwrap();
+    assert_eq!(again.outcome, ChangeOutcome::Already, "what stands is told");
+    let _again = intend(&world, &last(head())).unwrap();
 }
 
 pub(crate) fn numbers_rise_above_the_floor_and_each_other(backend: &dyn Backend) {

@@ -153,6 +153,7 @@ macro_rules! suite {
             jobs: an_hour_alone_has_what_it_may,
             crls: lists_revoked_serials_in_the_order_of_their_octets,
             crls: an_issuer_ends_when_all_has_expired_or_is_revoked,
+            crls: a_last_list_and_the_rest_exclude_each_other,
             crls: numbers_rise_above_the_floor_and_each_other,
             crls: a_list_never_rests_on_less_than_the_last_one,
             crls: a_signed_list_is_the_current_one,

@@ -19,7 +19,6 @@ use super::{List, hex, unspooled};
 use crate::denied::{Denied, Kind};
 use crate::service::Service;
 use crate::service::authority::Authority;
-use crate::service::delegate::PROFILE as DELEGATES;
 use crate::service::previous::believed_file;
 
 /// What comes after a list.
@@ -88,10 +87,7 @@ impl Service {
             return Err(refused(authority, "it may issue", next));
         }
         let now = self.signing_time()?;
-        let left = self
-            .store()
-            .unended(authority.id, DELEGATES, now)
-            .map_err(|e| self.note_storage(&e))?;
+        let left = self.store().unended(authority.id, now).map_err(|e| self.note_storage(&e))?;
         let Some(serial) = left.first else { return Ok(()) };
         let seen =
             format!("{} certificates are neither expired nor revoked, {serial} is one", left.count);
@@ -148,9 +144,13 @@ impl Service {
         let copy = self.own_copy(authority, list);
         let names = SpoolNames::new(&self.files, authority.name());
         let known = [Some(row.sha256), None];
-        // Where the program was killed between signature and publication, it lies where it was put together.
+        // Where the program was killed between signature and publication, it lies where it was put together. A node that has not
+        // made it finds it in the publication folder, where an operator or the start has put what an outer host serves.
         if believed_file(&names.finished, known).is_err() {
-            let mut file = believed_file(&copy, known).map_err(|error| lost(authority, &error))?;
+            let mut file = believed_file(&copy, known).or_else(|error| {
+                let found = believed_file(&self.files.path(&path), known);
+                found.map_err(|_| lost(authority, &error))
+            })?;
             create(&names.finished)
                 .and_then(|mut made| io::copy(&mut file, &mut made))
                 .map_err(|error| unspooled(authority, &error))?;
@@ -182,7 +182,7 @@ fn lost(authority: &Authority, error: &str) -> Denied {
             "CRL-05: a CA's last CRL stays published",
             &format!("{}: the published file and our own copy: {error}", authority.name()),
             "the file as it was signed",
-            "put the file back from an outer host or a backup; one that was never published is made again by `sigill-ca last-crl`",
+            "put the file into the publication folder, from an outer host, another node or a backup; one that was never published is made again by `sigill-ca last-crl`",
         ),
     )
 }
@@ -323,6 +323,58 @@ mod tests {
             assert_eq!(list.head().next_update, Some(UnixTime::LAST));
             assert_eq!(end(&world).unwrap_err().0, "authority-ended");
         }
+    }
+
+    /// CRL-05: a node with a publication folder of its own, that has not made the last list, knows of it and publishes it once it lies
+    /// there: the file that was signed, and no other.
+    #[test]
+    fn a_node_with_another_folder_publishes_the_last_list_that_is_put_there() {
+        let mut world = World::new();
+        retire(&mut world);
+        let last = end(&world).unwrap();
+        let path = world.service.files.path(&List::Full.path(world.authority()));
+        let octets = fs::read(&path).unwrap();
+        fs::remove_dir_all(world.service.folders.folder.join("crl")).unwrap();
+        fs::remove_file(world.folder("issuing.last.crl")).unwrap();
+        world.open_files_anew();
+        let lost = |world: &World| world.service.wanted_crl(world.authority()).unwrap_err();
+        assert_eq!(lost(&world).refusal.code, "last-crl-lost");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, b"another list").unwrap();
+        assert_eq!(lost(&world).refusal.code, "last-crl-lost");
+
+        fs::write(&path, &octets).unwrap();
+
+        assert_eq!(world.service.wanted_crl(world.authority()).unwrap(), None);
+        let (_, row) = world.service.files.published(&List::Full.path(world.authority())).unwrap();
+        assert_eq!((row.sha256, row.number), (last.sha256, hex(&last.number)));
+        assert_eq!(fs::read(&path).unwrap(), octets);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(world.service.wanted_crl(world.authority()).unwrap(), None, "our own copy");
+    }
+
+    /// CRL-05: what another node records between a look and the act is refused by the database itself.
+    #[test]
+    fn the_end_is_seen_in_the_act_that_comes_too_late() {
+        let world = World::new();
+        let id = issued(&world, "one");
+        // As a node that has looked and found nothing in the way.
+        let ended = world.service.make_of_term(
+            world.authority(),
+            List::Full,
+            Term::Last { actors: &both() },
+        );
+        assert_eq!(ended.unwrap_err().refusal.code, "last-crl-refused");
+        revoke(&world, &id, "rev");
+        let last = Term::Last { actors: &both() };
+        world.service.make_of_term(world.authority(), List::Full, last).unwrap();
+        let before = world.counts();
+
+        let late = world.issue("two").map(|answer| answer.response.status);
+
+        assert_ne!(late.unwrap_or(0), 201, "a node that has not seen the end issues");
+        let certificates = |(status, _)| status;
+        assert_eq!(certificates(world.counts()), certificates(before));
     }
 
     /// CRL-05, CRL-08: with deltas the last list names none, and none is made to it.

@@ -37,13 +37,15 @@ impl Service {
         };
         let listed = self.files.published(&List::Full.path(authority));
         let listed = listed.and_then(|(_, row)| number_of(&row));
-        let is_lost =
-            last.as_ref().is_some_and(|row| row.published.is_some() && listed < Some(row.number.clone()));
+        let is_lost = last
+            .as_ref()
+            .is_some_and(|row| row.published.is_some() && listed < Some(row.number.clone()));
         let silent = self.outer_hosts.silent();
         if !is_lost && silent.is_empty() {
             return Ok(());
         }
-        let since = last.map_or_else(|| authority.certificate.validity().not_before(), |row| row.this_update);
+        let since = last
+            .map_or_else(|| authority.certificate.validity().not_before(), |row| row.this_update);
         let next = self.next_number(authority)?;
         let leapt = leapt(&next, since, self.clock().read().now);
         let leapt = leapt.ok_or_else(|| broken(authority, &"no CRL number is left to leap to"))?;

@@ -231,6 +231,28 @@ fn a_ca_that_has_ended_certifies_no_delegate() {
     assert_eq!((zone.rounds(2), zone.issued()), (Some("authority-ended"), 1));
 }
 
+/// CRL-05: after the last CRL nothing of the CA changes any more, a delegate neither whose responder is withdrawn: no list could say
+/// so, and nobody asks after it. It is taken out of the publication tree.
+#[test]
+fn a_responder_that_is_withdrawn_after_the_end_changes_no_status() {
+    let mut zone = Zone::without_gap();
+    zone.ask(&Key::new());
+    assert_eq!((zone.rounds(2), zone.published()), (None, 1));
+    for authority in zone.world.service.authorities.values_mut() {
+        authority.issuer = authority.issuer.clone().retired();
+    }
+    let both = ["op-7".to_owned(), "op-9".to_owned()];
+    zone.world.service.make_last_crl(zone.world.authority(), &both).unwrap();
+    let before = zone.world.counts();
+
+    zone.world.service.withdrawn =
+        withdrawn(&[&zone.identity.public.spki_hash().to_string()]).unwrap();
+
+    assert_eq!((zone.rounds(3), zone.published()), (None, 0));
+    assert_eq!(zone.world.counts(), before, "no entry and no leaf");
+    assert_eq!(zone.world.service.wanted_crl(zone.world.authority()).unwrap(), None);
+}
+
 #[test]
 fn a_request_for_another_deployment_or_an_old_one_is_told_once() {
     let mut zone = Zone::new();

@@ -78,8 +78,8 @@ impl WithdrawnResponders {
 }
 
 impl Service {
-    /// Revokes the delegates of withdrawn responders and takes them out of the publication tree. What fails is
-    /// tried again in the next round.
+    /// Revokes the delegates of withdrawn responders and takes them out of the publication tree; of a CA that has ended they are
+    /// only taken out. What fails is tried again in the next round.
     pub(super) fn revoke_withdrawn(&self, now: UnixTime) -> Result<(), Denied> {
         if self.withdrawn.0.is_empty() {
             return Ok(());
@@ -105,12 +105,21 @@ impl Service {
     ) -> Result<(), Denied> {
         let name = format!("{}.cer", row.spki);
         let path = self.folders.folder.join("responder").join(authority.name()).join(name);
-        match fs::remove_file(&path) {
+        let was_there = match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let limit = "a folder that files can be taken out of";
                 return Err(refused(&path, "publication-unwritable", &error, limit));
             }
-            _ => {}
+            removed => removed.is_ok(),
+        };
+        // No list will follow that could say it, and the log says nothing that the last one does not (CRL-05).
+        if self.last_crl(authority)?.is_some() {
+            if was_there {
+                tracing::error!(problem.code = "responder-withdrawn", authority.name = authority.name(),
+                    responder.name = responder.name, certificate.serial = %row.serial, certificate.not_after = %row.not_after,
+                    "delegate of a withdrawn responder is taken out of the publication folder; its CA has ended, so it is not revoked");
+            }
+            return Ok(());
         }
         let record = Self::record(
             EventCode::CertificateRevoked,
