@@ -1,5 +1,6 @@
 //! Signing wave after wave under a clock that the test sets, and what the outer host believes of it.
 
+mod torn;
 mod upkeep;
 
 use std::fs;
