@@ -4,10 +4,13 @@ mod algorithm;
 mod point;
 mod pss;
 
+mod prepared;
+
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::{digest, signature};
+use aws_lc_rs::digest;
 use der::asn1::{BitStringRef, ObjectIdentifier, UintRef};
 use der::{Decode, Encode, Sequence};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +18,7 @@ use spki::SubjectPublicKeyInfoRef;
 use thiserror::Error;
 
 pub use algorithm::{AlgorithmError, HashAlgorithm, SignatureAlgorithm, ecdsa_signature_to_der};
+use prepared::Prepared;
 pub use pss::PssError;
 
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -113,11 +117,22 @@ impl FromStr for SpkiHash {
 }
 
 /// A public key, parsed strictly, with the SubjectPublicKeyInfo bytes that were received.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Clones share one key, and what was computed of it once: its hashes, and its form for verifying. So a key that
+/// is kept verifies faster than one that is parsed anew.
+#[derive(Clone)]
 pub struct PublicKey {
-    spki: Vec<u8>,
     key_type: KeyType,
+    parts: Arc<Parts>,
+}
+
+/// What clones of a key share.
+struct Parts {
+    spki: Vec<u8>,
     key_bits: Vec<u8>,
+    spki_hash: OnceLock<SpkiHash>,
+    key_bits_sha1: OnceLock<[u8; 20]>,
+    prepared: Prepared,
 }
 
 /// RSAPublicKey (RFC 8017 A.1.1).
@@ -145,7 +160,14 @@ impl PublicKey {
         if parsed.to_der().map_err(|_| KeyError::Encoding)? != spki {
             return Err(KeyError::Encoding);
         }
-        Ok(Self { spki: spki.to_vec(), key_type, key_bits })
+        let parts = Parts {
+            spki: spki.to_vec(),
+            key_bits,
+            spki_hash: OnceLock::new(),
+            key_bits_sha1: OnceLock::new(),
+            prepared: Prepared::default(),
+        };
+        Ok(Self { key_type, parts: Arc::new(parts) })
     }
 
     fn key_type_of(
@@ -237,7 +259,7 @@ impl PublicKey {
     /// The SubjectPublicKeyInfo, byte for byte as received.
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
-        &self.spki
+        &self.parts.spki
     }
 
     /// What kind of key it is.
@@ -249,13 +271,13 @@ impl PublicKey {
     /// The content of the subjectPublicKey BIT STRING: an EC point, an RSAPublicKey, 32 octets.
     #[must_use]
     pub fn key_bits(&self) -> &[u8] {
-        &self.key_bits
+        &self.parts.key_bits
     }
 
     /// RSA modulus and exponent, big-endian without leading zeros; `None` for other keys.
     #[must_use]
     pub fn rsa_parts(&self) -> Option<(Vec<u8>, Vec<u8>)> {
-        let key = RsaPublicKey::from_der(&self.key_bits).ok()?;
+        let key = RsaPublicKey::from_der(self.key_bits()).ok()?;
         matches!(self.key_type, KeyType::Rsa { .. })
             .then(|| (key.modulus.as_bytes().to_vec(), key.exponent.as_bytes().to_vec()))
     }
@@ -263,20 +285,20 @@ impl PublicKey {
     /// SHA-256 of the SubjectPublicKeyInfo.
     #[must_use]
     pub fn spki_hash(&self) -> SpkiHash {
-        SpkiHash(Sha256::digest(&self.spki).into())
+        *self.parts.spki_hash.get_or_init(|| SpkiHash(Sha256::digest(self.spki_der()).into()))
     }
 
     /// SHA-1 of the subjectPublicKey bits: RFC 5280 §4.2.1.2 method 1, and the issuerKeyHash of a
     /// SHA-1 CertID (RFC 6960 §4.1.1).
     #[must_use]
     pub fn key_bits_sha1(&self) -> [u8; 20] {
-        sha1::Sha1::digest(&self.key_bits).into()
+        *self.parts.key_bits_sha1.get_or_init(|| sha1::Sha1::digest(self.key_bits()).into())
     }
 
     /// SHA-256 of the subjectPublicKey bits: the issuerKeyHash of a SHA-256 CertID.
     #[must_use]
     pub fn key_bits_sha256(&self) -> [u8; 32] {
-        Sha256::digest(&self.key_bits).into()
+        Sha256::digest(self.key_bits()).into()
     }
 
     /// Verifies `signature` (in its X.509 form) over `message`.
@@ -291,7 +313,11 @@ impl PublicKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), KeyError> {
-        self.verifier(algorithm)?.verify(message, signature).map_err(|_| KeyError::BadSignature)
+        self.may_verify(algorithm)?;
+        self.parts
+            .prepared
+            .verify(algorithm, self.key_bits(), message, signature)
+            .map_err(|_| KeyError::BadSignature)
     }
 
     /// Verifies `signature` over a message of which only the algorithm's own hash is at hand.
@@ -310,21 +336,31 @@ impl PublicKey {
         let hash = algorithm.hash().ok_or(mismatch)?;
         let digest = digest::Digest::import_less_safe(digest, hash.implementation())
             .map_err(|_| mismatch)?;
-        self.verifier(algorithm)?
-            .verify_digest(&digest, signature)
+        self.may_verify(algorithm)?;
+        self.parts
+            .prepared
+            .verify_digest(algorithm, self.key_bits(), &digest, signature)
             .map_err(|_| KeyError::BadSignature)
     }
 
-    fn verifier(
-        &self,
-        algorithm: SignatureAlgorithm,
-    ) -> Result<signature::UnparsedPublicKey<&[u8]>, KeyError> {
-        if !algorithm.fits(self.key_type) {
-            return Err(KeyError::AlgorithmMismatch { algorithm, key_type: self.key_type });
+    fn may_verify(&self, algorithm: SignatureAlgorithm) -> Result<(), KeyError> {
+        let key_type = self.key_type;
+        if algorithm.fits(key_type) {
+            Ok(())
+        } else {
+            Err(KeyError::AlgorithmMismatch { algorithm, key_type })
         }
-        Ok(signature::UnparsedPublicKey::new(algorithm.verification(), self.key_bits.as_slice()))
     }
 }
+
+/// Two keys are the same when their SubjectPublicKeyInfo is.
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki_der() == other.spki_der()
+    }
+}
+
+impl Eq for PublicKey {}
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

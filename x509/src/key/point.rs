@@ -35,13 +35,13 @@ impl PublicKey {
             KeyType::Ed25519 => return self.check_order(),
             KeyType::Rsa { .. } => return Ok(()),
         };
-        ParsedPublicKey::try_from(UnparsedPublicKey::new(curve, &self.key_bits))
+        ParsedPublicKey::try_from(UnparsedPublicKey::new(curve, self.key_bits()))
             .map(|_| ())
             .map_err(|_| KeyError::NotOnCurve { key_type: self.key_type })
     }
 
     fn check_order(&self) -> Result<(), KeyError> {
-        let mut unsigned = self.key_bits.clone();
+        let mut unsigned = self.key_bits().to_vec();
         if let Some(last) = unsigned.last_mut() {
             *last &= 0x7f;
         }
