@@ -54,6 +54,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+/// For everything in the process, PKCS#11 modules too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 use crate::config::Config;
 
 /// OCSP responder and CRL server of the outer zone.
