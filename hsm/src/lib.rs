@@ -15,6 +15,7 @@
 
 mod alert;
 mod attempts;
+mod begun;
 mod breaker;
 mod classes;
 mod comeback;
@@ -64,6 +65,7 @@ mod told;
 mod worker;
 
 pub use attempts::{AttemptError, PinMarkers};
+pub use begun::Begun;
 pub use breaker::BreakerState;
 pub use classes::FailureClass;
 pub use facts::{AttributeValue, KeyAttributes, KeyName, KeyRefused};
@@ -82,7 +84,8 @@ pub use remedy::PinRemedy;
 pub use route::Away;
 pub use secret_file::SecretFileError;
 pub use service::{
-    Again, KeyPolicy, KeyUse, LateSignature, SignError, SignatureMayExist, SigningService, Standing,
+    Again, KeyPolicy, KeyUse, LateSignature, SignError, SignatureDone, SignatureMayExist,
+    SigningService, Standing,
 };
 pub use signer::TokenSigner;
 pub use software::SoftwareTokens;

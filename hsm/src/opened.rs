@@ -16,7 +16,7 @@ use crate::module::Module;
 use crate::open::OpenError;
 use crate::operation::Operation;
 use crate::pin::Pin;
-use crate::pool::{CallError, Workers};
+use crate::pool::{CallError, Left, Workers};
 use crate::quirks::Quirks;
 use crate::service::SignError;
 use crate::software::SoftwareTokens;
@@ -237,9 +237,35 @@ impl Token {
         within: Duration,
         late: impl Fn() + Send + 'static,
     ) -> Result<Vec<u8>, SignError> {
+        let mut sign = self.signature_by(key, operation, within, late);
+        self.signing(within, move |worker| worker.run_once(&mut sign))
+    }
+
+    /// As [`Self::sign`], without waiting: `done` is told on the thread of the session.
+    pub(crate) fn begin_to_sign(
+        &self,
+        key: &PublicKey,
+        operation: Operation,
+        within: Duration,
+        late: impl Fn() + Send + 'static,
+        done: impl FnOnce(Result<Vec<u8>, SignError>) + Send + 'static,
+    ) -> Result<Left, SignError> {
+        let mut sign = self.signature_by(key, operation, within, late);
+        let left = self.open.workers.leave(within, move |worker| worker.run_once(&mut sign), done);
+        left.map_err(|error| self.unanswered(error, within))
+    }
+
+    /// The work of a session that ends in a signature.
+    fn signature_by<L: Fn() + Send + 'static>(
+        &self,
+        key: &PublicKey,
+        operation: Operation,
+        within: Duration,
+        late: L,
+    ) -> impl FnMut(&mut Keys<'_>) -> Result<Vec<u8>, SignError> + Send + use<L> {
         let name = self.name().clone();
         let key = key.clone();
-        let mut sign = move |keys: &mut Keys<'_>| {
+        move |keys: &mut Keys<'_>| {
             let handle = keys.private_key(&key).map_err(SignError::Key)?;
             if !keys.may_sign() {
                 return Err(SignError::Stalled { token: name.clone(), waited: within });
@@ -257,8 +283,7 @@ impl Token {
                 octets,
                 algorithm: operation.algorithm(),
             })
-        };
-        self.signing(within, move |worker| worker.run_once(&mut sign))
+        }
     }
 
     /// As [`Self::sign`], and once more where that can help, both tries within `within`: for what is kept
@@ -305,17 +330,20 @@ impl Token {
         within: Duration,
         work: impl FnOnce(&mut Worker) -> Result<T, SignError> + Send + 'static,
     ) -> Result<T, SignError> {
-        self.call(within, work).map_err(|error| {
-            let token = self.name().clone();
-            match error {
-                CallError::NotBegun => SignError::Busy { token, waited: within },
-                CallError::NotEnded => SignError::Stalled { token, waited: within },
-                CallError::NotSigned => SignError::Unanswered { token, waited: within },
-                CallError::BreakerOpen { hung, come_back } => {
-                    SignError::Token(OpenError::BreakerOpen { token, hung, come_back })
-                }
+        self.call(within, work).map_err(|error| self.unanswered(error, within))?
+    }
+
+    /// Why a call came to nothing, as whoever wants a signature is told it.
+    pub(crate) fn unanswered(&self, error: CallError, within: Duration) -> SignError {
+        let token = self.name().clone();
+        match error {
+            CallError::NotBegun => SignError::Busy { token, waited: within },
+            CallError::NotEnded => SignError::Stalled { token, waited: within },
+            CallError::NotSigned => SignError::Unanswered { token, waited: within },
+            CallError::BreakerOpen { hung, come_back } => {
+                SignError::Token(OpenError::BreakerOpen { token, hung, come_back })
             }
-        })?
+        }
     }
 
     pub(crate) fn call<T: Send + 'static>(

@@ -133,6 +133,36 @@ impl Workers {
         done
     }
 
+    /// Leaves `work` for some session and returns; `done` gets what comes of it, on the session's thread. Where
+    /// the work is given up nothing comes of it, unless that [`Left`] says otherwise.
+    pub(crate) fn leave<T>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&mut Worker) -> T + Send + 'static,
+        done: impl FnOnce(T) + Send + 'static,
+    ) -> Result<Left, CallError> {
+        let admitted = self.shared.admit()?;
+        let deadline = deadline_in(within);
+        let stage = Stage::new();
+        let call = self.alert.call();
+        let job = Job {
+            run: Box::new(move |worker| done(call.end_with(|| work(worker)))),
+            stage: stage.clone(),
+            deadline,
+            allowed: within.max(HUNG_AFTER),
+            admitted,
+        };
+        let left = Left { shared: Arc::clone(&self.shared), stage, deadline, admitted };
+        // Whoever does not wait here does not wait for room either.
+        match self.queue.put(job, Instant::now()) {
+            Ok(()) => Ok(left),
+            Err(_) => {
+                left.was_not_begun();
+                Err(CallError::NotBegun)
+            }
+        }
+    }
+
     fn admitted<T: Send + 'static>(
         &self,
         within: Duration,
@@ -431,6 +461,70 @@ impl Shared {
         *self.hatch.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.healing().is_ending = true;
         self.ending.notify_all();
+    }
+}
+
+/// Work that was left for a session.
+pub(crate) struct Left {
+    shared: Arc<Shared>,
+    stage: Stage,
+    deadline: Instant,
+    admitted: Admitted,
+}
+
+impl Left {
+    /// When to look at the latest. Past the deadline a signature may be on its way.
+    pub(crate) fn next_look(&self) -> Instant {
+        if Instant::now() < self.deadline {
+            self.shared.next_look(self.deadline)
+        } else {
+            self.handed_over()
+        }
+    }
+
+    fn handed_over(&self) -> Instant {
+        self.deadline.checked_add(HANDED_OVER).unwrap_or(self.deadline)
+    }
+
+    /// Looks whether there is still something to wait for, as callers do while they wait; why not, otherwise. Past the
+    /// deadline there is not, but for a signature that is there and on its way.
+    pub(crate) fn look(&self) -> Option<CallError> {
+        let now = Instant::now();
+        self.shared.look(now);
+        if now >= self.deadline {
+            let is_lost = now >= self.handed_over();
+            return self.give_up().or_else(|| is_lost.then_some(CallError::NotSigned));
+        }
+        let refused = self.shared.refused_while_open().err()?;
+        self.stage.take_back().then_some(refused)
+    }
+
+    /// Waits no longer: what is said for it. `None` where the signature is there and on its way.
+    pub(crate) fn give_up(&self) -> Option<CallError> {
+        match self.stage.give_up() {
+            GivenUp::Waiting => {
+                self.was_not_begun();
+                Some(CallError::NotBegun)
+            }
+            GivenUp::BeforeSigning => Some(CallError::NotEnded),
+            GivenUp::Signing => Some(CallError::NotSigned),
+            GivenUp::Signed => None,
+        }
+    }
+
+    fn was_not_begun(&self) {
+        if self.admitted == Admitted::OnTrial {
+            self.shared.seats().open_breaker(Instant::now());
+        }
+    }
+}
+
+/// Work that nobody waits for any more is not begun.
+impl Drop for Left {
+    fn drop(&mut self) {
+        if self.stage.take_back() {
+            self.was_not_begun();
+        }
     }
 }
 

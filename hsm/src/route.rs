@@ -17,6 +17,7 @@ use crate::find_key::FindKeyError;
 use crate::open::OpenError;
 use crate::opened::Token;
 use crate::operation::Operation;
+use crate::pool::Left;
 use crate::quirks::Quirks;
 use crate::service::{KeyPolicy, KeyUse, SignError, SignatureMayExist, Standing};
 use crate::source::TokenSource;
@@ -128,6 +129,51 @@ impl KeyRoutes {
             counter.fetch_add(1, Ordering::Relaxed);
             signed
         })
+    }
+
+    /// The only token of the key, if it has but one and that was ever open.
+    pub(crate) fn only_token(&self) -> Option<&Token> {
+        match self.routes.as_slice() {
+            [route] => route.token(),
+            _ => None,
+        }
+    }
+
+    /// Has `token`, which is the only one of the key, begin to sign, and returns without waiting: `done` is told on the
+    /// session's thread. What was not `counted` before is then.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        token: &Token,
+        operation: Operation,
+        within: Duration,
+        late: &(impl Fn(&TokenName) + Clone + Send + 'static),
+        counted: &Arc<AtomicBool>,
+        done: impl FnOnce(Result<Vec<u8>, SignError>) + Send + 'static,
+    ) -> Result<Left, SignError> {
+        let (late, name) = (late.clone(), token.name().clone());
+        let counts = self.routes.first().map(|route| Arc::clone(&route.late));
+        let late = move || {
+            counts.iter().for_each(|count| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            late(&name);
+        };
+        let (routes, counted) = (Arc::clone(self), Arc::clone(counted));
+        let left = token.begin_to_sign(&self.key, operation, within, late, move |signed| {
+            if !counted.swap(true, Ordering::AcqRel) {
+                routes.count(&signed.as_ref().map(|_| ()));
+            }
+            done(signed);
+        });
+        left.inspect_err(|error| self.count(&Err(error)))
+    }
+
+    /// Counts what came of asking the only token.
+    pub(crate) fn count(&self, signed: &Result<(), &SignError>) {
+        for route in &self.routes {
+            let counter = if signed.is_ok() { &route.signatures } else { &route.failures };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A token that broke off in the middle of its work may be asked once more where it is the only one.

@@ -12,6 +12,7 @@ use thiserror::Error;
 use x509::key::{KeyType, SignatureAlgorithm, SpkiHash};
 use x509::signing::{IntentId, SigningInput, SigningKind};
 
+use crate::begun::Begun;
 use crate::classes::Signed;
 use crate::failure::Pkcs11Failure;
 use crate::find_key::FindKeyError;
@@ -19,6 +20,9 @@ use crate::module::ModuleError;
 use crate::open::OpenError;
 use crate::state::TokenState;
 use crate::token::TokenName;
+
+/// Is told what came of a signature that was [begun](SigningService::begin).
+pub type SignatureDone = Box<dyn FnOnce(Result<Vec<u8>, SignError>) + Send>;
 
 /// Signs recorded to-be-signed bytes with keys that never leave their tokens.
 pub trait SigningService: Send + Sync {
@@ -45,6 +49,23 @@ pub trait SigningService: Send + Sync {
         within: Duration,
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError>;
+
+    /// As [`Self::sign_telling`], without waiting where a thread of the key's own signs: `done` is told there, and may do short work,
+    /// such as verifying. Whoever waits looks at [`Begun::next_look`]. A key that has no such thread, or lies in several
+    /// tokens, has signed, and told it, when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sign`]; `done` is not told then.
+    fn begin(
+        &self,
+        input: &SigningInput,
+        within: Duration,
+        done: SignatureDone,
+    ) -> Result<Begun, SignError> {
+        done(self.sign_telling(input, within, &mut |_| {}));
+        Ok(Begun::over())
+    }
 
     /// How long a caller waits for a signature, all tries together.
     fn deadline(&self) -> Duration;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,12 +17,13 @@ use x509::crl::MAX_WHOLE_OCTETS;
 use x509::key::{HashAlgorithm, KeyType, PublicKey, SpkiHash};
 use x509::signing::{SigningInput, Spool, ToBeSigned};
 
+use crate::begun::{Begun, Waiting};
 use crate::comeback::{Comeback, Keys};
 use crate::opened::Token;
 use crate::operation::Operation;
 use crate::quirks::Quirks;
 use crate::route::{Away, KeyRoutes, StandBys};
-use crate::service::{KeyPolicy, KeyUse, LateSignature, SignError, SigningService};
+use crate::service::{KeyPolicy, KeyUse, LateSignature, SignError, SignatureDone, SigningService};
 use crate::source::TokenSource;
 use crate::state::TokenState;
 use crate::token::TokenName;
@@ -93,6 +95,32 @@ impl TokenSigner {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// The ways to the key of `input`, which may sign it so.
+    fn routes_for(&self, input: &SigningInput) -> Result<(Arc<KeyRoutes>, KeyType), SignError> {
+        let key = input.issuer_key();
+        let routes = self.routes(key)?;
+        if !routes.policy.allows(input.kind()) {
+            let (kind, allowed) = (input.kind().name(), routes.policy.names());
+            return Err(SignError::KindNotAllowed { key, kind, allowed });
+        }
+        let (algorithm, key_type) = (input.algorithm(), routes.key.key_type());
+        if !algorithm.fits(key_type) {
+            return Err(SignError::Algorithm { key, key_type, algorithm });
+        }
+        Ok((routes, key_type))
+    }
+
+    /// Is told of the token whose signature over `input` came when nobody waited for it any more.
+    fn late_for(
+        &self,
+        input: &SigningInput,
+    ) -> impl Fn(&TokenName) + Clone + Send + 'static + use<> {
+        let (late, intent, key) = (Arc::clone(&self.late), input.intent_id(), input.issuer_key());
+        move |token: &TokenName| {
+            note_late(&late, LateSignature { intent, key, token: token.clone() })
+        }
+    }
+
     fn routes(&self, key: SpkiHash) -> Result<Arc<KeyRoutes>, SignError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(&key).cloned().ok_or(SignError::UnknownKey { key })
@@ -106,38 +134,45 @@ impl SigningService for TokenSigner {
         within: Duration,
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
-        let key = input.issuer_key();
-        let routes = self.routes(key)?;
-        if !routes.policy.allows(input.kind()) {
-            let (kind, allowed) = (input.kind().name(), routes.policy.names());
-            return Err(SignError::KindNotAllowed { key, kind, allowed });
-        }
-        let (algorithm, key_type) = (input.algorithm(), routes.key.key_type());
-        if !algorithm.fits(key_type) {
-            return Err(SignError::Algorithm { key, key_type, algorithm });
-        }
+        let (routes, key_type) = self.routes_for(input)?;
         let operation = |quirks| verified_operation(input, key_type, quirks);
         let mut passed = false;
-        let late = {
-            let (late, intent) = (Arc::clone(&self.late), input.intent_id());
-            move |token: &TokenName| {
-                note_late(&late, LateSignature { intent, key, token: token.clone() })
-            }
-        };
+        let late = self.late_for(input);
         let signed = routes.sign(&operation, within, &late, &mut |error| {
             passed = true;
             not_signed(input, error);
             passed_over(error);
         });
-        match &signed {
-            Ok(_) => tracing::debug!(intent.id = %input.intent_id(), key.spki = %key,
-                kind = input.kind().name(), "signed"),
-            Err(error) => not_signed(input, error),
-        }
+        told(input, &signed);
         if (passed || signed.is_err()) && routes.any_set_aside() {
             self.comeback.begin(StandBys::Not);
         }
         signed
+    }
+
+    fn begin(
+        &self,
+        input: &SigningInput,
+        within: Duration,
+        done: SignatureDone,
+    ) -> Result<Begun, SignError> {
+        let (routes, key_type) = self.routes_for(input)?;
+        let Some(token) = routes.only_token() else {
+            done(self.sign_telling(input, within, &mut |_| {}));
+            return Ok(Begun::over());
+        };
+        let operation = verified_operation(input, key_type, token.quirks())?;
+        let (asked, counted) = (input.clone(), Arc::<AtomicBool>::default());
+        let done = move |signed| {
+            told(&asked, &signed);
+            done(signed);
+        };
+        let late = self.late_for(input);
+        let left = routes
+            .begin(token, operation, within, &late, &counted, done)
+            .inspect_err(|error| not_signed(input, error))?;
+        let (token, asked) = (token.clone(), input.clone());
+        Ok(Begun::waiting(Waiting { left, routes, token, within, asked, counted }))
     }
 
     fn deadline(&self) -> Duration {
@@ -197,7 +232,15 @@ fn note_late(late: &Mutex<Vec<LateSignature>>, one: LateSignature) {
     }
 }
 
-fn not_signed(input: &SigningInput, error: &SignError) {
+fn told(input: &SigningInput, signed: &Result<Vec<u8>, SignError>) {
+    match signed {
+        Ok(_) => tracing::debug!(intent.id = %input.intent_id(), key.spki = %input.issuer_key(),
+            kind = input.kind().name(), "signed"),
+        Err(error) => not_signed(input, error),
+    }
+}
+
+pub(crate) fn not_signed(input: &SigningInput, error: &SignError) {
     tracing::warn!(intent.id = %input.intent_id(), key.spki = %input.issuer_key(),
         kind = input.kind().name(), code = error.code(), "not signed: {error}");
 }

@@ -23,7 +23,7 @@ use crate::answer::times;
 use crate::authority::Authority;
 use crate::chain;
 use crate::health::{Change, KeyHealth};
-use crate::signer::{AnswerSignError, Counter, sign};
+use crate::signer::{AnswerSignError, Counter, sign, sign_again, sign_beside};
 
 /// A delegate certificate of the renewed kind lasts this long at most (architecture, section 2.3).
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(14 * 86_400);
@@ -116,6 +116,53 @@ impl Delegate {
         self.noted(|| sign(service, self.key(), &self.counter, response_data))
     }
 
+    /// As [`Self::sign`], without holding a thread while a token signs.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerSignError`]; nothing was released.
+    pub(crate) async fn sign_beside(
+        self: &Arc<Self>,
+        response_data: &Arc<[u8]>,
+    ) -> Result<Vec<u8>, AnswerSignError> {
+        let begun = Instant::now();
+        let service = self.signer.service.as_ref();
+        // The disk is not waited for where others are answered.
+        let counted = if self.counter.is_at_hand() {
+            Ok(())
+        } else {
+            self.beside(|own| own.counter.counts().map_err(AnswerSignError::from)).await
+        };
+        let mut outcome = match counted {
+            Ok(()) => sign_beside(service, self.key(), &self.counter, response_data).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            outcome = if error.may_help_at_once() {
+                let data = Arc::clone(response_data);
+                let again = move |own: &Self| {
+                    let service = own.signer.service.as_ref();
+                    sign_again(service, own.key(), &own.counter, &data, begun, error)
+                };
+                self.beside(again).await
+            } else {
+                Err(error)
+            };
+        }
+        self.note(begun, &outcome);
+        outcome
+    }
+
+    /// What waits for a disk or a token, on a thread of its own.
+    async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, AnswerSignError> + Send + 'static,
+    ) -> Result<T, AnswerSignError> {
+        let own = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&own)).await;
+        done.unwrap_or(Err(AnswerSignError::Lost))
+    }
+
     /// Does all that signing does, but sign an answer, and notes what came of it.
     ///
     /// # Errors
@@ -134,6 +181,11 @@ impl Delegate {
     ) -> Result<T, AnswerSignError> {
         let begun = Instant::now();
         let outcome = call();
+        self.note(begun, &outcome);
+        outcome
+    }
+
+    fn note<T>(&self, begun: Instant, outcome: &Result<T, AnswerSignError>) {
         let failure = outcome.as_ref().err().map(|error| chain(error));
         match self.health.note(begun, Instant::now(), failure.clone()) {
             Change::Failed => tracing::error!(key.spki = %self.spki(), error = failure,
@@ -141,7 +193,6 @@ impl Delegate {
             Change::Healed => tracing::info!(key.spki = %self.spki(), "delegate key signs again"),
             Change::None => {}
         }
-        outcome
     }
 
     /// What keeps the key from signing now; `None` while it signs. Makes no call.

@@ -353,11 +353,13 @@ impl Responder {
             self.response_data(request, issuer, &facts, &delegate, now)?;
         let signature = if delegate.signs_at_once() {
             delegate.sign(&data)
-        } else {
+        } else if delegate.lies_in_memory() {
             let (delegate, data) = (Arc::clone(&delegate), Arc::clone(&data));
             tokio::task::spawn_blocking(move || delegate.sign(&data))
                 .await
                 .map_err(|_| Refusal::InternalError)?
+        } else {
+            delegate.sign_beside(&data).await
         };
         drop(turn);
         let signature = signature.map_err(|error| self.not_signed(&error))?;
@@ -454,7 +456,9 @@ impl Responder {
         tracing::error!(error = %crate::chain(error), "answer was not signed");
         match error {
             AnswerSignError::Key(_) | AnswerSignError::Count(_) => Refusal::TryLater,
-            AnswerSignError::OtherCount | AnswerSignError::Pending(_) => Refusal::InternalError,
+            AnswerSignError::Lost | AnswerSignError::OtherCount | AnswerSignError::Pending(_) => {
+                Refusal::InternalError
+            }
         }
     }
 }

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hsm::{SignError, SigningService};
+use hsm::{Begun, SignError, SigningService};
 use thiserror::Error;
+use tokio::sync::oneshot;
 use x509::key::{PublicKey, SignatureAlgorithm, SpkiHash};
 use x509::signing::{
-    Intent, IntentId, Pending, PendingError, Recorded, Recorder, SigningKind, ToBeSigned,
+    Intent, IntentId, Pending, PendingError, Recorded, Recorder, SigningInput, SigningKind,
+    ToBeSigned,
 };
 
 use crate::durable;
@@ -61,6 +63,12 @@ impl Counter {
     /// Whether there is a next count: without one nothing is signed, however well the key is.
     pub(crate) fn counts(&self) -> Result<(), CountError> {
         self.reserve(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the next count is durable already, so that taking it waits for no disk.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.used < state.durable
     }
 
     /// Makes a block of counts durable where none is left.
@@ -145,6 +153,17 @@ fn sign_once(
     response_data: &Arc<[u8]>,
     within: Duration,
 ) -> Result<Vec<u8>, AnswerSignError> {
+    let (pending, input) = recorded(key, counter, response_data)?;
+    let signature = service.sign_telling(&input, within, &mut |_| {})?;
+    Ok(pending.finish(signature)?.signature().to_vec())
+}
+
+/// What is given to the key, counted, and what verifies what comes back.
+fn recorded(
+    key: &PublicKey,
+    counter: &Counter,
+    response_data: &Arc<[u8]>,
+) -> Result<(Pending, SigningInput), AnswerSignError> {
     let id = intent_id(counter.key, counter.next()?);
     let pending = Pending::new(
         id,
@@ -155,8 +174,68 @@ fn sign_once(
     )?;
     let recorded = Recorded::by(Counted { id }, pending.intent())?;
     let input = pending.input(&recorded)?;
-    let signature = service.sign_telling(&input, within, &mut |_| {})?;
+    Ok((pending, input))
+}
+
+/// As [`sign`], without holding a thread while the key's own signs. One try; whether another one is worth it the error says.
+///
+/// # Errors
+///
+/// [`AnswerSignError`]; nothing was released.
+pub(crate) async fn sign_beside(
+    service: &dyn SigningService,
+    key: &PublicKey,
+    counter: &Counter,
+    response_data: &Arc<[u8]>,
+) -> Result<Vec<u8>, AnswerSignError> {
+    let (pending, input) = recorded(key, counter, response_data)?;
+    let (told, outcome) = oneshot::channel();
+    let done = Box::new(move |signed| {
+        // Whoever asked may be gone: the answer is worth nothing to others.
+        let _gone = told.send(signed);
+    });
+    let begun = service.begin(&input, service.deadline(), done)?;
+    let signature = wait(&begun, outcome).await?;
     Ok(pending.finish(signature)?.signature().to_vec())
+}
+
+/// What came of a signature, which is looked after as long as it is waited for.
+async fn wait(
+    begun: &Begun,
+    mut outcome: oneshot::Receiver<Result<Vec<u8>, SignError>>,
+) -> Result<Vec<u8>, AnswerSignError> {
+    loop {
+        let came = match begun.next_look() {
+            Some(look) => tokio::time::timeout_at(look.into(), &mut outcome).await.ok(),
+            None => Some((&mut outcome).await),
+        };
+        let in_vain = match came {
+            Some(Ok(signed)) => return Ok(signed?),
+            Some(Err(_)) => return Err(begun.give_up().map_or(AnswerSignError::Lost, Into::into)),
+            None => begun.look(),
+        };
+        if let Some(error) = in_vain {
+            // It may have come meanwhile.
+            return Ok(outcome.try_recv().unwrap_or(Err(error))?);
+        }
+    }
+}
+
+/// The second try of [`sign_beside`], in what is left of the deadline, on this thread.
+///
+/// # Errors
+///
+/// [`AnswerSignError`]; nothing was released.
+pub(crate) fn sign_again(
+    service: &dyn SigningService,
+    key: &PublicKey,
+    counter: &Counter,
+    response_data: &Arc<[u8]>,
+    begun: Instant,
+    error: AnswerSignError,
+) -> Result<Vec<u8>, AnswerSignError> {
+    let left = service.deadline().saturating_sub(begun.elapsed());
+    if left.is_zero() { Err(error) } else { sign_once(service, key, counter, response_data, left) }
 }
 
 /// Why a count could not be made durable.
@@ -168,6 +247,13 @@ pub(crate) struct CountError {
     source: io::Error,
 }
 
+impl AnswerSignError {
+    /// Whether one more try at once may help.
+    pub(crate) const fn may_help_at_once(&self) -> bool {
+        matches!(self, Self::Key(error) if error.may_help_at_once())
+    }
+}
+
 /// Why an answer was not signed.
 #[derive(Debug, Error)]
 pub(crate) enum AnswerSignError {
@@ -175,6 +261,8 @@ pub(crate) enum AnswerSignError {
     Count(#[from] CountError),
     #[error("key did not sign")]
     Key(#[from] SignError),
+    #[error("key's thread broke off")]
+    Lost,
     #[error("count belongs to another intent")]
     OtherCount,
     #[error("answer cannot be signed by this key")]
@@ -185,7 +273,6 @@ pub(crate) enum AnswerSignError {
 mod tests {
     use hsm::token::TokenName;
     use hsm::{KeyUse, LateSignature, OpenError, TokenState};
-    use x509::signing::SigningInput;
 
     use super::*;
 
@@ -297,8 +384,10 @@ mod tests {
     fn counts_survive_a_crash_upwards_and_a_stop_exactly() {
         let folder = tempfile::tempdir().unwrap();
         let counter = Counter::open(folder.path(), key()).unwrap();
+        assert!(!counter.is_at_hand());
         for expected in 1..=3 {
             assert_eq!(counter.next().unwrap(), expected);
+            assert!(counter.is_at_hand());
         }
 
         let after_crash = Counter::open(folder.path(), key()).unwrap();

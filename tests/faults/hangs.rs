@@ -1,19 +1,22 @@
 //! Calls that hang, whichever they are: their callers are answered in time, and what was hung up on is
 //! left for good, so that the token is used again without a restart.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use hsm::{
-    KeyPolicy, Removal, SignatureMayExist, SigningService as _, Token, TokenSettings, TokenSigner,
+    Begun, KeyPolicy, Removal, SignError, SignatureMayExist, SigningService as _, Token,
+    TokenSettings, TokenSigner,
 };
 use support::demo::until;
 use support::laboratory::{Counter, Function};
 use support::softhsm::alone;
 use support::test_name;
 use x509::key::KeyType;
+use x509::signing::SigningInput;
 
-use crate::fixture::{Bench, ROOM, Unsigned, make_key, module, sign_with};
+use crate::fixture::{Bench, INTENT, ROOM, Unsigned, make_key, module, sign_with};
 
 /// How long a caller waits.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -131,5 +134,102 @@ fn whichever_call_hangs_the_callers_are_answered_and_the_token_is_used_again() {
         {
             assert_eq!(counted.of(counter), 0, "{}", counter.name());
         }
+    });
+}
+
+/// Where the outcome of a signature that no thread waits for is told.
+type Outcome = Receiver<Result<Vec<u8>, SignError>>;
+
+/// A signature that no thread waits for.
+fn begun(
+    signer: &TokenSigner,
+    input: &SigningInput,
+    within: Duration,
+) -> Result<(Begun, Outcome), SignError> {
+    let (told, outcome) = channel();
+    let done = Box::new(move |signed| {
+        let _gone = told.send(signed);
+    });
+    Ok((signer.begin(input, within, done)?, outcome))
+}
+
+/// What comes of it for one who looks after it.
+fn looked_after(signer: &TokenSigner, input: &SigningInput) -> Result<Vec<u8>, SignError> {
+    let (begun, outcome) = begun(signer, input, DEADLINE)?;
+    loop {
+        let look = begun.next_look().expect("the token has a thread of its own");
+        let in_vain = match outcome.recv_timeout(look.saturating_duration_since(Instant::now())) {
+            Ok(signed) => return signed,
+            Err(RecvTimeoutError::Timeout) => begun.look(),
+            Err(RecvTimeoutError::Disconnected) => begun.give_up(),
+        };
+        if let Some(error) = in_vain {
+            return outcome.try_recv().unwrap_or(Err(error));
+        }
+    }
+}
+
+/// KEY-09, KEY-14: whoever looks after a signature that no thread of his waits for is told in time that it may exist, the
+/// thread that hangs is replaced, and the signature is told of when it comes; what nobody looks after any more is not begun.
+#[test]
+fn a_signature_that_no_thread_waits_for_is_looked_after() {
+    alone(test_name!(a_signature_that_no_thread_waits_for_is_looked_after), |softhsm| {
+        let bench = Bench::new(softhsm);
+        let settings = TokenSettings { deadline: DEADLINE, ..bench.settings(1) };
+        let token = Token::open(&module(), settings).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "issuing", Removal::Forbidden);
+        let signer = TokenSigner::new(DEADLINE);
+        signer.add(&token, &key, KeyPolicy::issuing()).unwrap();
+        let sign = |text: &str| sign_with(&key, text, |input| looked_after(&signer, input));
+        let hang = |name: &str| {
+            let go = softhsm.state().join(name);
+            bench.laboratory.disturb(&format!(
+                "[[fault]]\nfunction = \"C_Sign\"\ncalls = \"1\"\nhang-until = {go:?}\n"
+            ));
+            go
+        };
+        let signs = |text: &str| until(BACK_WITHIN, || sign(text).ok()).is_some();
+        assert!(signs("before"));
+
+        let go = hang("go");
+        // On a busy machine the time may be up before the session gets to it.
+        let (refused, waited) = loop {
+            let began = Instant::now();
+            match sign("hangs") {
+                Err(Unsigned::Refused(error))
+                    if error.signature_may_exist() == SignatureMayExist::No => {}
+                Err(Unsigned::Refused(error)) => break (error, began.elapsed()),
+                other => panic!("{other:?}"),
+            }
+        };
+        println!("measured: told of a signature that hangs after {waited:?}");
+        assert!(waited >= DEADLINE, "{waited:?}");
+        assert_eq!(refused.code(), "hsm-unanswered");
+        assert!(signs("in the place of the one that hangs"), "{:?}", token.state());
+        assert_eq!(token.state().hung, 1, "{:?}", token.state());
+        fs::write(&go, "").unwrap();
+        let late = until(BACK_WITHIN, || signer.late_signatures().pop()).expect("a late signature");
+        assert_eq!((late.intent, late.key), (INTENT, key.spki_hash()));
+        bench.laboratory.calm();
+
+        // The only session is at work, and will be for a long time.
+        let struck = || bench.laboratory.counted().of(Counter::Struck);
+        let (before, go) = (struck(), hang("go-on"));
+        let signed = sign_with(&key, "long", |long| {
+            let (_long, outcome) = begun(&signer, long, Duration::from_secs(120))?;
+            assert!(until(BACK_WITHIN, || (struck() > before).then_some(())).is_some());
+            let told = sign_with(&key, "given up", |input| {
+                let (begun, outcome) = begun(&signer, input, Duration::from_secs(120))?;
+                drop(begun);
+                fs::write(&go, "").unwrap();
+                let told = outcome.recv_timeout(Duration::from_secs(60));
+                assert_eq!(told.unwrap_err(), RecvTimeoutError::Disconnected);
+                Ok(Vec::new())
+            });
+            assert!(matches!(told, Err(Unsigned::Wrong)), "{told:?}");
+            outcome.recv_timeout(Duration::from_secs(60)).expect("the one that was begun")
+        });
+        assert!(signed.is_ok(), "{signed:?}");
+        assert!(signs("after"));
     });
 }

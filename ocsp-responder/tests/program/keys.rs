@@ -154,3 +154,47 @@ fn a_delegate_key_that_comes_back_signs_again() {
         assert_eq!(ask(&world, 2), None);
     });
 }
+
+/// KEY-09: while every signature hangs in the token, whoever asks is told to try later in time, and gets what is kept; once the
+/// token goes on, so do the answers.
+#[test]
+fn a_token_that_hangs_ends_in_try_later_and_goes_on() {
+    alone(test_name!(a_token_that_hangs_ends_in_try_later_and_goes_on), |softhsm| {
+        let mut world = World::new(softhsm);
+        behind_the_laboratory(&world);
+        world.edit_config(|config| config.replace("deadline = 60", "deadline = 3"));
+        let _server = world.ready();
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
+        let plain = world.ca.question(CertIdHash::Sha1, 1, None);
+        wait_for("an answer that is kept", || status(&world, &plain).is_none().then_some(()));
+        let laboratory = Laboratory::of(softhsm);
+        let go = softhsm.state().join("go");
+
+        laboratory.disturb(&format!(
+            "[[fault]]\nfunction = \"C_Sign\"\ncalls = \"all\"\nhang-until = {go:?}\n"
+        ));
+        std::thread::scope(|scope| {
+            let asked = [1, 2, 3, 4, 5].map(|asked| {
+                let world = &world;
+                scope.spawn(move || {
+                    let began = Instant::now();
+                    (ask(world, asked), began.elapsed())
+                })
+            });
+            for (answer, took) in asked.map(|asked| asked.join().unwrap()) {
+                println!("measured: told to try later after {took:?}");
+                assert_eq!(answer, TRY_LATER);
+                assert!(took < Duration::from_secs(20), "{took:?}");
+            }
+        });
+        assert_eq!(status(&world, &plain), None, "a kept answer is given");
+
+        std::fs::write(&go, "").unwrap();
+        laboratory.calm();
+        let asked = std::cell::Cell::new(5_u8);
+        wait_for("answers again", || {
+            asked.set(asked.get().wrapping_add(1));
+            ask(&world, asked.get()).is_none().then_some(())
+        });
+    });
+}
