@@ -59,7 +59,8 @@ fn a_trial_is_revoked_and_measured_by_what_vantage_points_see() {
     let trial = listed(&revoked.world).items.pop().unwrap();
     assert!(trial.revoked_at.is_some() && trial.serial.is_some());
     assert_eq!(told(&revoked.world), [(0, 0, 1), (0, 0, 1)]);
-    assert!(revoked.world.authority().take_crl_wish(), "its CRL is asked for");
+    let wish = revoked.world.authority().take_crl_wish(|| Ok(None)).unwrap();
+    assert!(wish, "its CRL is asked for");
     assert_eq!(revoked.world.leaves(EventCode::CertificateRevoked), 2);
     let record = revoked.world.service.record_of(trial.certificate.as_ref().unwrap()).unwrap();
     let lives = record.row.status.status.not_after.since(revoked.world.now());
