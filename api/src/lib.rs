@@ -12,6 +12,7 @@ pub mod client;
 pub mod job;
 pub mod limit;
 pub mod order;
+pub mod organisation;
 pub mod page;
 pub mod probe;
 pub mod problem;
@@ -31,6 +32,10 @@ pub use job::{
 };
 pub use limit::{LimitPause, LimitStanding, ResumptionRequest, SuddenLimit};
 pub use order::OrderFields;
+pub use organisation::{
+    Organisation, OrganisationChangeRequest, OrganisationEndRequest, OrganisationKind,
+    OrganisationRequest,
+};
 pub use page::Page;
 pub use probe::{
     ObservationsRequest, ObservationsTaken, ProbeLook, ProbeTarget, ProbeWork, RefusedObservation,

@@ -3,6 +3,8 @@
 //! Unknown keys are errors. Paths are relative to the folder of the configuration file. Secrets are
 //! named by path only. Durations are whole seconds unless a field says otherwise.
 
+mod client;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use ca::key_period::KeyState;
 use serde::Deserialize;
 use thiserror::Error;
 
+pub(crate) use self::client::ClientSection;
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::database::DatabaseSection;
@@ -341,35 +344,6 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Vec<Strin
 
 fn default_true() -> bool {
     true
-}
-
-/// One client of the API.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct ClientSection {
-    /// The name in its certificate's SAN URI.
-    pub(crate) name: String,
-    /// SHA-256 of its SubjectPublicKeyInfo.
-    pub(crate) spki_sha256: String,
-    /// Profiles that it may order.
-    #[serde(default)]
-    pub(crate) profiles: Vec<String>,
-    /// Whether it may revoke subscribers' certificates and put persons' on hold.
-    #[serde(default)]
-    pub(crate) revoke: bool,
-    /// Whether it may end holds.
-    #[serde(default)]
-    pub(crate) release: bool,
-    /// Whether an operator of the PKI stands behind it: with `revoke` it may also revoke what
-    /// belongs to the PKI itself, responders' delegates and management certificates. It may replay
-    /// stored issuances under another version of their profile.
-    #[serde(default)]
-    pub(crate) operator: bool,
-    /// Whether it may read certificates and lists.
-    #[serde(default)]
-    pub(crate) read: bool,
-    /// The vantage point that it is: it may ask what to look at there, and say what was seen there.
-    pub(crate) vantage: Option<String>,
 }
 
 /// What one client may revoke without another one (REV-09).

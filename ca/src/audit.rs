@@ -301,7 +301,7 @@ mod tests {
             (objects, 17, LeafParseError::Objects),
             (objects, 7, LeafParseError::Objects),
             (objects, 5, LeafParseError::NotCanonical),
-            (objects + 1, 12, LeafParseError::Objects),
+            (objects + 1, 13, LeafParseError::Objects),
             (objects + 1, 3, LeafParseError::NotCanonical),
         ] {
             let mut octets = octets.clone();

@@ -1,8 +1,10 @@
 //! A day as policies and configurations write it: `2028-12-31`, in UTC.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
+use thiserror::Error;
 use toml::value::Datetime;
 use x509::time::UnixTime;
 
@@ -54,6 +56,26 @@ impl fmt::Display for Day {
     }
 }
 
+impl FromStr for Day {
+    type Err = NoDay;
+
+    /// As it is written: `2028-12-31`.
+    fn from_str(text: &str) -> Result<Self, NoDay> {
+        let mut parts = text.split('-');
+        let mut number = || parts.next()?.parse::<u16>().ok();
+        let read = number().zip(number()).zip(number()).and_then(|((year, month), day)| {
+            Self::new(year, month.try_into().ok()?, day.try_into().ok()?)
+        });
+        // One spelling a day.
+        read.filter(|day| day.to_string() == text).ok_or(NoDay)
+    }
+}
+
+/// The text is no day.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("not a day such as 2028-12-31, from 1970 to 9999")]
+pub struct NoDay;
+
 impl<'de> Deserialize<'de> for Day {
     /// A date of TOML without a time.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -92,6 +114,23 @@ mod tests {
         assert_eq!(day.begin().to_string(), "2028-12-31T00:00:00Z");
         assert_eq!(day.end().to_string(), "2029-01-01T00:00:00Z");
         assert_eq!(read("9999-12-31").unwrap().end(), UnixTime::LAST);
+    }
+
+    #[test]
+    fn a_day_reads_back_in_its_one_spelling() {
+        assert_eq!("2028-02-29".parse(), Ok(Day::new(2028, 2, 29).unwrap()));
+        for text in [
+            "2027-02-29",
+            "2028-2-29",
+            "2028-02-29 ",
+            "28-02-29",
+            "2028-02-29-1",
+            "+2028-02-29",
+            "1969-12-31",
+            "",
+        ] {
+            assert_eq!(text.parse::<Day>(), Err(NoDay), "{text}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod key_quality;
 pub mod life;
 pub mod limit;
 pub mod order;
+pub mod organisation;
 pub mod prepare;
 pub mod profile;
 pub mod refusal;

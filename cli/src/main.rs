@@ -61,6 +61,12 @@ enum Command {
     /// Revocations that the CA makes to measure how long they take to be seen.
     #[command(subcommand, after_help = "Example:\n  sigill trial list")]
     Trial(command::trial::TrialCommand),
+    /// Organisations: the tree of issuing areas, organisations, their parts and offices.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill organisation list\n  sigill organisation add --kind office --under org_019… --office kontor-17 --name \"Kontor 17\" --from 2026-12-01 --actor op-1"
+    )]
+    Organisation(command::organisation::OrganisationCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -130,6 +136,9 @@ fn main() -> ExitCode {
         }
         Command::Revoke(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Job(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Organisation(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Trial(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Client(command) => command.before_connecting(connection).and_then(|()| {

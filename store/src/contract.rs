@@ -21,8 +21,8 @@ use crate::management::{
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
     AuditRecord, Awaiting, Canaries, Client, CrlIntent, CrlRow, CrlScope, CrlShards, Eids, Endings,
-    Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, ProfileVersions,
-    Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
+    Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, Organisations,
+    ProfileVersions, Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -31,10 +31,9 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Everything that must survive.
 ///
-/// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that returns `Err` left no
-/// trace, except that after [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the
-/// database is opened again. Every act and its audit leaf are one transaction: if the leaf cannot be written, the act
-/// does not happen (AUD-02).
+/// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that returns `Err` left no trace, except
+/// that after [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the database is opened again. Every act
+/// and its audit leaf are one transaction: if the leaf cannot be written, the act does not happen (AUD-02).
 ///
 /// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every position
 /// below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time.
@@ -50,6 +49,7 @@ pub trait Store:
     + Eids
     + Endings
     + Jobs
+    + Organisations
     + Receipts
     + Trials
     + Awaiting

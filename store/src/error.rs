@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ca::deployment::{Deployment, DeploymentError};
+use ca::organisation::OrganisationFault;
 use status::Position;
 use thiserror::Error;
 use x509::serial::SerialNumber;
@@ -391,6 +392,9 @@ pub enum StoreError {
     /// A job is not as the act needs it.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// The tree of organisations does not take a change.
+    #[error(transparent)]
+    Organisation(#[from] OrganisationFault),
     /// A client has revoked in this hour what it may revoke alone.
     #[error("client may revoke {alone} certificates alone in an hour, which ends at {ends}")]
     AloneSpent {
@@ -504,6 +508,7 @@ impl StoreError {
             Self::OtherEpoch { .. } => "epoch-differs",
             Self::Entry { .. } => "entry-unreadable",
             Self::Job(error) => error.code(),
+            Self::Organisation(fault) => fault.code(),
             Self::AloneSpent { .. } => "revocations-alone-spent",
             Self::Pinned => "name-pinned",
             Self::Replayed { .. } => "request-replayed",

@@ -79,6 +79,11 @@ id!(
     JobId, "job_"
 );
 
+id!(
+    /// Names an organisation of the tree.
+    OrganisationId, "org_"
+);
+
 /// One start of the program on one node; a restart gets another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BootId([u8; 16]);

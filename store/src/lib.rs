@@ -28,6 +28,7 @@ mod log;
 mod management;
 mod order;
 mod ordered;
+mod organisation;
 mod profile;
 mod receipt;
 mod recorder;
@@ -50,7 +51,7 @@ pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use eid::Eids;
 pub use ending::{Endings, Unended};
 pub use error::StoreError;
-pub use id::{BootId, CertificateId, IdError, JobId, Node, OrderId};
+pub use id::{BootId, CertificateId, IdError, JobId, Node, OrderId, OrganisationId};
 pub use intent::{
     INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentRow, IntentState,
     SIGNING_TRIES_LAST, VoidScope, VoidedCertificate, VoidedIntent,
@@ -79,6 +80,7 @@ pub use order::{
 pub use ordered::{
     AnswerOf, BegunWithIntent, IssuedAndAnswered, OrderStanding, OrderedIssuing, RefusedOrder,
 };
+pub use organisation::{OrganisationChange, OrganisationRow, Organisations};
 pub use profile::{
     Issuance, IssuancePage, KeptIssuance, NumberedProfile, ProfileFile, ProfileVersions,
     RecordedProfile, new_profiles,

@@ -40,6 +40,7 @@ mod logs;
 mod management;
 mod ordered;
 mod orders;
+mod organisations;
 mod outcomes;
 mod postgres;
 mod profiles;

@@ -67,6 +67,9 @@ fn leaves() -> Vec<Vector> {
     let orders: Vec<ObjectId> = (0..16).map(|n| ObjectId::Order([n; 16])).collect();
     let many = leaf(EventCode::RefusalGrouped, 0, &orders, b"");
 
+    let organisation = [ObjectId::Organisation([0x0c; 16]), ObjectId::Call([0x06; 16])];
+    let organisation = leaf(EventCode::OrganisationAdded, 1_795_312_290, &organisation, b"{}");
+
     let salt = [0x5a; 32];
     vec![
         Vector { name: "no object, no policy", salt, payload: b"", leaf: plain },
@@ -74,6 +77,7 @@ fn leaves() -> Vec<Vector> {
         Vector { name: "refused", salt, payload: b"refused", leaf: refused },
         Vector { name: "failed, at the last time", salt, payload: b"x", leaf: failed },
         Vector { name: "sixteen objects", salt, payload: b"", leaf: many },
+        Vector { name: "an organisation", salt, payload: b"{}", leaf: organisation },
     ]
 }
 
@@ -111,6 +115,7 @@ fn object(object: &ObjectId) -> Value {
         ObjectId::Key(id) => json!(["key", id.to_string()]),
         ObjectId::Document(id) => json!(["document", id.to_string()]),
         ObjectId::StatusEntry(position) => json!(["status entry", position.to_string()]),
+        ObjectId::Organisation(id) => json!(["organisation", hex(id)]),
     }
 }
 
@@ -149,7 +154,7 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
         ("one object less than there is", changed(&full, 65, 10)),
         ("17 objects", changed(&full, 65, 17)),
         ("object kind 0", changed(&full, 66, 0)),
-        ("object kind 12", changed(&full, 66, 12)),
+        ("object kind 13", changed(&full, 66, 13)),
         ("objects out of order", changed(&full, 66, 7)),
         ("the same object twice", twice),
     ]

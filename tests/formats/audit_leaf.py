@@ -9,7 +9,8 @@ LAST_TIME = 253402300799
 RESULTS = {0: "done", 1: "refused", 2: "failed"}
 ACTORS = {1: "system", 2: "client", 3: "person"}
 OBJECTS = {1: ("certificate", 16), 2: ("order", 16), 3: ("carrier", 16), 4: ("eid", 16), 5: ("job", 16), 6: ("call", 16),
-           7: ("client", 16), 8: ("issuer", 32), 9: ("key", 32), 10: ("document", 32), 11: ("status entry", 12)}
+           7: ("client", 16), 8: ("issuer", 32), 9: ("key", 32), 10: ("document", 32), 11: ("status entry", 12),
+           12: ("organisation", 16)}
 PAGE = Path(__file__).parent.parent.parent / "docs/formats/audit-leaf.md"
 EVENTS = {int(code, 16): name for code, name in re.findall(r"^\| 0x([0-9a-f]{4}) \| (\S+) \|", PAGE.read_text(), re.M)}
 

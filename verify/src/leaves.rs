@@ -135,6 +135,7 @@ fn object(object: ObjectId) -> (&'static str, String) {
         ObjectId::Key(id) => ("key", id.to_string()),
         ObjectId::Document(id) => ("document", hex(id.as_bytes())),
         ObjectId::StatusEntry(position) => ("status-entry", position.to_string()),
+        ObjectId::Organisation(id) => ("organisation", format!("org_{}", uuid(&id))),
     }
 }
 

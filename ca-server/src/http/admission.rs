@@ -25,7 +25,7 @@ const OWN_THREADS: usize = 8;
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Orders a certificate.
+    /// Orders a certificate, or changes organisations.
     Issuing,
     /// Reads.
     Reading,
@@ -47,7 +47,7 @@ fn not_admitted(lane: Lane) -> metrics::Counter {
 impl From<Act> for Lane {
     fn from(act: Act) -> Self {
         match act {
-            Act::Issue | Act::Renew => Self::Issuing,
+            Act::Issue | Act::Renew | Act::Organise => Self::Issuing,
             // Operators alone end pauses and decide about jobs: few calls, which no flood of orders is to keep out.
             Act::Revoke | Act::Resume | Act::Decide => Self::Revoking,
         }

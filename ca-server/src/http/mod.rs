@@ -11,6 +11,7 @@ pub(crate) mod doors;
 mod jobs;
 mod limits;
 mod openapi;
+mod organisations;
 pub(crate) mod peer;
 mod probe;
 mod problem;
@@ -88,6 +89,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/acts", post(jobs::act))
         .route("/v1/jobs/{id}/items", get(jobs::items))
         .route("/v1/trial-revocations", get(trials::list))
+        .route("/v1/organisations", post(organisations::add).get(organisations::list))
+        .route("/v1/organisations/{id}", get(organisations::show))
+        .route("/v1/organisations/{id}/change", post(organisations::change))
+        .route("/v1/organisations/{id}/ending", post(organisations::end))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))

@@ -36,7 +36,12 @@ use utoipa::openapi::OpenApi as Document;
         super::jobs::list,
         super::jobs::show,
         super::jobs::items,
-        super::trials::list
+        super::trials::list,
+        super::organisations::add,
+        super::organisations::list,
+        super::organisations::show,
+        super::organisations::change,
+        super::organisations::end
     ),
     components(schemas(
         api::IssueRequest,
@@ -110,6 +115,11 @@ use utoipa::openapi::OpenApi as Document;
         api::TrialSummary,
         api::TrialRevocation,
         api::TrialSight,
+        api::Organisation,
+        api::OrganisationKind,
+        api::OrganisationRequest,
+        api::OrganisationChangeRequest,
+        api::OrganisationEndRequest,
         api::Problem
     ))
 )]
@@ -151,6 +161,11 @@ mod tests {
             ("/v1/jobs/{id}/acts", "post"),
             ("/v1/jobs/{id}/items", "get"),
             ("/v1/trial-revocations", "get"),
+            ("/v1/organisations", "post"),
+            ("/v1/organisations", "get"),
+            ("/v1/organisations/{id}", "get"),
+            ("/v1/organisations/{id}/change", "post"),
+            ("/v1/organisations/{id}/ending", "post"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
         ];
@@ -160,7 +175,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 22);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 26);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

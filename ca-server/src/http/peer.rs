@@ -12,6 +12,7 @@ use ca::deployment::{Deployment, ManagementRole};
 use ca::refusal::Refusal;
 use ca::revocation::Revoker;
 use status::VantageName;
+use store::OrganisationId;
 use x509::certificate::Certificate;
 use x509::extension::GeneralName;
 use x509::key::SpkiHash;
@@ -44,6 +45,8 @@ struct Known {
     revoker: Revoker,
     read: bool,
     vantage: Option<VantageName>,
+    organisations: Option<Arc<[OrganisationId]>>,
+    organise: bool,
 }
 
 impl Clients {
@@ -69,6 +72,8 @@ impl Clients {
                     .map(str::parse)
                     .transpose()
                     .map_err(|_| section.name.clone())?,
+                organisations: section.organisations.clone().map(Into::into),
+                organise: section.organise,
             };
             // One key names one client: the audit log could not tell them apart.
             if !keys.insert(known.pinned) || by_name.insert(section.name.clone(), known).is_some() {
@@ -124,6 +129,8 @@ impl Clients {
             revoker: known.revoker,
             read: known.read,
             vantage: known.vantage.clone(),
+            organisations: known.organisations.clone(),
+            organise: known.organise,
             pinned: known.pinned,
             certificate: Arc::new(certificate),
         })

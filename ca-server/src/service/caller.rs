@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use ca::organisation::Scope;
 use ca::refusal::Refusal;
 use ca::revocation::Revoker;
 use status::VantageName;
+use store::OrganisationId;
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
 
@@ -27,6 +29,10 @@ pub(crate) struct Caller {
     pub(crate) read: bool,
     /// The vantage point that it is.
     pub(crate) vantage: Option<VantageName>,
+    /// The organisations that it has a role over; `None` where it is limited to none, and sees none.
+    pub(crate) organisations: Option<Arc<[OrganisationId]>>,
+    /// Whether it may change what lies under them.
+    pub(crate) organise: bool,
     /// Its key in the configuration.
     pub(crate) pinned: SpkiHash,
     /// The certificate that it came with.
@@ -63,6 +69,22 @@ impl Caller {
     /// Refuses `act` to a caller without an operator behind it.
     pub(crate) fn must_operate(&self, act: &str) -> Result<(), Denied> {
         if self.is_operator() { Ok(()) } else { Err(self.forbidden(act, "operator")) }
+    }
+
+    /// Over which organisations it has a role: an operator over all.
+    pub(crate) fn scope(&self) -> Scope<OrganisationId> {
+        if self.is_operator() {
+            return Scope::All;
+        }
+        Scope::Under(self.organisations.as_deref().unwrap_or_default().to_vec())
+    }
+
+    /// Refuses a caller that may not change organisations.
+    pub(crate) fn must_organise(&self) -> Result<(), Denied> {
+        if self.organise || self.is_operator() {
+            return Ok(());
+        }
+        Err(self.forbidden("change organisations", "organise"))
     }
 
     /// Refuses a caller that may order nothing at all, before anything of its call is stored.

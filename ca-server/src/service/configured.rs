@@ -79,11 +79,20 @@ fn configured(section: &ClientSection) -> Client {
         ("release", section.release),
         ("operator", section.operator),
         ("vantage", section.vantage.is_some()),
+        ("organise", section.organise),
+        // Without the key it is limited to none: that it has it is a role of its own.
+        ("own-organisations", section.organisations.is_some()),
     ];
+    let organisations = section.organisations.iter().flatten();
     Client {
         name: section.name.clone(),
         keys: section.spki_sha256.parse().into_iter().collect(),
-        roles: roles.iter().filter(|(_, has)| *has).map(|(role, _)| (*role).to_owned()).collect(),
+        roles: roles
+            .iter()
+            .filter(|(_, has)| *has)
+            .map(|(role, _)| (*role).to_owned())
+            .chain(organisations.map(|id| format!("over {id}")))
+            .collect(),
         profiles: section.profiles.clone(),
         state: ClientState::Active,
     }
@@ -124,6 +133,8 @@ mod tests {
             operator: false,
             read: true,
             vantage: None,
+            organisations: None,
+            organise: false,
         }
     }
 
@@ -146,6 +157,11 @@ mod tests {
         assert_eq!(leaves(), (2, 2));
         sync(&[ClientSection { revoke: true, ..section("office", 'b') }]);
         assert_eq!(leaves(), (3, 2));
+        let own = store::OrganisationId::from_bytes([7; 16]);
+        sync(&[ClientSection { organisations: Some(vec![own]), ..section("office", 'b') }]);
+        assert_eq!(leaves(), (4, 2));
+        let roles = world.last_payload(EventCode::ClientConfigured)["clients"][0]["roles"].clone();
+        assert_eq!(roles, json!(["read", "own-organisations", format!("over {own}")]));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod limits;
 pub(crate) mod offline_crl;
 pub(crate) mod order;
 mod ordered;
+pub(crate) mod organisations;
 mod own_order;
 mod previous;
 mod probing;
@@ -403,6 +404,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .for_now(),
+        StoreError::Organisation(fault) => organisations::denied(fault),
         // The published log says so for ever: this order yields nothing more.
         StoreError::CertificateLost { .. } => Denied::new(
             Kind::Conflict,

@@ -52,6 +52,8 @@ pub(crate) enum Act {
     Resume,
     /// A decision about a job.
     Decide,
+    /// A change of the tree of organisations.
+    Organise,
 }
 
 /// What an act came to.
@@ -222,7 +224,9 @@ impl Service {
             key: call.key.clone(),
         };
         let id = match call.act {
-            Act::Issue | Act::Renew | Act::Resume | Act::Decide => self.draw_order_id(now)?,
+            Act::Issue | Act::Renew | Act::Resume | Act::Decide | Act::Organise => {
+                self.draw_order_id(now)?
+            }
             Act::Revoke => self.revocation_order_id(now, &key),
         };
         Ok(NewOrder {

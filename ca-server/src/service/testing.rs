@@ -335,6 +335,8 @@ impl World {
             revoker: Revoker::Client,
             read: true,
             vantage: None,
+            organisations: None,
+            organise: false,
             pinned: SpkiHash::from_bytes([7; 32]),
             certificate: Arc::new(Key::new().certificate()),
         }

@@ -177,6 +177,13 @@ event_codes! {
     JobCancelled = 0x0e08 "job.cancelled";
     /// Certificates of a job were revoked.
     JobRevoked = 0x0e09 "job.revoked";
+
+    /// An organisation was added to the tree.
+    OrganisationAdded = 0x0f01 "organisation.added";
+    /// An organisation was changed: its name, number, last day, or what it lies under.
+    OrganisationChanged = 0x0f02 "organisation.changed";
+    /// An organisation got its last day.
+    OrganisationEnded = 0x0f03 "organisation.ended";
 }
 
 impl EventCode {

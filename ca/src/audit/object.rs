@@ -65,6 +65,8 @@ pub enum ObjectId {
     Document(Hash),
     /// An entry of the status log.
     StatusEntry(Position),
+    /// `org_`.
+    Organisation([u8; 16]),
 }
 
 impl ObjectId {
@@ -88,6 +90,7 @@ impl ObjectId {
             Self::Issuer(id) => (8, id.as_bytes()),
             Self::Key(id) => (9, id.as_bytes()),
             Self::Document(id) => (10, id.as_bytes()),
+            Self::Organisation(id) => (12, id),
             Self::StatusEntry(position) => {
                 octets.push(11);
                 octets.extend_from_slice(&position.epoch.to_be_bytes());
@@ -119,6 +122,7 @@ impl ObjectId {
                 epoch: u32::from_be_bytes(take(octets)?),
                 index: u64::from_be_bytes(take(octets)?),
             }),
+            12 => Self::Organisation(uuid(octets)?),
             _ => return None,
         })
     }

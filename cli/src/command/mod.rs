@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod job;
 pub(crate) mod key_list;
 pub(crate) mod limit;
+pub(crate) mod organisation;
 mod outcome;
 pub(crate) mod probe;
 pub(crate) mod profile;

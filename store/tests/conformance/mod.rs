@@ -17,6 +17,7 @@ pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod orders;
+pub(crate) mod organisations;
 pub(crate) mod profiles;
 pub(crate) mod receipts;
 pub(crate) mod recovery;
@@ -59,6 +60,10 @@ macro_rules! suite {
             orders: only_its_holder_ends_an_order,
             orders: a_late_call_of_the_same_start_ends_nothing,
             orders: an_order_that_was_left_is_ended_by_nobody,
+            organisations: a_tree_is_kept_with_its_days_and_revisions,
+            organisations: what_the_tree_refuses_leaves_no_trace,
+            organisations: a_change_is_made_once_and_rests_on_the_newest_state,
+            organisations: a_number_leads_to_its_way_up,
             profiles: a_version_is_recorded_once_with_a_leaf,
             profiles: a_changed_file_under_an_old_version_is_refused,
             profiles: issuances_are_read_newest_first_until_they_are_forgotten,
