@@ -115,9 +115,11 @@ const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
 /// Delta CRLs have a period, which is shorter than that of the full ones, and a URL, or there are none.
 fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
     let (period, url) = match (section.delta_crl_period, &section.delta_crl_url) {
-        (None, None) => return Ok(()),
+        (None, None) if section.delta_crl_lifetime.is_none() => return Ok(()),
         (Some(period), Some(url)) => (period, url),
-        _ => bail!(Told::config("delta-crl-period and delta-crl-url belong together")),
+        _ => bail!(Told::config(
+            "delta-crl-period and delta-crl-url belong together, and delta-crl-lifetime to both"
+        )),
     };
     let full = section.crl_period();
     let shortest = SHORTEST_PERIOD.as_secs();
@@ -126,6 +128,17 @@ fn deltas(section: &AuthoritySection) -> anyhow::Result<()> {
         Told::config(format!(
             "delta-crl-period is {period} s; it is at least {shortest} and below crl-period, {} s",
             full.as_secs()
+        ))
+    );
+    let lifetime = section.delta_crls().unwrap_or_default().1;
+    ensure!(
+        lifetime >= Duration::from_secs(period.saturating_mul(3))
+            && lifetime <= section.crl_lifetime(),
+        Told::config(format!(
+            "delta-crl-lifetime is {} s; it is at least three times delta-crl-period, {period} s, so that two may be missed, and at most \
+             crl-lifetime, {} s",
+            lifetime.as_secs(),
+            section.crl_lifetime().as_secs()
         ))
     );
     let host = url.strip_prefix("http://").unwrap_or_default();
@@ -221,12 +234,19 @@ mod tests {
 
         assert_eq!(read(""), Ok(()));
         assert_eq!(read(&format!("delta-crl-period = 600\n{url}")), Ok(()));
+        assert_eq!(
+            read(&format!("delta-crl-period = 600\ndelta-crl-lifetime = 1800\n{url}")),
+            Ok(())
+        );
         for bad in [
             "delta-crl-period = 600".to_owned(),
             url.to_owned(),
             format!("delta-crl-period = 0\n{url}"),
             format!("delta-crl-period = 59\n{url}"),
             format!("delta-crl-period = 3600\n{url}"),
+            "delta-crl-lifetime = 1800".to_owned(),
+            format!("delta-crl-period = 600\ndelta-crl-lifetime = 1799\n{url}"),
+            format!("delta-crl-period = 600\ndelta-crl-lifetime = 172801\n{url}"),
             "delta-crl-period = 600\ndelta-crl-url = \"https://crl.example.org/d\"".to_owned(),
             "delta-crl-period = 600\ndelta-crl-url = \"http:///d\"".to_owned(),
             "delta-crl-period = 600\ndelta-crl-url = \"http://crl.example.org/one.crl\"".to_owned(),

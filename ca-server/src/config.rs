@@ -308,6 +308,8 @@ pub(crate) struct AuthoritySection {
     pub(crate) crl_on_revocation: bool,
     /// Seconds between delta CRLs; there are none without it. Revocations then come on a delta at once.
     pub(crate) delta_crl_period: Option<u64>,
+    /// Seconds from thisUpdate to nextUpdate of a delta CRL; left out, as the contract says, or three periods.
+    pub(crate) delta_crl_lifetime: Option<u64>,
     /// URL of the delta CRL, which the full one names (freshestCRL).
     pub(crate) delta_crl_url: Option<String>,
     /// What stands before the number in the URLs of its CRL's shards; without it there are none, and certificates name the full CRL.
@@ -522,6 +524,7 @@ mod tests {
         for key in [
             "algorithm-policy",
             "delta-crl-period",
+            "delta-crl-lifetime",
             "delta-crl-url",
             "crl-shard-url",
             "crl-shard-places",
@@ -540,6 +543,7 @@ mod tests {
         assert!(config.algorithm_policy.unwrap().ends_with("algorithms.toml"));
         let online = config.authorities.last().unwrap();
         assert_eq!((online.delta_crl_period, online.crl_shard_places), (Some(600), Some(10_000)));
+        assert_eq!(online.delta_crl_lifetime, Some(1800));
         assert!(online.delta_crl_url.as_ref().unwrap().ends_with(".delta.crl"));
         assert_eq!(online.crl_keeps_expired_from.unwrap().to_string(), "2026-12-01");
         assert_eq!(online.issue_from.unwrap().to_string(), "2026-12-01");

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use status::freshness::{Contract, ContractError, Refused, Timing};
+use status::freshness::{Contract, ContractError, Refused, Timing, WrittenDeltas};
 use thiserror::Error;
 
 use crate::config::{AuthoritySection, ConfigFile};
@@ -23,12 +23,20 @@ pub(crate) fn keep(config: &mut ConfigFile) -> Result<(), ContractFault> {
     for section in config.authorities.iter_mut().filter(|section| section.token.is_some()) {
         let period = section.crl_period.map(Duration::from_secs);
         let lifetime = section.crl_lifetime.map(Duration::from_secs);
-        let timing = contract.timing_of_lists(period, lifetime).map_err(|source| {
+        let deltas = section.delta_crl_url.is_some().then(|| WrittenDeltas {
+            period: section.delta_crl_period.map(Duration::from_secs),
+            lifetime: section.delta_crl_lifetime.map(Duration::from_secs),
+        });
+        let timing = contract.timing_of_lists(period, lifetime, deltas).map_err(|source| {
             let authority = section.name.clone();
             ContractFault::Broken { path: path.clone(), authority, source }
         })?;
         section.crl_period = Some(timing.crl_period.as_secs());
         section.crl_lifetime = Some(timing.crl_lifetime.as_secs());
+        if deltas.is_some() && contract.reads_deltas() {
+            section.delta_crl_period = Some(timing.delta_period.as_secs());
+            section.delta_crl_lifetime = Some(timing.delta_lifetime.as_secs());
+        }
     }
     Ok(())
 }
@@ -37,6 +45,13 @@ impl AuthoritySection {
     /// Between two CRLs.
     pub(crate) fn crl_period(&self) -> Duration {
         self.crl_period.map_or(Timing::USUAL.crl_period, Duration::from_secs)
+    }
+
+    /// Between two delta CRLs, and from thisUpdate to nextUpdate of each, where there are any.
+    pub(crate) fn delta_crls(&self) -> Option<(Duration, Duration)> {
+        let period = Duration::from_secs(self.delta_crl_period?);
+        let lifetime = self.delta_crl_lifetime.map(Duration::from_secs);
+        Some((period, lifetime.unwrap_or_else(|| period.saturating_mul(3))))
     }
 
     /// From thisUpdate to nextUpdate of a CRL.
@@ -55,7 +70,7 @@ impl ContractFault {
             ),
             Self::Broken { .. } => (
                 "contract-broken",
-                "leave crl-period and crl-lifetime out to have them derived, or correct them",
+                "leave periods and lifetimes of CRLs and deltas out to have them derived, or correct them",
             ),
             Self::Malformed { .. } => (
                 "contract-malformed",
@@ -111,10 +126,16 @@ mod tests {
 
     /// The example under its contract, or another file, with these lines of the lists.
     fn read(lists: &str, file: &str) -> Result<ConfigFile, anyhow::Error> {
+        read_with(lists, file, "")
+    }
+
+    /// With more lines of the contract.
+    fn read_with(lists: &str, file: &str, more: &str) -> Result<ConfigFile, anyhow::Error> {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/demo");
         let folder = tempfile::tempdir().unwrap();
         let contract = folder.path().join("freshness.toml");
-        std::fs::copy(demo.join("freshness.toml"), contract).unwrap();
+        let declared = std::fs::read_to_string(demo.join("freshness.toml")).unwrap();
+        std::fs::write(contract, declared + more).unwrap();
         let text = std::fs::read_to_string(demo.join("ca.toml")).unwrap();
         assert!(text.contains("\n# contract = "));
         let text = text.replacen("# contract", "contract", 1).replacen(
@@ -147,6 +168,28 @@ mod tests {
             assert_eq!(crate::start::code(&refused), "contract-broken");
             assert!(format!("{refused:#}").contains(seen), "{refused:#}");
         }
+    }
+
+    /// CRL-08: deltas follow from the class that reads them, and at a CA that makes none the lists must bear it.
+    #[test]
+    fn a_class_that_reads_deltas_yields_them_or_binds_the_lists() {
+        let class = "\n[[class]]\nname = \"near\"\nmax-age = 2400\nclock-skew = 60\ncrl-only = true\ndeltas = true\n";
+        let url = "delta-crl-url = \"http://127.0.0.1:18080/crl/d.delta.crl\"";
+        let online = |lists: &str| {
+            let read = read_with(lists, "freshness.toml", class);
+            read.map(|config| config.authorities.into_iter().last().unwrap())
+        };
+
+        let with = online(url).unwrap();
+        assert_eq!(with.delta_crls(), Some((Duration::from_secs(545), Duration::from_secs(2340))));
+        assert_eq!(with.crl_lifetime(), Duration::from_secs(86_100), "as without the class");
+        // Lists alone would have to last 2340 s for it, in which class `lists` does not even ask.
+        let without = online("").unwrap_err();
+        assert_eq!(crate::start::code(&without), "contract-unservable");
+        assert!(format!("{without:#}").contains("nothing lasts longer than 2340 s"), "{without:#}");
+        let refused = online(&format!("{url}\ndelta-crl-lifetime = 2341")).unwrap_err();
+        assert_eq!(crate::start::code(&refused), "contract-broken");
+        assert!(format!("{refused:#}").contains("relied on: good, 2401 s old"), "{refused:#}");
     }
 
     #[test]

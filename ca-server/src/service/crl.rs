@@ -507,10 +507,8 @@ fn schedule(authority: &Authority) -> Result<Schedule, Denied> {
 
 /// When deltas are due; `None` where the authority has none. Each lasts for three periods: two may fail.
 fn delta_schedule(authority: &Authority) -> Result<Option<Schedule>, Denied> {
-    let Some(period) = authority.section.delta_crl_period.map(Duration::from_secs) else {
-        return Ok(None);
-    };
-    Schedule::new(period, period.saturating_mul(2))
+    let Some((period, lifetime)) = authority.section.delta_crls() else { return Ok(None) };
+    Schedule::new(period, lifetime.saturating_sub(period))
         .map(Some)
         .map_err(|error| broken(authority, &error))
 }

@@ -423,6 +423,7 @@ fn authority(certificate: Certificate) -> Authority {
         issuing_distribution_point: false,
         crl_on_revocation: true,
         delta_crl_period: None,
+        delta_crl_lifetime: None,
         delta_crl_url: None,
         crl_shard_url: None,
         crl_shard_window: None,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use status::freshness::{AnswerSigning, Away, ClassWeek, Contract, Part, Span, Timing, WEEK};
+use status::freshness::{
+    AnswerSigning, Away, ClassWeek, Contract, Part, Span, Timing, WEEK, WrittenDeltas,
+};
 
 use crate::client::ClientError;
 use crate::terminal::{Terminal, facts, table};
@@ -52,6 +54,15 @@ pub(crate) struct Simulate {
     /// Seconds from thisUpdate to nextUpdate of CRLs.
     #[arg(long, value_name = "SECONDS")]
     crl_lifetime: Option<u64>,
+    /// Seconds between delta CRLs.
+    #[arg(long, value_name = "SECONDS")]
+    delta_crl_period: Option<u64>,
+    /// Seconds from thisUpdate to nextUpdate of delta CRLs.
+    #[arg(long, value_name = "SECONDS")]
+    delta_crl_lifetime: Option<u64>,
+    /// The CA makes no deltas: its CRLs must do for those who would read them.
+    #[arg(long, conflicts_with_all = ["delta_crl_period", "delta_crl_lifetime"])]
+    no_deltas: bool,
 }
 
 /// When answers are signed.
@@ -88,12 +99,14 @@ impl Simulate {
             path: path.clone(),
             source: Box::new(source),
         })?;
+        let contract = if self.no_deltas { contract.without_deltas() } else { contract };
         let timing = self.timing(&contract)?;
         let away = self.away.iter().map(|text| away(text)).collect::<Result<Vec<_>, _>>()?;
         let weeks = contract.simulate(&timing, &away);
-        terminal.result(&shown(&timing, &weeks), || {
-            let mut lines =
-                facts(&schedule(&timing).map(|(name, secs)| (name, format!("{secs} s"))));
+        let schedule = schedule(&contract, &timing);
+        terminal.result(&shown(&schedule, &weeks), || {
+            let told = |(name, _, secs): &(&'static str, _, u64)| (*name, format!("{secs} s"));
+            let mut lines = facts(&schedule.iter().map(told).collect::<Vec<_>>());
             lines.push(String::new());
             let headings = [
                 "CLASS",
@@ -122,11 +135,20 @@ impl Simulate {
         let answers = contract
             .timing_of_answers(self.signed.into(), validity, max_age, freshness)
             .map_err(refused)?;
+        let deltas = WrittenDeltas {
+            period: secs(self.delta_crl_period),
+            lifetime: secs(self.delta_crl_lifetime),
+        };
         let lists = contract
-            .timing_of_lists(secs(self.crl_period), secs(self.crl_lifetime))
+            .timing_of_lists(secs(self.crl_period), secs(self.crl_lifetime), Some(deltas))
             .map_err(refused)?;
-        let Timing { crl_period, crl_lifetime, .. } = lists;
-        Ok(Timing { crl_period, crl_lifetime, ..answers })
+        Ok(Timing {
+            answers: answers.answers,
+            validity: answers.validity,
+            max_age: answers.max_age,
+            freshness: answers.freshness,
+            ..lists
+        })
     }
 }
 
@@ -153,15 +175,21 @@ fn hour(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(hour.checked_mul(3600)?)).filter(|hour| *hour <= WEEK)
 }
 
-fn schedule(timing: &Timing) -> [(&'static str, u64); 6] {
-    [
-        ("answers.validity", timing.validity.as_secs()),
-        ("answers.max-age", timing.max_age.as_secs()),
-        ("log.freshness", timing.freshness.as_secs()),
-        ("delegates renewed at", Timing::DELEGATES_RENEWED_AFTER.as_secs()),
-        ("crl-period", timing.crl_period.as_secs()),
-        ("crl-lifetime", timing.crl_lifetime.as_secs()),
-    ]
+/// Each time by its key in the configurations, by its name in JSON, and in seconds. Deltas where a class reads them.
+fn schedule(contract: &Contract, timing: &Timing) -> Vec<(&'static str, &'static str, u64)> {
+    let mut schedule = vec![
+        ("answers.validity", "validity", timing.validity),
+        ("answers.max-age", "max_age", timing.max_age),
+        ("log.freshness", "freshness", timing.freshness),
+        ("delegates renewed at", "delegates_renewed_at", Timing::DELEGATES_RENEWED_AFTER),
+        ("crl-period", "crl_period", timing.crl_period),
+        ("crl-lifetime", "crl_lifetime", timing.crl_lifetime),
+    ];
+    if contract.reads_deltas() {
+        schedule.push(("delta-crl-period", "delta_crl_period", timing.delta_period));
+        schedule.push(("delta-crl-lifetime", "delta_crl_lifetime", timing.delta_lifetime));
+    }
+    schedule.into_iter().map(|(key, name, time)| (key, name, time.as_secs())).collect()
 }
 
 fn row(week: &ClassWeek) -> Vec<String> {
@@ -184,7 +212,7 @@ fn clock(at: Duration) -> String {
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-fn shown(timing: &Timing, weeks: &[ClassWeek]) -> Value {
+fn shown(schedule: &[(&'static str, &'static str, u64)], weeks: &[ClassWeek]) -> Value {
     let spans = |spans: &[Span]| -> Value {
         spans
             .iter()
@@ -205,15 +233,10 @@ fn shown(timing: &Timing, weeks: &[ClassWeek]) -> Value {
             })
         })
         .collect();
-    json!({
-        "validity": timing.validity.as_secs(),
-        "max_age": timing.max_age.as_secs(),
-        "freshness": timing.freshness.as_secs(),
-        "delegates_renewed_at": Timing::DELEGATES_RENEWED_AFTER.as_secs(),
-        "crl_period": timing.crl_period.as_secs(),
-        "crl_lifetime": timing.crl_lifetime.as_secs(),
-        "classes": classes,
-    })
+    let times = schedule.iter().map(|(_, name, secs)| ((*name).to_owned(), json!(secs)));
+    let mut all: serde_json::Map<String, Value> = times.collect();
+    all.insert("classes".to_owned(), Value::Array(classes));
+    Value::Object(all)
 }
 
 #[cfg(test)]
@@ -234,6 +257,9 @@ mod tests {
             freshness: None,
             crl_period: None,
             crl_lifetime: None,
+            delta_crl_period: None,
+            delta_crl_lifetime: None,
+            no_deltas: false,
         }
     }
 
@@ -248,6 +274,37 @@ mod tests {
 
         let rows: Vec<String> = weeks.iter().map(|week| row(week)[3].clone()).collect();
         assert_eq!(rows, ["24:16 to 30:00", "24:16 to 30:00", "24:16 to 30:00", "never"]);
+    }
+
+    /// CRL-08: deltas are shown where a class reads them, and a CA without any is another schedule.
+    #[test]
+    fn deltas_are_shown_where_a_class_reads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let contract = folder.path().join("freshness.toml");
+        let class = "[[class]]\nname = \"near\"\nmax-age = 2400\nclock-skew = 60\ncrl-only = true\ndeltas = true\n";
+        fs::write(&contract, class).unwrap();
+        let simulate = Simulate { contract, ..simulate() };
+        let parsed = Contract::parse(class).unwrap();
+
+        let timing = simulate.timing(&parsed).unwrap();
+        let shown = shown(&schedule(&parsed, &timing), &[]);
+        assert_eq!(
+            (&shown["delta_crl_period"], &shown["crl_lifetime"]),
+            (&json!(545), &json!(172_800))
+        );
+        simulate.run(&Terminal::new(Format::Table)).unwrap();
+        let without = parsed.without_deltas();
+        let timing = simulate.timing(&without).unwrap();
+        assert_eq!(timing.crl_lifetime, Duration::from_secs(2340));
+        assert_eq!(schedule(&without, &timing).len(), 6);
+
+        let broken = Simulate { delta_crl_lifetime: Some(2341), ..simulate };
+        let error = broken.run(&Terminal::new(Format::Json)).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("(crl-delta, max-age 2400 s"), "{source}");
+        Simulate { no_deltas: true, delta_crl_lifetime: None, ..broken }
+            .run(&Terminal::new(Format::Json))
+            .unwrap();
     }
 
     /// Promise 9: what breaks the contract is refused with its timeline, and a part that is none with those that are.

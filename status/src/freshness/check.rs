@@ -6,7 +6,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::contract::{Contract, Method, PartyClass};
-use super::timing::{AnswerSigning, PUBLISHED_WITHIN, Timing, Unservable, resign_after};
+use super::timing::{
+    AnswerSigning, PUBLISHED_WITHIN, Timing, Unservable, beside_deltas, resign_after,
+};
 use super::world::{Away, Part, Party, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -139,7 +141,7 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn play(self, timing: &Timing) -> Option<CounterExample> {
-        let mut world = World::new(timing, &self.away, self.used);
+        let mut world = World::new(timing, &self.away, self.used, self.class.method);
         let mut party = Party::new(self.class);
         if let Some(signed) = self.others.signed {
             let _ = world.ask(signed, self.class.method);
@@ -204,31 +206,67 @@ impl Contract {
             freshness: or(freshness, derived.freshness),
             ..derived
         };
-        match self.counter_example(&self.with_tightest_lists(timing, derived)) {
-            Some(example) => Err(Refused::Broken(Box::new(example))),
-            None => Ok(timing),
+        self.must_keep(&self.with_tightest_lists(timing, derived))?;
+        Ok(timing)
+    }
+
+    fn must_keep(&self, timing: &Timing) -> Result<(), Refused> {
+        if let Some(example) = self.counter_example(timing) {
+            return Err(Refused::Broken(Box::new(example)));
         }
+        self.missed_by_deltas(timing).map_or(Ok(()), Err)
+    }
+
+    /// Lists and deltas that come apart: what a class needs when a full list is made just when the third delta comes. It depends on
+    /// how the two periods meet, so no single timeline is the worst, and the bound of all of them is asked.
+    fn missed_by_deltas(&self, timing: &Timing) -> Option<Refused> {
+        self.by(&[Method::CrlDelta]).find_map(|class| {
+            let beside = beside_deltas(class, timing.max_age);
+            let pairs = [
+                ("delta CRLs", timing.delta_period, timing.delta_lifetime),
+                ("CRLs with deltas", timing.crl_period, timing.crl_lifetime),
+            ];
+            pairs.into_iter().find_map(|(what, period, lasts)| {
+                let (class, needed) = (class.name.clone(), period * 3 + beside);
+                (lasts < needed).then_some(Refused::Apart { class, what, lasts, needed })
+            })
+        })
     }
 
     /// The schedule of a CA's lists, whose own settings count where they are given.
     ///
     /// # Errors
     ///
-    /// [`Refused`]; what a responder does under the same contract is reckoned with.
+    /// [`Refused`]; what a responder does under the same contract is reckoned with. Where a CA makes no deltas its lists must
+    /// bear the classes that would read them.
     pub fn timing_of_lists(
         &self,
         period: Option<Duration>,
         lifetime: Option<Duration>,
+        deltas: Option<WrittenDeltas>,
     ) -> Result<Timing, Refused> {
-        let derived = self.timing(AnswerSigning::WhenAsked)?;
+        let without = deltas.is_none().then(|| self.without_deltas());
+        let (contract, deltas) = (without.as_ref().unwrap_or(self), deltas.unwrap_or_default());
+        let derived = contract.timing(AnswerSigning::WhenAsked)?;
         let timing = Timing {
             crl_period: or(period, derived.crl_period),
             crl_lifetime: or(lifetime, derived.crl_lifetime),
+            delta_period: or(deltas.period, derived.delta_period),
+            delta_lifetime: or(deltas.lifetime, derived.delta_lifetime),
             ..derived
         };
-        self.counter_example(&timing)
-            .map_or(Ok(timing), |example| Err(Refused::Broken(Box::new(example))))
+        contract.must_keep(&timing)?;
+        Ok(timing)
     }
+}
+
+/// What a CA that makes deltas has written of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WrittenDeltas {
+    /// Between two.
+    pub period: Option<Duration>,
+    /// From thisUpdate to nextUpdate.
+    pub lifetime: Option<Duration>,
 }
 
 /// What is written, as far as ten years; else what is derived.
@@ -240,6 +278,22 @@ fn or(written: Option<Duration>, derived: Duration) -> Duration {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Refused {
+    /// List and delta may come apart for longer than they last.
+    #[error(
+        "class {class} reads CRL and delta together: {what} last {} s, and {} s are needed for three periods, the way outwards, a copy of \
+         each on the way, two questions and its clock-skew",
+        lasts.as_secs(), needed.as_secs()
+    )]
+    Apart {
+        /// The class.
+        class: String,
+        /// Which of the two.
+        what: &'static str,
+        /// How long they last.
+        lasts: Duration,
+        /// How long they would have to.
+        needed: Duration,
+    },
     /// A timeline shows it.
     #[error("{0}")]
     Broken(Box<CounterExample>),
@@ -258,7 +312,11 @@ pub enum Refused {
 
 /// Revoked just after it was signed, and nothing newer comes: whoever has it relies on it to its end by a slow clock.
 fn held_to_the_end<'a>(class: &'a PartyClass, timing: &Timing) -> Plan<'a> {
-    let lasts = if class.method == Method::Crl { timing.crl_lifetime } else { timing.validity };
+    let lasts = match class.method {
+        Method::Crl => timing.crl_lifetime,
+        Method::CrlDelta => timing.delta_lifetime.min(timing.crl_lifetime),
+        Method::Ocsp | Method::OcspWithNonce => timing.validity,
+    };
     let used = lasts + class.skew;
     let away = vec![Away { part: Part::InnerZone, from: Duration::ZERO, until: Duration::MAX }];
     let asked = vec![Duration::ZERO, used];
@@ -274,13 +332,17 @@ fn late<'a>(class: &'a PartyClass, timing: &Timing) -> Plan<'a> {
     let silent = timing.freshness;
     let unheard = Away { part: Part::InnerZone, from: Duration::ZERO, until: silent + SECOND };
     let (away, others, asked) = match class.method {
-        Method::Crl => {
+        Method::Crl | Method::CrlDelta => {
             // Two lists are missed, and the third comes when it must (CRL-03).
-            let period = timing.crl_period.max(SECOND);
+            let (period, lasts) = if class.method == Method::Crl {
+                (timing.crl_period.max(SECOND), timing.crl_lifetime)
+            } else {
+                (timing.delta_period.max(SECOND), timing.delta_lifetime)
+            };
             let missed = Away { part: Part::InnerZone, from: period - SECOND, until: period * 3 };
             let given = period * 3 + PUBLISHED_WITHIN - SECOND;
             let others = Others { signed: None, cached: Some(given) };
-            (missed, others, asked_late(given, timing.crl_lifetime))
+            (missed, others, asked_late(given, lasts))
         }
         Method::Ocsp | Method::OcspWithNonce if timing.answers == AnswerSigning::Beforehand => {
             // It went away just before the next answer was due, which is made as soon as it is back.
@@ -306,186 +368,4 @@ fn late<'a>(class: &'a PartyClass, timing: &Timing) -> Plan<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::freshness::{Span, WEEK};
-
-    const WHEN_ASKED: AnswerSigning = AnswerSigning::WhenAsked;
-
-    fn secs(secs: u64) -> Duration {
-        Duration::from_secs(secs)
-    }
-
-    fn contract(rest: &str) -> Contract {
-        let text = format!("[[class]]\nname = \"one\"\nmax-age = 3600\nclock-skew = 300\n{rest}\n");
-        Contract::parse(&text).unwrap()
-    }
-
-    /// The timeline says when it was revoked, what is away, who asked when, and what is relied on then.
-    #[test]
-    fn an_answer_that_lasts_too_long_is_refused_with_the_login_that_it_would_let_through() {
-        let refused =
-            contract("").timing_of_answers(WHEN_ASKED, Some(secs(3400)), None, None).unwrap_err();
-
-        assert_eq!(
-            refused.to_string(),
-            "class one (ocsp, max-age 3600 s, clock-skew 300 s, polls-every 0 s) is broken; thisUpdate 00:00:00, \
-             nextUpdate 00:56:40; revoked 00:00:01; inner-zone away from 00:00:00; asked 00:00:00; asked 01:01:40; \
-             at 01:01:40 relied on: good, 3700 s old"
-        );
-        assert!(contract("").timing_of_answers(WHEN_ASKED, Some(secs(3300)), None, None).is_ok());
-    }
-
-    #[test]
-    fn copies_that_leave_nothing_valid_are_refused_with_the_login_that_they_would_stop() {
-        let refused =
-            contract("").timing_of_answers(WHEN_ASKED, None, Some(secs(2000)), None).unwrap_err();
-
-        let told = refused.to_string();
-        assert!(told.contains("signed 00:01:00; cached 00:27:59; asked 00:54:58"), "{told}");
-        assert!(told.ends_with("at 00:54:58 nothing valid to rely on"), "{told}");
-    }
-
-    /// CRL-03: a list that two missed publications leave without a valid one, and one that outlives the class.
-    #[test]
-    fn lists_are_refused_that_end_before_the_third_or_after_the_class_bears_them() {
-        let contract = contract("crl-only = true");
-        for (period, lifetime, seen) in [
-            (Some(1200), None, "nothing valid"),
-            (None, Some(3301), "relied on: good, 3601 s old"),
-            (Some(60), Some(300), "nothing valid"),
-        ] {
-            let refused =
-                contract.timing_of_lists(period.map(secs), lifetime.map(secs)).unwrap_err();
-            assert!(refused.to_string().contains(seen), "{period:?} {lifetime:?}: {refused}");
-        }
-        assert!(contract.timing_of_lists(Some(secs(600)), Some(secs(3300))).is_ok());
-        // The responder keeps lists too, and knows only what the contract says of them.
-        let refused =
-            contract.timing_of_answers(WHEN_ASKED, None, Some(secs(1000)), None).unwrap_err();
-        assert!(refused.to_string().contains("(crl,"), "{refused}");
-    }
-
-    fn method() -> impl Strategy<Value = Method> {
-        prop_oneof![Just(Method::Ocsp), Just(Method::OcspWithNonce), Just(Method::Crl)]
-    }
-
-    fn contracts() -> impl Strategy<Value = Contract> {
-        let class = (method(), 900_u64..200_000, 0_u64..400, 0_u64..4000);
-        (proptest::collection::vec(class, 1..4), 10_u64..4000).prop_map(|(classes, outage)| {
-            Contract {
-                classes: classes
-                    .into_iter()
-                    .enumerate()
-                    .map(|(number, (method, max_age, skew, poll))| PartyClass {
-                        name: format!("c{number}"),
-                        max_age: secs(max_age),
-                        skew: secs(skew),
-                        method,
-                        poll: secs(poll.min(max_age)),
-                    })
-                    .collect(),
-                outage: secs(outage),
-            }
-        })
-    }
-
-    fn signing() -> impl Strategy<Value = AnswerSigning> {
-        prop_oneof![Just(AnswerSigning::WhenAsked), Just(AnswerSigning::Beforehand)]
-    }
-
-    /// Answers signed beforehand: one that is due when the inner zone goes away must last until it is back and one has arrived; and
-    /// who insists on a nonce cannot be served.
-    #[test]
-    fn answers_signed_beforehand_last_through_the_outage_from_their_half_on() {
-        let timing = |rest: &str, validity: Option<u64>, freshness| {
-            let beforehand = AnswerSigning::Beforehand;
-            contract(rest).timing_of_answers(beforehand, validity.map(secs), None, freshness)
-        };
-        let derived = timing("", None, None).unwrap();
-        assert_eq!((derived.validity, derived.freshness), (secs(3300), secs(60)));
-        let refused = timing("", None, Some(secs(1500))).unwrap_err().to_string();
-        assert!(refused.ends_with("nothing valid to rely on"), "{refused}");
-        assert!(refused.contains("inner-zone away from 00:27:29 to 00:52:30"), "{refused}");
-        let refused = timing("", Some(3400), None).unwrap_err().to_string();
-        assert!(refused.ends_with("relied on: good, 3700 s old"), "{refused}");
-        let refused = timing("nonce = true", None, None).unwrap_err();
-        assert!(matches!(&refused, Refused::Nonce { class } if class == "one"), "{refused}");
-    }
-
-    /// What a contract lets fail: the inner zone or the way from it for as long as it says, or for two lists.
-    fn failing(contract: &Contract, timing: &Timing, part: Part, from: u64) -> Away {
-        let crl = contract.classes.iter().all(|class| class.method == Method::Crl);
-        let span =
-            if crl { timing.crl_period * 2 } else { timing.freshness.min(timing.crl_period * 2) };
-        Away { part, from: secs(from), until: secs(from) + span }
-    }
-
-    fn outer() -> impl Strategy<Value = Part> {
-        prop_oneof![Just(Part::InnerZone), Just(Part::Publication)]
-    }
-
-    fn none_broken(
-        contract: &Contract,
-        timing: &Timing,
-        away: &[Away],
-    ) -> Result<(), TestCaseError> {
-        for class in contract.simulate(timing, away) {
-            prop_assert_eq!(&class.too_old, &Vec::<Span>::new(), "{}", class.name);
-            prop_assert_eq!(&class.nothing_valid, &Vec::<Span>::new(), "{}", class.name);
-        }
-        Ok(())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
-
-        /// OCSP-10, CRL-03: a derived schedule is accepted, and a simulated week in which as much fails as may has no
-        /// answer and no list that is expired or too old for its class.
-        #[test]
-        fn what_is_derived_breaks_no_week(
-            contract in contracts(), part in outer(), from in 0..WEEK.as_secs(), signing in signing(),
-        ) {
-            let Ok(timing) = contract.timing(signing) else { return Ok(()) };
-            prop_assert_eq!(contract.counter_example(&timing), None);
-            none_broken(&contract, &timing, &[failing(&contract, &timing, part, from)])?;
-        }
-
-        /// The same of settings by hand; and those that are refused break, as often as their timeline is played, and do
-        /// not under the derived schedule. Whatever fails, nothing too old is ever relied on under what was accepted.
-        #[test]
-        fn what_is_accepted_breaks_no_week_and_what_is_refused_does(
-            contract in contracts(),
-            (validity, max_age, freshness) in (60_u64..200_000, 0_u64..4000, 1_u64..4000),
-            (period, lifetime) in (60_u64..20_000, 60_u64..200_000),
-            (part, from, long) in (0_usize..4, 0..WEEK.as_secs(), 1_u64..400_000),
-            (own, answers) in (outer(), signing()),
-        ) {
-            let timing = Timing {
-                answers,
-                validity: secs(validity),
-                max_age: secs(max_age),
-                freshness: secs(freshness),
-                crl_period: secs(period),
-                crl_lifetime: secs(lifetime),
-            };
-            if let Some(example) = contract.counter_example(&timing) {
-                prop_assert_eq!(example.play(&timing), Some(example.broken()));
-                if let Broken::TooOld(age) = example.broken() {
-                    prop_assert!(age > example.class().max_age());
-                }
-                if let Ok(derived) = contract.timing(answers) {
-                    prop_assert!(!matches!(example.play(&derived), Some(Broken::TooOld(_))));
-                }
-                return Ok(());
-            }
-            none_broken(&contract, &timing, &[failing(&contract, &timing, own, from)])?;
-            let away = [Away { part: Part::ALL[part].0, from: secs(from), until: secs(from + long) }];
-            for class in contract.simulate(&timing, &away) {
-                prop_assert_eq!(&class.too_old, &Vec::<Span>::new(), "{}", class.name);
-            }
-        }
-    }
-}
+mod tests;

@@ -48,6 +48,8 @@ struct ClassSection {
     #[serde(default)]
     crl_only: bool,
     #[serde(default)]
+    deltas: bool,
+    #[serde(default)]
     polls_every: u64,
 }
 
@@ -60,6 +62,9 @@ pub enum Method {
     OcspWithNonce,
     /// By the CRL alone, through whatever caches lie between.
     Crl,
+    /// By the CRL together with its delta, and by neither without the other; through whatever caches lie between. A CA that makes no
+    /// deltas says all in its CRL.
+    CrlDelta,
 }
 
 impl fmt::Display for Method {
@@ -68,6 +73,7 @@ impl fmt::Display for Method {
             Self::Ocsp => "ocsp",
             Self::OcspWithNonce => "ocsp-nonce",
             Self::Crl => "crl",
+            Self::CrlDelta => "crl-delta",
         })
     }
 }
@@ -158,6 +164,24 @@ impl Contract {
         self.outage
     }
 
+    /// Whether a class reads delta CRLs.
+    #[must_use]
+    pub fn reads_deltas(&self) -> bool {
+        self.by(&[Method::CrlDelta]).next().is_some()
+    }
+
+    /// The contract as a CA meets it that makes no deltas: its CRL says all, and its parties find no delta named.
+    #[must_use]
+    pub fn without_deltas(&self) -> Self {
+        let mut contract = self.clone();
+        for class in &mut contract.classes {
+            if class.method == Method::CrlDelta {
+                class.method = Method::Crl;
+            }
+        }
+        contract
+    }
+
     /// The classes that ask by one of these methods.
     pub(super) fn by<'a>(
         &'a self,
@@ -168,16 +192,18 @@ impl Contract {
 }
 
 fn class(section: ClassSection) -> Result<PartyClass, ContractError> {
-    let ClassSection { name, max_age, clock_skew, nonce, crl_only, polls_every } = section;
+    let ClassSection { name, max_age, clock_skew, nonce, crl_only, deltas, polls_every } = section;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=32).contains(&name.len()) || !name.bytes().all(plain) {
         return Err(ContractError::Name { name });
     }
-    let method = match (nonce, crl_only) {
-        (false, false) => Method::Ocsp,
-        (true, false) => Method::OcspWithNonce,
-        (false, true) => Method::Crl,
-        (true, true) => return Err(ContractError::NonceInCrl { name }),
+    let method = match (nonce, crl_only, deltas) {
+        (false, false, false) => Method::Ocsp,
+        (true, false, false) => Method::OcspWithNonce,
+        (false, true, false) => Method::Crl,
+        (false, true, true) => Method::CrlDelta,
+        (true, true, _) => return Err(ContractError::NonceInCrl { name }),
+        (_, false, true) => return Err(ContractError::DeltasOfAnswers { name }),
     };
     let max_age = range("max-age", max_age, 60, LONGEST)?;
     Ok(PartyClass {
@@ -208,6 +234,12 @@ pub enum ContractError {
     #[error("class {name:?}: name is not new, or not 1 to 32 characters a-z0-9-")]
     Name {
         /// What was given.
+        name: String,
+    },
+    /// Only who reads lists reads deltas.
+    #[error("class {name}: deltas belong to crl-only, OCSP has none")]
+    DeltasOfAnswers {
+        /// The class.
         name: String,
     },
     /// A list answers no question.
@@ -257,6 +289,8 @@ mod tests {
         for (text, seen) in [
             (class("colour = 1"), "it is no contract"),
             (class("nonce = true\ncrl-only = true"), "exclude each other"),
+            (class("deltas = true"), "deltas belong to crl-only"),
+            (class("deltas = true\nnonce = true"), "deltas belong to crl-only"),
             (class("") + &class(""), "name is not new"),
             (class("").replace("\"a\"", "\"A b\""), "name is not new"),
             (class("").replace("3600", "59"), "max-age = 59"),

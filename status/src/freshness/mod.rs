@@ -11,7 +11,7 @@ mod timing;
 mod week;
 mod world;
 
-pub use check::{Broken, CounterExample, Refused};
+pub use check::{Broken, CounterExample, Refused, WrittenDeltas};
 pub use contract::{Contract, ContractError, Method, PartyClass};
 pub use timing::{AnswerSigning, PUBLISHED_WITHIN, Timing, Unservable, resign_after};
 pub use week::{ClassWeek, Span, WEEK};

@@ -15,6 +15,7 @@ const LONGEST_LIST: Duration = Duration::from_secs(10 * 86_400);
 /// The longest that others keep copies where the classes leave a choice, and the longest pause between two lists.
 const USUAL_MAX_AGE: Duration = Duration::from_secs(300);
 const USUAL_PERIOD: Duration = Duration::from_secs(3600);
+const USUAL_DELTA_PERIOD: Duration = Duration::from_secs(600);
 /// Lists are not made more often than this by time alone.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
 /// A delegate's life (architecture §2.3).
@@ -51,6 +52,10 @@ pub struct Timing {
     pub crl_period: Duration,
     /// From thisUpdate to nextUpdate of a CRL.
     pub crl_lifetime: Duration,
+    /// Between two delta CRLs of a CA that makes such.
+    pub delta_period: Duration,
+    /// From thisUpdate to nextUpdate of a delta CRL.
+    pub delta_lifetime: Duration,
 }
 
 impl Timing {
@@ -62,6 +67,8 @@ impl Timing {
         freshness: Duration::from_secs(60),
         crl_period: USUAL_PERIOD,
         crl_lifetime: Duration::from_secs(48 * 3600),
+        delta_period: USUAL_DELTA_PERIOD,
+        delta_lifetime: Duration::from_secs(3 * USUAL_DELTA_PERIOD.as_secs()),
     };
 
     /// The age of the youngest delegate at which the next is asked for, as soon as fewer than two live.
@@ -91,6 +98,8 @@ impl Contract {
             longest(self.by(&asking)).map_or(usual.validity, |most| most.min(LONGEST_ANSWER));
         let crl_lifetime = longest(self.by(&[Method::Crl]))
             .map_or(usual.crl_lifetime, |most| most.min(LONGEST_LIST));
+        let delta_lifetime = longest(self.by(&[Method::CrlDelta]))
+            .map_or(usual.delta_lifetime, |most| most.min(LONGEST_LIST));
         let freshness = self.outage;
         // When the oldest answer that is still given out is as old as it gets.
         let given_until = match answers {
@@ -100,7 +109,9 @@ impl Contract {
             // The next one was due when the inner zone went away.
             AnswerSigning::Beforehand => resign_after(validity) + freshness + PUBLISHED_WITHIN,
         };
-        let mut max_age = USUAL_MAX_AGE.min(crl_lifetime / 8);
+        let shortest = if self.reads_deltas() { delta_lifetime } else { crl_lifetime };
+        let most = shortest.min(crl_lifetime).as_secs() / 8;
+        let mut max_age = USUAL_MAX_AGE.min(Duration::from_secs(most));
         for class in self.by(&asking) {
             let signed_for_it =
                 class.method == Method::OcspWithNonce && answers == AnswerSigning::WhenAsked;
@@ -123,7 +134,32 @@ impl Contract {
             }
             crl_period = crl_period.min(third);
         }
-        Ok(Timing { answers, validity, max_age, freshness, crl_period, crl_lifetime })
+        let mut delta_period = usual.delta_period;
+        for class in self.by(&[Method::CrlDelta]) {
+            let beside = beside_deltas(class, max_age);
+            let third = |lasts: Duration| {
+                let third = Duration::from_secs(lasts.saturating_sub(beside).as_secs() / 3);
+                let needed = beside + SHORTEST_PERIOD * 3;
+                let class = class.name.clone();
+                Some(third).filter(|third| *third >= SHORTEST_PERIOD).ok_or(Unservable {
+                    class,
+                    lasts,
+                    needed,
+                })
+            };
+            delta_period = delta_period.min(third(delta_lifetime)?);
+            crl_period = crl_period.min(third(crl_lifetime)?);
+        }
+        Ok(Timing {
+            answers,
+            validity,
+            max_age,
+            freshness,
+            crl_period,
+            crl_lifetime,
+            delta_period,
+            delta_lifetime,
+        })
     }
 
     /// `timing` with the lists that would end first of all that a `sigill-ca` under this contract may make: what a
@@ -132,9 +168,25 @@ impl Contract {
         let needed = self.by(&[Method::Crl]).map(|class| {
             derived.crl_period * 3 + PUBLISHED_WITHIN + derived.max_age + class.poll + class.skew
         });
-        let crl_lifetime = needed.max().unwrap_or(derived.crl_lifetime).min(derived.crl_lifetime);
-        Timing { crl_period: derived.crl_period, crl_lifetime, ..timing }
+        let with_deltas = |period: Duration| {
+            let needed =
+                move |class: &PartyClass| period * 3 + beside_deltas(class, derived.max_age);
+            self.by(&[Method::CrlDelta]).map(needed)
+        };
+        let needed = needed.chain(with_deltas(derived.crl_period)).max();
+        let crl_lifetime = needed.unwrap_or(derived.crl_lifetime).min(derived.crl_lifetime);
+        let needed = with_deltas(derived.delta_period).max();
+        let delta_lifetime = needed.unwrap_or(derived.delta_lifetime).min(derived.delta_lifetime);
+        let Timing { crl_period, delta_period, .. } = derived;
+        Timing { crl_period, crl_lifetime, delta_period, delta_lifetime, ..timing }
     }
+}
+
+/// What a delta, and the list that it belongs to, have to last beside three periods for a class that reads both: a full list may be made
+/// just then, and a copy of the one before lies on the way when the copy of the delta has gone. The two do not go together, and the
+/// party asks once more.
+pub(super) fn beside_deltas(class: &PartyClass, max_age: Duration) -> Duration {
+    class.skew + (class.poll + max_age) * 2 + PUBLISHED_WITHIN
 }
 
 /// The longest that something may be believed among these classes, the slowest clock counted.
@@ -183,8 +235,31 @@ mod tests {
                 freshness: secs(900),
                 crl_period: secs(3600),
                 crl_lifetime: secs(86_100),
+                delta_period: secs(600),
+                delta_lifetime: secs(1800),
             }
         );
+    }
+
+    /// CRL-08: for a class that reads deltas these are as long as it bears, and so often that two may be missed and full lists come between;
+    /// the full list may be much older.
+    #[test]
+    fn deltas_follow_from_the_class_that_reads_them() {
+        let class = |rest: &str| {
+            let text = format!(
+                "[[class]]\nname = \"near\"\nmax-age = 2400\nclock-skew = 60\ncrl-only = true\ndeltas = true\n{rest}"
+            );
+            Contract::parse(&text).unwrap().timing(AnswerSigning::WhenAsked)
+        };
+
+        let timing = class("").unwrap();
+
+        assert_eq!(timing.delta_lifetime, secs(2340));
+        assert_eq!(timing.max_age, secs(292));
+        assert_eq!(timing.delta_period, secs((2340 - 60 - 2 * 292 - 60) / 3));
+        assert_eq!((timing.crl_period, timing.crl_lifetime), (secs(3600), secs(48 * 3600)));
+        let refused = class("polls-every = 800\n").unwrap_err();
+        assert_eq!((refused.lasts, refused.needed), (secs(2340), secs(60 + 2 * 1092 + 60 + 180)));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct ClassWeek {
     pub oldest: Duration,
     /// When a new question was answered tryLater.
     pub try_later: Vec<Span>,
-    /// When the CRL that is served was expired.
+    /// When the CRL that is served, or its delta, was expired.
     pub crl_expired: Vec<Span>,
     /// When a party that asks as the class does had nothing that was valid by its clock.
     pub nothing_valid: Vec<Span>,
@@ -49,7 +49,7 @@ impl Contract {
 }
 
 fn week_of(class: &PartyClass, timing: &Timing, away: &[Away]) -> ClassWeek {
-    let mut world = World::new(timing, away, WEEK);
+    let mut world = World::new(timing, away, WEEK, class.method);
     let mut week = ClassWeek {
         name: class.name.clone(),
         method: class.method,
@@ -96,13 +96,15 @@ fn meet(
     minute: Duration,
 ) {
     match week.method {
-        Method::Crl if world.list(minute).next_update < minute => {
-            note(&mut week.crl_expired, minute)
+        Method::Crl | Method::CrlDelta
+            if world.listed(minute, week.method).is_none_or(|one| one.next_update < minute) =>
+        {
+            note(&mut week.crl_expired, minute);
         }
         Method::Ocsp | Method::OcspWithNonce if world.ask(minute, week.method).is_none() => {
             note(&mut week.try_later, minute);
         }
-        Method::Crl | Method::Ocsp | Method::OcspWithNonce => {}
+        Method::Crl | Method::CrlDelta | Method::Ocsp | Method::OcspWithNonce => {}
     }
     if !parties.iter().all(|(_, party)| party.has_valid(minute)) {
         note(&mut week.nothing_valid, minute);
@@ -173,6 +175,28 @@ mod tests {
         assert_eq!(begin("strict").map(|span| span.from), Some(HOUR * 24 + MINUTE));
         assert!(begin("login").is_some_and(|span| span.from > HOUR * 24 + MINUTE));
         assert!(weeks.iter().all(|class| class.too_old.is_empty()));
+    }
+
+    /// CRL-08: who reads deltas is the first to notice that none are made, and has nothing while full lists are still valid.
+    #[test]
+    fn an_issuing_token_that_is_away_stops_deltas_first() {
+        let class = "max-age = 7200\nclock-skew = 60\ncrl-only = true\n";
+        let text = format!(
+            "[[class]]\nname = \"lists\"\n{}[[class]]\nname = \"deltas\"\n{class}deltas = true\n",
+            class.replace("7200", "86400")
+        );
+        let contract = Contract::parse(&text).unwrap();
+        let timing = contract.timing(AnswerSigning::WhenAsked).unwrap();
+        let away = [Away { part: Part::IssuingToken, from: HOUR * 24, until: HOUR * 30 }];
+
+        let weeks = contract.simulate(&timing, &away);
+
+        let [lists, deltas] = weeks.as_slice() else { panic!("{weeks:?}") };
+        assert!(lists.crl_expired.is_empty() && lists.nothing_valid.is_empty(), "{lists:?}");
+        assert_eq!(deltas.crl_expired.first().map(|span| span.until), Some(HOUR * 30 + MINUTE));
+        assert_eq!(deltas.crl_expired.len(), 1, "{deltas:?}");
+        assert!(!deltas.nothing_valid.is_empty(), "{deltas:?}");
+        assert!(weeks.iter().all(|week| week.too_old.is_empty()), "{weeks:?}");
     }
 
     /// A schedule that breaks the contract is seen to break it: lists and answers that outlive their classes.

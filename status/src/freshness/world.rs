@@ -60,10 +60,20 @@ pub(super) struct Signed {
     pub(super) next_update: Duration,
 }
 
+/// A delta, and the list that it belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Delta {
+    made: Duration,
+    /// When it could be had.
+    seen: Duration,
+    /// When the list was made that it belongs to.
+    base: Duration,
+}
+
 /// A copy that somebody keeps for others.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
-    signed: Signed,
+struct Kept<T = Signed> {
+    signed: T,
     /// The first moment at which it is not given any more.
     until: Duration,
 }
@@ -75,31 +85,63 @@ pub(super) struct World<'a> {
     away: &'a [Away],
     /// When each list was made, and when it could be had; both rise.
     lists: Vec<(Duration, Duration)>,
+    /// The deltas, where somebody reads them; as the lists.
+    deltas: Vec<Delta>,
     /// What the responder keeps.
     kept: Option<Kept>,
     /// What lies in a cache on the way.
     cached: Option<Kept>,
+    /// The delta that lies there.
+    cached_delta: Option<Kept<Delta>>,
 }
 
 impl<'a> World<'a> {
-    /// Begins with a list, and plays until `end`.
-    pub(super) fn new(timing: &'a Timing, away: &'a [Away], end: Duration) -> Self {
+    /// Begins with a list, and plays until `end` for those who ask by this method.
+    pub(super) fn new(timing: &'a Timing, away: &'a [Away], end: Duration, method: Method) -> Self {
         let mut world = Self {
             timing,
             away,
             lists: vec![(Duration::ZERO, Duration::ZERO)],
+            deltas: Vec::new(),
             kept: None,
             cached: None,
+            cached_delta: None,
         };
+        world.make_lists(end);
+        if method == Method::CrlDelta {
+            world.make_deltas(end);
+        }
+        world
+    }
+
+    fn make_lists(&mut self, end: Duration) {
         let mut made = Duration::ZERO;
         loop {
-            let due = made + timing.crl_period.max(SECOND);
-            made = world.back(due, &[Part::InnerZone, Part::IssuingToken]);
+            let due = made + self.timing.crl_period.max(SECOND);
+            made = self.back(due, &[Part::InnerZone, Part::IssuingToken]);
             if made > end {
-                return world;
+                return;
             }
-            let seen = world.back(made + PUBLISHED_WITHIN, &[Part::InnerZone, Part::Publication]);
-            world.lists.push((made, seen));
+            let seen = self.back(made + PUBLISHED_WITHIN, &[Part::InnerZone, Part::Publication]);
+            self.lists.push((made, seen));
+        }
+    }
+
+    /// With each list comes a delta to it, and then one a period, until the next list.
+    fn make_deltas(&mut self, end: Duration) {
+        let period = self.timing.delta_period.max(SECOND);
+        let mut next_lists = self.lists.iter().skip(1).map(|(made, _)| *made).collect::<Vec<_>>();
+        next_lists.push(end + SECOND);
+        for ((base, listed), next) in self.lists.clone().into_iter().zip(next_lists) {
+            let (mut made, mut seen) = (base, listed);
+            loop {
+                self.deltas.push(Delta { made, seen, base });
+                made = self.back(made + period, &[Part::InnerZone, Part::IssuingToken]);
+                if made >= next {
+                    break;
+                }
+                seen = self.back(made + PUBLISHED_WITHIN, &[Part::InnerZone, Part::Publication]);
+            }
         }
     }
 
@@ -176,16 +218,57 @@ impl<'a> World<'a> {
         Signed { this_update, next_update: this_update + self.timing.crl_lifetime }
     }
 
+    /// The delta that is served, expired or not.
+    fn delta(&self, at: Duration) -> Option<Delta> {
+        let served = self.deltas.partition_point(|delta| delta.seen <= at);
+        self.deltas.get(served.checked_sub(1)?).copied()
+    }
+
+    /// List and delta that are served, expired or not: what both together say is as old as the younger, and ends with the one that
+    /// ends first. `None` where the delta belongs to a newer list.
+    fn together(&self, list: Signed, delta: Delta) -> Option<Signed> {
+        (delta.base <= list.this_update).then(|| Signed {
+            this_update: list.this_update.max(delta.made),
+            next_update: list.next_update.min(delta.made + self.timing.delta_lifetime),
+        })
+    }
+
+    /// What is served to those who read lists by this method, expired or not.
+    pub(super) fn listed(&self, at: Duration, method: Method) -> Option<Signed> {
+        match method {
+            Method::Crl => Some(self.list(at)),
+            Method::CrlDelta => self.together(self.list(at), self.delta(at)?),
+            Method::Ocsp | Method::OcspWithNonce => None,
+        }
+    }
+
+    /// The delta through the cache on the way.
+    fn fetch_delta(&mut self, at: Duration) -> Option<Delta> {
+        if let Some(kept) = self.cached_delta.filter(|kept| at < kept.until) {
+            return Some(kept.signed);
+        }
+        let delta = self.delta(at)?;
+        let left = (delta.made + self.timing.delta_lifetime).saturating_sub(at + SECOND);
+        let until = at + self.timing.max_age.min(left);
+        self.cached_delta = Some(Kept { signed: delta, until });
+        Some(delta)
+    }
+
     /// What a party of this method gets at `at`, through a cache where there can be one.
     pub(super) fn fetch(&mut self, at: Duration, method: Method) -> Option<Signed> {
         if method == Method::OcspWithNonce {
             return self.ask(at, method);
         }
+        if method == Method::CrlDelta {
+            let list = self.fetch(at, Method::Crl)?;
+            let delta = self.fetch_delta(at)?;
+            return self.together(list, delta);
+        }
         if let Some(kept) = self.cached.filter(|kept| at < kept.until) {
             return Some(kept.signed);
         }
         let signed = match method {
-            Method::Crl => self.list(at),
+            Method::Crl | Method::CrlDelta => self.list(at),
             Method::Ocsp | Method::OcspWithNonce => self.ask(at, method)?,
         };
         // Less than what is left (OCSP-09, CRL-12).
@@ -248,7 +331,7 @@ mod tests {
             for part in [Part::Publication, Part::IssuingToken, Part::InnerZone] {
                 let from = HOUR * 10 - SECOND;
                 let away = [Away { part, from, until: from + HOUR * periods }];
-                let world = World::new(&timing, &away, HOUR * 24);
+                let world = World::new(&timing, &away, HOUR * 24, Method::Crl);
                 let always = (0..24 * 60).map(|minute| Duration::from_secs(minute * 60));
                 let expired = always.filter(|at| world.list(*at).next_update < *at).count();
                 assert_eq!(expired == 0, valid, "{part:?} {periods}");
@@ -263,7 +346,7 @@ mod tests {
         let timing = Timing { answers: AnswerSigning::Beforehand, freshness: HOUR / 2, ..timing() };
         let minute = Duration::from_secs(60);
         let away = [Away { part: Part::InnerZone, from: HOUR, until: HOUR + HOUR / 4 }];
-        let mut world = World::new(&timing, &away, HOUR * 5);
+        let mut world = World::new(&timing, &away, HOUR * 5, Method::Ocsp);
         let mut ask = |at: Duration| world.ask(at, Method::Ocsp).map(|signed| signed.this_update);
 
         assert_eq!(ask(Duration::ZERO), Some(Duration::ZERO));
@@ -274,7 +357,7 @@ mod tests {
         assert_eq!(ask(HOUR * 2), Some(HOUR + HOUR / 2));
 
         let away = [Away { part: Part::ResponderToken, from: HOUR - SECOND, until: HOUR * 2 }];
-        let mut world = World::new(&timing, &away, HOUR * 5);
+        let mut world = World::new(&timing, &away, HOUR * 5, Method::Ocsp);
         let mut ask = |at: Duration| world.ask(at, Method::Ocsp).map(|signed| signed.this_update);
         assert_eq!(ask(Duration::ZERO), Some(Duration::ZERO));
         assert_eq!(ask(HOUR * 3 / 2 - SECOND), Some(HOUR / 2));
@@ -290,7 +373,7 @@ mod tests {
             Away { part: Part::ResponderToken, from: HOUR, until: HOUR * 2 },
             Away { part: Part::InnerZone, from: HOUR * 3, until: HOUR * 4 },
         ];
-        let mut world = World::new(&timing, &away, HOUR * 5);
+        let mut world = World::new(&timing, &away, HOUR * 5, Method::Ocsp);
         let mut ask = |at: Duration| world.ask(at, Method::Ocsp).map(|signed| signed.this_update);
 
         assert_eq!(ask(SECOND), Some(SECOND));
@@ -306,5 +389,38 @@ mod tests {
             "a kept answer is not given from a stale log"
         );
         assert_eq!(ask(HOUR * 4), Some(HOUR * 4));
+    }
+
+    /// CRL-08: with a new list comes a delta to it; who has a copy of the list before has nothing new until that copy has ended, and
+    /// list and delta together are as young as the younger and end with the first.
+    #[test]
+    fn a_delta_goes_with_its_own_list_or_an_earlier_one() {
+        let minute = Duration::from_secs(60);
+        let timing = Timing {
+            crl_period: minute * 60,
+            crl_lifetime: minute * 240,
+            delta_period: minute * 25,
+            delta_lifetime: minute * 90,
+            max_age: minute * 5,
+            ..timing()
+        };
+        let mut world = World::new(&timing, &[], HOUR * 5, Method::CrlDelta);
+        let mut fetch = |at: Duration| world.fetch(at, Method::CrlDelta);
+        let signed = |made: u32, until: u32| {
+            Some(Signed { this_update: minute * made, next_update: minute * until })
+        };
+
+        assert_eq!(fetch(minute * 26), signed(25, 115));
+        assert_eq!(fetch(minute * 58), signed(50, 140), "until the next list, which is on its way");
+        assert_eq!(fetch(minute * 61), signed(50, 140), "copies of both");
+        assert_eq!(fetch(minute * 64), signed(60, 150));
+        let mut world = World::new(&timing, &[], HOUR * 5, Method::CrlDelta);
+        assert!(world.fetch(minute * 59, Method::Crl).is_some());
+        assert_eq!(world.fetch(minute * 62, Method::CrlDelta), None, "a copy of the list before");
+        assert!(world.fetch(minute * 64, Method::CrlDelta).is_some());
+        let shorter = Timing { crl_lifetime: minute * 70, ..timing };
+        let world = World::new(&shorter, &[], HOUR * 5, Method::CrlDelta);
+        assert_eq!(world.listed(minute * 26, Method::CrlDelta), signed(25, 70));
+        assert_eq!(world.listed(minute * 26, Method::Ocsp), None);
     }
 }
