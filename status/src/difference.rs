@@ -1,7 +1,8 @@
 //! Whether what was seen from outside is what the log says (promise 3, REV-08): the one rule of the continuous comparison.
 //!
 //! An object shows the log as it was when the object was made. So only objects are judged that were made after the last change of the serial:
-//! what is older shows what was so before, and how long that may last is what receipts measure.
+//! what is older shows what was so before, and how long that may last is what receipts measure. A CRL and its delta together
+//! are as old as the delta.
 
 use std::fmt;
 use std::time::Duration;
@@ -78,13 +79,12 @@ pub fn difference(
     let at = [observation.this_update, observation.time];
     let agrees = |expected: Expected| match observation.method {
         ProbeMethod::OcspGet | ProbeMethod::OcspPost => said_by_ocsp(seen.status, expected),
-        ProbeMethod::Crl => said_by_list(seen.status, expected),
+        ProbeMethod::Crl | ProbeMethod::CrlDelta => said_by_list(seen.status, expected),
     };
     let expected = at.map(|at| expected(logged, at));
     let ended = logged.is_some_and(|logged| logged.status.not_after < observation.this_update);
     // Whether a list keeps what has ended is its CA's choice (ExpiredCertsOnCRL).
-    let left_out =
-        ended && observation.method == ProbeMethod::Crl && seen.status == SeenStatus::Good;
+    let left_out = ended && observation.method.is_by_list() && seen.status == SeenStatus::Good;
     if left_out || expected.iter().any(|expected| agrees(*expected)) {
         return None;
     }
@@ -143,7 +143,7 @@ impl fmt::Display for Expected {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = match self.seen {
-            SeenStatus::Good if self.method == ProbeMethod::Crl => "not listed".to_owned(),
+            SeenStatus::Good if self.method.is_by_list() => "not listed".to_owned(),
             SeenStatus::Good => "good".to_owned(),
             SeenStatus::Unknown => "unknown".to_owned(),
             SeenStatus::Revoked(revocation) => revocation.to_string(),
@@ -167,7 +167,7 @@ mod tests {
     use crate::state::{CertificateState, HeldFrom};
     use crate::{AfterExpiry, AnswerClasses};
 
-    const METHODS: [ProbeMethod; 3] = ProbeMethod::ALL;
+    const METHODS: [ProbeMethod; 4] = ProbeMethod::ALL;
 
     fn at(secs: u64) -> UnixTime {
         UnixTime::from_secs(1_790_000_000 + secs).unwrap()
@@ -236,7 +236,9 @@ mod tests {
         }
         assert_eq!(judged(ProbeMethod::OcspGet, 200, SeenStatus::Unknown, None), None);
         assert_eq!(judged(ProbeMethod::OcspGet, 200, SeenStatus::NEVER_ISSUED, None), None);
-        assert_eq!(judged(ProbeMethod::Crl, 200, SeenStatus::Good, None), None);
+        for by_list in [ProbeMethod::Crl, ProbeMethod::CrlDelta] {
+            assert_eq!(judged(by_list, 200, SeenStatus::Good, None), None);
+        }
     }
 
     /// REV-08, promise 5: every kind of difference is one.
@@ -252,6 +254,9 @@ mod tests {
             ("good and revoked", ProbeMethod::OcspGet, SeenStatus::Good, Some(&gone)),
             ("unknown and revoked", ProbeMethod::OcspGet, SeenStatus::Unknown, Some(&gone)),
             ("missing in the list", ProbeMethod::Crl, SeenStatus::Good, Some(&gone)),
+            ("missing in list and delta", ProbeMethod::CrlDelta, SeenStatus::Good, Some(&gone)),
+            ("kept by list and delta", ProbeMethod::CrlDelta, compromise, Some(&good)),
+            ("held by list and delta", ProbeMethod::CrlDelta, hold, Some(&gone)),
             ("another reason", ProbeMethod::Crl, hold, Some(&gone)),
             (
                 "another time",
@@ -284,7 +289,9 @@ mod tests {
     fn after_the_end_each_source_has_its_own_rule() {
         let gone = logged(CertificateState::Revoked);
         let late = 100_001;
-        assert_eq!(judged(ProbeMethod::Crl, late, SeenStatus::Good, Some(&gone)), None);
+        for by_list in [ProbeMethod::Crl, ProbeMethod::CrlDelta] {
+            assert_eq!(judged(by_list, late, SeenStatus::Good, Some(&gone)), None);
+        }
         assert!(judged(ProbeMethod::OcspGet, late, SeenStatus::Good, Some(&gone)).is_some());
         let mut class_one = gone;
         class_one.status.classes.after_expiry = AfterExpiry::Unknown;

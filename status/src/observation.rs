@@ -25,6 +25,11 @@ pub const MAX_SEEN: usize = 100;
 /// The longest URL that is probed, in octets.
 pub const MAX_URL: usize = 512;
 
+/// The fields that stand before and after those of the object's kind.
+const FIRST: [&str; 8] =
+    ["deployment", "vantage", "method", "url", "issuer", "object", "this-update", "next-update"];
+const LAST: [&str; 3] = ["position", "time", "seen"];
+
 /// The name of a vantage point: 1 to 32 characters a-z, 0-9 and hyphen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VantageName(String);
@@ -70,11 +75,13 @@ pub enum ProbeMethod {
     OcspPost,
     /// The CRL of the distribution point.
     Crl,
+    /// That CRL together with the delta CRL that it names (freshestCRL, RFC 5280 §5.2.6).
+    CrlDelta,
 }
 
 impl ProbeMethod {
     /// Every method.
-    pub const ALL: [Self; 3] = [Self::OcspGet, Self::OcspPost, Self::Crl];
+    pub const ALL: [Self; 4] = [Self::OcspGet, Self::OcspPost, Self::Crl, Self::CrlDelta];
 
     /// The name, as formats and the API have it.
     #[must_use]
@@ -83,7 +90,14 @@ impl ProbeMethod {
             Self::OcspGet => "ocsp-get",
             Self::OcspPost => "ocsp-post",
             Self::Crl => "crl",
+            Self::CrlDelta => "crl-delta",
         }
+    }
+
+    /// Whether lists say it: what is not listed is good there, and a look tells of up to [`MAX_SEEN`] serials.
+    #[must_use]
+    pub const fn is_by_list(self) -> bool {
+        matches!(self, Self::Crl | Self::CrlDelta)
     }
 }
 
@@ -107,7 +121,7 @@ impl FromStr for ProbeMethod {
 /// What was said of one serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeenStatus {
-    /// OCSP says good; the CRL does not list it.
+    /// OCSP says good; the CRL, or CRL and delta together, do not list it.
     Good,
     /// OCSP says unknown.
     Unknown,
@@ -154,6 +168,24 @@ pub enum SeenObject {
         /// cRLNumber (RFC 5280 §5.2.3).
         number: String,
     },
+    /// A delta CRL, its number, and the complete CRL that it was put to.
+    Delta {
+        /// cRLNumber of the delta.
+        number: String,
+        /// The complete one.
+        base: SeenBase,
+    },
+}
+
+/// The complete CRL that a delta was put to, fetched from the distribution point just before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenBase {
+    /// The URL of the distribution point, as it stands in certificates.
+    pub url: String,
+    /// SHA-256 of the CRL's octets.
+    pub sha256: [u8; 32],
+    /// Its cRLNumber in upper-case hexadecimal: not below the delta's BaseCRLNumber, and below the delta's own.
+    pub number: String,
 }
 
 /// An object that was fetched once from outside, and what it says.
@@ -165,7 +197,7 @@ pub struct Observation {
     pub vantage: VantageName,
     /// How.
     pub method: ProbeMethod,
-    /// The URL that was asked, as it stands in certificates.
+    /// The URL that was asked, as it stands in certificates; of a delta, in the CRL that names it.
     pub url: String,
     /// Whose serials these are.
     pub issuer: IssuerId,
@@ -203,10 +235,18 @@ impl Observation {
             ("this-update", self.this_update.secs().to_string()),
             ("next-update", self.next_update.secs().to_string()),
         ];
-        fields.push(match &self.object {
-            SeenObject::Ocsp { produced_at } => ("produced-at", produced_at.secs().to_string()),
-            SeenObject::Crl { number } => ("crl-number", number.clone()),
-        });
+        match &self.object {
+            SeenObject::Ocsp { produced_at } => {
+                fields.push(("produced-at", produced_at.secs().to_string()));
+            }
+            SeenObject::Crl { number } => fields.push(("crl-number", number.clone())),
+            SeenObject::Delta { number, base } => fields.extend([
+                ("crl-number", number.clone()),
+                ("base-url", base.url.clone()),
+                ("base-object", hex(&base.sha256)),
+                ("base-number", base.number.clone()),
+            ]),
+        }
         fields.extend([
             ("position", self.position.map_or_else(|| "none".to_owned(), |at| at.to_string())),
             ("time", self.time.secs().to_string()),
@@ -234,44 +274,28 @@ impl Observation {
         let names: Vec<&str> = statement.fields().map(|(name, _)| name).collect();
         let fields = Fields(statement.fields().collect());
         let method: ProbeMethod = fields.read("method")?;
-        let (last, object) = match method {
+        let (own, object): (&[&str], SeenObject) = match method {
             ProbeMethod::Crl => {
-                let number = fields.one("crl-number")?.to_owned();
-                ("crl-number", SeenObject::Crl { number: checked_number(number)? })
+                (&["crl-number"], SeenObject::Crl { number: fields.number("crl-number")? })
+            }
+            ProbeMethod::CrlDelta => {
+                (&["crl-number", "base-url", "base-object", "base-number"], fields.delta()?)
             }
             ProbeMethod::OcspGet | ProbeMethod::OcspPost => {
-                ("produced-at", SeenObject::Ocsp { produced_at: fields.time("produced-at")? })
+                (&["produced-at"], SeenObject::Ocsp { produced_at: fields.time("produced-at")? })
             }
         };
-        let wanted = [
-            "deployment",
-            "vantage",
-            "method",
-            "url",
-            "issuer",
-            "object",
-            "this-update",
-            "next-update",
-            last,
-            "position",
-            "time",
-            "seen",
-        ];
-        if names != wanted {
+        if names != [&FIRST[..], own, &LAST[..]].concat() {
             return Err(ObservationError::Fields);
         }
-        let url = fields.one("url")?.to_owned();
-        let plain = url.bytes().all(|octet| octet.is_ascii_graphic());
-        if !plain || url.len() > MAX_URL || !url.starts_with("http") {
-            return Err(ObservationError::Field("url"));
-        }
+        let url = fields.url("url")?;
         let position = match fields.one("position")? {
             "none" => None,
             text => Some(text.parse().map_err(|_| ObservationError::Field("position"))?),
         };
         let seen: Vec<Seen> =
             fields.one("seen")?.split(' ').map(read_seen).collect::<Result<_, _>>()?;
-        let most = if method == ProbeMethod::Crl { MAX_SEEN } else { 1 };
+        let most = if method.is_by_list() { MAX_SEEN } else { 1 };
         let mut serials: Vec<SerialNumber> = seen.iter().map(|one| one.serial).collect();
         serials.sort_by(|a, b| a.as_octets().cmp(b.as_octets()));
         serials.dedup();
@@ -375,6 +399,34 @@ impl<'a> Fields<'a> {
     fn sha256(&self, name: &'static str) -> Result<[u8; 32], ObservationError> {
         read_sha256(self.one(name)?).ok_or(ObservationError::Field(name))
     }
+
+    fn url(&self, name: &'static str) -> Result<String, ObservationError> {
+        let url = self.one(name)?;
+        let plain = url.bytes().all(|octet| octet.is_ascii_graphic());
+        let fits = plain && url.len() <= MAX_URL && url.starts_with("http");
+        if fits { Ok(url.to_owned()) } else { Err(ObservationError::Field(name)) }
+    }
+
+    /// The number of a CRL.
+    fn number(&self, name: &'static str) -> Result<String, ObservationError> {
+        let number = self.one(name)?;
+        let digit = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
+        let fits = (2..=40).contains(&number.len())
+            && number.len().is_multiple_of(2)
+            && number.bytes().all(digit);
+        if fits { Ok(number.to_owned()) } else { Err(ObservationError::Field(name)) }
+    }
+
+    fn delta(&self) -> Result<SeenObject, ObservationError> {
+        Ok(SeenObject::Delta {
+            number: self.number("crl-number")?,
+            base: SeenBase {
+                url: self.url("base-url")?,
+                sha256: self.sha256("base-object")?,
+                number: self.number("base-number")?,
+            },
+        })
+    }
 }
 
 /// Seconds since 1970 in decimal, written in one way.
@@ -398,14 +450,6 @@ pub(crate) fn read_sha256(text: &str) -> Option<[u8; 32]> {
 
 pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn checked_number(number: String) -> Result<String, ObservationError> {
-    let digit = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
-    let fits = (2..=40).contains(&number.len())
-        && number.len().is_multiple_of(2)
-        && number.bytes().all(digit);
-    if fits { Ok(number) } else { Err(ObservationError::Field("crl-number")) }
 }
 
 fn written(seen: &Seen) -> String {

@@ -55,12 +55,13 @@ impl ReceiptMethod {
         }
     }
 
-    /// The one that a probe belongs to.
+    /// The one that a probe belongs to. A delta has no receipt: who reads lists alone sees a revocation when the complete one has it.
     #[must_use]
-    pub const fn of(probe: ProbeMethod) -> Self {
+    pub const fn of(probe: ProbeMethod) -> Option<Self> {
         match probe {
-            ProbeMethod::OcspGet | ProbeMethod::OcspPost => Self::Ocsp,
-            ProbeMethod::Crl => Self::Crl,
+            ProbeMethod::OcspGet | ProbeMethod::OcspPost => Some(Self::Ocsp),
+            ProbeMethod::Crl => Some(Self::Crl),
+            ProbeMethod::CrlDelta => None,
         }
     }
 }
@@ -204,7 +205,7 @@ impl Receipt {
         for (place, point) in self.points.iter().enumerate() {
             let told = || ReceiptError::Point { point: Box::new(point.clone()) };
             let others = self.points.iter().take(place);
-            if ReceiptMethod::of(point.method) != self.method
+            if ReceiptMethod::of(point.method) != Some(self.method)
                 || others.clone().any(|one| one == point)
                 || others.clone().any(|one| one.vantage == point.vantage && one.key != point.key)
             {

@@ -100,14 +100,14 @@ def observation(text: str) -> Observation:
     first, *lines = message.splitlines()
     fields = dict(line.split(": ", 1) for line in lines if ": " in line)
     method = fields.get("method", "")
-    last = "crl-number" if method == "crl" else "produced-at"
-    wanted = ["deployment", "vantage", "method", "url", "issuer", "object", "this-update", "next-update", last, "position",
+    own = {"crl": ["crl-number"], "crl-delta": ["crl-number", "base-url", "base-object", "base-number"]}.get(method, ["produced-at"])
+    wanted = ["deployment", "vantage", "method", "url", "issuer", "object", "this-update", "next-update", *own, "position",
               "time", "seen"]
     if first != "sigill statement/1 observation" or list(fields) != wanted or len(lines) != len(wanted):
         raise ReceiptRefused("fields of another statement")
-    forms = {"vantage": NAME, "method": "ocsp-get|ocsp-post|crl", "url": URL, "issuer": HASH, "object": HASH,
+    forms = {"vantage": NAME, "method": "ocsp-get|ocsp-post|crl|crl-delta", "url": URL, "issuer": HASH, "object": HASH,
              "this-update": NUMBER, "next-update": NUMBER, "produced-at": NUMBER, "crl-number": SERIAL,
-             "position": rf"none|{NUMBER}\.{NUMBER}", "time": NUMBER}
+             "base-url": URL, "base-object": HASH, "base-number": SERIAL, "position": rf"none|{NUMBER}\.{NUMBER}", "time": NUMBER}
     for name, form in forms.items():
         if name in fields and not re.fullmatch(form, fields[name]):
             raise ReceiptRefused(f"field {name} is {fields[name]!r}")
@@ -119,6 +119,6 @@ def observation(text: str) -> Observation:
         if serial in seen or ("@" in status and int(status.rsplit("/", 1)[1]) not in REASONS):
             raise ReceiptRefused(f"seen {one!r}")
         seen[serial] = status
-    if len(seen) > (MOST if method == "crl" else 1):
+    if len(seen) > (MOST if method in ("crl", "crl-delta") else 1):
         raise ReceiptRefused(f"{len(seen)} serials")
     return Observation(hashlib.sha256(key).hexdigest(), fields, seen)

@@ -3,14 +3,15 @@
 use ledger::ReceiptText;
 use serde_json::{Value, json};
 use status::observation::{
-    Observation, Seen, SeenObject, SeenRevocation, SeenStatus, SignedObservation,
+    OBSERVATION, Observation, Seen, SeenBase, SeenObject, SeenRevocation, SeenStatus,
+    SignedObservation,
 };
 use status::receipt::{Point, Receipt, ReceiptEntry};
 use status::{IssuerId, Position, ProbeMethod, ReceiptMethod};
 use x509::crl::ReasonCode;
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::serial::SerialNumber;
-use x509::statement::SignedStatement;
+use x509::statement::{SignedStatement, Statement};
 use x509::time::UnixTime;
 
 use crate::hex;
@@ -53,23 +54,31 @@ fn signed(key: &VectorKey, observation: &Observation) -> SignedObservation {
 }
 
 fn seen(vantage: &str, method: ProbeMethod, entries: &[ReceiptEntry]) -> Observation {
-    let crl = method == ProbeMethod::Crl;
+    let number = || "012A".to_owned();
+    let base = "http://crl.example.org/ca1.crl".to_owned();
+    let (url, object) = match method {
+        ProbeMethod::Crl => (base, SeenObject::Crl { number: number() }),
+        ProbeMethod::CrlDelta => {
+            let base = SeenBase { url: base, sha256: [0xba; 32], number: "0129".to_owned() };
+            let url = "http://crl.example.org/ca1.delta.crl".to_owned();
+            (url, SeenObject::Delta { number: number(), base })
+        }
+        ProbeMethod::OcspGet | ProbeMethod::OcspPost => {
+            let produced_at = at(REVOKED + 2);
+            ("http://ocsp.example.org".to_owned(), SeenObject::Ocsp { produced_at })
+        }
+    };
     Observation {
         deployment: "test/demo/ab12".parse().unwrap(),
         vantage: vantage.parse().unwrap(),
         method,
-        url: if crl { "http://crl.example.org/ca1.crl" } else { "http://ocsp.example.org" }
-            .to_owned(),
+        url,
         issuer: IssuerId::from_bytes([0x1c; 32]),
         object_sha256: [0x0b; 32],
         this_update: at(REVOKED + 1),
         next_update: at(REVOKED + 3601),
-        object: if crl {
-            SeenObject::Crl { number: "012A".to_owned() }
-        } else {
-            SeenObject::Ocsp { produced_at: at(REVOKED + 2) }
-        },
-        position: (!crl).then_some(Position { epoch: 1, index: 301 }),
+        object,
+        position: (!method.is_by_list()).then_some(Position { epoch: 1, index: 301 }),
         time: at(REVOKED + 3),
         seen: entries
             .iter()
@@ -107,6 +116,52 @@ fn resigned(note: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from}");
     let text = ReceiptText::from_text(&text.replacen(from, to, 1)).unwrap();
     text.sign(&VectorKey::receipt()).unwrap()
+}
+
+/// The statement with one field of another value, or without it, under the same key's signature over that.
+fn other_field(key: &VectorKey, good: &Statement, name: &str, value: Option<&str>) -> String {
+    let fields: Vec<(&str, &str)> = good
+        .fields()
+        .filter(|(n, _)| value.is_some() || *n != name)
+        .map(|(n, v)| (n, if n == name { value.unwrap_or(v) } else { v }))
+        .collect();
+    let statement = Statement::new(OBSERVATION, &fields).unwrap();
+    let signature = key.sign(statement.as_str().as_bytes());
+    let algorithm = SignatureAlgorithm::Ed25519;
+    let signed =
+        SignedStatement::assemble(&statement, &public(key), algorithm, &signature).unwrap();
+    assert!(SignedObservation::open(signed.as_str().as_bytes()).is_err(), "{name} {value:?}");
+    signed.as_str().to_owned()
+}
+
+/// One observation by each method, and some that say too little or something else.
+fn observations(key: &VectorKey, one: ReceiptEntry) -> (Vec<Value>, Vec<Value>) {
+    let good = ProbeMethod::ALL.map(|method| {
+        let seen = signed(key, &seen("stockholm", method, &[one]));
+        let statement = seen.signed().statement();
+        let fields: Vec<(String, Value)> =
+            statement.fields().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        json!({
+            "name": method.as_str(),
+            "statement": seen.signed().as_str(),
+            "fields": Value::Object(fields.into_iter().collect()),
+            "seen": { one.serial.to_string(): one.revocation.to_string() },
+        })
+    });
+    let delta = seen("stockholm", ProbeMethod::CrlDelta, &[one]).to_statement().unwrap();
+    let refused = [
+        ("a delta without its base's number", "base-number", None),
+        ("a delta without its base", "base-object", None),
+        ("a delta without its own number", "crl-number", None),
+        ("a delta that calls itself a list", "method", Some("crl")),
+        ("a base at no http URL", "base-url", Some("ldap://crl.example.org/ca1.crl")),
+        ("a number of half an octet", "base-number", Some("129")),
+        ("a base in capitals", "base-object", Some("BA")),
+    ]
+    .map(|(name, field, value)| {
+        json!({ "name": name, "note": other_field(key, &delta, field, value) })
+    });
+    (good.to_vec(), refused.to_vec())
 }
 
 pub fn vectors() -> Value {
@@ -152,6 +207,7 @@ pub fn vectors() -> Value {
         ("another deployment", ocsp.replace("ab12", "zz99")),
         ("no newline at the end", ocsp.trim_end().to_owned()),
     ];
+    let (statements, statements_refused) = self::observations(&here, one);
     let key = VectorKey::receipt().public();
     let refused: Vec<Value> = refused
         .into_iter()
@@ -186,5 +242,7 @@ pub fn vectors() -> Value {
         },
         "receipts": [shown("seen from two places by OCSP", &ocsp, &[one]), shown("a wave in one CRL", &crl, &wave)],
         "refused": refused,
+        "observations": statements,
+        "observations refused": statements_refused,
     })
 }

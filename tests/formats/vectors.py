@@ -163,7 +163,16 @@ def receipts(document: dict) -> int:
                   "revoked at": int(one.status.split("@")[1].split("/")[0]), "reason": int(one.status.split("/")[1])}
                  for one in read(vector["note"].encode())]
         _same(vector["name"], found, vector["revocations"])
-    return len(document["receipts"]) + _refused(document["refused"], read, receipt.ReceiptRefused)
+    for vector in document["observations"]:
+        found = receipt.observation(vector["statement"])
+        _same(vector["name"], {"fields": found.fields, "seen": found.seen},
+              {"fields": vector["fields"], "seen": vector["seen"]})
+    if {vector["fields"]["method"] for vector in document["observations"]} != {"ocsp-get", "ocsp-post", "crl", "crl-delta"}:
+        raise VectorRefused("not every method of an observation has a vector")
+    refused = _refused(document["refused"], read, receipt.ReceiptRefused)
+    refused += _refused(document["observations refused"], lambda octets: receipt.observation(octets.decode()),
+                        receipt.ReceiptRefused)
+    return len(document["receipts"]) + len(document["observations"]) + refused
 
 
 def presigned_answers(document: dict) -> int:

@@ -18,12 +18,13 @@ use support::suite::Check;
 
 use crate::accounts::Received;
 use crate::api::Request;
-use crate::deployment::{Deployment, Template};
+use crate::deployment::{AUTHORITY, Deployment, Template};
 use crate::revocation::revoke;
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
     ("watching::receipts_come_through_kills_of_both", receipts_come_through_kills_of_both),
     ("watching::what_ocsp_shows_as_good_has_no_receipt", what_ocsp_shows_as_good_has_no_receipt),
+    ("watching::a_delta_is_looked_at_with_its_list", a_delta_is_looked_at_with_its_list),
 ];
 
 /// From a revocation to its receipts: a checkpoint, a CRL, two rounds, on a machine that does other things too.
@@ -40,7 +41,13 @@ struct Watched {
 impl Watched {
     /// With these sections of the configuration of `sigill-ca`, beside that of the vantage point.
     fn new(template: &Template, more: &str) -> Option<Self> {
+        Self::with(template, more, |_| String::new())
+    }
+
+    /// `lines` stand in the section of the authority, and know where the responder is.
+    fn with(template: &Template, more: &str, lines: impl FnOnce(&str) -> String) -> Option<Self> {
         let mut deployment = template.copy()?;
+        let lines = lines(&deployment.ocsp_url());
         let key = deployment.folder().join("vantage.key");
         let made = sigill().args(["probe", "make-key", "--json"]).arg(&key).output();
         let made: Value = serde_json::from_slice(&made.expect("sigill runs").stdout).expect("JSON");
@@ -54,7 +61,10 @@ impl Watched {
             let auditor = "name = \"auditor\"\n";
             assert!(config.contains(auditor), "{config}");
             let vantage = format!("{auditor}vantage = \"stockholm\"\n");
+            let name = format!("name = \"{AUTHORITY}\"\n");
+            assert!(config.contains(&name), "{config}");
             let config = config.replacen(auditor, &vantage, 1) + &section;
+            let config = config.replacen(&name, &format!("{name}{lines}"), 1);
             fs::write(&file, &config).expect("a configuration");
             config
         });
@@ -68,6 +78,15 @@ impl Watched {
 
     fn issue(&self, key: &str) -> Received {
         Received::read(key, &self.deployment.api().ask(&self.deployment.order(key)))
+    }
+
+    /// A file with the certificate.
+    fn pem_of(&self, issued: &Received) -> PathBuf {
+        let pem = self.deployment.folder().join("card.pem");
+        let path = format!("/v1/certificates/{}", issued.id);
+        let shown = self.deployment.api().ask(&Request::get(&path)).json();
+        fs::write(&pem, shown["certificate"].as_str().expect("a certificate")).expect("a file");
+        pem
     }
 
     /// `sigill probe` and its options.
@@ -241,10 +260,7 @@ fn what_ocsp_shows_as_good_has_no_receipt(template: &Template) {
     let Some(mut watched) = Watched::new(template, "") else { return };
     let mut responder = watched.deployment.responder();
     let issued = watched.issue("card");
-    let pem = watched.deployment.folder().join("card.pem");
-    let path = format!("/v1/certificates/{}", issued.id);
-    let shown = watched.deployment.api().ask(&Request::get(&path)).json();
-    fs::write(&pem, shown["certificate"].as_str().expect("a certificate")).expect("a file");
+    let pem = watched.pem_of(&issued);
     let objects = watched.deployment.folder().join("objects");
     let good = until(RECEIPTED_WITHIN, || {
         let mut command = watched.probe("certificate");
@@ -281,6 +297,55 @@ fn what_ocsp_shows_as_good_has_no_receipt(template: &Template) {
     let path = format!("/v1/certificates/{}/receipt", issued.id);
     let asked = watched.deployment.api().ask(&Request::post(path, "asked", &body));
     assert_eq!((asked.status, asked.json()["code"].as_str()), (409, Some("revocation-not-seen")));
+}
+
+/// REV-08, CRL-08: a revocation comes on a delta before the full list has it; the vantage point finds the delta where the list says,
+/// and both together are what the log says.
+fn a_delta_is_looked_at_with_its_list(template: &Template) {
+    let deltas = |responder: &str| {
+        let url = format!("{responder}/crl/{AUTHORITY}.delta.crl");
+        format!("delta-crl-period = 600\ndelta-crl-url = \"{url}\"\n")
+    };
+    let Some(mut watched) = Watched::with(template, "", deltas) else { return };
+    let file = watched.deployment.home.join("config/ocsp.toml");
+    let route = format!(
+        "\n[[serve]]\npath = \"/crl/{AUTHORITY}.delta.crl\"\nobject = \"crl/{AUTHORITY}.delta.crl\"\n"
+    );
+    let text = fs::read_to_string(&file).expect("a configuration");
+    fs::write(&file, text + &route).expect("written");
+    let _responder = watched.deployment.responder();
+    let issued = watched.issue("card");
+    let pem = watched.pem_of(&issued);
+    // By list, and by list and delta together.
+    let looked = || {
+        let said = watched.probe("certificate").arg(&pem).arg("--json").output();
+        let looks: Value = serde_json::from_slice(&said.expect("sigill runs").stdout).ok()?;
+        let by = |method: &str| {
+            let look = looks.as_array()?.iter().find(|look| look["method"] == method)?;
+            look["status"].as_str().map(str::to_owned)
+        };
+        Some((by("crl")?, by("crl-delta")?))
+    };
+    let good = ("good".to_owned(), "good".to_owned());
+    let first = until(RECEIPTED_WITHIN, || looked().filter(|found| *found == good));
+    assert!(first.is_some(), "{:?}", looked());
+
+    revoke(&watched.deployment, &issued.id, "keyCompromise", "a");
+
+    let revoked = until(RECEIPTED_WITHIN, || looked().filter(|found| found.1 != "good"));
+    let (by_list, by_both) = revoked.expect("a delta that says so");
+    assert!(by_both.starts_with("revoked"), "{by_both}");
+    assert_eq!(by_list, "good", "the full list is made by the clock alone");
+
+    watched.start_prober();
+    let compared = "sigill_status_compared_total{method=\"crl-delta\",vantage=\"stockholm\"}";
+    let counted =
+        until(RECEIPTED_WITHIN, || watched.deployment.metrics().contains(compared).then_some(()));
+    let metrics = watched.deployment.metrics();
+    assert!(counted.is_some(), "{metrics}\n{}", watched.said_by_prober());
+    let differences = "sigill_status_differences_total{";
+    let mut differences = metrics.lines().filter(|line| line.starts_with(differences));
+    assert!(differences.all(|line| line.ends_with(" 0")), "{metrics}");
 }
 
 /// A mirror that gives the same answer to whoever asks by GET, and none to others, until it is dropped: its port is the

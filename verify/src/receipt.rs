@@ -13,9 +13,9 @@ use ledger::receipt::RECEIPT;
 use ledger::{DeploymentName, ReceiptText};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use status::VantageName;
 use status::observation::{Observation, SeenObject, SeenRevocation, SeenStatus, SignedObservation};
 use status::receipt::{Point, Receipt, ReceiptEntry};
-use status::{ProbeMethod, VantageName};
 use x509::crl::{CrlForm, CrlReader};
 use x509::key::SpkiHash;
 use x509::ocsp::{CertStatus, OcspResponse};
@@ -127,7 +127,7 @@ fn must_be_pinned(receipt: &Receipt, pinned: &[PinnedVantage]) -> anyhow::Result
 /// The object of an observation, read again: is it the one, and does it say what was signed?
 fn must_say_the_same(folder: &Path, seen: &Observation) -> anyhow::Result<()> {
     let sha256: String = seen.object_sha256.iter().map(|octet| format!("{octet:02x}")).collect();
-    let end = if seen.method == ProbeMethod::Crl { "crl" } else { "ors" };
+    let end = if seen.method.is_by_list() { "crl" } else { "ors" };
     let path = folder.join(format!("{sha256}.{end}"));
     let octets = std::fs::read(&path).with_context(|| path.display().to_string())?;
     ensure!(
@@ -159,6 +159,7 @@ fn must_say_the_same(folder: &Path, seen: &Observation) -> anyhow::Result<()> {
                 })
         }
         SeenObject::Crl { number } => list_says(&octets, number, seen)?,
+        SeenObject::Delta { .. } => bail!("a delta CRL has no receipt"),
     };
     ensure!(same, "{} does not say what the observation says", path.display());
     Ok(())

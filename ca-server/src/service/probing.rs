@@ -180,7 +180,7 @@ impl Service {
         touched: &mut BTreeMap<i64, (IssuerId, SerialNumber, ReceiptMethod)>,
     ) -> Result<(), Denied> {
         let observation = seen.observation();
-        let method = ReceiptMethod::of(observation.method);
+        let Some(method) = ReceiptMethod::of(observation.method) else { return Ok(()) };
         for Seen { serial, .. } in &observation.seen {
             let found = self.store().awaited_of(observation.issuer, serial, method);
             let Some(awaited) = found.map_err(|e| self.note_storage(&e))? else { continue };

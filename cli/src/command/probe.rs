@@ -32,7 +32,7 @@ pub(crate) enum ProbeCommand {
         /// The new file, mode 0600. One that is there is never replaced.
         file: PathBuf,
     },
-    /// Look at the URLs of one certificate: OCSP by GET and POST, and the CRL. Asks no CA.
+    /// Look at the URLs of one certificate: OCSP by GET and POST, the CRL, and the delta CRL that it names. Asks no CA.
     #[command(
         after_help = "Example:\n  sigill probe certificate card.pem --issuers trust/chain.pem --deployment test/demo/ab12 \\\n    --vantage stockholm --vantage-key vantage.key --out seen/\n\n\
                       Exit code 1 when a URL gave nothing that can be believed."
@@ -259,13 +259,15 @@ impl OneCertificate {
             }
         }
         for url in certificate.crl_uris() {
-            let method = ProbeMethod::Crl;
-            match list::look(&web, &url, issuer, &[serial], objects) {
-                Err(fault) => looks.push((method, url, Err(fault))),
-                Ok(looked) => looks.extend(looked.into_iter().map(|one| {
-                    let seen = one.signed(&vantage, method, &url, issuer);
-                    (method, url.clone(), seen)
-                })),
+            for look in list::look(&web, &url, issuer, &[serial], objects) {
+                let list::ListLook { method, url, looked } = look;
+                match looked {
+                    Err(fault) => looks.push((method, url, Err(fault))),
+                    Ok(looked) => looks.extend(looked.into_iter().map(|one| {
+                        let seen = one.signed(&vantage, method, &url, issuer);
+                        (method, url.clone(), seen)
+                    })),
+                }
             }
         }
         if let Some(folder) = &self.out {

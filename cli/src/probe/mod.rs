@@ -1,5 +1,6 @@
 //! Looking from outside: what the URLs in certificates say of their status, verified as a relying party verifies it.
 
+pub(crate) mod delta;
 pub(crate) mod judge;
 pub(crate) mod key;
 pub(crate) mod list;

@@ -27,7 +27,7 @@ pub(crate) fn look(
 ) -> Result<Looked, ProbeFault> {
     let hash = match method {
         ProbeMethod::OcspPost => CertIdHash::Sha256,
-        ProbeMethod::OcspGet | ProbeMethod::Crl => CertIdHash::Sha1,
+        ProbeMethod::OcspGet | ProbeMethod::Crl | ProbeMethod::CrlDelta => CertIdHash::Sha1,
     };
     let certificate = &issuer.certificate;
     let name = certificate.subject().as_der();
@@ -41,7 +41,9 @@ pub(crate) fn look(
     .to_der();
     let answered = match method {
         ProbeMethod::OcspPost => web.ask_by_post(url, &request)?,
-        ProbeMethod::OcspGet | ProbeMethod::Crl => web.ask_by_get(url, &in_a_path(&request))?,
+        ProbeMethod::OcspGet | ProbeMethod::Crl | ProbeMethod::CrlDelta => {
+            web.ask_by_get(url, &in_a_path(&request))?
+        }
     };
     let time = now()?;
     let mut looked = judge_answer(&answered.octets, issuer, &cert_id, nonce.as_deref(), time)?;

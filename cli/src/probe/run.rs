@@ -12,7 +12,7 @@ use x509::time::UnixTime;
 use super::key::Vantage;
 use super::spool::Spool;
 use super::web::Web;
-use super::{PinnedIssuer, list, now, ocsp};
+use super::{Looked, PinnedIssuer, list, now, ocsp};
 use crate::client::{Client, ClientError, Connection};
 
 /// How far our clock may be from the CA's before nothing is signed any more.
@@ -139,7 +139,8 @@ impl Prober {
             let Some(issuer) = self.issuers.get(place) else { continue };
             for look in &target.looks {
                 match look.method.parse() {
-                    Ok(ProbeMethod::Crl) => {
+                    // The lists themselves say where their deltas are.
+                    Ok(ProbeMethod::Crl | ProbeMethod::CrlDelta) => {
                         let list = (place, look.url.clone());
                         let wanted = self.memory.wanted.entry(list).or_default();
                         wanted.insert(serial.as_octets().to_vec());
@@ -190,21 +191,21 @@ impl Prober {
                 .iter()
                 .filter_map(|octets| SerialNumber::from_content_octets(octets).ok())
                 .collect();
-            match list::look(&self.web, url, issuer, &serials, self.objects.as_deref()) {
-                Err(fault) => {
-                    round.faults.insert(fault.line());
-                }
-                Ok(looked) => {
-                    for one in looked {
-                        match one.signed(&self.vantage, ProbeMethod::Crl, url, issuer) {
-                            Ok(seen) => {
-                                self.spool.keep(&seen)?;
-                                round.seen = round.seen.saturating_add(1);
-                            }
-                            Err(fault) => {
-                                round.faults.insert(fault.line());
-                            }
+            for look in list::look(&self.web, url, issuer, &serials, self.objects.as_deref()) {
+                let signed = look.looked.and_then(|looked| {
+                    let sign =
+                        |one: Looked| one.signed(&self.vantage, look.method, &look.url, issuer);
+                    looked.into_iter().map(sign).collect::<Result<Vec<_>, _>>()
+                });
+                match signed {
+                    Ok(all) => {
+                        for seen in &all {
+                            self.spool.keep(seen)?;
                         }
+                        round.seen = round.seen.saturating_add(all.len());
+                    }
+                    Err(fault) => {
+                        round.faults.insert(fault.line());
                     }
                 }
             }

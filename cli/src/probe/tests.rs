@@ -1,17 +1,21 @@
 //! What OpenSSL's responder and CA make, believed and refused.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use status::observation::{Seen, SeenRevocation, SeenStatus};
+use status::observation::{Seen, SeenBase, SeenRevocation, SeenStatus};
 use x509::crl::ReasonCode;
 use x509::ocsp::{CertId, CertIdHash, OcspRequest};
 use x509::pem::{self, Label};
 use x509::serial::SerialNumber;
 
+use super::delta::Apart;
 use super::judge::judge_answer;
-use super::list::{Copy, judge_list};
+use super::list::{Copy, ListLook, ReadList};
+use super::web::Web;
 use super::*;
 
 const URL: &str = "http://crl.example.org/ca.crl";
@@ -81,7 +85,15 @@ impl OpensslCa {
             "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ncrlnumber=number\ndefault_md=sha256\n\
             [aki]\nauthorityKeyIdentifier=keyid\n[idp]\nauthorityKeyIdentifier=keyid\n\
             issuingDistributionPoint=critical,@p\n[p]\nfullname=URI:http://crl.example.org/ca.crl\n\
-            [delta]\nauthorityKeyIdentifier=keyid\n2.5.29.27=critical,DER:02:01:01\n",
+            [freshest]\nauthorityKeyIdentifier=keyid\nfreshestCRL=URI:http://crl.example.org/ca.delta.crl\n\
+            [delta]\nauthorityKeyIdentifier=keyid\n2.5.29.27=critical,DER:02:01:0A\n\
+            [delta-idp]\nauthorityKeyIdentifier=keyid\n2.5.29.27=critical,DER:02:01:0A\n\
+            issuingDistributionPoint=critical,@p\n\
+            [delta-above]\nauthorityKeyIdentifier=keyid\n2.5.29.27=critical,DER:02:01:0B\n\
+            [delta-aki]\n2.5.29.35=DER:30:03:80:01:07\n2.5.29.27=critical,DER:02:01:0A\n\
+            [delta-no-aki]\n2.5.29.27=critical,DER:02:01:0A\n\
+            [delta-freshest]\nauthorityKeyIdentifier=keyid\n2.5.29.27=critical,DER:02:01:0A\n\
+            freshestCRL=URI:http://crl.example.org/ca.delta.crl\n",
         )
         .unwrap();
         ca
@@ -163,15 +175,41 @@ impl OpensslCa {
     }
 
     fn list(&self, extensions: &str) -> Vec<u8> {
+        self.list_by("ca", extensions, "1")
+    }
+
+    fn list_by(&self, signer: &str, extensions: &str, days: &str) -> Vec<u8> {
+        let (key, certificate) = (format!("{signer}.key"), format!("{signer}.pem"));
         self.run(
             "ca",
             &[
-                "-config", "ca.cnf", "-gencrl", "-keyfile", "ca.key", "-cert", "ca.pem",
-                "-crldays", "1", "-crlexts", extensions, "-out", "list.pem",
+                "-config",
+                "ca.cnf",
+                "-gencrl",
+                "-keyfile",
+                &key,
+                "-cert",
+                &certificate,
+                "-crldays",
+                days,
+                "-crlexts",
+                extensions,
+                "-out",
+                "list.pem",
             ],
         );
         self.run("crl", &["-in", "list.pem", "-outform", "DER", "-out", "list.der"]);
         std::fs::read(self.path("list.der")).unwrap()
+    }
+
+    /// The next list has this number, and these serials, each with its reason.
+    fn put(&self, number: &str, revoked: &[(&str, &str)]) {
+        let line = |(serial, reason): &(&str, &str)| {
+            format!("R\t491231235959Z\t260101000000Z,{reason}\t{serial}\tunknown\t/CN={serial}\n")
+        };
+        let index: String = revoked.iter().map(line).collect();
+        std::fs::write(self.path("index"), index).unwrap();
+        std::fs::write(self.path("number"), format!("{number}\n")).unwrap();
     }
 }
 
@@ -301,7 +339,8 @@ fn a_list_of_the_pinned_ca_is_believed_and_no_other() {
     let ca = OpensslCa::new();
     let serials = [of(0x11), of(0x22)];
     let judged = |octets: &[u8], issuer: &PinnedIssuer, url: &str, at: UnixTime| {
-        judge_list(octets, url, issuer, &serials, at, None)
+        ReadList::complete(octets, url, issuer, &serials, at, None)
+            .map(|list| list.looked(&serials))
     };
     let now = later(0);
     for extensions in ["aki", "idp"] {
@@ -327,6 +366,182 @@ fn a_list_of_the_pinned_ca_is_believed_and_no_other() {
         changed[place] ^= 1;
         assert!(judged(&changed, &ca.issuer, URL, now).is_err(), "octet {place}");
     }
+}
+
+fn by_both(
+    ca: &OpensslCa,
+    base: &[u8],
+    delta: &[u8],
+    serials: &[SerialNumber],
+    at: UnixTime,
+) -> Result<Vec<Looked>, String> {
+    let base = ReadList::complete(base, URL, &ca.issuer, serials, at, None);
+    let base = base.map_err(|fault| fault.line())?;
+    let delta = ReadList::signed(delta::WHAT, delta, &ca.issuer, serials, at, None);
+    let delta = delta.map_err(|fault| fault.line())?;
+    match delta::together(&base, &delta) {
+        Ok(found) => Ok(delta::told(URL, &base, &delta, serials, &found)),
+        Err(Apart::Numbers(why) | Apart::Never(why)) => Err(why),
+    }
+}
+
+/// CRL-08, REV-08: base and delta of OpenSSL's making are put together as RFC 5280 §5.2.4 says.
+#[test]
+fn a_delta_adds_takes_back_and_leaves_as_it_was() {
+    let ca = OpensslCa::new();
+    let serials = [0x11, 0x22, 0x33, 0x44].map(of);
+    for (base, delta) in [("freshest", "delta"), ("idp", "delta-idp")] {
+        ca.put("0A", &[("22", "certificateHold"), ("33", "keyCompromise")]);
+        let base = ca.list(base);
+        ca.put("0C", &[("11", "keyCompromise"), ("22", "removeFromCRL")]);
+        let delta = ca.list(delta);
+
+        let looked = by_both(&ca, &base, &delta, &serials, later(0)).unwrap().remove(0);
+
+        let said = statuses(&looked.seen);
+        assert!(is_the_revocation(said[0]) && is_the_revocation(said[2]), "{said:?}");
+        assert_eq!([said[1], said[3]], [SeenStatus::Good; 2]);
+        assert_eq!(looked.sha256, sha256(&delta));
+        let base = SeenBase { url: URL.to_owned(), sha256: sha256(&base), number: "0A".into() };
+        assert_eq!(looked.object, SeenObject::Delta { number: "0C".into(), base });
+    }
+}
+
+/// CRL-08: what does not belong to the base, or is not the CA's, or is old, says nothing of any serial.
+#[test]
+fn a_delta_of_another_base_scope_key_or_time_is_not_believed() {
+    let ca = OpensslCa::new();
+    let serials = [of(0x11)];
+    ca.put("0A", &[]);
+    let base = ca.list_by("ca", "freshest", "30");
+    let with_point = ca.list_by("ca", "idp", "30");
+    let numbered = |number: &str, signer: &str, extensions: &str| {
+        ca.put(number, &[("11", "keyCompromise")]);
+        ca.list_by(signer, extensions, "1")
+    };
+    let refused = |base: &[u8], delta: &[u8], at: UnixTime, why: &str| {
+        let line = by_both(&ca, base, delta, &serials, at).unwrap_err();
+        assert!(line.contains(why), "{why}: {line}");
+    };
+    let (now, good) = (later(0), numbered("0C", "ca", "delta"));
+    assert!(by_both(&ca, &base, &good, &serials, now).is_ok());
+    refused(&base, &good, later(86_500), "delta CRL is not to be believed: it ended");
+    refused(&base, &good, now.saturating_sub(Duration::from_secs(3600)), "lies ahead");
+    refused(&base, &numbered("0C", "other", "delta"), now, "signature");
+    refused(&base, &numbered("0C", "ca", "delta-aki"), now, "key identifier");
+    refused(&base, &numbered("0C", "ca", "delta-no-aki"), now, "key identifier");
+    refused(&base, &numbered("0C", "ca", "delta-idp"), now, "scope");
+    refused(&with_point, &good, now, "scope");
+    refused(&base, &numbered("0C", "ca", "delta-above"), now, "above 0A");
+    refused(&base, &numbered("0A", "ca", "delta"), now, "older");
+    refused(&base, &numbered("0C", "ca", "aki"), now, "complete");
+    refused(&base, &numbered("0C", "ca", "delta-freshest"), now, "deltas of its own");
+    for place in 0..good.len() {
+        let mut changed = good.clone();
+        changed[place] ^= 1;
+        assert!(by_both(&ca, &base, &changed, &serials, now).is_err(), "octet {place}");
+    }
+}
+
+/// Numbers of CRLs are compared as numbers: 0x0100 is above 0xFF, and a leading zero octet counts nothing.
+#[test]
+fn a_longer_number_is_above_a_shorter_one() {
+    for (one, other, is_above) in [
+        (&[1, 0][..], &[0, 0xff][..], true),
+        (&[0, 0xff], &[1, 0], false),
+        (&[0, 0x80], &[0, 0x80], false),
+        (&[0, 0x81], &[0, 0x80], true),
+        (&[], &[0], false),
+    ] {
+        assert_eq!(delta::above(one, other), is_above, "{one:?} {other:?}");
+    }
+}
+
+/// Gives, for each path, the next of its bodies, and the last one again and again.
+fn serve(listener: TcpListener, mut paths: Vec<(&'static str, Vec<Vec<u8>>)>) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4096];
+            let count = stream.read(&mut asked).unwrap_or_default();
+            let line = String::from_utf8_lossy(&asked[..count]).into_owned();
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            let bodies = paths.iter_mut().find(|(one, _)| *one == path);
+            let body =
+                bodies.map(
+                    |(_, bodies)| {
+                        if bodies.len() > 1 { bodies.remove(0) } else { bodies[0].clone() }
+                    },
+                );
+            let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
+            let body = body.unwrap_or_default();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+}
+
+/// REV-08: the delta is found where the list says, also by who comes between the publication of a list and of the delta to it; one
+/// that cannot be had or stays old is a fault.
+#[test]
+fn the_delta_that_a_list_names_is_looked_at_too() {
+    let ca = OpensslCa::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let root = format!("http://{}", listener.local_addr().unwrap());
+    let config = std::fs::read_to_string(ca.path("ca.cnf")).unwrap();
+    let named = |name: &str| {
+        format!("[{name}]\nauthorityKeyIdentifier=keyid\nfreshestCRL=URI:{root}/{name}.delta.crl\n")
+    };
+    let config = config + &["late", "gone", "old"].map(named).concat();
+    std::fs::write(ca.path("ca.cnf"), config).unwrap();
+    ca.put("0A", &[]);
+    let old = ca.list("delta");
+    let bases = ["late", "gone", "old", "aki"].map(|name| {
+        ca.put("0A", &[]);
+        ca.list(name)
+    });
+    ca.put("0B", &[("11", "keyCompromise")]);
+    let delta = ca.list("delta");
+    let [late, gone, frozen, alone] = bases;
+    serve(
+        listener,
+        vec![
+            ("/late.crl", vec![late]),
+            ("/late.delta.crl", vec![old.clone(), delta]),
+            ("/gone.crl", vec![gone]),
+            ("/old.crl", vec![frozen]),
+            ("/old.delta.crl", vec![old]),
+            ("/alone.crl", vec![alone]),
+        ],
+    );
+    let mut web = Web::new(Duration::from_secs(60));
+    web.pause = Duration::ZERO;
+    let kept = tempfile::tempdir().unwrap();
+    let look = |name: &str| {
+        let url = format!("{root}/{name}.crl");
+        list::look(&web, &url, &ca.issuer, &[of(0x11)], Some(kept.path()))
+    };
+
+    let late = look("late");
+    assert_eq!(late[1].url, format!("{root}/late.delta.crl"));
+    let [list, delta] = <[ListLook; 2]>::try_from(late).ok().unwrap();
+    assert_eq!([list.method, delta.method], [ProbeMethod::Crl, ProbeMethod::CrlDelta]);
+    assert_eq!(list.looked.unwrap()[0].seen[0].status, SeenStatus::Good);
+    let delta = delta.looked.unwrap().remove(0);
+    assert!(is_the_revocation(delta.seen[0].status));
+    let name = format!("{}.crl", base16ct::lower::encode_string(&delta.sha256));
+    assert!(kept.path().join(name).exists());
+
+    for (name, why) in [("gone", "status 404"), ("old", "it is older")] {
+        let [list, delta] = <[ListLook; 2]>::try_from(look(name)).ok().unwrap();
+        assert!(list.looked.is_ok(), "{name}");
+        let line = delta.looked.unwrap_err().line();
+        assert!(line.contains(why), "{name}: {line}");
+    }
+    assert_eq!(look("alone").len(), 1, "no delta is named");
 }
 
 /// REV-07: what was seen is kept whole under its hash, or not at all.

@@ -14,10 +14,14 @@ use super::ProbeFault;
 const LONGEST_ANSWER: u64 = 64 * 1024;
 /// The longest CRL that is read, octets: ten million entries.
 pub(crate) const LONGEST_LIST: u64 = 1 << 30;
+/// A complete list and the first delta to it follow each other within so much, on a machine that is not busy.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Somebody who asks.
 pub(crate) struct Web {
     agent: Agent,
+    /// Between two tries at what is published one after the other.
+    pub(super) pause: Duration,
 }
 
 impl Web {
@@ -31,7 +35,7 @@ impl Web {
             .user_agent("sigill-probe")
             .build()
             .new_agent();
-        Self { agent }
+        Self { agent, pause: PAUSE }
     }
 
     /// Asks an OCSP responder by GET: the request in Base64 behind the URL (RFC 6960 appendix A.1).

@@ -76,9 +76,26 @@ pub(crate) fn crl() -> Observation {
     }
 }
 
+/// The same list with the delta that it names.
+pub(crate) fn delta() -> Observation {
+    Observation {
+        method: ProbeMethod::CrlDelta,
+        url: "http://crl.example.org/ca.delta.crl".to_owned(),
+        object: SeenObject::Delta {
+            number: "0104".to_owned(),
+            base: SeenBase {
+                url: "http://crl.example.org/ca.crl".to_owned(),
+                sha256: [9; 32],
+                number: "0102".to_owned(),
+            },
+        },
+        ..crl()
+    }
+}
+
 #[test]
 fn an_observation_reads_back_and_says_what_was_seen_of_each_serial() {
-    for observation in [ocsp(ProbeMethod::OcspGet), ocsp(ProbeMethod::OcspPost), crl()] {
+    for observation in [ocsp(ProbeMethod::OcspGet), ocsp(ProbeMethod::OcspPost), crl(), delta()] {
         let signed = Key::of(1).sign(&observation);
 
         assert_eq!(signed.observation(), &observation);
@@ -96,16 +113,18 @@ fn the_most_serials_fit() {
         SerialNumber::from_content_octets(&octets).unwrap()
     });
     let seen = serials.map(|serial| Seen { serial, status: SeenStatus::Revoked(revoked()) });
-    let most = Observation { seen: seen.collect(), ..crl() };
+    let url = format!("http://{}", "u".repeat(MAX_URL - 7));
+    let base = SeenBase { url: url.clone(), sha256: [9; 32], number: "01".repeat(20) };
+    let object = SeenObject::Delta { number: "02".repeat(20), base };
+    let most = Observation { url, object, seen: seen.collect(), ..delta() };
 
     assert_eq!(Key::of(1).sign(&most).observation().seen.len(), MAX_SEEN);
 }
 
-#[test]
-fn refuses_what_is_written_in_another_way() {
-    let good = crl().to_statement().unwrap();
+fn refuses_each(good: &Observation, wrong: &[(&str, &str)]) {
+    let statement = good.to_statement().unwrap();
     let fields: Vec<(String, String)> =
-        good.fields().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        statement.fields().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     let with = |name: &str, value: &str| {
         let fields: Vec<(&str, &str)> = fields
             .iter()
@@ -113,11 +132,30 @@ fn refuses_what_is_written_in_another_way() {
             .collect();
         Observation::from_statement(&Statement::new(OBSERVATION, &fields).unwrap())
     };
-    assert!(with("method", "crl").is_ok());
-    for (name, value) in [
+    assert!(with("method", good.method.as_str()).is_ok());
+    for (name, value) in wrong {
+        assert!(fields.iter().any(|(n, _)| n == name), "{name}");
+        assert!(with(name, value).is_err(), "{name}: {value}");
+    }
+    for dropped in 0..fields.len() {
+        let less: Vec<(&str, &str)> = fields
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != dropped)
+            .map(|(_, (n, v))| (n.as_str(), v.as_str()))
+            .collect();
+        let statement = Statement::new(OBSERVATION, &less).unwrap();
+        assert!(Observation::from_statement(&statement).is_err(), "{dropped}");
+    }
+}
+
+#[test]
+fn refuses_what_is_written_in_another_way() {
+    let wrong = [
         ("deployment", "test/demo"),
         ("vantage", "Stockholm"),
         ("method", "ocsp-get"),
+        ("method", "crl-delta"),
         ("method", "ldap"),
         ("url", "ldap://crl.example.org"),
         ("url", "http://crl.example.org/a b"),
@@ -133,23 +171,22 @@ fn refuses_what_is_written_in_another_way() {
         ("seen", "4a=good"),
         ("seen", "41=revoked@1/7"),
         ("seen", "41=revoked@1"),
-    ] {
-        assert!(with(name, value).is_err(), "{name}: {value}");
-    }
-    for dropped in 0..fields.len() {
-        let less: Vec<(&str, &str)> = fields
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| *place != dropped)
-            .map(|(_, (n, v))| (n.as_str(), v.as_str()))
-            .collect();
-        let statement = Statement::new(OBSERVATION, &less).unwrap();
-        assert!(Observation::from_statement(&statement).is_err(), "{dropped}");
-    }
+    ];
+    refuses_each(&crl(), &wrong);
+    let wrong = [
+        ("method", "crl"),
+        ("crl-number", "1"),
+        ("base-url", "ldap://crl.example.org"),
+        ("base-object", "0909"),
+        ("base-number", "01 02"),
+    ];
+    refuses_each(&delta(), &wrong);
     let other = Statement::new("plan-approval", &[("plan", "1")]).unwrap();
     assert!(matches!(Observation::from_statement(&other), Err(ObservationError::Kind { .. })));
     let two = Observation { seen: crl().seen, ..ocsp(ProbeMethod::OcspGet) };
     assert!(two.to_statement().is_err(), "an OCSP answer tells of one serial");
+    let of_another_kind = Observation { object: crl().object, ..delta() };
+    assert!(of_another_kind.to_statement().is_err(), "a delta names its base");
 }
 
 #[test]

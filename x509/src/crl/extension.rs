@@ -177,6 +177,8 @@ pub struct CrlExtensions {
     pub issuing_distribution_point: Option<Vec<u8>>,
     /// Content octets of BaseCRLNumber: this is a delta CRL.
     pub delta_base: Option<Vec<u8>>,
+    /// DER of the freshestCRL's value: where deltas to this complete CRL are (RFC 5280 §5.2.6).
+    pub freshest_crl: Option<Vec<u8>>,
     /// Expired certificates that were revoked since then stay on the list.
     pub expired_certs_on_crl: Option<UnixTime>,
     /// Whether a critical extension other than the known ones is there.
@@ -245,6 +247,7 @@ impl CrlExtensions {
                 ISSUING_DISTRIBUTION_POINT => {
                     found.issuing_distribution_point = Some(parts.value.to_vec());
                 }
+                FRESHEST_CRL => found.freshest_crl = Some(parts.value.to_vec()),
                 EXPIRED_CERTS_ON_CRL => {
                     let date = Element::only(parts.value, tlv::GENERALIZED_TIME).ok()?;
                     found.expired_certs_on_crl =
@@ -265,6 +268,7 @@ pub(super) fn whole_octets(der: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::{ExtensionValue as _, FreshestCrl};
 
     /// RFC 5280 §5.2.5: never an empty one; and 2.5.29.28 where x509-cert 0.3 says 1.3.6.1.5.5.7.1.11.
     #[test]
@@ -296,6 +300,21 @@ mod tests {
         assert_eq!(read.expired_certs_on_crl, Some(since));
         assert_eq!(read.authority_key_id.as_deref(), Some(&[1; 20][..]));
         assert_eq!(read.number, Some(vec![5]));
+    }
+
+    /// CRL-08: what says where deltas are is what certificates say it with.
+    #[test]
+    fn the_url_of_deltas_reads_back() {
+        let url = "http://crl.example.org/ca.delta.crl";
+        let kind = CrlKind::Complete { freshest: Some(url) };
+
+        let der = CrlExtensions::write(&[1; 20], &[5], kind, None, None);
+
+        let read =
+            CrlExtensions::read(Element::only(&der, tlv::SEQUENCE).unwrap().elements()).unwrap();
+        let freshest = FreshestCrl::from_value_der(&read.freshest_crl.unwrap()).unwrap();
+        assert_eq!(freshest.0.uris().collect::<Vec<_>>(), [url]);
+        assert!(!read.unknown_critical);
     }
 
     #[test]

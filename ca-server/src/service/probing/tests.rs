@@ -50,7 +50,7 @@ fn right(revoked: &Revoked, target: &api::ProbeTarget, method: ProbeMethod) -> S
         Some(Some(shown)) => {
             SeenStatus::Revoked(SeenRevocation { time: shown.time, reason: shown.reason })
         }
-        None if method != ProbeMethod::Crl => SeenStatus::Unknown,
+        None if !method.is_by_list() => SeenStatus::Unknown,
         _ => SeenStatus::Good,
     }
 }
@@ -240,15 +240,45 @@ fn every_difference_from_the_log_is_told_and_written_down_once() {
         one(ProbeMethod::OcspGet, &row, SeenStatus::Good),
         one(ProbeMethod::OcspPost, &never.to_string(), SeenStatus::Good),
         one(ProbeMethod::Crl, &row, SeenStatus::Good),
+        one(ProbeMethod::CrlDelta, &row, SeenStatus::Good),
     ];
     let told = send(&revoked, "umea", wrong.clone());
-    assert_eq!((told.taken, told.differences.len()), (3, 3), "{told:?}");
+    assert_eq!((told.taken, told.differences.len()), (4, 4), "{told:?}");
     assert!(told.differences[0].contains(&row) && told.differences[0].contains("ocsp-get"));
     assert!(told.differences[1].contains("unknown in the log at no position, and good"));
-    assert!(told.differences[2].contains("not listed by crl"));
-    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 3);
-    assert_eq!(send(&revoked, "umea", wrong).differences.len(), 3);
-    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 3, "written down once");
+    assert!(told.differences[2].contains("not listed by crl at"));
+    let position =
+        revoked.world.service.record_of(&revoked.id).unwrap().row.status.position.to_string();
+    let by_delta = &told.differences[3];
+    for part in [row.as_str(), &position, "not listed by crl-delta at", "issuing.delta.crl"] {
+        assert!(by_delta.contains(part), "{part}: {by_delta}");
+    }
+    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 4);
+    assert_eq!(send(&revoked, "umea", wrong).differences.len(), 4);
+    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 4, "written down once");
+}
+
+/// REV-08, promise 4: what a list and its delta show is compared, and is no receipt: relying parties that read lists alone do not see it.
+#[test]
+fn a_revocation_on_a_delta_agrees_with_the_log_and_is_not_receipted() {
+    let mut revoked = Revoked::new("keyCompromise");
+    revoked.world.service.receipts.as_mut().unwrap().methods = vec![ReceiptMethod::Crl];
+    let now = revoked.world.now();
+    for place in PLACES {
+        let seen = signed(&revoked.seen_as(place, ProbeMethod::CrlDelta, now), place);
+        let told = send(&revoked, place, vec![seen]);
+        assert_eq!((told.taken, told.receipted, told.differences.len()), (1, 0, 0), "{told:?}");
+    }
+    assert!(revoked.world.service.receipts(&revoked.id).unwrap().items.is_empty());
+    let later = now.checked_add(std::time::Duration::from_secs(30)).unwrap();
+    let base = revoked.seen_as("umea", ProbeMethod::CrlDelta, later);
+    let released = SeenRevocation {
+        time: now.saturating_sub(std::time::Duration::from_secs(1)),
+        reason: Some(x509::crl::ReasonCode::KeyCompromise),
+    };
+    let seen = vec![Seen { status: SeenStatus::Revoked(released), ..base.seen[0] }];
+    let told = send(&revoked, "umea", vec![signed(&Observation { seen, ..base }, "umea")]);
+    assert_eq!(told.differences.len(), 1, "another date: {told:?}");
 }
 
 /// Whoever holds a vantage key fills neither the log nor the audit log with serials that it makes up.

@@ -5,7 +5,7 @@ use ledger::note::NotePublicKey;
 use ledger::{NoteSigner as _, ReceiptText};
 use serde_json::Value;
 use status::ProbeMethod;
-use status::observation::{Observation, Seen, SeenObject, SeenStatus};
+use status::observation::{Observation, Seen, SeenBase, SeenObject, SeenStatus};
 use x509::crl::ReasonCode;
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::statement::SignedStatement;
@@ -114,22 +114,29 @@ impl Revoked {
     ) -> Observation {
         let record = self.world.service.record_of(&self.id).unwrap();
         let entry = entry(&record).unwrap();
-        let crl = method == ProbeMethod::Crl;
+        let base = "http://crl.example.org/issuing.crl".to_owned();
+        let number = || "01".to_owned();
+        let (url, object) = match method {
+            ProbeMethod::Crl => (base, SeenObject::Crl { number: number() }),
+            ProbeMethod::CrlDelta => {
+                let base = SeenBase { url: base, sha256: [2; 32], number: number() };
+                let url = "http://crl.example.org/issuing.delta.crl".to_owned();
+                (url, SeenObject::Delta { number: "02".to_owned(), base })
+            }
+            ProbeMethod::OcspGet | ProbeMethod::OcspPost => {
+                ("http://ocsp.example.org".to_owned(), SeenObject::Ocsp { produced_at: now })
+            }
+        };
         Observation {
             deployment: "test/demo/abcd".parse().unwrap(),
             vantage: place.parse().unwrap(),
             method,
-            url: if crl { "http://crl.example.org/issuing.crl" } else { "http://ocsp.example.org" }
-                .to_owned(),
+            url,
             issuer: entry.issuer,
             object_sha256: [1; 32],
             this_update: now,
             next_update: now.checked_add(Duration::from_secs(3600)).unwrap(),
-            object: if crl {
-                SeenObject::Crl { number: "01".to_owned() }
-            } else {
-                SeenObject::Ocsp { produced_at: now }
-            },
+            object,
             position: None,
             time: now,
             seen: vec![Seen {
