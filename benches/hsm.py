@@ -20,8 +20,8 @@ NAMES = {"p256": "P-256", "rsa2048": "RSA-2048", "rsa4096": "RSA-4096"}
 LEAST_RATE, MOST_P99 = 0.90, 1.20
 
 
-def measure(root, home, rate, rounds, seconds, say):
-    """Rows: key and threads with both rates, the second judge's too; and what it costs to stand idle."""
+def token(home):
+    """A token of its own below `home`: the module, the environment that shows it, its serial number. Its PIN lies in pins/."""
     module = next((path for path in MODULES if os.path.exists(path)), None)
     if not module:
         raise Failed("SoftHSM's module is not where it is looked for")
@@ -38,18 +38,25 @@ def measure(root, home, rate, rounds, seconds, say):
     serial = re.search(rf"Serial number:\s*(\S+)[^\0]*?Label:\s*{LABEL}", shown)
     if not serial:
         raise Failed(f"no serial number of the token: {made}{shown}")
+    return module, environment, serial[1].split()[-1]
+
+
+def measure(root, home, rate, rounds, seconds, say):
+    """Rows: key and threads with both rates, the second judge's too; and what it costs to stand idle."""
+    module, environment, serial = token(home)
+    pin = home / "pins" / "bench.pin"
     rows = []
     judge = second_judge(root, home, say)
     for key in KEYS:
         for threads in THREADS:
             say(f"{NAMES[key]}, {threads} callers")
-            said = run([str(rate), "--module", module, "--label", LABEL, "--serial", serial[1].split()[-1], "--pin", str(pin),
+            said = run([str(rate), "--module", module, "--label", LABEL, "--serial", serial, "--pin", str(pin),
                         "--state", str(home / "state"), "--keys", key, "--threads", str(threads), "--rounds", str(rounds),
                         "--seconds", str(seconds), "--idle", "0"], environment)
             rows.append(row(key, threads, [json.loads(line) for line in said.splitlines()],
                             judge and judge(environment, module, key, threads, seconds)))
     say("idle for 10 s")
-    said = run([str(rate), "--module", module, "--label", LABEL, "--serial", serial[1].split()[-1], "--pin", str(pin),
+    said = run([str(rate), "--module", module, "--label", LABEL, "--serial", serial, "--pin", str(pin),
                 "--state", str(home / "state"), "--keys", "p256", "--threads", "16", "--rounds", "1", "--seconds", "1",
                 "--idle", "10"], environment)
     return rows, json.loads(said.splitlines()[-1])
@@ -76,8 +83,8 @@ def second_judge(root, home, say):
         say(f"left out: p11rate.c: {built.stderr.decode(errors='replace').strip().splitlines()[0]}")
         return None
 
-    def rate(environment, module, key, threads, seconds):
-        return json.loads(run([str(program), module, LABEL, PIN, key, str(threads), str(seconds)], environment))["per_s"]
+    def rate(environment, module, key, threads, seconds, what="per_s"):
+        return json.loads(run([str(program), module, LABEL, PIN, key, str(threads), str(seconds)], environment))[what]
     return rate
 
 

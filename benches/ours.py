@@ -200,25 +200,28 @@ class Demo:
         return files
 
     def wrk(self, requests, verb, connections, seconds):
-        pid = self.pid("sigill-ocsp")
-        argv = ["wrk", "--latency", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s",
-                "-s", str(HERE / "ocsp.lua"), f"http://{self.public}/"]
-        env = os.environ | {"VERB": verb, "REQUESTS": str(requests)}
-        before, begun = machine.cpu(pid), time.monotonic()
-        load = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
-        out = load.stdout.read().decode()
-        _, _, used = os.wait4(load.pid, 0)
-        wall, server = time.monotonic() - begun, machine.cpu(pid) - before
-        found = {name: re.search(pattern, out) for name, pattern in WRK.items()}
-        if not found["n"] or not int(found["n"][1]):
-            raise Failed(f"wrk got no answer:\n{out[-500:]}")
-        count = int(found["n"][1])
-        bad = int(found["bad"][1]) if found["bad"] else 0
-        return {"n": count, "rps": float(found["rps"][1]), "p50_ms": milliseconds(found["p50"][1]),
-                "p99_ms": milliseconds(found["p99"][1]), "bad": bad + (1 if found["socket"] else 0),
-                "first_bad": found["socket"][1] if found["socket"] else None, "cpu_srv": server / wall,
-                "cpu_cli": (used.ru_utime + used.ru_stime) / wall, "per_cpu_s": count / server,
-                "rss_mb": machine.resident_mb(pid)}
+        return wrk(self.pid("sigill-ocsp"), self.public, requests, verb, connections, seconds)
+
+
+def wrk(pid, address, requests, verb, connections, seconds):
+    argv = ["wrk", "--latency", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s",
+            "-s", str(HERE / "ocsp.lua"), f"http://{address}/"]
+    env = os.environ | {"VERB": verb, "REQUESTS": str(requests)}
+    before, begun = machine.cpu(pid), time.monotonic()
+    load = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+    out = load.stdout.read().decode()
+    _, _, used = os.wait4(load.pid, 0)
+    wall, server = time.monotonic() - begun, machine.cpu(pid) - before
+    found = {name: re.search(pattern, out) for name, pattern in WRK.items()}
+    if not found["n"] or not int(found["n"][1]):
+        raise Failed(f"wrk got no answer:\n{out[-500:]}")
+    count = int(found["n"][1])
+    bad = int(found["bad"][1]) if found["bad"] else 0
+    return {"n": count, "rps": float(found["rps"][1]), "p50_ms": milliseconds(found["p50"][1]),
+            "p99_ms": milliseconds(found["p99"][1]), "bad": bad + (1 if found["socket"] else 0),
+            "first_bad": found["socket"][1] if found["socket"] else None, "cpu_srv": server / wall,
+            "cpu_cli": (used.ru_utime + used.ru_stime) / wall, "per_cpu_s": count / server,
+            "rss_mb": machine.resident_mb(pid)}
 
 
 def median(cells):

@@ -5,13 +5,15 @@ import pathlib
 import subprocess
 
 NAMES = {"openssl ocsp 3.0": "openssl ocsp", "openssl ocsp 3.0 -multi 2": "openssl ocsp -multi 2",
-         "OpenBao 2.7 OCSP (raft)": "OpenBao", "OpenBao 2.7 (raft)": "OpenBao"}
+         "OpenBao 2.7 OCSP (raft)": "OpenBao",
+         "cfssl 1.2 (Debian) ocspserve (file)": "cfssl (Debian)", "OpenBao 2.7 (raft)": "OpenBao"}
 SIZES = {"BENCH_N": "10000", "BAO_CERTS": "2000"}
 # (script, peer, seconds that it may take beyond the measuring)
 PARTS = (("ocsp.py", "openssl", 60), ("ocsp.py", "openbao", 120), ("issue.py", "openbao", 60))
+OCSP_PARTS = (("ocsp.py", "openssl", 60), ("ocsp.py", "openbao", 120), ("ocsp.py", "cfssl-old", 60))
 
 
-def measure(root, home, runs, seconds, say):
+def measure(root, home, runs, seconds, say, parts=PARTS, keys=("p256",)):
     """Rows of the peers, and what is to be said about those that are missing."""
     bench = root.parent / "shared" / "bench"
     if not (bench / "ocsp.py").exists():
@@ -31,11 +33,12 @@ def measure(root, home, runs, seconds, say):
         run([str(python), str(bench / "fixtures.py")], env, 300, home)
     # A network of their own where that is allowed: their ports are fixed.
     apart = subprocess.run(["unshare", "-n", "true"], stderr=subprocess.DEVNULL).returncode == 0
-    for script, peer, more in PARTS:
-        say(f"{script} {peer}, {runs} x {seconds} s a cell")
-        argv = ([str(bench / "ns.sh")] if apart else []) + [str(python), str(bench / script), peer, "p256"]
-        if not run(argv, env, more + 12 * runs * (seconds + 3), home):
-            notes.append(f"`{script} {peer}` failed.")
+    for script, peer, more in parts:
+        for key in keys:
+            say(f"{script} {peer} {key}, {runs} x {seconds} s a cell")
+            argv = ([str(bench / "ns.sh")] if apart else []) + [str(python), str(bench / script), peer, key]
+            if not run(argv, env, more + 12 * runs * (seconds + 3), home):
+                notes.append(f"`{script} {peer} {key}` failed.")
     return rows(results), notes
 
 
@@ -67,7 +70,8 @@ def rows(results):
         issuing = row["kind"] == "issue"
         found.append({
             "what": "issuing" if issuing else "OCSP", "server": NAMES.get(row["label"], row["label"]),
-            "how": "one CSR again and again, P-256 CA" if issuing else "signs each",
+            "how": "one CSR again and again, P-256 CA" if issuing else "signed beforehand" if "cfssl" in row["label"] else "signs each",
+            "key": row.get("key"),
             "verb": None if issuing else row["verb"], "connections": row["conns"], "rps": row["rps"],
             "p50_ms": row["p50_ms"], "p99_ms": row["p99_ms"], "cpu_srv": row["cpu_srv"], "cpu_cli": row["cpu_cli"],
             "per_cpu_s": row["rps"] / row["cpu_srv"] if row["cpu_srv"] else 0, "rss_mb": row["rss_mb"], "bad": row["bad"],

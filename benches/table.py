@@ -7,6 +7,8 @@ HSM_BEGIN = "<!-- benches/run --hsm --write: begin; do not edit by hand -->"
 HSM_END = "<!-- benches/run --hsm --write: end -->"
 MANY_BEGIN = "<!-- benches/run --many --write: begin; do not edit by hand -->"
 MANY_END = "<!-- benches/run --many --write: end -->"
+OCSP_BEGIN = "<!-- benches/run --ocsp --write: begin; do not edit by hand -->"
+OCSP_END = "<!-- benches/run --ocsp --write: end -->"
 VISIBLE_BEGIN = "<!-- benches/run --visible --write: begin; do not edit by hand -->"
 VISIBLE_END = "<!-- benches/run --visible --write: end -->"
 

@@ -176,7 +176,7 @@ impl SoftHsm {
     pub fn child(&self, name: &str, phase: &str) -> Output {
         let program = env::current_exe().expect("this program's path");
         let mut command = Command::new(program);
-        command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+        command.args(["--exact", name, "--include-ignored", "--nocapture", "--test-threads=1"]);
         self.child_environment(&mut command, phase).output().expect("a child process")
     }
 

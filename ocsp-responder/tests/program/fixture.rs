@@ -138,9 +138,19 @@ impl TestCa {
 
     /// A request about one serial of this CA.
     pub(crate) fn question(&self, hash: CertIdHash, octet: u8, nonce: Option<&[u8]>) -> Vec<u8> {
+        self.question_about(hash, serial(octet), nonce)
+    }
+
+    /// A request about a serial of this CA.
+    pub(crate) fn question_about(
+        &self,
+        hash: CertIdHash,
+        serial: SerialNumber,
+        nonce: Option<&[u8]>,
+    ) -> Vec<u8> {
         let certificate = &self.certificate;
         let name = certificate.subject().as_der();
-        let id = CertId::new(hash, name, certificate.public_key(), serial(octet));
+        let id = CertId::new(hash, name, certificate.public_key(), serial);
         OcspRequest { cert_ids: vec![id], nonce: nonce.map(<[u8]>::to_vec), preferred: Vec::new() }
             .to_der()
     }

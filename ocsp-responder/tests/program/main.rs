@@ -10,6 +10,7 @@
 mod answers;
 mod client;
 mod faults;
+mod figures;
 mod fixture;
 mod generations;
 mod keys;
