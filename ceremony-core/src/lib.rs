@@ -1,4 +1,5 @@
-//! What a key ceremony is, in bytes: its plan, who approves it, the script that people read, and what stops it.
+//! What a key ceremony is, in bytes: its plan, who approves it, the script that people read, the transcript
+//! that is written ahead of every act, and what stops it.
 //!
 //! `sigill-ceremony` holds ceremonies by these rules and an auditor's program judges them by the same ones, so they stand
 //! here and know no device. The room reads no clock, draws no randomness and does no I/O: files and times are arguments.
@@ -7,4 +8,5 @@ pub mod approval;
 pub mod plan;
 pub mod refusal;
 pub mod script;
+pub mod transcript;
 pub mod words;

@@ -60,6 +60,39 @@ impl Fingerprint {
         self.words().chunks(WORDS_A_LINE).map(|line| line.join(" ")).collect()
     }
 
+    /// Reads a hash from paper: 32 words in any case, or 64 hexadecimal digits, in groups or not.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOnPaper`] names the first word that cannot stand where it stands: one was left out or misread, or two
+    /// changed places.
+    pub fn from_paper(text: &str) -> Result<Self, NotOnPaper> {
+        let digits: String = text.split_whitespace().collect();
+        if let Ok(read) = digits.to_lowercase().parse() {
+            return Ok(read);
+        }
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let mut bytes = [0; 32];
+        for (place, word) in words.iter().take(bytes.len()).enumerate() {
+            let is_even = place.is_multiple_of(2);
+            let here = |(even, odd): &(&str, &str)| {
+                if is_even { even } else { odd }.eq_ignore_ascii_case(word)
+            };
+            let octet = PGP.iter().position(here).and_then(|octet| u8::try_from(octet).ok());
+            match (octet, bytes.get_mut(place)) {
+                (Some(octet), Some(byte)) => *byte = octet,
+                _ => {
+                    let (number, seen) = (place.saturating_add(1), (*word).to_owned());
+                    return Err(NotOnPaper::Word { number, seen });
+                }
+            }
+        }
+        if words.len() != bytes.len() {
+            return Err(NotOnPaper::Count { seen: words.len() });
+        }
+        Ok(Self(bytes))
+    }
+
     /// 16 groups of four digits, with a space between two.
     #[must_use]
     pub fn groups(&self) -> String {
@@ -108,6 +141,27 @@ pub struct NotAFingerprint {
     pub seen: String,
 }
 
+/// What was read from paper is no SHA-256.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NotOnPaper {
+    /// A word that cannot stand there.
+    #[error(
+        "word {number}, {seen:?}, cannot stand there: one was left out or misread, or two changed places"
+    )]
+    Word {
+        /// Its place, counted from 1.
+        number: usize,
+        /// What was read.
+        seen: String,
+    },
+    /// Too few or too many.
+    #[error("{seen} words, a SHA-256 has 32 (or 64 hexadecimal digits)")]
+    Count {
+        /// Words.
+        seen: usize,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -138,7 +192,26 @@ mod tests {
             assert_eq!(fingerprint.to_string(), hexadecimal);
             assert_eq!(fingerprint.words().join(" "), words);
             assert_eq!(fingerprint.lines_of_words().join(" "), words);
+            for paper in [words, &words.to_uppercase(), hexadecimal, &fingerprint.groups()] {
+                assert_eq!(Fingerprint::from_paper(paper), Ok(fingerprint), "{paper}");
+            }
         }
+    }
+
+    /// N38: two words that changed places, one left out, one too many.
+    #[test]
+    fn what_was_misread_is_named_by_its_place() {
+        let words = Fingerprint::of(b"mekmitasdigoat").words();
+        let read = |words: &[&str]| Fingerprint::from_paper(&words.join(" ")).unwrap_err();
+        let mut swapped = words;
+        swapped.swap(6, 7);
+        let seen = swapped[6].to_owned();
+        assert_eq!(read(&swapped), NotOnPaper::Word { number: 7, seen });
+        let left_out = [&words[..10], &words[11..]].concat();
+        assert!(matches!(read(&left_out), NotOnPaper::Word { number: 11, .. }));
+        assert_eq!(read(&words[..31]), NotOnPaper::Count { seen: 31 });
+        assert_eq!(read(&[words.as_slice(), &["optic"]].concat()), NotOnPaper::Count { seen: 33 });
+        assert_eq!(read(&[]), NotOnPaper::Count { seen: 0 });
     }
 
     #[test]

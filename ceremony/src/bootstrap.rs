@@ -19,6 +19,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
 use ca::prepare::{KeySource, Signer};
 use ca::profile::ProfileSet;
+use ceremony_core::transcript::{Fact, Kind, Phase};
 use hsm::note::SoftwareNoteKey;
 use hsm::{KeyId, KeyOrder, Module, Removal, Token, TokenSigner};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -105,16 +106,12 @@ fn hold_ceremony(
     only_allowed_keys(hierarchy, &profiles)?;
     let algorithms = AlgorithmPolicy::shipped()?;
     only_allowed_algorithms(hierarchy, &algorithms, now()?)?;
-    let mut transcript = Transcript::open(&home.join("ceremony/transcript.jsonl"))?;
-    transcript.write(
-        now()?,
-        "bootstrap",
-        &json!({
-            "deployment": deployment.to_string(),
-            "hierarchy_sha256": base16ct::lower::encode_string(&Sha256::digest(&hierarchy.bytes)),
-            "program": env!("CARGO_PKG_VERSION"),
-        }),
-    )?;
+    let plan: [u8; 32] = Sha256::new()
+        .chain_update(&hierarchy.bytes)
+        .chain_update(deployment.to_string())
+        .finalize()
+        .into();
+    let mut transcript = Transcript::begin(home, deployment, &plan)?;
     let module = Module::load(module)?;
     let signer = TokenSigner::new(Duration::from_secs(60));
     let works = Works {
@@ -127,22 +124,13 @@ fn hold_ceremony(
     };
     let steps = u64::try_from(hierarchy.issuing.len().saturating_mul(2)).unwrap_or(0);
     let progress = progress(steps.saturating_add(11));
-    let mut bootstrap = Bootstrap {
-        plan: Sha256::new()
-            .chain_update(&hierarchy.bytes)
-            .chain_update(deployment.to_string())
-            .finalize()
-            .into(),
-        hierarchy,
-        home,
-        module: &module,
-        ports,
-        deployment,
-        progress,
-        works,
-    };
+    let mut bootstrap =
+        Bootstrap { plan, hierarchy, home, module: &module, ports, deployment, progress, works };
     let made = bootstrap.make()?;
     bootstrap.progress.finish_and_clear();
+    if transcript.phase() != Phase::Closed {
+        transcript.write_head(now()?, Kind::Close)?;
+    }
     let (lines, root) = transcript.head();
     replace(
         &home.join("ceremony/head.json"),
@@ -256,8 +244,10 @@ impl Bootstrap<'_> {
         }];
         authorities.extend(self.issuing(&tokens.issuing, &root_issuer)?);
         let crl = self.root_crl(&root)?;
+        self.checkpoint()?;
         let (identity, delegate) = self.responder(&tokens.responder, &root_issuer, &crl)?;
         let (management, clients) = self.management(&tokens.management)?;
+        self.checkpoint()?;
         Ok(Made {
             authorities,
             management,
@@ -272,10 +262,19 @@ impl Bootstrap<'_> {
         })
     }
 
-    fn tokens(&self) -> anyhow::Result<Tokens> {
-        let token = |role: Role| {
+    fn tokens(&mut self) -> anyhow::Result<Tokens> {
+        let mut token = |role: Role| {
             self.step(&format!("token {}", role.name()));
-            tokens::open(self.home, self.module, self.deployment, role)
+            let token = tokens::open(self.home, self.module, self.deployment, role)?;
+            let facts = [
+                ("what", Fact::from("token")),
+                ("role", role.name().into()),
+                ("token", token.name().to_string().into()),
+            ];
+            if self.works.transcript.phase() != Phase::Closed {
+                self.works.transcript.write(now()?, Kind::Check, &facts)?;
+            }
+            anyhow::Ok(token)
         };
         Ok(Tokens {
             root: token(Role::Root)?,
@@ -355,9 +354,18 @@ impl Bootstrap<'_> {
         Ok((management, clients))
     }
 
-    fn step(&self, what: &str) {
+    fn step(&mut self, what: &str) {
         self.progress.inc(1);
         self.progress.set_message(what.to_owned());
+        self.works.transcript.enter(what);
+    }
+
+    /// The head at the end of a phase.
+    fn checkpoint(&mut self) -> anyhow::Result<()> {
+        if self.works.transcript.phase() == Phase::Closed {
+            return Ok(());
+        }
+        Ok(self.works.transcript.write_head(now()?, Kind::Checkpoint)?)
     }
 
     fn names(&self, common_name: &str) -> RequestedFields {
@@ -369,33 +377,25 @@ impl Bootstrap<'_> {
     }
 
     /// The key of an authority: found again by its CKA_ID, or made.
-    fn key(&self, token: &Token, planned: &PlannedAuthority) -> anyhow::Result<PublicKey> {
+    fn key(&mut self, token: &Token, planned: &PlannedAuthority) -> anyhow::Result<PublicKey> {
         self.step(&format!("key of {} ({})", planned.common_name, planned.key));
         self.key_of_step(token, &planned.name, planned.key, Removal::Forbidden)
     }
 
-    fn responder_key(&self, token: &Token, step: &str) -> anyhow::Result<PublicKey> {
+    fn responder_key(&mut self, token: &Token, step: &str) -> anyhow::Result<PublicKey> {
         self.key_of_step(token, step, KeyType::EcP256, Removal::Allowed)
     }
 
     fn key_of_step(
-        &self,
+        &mut self,
         token: &Token,
         step: &str,
         key_type: KeyType,
         removal: Removal,
     ) -> anyhow::Result<PublicKey> {
         let id = KeyId::of_step(&self.plan, step);
-        let key = match token.key_by_id(id)? {
-            Some(key) => key,
-            None => {
-                let order = KeyOrder { key_type, label: step.to_owned(), id, removal };
-                token.generate_key(order, KEY_DEADLINE).with_context(|| format!("key {step}"))?
-            }
-        };
-        ensure!(key.key_type() == key_type, "key {step} is {}, not {key_type}", key.key_type());
-        token.prove(&key)?;
-        Ok(key)
+        let order = KeyOrder { key_type, label: step.to_owned(), id, removal };
+        self.works.key(token, order, KEY_DEADLINE)
     }
 
     fn issuer(

@@ -143,7 +143,7 @@ fn create(path: &Path, mode: u32) -> io::Result<fs::File> {
 }
 
 /// A bare name lies in the present folder, though [`Path::parent`] gives it an empty one.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

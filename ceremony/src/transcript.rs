@@ -1,66 +1,131 @@
-//! The transcript: what is about to be done is written down, flushed, and chained before it is done.
+//! The transcript on its media: a line is on all of them before what it announces is done.
 //!
-//! One JSON object a line. Every line carries the Merkle leaf count and root over all lines before
-//! it, so that a line cannot be changed, taken out or put in later without it being seen. This is
-//! the ceremony's recorder: an intent is durable when its line is on the disk.
+//! The rules of its lines are [`ceremony_core::transcript`]'s. Here they get a clock and files: two, on two media, so
+//! that one may be pulled out while the ceremony goes on. This is the ceremony's recorder: an intent is durable
+//! when its line is on the disk.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
-use ledger::{Frontier, Hash, leaf_hash};
-use serde_json::{Value, json};
+use ca::deployment::Deployment;
+use ceremony_core::refusal::Refusal;
+use ceremony_core::transcript::{
+    Chain, FORMAT, Fact, Kind, MAX_TRANSCRIPT, OpenIntent, Phase, Record, TranscriptFault, Whole,
+};
 use thiserror::Error;
 use x509::signing::{Intent, Recorded, Recorder};
 use x509::time::UnixTime;
 
+use crate::home::{self, Home};
+use crate::stopped::Stopped;
+use crate::works::now;
+
+/// What a signature is called in an intent.
+pub(crate) const SIGN: &str = "sign";
+/// What the making of a key is called in an intent.
+pub(crate) const GENERATE_KEY: &str = "generate-key";
+
+/// Named members of a body.
+pub(crate) type Facts<'a> = &'a [(&'a str, Fact)];
+
 /// An open transcript.
 pub(crate) struct Transcript {
+    media: Vec<Medium>,
+    chain: Chain,
+    /// When this run began.
+    began: Instant,
+    /// The step that lines are of.
+    step: String,
+}
+
+/// A file on a medium.
+struct Medium {
     path: PathBuf,
-    file: File,
-    frontier: Frontier,
+    /// `None` from when it was lost.
+    file: Option<File>,
 }
 
 impl Transcript {
-    /// Opens the transcript at `path`, checks its chain, and goes on with it. A last line without
-    /// its newline was never flushed whole and is taken off.
+    /// Opens the transcript at these paths, judges it, and goes on with it. A last line without its end was never
+    /// flushed whole and is taken off; a copy that is behind is brought abreast.
     ///
     /// # Errors
     ///
-    /// Names the line that does not fit the lines before it.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let named = || format!("transcript {}", path.display());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(named)?;
-        let mut frontier = Frontier::new();
-        let mut whole = 0_u64;
-        let mut reader = BufReader::new(&file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).with_context(named)? > 0 {
-            let Some(text) = line.strip_suffix(b"\n") else { break };
-            check_line(text, &frontier).with_context(|| {
-                format!("{}: line {}", named(), frontier.size().saturating_add(1))
-            })?;
-            frontier.append(leaf_hash(text)).map_err(|_| anyhow::anyhow!("transcript is full"))?;
-            whole = whole.saturating_add(u64::try_from(line.len())?);
-            line.clear();
+    /// [`Stopped`] by R17 for a transcript that breaks its rules and for copies that differ; [`TranscriptError`] where a
+    /// medium fails.
+    pub(crate) fn open(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut media = Vec::new();
+        let mut copies = Vec::new();
+        for path in paths {
+            let fault = |source| TranscriptError::Open { path: path.clone(), source };
+            let mut file = open(path).map_err(fault)?;
+            let mut octets = Vec::new();
+            io::Read::by_ref(&mut file)
+                .take(MAX_TRANSCRIPT.saturating_add(1))
+                .read_to_end(&mut octets)
+                .map_err(fault)?;
+            let whole = judge(path, &octets)?;
+            octets.truncate(octets.len().saturating_sub(whole.torn));
+            media.push(Medium { path: path.clone(), file: Some(file) });
+            copies.push((octets, whole.chain));
         }
-        file.set_len(whole).with_context(named)?;
-        file.flush().with_context(named)?;
-        Ok(Self { path: path.to_path_buf(), file, frontier })
+        let longest = copies.iter().max_by_key(|(octets, _)| octets.len()).cloned();
+        let (octets, chain) = longest.unwrap_or_default();
+        for (medium, (copy, _)) in media.iter_mut().zip(&copies) {
+            let Some(missing) = octets.strip_prefix(copy.as_slice()) else {
+                return Err(differ(&medium.path, copy, &octets).into());
+            };
+            medium.bring_abreast(copy.len(), missing)?;
+        }
+        Ok(Self { media, chain, began: Instant::now(), step: "begin".to_owned() })
+    }
+
+    /// Opens the transcript of a bootstrap and says what is begun, or begun again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`] and [`Self::write`].
+    pub(crate) fn begin(
+        home: &Home,
+        deployment: Deployment,
+        plan: &[u8; 32],
+    ) -> anyhow::Result<Self> {
+        let mut transcript = Self::open(&[home.join("ceremony/transcript.jsonl")])?;
+        let facts = [
+            ("deployment", Fact::from(deployment.to_string())),
+            ("format", FORMAT.into()),
+            ("plan", base16ct::lower::encode_string(plan).into()),
+            ("program", env!("CARGO_PKG_VERSION").into()),
+            ("purpose", "unattended-demo".into()),
+        ];
+        match transcript.phase() {
+            Phase::Empty => transcript.write(now()?, Kind::Genesis, &facts)?,
+            Phase::Running | Phase::Paused => transcript.write(now()?, Kind::Resume, &facts)?,
+            // It ended between the last line and the manifest: all that is left is to write files anew.
+            Phase::Closed => {}
+        }
+        Ok(transcript)
+    }
+
+    /// Where it stands.
+    pub(crate) const fn phase(&self) -> Phase {
+        self.chain.phase()
     }
 
     /// Lines so far, and the root over them.
-    pub(crate) fn head(&self) -> (u64, Hash) {
-        (self.frontier.size(), self.frontier.root())
+    pub(crate) fn head(&self) -> (u64, ledger::Hash) {
+        self.chain.head()
     }
 
-    /// Writes one line and flushes it to the disk.
+    /// Names the step that the next lines are of.
+    pub(crate) fn enter(&mut self, step: &str) {
+        step.clone_into(&mut self.step);
+    }
+
+    /// Writes one line to every medium and flushes it to the disk. A medium that fails is left, and that is a line
+    /// of the others.
     ///
     /// # Errors
     ///
@@ -68,26 +133,41 @@ impl Transcript {
     pub(crate) fn write(
         &mut self,
         now: UnixTime,
-        event: &str,
-        facts: &Value,
+        kind: Kind,
+        facts: Facts<'_>,
     ) -> Result<(), TranscriptError> {
-        let line = json!({
-            "size": self.frontier.size(),
-            "root": self.frontier.root().to_base64(),
-            "time": now.to_string(),
-            "event": event,
-            "facts": facts,
-        })
-        .to_string();
-        let fault = |source| TranscriptError::Write { path: self.path.clone(), source };
-        self.file.write_all(line.as_bytes()).map_err(fault)?;
-        self.file.write_all(b"\n").map_err(fault)?;
-        self.file.sync_data().map_err(fault)?;
-        self.frontier.append(leaf_hash(line.as_bytes())).map_err(|_| TranscriptError::Full)?;
+        let body = facts.iter().map(|(name, fact)| ((*name).to_owned(), fact.clone()));
+        let run_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let step = self.step.clone();
+        let record =
+            Record { time: now, run_ms, step, kind, who: Vec::new(), body: body.collect() };
+        let (mut line, chain) = self.chain.next(&record)?;
+        line.push(b'\n');
+        let lost = self.put(&line)?;
+        self.chain = chain;
+        for (path, source) in lost {
+            let facts = [
+                ("reason", Fact::from("a medium of the transcript is lost")),
+                ("medium", Fact::from(path.display().to_string())),
+                ("error", Fact::from(source.to_string())),
+            ];
+            self.write(now, Kind::Exception, &facts)?;
+        }
         Ok(())
     }
 
-    /// Records an intent to sign.
+    /// Writes the head over the lines before, or that and the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub(crate) fn write_head(&mut self, now: UnixTime, kind: Kind) -> Result<(), TranscriptError> {
+        let facts = self.chain.head_facts();
+        let facts = facts.each_ref().map(|(name, fact)| (name.as_str(), fact.clone()));
+        self.write(now, kind, &facts)
+    }
+
+    /// Records an intent to sign; `again` says why, where it is the same signature once more.
     ///
     /// # Errors
     ///
@@ -96,9 +176,100 @@ impl Transcript {
         &mut self,
         now: UnixTime,
         what: &str,
+        again: Option<&str>,
         intent: &Intent,
     ) -> Result<Recorded, TranscriptError> {
-        Recorded::by(IntentLine { transcript: self, now, what }, intent)
+        Recorded::by(IntentLine { transcript: self, now, what, again }, intent)
+    }
+
+    /// Work on `what` that an earlier run announced, and of whose end it told nothing.
+    pub(crate) fn unfinished(&self, act: &str, what: &str) -> Option<&OpenIntent> {
+        let open = self.chain.open()?;
+        let is_it = open.record.text("act") == Some(act) && open.record.text("what") == Some(what);
+        is_it.then_some(open)
+    }
+
+    /// Tells what came of the work under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`]; [`TranscriptError::Rule`] where no work is under way.
+    pub(crate) fn end_work(
+        &mut self,
+        now: UnixTime,
+        kind: Kind,
+        facts: Facts<'_>,
+    ) -> Result<(), TranscriptError> {
+        let intent = self.chain.open().map(|open| open.id().to_owned()).unwrap_or_default();
+        let mut all = vec![("intent", Fact::from(intent))];
+        all.extend_from_slice(facts);
+        self.write(now, kind, &all)
+    }
+
+    /// Puts a line on the media that are there; which of them are lost now.
+    fn put(&mut self, line: &[u8]) -> Result<Vec<(PathBuf, io::Error)>, TranscriptError> {
+        let mut lost = Vec::new();
+        for medium in &mut self.media {
+            let Some(file) = &mut medium.file else { continue };
+            if let Err(error) = file.write_all(line).and_then(|()| file.sync_data()) {
+                medium.file = None;
+                lost.push((medium.path.clone(), error));
+            }
+        }
+        if self.media.iter().any(|medium| medium.file.is_some()) {
+            return Ok(lost);
+        }
+        match lost.pop() {
+            Some((path, source)) => Err(TranscriptError::Write { path, source }),
+            None => Err(TranscriptError::NoMedium),
+        }
+    }
+}
+
+impl Medium {
+    fn bring_abreast(&mut self, whole: usize, missing: &[u8]) -> Result<(), TranscriptError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut act = || {
+            file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))?;
+            file.seek(SeekFrom::End(0))?;
+            file.write_all(missing)?;
+            file.sync_all()
+        };
+        act().map_err(|source| TranscriptError::Write { path: self.path.clone(), source })
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    // A name that is not on the disk leads to no line.
+    File::open(home::folder_of(path))?.sync_all()?;
+    Ok(file)
+}
+
+fn judge(path: &Path, octets: &[u8]) -> Result<Whole, Stopped> {
+    let too_long = u64::try_from(octets.len()).is_ok_and(|length| length > MAX_TRANSCRIPT);
+    let refused = match Whole::read(octets) {
+        _ if too_long => format!("it has more than {MAX_TRANSCRIPT} octets"),
+        Ok(whole) => return Ok(whole),
+        Err(fault) => fault.to_string(),
+    };
+    Err(Stopped {
+        refusal: Refusal::Transcript,
+        refused: format!("transcript {}: {refused}", path.display()),
+        next_step: "take the other copy of the transcript, and find out who changed this one; nothing was done",
+    })
+}
+
+fn differ(path: &Path, copy: &[u8], other: &[u8]) -> Stopped {
+    let same = copy.iter().zip(other).take_while(|(one, other)| one == other);
+    let line = same.filter(|(octet, _)| **octet == b'\n').count().saturating_add(1);
+    Stopped {
+        refusal: Refusal::Transcript,
+        refused: format!(
+            "transcript {} differs from its other copy from line {line} on",
+            path.display()
+        ),
+        next_step: "find out which copy was changed; nothing was done",
     }
 }
 
@@ -106,102 +277,56 @@ struct IntentLine<'a> {
     transcript: &'a mut Transcript,
     now: UnixTime,
     what: &'a str,
+    again: Option<&'a str>,
 }
 
 impl Recorder for IntentLine<'_> {
     type Error = TranscriptError;
 
     fn record(self, intent: &Intent) -> Result<(), TranscriptError> {
-        self.transcript.write(
-            self.now,
-            "intent",
-            &json!({
-                "what": self.what,
-                "intent": intent.id().to_string(),
-                "kind": intent.kind().name(),
-                "key": intent.issuer_key().to_string(),
-                "algorithm": intent.algorithm().name(),
-                "sha256": base16ct::lower::encode_string(intent.digest()),
-            }),
-        )
+        let mut facts = vec![
+            ("act", Fact::from(SIGN)),
+            ("what", self.what.into()),
+            ("intent", intent.id().to_string().into()),
+            ("kind", intent.kind().name().into()),
+            ("key", intent.issuer_key().to_string().into()),
+            ("algorithm", intent.algorithm().name().into()),
+            ("tbs_sha256", base16ct::lower::encode_string(intent.digest()).into()),
+        ];
+        facts.extend(self.again.map(|why| ("again", why.into())));
+        self.transcript.write(self.now, Kind::Intent, &facts)
     }
-}
-
-fn check_line(text: &[u8], before: &Frontier) -> anyhow::Result<()> {
-    let value: Value = serde_json::from_slice(text).context("not JSON")?;
-    let size = value.get("size").and_then(Value::as_u64);
-    let root = value.get("root").and_then(Value::as_str);
-    ensure!(
-        size == Some(before.size()) && root == Some(before.root().to_base64().as_str()),
-        "does not continue the lines before it"
-    );
-    Ok(())
 }
 
 /// Why a line was not written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub(crate) enum TranscriptError {
-    /// No room for more lines.
-    #[error("transcript is full")]
-    Full,
-    /// The medium failed.
-    #[error("cannot write transcript {path}")]
+    /// It may not stand there.
+    #[error("the transcript takes no such line: {0}")]
+    Rule(#[from] TranscriptFault),
+    /// No medium is left.
+    #[error("every medium of the transcript was lost before")]
+    NoMedium,
+    /// A medium cannot be opened.
+    #[error("cannot open transcript {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The last medium failed.
+    #[error("cannot write transcript {path}, and no other medium is left")]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(name: &str) -> PathBuf {
-        let path =
-            std::env::temp_dir().join(format!("sigill-transcript-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        path
-    }
-
-    fn three_lines(path: &Path) {
-        let mut transcript = Transcript::open(path).unwrap();
-        for n in 0..3 {
-            transcript.write(UnixTime::EPOCH, "test", &json!({ "n": n })).unwrap();
-        }
-    }
-
-    #[test]
-    fn goes_on_after_a_torn_last_line() {
-        let path = file("torn");
-        three_lines(&path);
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes.extend_from_slice(b"{\"size\":3,\"ro");
-        std::fs::write(&path, bytes).unwrap();
-
-        let mut transcript = Transcript::open(&path).unwrap();
-
-        assert_eq!(transcript.head().0, 3);
-        transcript.write(UnixTime::EPOCH, "test", &json!({})).unwrap();
-        assert_eq!(Transcript::open(&path).unwrap().head().0, 4);
-    }
-
-    #[test]
-    fn refuses_a_changed_a_missing_and_a_moved_line() {
-        let path = file("changed");
-        three_lines(&path);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        let changed = text.replacen("\"n\":0", "\"n\":9", 1);
-        let missing = format!("{}\n{}\n", lines[0], lines[2]);
-        let moved = format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]);
-        for bad in [changed, missing, moved] {
-            std::fs::write(&path, bad).unwrap();
-
-            assert!(Transcript::open(&path).is_err());
-        }
-    }
-}
+mod tests;

@@ -14,17 +14,24 @@ use ca::issuer::Issuer;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::ProfileSet;
+use ceremony_core::transcript::{Fact, Kind};
 use crl::{CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, NewDates, PreviousCrl};
-use hsm::{Again, KeyPolicy, SigningService as _, Token, TokenSigner};
-use serde_json::json;
+use hsm::{Again, KeyOrder, KeyPolicy, SigningService as _, Token, TokenSigner};
+use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
+use x509::crl::{CrlForm, CrlReader};
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::serial::SerialNumber;
 use x509::signing::{IntentId, Pending, Signed};
 use x509::time::UnixTime;
 
 use crate::home::{Home, replace};
-use crate::transcript::Transcript;
+use crate::transcript::{GENERATE_KEY, SIGN, Transcript};
+
+/// The end of work that a crash broke off, and of which nothing is found.
+const NO_EFFECT: &str = "no effect: the run ended, and nothing of it is found";
+/// The end of a signature whose run ended before it was written anywhere.
+const NOT_KEPT: &str = "the run ended, and what it may have signed was not kept; it is signed anew";
 
 /// What all works need.
 pub(crate) struct Works<'a> {
@@ -66,6 +73,7 @@ impl Works<'_> {
                 "{} is there with another key",
                 path.display()
             );
+            self.find(&work.file, &Sha256::digest(found.tbs_der()).into(), &der)?;
             return Ok(found);
         }
         let now = now()?;
@@ -95,17 +103,50 @@ impl Works<'_> {
         let signed = self.sign(pending, now, &work.file)?;
         let der = signed.to_der().context("certificate is too large")?;
         let certificate = Certificate::from_der(&der)?;
-        self.transcript.write(
-            now,
-            "certificate",
-            &json!({
-                "file": work.file,
-                "serial": certificate.serial().to_string(),
-                "sha256": base16ct::lower::encode_string(&certificate.fingerprint()),
-            }),
-        )?;
         replace(&path, &der)?;
+        self.transcript.end_work(now, Kind::Result, &made(&der))?;
         Ok(certificate)
+    }
+
+    /// Makes a key of a step, or finds the one that an earlier run made: by its CKA_ID, never by its label. It proves
+    /// itself.
+    pub(crate) fn key(
+        &mut self,
+        token: &Token,
+        order: KeyOrder,
+        deadline: Duration,
+    ) -> anyhow::Result<PublicKey> {
+        let (step, key_type) = (order.label.clone(), order.key_type);
+        let found = token.key_by_id(order.id)?;
+        let is_unfinished = self.transcript.unfinished(GENERATE_KEY, &step).is_some();
+        let is_announced = is_unfinished && found.is_some();
+        let key = match found {
+            Some(key) => key,
+            None => {
+                if is_unfinished {
+                    self.transcript.end_work(now()?, Kind::Exception, &[reason(NO_EFFECT)])?;
+                }
+                let facts = [
+                    ("act", Fact::from(GENERATE_KEY)),
+                    ("what", step.as_str().into()),
+                    ("intent", intent_id(now()?)?.to_string().into()),
+                    ("cka_id", order.id.to_string().into()),
+                    ("type", key_type.to_string().into()),
+                    ("token", token.name().to_string().into()),
+                ];
+                self.transcript.write(now()?, Kind::Intent, &facts)?;
+                let key = token.generate_key(order, deadline);
+                let key = key.with_context(|| format!("key {step}"))?;
+                self.transcript.end_work(now()?, Kind::Result, &[spki(&key)])?;
+                key
+            }
+        };
+        ensure!(key.key_type() == key_type, "key {step} is {}, not {key_type}", key.key_type());
+        token.prove(&key)?;
+        if is_announced {
+            self.transcript.end_work(now()?, Kind::Result, &[spki(&key), adopted()])?;
+        }
+        Ok(key)
     }
 
     /// Makes the first CRL of an offline CA, or finds the one that an earlier run made.
@@ -118,6 +159,11 @@ impl Works<'_> {
     ) -> anyhow::Result<Vec<u8>> {
         let path = self.home.out(file);
         if let Ok(der) = std::fs::read(&path) {
+            let octets = u64::try_from(der.len()).unwrap_or(u64::MAX);
+            let mut reader = CrlReader::start(der.as_slice(), CrlForm::CertificateList, octets)?;
+            reader.by_ref().try_for_each(|entry| entry.map(drop))?;
+            let hash = reader.finish()?.tbs_sha256.context("nothing was hashed")?;
+            self.find(file, &hash, &der)?;
             return Ok(der);
         }
         let now = now()?;
@@ -159,21 +205,40 @@ impl Works<'_> {
         let spooled = BufReader::new(std::fs::File::open(&spool_path)?);
         crl::finish(&signed, spooled, &mut der)?;
         replace(&path, &der)?;
+        self.transcript.end_work(now, Kind::Result, &made(&der))?;
         for path in [scratch_path, spool_path] {
             std::fs::remove_file(path)?;
         }
         Ok(der)
     }
 
+    /// Tells of the output of a signature that an earlier run announced, and whose end it did not come to tell.
+    fn find(&mut self, file: &str, tbs_sha256: &[u8; 32], der: &[u8]) -> anyhow::Result<()> {
+        let Some(open) = self.transcript.unfinished(SIGN, file) else { return Ok(()) };
+        let hash = base16ct::lower::encode_string(tbs_sha256);
+        if open.record.text("tbs_sha256") == Some(&hash) {
+            let mut facts = made(der).to_vec();
+            facts.push(adopted());
+            self.transcript.end_work(now()?, Kind::Result, &facts)?;
+        } else {
+            self.transcript.end_work(now()?, Kind::Exception, &[reason(NO_EFFECT)])?;
+        }
+        Ok(())
+    }
+
     fn sign(&mut self, pending: Pending, now: UnixTime, what: &str) -> anyhow::Result<Signed> {
-        let recorded = self.transcript.record(now, what, pending.intent())?;
+        // What an earlier run may have signed was written nowhere: nobody has it.
+        if self.transcript.unfinished(SIGN, what).is_some() {
+            self.transcript.end_work(now, Kind::Exception, &[reason(NOT_KEPT)])?;
+        }
+        let recorded = self.transcript.record(now, what, None, pending.intent())?;
         let input = pending.input(&recorded)?;
         // A session does not always outlive the time that people take between two steps. Both tries are
         // in the transcript.
         let signature = match self.signer.sign(&input) {
             Err(error) if error.again() != Again::Never => {
-                let again = format!("{what}, once more after {}", error.code());
-                let recorded = self.transcript.record(now, &again, pending.intent())?;
+                let again = Some(error.code());
+                let recorded = self.transcript.record(now, what, again, pending.intent())?;
                 self.signer.sign(&pending.input(&recorded)?)
             }
             signed => signed,
@@ -181,6 +246,24 @@ impl Works<'_> {
         .with_context(|| format!("signing {what}"))?;
         Ok(pending.finish(signature)?)
     }
+}
+
+/// What is told of an output.
+fn made(der: &[u8]) -> [(&'static str, Fact); 1] {
+    [("sha256", base16ct::lower::encode_string(&Sha256::digest(der)).into())]
+}
+
+fn reason(text: &str) -> (&'static str, Fact) {
+    ("reason", text.into())
+}
+
+/// Made by a run that did not come to tell of it, and found by a later one.
+fn adopted() -> (&'static str, Fact) {
+    ("adopted", "found by a later run".into())
+}
+
+fn spki(key: &PublicKey) -> (&'static str, Fact) {
+    ("spki_sha256", key.spki_hash().to_string().into())
 }
 
 /// An issuer as its certificate and URLs make it.

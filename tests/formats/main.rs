@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 
 use support::workspace::root;
 
-/// Made by the second reader (tests/formats/revocation_job.py) and held against the code by ca/src/job/tests.rs.
-const BY_THE_SECOND_READER: &str = "revocation-job.json";
+/// Made by the second readers (tests/formats/revocation_job.py and transcript.py) and held against the code by
+/// ca/src/job/tests.rs and ceremony-core/src/transcript/tests.rs.
+const BY_THE_SECOND_READERS: [&str; 2] = ["revocation-job.json", "transcripts.json"];
 
 /// Files by their path below docs/formats/vectors.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -41,8 +42,9 @@ fn vectors_are_what_the_code_writes() {
         files.insert(name.to_owned(), text.into_bytes());
     }
 
-    let theirs = fs::read(folder.join(BY_THE_SECOND_READER)).unwrap();
-    files.insert(BY_THE_SECOND_READER.to_owned(), theirs);
+    for name in BY_THE_SECOND_READERS {
+        files.insert(name.to_owned(), fs::read(folder.join(name)).unwrap());
+    }
 
     if std::env::var_os("SIGILL_REGENERATE_VECTORS").is_some() {
         if folder.exists() {

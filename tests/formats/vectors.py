@@ -10,6 +10,7 @@ import receipt
 import revocation_job
 import status_entry
 import tlog
+import transcript
 
 
 class VectorRefused(Exception):
@@ -20,7 +21,7 @@ def judge(folder: Path) -> dict[str, int]:
     """How many vectors of each file were read; refuses at the first that disagrees."""
     readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
                "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs,
-               "presigned-answers.json": presigned_answers}
+               "presigned-answers.json": presigned_answers, "transcripts.json": transcripts}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
@@ -39,6 +40,20 @@ def revocation_jobs(document: dict) -> int:
             continue
         raise VectorRefused(f"{vector['name']}: taken")
     return len(document["operations"]) + len(document["refused"])
+
+
+def transcripts(document: dict) -> int:
+    for vector in document["transcripts"]:
+        found = transcript.read("".join(line + "\n" for line in vector["lines"]).encode())
+        _same(vector["name"], [found.head.hex(), found.closed], [vector["head"], vector["closed"]])
+    for vector in document["refused"]:
+        try:
+            transcript.read("".join(line + "\n" for line in vector["lines"]).encode())
+        except transcript.TranscriptRefused as fault:
+            _same(vector["name"], fault.line, vector["line"])
+            continue
+        raise VectorRefused(f"{vector['name']}: taken")
+    return len(document["transcripts"]) + len(document["refused"])
 
 
 def _certificates(vector: dict) -> list[tuple[bytes, bytes]]:

@@ -23,6 +23,10 @@ pub(crate) const CHECKS: &[Check<Template>] = &[
         "bootstrap::refuses_what_does_not_fit_before_a_key_is_made",
         refuses_what_does_not_fit_before_a_key_is_made,
     ),
+    (
+        "bootstrap::a_run_that_was_broken_off_goes_on_and_tells_of_it",
+        a_run_that_was_broken_off_goes_on_and_tells_of_it,
+    ),
     ("bootstrap::writes_what_a_shell_sources", writes_what_a_shell_sources),
     ("bootstrap::names_the_way_out_of_a_wrong_pin", names_the_way_out_of_a_wrong_pin),
     (
@@ -187,6 +191,92 @@ fn refuses_what_does_not_fit_before_a_key_is_made(template: &Template) {
         let tokens = fs::read_dir(home.join("tokens")).map_or(0, Iterator::count);
         assert_eq!(tokens, 0, "{code}");
     }
+}
+
+/// What a crash leaves: the transcript up to an intent, with or without what it announced.
+struct Broken {
+    act: &'static str,
+    what: &'static str,
+    /// Whether the output of the signature is there.
+    is_made: bool,
+    told: &'static str,
+}
+
+/// CER-06, promise 2: what a run announced and did not come to tell of is told by the next: a key that is there is
+/// adopted and never made again, and so is a signature that was kept; one that nobody has is made anew. The second
+/// reader of transcripts and `sigill-verify` come to the same head.
+fn a_run_that_was_broken_off_goes_on_and_tells_of_it(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    let root = "sigilltesteidrootcav1";
+    let transcript = home.join("ceremony/transcript.jsonl");
+    let adopted = "\"adopted\":\"found by a later run\"";
+    let keys = |text: &str| text.matches("\"act\":\"generate-key\"").count();
+    let made = keys(&read(home, "ceremony/transcript.jsonl"));
+    for (number, Broken { act, what, is_made, told }) in [
+        Broken { act: "generate-key", what: root, is_made: true, told: adopted },
+        Broken { act: "sign", what: "sigilltesteidrootcav1.crl", is_made: true, told: adopted },
+        Broken { act: "sign", what: "management-ca.cer", is_made: true, told: adopted },
+        Broken {
+            act: "sign",
+            what: "management-portal.cer",
+            is_made: false,
+            told: "is signed anew",
+        },
+    ]
+    .into_iter()
+    .enumerate()
+    // The last first: what is cut off is not told of again.
+    .rev()
+    {
+        let text = read(home, "ceremony/transcript.jsonl");
+        let is_it = |line: &&str| {
+            line.contains("\"type\":\"INTENT\"")
+                && line.contains(&format!("\"act\":\"{act}\""))
+                && line.contains(&format!("\"what\":\"{what}\""))
+        };
+        let place = text.lines().position(|line| is_it(&line)).expect("its intent") + 1;
+        let kept: String = text.lines().take(place).map(|line| format!("{line}\n")).collect();
+        fs::write(&transcript, kept + "{\"body\":{\"act").expect("a torn transcript");
+        fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the end is missing");
+        if !is_made {
+            fs::remove_file(home.join("ceremony/out").join(what)).expect("the output is missing");
+        }
+
+        done(&deployment.bootstrap(&[]));
+
+        let text = read(home, "ceremony/transcript.jsonl");
+        let line = |more: usize| text.lines().nth(place + more).unwrap_or_default();
+        assert!(line(0).contains("\"type\":\"RESUME\""), "{}", line(0));
+        let after: Vec<&str> = text.lines().skip(place + 1).collect();
+        let telling = after.iter().find(|line| line.contains("\"intent\":")).expect("its end");
+        assert!(telling.contains(told), "{act} {what}: {telling}");
+        assert!(keys(&text) <= made, "{act} {what}: a key was made again");
+        let mut verify = Command::new(support::program::built("sigill-verify"));
+        let judged = spoken::run(verify.arg("transcript").arg(&transcript).arg("--json"), &[]);
+        assert_eq!(judged.code, 0, "{}", judged.text);
+        let found: serde_json::Value = serde_json::from_slice(&judged.out).expect("JSON");
+        assert_eq!(
+            (&found["closed"], &found["purpose"]),
+            (&true.into(), &"unattended-demo".into())
+        );
+        assert_eq!(found["runs"], 2, "case {number}");
+        let reader = support::workspace::root().join("tests/formats/transcript.py");
+        let mut second = Command::new("python3");
+        let second = spoken::run(second.arg(reader).arg("judge").arg(&transcript), &[]);
+        let head = found["head"].as_str().expect("a head");
+        assert!(second.text.contains(&format!("closed, head {head}")), "{}", second.text);
+    }
+
+    // R17: a transcript that somebody changed stops it, and nothing is done.
+    let text =
+        read(home, "ceremony/transcript.jsonl").replace("\"role\":\"root\"", "\"role\":\"boot\"");
+    fs::write(&transcript, &text).expect("a changed transcript");
+    fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the end is missing");
+    let said = deployment.bootstrap(&[]);
+    assert_eq!(said.code, 18, "{}", said.text);
+    assert!(said.text.contains("error: R17: "), "{}", said.text);
+    assert_eq!(read(home, "ceremony/transcript.jsonl"), text);
 }
 
 /// The pages of docs/operations begin with this file, and OpenSSL judges what it names.

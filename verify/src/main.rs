@@ -2,13 +2,14 @@
 //!
 //! For auditors: needs no network, no token and no database, and checks signatures with another
 //! library than the programs that made them. One file a kind of evidence; [`leaves`] lists what an audit log tells. Exit codes: 0 the evidence
-//! holds, 1 it does not, 2 wrong use.
+//! holds, 1 it does not (18 for a transcript, as the table of ceremonies' refusals has it), 2 wrong use.
 
 mod folder;
 mod leaves;
 mod log;
 mod receipt;
 mod signatures;
+mod transcript;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Evidence {
     Leaves(leaves::LeavesArguments),
     /// A receipt of revocations: who saw them where, under which keys, and that everybody who had to has.
     Receipt(receipt::ReceiptArguments),
+    /// The transcript of a ceremony: its rules, its copy, and the head that people have on paper.
+    Transcript(transcript::TranscriptArguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,8 @@ fn main() -> ExitCode {
             .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
         Evidence::Receipt(evidence) => receipt::judge(evidence)
             .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
+        Evidence::Transcript(evidence) => transcript::judge(evidence)
+            .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
     };
     match found {
         Ok(text) => {
@@ -61,7 +66,8 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let _ = writeln!(io::stderr().lock(), "refused: {error:#}");
-            ExitCode::from(1)
+            let is_transcript = error.is::<transcript::Broken>();
+            ExitCode::from(if is_transcript { transcript::Broken::EXIT_CODE } else { 1 })
         }
     }
 }

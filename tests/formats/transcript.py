@@ -1,0 +1,215 @@
+"""A ceremony's transcript, from docs/formats/transcript.md alone: a second reader, and the maker of its vectors.
+
+    transcript.py judge FILE     reads a transcript and says in one line what it is
+    transcript.py vectors        writes docs/formats/vectors/transcripts.json to standard output
+"""
+
+import base64
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tlog
+
+FORMAT = "sigill-transcript/1"
+MEMBERS = {
+    "GENESIS": {"deployment", "format", "plan", "program", "purpose"}, "CHECK": set(), "ATTEST": set(),
+    "READBACK": set(), "INTENT": {"act", "intent"}, "RESULT": {"intent"}, "EXCEPTION": {"reason"},
+    "PAUSE": {"reason"}, "RESUME": set(), "CHECKPOINT": {"head", "lines"}, "CLOSE": {"head", "lines"},
+}
+LINE = ["body", "root", "run_ms", "seq", "step", "time", "type", "who"]
+
+
+class TranscriptRefused(Exception):
+    """A line that breaks a rule, counted from 1."""
+
+    def __init__(self, line: int, why: str):
+        super().__init__(f"line {line}: {why}")
+        self.line = line
+
+
+@dataclass
+class Transcript:
+    records: list[dict]
+    head: bytes
+    closed: bool
+
+
+def canonical(record: dict) -> bytes:
+    """RFC 8785, for what a record may have: texts, numbers below 2^53, lists of texts; names in ASCII."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def read(octets: bytes) -> Transcript:
+    *lines, torn = octets.split(b"\n")
+    if torn:
+        raise TranscriptRefused(len(lines) + 1, "its end is missing")
+    records: list[dict] = []
+    hashes: list[bytes] = []
+    state = {"open": None, "paused": False, "closed": False, "run": None, "before": None}
+    for number, line in enumerate(lines, 1):
+        def refuse(holds: bool, why: str, number: int = number) -> None:
+            if not holds:
+                raise TranscriptRefused(number, why)
+
+        root = tlog.root(hashes)
+        refuse(len(line) <= 16384, "too long")
+        record = parsed(line, refuse)
+        refuse(record["seq"] == len(hashes), "its number")
+        refuse(record["root"] == base64.b64encode(root).decode(), "its root")
+        follow(record, root, len(hashes), state, refuse)
+        records.append(record)
+        hashes.append(tlog.leaf_hash(line))
+    return Transcript(records, tlog.root(hashes), state["closed"])
+
+
+def parsed(line: bytes, refuse) -> dict:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        refuse(False, "no JSON")
+    refuse(isinstance(record, dict) and sorted(record) == LINE, "its members")
+    numbers = [record["seq"], record["time"], record["run_ms"]]
+    refuse(all(type(one) is int and 0 <= one < 2**53 for one in numbers), "its numbers")
+    refuse(record["type"] in MEMBERS and isinstance(record["step"], str) and texts(record["who"]), "its types")
+    body = record["body"]
+    refuse(isinstance(body, dict) and all(fact(one) for one in body.values()), "its body")
+    refuse(all(name.isascii() for name in body), "a name that is not ASCII")
+    refuse(canonical(record) == line, "not canonical")
+    refuse(set(body) >= MEMBERS[record["type"]], "a member is missing")
+    return record
+
+
+def texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def fact(value: object) -> bool:
+    return isinstance(value, str) or texts(value) or (type(value) is int and 0 <= value < 2**53)
+
+
+def follow(record: dict, root: bytes, size: int, state: dict, refuse) -> None:
+    kind, body = record["type"], record["body"]
+    refuse(not state["closed"], "after CLOSE")
+    refuse((kind == "GENESIS") == (size == 0), "GENESIS is the first, and no other")
+    refuse(kind != "GENESIS" or body["format"] == FORMAT, "another format")
+    refuse(not state["paused"] or kind == "RESUME", "after PAUSE")
+    clocks(record, state, refuse)
+    named, under_way = body.get("intent"), state["open"]
+    if kind == "INTENT":
+        refuse(under_way is None or (under_way == named and "again" in body), "work is under way")
+        state["open"] = named
+    elif kind == "RESULT" or (kind == "EXCEPTION" and "intent" in body):
+        refuse(under_way is not None and under_way == named, "no such work")
+        state["open"] = None
+    elif kind in ("CHECKPOINT", "CLOSE"):
+        refuse((body["lines"], body["head"]) == (size, root.hex()), "another head")
+        refuse(kind == "CHECKPOINT" or under_way is None, "work is under way")
+    state["paused"], state["closed"] = kind == "PAUSE", kind == "CLOSE"
+
+
+def clocks(record: dict, state: dict, refuse) -> None:
+    now = (record["time"], record["run_ms"])
+    before = state["before"] or now
+    refuse(now[0] >= before[0], "the wall clock went back")
+    if record["type"] in ("GENESIS", "RESUME"):
+        state["run"] = now
+    refuse(record["type"] == "RESUME" or now[1] >= before[1], "the monotonic clock went back")
+    wall, run = now[0] - state["run"][0], (now[1] - state["run"][1]) // 1000
+    refuse(abs(wall - run) <= 60, "the clocks drift apart")
+    state["before"] = now
+
+
+def write(records: list[tuple]) -> list[bytes]:
+    """Lines of records given as (type, seconds, body); an INTENT's body and a head are completed."""
+    lines: list[bytes] = []
+    for kind, seconds, body in records:
+        root = tlog.root([tlog.leaf_hash(line) for line in lines])
+        if kind in ("CHECKPOINT", "CLOSE"):
+            body = {"lines": len(lines), "head": root.hex()} | body
+        run = 0 if kind in ("GENESIS", "RESUME") else 1000 * (seconds % 1000)
+        lines.append(canonical({"seq": len(lines), "root": base64.b64encode(root).decode(), "run_ms": run,
+                                "time": 1_795_000_000 + seconds, "type": kind, "step": "root-key",
+                                "who": ["anna", "bo"], "body": body}))
+    return lines
+
+
+GENESIS = ("GENESIS", 0, {"format": FORMAT, "deployment": "test/demo/ab12", "plan": "5a" * 32,
+                          "program": "1.0.0", "purpose": "rehearsal"})
+KEY = {"intent": "k1", "act": "generate-key", "what": "root-key"}
+
+
+def whole() -> list[tuple]:
+    return [
+        GENESIS, ("CHECK", 1, {"what": "token", "count": 3, "seen": ["Åsa \"ser\" det", "\t\u0001 ok"]}),
+        ("ATTEST", 2, {"what": "room"}), ("READBACK", 3, {"what": "plan"}), ("INTENT", 4, KEY),
+        ("INTENT", 5, KEY | {"again": "hsm-session-lost"}), ("RESULT", 6, {"intent": "k1", "spki_sha256": "0f" * 32}),
+        ("CHECKPOINT", 7, {}), ("PAUSE", 8, {"reason": "lunch"}), ("RESUME", 5000, {}),
+        ("INTENT", 5001, KEY | {"intent": "k2"}), ("EXCEPTION", 5002, {"intent": "k2", "reason": "no effect"}),
+        ("EXCEPTION", 5003, {"reason": "a medium is lost"}), ("CLOSE", 5004, {}),
+    ]
+
+
+def vectors() -> dict:
+    lines = write(whole())
+    read_back = read(b"".join(line + b"\n" for line in lines))
+    refused = []
+
+    def refuse(name: str, records: list[tuple] | None = None, lines: list[bytes] | None = None) -> None:
+        made = lines if lines is not None else write(records)
+        try:
+            read(b"".join(line + b"\n" for line in made))
+        except TranscriptRefused as fault:
+            refused.append({"name": name, "lines": [line.decode() for line in made], "line": fault.line})
+            return
+        raise TranscriptRefused(0, f"{name} is taken")
+
+    def but(place: int, old: str, new: str) -> list[bytes]:
+        assert old.encode() in lines[place], (place, old)
+        return [*lines[:place], lines[place].replace(old.encode(), new.encode(), 1), *lines[place + 1:]]
+
+    refuse("a changed text", lines=but(1, "token", "taken"))
+    refuse("a line taken out", lines=lines[:3] + lines[4:])
+    refuse("two lines that changed places", lines=[*lines[:2], lines[3], lines[2], *lines[4:]])
+    refuse("a line after CLOSE", [*whole(), ("CHECK", 5005, {})])
+    refuse("a space", lines=but(0, "\"seq\":0", "\"seq\": 0"))
+    refuse("a member twice", lines=but(0, "\"seq\":0", "\"seq\":0,\"seq\":0"))
+    refuse("an unknown member", lines=but(0, "\"seq\":0", "\"seq\":0,\"sez\":0"))
+    refuse("an escaped letter", lines=but(0, "anna", "\\u0061nna"))
+    refuse("a fraction", lines=but(0, "\"seq\":0", "\"seq\":0.0"))
+    refuse("an unknown type", lines=[write([GENESIS])[0].replace(b"GENESIS", b"Genesis")])
+    refuse("another format", [(GENESIS[0], 0, GENESIS[2] | {"format": "sigill-transcript/2"})])
+    refuse("GENESIS without a plan", [(GENESIS[0], 0, {k: v for k, v in GENESIS[2].items() if k != "plan"})])
+    refuse("no GENESIS", [("CHECK", 1, {})])
+    refuse("two GENESIS", [GENESIS, GENESIS])
+    refuse("work after PAUSE", [GENESIS, ("PAUSE", 1, {"reason": "lunch"}), ("CHECK", 2, {})])
+    refuse("a wall clock that went back", [GENESIS, ("RESUME", 9, {}), ("RESUME", 8, {})])
+    refuse("clocks that drift apart", [GENESIS, ("CHECK", 1061, {})])
+    refuse("a RESULT of nothing", [GENESIS, ("RESULT", 1, {"intent": "k1"})])
+    refuse("an EXCEPTION of other work", [GENESIS, ("INTENT", 1, KEY), ("EXCEPTION", 2, {"intent": "k2", "reason": "no"})])
+    refuse("an INTENT beside another", [GENESIS, ("INTENT", 1, KEY), ("INTENT", 2, KEY | {"intent": "k2"})])
+    refuse("an INTENT again without saying so", [GENESIS, ("INTENT", 1, KEY), ("INTENT", 2, KEY)])
+    refuse("CLOSE while work is under way", [GENESIS, ("INTENT", 1, KEY), ("CLOSE", 2, {})])
+    refuse("CLOSE with another head", [GENESIS, ("CLOSE", 1, {"head": "00" * 32})])
+    refuse("CHECKPOINT with other lines", [GENESIS, ("CHECKPOINT", 1, {"lines": 2})])
+    refuse("a number that readers of JSON read differently", [GENESIS, ("CHECK", 1, {"count": 2**53})])
+    refuse("a name that is not ASCII", [GENESIS, ("CHECK", 1, {"på": "x"})])
+    refuse("a list of numbers", [GENESIS, ("CHECK", 1, {"what": [1]})])
+    transcripts = [{"name": "a ceremony of one key", "lines": [line.decode() for line in lines],
+                    "head": read_back.head.hex(), "closed": True}]
+    for count in (1, 8, 9):
+        part = read(b"".join(line + b"\n" for line in lines[:count]))
+        transcripts.append({"name": f"its first {count} lines", "lines": [line.decode() for line in lines[:count]],
+                            "head": part.head.hex(), "closed": False})
+    return {"transcripts": transcripts, "refused": refused}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["vectors"]:
+        print(json.dumps(vectors(), indent=1, ensure_ascii=False))
+    elif len(sys.argv) == 3 and sys.argv[1] == "judge":
+        found = read(Path(sys.argv[2]).read_bytes())
+        print(f"{len(found.records)} lines, {'closed' if found.closed else 'not closed'}, head {found.head.hex()}")
+    else:
+        sys.exit(__doc__)
