@@ -335,9 +335,8 @@ fn what_would_not_be_read_is_not_written() {
 /// The second reader (tests/formats/transcript.py) made these, and refuses the refused at the same lines.
 #[test]
 fn the_vectors_of_the_second_reader_are_judged_alike() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/vectors/transcripts.json");
-    let text = std::fs::read_to_string(file).unwrap();
-    let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let text = include_str!("../../../docs/formats/vectors/transcripts.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
     let octets = |vector: &serde_json::Value| -> Vec<u8> {
         let lines = vector["lines"].as_array().unwrap().iter();
         lines.flat_map(|line| format!("{}\n", line.as_str().unwrap()).into_bytes()).collect()
