@@ -1,7 +1,8 @@
 //! Whether what was seen from outside is what the log says (promise 3, REV-08): the one rule of the continuous comparison.
 //!
 //! An object shows the log as it was when the object was made. So only objects are judged that were made after the last change of the serial:
-//! what is older shows what was so before, and how long that may last is what receipts measure. A CRL and its delta together
+//! what is older shows what was so before, and how long that may last is what receipts measure. Once a revocation was seen everywhere that excuse
+//! is over: whoever shows an older object then has taken the revocation back (promise 5). A CRL and its delta together
 //! are as old as the delta.
 
 use std::fmt;
@@ -26,6 +27,9 @@ pub struct Logged {
     pub time: UnixTime,
     /// What it comes to.
     pub status: CertificateStatus,
+    /// From when on every look by the observation's method has to show that, since all points had seen it and its limit is over; `None` where
+    /// they have not.
+    pub shown: Option<UnixTime>,
 }
 
 /// What was seen is not what the log says.
@@ -51,6 +55,8 @@ pub struct Difference {
     pub position: Option<Position>,
     /// What the log says.
     pub logged: Expected,
+    /// From when on it had to be shown, since it had been seen as the log says at every point, and was taken back.
+    pub taken_back: Option<UnixTime>,
 }
 
 /// What the log lets the world see.
@@ -72,7 +78,12 @@ pub fn difference(
     logged: Option<&Logged>,
 ) -> Option<Difference> {
     // Made before the last change, as far as clocks can tell.
-    if logged.is_some_and(|logged| observation.this_update.saturating_sub(CLOCKS) < logged.time) {
+    let before = observation.this_update.saturating_sub(CLOCKS);
+    let is_older = logged.is_some_and(|logged| before < logged.time);
+    let shown = logged.and_then(|logged| logged.shown);
+    let looked = observation.time.saturating_sub(CLOCKS);
+    let taken_back = shown.filter(|shown| is_older && looked > *shown);
+    if is_older && taken_back.is_none() {
         return None;
     }
     // A status changes by time alone when the certificate ends: both words hold then.
@@ -100,6 +111,7 @@ pub fn difference(
         seen: seen.status,
         position: logged.map(|logged| logged.position),
         logged: first,
+        taken_back,
     })
 }
 
@@ -153,7 +165,10 @@ impl fmt::Display for Difference {
             f,
             "serial {} is {} in the log at {at}, and {seen} by {} at {} from {} at {}",
             self.serial, self.logged, self.method, self.url, self.vantage, self.time
-        )
+        )?;
+        self.taken_back.map_or(Ok(()), |shown| {
+            write!(f, ": it was seen everywhere before {shown}, and is taken back")
+        })
     }
 }
 
@@ -187,6 +202,7 @@ mod tests {
                 not_after: at(100_000),
                 classes: AnswerClasses::USUAL,
             },
+            shown: None,
         }
     }
 
@@ -300,5 +316,40 @@ mod tests {
         assert_eq!(judged(ProbeMethod::OcspGet, forgotten, unknown, Some(&class_one)), None);
         assert!(judged(ProbeMethod::OcspGet, late, unknown, Some(&class_one)).is_some());
         assert!(judged(ProbeMethod::OcspGet, forgotten, unknown, Some(&gone)).is_some());
+    }
+
+    /// Promise 5: what was seen everywhere is not taken back by an object from before it, however rightly that is signed.
+    #[test]
+    fn an_older_object_after_the_receipt_has_taken_the_revocation_back() {
+        let held = revoked(60, Some(ReasonCode::CertificateHold));
+        let right = revoked(100, Some(ReasonCode::KeyCompromise));
+        for method in METHODS {
+            // Objects of second 50 are looked at in second 51, and so on.
+            let shown = |at_second: Option<u64>| Logged {
+                shown: at_second.map(at),
+                ..logged(CertificateState::Revoked)
+            };
+            let judged =
+                |made, status, seen: Option<u64>| judged(method, made, status, Some(&shown(seen)));
+            let found = judged(95, SeenStatus::Good, Some(80)).unwrap();
+            assert_eq!((found.taken_back, found.seen), (Some(at(80)), SeenStatus::Good));
+            assert!(found.to_string().ends_with("and is taken back"), "{found}");
+            assert!(judged(95, held, Some(80)).is_some(), "the hold before it");
+            assert_eq!(judged(95, right, Some(80)), None, "it is shown");
+            assert_eq!(
+                judged(95, SeenStatus::Good, None),
+                None,
+                "without a receipt it may be late"
+            );
+            assert_eq!(judged(95, SeenStatus::Good, Some(91)), None, "looked at with the receipt");
+            assert_eq!(
+                judged(95, SeenStatus::Good, Some(200)),
+                None,
+                "looked at before the receipt"
+            );
+            // What is younger than the change is judged as ever.
+            let younger = judged(200, SeenStatus::Good, Some(150)).unwrap();
+            assert_eq!(younger.taken_back, None);
+        }
     }
 }

@@ -69,4 +69,35 @@ pub trait Receipts {
         issuer: IssuerId,
         serial: &SerialNumber,
     ) -> Result<Vec<ReceiptRow>, StoreError>;
+
+    /// When the last point had seen what stands at this position; `None` where it has no receipt of this method.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn shown_at(
+        &self,
+        issuer: IssuerId,
+        serial: &SerialNumber,
+        method: ReceiptMethod,
+        position: Position,
+    ) -> Result<Option<UnixTime>, StoreError>;
+
+    /// Serials that had a receipt at `by`: the newest, newest first, at most `most`. One may come twice.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn newest_receipted(
+        &self,
+        by: UnixTime,
+        most: u32,
+    ) -> Result<Vec<(IssuerId, SerialNumber)>, StoreError>;
+
+    /// A serial that has a receipt, by lot; `None` where there is no receipt.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn receipted_by_lot(&self, lot: u64) -> Result<Option<(IssuerId, SerialNumber)>, StoreError>;
 }

@@ -19,6 +19,7 @@ pub const CHECKS: &[Check<World>] = &[
     ("refuses_keys_that_the_profile_does_not_allow", keys_are_refused),
     ("refuses_callers_that_are_not_clients_of_this_deployment", callers_are_refused),
     ("refuses_what_a_client_may_not_do", rights_are_refused),
+    ("refuses_a_vantage_point_all_that_is_not_its_own", vantage_points_are_refused),
     ("refuses_bodies_that_are_not_the_contract", bodies_are_refused),
     ("refuses_paths_methods_queries_and_keys_that_are_not_the_contract", forms_are_refused),
     ("refuses_names_that_may_not_be_certified", names_are_refused),
@@ -250,6 +251,38 @@ fn rights_are_refused(world: &World) {
             row("the root", Call::order(&root), 422, not_fitting, OpenOrder),
         ],
     );
+}
+
+/// API-04, promise 7: a vantage point stands in the outer zone. Of all that the contract lists it may ask what to look at, say what it
+/// saw, and renew itself.
+fn vantage_points_are_refused(world: &World) {
+    let contract = world.server.call(&Call::get("/openapi.json")).json;
+    let mut rows = Vec::new();
+    for (path, methods) in contract["paths"].as_object().expect("paths") {
+        if path.starts_with("/v1/probe/") || path == "/v1/clients/self/renewal" {
+            continue;
+        }
+        let named = path
+            .replace("{id}", &world.issued)
+            .replace("{name}", "sigilltesteidfunctioncav1")
+            .replace("{serial}", "0A");
+        for method in methods.as_object().expect("methods").keys() {
+            let call = if method == "get" { Call::get(&named) } else { Call::post(&named, "{}") };
+            rows.push(row("vantage point", call.by("vantage"), 403, "client-not-allowed", Leaf));
+        }
+    }
+    assert!(rows.len() > 20, "{}", rows.len());
+    for path in ["/openapi.json", "/readyz", "/v1/no-such-path"] {
+        let call = Call::get(path).by("vantage");
+        rows.push(row("vantage point", call, 403, "client-not-allowed", Leaf));
+    }
+    // Its own calls are not refused to it: nobody is configured to look here.
+    let none = "receipts-not-configured";
+    let work = Call::get("/v1/probe/work").by("vantage");
+    rows.push(row("what to look at", work, 409, none, Leaf));
+    let seen = Call::post("/v1/probe/observations", json!({ "observations": [] }).to_string());
+    rows.push(row("what was seen", seen.by("vantage"), 409, none, Leaf));
+    judge(world, &rows);
 }
 
 /// API-04: the JSON of the contract and no other.

@@ -8,8 +8,8 @@ use crate::home::Home;
 
 /// Puts a new management CA, server certificate and clients into a home and its configuration.
 ///
-/// Clients of the configuration: `portal`, `auditor` (reads only) and `reckless`, whose
-/// configuration lists profiles that no client may have, and which may not read.
+/// Clients of the configuration: `portal`, `auditor` (reads only), `reckless`, whose
+/// configuration lists profiles that no client may have, and which may not read, and `vantage`, a vantage point.
 pub fn replace(home: &Home) {
     fs::create_dir(home.path("management")).expect("a folder can be made");
     authority(home, "tls/management-ca.pem", "management-ca.key");
@@ -32,6 +32,7 @@ pub fn replace(home: &Home) {
         ),
         ("auditor", "", "read = true\nrevoke = false"),
         ("reckless", "\"management-client\", \"ocsp\", \"root\"", "read = false\nrevoke = false"),
+        ("vantage", "", "vantage = \"stockholm\""),
     ] {
         Leaf::client(name, &uri(instance, name)).make(home);
         let spki = spki_sha256(home, name);

@@ -131,11 +131,14 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
         })
         .and_then(|peer| app.clients.identify(peer, call.now));
     let mut response = match caller {
-        Ok(caller) => {
-            request.extensions_mut().insert(call.clone());
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
+        Ok(caller) => match caller.may_call(&route) {
+            Ok(()) => {
+                request.extensions_mut().insert(call.clone());
+                request.extensions_mut().insert(caller);
+                next.run(request).await
+            }
+            Err(denied) => refuse(&app, &caller, &call, denied).await,
+        },
         Err(denied) => problem::respond(&denied, &call),
     };
     let headers = response.headers_mut();

@@ -39,7 +39,22 @@ pub(crate) struct Caller {
     pub(crate) certificate: Arc<Certificate>,
 }
 
+/// What a vantage point calls, as the router names it: it stands in the outer zone, and whoever breaks into it has its key.
+const OF_A_VANTAGE_POINT: [&str; 3] =
+    ["/v1/probe/work", "/v1/probe/observations", "/v1/clients/self/renewal"];
+
 impl Caller {
+    /// Refuses a vantage point that may do nothing else every route but its own, those included that ask for no right.
+    pub(crate) fn may_call(&self, route: &str) -> Result<(), Denied> {
+        let rights = [self.read, self.revoke, self.release, self.is_operator(), self.organise];
+        let more = rights.contains(&true) || self.organisations.is_some();
+        let is_that_alone = self.vantage.is_some() && !more && self.profiles.is_empty();
+        if is_that_alone && !OF_A_VANTAGE_POINT.contains(&route) {
+            return Err(self.forbidden(&format!("call {route}"), "read"));
+        }
+        Ok(())
+    }
+
     /// Refuses a caller that may not read.
     pub(crate) fn must_read(&self) -> Result<(), Denied> {
         if self.read { Ok(()) } else { Err(self.forbidden("read certificates", "read")) }

@@ -1,15 +1,19 @@
 //! What vantage points are asked to look at, and what becomes of what they saw: receipts (promise 4), and differences from the log (REV-08).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use ledger::ReceiptText;
+use ledger::note::NotePublicKey;
 use serde_json::json;
 use status::difference::{Difference, Logged, difference};
-use status::observation::{Seen, SeenRevocation, SignedObservation};
+use status::observation::{Observation, Seen, SeenRevocation, SignedObservation};
 use status::receipt::{Point, Receipt, ReceiptEntry};
 use status::{CertificateState, IssuerId, ReceiptMethod, StatusEntry, VantageName};
 use store::{
-    Awaited, CertificateLookup, Log, NewReceipt, ReceiptedEntry, Shows, Sight, StatusRow, Subject,
+    Awaited, CertificateLookup, Log, NewReceipt, ReceiptRow, ReceiptedEntry, Shows, Sight,
+    StatusRow, Subject,
 };
 use x509::certificate::Certificate;
 use x509::serial::SerialNumber;
@@ -28,6 +32,10 @@ const NEWEST: u32 = 20;
 /// Serials that are drawn by lot for each round, and such that were never issued.
 const BY_LOT: usize = 4;
 const NEVER_ISSUED: usize = 2;
+/// The newest that have their receipt: whoever goes back to an older object has lost them first.
+const RECEIPTED: u32 = 2;
+/// Two clocks and a round.
+const A_WHILE: Duration = Duration::from_secs(10);
 /// Draws for one that has not ended.
 const DRAWS: usize = 8;
 /// Differences of one call that are written down; those after are counted, and told of to whoever sent them.
@@ -105,6 +113,7 @@ impl Service {
                 break;
             }
         }
+        drawn.extend(self.receipted(now)?);
         let signing: Vec<IssuerId> =
             self.authorities.values().filter(|one| one.signs_here()).map(|one| one.id).collect();
         for _ in 0..NEVER_ISSUED {
@@ -116,6 +125,31 @@ impl Service {
             }
         }
         Ok(drawn)
+    }
+
+    /// Serials that were seen revoked everywhere, and are still: of each method the newest that are past its limit, and one by lot.
+    fn receipted(&self, now: UnixTime) -> Result<Vec<(IssuerId, SerialNumber)>, Denied> {
+        let (Some(receipts), store) = (&self.receipts, self.store()) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for method in &receipts.methods {
+            let by = now.saturating_sub(receipts.limit(*method).saturating_add(A_WHILE));
+            let newest = store.newest_receipted(by, RECEIPTED);
+            found.extend(newest.map_err(|e| self.note_storage(&e))?);
+        }
+        let lot = u64::from_be_bytes(lot_octets(self.randomness.draw()?));
+        found.extend(store.receipted_by_lot(lot).map_err(|e| self.note_storage(&e))?);
+        let mut receipted = Vec::new();
+        for one in found {
+            let (issuer, serial) = one;
+            let row = store.serial_status(issuer, &serial).map_err(|e| self.note_storage(&e))?;
+            let is_shown =
+                |row: StatusRow| row.status.not_after >= now && row.status.revocation().is_some();
+            let known = self.authority_of(issuer).is_ok() && !receipted.contains(&one);
+            if known && row.is_some_and(is_shown) {
+                receipted.push(one);
+            }
+        }
+        Ok(receipted)
     }
 
     /// Takes what a vantage point saw.
@@ -319,9 +353,12 @@ impl Service {
         for one in &observation.seen {
             let row = self.store().serial_status(observation.issuer, &one.serial);
             let row = row.map_err(|e| self.note_storage(&e))?;
-            let logged = row.map(|row| self.logged(&row)).transpose()?;
+            let logged = row.map(|row| self.logged(observation, one, &row)).transpose()?;
             metrics::counter!("sigill_status_compared_total", &labels()).increment(1);
             let Some(found) = difference(observation, one, logged.as_ref()) else { continue };
+            if found.taken_back.is_some() && !self.had_shown(&found)? {
+                continue;
+            }
             metrics::counter!("sigill_status_differences_total", &labels()).increment(1);
             differences.push(found.to_string());
             if *written < WRITTEN {
@@ -332,7 +369,34 @@ impl Service {
         Ok(())
     }
 
-    fn logged(&self, row: &StatusRow) -> Result<Logged, Denied> {
+    /// Whether the point of an observation is one of the receipt by which the revocation had been seen: one that was added later may
+    /// be behind a copy from before.
+    fn had_shown(&self, found: &Difference) -> Result<bool, Denied> {
+        let Some(receipts) = &self.receipts else { return Ok(false) };
+        let Some(method) = ReceiptMethod::of(found.method) else { return Ok(false) };
+        let kept = self.store().receipts(found.issuer, &found.serial);
+        let kept = kept.map_err(|e| self.note_storage(&e))?;
+        let is_it =
+            |row: &&ReceiptRow| row.method == method && Some(row.entry.position) == found.position;
+        // Its key may have changed since.
+        let is_there = |point: &Point| {
+            point.vantage == found.vantage && point.method == found.method && point.url == found.url
+        };
+        let key = NotePublicKey::from_bytes(receipts.signer.public_key());
+        Ok(kept.iter().filter(is_it).any(|row| {
+            let text = ReceiptText::open(row.note.as_bytes(), key);
+            let receipt = text.ok().and_then(|text| Receipt::from_text(&text).ok());
+            // Of a receipt by an earlier key nobody knows: better told of than not.
+            receipt.is_none_or(|receipt| receipt.points().iter().any(is_there))
+        }))
+    }
+
+    fn logged(
+        &self,
+        observation: &Observation,
+        seen: &Seen,
+        row: &StatusRow,
+    ) -> Result<Logged, Denied> {
         let at = row.position;
         let entries = self
             .store()
@@ -341,7 +405,19 @@ impl Service {
         let entry = entries.first().and_then(|entry| StatusEntry::decode(&entry.bytes).ok());
         // An entry that is not there would be damage; the status's own time is all that is known then.
         let time = entry.map_or(row.status.effective_time, |entry| entry.log_time());
-        Ok(Logged { position: at, time, status: row.status })
+        let method = ReceiptMethod::of(observation.method);
+        let method = method.filter(|_| row.status.revocation().is_some());
+        let shown = match (method, &self.receipts) {
+            (Some(method), Some(receipts)) => {
+                let shown = self.store().shown_at(observation.issuer, &seen.serial, method, at);
+                let shown = shown.map_err(|e| self.note_storage(&e))?;
+                // Until its limit a copy from before it may still be about.
+                let over = time.checked_add(receipts.limit(method));
+                shown.zip(over).map(|(shown, over)| shown.max(over))
+            }
+            _ => None,
+        };
+        Ok(Logged { position: at, time, status: row.status, shown })
     }
 
     /// True where it was written down.

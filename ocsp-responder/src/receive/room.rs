@@ -36,10 +36,12 @@ impl Room {
         Err(Refused::Room { path: path.to_string(), found, limit: self.most })
     }
 
-    /// A file lies there now.
-    pub(super) fn put(&mut self, path: PublicationPath, octets: u64) {
-        let before = self.files.insert(path, octets).unwrap_or_default();
-        self.total = self.total.saturating_sub(before).saturating_add(octets);
+    /// A file lies there now; true where none of its name was known to.
+    pub(super) fn put(&mut self, path: PublicationPath, octets: u64) -> bool {
+        let before = self.files.insert(path, octets);
+        let replaced = before.unwrap_or_default();
+        self.total = self.total.saturating_sub(replaced).saturating_add(octets);
+        before.is_none()
     }
 
     /// A file is gone.

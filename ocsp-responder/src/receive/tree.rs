@@ -32,6 +32,8 @@ const INCOMING: &str = ".incoming";
 /// A partial tile stays this long after a larger one took its place: the follower may have read the
 /// older checkpoint.
 const PARTIAL_TILE_STAYS: Duration = Duration::from_secs(60);
+/// A full tile beyond the trusted checkpoint stays this long at least: its checkpoint follows it within seconds, or it never does.
+const TILE_AHEAD_STAYS: Duration = Duration::from_secs(3600);
 /// Files that a listing shows: more is no outbox and no tree of ours.
 const MAX_LISTED: usize = 100_000;
 
@@ -53,6 +55,8 @@ struct Log {
     trusted: Option<CheckpointNote>,
     /// Partial tiles that were put into place, to be removed when larger ones have taken their place.
     partial: VecDeque<(Instant, TilePath)>,
+    /// Full tiles that came before their checkpoint, to be removed where none has come for them.
+    ahead: VecDeque<(Instant, TilePath)>,
     /// What lies there on the word of whoever pushed it.
     room: Room,
 }
@@ -105,7 +109,12 @@ impl Tree {
             manifest_key: config.manifest_key,
             is_test: config.is_test(),
             authorities: config.authorities.clone(),
-            log: Mutex::new(Log { room: Room::new(most), trusted, partial: VecDeque::new() }),
+            log: Mutex::new(Log {
+                room: Room::new(most),
+                trusted,
+                partial: VecDeque::new(),
+                ahead: VecDeque::new(),
+            }),
             sequence: AtomicU64::new(0),
         };
         tree.measure().map_err(of(&config.publication))?;
@@ -118,9 +127,13 @@ impl Tree {
         let size = log.trusted.as_ref().map_or(0, |note| note.checkpoint().size);
         for part in ["aia", "crl", "responder", "presigned", "tile"] {
             measure(&self.folder, part, &mut |path, octets| {
-                if !matches!(path, PublicationPath::Tile(tile) if tile.is_of_tree(size)) {
-                    log.room.put(path, octets);
+                if let PublicationPath::Tile(tile) = path {
+                    if tile.is_of_tree(size) {
+                        return;
+                    }
+                    log.ahead.push_back((Instant::now(), tile));
                 }
+                log.room.put(path, octets);
             })?;
         }
         Ok(())
@@ -191,11 +204,17 @@ impl Tree {
         if tile.is_of_tree(size) {
             return self.place(&path, arrived);
         }
+        if log.room.must_have(&path, found).is_err() {
+            self.sweep(&mut log, size, Instant::now());
+        }
         log.room.must_have(&path, found)?;
         let taken = self.place(&path, arrived)?;
-        log.room.put(path, found);
-        if let Width::Partial(_) = tile.width {
-            log.partial.push_back((Instant::now(), *tile));
+        let is_first = log.room.put(path, found);
+        match tile.width {
+            Width::Partial(_) => log.partial.push_back((Instant::now(), *tile)),
+            // One that is sent again and again is remembered once.
+            Width::Full if is_first => log.ahead.push_back((Instant::now(), *tile)),
+            Width::Full => {}
         }
         Ok(taken)
     }
@@ -224,7 +243,7 @@ impl Tree {
         let taken = self.place(&path, arrived)?;
         log.trusted = Some(note);
         log.room.proven(size);
-        self.sweep(&mut log, size);
+        self.sweep(&mut log, size, Instant::now());
         Ok(taken)
     }
 
@@ -283,10 +302,21 @@ impl Tree {
         above.into_iter().try_for_each(|one| File::open(one)?.sync_all())
     }
 
-    /// Removes partial tiles that no checkpoint needs any more, some time after.
-    fn sweep(&self, log: &mut Log, size: u64) {
-        let due = |(since, _): &mut (Instant, TilePath)| since.elapsed() >= PARTIAL_TILE_STAYS;
-        while let Some((_, tile)) = log.partial.pop_front_if(due) {
+    /// Removes partial tiles that no checkpoint needs any more, and full ones for which none has come, some time after: what whoever holds
+    /// a key that may push has put there goes by itself.
+    fn sweep(&self, log: &mut Log, size: u64, now: Instant) {
+        let due = |stays: Duration| {
+            move |(since, _): &mut (Instant, TilePath)| {
+                now.saturating_duration_since(*since) >= stays
+            }
+        };
+        while let Some((_, tile)) = log.ahead.pop_front_if(due(TILE_AHEAD_STAYS)) {
+            if !tile.is_of_tree(size) {
+                let _gone = fs::remove_file(self.folder.join(tile.to_string()));
+                log.room.take(&PublicationPath::Tile(tile));
+            }
+        }
+        while let Some((_, tile)) = log.partial.pop_front_if(due(PARTIAL_TILE_STAYS)) {
             if tile.is_of_tree(size) {
                 log.partial.push_back((Instant::now(), tile));
                 continue;
@@ -511,5 +541,35 @@ mod tests {
         assert_eq!(take(&tree, "tile/0/001", &full), refused, "after a restart");
         tree.log().room.proven(256);
         assert_eq!(take(&tree, "tile/0/001", &full), Ok(Taken::New), "a checkpoint made room");
+    }
+
+    /// Decision 0018: a room that is full of tiles for which no checkpoint comes is free again by itself, after a restart too; what is
+    /// young stays, since its checkpoint may be on its way.
+    #[test]
+    fn tiles_without_a_checkpoint_do_not_fill_the_room_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let most = "most-unproven = 20000";
+        let tree = tree_with(folder.path(), ("test", "demo"), most);
+        let full = [0; 8192];
+        for _ in 0..2 {
+            assert!(
+                take(&tree, "tile/0/777", &full).is_ok()
+                    && take(&tree, "tile/0/778", &full).is_ok()
+            );
+        }
+        assert_eq!(tree.log().ahead.len(), 2, "each is remembered once");
+        assert_eq!(take(&tree, "tile/0/000", &full), Err("unproven-files"), "they are young");
+        drop(tree);
+
+        let tree = tree_with(folder.path(), ("test", "demo"), most);
+        assert_eq!(tree.log().ahead.len(), 2, "known after a restart");
+        tree.sweep(&mut tree.log(), 0, Instant::now());
+        assert_eq!(take(&tree, "tile/0/000", &full), Err("unproven-files"), "young still");
+        let later = Instant::now() + TILE_AHEAD_STAYS;
+        // A checkpoint of that size covers one of them.
+        tree.sweep(&mut tree.log(), 778 * 256, later);
+        assert!(folder.path().join("publish/tile/0/777").exists());
+        assert!(!folder.path().join("publish/tile/0/778").exists());
+        assert_eq!(take(&tree, "tile/0/000", &full), Ok(Taken::New), "there is room again");
     }
 }

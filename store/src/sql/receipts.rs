@@ -6,7 +6,9 @@ use status::{IssuerId, Position, ReceiptMethod};
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
-use super::columns::{column, from_serial, from_time, from_u64, position, stored, time};
+use super::columns::{
+    array, column, from_serial, from_time, from_u64, position, stored, time, to_serial, to_time,
+};
 use super::group::Act;
 use super::issuers::row_of;
 use super::{Backend, SqlStore, StoreError, awaited};
@@ -31,6 +33,75 @@ impl<B: Backend> Receipts for SqlStore<B> {
     ) -> Result<Vec<ReceiptRow>, StoreError> {
         self.readers.read(|connection| of_serial(connection, issuer, serial))
     }
+
+    fn shown_at(
+        &self,
+        issuer: IssuerId,
+        serial: &SerialNumber,
+        method: ReceiptMethod,
+        position: Position,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        self.readers.read(|connection| {
+            let row = match serial_row(connection, issuer, serial) {
+                Ok(row) => row,
+                Err(StoreError::UnknownSerial | StoreError::UnknownIssuer) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            seen_at(connection, row, method, position)
+        })
+    }
+
+    fn newest_receipted(
+        &self,
+        by: UnixTime,
+        most: u32,
+    ) -> Result<Vec<(IssuerId, SerialNumber)>, StoreError> {
+        self.readers.read(|connection| {
+            let last: Option<i64> = connection
+                .prepare_cached(
+                    "SELECT row FROM receipt WHERE recorded <= ?1 ORDER BY recorded DESC, row DESC LIMIT 1",
+                )?
+                .query_row([from_time(by)], |row| row.get(0))
+                .optional()?;
+            let Some(last) = last else { return Ok(Vec::new()) };
+            let which = "WHERE receipt <= ?1 ORDER BY receipt DESC LIMIT ?2";
+            receipted(connection, which, params![last, most])
+        })
+    }
+
+    fn receipted_by_lot(&self, lot: u64) -> Result<Option<(IssuerId, SerialNumber)>, StoreError> {
+        self.readers.read(|connection| {
+            let last: Option<i64> = connection
+                .prepare_cached("SELECT row FROM receipt ORDER BY row DESC LIMIT 1")?
+                .query_row([], |row| row.get(0))
+                .optional()?;
+            let last = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last > 0);
+            let Some(last) = last else { return Ok(None) };
+            let from = from_u64(lot % last, "lot")?;
+            let which = "WHERE receipt > ?1 ORDER BY receipt LIMIT 1";
+            Ok(receipted(connection, which, params![from])?.pop())
+        })
+    }
+}
+
+/// Serials of receipts' entries.
+fn receipted(
+    connection: &Connection,
+    which: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<(IssuerId, SerialNumber)>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT issuer.issuer_id, serial.serial \
+         FROM (SELECT serial_row FROM receipt_entry {which}) AS entry \
+         JOIN serial ON serial.row = entry.serial_row JOIN issuer ON issuer.row = serial.issuer"
+    ))?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let issuer = IssuerId::from_bytes(array(row, "issuer_id")?);
+        found.push((issuer, to_serial(&column::<Vec<u8>>(row, "serial")?)?));
+    }
+    Ok(found)
 }
 
 fn record(
@@ -94,9 +165,19 @@ pub(super) fn is_receipted(
     method: ReceiptMethod,
     at: Position,
 ) -> Result<bool, StoreError> {
+    Ok(seen_at(connection, serial, method, at)?.is_some())
+}
+
+/// When the last point had seen it, where it has a receipt.
+fn seen_at(
+    connection: &Connection,
+    serial: i64,
+    method: ReceiptMethod,
+    at: Position,
+) -> Result<Option<UnixTime>, StoreError> {
     let found: Option<i64> = connection
         .prepare_cached(
-            "SELECT receipt FROM receipt_entry \
+            "SELECT seen FROM receipt_entry \
              WHERE serial_row = ?1 AND method = ?2 AND epoch = ?3 AND idx = ?4",
         )?
         .query_row(
@@ -104,7 +185,7 @@ pub(super) fn is_receipted(
             |row| row.get(0),
         )
         .optional()?;
-    Ok(found.is_some())
+    found.map(to_time).transpose()
 }
 
 fn of_serial(

@@ -67,6 +67,24 @@ pub(crate) fn the_first_receipt_of_a_revocation_stays(backend: &dyn Backend) {
         ]
     );
     assert!(notes(&stranger).is_empty());
+
+    let shown = |entry: &ReceiptedEntry, method, position| {
+        store.shown_at(entry.issuer, &entry.serial, method, position).unwrap()
+    };
+    assert_eq!(shown(&one, ReceiptMethod::Ocsp, one.position), Some(one.seen), "the first");
+    assert_eq!(shown(&one, ReceiptMethod::Crl, two.position), None, "of that position alone");
+    assert_eq!(shown(&stranger, ReceiptMethod::Crl, one.position), None);
+    let newest = |by, most| -> Vec<_> {
+        let found = store.newest_receipted(at(by), most).unwrap();
+        found.into_iter().map(|(_, serial)| serial).collect()
+    };
+    assert_eq!(newest(29, 9), [], "nothing had its receipt then");
+    assert_eq!(newest(30, 9), [one.serial]);
+    assert_eq!(newest(99, 1), [two.serial], "the newest");
+    assert_eq!(newest(99, 9).len(), 4, "an entry each");
+    let by_lot = |lot| store.receipted_by_lot(lot).unwrap().unwrap().1;
+    let lots: Vec<_> = (0..9).map(by_lot).collect();
+    assert!(lots.contains(&one.serial) && lots.contains(&two.serial));
 }
 
 /// A hold, and the hold after it, are two acts: each has receipts of its own.

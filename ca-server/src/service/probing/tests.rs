@@ -78,7 +78,7 @@ fn a_revocation_is_receipted_once_every_vantage_point_has_seen_it() {
     let kept = revoked.world.service.receipts(&revoked.id).unwrap().items;
     assert_eq!(kept.len(), 2);
     for one in &kept {
-        let text = ledger::ReceiptText::open(one.receipt.as_bytes(), revoked.receipt_key).unwrap();
+        let text = ReceiptText::open(one.receipt.as_bytes(), revoked.receipt_key).unwrap();
         assert_eq!(Receipt::from_text(&text).unwrap().entries().len(), 1);
     }
     assert_eq!(revoked.world.leaves(EventCode::RevocationConfirmed), 2);
@@ -119,7 +119,7 @@ fn what_cannot_be_receipted_holds_up_nothing_else() {
     let serial = revoked.serial().parse().unwrap();
     let damaged = service.store().awaited_of(issuer, &serial, ReceiptMethod::Crl).unwrap().unwrap();
     let sight = damaged.sights[0].clone();
-    let second = std::time::Duration::from_secs(1);
+    let second = Duration::from_secs(1);
     let later = sight.seen.checked_add(second).unwrap();
     let (good, bad) = (
         Sight { seen: later, shown: None, ..sight.clone() },
@@ -174,7 +174,7 @@ fn revocations_that_one_list_shows_share_a_receipt() {
 #[test]
 fn what_ocsp_shows_as_good_is_not_receipted_and_is_told_of() {
     let mut revoked = Revoked::new("keyCompromise");
-    revoked.world.service.receipts.as_mut().unwrap().ocsp_limit = std::time::Duration::ZERO;
+    revoked.world.service.receipts.as_mut().unwrap().ocsp_limit = Duration::ZERO;
     let serial = revoked.serial();
     for place in PLACES {
         let seen = looked(&revoked, place, &|target, method| {
@@ -186,7 +186,7 @@ fn what_ocsp_shows_as_good_is_not_receipted_and_is_told_of() {
     let kept = revoked.world.service.receipts(&revoked.id).unwrap().items;
     assert_eq!(kept.iter().map(|one| one.method).collect::<Vec<_>>(), [api::ReceiptMethod::Crl]);
 
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     revoked.world.service.watch_unseen().unwrap();
     let receipts = revoked.world.service.receipts.as_ref().unwrap();
     for place in PLACES {
@@ -197,7 +197,7 @@ fn what_ocsp_shows_as_good_is_not_receipted_and_is_told_of() {
         );
     }
     // Once it is shown the alarm ends, and the receipt is there.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     for place in PLACES {
         sees_what_is_so(&revoked, place);
     }
@@ -212,9 +212,9 @@ fn what_ocsp_shows_as_good_is_not_receipted_and_is_told_of() {
 fn a_method_that_is_not_awaited_is_not_looked_for() {
     let mut revoked = Revoked::new("keyCompromise");
     let receipts = revoked.world.service.receipts.as_mut().unwrap();
-    receipts.ocsp_limit = std::time::Duration::ZERO;
+    receipts.ocsp_limit = Duration::ZERO;
     receipts.methods = vec![ReceiptMethod::Crl];
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     let service = &revoked.world.service;
     service.watch_unseen().unwrap();
     let receipts = service.receipts.as_ref().unwrap();
@@ -229,7 +229,7 @@ fn a_method_that_is_not_awaited_is_not_looked_for() {
 #[test]
 fn every_difference_from_the_log_is_told_and_written_down_once() {
     let revoked = Revoked::new("keyCompromise");
-    let later = revoked.world.now().checked_add(std::time::Duration::from_secs(30)).unwrap();
+    let later = revoked.world.now().checked_add(Duration::from_secs(30)).unwrap();
     let (row, never) = (revoked.serial(), revoked.world.service.draw_serial().unwrap());
     let one = |method, serial: &str, status| {
         let base = revoked.seen_as("umea", method, later);
@@ -281,6 +281,49 @@ fn a_revocation_on_a_delta_agrees_with_the_log_and_is_not_receipted() {
     assert_eq!(told.differences.len(), 1, "another date: {told:?}");
 }
 
+/// Promise 5: a mirror that goes back, after the receipt, to an object from before the revocation is told of once the limit is over; one at
+/// which nobody had looked for the receipt is not.
+#[test]
+fn a_mirror_that_takes_a_revocation_back_is_told_of() {
+    let mut revoked = Revoked::new("keyCompromise");
+    let entry = revoked.world.service.record_of(&revoked.id).unwrap().row.status;
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let before = entry.status.effective_time.saturating_sub(minutes(10));
+    let sent = |revoked: &Revoked, url: Option<&str>| {
+        let stale = |method| {
+            let base = revoked.seen_as("umea", method, revoked.world.now());
+            let seen = vec![Seen { status: SeenStatus::Good, ..base.seen[0] }];
+            let url = url.map_or_else(|| base.url.clone(), str::to_owned);
+            signed(&Observation { seen, url, this_update: before, ..base }, "umea")
+        };
+        let methods = [ProbeMethod::OcspGet, ProbeMethod::OcspPost, ProbeMethod::Crl];
+        send(revoked, "umea", methods.map(stale).to_vec()).differences
+    };
+    let at = |revoked: &mut Revoked, time| {
+        revoked.world.service.clock = std::sync::Arc::new(crate::clock::Clock::ahead_by(time));
+    };
+    at(&mut revoked, minutes(3));
+    assert_eq!(sent(&revoked, None), [""; 0], "until the receipt it may be late");
+    at(&mut revoked, minutes(4));
+    for place in PLACES {
+        sees_what_is_so(&revoked, place);
+    }
+    assert_eq!(revoked.world.service.receipts(&revoked.id).unwrap().items.len(), 2);
+    at(&mut revoked, minutes(10));
+    let told = sent(&revoked, None);
+    assert_eq!(told.len(), 2, "lists have an hour: {told:?}");
+    at(&mut revoked, minutes(70));
+    assert_eq!(sent(&revoked, Some("http://new.example.org")), [""; 0], "at no point of it");
+    let told = sent(&revoked, None);
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|one| one.contains("is taken back")), "{told:?}");
+    assert_eq!(revoked.world.leaves(EventCode::StatusDifference), 3, "each once");
+    // And it is looked at in every round.
+    let work = revoked.world.service.probe_work(&vantage("umea"), None).unwrap();
+    let again = work.targets.iter().find(|one| one.serial == revoked.serial()).unwrap();
+    assert_eq!(again.looks.len(), 3);
+}
+
 /// Whoever holds a vantage key fills neither the log nor the audit log with serials that it makes up.
 #[test]
 fn made_up_differences_are_counted_and_few_are_written_down() {
@@ -297,7 +340,7 @@ fn made_up_differences_are_counted_and_few_are_written_down() {
             issuer: record.row.issuer,
             object_sha256: [1; 32],
             this_update: now,
-            next_update: now.checked_add(std::time::Duration::from_secs(3600)).unwrap(),
+            next_update: now.checked_add(Duration::from_secs(3600)).unwrap(),
             object: status::observation::SeenObject::Ocsp { produced_at: now },
             position: None,
             time: now,
@@ -318,7 +361,7 @@ fn made_up_differences_are_counted_and_few_are_written_down() {
 fn only_what_is_taken_is_a_sign_of_life() {
     let revoked = Revoked::new("keyCompromise");
     let receipts = revoked.world.service.receipts.as_ref().unwrap();
-    let (now, minute) = (revoked.world.now(), std::time::Duration::from_secs(60));
+    let (now, minute) = (revoked.world.now(), Duration::from_secs(60));
     let silent = || {
         let later = revoked.world.now().checked_add(minute).unwrap();
         let all = receipts.silences(later).into_iter();

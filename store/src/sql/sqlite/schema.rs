@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 21] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 22] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -27,6 +27,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 21] = [
     (19, include_str!("../../../migrations/0019_seen_of_jobs.sql")),
     (20, include_str!("../../../migrations/0020_trial_revocations.sql")),
     (21, include_str!("../../../migrations/0021_organisations.sql")),
+    (22, include_str!("../../../migrations/0022_receipts_in_order.sql")),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.
