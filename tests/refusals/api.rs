@@ -257,31 +257,28 @@ fn rights_are_refused(world: &World) {
 /// saw, and renew itself.
 fn vantage_points_are_refused(world: &World) {
     let contract = world.server.call(&Call::get("/openapi.json")).json;
+    let paths = contract["paths"].as_object().expect("paths").iter();
+    let is_its_own = |path: &str| path.starts_with("/v1/probe/") || path.ends_with("/self/renewal");
+    let refused = |call: Call| row("other", call.by("vantage"), 403, "client-not-allowed", Leaf);
     let mut rows = Vec::new();
-    for (path, methods) in contract["paths"].as_object().expect("paths") {
-        if path.starts_with("/v1/probe/") || path == "/v1/clients/self/renewal" {
-            continue;
-        }
+    for (path, methods) in paths.filter(|(path, _)| !is_its_own(path)) {
         let named = path
             .replace("{id}", &world.issued)
             .replace("{name}", "sigilltesteidfunctioncav1")
             .replace("{serial}", "0A");
         for method in methods.as_object().expect("methods").keys() {
             let call = if method == "get" { Call::get(&named) } else { Call::post(&named, "{}") };
-            rows.push(row("vantage point", call.by("vantage"), 403, "client-not-allowed", Leaf));
+            rows.push(refused(call));
         }
     }
     assert!(rows.len() > 20, "{}", rows.len());
-    for path in ["/openapi.json", "/readyz", "/v1/no-such-path"] {
-        let call = Call::get(path).by("vantage");
-        rows.push(row("vantage point", call, 403, "client-not-allowed", Leaf));
-    }
-    // Its own calls are not refused to it: nobody is configured to look here.
-    let none = "receipts-not-configured";
-    let work = Call::get("/v1/probe/work").by("vantage");
-    rows.push(row("what to look at", work, 409, none, Leaf));
+    let others = ["/openapi.json", "/readyz", "/v1/no-such-path"];
+    rows.extend(others.map(|path| refused(Call::get(path))));
+    let work = Call::get("/v1/probe/work");
     let seen = Call::post("/v1/probe/observations", json!({ "observations": [] }).to_string());
-    rows.push(row("what was seen", seen.by("vantage"), 409, none, Leaf));
+    for call in [work, seen] {
+        rows.push(row("its own", call.by("vantage"), 409, "receipts-not-configured", Leaf));
+    }
     judge(world, &rows);
 }
 

@@ -270,10 +270,10 @@ fn a_revocation_on_a_delta_agrees_with_the_log_and_is_not_receipted() {
         assert_eq!((told.taken, told.receipted, told.differences.len()), (1, 0, 0), "{told:?}");
     }
     assert!(revoked.world.service.receipts(&revoked.id).unwrap().items.is_empty());
-    let later = now.checked_add(std::time::Duration::from_secs(30)).unwrap();
+    let later = now.checked_add(Duration::from_secs(30)).unwrap();
     let base = revoked.seen_as("umea", ProbeMethod::CrlDelta, later);
     let released = SeenRevocation {
-        time: now.saturating_sub(std::time::Duration::from_secs(1)),
+        time: now.saturating_sub(Duration::from_secs(1)),
         reason: Some(x509::crl::ReasonCode::KeyCompromise),
     };
     let seen = vec![Seen { status: SeenStatus::Revoked(released), ..base.seen[0] }];
