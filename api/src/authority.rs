@@ -30,7 +30,7 @@ pub struct Authority {
 /// A published CRL.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuthorityCrl {
-    /// CRL number (RFC 5280 §5.2.3), decimal.
+    /// CRL number (RFC 5280 §5.2.3), hexadecimal, two digits an octet.
     pub number: String,
     /// When it was made.
     pub this_update: String,
@@ -45,4 +45,26 @@ pub struct AuthorityCrl {
     /// The CRL, base64 of DER. Present only where one authority is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub der: Option<String>,
+}
+
+/// A shard of an authority's CRL: a small list beside the full one, of the certificates of one window of time.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CrlShard {
+    /// Its number, six digits.
+    pub number: String,
+    /// The URL that stands in its certificates and on its list.
+    pub url: String,
+    /// How many certificates it still takes.
+    pub places: u32,
+    /// Until when it takes any; absent while it has none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_until: Option<String>,
+    /// When the last certificate that is, or may be, in it ends; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_end: Option<String>,
+    /// Entries that its list would have now: revoked and held certificates that have not expired.
+    pub entries: u64,
+    /// Its last list, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<AuthorityCrl>,
 }

@@ -220,7 +220,7 @@ pub struct JobForecast {
     pub waves: u64,
     /// Seconds from start to end, pauses included.
     pub seconds: u64,
-    /// CRLs that are signed meanwhile, at most.
+    /// CRLs that are signed meanwhile, at most; those of shards are among them.
     pub crl_signatures: u64,
     /// OCSP answers that are signed anew when they are next asked for, at most.
     pub ocsp_answers: u64,
@@ -243,6 +243,15 @@ pub struct JobPart {
     pub crl_octets: u64,
     /// And after the job.
     pub crl_octets_after: u64,
+    /// Shards of its CRL whose lists go on: so many lists more may be signed after each wave.
+    #[serde(default)]
+    pub crl_shards: u64,
+    /// Octets of their last lists together.
+    #[serde(default)]
+    pub crl_shard_octets: u64,
+    /// And after the job, at most: as if each certificate were in a shard.
+    #[serde(default)]
+    pub crl_shard_octets_after: u64,
 }
 
 /// Who agreed to a job.

@@ -21,7 +21,7 @@ pub mod receipt;
 pub mod revocation;
 pub mod trial;
 
-pub use authority::{Authority, AuthorityCrl};
+pub use authority::{Authority, AuthorityCrl, CrlShard};
 pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
 };

@@ -2,11 +2,13 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::Response;
+use serde::Deserialize;
 
 use super::problem::Call;
-use super::{App, Named, reading};
+use super::{App, Named, reading, refuse};
 use crate::service::caller::Caller;
 
 /// `GET /v1/authorities`. Public facts; every known caller may read them.
@@ -53,4 +55,55 @@ pub(crate) async fn show(
     Named(name): Named<String>,
 ) -> Response<Body> {
     reading(app, caller, call, move |service| service.authority(&name)).await
+}
+
+/// The query of a listing of shards.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShardParameters {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/authorities/{name}/shards`: the shards of its CRL.
+#[utoipa::path(
+    get,
+    path = "/v1/authorities/{name}/shards",
+    operation_id = "listCrlShards",
+    params(
+        ("name" = String, Path, description = "its short name"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "rows, 1 to 100; 100 when left out")
+    ),
+    responses(
+        (status = 200, body = api::Page<api::CrlShard>, description = "by number; none where the authority never had any"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn shards(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    Named(name): Named<String>,
+    query: Result<Query<ShardParameters>, QueryRejection>,
+) -> Response<Body> {
+    if let Err(denied) = caller.must_read() {
+        return refuse(&app, &caller, &call, denied).await;
+    }
+    let Query(parameters) = match query {
+        Ok(query) => query,
+        Err(rejection) => {
+            let denied =
+                super::certificates::unreadable_query(&rejection.body_text(), "cursor, limit");
+            return refuse(&app, &caller, &call, denied).await;
+        }
+    };
+    reading(app, caller, call, move |service| {
+        service.crl_shards(&name, parameters.cursor.as_deref(), parameters.limit)
+    })
+    .await
 }

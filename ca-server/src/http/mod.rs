@@ -75,6 +75,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/probe/observations", post(probe::observe))
         .route("/v1/authorities", get(authorities::list))
         .route("/v1/authorities/{name}", get(authorities::show))
+        .route("/v1/authorities/{name}/shards", get(authorities::shards))
         .route(
             "/v1/authorities/{name}/serials/{serial}/revocation",
             post(certificates::revoke_serial),

@@ -29,6 +29,7 @@ use utoipa::openapi::OpenApi as Document;
         super::limits::resume,
         super::authorities::list,
         super::authorities::show,
+        super::authorities::shards,
         super::profiles::replay,
         super::jobs::plan,
         super::jobs::add_terms,
@@ -88,6 +89,7 @@ use utoipa::openapi::OpenApi as Document;
         api::ResumptionRequest,
         api::Authority,
         api::AuthorityCrl,
+        api::CrlShard,
         api::ReplayRequest,
         api::ReplayPage,
         api::ReplayItem,
@@ -168,6 +170,7 @@ mod tests {
             ("/v1/organisations/{id}/ending", "post"),
             ("/v1/authorities", "get"),
             ("/v1/authorities/{name}", "get"),
+            ("/v1/authorities/{name}/shards", "get"),
         ];
         for (path, method) in operations {
             let operation = &document["paths"][path][method];
@@ -175,7 +178,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 26);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 27);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

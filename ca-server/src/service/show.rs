@@ -219,15 +219,7 @@ impl Service {
             .store()
             .current_crl(authority.id, &CrlScope::full())
             .map_err(|e| self.note_storage(&e))?
-            .map(|row| api::AuthorityCrl {
-                number: row.number.to_string(),
-                this_update: row.this_update.to_string(),
-                next_update: row.next_update.to_string(),
-                sha256: base16ct::lower::encode_string(&row.sha256),
-                length: row.length,
-                position: row.position.map(|p| p.to_string()).unwrap_or_default(),
-                der: None,
-            });
+            .map(|row| list(&row));
         let certificate = &authority.certificate;
         Ok(api::Authority {
             name: authority.name().to_owned(),
@@ -240,6 +232,19 @@ impl Service {
             certificate: x509::pem::encode(x509::pem::Label::Certificate, certificate.as_der()),
             crl,
         })
+    }
+}
+
+/// A CRL as the API shows it.
+pub(super) fn list(row: &store::CrlRow) -> api::AuthorityCrl {
+    api::AuthorityCrl {
+        number: row.number.to_string(),
+        this_update: row.this_update.to_string(),
+        next_update: row.next_update.to_string(),
+        sha256: base16ct::lower::encode_string(&row.sha256),
+        length: row.length,
+        position: row.position.map(|p| p.to_string()).unwrap_or_default(),
+        der: None,
     }
 }
 

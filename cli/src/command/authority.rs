@@ -11,6 +11,14 @@ pub(crate) enum Authority {
     /// List the authorities with their CRLs.
     #[command(after_help = "Example:\n  sigill authority list")]
     List,
+    /// List the shards of an authority's CRL: what each still takes, its entries, and its last list.
+    #[command(
+        after_help = "Example:\n  sigill authority shards sigilltesteidpersonhsaid3cav1 --json"
+    )]
+    Shards {
+        /// Its short name.
+        name: String,
+    },
     /// Show one authority with its certificate.
     #[command(after_help = "Example:\n  sigill authority show sigilltesteidrootcav1 --json")]
     Show {
@@ -32,6 +40,7 @@ impl Authority {
                     )
                 });
             }
+            Self::Shards { name } => shards(client, terminal, name)?,
             Self::Show { name } => {
                 let path = format!("/v1/authorities/{name}");
                 let authority: api::Authority = client.get(&path, &[])?;
@@ -56,6 +65,53 @@ impl Authority {
         }
         Ok(())
     }
+}
+
+fn shards(client: &Client, terminal: &Terminal, name: &str) -> Result<(), ClientError> {
+    let mut all: api::Page<api::CrlShard> = api::Page { items: Vec::new(), next: None };
+    let mut cursor: Option<String> = None;
+    loop {
+        let query: Vec<_> = cursor.take().map(|cursor| ("cursor", cursor)).into_iter().collect();
+        let page: api::Page<api::CrlShard> =
+            client.get(&format!("/v1/authorities/{name}/shards"), &query)?;
+        all.items.extend(page.items);
+        if page.next.is_none() {
+            break;
+        }
+        terminal.progress(&format!("{} shards", all.items.len()));
+        cursor = page.next;
+    }
+    terminal.result(&all, || {
+        let rows: Vec<Vec<String>> = all.items.iter().map(shard).collect();
+        let headings = [
+            "SHARD",
+            "TAKES UNTIL",
+            "PLACES",
+            "ENTRIES",
+            "CRL",
+            "CRL NEXT UPDATE",
+            "OCTETS",
+            "URL",
+        ];
+        table(&headings, &rows)
+    });
+    Ok(())
+}
+
+fn shard(shard: &api::CrlShard) -> Vec<String> {
+    let list = |field: fn(&api::AuthorityCrl) -> String| {
+        shard.list.as_ref().map(field).unwrap_or_default()
+    };
+    vec![
+        shard.number.clone(),
+        shard.takes_until.clone().unwrap_or_default(),
+        shard.places.to_string(),
+        shard.entries.to_string(),
+        list(|list| list.number.clone()),
+        list(|list| list.next_update.clone()),
+        list(|list| list.length.to_string()),
+        shard.url.clone(),
+    ]
 }
 
 fn row(authority: &api::Authority) -> Vec<String> {

@@ -316,11 +316,21 @@ pub(crate) fn forecast(job: &api::Job) -> Vec<String> {
                     part.certificates.to_string(),
                     format!("{} -> {}", part.crl_entries, part.crl_entries_after),
                     format!("{} -> {}", part.crl_octets, part.crl_octets_after),
+                    part.crl_shards.to_string(),
+                    format!("{} -> {}", part.crl_shard_octets, part.crl_shard_octets_after),
                 ]
             })
             .collect();
         lines.push(String::new());
-        lines.extend(table(&["AUTHORITY", "CERTIFICATES", "CRL ENTRIES", "CRL OCTETS"], &parts));
+        let headings = [
+            "AUTHORITY",
+            "CERTIFICATES",
+            "CRL ENTRIES",
+            "CRL OCTETS",
+            "SHARDS",
+            "OCTETS OF SHARDS",
+        ];
+        lines.extend(table(&headings, &parts));
     }
     let of_job = job.receipts.iter().map(|seen| receipts("all", seen));
     let of_waves = job.waves.iter().flat_map(|wave| {

@@ -4,6 +4,8 @@
 //! A shard gives places away once its first list stands published, so that nobody finds nothing there; the next one is opened
 //! and published before it is needed. Where none is ready a certificate names the full CRL, which tells all.
 
+mod shown;
+
 use std::fs;
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -140,11 +140,15 @@ impl Service {
     }
 
     fn shown_forecast(&self, frozen: &JobForecast, plan: &JobPlan) -> api::job::JobForecast {
+        let authorities: Vec<_> = frozen.parts.iter().map(|part| self.shown_part(part)).collect();
         let waves = frozen.items.div_ceil(u64::from(plan.wave.max(1)));
         let pauses = waves.saturating_sub(1).saturating_mul(plan.pause.as_secs());
-        // Each wave ends with a new CRL of each authority that it touched, and may touch all of them.
-        let touched = frozen.parts.iter().filter(|part| part.items > 0).count();
-        let touched = u64::try_from(touched).unwrap_or(u64::MAX);
+        // Each wave ends with a new CRL of each authority that it touched, and of each of its shards, and may touch all of them.
+        let touched = authorities.iter().filter(|part| part.certificates > 0).map(|part| {
+            let shards = part.crl_shards.min(u64::from(plan.wave)).min(part.certificates);
+            shards.saturating_add(1)
+        });
+        let touched = touched.fold(0_u64, u64::saturating_add);
         api::job::JobForecast {
             operation: frozen.operation.to_string(),
             certificates: frozen.items,
@@ -154,7 +158,7 @@ impl Service {
             seconds: pauses.saturating_add(frozen.items.div_ceil(RATE)),
             crl_signatures: waves.saturating_mul(touched),
             ocsp_answers: frozen.items,
-            authorities: frozen.parts.iter().map(|part| self.shown_part(part)).collect(),
+            authorities,
         }
     }
 
@@ -190,15 +194,22 @@ impl Service {
     }
 
     fn shown_part(&self, part: &JobPart) -> api::job::JobPart {
-        let authority = self.authority_of(part.issuer);
+        let authority = self.authority_of(part.issuer).ok();
+        // What cannot be read is told of by whoever reads it next; a forecast is shown all the same.
+        let shards = authority.and_then(|one| self.shards_going_on(one).ok());
+        let (crl_shards, crl_shard_octets) = shards.unwrap_or_default();
+        let in_shards = if crl_shards > 0 { part.octets } else { 0 };
         api::job::JobPart {
             authority: authority
-                .map_or_else(|_| part.issuer.to_string(), |one| one.name().to_owned()),
+                .map_or_else(|| part.issuer.to_string(), |one| one.name().to_owned()),
             certificates: part.items,
             crl_entries: part.listed,
             crl_entries_after: part.listed.saturating_add(part.unlisted),
             crl_octets: part.crl_octets,
             crl_octets_after: part.crl_octets.saturating_add(part.octets),
+            crl_shards,
+            crl_shard_octets,
+            crl_shard_octets_after: crl_shard_octets.saturating_add(in_shards),
         }
     }
 }

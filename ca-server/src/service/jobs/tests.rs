@@ -262,6 +262,39 @@ fn a_list_is_added_in_parts_and_selects_alone() {
     assert_eq!((late.kind, late.refusal.code), (Kind::Conflict, "job-state"));
 }
 
+/// REV-09, CRL-06: lists of shards are counted, in signatures and octets.
+#[test]
+fn a_forecast_counts_the_lists_of_shards() {
+    let mut world = World::new();
+    let hour = std::time::Duration::from_secs(3600);
+    let plan = crl::ShardPlan::new("http://crl.example.org/issuing/", hour, 1).unwrap();
+    for authority in world.service.authorities.values_mut() {
+        *authority.places.lock().unwrap() = None;
+        authority.shard_plan = Some(plan.clone());
+    }
+    for order in ["a", "b"] {
+        assert!(world.service.tend_shards(world.authority()).is_ok());
+        world.issue(order).unwrap();
+    }
+    let counted = forecast(&world, &planned(&world, "plan", &plan_body(10)));
+
+    let (told, part) = (&counted["forecast"], &counted["forecast"]["authorities"][0]);
+    assert_eq!((&part["crl_shards"], &told["waves"]), (&json!(2), &json!(1)));
+    assert_eq!(told["crl_signatures"], json!(3), "the full one and two of shards");
+    let number = |name: &str| part[name].as_u64().unwrap();
+    assert!(number("crl_shard_octets") > 0);
+    assert_eq!(
+        number("crl_shard_octets_after") - number("crl_shard_octets"),
+        number("crl_octets_after") - number("crl_octets")
+    );
+    let slow = planned(&world, "slow", &plan_body(1));
+    let act = json!({ "act": "forecast", "actor": "op-1" });
+    acted(&world, ("desk", "forecast-2"), &slow, &act).unwrap();
+    worked(&world);
+    let slow = world.service.job(slow["id"].as_str().unwrap()).unwrap().forecast.unwrap();
+    assert_eq!(slow.crl_signatures, 4, "two waves, one certificate in each");
+}
+
 /// REV-11: what a job could not revoke is refused where it is named, not passed over.
 #[test]
 fn a_serial_of_an_offline_authority_is_refused() {

@@ -323,3 +323,41 @@ fn openssl_takes_the_list_that_a_certificate_names() {
         assert!(said.contains(&expected.to_lowercase()), "{}, list {list}: {said}", leaf.display());
     }
 }
+
+/// CRL-06: each shard is listed with what it takes, what its list would have, and its last list; a page at a time, and of nobody else's.
+#[test]
+fn shards_are_listed_with_their_windows_entries_and_lists() {
+    let world = sharded(1);
+    let (first, one, at_one) = issue(&world, "one");
+    tend(&world);
+    issue(&world, "two");
+    revoke(&world, &first);
+    tend(&world);
+    let service = &world.service;
+
+    let all = service.crl_shards("issuing", None, None).unwrap();
+
+    assert_eq!(all.next, None);
+    let [full, other, spare] = all.items.as_slice() else { panic!("{all:?}") };
+    assert_eq!((full.number.as_str(), &full.url, full.places), ("000001", &at_one, 0));
+    assert_eq!((full.entries, other.entries, spare.entries), (1, 0, 0));
+    assert!(full.takes_until.is_some() && spare.takes_until.is_none());
+    assert_eq!(full.last_end, Some(one.validity().not_after().to_string()));
+    let (_, _, number, next) = shard(&world, 1);
+    let list = full.list.as_ref().unwrap();
+    assert_eq!(list.number, base16ct::upper::encode_string(&number));
+    assert_eq!(list.next_update, next.to_string());
+
+    let page = service.crl_shards("issuing", None, Some(2)).unwrap();
+    assert_eq!((page.items.len(), page.next.as_deref()), (2, Some("000002")));
+    let rest = service.crl_shards("issuing", page.next.as_deref(), Some(2)).unwrap();
+    assert_eq!((rest.items[0].number.as_str(), rest.next), ("000003", None));
+    for (name, cursor, limit) in
+        [("nobody", None, None), ("issuing", Some("x"), None), ("issuing", None, Some(101))]
+    {
+        assert!(service.crl_shards(name, cursor, limit).is_err(), "{name} {cursor:?} {limit:?}");
+    }
+    let authority = world.authority();
+    let lengths: u64 = [full, other].iter().map(|one| one.list.as_ref().unwrap().length).sum();
+    assert_eq!(service.shards_going_on(authority).unwrap(), (2, lengths), "the spare one is empty");
+}
