@@ -61,6 +61,15 @@ enum Command {
     /// Revocations that the CA makes to measure how long they take to be seen.
     #[command(subcommand, after_help = "Example:\n  sigill trial list")]
     Trial(command::trial::TrialCommand),
+    /// eIDs: one holder in one organisation on one carrier; list, show, revoke.
+    #[command(subcommand, after_help = "Example:\n  sigill eid list --certificate crt_019…")]
+    Eid(command::eid::EidCommand),
+    /// Carriers: cards and telephones with the eIDs on them; find, show, revoke.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill carrier find --card-number 9752269874512325436\n  sigill carrier revoke car_019… --event stolen"
+    )]
+    Carrier(command::eid::CarrierCommand),
     /// Organisations: the tree of issuing areas, organisations, their parts and offices.
     #[command(
         subcommand,
@@ -136,6 +145,8 @@ fn main() -> ExitCode {
         }
         Command::Revoke(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Job(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Eid(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Carrier(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Organisation(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }

@@ -8,6 +8,7 @@ use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use crate::bound::Binding;
 use crate::id::{CertificateId, Node, OrderId};
 use crate::job::Alone;
 use crate::key::SubjectKey;
@@ -59,6 +60,8 @@ pub struct IssuedCertificate {
     pub proven_by: Option<CertificateId>,
     /// Its public key.
     pub spki: SpkiHash,
+    /// The eID that it is of, and the carrier; `None` where no order says it.
+    pub binding: Option<Binding>,
     /// Whether its DER is sealed.
     pub privacy: Privacy,
     /// What it is found by without being readable.

@@ -20,9 +20,10 @@ use crate::management::{
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
-    AuditRecord, Awaiting, Canaries, Client, CrlIntent, CrlRow, CrlScope, CrlShards, Eids, Endings,
-    Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, Organisations,
-    ProfileVersions, Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
+    AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow, CrlScope, CrlShards,
+    Eids, Endings, Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing,
+    Organisations, ProfileVersions, Receipts, Responder, RevokedSnapshot, StoreError, Subject,
+    Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -35,9 +36,7 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 /// that after [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the database is opened again. Every act
 /// and its audit leaf are one transaction: if the leaf cannot be written, the act does not happen (AUD-02).
 ///
-/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every position
-/// below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time.
-///
+/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every position below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time.
 /// All methods block; none may be called from an async worker.
 pub trait Store:
     KeySurvey
@@ -53,6 +52,7 @@ pub trait Store:
     + Receipts
     + Trials
     + Awaiting
+    + Bindings
     + Send
     + Sync
 {

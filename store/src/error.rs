@@ -11,7 +11,8 @@ use thiserror::Error;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
-use crate::id::{CertificateId, OrderId};
+use crate::bound::BoundTo;
+use crate::id::{CarrierId, CertificateId, OrderId};
 use crate::job::JobError;
 use crate::sealing::KeySourceError;
 use crate::sql::connection::{DatabaseError, Failure};
@@ -392,6 +393,18 @@ pub enum StoreError {
     /// A job is not as the act needs it.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// The carrier is revoked: no eID comes onto it any more.
+    #[error("carrier {carrier} is revoked")]
+    CarrierRevoked {
+        /// Which.
+        carrier: CarrierId,
+    },
+    /// No such eID or carrier.
+    #[error("{what} is not known")]
+    UnknownBound {
+        /// What was named.
+        what: BoundTo,
+    },
     /// The tree of organisations does not take a change.
     #[error(transparent)]
     Organisation(#[from] OrganisationFault),
@@ -509,6 +522,9 @@ impl StoreError {
             Self::Entry { .. } => "entry-unreadable",
             Self::Job(error) => error.code(),
             Self::Organisation(fault) => fault.code(),
+            Self::CarrierRevoked { .. } => "carrier-revoked",
+            Self::UnknownBound { what: BoundTo::Eid(_) } => "eid-not-known",
+            Self::UnknownBound { what: BoundTo::Carrier(_) } => "carrier-not-known",
             Self::AloneSpent { .. } => "revocations-alone-spent",
             Self::Pinned => "name-pinned",
             Self::Replayed { .. } => "request-replayed",

@@ -80,6 +80,14 @@ id!(
 );
 
 id!(
+    /// Names a carrier: a card or a telephone.
+    CarrierId, "car_"
+);
+id!(
+    /// Names an eID: one holder in one organisation on one carrier.
+    EidId, "eid_"
+);
+id!(
     /// Names an organisation of the tree.
     OrganisationId, "org_"
 );

@@ -9,6 +9,7 @@
 
 mod audit;
 mod awaited;
+mod bound;
 mod canary;
 mod certificate;
 mod client;
@@ -39,6 +40,10 @@ mod trial;
 
 pub use audit::AuditRecord;
 pub use awaited::{Awaited, AwaitedCount, Awaiting, Shows, Sight};
+pub use bound::{
+    Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
+    EidPage, EidRow,
+};
 pub use canary::{Canaries, Canary};
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
@@ -51,7 +56,9 @@ pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use eid::Eids;
 pub use ending::{Endings, Unended};
 pub use error::StoreError;
-pub use id::{BootId, CertificateId, IdError, JobId, Node, OrderId, OrganisationId};
+pub use id::{
+    BootId, CarrierId, CertificateId, EidId, IdError, JobId, Node, OrderId, OrganisationId,
+};
 pub use intent::{
     INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentRow, IntentState,
     SIGNING_TRIES_LAST, VoidScope, VoidedCertificate, VoidedIntent,

@@ -18,6 +18,7 @@
 //! BIGINT.
 
 mod awaited;
+mod bound;
 mod canaries;
 mod certificates;
 mod changes;

@@ -23,6 +23,7 @@ pub const CHECKS: &[Check<World>] = &[
     ("the_facts_of_an_order_lie_sealed", sealed),
     ("the_keys_of_a_card_are_the_ordered_persons", one_key_of_a_card),
     ("an_eid_of_ours_that_holds_proves_its_holder", by_an_eid),
+    ("what_an_order_binds_is_revoked_together", bound),
     ("an_eid_that_proves_too_little_is_refused_by_its_code", by_a_poor_eid),
 ];
 
@@ -276,6 +277,112 @@ fn sealed(world: &World) {
         let mut windows = octets.windows(APPROVER.len());
         assert!(windows.all(|window| window != APPROVER.as_bytes()), "{}", path.display());
     }
+}
+
+/// REV-02, REV-05: the certificates of one order's eID, and all on one card, are revoked by one call; a client of another organisation does not
+/// see them; a revoked card takes no further certificate.
+fn bound(world: &World) {
+    const OTHER_CARD: &str = "9752269874512325444";
+    let home = world.template.copy();
+    // A role over an organisation that is not there covers nothing.
+    let none = "organisations = [\"org_019f0000-0000-7000-8000-000000000001\"]";
+    let may = format!("read = true\nrevoke = true\n{none}");
+    home.edit_config("read = false\nrevoke = false", &may);
+    let server = home.serve();
+    let issue = |profile: &str, organisation: &str| {
+        let mut call = order();
+        call["profile"] = json!(profile);
+        call["csr"] = json!(base64(&requests::p256()));
+        call["subject"] = json!({ "given_name": "Tolvan", "surname": "Tolvansson" });
+        call["order"]["carrier"]["card_number"] = json!(OTHER_CARD);
+        call["order"]["organisations"]["user"]["number"] = json!(organisation);
+        server.call(&Call::order(&call))
+    };
+    let first = issue(AUTHENTICATION, "2321000131");
+    assert_eq!(first.status, 201, "{first:?}");
+    assert_eq!(issue("person-id-3-signature", "2321000131").status, 201);
+    assert_eq!(issue(AUTHENTICATION, "5565594230").status, 201);
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let find = || {
+        let asked = json!({ "card_number": OTHER_CARD }).to_string();
+        Call::post("/v1/carriers/lookup", asked).headers(&[])
+    };
+    let card = server.call(&find());
+    assert_eq!((card.status, &card.json["stage"]), (200, &json!("activating")), "{card:?}");
+    let eids = card.json["eids"].as_array().expect("eIDs").clone();
+    let counts: Vec<usize> =
+        eids.iter().map(|eid| eid["certificates"].as_array().map_or(0, Vec::len)).collect();
+    assert_eq!(counts, [2, 1], "{card:?}");
+    let named = format!("/v1/eids?certificate={}", text(&first.json["id"]));
+    let listed = server.call(&Call::get(&named));
+    assert_eq!(listed.json["items"][0]["id"], eids[0]["id"], "{listed:?}");
+
+    // Another organisation's client hears what it hears of nothing.
+    let (eid, card) = (text(&eids[0]["id"]), text(&card.json["id"]));
+    let nothing = "00000000-0000-7000-8000-000000000000";
+    let revoke =
+        |path: &str, body: Value| Call::post(&format!("{path}/revocation"), body.to_string());
+    let said = |answer: &Answer| {
+        let of = |field: &str| answer.json[field].clone();
+        (answer.status, of("code"), of("rule"), of("seen"), of("limit"), of("next"), of("detail"))
+    };
+    let pairs = [
+        (Call::get(&format!("/v1/eids/{eid}")), Call::get(&format!("/v1/eids/eid_{nothing}"))),
+        (
+            Call::get(&format!("/v1/carriers/{card}")),
+            Call::get(&format!("/v1/carriers/car_{nothing}")),
+        ),
+        (
+            revoke(&format!("/v1/eids/{eid}"), json!({ "event": "not-wanted" })),
+            revoke(&format!("/v1/eids/eid_{nothing}"), json!({ "event": "not-wanted" })),
+        ),
+        (
+            revoke(&format!("/v1/carriers/{card}"), json!({ "event": "stolen" })),
+            revoke(&format!("/v1/carriers/car_{nothing}"), json!({ "event": "stolen" })),
+        ),
+    ];
+    for (theirs, none) in pairs {
+        let (theirs, none) =
+            (server.call(&theirs.by("reckless")), server.call(&none.by("reckless")));
+        assert_eq!(theirs.status, 404, "{theirs:?}");
+        assert_eq!(said(&theirs), said(&none));
+    }
+    assert_eq!(server.call(&find().by("reckless")).code(), "carrier-not-known");
+    let unlimited = server.call(&Call::get("/v1/eids").by("reckless"));
+    assert_eq!((unlimited.status, unlimited.code()), (400, "query-malformed"));
+
+    // One eID, and what its event asks for beyond it.
+    let wrong =
+        server.call(&revoke(&format!("/v1/carriers/{card}"), json!({ "event": "name-changed" })));
+    assert_eq!((wrong.status, wrong.code()), (422, "event-reaches-less"), "{wrong:?}");
+    let silent = server.call(&revoke(&format!("/v1/eids/{eid}"), json!({})));
+    assert_eq!((silent.status, silent.code()), (400, "reason-missing"), "{silent:?}");
+    let held = server.call(&revoke(&format!("/v1/eids/{eid}"), json!({ "event": "mislaid" })));
+    assert_eq!((held.status, &held.json["stage"]), (200, &json!("held")), "{held:?}");
+    assert_eq!(held.json["reach"], json!("carrier"));
+    let call = revoke(&format!("/v1/eids/{eid}"), json!({ "event": "name-changed" }));
+    let revoked = server.call(&call);
+    assert_eq!((revoked.status, &revoked.json["stage"]), (200, &json!("revoked")), "{revoked:?}");
+    assert_eq!(revoked.json["reach"], Value::Null);
+    for one in revoked.json["certificates"].as_array().expect("certificates") {
+        let found = (&one["outcome"], &one["reason"]);
+        assert_eq!(found, (&json!("changed"), &json!("affiliationChanged")), "{one}");
+    }
+    assert_eq!(server.call(&call).json, revoked.json, "the same key, the same answer");
+
+    // The card, with the eID of the other organisation, and nothing after it.
+    let stolen =
+        server.call(&revoke(&format!("/v1/carriers/{card}"), json!({ "event": "stolen" })));
+    assert_eq!((stolen.status, &stolen.json["stage_sv"]), (200, &json!("Spärrad")), "{stolen:?}");
+    for eid in stolen.json["eids"].as_array().expect("eIDs") {
+        assert_eq!(eid["stage"], json!("revoked"), "{eid}");
+        for one in eid["certificates"].as_array().expect("certificates") {
+            assert_eq!(one["reason"], json!("keyCompromise"), "{one}");
+        }
+    }
+    let late = issue(AUTHENTICATION, "5565594230");
+    assert_eq!((late.status, late.code()), (409, "carrier-revoked"), "{late:?}");
+    late.must_be_whole();
 }
 
 /// The eID on his card of the person with this number, issued by an order; the body of the answer.

@@ -5,6 +5,7 @@
 
 pub(crate) mod admission;
 mod authorities;
+mod bindings;
 mod certificates;
 mod clients;
 pub(crate) mod doors;
@@ -90,6 +91,12 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/acts", post(jobs::act))
         .route("/v1/jobs/{id}/items", get(jobs::items))
         .route("/v1/trial-revocations", get(trials::list))
+        .route("/v1/eids", get(bindings::list))
+        .route("/v1/eids/{id}", get(bindings::show_eid))
+        .route("/v1/eids/{id}/revocation", post(bindings::revoke_eid))
+        .route("/v1/carriers/lookup", post(bindings::look_up))
+        .route("/v1/carriers/{id}", get(bindings::show_carrier))
+        .route("/v1/carriers/{id}/revocation", post(bindings::revoke_carrier))
         .route("/v1/organisations", post(organisations::add).get(organisations::list))
         .route("/v1/organisations/{id}", get(organisations::show))
         .route("/v1/organisations/{id}/change", post(organisations::change))

@@ -38,6 +38,12 @@ use utoipa::openapi::OpenApi as Document;
         super::jobs::show,
         super::jobs::items,
         super::trials::list,
+        super::bindings::list,
+        super::bindings::show_eid,
+        super::bindings::revoke_eid,
+        super::bindings::look_up,
+        super::bindings::show_carrier,
+        super::bindings::revoke_carrier,
         super::organisations::add,
         super::organisations::list,
         super::organisations::show,
@@ -117,6 +123,11 @@ use utoipa::openapi::OpenApi as Document;
         api::TrialSummary,
         api::TrialRevocation,
         api::TrialSight,
+        api::Eid,
+        api::EidStage,
+        api::Carrier,
+        api::CarrierStage,
+        api::CarrierLookup,
         api::Organisation,
         api::OrganisationKind,
         api::OrganisationRequest,
@@ -163,6 +174,12 @@ mod tests {
             ("/v1/jobs/{id}/acts", "post"),
             ("/v1/jobs/{id}/items", "get"),
             ("/v1/trial-revocations", "get"),
+            ("/v1/eids", "get"),
+            ("/v1/eids/{id}", "get"),
+            ("/v1/eids/{id}/revocation", "post"),
+            ("/v1/carriers/lookup", "post"),
+            ("/v1/carriers/{id}", "get"),
+            ("/v1/carriers/{id}/revocation", "post"),
             ("/v1/organisations", "post"),
             ("/v1/organisations", "get"),
             ("/v1/organisations/{id}", "get"),
@@ -178,7 +195,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 27);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 33);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -15,8 +15,8 @@ use crl::ShardNumber;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{
-    AuditRecord, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm, Issued,
-    IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey, Volume,
+    AuditRecord, Binding, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm,
+    Issued, IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey, Volume,
 };
 use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
@@ -84,6 +84,8 @@ pub(super) struct Ready<'a> {
     proven_by: Option<CertificateId>,
     /// The shard whose CRL it names.
     shard: Option<ShardNumber>,
+    /// The eID that it is to be of.
+    binding: Option<Binding>,
     leave: Leave<'a>,
 }
 
@@ -214,6 +216,8 @@ impl Service {
         let proof = self.proving_eid(ordered)?;
         let (known, proven_by) = proof.unzip();
         let admitted = self.admitted(ordered, known.as_ref(), profile, &authority.issuer, now)?;
+        let person = ordered.filter(|_| profile.kind().is_person());
+        let binding = person.map(|order| self.binding_of(order, now)).transpose()?.flatten();
         let payload = std::mem::take(&mut commission.payload);
         let book = self.book.sha256();
         commission.payload = noted(payload, admitted.as_ref(), proven_by, book);
@@ -221,7 +225,7 @@ impl Service {
         let certificate = self.draw_certificate_id(now)?;
         // From here on a call that comes to nothing costs a serial number.
         let leave = self.may_sign_soon(commission.authority)?;
-        Ok(Ready { commission, prepared, certificate, proven_by, shard, leave })
+        Ok(Ready { commission, prepared, certificate, proven_by, shard, binding, leave })
     }
 
     /// Rules and lint, of a certificate that names the CRL of a shard where its authority has shards.
@@ -286,11 +290,11 @@ impl Service {
 
     /// Has it signed in time and verifies the signature; what is to be recorded of it.
     pub(super) fn signed(&self, ready: Ready<'_>, recorded: &Recorded) -> Result<Done, Denied> {
-        let Ready { commission, prepared, certificate, proven_by, leave, .. } = ready;
+        let Ready { commission, prepared, certificate, proven_by, binding, leave, .. } = ready;
         let order = commission.order;
         let subject = subject_of(&prepared, commission.ordered, order);
         let facts = issued_facts(&prepared, subject, commission.ordered);
-        let facts = IssuedCertificate { proven_by, ..facts };
+        let facts = IssuedCertificate { proven_by, binding, ..facts };
         let (_, code) = codes(prepared.pending());
         let payload = json!({
             "serial": prepared.facts().serial.to_string(),
@@ -546,6 +550,7 @@ fn issued_facts(
         not_before: facts.validity.not_before(),
         proven_by: None,
         spki: facts.subject_key,
+        binding: None,
         privacy,
         index,
     }

@@ -4,6 +4,7 @@
 //! layer and the schedule call it on threads of their own.
 
 pub(crate) mod authority;
+pub(crate) mod bindings;
 pub(crate) mod caller;
 pub(crate) mod canary;
 pub(crate) mod closed;
@@ -404,6 +405,15 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .for_now(),
+        StoreError::CarrierRevoked { .. } => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "a carrier that was revoked bears no eID any more (docs/states.md)",
+                "a carrier that is not revoked",
+                "order for another carrier; `sigill carrier find` shows what became of this one",
+            ),
+        ),
+        StoreError::UnknownBound { .. } => bindings::no_such(error.code(), "eID or carrier"),
         StoreError::Organisation(fault) => organisations::denied(fault),
         // The published log says so for ever: this order yields nothing more.
         StoreError::CertificateLost { .. } => Denied::new(

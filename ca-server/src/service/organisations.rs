@@ -278,7 +278,10 @@ impl Service {
         if found { Ok(()) } else { Err(not_of_the_client("order/organisations/issuing")) }
     }
 
-    fn tree_of(&self, number: &OrganisationNumber) -> Result<Tree<OrganisationId>, Denied> {
+    pub(super) fn tree_of(
+        &self,
+        number: &OrganisationNumber,
+    ) -> Result<Tree<OrganisationId>, Denied> {
         let rows = self.store().organisations_of_number(number);
         let rows = rows.map_err(|e| self.note_storage(&e))?;
         Ok(rows.into_iter().map(|row| row.organisation).collect())

@@ -1,5 +1,6 @@
 //! Revoking: state, status entry and audit leaf in one transaction; then it travels by itself.
 
+mod bound;
 mod said;
 
 use std::collections::BTreeMap;

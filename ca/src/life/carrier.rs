@@ -1,5 +1,6 @@
 //! A carrier (*bärare*): a card from its order to its end, or a telephone from its enrolment.
 
+use super::eid::EidStage;
 use super::machine::{Named, Stage, Word};
 use crate::carrier::CarrierKind;
 
@@ -49,6 +50,24 @@ pub enum CarrierAct {
     Revoke,
     /// Its last day is over.
     Expire,
+}
+
+impl CarrierStage {
+    /// Where a carrier stands that is not revoked and bears these eIDs.
+    #[must_use]
+    pub fn bearing(eids: &[EidStage]) -> Self {
+        let any = |stage| eids.contains(&stage);
+        if any(EidStage::Active) || any(EidStage::Held) {
+            Self::Active
+        } else if any(EidStage::Issued) {
+            Self::Activating
+        } else if !eids.is_empty() && eids.iter().all(|stage| *stage == EidStage::Expired) {
+            Self::Expired
+        } else {
+            // Its eIDs were revoked, and it was not: it can bear others.
+            Self::Active
+        }
+    }
 }
 
 impl Named for CarrierStage {

@@ -79,6 +79,30 @@ impl EidStage {
     }
 }
 
+impl EidStage {
+    /// Where an eID stands whose certificates stand so; `None` for one whose last second is over. Where one of them has been revoked
+    /// by itself, it stands where those stand that are left; nowhere without certificates.
+    #[must_use]
+    pub fn of(certificates: &[Option<CertificateState>]) -> Option<Self> {
+        use CertificateState::{Held, Issued, Revoked, Voided};
+
+        let is_gone = |state: &CertificateState| matches!(state, Revoked | Voided);
+        let living: Vec<_> = certificates.iter().flatten().filter(|it| !is_gone(it)).collect();
+        if living.is_empty() {
+            let was_revoked = certificates.iter().flatten().next().is_some();
+            let ended = if was_revoked { Self::Revoked } else { Self::Expired };
+            return (!certificates.is_empty()).then_some(ended);
+        }
+        Some(if living.iter().any(|state| matches!(state, Held(_))) {
+            Self::Held
+        } else if living.iter().any(|state| matches!(state, Issued)) {
+            Self::Issued
+        } else {
+            Self::Active
+        })
+    }
+}
+
 impl Named for EidStage {
     fn word(self) -> Word {
         match self {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use status::{CertificateState, transition};
+use status::{CertificateState, HeldFrom, transition};
 
 use super::*;
 use crate::carrier::CarrierKind;
@@ -252,6 +252,41 @@ fn the_certificates_of_an_eid_follow_each_of_its_steps() {
                 );
             }
         }
+    }
+}
+
+/// An eID whose certificates stand together stands where its table says; one that lost a certificate stands with the rest.
+#[test]
+fn an_eid_stands_where_its_certificates_do() {
+    for stage in EidStage::ALL {
+        for state in stage.certificates().iter().filter(|_| *stage != EidStage::Expired) {
+            assert_eq!(EidStage::of(&[Some(*state); 2]), Some(*stage), "{state:?}");
+        }
+    }
+    let (issued, revoked) = (Some(CertificateState::Issued), Some(CertificateState::Revoked));
+    let (active, held) =
+        (Some(CertificateState::Activated), Some(CertificateState::Held(HeldFrom::Activated)));
+    for (certificates, stage) in [
+        (vec![], None),
+        (vec![issued, revoked], Some(EidStage::Issued)),
+        (vec![active, issued], Some(EidStage::Issued)),
+        (vec![active, held], Some(EidStage::Held)),
+        (vec![active, None], Some(EidStage::Active)),
+        (vec![revoked, None], Some(EidStage::Revoked)),
+        (vec![Some(CertificateState::Voided)], Some(EidStage::Revoked)),
+        (vec![None, None], Some(EidStage::Expired)),
+    ] {
+        assert_eq!(EidStage::of(&certificates), stage, "{certificates:?}");
+    }
+    for (eids, stage) in [
+        (vec![EidStage::Issued], CarrierStage::Activating),
+        (vec![EidStage::Issued, EidStage::Active], CarrierStage::Active),
+        (vec![EidStage::Held, EidStage::Revoked], CarrierStage::Active),
+        (vec![EidStage::Revoked], CarrierStage::Active),
+        (vec![EidStage::Expired], CarrierStage::Expired),
+        (vec![EidStage::Expired, EidStage::Issued], CarrierStage::Activating),
+    ] {
+        assert_eq!(CarrierStage::bearing(&eids), stage, "{eids:?}");
     }
 }
 

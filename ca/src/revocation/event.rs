@@ -451,8 +451,8 @@ const HEAD: &str = "\
 This page is written by `sigill events --markdown` from the code that decides; a test fails when they differ. A revocation names the event (`event`, `--event`); reason and hold follow from it. A reason
 given beside must be the event's, or the call is refused (`event-contradicts-reason`).
 
-*Reaches* says how much is to be revoked. A call revokes the certificate that it names, and its answer says how far the event reaches (`reach`): **revoke the rest as well**, all certificates of a carrier with
-`sigill revoke --cards`. *By* says who may say that it has happened; an operator may for all others. Which administrator stands behind a client, the client says.
+*Reaches* says how much is to be revoked. A call revokes the certificate, the eID or the carrier that it names, and its answer says how far the event reaches beyond (`reach`): **revoke the rest as well**, an eID with `sigill eid revoke`,
+a carrier with `sigill carrier revoke`, and what came before eIDs were kept with `sigill revoke --cards`. *By* says who may say that it has happened; an operator may for all others. Which administrator stands behind a client, the client says.
 
 | event | på svenska | reason | reaches | of | by |
 | --- | --- | --- | --- | --- | --- |

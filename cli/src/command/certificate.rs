@@ -178,7 +178,7 @@ pub(crate) struct Release {
 
 /// Why and for whom.
 #[derive(Debug, Args)]
-struct How {
+pub(super) struct How {
     /// What has happened, such as stolen or employment-ended (`sigill events` lists them); the reason follows from it.
     #[arg(long)]
     event: Option<String>,
@@ -392,7 +392,7 @@ impl RevokeSerial {
 }
 
 impl How {
-    fn send<T: DeserializeOwned>(
+    pub(super) fn send<T: DeserializeOwned>(
         &self,
         what: &str,
         path: &str,

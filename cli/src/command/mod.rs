@@ -3,6 +3,7 @@
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
+pub(crate) mod eid;
 pub(crate) mod events;
 pub(crate) mod job;
 pub(crate) mod key_list;

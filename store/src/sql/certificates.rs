@@ -16,7 +16,7 @@ use super::columns::{
 use super::connection::{Connection, Row};
 use super::group::{Act, Effective};
 use super::intents::{close, must_be_open};
-use super::{eids, holders};
+use super::{bound, eids, holders};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{
@@ -59,7 +59,7 @@ pub(super) fn issue(
     let (not_after, classes) = reserved(act.connection(), serial_row)?;
     let change = Change::Issued { not_after, classes };
     let (_, position, time) = act.put_change(&serial, change, Effective::Logged, None, now)?;
-    insert(
+    let row = insert(
         act,
         &NewRow {
             id: certificate,
@@ -79,6 +79,9 @@ pub(super) fn issue(
             index: &new.facts.index,
         },
     )?;
+    if let Some(binding) = &new.facts.binding {
+        bound::bind(act, row, binding, now)?;
+    }
     close(act, intent.row, "fulfilled")?;
     act.put_audit(audit, now)?;
     let issued = Issued { certificate, der: new.der.clone(), position, time };
@@ -118,8 +121,8 @@ pub(super) struct NewRow<'a> {
     pub(super) index: &'a [IndexTerm],
 }
 
-/// Writes a certificate's row and its search terms.
-pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> {
+/// Writes a certificate's row and its search terms; which row.
+pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<i64, StoreError> {
     let (data_key, der, holder) = match new.privacy {
         Privacy::Public => (None, new.der.to_vec(), None),
         Privacy::Person { subject, holder } => {
@@ -179,7 +182,7 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<(), StoreError> 
             )?
             .execute(params![term.tag().name(), act.sealer().blind(term).as_bytes(), row])?;
     }
-    Ok(())
+    Ok(row)
 }
 
 pub(super) const fn der_place(id: &[u8; 16]) -> Place<'_> {
@@ -190,7 +193,7 @@ const fn holder_place(id: &[u8; 16]) -> Place<'_> {
     Place { table: "certificate", column: "holder", row: id }
 }
 
-fn select(columns: &str, wanted: &str) -> String {
+pub(super) fn select(columns: &str, wanted: &str) -> String {
     format!(
         "SELECT certificate.row AS cursor, certificate.certificate_id, certificate.origin, \
              certificate.profile, certificate.profile_sha256, certificate.policy, \
@@ -205,7 +208,7 @@ fn select(columns: &str, wanted: &str) -> String {
     )
 }
 
-fn read(row: Row<'_>) -> Result<CertificateRow, StoreError> {
+pub(super) fn read(row: Row<'_>) -> Result<CertificateRow, StoreError> {
     let profile: Option<String> = column(row, "profile")?;
     let order: Option<[u8; 16]> = column(row, "order_id")?;
     let defects: Option<String> = column(row, "defects")?;

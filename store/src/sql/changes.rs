@@ -19,6 +19,19 @@ pub(super) fn change(
     audit: &AuditRecord,
     now: UnixTime,
 ) -> Result<StatusChanged, StoreError> {
+    let changed = apply(act, wanted, now)?;
+    if changed.outcome == ChangeOutcome::Changed {
+        act.put_audit(audit, now)?;
+    }
+    Ok(changed)
+}
+
+/// The change without its leaf, which the caller's act writes.
+pub(super) fn apply(
+    act: &mut Act<'_>,
+    wanted: &StatusChange,
+    now: UnixTime,
+) -> Result<StatusChanged, StoreError> {
     let clock = act.clock(now);
     let serial = target(act, &wanted.target)?;
     if !serial.online {
@@ -67,7 +80,6 @@ pub(super) fn change(
         _ => wanted.requested_at.or(serial.requested_at),
     };
     let (status, position, _) = act.put_change(&serial, change, effective, requested_at, now)?;
-    act.put_audit(audit, now)?;
     let status = StatusRow { status, requested_at, position };
     Ok(StatusChanged { outcome: ChangeOutcome::Changed, status, clock })
 }

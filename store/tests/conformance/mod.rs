@@ -4,6 +4,7 @@
 //! the suite knows SQL.
 
 pub(crate) mod awaited;
+pub(crate) mod bound;
 pub(crate) mod canaries;
 pub(crate) mod crls;
 pub(crate) mod eids;
@@ -90,6 +91,10 @@ macro_rules! suite {
             eids: an_eid_is_whose_its_own_order_said,
             eids: what_rests_on_an_eid_is_recorded_while_it_holds,
             eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,
+            bound: a_holder_in_an_organisation_on_a_carrier_is_one_eid,
+            bound: an_eid_is_revoked_with_all_its_certificates_and_no_other,
+            bound: a_carrier_is_revoked_with_the_eids_of_all_organisations,
+            bound: a_revoked_carrier_takes_no_certificate,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
             keys: a_key_of_a_lost_certificate_stays_its_holders,

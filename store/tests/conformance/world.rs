@@ -224,6 +224,7 @@ impl World {
             not_before: at(0),
             proven_by: None,
             spki: self.issuer.public.spki_hash(),
+            binding: None,
             privacy: Privacy::Person {
                 subject: self.subject(),
                 holder: format!("holder {PERSON}").into_bytes(),

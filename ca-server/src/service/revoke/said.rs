@@ -37,6 +37,11 @@ impl Said {
         self.event.map(|event| reach_of(event.rule().reach))
     }
 
+    /// The same in the words of the rules.
+    pub(super) fn event_reach(&self) -> Option<Reach> {
+        self.event.map(|event| event.rule().reach)
+    }
+
     /// Of a call, what its audit leaf keeps.
     pub(super) fn facts(&self, request: &api::RevocationRequest) -> Value {
         json!({

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 9] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 10] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -15,6 +15,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 9] = [
     (20, include_str!("../../../migrations/postgresql/0020_trial_revocations.sql")),
     (21, include_str!("../../../migrations/postgresql/0021_organisations.sql")),
     (22, include_str!("../../../migrations/postgresql/0022_receipts_in_order.sql")),
+    (23, include_str!("../../../migrations/postgresql/0023_eids.sql")),
 ];
 
 /// Makes room for what has been applied.

@@ -1,0 +1,101 @@
+//! eIDs and carriers.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::certificate::Certificate;
+use crate::revocation::EventReach;
+
+/// Where an eID stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EidStage {
+    /// *Utfärdad*: its certificates are issued, and have not been taken into use by a call.
+    Issued,
+    /// *Aktiv*.
+    Active,
+    /// *Tillfälligt spärrad*.
+    Held,
+    /// *Spärrad*.
+    Revoked,
+    /// *Utgången*.
+    Expired,
+}
+
+/// Where a carrier stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CarrierStage {
+    /// *Aktivering påbörjad*: no certificate on it has been taken into use by a call.
+    Activating,
+    /// *Aktiv*.
+    Active,
+    /// *Spärrad*: it takes no certificate any more.
+    Revoked,
+    /// *Utgången*.
+    Expired,
+}
+
+/// An eID: one holder in one organisation on one carrier.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Eid {
+    /// `eid_` and a UUID.
+    pub id: String,
+    /// `car_` and a UUID: what it is on.
+    pub carrier: String,
+    /// Organisation number of the holder's organisation.
+    pub organisation: String,
+    /// Organisation number of the issuing one, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuing_organisation: Option<String>,
+    /// Where it stands: where those of its certificates stand that are neither revoked by themselves nor over.
+    pub stage: EidStage,
+    /// The stage as card administrators read it.
+    pub stage_sv: String,
+    /// When its first certificate was recorded.
+    pub created: String,
+    /// How much more the event that a revocation named asks to be revoked; only in its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<EventReach>,
+    /// The last position of the status log that speaks of one of its certificates, `epoch.index`.
+    pub position: String,
+    /// Its certificates, oldest first, without the bytes. In the answer of a revocation each says what became of it.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A carrier: a card or a telephone.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Carrier {
+    /// `car_` and a UUID.
+    pub id: String,
+    /// `ordinary-card`, `reserve-card` or `mobile-device`.
+    pub kind: String,
+    /// The kind as card administrators read it.
+    pub kind_sv: String,
+    /// Its family, such as `nls-card-2023`.
+    pub family: String,
+    /// Where it stands.
+    pub stage: CarrierStage,
+    /// The stage as card administrators read it.
+    pub stage_sv: String,
+    /// Since when it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+    /// When the first certificate on it was recorded.
+    pub created: String,
+    /// How much more the event that a revocation named asks to be revoked; only in its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<EventReach>,
+    /// The last position of the status log that speaks of a certificate on it, `epoch.index`.
+    pub position: String,
+    /// Every eID on it, those of other organisations too.
+    pub eids: Vec<Eid>,
+}
+
+/// `POST /v1/carriers/lookup`: a question with a body, because a card number names a person and does not belong into a URL.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CarrierLookup {
+    /// The number on the card: 19 digits, with or without spaces.
+    pub card_number: String,
+}

@@ -1,0 +1,289 @@
+//! eIDs and carriers as orders have bound them: shown and looked up. They are revoked in [`super::revoke`].
+//!
+//! What an order says of holder, organisation and carrier is recorded with its certificate; where an eID and a carrier stand follows from
+//! their certificates (`ca::life`), so that it cannot say anything else than the status log.
+
+use ca::identity::{CardNumber, OrganisationNumber};
+use ca::key_holder::HolderName;
+use ca::life::{CarrierStage, EidStage, Named};
+use ca::order::Order;
+use ca::organisation::{Scope, today};
+use ca::refusal::Refusal;
+use store::{
+    Binding, BoundTo, CarrierId, CarrierRow, CertificateId, CertificateRow, EidFilter, EidId,
+    EidRow, IndexTag, IndexTerm, StoreError,
+};
+use x509::time::UnixTime;
+
+use super::caller::Caller;
+use super::{Service, milliseconds, storage};
+use crate::denied::{Denied, Kind};
+
+/// Most rows of a page.
+const PAGE: u32 = 1000;
+
+/// What a listing is asked for, as it stands in the URL.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EidQuery {
+    pub(crate) organisation: Option<String>,
+    pub(crate) carrier: Option<String>,
+    pub(crate) certificate: Option<String>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) limit: Option<u32>,
+}
+
+impl Service {
+    /// What an order binds its certificate to.
+    ///
+    /// # Errors
+    ///
+    /// A carrier that is revoked gets nothing more.
+    pub(super) fn binding_of(
+        &self,
+        order: &Order,
+        now: UnixTime,
+    ) -> Result<Option<Binding>, Denied> {
+        let Some(family) = self.book.carrier(order.carrier.as_str()) else { return Ok(None) };
+        let card = order.card.as_ref();
+        let card = card.map(|card| IndexTerm::new(IndexTag::CardNumber, card.as_str()));
+        if let Some(card) = &card {
+            let known = self.store().carrier_of_card(card).map_err(|e| self.note_storage(&e))?;
+            if let Some(known) = known.filter(|known| known.revoked.is_some()) {
+                return Err(storage(&StoreError::CarrierRevoked { carrier: known.id }));
+            }
+        }
+        let milliseconds = milliseconds(now);
+        Ok(Some(Binding {
+            eid: EidId::from_time_and_random(milliseconds, self.randomness.draw()?),
+            carrier: CarrierId::from_time_and_random(milliseconds, self.randomness.draw()?),
+            kind: family.kind(),
+            family: order.carrier.to_string(),
+            card,
+            holder: HolderName::of_identity(&order.identity),
+            organisation: order.user.number.as_str().to_owned(),
+            issuing: order.issuing.as_ref().map(|one| one.number.as_str().to_owned()),
+        }))
+    }
+
+    /// One eID, if the caller sees it.
+    pub(crate) fn eid(&self, caller: &Caller, id: &str) -> Result<api::Eid, Denied> {
+        caller.must_read()?;
+        let row = self.seen_eid(caller, id)?;
+        self.shown_eid(&row)
+    }
+
+    pub(super) fn seen_eid(&self, caller: &Caller, id: &str) -> Result<EidRow, Denied> {
+        let unknown = || no_such("eid-not-known", "eID");
+        let eid: EidId = id.parse().map_err(|_| unknown())?;
+        let row = self.store().eid(eid).map_err(|e| self.note_storage(&e))?;
+        let row = row.ok_or_else(unknown)?;
+        if self.is_of(caller, &row.organisation)? { Ok(row) } else { Err(unknown()) }
+    }
+
+    /// One carrier, if the caller sees an eID on it.
+    pub(crate) fn carrier(&self, caller: &Caller, id: &str) -> Result<api::Carrier, Denied> {
+        caller.must_read()?;
+        let row = self.seen_carrier(caller, id)?;
+        self.shown_carrier(&row)
+    }
+
+    pub(super) fn seen_carrier(&self, caller: &Caller, id: &str) -> Result<CarrierRow, Denied> {
+        let unknown = || no_such("carrier-not-known", "carrier");
+        let carrier: CarrierId = id.parse().map_err(|_| unknown())?;
+        let row = self.store().carrier(carrier).map_err(|e| self.note_storage(&e))?;
+        self.if_seen(caller, row)
+    }
+
+    /// The carrier of a card number, if the caller sees an eID on it.
+    pub(crate) fn carrier_of_card(
+        &self,
+        caller: &Caller,
+        lookup: &api::CarrierLookup,
+    ) -> Result<api::Carrier, Denied> {
+        caller.must_read()?;
+        let number: String =
+            lookup.card_number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+        let number = CardNumber::parse(&number)
+            .map_err(|error| malformed("card_number", &error.to_string(), "19 digits"))?;
+        let term = IndexTerm::new(IndexTag::CardNumber, number.as_str());
+        let row = self.store().carrier_of_card(&term).map_err(|e| self.note_storage(&e))?;
+        let row = self.if_seen(caller, row)?;
+        self.shown_carrier(&row)
+    }
+
+    fn if_seen(&self, caller: &Caller, row: Option<CarrierRow>) -> Result<CarrierRow, Denied> {
+        let unknown = || no_such("carrier-not-known", "carrier");
+        let row = row.ok_or_else(unknown)?;
+        let filter = EidFilter { carrier: Some(row.id), ..EidFilter::default() };
+        let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?;
+        for eid in &eids.rows {
+            if self.is_of(caller, &eid.organisation)? {
+                return Ok(row);
+            }
+        }
+        Err(unknown())
+    }
+
+    /// A page of eIDs. A client that is limited to organisations names one of them.
+    pub(crate) fn eids(
+        &self,
+        caller: &Caller,
+        query: &EidQuery,
+    ) -> Result<api::Page<api::Eid>, Denied> {
+        caller.must_read()?;
+        let limit = query.limit.unwrap_or(100);
+        if !(1..=PAGE).contains(&limit) {
+            return Err(malformed("limit", &limit.to_string(), "1 to 1000"));
+        }
+        let after = query.cursor.as_deref().map(str::parse::<u64>).transpose();
+        let after = after.map_err(|_| malformed("cursor", "another text", "`next` of a page"))?;
+        let organisation = match &query.organisation {
+            Some(number) if !self.is_of(caller, number)? => {
+                return Err(no_such("organisation-unknown", "organisation"));
+            }
+            None if caller.organisations.is_some() => {
+                let limit = "the number of one of the client's organisations";
+                return Err(malformed("organisation", "none", limit));
+            }
+            named => named.clone(),
+        };
+        let carrier = query.carrier.as_deref().map(str::parse::<CarrierId>).transpose();
+        let carrier = carrier.map_err(|_| no_such("carrier-not-known", "carrier"))?;
+        let certificate = query.certificate.as_deref().map(str::parse::<CertificateId>);
+        let certificate =
+            certificate.transpose().map_err(|_| no_such("certificate-unknown", "certificate"))?;
+        let filter = EidFilter { organisation, carrier, certificate };
+        let page = self.store().eids(&filter, after, limit).map_err(|e| self.note_storage(&e))?;
+        let items = page.rows.iter().map(|row| self.shown_eid(row));
+        Ok(api::Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: page.next.map(|next| next.to_string()),
+        })
+    }
+
+    /// Whether an organisation is one of the caller's, today: any is, of one that is limited to none.
+    fn is_of(&self, caller: &Caller, number: &str) -> Result<bool, Denied> {
+        let Some(own) = &caller.organisations else { return Ok(true) };
+        let Ok(number) = OrganisationNumber::parse(number) else { return Ok(false) };
+        let (scope, today) = (Scope::Under(own.to_vec()), today(self.clock().read().now));
+        let tree = self.tree_of(&number)?;
+        let named = tree.iter().filter(|one| one.number() == Some(&number));
+        let seen = named.into_iter().any(|one| tree.sees(&scope, one.id, today));
+        Ok(seen)
+    }
+
+    pub(super) fn bound(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, Denied> {
+        self.store().bound_certificates(to).map_err(|e| self.note_storage(&e))
+    }
+
+    pub(super) fn shown_eid(&self, row: &EidRow) -> Result<api::Eid, Denied> {
+        let certificates = self.bound(BoundTo::Eid(row.id))?;
+        Ok(self.eid_with(row, &certificates))
+    }
+
+    fn eid_with(&self, row: &EidRow, certificates: &[(EidId, CertificateRow)]) -> api::Eid {
+        let own = || certificates.iter().filter(|(eid, _)| *eid == row.id).map(|(_, one)| one);
+        let stage = stage_of(own(), self.clock().read().now);
+        api::Eid {
+            id: row.id.to_string(),
+            carrier: row.carrier.to_string(),
+            organisation: row.organisation.clone(),
+            issuing_organisation: row.issuing.clone(),
+            stage: shown_eid_stage(stage),
+            stage_sv: stage.word().swedish.to_owned(),
+            created: row.created.to_string(),
+            reach: None,
+            position: last_position(own()),
+            certificates: own().map(|one| self.shown_row(one)).collect(),
+        }
+    }
+
+    pub(super) fn shown_carrier(&self, row: &CarrierRow) -> Result<api::Carrier, Denied> {
+        let filter = EidFilter { carrier: Some(row.id), ..EidFilter::default() };
+        let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?;
+        let certificates = self.bound(BoundTo::Carrier(row.id))?;
+        let now = self.clock().read().now;
+        let stages: Vec<EidStage> = eids
+            .rows
+            .iter()
+            .map(|eid| {
+                let own = certificates.iter().filter(|(of, _)| *of == eid.id);
+                stage_of(own.map(|(_, one)| one), now)
+            })
+            .collect();
+        let stage = match row.revoked {
+            Some(_) => CarrierStage::Revoked,
+            None => CarrierStage::bearing(&stages),
+        };
+        let kind = row.kind.word();
+        Ok(api::Carrier {
+            id: row.id.to_string(),
+            kind: kind.name.to_owned(),
+            kind_sv: kind.swedish.to_owned(),
+            family: row.family.clone(),
+            stage: shown_carrier_stage(stage),
+            stage_sv: stage.word().swedish.to_owned(),
+            revoked_at: row.revoked.map(|time| time.to_string()),
+            created: row.created.to_string(),
+            reach: None,
+            position: last_position(certificates.iter().map(|(_, one)| one)),
+            eids: eids.rows.iter().map(|eid| self.eid_with(eid, &certificates)).collect(),
+        })
+    }
+}
+
+fn stage_of<'a>(certificates: impl Iterator<Item = &'a CertificateRow>, now: UnixTime) -> EidStage {
+    let states: Vec<_> =
+        certificates.map(|one| (one.not_after >= now).then_some(one.status.status.state)).collect();
+    // None has no certificate: it came with one.
+    EidStage::of(&states).unwrap_or(EidStage::Expired)
+}
+
+/// By which a repeated call waits for what the first one waited for.
+fn last_position<'a>(certificates: impl Iterator<Item = &'a CertificateRow>) -> String {
+    let last = certificates.map(|one| one.status.position).max();
+    last.map(|position| position.to_string()).unwrap_or_default()
+}
+
+const fn shown_eid_stage(stage: EidStage) -> api::EidStage {
+    match stage {
+        EidStage::Ordered | EidStage::Issued => api::EidStage::Issued,
+        EidStage::Active => api::EidStage::Active,
+        EidStage::Held => api::EidStage::Held,
+        EidStage::Cancelled | EidStage::Revoked => api::EidStage::Revoked,
+        EidStage::Expired => api::EidStage::Expired,
+    }
+}
+
+const fn shown_carrier_stage(stage: CarrierStage) -> api::CarrierStage {
+    match stage {
+        CarrierStage::Revoked | CarrierStage::Cancelled | CarrierStage::Deregistered => {
+            api::CarrierStage::Revoked
+        }
+        CarrierStage::Expired => api::CarrierStage::Expired,
+        CarrierStage::Active => api::CarrierStage::Active,
+        _ => api::CarrierStage::Activating,
+    }
+}
+
+/// One body for what is not there and for what is not the caller's.
+pub(super) fn no_such(code: &'static str, what: &str) -> Denied {
+    Denied::new(
+        Kind::NotFound,
+        Refusal::new(
+            code,
+            "what is asked for is named by its id, and is of the caller's organisations",
+            &format!("an {what} that is not there, or not the caller's"),
+            "an id that this deployment gave",
+            "`sigill eid list` names eIDs and their carriers",
+        ),
+    )
+    .for_now()
+}
+
+fn malformed(field: &str, seen: &str, limit: &str) -> Denied {
+    Denied::new(
+        Kind::Malformed,
+        Refusal::new("query-malformed", field, &seen, limit, "correct the question"),
+    )
+}

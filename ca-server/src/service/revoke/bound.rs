@@ -1,0 +1,214 @@
+//! Revoking what belongs together: an eID, or a carrier with every eID on it, in one transaction (REV-11).
+
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
+use ca::profile::Profile;
+use ca::refusal::Refusal;
+use ca::revocation::RevocationWish;
+use ca::revocation::event::Reach;
+use serde_json::{Value, json};
+use store::{
+    Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CertificateRow, EidId,
+    StatusAct, Subject,
+};
+
+use super::said::Said;
+use super::{offline, requested_at};
+use crate::denied::Denied;
+use crate::service::Service;
+use crate::service::caller::Caller;
+use crate::service::order::{Answered, OrderWork, Outcome};
+use crate::service::record::{call_object, client};
+
+impl Service {
+    /// Revokes or holds the certificates of an eID: all of them or none.
+    pub(crate) fn revoke_eid(
+        &self,
+        caller: &Caller,
+        id: &str,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
+        caller.must_revoke()?;
+        let row = self.seen_eid(caller, id)?;
+        let done = self.revoke_bound(caller, BoundTo::Eid(row.id), work)?;
+        let mut shown = self.shown_eid(&row)?;
+        shown.reach = done.reach;
+        done.tell(&mut shown.certificates);
+        done.answered(&shown)
+    }
+
+    /// Revokes or holds every eID on a carrier, those of other organisations too: all of them or none.
+    pub(crate) fn revoke_carrier(
+        &self,
+        caller: &Caller,
+        id: &str,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
+        caller.must_revoke()?;
+        let row = self.seen_carrier(caller, id)?;
+        let done = self.revoke_bound(caller, BoundTo::Carrier(row.id), work)?;
+        let mut shown = self.shown_carrier(&self.seen_carrier(caller, id)?)?;
+        shown.reach = done.reach;
+        shown.eids.iter_mut().for_each(|eid| done.tell(&mut eid.certificates));
+        done.answered(&shown)
+    }
+
+    fn revoke_bound(
+        &self,
+        caller: &Caller,
+        to: BoundTo,
+        work: &OrderWork<'_>,
+    ) -> Result<Done, Denied> {
+        let request: api::RevocationRequest = crate::service::issue::from_json(&work.call.body)?;
+        let reading = self.clock().read();
+        let requested =
+            request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;
+        let certificates = self.bound(to)?;
+        let said = self.said_of(caller, &certificates, &request)?;
+        let reach = reach_of(&said, to)?;
+        self.must_all_be_here(&certificates)?;
+        let change = BoundChange {
+            to,
+            wish: said.wish,
+            requested_at: requested,
+            alone: Alone { client: work.call.client.clone(), most: self.alone },
+        };
+        let mut payload = json!({
+            "call": work.call.correlation_id,
+            "client": work.call.client,
+            "target": to.to_string(),
+            "clock": reading.doubt.map(|doubt| doubt.to_string()),
+        });
+        if let (Value::Object(payload), Value::Object(facts)) = (&mut payload, said.facts(&request))
+        {
+            payload.extend(facts);
+        }
+        let audit = audit_of(to, said.wish, work, payload.clone());
+        let all = self
+            .store()
+            .revoke_bound(&change, audit, reading.now)
+            .map_err(|e| self.unrevoked(&work.call.client, &e, reading.now))?;
+        let changed = || all.iter().filter(|one| one.done.is_some());
+        if changed().next().is_none() {
+            let record = record(EventCode::RevocationRepeated, to, work, &payload);
+            self.store().record_audit(&record, reading.now).map_err(|e| self.note_storage(&e))?;
+        }
+        for one in changed() {
+            if let Ok(authority) = self.authority_of(one.issuer) {
+                metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
+                    .increment(1);
+                authority.ask_for_crl();
+            }
+        }
+        if let Some(last) = all.iter().map(|one| one.status.position).max() {
+            self.await_publication(last, work.call.wait_for_publication)?;
+        }
+        Ok(Done { reach, all })
+    }
+
+    /// What the call says, held against the kind of each certificate.
+    fn said_of(
+        &self,
+        caller: &Caller,
+        certificates: &[(EidId, CertificateRow)],
+        request: &api::RevocationRequest,
+    ) -> Result<Said, Denied> {
+        let mut said = Said::read(request, None, caller.revoker)?;
+        for (_, row) in certificates {
+            let profile = row.profile.as_ref();
+            let profile = profile.and_then(|one| self.book.profiles().by_name(&one.name));
+            let kind = profile.map(Profile::kind);
+            said = Said::read(request, kind, caller.revoker)?;
+            ca::revocation::check(kind, caller.revoker, said.wish).map_err(Denied::rule)?;
+        }
+        Ok(said)
+    }
+
+    fn must_all_be_here(&self, certificates: &[(EidId, CertificateRow)]) -> Result<(), Denied> {
+        for (_, row) in certificates {
+            let authority = self.authority_of(row.issuer)?;
+            if !authority.signs_here() {
+                return Err(offline(authority.name()));
+            }
+            self.must_go_on(authority)?;
+        }
+        Ok(())
+    }
+}
+
+/// What came of it.
+struct Done {
+    reach: Option<api::EventReach>,
+    all: Vec<BoundChanged>,
+}
+
+impl Done {
+    fn tell(&self, certificates: &mut [api::Certificate]) {
+        for shown in certificates {
+            let told = self.all.iter().find(|one| one.certificate.to_string() == shown.id);
+            shown.outcome = told.map(|one| match one.done {
+                Some(StatusAct::CorrectReason { .. }) => api::StatusOutcome::ReasonCorrected,
+                Some(_) => api::StatusOutcome::Changed,
+                None => api::StatusOutcome::AlreadySo,
+            });
+        }
+    }
+
+    fn answered(&self, shown: &impl serde::Serialize) -> Result<Answered, Denied> {
+        match self.all.iter().map(|one| one.status.position).max() {
+            Some(position) => Answered::new(Outcome::Changed, shown, position),
+            None => Answered::unlogged(Outcome::Changed, shown),
+        }
+    }
+}
+
+/// How much more the event asks for than the call names.
+///
+/// # Errors
+///
+/// `event-reaches-less` for an event that does not reach as far as what is named: it happened to less than all of that.
+fn reach_of(said: &Said, to: BoundTo) -> Result<Option<api::EventReach>, Denied> {
+    let Some(reach) = said.event_reach() else { return Ok(None) };
+    let (all, less) = match (to, reach) {
+        (BoundTo::Eid(_), Reach::Certificate | Reach::Eid)
+        | (BoundTo::Carrier(_), Reach::Carrier) => (true, false),
+        (BoundTo::Carrier(_), Reach::Certificate | Reach::Eid) => (false, true),
+        (BoundTo::Eid(_) | BoundTo::Carrier(_), _) => (false, false),
+    };
+    if less {
+        return Err(Denied::rule(Refusal::new(
+            "event-reaches-less",
+            "REV-05: an event reaches so far (docs/revocation-events.md)",
+            &format!("an event of one {} for a whole carrier", reach.name()),
+            "an event that happens to a carrier, or a reason alone",
+            "revoke the eID to which it has happened",
+        )));
+    }
+    Ok(if all { None } else { said.reach() })
+}
+
+fn audit_of(to: BoundTo, wish: RevocationWish, work: &OrderWork<'_>, payload: Value) -> BoundAudit {
+    let code = match wish {
+        RevocationWish::Hold => EventCode::CertificateHeld,
+        _ => EventCode::CertificateRevoked,
+    };
+    let plain = record(code, to, work, &payload);
+    Box::new(move |all: &[BoundChanged]| {
+        let changed = all.iter().filter(|one| one.done.is_some());
+        let ids: Vec<String> = changed.map(|one| one.certificate.to_string()).collect();
+        let mut payload = payload;
+        if let Some(object) = payload.as_object_mut() {
+            object.insert("certificates".to_owned(), json!(ids));
+        }
+        AuditRecord { payload: crate::service::record::written(&payload), ..plain }
+    })
+}
+
+fn record(code: EventCode, to: BoundTo, work: &OrderWork<'_>, payload: &Value) -> AuditRecord {
+    let object = match to {
+        BoundTo::Eid(id) => ObjectId::Eid(*id.as_bytes()),
+        BoundTo::Carrier(id) => ObjectId::Carrier(*id.as_bytes()),
+    };
+    let objects = ObjectIds::of_act([Some(object), Some(call_object(work.call))]);
+    let (done, actor) = (EventResult::Done, client(&work.call.client));
+    Service::record(code, done, actor, objects, None, payload, Subject::Deployment)
+}

@@ -1,0 +1,201 @@
+//! `sigill eid` and `sigill carrier`: what belongs together, shown and revoked as one.
+
+use clap::{Args, Subcommand};
+
+use super::certificate::How;
+use crate::client::{Client, ClientError};
+use crate::terminal::{Terminal, facts, table};
+
+/// What can be asked and done about eIDs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EidCommand {
+    /// List eIDs, oldest first.
+    #[command(
+        after_help = "Example:\n  sigill eid list --organisation 2321000131 --json\n  sigill eid list --certificate crt_019…"
+    )]
+    List(List),
+    /// Show one with its certificates.
+    #[command(after_help = "Example:\n  sigill eid show eid_019…")]
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Revoke or hold its certificates, all of them or none (Spärra SITHS eID).
+    #[command(
+        after_help = "Example:\n  sigill eid revoke eid_019… --event name-changed --yes\n  sigill eid revoke eid_019… --reason certificateHold"
+    )]
+    Revoke(Revoke),
+}
+
+/// What can be asked and done about carriers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CarrierCommand {
+    /// Show one with every eID on it.
+    #[command(after_help = "Example:\n  sigill carrier show car_019…")]
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Show the one of a card number.
+    #[command(
+        after_help = "Example:\n  sigill carrier find --card-number 9752269874512325436 --json"
+    )]
+    Find {
+        /// The number on the card, 19 digits.
+        #[arg(long)]
+        card_number: String,
+    },
+    /// Revoke or hold every eID on it, those of other organisations too, all of them or none (Spärra kort).
+    #[command(after_help = "Example:\n  sigill carrier revoke car_019… --event stolen --yes")]
+    Revoke(Revoke),
+}
+
+/// Which eIDs.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only of holders in the organisation of this number.
+    #[arg(long)]
+    organisation: Option<String>,
+    /// Only on this carrier.
+    #[arg(long, value_name = "ID")]
+    carrier: Option<String>,
+    /// Only the one of this certificate.
+    #[arg(long, value_name = "ID")]
+    certificate: Option<String>,
+}
+
+/// A revocation of all that belongs together.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// Its id.
+    id: String,
+    #[command(flatten)]
+    how: How,
+}
+
+impl EidCommand {
+    pub(crate) fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        match self {
+            Self::List(list) => list.run(client, terminal),
+            Self::Show { id } => {
+                let eid: api::Eid = client.get(&format!("/v1/eids/{id}"), &[])?;
+                terminal.result(&eid, || shown(&eid));
+                Ok(())
+            }
+            Self::Revoke(Revoke { id, how }) => {
+                let path = format!("/v1/eids/{id}/revocation");
+                let eid: api::Eid = how.send(id, &path, client, terminal)?;
+                terminal.result(&eid, || shown(&eid));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl CarrierCommand {
+    pub(crate) fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let carrier: api::Carrier = match self {
+            Self::Show { id } => client.get(&format!("/v1/carriers/{id}"), &[])?,
+            Self::Find { card_number } => {
+                let asked = api::CarrierLookup { card_number: card_number.clone() };
+                client.ask("/v1/carriers/lookup", &asked)?
+            }
+            Self::Revoke(Revoke { id, how }) => {
+                how.send(id, &format!("/v1/carriers/{id}/revocation"), client, terminal)?
+            }
+        };
+        terminal.result(&carrier, || {
+            let mut lines = facts(&[
+                ("carrier", carrier.id.clone()),
+                ("kind", carrier.kind.clone()),
+                ("family", carrier.family.clone()),
+                ("stage", super::word(Some(carrier.stage))),
+                ("på svenska", carrier.stage_sv.clone()),
+                ("revoked at", carrier.revoked_at.clone().unwrap_or_default()),
+                ("still to revoke", super::word(carrier.reach)),
+            ]);
+            let rows: Vec<Vec<String>> =
+                carrier.eids.iter().flat_map(|eid| rows(&eid.id, eid)).collect();
+            lines.extend(certificates(&rows));
+            lines
+        });
+        Ok(())
+    }
+}
+
+impl List {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let mut all: api::Page<api::Eid> = api::Page { items: Vec::new(), next: None };
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", "1000".to_owned())];
+            let given = [
+                ("organisation", self.organisation.clone()),
+                ("carrier", self.carrier.clone()),
+                ("certificate", self.certificate.clone()),
+                ("cursor", cursor.take()),
+            ];
+            query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            let page: api::Page<api::Eid> = client.get("/v1/eids", &query)?;
+            all.items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+            terminal.progress(&format!("{} eIDs", all.items.len()));
+        }
+        terminal.result(&all, || {
+            let rows: Vec<Vec<String>> = all
+                .items
+                .iter()
+                .map(|eid| {
+                    vec![
+                        eid.id.clone(),
+                        super::word(Some(eid.stage)),
+                        eid.organisation.clone(),
+                        eid.carrier.clone(),
+                        eid.certificates.len().to_string(),
+                    ]
+                })
+                .collect();
+            table(&["EID", "STAGE", "ORGANISATION", "CARRIER", "CERTIFICATES"], &rows)
+        });
+        Ok(())
+    }
+}
+
+fn shown(eid: &api::Eid) -> Vec<String> {
+    let mut lines = facts(&[
+        ("eid", eid.id.clone()),
+        ("stage", super::word(Some(eid.stage))),
+        ("på svenska", eid.stage_sv.clone()),
+        ("organisation", eid.organisation.clone()),
+        ("issued by", eid.issuing_organisation.clone().unwrap_or_default()),
+        ("carrier", eid.carrier.clone()),
+        ("still to revoke", super::word(eid.reach)),
+    ]);
+    lines.extend(certificates(&rows(&eid.id, eid)));
+    lines
+}
+
+fn certificates(rows: &[Vec<String>]) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    lines.extend(table(&["EID", "CERTIFICATE", "PROFILE", "STATE", "VALID TO", "OUTCOME"], rows));
+    lines
+}
+
+fn rows(id: &str, eid: &api::Eid) -> Vec<Vec<String>> {
+    eid.certificates
+        .iter()
+        .map(|one| {
+            vec![
+                id.to_owned(),
+                one.id.clone(),
+                one.profile.clone(),
+                super::word(Some(one.state)),
+                one.not_after.clone(),
+                super::word(one.outcome),
+            ]
+        })
+        .collect()
+}

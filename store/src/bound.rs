@@ -1,0 +1,192 @@
+//! eIDs and carriers as rows: which certificates belong together, and how they are revoked together.
+
+use std::fmt;
+
+use ca::carrier::CarrierKind;
+use ca::key_holder::HolderName;
+use ca::revocation::RevocationWish;
+use status::IssuerId;
+use x509::time::UnixTime;
+
+use crate::StoreError;
+use crate::audit::AuditRecord;
+use crate::certificate::{CertificateRow, StatusAct, StatusRow};
+use crate::id::{CarrierId, CertificateId, EidId};
+use crate::job::Alone;
+use crate::sealing::IndexTerm;
+
+/// What an order says of the eID that its certificate is of. The certificate joins the eID that its holder has in this organisation on
+/// this carrier, as long as that has no living certificate of the same profile; else it begins another.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The id of an eID that it begins.
+    pub eid: EidId,
+    /// The id of a carrier that is not known yet.
+    pub carrier: CarrierId,
+    /// What kind of carrier.
+    pub kind: CarrierKind,
+    /// Of which family.
+    pub family: String,
+    /// Its number; a carrier without one is another each time.
+    pub card: Option<IndexTerm>,
+    /// The holder.
+    pub holder: HolderName,
+    /// Number of the holder's organisation.
+    pub organisation: String,
+    /// Number of the issuing one, where it is another.
+    pub issuing: Option<String>,
+}
+
+/// A carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarrierRow {
+    /// Its id.
+    pub id: CarrierId,
+    /// What kind.
+    pub kind: CarrierKind,
+    /// Of which family.
+    pub family: String,
+    /// Since when it is revoked.
+    pub revoked: Option<UnixTime>,
+    /// When the first certificate on it was recorded.
+    pub created: UnixTime,
+}
+
+/// An eID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EidRow {
+    /// Its id.
+    pub id: EidId,
+    /// What it is on.
+    pub carrier: CarrierId,
+    /// Number of the holder's organisation.
+    pub organisation: String,
+    /// Number of the issuing one, where it is another.
+    pub issuing: Option<String>,
+    /// When its first certificate was recorded.
+    pub created: UnixTime,
+}
+
+/// What holds certificates together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundTo {
+    /// One eID.
+    Eid(EidId),
+    /// Every eID on one carrier, those of other organisations too.
+    Carrier(CarrierId),
+}
+
+impl fmt::Display for BoundTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eid(id) => write!(f, "eid {id}"),
+            Self::Carrier(id) => write!(f, "carrier {id}"),
+        }
+    }
+}
+
+/// Which eIDs a list shows. Every given part must hold.
+#[derive(Clone, Debug, Default)]
+pub struct EidFilter {
+    /// Only of holders in this organisation.
+    pub organisation: Option<String>,
+    /// Only on this carrier.
+    pub carrier: Option<CarrierId>,
+    /// Only the one of this certificate.
+    pub certificate: Option<CertificateId>,
+}
+
+/// A part of a list, oldest first.
+#[derive(Clone, Debug)]
+pub struct EidPage {
+    /// At most as many as were asked for.
+    pub rows: Vec<EidRow>,
+    /// Where it goes on; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// All certificates of an eID or on a carrier are to be revoked or held.
+#[derive(Clone, Debug)]
+pub struct BoundChange {
+    /// Of what.
+    pub to: BoundTo,
+    /// Revoked for a reason, or held. Nothing is released by it.
+    pub wish: RevocationWish,
+    /// When it was asked for, as the caller says.
+    pub requested_at: Option<UnixTime>,
+    /// Who asks, and how much of it an hour takes.
+    pub alone: Alone,
+}
+
+/// What became of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundChanged {
+    /// Which.
+    pub certificate: CertificateId,
+    /// Who issued it.
+    pub issuer: IssuerId,
+    /// What was done to it; `None`: it stood so already.
+    pub done: Option<StatusAct>,
+    /// How it stands now.
+    pub status: StatusRow,
+}
+
+/// Makes the audit record of a change, from what became of each. It runs inside the act.
+pub type BoundAudit = Box<dyn FnOnce(&[BoundChanged]) -> AuditRecord + Send>;
+
+/// The part of [`Store`](crate::Store) that knows which certificates belong together.
+pub trait Bindings {
+    /// A carrier.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn carrier(&self, carrier: CarrierId) -> Result<Option<CarrierRow>, StoreError>;
+
+    /// The carrier of a card number.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn carrier_of_card(&self, card: &IndexTerm) -> Result<Option<CarrierRow>, StoreError>;
+
+    /// An eID.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn eid(&self, eid: EidId) -> Result<Option<EidRow>, StoreError>;
+
+    /// Lists eIDs in the order in which they were recorded, at most `limit` (up to 1000).
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn eids(
+        &self,
+        filter: &EidFilter,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<EidPage, StoreError>;
+
+    /// The certificates of an eID or on a carrier, oldest first, those that have ended too, each with its eID.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn bound_certificates(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError>;
+
+    /// Revokes or holds every certificate of an eID or on a carrier that has not ended, in one act: all of them or none. What is revoked
+    /// stays so; a graver reason is noted. A carrier that is revoked takes no eID any more. Never refused because of the clock. Where all
+    /// stood so already nothing is recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownBound`], [`StoreError::OfflineIssuer`], [`StoreError::Transition`], [`StoreError::AloneSpent`].
+    fn revoke_bound(
+        &self,
+        change: &BoundChange,
+        audit: BoundAudit,
+        now: UnixTime,
+    ) -> Result<Vec<BoundChanged>, StoreError>;
+}

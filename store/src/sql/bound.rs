@@ -1,0 +1,367 @@
+//! eIDs and carriers: bound when a certificate is recorded, revoked together.
+
+use ca::carrier::CarrierKind;
+use ca::revocation::{Again, RevocationWish, again};
+use rusqlite::params;
+use rusqlite::types::Value;
+use status::{CertificateState, IssuerId};
+use x509::time::UnixTime;
+
+use super::columns::{
+    array, column, from_time, from_u64, opt_time, status_row, stored, time, to_u64,
+};
+use super::connection::{Connection, OptionalExtension as _, Params, Row};
+use super::group::Act;
+use super::{Backend, SqlStore, certificates, changes, holders, jobs};
+use crate::StoreError;
+use crate::bound::{
+    Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
+    EidPage, EidRow,
+};
+use crate::certificate::{
+    CertificateRow, ChangeOutcome, StatusAct, StatusChange, StatusRow, StatusTarget,
+};
+use crate::id::{CarrierId, CertificateId, EidId};
+use crate::sealing::IndexTerm;
+
+impl<B: Backend> Bindings for SqlStore<B> {
+    fn carrier(&self, carrier: CarrierId) -> Result<Option<CarrierRow>, StoreError> {
+        self.readers.read(|connection| {
+            find_carrier(connection, "carrier_id = ?1", [carrier.as_bytes().as_slice()])
+        })
+    }
+
+    fn carrier_of_card(&self, card: &IndexTerm) -> Result<Option<CarrierRow>, StoreError> {
+        let card = self.sealer.blind(card);
+        self.readers
+            .read(|connection| find_carrier(connection, "card = ?1", [card.as_bytes().as_slice()]))
+    }
+
+    fn eid(&self, eid: EidId) -> Result<Option<EidRow>, StoreError> {
+        self.readers.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(&format!("{EID} WHERE eid.eid_id = ?1"))?;
+            let mut rows = statement.query([eid.as_bytes()])?;
+            rows.next()?.map(read_eid).transpose()
+        })
+    }
+
+    fn eids(
+        &self,
+        filter: &EidFilter,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<EidPage, StoreError> {
+        self.readers.read(|connection| list(connection, filter, after, limit))
+    }
+
+    fn bound_certificates(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError> {
+        self.readers.read(|connection| bound(connection, to))
+    }
+
+    fn revoke_bound(
+        &self,
+        change: &BoundChange,
+        audit: BoundAudit,
+        now: UnixTime,
+    ) -> Result<Vec<BoundChanged>, StoreError> {
+        let change = change.clone();
+        self.writer.run(move |act| revoke(act, &change, audit, now))
+    }
+}
+
+fn find_carrier(
+    connection: &Connection,
+    wanted: &str,
+    parameters: impl Params,
+) -> Result<Option<CarrierRow>, StoreError> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT * FROM carrier WHERE {wanted}"))?;
+    let mut rows = statement.query(parameters)?;
+    rows.next()?.map(read_carrier).transpose()
+}
+
+fn read_carrier(row: Row<'_>) -> Result<CarrierRow, StoreError> {
+    let kind: String = column(row, "kind")?;
+    let kinds = [
+        CarrierKind::OrdinaryCard,
+        CarrierKind::ReserveCard,
+        CarrierKind::MobileDevice,
+        CarrierKind::BlankCard,
+    ];
+    Ok(CarrierRow {
+        id: CarrierId::from_bytes(array(row, "carrier_id")?),
+        kind: stored(kinds.into_iter().find(|one| one.name() == kind), "kind of a carrier")?,
+        family: column(row, "family")?,
+        revoked: opt_time(row, "revoked")?,
+        created: time(row, "created")?,
+    })
+}
+
+const EID: &str = "SELECT eid.row AS cursor, eid.eid_id, eid.organisation, eid.issuing, eid.created, \
+     carrier.carrier_id FROM eid JOIN carrier ON carrier.row = eid.carrier";
+
+fn read_eid(row: Row<'_>) -> Result<EidRow, StoreError> {
+    Ok(EidRow {
+        id: EidId::from_bytes(array(row, "eid_id")?),
+        carrier: CarrierId::from_bytes(array(row, "carrier_id")?),
+        organisation: column(row, "organisation")?,
+        issuing: column(row, "issuing")?,
+        created: time(row, "created")?,
+    })
+}
+
+fn list(
+    connection: &Connection,
+    filter: &EidFilter,
+    after: Option<u64>,
+    limit: u32,
+) -> Result<EidPage, StoreError> {
+    let limit = limit.clamp(1, certificates::MOST_ROWS);
+    let mut values = vec![Value::Integer(from_u64(after.unwrap_or(0), "cursor")?)];
+    let mut sql = format!("{EID} WHERE eid.row > ?1");
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
+    };
+    if let Some(organisation) = &filter.organisation {
+        and(" AND eid.organisation = ?", Value::Text(organisation.clone()));
+    }
+    if let Some(carrier) = &filter.carrier {
+        and(" AND carrier.carrier_id = ?", Value::Blob(carrier.as_bytes().to_vec()));
+    }
+    if let Some(certificate) = &filter.certificate {
+        let condition = " AND eid.row = (SELECT eid FROM certificate WHERE certificate_id = ?)";
+        and(condition, Value::Blob(certificate.as_bytes().to_vec()));
+    }
+    sql.push_str(&format!(" ORDER BY eid.row LIMIT {}", u64::from(limit) + 1));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(values)?;
+    let mut page = EidPage { rows: Vec::new(), next: None };
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        if page.rows.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
+            page.next = last;
+            break;
+        }
+        page.rows.push(read_eid(row)?);
+        last = Some(to_u64(column(row, "cursor")?, "cursor")?);
+    }
+    Ok(page)
+}
+
+/// Which certificates, by the first parameter.
+const fn certificates_of(to: &BoundTo) -> (&'static str, &[u8; 16]) {
+    match to {
+        BoundTo::Eid(id) => {
+            ("certificate.eid = (SELECT row FROM eid WHERE eid_id = ?1)", id.as_bytes())
+        }
+        BoundTo::Carrier(id) => (
+            "certificate.eid IN (SELECT eid.row FROM eid JOIN carrier ON carrier.row = eid.carrier \
+                 WHERE carrier.carrier_id = ?1)",
+            id.as_bytes(),
+        ),
+    }
+}
+
+fn bound(connection: &Connection, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError> {
+    let (wanted, id) = certificates_of(&to);
+    let its_eid = ", (SELECT eid_id FROM eid WHERE eid.row = certificate.eid) AS eid_id";
+    let sql = format!("{} ORDER BY certificate.row", certificates::select(its_eid, wanted));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let eid = EidId::from_bytes(array(row, "eid_id")?);
+        found.push((eid, certificates::read(row)?));
+    }
+    Ok(found)
+}
+
+/// Binds a certificate that has just been recorded.
+///
+/// # Errors
+///
+/// [`StoreError::CarrierRevoked`]: then the certificate is not recorded either.
+pub(super) fn bind(
+    act: &Act<'_>,
+    certificate: i64,
+    binding: &Binding,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let connection = act.connection();
+    let carrier = carrier_row(act, binding, now)?;
+    let holder = holders::tag(act.sealer(), &binding.holder);
+    let known: Option<i64> = connection
+        .prepare_cached(
+            "SELECT eid.row FROM eid WHERE eid.carrier = ?1 AND eid.holder = ?2 AND eid.organisation = ?3 \
+                 AND EXISTS (SELECT 1 FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE certificate.eid = eid.row AND serial.state NOT IN ('revoked', 'voided') \
+                         AND serial.not_after >= ?4) \
+                 AND NOT EXISTS (SELECT 1 FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE certificate.eid = eid.row AND serial.state NOT IN ('revoked', 'voided') \
+                         AND serial.not_after >= ?4 \
+                         AND certificate.profile = (SELECT profile FROM certificate WHERE row = ?5)) \
+             ORDER BY eid.row DESC LIMIT 1",
+        )?
+        .query_row(
+            params![
+                carrier,
+                holder.as_bytes(),
+                binding.organisation,
+                from_time(now),
+                certificate
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let eid: i64 = match known {
+        Some(known) => known,
+        None => connection
+            .prepare_cached(
+                "INSERT INTO eid (eid_id, carrier, holder, organisation, issuing, created) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING row",
+            )?
+            .query_row(
+                params![
+                    binding.eid.as_bytes(),
+                    carrier,
+                    holder.as_bytes(),
+                    binding.organisation,
+                    binding.issuing,
+                    from_time(now)
+                ],
+                |row| row.get(0),
+            )?,
+    };
+    connection
+        .prepare_cached("UPDATE certificate SET eid = ?2 WHERE row = ?1")?
+        .execute(params![certificate, eid])?;
+    Ok(())
+}
+
+fn carrier_row(act: &Act<'_>, binding: &Binding, now: UnixTime) -> Result<i64, StoreError> {
+    let connection = act.connection();
+    let card = binding.card.as_ref().map(|card| act.sealer().blind(card));
+    if let Some(card) = &card {
+        let known: Option<(i64, [u8; 16], Option<i64>)> = connection
+            .prepare_cached("SELECT row, carrier_id, revoked FROM carrier WHERE card = ?1")?
+            .query_row([card.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        match known {
+            Some((_, id, Some(_))) => {
+                return Err(StoreError::CarrierRevoked { carrier: CarrierId::from_bytes(id) });
+            }
+            Some((row, _, None)) => return Ok(row),
+            None => {}
+        }
+    }
+    Ok(connection
+        .prepare_cached(
+            "INSERT INTO carrier (carrier_id, kind, family, card, created) \
+             VALUES (?1, ?2, ?3, ?4, ?5) RETURNING row",
+        )?
+        .query_row(
+            params![
+                binding.carrier.as_bytes(),
+                binding.kind.name(),
+                binding.family,
+                card.as_ref().map(crate::sealing::BlindIndex::as_bytes),
+                from_time(now)
+            ],
+            |row| row.get(0),
+        )?)
+}
+
+fn revoke(
+    act: &mut Act<'_>,
+    change: &BoundChange,
+    audit: BoundAudit,
+    now: UnixTime,
+) -> Result<Vec<BoundChanged>, StoreError> {
+    let is_new = mark(act.connection(), change, now)?;
+    let mut all = Vec::new();
+    for (certificate, issuer, status) in living(act.connection(), change.to, now)? {
+        let Some(wanted) = wanted(change.wish, &status) else {
+            all.push(BoundChanged { certificate, issuer, done: None, status });
+            continue;
+        };
+        let one = StatusChange {
+            target: StatusTarget::Certificate(certificate),
+            act: wanted,
+            requested_at: change.requested_at,
+            alone: None,
+        };
+        let changed = changes::apply(act, &one, now)?;
+        let done = (changed.outcome == ChangeOutcome::Changed).then_some(wanted);
+        all.push(BoundChanged { certificate, issuer, done, status: changed.status });
+    }
+    let changed = all.iter().filter(|one| one.done.is_some()).count();
+    if changed > 0 {
+        let count = u64::try_from(changed).unwrap_or(u64::MAX);
+        jobs::count_alone(act.connection(), &change.alone, count, now)?;
+    }
+    if changed > 0 || is_new {
+        act.put_audit(&audit(&all), now)?;
+    }
+    Ok(all)
+}
+
+/// Notes that a carrier is revoked. Whether it was not before.
+fn mark(connection: &Connection, change: &BoundChange, now: UnixTime) -> Result<bool, StoreError> {
+    let (table, id) = match &change.to {
+        BoundTo::Eid(id) => ("eid", id.as_bytes()),
+        BoundTo::Carrier(id) => ("carrier", id.as_bytes()),
+    };
+    let known: Option<i64> = connection
+        .prepare_cached(&format!("SELECT row FROM {table} WHERE {table}_id = ?1"))?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let row = known.ok_or(StoreError::UnknownBound { what: change.to })?;
+    if table == "eid" || !matches!(change.wish, RevocationWish::Revoke(_)) {
+        return Ok(false);
+    }
+    let marked = connection
+        .prepare_cached("UPDATE carrier SET revoked = ?2 WHERE row = ?1 AND revoked IS NULL")?
+        .execute(params![row, from_time(now)])?;
+    Ok(marked == 1)
+}
+
+type Living = Vec<(CertificateId, IssuerId, StatusRow)>;
+
+fn living(connection: &Connection, to: BoundTo, now: UnixTime) -> Result<Living, StoreError> {
+    let (wanted, id) = certificates_of(&to);
+    let sql = format!(
+        "{} AND serial.not_after >= ?2 ORDER BY certificate.row",
+        certificates::select("", wanted)
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![id, from_time(now)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let certificate = CertificateId::from_bytes(array(row, "certificate_id")?);
+        let issuer = IssuerId::from_bytes(array(row, "issuer_id")?);
+        found.push((certificate, issuer, status_row(row)?));
+    }
+    Ok(found)
+}
+
+/// What is done to one that stands so; `None`: nothing.
+fn wanted(wish: RevocationWish, status: &StatusRow) -> Option<StatusAct> {
+    let known = &status.status;
+    match (wish, known.state) {
+        (RevocationWish::Revoke(reason), CertificateState::Revoked) => {
+            let corrects = again(known.reason, reason) == Again::Corrects;
+            corrects.then_some(StatusAct::CorrectReason {
+                from: known.reason,
+                reason,
+                invalidity: known.invalidity_date,
+            })
+        }
+        (RevocationWish::Hold, CertificateState::Revoked | CertificateState::Held(_))
+        | (_, CertificateState::Voided)
+        | (RevocationWish::Release, _) => None,
+        (RevocationWish::Revoke(reason), _) => Some(StatusAct::Revoke { reason, invalidity: None }),
+        (RevocationWish::Hold, _) => Some(StatusAct::Hold),
+    }
+}

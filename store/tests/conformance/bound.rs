@@ -1,0 +1,218 @@
+//! eIDs and carriers: what an order binds together is revoked together, all of it or nothing.
+
+use ca::audit::EventCode;
+use ca::carrier::CarrierKind;
+use ca::key_holder::HolderName;
+use ca::revocation::RevocationWish;
+use status::{CertificateState, RevocationReason};
+use store::{
+    Alone, Binding, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateId,
+    EidFilter, EidId, EidRow, IndexTag, IndexTerm, IssuedCertificate, ProfileVersion, StatusAct,
+    StoreError,
+};
+
+use super::Backend;
+use super::world::{PERSON, World, at, audit, audit_of, fresh, sizes};
+
+const CARD: &str = "9752269874512325436";
+const HOME: &str = "2321000131";
+const OTHER: &str = "5565594230";
+
+fn card(number: &str) -> IndexTerm {
+    IndexTerm::new(IndexTag::CardNumber, number)
+}
+
+fn binding(card: Option<&str>, holder: &str, organisation: &str) -> Binding {
+    Binding {
+        eid: EidId::from_bytes(fresh()),
+        carrier: CarrierId::from_bytes(fresh()),
+        kind: if card.is_some() { CarrierKind::OrdinaryCard } else { CarrierKind::MobileDevice },
+        family: "nls-card-2023".to_owned(),
+        card: card.map(self::card),
+        holder: HolderName::number(holder),
+        organisation: organisation.to_owned(),
+        issuing: None,
+    }
+}
+
+fn try_issue(
+    world: &World,
+    profile: &str,
+    binding: Binding,
+    now: u64,
+) -> Result<CertificateId, StoreError> {
+    let (_, pending, recorded) = world.intend(at(now)).unwrap();
+    let signed = world.issuer.sign(pending, &recorded);
+    let profile = ProfileVersion { name: profile.to_owned(), sha256: [2; 32] };
+    let facts = IssuedCertificate { profile, binding: Some(binding), ..world.facts() };
+    let audit = audit_of(EventCode::CertificateIssued, world.subject(), PERSON);
+    world.store.record_issued(&signed, &facts, &audit, at(now)).map(|issued| issued.certificate)
+}
+
+/// Issues one certificate on the card; of which eID it is.
+fn issue(
+    world: &World,
+    profile: &str,
+    holder: &str,
+    organisation: &str,
+) -> (CertificateId, EidRow) {
+    let bound = binding(Some(CARD), holder, organisation);
+    let id = try_issue(world, profile, bound, 5).unwrap();
+    (id, eid_of(world, id))
+}
+
+fn eid_of(world: &World, certificate: CertificateId) -> EidRow {
+    let filter = EidFilter { certificate: Some(certificate), ..EidFilter::default() };
+    let mut page = world.store.eids(&filter, None, 10).unwrap();
+    assert_eq!((page.rows.len(), page.next), (1, None));
+    page.rows.remove(0)
+}
+
+fn leaf() -> BoundAudit {
+    Box::new(|_| audit(EventCode::CertificateRevoked))
+}
+
+fn change(to: BoundTo, wish: RevocationWish) -> BoundChange {
+    let alone = Alone { client: "portal".to_owned(), most: 500 };
+    BoundChange { to, wish, requested_at: Some(at(1)), alone }
+}
+
+const COMPROMISED: RevocationWish = RevocationWish::Revoke(Some(RevocationReason::KeyCompromise));
+const SUPERSEDED: RevocationWish = RevocationWish::Revoke(Some(RevocationReason::Superseded));
+
+/// Which of them something was done to.
+fn outcomes(changed: &[BoundChanged]) -> Vec<(CertificateId, Done)> {
+    let done = |one: &BoundChanged| if one.done.is_some() { Done::Now } else { Done::Before };
+    changed.iter().map(|one| (one.certificate, done(one))).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Now,
+    Before,
+}
+
+fn states(world: &World, to: BoundTo) -> Vec<CertificateState> {
+    let bound = world.store.bound_certificates(to).unwrap();
+    bound.iter().map(|(_, row)| row.status.status.state).collect()
+}
+
+pub(crate) fn a_holder_in_an_organisation_on_a_carrier_is_one_eid(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (first, eid) = issue(&world, "authentication", PERSON, HOME);
+    let (second, same) = issue(&world, "signature", PERSON, HOME);
+    assert_eq!(eid, same);
+    let (_, extra) = issue(&world, "authentication", PERSON, OTHER);
+    let (_, another) = issue(&world, "authentication", "191003229802", HOME);
+    assert_eq!((extra.carrier, another.carrier), (eid.carrier, eid.carrier));
+    // The same profile again is another eID, and so is what comes after a revoked one.
+    let (_, renewed) = issue(&world, "authentication", PERSON, HOME);
+    let ids = [eid.id, extra.id, another.id, renewed.id];
+    assert!(ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id)), "{ids:?}");
+    let telephone = || {
+        let bound = binding(None, PERSON, HOME);
+        eid_of(&world, try_issue(&world, "mobile", bound, 5).unwrap())
+    };
+    assert_ne!(telephone().carrier, telephone().carrier);
+
+    let bound: Vec<_> = world.store.bound_certificates(BoundTo::Eid(eid.id)).unwrap();
+    let bound: Vec<_> = bound.into_iter().map(|(of, row)| (of, row.id)).collect();
+    assert_eq!(bound, [(eid.id, first), (eid.id, second)]);
+    let carrier = world.store.carrier_of_card(&card("9752 2698 7451 2325 436")).unwrap().unwrap();
+    assert_eq!((carrier.id, carrier.kind), (eid.carrier, CarrierKind::OrdinaryCard));
+    assert_eq!((carrier.revoked, carrier.created), (None, at(5)));
+    assert_eq!(world.store.carrier(eid.carrier).unwrap().unwrap(), carrier);
+    assert_eq!(world.store.carrier_of_card(&card("9752269874512325444")).unwrap(), None);
+    assert_eq!(world.store.eid(EidId::from_bytes(fresh())).unwrap(), None);
+
+    // Listed page by page, by organisation and by carrier.
+    let on = EidFilter { carrier: Some(eid.carrier), ..EidFilter::default() };
+    let page = world.store.eids(&on, None, 3).unwrap();
+    let rest = world.store.eids(&on, page.next, 3).unwrap();
+    let walked: Vec<_> = page.rows.iter().chain(&rest.rows).map(|row| row.id).collect();
+    assert_eq!((walked, rest.next), (ids.to_vec(), None));
+    let of = EidFilter { organisation: Some(OTHER.to_owned()), ..EidFilter::default() };
+    assert_eq!(world.store.eids(&of, None, 10).unwrap().rows, [extra]);
+    drop(world);
+    assert_eq!(backend.open().eid(eid.id).unwrap(), Some(eid));
+}
+
+pub(crate) fn an_eid_is_revoked_with_all_its_certificates_and_no_other(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (first, eid) = issue(&world, "authentication", PERSON, HOME);
+    let (second, _) = issue(&world, "signature", PERSON, HOME);
+    let (_, extra) = issue(&world, "authentication", PERSON, OTHER);
+    let to = BoundTo::Eid(eid.id);
+    world.change(second, StatusAct::Hold, at(6)).unwrap();
+    let before = sizes(&*world.store);
+
+    let held = world.store.revoke_bound(&change(to, RevocationWish::Hold), leaf(), at(7)).unwrap();
+    let (changed, already) = (Done::Now, Done::Before);
+    assert_eq!(outcomes(&held), [(first, changed), (second, already)]);
+    assert_eq!(sizes(&*world.store), (before.0 + 1, before.1 + 1), "one leaf for all");
+    let revoked = world.store.revoke_bound(&change(to, SUPERSEDED), leaf(), at(8)).unwrap();
+    assert_eq!(outcomes(&revoked), [(first, changed), (second, changed)]);
+    assert_eq!(revoked[0].status.requested_at, Some(at(1)));
+    let before = sizes(&*world.store);
+    let again = world.store.revoke_bound(&change(to, SUPERSEDED), leaf(), at(9)).unwrap();
+    assert_eq!(outcomes(&again), [(first, already), (second, already)]);
+    assert_eq!(sizes(&*world.store), before, "nothing changed");
+    // A graver reason is noted, and the time stays.
+    let graver = world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(10)).unwrap();
+    assert_eq!(outcomes(&graver), [(first, changed), (second, changed)]);
+    assert_eq!(graver[0].status.status.reason, Some(RevocationReason::KeyCompromise));
+    assert_eq!(graver[0].status.status.effective_time, at(8));
+
+    assert_eq!(states(&world, to), [CertificateState::Revoked; 2]);
+    assert_eq!(states(&world, BoundTo::Eid(extra.id)), [CertificateState::Issued]);
+    let bound = binding(Some(CARD), PERSON, HOME);
+    let next = try_issue(&world, "authentication", bound, 11).unwrap();
+    assert_ne!(eid_of(&world, next).id, eid.id, "what was revoked is not gone on with");
+}
+
+pub(crate) fn a_carrier_is_revoked_with_the_eids_of_all_organisations(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (_, eid) = issue(&world, "authentication", PERSON, HOME);
+    issue(&world, "signature", PERSON, HOME);
+    issue(&world, "authentication", PERSON, OTHER);
+    let to = BoundTo::Carrier(eid.carrier);
+    // All or nothing: past what the client may alone none of them is revoked, nor the carrier.
+    let before = sizes(&*world.store);
+    let mut wanted = change(to, COMPROMISED);
+    wanted.alone.most = 2;
+    let refused = world.store.revoke_bound(&wanted, leaf(), at(7)).unwrap_err();
+    assert!(matches!(refused, StoreError::AloneSpent { alone: 2, .. }), "{refused}");
+    assert_eq!(
+        (sizes(&*world.store), states(&world, to)),
+        (before, vec![CertificateState::Issued; 3])
+    );
+    assert_eq!(world.store.carrier(eid.carrier).unwrap().unwrap().revoked, None);
+    issue(&world, "authentication", "191003229802", HOME);
+
+    let revoked = world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(8)).unwrap();
+
+    assert_eq!(revoked.len(), 4);
+    assert_eq!(states(&world, to), [CertificateState::Revoked; 4]);
+    assert_eq!(world.store.carrier(eid.carrier).unwrap().unwrap().revoked, Some(at(8)));
+    let unknown = BoundTo::Carrier(CarrierId::from_bytes(fresh()));
+    for unknown in [unknown, BoundTo::Eid(EidId::from_bytes(fresh()))] {
+        let refused = world.store.revoke_bound(&change(unknown, COMPROMISED), leaf(), at(9));
+        assert!(matches!(refused, Err(StoreError::UnknownBound { what }) if what == unknown));
+    }
+}
+
+/// What was signed for a carrier that was revoked meanwhile is not released.
+pub(crate) fn a_revoked_carrier_takes_no_certificate(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (_, eid) = issue(&world, "authentication", PERSON, HOME);
+    let to = BoundTo::Carrier(eid.carrier);
+    world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(8)).unwrap();
+
+    let bound = binding(Some(CARD), PERSON, OTHER);
+    let refused = try_issue(&world, "signature", bound, 9).unwrap_err();
+
+    assert!(matches!(refused, StoreError::CarrierRevoked { carrier } if carrier == eid.carrier));
+    assert_eq!(refused.code(), "carrier-revoked");
+    assert_eq!(states(&world, to), [CertificateState::Revoked]);
+    assert_eq!(world.store.open_intents().unwrap().len(), 1, "to be voided as any other");
+}
