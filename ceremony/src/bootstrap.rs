@@ -129,7 +129,7 @@ fn hold_ceremony(
     let made = bootstrap.make()?;
     bootstrap.progress.finish_and_clear();
     if transcript.phase() != Phase::Closed {
-        transcript.write_head(now()?, Kind::Close)?;
+        transcript.write_head(Kind::Close)?;
     }
     let (lines, root) = transcript.head();
     replace(
@@ -272,7 +272,7 @@ impl Bootstrap<'_> {
                 ("token", token.name().to_string().into()),
             ];
             if self.works.transcript.phase() != Phase::Closed {
-                self.works.transcript.write(now()?, Kind::Check, &facts)?;
+                self.works.transcript.write(Kind::Check, &facts)?;
             }
             anyhow::Ok(token)
         };
@@ -365,7 +365,7 @@ impl Bootstrap<'_> {
         if self.works.transcript.phase() == Phase::Closed {
             return Ok(());
         }
-        Ok(self.works.transcript.write_head(now()?, Kind::Checkpoint)?)
+        Ok(self.works.transcript.write_head(Kind::Checkpoint)?)
     }
 
     fn names(&self, common_name: &str) -> RequestedFields {

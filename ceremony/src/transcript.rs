@@ -16,7 +16,6 @@ use ceremony_core::transcript::{
 };
 use thiserror::Error;
 use x509::signing::{Intent, Recorded, Recorder};
-use x509::time::UnixTime;
 
 use crate::home::{self, Home};
 use crate::stopped::Stopped;
@@ -34,6 +33,8 @@ pub(crate) type Facts<'a> = &'a [(&'a str, Fact)];
 pub(crate) struct Transcript {
     media: Vec<Medium>,
     chain: Chain,
+    /// What an earlier run began with.
+    genesis: Option<Record>,
     /// When this run began.
     began: Instant,
     /// The step that lines are of.
@@ -69,30 +70,38 @@ impl Transcript {
             let whole = judge(path, &octets)?;
             octets.truncate(octets.len().saturating_sub(whole.torn));
             media.push(Medium { path: path.clone(), file: Some(file) });
-            copies.push((octets, whole.chain));
+            copies.push((octets, whole));
         }
         let longest = copies.iter().max_by_key(|(octets, _)| octets.len()).cloned();
-        let (octets, chain) = longest.unwrap_or_default();
+        let (octets, whole) = longest.unwrap_or_default();
         for (medium, (copy, _)) in media.iter_mut().zip(&copies) {
             let Some(missing) = octets.strip_prefix(copy.as_slice()) else {
                 return Err(differ(&medium.path, copy, &octets).into());
             };
             medium.bring_abreast(copy.len(), missing)?;
         }
-        Ok(Self { media, chain, began: Instant::now(), step: "begin".to_owned() })
+        let genesis = whole.records.into_iter().next();
+        Ok(Self {
+            media,
+            chain: whole.chain,
+            genesis,
+            began: Instant::now(),
+            step: "begin".to_owned(),
+        })
     }
 
     /// Opens the transcript of a bootstrap and says what is begun, or begun again.
     ///
     /// # Errors
     ///
-    /// As [`Self::open`] and [`Self::write`].
+    /// As [`Self::open`] and [`Self::write`]; [`Stopped`] by R17 for the transcript of another deployment or plan.
     pub(crate) fn begin(
         home: &Home,
         deployment: Deployment,
         plan: &[u8; 32],
     ) -> anyhow::Result<Self> {
-        let mut transcript = Self::open(&[home.join("ceremony/transcript.jsonl")])?;
+        let path = home.join("ceremony/transcript.jsonl");
+        let mut transcript = Self::open(std::slice::from_ref(&path))?;
         let facts = [
             ("deployment", Fact::from(deployment.to_string())),
             ("format", FORMAT.into()),
@@ -100,9 +109,16 @@ impl Transcript {
             ("program", env!("CARGO_PKG_VERSION").into()),
             ("purpose", "unattended-demo".into()),
         ];
+        let genesis = transcript.genesis.as_ref();
+        for (name, ours) in facts.iter().filter(|(name, _)| ["deployment", "plan"].contains(name)) {
+            let theirs = genesis.and_then(|genesis| genesis.body.get(*name));
+            if theirs.is_some_and(|theirs| theirs != ours) {
+                return Err(of_another(&path, name, theirs, ours).into());
+            }
+        }
         match transcript.phase() {
-            Phase::Empty => transcript.write(now()?, Kind::Genesis, &facts)?,
-            Phase::Running | Phase::Paused => transcript.write(now()?, Kind::Resume, &facts)?,
+            Phase::Empty => transcript.write(Kind::Genesis, &facts)?,
+            Phase::Running | Phase::Paused => transcript.write(Kind::Resume, &facts)?,
             // It ended between the last line and the manifest: all that is left is to write files anew.
             Phase::Closed => {}
         }
@@ -130,12 +146,9 @@ impl Transcript {
     /// # Errors
     ///
     /// [`TranscriptError`]; what the line announces must not be done then.
-    pub(crate) fn write(
-        &mut self,
-        now: UnixTime,
-        kind: Kind,
-        facts: Facts<'_>,
-    ) -> Result<(), TranscriptError> {
+    pub(crate) fn write(&mut self, kind: Kind, facts: Facts<'_>) -> Result<(), TranscriptError> {
+        // Its own for each line: with one of before a slow act would look like a clock that was set.
+        let now = now().map_err(|error| TranscriptError::Clock { why: error.to_string() })?;
         let body = facts.iter().map(|(name, fact)| ((*name).to_owned(), fact.clone()));
         let run_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = self.step.clone();
@@ -151,7 +164,7 @@ impl Transcript {
                 ("medium", Fact::from(path.display().to_string())),
                 ("error", Fact::from(source.to_string())),
             ];
-            self.write(now, Kind::Exception, &facts)?;
+            self.write(Kind::Exception, &facts)?;
         }
         Ok(())
     }
@@ -161,10 +174,10 @@ impl Transcript {
     /// # Errors
     ///
     /// As [`Self::write`].
-    pub(crate) fn write_head(&mut self, now: UnixTime, kind: Kind) -> Result<(), TranscriptError> {
+    pub(crate) fn write_head(&mut self, kind: Kind) -> Result<(), TranscriptError> {
         let facts = self.chain.head_facts();
         let facts = facts.each_ref().map(|(name, fact)| (name.as_str(), fact.clone()));
-        self.write(now, kind, &facts)
+        self.write(kind, &facts)
     }
 
     /// Records an intent to sign; `again` says why, where it is the same signature once more.
@@ -174,12 +187,11 @@ impl Transcript {
     /// [`TranscriptError`]; nothing may be signed then.
     pub(crate) fn record(
         &mut self,
-        now: UnixTime,
         what: &str,
         again: Option<&str>,
         intent: &Intent,
     ) -> Result<Recorded, TranscriptError> {
-        Recorded::by(IntentLine { transcript: self, now, what, again }, intent)
+        Recorded::by(IntentLine { transcript: self, what, again }, intent)
     }
 
     /// Work on `what` that an earlier run announced, and of whose end it told nothing.
@@ -194,16 +206,11 @@ impl Transcript {
     /// # Errors
     ///
     /// As [`Self::write`]; [`TranscriptError::Rule`] where no work is under way.
-    pub(crate) fn end_work(
-        &mut self,
-        now: UnixTime,
-        kind: Kind,
-        facts: Facts<'_>,
-    ) -> Result<(), TranscriptError> {
+    pub(crate) fn end_work(&mut self, kind: Kind, facts: Facts<'_>) -> Result<(), TranscriptError> {
         let intent = self.chain.open().map(|open| open.id().to_owned()).unwrap_or_default();
         let mut all = vec![("intent", Fact::from(intent))];
         all.extend_from_slice(facts);
-        self.write(now, kind, &all)
+        self.write(kind, &all)
     }
 
     /// Puts a line on the media that are there; which of them are lost now.
@@ -273,9 +280,21 @@ fn differ(path: &Path, copy: &[u8], other: &[u8]) -> Stopped {
     }
 }
 
+fn of_another(path: &Path, name: &str, theirs: Option<&Fact>, ours: &Fact) -> Stopped {
+    let text = |fact: Option<&Fact>| match fact {
+        Some(Fact::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let (theirs, ours) = (text(theirs), text(Some(ours)));
+    Stopped {
+        refusal: Refusal::Transcript,
+        refused: format!("transcript {} is of {name} {theirs}, not of {ours}", path.display()),
+        next_step: "go on with the hierarchy file that this home was begun with, or begin in an empty home; nothing was done",
+    }
+}
+
 struct IntentLine<'a> {
     transcript: &'a mut Transcript,
-    now: UnixTime,
     what: &'a str,
     again: Option<&'a str>,
 }
@@ -294,7 +313,7 @@ impl Recorder for IntentLine<'_> {
             ("tbs_sha256", base16ct::lower::encode_string(intent.digest()).into()),
         ];
         facts.extend(self.again.map(|why| ("again", why.into())));
-        self.transcript.write(self.now, Kind::Intent, &facts)
+        self.transcript.write(Kind::Intent, &facts)
     }
 }
 
@@ -305,6 +324,12 @@ pub(crate) enum TranscriptError {
     /// It may not stand there.
     #[error("the transcript takes no such line: {0}")]
     Rule(#[from] TranscriptFault),
+    /// No time to write.
+    #[error("{why}")]
+    Clock {
+        /// Why.
+        why: String,
+    },
     /// No medium is left.
     #[error("every medium of the transcript was lost before")]
     NoMedium,

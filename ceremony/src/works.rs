@@ -100,11 +100,11 @@ impl Works<'_> {
         .map_err(|error| anyhow::anyhow!("{}", error.refusal()))
         .with_context(|| work.file.clone())?;
         let (pending, _) = prepared.into_parts();
-        let signed = self.sign(pending, now, &work.file)?;
+        let signed = self.sign(pending, &work.file)?;
         let der = signed.to_der().context("certificate is too large")?;
         let certificate = Certificate::from_der(&der)?;
         replace(&path, &der)?;
-        self.transcript.end_work(now, Kind::Result, &made(&der))?;
+        self.transcript.end_work(Kind::Result, &made(&der))?;
         Ok(certificate)
     }
 
@@ -124,7 +124,7 @@ impl Works<'_> {
             Some(key) => key,
             None => {
                 if is_unfinished {
-                    self.transcript.end_work(now()?, Kind::Exception, &[reason(NO_EFFECT)])?;
+                    self.transcript.end_work(Kind::Exception, &[reason(NO_EFFECT)])?;
                 }
                 let facts = [
                     ("act", Fact::from(GENERATE_KEY)),
@@ -134,17 +134,17 @@ impl Works<'_> {
                     ("type", key_type.to_string().into()),
                     ("token", token.name().to_string().into()),
                 ];
-                self.transcript.write(now()?, Kind::Intent, &facts)?;
+                self.transcript.write(Kind::Intent, &facts)?;
                 let key = token.generate_key(order, deadline);
                 let key = key.with_context(|| format!("key {step}"))?;
-                self.transcript.end_work(now()?, Kind::Result, &[spki(&key)])?;
+                self.transcript.end_work(Kind::Result, &[spki(&key)])?;
                 key
             }
         };
         ensure!(key.key_type() == key_type, "key {step} is {}, not {key_type}", key.key_type());
         token.prove(&key)?;
         if is_announced {
-            self.transcript.end_work(now()?, Kind::Result, &[spki(&key), adopted()])?;
+            self.transcript.end_work(Kind::Result, &[spki(&key), adopted()])?;
         }
         Ok(key)
     }
@@ -200,12 +200,12 @@ impl Works<'_> {
         let previous: Option<PreviousCrl<&[u8]>> = None;
         let prepared =
             crl::prepare(&order, none, &mut files, previous, &mut |_| crl::Departure::Unexplained)?;
-        let signed = self.sign(prepared.pending, now, file)?;
+        let signed = self.sign(prepared.pending, file)?;
         let mut der = Vec::new();
         let spooled = BufReader::new(std::fs::File::open(&spool_path)?);
         crl::finish(&signed, spooled, &mut der)?;
         replace(&path, &der)?;
-        self.transcript.end_work(now, Kind::Result, &made(&der))?;
+        self.transcript.end_work(Kind::Result, &made(&der))?;
         for path in [scratch_path, spool_path] {
             std::fs::remove_file(path)?;
         }
@@ -219,26 +219,26 @@ impl Works<'_> {
         if open.record.text("tbs_sha256") == Some(&hash) {
             let mut facts = made(der).to_vec();
             facts.push(adopted());
-            self.transcript.end_work(now()?, Kind::Result, &facts)?;
+            self.transcript.end_work(Kind::Result, &facts)?;
         } else {
-            self.transcript.end_work(now()?, Kind::Exception, &[reason(NO_EFFECT)])?;
+            self.transcript.end_work(Kind::Exception, &[reason(NO_EFFECT)])?;
         }
         Ok(())
     }
 
-    fn sign(&mut self, pending: Pending, now: UnixTime, what: &str) -> anyhow::Result<Signed> {
+    fn sign(&mut self, pending: Pending, what: &str) -> anyhow::Result<Signed> {
         // What an earlier run may have signed was written nowhere: nobody has it.
         if self.transcript.unfinished(SIGN, what).is_some() {
-            self.transcript.end_work(now, Kind::Exception, &[reason(NOT_KEPT)])?;
+            self.transcript.end_work(Kind::Exception, &[reason(NOT_KEPT)])?;
         }
-        let recorded = self.transcript.record(now, what, None, pending.intent())?;
+        let recorded = self.transcript.record(what, None, pending.intent())?;
         let input = pending.input(&recorded)?;
         // A session does not always outlive the time that people take between two steps. Both tries are
         // in the transcript.
         let signature = match self.signer.sign(&input) {
             Err(error) if error.again() != Again::Never => {
                 let again = Some(error.code());
-                let recorded = self.transcript.record(now, what, again, pending.intent())?;
+                let recorded = self.transcript.record(what, again, pending.intent())?;
                 self.signer.sign(&pending.input(&recorded)?)
             }
             signed => signed,

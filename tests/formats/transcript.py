@@ -202,6 +202,9 @@ def vectors() -> dict:
         part = read(b"".join(line + b"\n" for line in lines[:count]))
         transcripts.append({"name": f"its first {count} lines", "lines": [line.decode() for line in lines[:count]],
                             "head": part.head.hex(), "closed": False})
+    forged = write([GENESIS, ("CHECK", 1, {"head": "ab" * 32, "lines": 1}), ("CLOSE", 2, {})])
+    transcripts.append({"name": "a CHECK that mentions a head", "lines": [line.decode() for line in forged],
+                        "head": read(b"".join(line + b"\n" for line in forged)).head.hex(), "closed": True})
     return {"transcripts": transcripts, "refused": refused}
 
 

@@ -268,11 +268,18 @@ fn a_run_that_was_broken_off_goes_on_and_tells_of_it(template: &Template) {
         assert!(second.text.contains(&format!("closed, head {head}")), "{}", second.text);
     }
 
-    // R17: a transcript that somebody changed stops it, and nothing is done.
-    let text =
-        read(home, "ceremony/transcript.jsonl").replace("\"role\":\"root\"", "\"role\":\"boot\"");
-    fs::write(&transcript, &text).expect("a changed transcript");
+    // R17: the transcript of another plan, and one that somebody changed, stop it, and nothing is done.
+    let text = read(home, "ceremony/transcript.jsonl");
+    let first = text.lines().next().expect("its first line");
+    let of_another = first.replace("\"plan\":\"", "\"plan\":\"00") + "\n";
+    fs::write(&transcript, of_another).expect("another transcript");
     fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the end is missing");
+    let said = deployment.bootstrap(&[]);
+    assert_eq!(said.code, 18, "{}", said.text);
+    assert!(said.text.contains(" is of plan 00"), "{}", said.text);
+
+    let text = text.replace("\"role\":\"root\"", "\"role\":\"boot\"");
+    fs::write(&transcript, &text).expect("a changed transcript");
     let said = deployment.bootstrap(&[]);
     assert_eq!(said.code, 18, "{}", said.text);
     assert!(said.text.contains("error: R17: "), "{}", said.text);

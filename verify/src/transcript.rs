@@ -50,6 +50,8 @@ impl Broken {
 pub(crate) struct Findings {
     whole: Whole,
     head: Fingerprint,
+    /// How many lines the head on paper is over, from the first.
+    held: Option<u64>,
 }
 
 /// Judges a transcript.
@@ -76,14 +78,26 @@ pub(crate) fn judge(arguments: &TranscriptArguments) -> anyhow::Result<Findings>
         return Err(Broken(cut).into());
     }
     let head = Fingerprint::from_bytes(*whole.chain.head().1.as_bytes());
-    if let Some(wanted) = arguments.head {
-        let is_said = |record: &Record| record.text("head") == Some(&wanted.to_string());
-        if wanted != head && !whole.records.iter().any(is_said) {
-            let told = format!("the head {} is not in it", wanted.groups());
-            return Err(Broken(told).into());
-        }
-    }
-    Ok(Findings { whole, head })
+    let held = match arguments.head {
+        None => None,
+        Some(wanted) if wanted == head => Some(lines),
+        Some(wanted) => match lines_under(&whole, wanted) {
+            None => {
+                let told = format!("the head {} is not in it", wanted.groups());
+                return Err(Broken(told).into());
+            }
+            found => found,
+        },
+    };
+    Ok(Findings { whole, head, held })
+}
+
+/// How many lines a head is over that a CHECKPOINT or CLOSE names. Theirs alone are compared with the lines before them.
+fn lines_under(whole: &Whole, wanted: Fingerprint) -> Option<u64> {
+    let heads =
+        whole.records.iter().filter(|record| matches!(record.kind, Kind::Checkpoint | Kind::Close));
+    let wanted = wanted.to_string();
+    heads.into_iter().find(|record| record.text("head") == Some(&wanted))?.number("lines")
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -164,6 +178,10 @@ impl Findings {
         for (name, value) in rows {
             let _ = writeln!(text, "{name:<12}{value}");
         }
+        if let Some(held) = self.held {
+            let _ =
+                writeln!(text, "{:<12}lines 1 to {held} are held by the head given", "on paper");
+        }
         for line in self.head.lines_of_words() {
             let _ = writeln!(text, "{:12}{line}", "");
         }
@@ -192,6 +210,7 @@ impl Findings {
             "keys": self.acts("generate-key"),
             "signatures": self.acts("sign"),
             "exceptions": exceptions,
+            "held_lines": self.held,
             "head": self.head.to_string(),
             "words": self.head.words(),
         })

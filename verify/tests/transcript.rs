@@ -62,7 +62,7 @@ fn tells_what_a_whole_transcript_says_with_its_exceptions_first() {
     let mirror = mirror.to_str().unwrap();
     // The head of everything, and the one that CLOSE names: either may stand on paper.
     let close: Value = serde_json::from_str(copy.lines.last().unwrap()).unwrap();
-    for head in [copy.head.as_str(), close["body"]["head"].as_str().unwrap()] {
+    for (head, held) in [(copy.head.as_str(), 14), (close["body"]["head"].as_str().unwrap(), 13)] {
         let output = copy.judged(&copy.lines, &["--mirror", mirror, "--head", head]);
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
@@ -72,6 +72,7 @@ fn tells_what_a_whole_transcript_says_with_its_exceptions_first() {
             assert!(text.contains(row), "{row}: {text}");
         }
         assert!(text.contains(&copy.head), "{text}");
+        assert!(text.contains(&format!("lines 1 to {held} are held")), "{text}");
     }
     let output = copy.judged(&copy.lines, &["--json"]);
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -108,6 +109,23 @@ fn a_transcript_to_which_something_was_done_is_refused() {
     assert!(part.status.success(), "{part:?}");
     copy.refused(&lines[..8], &["--unclosed", "--head", &copy.head], "is not in it");
     copy.refused(lines, &["--head", &"00".repeat(32)], "is not in it");
+}
+
+/// A head that stands in a line which nobody compares with the lines before it is no head.
+#[test]
+fn a_head_that_is_only_mentioned_holds_nothing() {
+    let copy = whole();
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/formats/vectors");
+    let text = fs::read_to_string(vectors.join("transcripts.json")).unwrap();
+    let vectors: Value = serde_json::from_str(&text).unwrap();
+    let named = |vector: &&Value| vector["name"] == "a CHECK that mentions a head";
+    let vector = vectors["transcripts"].as_array().unwrap().iter().find(named).unwrap();
+    let lines = vector["lines"].as_array().unwrap().iter();
+    let lines: Vec<String> = lines.map(|line| line.as_str().unwrap().to_owned()).collect();
+    assert!(lines[1].contains(&"ab".repeat(32)));
+    assert!(copy.judged(&lines, &[]).status.success());
+
+    copy.refused(&lines, &["--head", &"ab".repeat(32)], "is not in it");
 }
 
 /// N18.

@@ -4,8 +4,6 @@ use std::fs;
 
 use super::*;
 
-const AT: UnixTime = UnixTime::EPOCH;
-
 fn text(name: &'static str, text: &str) -> (&'static str, Fact) {
     (name, text.into())
 }
@@ -19,7 +17,7 @@ fn genesis(transcript: &mut Transcript) {
         text("plan", &plan),
         text("program", "1"),
     ];
-    transcript.write(AT, Kind::Genesis, &facts).unwrap();
+    transcript.write(Kind::Genesis, &facts).unwrap();
 }
 
 /// Two files in two folders, as on two media.
@@ -39,7 +37,7 @@ impl Media {
         let mut transcript = Transcript::open(&self.paths).unwrap();
         genesis(&mut transcript);
         for what in ["one", "two"] {
-            transcript.write(AT, Kind::Check, &[text("what", what)]).unwrap();
+            transcript.write(Kind::Check, &[text("what", what)]).unwrap();
         }
     }
 
@@ -68,7 +66,7 @@ fn goes_on_after_a_torn_last_line() {
     let mut transcript = Transcript::open(&media.paths).unwrap();
 
     assert_eq!(transcript.head().0, 3);
-    transcript.write(AT, Kind::Resume, &[]).unwrap();
+    transcript.write(Kind::Resume, &[]).unwrap();
     let [first, second] = media.read();
     assert_eq!(first, second);
     assert_eq!(Transcript::open(&media.paths).unwrap().head().0, 4);
@@ -99,7 +97,7 @@ fn copies_that_differ_are_refused_with_the_line() {
     let other = Media::new();
     let mut transcript = Transcript::open(&other.paths).unwrap();
     genesis(&mut transcript);
-    transcript.write(AT, Kind::Check, &[text("what", "otherwise")]).unwrap();
+    transcript.write(Kind::Check, &[text("what", "otherwise")]).unwrap();
     fs::copy(&other.paths[0], &media.paths[1]).unwrap();
     let before = media.read();
 
@@ -130,13 +128,13 @@ fn one_medium_may_be_lost_on_the_way_and_is_told_of() {
     let media = Media::new();
     media.three_lines();
     let mut transcript = Transcript::open(&media.paths).unwrap();
-    transcript.write(AT, Kind::Resume, &[]).unwrap();
+    transcript.write(Kind::Resume, &[]).unwrap();
     transcript.media[1].file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
 
-    transcript.write(AT, Kind::Check, &[text("what", "goes on")]).unwrap();
+    transcript.write(Kind::Check, &[text("what", "goes on")]).unwrap();
 
     assert_eq!(transcript.head().0, 6);
-    transcript.write(AT, Kind::Check, &[text("what", "goes on still")]).unwrap();
+    transcript.write(Kind::Check, &[text("what", "goes on still")]).unwrap();
     let said = String::from_utf8(media.read()[0].clone()).unwrap();
     let told = said.lines().nth(5).unwrap();
     for part in
@@ -148,10 +146,10 @@ fn one_medium_may_be_lost_on_the_way_and_is_told_of() {
     // When the last one is lost nothing may be done, and a line that was not written is no line.
     let head = transcript.head();
     transcript.media[0].file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
-    let lost = transcript.write(AT, Kind::Check, &[text("what", "nowhere")]).unwrap_err();
+    let lost = transcript.write(Kind::Check, &[text("what", "nowhere")]).unwrap_err();
     assert!(matches!(lost, TranscriptError::Write { .. }), "{lost}");
     assert_eq!(transcript.head(), head);
-    let again = transcript.write(AT, Kind::Check, &[]).unwrap_err();
+    let again = transcript.write(Kind::Check, &[]).unwrap_err();
     assert!(matches!(again, TranscriptError::NoMedium), "{again}");
     drop(media.folder);
 }
