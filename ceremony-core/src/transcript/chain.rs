@@ -224,7 +224,7 @@ impl Chain {
 }
 
 /// A transcript from its first line to its last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Whole {
     /// What it says.
     pub records: Vec<Record>,
