@@ -23,7 +23,7 @@ use crate::answer::times;
 use crate::authority::Authority;
 use crate::chain;
 use crate::health::{Change, KeyHealth};
-use crate::signer::{AnswerSignError, Counter, sign, sign_again, sign_beside};
+use crate::signer::{AnswerSignError, Counter, sign, sign_beside, sign_once};
 
 /// A delegate certificate of the renewed kind lasts this long at most (architecture, section 2.3).
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(14 * 86_400);
@@ -91,7 +91,7 @@ impl fmt::Debug for DelegateSigner {
 #[derive(Debug)]
 pub(crate) struct Delegate {
     pub(crate) certificate: Certificate,
-    pub(crate) counter: Counter,
+    pub(crate) counter: Arc<Counter>,
     pub(crate) health: KeyHealth,
     pub(crate) signer: DelegateSigner,
 }
@@ -103,7 +103,8 @@ impl Delegate {
         counter: Counter,
         signer: DelegateSigner,
     ) -> Self {
-        Self { certificate, counter, health: KeyHealth::well(Instant::now()), signer }
+        let (counter, health) = (Arc::new(counter), KeyHealth::well(Instant::now()));
+        Self { certificate, counter, health, signer }
     }
 
     /// Signs an answer and notes whether that came to something.
@@ -116,7 +117,7 @@ impl Delegate {
         self.noted(|| sign(service, self.key(), &self.counter, response_data))
     }
 
-    /// As [`Self::sign`], without holding a thread while a token signs.
+    /// As [`Self::sign`], without holding this thread while a disk or a token is waited for.
     ///
     /// # Errors
     ///
@@ -125,35 +126,46 @@ impl Delegate {
         self: &Arc<Self>,
         response_data: &Arc<[u8]>,
     ) -> Result<Vec<u8>, AnswerSignError> {
-        let begun = Instant::now();
-        let service = self.signer.service.as_ref();
-        // The disk is not waited for where others are answered.
-        let counted = if self.counter.is_at_hand() {
-            Ok(())
-        } else {
-            self.beside(|own| own.counter.counts().map_err(AnswerSignError::from)).await
-        };
-        let mut outcome = match counted {
-            Ok(()) => sign_beside(service, self.key(), &self.counter, response_data).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
-            outcome = if error.may_help_at_once() {
-                let data = Arc::clone(response_data);
-                let again = move |own: &Self| {
-                    let service = own.signer.service.as_ref();
-                    sign_again(service, own.key(), &own.counter, &data, begun, error)
-                };
-                self.beside(again).await
-            } else {
-                Err(error)
-            };
+        let (begun, deadline) = (Instant::now(), self.signer.service.deadline());
+        let mut outcome = self.sign_first(response_data, deadline).await;
+        let left = deadline.saturating_sub(begun.elapsed());
+        if outcome.as_ref().is_err_and(AnswerSignError::may_help_at_once) && !left.is_zero() {
+            outcome = self.sign_in_thread(response_data, left).await;
         }
         self.note(begun, &outcome);
         outcome
     }
 
-    /// What waits for a disk or a token, on a thread of its own.
+    async fn sign_first(
+        self: &Arc<Self>,
+        response_data: &Arc<[u8]>,
+        within: Duration,
+    ) -> Result<Vec<u8>, AnswerSignError> {
+        let service = self.signer.service.as_ref();
+        if self.signs_at_once() {
+            let id = self.counter.intent_beside().await?;
+            sign_once(service, self.key(), id, response_data, within)
+        } else if self.lies_in_memory() {
+            self.sign_in_thread(response_data, within).await
+        } else {
+            let id = self.counter.intent_beside().await?;
+            sign_beside(service, self.key(), id, response_data).await
+        }
+    }
+
+    async fn sign_in_thread(
+        self: &Arc<Self>,
+        response_data: &Arc<[u8]>,
+        within: Duration,
+    ) -> Result<Vec<u8>, AnswerSignError> {
+        let id = self.counter.intent_beside().await?;
+        let data = Arc::clone(response_data);
+        let sign =
+            move |own: &Self| sign_once(own.signer.service.as_ref(), own.key(), id, &data, within);
+        self.beside(sign).await
+    }
+
+    /// What waits for a token or takes long, on a thread of its own.
     async fn beside<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, AnswerSignError> + Send + 'static,
@@ -205,7 +217,7 @@ impl Delegate {
 
     /// Whether a signature takes less than handing it to another thread and back would: with a P-256 key that waits
     /// for no token.
-    pub(crate) fn signs_at_once(&self) -> bool {
+    fn signs_at_once(&self) -> bool {
         self.lies_in_memory() && self.key().key_type() == KeyType::EcP256
     }
 

@@ -351,16 +351,7 @@ impl Responder {
         let now = clock::now();
         let ToSign { data, shortest } =
             self.response_data(request, issuer, &facts, &delegate, now)?;
-        let signature = if delegate.signs_at_once() {
-            delegate.sign(&data)
-        } else if delegate.lies_in_memory() {
-            let (delegate, data) = (Arc::clone(&delegate), Arc::clone(&data));
-            tokio::task::spawn_blocking(move || delegate.sign(&data))
-                .await
-                .map_err(|_| Refusal::InternalError)?
-        } else {
-            delegate.sign_beside(&data).await
-        };
+        let signature = delegate.sign_beside(&data).await;
         drop(turn);
         let signature = signature.map_err(|error| self.not_signed(&error))?;
         let body =

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hsm::{Begun, SignError, SigningService};
@@ -22,19 +22,36 @@ use crate::durable;
 
 /// Counts that are made durable at once.
 const BLOCK: u64 = 4096;
+/// With so many left the next block is made durable, beside the answers.
+const FEW: u64 = BLOCK / 2;
+/// After so many more it is tried again.
+const AGAIN: u64 = BLOCK / 8;
+/// How long an answer waits for a count.
+const COUNTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The durable count of what one delegate key was asked to sign.
 #[derive(Debug)]
 pub(crate) struct Counter {
     path: PathBuf,
     key: SpkiHash,
+    /// Never held over I/O: tasks that answer look here.
     state: Mutex<CounterState>,
+    /// Held while the file is written; what it says, where that is known.
+    file: Mutex<Option<u64>>,
+    /// Whose turn it is to have a thread wait for the disk: however many answers wait, one does.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct CounterState {
     used: u64,
     durable: u64,
+}
+
+impl CounterState {
+    const fn left(self) -> u64 {
+        self.durable.saturating_sub(self.used)
+    }
 }
 
 impl Counter {
@@ -49,51 +66,144 @@ impl Counter {
                 .and_then(|text| text.trim_end().parse().ok())
                 .ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?,
         };
-        Ok(Self { path, key, state: Mutex::new(CounterState { used, durable: used }) })
+        Ok(Self {
+            path,
+            key,
+            state: Mutex::new(CounterState { used, durable: used }),
+            file: Mutex::new(Some(used)),
+            turn: Arc::default(),
+        })
     }
 
-    /// The next count, durable.
-    fn next(&self) -> Result<u64, CountError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.reserve(&mut state)?;
+    fn state(&self) -> MutexGuard<'_, CounterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<u64>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next count, and how many are left, if it is durable already.
+    fn taken(&self) -> Option<(u64, u64)> {
+        let mut state = self.state();
+        if state.left() == 0 {
+            return None;
+        }
         state.used = state.used.saturating_add(1);
-        Ok(state.used)
+        Some((state.used, state.left()))
+    }
+
+    /// The next count, durable. Waits for the disk where none is left.
+    fn next(&self) -> Result<u64, CountError> {
+        loop {
+            if let Some((count, _)) = self.taken() {
+                return Ok(count);
+            }
+            self.counts()?;
+        }
+    }
+
+    /// As [`Self::next`], and the disk is waited for by another thread, for at most so long. While half of a block is left
+    /// the next one is made durable, so that seldom anybody waits.
+    async fn next_beside(self: &Arc<Self>, within: Duration) -> Result<u64, AnswerSignError> {
+        let next = async {
+            loop {
+                if let Some((count, left)) = self.taken() {
+                    self.count_ahead(left);
+                    return Ok::<_, AnswerSignError>(count);
+                }
+                let turn = Arc::clone(&self.turn).lock_owned().await;
+                // Whoever had the turn before has made some durable, or could not.
+                if self.is_at_hand() {
+                    continue;
+                }
+                let own = Arc::clone(self);
+                let counted = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
+                    own.counts()
+                });
+                counted.await.map_err(|_| AnswerSignError::Lost)??;
+            }
+        };
+        let late = |_| Err(self.failed(io::ErrorKind::TimedOut.into()).into());
+        tokio::time::timeout(within, next).await.unwrap_or_else(late)
+    }
+
+    /// Has a thread make the next block durable where few counts are left, but none where one does already.
+    fn count_ahead(self: &Arc<Self>, left: u64) {
+        if left == 0 || left > FEW || !left.is_multiple_of(AGAIN) {
+            return;
+        }
+        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return };
+        let own = Arc::clone(self);
+        drop(tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            if let Err(error) = own.reserve(|left| (1..=FEW).contains(&left)) {
+                tracing::warn!(key.spki = %own.key, error = crate::chain(&error),
+                    "signature counts are not made durable ahead");
+            }
+        }));
     }
 
     /// Whether there is a next count: without one nothing is signed, however well the key is.
     pub(crate) fn counts(&self) -> Result<(), CountError> {
-        self.reserve(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        if self.is_at_hand() { Ok(()) } else { self.reserve(|left| left == 0) }
     }
 
-    /// Whether the next count is durable already, so that taking it waits for no disk.
-    pub(crate) fn is_at_hand(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.used < state.durable
+    /// Whether the next count is durable already.
+    fn is_at_hand(&self) -> bool {
+        self.state().left() > 0
     }
 
-    /// Makes a block of counts durable where none is left.
-    fn reserve(&self, state: &mut CounterState) -> Result<(), CountError> {
-        if state.used == state.durable {
-            let durable = state.used.saturating_add(BLOCK);
-            self.write(durable)?;
-            state.durable = durable;
+    /// Makes a block of counts durable where so few are left that it `is_needed`.
+    fn reserve(&self, is_needed: impl Fn(u64) -> bool) -> Result<(), CountError> {
+        let mut file = self.file();
+        let state = *self.state();
+        if !is_needed(state.left()) {
+            return Ok(());
         }
+        let no_more = || self.failed(io::ErrorKind::InvalidData.into());
+        let durable = state.used.checked_add(BLOCK).ok_or_else(no_more)?;
+        self.write(&mut file, durable)?;
+        self.state().durable = durable;
         Ok(())
     }
 
     /// Gives back the rest of the block, at an orderly stop.
     pub(crate) fn settle(&self) -> Result<u64, CountError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.durable != state.used {
-            self.write(state.used)?;
+        let mut file = self.file();
+        let used = {
+            let mut state = self.state();
+            // From here on nobody takes what the file gives back.
             state.durable = state.used;
+            state.used
+        };
+        if *file != Some(used) {
+            self.write(&mut file, used)?;
         }
-        Ok(state.used)
+        Ok(used)
     }
 
-    fn write(&self, count: u64) -> Result<(), CountError> {
+    fn write(&self, file: &mut Option<u64>, count: u64) -> Result<(), CountError> {
+        // A write that fails leaves the old count or the new one.
+        *file = None;
         durable::replace(&self.path, format!("{count}\n").as_bytes())
-            .map_err(|source| CountError { path: self.path.clone(), source })
+            .map_err(|source| self.failed(source))?;
+        *file = Some(count);
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> CountError {
+        CountError { path: self.path.clone(), source }
+    }
+
+    /// What an answer is signed as, counted. Waits for no disk on this thread, and for no count longer than is bearable.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerSignError`]: it was not counted, and is not signed.
+    pub(crate) async fn intent_beside(self: &Arc<Self>) -> Result<IntentId, AnswerSignError> {
+        Ok(intent_id(self.key, self.next_beside(COUNTED_WITHIN).await?))
     }
 }
 
@@ -135,25 +245,31 @@ pub(crate) fn sign(
     response_data: &Arc<[u8]>,
 ) -> Result<Vec<u8>, AnswerSignError> {
     let (begun, deadline) = (Instant::now(), service.deadline());
-    let error = match sign_once(service, key, counter, response_data, deadline) {
+    let sign = |within| {
+        let id = intent_id(counter.key, counter.next()?);
+        sign_once(service, key, id, response_data, within)
+    };
+    let error = match sign(deadline) {
         Err(AnswerSignError::Key(error)) if error.may_help_at_once() => error,
         signed => return signed,
     };
     let left = deadline.saturating_sub(begun.elapsed());
-    if left.is_zero() {
-        return Err(error.into());
-    }
-    sign_once(service, key, counter, response_data, left)
+    if left.is_zero() { Err(error.into()) } else { sign(left) }
 }
 
-fn sign_once(
+/// Signs what was counted as `id`, in one try.
+///
+/// # Errors
+///
+/// [`AnswerSignError`]; nothing was released.
+pub(crate) fn sign_once(
     service: &dyn SigningService,
     key: &PublicKey,
-    counter: &Counter,
+    id: IntentId,
     response_data: &Arc<[u8]>,
     within: Duration,
 ) -> Result<Vec<u8>, AnswerSignError> {
-    let (pending, input) = recorded(key, counter, response_data)?;
+    let (pending, input) = recorded(key, id, response_data)?;
     let signature = service.sign_telling(&input, within, &mut |_| {})?;
     Ok(pending.finish(signature)?.signature().to_vec())
 }
@@ -161,10 +277,9 @@ fn sign_once(
 /// What is given to the key, counted, and what verifies what comes back.
 fn recorded(
     key: &PublicKey,
-    counter: &Counter,
+    id: IntentId,
     response_data: &Arc<[u8]>,
 ) -> Result<(Pending, SigningInput), AnswerSignError> {
-    let id = intent_id(counter.key, counter.next()?);
     let pending = Pending::new(
         id,
         SigningKind::OcspAnswer,
@@ -177,7 +292,7 @@ fn recorded(
     Ok((pending, input))
 }
 
-/// As [`sign`], without holding a thread while the key's own signs. One try; whether another one is worth it the error says.
+/// As [`sign_once`], without holding a thread while the key's own signs.
 ///
 /// # Errors
 ///
@@ -185,10 +300,10 @@ fn recorded(
 pub(crate) async fn sign_beside(
     service: &dyn SigningService,
     key: &PublicKey,
-    counter: &Counter,
+    id: IntentId,
     response_data: &Arc<[u8]>,
 ) -> Result<Vec<u8>, AnswerSignError> {
-    let (pending, input) = recorded(key, counter, response_data)?;
+    let (pending, input) = recorded(key, id, response_data)?;
     let (told, outcome) = oneshot::channel();
     let done = Box::new(move |signed| {
         // Whoever asked may be gone: the answer is worth nothing to others.
@@ -219,23 +334,6 @@ async fn wait(
             return Ok(outcome.try_recv().unwrap_or(Err(error))?);
         }
     }
-}
-
-/// The second try of [`sign_beside`], in what is left of the deadline, on this thread.
-///
-/// # Errors
-///
-/// [`AnswerSignError`]; nothing was released.
-pub(crate) fn sign_again(
-    service: &dyn SigningService,
-    key: &PublicKey,
-    counter: &Counter,
-    response_data: &Arc<[u8]>,
-    begun: Instant,
-    error: AnswerSignError,
-) -> Result<Vec<u8>, AnswerSignError> {
-    let left = service.deadline().saturating_sub(begun.elapsed());
-    if left.is_zero() { Err(error) } else { sign_once(service, key, counter, response_data, left) }
 }
 
 /// Why a count could not be made durable.
@@ -271,6 +369,11 @@ pub(crate) enum AnswerSignError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::mem::ManuallyDrop;
+    use std::process::Command;
+    use std::sync::mpsc;
+
     use hsm::token::TokenName;
     use hsm::{KeyUse, LateSignature, OpenError, TokenState};
 
@@ -398,10 +501,77 @@ mod tests {
         assert_eq!(after_stop.next().unwrap(), 4);
     }
 
+    /// KEY-14: while the disk has stalled, answers are counted from what is durable, then they are told in time, whatever
+    /// else the runtime has to do goes on, and what was signed is counted exactly.
+    #[test]
+    fn a_disk_that_has_stalled_stops_no_task_that_answers() {
+        const LONG: Duration = Duration::from_secs(60);
+        let folder = tempfile::tempdir().unwrap();
+        let counter = Arc::new(Counter::open(folder.path(), key()).unwrap());
+        counter.counts().unwrap();
+        // Whoever opens it to write waits for a reader.
+        let stalled = folder.path().join(format!(".{}.count.new", key()));
+        assert!(Command::new("mkfifo").arg(&stalled).status().unwrap().success());
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+        // Where a check fails, nobody waits for the threads that the disk holds.
+        let runtime = ManuallyDrop::new(runtime.unwrap());
+        let (told, outcomes) = mpsc::channel();
+        let ask = |count: u64, within| {
+            for _ in 0..count {
+                let (told, counter) = (told.clone(), Arc::clone(&counter));
+                drop(runtime.spawn(async move { told.send(counter.next_beside(within).await) }));
+            }
+        };
+        let outcome = || outcomes.recv_timeout(LONG).expect("is told");
+
+        ask(BLOCK, LONG);
+        let mut counts: Vec<u64> = (0..BLOCK).map(|_| outcome().unwrap()).collect();
+        counts.sort_unstable();
+        assert!(counts.into_iter().eq(1..=BLOCK));
+        ask(8, Duration::from_millis(50));
+        for _ in 0..8 {
+            assert!(matches!(outcome(), Err(AnswerSignError::Count(_))));
+        }
+        assert!(counter.turn.try_lock().is_err(), "it has stalled");
+
+        let reader = File::open(&stalled).unwrap();
+        fs::remove_file(&stalled).unwrap();
+        ask(1, LONG);
+        assert_eq!(outcome().unwrap(), BLOCK + 1);
+        drop(reader);
+        assert_eq!(Counter::open(folder.path(), key()).unwrap().state().used, 2 * BLOCK);
+        ManuallyDrop::into_inner(runtime).shutdown_timeout(LONG);
+        assert_eq!(counter.settle().unwrap(), BLOCK + 1);
+        assert_eq!(Counter::open(folder.path(), key()).unwrap().next().unwrap(), BLOCK + 2);
+    }
+
+    /// Of a block's second half nobody waits for the disk.
+    #[tokio::test]
+    async fn the_next_block_is_durable_before_the_last_is_used_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let counter = Arc::new(Counter::open(folder.path(), key()).unwrap());
+        for _ in 0..FEW {
+            counter.next_beside(Duration::from_secs(60)).await.unwrap();
+        }
+        // The thread that was begun holds the turn until it has ended.
+        drop(counter.turn.lock().await);
+        assert_eq!(counter.state().left(), BLOCK);
+        assert_eq!(Counter::open(folder.path(), key()).unwrap().state().used, FEW + BLOCK);
+    }
+
+    #[test]
+    fn a_counter_that_is_at_its_end_signs_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(format!("{}.count", key())), u64::MAX.to_string()).unwrap();
+
+        assert!(Counter::open(folder.path(), key()).unwrap().next().is_err());
+    }
+
     #[test]
     fn refuses_a_counter_that_is_no_number() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(format!("{}.count", key())), "many").unwrap();
+        fs::write(folder.path().join(format!("{}.count", key())), "many").unwrap();
 
         assert!(Counter::open(folder.path(), key()).is_err());
     }
