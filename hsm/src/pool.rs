@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, UnderWay};
 use crate::breaker::{Admitted, BreakerState};
 use crate::connection::Connection;
 use crate::healer;
@@ -100,7 +100,7 @@ impl Workers {
     /// Starts `sessions` threads; each opens its session when it is first needed.
     pub(crate) fn start(connection: &Arc<Connection>, sessions: usize) -> std::io::Result<Self> {
         let alert = Arc::new(Alert::new());
-        let queue = Arc::new(Queue::new(QUEUE, Arc::clone(&alert)));
+        let queue = Arc::new(Queue::new(QUEUE, Job::is_over, Arc::clone(&alert)));
         let jobs = Arc::clone(&queue);
         let (running, ended) = bounded::<()>(0);
         let shared = Arc::new(Shared {
@@ -144,22 +144,22 @@ impl Workers {
         let admitted = self.shared.admit()?;
         let deadline = deadline_in(within);
         let stage = Stage::new();
+        // Over also when nobody looks after it any more.
         let call = self.alert.call();
+        let at_work = call.clone();
         let job = Job {
-            run: Box::new(move |worker| done(call.end_with(|| work(worker)))),
+            run: Box::new(move |worker| done(at_work.end_with(|| work(worker)))),
             stage: stage.clone(),
             deadline,
             allowed: within.max(HUNG_AFTER),
             admitted,
         };
-        let left = Left { shared: Arc::clone(&self.shared), stage, deadline, admitted };
+        let (shared, queue) = (Arc::clone(&self.shared), Arc::clone(&self.queue));
+        let left = Left { shared, queue, stage, deadline, admitted, _call: call };
         // Whoever does not wait here does not wait for room either.
         match self.queue.put(job, Instant::now()) {
             Ok(()) => Ok(left),
-            Err(_) => {
-                left.was_not_begun();
-                Err(CallError::NotBegun)
-            }
+            Err(_) => Err(CallError::NotBegun),
         }
     }
 
@@ -211,11 +211,15 @@ impl Workers {
             if let Err(refused) = self.shared.refused_while_open()
                 && stage.take_back()
             {
+                self.queue.make_room();
                 return Err(refused);
             }
         }
         let (answered, otherwise) = match stage.give_up() {
-            GivenUp::Waiting => return Err(CallError::NotBegun),
+            GivenUp::Waiting => {
+                self.queue.make_room();
+                return Err(CallError::NotBegun);
+            }
             // It may have ended between the deadline and now.
             GivenUp::BeforeSigning => (answer.take(), CallError::NotEnded),
             GivenUp::Signing => (answer.take(), CallError::NotSigned),
@@ -467,9 +471,11 @@ impl Shared {
 /// Work that was left for a session.
 pub(crate) struct Left {
     shared: Arc<Shared>,
+    queue: Arc<Queue<Job>>,
     stage: Stage,
     deadline: Instant,
     admitted: Admitted,
+    _call: UnderWay,
 }
 
 impl Left {
@@ -519,11 +525,14 @@ impl Left {
     }
 }
 
-/// Work that nobody waits for any more is not begun.
+/// Work that nobody waits for any more is not begun, and keeps nobody else out.
 impl Drop for Left {
     fn drop(&mut self) {
         if self.stage.take_back() {
             self.was_not_begun();
+        }
+        if self.stage.is_given_up() {
+            self.queue.make_room();
         }
     }
 }
@@ -535,6 +544,11 @@ impl Job {
 
     pub(crate) const fn stage(&self) -> &Stage {
         &self.stage
+    }
+
+    /// Whether nobody waits for it any more.
+    fn is_over(&self) -> bool {
+        self.stage.is_given_up()
     }
 
     pub(crate) fn run(self, worker: &mut Worker) {

@@ -13,6 +13,8 @@ use crate::alert::{Alert, let_others_run};
 /// Work in the order in which it came, for whichever thread is free.
 pub(crate) struct Queue<T> {
     most: usize,
+    /// Whether nobody waits for a piece of work any more: where there is no room it loses its place.
+    is_over: fn(&T) -> bool,
     state: Mutex<State<T>>,
     /// Pieces in the queue, for threads that look.
     length: AtomicUsize,
@@ -44,11 +46,12 @@ pub(crate) enum NotTaken<T> {
 
 impl<T> Queue<T> {
     /// A queue for at most `most` pieces of work that wait.
-    pub(crate) fn new(most: usize, alert: Arc<Alert>) -> Self {
+    pub(crate) fn new(most: usize, is_over: fn(&T) -> bool, alert: Arc<Alert>) -> Self {
         let waiting = VecDeque::with_capacity(most);
         let state = State { waiting, looking: 0, asleep: 0, kept_out: 0, is_closed: false };
         Self {
             most,
+            is_over,
             state: Mutex::new(state),
             length: AtomicUsize::new(0),
             came: Condvar::new(),
@@ -64,7 +67,10 @@ impl<T> Queue<T> {
 
     /// Leaves `work` for a thread; waits for room at most until `deadline`.
     pub(crate) fn put(&self, work: T, deadline: Instant) -> Result<(), NotTaken<T>> {
+        // Dropped when the queue is free again: nobody knows what hangs on it.
+        let mut over = VecDeque::new();
         let mut state = self.state();
+        self.take_out(&mut state, &mut over);
         while state.waiting.len() >= self.most && !state.is_closed {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -86,6 +92,27 @@ impl<T> Queue<T> {
             self.came.notify_one();
         }
         Ok(())
+    }
+
+    /// Where there is no room, some is made of what nobody waits for any more.
+    pub(crate) fn make_room(&self) {
+        let mut over = VecDeque::new();
+        let mut state = self.state();
+        self.take_out(&mut state, &mut over);
+        let wake = state.kept_out > 0;
+        drop(state);
+        if wake && !over.is_empty() {
+            self.left.notify_all();
+        }
+    }
+
+    fn take_out(&self, state: &mut State<T>, over: &mut VecDeque<T>) {
+        if state.waiting.len() < self.most || !state.waiting.iter().any(self.is_over) {
+            return;
+        }
+        let all = std::mem::take(&mut state.waiting);
+        (*over, state.waiting) = all.into_iter().partition(self.is_over);
+        self.length.store(state.waiting.len(), Ordering::Release);
     }
 
     /// The next piece of work; `None` once the queue is closed and empty.
@@ -137,8 +164,11 @@ mod tests {
 
     use super::*;
 
+    /// Nobody waits for it.
+    const OVER: u32 = u32::MAX;
+
     fn queue(most: usize) -> Queue<u32> {
-        Queue::new(most, Arc::new(Alert::new()))
+        Queue::new(most, |work| *work == OVER, Arc::new(Alert::new()))
     }
 
     fn in_time() -> Instant {
@@ -176,13 +206,46 @@ mod tests {
         });
     }
 
+    /// What nobody waits for keeps nobody out.
+    #[test]
+    fn work_that_is_over_gives_its_place_to_others() {
+        let queue = queue(3);
+        for work in [OVER, 1, OVER] {
+            queue.put(work, Instant::now()).unwrap();
+        }
+        assert_eq!(queue.put(2, Instant::now()), Ok(()));
+        assert_eq!(queue.put(3, Instant::now()), Ok(()));
+        assert_eq!(queue.put(4, Instant::now()), Err(NotTaken::Full(4)));
+        queue.close();
+        let rest: Vec<u32> = std::iter::from_fn(|| queue.next()).collect();
+        assert_eq!(rest, [1, 2, 3]);
+    }
+
+    /// Also where it is over only when somebody waits for room.
+    #[test]
+    fn whoever_waits_for_room_gets_the_place_of_what_is_over() {
+        static IS_OVER: AtomicUsize = AtomicUsize::new(0);
+        let queue = Queue::new(1, |_| IS_OVER.load(Ordering::SeqCst) > 0, Arc::new(Alert::new()));
+        queue.put(1, in_time()).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.put(2, in_time()));
+            while queue.state().kept_out == 0 {
+                thread::yield_now();
+            }
+            IS_OVER.store(1, Ordering::SeqCst);
+            queue.make_room();
+            assert_eq!(waiting.join().unwrap(), Ok(()));
+        });
+        assert_eq!(queue.next(), Some(2));
+    }
+
     /// Threads that look and threads that sleep, and nothing is left lying or given out twice.
     #[test]
     fn each_piece_of_work_reaches_exactly_one_thread() {
         const EACH: u32 = 5_000;
         for callers in [1, 2, 5] {
             let alert = Arc::new(Alert::new());
-            let queue = Queue::new(3, Arc::clone(&alert));
+            let queue = Queue::new(3, |_| false, Arc::clone(&alert));
             let sum: u64 = thread::scope(|scope| {
                 let threads: Vec<_> = (0..4)
                     .map(|_| {

@@ -59,6 +59,11 @@ impl Stage {
         self.step(WAITING, GIVEN_UP)
     }
 
+    /// Whether nobody waits any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) == GIVEN_UP
+    }
+
     /// Waits no longer.
     pub(crate) fn give_up(&self) -> GivenUp {
         let given_up = |stage| (stage != SIGNED).then_some(GIVEN_UP);
@@ -79,8 +84,9 @@ mod tests {
     #[test]
     fn work_that_was_given_up_asks_no_key_and_tells_of_a_late_signature() {
         let stage = Stage::new();
+        assert!(!stage.is_given_up());
         assert_eq!(stage.give_up(), GivenUp::Waiting);
-        assert!(!stage.begin());
+        assert!(!stage.begin() && stage.is_given_up());
 
         let stage = Stage::new();
         assert!(stage.begin() && !stage.take_back());
