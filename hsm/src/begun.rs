@@ -17,7 +17,7 @@ use crate::signer::not_signed;
 ///
 /// Nothing watches a token's calls by the clock: callers look when they come and while they wait. So whoever waits for the outcome
 /// calls [`Self::look`] at [`Self::next_look`], for as long as it has not come.
-pub struct Begun(Option<Waiting>);
+pub struct Begun(Waiting);
 
 /// What a session of a token was left with.
 pub(crate) struct Waiting {
@@ -31,35 +31,27 @@ pub(crate) struct Waiting {
 }
 
 impl Begun {
-    /// The outcome was told already.
-    #[must_use]
-    pub const fn over() -> Self {
-        Self(None)
-    }
-
     pub(crate) const fn waiting(waiting: Waiting) -> Self {
-        Self(Some(waiting))
+        Self(waiting)
     }
 
-    /// When to look at the latest; `None` where there is nothing to look for.
+    /// When to look at the latest.
     #[must_use]
-    pub fn next_look(&self) -> Option<Instant> {
-        Some(self.0.as_ref()?.left.next_look())
+    pub fn next_look(&self) -> Instant {
+        self.0.left.next_look()
     }
 
     /// Looks whether there is still something to wait for; why not, otherwise: then nothing was signed, or nobody gets it, as
     /// [`SignError::signature_may_exist`] says. The outcome may have come meanwhile, and counts then.
     #[must_use]
     pub fn look(&self) -> Option<SignError> {
-        let waiting = self.0.as_ref()?;
-        Some(waiting.in_vain(waiting.left.look()?))
+        Some(self.0.in_vain(self.0.left.look()?))
     }
 
     /// Waits no longer, since the outcome will not come: its session's thread has broken off.
     #[must_use]
-    pub fn give_up(&self) -> Option<SignError> {
-        let waiting = self.0.as_ref()?;
-        Some(waiting.in_vain(waiting.left.give_up().unwrap_or(CallError::NotSigned)))
+    pub fn give_up(&self) -> SignError {
+        self.0.in_vain(self.0.left.give_up().unwrap_or(CallError::NotSigned))
     }
 }
 

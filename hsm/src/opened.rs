@@ -241,7 +241,7 @@ impl Token {
         self.signing(within, move |worker| worker.run_once(&mut sign))
     }
 
-    /// As [`Self::sign`], without waiting: `done` is told on the thread of the session.
+    /// As [`Self::sign`], without waiting: `done` is told on the thread of the session. `None` where more work waits than may.
     pub(crate) fn begin_to_sign(
         &self,
         key: &PublicKey,
@@ -249,7 +249,7 @@ impl Token {
         within: Duration,
         late: impl Fn() + Send + 'static,
         done: impl FnOnce(Result<Vec<u8>, SignError>) + Send + 'static,
-    ) -> Result<Left, SignError> {
+    ) -> Result<Option<Left>, SignError> {
         let mut sign = self.signature_by(key, operation, within, late);
         let left = self.open.workers.leave(within, move |worker| worker.run_once(&mut sign), done);
         left.map_err(|error| self.unanswered(error, within))

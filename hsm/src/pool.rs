@@ -134,13 +134,14 @@ impl Workers {
     }
 
     /// Leaves `work` for some session and returns; `done` gets what comes of it, on the session's thread. Where
-    /// the work is given up nothing comes of it, unless that [`Left`] says otherwise.
+    /// the work is given up nothing comes of it, unless that [`Left`] says otherwise. `None` where there is no room, for which
+    /// [`Self::call`] waits; a call on trial does not.
     pub(crate) fn leave<T>(
         &self,
         within: Duration,
         work: impl FnOnce(&mut Worker) -> T + Send + 'static,
         done: impl FnOnce(T) + Send + 'static,
-    ) -> Result<Left, CallError> {
+    ) -> Result<Option<Left>, CallError> {
         let admitted = self.shared.admit()?;
         let deadline = deadline_in(within);
         let stage = Stage::new();
@@ -156,9 +157,9 @@ impl Workers {
         };
         let (shared, queue) = (Arc::clone(&self.shared), Arc::clone(&self.queue));
         let left = Left { shared, queue, stage, deadline, admitted, _call: call };
-        // Whoever does not wait here does not wait for room either.
         match self.queue.put(job, Instant::now()) {
-            Ok(()) => Ok(left),
+            Ok(()) => Ok(Some(left)),
+            Err(NotTaken::Full(_)) if admitted == Admitted::Usual => Ok(None),
             Err(_) => Err(CallError::NotBegun),
         }
     }

@@ -140,7 +140,7 @@ impl KeyRoutes {
     }
 
     /// Has `token`, which is the only one of the key, begin to sign, and returns without waiting: `done` is told on the
-    /// session's thread. What was not `counted` before is then.
+    /// session's thread. What was not `counted` before is then. `None` where it has more work than may wait.
     pub(crate) fn begin(
         self: &Arc<Self>,
         token: &Token,
@@ -149,7 +149,7 @@ impl KeyRoutes {
         late: &(impl Fn(&TokenName) + Clone + Send + 'static),
         counted: &Arc<AtomicBool>,
         done: impl FnOnce(Result<Vec<u8>, SignError>) + Send + 'static,
-    ) -> Result<Left, SignError> {
+    ) -> Result<Option<Left>, SignError> {
         let (late, name) = (late.clone(), token.name().clone());
         let counts = self.routes.first().map(|route| Arc::clone(&route.late));
         let late = move || {

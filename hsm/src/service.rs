@@ -50,21 +50,21 @@ pub trait SigningService: Send + Sync {
         passed_over: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError>;
 
-    /// As [`Self::sign_telling`], without waiting where a thread of the key's own signs: `done` is told there, and may do short work,
-    /// such as verifying. Whoever waits looks at [`Begun::next_look`]. A key that has no such thread, or lies in several
-    /// tokens, has signed, and told it, when this returns.
+    /// As [`Self::sign_telling`], without waiting: a thread of the key's own signs, `done` is told there, and may do short work,
+    /// such as verifying. Whoever waits looks at [`Begun::next_look`]. `None` where somebody has to wait: the key has no such
+    /// thread, lies in several tokens, or has more work than may wait. Then nothing was asked of the key, `done` is not told,
+    /// and [`Self::sign_telling`] waits.
     ///
     /// # Errors
     ///
     /// As [`Self::sign`]; `done` is not told then.
     fn begin(
         &self,
-        input: &SigningInput,
-        within: Duration,
-        done: SignatureDone,
-    ) -> Result<Begun, SignError> {
-        done(self.sign_telling(input, within, &mut |_| {}));
-        Ok(Begun::over())
+        _input: &SigningInput,
+        _within: Duration,
+        _done: SignatureDone,
+    ) -> Result<Option<Begun>, SignError> {
+        Ok(None)
     }
 
     /// How long a caller waits for a signature, all tries together.

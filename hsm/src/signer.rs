@@ -155,12 +155,9 @@ impl SigningService for TokenSigner {
         input: &SigningInput,
         within: Duration,
         done: SignatureDone,
-    ) -> Result<Begun, SignError> {
+    ) -> Result<Option<Begun>, SignError> {
         let (routes, key_type) = self.routes_for(input)?;
-        let Some(token) = routes.only_token() else {
-            done(self.sign_telling(input, within, &mut |_| {}));
-            return Ok(Begun::over());
-        };
+        let Some(token) = routes.only_token() else { return Ok(None) };
         let operation = verified_operation(input, key_type, token.quirks())?;
         let (asked, counted) = (input.clone(), Arc::<AtomicBool>::default());
         let done = move |signed| {
@@ -168,11 +165,12 @@ impl SigningService for TokenSigner {
             done(signed);
         };
         let late = self.late_for(input);
-        let left = routes
+        let begun = routes
             .begin(token, operation, within, &late, &counted, done)
             .inspect_err(|error| not_signed(input, error))?;
+        let Some(left) = begun else { return Ok(None) };
         let (token, asked) = (token.clone(), input.clone());
-        Ok(Begun::waiting(Waiting { left, routes, token, within, asked, counted }))
+        Ok(Some(Begun::waiting(Waiting { left, routes, token, within, asked, counted })))
     }
 
     fn deadline(&self) -> Duration {

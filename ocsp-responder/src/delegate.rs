@@ -149,7 +149,7 @@ impl Delegate {
             self.sign_in_thread(response_data, within).await
         } else {
             let id = self.counter.intent_beside().await?;
-            sign_beside(service, self.key(), id, response_data).await
+            sign_beside(&self.signer.service, self.key(), id, response_data).await
         }
     }
 
@@ -433,6 +433,9 @@ pub(crate) enum DelegateError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::thread;
+
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
     use hsm::TokenSigner;
@@ -441,13 +444,24 @@ mod tests {
     use x509::validity::Validity;
 
     use super::*;
+    use crate::testing::{Token, key_of};
 
     fn at(secs: u64) -> UnixTime {
         UnixTime::from_secs(secs).unwrap()
     }
 
-    /// A delegate of a key, valid from `begin` to 10 000.
+    /// A delegate of a key that signs nothing, valid from `begin` to 10 000.
     fn delegate(key: PublicKey, begin: u64) -> Arc<Delegate> {
+        let folder = tempfile::tempdir().unwrap();
+        delegate_by(Arc::new(TokenSigner::new(Duration::ZERO)), folder.path(), key, begin)
+    }
+
+    fn delegate_by(
+        service: Arc<dyn SigningService>,
+        folder: &Path,
+        key: PublicKey,
+        begin: u64,
+    ) -> Arc<Delegate> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let name = Name::builder().with(AttributeType::CommonName, "delegate").unwrap().build();
         let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
@@ -463,10 +477,8 @@ mod tests {
         let tbs = template.to_tbs_der();
         let signature = pair.sign(&SystemRandom::new(), &tbs).unwrap();
         let der = x509::signing::assemble(&tbs, algorithm, signature.as_ref()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
         let certificate = Certificate::from_der(&der).unwrap();
-        let counter = Counter::open(folder.path(), certificate.public_key().spki_hash()).unwrap();
-        let service = Arc::new(TokenSigner::new(Duration::ZERO));
+        let counter = Counter::open(folder, certificate.public_key().spki_hash()).unwrap();
         let signer = DelegateSigner { place: KeyPlace::Token, service };
         Arc::new(Delegate::proven(certificate, counter, signer))
     }
@@ -480,6 +492,20 @@ mod tests {
         let mut modulus = [0xd5; 256];
         modulus[255] = 0x61;
         PublicKey::from_rsa_parts(&modulus, &[1, 0, 1]).unwrap()
+    }
+
+    /// A key that has no thread of its own, or lies in several tokens, is waited for on none that answers.
+    #[tokio::test]
+    async fn a_key_without_a_thread_is_waited_for_by_another() {
+        let (folder, token) = (tempfile::tempdir().unwrap(), Arc::new(Token::new()));
+        let service = Arc::<Token>::clone(&token);
+        let delegate = delegate_by(service, folder.path(), key_of(&token.pair), 100);
+
+        delegate.sign_beside(&Arc::from(&b"text"[..])).await.unwrap();
+
+        let signed_on = token.signed_on.lock().unwrap().unwrap();
+        assert_ne!(signed_on, thread::current().id());
+        assert_eq!(delegate.counter.settle().unwrap(), 1, "counted once");
     }
 
     /// OCSP-12, RFC 6960 §4.4.7.2: of the live delegates the one that signs as the client wishes most,

@@ -292,13 +292,13 @@ fn recorded(
     Ok((pending, input))
 }
 
-/// As [`sign_once`], without holding a thread while the key's own signs.
+/// As [`sign_once`], without holding a thread while the key's own signs, nor this one where the key has none.
 ///
 /// # Errors
 ///
 /// [`AnswerSignError`]; nothing was released.
 pub(crate) async fn sign_beside(
-    service: &dyn SigningService,
+    service: &Arc<dyn SigningService>,
     key: &PublicKey,
     id: IntentId,
     response_data: &Arc<[u8]>,
@@ -309,8 +309,15 @@ pub(crate) async fn sign_beside(
         // Whoever asked may be gone: the answer is worth nothing to others.
         let _gone = told.send(signed);
     });
-    let begun = service.begin(&input, service.deadline(), done)?;
-    let signature = wait(&begun, outcome).await?;
+    let within = service.deadline();
+    let signature = match service.begin(&input, within, done)? {
+        Some(begun) => wait(&begun, outcome).await?,
+        None => {
+            let service = Arc::clone(service);
+            let sign = move || service.sign_telling(&input, within, &mut |_| {});
+            tokio::task::spawn_blocking(sign).await.map_err(|_| AnswerSignError::Lost)??
+        }
+    };
     Ok(pending.finish(signature)?.signature().to_vec())
 }
 
@@ -320,14 +327,10 @@ async fn wait(
     mut outcome: oneshot::Receiver<Result<Vec<u8>, SignError>>,
 ) -> Result<Vec<u8>, AnswerSignError> {
     loop {
-        let came = match begun.next_look() {
-            Some(look) => tokio::time::timeout_at(look.into(), &mut outcome).await.ok(),
-            None => Some((&mut outcome).await),
-        };
-        let in_vain = match came {
-            Some(Ok(signed)) => return Ok(signed?),
-            Some(Err(_)) => return Err(begun.give_up().map_or(AnswerSignError::Lost, Into::into)),
-            None => begun.look(),
+        let in_vain = match tokio::time::timeout_at(begun.next_look().into(), &mut outcome).await {
+            Ok(Ok(signed)) => return Ok(signed?),
+            Ok(Err(_)) => return Err(begun.give_up().into()),
+            Err(_) => begun.look(),
         };
         if let Some(error) = in_vain {
             // It may have come meanwhile.

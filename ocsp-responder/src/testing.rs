@@ -1,7 +1,8 @@
 //! Keys and certificates in memory for tests of this program, in the place of a CA and a token.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -45,12 +46,14 @@ pub(crate) struct Token {
     pub(crate) pair: EcdsaKeyPair,
     pub(crate) signed: AtomicU64,
     pub(crate) fails_after: AtomicU64,
+    /// The thread that waited for the last signature.
+    pub(crate) signed_on: Mutex<Option<ThreadId>>,
 }
 
 impl Token {
     pub(crate) fn new() -> Self {
         let (signed, fails_after) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        Self { pair: pair(), signed, fails_after }
+        Self { pair: pair(), signed, fails_after, signed_on: Mutex::default() }
     }
 }
 
@@ -62,6 +65,7 @@ impl SigningService for Token {
         _: &mut dyn FnMut(&SignError),
     ) -> Result<Vec<u8>, SignError> {
         let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("no answer") };
+        *self.signed_on.lock().unwrap() = Some(thread::current().id());
         if self.signed.fetch_add(1, Ordering::SeqCst) >= self.fails_after.load(Ordering::SeqCst) {
             let (label, serial) = ("sg-td-ab12-ocsp".parse(), "1234".parse());
             let token = TokenName { label: label.unwrap(), serial: serial.unwrap() };

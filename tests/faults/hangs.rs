@@ -150,18 +150,19 @@ fn begun(
     let done = Box::new(move |signed| {
         let _gone = told.send(signed);
     });
-    Ok((signer.begin(input, within, done)?, outcome))
+    let begun = signer.begin(input, within, done)?;
+    Ok((begun.expect("a token with a thread of its own, and room"), outcome))
 }
 
 /// What comes of it for one who looks after it.
 fn looked_after(signer: &TokenSigner, input: &SigningInput) -> Result<Vec<u8>, SignError> {
     let (begun, outcome) = begun(signer, input, DEADLINE)?;
     loop {
-        let look = begun.next_look().expect("the token has a thread of its own");
-        let in_vain = match outcome.recv_timeout(look.saturating_duration_since(Instant::now())) {
+        let left = begun.next_look().saturating_duration_since(Instant::now());
+        let in_vain = match outcome.recv_timeout(left) {
             Ok(signed) => return signed,
             Err(RecvTimeoutError::Timeout) => begun.look(),
-            Err(RecvTimeoutError::Disconnected) => begun.give_up(),
+            Err(RecvTimeoutError::Disconnected) => Some(begun.give_up()),
         };
         if let Some(error) = in_vain {
             return outcome.try_recv().unwrap_or(Err(error));
@@ -219,11 +220,16 @@ fn a_signature_that_no_thread_waits_for_is_looked_after() {
             let (_long, outcome) = begun(&signer, long, Duration::from_secs(120))?;
             assert!(until(BACK_WITHIN, || (struck() > before).then_some(())).is_some());
             let told = sign_with(&key, "given up", |input| {
+                let wait = || begun(&signer, input, Duration::from_secs(120));
+                let waiting = (0..256).map(|_| wait()).collect::<Result<Vec<_>, _>>()?;
+                let one_more = signer.begin(input, DEADLINE, Box::new(|_| panic!("told")))?;
+                assert!(one_more.is_none(), "there is no room");
+                drop(waiting);
                 // More than there are places: none of them keeps the next one out.
                 for _ in 0..300 {
-                    drop(begun(&signer, input, Duration::from_secs(120))?);
+                    drop(wait()?);
                 }
-                let (begun, outcome) = begun(&signer, input, Duration::from_secs(120))?;
+                let (begun, outcome) = wait()?;
                 drop(begun);
                 fs::write(&go, "").unwrap();
                 let told = outcome.recv_timeout(Duration::from_secs(60));

@@ -150,6 +150,13 @@ fn a_token_that_certainly_did_not_sign_is_replaced_within_the_call() {
         assert_eq!(pair.sign("passed over").unwrap(), ["hsm-sign"]);
 
         assert_eq!(pair.fates("passed over"), [Fate::Delivered]);
+        let begun = sign_with(&pair.key, "begun", |input| {
+            let begun = pair.signer.begin(input, DEADLINE, Box::new(|_| panic!("told")))?;
+            assert!(begun.is_none(), "who asks several tokens waits");
+            Ok(Vec::new())
+        });
+        assert!(matches!(begun, Err(Unsigned::Wrong)), "{begun:?}");
+        assert_eq!(pair.fates("begun"), []);
         let [preferred, stand_by] = pair.uses();
         assert_eq!((preferred.failures, preferred.failovers), (1, 1));
         assert_eq!((stand_by.signatures, stand_by.failures), (1, 0));
