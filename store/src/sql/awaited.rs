@@ -16,6 +16,7 @@ use super::columns::{
 };
 use super::group::{Act, head};
 use super::jobs::seen;
+use super::receipts::is_receipted;
 use super::{Backend, SqlStore, StoreError, logs};
 use crate::awaited::{Awaited, AwaitedCount, Awaiting, Sight};
 use crate::certificate::StatusRow;
@@ -133,7 +134,7 @@ struct ReadOn {
     to: (u32, u64),
     changes: Vec<(IssuerId, CertificateEntry, Position)>,
     /// Of waves of jobs, what is too old to be awaited.
-    too_old: BTreeMap<seen::Wave, u32>,
+    too_old: BTreeMap<seen::Wave, Vec<(Position, CertificateEntry)>>,
     /// Whether the log has more.
     more: bool,
 }
@@ -169,10 +170,10 @@ fn read_on(connection: &Connection, since: UnixTime) -> Result<Option<ReadOn>, S
             let issuer = issuer_at(connection, epoch, entry_of.issuer.index())?;
             changes.push((issuer, entry_of, position));
         } else if begins {
-            too_old.push(position);
+            too_old.push((position, entry_of));
         }
     }
-    let too_old = seen::waves_of(connection, &too_old)?;
+    let too_old = seen::waves_of(connection, too_old)?;
     Ok(Some(ReadOn { from, to, changes, too_old, more }))
 }
 
@@ -200,19 +201,7 @@ fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreErro
     }
     let mut counted = Counted::default();
     for (issuer, entry, position) in &read.changes {
-        let row: Option<(i64, i64)> = connection
-            .prepare_cached(
-                "SELECT serial.row, serial.not_after FROM serial \
-                 JOIN issuer ON issuer.row = serial.issuer \
-                 WHERE issuer.issuer_id = ?1 AND serial.serial = ?2",
-            )?
-            .query_row(params![issuer.as_bytes(), from_serial(&entry.serial)], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
-        let Some((serial, not_after)) = row else {
-            return Err(StoreError::Stored { what: "serial of a status entry" });
-        };
+        let (serial, not_after) = serial_of(connection, *issuer, &entry.serial)?;
         for method in ReceiptMethod::ALL {
             let before = row_of(connection, serial, method)?;
             if let Some((row, at)) = before {
@@ -222,17 +211,20 @@ fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreErro
             if entry.change == Change::Released {
                 continue;
             }
-            if to_time(not_after)? < now {
+            if not_after >= now {
+                if begin(connection, serial, method, *position, entry.log_time)? {
+                    counted.more(method);
+                }
+            } else if !is_receipted(connection, serial, method, *position)? {
                 seen::left_out(connection, method, *position)?;
-            } else if begin(connection, serial, method, *position, entry.log_time)? {
-                counted.more(method);
             }
         }
     }
     counted.keep(connection)?;
-    for (wave, count) in &read.too_old {
+    for (wave, entries) in &read.too_old {
         for method in ReceiptMethod::ALL {
-            seen::count_left_out(connection, *wave, method, *count)?;
+            let count = unreceipted(connection, *wave, method, entries)?;
+            seen::count_left_out(connection, *wave, method, count)?;
         }
     }
     connection
@@ -244,6 +236,48 @@ fn take(act: &mut Act<'_>, read: &ReadOn, now: UnixTime) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Of entries of a wave those without a receipt: somebody may have sent what was seen before anybody read the log.
+fn unreceipted(
+    connection: &Connection,
+    wave: seen::Wave,
+    method: ReceiptMethod,
+    entries: &[(Position, CertificateEntry)],
+) -> Result<u32, StoreError> {
+    let mut count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    // Of most waves nobody has.
+    if !seen::has_receipts(connection, wave, method)? {
+        return Ok(count);
+    }
+    for (at, entry) in entries {
+        let issuer = issuer_at(connection, at.epoch, entry.issuer.index())?;
+        let (serial, _) = serial_of(connection, issuer, &entry.serial)?;
+        if is_receipted(connection, serial, method, *at)? {
+            count = count.saturating_sub(1);
+        }
+    }
+    Ok(count)
+}
+
+/// The row of an entry's serial, and when its certificate ends.
+fn serial_of(
+    connection: &Connection,
+    issuer: IssuerId,
+    serial: &SerialNumber,
+) -> Result<(i64, UnixTime), StoreError> {
+    let row: Option<(i64, i64)> = connection
+        .prepare_cached(
+            "SELECT serial.row, serial.not_after FROM serial \
+             JOIN issuer ON issuer.row = serial.issuer \
+             WHERE issuer.issuer_id = ?1 AND serial.serial = ?2",
+        )?
+        .query_row(params![issuer.as_bytes(), from_serial(serial)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let (row, not_after) = stored(row, "serial of a status entry")?;
+    Ok((row, to_time(not_after)?))
+}
+
 /// Awaits a revocation; false where it has a receipt already.
 fn begin(
     connection: &Connection,
@@ -252,7 +286,7 @@ fn begin(
     at: Position,
     since: UnixTime,
 ) -> Result<bool, StoreError> {
-    if super::receipts::is_receipted(connection, serial, method, at)? {
+    if is_receipted(connection, serial, method, at)? {
         return Ok(false);
     }
     connection

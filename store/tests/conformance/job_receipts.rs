@@ -149,3 +149,33 @@ pub(crate) fn what_a_job_did_and_nobody_awaits_is_told_apart(backend: &dyn Backe
     assert_eq!(counts(), []);
     assert_eq!(seen(&world, job, 2, CRL), ([2, 0, 2, 0], None));
 }
+
+/// A receipt that was there before anybody read the log is no entry that nobody awaits: not of what is too old, nor of what has ended.
+pub(crate) fn what_of_a_job_was_seen_before_the_log_was_read_is_not_left_out(
+    backend: &dyn Backend,
+) {
+    let world = World::new(backend);
+    let store = &*world.store;
+    let issued: Vec<_> = (0..4).map(|_| world.issue(at(1)).certificate).collect();
+    let job = planned(&world, plan(every()), &[]);
+    let forecast = frozen(&world, job);
+    started(&world, job, forecast.operation, 5);
+    step(store, job, 9, at(10));
+    step(store, job, 9, at(70));
+    assert!(keep(&world, OCSP, issued[0], position(&world, issued[0]), 20));
+    assert!(keep(&world, OCSP, issued[2], position(&world, issued[2]), 80));
+    assert!(keep(&world, CRL, issued[3], position(&world, issued[3]), 80));
+    // The first wave is too old, the certificates of the second have ended.
+    let end = row(&world, issued[2]).status.status.not_after;
+    let after = end.checked_add(Duration::from_secs(1)).unwrap();
+    while store.await_revocations(at(50), after).unwrap() {}
+
+    assert_eq!(seen(&world, job, 1, OCSP).0, [2, 1, 1, 0]);
+    assert_eq!(seen(&world, job, 1, CRL).0, [2, 0, 2, 0]);
+    assert_eq!(seen(&world, job, 2, OCSP).0, [2, 1, 1, 0]);
+    assert_eq!(seen(&world, job, 2, CRL).0, [2, 1, 1, 0]);
+    assert_eq!(store.awaited_counts().unwrap(), []);
+    // What comes after is seen, and left out no more.
+    assert!(keep(&world, OCSP, issued[1], position(&world, issued[1]), 90));
+    assert_eq!(seen(&world, job, 1, OCSP).0, [2, 2, 0, 0]);
+}

@@ -149,6 +149,7 @@ macro_rules! suite {
             jobs: a_job_revokes_its_frozen_selection_in_waves,
             job_receipts: receipts_of_a_job_are_counted_as_they_come,
             job_receipts: what_a_job_did_and_nobody_awaits_is_told_apart,
+            job_receipts: what_of_a_job_was_seen_before_the_log_was_read_is_not_left_out,
             jobs: the_hash_of_a_job_is_that_of_its_list,
             jobs: a_selection_is_what_every_part_of_it_says,
             jobs: a_list_tells_what_it_names_that_is_not_here,

@@ -122,13 +122,28 @@ pub(in crate::sql) fn count_left_out(
     Ok(())
 }
 
-/// How many of these positions, which rise, each wave wrote.
-pub(in crate::sql) fn waves_of(
+/// Whether anything of a wave has a receipt.
+pub(in crate::sql) fn has_receipts(
     connection: &Connection,
-    positions: &[Position],
-) -> Result<BTreeMap<Wave, u32>, StoreError> {
-    let mut found: BTreeMap<Wave, u32> = BTreeMap::new();
-    let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
+    wave: Wave,
+    method: ReceiptMethod,
+) -> Result<bool, StoreError> {
+    let found: Option<i64> = connection
+        .prepare_cached(
+            "SELECT receipted FROM job_seen WHERE job = ?1 AND wave = ?2 AND method = ?3",
+        )?
+        .query_row(params![wave.job, wave.number, method.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(found.is_some_and(|receipted| receipted > 0))
+}
+
+/// Which of these entries, whose positions rise, each wave wrote.
+pub(in crate::sql) fn waves_of<T>(
+    connection: &Connection,
+    entries: Vec<(Position, T)>,
+) -> Result<BTreeMap<Wave, Vec<(Position, T)>>, StoreError> {
+    let mut found: BTreeMap<Wave, Vec<(Position, T)>> = BTreeMap::new();
+    let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) else {
         return Ok(found);
     };
     // Most have nothing of a job.
@@ -144,10 +159,9 @@ pub(in crate::sql) fn waves_of(
     if any.is_none() {
         return Ok(found);
     }
-    for at in positions {
-        if let Some(wave) = wave_at(connection, *at)? {
-            let count = found.entry(wave).or_default();
-            *count = count.saturating_add(1);
+    for entry in entries {
+        if let Some(wave) = wave_at(connection, entry.0)? {
+            found.entry(wave).or_default().push(entry);
         }
     }
     Ok(found)
