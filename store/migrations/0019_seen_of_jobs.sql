@@ -25,6 +25,6 @@ CREATE TABLE job_seen (
 CREATE INDEX awaited_by_method ON awaited (method, epoch, idx);
 CREATE TABLE awaited_count (
     method  TEXT    PRIMARY KEY CHECK (method IN ('ocsp', 'crl')),
-    waiting INTEGER NOT NULL CHECK (waiting >= 0)
+    waiting INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO awaited_count (method, waiting) SELECT method, count(*) FROM awaited GROUP BY method;

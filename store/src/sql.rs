@@ -115,6 +115,7 @@ impl<B: Backend> SqlStore<B> {
         let sealer = Arc::new(Sealer::new(deployment.to_string(), &keys));
         let connection = database.writer()?;
         initialise(&connection, &database.name(), deployment, &sealer, now, missing)?;
+        awaited::recount(&connection)?;
         Ok(Self {
             deployment,
             readers: Readers::new(Arc::clone(&database)),

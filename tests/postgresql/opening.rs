@@ -52,6 +52,24 @@ fn a_newer_or_changed_schema_is_refused() {
     assert_eq!(newer.code(), "schema-newer");
 }
 
+/// As a node leaves it that does not count what is awaited.
+#[test]
+fn a_wrong_count_of_what_is_awaited_refuses_nothing_and_ends_with_the_next_start() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    world.revoke(world.issue(at(1)).certificate, at(2));
+    while world.store.await_revocations(at(0), at(3)).unwrap() {}
+    SERVER.sql(&postgres.database, "UPDATE awaited_count SET waiting = 0");
+    let first = world.store.awaited(0, 1).unwrap()[0].number;
+    world.store.forget_awaited(&[first]).unwrap();
+    assert_eq!(world.store.awaited_counts().unwrap(), []);
+
+    // Another node starts beside it.
+    let counts = postgres.open().awaited_counts().unwrap();
+    let counts: Vec<_> = counts.iter().map(|one| (one.method.as_str(), one.count)).collect();
+    assert_eq!(counts, [("crl", 1)]);
+}
+
 #[test]
 fn nodes_that_start_together_make_one_database() {
     let postgres = postgres();

@@ -25,6 +25,6 @@ CREATE TABLE job_seen (
 CREATE INDEX awaited_by_method ON awaited (method, epoch, idx);
 CREATE TABLE awaited_count (
     method TEXT COLLATE "C" PRIMARY KEY CHECK (method IN ('ocsp', 'crl')),
-    waiting BIGINT NOT NULL CHECK (waiting >= 0)
+    waiting BIGINT NOT NULL
 );
 INSERT INTO awaited_count (method, waiting) SELECT method, count(*) FROM awaited GROUP BY method;

@@ -1,5 +1,7 @@
 //! What the world has to be seen to show.
 
+mod counted;
+
 use std::collections::BTreeMap;
 
 use super::connection::{Connection, OptionalExtension as _, Row};
@@ -10,6 +12,8 @@ use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
+use self::counted::Counted;
+pub(super) use self::counted::recount;
 use super::columns::{
     STATUS_COLUMNS, array, column, from_serial, from_time, from_u64, opt_time, status_row, stored,
     time, to_serial, to_time, to_u64,
@@ -109,7 +113,7 @@ impl<B: Backend> Awaiting for SqlStore<B> {
     }
 
     fn awaited_counts(&self) -> Result<Vec<AwaitedCount>, StoreError> {
-        self.readers.read(counts)
+        self.readers.read(counted::counts)
     }
 
     fn serial_status(
@@ -367,53 +371,6 @@ fn forget_row(connection: &Connection, row: i64) -> Result<usize, StoreError> {
     Ok(connection.prepare_cached("DELETE FROM awaited WHERE row = ?1")?.execute([row])?)
 }
 
-/// How many more, or fewer, an act leaves awaited: nobody counts millions to know how many there are.
-#[derive(Debug, Default)]
-struct Counted {
-    ocsp: i64,
-    crl: i64,
-}
-
-impl Counted {
-    const fn of(&mut self, method: ReceiptMethod) -> &mut i64 {
-        match method {
-            ReceiptMethod::Ocsp => &mut self.ocsp,
-            ReceiptMethod::Crl => &mut self.crl,
-        }
-    }
-
-    const fn more(&mut self, method: ReceiptMethod) {
-        let count = self.of(method);
-        *count = count.saturating_add(1);
-    }
-
-    fn less(&mut self, method: ReceiptMethod, rows: usize) {
-        let count = self.of(method);
-        *count = count.saturating_sub(i64::try_from(rows).unwrap_or(i64::MAX));
-    }
-
-    fn keep(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        for method in ReceiptMethod::ALL {
-            let change = std::mem::take(self.of(method));
-            if change == 0 {
-                continue;
-            }
-            connection
-                .prepare_cached(
-                    "INSERT INTO awaited_count (method, waiting) VALUES (?1, 0) \
-                     ON CONFLICT (method) DO NOTHING",
-                )?
-                .execute([method.as_str()])?;
-            connection
-                .prepare_cached(
-                    "UPDATE awaited_count SET waiting = waiting + ?2 WHERE method = ?1",
-                )?
-                .execute(params![method.as_str(), change])?;
-        }
-        Ok(())
-    }
-}
-
 fn ended(connection: &Connection, now: UnixTime) -> Result<Vec<i64>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT awaited.row FROM awaited JOIN serial ON serial.row = awaited.serial_row \
@@ -520,27 +477,6 @@ fn record(connection: &Connection, sights_seen: &[(i64, Sight)]) -> Result<(), S
             ])?;
     }
     Ok(())
-}
-
-fn counts(connection: &Connection) -> Result<Vec<AwaitedCount>, StoreError> {
-    // The log's time never runs back: the first position is that of the oldest.
-    let mut statement = connection.prepare_cached(
-        "SELECT method, waiting, \
-             (SELECT awaited.since FROM awaited WHERE awaited.method = awaited_count.method \
-              ORDER BY awaited.epoch, awaited.idx LIMIT 1) AS oldest \
-         FROM awaited_count WHERE waiting > 0 ORDER BY method",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let method: String = column(row, "method")?;
-        found.push(AwaitedCount {
-            method: stored(method.parse().ok(), "method")?,
-            count: to_u64(column(row, "waiting")?, "count")?,
-            oldest: stored(opt_time(row, "oldest")?, "awaited revocations")?,
-        });
-    }
-    Ok(found)
 }
 
 fn of_serial(

@@ -221,6 +221,28 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
     assert!(versions > 1);
 }
 
+/// As a program leaves it that does not count what is awaited.
+#[test]
+fn a_wrong_count_of_what_is_awaited_refuses_nothing_and_ends_with_the_next_start() {
+    let sqlite = sqlite();
+    let world = World::new(&sqlite);
+    world.revoke(world.issue(at(1)).certificate, at(2));
+    world.revoke(world.issue(at(1)).certificate, at(2));
+    while world.store.await_revocations(at(0), at(3)).unwrap() {}
+    for (wrong, counted) in [(0, 0), (9, 2)] {
+        let sql = format!("UPDATE awaited_count SET waiting = {wrong}");
+        sqlite.raw().execute_batch(&sql).unwrap();
+        let first = world.store.awaited(0, 1).unwrap()[0].number;
+        world.store.forget_awaited(&[first]).unwrap();
+        assert_eq!(world.store.awaited_counts().unwrap().len(), counted);
+    }
+    drop(world);
+
+    let counts = sqlite.open().awaited_counts().unwrap();
+    let counts: Vec<_> = counts.iter().map(|one| (one.method.as_str(), one.count)).collect();
+    assert_eq!(counts, [("crl", 1), ("ocsp", 1)]);
+}
+
 #[test]
 fn only_the_owner_may_read_the_files() {
     let sqlite = sqlite();
