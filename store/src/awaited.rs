@@ -13,7 +13,7 @@ use crate::certificate::StatusRow;
 /// A revocation, or a hold, that has no receipt of a method yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awaited {
-    /// Its number here, in the order in which they came.
+    /// Its number here, in the order in which they came. That of the newest may be given again once it is awaited no more.
     pub number: i64,
     /// OCSP or CRL.
     pub method: ReceiptMethod,
@@ -29,6 +29,23 @@ pub struct Awaited {
     pub status: StatusRow,
     /// What was seen of it, a row a point.
     pub sights: Vec<Sight>,
+}
+
+impl Awaited {
+    /// Which it is, also after its number was given again.
+    #[must_use]
+    pub const fn key(&self) -> AwaitedKey {
+        AwaitedKey { number: self.number, position: self.position }
+    }
+}
+
+/// Which revocation is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwaitedKey {
+    /// Its number.
+    pub number: i64,
+    /// Where the log says so.
+    pub position: Position,
 }
 
 /// What one point saw last of an awaited revocation.
@@ -174,14 +191,14 @@ pub trait Awaiting {
     /// # Errors
     ///
     /// Storage errors.
-    fn record_sights(&self, sights: &[(i64, Sight)]) -> Result<(), StoreError>;
+    fn record_sights(&self, sights: &[(AwaitedKey, Sight)]) -> Result<(), StoreError>;
 
     /// Awaits these no more: nobody can see them, since no URL leads to them.
     ///
     /// # Errors
     ///
     /// Storage errors.
-    fn forget_awaited(&self, numbers: &[i64]) -> Result<(), StoreError>;
+    fn forget_awaited(&self, keys: &[AwaitedKey]) -> Result<(), StoreError>;
 
     /// Forgets some of those whose certificate had ended by `now`, and says how many: lists leave them out.
     ///

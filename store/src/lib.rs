@@ -39,7 +39,7 @@ mod sql;
 mod trial;
 
 pub use audit::AuditRecord;
-pub use awaited::{Awaited, AwaitedCount, Awaiting, Shows, Sight};
+pub use awaited::{Awaited, AwaitedCount, AwaitedKey, Awaiting, Shows, Sight};
 pub use bound::{
     Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
     EidPage, EidRow,

@@ -60,7 +60,7 @@ fn a_wrong_count_of_what_is_awaited_refuses_nothing_and_ends_with_the_next_start
     world.revoke(world.issue(at(1)).certificate, at(2));
     while world.store.await_revocations(at(0), at(3)).unwrap() {}
     SERVER.sql(&postgres.database, "UPDATE awaited_count SET waiting = 0");
-    let first = world.store.awaited(0, 1).unwrap()[0].number;
+    let first = world.store.awaited(0, 1).unwrap()[0].key();
     world.store.forget_awaited(&[first]).unwrap();
     assert_eq!(world.store.awaited_counts().unwrap(), []);
 

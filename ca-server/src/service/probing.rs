@@ -12,8 +12,8 @@ use status::observation::{Observation, Seen, SeenRevocation, SignedObservation};
 use status::receipt::{Point, Receipt, ReceiptEntry};
 use status::{CertificateState, IssuerId, ReceiptMethod, StatusEntry, VantageName};
 use store::{
-    Awaited, CertificateLookup, Log, NewReceipt, ReceiptRow, ReceiptedEntry, Shows, Sight,
-    StatusRow, Subject,
+    Awaited, AwaitedKey, CertificateLookup, Log, NewReceipt, ReceiptRow, ReceiptedEntry, Shows,
+    Sight, StatusRow, Subject,
 };
 use x509::certificate::Certificate;
 use x509::serial::SerialNumber;
@@ -210,7 +210,7 @@ impl Service {
         &self,
         receipts: &Receipts,
         seen: &SignedObservation,
-        sights: &mut Vec<(i64, Sight)>,
+        sights: &mut Vec<(AwaitedKey, Sight)>,
         touched: &mut BTreeMap<i64, (IssuerId, SerialNumber, ReceiptMethod)>,
     ) -> Result<(), Denied> {
         let observation = seen.observation();
@@ -224,7 +224,7 @@ impl Service {
                 continue;
             }
             let shows = if entry.is_seen_by(seen) { Shows::Yes } else { Shows::No };
-            sights.push((awaited.number, Sight::of(seen, shows)));
+            sights.push((awaited.key(), Sight::of(seen, shows)));
             touched.insert(awaited.number, (awaited.issuer, awaited.serial, method));
         }
         Ok(())

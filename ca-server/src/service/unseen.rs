@@ -128,7 +128,7 @@ impl Service {
         let (mut kept, mut gone, mut outcome) = (Vec::new(), Vec::new(), Ok(()));
         for one in awaited {
             match self.points_of_awaited(receipts, &one) {
-                Ok(points) if points.is_empty() => gone.push(one.number),
+                Ok(points) if points.is_empty() => gone.push(one.key()),
                 Ok(_) => kept.push(one),
                 Err(denied) => outcome = outcome.and(Err(denied)),
             }

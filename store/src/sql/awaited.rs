@@ -22,7 +22,7 @@ use super::group::{Act, head};
 use super::jobs::seen;
 use super::receipts::is_receipted;
 use super::{Backend, SqlStore, StoreError, logs};
-use crate::awaited::{Awaited, AwaitedCount, Awaiting, Sight};
+use crate::awaited::{Awaited, AwaitedCount, AwaitedKey, Awaiting, Sight};
 use crate::certificate::StatusRow;
 use crate::log::Log;
 use crate::receipt::ReceiptedEntry;
@@ -95,14 +95,14 @@ impl<B: Backend> Awaiting for SqlStore<B> {
         })
     }
 
-    fn record_sights(&self, sights: &[(i64, Sight)]) -> Result<(), StoreError> {
+    fn record_sights(&self, sights: &[(AwaitedKey, Sight)]) -> Result<(), StoreError> {
         let sights = sights.to_vec();
         self.writer.run(move |act| record(act.connection(), &sights))
     }
 
-    fn forget_awaited(&self, numbers: &[i64]) -> Result<(), StoreError> {
-        let numbers = numbers.to_vec();
-        self.writer.run(move |act| leave_out(act.connection(), &numbers))
+    fn forget_awaited(&self, keys: &[AwaitedKey]) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        self.writer.run(move |act| leave_out(act.connection(), &keys))
     }
 
     fn forget_ended_awaited(&self, now: UnixTime) -> Result<u64, StoreError> {
@@ -349,20 +349,28 @@ fn row_of(
 }
 
 /// Awaits these no more, though they have no receipt.
-fn leave_out(connection: &Connection, rows: &[i64]) -> Result<(), StoreError> {
+fn leave_out(connection: &Connection, keys: &[AwaitedKey]) -> Result<(), StoreError> {
     let mut counted = Counted::default();
-    for row in rows {
-        let found: Option<(String, u32, i64)> = connection
-            .prepare_cached("SELECT method, epoch, idx FROM awaited WHERE row = ?1")?
-            .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((method, epoch, index)) = found else { continue };
-        let method = stored(method.parse().ok(), "method")?;
-        let at = Position { epoch, index: to_u64(index, "index")? };
-        seen::left_out(connection, method, at)?;
-        counted.less(method, forget_row(connection, *row)?);
+    for key in keys {
+        let Some(method) = method_of(connection, *key)? else { continue };
+        seen::left_out(connection, method, key.position)?;
+        counted.less(method, forget_row(connection, key.number)?);
     }
     counted.keep(connection)
+}
+
+/// The method by which it is awaited; `None` where it is no more, also where its number is another's now.
+fn method_of(
+    connection: &Connection,
+    AwaitedKey { number, position }: AwaitedKey,
+) -> Result<Option<ReceiptMethod>, StoreError> {
+    let found: Option<String> = connection
+        .prepare_cached("SELECT method FROM awaited WHERE row = ?1 AND epoch = ?2 AND idx = ?3")?
+        .query_row(params![number, position.epoch, from_u64(position.index, "index")?], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    found.map(|method| stored(method.parse().ok(), "method")).transpose()
 }
 
 /// How many rows went: one or none.
@@ -371,15 +379,17 @@ fn forget_row(connection: &Connection, row: i64) -> Result<usize, StoreError> {
     Ok(connection.prepare_cached("DELETE FROM awaited WHERE row = ?1")?.execute([row])?)
 }
 
-fn ended(connection: &Connection, now: UnixTime) -> Result<Vec<i64>, StoreError> {
+fn ended(connection: &Connection, now: UnixTime) -> Result<Vec<AwaitedKey>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT awaited.row FROM awaited JOIN serial ON serial.row = awaited.serial_row \
+        "SELECT awaited.row, awaited.epoch, awaited.idx FROM awaited JOIN serial ON serial.row = awaited.serial_row \
          WHERE serial.not_after < ?1 LIMIT ?2",
     )?;
     let mut rows = statement.query(params![from_time(now), FORGOTTEN])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(column(row, "row")?);
+        let index = to_u64(column(row, "idx")?, "index")?;
+        let position = Position { epoch: column(row, "epoch")?, index };
+        found.push(AwaitedKey { number: column(row, "row")?, position });
     }
     Ok(found)
 }
@@ -443,16 +453,12 @@ fn sights(connection: &Connection, awaited: i64) -> Result<Vec<Sight>, StoreErro
     Ok(found)
 }
 
-fn record(connection: &Connection, sights_seen: &[(i64, Sight)]) -> Result<(), StoreError> {
-    for (awaited, sight) in sights_seen {
-        let is_awaited: Option<i64> = connection
-            .prepare_cached("SELECT row FROM awaited WHERE row = ?1")?
-            .query_row([awaited], |row| row.get(0))
-            .optional()?;
-        if is_awaited.is_none() {
+fn record(connection: &Connection, sights_seen: &[(AwaitedKey, Sight)]) -> Result<(), StoreError> {
+    for (key, sight) in sights_seen {
+        if method_of(connection, *key)?.is_none() {
             continue;
         }
-        let known = sights(connection, *awaited)?;
+        let known = sights(connection, key.number)?;
         let before = known.iter().find(|one| {
             one.vantage == sight.vantage && one.method == sight.method && one.url == sight.url
         });
@@ -466,7 +472,7 @@ fn record(connection: &Connection, sights_seen: &[(i64, Sight)]) -> Result<(), S
                      spki_sha256 = excluded.spki_sha256, seen = excluded.seen, shown = excluded.shown, statement = excluded.statement",
             )?
             .execute(params![
-                awaited,
+                key.number,
                 sight.vantage.as_str(),
                 sight.key.as_bytes(),
                 sight.method.as_str(),

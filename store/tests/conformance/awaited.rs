@@ -4,8 +4,8 @@ use ca::audit::EventCode;
 use status::reason::RevocationReason;
 use status::{Position, ProbeMethod, ReceiptMethod};
 use store::{
-    Awaited, CertificateId, CertificateLookup, CertificateRow, NewReceipt, ReceiptedEntry, Sight,
-    StatusAct, Store,
+    Awaited, AwaitedKey, CertificateId, CertificateLookup, CertificateRow, NewReceipt,
+    ReceiptedEntry, Sight, StatusAct, Store,
 };
 
 use x509::key::SpkiHash;
@@ -91,8 +91,8 @@ pub(crate) fn what_was_revoked_is_awaited_until_its_receipt(backend: &dyn Backen
     let (here, key) = ("stockholm".parse().unwrap(), SpkiHash::from_bytes([1; 32]));
     let unseen = |key: &SpkiHash| told(&store.oldest_unseen(ocsp, &here, key, 1).unwrap());
     assert_eq!(unseen(&key), [(ocsp, at_two, 101)]);
-    let number = store.oldest_awaited(ocsp, 1).unwrap()[0].number;
-    store.record_sights(&[(number, sight(220, Some(220), "seen"))]).unwrap();
+    let key_of = store.oldest_awaited(ocsp, 1).unwrap()[0].key();
+    store.record_sights(&[(key_of, sight(220, Some(220), "seen"))]).unwrap();
     assert_eq!(unseen(&key), [(ocsp, corrected, 210)], "what it has shown is passed over");
     assert_eq!(unseen(&SpkiHash::from_bytes([2; 32])), [(ocsp, at_two, 101)], "by its key alone");
     assert_eq!(
@@ -100,7 +100,7 @@ pub(crate) fn what_was_revoked_is_awaited_until_its_receipt(backend: &dyn Backen
         [(ocsp, at_two, 101), (crl, at_two, 101), (ocsp, corrected, 210), (crl, corrected, 210)]
     );
     let all = store.awaited(0, 10).unwrap();
-    store.forget_awaited(&[all[0].number, all[3].number]).unwrap();
+    store.forget_awaited(&[all[0].key(), all[3].key()]).unwrap();
     assert_eq!(told(&store.awaited(0, 10).unwrap()), [(crl, at_two, 101), (ocsp, corrected, 210)]);
 }
 
@@ -112,8 +112,8 @@ pub(crate) fn what_was_released_or_has_ended_is_awaited_no_more(backend: &dyn Ba
     world.revoke(gone, at(11));
     follow(store, 0, 20);
     assert_eq!(store.awaited(0, 10).unwrap().len(), 4);
-    let number = store.awaited(0, 1).unwrap()[0].number;
-    store.record_sights(&[(number, sight(15, None, "good"))]).unwrap();
+    let key = store.awaited(0, 1).unwrap()[0].key();
+    store.record_sights(&[(key, sight(15, None, "good"))]).unwrap();
 
     world.change(held, StatusAct::Release, at(30)).unwrap();
     follow(store, 0, 40);
@@ -121,7 +121,7 @@ pub(crate) fn what_was_released_or_has_ended_is_awaited_no_more(backend: &dyn Ba
     assert_eq!(left.len(), 2);
     assert!(left.iter().all(|one| one.serial == row(&world, gone).serial));
     // What came for one that is awaited no more is passed over.
-    store.record_sights(&[(number, sight(41, Some(41), "late"))]).unwrap();
+    store.record_sights(&[(key, sight(41, Some(41), "late"))]).unwrap();
 
     let ends = row(&world, gone).status.status.not_after;
     assert_eq!(store.forget_ended_awaited(ends).unwrap(), 0);
@@ -134,14 +134,42 @@ pub(crate) fn what_was_released_or_has_ended_is_awaited_no_more(backend: &dyn Ba
     assert_eq!(store.awaited(0, 10).unwrap(), []);
 }
 
+/// REV-07: what was seen of a hold is not taken for a sight of the revocation that came after it, whichever number that has.
+pub(crate) fn a_sight_stays_with_the_entry_that_was_seen(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let store = &*world.store;
+    let one = world.issue(at(1)).certificate;
+    world.change(one, StatusAct::Hold, at(10)).unwrap();
+    follow(store, 0, 20);
+    let held: Vec<_> = store.awaited(0, 9).unwrap().iter().map(Awaited::key).collect();
+    let revoked = world.revoke(one, at(30)).status.position;
+    follow(store, 0, 40);
+
+    let late: Vec<_> = held.iter().map(|key| (*key, sight(41, Some(41), "of the hold"))).collect();
+    store.record_sights(&late).unwrap();
+    store.forget_awaited(&held).unwrap();
+
+    let left = store.awaited(0, 9).unwrap();
+    assert_eq!(left.len(), 2, "the revocation is awaited still");
+    for now in left {
+        assert_eq!((now.position, now.sights), (revoked, Vec::new()));
+        // Its number alone, as where it was given again.
+        let key = AwaitedKey { number: now.number, ..held[0] };
+        store.record_sights(&[(key, sight(42, Some(42), "of the hold"))]).unwrap();
+        store.forget_awaited(&[key]).unwrap();
+    }
+    let left = store.awaited(0, 9).unwrap();
+    assert!(left.len() == 2 && left.iter().all(|one| one.sights.is_empty()), "{left:?}");
+}
+
 /// REV-07.
 pub(crate) fn a_sight_counts_from_the_first_of_an_unbroken_row(backend: &dyn Backend) {
     let world = World::new(backend);
     world.revoke(world.issue(at(1)).certificate, at(10));
     follow(&*world.store, 0, 20);
-    let number = world.store.awaited(0, 1).unwrap()[0].number;
+    let key = world.store.awaited(0, 1).unwrap()[0].key();
     let after = |sight: Sight| {
-        world.store.record_sights(&[(number, sight)]).unwrap();
+        world.store.record_sights(&[(key, sight)]).unwrap();
         world.store.awaited(0, 1).unwrap().remove(0).sights
     };
 

@@ -123,9 +123,9 @@ pub(crate) fn what_a_job_did_and_nobody_awaits_is_told_apart(backend: &dyn Backe
     let serial = row(&world, issued[2]).serial;
     let awaited = store.awaited(0, 100).unwrap();
     let of = |one: &&Awaited| one.serial == serial && one.method == OCSP;
-    let number = awaited.iter().find(of).unwrap().number;
-    store.forget_awaited(&[number]).unwrap();
-    store.forget_awaited(&[number]).unwrap();
+    let key = awaited.iter().find(of).unwrap().key();
+    store.forget_awaited(&[key]).unwrap();
+    store.forget_awaited(&[key]).unwrap();
     assert_eq!(seen(&world, job, 2, OCSP).0, [2, 0, 1, 1]);
     let was = position(&world, issued[3]);
     let reason = Some(RevocationReason::KeyCompromise);

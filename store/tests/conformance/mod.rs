@@ -123,6 +123,7 @@ macro_rules! suite {
             receipts: every_hold_has_its_own_receipt,
             awaited: what_was_revoked_is_awaited_until_its_receipt,
             awaited: what_was_released_or_has_ended_is_awaited_no_more,
+            awaited: a_sight_stays_with_the_entry_that_was_seen,
             awaited: a_sight_counts_from_the_first_of_an_unbroken_row,
             awaited: a_serial_is_drawn_by_lot,
             shards: places_are_given_away_once_and_in_time,

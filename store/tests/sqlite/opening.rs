@@ -232,7 +232,7 @@ fn a_wrong_count_of_what_is_awaited_refuses_nothing_and_ends_with_the_next_start
     for (wrong, counted) in [(0, 0), (9, 2)] {
         let sql = format!("UPDATE awaited_count SET waiting = {wrong}");
         sqlite.raw().execute_batch(&sql).unwrap();
-        let first = world.store.awaited(0, 1).unwrap()[0].number;
+        let first = world.store.awaited(0, 1).unwrap()[0].key();
         world.store.forget_awaited(&[first]).unwrap();
         assert_eq!(world.store.awaited_counts().unwrap().len(), counted);
     }

@@ -95,9 +95,9 @@ fn after_a_new_vantage_key_it_is_seen_and_receipted_anew() {
     sees_what_is_so(&revoked, "stockholm");
     // What stockholm saw, under the key that it had before.
     let old = service.store().awaited(0, 10).unwrap().into_iter().flat_map(|one| {
-        let number = one.number;
+        let key = one.key();
         let with_old = |sight| Sight { key: x509::key::SpkiHash::from_bytes([9; 32]), ..sight };
-        one.sights.into_iter().map(move |sight| (number, with_old(sight)))
+        one.sights.into_iter().map(move |sight| (key, with_old(sight)))
     });
     let old: Vec<_> = old.collect();
     assert_eq!(old.len(), 3);
@@ -130,7 +130,7 @@ fn what_cannot_be_receipted_holds_up_nothing_else() {
             ..sight
         },
     );
-    service.store().record_sights(&[(damaged.number, good), (damaged.number, bad)]).unwrap();
+    service.store().record_sights(&[(damaged.key(), good), (damaged.key(), bad)]).unwrap();
 
     let told = sees_what_is_so(&revoked, "umea");
     assert_eq!((told.receipted, told.refused.len()), (3, 0));
