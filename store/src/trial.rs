@@ -45,7 +45,7 @@ pub struct TrialCertificate {
     pub serial: SerialNumber,
     /// How it stands.
     pub status: StatusRow,
-    /// The methods by which its revocation has a receipt, and when the last point had seen it.
+    /// The methods by which its revocation has a receipt, and when the last point had seen it: by the first, where a reason was corrected.
     pub seen: Vec<(ReceiptMethod, UnixTime)>,
 }
 

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::connection::{Connection, OptionalExtension as _, Row};
 use rusqlite::params;
-use status::{IssuerId, Position, ReceiptMethod};
+use status::{IssuerId, ReceiptMethod};
 use x509::time::UnixTime;
 
 use super::columns::{
-    STATUS_COLUMNS, array, column, from_time, from_u64, status_row, stored, time, to_serial,
-    to_time,
+    STATUS_COLUMNS, array, column, from_time, status_row, stored, time, to_serial, to_time,
 };
 use super::issuers::row_of;
 use super::{Backend, SqlStore, StoreError};
@@ -118,25 +117,30 @@ fn of_serial(
     Ok(TrialCertificate {
         id: CertificateId::from_bytes(array(row, "certificate_id")?),
         serial: to_serial(&column::<Vec<u8>>(row, "serial")?)?,
-        seen: seen(connection, serial, status.position)?,
+        seen: seen(connection, serial, status.status.effective_time)?,
         status,
     })
 }
 
+/// The first receipts of what was revoked at this time. A corrected reason is another entry, of the same time: that one was revoked
+/// is known from the first.
 fn seen(
     connection: &Connection,
     serial: i64,
-    at: Position,
+    revoked: UnixTime,
 ) -> Result<Vec<(ReceiptMethod, UnixTime)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT method, seen FROM receipt_entry WHERE serial_row = ?1 AND epoch = ?2 AND idx = ?3 \
-         ORDER BY method",
+        "SELECT method, seen FROM receipt_entry WHERE serial_row = ?1 AND revoked = ?2 \
+         ORDER BY method, epoch, idx",
     )?;
-    let mut rows = statement.query(params![serial, at.epoch, from_u64(at.index, "index")?])?;
-    let mut found = Vec::new();
+    let mut rows = statement.query(params![serial, from_time(revoked)])?;
+    let mut found: Vec<(ReceiptMethod, UnixTime)> = Vec::new();
     while let Some(row) = rows.next()? {
         let method: String = column(row, "method")?;
-        found.push((stored(method.parse().ok(), "method")?, to_time(column(row, "seen")?)?));
+        let method = stored(method.parse().ok(), "method")?;
+        if found.last().is_none_or(|(last, _)| *last != method) {
+            found.push((method, to_time(column(row, "seen")?)?));
+        }
     }
     Ok(found)
 }

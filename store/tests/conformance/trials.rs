@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ca::audit::EventCode;
 use status::ReceiptMethod;
+use status::reason::RevocationReason;
 use store::{
-    CertificateLookup, HeldOrder, NewReceipt, OrderId, ReceiptedEntry, StoreError, Trial,
-    TrialOrder,
+    CertificateLookup, HeldOrder, NewReceipt, OrderId, ReceiptedEntry, StatusAct, StoreError,
+    Trial, TrialOrder,
 };
 
 use super::Backend;
@@ -66,15 +67,33 @@ pub(crate) fn a_trial_tells_what_became_of_it(backend: &dyn Backend) {
         revoked: at(20),
         seen: at(35),
     };
-    let method = ReceiptMethod::Crl;
-    let receipt = NewReceipt { method, note: "note".to_owned(), entries: vec![entry] };
-    store.record_receipt(&receipt, &audit(EventCode::RevocationConfirmed), at(36)).unwrap();
+    let keep = |method, entry: ReceiptedEntry, now: u64| {
+        let receipt = NewReceipt { method, note: "note".to_owned(), entries: vec![entry] };
+        store.record_receipt(&receipt, &audit(EventCode::RevocationConfirmed), at(now)).unwrap();
+    };
+    let (ocsp, crl) = (ReceiptMethod::Ocsp, ReceiptMethod::Crl);
+    keep(crl, entry, 36);
     let certificate = newest().certificate.unwrap();
-    assert_eq!(certificate.seen, [(method, at(35))]);
+    assert_eq!(certificate.seen, [(crl, at(35))]);
     assert_eq!(certificate.status.position, position);
 
+    // A graver reason is an entry of its own, with the time of the first.
+    let correct = StatusAct::CorrectReason {
+        from: certificate.status.status.reason,
+        reason: Some(RevocationReason::KeyCompromise),
+        invalidity: None,
+    };
+    let corrected = world.change(issued.certificate, correct, at(40)).unwrap().status.position;
+    let certificate = newest().certificate.unwrap();
+    assert_eq!(certificate.seen, [(crl, at(35))], "it was seen revoked");
+    assert_eq!(certificate.status.position, corrected);
+    for method in [ocsp, crl] {
+        keep(method, ReceiptedEntry { position: corrected, seen: at(60), ..entry }, 61);
+    }
+    assert_eq!(newest().certificate.unwrap().seen, [(crl, at(35)), (ocsp, at(60))]);
+
     let answer = store::OrderAnswer { response: response(&issued), subject: world.subject() };
-    store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(40)).unwrap();
+    store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(70)).unwrap();
     let first = store.trials(9).unwrap().pop().unwrap();
     assert_eq!((first.standing, first.certificate), (TrialOrder::Done, None));
 }
