@@ -95,7 +95,8 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
         met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
         met.take(test_domains::read(config, deployment));
         met.take(TestCertificates::read(config, deployment));
-        met.take(TrialRevocations::read(config, deployment));
+        let profiles = book.as_ref().map(Book::profiles);
+        met.take(TrialRevocations::read(config, deployment, profiles));
         met.take(wiring::NoteKeys::open(config, deployment));
         met.take(api(config, deployment));
         met.take(clients(config, deployment));

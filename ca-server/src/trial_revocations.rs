@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use ca::deployment::{Deployment, Environment};
 use ca::fields::RequestedFields;
-use ca::profile::{Profile, sample_fields};
+use ca::profile::{Profile, ProfileSet, sample_fields};
 use serde::Deserialize;
 
 use crate::config::ConfigFile;
@@ -73,10 +73,11 @@ impl TrialRevocations {
     /// # Errors
     ///
     /// Names the value that cannot be; no section `[receipts]`, without which nobody looks; the names of the samples outside
-    /// environment test.
+    /// environment test; of `known` the profile that is named and of which nothing would be tried.
     pub(crate) fn read(
         config: &ConfigFile,
         deployment: Deployment,
+        known: Option<&ProfileSet>,
     ) -> anyhow::Result<Option<Self>> {
         let Some(section) = &config.trial_revocations else { return Ok(None) };
         let Some(receipts) = &config.receipts else {
@@ -115,7 +116,22 @@ impl TrialRevocations {
             return Err(Told::config(told).into());
         }
         let (every, life) = (Duration::from_secs(every), Duration::from_secs(life));
-        Ok(Some(Self { every, life, profiles, subject }))
+        let trials = Self { every, life, profiles, subject };
+        known.map_or(Ok(()), |known| trials.must_try_what_it_names(known))?;
+        Ok(Some(trials))
+    }
+
+    fn must_try_what_it_names(&self, known: &ProfileSet) -> anyhow::Result<()> {
+        // What is in no file is told of for its authority.
+        let mut named = self.profiles.iter().flatten().filter_map(|name| known.by_name(name));
+        let Some(untried) = named.find(|profile| !self.tries(profile)) else { return Ok(()) };
+        let why = if untried.kind().is_person() {
+            "of persons, and [trial-revocations.subject] names a function"
+        } else {
+            "which is issued to no subscriber"
+        };
+        let told = format!("[trial-revocations] profiles names {}, {why}", untried.name());
+        Err(Told::config(told).into())
     }
 
     /// Whether a certificate of this profile is tried.
@@ -165,7 +181,14 @@ mod tests {
         let (before, rest) = text.split_once("[trial-revocations]").expect("it is in the example");
         let (_, after) = rest.split_once("\n\n").expect("an end");
         let config: ConfigFile = toml::from_str(&format!("{before}{section}\n\n{after}"))?;
-        TrialRevocations::read(&config, Deployment::from_parts(environment, pki, "a1b2")?)
+        let known = [
+            include_str!("../../profiles/person-hsaid-3-authentication.toml"),
+            include_str!("../../profiles/ocsp.toml"),
+        ];
+        let known = known.map(|text| Profile::parse(text.as_bytes()).unwrap());
+        let known = ProfileSet::new(known)?;
+        let deployment = Deployment::from_parts(environment, pki, "a1b2")?;
+        TrialRevocations::read(&config, deployment, Some(&known))
     }
 
     const DEMO: (&str, &str) = ("test", "demo");
@@ -197,6 +220,20 @@ mod tests {
         assert!(read_with("[trial-revocations]\nlife = 7200", DEMO).is_ok());
     }
 
+    /// What is named is tried, or the start refuses: no authority goes unwatched.
+    #[test]
+    fn a_named_profile_of_which_nothing_would_be_tried_is_refused() {
+        let person = "[trial-revocations]\nprofiles = [\"person-hsaid-3-authentication\"]";
+        let with_subject = format!(
+            "{person}\n[trial-revocations.subject]\ncommon-name = \"watch.sigill.example.se\""
+        );
+        assert!(read_with(person, DEMO).is_ok(), "to the test person of the samples");
+        let told = refused(&with_subject, DEMO);
+        assert!(told.contains("person-hsaid-3-authentication, of persons"), "{told}");
+        let told = refused("[trial-revocations]\nprofiles = [\"ocsp\"]", DEMO);
+        assert!(told.contains("ocsp, which is issued to no subscriber"), "{told}");
+    }
+
     /// The samples are nobody: no other environment issues to them.
     #[test]
     fn outside_environment_test_they_have_names_of_the_operator() {
@@ -216,7 +253,7 @@ mod tests {
         let (_, after) = rest.split_once("[publication]").expect("what follows it");
         let config: ConfigFile = toml::from_str(&format!("{before}[publication]{after}")).unwrap();
         let demo = Deployment::from_parts("test", "demo", "a1b2").unwrap();
-        let told = crate::start::line(&TrialRevocations::read(&config, demo).unwrap_err());
+        let told = crate::start::line(&TrialRevocations::read(&config, demo, None).unwrap_err());
         assert!(told.contains("without [receipts]"), "{told}");
     }
 }

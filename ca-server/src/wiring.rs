@@ -198,7 +198,8 @@ pub(crate) fn wire(
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
     let test_set = TestCertificates::read(config, deployment)?.map(TestSet::new);
-    let trials = TrialRevocations::read(config, deployment)?.map(RunningTrials::new);
+    let trials = TrialRevocations::read(config, deployment, Some(profiles))?;
+    let trials = trials.map(RunningTrials::new);
     let limits = limits::read(config)?;
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
