@@ -108,6 +108,9 @@ pub enum StatusOutcome {
     /// Nothing: it stood so already, by another call or by an earlier try of this one. `reason` and
     /// `revoked_at` are what is recorded, whatever the call asked for.
     AlreadySo,
+    /// It was revoked before, and the graver reason was not recorded: its authority has ended, and what its last CRL says stands.
+    /// Only where an eID or a carrier was revoked.
+    AuthorityEnded,
 }
 
 /// The state of a serial whose certificate is not here.

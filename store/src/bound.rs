@@ -4,8 +4,8 @@ use std::fmt;
 
 use ca::carrier::CarrierKind;
 use ca::key_holder::HolderName;
-use ca::revocation::RevocationWish;
-use status::IssuerId;
+use ca::revocation::{Again, RevocationWish, again};
+use status::{CertificateState, IssuerId};
 use x509::time::UnixTime;
 
 use crate::StoreError;
@@ -127,8 +127,31 @@ pub struct BoundChanged {
     pub issuer: IssuerId,
     /// What was done to it; `None`: it stood so already.
     pub done: Option<StatusAct>,
+    /// A graver reason was not noted: its issuer has ended, and what its last CRL says stands.
+    pub ended: bool,
     /// How it stands now.
     pub status: StatusRow,
+}
+
+/// What a wish does to a certificate that stands so; `None`: nothing.
+#[must_use]
+pub fn act_on_bound(wish: RevocationWish, status: &StatusRow) -> Option<StatusAct> {
+    let known = &status.status;
+    match (wish, known.state) {
+        (RevocationWish::Revoke(reason), CertificateState::Revoked) => {
+            let corrects = again(known.reason, reason) == Again::Corrects;
+            corrects.then_some(StatusAct::CorrectReason {
+                from: known.reason,
+                reason,
+                invalidity: known.invalidity_date,
+            })
+        }
+        (RevocationWish::Hold, CertificateState::Revoked | CertificateState::Held(_))
+        | (_, CertificateState::Voided)
+        | (RevocationWish::Release, _) => None,
+        (RevocationWish::Revoke(reason), _) => Some(StatusAct::Revoke { reason, invalidity: None }),
+        (RevocationWish::Hold, _) => Some(StatusAct::Hold),
+    }
 }
 
 /// Makes the audit record of a change, from what became of each. It runs inside the act.
@@ -177,7 +200,7 @@ pub trait Bindings {
     fn bound_certificates(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError>;
 
     /// Revokes or holds every certificate of an eID or on a carrier that has not ended, in one act: all of them or none. What is revoked
-    /// stays so; a graver reason is noted. A carrier that is revoked takes no eID any more. Never refused because of the clock. Where all
+    /// stays so; a graver reason is noted, unless the issuer has ended. A carrier that is revoked takes no eID any more. Never refused because of the clock. Where all
     /// stood so already nothing is recorded.
     ///
     /// # Errors

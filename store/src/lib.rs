@@ -42,7 +42,7 @@ pub use audit::AuditRecord;
 pub use awaited::{Awaited, AwaitedCount, AwaitedKey, Awaiting, Shows, Sight};
 pub use bound::{
     Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
-    EidPage, EidRow,
+    EidPage, EidRow, act_on_bound,
 };
 pub use canary::{Canaries, Canary};
 pub use certificate::{

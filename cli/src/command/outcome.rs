@@ -32,6 +32,9 @@ impl Told<'_> {
                 format!("was already held at {at}; nothing changed")
             }
             (Some(StatusOutcome::AlreadySo), _) => "stood so already; nothing changed".to_owned(),
+            (Some(StatusOutcome::AuthorityEnded), _) => {
+                format!("was already revoked at {at}; its authority has ended, the reason stays")
+            }
         }
     }
 }

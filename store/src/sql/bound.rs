@@ -1,10 +1,10 @@
 //! eIDs and carriers: bound when a certificate is recorded, revoked together.
 
 use ca::carrier::CarrierKind;
-use ca::revocation::{Again, RevocationWish, again};
+use ca::revocation::RevocationWish;
 use rusqlite::params;
 use rusqlite::types::Value;
-use status::{CertificateState, IssuerId};
+use status::IssuerId;
 use x509::time::UnixTime;
 
 use super::columns::{
@@ -16,7 +16,7 @@ use super::{Backend, SqlStore, certificates, changes, holders, jobs};
 use crate::StoreError;
 use crate::bound::{
     Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
-    EidPage, EidRow,
+    EidPage, EidRow, act_on_bound,
 };
 use crate::certificate::{
     CertificateRow, ChangeOutcome, StatusAct, StatusChange, StatusRow, StatusTarget,
@@ -282,19 +282,29 @@ fn revoke(
     let is_new = mark(act.connection(), change, now)?;
     let mut all = Vec::new();
     for (certificate, issuer, status) in living(act.connection(), change.to, now)? {
-        let Some(wanted) = wanted(change.wish, &status) else {
-            all.push(BoundChanged { certificate, issuer, done: None, status });
+        let mut one = BoundChanged { certificate, issuer, done: None, ended: false, status };
+        let Some(wanted) = act_on_bound(change.wish, &status) else {
+            all.push(one);
             continue;
         };
-        let one = StatusChange {
+        let wanted_of_it = StatusChange {
             target: StatusTarget::Certificate(certificate),
             act: wanted,
             requested_at: change.requested_at,
             alone: None,
         };
-        let changed = changes::apply(act, &one, now)?;
-        let done = (changed.outcome == ChangeOutcome::Changed).then_some(wanted);
-        all.push(BoundChanged { certificate, issuer, done, status: changed.status });
+        match changes::apply(act, &wanted_of_it, now) {
+            Ok(changed) => {
+                one.done = (changed.outcome == ChangeOutcome::Changed).then_some(wanted);
+                one.status = changed.status;
+            }
+            // It is revoked: the lesser reason of a CA's last list keeps nobody from revoking the rest.
+            Err(StoreError::IssuerEnded) if matches!(wanted, StatusAct::CorrectReason { .. }) => {
+                one.ended = true;
+            }
+            Err(error) => return Err(error),
+        }
+        all.push(one);
     }
     let changed = all.iter().filter(|one| one.done.is_some()).count();
     if changed > 0 {
@@ -344,24 +354,4 @@ fn living(connection: &Connection, to: BoundTo, now: UnixTime) -> Result<Living,
         found.push((certificate, issuer, status_row(row)?));
     }
     Ok(found)
-}
-
-/// What is done to one that stands so; `None`: nothing.
-fn wanted(wish: RevocationWish, status: &StatusRow) -> Option<StatusAct> {
-    let known = &status.status;
-    match (wish, known.state) {
-        (RevocationWish::Revoke(reason), CertificateState::Revoked) => {
-            let corrects = again(known.reason, reason) == Again::Corrects;
-            corrects.then_some(StatusAct::CorrectReason {
-                from: known.reason,
-                reason,
-                invalidity: known.invalidity_date,
-            })
-        }
-        (RevocationWish::Hold, CertificateState::Revoked | CertificateState::Held(_))
-        | (_, CertificateState::Voided)
-        | (RevocationWish::Release, _) => None,
-        (RevocationWish::Revoke(reason), _) => Some(StatusAct::Revoke { reason, invalidity: None }),
-        (RevocationWish::Hold, _) => Some(StatusAct::Hold),
-    }
 }

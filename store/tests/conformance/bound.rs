@@ -1,5 +1,7 @@
 //! eIDs and carriers: what an order binds together is revoked together, all of it or nothing.
 
+use std::sync::Arc;
+
 use ca::audit::EventCode;
 use ca::carrier::CarrierKind;
 use ca::key_holder::HolderName;
@@ -7,12 +9,14 @@ use ca::revocation::RevocationWish;
 use status::{CertificateState, RevocationReason};
 use store::{
     Alone, Binding, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateId,
-    EidFilter, EidId, EidRow, IndexTag, IndexTerm, IssuedCertificate, ProfileVersion, StatusAct,
-    StoreError,
+    CrlIntent, EidFilter, EidId, EidRow, Import, IndexTag, IndexTerm, IssuedCertificate,
+    IssuerKeeping, ProfileVersion, StatusAct, StoreError,
 };
+use x509::time::UnixTime;
 
 use super::Backend;
-use super::world::{PERSON, World, at, audit, audit_of, fresh, sizes};
+use super::crls::{facts, intend, next};
+use super::world::{Issuer, PERSON, World, at, audit, audit_of, fresh, sizes};
 
 const CARD: &str = "9752269874512325436";
 const HOME: &str = "2321000131";
@@ -199,6 +203,36 @@ pub(crate) fn a_carrier_is_revoked_with_the_eids_of_all_organisations(backend: &
         let refused = world.store.revoke_bound(&change(unknown, COMPROMISED), leaf(), at(9));
         assert!(matches!(refused, Err(StoreError::UnknownBound { what }) if what == unknown));
     }
+}
+
+/// REV-11: a certificate of a CA that has ended, expired or revoked, keeps nobody from revoking the living ones.
+pub(crate) fn what_a_ca_left_that_has_ended_holds_up_no_revocation(backend: &dyn Backend) {
+    let mut first = World::new(backend);
+    let (old, eid) = issue(&first, "authentication", PERSON, HOME);
+    first.not_after = at(6);
+    let (expired, _) = issue(&first, "signature", PERSON, HOME);
+    let to = BoundTo::Carrier(eid.carrier);
+    first.store.revoke_bound(&change(BoundTo::Eid(eid.id), SUPERSEDED), leaf(), at(7)).unwrap();
+    let last = CrlIntent {
+        next_update: UnixTime::LAST,
+        ..facts(&first, &next(&first), sizes(&*first.store).0)
+    };
+    let (pending, intended) = intend(&first, &last).unwrap();
+    let signed = first.issuer.sign(pending, &intended);
+    let issued = audit(EventCode::CrlIssued);
+    first.store.record_crl_issued(&signed, [6; 32], 700, &issued, at(11)).unwrap();
+    let issuer = Arc::new(Issuer::new("CN=SIGILL TEST issuing v2", IssuerKeeping::Online));
+    let import = Import { issuers: vec![issuer.declared.clone()], ..Import::default() };
+    first.store.import(&import, &audit(EventCode::ImportCeremony), at(11)).unwrap();
+    let second = World { issuer, not_after: at(100_000_000), ..first };
+    let bound = binding(Some(CARD), PERSON, HOME);
+    let living = try_issue(&second, "authentication", bound, 12).unwrap();
+
+    let revoked = second.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(13)).unwrap();
+
+    assert_eq!(outcomes(&revoked), [(old, Done::Before), (living, Done::Now)], "not {expired}");
+    assert_eq!((revoked[0].ended, revoked[1].ended), (true, false));
+    assert_eq!(revoked[0].status.status.reason, Some(RevocationReason::Superseded));
 }
 
 /// What was signed for a carrier that was revoked meanwhile is not released.

@@ -43,7 +43,7 @@ fn make(world: &World, number: &CrlNumber, index: u64) -> Result<CrlRow, StoreEr
     world.store.record_crl_issued(&signed, [6; 32], 700, &issued, at(11))
 }
 
-fn next(world: &World) -> CrlNumber {
+pub(crate) fn next(world: &World) -> CrlNumber {
     world.store.next_crl_number(world.issuer.id(), &CrlScope::full()).unwrap()
 }
 

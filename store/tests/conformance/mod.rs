@@ -94,6 +94,7 @@ macro_rules! suite {
             bound: a_holder_in_an_organisation_on_a_carrier_is_one_eid,
             bound: an_eid_is_revoked_with_all_its_certificates_and_no_other,
             bound: a_carrier_is_revoked_with_the_eids_of_all_organisations,
+            bound: what_a_ca_left_that_has_ended_holds_up_no_revocation,
             bound: a_revoked_carrier_takes_no_certificate,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,

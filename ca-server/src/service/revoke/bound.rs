@@ -6,10 +6,12 @@ use ca::refusal::Refusal;
 use ca::revocation::RevocationWish;
 use ca::revocation::event::Reach;
 use serde_json::{Value, json};
+use status::IssuerId;
 use store::{
-    Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CertificateRow, EidId,
-    StatusAct, Subject,
+    Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CertificateRow, CrlScope,
+    EidId, StatusAct, Subject, act_on_bound,
 };
+use x509::time::UnixTime;
 
 use super::said::Said;
 use super::{offline, requested_at};
@@ -62,10 +64,12 @@ impl Service {
         let reading = self.clock().read();
         let requested =
             request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;
-        let certificates = self.bound(to)?;
+        let mut certificates = self.bound(to)?;
+        // What has ended is as it was, whoever issued it.
+        certificates.retain(|(_, row)| row.not_after >= reading.now);
         let said = self.said_of(caller, &certificates, &request)?;
         let reach = reach_of(&said, to)?;
-        self.must_all_be_here(&certificates)?;
+        self.must_all_be_here(&certificates, said.wish)?;
         let change = BoundChange {
             to,
             wish: said.wish,
@@ -123,8 +127,19 @@ impl Service {
         Ok(said)
     }
 
-    fn must_all_be_here(&self, certificates: &[(EidId, CertificateRow)]) -> Result<(), Denied> {
+    /// Refuses a change of what another program issues, or of what an authority issued that has ended. What stands so already, and a
+    /// graver reason that came too late for a last CRL, refuse nothing.
+    fn must_all_be_here(
+        &self,
+        certificates: &[(EidId, CertificateRow)],
+        wish: RevocationWish,
+    ) -> Result<(), Denied> {
         for (_, row) in certificates {
+            match act_on_bound(wish, &row.status) {
+                None => continue,
+                Some(StatusAct::CorrectReason { .. }) if self.has_ended(row.issuer)? => continue,
+                Some(_) => {}
+            }
             let authority = self.authority_of(row.issuer)?;
             if !authority.signs_here() {
                 return Err(offline(authority.name()));
@@ -132,6 +147,13 @@ impl Service {
             self.must_go_on(authority)?;
         }
         Ok(())
+    }
+
+    /// Whether an issuer has made its last CRL, configured here or not.
+    fn has_ended(&self, issuer: IssuerId) -> Result<bool, Denied> {
+        let current = self.store().current_crl(issuer, &CrlScope::full());
+        let current = current.map_err(|e| self.note_storage(&e))?;
+        Ok(current.is_some_and(|row| row.next_update == UnixTime::LAST))
     }
 }
 
@@ -148,6 +170,7 @@ impl Done {
             shown.outcome = told.map(|one| match one.done {
                 Some(StatusAct::CorrectReason { .. }) => api::StatusOutcome::ReasonCorrected,
                 Some(_) => api::StatusOutcome::Changed,
+                None if one.ended => api::StatusOutcome::AuthorityEnded,
                 None => api::StatusOutcome::AlreadySo,
             });
         }
@@ -211,4 +234,35 @@ fn record(code: EventCode, to: BoundTo, work: &OrderWork<'_>, payload: &Value) -
     let objects = ObjectIds::of_act([Some(object), Some(call_object(work.call))]);
     let (done, actor) = (EventResult::Done, client(&work.call.client));
     Service::record(code, done, actor, objects, None, payload, Subject::Deployment)
+}
+
+#[cfg(test)]
+mod tests {
+    use status::{CertificateState, RevocationReason};
+
+    use super::*;
+    use crate::service::testing::World;
+
+    /// REV-11: what stands so already keeps nobody from revoking the rest, whoever issued it.
+    #[test]
+    fn what_does_not_change_refuses_nothing() {
+        let world = World::new();
+        let issued = world.issue("a").unwrap();
+        let issued: Value = serde_json::from_slice(&issued.response.body).unwrap();
+        let here = world.service.record_of(issued["id"].as_str().unwrap()).unwrap().row;
+        let issuer = IssuerId::of(b"nobody", b"nothing");
+        let elsewhere = CertificateRow { issuer, ..here.clone() };
+        let mut revoked = elsewhere.clone();
+        revoked.status.status.state = CertificateState::Revoked;
+        revoked.status.status.reason = Some(RevocationReason::KeyCompromise);
+        let judged = |row: &CertificateRow| {
+            let bound = [(EidId::from_bytes([1; 16]), row.clone())];
+            let wish = RevocationWish::Revoke(Some(RevocationReason::KeyCompromise));
+            world.service.must_all_be_here(&bound, wish).map_err(|denied| denied.refusal.code)
+        };
+
+        assert_eq!(judged(&here), Ok(()));
+        assert_eq!(judged(&elsewhere), Err("authority-not-configured"));
+        assert_eq!(judged(&revoked), Ok(()));
+    }
 }
