@@ -265,8 +265,9 @@ impl Service {
             return if tree.iter().any(named) { Ok(()) } else { Err(not_of_the_client("subject")) };
         };
         let users = self.tree_of(&order.user.number)?;
-        let user = users.iter().find(|one| one.number() == Some(&order.user.number));
-        let user = user.filter(|one| covered(&users, one));
+        // One that has ended may have had the number before.
+        let mut named = users.iter().filter(|one| one.number() == Some(&order.user.number));
+        let user = named.find(|one| covered(&users, one));
         let user = user.ok_or_else(|| not_of_the_client("order/organisations/user"))?;
         let Some(issuing) = &order.issuing else { return Ok(()) };
         let lies_above = |one: &Node| one.number() == Some(&issuing.number);

@@ -57,6 +57,24 @@ fn added(world: &World, body: &Value) -> Value {
     called(world, &operator(world), &key, body, ADD).unwrap()
 }
 
+/// Adds one that ended with the year 2021, as somebody did before.
+fn ended(world: &World, area: &Value, name: &str, number: &str) {
+    let until = Some(day("until", "2021-12-31").unwrap());
+    let days = Days::new(day("from", "2020-01-01").unwrap(), until).unwrap();
+    let text = OrganisationText { name, number: Some(number), office: None };
+    let id = OrganisationId::from_bytes([1; 16]);
+    let area = Some(area["id"].as_str().unwrap().parse().unwrap());
+    let change = OrganisationChange {
+        organisation: Organisation::new(id, area, OrganisationKind::ThirdParty, days, &text).unwrap(),
+        rests_on: None,
+        order: store::OrderId::from_bytes([1; 16]),
+        scope: Scope::All,
+        today: days.from(),
+    };
+    let record = crate::service::signing::failed_try(world.service.system(), &json!({}));
+    world.service.store().put_organisation(&change, &record, world.now()).unwrap();
+}
+
 /// An area, a region with a part and its office, and another organisation of the area.
 struct Sweden {
     area: Value,
@@ -352,4 +370,10 @@ fn an_order_for_a_person_names_an_organisation_of_the_client() {
     // Once it has ended it is nobody's.
     let late = client_of(&world, &[&tree.office]);
     assert!(may(&late, region, None).is_err(), "a role under it does not reach up");
+    // What ended and was added again is there.
+    let number = "5565594255";
+    ended(&world, &tree.area, "Bolaget Två", number);
+    let again = with(body("third-party", "Bolaget Två", Some(&tree.area)), "number", number);
+    added(&world, &with(again, "from", "2022-01-01"));
+    assert_eq!(may(&of_area, number, None), Ok(()));
 }
