@@ -245,7 +245,7 @@ impl Service {
 
     /// Refuses an order of a client that is limited to organisations, unless the holder's organisation is one of them today and
     /// the issuing one, where it is another, is one of them or lies above the holder's; or, of a call without an order, unless the
-    /// subject names one of them.
+    /// subject names one of them. An organisation is named as the tree names it: its name stands in the certificate.
     pub(super) fn must_order_for(
         &self,
         caller: &Caller,
@@ -269,14 +269,17 @@ impl Service {
         let mut named = users.iter().filter(|one| one.number() == Some(&order.user.number));
         let user = named.find(|one| covered(&users, one));
         let user = user.ok_or_else(|| not_of_the_client("order/organisations/user"))?;
+        must_be_named("order/organisations/user/name", order.user.name.as_str(), user)?;
         let Some(issuing) = &order.issuing else { return Ok(()) };
-        let lies_above = |one: &Node| one.number() == Some(&issuing.number);
-        if users.way_up(user.id).any(lies_above) {
-            return Ok(());
+        let field = "order/organisations/issuing/name";
+        let lies_above = |one: &&Node| one.number() == Some(&issuing.number);
+        if let Some(above) = users.way_up(user.id).find(lies_above) {
+            return must_be_named(field, issuing.name.as_str(), above);
         }
         let issuers = self.tree_of(&issuing.number)?;
-        let found = issuers.iter().any(|one| lies_above(one) && covered(&issuers, one));
-        if found { Ok(()) } else { Err(not_of_the_client("order/organisations/issuing")) }
+        let found = issuers.iter().find(|one| lies_above(one) && covered(&issuers, one));
+        let found = found.ok_or_else(|| not_of_the_client("order/organisations/issuing"))?;
+        must_be_named(field, issuing.name.as_str(), found)
     }
 
     pub(super) fn tree_of(
@@ -312,6 +315,22 @@ fn not_of_the_client(field: &'static str) -> Denied {
             "have a client order whose organisation it is, or have the organisation added or its days changed",
         ),
     )
+}
+
+fn must_be_named(field: &'static str, name: &str, known: &Node) -> Result<(), Denied> {
+    if name == known.name() {
+        return Ok(());
+    }
+    Err(Denied::new(
+        Kind::Forbidden,
+        Refusal::new(
+            "organisation-name-not-allowed",
+            "API-04: a client that is limited to organisations names them as the tree does",
+            &field,
+            format!("{} for this number", known.name()),
+            "order under this name, or have the name in the tree changed",
+        ),
+    ))
 }
 
 fn fits(actor: &str, note: Option<&str>) -> Result<(), Denied> {

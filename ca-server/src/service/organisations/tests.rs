@@ -332,7 +332,7 @@ fn a_limited_client_orders_for_its_organisations_alone() {
 fn an_order_for_a_person_names_an_organisation_of_the_client() {
     let world = World::new();
     let tree = sweden(&world);
-    let order = |user: &str, issuing: Option<&str>| {
+    let order = |(name, user): (&str, &str), issuing: Option<(&str, &str)>| {
         let mut fields = json!({
             "routine": "office-visit",
             "orderer": { "role": "id-administrator", "id": "administrator-1" },
@@ -340,22 +340,22 @@ fn an_order_for_a_person_names_an_organisation_of_the_client() {
             "identity": { "kind": "personnummer", "number": "191212121212" },
             "proofing": { "method": "swedish-passport", "at": "2026-11-20T09:00:00Z", "by": "administrator-1" },
             "carrier": { "family": "nls-card-2023", "card_number": "9752269874512325436" },
-            "organisations": { "user": { "name": "Sigill Test", "number": user } },
+            "organisations": { "user": { "name": name, "number": user } },
         });
-        if let Some(issuing) = issuing {
-            fields["organisations"]["issuing"] = json!({ "name": "Annan", "number": issuing });
+        if let Some((name, number)) = issuing {
+            fields["organisations"]["issuing"] = json!({ "name": name, "number": number });
         }
         let fields: api::OrderFields = serde_json::from_value(fields).unwrap();
         world.service.order_of(&fields).unwrap()
     };
     let request: api::IssueRequest =
         serde_json::from_value(json!({ "profile": "p", "csr": "none", "subject": {} })).unwrap();
-    let may = |caller: &Caller, user: &str, issuing: Option<&str>| {
+    let may = |caller: &Caller, user, issuing| {
         let order = order(user, issuing);
         let judged = world.service.must_order_for(caller, &request, Some(&order));
         judged.map_err(|denied| denied.refusal.seen)
     };
-    let (region, other) = ("2321000131", "5565594230");
+    let (region, other) = (("Sigill Test", "2321000131"), ("Bolaget", "5565594230"));
     let own = client_of(&world, &[&tree.region]);
     let of_area = client_of(&world, &[&tree.area]);
 
@@ -365,7 +365,7 @@ fn an_order_for_a_person_names_an_organisation_of_the_client() {
     assert_eq!(may(&own, other, None), Err("order/organisations/user".to_owned()));
     let issuing = "order/organisations/issuing".to_owned();
     assert_eq!(may(&own, region, Some(other)), Err(issuing));
-    let unknown = "2321000016";
+    let unknown = ("Okänd", "2321000016");
     assert_eq!(may(&of_area, unknown, None), Err("order/organisations/user".to_owned()));
     // Once it has ended it is nobody's.
     let late = client_of(&world, &[&tree.office]);
@@ -375,5 +375,12 @@ fn an_order_for_a_person_names_an_organisation_of_the_client() {
     ended(&world, &tree.area, "Bolaget Två", number);
     let again = with(body("third-party", "Bolaget Två", Some(&tree.area)), "number", number);
     added(&world, &with(again, "from", "2022-01-01"));
-    assert_eq!(may(&of_area, number, None), Ok(()));
+    assert_eq!(may(&of_area, ("Bolaget Två", number), None), Ok(()));
+    // The name is what the certificate shows: that of another does not go with an own number.
+    let (user, issuing) = ("order/organisations/user/name", "order/organisations/issuing/name");
+    let posing = ("Bolaget", region.1);
+    assert_eq!(may(&own, posing, None), Err(user.to_owned()));
+    assert_eq!(may(&own, region, Some(posing)), Err(issuing.to_owned()));
+    assert_eq!(may(&of_area, other, Some(posing)), Err(issuing.to_owned()));
+    assert_eq!(may(&world.caller(), posing, None), Ok(()), "a client that is not limited");
 }
