@@ -316,6 +316,9 @@ pub enum OrganisationFault {
     /// A role on an organisation does not reach the organisation itself.
     #[error("organisation is the caller's own")]
     Own,
+    /// What has a number is named by whose role covers the issuing area.
+    #[error("an organisation with a number is named from the issuing area")]
+    Numbered,
     /// Its kind does not lie under that kind.
     #[error("{kind} does not lie under {above}")]
     Above {
@@ -384,6 +387,7 @@ impl OrganisationFault {
             Self::Unknown => "organisation-unknown",
             Self::UnknownAbove => "organisation-above-unknown",
             Self::Own => "organisation-own",
+            Self::Numbered => "organisation-numbered",
             Self::Above { .. } => "organisation-kind",
             Self::Cycle => "organisation-cycle",
             Self::Depth { .. } => "organisation-depth",
@@ -420,6 +424,11 @@ impl OrganisationFault {
                 "API-04: a role on an organisation covers what lies under it",
                 "an organisation under those of this client".to_owned(),
                 "have somebody change it whose role lies above it",
+            ),
+            Self::Numbered => (
+                "certificates show the names of organisations with a number: who names these has a role on the issuing area",
+                "an organisation without a number, or one that keeps name and number".to_owned(),
+                "have somebody name it whose role covers the issuing area, or leave the number out",
             ),
             Self::Above { kind, .. } => {
                 let names: Vec<_> = kind.lies_under().iter().map(|it| it.word().name).collect();

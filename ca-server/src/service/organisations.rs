@@ -245,7 +245,7 @@ impl Service {
 
     /// Refuses an order of a client that is limited to organisations, unless the holder's organisation is one of them today and
     /// the issuing one, where it is another, is one of them or lies above the holder's; or, of a call without an order, unless the
-    /// subject names one of them. An organisation is named as the tree names it: its name stands in the certificate.
+    /// subject names one of them that has a number. An organisation is named as the tree names it: its name stands in the certificate.
     pub(super) fn must_order_for(
         &self,
         caller: &Caller,
@@ -261,7 +261,10 @@ impl Service {
         let Some(order) = ordered else {
             let (_, tree) = self.tree()?;
             let name = request.subject.organization.as_deref();
-            let named = |one: &Node| Some(one.name()) == name && covered(&tree, one);
+            // What a client under it may name as it likes has no number.
+            let named = |one: &Node| {
+                one.number().is_some() && Some(one.name()) == name && covered(&tree, one)
+            };
             return if tree.iter().any(named) { Ok(()) } else { Err(not_of_the_client("subject")) };
         };
         let users = self.tree_of(&order.user.number)?;
@@ -297,7 +300,7 @@ pub(super) fn denied(fault: &OrganisationFault) -> Denied {
     let kind = match fault {
         OrganisationFault::Malformed { .. } => Kind::Malformed,
         OrganisationFault::Unknown => Kind::NotFound,
-        OrganisationFault::Own => Kind::Forbidden,
+        OrganisationFault::Own | OrganisationFault::Numbered => Kind::Forbidden,
         _ => Kind::Conflict,
     };
     let denied = Denied::new(kind, fault.refusal());

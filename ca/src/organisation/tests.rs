@@ -228,6 +228,33 @@ fn what_a_role_does_not_cover_is_not_there() {
     );
 }
 
+/// A role on an organisation cannot give a part of it the name and number that certificates show.
+#[test]
+fn what_has_a_number_is_named_by_a_role_on_the_issuing_area() {
+    let part = |name, number| {
+        let text = OrganisationText { name, number, office: None };
+        let always = days("2020-01-01", None);
+        Organisation::new(6, Some(1), SubOrganisation, always, &text).unwrap()
+    };
+    let number = Some(NUMBERS[3]);
+    let known = part("Region Exempel Syd", number);
+    let tree: Tree<u8> = tree().iter().cloned().chain([known.clone()]).collect();
+    let judge = |wanted: &Organisation<u8>, scope: &Scope<u8>| {
+        tree.judge(wanted, scope, day(TODAY)).map_err(|fault| fault.code())
+    };
+    let (own, area) = (Scope::Under(vec![1]), Scope::Under(vec![0]));
+    let renamed = part("Region Stockholm", number);
+    let another = part("Region Exempel Syd", Some(NUMBERS[0]));
+
+    for named in [&renamed, &another] {
+        assert_eq!(judge(named, &own), Err("organisation-numbered"));
+        assert_eq!((judge(named, &area), judge(named, &Scope::All)), (Ok(()), Ok(())));
+    }
+    assert_eq!(judged(&part("Region Stockholm", number), &own), Err("organisation-numbered"));
+    assert_eq!(judge(&part("Region Stockholm", None), &own), Ok(()));
+    assert_eq!(judge(&known.on(days("2020-01-01", Some("2027-12-31"))), &own), Ok(()));
+}
+
 #[test]
 fn a_node_has_what_its_kind_has() {
     let new = |kind, name: &str, number, office| {
@@ -276,6 +303,7 @@ fn every_refusal_says_what_to_do() {
         OrganisationFault::Unknown,
         OrganisationFault::UnknownAbove,
         OrganisationFault::Own,
+        OrganisationFault::Numbered,
         OrganisationFault::Above { kind: Office, above: "nothing" },
         OrganisationFault::Cycle,
         OrganisationFault::Depth { most: 12 },

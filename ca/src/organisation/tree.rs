@@ -79,6 +79,12 @@ impl<I: Copy + Ord> Tree<I> {
             self.may_change(known, scope, today)?;
         }
         let above = self.above(wanted, scope, today)?;
+        let keeps = known.is_some_and(|known| {
+            known.number() == wanted.number() && known.name() == wanted.name()
+        });
+        if wanted.number().is_some() && !keeps && !self.is_named_by(above, scope, today) {
+            return Err(OrganisationFault::Numbered);
+        }
         if above.is_some_and(|above| self.way_up(above.id).any(|one| one.id == wanted.id)) {
             return Err(OrganisationFault::Cycle);
         }
@@ -148,6 +154,12 @@ impl<I: Copy + Ord> Tree<I> {
             return Err(OrganisationFault::Above { kind, above: above.kind.word().name });
         }
         Ok(Some(above))
+    }
+
+    /// Whether a role names what has a number and lies under `above`: it covers the issuing area too.
+    fn is_named_by(&self, above: Option<&Organisation<I>>, scope: &Scope<I>, today: Day) -> bool {
+        let root = above.and_then(|above| self.way_up(above.id).last());
+        *scope == Scope::All || root.is_some_and(|root| self.sees(scope, root.id, today))
     }
 
     fn under(&self, id: I) -> impl Iterator<Item = &Organisation<I>> {

@@ -65,7 +65,8 @@ fn ended(world: &World, area: &Value, name: &str, number: &str) {
     let id = OrganisationId::from_bytes([1; 16]);
     let area = Some(area["id"].as_str().unwrap().parse().unwrap());
     let change = OrganisationChange {
-        organisation: Organisation::new(id, area, OrganisationKind::ThirdParty, days, &text).unwrap(),
+        organisation: Organisation::new(id, area, OrganisationKind::ThirdParty, days, &text)
+            .unwrap(),
         rests_on: None,
         order: store::OrderId::from_bytes([1; 16]),
         scope: Scope::All,
@@ -307,6 +308,13 @@ fn a_limited_client_orders_for_its_organisations_alone() {
         assert_eq!(seen, (Kind::Forbidden, "organisation-not-allowed"), "{foreign}");
     }
     assert!(may(&client_of(&world, &[]), "Sigill Test").is_err(), "limited to none");
+    // It names parts of its organisation as it likes, and so orders for none of them.
+    let part = body("sub-organisation", "Region Stockholm", Some(&tree.region));
+    called(&world, &own, "part", &part, ADD).unwrap();
+    assert!(may(&own, "Region Stockholm").is_err());
+    let numbered =
+        with(body("sub-organisation", "Bolaget", Some(&tree.region)), "number", "5565594255");
+    assert_eq!(called(&world, &own, "no", &numbered, ADD).unwrap_err(), "organisation-numbered");
     // The same in the whole of a call, before anything is recorded of a certificate.
     let csr = x509::pem::encode(
         x509::pem::Label::CertificateRequest,
