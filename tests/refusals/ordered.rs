@@ -355,6 +355,9 @@ fn bound(world: &World) {
     let wrong =
         server.call(&revoke(&format!("/v1/carriers/{card}"), json!({ "event": "name-changed" })));
     assert_eq!((wrong.status, wrong.code()), (422, "event-reaches-less"), "{wrong:?}");
+    let other = server
+        .call(&revoke(&format!("/v1/carriers/{card}"), json!({ "event": "employment-ended" })));
+    assert_eq!((other.status, other.code()), (422, "event-of-one-organisation"), "{other:?}");
     let silent = server.call(&revoke(&format!("/v1/eids/{eid}"), json!({})));
     assert_eq!((silent.status, silent.code()), (400, "reason-missing"), "{silent:?}");
     let held = server.call(&revoke(&format!("/v1/eids/{eid}"), json!({ "event": "mislaid" })));

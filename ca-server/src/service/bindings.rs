@@ -162,7 +162,7 @@ impl Service {
     }
 
     /// Whether an organisation is one of the caller's, today: any is, of one that is limited to none.
-    fn is_of(&self, caller: &Caller, number: &str) -> Result<bool, Denied> {
+    pub(super) fn is_of(&self, caller: &Caller, number: &str) -> Result<bool, Denied> {
         let Some(own) = &caller.organisations else { return Ok(true) };
         let Ok(number) = OrganisationNumber::parse(number) else { return Ok(false) };
         let (scope, today) = (Scope::Under(own.to_vec()), today(self.clock().read().now));

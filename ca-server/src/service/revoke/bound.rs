@@ -1,15 +1,17 @@
 //! Revoking what belongs together: an eID, or a carrier with every eID on it, in one transaction (REV-11).
 
+use std::collections::BTreeSet;
+
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::profile::Profile;
 use ca::refusal::Refusal;
 use ca::revocation::RevocationWish;
 use ca::revocation::event::Reach;
 use serde_json::{Value, json};
-use status::IssuerId;
+use status::{CertificateState, IssuerId};
 use store::{
-    Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CertificateRow, CrlScope,
-    EidId, StatusAct, Subject, act_on_bound,
+    Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateRow,
+    CrlScope, EidFilter, EidId, StatusAct, Subject, act_on_bound,
 };
 use x509::time::UnixTime;
 
@@ -20,6 +22,9 @@ use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::order::{Answered, OrderWork, Outcome};
 use crate::service::record::{call_object, client};
+
+/// Most eIDs that are read at once.
+const PAGE: u32 = 1000;
 
 impl Service {
     /// Revokes or holds the certificates of an eID: all of them or none.
@@ -69,6 +74,9 @@ impl Service {
         certificates.retain(|(_, row)| row.not_after >= reading.now);
         let said = self.said_of(caller, &certificates, &request)?;
         let reach = reach_of(&said, to)?;
+        if let BoundTo::Carrier(carrier) = to {
+            self.must_be_of_one(caller, &said, carrier, &certificates)?;
+        }
         self.must_all_be_here(&certificates, said.wish)?;
         let change = BoundChange {
             to,
@@ -125,6 +133,39 @@ impl Service {
             ca::revocation::check(kind, caller.revoker, said.wish).map_err(Denied::rule)?;
         }
         Ok(said)
+    }
+
+    /// Refuses an event of one organisation for a carrier that bears living eIDs of another one.
+    fn must_be_of_one(
+        &self,
+        caller: &Caller,
+        said: &Said,
+        carrier: CarrierId,
+        certificates: &[(EidId, CertificateRow)],
+    ) -> Result<(), Denied> {
+        let Some(reach @ (Reach::HolderInOrganisation | Reach::Organisation)) = said.event_reach()
+        else {
+            return Ok(());
+        };
+        let living = living_eids(certificates);
+        let filter = EidFilter { carrier: Some(carrier), ..EidFilter::default() };
+        let mut organisations = BTreeSet::new();
+        let mut after = None;
+        loop {
+            let page = self.store().eids(&filter, after, PAGE);
+            let page = page.map_err(|e| self.note_storage(&e))?;
+            let own = page.rows.into_iter().filter(|eid| living.contains(&eid.id));
+            organisations.extend(own.map(|eid| eid.organisation));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut one = organisations.len() <= 1;
+        for organisation in &organisations {
+            one = one && self.is_of(caller, organisation)?;
+        }
+        if one { Ok(()) } else { Err(of_another(reach)) }
     }
 
     /// Refuses a change of what another program issues, or of what an authority issued that has ended. What stands so already, and a
@@ -209,6 +250,27 @@ fn reach_of(said: &Said, to: BoundTo) -> Result<Option<api::EventReach>, Denied>
     Ok(if all { None } else { said.reach() })
 }
 
+/// The eIDs that have a certificate among these which is not revoked.
+fn living_eids(certificates: &[(EidId, CertificateRow)]) -> BTreeSet<EidId> {
+    let over = |row: &CertificateRow| {
+        matches!(row.status.status.state, CertificateState::Revoked | CertificateState::Voided)
+    };
+    certificates.iter().filter(|(_, row)| !over(row)).map(|(eid, _)| *eid).collect()
+}
+
+fn of_another(reach: Reach) -> Denied {
+    Denied::rule(Refusal::new(
+        "event-of-one-organisation",
+        "REV-05: an event reaches so far (docs/revocation-events.md)",
+        &format!(
+            "an event of one {} for a carrier with eIDs of another organisation",
+            reach.name()
+        ),
+        "an event that happens to a carrier, or a reason alone",
+        "revoke the eID of this organisation: POST /v1/eids/{id}/revocation, `sigill eid revoke`",
+    ))
+}
+
 fn audit_of(to: BoundTo, wish: RevocationWish, work: &OrderWork<'_>, payload: Value) -> BoundAudit {
     let code = match wish {
         RevocationWish::Hold => EventCode::CertificateHeld,
@@ -238,7 +300,7 @@ fn record(code: EventCode, to: BoundTo, work: &OrderWork<'_>, payload: &Value) -
 
 #[cfg(test)]
 mod tests {
-    use status::{CertificateState, RevocationReason};
+    use status::RevocationReason;
 
     use super::*;
     use crate::service::testing::World;
