@@ -12,7 +12,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::bound::BoundTo;
-use crate::id::{CarrierId, CertificateId, OrderId};
+use crate::id::{CarrierId, CertificateId, EidId, OrderId};
 use crate::job::JobError;
 use crate::sealing::KeySourceError;
 use crate::sql::connection::{DatabaseError, Failure};
@@ -399,6 +399,12 @@ pub enum StoreError {
         /// Which.
         carrier: CarrierId,
     },
+    /// The eID that a certificate was signed for was revoked before it could be recorded.
+    #[error("eID {eid} was revoked while a certificate was signed for it")]
+    EidRevoked {
+        /// Which.
+        eid: EidId,
+    },
     /// No such eID or carrier.
     #[error("{what} is not known")]
     UnknownBound {
@@ -523,6 +529,7 @@ impl StoreError {
             Self::Job(error) => error.code(),
             Self::Organisation(fault) => fault.code(),
             Self::CarrierRevoked { .. } => "carrier-revoked",
+            Self::EidRevoked { .. } => "eid-revoked-meanwhile",
             Self::UnknownBound { what: BoundTo::Eid(_) } => "eid-not-known",
             Self::UnknownBound { what: BoundTo::Carrier(_) } => "carrier-not-known",
             Self::AloneSpent { .. } => "revocations-alone-spent",

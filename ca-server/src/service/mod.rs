@@ -413,6 +413,14 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "order for another carrier; `sigill carrier find` shows what became of this one",
             ),
         ),
+        StoreError::EidRevoked { .. } => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "an eID is revoked with all its certificates, those that are being signed too (docs/states.md)",
+                "an eID that is not revoked while a certificate is made for it",
+                "order under a new Idempotency-Key if the holder is to have another eID",
+            ),
+        ),
         StoreError::UnknownBound { .. } => bindings::no_such(error.code(), "eID or carrier"),
         StoreError::Organisation(fault) => organisations::denied(fault),
         // The published log says so for ever: this order yields nothing more.

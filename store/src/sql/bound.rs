@@ -182,16 +182,44 @@ fn bound(connection: &Connection, to: BoundTo) -> Result<Vec<(EidId, Certificate
 ///
 /// # Errors
 ///
-/// [`StoreError::CarrierRevoked`]: then the certificate is not recorded either.
+/// [`StoreError::CarrierRevoked`], [`StoreError::EidRevoked`]: then the certificate is not recorded either.
 pub(super) fn bind(
     act: &Act<'_>,
     certificate: i64,
     binding: &Binding,
+    intended: UnixTime,
     now: UnixTime,
 ) -> Result<(), StoreError> {
     let connection = act.connection();
     let carrier = carrier_row(act, binding, now)?;
     let holder = holders::tag(act.sealer(), &binding.holder);
+    // The intent is in the logs since `intended` or later, and log times never fall: what was revoked before is dated before, or in the
+    // same second.
+    let revoked: Option<[u8; 16]> = connection
+        .prepare_cached(
+            "SELECT eid.eid_id FROM eid WHERE eid.row = (SELECT max(newest.row) FROM eid AS newest \
+                     WHERE newest.carrier = ?1 AND newest.holder = ?2 AND newest.organisation = ?3) \
+                 AND NOT EXISTS (SELECT 1 FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE certificate.eid = eid.row AND serial.state NOT IN ('revoked', 'voided') \
+                         AND serial.not_after >= ?4) \
+                 AND EXISTS (SELECT 1 FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE certificate.eid = eid.row AND serial.state = 'revoked' \
+                         AND serial.effective >= ?5)",
+        )?
+        .query_row(
+            params![
+                carrier,
+                holder.as_bytes(),
+                binding.organisation,
+                from_time(now),
+                from_time(intended)
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(eid) = revoked {
+        return Err(StoreError::EidRevoked { eid: EidId::from_bytes(eid) });
+    }
     let known: Option<i64> = connection
         .prepare_cached(
             "SELECT eid.row FROM eid WHERE eid.carrier = ?1 AND eid.holder = ?2 AND eid.organisation = ?3 \

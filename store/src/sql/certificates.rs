@@ -80,7 +80,7 @@ pub(super) fn issue(
         },
     )?;
     if let Some(binding) = &new.facts.binding {
-        bound::bind(act, row, binding, now)?;
+        bound::bind(act, row, binding, intent.shown.created, now)?;
     }
     close(act, intent.row, "fulfilled")?;
     act.put_audit(audit, now)?;

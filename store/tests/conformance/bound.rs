@@ -12,6 +12,7 @@ use store::{
     CrlIntent, EidFilter, EidId, EidRow, Import, IndexTag, IndexTerm, IssuedCertificate,
     IssuerKeeping, ProfileVersion, StatusAct, StoreError,
 };
+use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use super::Backend;
@@ -46,7 +47,18 @@ fn try_issue(
     now: u64,
 ) -> Result<CertificateId, StoreError> {
     let (_, pending, recorded) = world.intend(at(now)).unwrap();
-    let signed = world.issuer.sign(pending, &recorded);
+    record(world, pending, &recorded, profile, binding, now)
+}
+
+fn record(
+    world: &World,
+    pending: Pending,
+    recorded: &Recorded,
+    profile: &str,
+    binding: Binding,
+    now: u64,
+) -> Result<CertificateId, StoreError> {
+    let signed = world.issuer.sign(pending, recorded);
     let profile = ProfileVersion { name: profile.to_owned(), sha256: [2; 32] };
     let facts = IssuedCertificate { profile, binding: Some(binding), ..world.facts() };
     let audit = audit_of(EventCode::CertificateIssued, world.subject(), PERSON);
@@ -249,4 +261,29 @@ pub(crate) fn a_revoked_carrier_takes_no_certificate(backend: &dyn Backend) {
     assert_eq!(refused.code(), "carrier-revoked");
     assert_eq!(states(&world, to), [CertificateState::Revoked]);
     assert_eq!(world.store.open_intents().unwrap().len(), 1, "to be voided as any other");
+}
+
+/// What was being signed for an eID that was revoked meanwhile is no other eID's.
+pub(crate) fn an_eid_is_revoked_with_what_is_being_signed_for_it(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (_, eid) = issue(&world, "authentication", PERSON, HOME);
+    let (_, pending, recorded) = world.intend(at(6)).unwrap();
+    let (_, another, intended) = world.intend(at(6)).unwrap();
+    let to = BoundTo::Eid(eid.id);
+    world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(7)).unwrap();
+    // Another organisation's is not touched.
+    let other = binding(Some(CARD), PERSON, OTHER);
+    record(&world, another, &intended, "signature", other, 8).unwrap();
+    let before = sizes(&*world.store);
+
+    let bound = || binding(Some(CARD), PERSON, HOME);
+    let refused = record(&world, pending, &recorded, "signature", bound(), 8).unwrap_err();
+
+    assert!(matches!(refused, StoreError::EidRevoked { eid: of } if of == eid.id), "{refused}");
+    assert_eq!(refused.code(), "eid-revoked-meanwhile");
+    assert_eq!(sizes(&*world.store), before);
+    assert_eq!(world.store.open_intents().unwrap().len(), 1, "to be voided as any other");
+    // What is ordered afterwards begins another eID.
+    let next = try_issue(&world, "signature", bound(), 9).unwrap();
+    assert_ne!(eid_of(&world, next).id, eid.id);
 }
