@@ -88,6 +88,10 @@ pub struct Carrier {
     pub reach: Option<EventReach>,
     /// The last position of the status log that speaks of a certificate on it, `epoch.index`.
     pub position: String,
+    /// How many certificates with this card's number live and belong to no eID: from before eIDs were kept, imported, or of calls without
+    /// an order. Revoking the carrier does not revoke them; a job by the card's number does (`sigill revoke --cards`).
+    #[serde(default)]
+    pub unbound: u64,
     /// Every eID on it, those of other organisations too.
     pub eids: Vec<Eid>,
 }

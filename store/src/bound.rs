@@ -173,6 +173,14 @@ pub trait Bindings {
     /// Storage errors.
     fn carrier_of_card(&self, card: &IndexTerm) -> Result<Option<CarrierRow>, StoreError>;
 
+    /// How many certificates with the carrier's card number live and belong to no eID: issued before eIDs were kept, imported, or without
+    /// an order. They are not revoked with the carrier.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn unbound_on(&self, carrier: CarrierId, now: UnixTime) -> Result<u64, StoreError>;
+
     /// An eID.
     ///
     /// # Errors

@@ -215,6 +215,7 @@ impl Service {
             Some(_) => CarrierStage::Revoked,
             None => CarrierStage::bearing(&stages),
         };
+        let unbound = self.store().unbound_on(row.id, now).map_err(|e| self.note_storage(&e))?;
         let kind = row.kind.word();
         Ok(api::Carrier {
             id: row.id.to_string(),
@@ -227,6 +228,7 @@ impl Service {
             created: row.created.to_string(),
             reach: None,
             position: last_position(certificates.iter().map(|(_, one)| one)),
+            unbound,
             eids: eids.rows.iter().map(|eid| self.eid_with(eid, &certificates)).collect(),
         })
     }

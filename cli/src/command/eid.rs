@@ -113,6 +113,7 @@ impl CarrierCommand {
                 ("på svenska", carrier.stage_sv.clone()),
                 ("revoked at", carrier.revoked_at.clone().unwrap_or_default()),
                 ("still to revoke", super::word(carrier.reach)),
+                ("of no eID", of_no_eid(carrier.unbound)),
             ]);
             let rows: Vec<Vec<String>> =
                 carrier.eids.iter().flat_map(|eid| rows(&eid.id, eid)).collect();
@@ -162,6 +163,16 @@ impl List {
         });
         Ok(())
     }
+}
+
+/// Living certificates with the card's number that the carrier does not take with it; empty where there are none.
+fn of_no_eid(count: u64) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    format!(
+        "{count} living certificates, not revoked with the carrier: `sigill revoke --cards` revokes them"
+    )
 }
 
 fn shown(eid: &api::Eid) -> Vec<String> {

@@ -22,7 +22,7 @@ use crate::certificate::{
     CertificateRow, ChangeOutcome, StatusAct, StatusChange, StatusRow, StatusTarget,
 };
 use crate::id::{CarrierId, CertificateId, EidId};
-use crate::sealing::IndexTerm;
+use crate::sealing::{IndexTag, IndexTerm};
 
 impl<B: Backend> Bindings for SqlStore<B> {
     fn carrier(&self, carrier: CarrierId) -> Result<Option<CarrierRow>, StoreError> {
@@ -35,6 +35,25 @@ impl<B: Backend> Bindings for SqlStore<B> {
         let card = self.sealer.blind(card);
         self.readers
             .read(|connection| find_carrier(connection, "card = ?1", [card.as_bytes().as_slice()]))
+    }
+
+    fn unbound_on(&self, carrier: CarrierId, now: UnixTime) -> Result<u64, StoreError> {
+        self.readers.read(|connection| {
+            let count: i64 = connection
+                .prepare_cached(
+                    "SELECT count(*) FROM carrier \
+                     JOIN blind_index ON blind_index.tag = ?2 AND blind_index.hmac = carrier.card \
+                     JOIN certificate ON certificate.row = blind_index.certificate \
+                     JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE carrier.carrier_id = ?1 AND certificate.eid IS NULL \
+                         AND serial.state NOT IN ('revoked', 'voided') AND serial.not_after >= ?3",
+                )?
+                .query_row(
+                    params![carrier.as_bytes(), IndexTag::CardNumber.name(), from_time(now)],
+                    |row| row.get(0),
+                )?;
+            to_u64(count, "count")
+        })
     }
 
     fn eid(&self, eid: EidId) -> Result<Option<EidRow>, StoreError> {

@@ -287,3 +287,28 @@ pub(crate) fn an_eid_is_revoked_with_what_is_being_signed_for_it(backend: &dyn B
     let next = try_issue(&world, "signature", bound(), 9).unwrap();
     assert_ne!(eid_of(&world, next).id, eid.id);
 }
+
+/// What came before eIDs were kept is not revoked with the carrier: it is counted.
+pub(crate) fn certificates_of_a_card_that_belong_to_no_eid_are_counted(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let unbound = |number: &str| {
+        let (_, pending, recorded) = world.intend(at(3)).unwrap();
+        let signed = world.issuer.sign(pending, &recorded);
+        let facts = IssuedCertificate { index: vec![card(number)], ..world.facts() };
+        let audit = audit_of(EventCode::CertificateIssued, world.subject(), PERSON);
+        world.store.record_issued(&signed, &facts, &audit, at(3)).unwrap().certificate
+    };
+    let (first, _, _) = (unbound(CARD), unbound(CARD), unbound("9752269874512325444"));
+    let (_, eid) = issue(&world, "authentication", PERSON, HOME);
+    let count = |now| world.store.unbound_on(eid.carrier, now).unwrap();
+
+    assert_eq!(count(at(6)), 2);
+    world.revoke(first, at(6));
+    world
+        .store
+        .revoke_bound(&change(BoundTo::Carrier(eid.carrier), COMPROMISED), leaf(), at(7))
+        .unwrap();
+    assert_eq!(count(at(8)), 1);
+    assert_eq!(count(UnixTime::LAST), 0, "what has expired");
+    assert_eq!(world.store.unbound_on(CarrierId::from_bytes(fresh()), at(8)).unwrap(), 0);
+}

@@ -97,6 +97,7 @@ macro_rules! suite {
             bound: what_a_ca_left_that_has_ended_holds_up_no_revocation,
             bound: a_revoked_carrier_takes_no_certificate,
             bound: an_eid_is_revoked_with_what_is_being_signed_for_it,
+            bound: certificates_of_a_card_that_belong_to_no_eid_are_counted,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
             keys: a_key_of_a_lost_certificate_stays_its_holders,
