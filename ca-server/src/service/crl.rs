@@ -226,7 +226,7 @@ impl Service {
         };
         let next_update = match term {
             Term::Next => schedule.next_update(now),
-            Term::Last { .. } | Term::AllExpired => Some(UnixTime::LAST),
+            Term::Last { .. } | Term::AllExpired | Term::WithFull => Some(UnixTime::LAST),
         };
         let next_update =
             next_update.ok_or_else(|| broken(authority, &"nextUpdate after the year 9999"))?;

@@ -17,7 +17,7 @@ use crate::ending::{Endings, Unended};
 
 impl<B: Backend> Endings for SqlStore<B> {
     fn unended(&self, issuer: IssuerId, now: UnixTime) -> Result<Unended, StoreError> {
-        self.readers.read(|connection| unended(connection, row_of(connection, &issuer)?, now))
+        self.readers.read(|connection| unended(connection, row_of(connection, &issuer)?, None, now))
     }
 }
 
@@ -38,19 +38,24 @@ pub(super) fn may_be_made(
     list: &CrlIntent,
     now: UnixTime,
 ) -> Result<(), StoreError> {
+    let last: Option<i64> = connection
+        .prepare_cached(&format!("SELECT {LAST_LIST} FROM issuer WHERE row = ?1"))?
+        .query_row([issuer], |row| row.get(0))?;
+    let has_ended = is_last(last);
     if list.next_update < UnixTime::LAST {
-        let last: Option<i64> = connection
-            .prepare_cached(&format!("SELECT {LAST_LIST} FROM issuer WHERE row = ?1"))?
-            .query_row([issuer], |row| row.get(0))?;
-        return if is_last(last) { Err(StoreError::IssuerEnded) } else { Ok(()) };
+        return if has_ended { Err(StoreError::IssuerEnded) } else { Ok(()) };
     }
-    // The last list of a shard whose certificates have all expired ends no issuer.
-    if list.scope != CrlScope::full() {
+    let shard = Some(&list.scope).filter(|scope| **scope != CrlScope::full());
+    // The last lists of its shards come after the issuer's own; before it only where all that may be in one has ended.
+    if has_ended && shard.is_some() {
         return Ok(());
     }
-    let left = unended(connection, issuer, now)?;
+    let left = unended(connection, issuer, shard, now)?;
     if let Some(first) = left.first {
         return Err(StoreError::IssuerUnended { count: left.count, first });
+    }
+    if shard.is_some() {
+        return Ok(());
     }
     let found = list.position;
     let mut statement = connection.prepare_cached(
@@ -74,16 +79,36 @@ const UNENDED: &str = "FROM serial LEFT JOIN intent ON intent.serial_row = seria
          AND serial.state NOT IN ('revoked', 'voided') \
          AND (intent.kind IS NULL OR intent.kind <> 'ocsp-delegate')";
 
-/// How many serials of [`UNENDED`] there are, and the lowest.
-fn unended(connection: &Connection, issuer: i64, now: UnixTime) -> Result<Unended, StoreError> {
-    let parameters = params![issuer, from_time(now)];
-    let count: i64 = connection
-        .prepare_cached(&format!("SELECT count(*) {UNENDED}"))?
-        .query_row(parameters, |row| row.get(0))?;
-    let first: Option<Vec<u8>> = connection
-        .prepare_cached(&format!("SELECT serial.serial {UNENDED} ORDER BY serial.serial LIMIT 1"))?
-        .query_row(parameters, |row| row.get(0))
-        .optional()?;
+/// The same of what may be in the shard of a scope: few of its issuer's.
+const UNENDED_OF_SHARD: &str = "FROM serial LEFT JOIN intent ON intent.serial_row = serial.row \
+     WHERE serial.shard IN (SELECT row FROM crl_shard \
+             WHERE crl_shard.issuer = ?1 AND (crl_shard.scope = ?3 OR crl_shard.number = 0)) \
+         AND serial.not_after >= ?2 AND serial.state NOT IN ('revoked', 'voided') \
+         AND (intent.kind IS NULL OR intent.kind <> 'ocsp-delegate')";
+
+/// How many serials there are that have not ended, and the lowest: of an issuer, or of what may be in one shard of it.
+fn unended(
+    connection: &Connection,
+    issuer: i64,
+    shard: Option<&CrlScope>,
+    now: UnixTime,
+) -> Result<Unended, StoreError> {
+    let until = from_time(now);
+    let of = if shard.is_some() { UNENDED_OF_SHARD } else { UNENDED };
+    let count = format!("SELECT count(*) {of}");
+    let first = format!("SELECT serial.serial {of} ORDER BY serial.serial LIMIT 1");
+    let (mut count, mut first) =
+        (connection.prepare_cached(&count)?, connection.prepare_cached(&first)?);
+    let (count, first): (i64, Option<Vec<u8>>) = match shard {
+        Some(scope) => (
+            count.query_row(params![issuer, until, scope.0], |row| row.get(0))?,
+            first.query_row(params![issuer, until, scope.0], |row| row.get(0)).optional()?,
+        ),
+        None => (
+            count.query_row(params![issuer, until], |row| row.get(0))?,
+            first.query_row(params![issuer, until], |row| row.get(0)).optional()?,
+        ),
+    };
     Ok(Unended {
         count: to_u64(count, "count")?,
         first: first.map(|serial| to_serial(&serial)).transpose()?,

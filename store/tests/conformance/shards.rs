@@ -6,6 +6,7 @@ use ::crl::{CrlNumber, ShardNumber};
 use ca::audit::EventCode;
 use store::{CertificateIntent, CrlIntent, CrlScope, Log, ShardPlaces, StoreError};
 use x509::serial::SerialNumber;
+use x509::signing::SigningKind;
 use x509::time::UnixTime;
 
 use super::Backend;
@@ -147,6 +148,36 @@ pub(crate) fn a_certificate_stands_on_the_list_of_its_shard(backend: &dyn Backen
     let intent = audit(EventCode::CertificateIntent);
     let refused = world.store.record_intent(&pending, &facts, &intent, at(20));
     assert!(matches!(refused, Err(StoreError::UnknownShard { number }) if number.value() == 9));
+}
+
+/// CRL-05: a shard gets its last list while its issuer goes on only when all that is in it has ended; after the issuer's own last
+/// list always.
+pub(crate) fn a_shard_ends_with_its_issuer_or_with_what_is_in_it(backend: &dyn Backend) {
+    let world = World::new(backend);
+    open(&world, 1, 5);
+    open(&world, 2, 5);
+    revoked(&world, Some(1));
+    let (order, serial) = (world.order(), serial());
+    let pending = world.pending(serial);
+    let held = CertificateIntent { shard: Some(number(2)), ..world.intent_facts(order, serial) };
+    let intent = audit(EventCode::CertificateIntent);
+    let recorded = world.store.record_intent(&pending, &held, &intent, at(20)).unwrap();
+    let id = world.record_issued(pending, &recorded, at(20)).unwrap().certificate;
+    let last = |scope: CrlScope, crl_number: u8| {
+        let crl_number = CrlNumber::from_content_octets(&[crl_number]).unwrap();
+        let of_now = facts(&world, &crl_number, sizes(&*world.store).0);
+        let list = CrlIntent { scope, next_update: UnixTime::LAST, ..of_now };
+        let tbs = world.issuer.pending(SigningKind::Crl, b"tbs of a last list");
+        world.store.record_crl_intent(&tbs, &list, &audit(EventCode::CrlIntent), at(30))
+    };
+
+    let refused = last(number(2).into(), 1);
+    assert!(matches!(refused, Err(StoreError::IssuerUnended { count: 1, .. })), "{refused:?}");
+    let _ended = last(number(1).into(), 1).unwrap();
+    assert!(matches!(last(CrlScope::full(), 2), Err(StoreError::IssuerUnended { .. })));
+    world.revoke(id, at(22));
+    let _full = last(CrlScope::full(), 2).unwrap();
+    let _with_it = last(number(2).into(), 3).unwrap();
 }
 
 /// What was issued after a backup is known by its serial number alone, and stands on the lists of all shards: on that which it

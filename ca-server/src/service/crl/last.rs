@@ -1,7 +1,7 @@
 //! The last CRL of a CA that ends (CRL-05): when it may be made, and what is no more after it.
 //!
-//! It says 99991231235959Z as its nextUpdate, and so stands for ever. Nothing follows it: no list, no certificate, no
-//! delegate of a responder, no change of a status. That it has been made is read from the record of the list itself; and
+//! It says 99991231235959Z as its nextUpdate, and so stands for ever. Nothing follows it but the last lists of its shards: no
+//! other list, no certificate, no delegate of a responder, no change of a status. That it has been made is read from the record of the list itself; and
 //! no list is signed that is compared with a last one, whatever the database knows. Delegates of responders that live
 //! then go on to their ends, two weeks at most: nobody asks after them (ocsp-nocheck, RFC 6960 §4.2.2.2.1), so that they
 //! are in the scope of no list.
@@ -33,6 +33,8 @@ pub(super) enum Term<'a> {
     },
     /// Nothing: every certificate of the shard has ended.
     AllExpired,
+    /// Nothing: the authority of the shard has ended.
+    WithFull,
 }
 
 impl Term<'_> {
@@ -42,6 +44,7 @@ impl Term<'_> {
             Self::Next => None,
             Self::Last { actors } => Some(json!({ "actors": actors })),
             Self::AllExpired => Some(json!({ "expired": true })),
+            Self::WithFull => Some(json!({ "full": true })),
         };
         if let (Some(last), Some(payload)) = (last, payload.as_object_mut()) {
             payload.insert("last".to_owned(), last);
@@ -63,8 +66,10 @@ impl Service {
         actors: &[String; 2],
     ) -> Result<CrlRow, Denied> {
         self.may_end(authority)?;
-        self.make_last_of_shards(authority, actors)?;
+        // First the full one, which ends the authority: as long as that is refused or cannot be signed, its shards go on. Those
+        // that get no last list here get it from the next round that tends them.
         self.make_of_term(authority, List::Full, Term::Last { actors })?;
+        self.make_last_of_shards(authority, actors)?;
         self.last_crl(authority)?.ok_or_else(|| refused(authority, "no last CRL is recorded", ""))
     }
 

@@ -102,7 +102,8 @@ impl Service {
             return Ok(());
         }
         let known = self.know_published_shards(authority);
-        if self.last_crl(authority)?.is_none() {
+        let has_ended = self.last_crl(authority)?.is_some();
+        if !has_ended {
             self.open_next_shard(authority)?;
         }
         let (now, shards) = (self.clock().read().now, self.shards(authority)?);
@@ -113,7 +114,12 @@ impl Service {
         let is_wished_for = authority.take_shard_wish();
         let (mut made, mut outcome) = (0, known);
         for shard in &shards {
-            let wanted = self.wanted_of_shard(authority, shard, is_wished_for, now);
+            let wanted = if has_ended {
+                self.wanted_at_the_end(authority, shard)
+            } else {
+                self.wanted_of_shard(authority, shard, is_wished_for, now)
+            };
+            let term = if has_ended { Term::WithFull } else { Term::AllExpired };
             let done = match wanted {
                 Ok(Wanted::Nothing) => continue,
                 Ok(_) if made == AT_ONCE => {
@@ -121,9 +127,7 @@ impl Service {
                     break;
                 }
                 Ok(Wanted::Next) => self.make_list(authority, List::Shard(shard.number)),
-                Ok(Wanted::Last) => self.must_go_on(authority).and_then(|()| {
-                    self.make_of_term(authority, List::Shard(shard.number), Term::AllExpired)
-                }),
+                Ok(Wanted::Last) => self.make_of_term(authority, List::Shard(shard.number), term),
                 Err(denied) => Err(denied),
             };
             made += 1;
@@ -231,6 +235,15 @@ impl Service {
             );
         }
         Ok(())
+    }
+
+    /// Once its authority has ended a shard lacks a last list, or nothing.
+    fn wanted_at_the_end(&self, authority: &Authority, shard: &CrlShard) -> Result<Wanted, Denied> {
+        match shard.list.as_ref().filter(|list| list.next_update == UnixTime::LAST) {
+            Some(last) => self.keep_last(authority, List::Shard(shard.number), last)?,
+            None => return Ok(Wanted::Last),
+        }
+        Ok(Wanted::Nothing)
     }
 
     fn wanted_of_shard(

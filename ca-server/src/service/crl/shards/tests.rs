@@ -260,6 +260,36 @@ fn a_ca_ends_with_the_last_lists_of_its_shards() {
     assert_eq!(world.leaves(EventCode::CrlIssued), made);
 }
 
+/// CRL-05: as long as the last full list is refused or cannot be signed no shard ends, so that what is revoked still comes on its
+/// list; once the full one is made, a shard that got no last list then gets it by itself.
+#[test]
+fn a_shard_ends_after_its_ca_and_not_before() {
+    let world = sharded(5);
+    let (id, one, _) = issue(&world, "one");
+    tend(&world);
+    let both = ["op-7".to_owned(), "op-9".to_owned()];
+    // As a node that has looked and found nothing in the way.
+    let refused = world.service.make_last_of_shards(world.authority(), &both).unwrap_err();
+    assert_eq!(refused.refusal.code, "last-crl-refused");
+    assert!(shard(&world, 1).3 < UnixTime::LAST);
+    revoke(&world, &id);
+    tend(&world);
+    assert_eq!(shard(&world, 1).0, [one.serial()]);
+
+    let last = Term::Last { actors: &both };
+    world.service.make_of_term(world.authority(), List::Full, last).unwrap();
+    tend(&world);
+
+    for of in 1..=2 {
+        assert_eq!(shard(&world, of).3, UnixTime::LAST, "{of}");
+    }
+    assert_eq!(world.last_payload(EventCode::CrlIssued)["last"], json!({ "full": true }));
+    let made = world.leaves(EventCode::CrlIssued);
+    world.authority().ask_for_crl();
+    tend(&world);
+    assert_eq!(world.leaves(EventCode::CrlIssued), made);
+}
+
 /// CRL-05, CRL-09: a shard whose last certificate has ended gets a last list, once; nothing follows it.
 #[test]
 fn a_shard_ends_with_its_last_certificate() {
