@@ -33,7 +33,7 @@ use crate::observe::Readiness;
 use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::LogFolder;
 use crate::publication::log::{LogPublisher, read_published};
-use crate::publication::{PublicationState, Publisher};
+use crate::publication::{Changes, PublicationState, Publisher};
 use crate::push::read_back::{self, Comparison};
 use crate::push::{Feed, OuterHosts};
 use crate::randomness::Randomness;
@@ -328,6 +328,7 @@ pub(crate) fn wire(
         state,
         readiness: Arc::clone(&readiness),
         followed: None,
+        changes: Changes::default(),
         failing: None,
         left: None,
     };

@@ -1,5 +1,6 @@
 //! What the status log changes of certificates, seen by the node that publishes it: whichever node wrote an entry, the CRL that
-//! waits for it is made here.
+//! waits for it is made here. What a round has seen that came to nothing is told after the one that is published: it does not look
+//! again at entries whose tiles are written.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -30,11 +31,11 @@ impl Changes {
     ///
     /// The store's.
     pub(crate) fn by_issuer(
-        self,
+        &self,
         store: &dyn Store,
     ) -> Result<BTreeMap<IssuerId, Position>, StoreError> {
         let mut changed = BTreeMap::new();
-        for (index, position) in self.last.into_inner() {
+        for (&index, &position) in &*self.last.borrow() {
             let declared = store.log_entries(Log::Status, position.epoch, index..index + 1)?;
             let declared = declared.first().map(|entry| StatusEntry::decode(&entry.bytes));
             if let Some(Ok(StatusEntry::IssuerDeclared { issuer, .. })) = declared {
@@ -42,5 +43,10 @@ impl Changes {
             }
         }
         Ok(changed)
+    }
+
+    /// They have been told.
+    pub(crate) fn forget(&self) {
+        self.last.borrow_mut().clear();
     }
 }

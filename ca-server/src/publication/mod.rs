@@ -23,7 +23,7 @@ use store::{
 
 use crate::clock::Clock;
 use crate::observe::Readiness;
-use changes::Changes;
+pub(crate) use changes::Changes;
 use log::{LogPublisher, PublishError};
 
 /// Longest time between two checkpoints.
@@ -222,6 +222,8 @@ pub(crate) struct Publisher {
     pub(crate) readiness: Arc<Readiness>,
     /// The checkpoint that another node stored last, and since when it is that.
     pub(crate) followed: Option<(Vec<u8>, Instant)>,
+    /// What was seen of the log and not told yet.
+    pub(crate) changes: Changes,
     /// Since when the status log cannot be published under this node's lease.
     pub(crate) failing: Option<Instant>,
     /// When the lease was left to the others.
@@ -401,7 +403,7 @@ impl Publisher {
         let timestamp = Timestamp::from_secs(now.secs()).map_err(|_| PublishError::Clock)?;
         let head = self.store.log_head(log).map_err(PublishError::Store)?;
         let store = Arc::clone(&self.store);
-        let changes = Changes::default();
+        let changes = &self.changes;
         let read = |from: u64, to: u64| -> Result<Vec<Vec<u8>>, StoreError> {
             let entries = store.log_entries(log, head.epoch, from..to)?;
             if log == Log::Status {
@@ -427,16 +429,13 @@ impl Publisher {
             })
         })?;
         if log == Log::Status {
-            let changed = changes.by_issuer(&*self.store);
-            {
-                let mut state = self.state.lock();
-                state.published = Some((head.epoch, head.size));
-                // A list that the clock makes has what is not told here.
-                state.changed.extend(changed.unwrap_or_default());
-            }
+            self.state.lock().published = Some((head.epoch, head.size));
             self.state.changed.notify_all();
             metrics::gauge!("sigill_status_log_published_size").set(lossy(head.size));
             metrics::gauge!("sigill_status_checkpoint_timestamp_seconds").set(lossy(now.secs()));
+            let changed = self.changes.by_issuer(&*self.store).map_err(PublishError::Store)?;
+            self.state.lock().changed.extend(changed);
+            self.changes.forget();
         }
         Ok(())
     }

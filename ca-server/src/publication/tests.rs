@@ -43,6 +43,7 @@ fn publisher(folder: &Path) -> Publisher {
         state: Arc::default(),
         readiness: Arc::default(),
         followed: None,
+        changes: Changes::default(),
         failing: None,
         left: None,
     }
@@ -214,6 +215,24 @@ fn what_is_published_tells_of_the_changes_in_it() {
     assert!(publisher.state.take_changes().is_empty(), "it is told once");
     publisher.round(&mut None).unwrap();
     assert!(publisher.state.take_changes().is_empty());
+
+    // A round that comes to nothing has looked at the entries, and the next one does not look again.
+    let revoked = ImportedState {
+        issuer,
+        serial: SerialNumber::from_random([3; 16]),
+        not_after: now,
+        answers: AnswerClasses::USUAL,
+        change: ImportedChange::Revoked { reason: None, effective: now, invalidity: None },
+    };
+    let import = Import { states: vec![revoked], ..Import::default() };
+    publisher.store.import(&import, &record(), now).unwrap();
+    let Turn::Ours(held) = publisher.lease(&mut None).unwrap() else { panic!("it is ours") };
+    publisher.publish(Log::Status, Held { until: Instant::now(), ..held }).unwrap_err();
+    assert!(publisher.state.take_changes().is_empty(), "it is not published");
+    publisher.publish(Log::Status, held).unwrap();
+    let size = publisher.store.log_head(Log::Status).unwrap().size;
+    let last = Position { epoch: 1, index: size - 1 };
+    assert_eq!(publisher.state.take_changes(), BTreeMap::from([(issuer, last)]));
 }
 
 /// Promise 2 on a node that does not publish: what the other has published is published, as long as it goes on.
