@@ -63,6 +63,10 @@ struct Inner {
     published: Option<(u32, u64)>,
     /// Until when this node alone writes the publication tree, as far as it knows.
     ours_until: Option<Instant>,
+    /// Under which fencing number this node published last.
+    fencing: Option<Fencing>,
+    /// Another node published between, and nobody has been told.
+    taken_over: bool,
     /// What was published since it was last asked for: where the last change of each CA's certificates stands.
     changed: BTreeMap<IssuerId, Position>,
 }
@@ -90,6 +94,20 @@ impl PublicationState {
     /// Says until when it is; `None`: another node's.
     pub(crate) fn tell_ours(&self, until: Option<Instant>) {
         self.lock().ours_until = until;
+    }
+
+    /// Says that it is until then, under this number: another one than before means that another node published between.
+    pub(crate) fn tell_held(&self, until: Instant, fencing: Fencing) {
+        let mut inner = self.lock();
+        inner.ours_until = Some(until);
+        let before = inner.fencing.replace(fencing);
+        inner.taken_over |= before.is_some_and(|before| before != fencing);
+    }
+
+    /// Whether this node has taken over from another one since it was last asked: which lists wait for what that one has published
+    /// only it knew. The first time of a program is none: it wishes for all lists from its start on.
+    pub(crate) fn take_takeover(&self) -> bool {
+        std::mem::take(&mut self.lock().taken_over)
     }
 
     /// The CAs of whose certificates this node has published a change since it was last asked, and where the last one stands.
@@ -387,7 +405,7 @@ impl Publisher {
                 // Counted from before the lease was given: it does not last longer here than there.
                 *lease = Some((fencing, asked));
                 let until = asked + LEASE;
-                self.state.tell_ours(Some(until));
+                self.state.tell_held(until, fencing);
                 Ok(Turn::Ours(Held { fencing, until }))
             }
             LeaseOutcome::Taken { by, .. } => {

@@ -289,8 +289,10 @@ fn a_node_that_cannot_publish_leaves_it_to_another() {
     assert!(matches!(theirs, PublishError::Lease { by } if by == "ca2"));
     publisher.store.release_lease(&LeaseName::Publication, &other).unwrap();
     fs::remove_file(&in_the_way).unwrap();
+    assert!(!publisher.state.take_takeover(), "it had it first");
     publisher.round(&mut lease).unwrap();
     assert!(publisher.state.is_ours());
+    assert!(publisher.state.take_takeover() && !publisher.state.take_takeover(), "told once");
 }
 
 /// Promise 4 where nodes are upgraded one after the other: nobody waits for the lease of one that has stopped.

@@ -147,6 +147,21 @@ impl Authority {
 }
 
 impl Service {
+    /// Asks for the lists that wait for what this node has published, whichever node wrote it; after it took over from another one
+    /// for those of all authorities, since what that one had published and not listed yet is not known.
+    pub(crate) fn ask_for_waiting_crls(&self) {
+        let has_taken_over = self.publication.take_takeover();
+        let changed = self.publication.take_changes();
+        for authority in self.authorities.values() {
+            if has_taken_over {
+                authority.ask_for_crl();
+            }
+            if let Some(position) = changed.get(&authority.id) {
+                authority.ask_for_crl_over(*position);
+            }
+        }
+    }
+
     /// The authority of this id.
     pub(crate) fn authority_of(&self, id: IssuerId) -> Result<&Authority, Denied> {
         self.authorities.values().find(|authority| authority.id == id).ok_or_else(|| {

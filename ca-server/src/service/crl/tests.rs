@@ -279,6 +279,31 @@ fn what_another_node_has_revoked_is_on_the_next_list() {
     }
 }
 
+/// CRL-03: what another node had published and not yet listed when its lease ended is on the next list of the one that takes over.
+#[test]
+fn a_node_that_takes_over_makes_the_lists_that_wait() {
+    let world = World::new();
+    let publication = &world.service.publication;
+    let until = std::time::Instant::now() + DAY;
+    publication.tell_held(until, store::Fencing(1));
+    while round(&world).is_some() {}
+    assert!(world.authority().take_shard_wish(), "from its start");
+    world.service.ask_for_waiting_crls();
+    assert_eq!(round(&world), None);
+    publication.tell_ours(None);
+    let serial = revoked(&world, 1);
+    publication.tell_held(until, store::Fencing(3));
+
+    world.service.ask_for_waiting_crls();
+
+    assert_eq!([round(&world), round(&world)], [Some(List::Full), None]);
+    assert_eq!(published(&world).0, [serial]);
+    assert!(world.authority().take_shard_wish());
+    publication.tell_held(until, store::Fencing(3));
+    world.service.ask_for_waiting_crls();
+    assert_eq!(round(&world), None, "the lease is the same");
+}
+
 /// CRL-11, REV-03: of a certificate that is known by its serial alone, imported or taken over from the published log, a
 /// release explains that its entry is gone as of any other.
 #[test]

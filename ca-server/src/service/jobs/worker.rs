@@ -217,15 +217,10 @@ impl Service {
     /// A CRL at the end of each wave, not at each step: the list of a mass event is long. What another node has changed is
     /// asked for here too, since it may have been a step of the same job.
     fn ask_for_owed_crls(&self) {
-        let changed = self.publication.take_changes();
-        for authority in self.authorities.values() {
-            if authority.take_owed_crl() {
-                authority.ask_for_crl();
-            }
-            if let Some(position) = changed.get(&authority.id) {
-                authority.ask_for_crl_over(*position);
-            }
+        for authority in self.authorities.values().filter(|authority| authority.take_owed_crl()) {
+            authority.ask_for_crl();
         }
+        self.ask_for_waiting_crls();
     }
 
     fn record_of_forecast(&self, job: JobId, forecast: &JobForecast) -> AuditRecord {
