@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ::crl::CrlNumber;
 use ca::audit::EventCode;
 use ca::job::{JobAct, JobState, JobTerms, OperationHash, OperationHasher};
 use status::{CertificateState, RevocationReason, StatusEntry};
 use store::{
-    Alone, CertificateId, CertificateLookup, IndexTag, IndexTerm, Issued, IssuedCertificate,
-    JobChange, JobError, JobForecast, JobId, JobPlan, JobSelector, JobStart, JobStep, JobTerm, Log,
-    NewJob, SelectionStep, StatusAct, StatusChange, StatusTarget, Store, StoreError,
+    Alone, CertificateId, CertificateLookup, CrlIntent, IndexTag, IndexTerm, Issued,
+    IssuedCertificate, JobChange, JobError, JobForecast, JobId, JobPlan, JobSelector, JobStart,
+    JobStep, JobTerm, Log, NewJob, SelectionStep, StatusAct, StatusChange, StatusTarget, Store,
+    StoreError,
 };
 use x509::key::SpkiHash;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::Backend;
+use super::crls::{facts, intend};
 use super::logs::head_of;
 use super::world::{REVOKE, World, at, audit, followed, fresh, node, serial, sizes, verified};
 
@@ -452,6 +455,29 @@ pub(crate) fn a_restored_job_waits_for_an_operator(backend: &dyn Backend) {
     };
     assert_eq!(step(&*restored.store, job, 9, at(999)), JobStep::Elsewhere(JobState::Paused));
     assert_eq!((revoked(&restored), revoked(&world)), (2, 2));
+}
+
+/// CRL-05: what an issuer's last list says is not corrected by a job that was frozen before it.
+pub(crate) fn a_job_changes_nothing_of_an_issuer_that_has_ended(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let issued = world.issue(at(1)).certificate;
+    let unspecified = StatusAct::Revoke { reason: None, invalidity: None };
+    world.change(issued, unspecified, at(2)).unwrap();
+    let job = planned(&world, plan(every()), &[]);
+    let forecast = frozen(&world, job);
+    assert_eq!(forecast.items, 1);
+    started(&world, job, forecast.operation, 9);
+    let list = facts(&world, &CrlNumber::first(), sizes(&*world.store).0);
+    let last = CrlIntent { next_update: UnixTime::LAST, ..list };
+    let _last = intend(&world, &last).unwrap();
+    let before = sizes(&*world.store).0;
+
+    let taken = step(&*world.store, job, 9, at(11));
+
+    assert!(matches!(taken, JobStep::Taken { items: 1, entries: None, .. }), "{taken:?}");
+    assert_eq!((sizes(&*world.store).0, state(&world, job)), (before, JobState::Done));
+    let progress = world.store.job(job).unwrap().unwrap().progress;
+    assert_eq!((progress.corrected, progress.already), (0, 1));
 }
 
 pub(crate) fn a_job_goes_on_where_it_was(backend: &dyn Backend) {

@@ -166,6 +166,7 @@ macro_rules! suite {
             jobs: a_paused_job_revokes_nothing_and_a_cancelled_one_nothing_more,
             jobs: a_restored_job_waits_for_an_operator,
             jobs: a_job_goes_on_where_it_was,
+            jobs: a_job_changes_nothing_of_an_issuer_that_has_ended,
             jobs: an_hour_alone_has_what_it_may,
             crls: lists_revoked_serials_in_the_order_of_their_octets,
             crls: an_issuer_ends_when_all_has_expired_or_is_revoked,

@@ -123,7 +123,9 @@ fn take(act: &mut Act<'_>, rows: &[i64], turn: &Turn, now: UnixTime) -> Result<T
         let known = stored(serial.status, "state of a job's serial")?;
         taken.items = taken.items.saturating_add(1);
         taken.last_row = *row;
-        let Some((change, effective)) = change_of(&known, turn.reason) else {
+        // After the last list of its issuer nothing of it changes, which no list could say (CRL-05).
+        let change = if serial.ended { None } else { change_of(&known, turn.reason) };
+        let Some((change, effective)) = change else {
             taken.already = taken.already.saturating_add(1);
             continue;
         };
