@@ -359,6 +359,7 @@ impl Schedule {
         if let Some(outcome) = self.probe.round(&service, now) {
             self.note(Task::Signing, outcome);
         }
+        service.ask_for_waiting_crls();
         self.crls(&service, now);
         self.shards(&service, now);
         service.observe_tokens();

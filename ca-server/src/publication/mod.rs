@@ -122,6 +122,12 @@ impl PublicationState {
         self.hurried.notify_all();
     }
 
+    /// Says that a change of a certificate of the CA is published.
+    #[cfg(test)]
+    pub(crate) fn has_changed(&self, issuer: IssuerId, position: Position) {
+        self.lock().changed.insert(issuer, position);
+    }
+
     /// Says that the first `size` entries of the first epoch are published.
     #[cfg(test)]
     pub(crate) fn has_published(&self, size: u64) {

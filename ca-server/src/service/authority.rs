@@ -111,6 +111,11 @@ impl Authority {
         self.crl_owed.store(true, Ordering::Release);
     }
 
+    /// Whether a job will ask for a CRL: what is changed meanwhile comes on that one, too.
+    fn owes_crl(&self) -> bool {
+        self.crl_owed.load(Ordering::Acquire)
+    }
+
     /// Takes what a job owes.
     pub(crate) fn take_owed_crl(&self) -> bool {
         self.crl_owed.swap(false, Ordering::AcqRel)
@@ -156,7 +161,9 @@ impl Service {
             if has_taken_over {
                 authority.ask_for_crl();
             }
-            if let Some(position) = changed.get(&authority.id) {
+            // What another node has changed may have been a step of the same job.
+            let changed = changed.get(&authority.id).filter(|_| !authority.owes_crl());
+            if let Some(position) = changed {
                 authority.ask_for_crl_over(*position);
             }
         }

@@ -279,6 +279,28 @@ fn what_another_node_has_revoked_is_on_the_next_list() {
     }
 }
 
+/// CRL-03, REV-11: what another node has changed waits for no job's wave, but for one that revokes of the same authority itself: the list
+/// at its end has both.
+#[test]
+fn what_another_node_has_revoked_waits_for_no_job_of_another_authority() {
+    let world = World::new();
+    while round(&world).is_some() {}
+    let serial = revoked(&world, 1);
+    let head = world.service.store().log_head(store::Log::Status).unwrap();
+    let told = || {
+        let position = Position { epoch: head.epoch, index: head.size - 1 };
+        world.service.publication.has_changed(world.authority().id, position);
+        world.service.ask_for_waiting_crls();
+        round(&world)
+    };
+    world.authority().owe_crl();
+    assert_eq!(told(), None);
+
+    assert!(world.authority().take_owed_crl());
+    assert_eq!([told(), told()], [Some(List::Full), None]);
+    assert_eq!(published(&world).0, [serial]);
+}
+
 /// CRL-03: what another node had published and not yet listed when its lease ended is on the next list of the one that takes over.
 #[test]
 fn a_node_that_takes_over_makes_the_lists_that_wait() {

@@ -214,13 +214,11 @@ impl Service {
         Ok(Round::More)
     }
 
-    /// A CRL at the end of each wave, not at each step: the list of a mass event is long. What another node has changed is
-    /// asked for here too, since it may have been a step of the same job.
+    /// A CRL at the end of each wave, not at each step: the list of a mass event is long.
     fn ask_for_owed_crls(&self) {
         for authority in self.authorities.values().filter(|authority| authority.take_owed_crl()) {
             authority.ask_for_crl();
         }
-        self.ask_for_waiting_crls();
     }
 
     fn record_of_forecast(&self, job: JobId, forecast: &JobForecast) -> AuditRecord {
