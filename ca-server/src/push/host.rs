@@ -185,6 +185,8 @@ struct Host {
     sent: BTreeMap<PublicationPath, (Seen, Option<Instant>)>,
     /// Hashes of its requests that lie in our outbox.
     requests: BTreeMap<OutboxPath, String>,
+    /// When it was last asked for the numbers of its CRLs and did not tell them.
+    asked_numbers: Option<Instant>,
     /// What it failed with last, so that it is told once.
     failure: Option<String>,
 }
@@ -206,6 +208,7 @@ impl Host {
             abreast: Instant::now(),
             sent: BTreeMap::new(),
             requests: BTreeMap::new(),
+            asked_numbers: None,
             failure: None,
         }
     }
@@ -265,9 +268,7 @@ impl Host {
         let mut connection = feed.connect(&self.section, &self.tls).await?;
         let there = feed.checkpoint_of(&mut connection).await?;
         self.read_back(there.as_ref().map(|(note, _)| note))?;
-        if feed.state.silent().contains(&self.section.name) {
-            lists::learn_numbers(&feed, &self.section.name, &mut connection).await?;
-        }
+        self.learn_numbers(&mut connection).await?;
         let mut size = there.as_ref().map_or(0, |(note, _)| note.checkpoint().size);
         self.taken = there.map(|(_, bytes)| bytes);
         let listing = connection.get("inventory", MAX_LISTING).await?.unwrap_or_default();
@@ -290,6 +291,7 @@ impl Host {
                 pushed => pushed,
             };
             if files_at.is_none_or(|at: Instant| at.elapsed() >= FILES_EVERY) {
+                self.learn_numbers(&mut connection).await?;
                 self.push_files(&mut connection, &inventory).await?;
                 self.collect(&mut connection).await?;
                 files_at = Some(Instant::now());
@@ -310,6 +312,30 @@ impl Host {
             // What was published while the program was ending.
             self.push_log(&mut connection, size).await?;
         }
+        Ok(())
+    }
+
+    /// Learns the numbers of the CRLs that the host serves, unless it has told them. An answer that tells none keeps no log from it:
+    /// the lists that are made here leap over what they may be. It is asked again after a while.
+    async fn learn_numbers(&mut self, connection: &mut Connection) -> Result<(), PushError> {
+        let (feed, host) = (Arc::clone(&self.feed), self.section.name.clone());
+        let is_early = self.asked_numbers.is_some_and(|at| at.elapsed() < REFUSED_AGAIN);
+        if is_early || !feed.state.silent().contains(&host) {
+            return Ok(());
+        }
+        let error = match lists::learn_numbers(&feed, &host, connection).await {
+            Err(
+                error @ (PushError::ForeignManifest(_)
+                | PushError::Unexpected { .. }
+                | PushError::LongAnswer { .. }
+                | PushError::Refused { .. }),
+            ) => error,
+            learnt => return learnt,
+        };
+        self.tell_failure(&error);
+        self.asked_numbers = Some(Instant::now());
+        // The answer may not have been read to its end.
+        *connection = feed.connect(&self.section, &self.tls).await?;
         Ok(())
     }
 
@@ -537,55 +563,4 @@ fn hex(octets: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(number: u8) -> OutboxPath {
-        format!("responder/ca{number}/{}.req", hex(&[number; 32])).parse().unwrap()
-    }
-
-    /// A host that takes what it is sent by drops keeps no program from its end; one that is done is waited for.
-    #[test]
-    fn the_end_waits_for_no_slow_host() {
-        let (gone, waits) = std::sync::mpsc::channel::<()>();
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let quick = std::thread::spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-        });
-        // It ends when this test does, and not before.
-        let slow = std::thread::spawn(move || {
-            let _ended = waits.recv();
-        });
-        let pushing = Pushing { stop: Arc::clone(&stop), threads: vec![slow, quick] };
-
-        pushing.stop_within(Duration::from_millis(50));
-
-        assert!(stop.load(Ordering::Relaxed));
-        drop(gone);
-    }
-
-    /// Decision 0018 (4): a host cannot fill the inner zone's disk with requests that it lists no more, also
-    /// when they were fetched by an earlier start.
-    #[test]
-    fn requests_of_an_earlier_start_that_are_listed_no_more_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        for number in 1..=3 {
-            let file = folder.path().join(name(number).to_string());
-            replace(&file, &[number]).unwrap();
-        }
-
-        let mut requests = requests_in(folder.path()).unwrap();
-        assert_eq!(requests.len(), 3);
-        assert_eq!(requests.get(&name(2)), Some(&hex(&Sha256::digest([2]))));
-        let listed = BTreeMap::from([(name(2), String::new()), (name(4), String::new())]);
-        drop_unlisted(folder.path(), &mut requests, &listed).unwrap();
-
-        assert_eq!(requests.keys().collect::<Vec<_>>(), [&name(2)]);
-        assert_eq!(requests_in(folder.path()).unwrap(), requests);
-        let left = fs::read_dir(folder.path().join("responder")).unwrap().count();
-        assert_eq!(left, 1, "empty folders go with their requests");
-    }
-}
+mod tests;
