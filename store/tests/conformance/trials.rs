@@ -80,13 +80,14 @@ pub(crate) fn a_trial_tells_what_became_of_it(backend: &dyn Backend) {
     // A graver reason is an entry of its own, with the time of the first.
     let correct = StatusAct::CorrectReason {
         from: certificate.status.status.reason,
-        reason: Some(RevocationReason::KeyCompromise),
+        reason: Some(RevocationReason::CaCompromise),
         invalidity: None,
     };
     let corrected = world.change(issued.certificate, correct, at(40)).unwrap().status.position;
     let certificate = newest().certificate.unwrap();
     assert_eq!(certificate.seen, [(crl, at(35))], "it was seen revoked");
     assert_eq!(certificate.status.position, corrected);
+    assert_ne!(corrected, position);
     for method in [ocsp, crl] {
         keep(method, ReceiptedEntry { position: corrected, seen: at(60), ..entry }, 61);
     }
