@@ -10,7 +10,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Chain, OpenIntent, Phase, Whole};
+pub use chain::{Chain, OpenIntent, Phase, Whole, line_of_difference};
 pub use fault::{LineFault, TranscriptFault};
 pub use record::{Fact, Kind, Record};
 

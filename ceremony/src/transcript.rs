@@ -13,6 +13,7 @@ use ca::deployment::Deployment;
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{
     Chain, FORMAT, Fact, Kind, MAX_TRANSCRIPT, OpenIntent, Phase, Record, TranscriptFault, Whole,
+    line_of_difference,
 };
 use thiserror::Error;
 use x509::signing::{Intent, Recorded, Recorder};
@@ -268,8 +269,7 @@ fn judge(path: &Path, octets: &[u8]) -> Result<Whole, Stopped> {
 }
 
 fn differ(path: &Path, copy: &[u8], other: &[u8]) -> Stopped {
-    let same = copy.iter().zip(other).take_while(|(one, other)| one == other);
-    let line = same.filter(|(octet, _)| **octet == b'\n').count().saturating_add(1);
+    let line = line_of_difference(copy, other).unwrap_or_default();
     Stopped {
         refusal: Refusal::Transcript,
         refused: format!(

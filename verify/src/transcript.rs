@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ceremony_core::refusal::Refusal;
-use ceremony_core::transcript::{Kind, MAX_TRANSCRIPT, Phase, Record, Whole};
+use ceremony_core::transcript::{Kind, MAX_TRANSCRIPT, Phase, Record, Whole, line_of_difference};
 use ceremony_core::words::Fingerprint;
 use clap::Args;
 use serde_json::json;
@@ -63,7 +63,9 @@ pub(crate) fn judge(arguments: &TranscriptArguments) -> anyhow::Result<Findings>
     let octets = read(&arguments.file)?;
     let whole = Whole::read(&octets).map_err(|fault| Broken(fault.to_string()))?;
     if let Some(mirror) = &arguments.mirror {
-        same(&octets, &read(mirror)?)?;
+        if let Some(line) = line_of_difference(&octets, &read(mirror)?) {
+            return Err(Broken(format!("the copies differ from line {line} on")).into());
+        }
     }
     let lines = whole.chain.head().0;
     if whole.torn > 0 {
@@ -111,16 +113,6 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         return Err(Broken(long).into());
     }
     Ok(octets)
-}
-
-/// The first line in which two copies differ is named.
-fn same(octets: &[u8], mirror: &[u8]) -> Result<(), Broken> {
-    if octets == mirror {
-        return Ok(());
-    }
-    let same = octets.iter().zip(mirror).take_while(|(one, other)| one == other);
-    let line = same.filter(|(octet, _)| **octet == b'\n').count().saturating_add(1);
-    Err(Broken(format!("the copies differ from line {line} on")))
 }
 
 impl Findings {

@@ -253,3 +253,13 @@ impl Whole {
         Ok(Self { records, chain, torn })
     }
 }
+
+/// The first line, counted from 1, in which two copies differ; `None` where they are the same octet for octet.
+#[must_use]
+pub fn line_of_difference(copy: &[u8], other: &[u8]) -> Option<usize> {
+    if copy == other {
+        return None;
+    }
+    let same = copy.iter().zip(other).take_while(|(one, other)| one == other);
+    Some(same.filter(|(octet, _)| **octet == b'\n').count().saturating_add(1))
+}

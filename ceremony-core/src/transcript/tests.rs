@@ -133,6 +133,14 @@ fn refuses_what_was_done_to_lines_later() {
 }
 
 #[test]
+fn copies_differ_from_a_line_on() {
+    assert_eq!(line_of_difference(b"a\nb\n", b"a\nb\n"), None);
+    assert_eq!(line_of_difference(b"a\nb\n", b"a\nc\n"), Some(2));
+    assert_eq!(line_of_difference(b"a\n", b"a\nb\n"), Some(2), "one is shorter");
+    assert_eq!(line_of_difference(b"", b"a\n"), Some(1));
+}
+
+#[test]
 fn a_torn_last_line_is_none() {
     let written = whole();
     let octets = written.octets();
