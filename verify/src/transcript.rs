@@ -62,10 +62,10 @@ pub(crate) struct Findings {
 pub(crate) fn judge(arguments: &TranscriptArguments) -> anyhow::Result<Findings> {
     let octets = read(&arguments.file)?;
     let whole = Whole::read(&octets).map_err(|fault| Broken(fault.to_string()))?;
-    if let Some(mirror) = &arguments.mirror {
-        if let Some(line) = line_of_difference(&octets, &read(mirror)?) {
-            return Err(Broken(format!("the copies differ from line {line} on")).into());
-        }
+    if let Some(mirror) = &arguments.mirror
+        && let Some(line) = line_of_difference(&octets, &read(mirror)?)
+    {
+        return Err(Broken(format!("the copies differ from line {line} on")).into());
     }
     let lines = whole.chain.head().0;
     if whole.torn > 0 {
