@@ -109,7 +109,7 @@ pub enum StoreError {
         /// Which file or database of a server.
         database: String,
     },
-    /// The database was written by a newer version.
+    /// The database was written by a newer version: before the start, or by another node while this one ran.
     #[error("database has schema version {found}, this program knows up to {known}")]
     SchemaNewer {
         /// The database's.
@@ -540,7 +540,7 @@ impl StoreError {
 
     /// The codes of [`Self::is_passing`], apart from a clock that is behind: what a database may fail
     /// with that was well.
-    pub const PASSING_CODES: [&str; 10] = [
+    pub const PASSING_CODES: [&str; 11] = [
         "database-busy",
         "database-full",
         "database-read-only",
@@ -551,6 +551,7 @@ impl StoreError {
         "store-closed",
         "store-overloaded",
         "random-unavailable",
+        "schema-newer",
     ];
 
     /// Whether the same act may succeed later because the fault lies in the storage around it.
@@ -569,6 +570,7 @@ impl StoreError {
                 | Self::Overloaded
                 | Self::Random
                 | Self::ClockBehind { .. }
+                | Self::SchemaNewer { .. }
         )
     }
 }

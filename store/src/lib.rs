@@ -99,4 +99,4 @@ pub use sealing::{
 pub use shard::{CrlShard, CrlShards, ShardPlaces};
 pub use sql::connection::DatabaseError;
 pub use sql::{PostgresServer, PostgresStore, SqliteStore};
-pub use trial::{Trial, TrialCertificate, TrialOrder, Trials};
+pub use trial::{Trial, TrialCertificate, TrialOrder, TrialSight, Trials};

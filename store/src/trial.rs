@@ -45,8 +45,21 @@ pub struct TrialCertificate {
     pub serial: SerialNumber,
     /// How it stands.
     pub status: StatusRow,
-    /// The methods by which its revocation has a receipt, and when the last point had seen it: by the first, where a reason was corrected.
-    pub seen: Vec<(ReceiptMethod, UnixTime)>,
+    /// The log time of the entry by which it stands so.
+    pub since: UnixTime,
+    /// The methods by which its revocation has a receipt: of the first, where a reason was corrected after that.
+    pub seen: Vec<TrialSight>,
+}
+
+/// That the revocation of a trial was seen everywhere by a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrialSight {
+    /// How.
+    pub method: ReceiptMethod,
+    /// The log time of the entry that was looked for: a reason that was corrected before anybody had looked is one of its own.
+    pub since: UnixTime,
+    /// When the last point had seen it.
+    pub seen: UnixTime,
 }
 
 /// The part of [`Store`](crate::Store) that remembers trials.

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use store::{FileKeySource, SqliteStore, StoreError};
 
 use crate::conformance::Backend as _;
-use crate::conformance::world::{World, at};
+use crate::conformance::world::{REVOKE, World, at};
 
 use crate::{SERVER, in_server, postgres};
 
@@ -50,6 +50,21 @@ fn a_newer_or_changed_schema_is_refused() {
     SERVER.sql(&postgres.database, "INSERT INTO schema_migration VALUES (9999, '', 0)");
     let newer = postgres.open_as("test/demo/ab12", "keys").map(|_| ()).unwrap_err();
     assert_eq!(newer.code(), "schema-newer");
+}
+
+/// A node that was left running while another one was upgraded.
+#[test]
+fn writes_nothing_into_a_database_that_was_brought_up_meanwhile() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    let id = world.issue(at(1)).certificate;
+    SERVER.sql(&postgres.database, "INSERT INTO schema_migration VALUES (9999, '', 0)");
+
+    let refused = world.change(id, REVOKE, at(2)).unwrap_err();
+
+    assert_eq!((refused.code(), refused.is_passing()), ("schema-newer", true));
+    SERVER.sql(&postgres.database, "DELETE FROM schema_migration WHERE version = 9999");
+    world.revoke(id, at(3));
 }
 
 /// As a node leaves it that does not count what is awaited.

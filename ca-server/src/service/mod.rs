@@ -257,6 +257,15 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .retry_after(COME_BACK),
+        StoreError::SchemaNewer { .. } => Denied::new(
+            Kind::Unavailable,
+            refusal(
+                "a program that is older than its database writes nothing into it",
+                "a database of this version",
+                "stop this node and start the version that the others run; repeat the call with the same key at another node",
+            ),
+        )
+        .retry_after(COME_BACK),
         StoreError::ClockBehind { .. } => Denied::new(
             Kind::Unavailable,
             refusal(

@@ -76,7 +76,7 @@ enum Late {
 /// What the world has been seen to show of a trial, by one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
-    /// Everywhere, so long after the revocation.
+    /// Everywhere, so long after the revocation was recorded, or its reason corrected.
     After(Duration),
     /// Not everywhere yet, so long after it.
     Waiting(Duration),
@@ -343,13 +343,14 @@ fn revoked_at(trial: &Trial) -> Option<UnixTime> {
 
 /// What the world has been seen to show of a trial; `None` where nothing was revoked.
 fn seen(trial: &Trial, method: ReceiptMethod, now: UnixTime) -> Option<Seen> {
-    let revoked = revoked_at(trial)?;
+    revoked_at(trial)?;
     let certificate = trial.certificate.as_ref()?;
-    let receipt = certificate.seen.iter().find(|(of, _)| *of == method);
+    let receipt = certificate.seen.iter().find(|sight| sight.method == method);
+    // Each from the entry that is looked for: a reason that was corrected before all had seen the first is looked for anew.
     Some(match receipt {
-        Some((_, seen)) => Seen::After(seen.since(revoked)),
+        Some(sight) => Seen::After(sight.seen.since(sight.since)),
         None if certificate.status.status.not_after < now => Seen::Never,
-        None => Seen::Waiting(now.since(revoked)),
+        None => Seen::Waiting(now.since(certificate.since)),
     })
 }
 

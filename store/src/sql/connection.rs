@@ -223,6 +223,15 @@ impl Connection {
         }
     }
 
+    /// Lets no other node write until the transaction of [`Self::begin_founding`] ends.
+    pub(super) fn keep_writers_out(&self) -> Result<(), DatabaseError> {
+        match self {
+            // It is the transaction of the one writer already.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(session) => session.lock_heads(),
+        }
+    }
+
     /// Makes what follows one snapshot, which changes nothing.
     pub(super) fn begin_reading(&self) -> Result<(), DatabaseError> {
         match self {

@@ -21,6 +21,7 @@ use super::columns::{
 };
 use super::endings::{LAST_LIST, is_last};
 use super::logs::entries;
+use super::schema::{self, NEWEST};
 use crate::audit::{AuditRecord, Written};
 use crate::certificate::ClockMark;
 use crate::log::{Log, LogHead};
@@ -51,7 +52,8 @@ impl Head {
     }
 
     fn load(connection: &Connection, log: Log) -> Result<Self, StoreError> {
-        let (head, frontier) = head(connection, log)?;
+        let (head, frontier, schema) = head_and_schema(connection, log)?;
+        schema::must_not_be_newer(connection, schema)?;
         Ok(Self {
             log,
             epoch: head.epoch,
@@ -138,10 +140,22 @@ fn leaf_before(
 
 /// The head of a log in the current snapshot.
 pub(super) fn head(connection: &Connection, log: Log) -> Result<(LogHead, Frontier), StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT epoch, size, frontier, last_time FROM log_head WHERE log = ?1")?;
-    let (epoch, size, frontier, last_time): (u32, i64, Vec<u8>, i64) = statement
-        .query_row([log.name()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    head_and_schema(connection, log).map(|(head, frontier, _)| (head, frontier))
+}
+
+/// As [`head`], and the newest version of the schema, in one look.
+fn head_and_schema(
+    connection: &Connection,
+    log: Log,
+) -> Result<(LogHead, Frontier, Option<u32>), StoreError> {
+    type Row = (u32, i64, Vec<u8>, i64, Option<u32>);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT epoch, size, frontier, last_time, ({NEWEST}) FROM log_head WHERE log = ?1"
+    ))?;
+    let (epoch, size, frontier, last_time, schema): Row =
+        statement.query_row([log.name()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
     let frontier =
         Frontier::from_bytes(&frontier).map_err(|_| StoreError::Stored { what: "frontier" })?;
     if to_u64(size, "log size")? != frontier.size() {
@@ -154,7 +168,7 @@ pub(super) fn head(connection: &Connection, log: Log) -> Result<(LogHead, Fronti
         root: frontier.root(),
         last_time: to_time(last_time)?,
     };
-    Ok((head, frontier))
+    Ok((head, frontier, schema))
 }
 
 /// How far a log had come, and what it was.

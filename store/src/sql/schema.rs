@@ -44,21 +44,30 @@ fn migrations(connection: &Connection) -> &'static [Migration] {
     }
 }
 
+/// The version that was applied last.
+pub(super) const NEWEST: &str = "SELECT max(version) FROM schema_migration";
+
+/// Refuses what [`NEWEST`] found where it is past what this program knows: another node has brought the database up meanwhile,
+/// and what this one would write may lack what the newer versions rely on.
+pub(super) fn must_not_be_newer(
+    connection: &Connection,
+    newest: Option<u32>,
+) -> Result<(), StoreError> {
+    let known = migrations(connection).last().map_or(0, |(version, _)| *version);
+    match newest.filter(|found| *found > known) {
+        Some(found) => Err(StoreError::SchemaNewer { found, known }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a schema that this program cannot bring up to its own. Changes nothing.
 ///
 /// # Errors
 ///
 /// [`StoreError::SchemaNewer`], [`StoreError::SchemaChanged`].
 pub(super) fn must_be_known(connection: &Connection) -> Result<(), StoreError> {
-    let migrations = migrations(connection);
-    let known = migrations.last().map_or(0, |(version, _)| *version);
-    let newest: Option<u32> = connection
-        .prepare_cached("SELECT max(version) FROM schema_migration")?
-        .query_row([], |row| row.get(0))?;
-    if let Some(found) = newest.filter(|found| *found > known) {
-        return Err(StoreError::SchemaNewer { found, known });
-    }
-    for (version, sql) in migrations {
+    must_not_be_newer(connection, applied_last(connection)?)?;
+    for (version, sql) in migrations(connection) {
         let applied = applied(connection, *version)?;
         if applied.is_some_and(|found| found != sha256(sql)) {
             return Err(StoreError::SchemaChanged { version: *version });
@@ -78,8 +87,13 @@ pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), Stor
         Connection::Postgres(_) => postgres::schema::BEGIN,
     })?;
     must_be_known(connection)?;
+    let is_new = applied_last(connection)?.is_none();
     for (version, sql) in migrations(connection) {
         if applied(connection, *version)?.is_none() {
+            if !is_new {
+                // What another node writes is whole before, or meets the newer version.
+                connection.keep_writers_out()?;
+            }
             connection.batch(sql)?;
             connection.execute(
                 "INSERT INTO schema_migration (version, sha256, applied) VALUES (?1, ?2, ?3)",
@@ -88,6 +102,10 @@ pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), Stor
         }
     }
     Ok(())
+}
+
+fn applied_last(connection: &Connection) -> Result<Option<u32>, StoreError> {
+    Ok(connection.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?)
 }
 
 /// The checksum with which a migration was applied.

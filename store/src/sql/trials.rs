@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, OptionalExtension as _, Row};
 use rusqlite::params;
-use status::{IssuerId, ReceiptMethod};
+use status::{IssuerId, StatusEntry};
 use x509::time::UnixTime;
 
 use super::columns::{
@@ -13,7 +13,7 @@ use super::columns::{
 use super::issuers::row_of;
 use super::{Backend, SqlStore, StoreError};
 use crate::id::{CertificateId, OrderId};
-use crate::trial::{Trial, TrialCertificate, TrialOrder, Trials};
+use crate::trial::{Trial, TrialCertificate, TrialOrder, TrialSight, Trials};
 
 /// Old ones that one call forgets.
 const FORGOTTEN: u32 = 500;
@@ -77,11 +77,12 @@ fn newest(connection: &Connection, most: u32) -> Result<Vec<Trial>, StoreError> 
     let mut statement = connection.prepare_cached(&format!(
         "SELECT trial_revocation.order_id AS trial_order, trial_revocation.begun, issuer.issuer_id, \
              orders.state AS order_state, certificate.certificate_id, serial.row AS serial_row, \
-             serial.serial, {STATUS_COLUMNS} \
+             serial.serial, status_entry.entry, {STATUS_COLUMNS} \
          FROM trial_revocation JOIN issuer ON issuer.row = trial_revocation.issuer \
          LEFT JOIN orders ON orders.order_id = trial_revocation.order_id \
          LEFT JOIN certificate ON certificate.order_row = orders.row \
          LEFT JOIN serial ON serial.row = certificate.serial_row \
+         LEFT JOIN status_entry ON status_entry.epoch = serial.epoch AND status_entry.idx = serial.idx \
          ORDER BY trial_revocation.row DESC LIMIT ?1"
     ))?;
     let mut rows = statement.query([most])?;
@@ -117,29 +118,39 @@ fn of_serial(
     Ok(TrialCertificate {
         id: CertificateId::from_bytes(array(row, "certificate_id")?),
         serial: to_serial(&column::<Vec<u8>>(row, "serial")?)?,
+        since: log_time(row)?,
         seen: seen(connection, serial, status.status.effective_time)?,
         status,
     })
 }
 
+/// The log time of the entry in this row.
+fn log_time(row: Row<'_>) -> Result<UnixTime, StoreError> {
+    let entry = StatusEntry::decode(&column::<Vec<u8>>(row, "entry")?);
+    entry.map(|entry| entry.log_time()).map_err(|_| StoreError::Stored { what: "status entry" })
+}
+
 /// The first receipts of what was revoked at this time. A corrected reason is another entry, of the same time: that one was revoked
-/// is known from the first.
+/// is known from the first that has its receipt.
 fn seen(
     connection: &Connection,
     serial: i64,
     revoked: UnixTime,
-) -> Result<Vec<(ReceiptMethod, UnixTime)>, StoreError> {
+) -> Result<Vec<TrialSight>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT method, seen FROM receipt_entry WHERE serial_row = ?1 AND revoked = ?2 \
-         ORDER BY method, epoch, idx",
+        "SELECT receipt_entry.method, receipt_entry.seen, status_entry.entry FROM receipt_entry \
+         JOIN status_entry ON status_entry.epoch = receipt_entry.epoch AND status_entry.idx = receipt_entry.idx \
+         WHERE receipt_entry.serial_row = ?1 AND receipt_entry.revoked = ?2 \
+         ORDER BY receipt_entry.method, receipt_entry.epoch, receipt_entry.idx",
     )?;
     let mut rows = statement.query(params![serial, from_time(revoked)])?;
-    let mut found: Vec<(ReceiptMethod, UnixTime)> = Vec::new();
+    let mut found: Vec<TrialSight> = Vec::new();
     while let Some(row) = rows.next()? {
         let method: String = column(row, "method")?;
         let method = stored(method.parse().ok(), "method")?;
-        if found.last().is_none_or(|(last, _)| *last != method) {
-            found.push((method, to_time(column(row, "seen")?)?));
+        if found.last().is_none_or(|last| last.method != method) {
+            let seen = to_time(column(row, "seen")?)?;
+            found.push(TrialSight { method, since: log_time(row)?, seen });
         }
     }
     Ok(found)

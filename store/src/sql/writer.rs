@@ -253,6 +253,9 @@ fn again(error: &StoreError) -> StoreError {
         StoreError::OlderThanSeen { log, found, seen } => {
             StoreError::OlderThanSeen { log, found: *found, seen: *seen }
         }
+        StoreError::SchemaNewer { found, known } => {
+            StoreError::SchemaNewer { found: *found, known: *known }
+        }
         StoreError::Query(source) => StoreError::Query(source.clone()),
         _ => StoreError::Stored { what: "log head" },
     }

@@ -7,7 +7,7 @@ use status::ReceiptMethod;
 use status::reason::RevocationReason;
 use store::{
     CertificateLookup, HeldOrder, NewReceipt, OrderId, ReceiptedEntry, StatusAct, StoreError,
-    Trial, TrialOrder,
+    Trial, TrialOrder, TrialSight,
 };
 
 use super::Backend;
@@ -74,8 +74,9 @@ pub(crate) fn a_trial_tells_what_became_of_it(backend: &dyn Backend) {
     let (ocsp, crl) = (ReceiptMethod::Ocsp, ReceiptMethod::Crl);
     keep(crl, entry, 36);
     let certificate = newest().certificate.unwrap();
-    assert_eq!(certificate.seen, [(crl, at(35))]);
-    assert_eq!(certificate.status.position, position);
+    let sight = |method, since, seen| TrialSight { method, since: at(since), seen: at(seen) };
+    assert_eq!(certificate.seen, [sight(crl, 20, 35)]);
+    assert_eq!((certificate.status.position, certificate.since), (position, at(20)));
 
     // A graver reason is an entry of its own, with the time of the first.
     let correct = StatusAct::CorrectReason {
@@ -85,13 +86,14 @@ pub(crate) fn a_trial_tells_what_became_of_it(backend: &dyn Backend) {
     };
     let corrected = world.change(issued.certificate, correct, at(40)).unwrap().status.position;
     let certificate = newest().certificate.unwrap();
-    assert_eq!(certificate.seen, [(crl, at(35))], "it was seen revoked");
-    assert_eq!(certificate.status.position, corrected);
+    assert_eq!(certificate.seen, [sight(crl, 20, 35)], "it was seen revoked");
+    assert_eq!((certificate.status.position, certificate.since), (corrected, at(40)));
     assert_ne!(corrected, position);
     for method in [ocsp, crl] {
         keep(method, ReceiptedEntry { position: corrected, seen: at(60), ..entry }, 61);
     }
-    assert_eq!(newest().certificate.unwrap().seen, [(crl, at(35)), (ocsp, at(60))]);
+    // By OCSP nobody had seen the first before the correction: what was looked for is that one.
+    assert_eq!(newest().certificate.unwrap().seen, [sight(crl, 20, 35), sight(ocsp, 40, 60)]);
 
     let answer = store::OrderAnswer { response: response(&issued), subject: world.subject() };
     store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(70)).unwrap();

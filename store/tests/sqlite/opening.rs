@@ -11,7 +11,7 @@ use store::{
 };
 
 use crate::conformance::Backend as _;
-use crate::conformance::world::{PERSON, World, at, audit};
+use crate::conformance::world::{PERSON, REVOKE, World, at, audit};
 use crate::{Sqlite, sqlite};
 
 fn open_as(sqlite: &Sqlite, deployment: &str, keys: &str) -> Result<SqliteStore, StoreError> {
@@ -171,6 +171,25 @@ fn refuses_a_schema_that_it_does_not_know() {
         ),
         "schema-changed"
     );
+}
+
+/// A node that was left running while another one was upgraded: nothing of it comes into the database any more, and all is there when the
+/// database is of its version again.
+#[test]
+fn writes_nothing_into_a_database_that_was_brought_up_meanwhile() {
+    let sqlite = sqlite();
+    let world = World::new(&sqlite);
+    let id = world.issue(at(1)).certificate;
+    let head = || world.store.log_head(store::Log::Status).unwrap();
+    let before = head();
+    sqlite.raw().execute_batch("INSERT INTO schema_migration VALUES (99, zeroblob(32), 0)").unwrap();
+
+    let refused = world.change(id, REVOKE, at(2)).unwrap_err();
+
+    assert_eq!((refused.code(), refused.is_passing()), ("schema-newer", true));
+    assert_eq!(head(), before);
+    sqlite.raw().execute_batch("DELETE FROM schema_migration WHERE version = 99").unwrap();
+    world.revoke(id, at(3));
 }
 
 #[test]

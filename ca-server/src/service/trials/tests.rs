@@ -120,6 +120,37 @@ fn a_trial_that_is_not_seen_in_time_is_told_of() {
     assert!(never.sights.iter().all(|one| one.late && one.waiting_seconds.is_none()));
 }
 
+/// REV-06, REV-07: a job corrects the reason before anybody has seen the first: what is looked for is the correction, and its time runs from
+/// there.
+#[test]
+fn a_trial_whose_reason_is_corrected_before_it_was_seen_is_not_late() {
+    let mut revoked = world();
+    tend(&revoked.world).unwrap();
+    at(&mut revoked.world, 50);
+    let trial = revoked.world.service.store().trials(1).unwrap().pop().unwrap();
+    let certificate = trial.certificate.as_ref().unwrap();
+    let correct = StatusAct::CorrectReason {
+        from: certificate.status.status.reason,
+        reason: Some(RevocationReason::KeyCompromise),
+        invalidity: None,
+    };
+    let act = (correct, EventCode::CertificateRevoked);
+    let (authority, whose) = (revoked.world.authority(), (certificate.id, trial.order));
+    revoked.world.service.change_own(&PURPOSE, authority, whose, act).unwrap();
+
+    at(&mut revoked.world, 100);
+    revoked.world.service.watch_trials().unwrap();
+    assert_eq!(alarms(&revoked.world), [false, false]);
+    assert_eq!(told(&revoked.world), [(0, 0, 1), (0, 0, 1)]);
+    sees_what_is_so(&revoked, "stockholm");
+    sees_what_is_so(&revoked, "umea");
+    revoked.world.service.watch_trials().unwrap();
+    assert_eq!(alarms(&revoked.world), [false, false]);
+    assert_eq!(told(&revoked.world), [(1, 0, 0), (1, 0, 0)]);
+    let took = listed(&revoked.world).items[0].sights[0].seen_seconds.unwrap();
+    assert!((45..=60).contains(&took), "{took}");
+}
+
 /// Of several nodes the one that publishes makes them; and where two think that they do, the database lets one.
 #[test]
 fn one_node_makes_them() {

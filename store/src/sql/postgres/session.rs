@@ -110,6 +110,11 @@ impl Session {
     pub(in crate::sql) fn begin_writing(&self) -> Result<(), DatabaseError> {
         self.transaction.take();
         self.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+        self.lock_heads()
+    }
+
+    /// Locks the heads of both logs until the transaction ends, status before audit.
+    pub(in crate::sql) fn lock_heads(&self) -> Result<(), DatabaseError> {
         let lock = self.prepared(&format!(
             "SELECT CAST(pg_current_xact_id() AS TEXT), {HERE} FROM log_head WHERE log = ?1 FOR UPDATE"
         ))?;
