@@ -152,8 +152,8 @@ fn head_and_schema(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT epoch, size, frontier, last_time, ({NEWEST}) FROM log_head WHERE log = ?1"
     ))?;
-    let (epoch, size, frontier, last_time, schema): Row =
-        statement.query_row([log.name()], |row| {
+    let (epoch, size, frontier, last_time, schema): Row = statement
+        .query_row([log.name()], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?;
     let frontier =

@@ -182,7 +182,10 @@ fn writes_nothing_into_a_database_that_was_brought_up_meanwhile() {
     let id = world.issue(at(1)).certificate;
     let head = || world.store.log_head(store::Log::Status).unwrap();
     let before = head();
-    sqlite.raw().execute_batch("INSERT INTO schema_migration VALUES (99, zeroblob(32), 0)").unwrap();
+    sqlite
+        .raw()
+        .execute_batch("INSERT INTO schema_migration VALUES (99, zeroblob(32), 0)")
+        .unwrap();
 
     let refused = world.change(id, REVOKE, at(2)).unwrap_err();
 
