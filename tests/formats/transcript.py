@@ -1,10 +1,12 @@
 """A ceremony's transcript, from docs/formats/transcript.md alone: a second reader, and the maker of its vectors.
 
     transcript.py judge FILE     reads a transcript and says in one line what it is
+    transcript.py shape FILE     prints its shape and the hash of it
     transcript.py vectors        writes docs/formats/vectors/transcripts.json to standard output
 """
 
 import base64
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -17,6 +19,18 @@ MEMBERS = {
     "GENESIS": {"deployment", "format", "plan", "program", "purpose"}, "CHECK": set(), "ATTEST": set(),
     "READBACK": set(), "INTENT": {"act", "intent"}, "RESULT": {"intent"}, "EXCEPTION": {"reason"},
     "PAUSE": {"reason"}, "RESUME": set(), "CHECKPOINT": {"head", "lines"}, "CLOSE": {"head", "lines"},
+}
+# The class of each member of a body, as the document's table has them.
+CONST, KEY_DERIVED, SIGNATURE, RANDOM, DEVICE, ASIDE = "const", "key-derived", "signature", "random", "device", "aside"
+CLASSES = {
+    "GENESIS": {"deployment": CONST, "format": CONST, "nonce": RANDOM, "plan": CONST, "program": CONST, "purpose": ASIDE},
+    "CHECK": {"result": CONST, "role": CONST, "seen": DEVICE, "sha256": CONST, "token": DEVICE, "what": CONST},
+    "ATTEST": {"text": CONST, "what": CONST},
+    "READBACK": {"sha256": KEY_DERIVED, "what": CONST},
+    "INTENT": {"act": CONST, "algorithm": CONST, "cka_id": CONST, "intent": RANDOM, "key": KEY_DERIVED, "kind": CONST,
+               "tbs_sha256": KEY_DERIVED, "token": DEVICE, "type": CONST, "what": CONST},
+    "RESULT": {"adopted": ASIDE, "intent": RANDOM, "sha256": SIGNATURE, "spki_sha256": KEY_DERIVED, "token": DEVICE},
+    "CHECKPOINT": {"head": ASIDE, "lines": ASIDE}, "CLOSE": {"head": ASIDE, "lines": ASIDE},
 }
 LINE = ["body", "root", "run_ms", "seq", "step", "time", "type", "who"]
 
@@ -121,6 +135,39 @@ def clocks(record: dict, state: dict, refuse) -> None:
     state["before"] = now
 
 
+def shape(records: list[dict]) -> list[str]:
+    """What stays when everything is taken away that a second time cannot be the same; KeyError for a member without a class."""
+    lines: list[str] = []
+    under_way = None
+    for record in records:
+        kind, body = record["type"], record["body"]
+        what = body.get("what")
+        if kind == "EXCEPTION" and "intent" in body and under_way is not None:
+            del lines[under_way]
+            under_way = None
+        if kind in ("EXCEPTION", "PAUSE", "RESUME") or (kind == "INTENT" and "again" in body):
+            continue
+        if (kind, what) in (("CHECK", "leaves"), ("CHECK", "stand-in"), ("ATTEST", "presence")):
+            continue
+        kept = {name: of_class(CLASSES[kind][name], value) for name, value in body.items() if CLASSES[kind][name] != ASIDE}
+        line = canonical({"body": kept, "step": record["step"], "type": kind}).decode()
+        if kind in ("CHECK", "READBACK", "CHECKPOINT") and line in lines:
+            continue
+        under_way = {"INTENT": len(lines), "RESULT": None}.get(kind, under_way)
+        lines.append(line)
+    return lines
+
+
+def of_class(name: str, value: object) -> object:
+    if name == CONST:
+        return value
+    return [name, len(value.encode())] if name != DEVICE and isinstance(value, str) else [name]
+
+
+def shape_hash(lines: list[str]) -> str:
+    return hashlib.sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
+
+
 def write(records: list[tuple]) -> list[bytes]:
     """Lines of records given as (type, seconds, body); an INTENT's body and a head are completed."""
     lines: list[bytes] = []
@@ -149,6 +196,49 @@ def whole() -> list[tuple]:
         ("INTENT", 5001, KEY | {"intent": "k2"}), ("EXCEPTION", 5002, {"intent": "k2", "reason": "no effect"}),
         ("EXCEPTION", 5003, {"reason": "a medium is lost"}), ("CLOSE", 5004, {}),
     ]
+
+
+def held(salt: str) -> list[tuple]:
+    """A rehearsal of one certificate; what is drawn or made is another for another salt."""
+    def of(name: str) -> str:
+        return hashlib.sha256(f"{name} {salt}".encode()).hexdigest()
+
+    key = {"act": "generate-key", "what": "root-key", "type": "ec-p384", "cka_id": "ae" * 20, "intent": of("k")[:32]}
+    sign = {"act": "sign", "what": "root.cer", "kind": "certificate", "algorithm": "ecdsa-p384-sha384",
+            "intent": of("s")[:32], "key": of("key"), "tbs_sha256": of("tbs")}
+    return [
+        (GENESIS[0], 0, GENESIS[2] | {"nonce": of("nonce")[:32]}), ("CHECK", 1, {"what": "token", "token": f"Å {salt}"}),
+        ("CHECK", 2, {"what": "stand-in", "spki_sha256": of("anna")}), ("ATTEST", 3, {"what": "presence", "statement": salt}),
+        ("READBACK", 3, {"what": "plan", "sha256": of("key")}), ("INTENT", 4, key),
+        ("RESULT", 5, {"intent": key["intent"], "spki_sha256": of("key")}), ("CHECKPOINT", 6, {}),
+        ("INTENT", 7, sign), ("RESULT", 8, {"intent": sign["intent"], "sha256": of("file")}), ("CLOSE", 9, {}),
+    ]
+
+
+def interrupted() -> list[tuple]:
+    """The same, on a day on which everything happened."""
+    before, after = held("b")[:8], held("b")[8:]
+    lost = held("lost")[8]
+    return [
+        *before, ("CHECK", 7, {"what": "leaves"}), ("PAUSE", 8, {"reason": "lunch"}), ("RESUME", 9, {"nonce": "0f" * 16}),
+        ("CHECK", 9, {"what": "token", "token": "another"}), ("READBACK", 9, {"what": "plan", "sha256": "0f" * 32}),
+        ("INTENT", 9, lost[2]), ("INTENT", 9, lost[2] | {"again": "lost"}),
+        ("CHECK", 9, {"what": "token", "token": "and another"}),
+        ("EXCEPTION", 9, {"intent": lost[2]["intent"], "reason": "no effect"}),
+        *[(kind, seconds + 3, body | ({"adopted": "later"} if kind == "RESULT" else {})) for kind, seconds, body in after],
+    ]
+
+
+def shapes() -> list[dict]:
+    made = []
+    for name, records in {"a rehearsal": held("a"), "the ceremony": held("b"), "a day on which everything happened": interrupted(),
+                          "another key": [*held("a")[:5], *held("a")[7:]]}.items():
+        lines = write(records)
+        of = shape(read(b"".join(line + b"\n" for line in lines)).records)
+        made.append({"name": name, "lines": [line.decode() for line in lines], "shape": of, "hash": shape_hash(of)})
+    assert made[0]["hash"] == made[1]["hash"] == made[2]["hash"] != made[3]["hash"]
+    colour = write([GENESIS, ("CHECK", 1, {"what": "room", "colour": "red"})])
+    return [*made, {"name": "a member without a class", "lines": [line.decode() for line in colour], "hash": None}]
 
 
 def vectors() -> dict:
@@ -205,12 +295,15 @@ def vectors() -> dict:
     forged = write([GENESIS, ("CHECK", 1, {"head": "ab" * 32, "lines": 1}), ("CLOSE", 2, {})])
     transcripts.append({"name": "a CHECK that mentions a head", "lines": [line.decode() for line in forged],
                         "head": read(b"".join(line + b"\n" for line in forged)).head.hex(), "closed": True})
-    return {"transcripts": transcripts, "refused": refused}
+    return {"transcripts": transcripts, "refused": refused, "shapes": shapes()}
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["vectors"]:
         print(json.dumps(vectors(), indent=1, ensure_ascii=False))
+    elif len(sys.argv) == 3 and sys.argv[1] == "shape":
+        found_shape = shape(read(Path(sys.argv[2]).read_bytes()).records)
+        print("\n".join([*found_shape, shape_hash(found_shape)]))
     elif len(sys.argv) == 3 and sys.argv[1] == "judge":
         found = read(Path(sys.argv[2]).read_bytes())
         print(f"{len(found.records)} lines, {'closed' if found.closed else 'not closed'}, head {found.head.hex()}")

@@ -53,7 +53,15 @@ def transcripts(document: dict) -> int:
             _same(vector["name"], fault.line, vector["line"])
             continue
         raise VectorRefused(f"{vector['name']}: taken")
-    return len(document["transcripts"]) + len(document["refused"])
+    for vector in document["shapes"]:
+        found = transcript.read("".join(line + "\n" for line in vector["lines"]).encode())
+        try:
+            lines = transcript.shape(found.records)
+        except KeyError:
+            _same(vector["name"], None, vector["hash"])
+            continue
+        _same(vector["name"], [lines, transcript.shape_hash(lines)], [vector["shape"], vector["hash"]])
+    return sum(len(document[part]) for part in ("transcripts", "refused", "shapes"))
 
 
 def _certificates(vector: dict) -> list[tuple[bytes, bytes]]:

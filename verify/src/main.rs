@@ -2,7 +2,7 @@
 //!
 //! For auditors: needs no network, no token and no database, and checks signatures with another
 //! library than the programs that made them. One file a kind of evidence; [`leaves`] lists what an audit log tells. Exit codes: 0 the evidence
-//! holds, 1 it does not (18 for a transcript, as the table of ceremonies' refusals has it), 2 wrong use.
+//! holds, 1 it does not (for a transcript the code of its row in the table of ceremonies' refusals, 18 for its own rules), 2 wrong use.
 
 mod folder;
 mod leaves;
@@ -42,7 +42,7 @@ enum Evidence {
     Leaves(leaves::LeavesArguments),
     /// A receipt of revocations: who saw them where, under which keys, and that everybody who had to has.
     Receipt(receipt::ReceiptArguments),
-    /// The transcript of a ceremony: its rules, its copy, and the head that people have on paper.
+    /// The transcript of a ceremony: its rules, its copy, the head that people have on paper, who was in the room, and its rehearsal.
     Transcript(transcript::TranscriptArguments),
 }
 
@@ -66,8 +66,8 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let _ = writeln!(io::stderr().lock(), "refused: {error:#}");
-            let is_transcript = error.is::<transcript::Broken>();
-            ExitCode::from(if is_transcript { transcript::Broken::EXIT_CODE } else { 1 })
+            let broken = error.downcast_ref::<transcript::Broken>();
+            ExitCode::from(broken.map_or(1, transcript::Broken::exit_code))
         }
     }
 }

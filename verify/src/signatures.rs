@@ -1,7 +1,7 @@
 //! A second opinion on the signature lines of checkpoints and receipts, and on statements (docs/formats).
 //!
 //! Shares neither code nor cryptographic library with the rooms that sign and follow: the note is
-//! taken apart here; Ed25519 is verified by `ed25519-dalek`, strictly, and ECDSA on P-256 by `p256`.
+//! taken apart here; Ed25519 is verified by `ed25519-dalek`, strictly, and ECDSA by `p256` and `p384`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,6 +63,11 @@ const P256_SPKI: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
+/// The same of a P-384 key, before its uncompressed point of 97 octets.
+const P384_SPKI: &[u8] = &[
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
+];
 
 /// Verifies a signed statement (docs/formats/statement.md) under the key that it names. Whose key it is, is the
 /// caller's to judge.
@@ -89,6 +94,13 @@ pub(crate) fn verify_statement(statement: &str) -> Result<(), SignatureError> {
             let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
                 .map_err(|_| SignatureError::NotAKey)?;
             let signature = p256::ecdsa::Signature::from_der(&signature).map_err(|_| wrong)?;
+            key.verify(message.as_bytes(), &signature).map_err(|_| wrong)
+        }
+        "ecdsa-p384-sha384" => {
+            let point = key.strip_prefix(P384_SPKI).ok_or(SignatureError::NotAKey)?;
+            let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point)
+                .map_err(|_| SignatureError::NotAKey)?;
+            let signature = p384::ecdsa::Signature::from_der(&signature).map_err(|_| wrong)?;
             key.verify(message.as_bytes(), &signature).map_err(|_| wrong)
         }
         _ => Err(SignatureError::NotAKey),
@@ -142,4 +154,47 @@ pub(crate) enum SignatureError {
     /// A line that does not verify.
     #[error("{line} signature line does not verify under the given key")]
     Wrong { line: &'static str },
+}
+
+#[cfg(test)]
+mod tests {
+    use p256::ecdsa::signature::Signer as _;
+
+    use super::*;
+
+    fn written(key: &[u8], algorithm: &str, signature: &[u8]) -> String {
+        let [key, signature] = [key, signature].map(|octets| STANDARD.encode(octets));
+        format!("{TEXT}-- {key}\n-- {algorithm}\n-- {signature}\n")
+    }
+
+    const TEXT: &str = "sigill statement/1 presence\nperson: anna\n";
+
+    /// Statements by both curves that people's tokens have; one octet of another text is refused.
+    #[test]
+    fn statements_by_both_curves_are_verified() {
+        let small = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
+        let large = p384::ecdsa::SigningKey::from_slice(&[7; 48]).unwrap();
+        let point = small.verifying_key().to_sec1_point(false);
+        let p256_key = [P256_SPKI, point.as_bytes()].concat();
+        let point = large.verifying_key().to_sec1_point(false);
+        let p384_key = [P384_SPKI, point.as_bytes()].concat();
+        let of_small: p256::ecdsa::Signature = small.sign(TEXT.as_bytes());
+        let of_large: p384::ecdsa::Signature = large.sign(TEXT.as_bytes());
+        let (of_small, of_large) = (of_small.to_der(), of_large.to_der());
+        for (key, algorithm, signature) in [
+            (&p256_key, "ecdsa-p256-sha256", of_small.as_bytes()),
+            (&p384_key, "ecdsa-p384-sha384", of_large.as_bytes()),
+        ] {
+            let statement = written(key, algorithm, signature);
+            assert_eq!(verify_statement(&statement), Ok(()), "{algorithm}");
+            let other = statement.replacen("anna", "anne", 1);
+            assert_eq!(
+                verify_statement(&other),
+                Err(SignatureError::Wrong { line: "statement's" }),
+                "{algorithm}"
+            );
+        }
+        let mixed = written(&p256_key, "ecdsa-p384-sha384", of_large.as_bytes());
+        assert_eq!(verify_statement(&mixed), Err(SignatureError::NotAKey));
+    }
 }

@@ -1,8 +1,12 @@
 //! `sigill-verify transcript`: the transcript of a ceremony, judged by the rules by which it was written.
 //!
 //! Nothing of it is signed by the program that wrote it. What holds it is the head that people wrote on paper, or signed:
-//! a transcript whose head is another one was changed, however well its lines follow one another.
+//! a transcript whose head is another one was changed, however well its lines follow one another. Where the plan is given, each
+//! step must have had the people in the room whom the plan requires; where the rehearsal is, it must have had the same shape.
 
+mod held;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
@@ -10,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ceremony_core::refusal::Refusal;
+use ceremony_core::shape::{Shape, ShapeFault};
 use ceremony_core::transcript::{Kind, MAX_TRANSCRIPT, Phase, Record, Whole, line_of_difference};
 use ceremony_core::words::Fingerprint;
 use clap::Args;
@@ -30,19 +35,35 @@ pub(crate) struct TranscriptArguments {
     /// A head that was written on paper: 32 words, or 64 hexadecimal digits in groups or not. The transcript must have it.
     #[arg(long, value_name = "WORDS", value_parser = Fingerprint::from_paper)]
     head: Option<Fingerprint>,
+    /// The plan: each step must have had the people in the room whom it requires.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// The transcript of the rehearsal, which must have the same shape.
+    #[arg(long, value_name = "FILE", conflicts_with = "unclosed")]
+    rehearsal: Option<PathBuf>,
     /// Judge a ceremony that has not come to its end.
     #[arg(long)]
     unclosed: bool,
 }
 
-/// A transcript that does not hold: R17 of the table of refusals.
+/// A transcript that does not hold, by a row of the table of refusals.
 #[derive(Debug, Error)]
-#[error("{code}: {0}", code = Refusal::Transcript.code())]
-pub(crate) struct Broken(String);
+#[error("{code}: {why}", code = refusal.code())]
+pub(crate) struct Broken {
+    refusal: Refusal,
+    why: String,
+}
 
 impl Broken {
     /// What the program ends with.
-    pub(crate) const EXIT_CODE: u8 = Refusal::Transcript.exit_code();
+    pub(crate) const fn exit_code(&self) -> u8 {
+        self.refusal.exit_code()
+    }
+
+    /// R17: it breaks its own rules.
+    const fn rules(why: String) -> Self {
+        Self { refusal: Refusal::Transcript, why }
+    }
 }
 
 /// A transcript that holds.
@@ -52,6 +73,10 @@ pub(crate) struct Findings {
     head: Fingerprint,
     /// How many lines the head on paper is over, from the first.
     held: Option<u64>,
+    /// Those who came, where the plan was given.
+    people: Option<BTreeSet<String>>,
+    /// Its shape, where every member of its lines has a class.
+    shape: Result<Shape, ShapeFault>,
 }
 
 /// Judges a transcript.
@@ -61,23 +86,23 @@ pub(crate) struct Findings {
 /// [`Broken`] with the first thing that does not hold; else what cannot be read.
 pub(crate) fn judge(arguments: &TranscriptArguments) -> anyhow::Result<Findings> {
     let octets = read(&arguments.file)?;
-    let whole = Whole::read(&octets).map_err(|fault| Broken(fault.to_string()))?;
+    let whole = Whole::read(&octets).map_err(|fault| Broken::rules(fault.to_string()))?;
     if let Some(mirror) = &arguments.mirror
         && let Some(line) = line_of_difference(&octets, &read(mirror)?)
     {
-        return Err(Broken(format!("the copies differ from line {line} on")).into());
+        return Err(Broken::rules(format!("the copies differ from line {line} on")).into());
     }
     let lines = whole.chain.head().0;
     if whole.torn > 0 {
         let torn = format!("line {} has no end", lines.saturating_add(1));
-        return Err(Broken(torn).into());
+        return Err(Broken::rules(torn).into());
     }
     if whole.chain.phase() != Phase::Closed && !arguments.unclosed {
         let cut = format!(
             "it ends after {lines} lines without CLOSE: the ceremony was broken off, or its end was cut off \
              (--unclosed judges what is there)"
         );
-        return Err(Broken(cut).into());
+        return Err(Broken::rules(cut).into());
     }
     let head = Fingerprint::from_bytes(*whole.chain.head().1.as_bytes());
     let held = match arguments.head {
@@ -86,12 +111,18 @@ pub(crate) fn judge(arguments: &TranscriptArguments) -> anyhow::Result<Findings>
         Some(wanted) => match lines_under(&whole, wanted) {
             None => {
                 let told = format!("the head {} is not in it", wanted.groups());
-                return Err(Broken(told).into());
+                return Err(Broken::rules(told).into());
             }
             found => found,
         },
     };
-    Ok(Findings { whole, head, held })
+    let plan = arguments.plan.as_ref();
+    let people = plan.map(|plan| held::people(plan, &octets, &whole)).transpose()?;
+    if let Some(rehearsal) = &arguments.rehearsal {
+        held::like_rehearsal(rehearsal, &whole)?;
+    }
+    let shape = Shape::of(&whole.records);
+    Ok(Findings { whole, head, held, people, shape })
 }
 
 /// How many lines a head is over that a CHECKPOINT or CLOSE names. Theirs alone are compared with the lines before them.
@@ -110,7 +141,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         .with_context(|| path.display().to_string())?;
     if u64::try_from(octets.len()).is_ok_and(|length| length > MAX_TRANSCRIPT) {
         let long = format!("{} has more than {MAX_TRANSCRIPT} octets", path.display());
-        return Err(Broken(long).into());
+        return Err(Broken::rules(long).into());
     }
     Ok(octets)
 }
@@ -170,6 +201,14 @@ impl Findings {
         for (name, value) in rows {
             let _ = writeln!(text, "{name:<12}{value}");
         }
+        let _ = match &self.shape {
+            Ok(shape) => writeln!(text, "{:<12}{}", "shape", shape.hash()),
+            Err(fault) => writeln!(text, "{:<12}none: {fault}", "shape"),
+        };
+        if let Some(people) = &self.people {
+            let names: Vec<&str> = people.iter().map(String::as_str).collect();
+            let _ = writeln!(text, "{:<12}{}", "people", names.join(", "));
+        }
         if let Some(held) = self.held {
             let _ =
                 writeln!(text, "{:<12}lines 1 to {held} are held by the head given", "on paper");
@@ -203,6 +242,8 @@ impl Findings {
             "signatures": self.acts("sign"),
             "exceptions": exceptions,
             "held_lines": self.held,
+            "people": self.people,
+            "shape": self.shape.as_ref().ok().map(|shape| shape.hash().to_string()),
             "head": self.head.to_string(),
             "words": self.head.words(),
         })

@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+#[path = "transcript/people.rs"]
+mod people;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
