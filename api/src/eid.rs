@@ -92,7 +92,10 @@ pub struct Carrier {
     /// an order. Revoking the carrier does not revoke them; a job by the card's number does (`sigill revoke --cards`).
     #[serde(default)]
     pub unbound: u64,
-    /// Every eID on it, those of other organisations too.
+    /// Whether an eID lives on it of an organisation that the caller does not see. It goes with the carrier when this is revoked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
+    /// Every eID on it, of the caller's organisations; of all, for a caller that is limited to none.
     pub eids: Vec<Eid>,
 }
 

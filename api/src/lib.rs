@@ -18,6 +18,7 @@ pub mod page;
 pub mod probe;
 pub mod problem;
 pub mod profile;
+pub mod query;
 pub mod receipt;
 pub mod revocation;
 pub mod trial;
@@ -46,6 +47,7 @@ pub use problem::Problem;
 pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
 };
+pub use query::{CertificateQuery, EidQuery, OrganisationQuery, PageQuery, TrialQuery, WorkQuery};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
 pub use revocation::{
     BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,

@@ -130,6 +130,10 @@ pub struct OrderCarrier {
     /// Number of the card, 19 digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_number: Option<String>,
+    /// Of a telephone or tablet: the id that its application has of itself, the same for all that is issued to it. 1 to 128 visible ASCII
+    /// characters, kept as a keyed hash. Absent: a carrier of its own for each certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// When its own life ends, RFC 3339 in UTC. Absent: its family's longest life after issuing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<String>,

@@ -48,6 +48,8 @@ pub struct OrderText {
     pub carrier: String,
     /// Number of the card.
     pub card_number: Option<String>,
+    /// Id of the telephone or tablet.
+    pub device: Option<String>,
     /// When the carrier's own life ends.
     pub carrier_ends: Option<UnixTime>,
     /// Name and number of the holder's organisation.
@@ -136,6 +138,8 @@ pub struct Order {
     pub carrier: CarrierName,
     /// The number of the card.
     pub card: Option<CardNumber>,
+    /// The telephone or tablet, where the caller says.
+    pub device: Option<ActorId>,
     /// When the carrier's own life ends, where the caller says.
     pub carrier_ends: Option<UnixTime>,
     /// The holder's organisation.
@@ -194,6 +198,7 @@ impl Order {
                 .map(CardNumber::parse)
                 .transpose()
                 .map_err(of_identity)?,
+            device: text.device.as_deref().map(|id| actor("carrier/device", id)).transpose()?,
             carrier_ends: text.carrier_ends,
             user: organisation(&text.user_organisation)?,
             issuing: text.issuing_organisation.as_ref().map(organisation).transpose()?,

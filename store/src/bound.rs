@@ -10,7 +10,7 @@ use x509::time::UnixTime;
 
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::certificate::{CertificateRow, StatusAct, StatusRow};
+use crate::certificate::{CertificateRow, CertificateSide, StatusAct, StatusRow};
 use crate::id::{CarrierId, CertificateId, EidId};
 use crate::job::Alone;
 use crate::sealing::IndexTerm;
@@ -27,10 +27,12 @@ pub struct Binding {
     pub kind: CarrierKind,
     /// Of which family.
     pub family: String,
-    /// Its number; a carrier without one is another each time.
-    pub card: Option<IndexTerm>,
+    /// What it is known by, the number of a card or the id of a device; a carrier without either is another each time.
+    pub mark: Option<IndexTerm>,
     /// The holder.
     pub holder: HolderName,
+    /// The act by which the holder was identified: the same for the calls of one order. `None` where nobody said it.
+    pub proof: Option<IndexTerm>,
     /// Number of the holder's organisation.
     pub organisation: String,
     /// Number of the issuing one, where it is another.
@@ -199,6 +201,23 @@ pub trait Bindings {
         after: Option<u64>,
         limit: u32,
     ) -> Result<EidPage, StoreError>;
+
+    /// Whether a certificate of `profile` may be bound so, as far as is known now: the act that records it asks again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::CarrierRevoked`], [`StoreError::CarrierOfAnother`], [`StoreError::EidOfOrderRevoked`].
+    fn may_bind(&self, binding: &Binding, profile: &str, now: UnixTime) -> Result<(), StoreError>;
+
+    /// On whose side a certificate is; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn certificate_side(
+        &self,
+        certificate: CertificateId,
+    ) -> Result<Option<CertificateSide>, StoreError>;
 
     /// The certificates of an eID or on a carrier, oldest first, those that have ended too, each with its eID.
     ///

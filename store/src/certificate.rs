@@ -9,7 +9,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::bound::Binding;
-use crate::id::{CertificateId, Node, OrderId};
+use crate::id::{CertificateId, EidId, Node, OrderId};
 use crate::job::Alone;
 use crate::key::SubjectKey;
 use crate::limit::Volume;
@@ -198,6 +198,28 @@ pub struct CertificateFilter {
     pub term: Option<IndexTerm>,
     /// Only those whose last second is at or after this.
     pub valid_until: Option<UnixTime>,
+    /// Only of eIDs of holders in the organisation of this number.
+    pub organisation: Option<String>,
+    /// Only of this eID, or of none.
+    pub eid: Option<EidWanted>,
+}
+
+/// Of which eID the certificates of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EidWanted {
+    /// Of this one.
+    This(EidId),
+    /// Of none: issued before eIDs were kept, imported, or without an order.
+    None,
+}
+
+/// On whose side a certificate is, for who sees a part of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateSide {
+    /// Number of the organisation that the holder of its eID is in; `None` where it belongs to no eID.
+    pub organisation: Option<String>,
+    /// The client that ordered it, of what shows no person.
+    pub function_of: Option<String>,
 }
 
 /// Where a list goes on. Opaque: comes from [`CertificatePage::next`].

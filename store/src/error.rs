@@ -399,6 +399,18 @@ pub enum StoreError {
         /// Which.
         carrier: CarrierId,
     },
+    /// The device bears an eID of another holder.
+    #[error("carrier {carrier} bears a living eID of another holder")]
+    CarrierOfAnother {
+        /// Which.
+        carrier: CarrierId,
+    },
+    /// The eID that the other certificates of this order are of is revoked.
+    #[error("eID {eid}, which this identification of its holder led to, is revoked")]
+    EidOfOrderRevoked {
+        /// Which.
+        eid: EidId,
+    },
     /// The eID that a certificate was signed for was revoked before it could be recorded.
     #[error("eID {eid} was revoked while a certificate was signed for it")]
     EidRevoked {
@@ -529,6 +541,8 @@ impl StoreError {
             Self::Job(error) => error.code(),
             Self::Organisation(fault) => fault.code(),
             Self::CarrierRevoked { .. } => "carrier-revoked",
+            Self::CarrierOfAnother { .. } => "carrier-of-another",
+            Self::EidOfOrderRevoked { .. } => "eid-of-order-revoked",
             Self::EidRevoked { .. } => "eid-revoked-meanwhile",
             Self::UnknownBound { what: BoundTo::Eid(_) } => "eid-not-known",
             Self::UnknownBound { what: BoundTo::Carrier(_) } => "carrier-not-known",

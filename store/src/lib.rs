@@ -47,8 +47,9 @@ pub use bound::{
 pub use canary::{Canaries, Canary};
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
-    CertificateRow, ChangeOutcome, ClockMark, Issued, IssuedCertificate, ListCursor, Origin,
-    Privacy, ProfileVersion, StatusAct, StatusChange, StatusChanged, StatusRow, StatusTarget,
+    CertificateRow, CertificateSide, ChangeOutcome, ClockMark, EidWanted, Issued,
+    IssuedCertificate, ListCursor, Origin, Privacy, ProfileVersion, StatusAct, StatusChange,
+    StatusChanged, StatusRow, StatusTarget,
 };
 pub use client::{Client, ClientState, Responder};
 pub use contract::{CLOCK_TOLERANCE, Store};

@@ -39,7 +39,7 @@ pub struct OrganisationChange {
 
 /// The part of [`Store`](crate::Store) that knows the tree of organisations.
 pub trait Organisations {
-    /// Adds or changes an organisation: held against the whole tree in the act that writes it. A change that this order has
+    /// Adds or changes an organisation: held against the tree in the act that writes it. A change that this order has
     /// made already changes nothing more. Returns how it stands then.
     ///
     /// # Errors
@@ -67,5 +67,15 @@ pub trait Organisations {
     fn organisations_of_number(
         &self,
         number: &OrganisationNumber,
+    ) -> Result<Vec<OrganisationRow>, StoreError>;
+
+    /// An organisation, and all that it lies under; nothing where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn organisation_with_way_up(
+        &self,
+        organisation: OrganisationId,
     ) -> Result<Vec<OrganisationRow>, StoreError>;
 }

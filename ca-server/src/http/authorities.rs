@@ -2,11 +2,10 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::Response;
-use serde::Deserialize;
 
+use super::asked::Asked;
 use super::problem::Call;
 use super::{App, Named, reading, refuse};
 use crate::service::caller::Caller;
@@ -57,14 +56,6 @@ pub(crate) async fn show(
     reading(app, caller, call, move |service| service.authority(&name)).await
 }
 
-/// The query of a listing of shards.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ShardParameters {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 /// `GET /v1/authorities/{name}/shards`: the shards of its CRL.
 #[utoipa::path(
     get,
@@ -72,8 +63,7 @@ pub(crate) struct ShardParameters {
     operation_id = "listCrlShards",
     params(
         ("name" = String, Path, description = "its short name"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "rows, 1 to 100; 100 when left out")
+        api::PageQuery
     ),
     responses(
         (status = 200, body = api::Page<api::CrlShard>, description = "by number; none where the authority never had any"),
@@ -89,21 +79,13 @@ pub(crate) async fn shards(
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
     Named(name): Named<String>,
-    query: Result<Query<ShardParameters>, QueryRejection>,
+    Asked(query): Asked<api::PageQuery>,
 ) -> Response<Body> {
     if let Err(denied) = caller.must_read() {
         return refuse(&app, &caller, &call, denied).await;
     }
-    let Query(parameters) = match query {
-        Ok(query) => query,
-        Err(rejection) => {
-            let denied =
-                super::certificates::unreadable_query(&rejection.body_text(), "cursor, limit");
-            return refuse(&app, &caller, &call, denied).await;
-        }
-    };
     reading(app, caller, call, move |service| {
-        service.crl_shards(&name, parameters.cursor.as_deref(), parameters.limit)
+        service.crl_shards(&name, query.cursor.as_deref(), query.limit)
     })
     .await
 }

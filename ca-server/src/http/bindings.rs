@@ -2,40 +2,22 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Response;
-use serde::Deserialize;
 
+use super::asked::Asked;
 use super::problem::Call;
 use super::{App, Named, read_body, reading, refuse, under_key};
-use crate::service::bindings::EidQuery;
 use crate::service::caller::Caller;
 use crate::service::issue::from_json;
 use crate::service::order::Act;
-
-/// What `GET /v1/eids` takes. No field holds personal data (API-11).
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListParameters {
-    organisation: Option<String>,
-    carrier: Option<String>,
-    certificate: Option<String>,
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
 
 /// `GET /v1/eids`: oldest first. A client that is limited to organisations names one of them.
 #[utoipa::path(
     get,
     path = "/v1/eids",
     operation_id = "listEids",
-    params(
-        ("organisation" = Option<String>, Query, description = "number of the holder's organisation"),
-        ("carrier" = Option<String>, Query, description = "only on this carrier"),
-        ("certificate" = Option<String>, Query, description = "only the one of this certificate"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 unless given")
-    ),
+    params(api::EidQuery),
     responses(
         (status = 200, body = api::Page<api::Eid>, description = "a page"),
         (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
@@ -49,18 +31,8 @@ pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    parameters: Result<Query<ListParameters>, axum::extract::rejection::QueryRejection>,
+    Asked(query): Asked<api::EidQuery>,
 ) -> Response<Body> {
-    let parameters = match parameters {
-        Ok(Query(parameters)) => parameters,
-        Err(rejection) => {
-            let known = "organisation, carrier, certificate, cursor, limit";
-            let denied = super::certificates::unreadable_query(&rejection.body_text(), known);
-            return refuse(&app, &caller, &call, denied).await;
-        }
-    };
-    let ListParameters { organisation, carrier, certificate, cursor, limit } = parameters;
-    let query = EidQuery { organisation, carrier, certificate, cursor, limit };
     let who = caller.clone();
     reading(app, caller, call, move |service| service.eids(&who, &query)).await
 }

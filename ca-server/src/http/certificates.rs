@@ -2,16 +2,14 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Response;
-use serde::Deserialize;
 
+use super::asked::Asked;
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key, under_key_by};
-use crate::denied::Denied;
 use crate::service::caller::Caller;
 use crate::service::order::Act;
-use crate::service::show::ListQuery;
 
 /// `POST /v1/certificates`: issues one certificate for a PKCS#10 request.
 #[utoipa::path(
@@ -80,9 +78,9 @@ pub(crate) async fn revoke(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
-    let revoker = caller.revoker;
+    let who = caller.clone();
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.revoke(revoker, &id, order)
+        service.revoke_for(&who, &id, order)
     })
     .await
 }
@@ -117,8 +115,9 @@ pub(crate) async fn release(
     if let Err(denied) = caller.must_release() {
         return refuse(&app, &caller, &call, denied).await;
     }
+    let who = caller.clone();
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.release_hold(&id, order)
+        service.release_for(&who, &id, order)
     })
     .await
 }
@@ -157,9 +156,9 @@ pub(crate) async fn revoke_serial(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
-    let revoker = caller.revoker;
+    let who = caller.clone();
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.revoke_serial(revoker, &name, &serial, order)
+        service.revoke_serial(&who, &name, &serial, order)
     })
     .await
 }
@@ -185,24 +184,8 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Named(id): Named<String>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
-        return refuse(&app, &caller, &call, denied).await;
-    }
-    reading(app, caller, call, move |service| service.show(&id)).await
-}
-
-/// The query of a listing, as it stands in the URL. No field holds personal data (API-11).
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListParameters {
-    sha256: Option<String>,
-    authority: Option<String>,
-    serial: Option<String>,
-    profile: Option<String>,
-    state: Option<String>,
-    order: Option<String>,
-    cursor: Option<String>,
-    limit: Option<u32>,
+    let who = caller.clone();
+    reading(app, caller, call, move |service| service.show_to(&who, &id)).await
 }
 
 /// `GET /v1/certificates`: by fingerprint, by authority and serial, or a page of all.
@@ -210,16 +193,7 @@ pub(crate) struct ListParameters {
     get,
     path = "/v1/certificates",
     operation_id = "listCertificates",
-    params(
-        ("sha256" = Option<String>, Query, description = "the certificate of this SHA-256"),
-        ("authority" = Option<String>, Query, description = "only of this authority"),
-        ("serial" = Option<String>, Query, description = "this serial of `authority`"),
-        ("profile" = Option<String>, Query, description = "only of this profile"),
-        ("state" = Option<api::CertificateState>, Query, description = "only in this state"),
-        ("order" = Option<String>, Query, description = "only of this order"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "rows, 1 to 1000; 100 when left out")
-    ),
+    params(api::CertificateQuery),
     responses(
         (status = 200, body = api::Page<api::Certificate>, description = "oldest first"),
         (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
@@ -233,41 +207,8 @@ pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<ListParameters>, axum::extract::rejection::QueryRejection>,
+    Asked(query): Asked<api::CertificateQuery>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
-        return refuse(&app, &caller, &call, denied).await;
-    }
-    let Query(parameters) = match query {
-        Ok(query) => query,
-        Err(rejection) => {
-            let known = "sha256, authority, serial, profile, state, order, cursor, limit";
-            let denied = unreadable_query(&rejection.body_text(), known);
-            return refuse(&app, &caller, &call, denied).await;
-        }
-    };
-    let query = ListQuery {
-        sha256: parameters.sha256,
-        authority: parameters.authority,
-        serial: parameters.serial,
-        profile: parameters.profile,
-        state: parameters.state,
-        order: parameters.order,
-        cursor: parameters.cursor,
-        limit: parameters.limit,
-    };
-    reading(app, caller, call, move |service| service.list(&query)).await
-}
-
-pub(super) fn unreadable_query(seen: &str, known: &str) -> Denied {
-    Denied::new(
-        crate::denied::Kind::Malformed,
-        ca::refusal::Refusal::new(
-            "query-malformed",
-            "a listing takes the parameters that /openapi.json lists",
-            &seen,
-            known,
-            "correct the query",
-        ),
-    )
+    let who = caller.clone();
+    reading(app, caller, call, move |service| service.list(&who, &query)).await
 }

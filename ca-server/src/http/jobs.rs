@@ -2,10 +2,10 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Response;
-use serde::Deserialize;
 
+use super::asked::Asked;
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key};
 use crate::service::caller::Caller;
@@ -138,7 +138,7 @@ pub(crate) async fn list(
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
+    if let Err(denied) = caller.must_read_all("read jobs") {
         return refuse(&app, &caller, &call, denied).await;
     }
     reading(app, caller, call, crate::service::Service::jobs).await
@@ -164,18 +164,10 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Named(id): Named<String>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
+    if let Err(denied) = caller.must_read_all("read jobs") {
         return refuse(&app, &caller, &call, denied).await;
     }
     reading(app, caller, call, move |service| service.job(&id)).await
-}
-
-/// The query of a listing of items.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ItemParameters {
-    cursor: Option<String>,
-    limit: Option<u32>,
 }
 
 /// `GET /v1/jobs/{id}/items`: the selection of a job, in the order in which it is revoked.
@@ -185,8 +177,7 @@ pub(crate) struct ItemParameters {
     operation_id = "listJobItems",
     params(
         ("id" = String, Path, description = "`job_` and a UUID"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "rows, 1 to 1000; 1000 when left out")
+        api::PageQuery
     ),
     responses(
         (status = 200, body = api::Page<api::JobItem>, description = "certificates and how they stand"),
@@ -202,21 +193,13 @@ pub(crate) async fn items(
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
     Named(id): Named<String>,
-    query: Result<Query<ItemParameters>, axum::extract::rejection::QueryRejection>,
+    Asked(query): Asked<api::PageQuery>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
+    if let Err(denied) = caller.must_read_all("read jobs") {
         return refuse(&app, &caller, &call, denied).await;
     }
-    let Query(parameters) = match query {
-        Ok(query) => query,
-        Err(rejection) => {
-            let denied =
-                super::certificates::unreadable_query(&rejection.body_text(), "cursor, limit");
-            return refuse(&app, &caller, &call, denied).await;
-        }
-    };
     reading(app, caller, call, move |service| {
-        service.job_items(&id, parameters.cursor.as_deref(), parameters.limit)
+        service.job_items(&id, query.cursor.as_deref(), query.limit)
     })
     .await
 }

@@ -4,6 +4,7 @@
 //! comes back into JSON. Refusals become problems in `problem`, once.
 
 pub(crate) mod admission;
+mod asked;
 mod authorities;
 mod bindings;
 mod certificates;

@@ -2,16 +2,15 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Response;
-use serde::Deserialize;
 
+use super::asked::Asked;
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key};
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::order::{Act, Answered, OrderWork};
-use crate::service::organisations::OrganisationQuery;
 
 /// `POST /v1/organisations`: adds an organisation under one of the caller's.
 #[utoipa::path(
@@ -127,29 +126,12 @@ async fn organising(
     under_key(app, call, caller, parts, body, Act::Organise, work).await
 }
 
-/// What `GET /v1/organisations` takes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListParameters {
-    kind: Option<String>,
-    under: Option<String>,
-    on: Option<String>,
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
-
 /// `GET /v1/organisations`: the organisations of the caller and what lies under them; all, for an operator.
 #[utoipa::path(
     get,
     path = "/v1/organisations",
     operation_id = "listOrganisations",
-    params(
-        ("kind" = Option<String>, Query, description = "only of this kind"),
-        ("under" = Option<String>, Query, description = "only this organisation and what lies under it"),
-        ("on" = Option<String>, Query, description = "only those that are there on this day, such as 2026-11-23"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<usize>, Query, description = "1 to 1000, 1000 unless given")
-    ),
+    params(api::OrganisationQuery),
     responses(
         (status = 200, body = api::Page<api::Organisation>, description = "a page, in an order that does not change"),
         (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
@@ -163,18 +145,8 @@ pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    parameters: Result<Query<ListParameters>, axum::extract::rejection::QueryRejection>,
+    Asked(query): Asked<api::OrganisationQuery>,
 ) -> Response<Body> {
-    let parameters = match parameters {
-        Ok(Query(parameters)) => parameters,
-        Err(rejection) => {
-            let known = "kind, under, on, cursor, limit";
-            let denied = super::certificates::unreadable_query(&rejection.body_text(), known);
-            return refuse(&app, &caller, &call, denied).await;
-        }
-    };
-    let ListParameters { kind, under, on, cursor, limit } = parameters;
-    let query = OrganisationQuery { kind, under, on, cursor, limit };
     let who = caller.clone();
     reading(app, caller, call, move |service| service.organisations(&who, &query)).await
 }

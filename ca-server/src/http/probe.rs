@@ -2,29 +2,21 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Response;
-use serde::Deserialize;
 
-use super::certificates::unreadable_query;
+use super::asked::Asked;
 use super::problem::Call;
 use super::{App, read_body, reading, refuse};
 use crate::service::caller::Caller;
 use crate::service::issue::from_json;
-
-/// The query of a page of work.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WorkParameters {
-    after: Option<i64>,
-}
 
 /// `GET /v1/probe/work`: a page of what this vantage point looks at now.
 #[utoipa::path(
     get,
     path = "/v1/probe/work",
     operation_id = "listProbeWork",
-    params(("after" = Option<String>, Query, description = "`next` of the page before")),
+    params(api::WorkQuery),
     responses(
         (status = 200, body = api::ProbeWork, description = "revocations that were not seen from there yet, and a sample of others"),
         (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
@@ -38,20 +30,14 @@ pub(crate) async fn work(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<WorkParameters>, axum::extract::rejection::QueryRejection>,
+    Asked(query): Asked<api::WorkQuery>,
 ) -> Response<Body> {
-    let vantage = match caller.must_be_a_vantage_point() {
-        Ok(vantage) => vantage,
-        Err(denied) => return refuse(&app, &caller, &call, denied).await,
-    };
-    match query {
-        Ok(Query(WorkParameters { after })) => {
-            reading(app, caller, call, move |service| service.probe_work(&vantage, after)).await
+    match caller.must_be_a_vantage_point() {
+        Ok(vantage) => {
+            reading(app, caller, call, move |service| service.probe_work(&vantage, query.after))
+                .await
         }
-        Err(rejection) => {
-            let denied = unreadable_query(&rejection.body_text(), "after");
-            refuse(&app, &caller, &call, denied).await
-        }
+        Err(denied) => refuse(&app, &caller, &call, denied).await,
     }
 }
 

@@ -40,8 +40,9 @@ pub(crate) async fn sign(
     if let Err(denied) = caller.must_revoke() {
         return refuse(&app, &caller, &call, denied).await;
     }
+    let who = caller.clone();
     under_key(app, call, caller, parts, body, Act::Revoke, move |service, order| {
-        service.receipt(&id, order)
+        service.receipt_for(&who, &id, order)
     })
     .await
 }
@@ -66,10 +67,8 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Named(id): Named<String>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
-        return refuse(&app, &caller, &call, denied).await;
-    }
-    reading(app, caller, call, move |service| service.receipts(&id)).await
+    let who = caller.clone();
+    reading(app, caller, call, move |service| service.receipts_to(&who, &id)).await
 }
 
 /// `GET /v1/authorities/{name}/serials/{serial}/receipts`: the same for a serial.
@@ -95,8 +94,7 @@ pub(crate) async fn list_of_serial(
     Extension(caller): Extension<Caller>,
     Named((name, serial)): Named<(String, String)>,
 ) -> Response<Body> {
-    if let Err(denied) = caller.must_read() {
-        return refuse(&app, &caller, &call, denied).await;
-    }
-    reading(app, caller, call, move |service| service.receipts_of_serial(&name, &serial)).await
+    let who = caller.clone();
+    reading(app, caller, call, move |service| service.receipts_of_serial_to(&who, &name, &serial))
+        .await
 }

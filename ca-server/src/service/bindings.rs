@@ -3,6 +3,8 @@
 //! What an order says of holder, organisation and carrier is recorded with its certificate; where an eID and a carrier stand follows from
 //! their certificates (`ca::life`), so that it cannot say anything else than the status log.
 
+use std::collections::BTreeSet;
+
 use ca::identity::{CardNumber, OrganisationNumber};
 use ca::key_holder::HolderName;
 use ca::life::{CarrierStage, EidStage, Named};
@@ -11,58 +13,50 @@ use ca::organisation::{Scope, today};
 use ca::refusal::Refusal;
 use store::{
     Binding, BoundTo, CarrierId, CarrierRow, CertificateId, CertificateRow, EidFilter, EidId,
-    EidRow, IndexTag, IndexTerm, StoreError,
+    EidRow, IndexTag, IndexTerm,
 };
 use x509::time::UnixTime;
 
 use super::caller::Caller;
-use super::{Service, milliseconds, storage};
+use super::{Service, milliseconds};
 use crate::denied::{Denied, Kind};
 
 /// Most rows of a page.
 const PAGE: u32 = 1000;
 
-/// What a listing is asked for, as it stands in the URL.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct EidQuery {
-    pub(crate) organisation: Option<String>,
-    pub(crate) carrier: Option<String>,
-    pub(crate) certificate: Option<String>,
-    pub(crate) cursor: Option<String>,
-    pub(crate) limit: Option<u32>,
-}
-
 impl Service {
-    /// What an order binds its certificate to.
+    /// What an order binds its certificate of `profile` to.
     ///
     /// # Errors
     ///
-    /// A carrier that is revoked gets nothing more.
+    /// A carrier that is revoked gets nothing more; nor does a device of another holder, nor what is left of an order whose eID was
+    /// revoked.
     pub(super) fn binding_of(
         &self,
         order: &Order,
+        profile: &str,
         now: UnixTime,
     ) -> Result<Option<Binding>, Denied> {
         let Some(family) = self.book.carrier(order.carrier.as_str()) else { return Ok(None) };
         let card = order.card.as_ref();
         let card = card.map(|card| IndexTerm::new(IndexTag::CardNumber, card.as_str()));
-        if let Some(card) = &card {
-            let known = self.store().carrier_of_card(card).map_err(|e| self.note_storage(&e))?;
-            if let Some(known) = known.filter(|known| known.revoked.is_some()) {
-                return Err(storage(&StoreError::CarrierRevoked { carrier: known.id }));
-            }
-        }
+        let device = order.device.as_ref();
+        let device = device.map(|device| IndexTerm::new(IndexTag::Device, device.as_str()));
         let milliseconds = milliseconds(now);
-        Ok(Some(Binding {
+        let binding = Binding {
             eid: EidId::from_time_and_random(milliseconds, self.randomness.draw()?),
             carrier: CarrierId::from_time_and_random(milliseconds, self.randomness.draw()?),
             kind: family.kind(),
             family: order.carrier.to_string(),
-            card,
+            mark: card.or(device),
             holder: HolderName::of_identity(&order.identity),
+            proof: Some(proof_of(order)),
             organisation: order.user.number.as_str().to_owned(),
             issuing: order.issuing.as_ref().map(|one| one.number.as_str().to_owned()),
-        }))
+        };
+        let may = self.store().may_bind(&binding, profile, now);
+        may.map_err(|e| self.note_storage(&e))?;
+        Ok(Some(binding))
     }
 
     /// One eID, if the caller sees it.
@@ -84,7 +78,7 @@ impl Service {
     pub(crate) fn carrier(&self, caller: &Caller, id: &str) -> Result<api::Carrier, Denied> {
         caller.must_read()?;
         let row = self.seen_carrier(caller, id)?;
-        self.shown_carrier(&row)
+        self.shown_carrier(caller, &row)
     }
 
     pub(super) fn seen_carrier(&self, caller: &Caller, id: &str) -> Result<CarrierRow, Denied> {
@@ -108,7 +102,7 @@ impl Service {
         let term = IndexTerm::new(IndexTag::CardNumber, number.as_str());
         let row = self.store().carrier_of_card(&term).map_err(|e| self.note_storage(&e))?;
         let row = self.if_seen(caller, row)?;
-        self.shown_carrier(&row)
+        self.shown_carrier(caller, &row)
     }
 
     fn if_seen(&self, caller: &Caller, row: Option<CarrierRow>) -> Result<CarrierRow, Denied> {
@@ -128,7 +122,7 @@ impl Service {
     pub(crate) fn eids(
         &self,
         caller: &Caller,
-        query: &EidQuery,
+        query: &api::EidQuery,
     ) -> Result<api::Page<api::Eid>, Denied> {
         caller.must_read()?;
         let limit = query.limit.unwrap_or(100);
@@ -137,16 +131,7 @@ impl Service {
         }
         let after = query.cursor.as_deref().map(str::parse::<u64>).transpose();
         let after = after.map_err(|_| malformed("cursor", "another text", "`next` of a page"))?;
-        let organisation = match &query.organisation {
-            Some(number) if !self.is_of(caller, number)? => {
-                return Err(no_such("organisation-unknown", "organisation"));
-            }
-            None if caller.organisations.is_some() => {
-                let limit = "the number of one of the client's organisations";
-                return Err(malformed("organisation", "none", limit));
-            }
-            named => named.clone(),
-        };
+        let organisation = self.listed_organisation(caller, query.organisation.as_deref())?;
         let carrier = query.carrier.as_deref().map(str::parse::<CarrierId>).transpose();
         let carrier = carrier.map_err(|_| no_such("carrier-not-known", "carrier"))?;
         let certificate = query.certificate.as_deref().map(str::parse::<CertificateId>);
@@ -163,7 +148,7 @@ impl Service {
 
     /// Whether an organisation is one of the caller's, today: any is, of one that is limited to none.
     pub(super) fn is_of(&self, caller: &Caller, number: &str) -> Result<bool, Denied> {
-        let Some(own) = &caller.organisations else { return Ok(true) };
+        let Some(own) = caller.limited_to() else { return Ok(true) };
         let Ok(number) = OrganisationNumber::parse(number) else { return Ok(false) };
         let (scope, today) = (Scope::Under(own.to_vec()), today(self.clock().read().now));
         let tree = self.tree_of(&number)?;
@@ -198,19 +183,33 @@ impl Service {
         }
     }
 
-    pub(super) fn shown_carrier(&self, row: &CarrierRow) -> Result<api::Carrier, Denied> {
+    /// A carrier with the eIDs on it that the caller sees. Of those of other organisations it says that one lives there, because it
+    /// goes with the carrier when this is revoked, and nothing else.
+    pub(super) fn shown_carrier(
+        &self,
+        caller: &Caller,
+        row: &CarrierRow,
+    ) -> Result<api::Carrier, Denied> {
         let filter = EidFilter { carrier: Some(row.id), ..EidFilter::default() };
-        let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?;
-        let certificates = self.bound(BoundTo::Carrier(row.id))?;
+        let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?.rows;
+        let mut certificates = self.bound(BoundTo::Carrier(row.id))?;
         let now = self.clock().read().now;
-        let stages: Vec<EidStage> = eids
-            .rows
-            .iter()
-            .map(|eid| {
-                let own = certificates.iter().filter(|(of, _)| *of == eid.id);
-                stage_of(own.map(|(_, one)| one), now)
-            })
-            .collect();
+        let stage_of_eid = |eid: &EidRow| {
+            let own = certificates.iter().filter(|(of, _)| *of == eid.id);
+            stage_of(own.map(|(_, one)| one), now)
+        };
+        let stages: Vec<EidStage> = eids.iter().map(stage_of_eid).collect();
+        let mut own = BTreeSet::new();
+        let mut foreign = false;
+        for (eid, stage) in eids.iter().zip(&stages) {
+            if self.is_of(caller, &eid.organisation)? {
+                own.insert(eid.id);
+            } else {
+                foreign |= !matches!(stage, EidStage::Revoked | EidStage::Expired);
+            }
+        }
+        certificates.retain(|(eid, _)| own.contains(eid));
+        let eids: Vec<&EidRow> = eids.iter().filter(|eid| own.contains(&eid.id)).collect();
         let stage = match row.revoked {
             Some(_) => CarrierStage::Revoked,
             None => CarrierStage::bearing(&stages),
@@ -225,13 +224,20 @@ impl Service {
             stage: shown_carrier_stage(stage),
             stage_sv: stage.word().swedish.to_owned(),
             revoked_at: row.revoked.map(|time| time.to_string()),
-            created: row.created.to_string(),
+            created: eids.first().map_or(row.created, |eid| eid.created).to_string(),
             reach: None,
             position: last_position(certificates.iter().map(|(_, one)| one)),
             unbound,
-            eids: eids.rows.iter().map(|eid| self.eid_with(eid, &certificates)).collect(),
+            foreign,
+            eids: eids.iter().map(|eid| self.eid_with(eid, &certificates)).collect(),
         })
     }
+}
+
+/// The act by which the holder of an order was identified. The calls of one order say the same.
+fn proof_of(order: &Order) -> IndexTerm {
+    let said = format!("{} {} {}", order.proofing, order.proofing_at, order.proofing_by);
+    IndexTerm::new(IndexTag::Proof, &said)
 }
 
 fn stage_of<'a>(certificates: impl Iterator<Item = &'a CertificateRow>, now: UnixTime) -> EidStage {

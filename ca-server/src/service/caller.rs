@@ -60,6 +60,15 @@ impl Caller {
         if self.read { Ok(()) } else { Err(self.forbidden("read certificates", "read")) }
     }
 
+    /// Refuses `act`, which shows what is of all organisations, to a caller that is limited to some, or may not read.
+    pub(crate) fn must_read_all(&self, act: &str) -> Result<(), Denied> {
+        self.must_read()?;
+        match self.limited_to() {
+            None => Ok(()),
+            Some(_) => Err(self.forbidden(act, "organisations")),
+        }
+    }
+
     /// Refuses a caller that may not revoke.
     pub(crate) fn must_revoke(&self) -> Result<(), Denied> {
         if self.revoke { Ok(()) } else { Err(self.forbidden("revoke", "revoke")) }
@@ -84,6 +93,11 @@ impl Caller {
     /// Refuses `act` to a caller without an operator behind it.
     pub(crate) fn must_operate(&self, act: &str) -> Result<(), Denied> {
         if self.is_operator() { Ok(()) } else { Err(self.forbidden(act, "operator")) }
+    }
+
+    /// The organisations that it is limited to, with what lies under them; `None` where it is limited to none, as an operator is.
+    pub(crate) fn limited_to(&self) -> Option<&[OrganisationId]> {
+        self.organisations.as_deref().filter(|_| !self.is_operator())
     }
 
     /// Over which organisations it has a role: an operator over all.

@@ -217,7 +217,10 @@ impl Service {
         let (known, proven_by) = proof.unzip();
         let admitted = self.admitted(ordered, known.as_ref(), profile, &authority.issuer, now)?;
         let person = ordered.filter(|_| profile.kind().is_person());
-        let binding = person.map(|order| self.binding_of(order, now)).transpose()?.flatten();
+        let binding = person
+            .map(|order| self.binding_of(order, profile.name().as_str(), now))
+            .transpose()?
+            .flatten();
         let payload = std::mem::take(&mut commission.payload);
         let book = self.book.sha256();
         commission.payload = noted(payload, admitted.as_ref(), proven_by, book);

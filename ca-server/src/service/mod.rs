@@ -34,6 +34,7 @@ pub(crate) mod renewal;
 mod replay;
 pub(crate) mod revoke;
 pub(crate) mod show;
+mod sight;
 pub(crate) mod signing;
 pub(crate) mod test_certificates;
 #[cfg(test)]
@@ -420,6 +421,23 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "a carrier that was revoked bears no eID any more (docs/states.md)",
                 "a carrier that is not revoked",
                 "order for another carrier; `sigill carrier find` shows what became of this one",
+            ),
+        ),
+        StoreError::CarrierOfAnother { .. } => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "a telephone bears eIDs of one holder (docs/states.md)",
+                "a device on which no other holder has a living eID",
+                "have the other holder's eID on this device revoked, or use another device",
+            ),
+        )
+        .for_now(),
+        StoreError::EidOfOrderRevoked { .. } => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "an eID is revoked with all its certificates, those that are still to be issued too (docs/states.md)",
+                "an identification of the holder after which its eID was not revoked",
+                "identify the holder anew, if he is to have another eID, and order by that identification",
             ),
         ),
         StoreError::EidRevoked { .. } => Denied::new(

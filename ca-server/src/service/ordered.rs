@@ -101,6 +101,7 @@ pub(super) fn kept(order: &Order) -> Value {
         "carrier": {
             "family": order.carrier.as_str(),
             "card_number": order.card.as_ref().map(|card| card.as_str()),
+            "device": order.device.as_ref().map(|device| device.as_str()),
             "ends": order.carrier_ends.map(|end| end.to_string()),
         },
         "organisations": {
@@ -157,6 +158,7 @@ fn order_text(fields: &api::OrderFields) -> Result<OrderText, Denied> {
         eid: fields.proofing.eid.as_ref().map(eid_text).transpose()?,
         carrier: fields.carrier.family.clone(),
         card_number: fields.carrier.card_number.clone(),
+        device: fields.carrier.device.clone(),
         carrier_ends: fields
             .carrier
             .ends

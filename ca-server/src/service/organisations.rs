@@ -3,6 +3,7 @@
 //! A client has a role over the organisations that its configuration names, and over what lies under them. What lies outside is
 //! answered as what is not there. The rules are `ca::organisation`'s, and the store asks them in the act that writes.
 
+use api::OrganisationQuery;
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::day::Day;
 use ca::identity::OrganisationNumber;
@@ -27,17 +28,7 @@ const ACTOR_LIMIT: usize = 64;
 /// Characters of what somebody writes down.
 const NOTE_LIMIT: usize = 1000;
 /// Most rows of a page.
-const PAGE: usize = 1000;
-
-/// What a listing is asked for, as it stands in the URL.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OrganisationQuery {
-    pub(crate) kind: Option<String>,
-    pub(crate) under: Option<String>,
-    pub(crate) on: Option<String>,
-    pub(crate) cursor: Option<String>,
-    pub(crate) limit: Option<usize>,
-}
+const PAGE: u32 = 1000;
 
 type Node = Organisation<OrganisationId>;
 
@@ -178,7 +169,8 @@ impl Service {
         let unknown = || denied(&OrganisationFault::Unknown);
         let id: OrganisationId = id.parse().map_err(|_| unknown())?;
         let today = today(self.clock().read().now);
-        let (rows, tree) = self.tree()?;
+        let rows = self.store().organisation_with_way_up(id).map_err(|e| self.note_storage(&e))?;
+        let tree: Tree<_> = rows.iter().map(|row| row.organisation.clone()).collect();
         let found = rows.into_iter().find(|row| row.organisation.id == id);
         found.filter(|_| tree.sees(&caller.scope(), id, today)).ok_or_else(unknown)
     }
@@ -212,8 +204,11 @@ impl Service {
                 && under.is_none_or(|under| tree.way_up(one.id).any(|above| above.id == under))
         };
         let mut found = rows.iter().filter(wanted);
-        let items: Vec<_> =
-            found.by_ref().take(limit).map(|row| self.shown_organisation(row)).collect();
+        let items: Vec<_> = found
+            .by_ref()
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .map(|row| self.shown_organisation(row))
+            .collect();
         let next = found.next().and_then(|_| items.last()).map(|last| last.id.clone());
         Ok(api::Page { items, next })
     }

@@ -24,6 +24,7 @@ use x509::time::UnixTime;
 use self::said::Said;
 use super::Service;
 use super::authority::Authority;
+use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome};
 use crate::clock::Reading;
 use crate::denied::{Denied, Kind};
@@ -68,11 +69,12 @@ impl Service {
     /// database lost, or that another operator issued.
     pub(crate) fn revoke_serial(
         &self,
-        revoker: Revoker,
+        caller: &Caller,
         authority: &str,
         serial: &str,
         work: &OrderWork<'_>,
     ) -> Result<Answered, Denied> {
+        caller.must_revoke()?;
         let authority = self.authority_named(authority)?;
         let serial: SerialNumber = serial.parse().map_err(|_| super::show::no_such(serial))?;
         // Where the certificate is here after all, its rules are the same by this way.
@@ -80,11 +82,15 @@ impl Service {
             .store()
             .certificate(&CertificateLookup::Serial(authority.id, serial))
             .map_err(|e| self.note_storage(&e))?;
+        let found = record.as_ref().map(|record| record.row.id);
+        let sight =
+            if self.sees_what_was_found(caller, found)? { Sight::Seen } else { Sight::Unseen };
         let what = What {
             target: StatusTarget::Serial(authority.id, serial),
-            row: record.as_ref().map(|record| &record.row),
+            row: record.as_ref().map(|record| &record.row).filter(|_| sight == Sight::Seen),
+            sight,
         };
-        let changed = self.revoke_target(authority, &what, work, revoker)?;
+        let changed = self.revoke_target(authority, &what, work, caller.revoker)?;
         let mut shown = super::show::serial(authority.name(), serial, &changed.status);
         shown.outcome = Some(changed.outcome);
         shown.reach = changed.reach;
@@ -142,6 +148,9 @@ impl Service {
         }
         self.must_go_on(authority)?;
         self.may_be_asked(what, wanted)?;
+        if what.sight == Sight::Unseen {
+            return Err(self.note_storage(&StoreError::UnknownSerial));
+        }
         let record =
             |code| Self::status_record(code, authority, what.row, work.call, &wanted.payload);
         let mut act = match wanted.wish {
@@ -256,11 +265,23 @@ impl AloneTold {
 struct What<'a> {
     target: StatusTarget,
     row: Option<&'a CertificateRow>,
+    sight: Sight,
+}
+
+/// Whether the caller sees what it names: what it does not see is answered as what is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Seen,
+    Unseen,
 }
 
 impl<'a> What<'a> {
     const fn of(record: &'a CertificateRecord) -> Self {
-        Self { target: StatusTarget::Certificate(record.row.id), row: Some(&record.row) }
+        Self {
+            target: StatusTarget::Certificate(record.row.id),
+            row: Some(&record.row),
+            sight: Sight::Seen,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading: certificates and authorities as the API shows them.
 
-use api::CertificateState as Shown;
+use api::{CertificateQuery, CertificateState as Shown};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ca::refusal::Refusal;
@@ -8,12 +8,13 @@ use sha2::{Digest as _, Sha256};
 use status::{CertificateState, RevocationReason};
 use store::{
     CertificateFilter, CertificateId, CertificateIntent, CertificateLookup, CertificateRecord,
-    CertificateRow, CrlScope, IssuedCertificate, ListCursor, OrderId, Origin, StatusRow,
+    CertificateRow, CrlScope, EidWanted, IssuedCertificate, ListCursor, OrderId, Origin, StatusRow,
 };
 use x509::serial::SerialNumber;
 
 use super::Service;
 use super::authority::Authority;
+use super::caller::Caller;
 use crate::denied::{Denied, Kind};
 use crate::publication::crl_files::CrlFiles;
 
@@ -21,19 +22,6 @@ use crate::publication::crl_files::CrlFiles;
 const PAGE: u32 = 100;
 /// Most rows of a page.
 const LARGEST_PAGE: u32 = 1000;
-
-/// What a listing is asked for, as it stands in the URL.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ListQuery {
-    pub(crate) sha256: Option<String>,
-    pub(crate) authority: Option<String>,
-    pub(crate) serial: Option<String>,
-    pub(crate) profile: Option<String>,
-    pub(crate) state: Option<String>,
-    pub(crate) order: Option<String>,
-    pub(crate) cursor: Option<String>,
-    pub(crate) limit: Option<u32>,
-}
 
 impl Service {
     /// One certificate with its PEM and chain.
@@ -47,10 +35,18 @@ impl Service {
         self.shown(&record)
     }
 
-    /// A page of certificates, or the one that a lookup names.
-    pub(crate) fn list(&self, query: &ListQuery) -> Result<api::Page<api::Certificate>, Denied> {
+    /// A page of certificates, or the one that a lookup names: of those that the caller sees.
+    pub(crate) fn list(
+        &self,
+        caller: &Caller,
+        query: &CertificateQuery,
+    ) -> Result<api::Page<api::Certificate>, Denied> {
+        caller.must_read()?;
         if let Some(lookup) = self.lookup(query)? {
-            let found = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
+            let mut found = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
+            if !self.sees_what_was_found(caller, found.as_ref().map(|record| record.row.id))? {
+                found = None;
+            }
             let items = found.iter().map(|record| self.shown(record)).collect::<Result<_, _>>()?;
             return Ok(api::Page { items, next: None });
         }
@@ -69,7 +65,7 @@ impl Service {
             .transpose()?;
         let page = self
             .store()
-            .list_certificates(&self.filter(query)?, cursor, limit)
+            .list_certificates(&self.filter(caller, query)?, cursor, limit)
             .map_err(|e| self.note_storage(&e))?;
         Ok(api::Page {
             items: page.rows.iter().map(|row| self.shown_row(row)).collect(),
@@ -77,7 +73,7 @@ impl Service {
         })
     }
 
-    fn lookup(&self, query: &ListQuery) -> Result<Option<CertificateLookup>, Denied> {
+    fn lookup(&self, query: &CertificateQuery) -> Result<Option<CertificateLookup>, Denied> {
         if let Some(text) = &query.sha256 {
             let mut sha256 = [0; 32];
             let decoded = base16ct::mixed::decode(text, &mut sha256).map(<[u8]>::len);
@@ -96,7 +92,11 @@ impl Service {
         Ok(Some(CertificateLookup::Serial(authority.id, serial)))
     }
 
-    fn filter(&self, query: &ListQuery) -> Result<CertificateFilter, Denied> {
+    fn filter(
+        &self,
+        caller: &Caller,
+        query: &CertificateQuery,
+    ) -> Result<CertificateFilter, Denied> {
         let issuer = query
             .authority
             .as_deref()
@@ -110,11 +110,20 @@ impl Service {
             })
             .transpose()?;
         let state = query.state.as_deref().map(store_state).transpose()?;
+        let eid = query.eid.as_deref().map(|text| match text {
+            "none" => Ok(EidWanted::None),
+            id => id
+                .parse()
+                .map(EidWanted::This)
+                .map_err(|_| malformed("eid", &id, "`eid_` and a UUID, or none")),
+        });
         Ok(CertificateFilter {
             issuer,
             state,
             profile: query.profile.clone(),
             order,
+            organisation: self.listed_organisation(caller, query.organisation.as_deref())?,
+            eid: eid.transpose()?,
             ..Default::default()
         })
     }

@@ -8,7 +8,7 @@ use x509::time::UnixTime;
 
 use super::{Moment, RuleRefusal};
 use crate::book::{Book, spoken};
-use crate::carrier::{AttestationRule, CarrierFamily};
+use crate::carrier::{AttestationRule, CarrierFamily, CarrierKind};
 use crate::deployment::Environment;
 use crate::order::{ActorId, Order};
 use crate::profile::{PastEnd, Profile, TrustLevel};
@@ -205,6 +205,9 @@ pub(super) fn carrier<'a>(
     if order.card.is_some() != family.kind().is_card() {
         let limit = if family.kind().is_card() { "a card number" } else { "no card number" };
         return Err(refused("card-number", &family.kind(), limit.to_owned()));
+    }
+    if order.device.is_some() && family.kind() != CarrierKind::MobileDevice {
+        return Err(refused("device", &family.kind(), "no device".to_owned()));
     }
     if let Some(end) = order.carrier_ends.filter(|end| *end <= at.now) {
         return Err(refused("ended", &end, format!("a carrier that lives after {}", at.now)));

@@ -38,6 +38,7 @@ pub(crate) fn text() -> OrderText {
         eid: None,
         carrier: "nls-card-2023".to_owned(),
         card_number: Some(CARD.to_owned()),
+        device: None,
         carrier_ends: None,
         user_organisation: pair("Sigill Test", "2321000131"),
         issuing_organisation: None,
@@ -202,6 +203,7 @@ fn every_mutant_of_an_order_is_refused_by_its_rule() {
             with(|it| it.carrier = "reserve-card-2023".to_owned()),
         ),
         ("carrier/nls-card-2023/card-number", with(|it| it.card_number = None)),
+        ("carrier/nls-card-2023/device", with(|it| it.device = Some("device-1".to_owned()))),
     ];
     for (rule, text) in mutants {
         assert_eq!(desk.rule(&text), rule);

@@ -135,6 +135,12 @@ pub(crate) struct List {
     /// Only of this order.
     #[arg(long)]
     order: Option<String>,
+    /// Only of eIDs of holders in the organisation of this number.
+    #[arg(long, value_name = "NUMBER")]
+    organisation: Option<String>,
+    /// Only of this eID; `none`: only those that belong to none.
+    #[arg(long, value_name = "ID")]
+    eid: Option<String>,
     /// At most so many; all of them when left out.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -317,6 +323,8 @@ impl List {
                 ("profile", &self.profile),
                 ("state", &self.state),
                 ("order", &self.order),
+                ("organisation", &self.organisation),
+                ("eid", &self.eid),
                 ("cursor", &cursor),
             ];
             for (name, value) in optional {

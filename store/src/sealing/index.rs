@@ -9,6 +9,8 @@ pub enum IndexTag {
     CardNumber,
     /// A person's or function's common name.
     CommonName,
+    /// A telephone or tablet, by the id that its application has.
+    Device,
     /// A DNS name.
     DnsName,
     /// An RFC 822 mailbox.
@@ -21,6 +23,8 @@ pub enum IndexTag {
     PersonalNumber,
     /// A user principal name.
     PrincipalName,
+    /// An act by which somebody was identified: how, when and by whom.
+    Proof,
 }
 
 impl IndexTag {
@@ -30,27 +34,36 @@ impl IndexTag {
         match self {
             Self::CardNumber => "card-number",
             Self::CommonName => "common-name",
+            Self::Device => "device",
             Self::DnsName => "dns-name",
             Self::Email => "email",
             Self::HsaId => "hsa-id",
             Self::KeyHolder => "key-holder",
             Self::PersonalNumber => "personal-number",
             Self::PrincipalName => "principal-name",
+            Self::Proof => "proof",
         }
     }
 
     /// The spelling that equal values share: lower case, no outer space; numbers without the
     /// hyphens and spaces people write in them; names with single spaces.
     fn normalise(self, value: &str) -> String {
+        if matches!(self, Self::Device | Self::Proof) {
+            return value.to_owned();
+        }
         let value = value.trim().to_lowercase();
         match self {
             Self::CardNumber | Self::PersonalNumber => {
                 value.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+')).collect()
             }
             Self::CommonName => value.split_whitespace().collect::<Vec<_>>().join(" "),
-            Self::DnsName | Self::Email | Self::HsaId | Self::KeyHolder | Self::PrincipalName => {
-                value
-            }
+            Self::DnsName
+            | Self::Device
+            | Self::Email
+            | Self::HsaId
+            | Self::KeyHolder
+            | Self::PrincipalName
+            | Self::Proof => value,
         }
     }
 }
@@ -113,6 +126,7 @@ mod tests {
         assert!(same(IndexTag::CommonName, "Tolvan  Tolvansson", "tolvan tolvansson "));
         assert!(same(IndexTag::DnsName, "WWW.Example.org", "www.example.org"));
         assert!(!same(IndexTag::HsaId, "TST1-1", "TST11"));
+        assert!(!same(IndexTag::Device, "aGVq", "aGVQ"), "an id is as it is");
     }
 
     #[test]

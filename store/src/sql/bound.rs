@@ -19,10 +19,11 @@ use crate::bound::{
     EidPage, EidRow, act_on_bound,
 };
 use crate::certificate::{
-    CertificateRow, ChangeOutcome, StatusAct, StatusChange, StatusRow, StatusTarget,
+    CertificateRow, CertificateSide, ChangeOutcome, StatusAct, StatusChange, StatusRow,
+    StatusTarget,
 };
 use crate::id::{CarrierId, CertificateId, EidId};
-use crate::sealing::{IndexTag, IndexTerm};
+use crate::sealing::{BlindIndex, IndexTag, IndexTerm, Sealer};
 
 impl<B: Backend> Bindings for SqlStore<B> {
     fn carrier(&self, carrier: CarrierId) -> Result<Option<CarrierRow>, StoreError> {
@@ -72,6 +73,37 @@ impl<B: Backend> Bindings for SqlStore<B> {
         limit: u32,
     ) -> Result<EidPage, StoreError> {
         self.readers.read(|connection| list(connection, filter, after, limit))
+    }
+
+    fn may_bind(&self, binding: &Binding, profile: &str, now: UnixTime) -> Result<(), StoreError> {
+        self.readers.read(|connection| {
+            let names = Names::of(&self.sealer, binding);
+            if let Some(carrier) = known_carrier(connection, names.mark.as_ref())? {
+                must_take(connection, carrier, binding, &names, profile, now)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn certificate_side(
+        &self,
+        certificate: CertificateId,
+    ) -> Result<Option<CertificateSide>, StoreError> {
+        self.readers.read(|connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT eid.organisation, \
+                         CASE WHEN certificate.data_key IS NULL THEN orders.client END \
+                     FROM certificate LEFT JOIN eid ON eid.row = certificate.eid \
+                     LEFT JOIN orders ON orders.row = certificate.order_row \
+                     WHERE certificate.certificate_id = ?1",
+                )?
+                .query_row([certificate.as_bytes()], |row| {
+                    Ok(CertificateSide { organisation: row.get(0)?, function_of: row.get(1)? })
+                })
+                .optional()?;
+            Ok(found)
+        })
     }
 
     fn bound_certificates(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError> {
@@ -197,21 +229,107 @@ fn bound(connection: &Connection, to: BoundTo) -> Result<Vec<(EidId, Certificate
     Ok(found)
 }
 
-/// Binds a certificate that has just been recorded.
-///
-/// # Errors
-///
-/// [`StoreError::CarrierRevoked`], [`StoreError::EidRevoked`]: then the certificate is not recorded either.
-pub(super) fn bind(
-    act: &Act<'_>,
-    certificate: i64,
+/// What a binding names, as keyed hashes.
+struct Names {
+    mark: Option<BlindIndex>,
+    holder: BlindIndex,
+    proof: Option<BlindIndex>,
+}
+
+impl Names {
+    fn of(sealer: &Sealer, binding: &Binding) -> Self {
+        Self {
+            mark: binding.mark.as_ref().map(|mark| sealer.blind(mark)),
+            holder: holders::tag(sealer, &binding.holder),
+            proof: binding.proof.as_ref().map(|proof| sealer.blind(proof)),
+        }
+    }
+}
+
+/// The carrier that is known by this mark.
+fn known_carrier(
+    connection: &Connection,
+    mark: Option<&BlindIndex>,
+) -> Result<Option<i64>, StoreError> {
+    let Some(mark) = mark else { return Ok(None) };
+    let known: Option<(i64, [u8; 16], Option<i64>)> = connection
+        .prepare_cached("SELECT row, carrier_id, revoked FROM carrier WHERE card = ?1")?
+        .query_row([mark.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    match known {
+        Some((_, id, Some(_))) => {
+            Err(StoreError::CarrierRevoked { carrier: CarrierId::from_bytes(id) })
+        }
+        Some((row, _, None)) => Ok(Some(row)),
+        None => Ok(None),
+    }
+}
+
+/// Refuses what a carrier that is known does not take: a device bears one holder's eIDs, and the rest of an order is not issued once
+/// the eID that it was for is revoked.
+fn must_take(
+    connection: &Connection,
+    carrier: i64,
     binding: &Binding,
-    intended: UnixTime,
+    names: &Names,
+    profile: &str,
     now: UnixTime,
 ) -> Result<(), StoreError> {
-    let connection = act.connection();
-    let carrier = carrier_row(act, binding, now)?;
-    let holder = holders::tag(act.sealer(), &binding.holder);
+    if binding.kind == CarrierKind::MobileDevice {
+        let another: Option<[u8; 16]> = connection
+            .prepare_cached(
+                "SELECT carrier.carrier_id FROM carrier JOIN eid ON eid.carrier = carrier.row \
+                 JOIN certificate ON certificate.eid = eid.row \
+                 JOIN serial ON serial.row = certificate.serial_row \
+                 WHERE carrier.row = ?1 AND eid.holder <> ?2 \
+                     AND serial.state NOT IN ('revoked', 'voided') AND serial.not_after >= ?3 LIMIT 1",
+            )?
+            .query_row(params![carrier, names.holder.as_bytes(), from_time(now)], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = another {
+            return Err(StoreError::CarrierOfAnother { carrier: CarrierId::from_bytes(id) });
+        }
+    }
+    let Some(proof) = &names.proof else { return Ok(()) };
+    let revoked: Option<[u8; 16]> = connection
+        .prepare_cached(
+            "SELECT eid.eid_id FROM eid WHERE eid.row = (SELECT max(newest.row) FROM eid AS newest \
+                     WHERE newest.carrier = ?1 AND newest.holder = ?2 AND newest.organisation = ?3) \
+                 AND eid.proof = ?4 \
+                 AND NOT EXISTS (SELECT 1 FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE certificate.eid = eid.row AND serial.state NOT IN ('revoked', 'voided') \
+                         AND serial.not_after >= ?5) \
+                 AND EXISTS (SELECT 1 FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     WHERE certificate.eid = eid.row AND serial.state = 'revoked') \
+                 AND NOT EXISTS (SELECT 1 FROM certificate \
+                     WHERE certificate.eid = eid.row AND certificate.profile = ?6)",
+        )?
+        .query_row(
+            params![
+                carrier,
+                names.holder.as_bytes(),
+                binding.organisation,
+                proof.as_bytes(),
+                from_time(now),
+                profile
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    match revoked {
+        Some(eid) => Err(StoreError::EidOfOrderRevoked { eid: EidId::from_bytes(eid) }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what was intended before the eID that it is for was revoked.
+fn must_not_be_revoked_meanwhile(
+    connection: &Connection,
+    carrier: i64,
+    binding: &Binding,
+    holder: &BlindIndex,
+    (intended, now): (UnixTime, UnixTime),
+) -> Result<(), StoreError> {
     // The intent is in the logs since `intended` or later, and log times never fall: what was revoked before is dated before, or in the
     // same second.
     let revoked: Option<[u8; 16]> = connection
@@ -236,9 +354,36 @@ pub(super) fn bind(
             |row| row.get(0),
         )
         .optional()?;
-    if let Some(eid) = revoked {
-        return Err(StoreError::EidRevoked { eid: EidId::from_bytes(eid) });
+    match revoked {
+        Some(eid) => Err(StoreError::EidRevoked { eid: EidId::from_bytes(eid) }),
+        None => Ok(()),
     }
+}
+
+/// Binds a certificate of `profile` that has just been recorded.
+///
+/// # Errors
+///
+/// [`StoreError::CarrierRevoked`], [`StoreError::CarrierOfAnother`], [`StoreError::EidOfOrderRevoked`], [`StoreError::EidRevoked`]:
+/// then the certificate is not recorded either.
+pub(super) fn bind(
+    act: &Act<'_>,
+    certificate: i64,
+    profile: &str,
+    binding: &Binding,
+    intended: UnixTime,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let connection = act.connection();
+    let names = Names::of(act.sealer(), binding);
+    let holder = names.holder;
+    let carrier = match known_carrier(connection, names.mark.as_ref())? {
+        Some(known) => known,
+        None => new_carrier(connection, binding, names.mark.as_ref(), now)?,
+    };
+    // What was revoked while it was being signed is told as that.
+    must_not_be_revoked_meanwhile(connection, carrier, binding, &holder, (intended, now))?;
+    must_take(connection, carrier, binding, &names, profile, now)?;
     let known: Option<i64> = connection
         .prepare_cached(
             "SELECT eid.row FROM eid WHERE eid.carrier = ?1 AND eid.holder = ?2 AND eid.organisation = ?3 \
@@ -266,8 +411,8 @@ pub(super) fn bind(
         Some(known) => known,
         None => connection
             .prepare_cached(
-                "INSERT INTO eid (eid_id, carrier, holder, organisation, issuing, created) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING row",
+                "INSERT INTO eid (eid_id, carrier, holder, organisation, issuing, created, proof) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING row",
             )?
             .query_row(
                 params![
@@ -276,7 +421,8 @@ pub(super) fn bind(
                     holder.as_bytes(),
                     binding.organisation,
                     binding.issuing,
-                    from_time(now)
+                    from_time(now),
+                    names.proof.as_ref().map(BlindIndex::as_bytes)
                 ],
                 |row| row.get(0),
             )?,
@@ -287,22 +433,12 @@ pub(super) fn bind(
     Ok(())
 }
 
-fn carrier_row(act: &Act<'_>, binding: &Binding, now: UnixTime) -> Result<i64, StoreError> {
-    let connection = act.connection();
-    let card = binding.card.as_ref().map(|card| act.sealer().blind(card));
-    if let Some(card) = &card {
-        let known: Option<(i64, [u8; 16], Option<i64>)> = connection
-            .prepare_cached("SELECT row, carrier_id, revoked FROM carrier WHERE card = ?1")?
-            .query_row([card.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        match known {
-            Some((_, id, Some(_))) => {
-                return Err(StoreError::CarrierRevoked { carrier: CarrierId::from_bytes(id) });
-            }
-            Some((row, _, None)) => return Ok(row),
-            None => {}
-        }
-    }
+fn new_carrier(
+    connection: &Connection,
+    binding: &Binding,
+    mark: Option<&BlindIndex>,
+    now: UnixTime,
+) -> Result<i64, StoreError> {
     Ok(connection
         .prepare_cached(
             "INSERT INTO carrier (carrier_id, kind, family, card, created) \
@@ -313,7 +449,7 @@ fn carrier_row(act: &Act<'_>, binding: &Binding, now: UnixTime) -> Result<i64, S
                 binding.carrier.as_bytes(),
                 binding.kind.name(),
                 binding.family,
-                card.as_ref().map(crate::sealing::BlindIndex::as_bytes),
+                mark.map(BlindIndex::as_bytes),
                 from_time(now)
             ],
             |row| row.get(0),

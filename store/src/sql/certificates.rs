@@ -21,7 +21,7 @@ use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{
     CertificateFilter, CertificateLookup, CertificatePage, CertificateRecord, CertificateRow,
-    Issued, IssuedCertificate, ListCursor, Origin, Privacy, ProfileVersion,
+    EidWanted, Issued, IssuedCertificate, ListCursor, Origin, Privacy, ProfileVersion,
 };
 use crate::id::{CertificateId, OrderId};
 use crate::intent::IntentRow;
@@ -80,7 +80,7 @@ pub(super) fn issue(
         },
     )?;
     if let Some(binding) = &new.facts.binding {
-        bound::bind(act, row, binding, intent.shown.created, now)?;
+        bound::bind(act, row, &new.facts.profile.name, binding, intent.shown.created, now)?;
     }
     close(act, intent.row, "fulfilled")?;
     act.put_audit(audit, now)?;
@@ -309,6 +309,18 @@ pub(super) fn list(
     if let Some(time) = filter.valid_until {
         wanted.and("certificate.not_after >= ?", Value::Integer(from_time(time)));
     }
+    if let Some(organisation) = &filter.organisation {
+        let condition = "certificate.eid IN (SELECT row FROM eid WHERE organisation = ?)";
+        wanted.and(condition, Value::Text(organisation.clone()));
+    }
+    match filter.eid {
+        Some(EidWanted::This(eid)) => {
+            let condition = "certificate.eid = (SELECT row FROM eid WHERE eid_id = ?)";
+            wanted.and(condition, Value::Blob(eid.as_bytes().to_vec()));
+        }
+        Some(EidWanted::None) => wanted.and_always("certificate.eid IS NULL"),
+        None => {}
+    }
     if let Some(term) = &filter.term {
         let blind = Value::Blob(sealer.blind(term).as_bytes().to_vec());
         let tag = term.tag().name();
@@ -348,10 +360,14 @@ struct Wanted {
 
 impl Wanted {
     fn and(&mut self, condition: &str, value: Value) {
+        self.values.push(value);
+        self.and_always(&condition.replace('?', &format!("?{}", self.values.len())));
+    }
+
+    fn and_always(&mut self, condition: &str) {
         if !self.sql.is_empty() {
             self.sql.push_str(" AND ");
         }
-        self.values.push(value);
-        self.sql.push_str(&condition.replace('?', &format!("?{}", self.values.len())));
+        self.sql.push_str(condition);
     }
 }

@@ -38,6 +38,16 @@ impl<B: Backend> Organisations for SqlStore<B> {
     ) -> Result<Vec<OrganisationRow>, StoreError> {
         self.readers.read(|connection| of_number(connection, number))
     }
+
+    fn organisation_with_way_up(
+        &self,
+        organisation: OrganisationId,
+    ) -> Result<Vec<OrganisationRow>, StoreError> {
+        self.readers.read(|connection| {
+            let query = way_up("organisation_id = ?1");
+            listed(connection, &query, [organisation.as_bytes()])
+        })
+    }
 }
 
 /// A row with the id of what it lies under.
@@ -48,18 +58,50 @@ const ROW: &str = "SELECT one.organisation_id, above.organisation_id AS parent_i
 /// How far the way up is followed: farther than a tree is deep.
 const WAY_UP: u32 = 16;
 
+/// Those that `wanted` names, and all that they lie under.
+fn way_up(wanted: &str) -> String {
+    format!(
+        "WITH RECURSIVE way (row, parent, step) AS ( \
+             SELECT row, parent, 0 FROM organisation WHERE {wanted} \
+             UNION ALL SELECT next.row, next.parent, way.step + 1 FROM organisation AS next \
+                 JOIN way ON way.parent = next.row WHERE way.step < {WAY_UP}) \
+         {ROW} WHERE one.row IN (SELECT row FROM way) ORDER BY one.organisation_id"
+    )
+}
+
 fn of_number(
     connection: &Connection,
     number: &OrganisationNumber,
 ) -> Result<Vec<OrganisationRow>, StoreError> {
-    let query = format!(
-        "WITH RECURSIVE way (row, parent, step) AS ( \
-             SELECT row, parent, 0 FROM organisation WHERE number = ?1 \
-             UNION ALL SELECT next.row, next.parent, way.step + 1 FROM organisation AS next \
-                 JOIN way ON way.parent = next.row WHERE way.step < {WAY_UP}) \
-         {ROW} WHERE one.row IN (SELECT row FROM way) ORDER BY one.organisation_id"
+    listed(connection, &way_up("number = ?1"), [number.as_str()])
+}
+
+/// What a change is judged by: the ways up of it and of what it is to lie under, what lies under it, and whatever has its number or its
+/// office id. The rest of the tree has no part in it ([`Tree::judge`]).
+fn concerned(
+    connection: &Connection,
+    wanted: &Organisation<OrganisationId>,
+) -> Result<Vec<OrganisationRow>, StoreError> {
+    let above = way_up("organisation_id = ?1 OR organisation_id = ?2");
+    let parent = wanted.parent.as_ref().map(OrganisationId::as_bytes);
+    let mut rows = listed(connection, &above, params![wanted.id.as_bytes(), parent])?;
+    let below = format!(
+        "WITH RECURSIVE way (row, step) AS ( \
+             SELECT row, 0 FROM organisation WHERE organisation_id = ?1 \
+             UNION ALL SELECT next.row, way.step + 1 FROM organisation AS next \
+                 JOIN way ON next.parent = way.row WHERE way.step < {WAY_UP}) \
+         {ROW} WHERE one.row IN (SELECT row FROM way WHERE step > 0)"
     );
-    listed(connection, &query, [number.as_str()])
+    rows.extend(listed(connection, &below, [wanted.id.as_bytes()])?);
+    if let Some(number) = wanted.number() {
+        let same = format!("{ROW} WHERE one.number = ?1");
+        rows.extend(listed(connection, &same, [number.as_str()])?);
+    }
+    if let Some(office) = wanted.office() {
+        let same = format!("{ROW} WHERE one.office = ?1");
+        rows.extend(listed(connection, &same, [office.as_str()])?);
+    }
+    Ok(rows)
 }
 
 fn listed(
@@ -115,7 +157,7 @@ fn put(
     if written.as_ref() == Some(change.order.as_bytes()) {
         return found(connection, wanted.id);
     }
-    let rows = listed(connection, ROW, [])?;
+    let rows = concerned(connection, wanted)?;
     let known = rows.iter().find(|row| row.organisation.id == wanted.id).map(|row| row.revision);
     let tree: Tree<OrganisationId> = rows.into_iter().map(|row| row.organisation).collect();
     match (change.rests_on, known) {
@@ -169,4 +211,63 @@ fn found(connection: &Connection, id: OrganisationId) -> Result<OrganisationRow,
     let mut rows = statement.query([id.as_bytes()])?;
     let row = rows.next()?;
     read(stored(row, "organisation")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use ca::deployment::Deployment;
+    use ca::organisation::OrganisationKind;
+
+    use super::*;
+    use crate::SqliteStore;
+    use crate::sealing::FileKeySource;
+
+    /// A change reads its way up, what lies under it and what has its number: not the other thousands.
+    #[test]
+    fn a_change_reads_its_part_of_the_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let path = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&path, deployment, &keys, now).unwrap();
+        // Row 1 is the area; from 2 on regions lie under it, each second row a part of the one before.
+        let world = "INSERT INTO organisation \
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5001) \
+            SELECT i, CAST(printf('%016d', i) AS BLOB), \
+                CASE WHEN i = 1 THEN NULL WHEN i % 2 = 0 THEN 1 ELSE i - 1 END, \
+                CASE WHEN i = 1 THEN 'issuing-area' WHEN i % 2 = 0 THEN 'third-party' \
+                    ELSE 'sub-organisation' END, \
+                'Somewhere', CASE WHEN i > 1 AND i % 2 = 0 THEN '2321000131' END, NULL, 0, i, 1, \
+                zeroblob(16), 0, 0 FROM n";
+        // Each on a day of its own: a number is one organisation's at a time.
+        let world = world.replace("0, i, 1,", "i * 172800, i * 172800, 1,");
+        let id = |number: u32| {
+            let text = format!("{number:016}");
+            OrganisationId::from_bytes(text.as_bytes().try_into().unwrap())
+        };
+        let days = Days::new(Day::containing(now), None).unwrap();
+        let text = OrganisationText { name: "Del", number: None, office: None };
+        let kind = OrganisationKind::SubOrganisation;
+        let wanted = Organisation::new(id(9_999), Some(id(41)), kind, days, &text).unwrap();
+
+        let read = store.writer.run(move |act| {
+            act.connection().batch(&world)?;
+            let rows = concerned(act.connection(), &wanted)?;
+            let plan = format!("EXPLAIN QUERY PLAN {}", way_up("organisation_id = ?1"));
+            let mut statement = act.connection().prepare_cached(&plan)?;
+            let steps = statement.query_map([id(41).as_bytes()], |row| row.get::<String>(3))?;
+            let steps = steps.collect::<Result<Vec<_>, _>>()?;
+            Ok((rows.into_iter().map(|row| row.organisation.id).collect::<Vec<_>>(), steps))
+        });
+
+        let (rows, steps) = read.unwrap();
+        assert_eq!(rows, [id(1), id(40), id(41)]);
+        let scans = steps.iter().filter(|step| {
+            step.contains("SCAN organisation")
+                || step.contains("SCAN one")
+                || step.contains("SCAN next")
+        });
+        assert_eq!(scans.count(), 0, "{steps:#?}");
+    }
 }

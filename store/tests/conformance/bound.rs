@@ -8,9 +8,10 @@ use ca::key_holder::HolderName;
 use ca::revocation::RevocationWish;
 use status::{CertificateState, RevocationReason};
 use store::{
-    Alone, Binding, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateId,
-    CrlIntent, EidFilter, EidId, EidRow, Import, IndexTag, IndexTerm, IssuedCertificate,
-    IssuerKeeping, ProfileVersion, StatusAct, StoreError,
+    Alone, Binding, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateFilter,
+    CertificateId, CertificateSide, CrlIntent, EidFilter, EidId, EidRow, EidWanted, Import,
+    IndexTag, IndexTerm, IssuedCertificate, IssuerKeeping, Privacy, ProfileVersion, StatusAct,
+    StoreError,
 };
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
@@ -33,8 +34,9 @@ fn binding(card: Option<&str>, holder: &str, organisation: &str) -> Binding {
         carrier: CarrierId::from_bytes(fresh()),
         kind: if card.is_some() { CarrierKind::OrdinaryCard } else { CarrierKind::MobileDevice },
         family: "nls-card-2023".to_owned(),
-        card: card.map(self::card),
+        mark: card.map(self::card),
         holder: HolderName::number(holder),
+        proof: None,
         organisation: organisation.to_owned(),
         issuing: None,
     }
@@ -311,4 +313,129 @@ pub(crate) fn certificates_of_a_card_that_belong_to_no_eid_are_counted(backend: 
     assert_eq!(count(at(8)), 1);
     assert_eq!(count(UnixTime::LAST), 0, "what has expired");
     assert_eq!(world.store.unbound_on(CarrierId::from_bytes(fresh()), at(8)).unwrap(), 0);
+}
+
+fn by_device(device: &str, holder: &str) -> Binding {
+    let mark = Some(IndexTerm::new(IndexTag::Device, device));
+    Binding { mark, ..binding(None, holder, HOME) }
+}
+
+/// A telephone that says which it is is the same carrier each time, and nobody else's while an eID lives on it.
+pub(crate) fn a_telephone_is_one_carrier_and_bears_one_holder(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let issue = |device: &str, holder: &str| {
+        let issued = try_issue(&world, "mobile", by_device(device, holder), 5);
+        issued.map(|id| eid_of(&world, id))
+    };
+    let first = issue("aGVq", PERSON).unwrap();
+    let renewed = issue("aGVq", PERSON).unwrap();
+    let another = issue("aGVQ", PERSON).unwrap();
+    assert_eq!(first.carrier, renewed.carrier);
+    assert_ne!(first.id, renewed.id, "the same profile again is another eID");
+    assert_ne!(first.carrier, another.carrier);
+
+    let somebody = "191003229802";
+    let may = |now: u64| world.store.may_bind(&by_device("aGVq", somebody), "mobile", at(now));
+    let refused = [may(6).unwrap_err(), issue("aGVq", somebody).unwrap_err()];
+    for refused in refused {
+        let carrier = first.carrier;
+        assert!(matches!(refused, StoreError::CarrierOfAnother { carrier: of } if of == carrier));
+        assert_eq!(refused.code(), "carrier-of-another");
+    }
+    // Once no eID of the first holder lives on it, it may be somebody else's.
+    for eid in [first.id, renewed.id] {
+        assert!(may(7).is_err());
+        world.store.revoke_bound(&change(BoundTo::Eid(eid), SUPERSEDED), leaf(), at(7)).unwrap();
+    }
+    may(8).unwrap();
+    assert_eq!(issue("aGVq", somebody).unwrap().carrier, first.carrier);
+    // A stolen telephone takes nothing any more.
+    let to = BoundTo::Carrier(first.carrier);
+    world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(9)).unwrap();
+    let refused = world.store.may_bind(&by_device("aGVq", PERSON), "mobile", at(10)).unwrap_err();
+    assert_eq!(refused.code(), "carrier-revoked");
+}
+
+/// The second call of an order that comes after its eID was revoked begins no other eID.
+pub(crate) fn what_is_left_of_an_order_is_not_issued_once_its_eid_is_revoked(
+    backend: &dyn Backend,
+) {
+    let world = World::new(backend);
+    let proven = |how: &str| Binding {
+        proof: Some(IndexTerm::new(IndexTag::Proof, how)),
+        ..binding(Some(CARD), PERSON, HOME)
+    };
+    let (first, second) = ("passport 09:00 administrator-1", "passport 14:00 administrator-1");
+    let issue = |profile: &str, how: &str, now: u64| {
+        let issued = try_issue(&world, profile, proven(how), now);
+        issued.map(|id| eid_of(&world, id))
+    };
+    let eid = issue("authentication", first, 5).unwrap();
+    let to = BoundTo::Eid(eid.id);
+    world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(6)).unwrap();
+    let before = world.store.eids(&EidFilter::default(), None, 10).unwrap().rows;
+
+    let may = |profile: &str, how: &str| world.store.may_bind(&proven(how), profile, at(20));
+    let refused =
+        [may("signature", first).unwrap_err(), issue("signature", first, 20).unwrap_err()];
+
+    for refused in refused {
+        assert!(matches!(refused, StoreError::EidOfOrderRevoked { eid: of } if of == eid.id));
+        assert_eq!(refused.code(), "eid-of-order-revoked");
+    }
+    assert_eq!(world.store.eids(&EidFilter::default(), None, 10).unwrap().rows, before);
+    // What it was issued wrongly for may be issued again, and a holder who was identified since has another eID.
+    may("authentication", first).unwrap();
+    let other = Binding { organisation: OTHER.to_owned(), ..proven(first) };
+    world.store.may_bind(&other, "signature", at(20)).unwrap();
+    may("signature", second).unwrap();
+    let next = issue("signature", second, 21).unwrap();
+    assert_ne!(next.id, eid.id);
+    assert_eq!(issue("authentication", second, 22).unwrap().id, next.id);
+}
+
+/// API-04: by whom certificates are seen that is limited to organisations.
+pub(crate) fn certificates_are_told_apart_by_whose_they_are(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (first, eid) = issue(&world, "authentication", PERSON, HOME);
+    let (second, _) = issue(&world, "signature", PERSON, HOME);
+    let (extra, _) = issue(&world, "authentication", PERSON, OTHER);
+    let unbound = |privacy: Option<Privacy>| {
+        let (_, pending, recorded) = world.intend(at(3)).unwrap();
+        let signed = world.issuer.sign(pending, &recorded);
+        let facts = world.facts();
+        let facts =
+            IssuedCertificate { privacy: privacy.unwrap_or(facts.privacy), ..world.facts() };
+        let audit = audit_of(EventCode::CertificateIssued, world.subject(), PERSON);
+        world.store.record_issued(&signed, &facts, &audit, at(5)).unwrap().certificate
+    };
+    let (function, person) = (unbound(Some(Privacy::Public)), unbound(None));
+    let side = |id| world.store.certificate_side(id).unwrap().unwrap();
+    let of = |organisation: &str| CertificateSide {
+        organisation: Some(organisation.to_owned()),
+        function_of: None,
+    };
+    assert_eq!((side(first), side(extra)), (of(HOME), of(OTHER)));
+    assert_eq!(side(person), CertificateSide::default(), "of no eID, and of a person");
+    let client = side(function).function_of.unwrap();
+    assert_eq!(client, "portal");
+    assert_eq!(world.store.certificate_side(CertificateId::from_bytes(fresh())).unwrap(), None);
+
+    let listed = |filter: CertificateFilter| -> Vec<CertificateId> {
+        let first = world.store.list_certificates(&filter, None, 1).unwrap();
+        let rest = world.store.list_certificates(&filter, first.next, 10).unwrap();
+        let rest = if first.next.is_some() { rest.rows } else { Vec::new() };
+        first.rows.iter().chain(&rest).map(|row| row.id).collect()
+    };
+    let in_organisation = |number: &str| {
+        let organisation = Some(number.to_owned());
+        listed(CertificateFilter { organisation, ..CertificateFilter::default() })
+    };
+    let of_eid = |eid| listed(CertificateFilter { eid: Some(eid), ..CertificateFilter::default() });
+    assert_eq!(in_organisation(HOME), [first, second]);
+    assert_eq!(in_organisation(OTHER), [extra]);
+    assert_eq!(in_organisation("2321000016"), []);
+    assert_eq!(of_eid(EidWanted::This(eid.id)), [first, second]);
+    assert_eq!(of_eid(EidWanted::This(EidId::from_bytes(fresh()))), []);
+    assert_eq!(of_eid(EidWanted::None), [function, person]);
 }

@@ -3,7 +3,7 @@
 use ca::audit::EventCode;
 use ca::day::Day;
 use ca::identity::OrganisationNumber;
-use ca::organisation::{Days, Organisation, OrganisationKind, OrganisationText, Scope};
+use ca::organisation::{Days, Organisation, OrganisationKind, OrganisationText, Scope, Tree};
 use store::{OrderId, OrganisationChange, OrganisationId, OrganisationRow, Store, StoreError};
 
 use super::Backend;
@@ -156,4 +156,62 @@ pub(crate) fn a_number_leads_to_its_way_up(backend: &dyn Backend) {
     expected.sort();
     assert_eq!(found("2321000131"), expected);
     assert_eq!(found("5565594230"), []);
+}
+
+/// What is read of the tree for a change is all that its verdict rests on.
+pub(crate) fn a_change_is_judged_by_its_part_of_the_tree_as_by_all_of_it(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let days = |until: Option<&str>| Days::new(day("2026-01-01"), until.map(day)).unwrap();
+    let area = added(&world, node(None, IssuingArea));
+    let numbers = ["2321000131", "5565594230", "2321000016"];
+    let mut nodes = vec![area.clone()];
+    for number in &numbers[..2] {
+        let region = node_of(Some(area.id), DirectlyConnected, number, days(None));
+        nodes.push(added(&world, region.clone()));
+        let mut above = region.id;
+        for _ in 0..3 {
+            let part = added(&world, node(Some(above), SubOrganisation));
+            above = part.id;
+            nodes.push(part);
+        }
+    }
+    let office = added(&world, node(Some(nodes[2].id), Office));
+    nodes.push(office);
+    let whole = |store: &dyn Store| -> Tree<OrganisationId> { all(store).into_iter().collect() };
+    let (mut refused, mut taken) = (0, 0);
+    for at_node in 0..nodes.len() {
+        for above in &nodes {
+            // Under each other one, on fewer days, and beside one of the same number or office.
+            let moved = nodes[at_node].clone().under(above.id);
+            let shorter = nodes[at_node].clone().on(days(Some("2030-01-01")));
+            let number = numbers[at_node % numbers.len()];
+            let beside = node_of(Some(above.id), DirectlyConnected, number, days(None));
+            let office = node(Some(above.id), Office);
+            for (wanted, is_new) in [(moved, 0), (shorter, 0), (beside, 1), (office, 1)] {
+                let scope =
+                    if at_node % 2 == 0 { Scope::All } else { Scope::Under(vec![nodes[1].id]) };
+                let revision = world.store.organisations().unwrap().into_iter();
+                let revision = revision.clone().find(|row| row.organisation.id == wanted.id);
+                let rests_on = revision.map(|row| row.revision).filter(|_| is_new == 0);
+                let change = OrganisationChange { scope, ..change(&wanted, rests_on) };
+                let by_all = whole(&*world.store).judge(&wanted, &change.scope, change.today);
+                let by_part = put(&world, &change);
+                match (by_all, by_part) {
+                    (Ok(()), Ok(row)) => {
+                        assert_eq!(row.organisation, wanted);
+                        taken += 1;
+                    }
+                    (Err(expected), Err(found)) => {
+                        assert_eq!(found.code(), expected.code(), "{wanted:?}");
+                        refused += 1;
+                    }
+                    (by_all, by_part) => panic!("{wanted:?}: {by_all:?} of all, {by_part:?}"),
+                }
+            }
+        }
+        // As it stands now.
+        nodes =
+            nodes.iter().map(|one| whole(&*world.store).find(one.id).unwrap().clone()).collect();
+    }
+    assert!(refused > 50 && taken > 20, "{refused} refused, {taken} taken");
 }

@@ -113,8 +113,9 @@ impl Zone {
             let body = serde_json::json!({ "reason": "superseded" });
             let revoke = |by| {
                 let call = world.call(&path, &format!("{serial} {by:?}"), &body);
-                let answer =
-                    world.run(&call, |ca, work| ca.revoke_serial(by, "issuing", &serial, work));
+                let caller = crate::service::caller::Caller { revoker: by, ..world.caller() };
+                let answer = world
+                    .run(&call, |ca, work| ca.revoke_serial(&caller, "issuing", &serial, work));
                 String::from_utf8(answer.unwrap().response.body).unwrap()
             };
             assert!(revoke(Revoker::Client).contains("revocation-not-by-client"));

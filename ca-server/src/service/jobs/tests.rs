@@ -71,7 +71,7 @@ fn start(operation: &Value) -> Value {
 }
 
 fn states(world: &World) -> Vec<String> {
-    let page = world.service.list(&crate::service::show::ListQuery::default()).unwrap();
+    let page = world.service.list(&world.caller(), &api::CertificateQuery::default()).unwrap();
     page.items.iter().map(|one| format!("{:?}", one.state)).collect()
 }
 
@@ -345,7 +345,7 @@ fn a_restart_goes_on_with_the_job() {
     let world = world.restarted();
     worked(&world);
 
-    let page = world.service.list(&crate::service::show::ListQuery::default()).unwrap();
+    let page = world.service.list(&world.caller(), &api::CertificateQuery::default()).unwrap();
     assert!(page.items.iter().all(|one| one.state == api::CertificateState::Revoked));
     assert_eq!(world.counts().0, before.0 + 2);
     let head = world.service.store().log_head(Log::Status).unwrap();

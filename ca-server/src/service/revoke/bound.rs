@@ -53,7 +53,7 @@ impl Service {
         caller.must_revoke()?;
         let row = self.seen_carrier(caller, id)?;
         let done = self.revoke_bound(caller, BoundTo::Carrier(row.id), work)?;
-        let mut shown = self.shown_carrier(&self.seen_carrier(caller, id)?)?;
+        let mut shown = self.shown_carrier(caller, &self.seen_carrier(caller, id)?)?;
         shown.reach = done.reach;
         shown.eids.iter_mut().for_each(|eid| done.tell(&mut eid.certificates));
         done.answered(&shown)

@@ -222,6 +222,7 @@ impl Samples {
             eid: method.1,
             carrier: family.name().to_string(),
             card_number: family.kind().is_card().then(|| "9752269874512325436".to_owned()),
+            device: None,
             carrier_ends: at.checked_add(CARRIER_LIFE),
             user_organisation: organisation(),
             issuing_organisation: Some(organisation()),

@@ -1,0 +1,99 @@
+//! What listings take in their URLs, each by one type. No parameter holds personal data (API-11): questions that name a person have a
+//! body.
+
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use crate::certificate::CertificateState;
+
+/// `GET /v1/certificates`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CertificateQuery {
+    /// the certificate of this SHA-256
+    pub sha256: Option<String>,
+    /// only of this authority
+    pub authority: Option<String>,
+    /// this serial of `authority`
+    pub serial: Option<String>,
+    /// only of this profile
+    pub profile: Option<String>,
+    /// only in this state
+    #[param(value_type = Option<CertificateState>)]
+    pub state: Option<String>,
+    /// only of this order
+    pub order: Option<String>,
+    /// only of eIDs of holders in the organisation of this number; who is limited to organisations names one of them, unless it asks by
+    /// SHA-256 or serial
+    pub organisation: Option<String>,
+    /// only of this eID; `none`: only those that belong to none (issued before eIDs were kept, imported, or without an order)
+    pub eid: Option<String>,
+    /// `next` of the page before
+    pub cursor: Option<String>,
+    /// rows, 1 to 1000; 100 when left out
+    pub limit: Option<u32>,
+}
+
+/// `GET /v1/eids`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EidQuery {
+    /// number of the holder's organisation; who is limited to organisations names one of them
+    pub organisation: Option<String>,
+    /// only on this carrier
+    pub carrier: Option<String>,
+    /// only the one of this certificate
+    pub certificate: Option<String>,
+    /// `next` of the page before
+    pub cursor: Option<String>,
+    /// 1 to 1000, 100 unless given
+    pub limit: Option<u32>,
+}
+
+/// `GET /v1/organisations`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OrganisationQuery {
+    /// only of this kind
+    pub kind: Option<String>,
+    /// only this organisation and what lies under it
+    pub under: Option<String>,
+    /// only those that are there on this day, such as 2026-11-23
+    pub on: Option<String>,
+    /// `next` of the page before
+    pub cursor: Option<String>,
+    /// 1 to 1000, 1000 unless given
+    pub limit: Option<u32>,
+}
+
+/// A listing of one thing's parts: `GET /v1/jobs/{id}/items`, `GET /v1/authorities/{name}/shards`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// `next` of the page before
+    pub cursor: Option<String>,
+    /// rows, from 1 on: up to 1000 items of a job, up to 100 shards; as many when left out
+    pub limit: Option<u32>,
+}
+
+/// `GET /v1/trial-revocations`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TrialQuery {
+    /// so many at most, 1 to 1000; 100 when left out
+    pub limit: Option<u32>,
+}
+
+/// `GET /v1/probe/work`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WorkQuery {
+    /// `next` of the page before
+    pub after: Option<i64>,
+}
