@@ -9,6 +9,7 @@
 //! restart when both agree again.
 
 use std::fmt;
+use std::ops::Add;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -150,6 +151,29 @@ fn compare(reference: Reference, wall: Duration, boot: Duration) -> (Reading, Re
     (Reading { now, doubt }, rebased)
 }
 
+/// An instant by the time since boot, with the time that the machine was suspended: what counts how long a lease lasts, which goes
+/// on meanwhile for everybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SinceBoot(Duration);
+
+impl SinceBoot {
+    pub(crate) fn now() -> Self {
+        Self(since_boot())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        since_boot().saturating_sub(self.0)
+    }
+}
+
+impl Add<Duration> for SinceBoot {
+    type Output = Self;
+
+    fn add(self, more: Duration) -> Self {
+        Self(self.0.saturating_add(more))
+    }
+}
+
 fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -208,6 +232,7 @@ mod tests {
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let uptime: f64 = uptime.split_whitespace().next().unwrap().parse().unwrap();
         assert!((since_boot().as_secs_f64() - uptime).abs() < 2.0, "{:?} {uptime}", since_boot());
+        assert!((SinceBoot::now().0.as_secs_f64() - uptime).abs() < 20.0, "leases go by it");
     }
 
     /// Architecture §2.5: a clock years ahead at start must not get into a log that cannot go back.

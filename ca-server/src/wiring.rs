@@ -222,7 +222,11 @@ pub(crate) fn wire(
     }
     let files = Arc::new(crl_files(config, deployment, &notes)?);
     let feed = read_back::feed(config, deployment, &notes, &store, &files)?;
-    feed.as_ref().map_or(Ok(()), |feed| read_back::run(feed, Comparison::Now))?;
+    let mut boot = [0; 16];
+    getrandom::fill(&mut boot).context("no random numbers")?;
+    let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
+    let comparison = Comparison::Now { node: &node };
+    feed.as_ref().map_or(Ok(()), |feed| read_back::run(feed, comparison))?;
     let outer_hosts = feed.as_ref().map_or_else(Arc::<OuterHosts>::default, Feed::state);
     let last_seen = last_seen(config, deployment, &notes, store.as_ref())?;
     let clock = Arc::new(Clock::start_after(last_seen, config.clock.longest_stop()));
@@ -251,9 +255,6 @@ pub(crate) fn wire(
     let own = authorities.values().map(|one| one.certificate.public_key().spki_hash());
     let keys = key_lists::book(config, own, &readiness)?;
 
-    let mut boot = [0; 16];
-    getrandom::fill(&mut boot).context("no random numbers")?;
-    let node = Node { name: config.deployment.node.clone(), boot: BootId::from_bytes(boot) };
     let authority = plane.and_then(|(_, certificate)| {
         let (signer, keys) = (Arc::clone(&signer), keys.clone());
         let (policy, node) = (Arc::clone(&policy), node.clone());

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
+use x509::time::UnixTime;
 
 /// A CRL number: not negative, at most 20 octets, rising within an issuer and scope (CRL-02).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -21,6 +22,17 @@ impl CrlNumber {
     #[must_use]
     pub fn first() -> Self {
         Self { octets: vec![1] }
+    }
+
+    /// Numbers for each second: more lists than a CA can sign and commit in one.
+    const IN_A_SECOND: u64 = 1 << 16;
+
+    /// The lowest number of a list that is made at `time`: 65 536 for each second since 1970. A list is above all that were made
+    /// in an earlier second, also above those of which nothing here has heard.
+    #[must_use]
+    pub fn lowest_at(time: UnixTime) -> Self {
+        let zero = Self { octets: vec![0] };
+        zero.above_by(time.secs().saturating_mul(Self::IN_A_SECOND)).unwrap_or(zero)
     }
 
     /// Takes the content octets of a DER INTEGER.
@@ -170,9 +182,9 @@ mod tests {
         assert_eq!(CrlNumber::from_content_octets(&last).unwrap().next(), None);
     }
 
-    /// CRL-02: a leap ends where as many single steps would.
+    /// CRL-02: a larger number is as far as that many single steps.
     #[test]
-    fn a_leap_is_the_sum() {
+    fn a_larger_number_is_the_sum() {
         for from in [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x00ff_ffff] {
             for more in [0, 1, 0x7f, 0x80, 0x100, 0xffff, 0x7fff_0000] {
                 let sum = CrlNumber::from(from).above_by(more.into()).unwrap();
@@ -186,6 +198,18 @@ mod tests {
         let last = CrlNumber::from_content_octets(&last).unwrap();
         assert!(last.above_by(15).is_some());
         assert_eq!([last.above_by(16), last.above_by(u64::MAX)], [None, None]);
+    }
+
+    /// CRL-02: a second has more numbers than lists can be made in it, and the next one begins above them.
+    #[test]
+    fn a_later_second_has_higher_numbers() {
+        let at = |secs| CrlNumber::lowest_at(UnixTime::from_secs(secs).unwrap());
+        assert_eq!(at(0), CrlNumber::from(0));
+        assert_eq!(at(1), CrlNumber::from(0x1_0000));
+        let noon = UnixTime::of_day(2026, 11, 23).unwrap().secs();
+        assert_eq!(at(noon).above_by(0xffff).unwrap().next().unwrap(), at(noon + 1));
+        let last = CrlNumber::lowest_at(UnixTime::LAST);
+        assert!(last > at(noon) && last.as_octets().len() <= 8, "{last}");
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub trait Store:
     /// [`StoreError::ClockBehind`], [`StoreError::SerialTaken`], [`StoreError::UnknownIssuer`],
     /// [`StoreError::UnknownOrder`], [`StoreError::OrderState`] when the order is not running on
     /// the caller's node, [`StoreError::OrderFulfilled`] when it has a certificate or an open intent,
-    /// [`StoreError::CertificateLost`] when it had one, [`StoreError::IssuerEnded`],
+    /// [`StoreError::CertificateLost`] when it had one, [`StoreError::IssuerEnded`], [`StoreError::ShardEnded`],
     /// [`StoreError::NodeSuperseded`]; those of key and limits (ISS-12, ISS-22). Nothing is signed then.
     fn record_intent(
         &self,

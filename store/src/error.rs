@@ -229,6 +229,12 @@ pub enum StoreError {
         /// The shard.
         number: ::crl::ShardNumber,
     },
+    /// The shard's last list is made, or about to be: nothing more can come on it (CRL-05, CRL-07).
+    #[error("shard {number} of the issuer has ended with its last list")]
+    ShardEnded {
+        /// The shard.
+        number: ::crl::ShardNumber,
+    },
     /// The issuer is there already with other data.
     #[error("issuer is known with another certificate")]
     IssuerDiffers,
@@ -512,6 +518,7 @@ impl StoreError {
             Self::SuddenRise { .. } | Self::Paused { .. } => "limit-paused",
             Self::UnknownIssuer => "issuer-unknown",
             Self::UnknownShard { .. } => "crl-shard-unknown",
+            Self::ShardEnded { .. } => "crl-shard-ended",
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",
             Self::IssuerEnded => "authority-ended",

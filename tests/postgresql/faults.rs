@@ -204,6 +204,42 @@ fn a_node_that_loses_its_line_to_the_database_says_so_and_the_other_goes_on() {
     verified(&*world.store, Log::Audit);
 }
 
+/// REV-01: a node stands still in the middle of a transaction, under the locks that all others wait for. The server ends it before the
+/// first of them gives up: no act of another node is refused for it.
+#[test]
+fn a_node_that_stands_still_in_a_transaction_holds_up_no_act_of_another() {
+    let postgres = postgres();
+    let world = World::new(&postgres);
+    let (line, behind) = behind_a_line(&postgres, &world);
+    let id = behind.issue(at(1)).certificate;
+    let idle = format!(
+        "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = '{}' AND state = 'idle in transaction'",
+        postgres.database
+    );
+    line.fall_silent_after(b"SAVEPOINT act\0");
+    thread::scope(|scope| {
+        let stands = scope.spawn(|| {
+            let target = StatusTarget::Certificate(id);
+            let change =
+                StatusChange { target, act: StatusAct::Hold, requested_at: None, alone: None };
+            let audit = audit(EventCode::CertificateRevoked);
+            behind.store.change_status(&change, &audit, at(2)).map(|_| ())
+        });
+        let begun = Instant::now();
+        while postgres.within.sql("postgres", &idle).trim() == "0" {
+            assert!(!stands.is_finished() && begun.elapsed() < PERSEVERANCE, "it does not stand");
+            thread::sleep(Duration::from_millis(20));
+        }
+
+        world.issue(at(2));
+
+        line.mend();
+        assert!(stands.join().unwrap().is_err(), "what stood still has left no trace");
+    });
+    followed(&*world.store);
+}
+
 /// Promise 2: the answer to a commit is lost in a line that falls silent. Who comes after it is refused in seconds, and who
 /// waits for it is told what became of it when the line is whole: it was done, once.
 #[test]

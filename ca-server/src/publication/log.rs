@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use super::Held;
 use super::files::{LogFolder, replace};
+use crate::clock::SinceBoot;
 
 /// A partial tile stays this long after a larger one took its place, for followers that have just
 /// read the older checkpoint.
@@ -148,7 +149,7 @@ impl LogPublisher {
         store(&note).map_err(PublishError::Store)?;
         // A program that stood still after that may wake when another node has published more into the folder, which
         // knows of no fencing.
-        if self.lease.is_some_and(|held| held.until <= Instant::now()) {
+        if self.lease.is_some_and(|held| held.until <= SinceBoot::now()) {
             return Err(PublishError::LeaseEnded);
         }
         let path = self.folder.checkpoint();

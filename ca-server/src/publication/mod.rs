@@ -21,7 +21,7 @@ use store::{
     Fencing, LEASE, LeaseName, LeaseOutcome, Log, Node, SignedCheckpoint, Store, StoreError,
 };
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SinceBoot};
 use crate::observe::Readiness;
 pub(crate) use changes::Changes;
 use log::{LogPublisher, PublishError};
@@ -62,7 +62,7 @@ struct Inner {
     /// Epoch and size of the last published status checkpoint.
     published: Option<(u32, u64)>,
     /// Until when this node alone writes the publication tree, as far as it knows.
-    ours_until: Option<Instant>,
+    ours_until: Option<SinceBoot>,
     /// Under which fencing number this node published last.
     fencing: Option<Fencing>,
     /// Another node published between, and nobody has been told.
@@ -88,16 +88,23 @@ impl PublicationState {
 
     /// Whether this node alone writes the publication tree now: it has the lease.
     pub(crate) fn is_ours(&self) -> bool {
-        self.lock().ours_until.is_some_and(|until| Instant::now() < until)
+        self.lock().ours_until.is_some_and(|until| SinceBoot::now() < until)
     }
 
-    /// Says until when it is; `None`: another node's.
-    pub(crate) fn tell_ours(&self, until: Option<Instant>) {
-        self.lock().ours_until = until;
+    /// The number under which this node has the lease, as far as it knows. A machine that was stopped from outside, as virtual ones
+    /// are, has no clock that would tell: whoever signs or writes a list asks the database whether that still holds.
+    pub(crate) fn held_under(&self) -> Option<Fencing> {
+        let inner = self.lock();
+        inner.ours_until.filter(|until| SinceBoot::now() < *until).and(inner.fencing)
+    }
+
+    /// Says that it is another node's.
+    pub(crate) fn tell_theirs(&self) {
+        self.lock().ours_until = None;
     }
 
     /// Says that it is until then, under this number: another one than before means that another node published between.
-    pub(crate) fn tell_held(&self, until: Instant, fencing: Fencing) {
+    pub(crate) fn tell_held(&self, until: SinceBoot, fencing: Fencing) {
         let mut inner = self.lock();
         inner.ours_until = Some(until);
         let before = inner.fencing.replace(fencing);
@@ -257,7 +264,7 @@ pub(crate) struct Publisher {
 /// A publisher that makes nothing more. The tree is still this node's, so that the outer hosts get the last checkpoint.
 pub(crate) struct Ended {
     publisher: Publisher,
-    lease: Option<(Fencing, Instant)>,
+    lease: Option<(Fencing, SinceBoot)>,
 }
 
 impl Ended {
@@ -271,7 +278,7 @@ impl Ended {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) fencing: Fencing,
-    pub(crate) until: Instant,
+    pub(crate) until: SinceBoot,
 }
 
 /// Who publishes.
@@ -299,7 +306,7 @@ impl Publisher {
         std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run(lease))
     }
 
-    fn run(mut self, mut lease: Option<(Fencing, Instant)>) -> Ended {
+    fn run(mut self, mut lease: Option<(Fencing, SinceBoot)>) -> Ended {
         loop {
             let (work, since) = self.state.wait_for_work();
             let started = Instant::now();
@@ -331,7 +338,7 @@ impl Publisher {
         }
     }
 
-    fn round(&mut self, lease: &mut Option<(Fencing, Instant)>) -> Result<(), PublishError> {
+    fn round(&mut self, lease: &mut Option<(Fencing, SinceBoot)>) -> Result<(), PublishError> {
         if self.left.is_some_and(|left| left.elapsed() < LEFT_TO_OTHERS) {
             return Err(PublishError::LeftToOthers);
         }
@@ -360,11 +367,11 @@ impl Publisher {
     }
 
     /// Gives the lease back, if it is this node's.
-    fn leave(&self, lease: &mut Option<(Fencing, Instant)>) {
+    fn leave(&self, lease: &mut Option<(Fencing, SinceBoot)>) {
         if lease.take().is_none() {
             return;
         }
-        self.state.tell_ours(None);
+        self.state.tell_theirs();
         if let Err(error) = self.store.release_lease(&LeaseName::Publication, &self.node) {
             tracing::warn!(error = chain(&error), "publication could not be left to another node");
         }
@@ -394,13 +401,13 @@ impl Publisher {
         }
     }
 
-    fn lease(&self, lease: &mut Option<(Fencing, Instant)>) -> Result<Turn, PublishError> {
+    fn lease(&self, lease: &mut Option<(Fencing, SinceBoot)>) -> Result<Turn, PublishError> {
         if let Some((fencing, taken)) = lease
             && taken.elapsed() < RENEW_LEASE_EVERY
         {
             return Ok(Turn::Ours(Held { fencing: *fencing, until: *taken + LEASE }));
         }
-        let asked = Instant::now();
+        let asked = SinceBoot::now();
         let now = self.clock.read().now;
         let outcome = self
             .store
@@ -416,7 +423,7 @@ impl Publisher {
             }
             LeaseOutcome::Taken { by, .. } => {
                 *lease = None;
-                self.state.tell_ours(None);
+                self.state.tell_theirs();
                 Ok(Turn::Theirs { by: by.name })
             }
         }

@@ -146,8 +146,8 @@ fn the_tree_is_ours_while_the_lease_is() {
 
     assert!(matches!(publisher.lease(&mut None), Ok(Turn::Theirs { by }) if by == "ca2"));
     assert!(!publisher.state.is_ours());
-    publisher.state.tell_ours(Some(Instant::now()));
-    assert!(!publisher.state.is_ours(), "it has ended");
+    publisher.state.tell_held(SinceBoot::now(), Fencing(3));
+    assert!(!publisher.state.is_ours() && publisher.state.held_under().is_none(), "it has ended");
 }
 
 /// Architecture §2.2: the folder knows of no fencing, so a program that stood still while it published leaves it alone when it
@@ -158,7 +158,7 @@ fn a_checkpoint_whose_lease_has_ended_is_not_put_where_followers_see_it() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let mut publisher = publisher(folder.path());
     let Turn::Ours(held) = publisher.lease(&mut None).unwrap() else { panic!("it is ours") };
-    let ended = Held { until: Instant::now(), ..held };
+    let ended = Held { until: SinceBoot::now(), ..held };
 
     for log in [Log::Status, Log::Audit] {
         let refused = publisher.publish(log, ended).unwrap_err();
@@ -227,7 +227,7 @@ fn what_is_published_tells_of_the_changes_in_it() {
     let import = Import { states: vec![revoked], ..Import::default() };
     publisher.store.import(&import, &record(), now).unwrap();
     let Turn::Ours(held) = publisher.lease(&mut None).unwrap() else { panic!("it is ours") };
-    publisher.publish(Log::Status, Held { until: Instant::now(), ..held }).unwrap_err();
+    publisher.publish(Log::Status, Held { until: SinceBoot::now(), ..held }).unwrap_err();
     assert!(publisher.state.take_changes().is_empty(), "it is not published");
     publisher.publish(Log::Status, held).unwrap();
     let size = publisher.store.log_head(Log::Status).unwrap().size;

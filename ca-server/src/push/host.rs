@@ -168,6 +168,17 @@ pub(crate) fn start(
 /// What tells that a file is another than before.
 type Seen = (u64, i64, i64, u64);
 
+/// Whether a host has told the numbers of the CRLs that it serves since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    Unasked,
+    /// It was asked then, and what it said tells none.
+    Untold {
+        asked: Instant,
+    },
+    Known,
+}
+
 /// One host.
 struct Host {
     feed: Arc<Feed>,
@@ -185,8 +196,8 @@ struct Host {
     sent: BTreeMap<PublicationPath, (Seen, Option<Instant>)>,
     /// Hashes of its requests that lie in our outbox.
     requests: BTreeMap<OutboxPath, String>,
-    /// When it was last asked for the numbers of its CRLs and did not tell them.
-    asked_numbers: Option<Instant>,
+    /// Whether the numbers of the CRLs that it serves are known.
+    numbers: Numbers,
     /// What it failed with last, so that it is told once.
     failure: Option<String>,
 }
@@ -208,7 +219,7 @@ impl Host {
             abreast: Instant::now(),
             sent: BTreeMap::new(),
             requests: BTreeMap::new(),
-            asked_numbers: None,
+            numbers: Numbers::Unasked,
             failure: None,
         }
     }
@@ -316,24 +327,29 @@ impl Host {
     }
 
     /// Learns the numbers of the CRLs that the host serves, unless it has told them. An answer that tells none keeps no log from it:
-    /// the lists that are made here leap over what they may be. It is asked again after a while.
+    /// numbers of lists that are made here go by the time as well. It is asked again after a while.
     async fn learn_numbers(&mut self, connection: &mut Connection) -> Result<(), PushError> {
         let (feed, host) = (Arc::clone(&self.feed), self.section.name.clone());
-        let is_early = self.asked_numbers.is_some_and(|at| at.elapsed() < REFUSED_AGAIN);
-        if is_early || !feed.state.silent().contains(&host) {
-            return Ok(());
+        match self.numbers {
+            Numbers::Known => return Ok(()),
+            Numbers::Untold { asked } if asked.elapsed() < REFUSED_AGAIN => return Ok(()),
+            Numbers::Unasked | Numbers::Untold { .. } => {}
         }
         let error = match lists::learn_numbers(&feed, &host, connection).await {
+            Ok(()) => {
+                self.numbers = Numbers::Known;
+                return Ok(());
+            }
             Err(
                 error @ (PushError::ForeignManifest(_)
                 | PushError::Unexpected { .. }
                 | PushError::LongAnswer { .. }
                 | PushError::Refused { .. }),
             ) => error,
-            learnt => return learnt,
+            Err(error) => return Err(error),
         };
         self.tell_failure(&error);
-        self.asked_numbers = Some(Instant::now());
+        self.numbers = Numbers::Untold { asked: Instant::now() };
         // The answer may not have been read to its end.
         *connection = feed.connect(&self.section, &self.tls).await?;
         Ok(())

@@ -23,8 +23,6 @@ struct HostState {
     section: HostSection,
     /// Its log has been compared with the database since the start.
     is_read: bool,
-    /// The numbers of the CRLs that it serves are known here (CRL-02).
-    has_told_numbers: bool,
     /// It has not had the last checkpoint for too long.
     is_behind: bool,
 }
@@ -34,7 +32,6 @@ impl OuterHosts {
         let state = |section: &HostSection| HostState {
             section: section.clone(),
             is_read: false,
-            has_told_numbers: false,
             is_behind: false,
         };
         let hosts = sections.iter().map(|one| (one.name.clone(), state(one))).collect();
@@ -55,18 +52,6 @@ impl OuterHosts {
 
     pub(super) fn is_read(&self, name: &str) -> bool {
         self.lock().get(name).is_some_and(|host| host.is_read)
-    }
-
-    /// The numbers of the CRLs that this host serves are known.
-    pub(crate) fn has_told_numbers(&self, name: &str) {
-        if let Some(host) = self.lock().get_mut(name) {
-            host.has_told_numbers = true;
-        }
-    }
-
-    /// Hosts that have not said since the start which CRLs they serve.
-    pub(crate) fn silent(&self) -> Vec<String> {
-        self.named(|host| !host.has_told_numbers)
     }
 
     /// Says whether a host lacks the last checkpoint; true if that is new.

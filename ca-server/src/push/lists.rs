@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 use status::{PublicationPath, PublishedCrl};
-use store::{CrlScope, Store, StoreError};
+use store::{CrlScope, LeaseName, LeaseOutcome, Store, StoreError};
 
 use super::connection::Connection;
 use super::error::PushError;
 use super::host::Feed;
+use super::read_back::Comparison;
+use crate::clock::Clock;
 use crate::publication::crl_files::{authority_of, number_of};
 
 type Rows = BTreeMap<String, PublishedCrl>;
@@ -25,40 +27,40 @@ pub(super) async fn learn_numbers(
     host: &str,
     connection: &mut Connection,
 ) -> Result<(), PushError> {
-    learn(feed, host, &served(feed, host, connection).await?)
+    learn(feed, &served(feed, host, connection).await?)
 }
 
-/// As [`learn_numbers`], and brings home what the publication folder lacks of the lists that the database knows as the present
-/// ones: the folder is another node's, or lost. Others are not brought home beside a node that makes lists.
+/// As [`learn_numbers`], and brings home lists that are newer than those of the publication folder, or not in it at all. One
+/// that the host lists and does not give is told of.
+///
+/// Beside nodes that make lists only such are brought home as the database knows as the present ones, where the folder is another
+/// node's or lost; and only by the node that has the lease of the publication, which the database is asked for.
 ///
 /// # Errors
 ///
 /// As [`learn_numbers`], and those of folder and database.
-pub(super) async fn learn_and_mend(
-    feed: &Feed,
-    host: &str,
-    connection: &mut Connection,
-) -> Result<(), PushError> {
-    let mut rows = served(feed, host, connection).await?;
-    learn(feed, host, &rows)?;
-    let present = present(feed.store.as_ref()).map_err(PushError::NotCompared)?;
-    rows.retain(|_, row| present.contains(&row.sha256));
-    bring(feed, host, connection, rows).await
-}
-
-/// Brings the lists home that the host serves and that are newer than those of the publication folder, or not in it at all. One
-/// that the host lists and does not give is told of.
-///
-/// # Errors
-///
-/// As [`learn_numbers`], and those of the folder.
 pub(super) async fn bring_home(
     feed: &Feed,
     host: &str,
     connection: &mut Connection,
+    comparison: Comparison<'_>,
 ) -> Result<(), PushError> {
-    let rows = served(feed, host, connection).await?;
-    bring(feed, host, connection, rows).await
+    let mut rows = served(feed, host, connection).await?;
+    learn(feed, &rows)?;
+    if let Comparison::Now { .. } = comparison {
+        let present = present(feed.store.as_ref()).map_err(PushError::NotCompared)?;
+        rows.retain(|_, row| present.contains(&row.sha256));
+    }
+    bring(feed, host, connection, rows, comparison).await
+}
+
+/// Whether this start may write into the publication tree: it works alone, or has the lease.
+fn may_write(feed: &Feed, comparison: Comparison<'_>) -> Result<bool, PushError> {
+    let Comparison::Now { node } = comparison else { return Ok(true) };
+    let now = Clock::start().read().now;
+    let outcome = feed.store.lease(&LeaseName::Publication, node, now);
+    let outcome = outcome.map_err(PushError::NotCompared)?;
+    Ok(matches!(outcome, LeaseOutcome::Held { .. }))
 }
 
 /// The manifest of the host; empty where it serves no list.
@@ -70,7 +72,7 @@ async fn served(feed: &Feed, host: &str, connection: &mut Connection) -> Result<
     feed.lists.rows_of(&bytes, &place).map_err(PushError::ForeignManifest)
 }
 
-fn learn(feed: &Feed, host: &str, rows: &Rows) -> Result<(), PushError> {
+fn learn(feed: &Feed, rows: &Rows) -> Result<(), PushError> {
     for row in rows.values() {
         let unreadable = PushError::Unexpected { what: "a CRL number that is none" };
         let number = number_of(row).ok_or(unreadable)?;
@@ -78,7 +80,6 @@ fn learn(feed: &Feed, host: &str, rows: &Rows) -> Result<(), PushError> {
             feed.lists.keep_above(authority, number);
         }
     }
-    feed.state.has_told_numbers(host);
     Ok(())
 }
 
@@ -101,6 +102,7 @@ async fn bring(
     host: &str,
     connection: &mut Connection,
     rows: Rows,
+    comparison: Comparison<'_>,
 ) -> Result<(), PushError> {
     for (path, row) in rows {
         let here = feed.lists.published(&path).and_then(|(_, here)| number_of(&here));
@@ -120,6 +122,11 @@ async fn bring(
             );
             continue;
         };
+        // Asked after it has come, which may have taken longer than a lease lasts.
+        if !may_write(feed, comparison)? {
+            tracing::info!(host.name = host, "CRLs are not brought home: another node publishes");
+            return Ok(());
+        }
         let number = row.number.clone();
         let file = feed.lists.spool("brought-home.crl");
         std::fs::write(&file, bytes).map_err(PushError::local(&file))?;

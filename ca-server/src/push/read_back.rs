@@ -15,7 +15,7 @@ use ledger::note::NotePublicKey;
 use ledger::origin::{DeploymentName, LogName, LogOrigin};
 use ledger::{proof, tile, tree};
 use status::PublicationPath;
-use store::{Log, Store};
+use store::{LeaseName, Log, Node, Store};
 
 use super::connection::Connection;
 use super::error::PushError;
@@ -76,14 +76,34 @@ pub(crate) fn feed(
 
 /// How long the log of one host may take that is brought home.
 const BRING_HOME: Duration = Duration::from_secs(120);
+/// And its lists at a start. What has not come by then is made anew, once the start is over.
+const LISTS_AT_A_START: Duration = Duration::from_secs(120);
+/// And its lists where an operator brings a database up to them: half a gigabyte at the slowest line that is borne.
+const LISTS_AT_A_TAKE_OVER: Duration = Duration::from_secs(900);
 
 /// Whether what a host has is compared with the database here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// It is: nothing is signed by an older one.
-    Now,
-    /// Later: the database is just being brought up to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Comparison<'a> {
+    /// It is: nothing is signed by an older one. Others may be at work meanwhile.
+    Now {
+        /// The node that starts.
+        node: &'a Node,
+    },
+    /// Later: the database is just being brought up to it, and nobody else works on it.
     Later,
+}
+
+impl Comparison<'_> {
+    const fn is_now(self) -> bool {
+        matches!(self, Self::Now { .. })
+    }
+
+    const fn lists_within(self) -> Duration {
+        match self {
+            Self::Now { .. } => LISTS_AT_A_START,
+            Self::Later => LISTS_AT_A_TAKE_OVER,
+        }
+    }
 }
 
 /// Reads every host that can be reached, brings home what the publication folder lacks, and compares.
@@ -92,8 +112,18 @@ pub(crate) enum Comparison {
 ///
 /// A host whose log is not the beginning or the continuation of ours, or that is ahead of the database. A
 /// host that cannot be reached is told of, and stays unread: see [`OuterHosts::may_issue`]. One that can be reached
-/// and does not give its tiles is told of, and keeps only what is brought up from it from going on.
-pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
+/// and does not give its tiles is told of, and keeps only what is brought up from it from going on. So is one that does not say
+/// which lists it serves, or is slow with them: numbers of lists do not rest on it alone.
+pub(crate) fn run(feed: &Feed, comparison: Comparison<'_>) -> anyhow::Result<()> {
+    let read = run_within(feed, comparison, comparison.lists_within());
+    if let (Err(_), Comparison::Now { node }) = (&read, comparison) {
+        // It may have the lease of the publication, for which others would wait in vain.
+        let _lapses = feed.store.release_lease(&LeaseName::Publication, node);
+    }
+    read
+}
+
+fn run_within(feed: &Feed, comparison: Comparison<'_>, lists: Duration) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         for (section, tls) in &feed.hosts {
@@ -127,16 +157,13 @@ pub(crate) fn run(feed: &Feed, comparison: Comparison) -> anyhow::Result<()> {
                     Err(error) => return Err(error.context(format!("outer host {name}"))),
                 }
             }
-            let listed = match comparison {
-                Comparison::Now => lists::learn_and_mend(feed, name, &mut connection).await,
-                Comparison::Later => lists::bring_home(feed, name, &mut connection).await,
-            };
-            // The numbers leap then over all that the host can serve.
-            if let Err(error) = listed {
+            let listed = lists::bring_home(feed, name, &mut connection, comparison);
+            let listed = tokio::time::timeout(lists, listed).await;
+            if let Err(error) = listed.unwrap_or(Err(PushError::TimedOut { limit: lists })) {
                 tracing::error!(problem.code = error.code(), host.name = name, error = chain(&error),
-                    "outer host does not say which CRLs it serves");
+                    "outer host does not give the CRLs that it serves; this goes on without them");
             }
-            if comparison == Comparison::Now {
+            if comparison.is_now() {
                 let note = there.as_ref().map(|(note, _)| note);
                 recovery::compare(feed.store.as_ref(), note).with_context(|| {
                     format!("log of outer host {name} does not fit the database; nothing is signed")
@@ -161,8 +188,8 @@ fn code_of(error: &anyhow::Error) -> &'static str {
 
 /// Whether the folder may lack what a host has. A start brings the folder up from the database; a database that
 /// is brought up from the folder needs all of it, unless the operator has waived that host.
-fn may_lack(section: &HostSection, comparison: Comparison) -> bool {
-    comparison == Comparison::Now || !section.is_waited_for(Clock::start().read().now)
+fn may_lack(section: &HostSection, comparison: Comparison<'_>) -> bool {
+    comparison.is_now() || !section.is_waited_for(Clock::start().read().now)
 }
 
 /// Copies what a host has beyond the publication folder into it: tiles first, the checkpoint last.
@@ -212,3 +239,6 @@ async fn bring_home(
     tracing::warn!(from = old, to = new.size, "published log was brought home from an outer host");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,8 @@ use crl::{
 use serde_json::json;
 use status::{Position, PublishedCrl};
 use store::{
-    AuditRecord, CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot, StoreError, Subject,
+    AuditRecord, CrlIntent, CrlRow, CrlScope, LeaseName, LeaseOutcome, RevokedRow, RevokedSnapshot,
+    StoreError, Subject,
 };
 use x509::crl::{CrlKind, IssuingDistributionPoint, RevokedEntry};
 use x509::serial::SerialNumber;
@@ -174,7 +175,7 @@ impl Service {
         // From here on the log's time is at least `now`, so that whatever this list lacks is dated
         // at or after its thisUpdate (REV-06).
         self.store().record_audit(&begun, now).map_err(|e| self.note_storage(&e))?;
-        let number = self.next_number(authority)?;
+        let number = self.next_number(authority, now)?;
         leave.used();
         let made = self.make_numbered(authority, (list, term), &number, now, &names);
         names.remove();
@@ -187,22 +188,6 @@ impl Service {
         let published = self.files.path(&list.path(authority));
         let last = fs::metadata(published).map_or(0, |facts| facts.len());
         last.saturating_mul(4).saturating_add(SPARE_ROOM)
-    }
-
-    /// Above every number that the store knows and above the published one, which a database that
-    /// was put back from a backup may not know (CRL-02).
-    fn next_number(&self, authority: &Authority) -> Result<CrlNumber, Denied> {
-        let next = self
-            .store()
-            .next_crl_number(authority.id, &CrlScope::full())
-            .map_err(|e| self.note_storage(&e))?;
-        // All lists of an issuer share their numbers (CRL-08).
-        let published = self.files.highest(authority.name()).map_err(|e| broken(authority, &e))?;
-        let Some(published) = published else { return Ok(next) };
-        let above = published.next();
-        let above =
-            above.ok_or_else(|| broken(authority, &"the published CRL number is the last"))?;
-        Ok(next.max(above))
     }
 
     fn make_numbered(
@@ -299,9 +284,7 @@ impl Service {
         names: &SpoolNames,
     ) -> Result<CrlRow, Denied> {
         // While it was put together this program may have stood still, and another node have taken over.
-        if !self.publication.is_ours() {
-            return Err(not_ours(authority));
-        }
+        self.must_publish(authority)?;
         let signed = self.sign(pending, recorded)?;
         let finished = (|| {
             let spool = BufReader::new(File::open(&names.spool)?);
@@ -318,6 +301,19 @@ impl Service {
         self.store()
             .record_crl_issued(&signed, finished.sha256, finished.length, &record, now)
             .map_err(|e| self.note_storage(&e))
+    }
+
+    /// Refuses where another node has the lease of the publication by now. The database says so: a machine that was suspended from
+    /// outside has no clock that would.
+    fn must_publish(&self, authority: &Authority) -> Result<(), Denied> {
+        let Some(fencing) = self.publication.held_under() else { return Err(not_ours(authority)) };
+        let now = self.clock().read().now;
+        match self.store().lease(&LeaseName::Publication, &self.node, now) {
+            Ok(LeaseOutcome::Held { fencing: found, .. }) if found == fencing => Ok(()),
+            // Another one published between, though the lease is this node's again.
+            Ok(LeaseOutcome::Held { .. } | LeaseOutcome::Taken { .. }) => Err(not_ours(authority)),
+            Err(error) => Err(self.note_storage(&error)),
+        }
     }
 
     fn publish_crl(
@@ -337,9 +333,7 @@ impl Service {
             self.keep_own_copy(authority, list, file);
         }
         // While it was signed another node may have taken over, whose lists are newer.
-        if !self.publication.is_ours() {
-            return Err(not_ours(authority));
-        }
+        self.must_publish(authority)?;
         self.files
             .publish(file, published)
             .map_err(|error| unspooled(authority, &io::Error::other(chain(&error))))?;

@@ -276,6 +276,15 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .retry_after(COME_BACK),
+        StoreError::ShardEnded { .. } => Denied::new(
+            Kind::Unavailable,
+            refusal(
+                "CRL-07: a certificate is put into a shard whose list goes on",
+                "a shard without its last list",
+                "repeat the call with the same key: the program stood still, and takes a place in another one",
+            ),
+        )
+        .retry_after(Duration::from_secs(1)),
         StoreError::KeyOfAnother => Denied::rule(refusal(
             "one public key belongs to one subject (ISS-12)",
             "a key of this holder alone",

@@ -51,8 +51,7 @@ impl Service {
             }),
             Subject::Deployment,
         );
-        self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
-        self.leap_over_unknown_numbers()
+        self.store().record_audit(&record, now).map(|_| ()).map_err(|e| self.note_storage(&e))
     }
 
     /// Renews the node's lease; other nodes may void its intents once it has ended.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ca::algorithms::AlgorithmPolicy;
 use ca::audit::{AuditLeaf, EventCode};
@@ -19,8 +19,8 @@ use hsm::note::SoftwareNoteKey;
 use ledger::origin::DeploymentName;
 use serde_json::json;
 use store::{
-    BootId, FileKeySource, Import, IssuerKeeping, Log, NewIssuer, Node, Origin, SqliteStore,
-    StoredResponse, Subject,
+    BootId, FileKeySource, Import, IssuerKeeping, LeaseName, LeaseOutcome, Log, NewIssuer, Node,
+    Origin, SqliteStore, StoredResponse, Subject,
 };
 use x509::certificate::Certificate;
 use x509::key::{SignatureAlgorithm, SpkiHash};
@@ -37,7 +37,7 @@ use super::order::{
 };
 use super::refusal::RefusalCounts;
 use super::{Denied, Service};
-use crate::clock::Clock;
+use crate::clock::{Clock, SinceBoot};
 use crate::config::{AuthoritySection, PublicationSection};
 use crate::danger::Danger;
 use crate::observe::Readiness;
@@ -107,7 +107,6 @@ impl World {
         };
         let files = crl_files(folder.path(), &folders, name);
         let publication = Arc::new(PublicationState::default());
-        publication.tell_ours(Some(Instant::now() + Duration::from_secs(86_400)));
         let readiness = Arc::new(Readiness::default());
         readiness.signing.store(true, Ordering::Relaxed);
         readiness.clock.store(true, Ordering::Relaxed);
@@ -152,7 +151,17 @@ impl World {
         };
         let request =
             x509::pem::encode(x509::pem::Label::CertificateRequest, &Key::new().request());
-        Self { service, signer, folder, request }
+        let world = Self { service, signer, folder, request };
+        world.takes_the_publication();
+        world
+    }
+
+    /// Has the lease of the publication from now on, as its publisher would.
+    pub(crate) fn takes_the_publication(&self) {
+        let Service { node, publication, .. } = &self.service;
+        let lease = self.service.store().lease(&LeaseName::Publication, node, self.now()).unwrap();
+        let LeaseOutcome::Held { fencing, .. } = lease else { panic!("{lease:?}") };
+        publication.tell_held(SinceBoot::now() + Duration::from_secs(86_400), fencing);
     }
 
     /// The same database and folders after a restart.
@@ -162,6 +171,8 @@ impl World {
         self.service.closed = super::closed::ClosedProfiles::default();
         self.service.readiness.tell_closed(Vec::new());
         self.service.delegate_refusals = RefusalCounts::of_responders();
+        self.service.publication = Arc::default();
+        self.takes_the_publication();
         self
     }
 

@@ -151,7 +151,7 @@ fn running_order(connection: &Connection, facts: &CertificateIntent) -> Result<i
 fn reserve(act: &Act<'_>, issuer: i64, facts: &CertificateIntent) -> Result<i64, StoreError> {
     let shard = facts
         .shard
-        .map(|number| shards::row_of_shard(act.connection(), issuer, number))
+        .map(|number| shards::row_to_be_put_into(act.connection(), issuer, number))
         .transpose()?;
     let inserted = act
         .connection()

@@ -11,7 +11,7 @@ use super::columns::{column, from_time, opt_time, stored, to_time, to_u64};
 use super::connection::{Connection, OptionalExtension as _, Row};
 use super::group::head;
 use super::issuers::{online_row_of, row_of};
-use super::{Backend, SqlStore, crls};
+use super::{Backend, SqlStore, crls, endings};
 use crate::StoreError;
 use crate::crl::RevokedSnapshot;
 use crate::log::Log;
@@ -117,8 +117,30 @@ fn enter(
     Ok(())
 }
 
-/// The row of a shard that a certificate is put into.
-pub(super) fn row_of_shard(
+/// The row of a shard that a certificate is put into. One that has its last list takes none: whoever took a place in it, and stood
+/// still until then, takes another.
+pub(super) fn row_to_be_put_into(
+    connection: &Connection,
+    issuer: i64,
+    number: ShardNumber,
+) -> Result<i64, StoreError> {
+    let (row, next_update): (i64, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT row, (SELECT next_update FROM crl WHERE crl.issuer = crl_shard.issuer \
+                 AND crl.scope = crl_shard.scope AND crl.state <> 'given-up' \
+                 ORDER BY crl.number DESC LIMIT 1) \
+             FROM crl_shard WHERE issuer = ?1 AND number = ?2",
+        )?
+        .query_row(params![issuer, i64::from(number.value())], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or(StoreError::UnknownShard { number })?;
+    if endings::is_last(next_update) {
+        return Err(StoreError::ShardEnded { number });
+    }
+    Ok(row)
+}
+
+fn row_of_shard(
     connection: &Connection,
     issuer: i64,
     number: ShardNumber,

@@ -135,6 +135,7 @@ macro_rules! suite {
             awaited: a_serial_is_drawn_by_lot,
             shards: places_are_given_away_once_and_in_time,
             shards: a_certificate_stands_on_the_list_of_its_shard,
+            shards: a_shard_with_its_last_list_takes_no_certificate,
             shards: what_a_restored_database_lost_stands_on_every_shard,
             shards: a_shard_ends_with_its_issuer_or_with_what_is_in_it,
             trials: one_trial_of_an_issuer_begins_in_each_period,

@@ -180,6 +180,37 @@ pub(crate) fn a_shard_ends_with_its_issuer_or_with_what_is_in_it(backend: &dyn B
     let _with_it = last(number(2).into(), 3).unwrap();
 }
 
+/// CRL-05, CRL-07: a node that took a place and then stood still for longer than the shard lasted puts no certificate into it: its list
+/// is made no more. In another shard the same order has its certificate.
+pub(crate) fn a_shard_with_its_last_list_takes_no_certificate(backend: &dyn Backend) {
+    let world = World::new(backend);
+    open(&world, 1, 5);
+    open(&world, 2, 5);
+    publish(&world, 1, 1);
+    assert!(take(&world, 3, 20).is_some_and(|places| places.number == number(1)));
+    let of_now = facts(&world, &CrlNumber::from(2), sizes(&*world.store).0);
+    let last = CrlIntent { scope: number(1).into(), next_update: UnixTime::LAST, ..of_now };
+    let tbs = world.issuer.pending(SigningKind::Crl, b"tbs of a last list");
+    let of_list = audit(EventCode::CrlIntent);
+    let recorded = world.store.record_crl_intent(&tbs, &last, &of_list, at(30)).unwrap();
+
+    let (order, serial) = (world.order(), serial());
+    let intended = |shard: u32| {
+        let facts =
+            CertificateIntent { shard: Some(number(shard)), ..world.intent_facts(order, serial) };
+        let intent = audit(EventCode::CertificateIntent);
+        world.store.record_intent(&world.pending(serial), &facts, &intent, at(30))
+    };
+    let ended =
+        || matches!(intended(1), Err(StoreError::ShardEnded { number }) if number.value() == 1);
+    assert!(ended(), "as soon as it is about to be signed");
+    let signed = world.issuer.sign(tbs, &recorded);
+    let issued = audit(EventCode::CrlIssued);
+    world.store.record_crl_issued(&signed, [6; 32], 700, &issued, at(31)).unwrap();
+    assert!(ended());
+    assert!(intended(2).is_ok());
+}
+
 /// What was issued after a backup is known by its serial number alone, and stands on the lists of all shards: on that which it
 /// names, whichever it is. How full they are is not known any more, so that they take no more.
 pub(crate) fn what_a_restored_database_lost_stands_on_every_shard(backend: &dyn Backend) {

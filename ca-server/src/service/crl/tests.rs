@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 
 use ca::audit::Actor;
 use status::{AnswerClasses, RevocationReason};
-use store::{Import, ImportedChange, ImportedState, StatusAct, StatusChange, StatusTarget};
+use store::{
+    BootId, Import, ImportedChange, ImportedState, Node, StatusAct, StatusChange, StatusTarget,
+};
 use x509::crl::{CrlForm, CrlReader, CrlTail, ReasonCode};
 
 use super::*;
@@ -243,7 +245,7 @@ fn without_a_period_there_are_no_deltas() {
 #[test]
 fn a_node_that_does_not_publish_makes_no_list() {
     let world = World::new();
-    world.service.publication.tell_ours(None);
+    world.service.publication.tell_theirs();
     assert_eq!([round(&world), round(&world)], [None, None]);
     let signatures = || world.signer.signatures.load(Ordering::Relaxed);
     let before = signatures();
@@ -251,10 +253,37 @@ fn a_node_that_does_not_publish_makes_no_list() {
     assert_eq!(signatures(), before, "it signs none either");
     assert!(!world.service.files.path(FULL).exists());
 
-    let later = std::time::Instant::now() + DAY;
-    world.service.publication.tell_ours(Some(later));
+    world.takes_the_publication();
     assert_eq!([round(&world), round(&world)], [Some(List::Full), None]);
     assert_eq!(world.leaves(EventCode::CrlIssued), 1);
+}
+
+/// Another node takes the lease, and gives it back.
+fn another_publishes(world: &World) {
+    let other = Node { name: "ca2".to_owned(), boot: BootId::from_bytes([9; 16]) };
+    let store = world.service.store();
+    store.release_lease(&LeaseName::Publication, &world.service.node).unwrap();
+    let taken = store.lease(&LeaseName::Publication, &other, world.now()).unwrap();
+    assert!(matches!(taken, LeaseOutcome::Held { .. }), "{taken:?}");
+    assert_eq!(make(world), Err("crl-not-ours"));
+    store.release_lease(&LeaseName::Publication, &other).unwrap();
+}
+
+/// CRL-02: a machine that was stopped from outside, and whose clocks stood still with it, believes that it still has the lease. The
+/// database knows better: nothing is signed while another node publishes, nor after it has.
+#[test]
+fn the_database_says_who_may_sign_a_list() {
+    let world = World::new();
+    let signatures = || world.signer.signatures.load(Ordering::Relaxed);
+    let before = signatures();
+
+    another_publishes(&world);
+
+    assert!(world.service.publication.is_ours(), "as far as its clocks tell");
+    assert_eq!(make(&world), Err("crl-not-ours"), "lists of another node may be newer");
+    assert_eq!((signatures(), world.service.files.path(FULL).exists()), (before, false));
+    world.takes_the_publication();
+    assert_eq!(make(&world), Ok(()));
 }
 
 /// CRL-03: what another node has changed is on a list as soon as this one, which makes them, has seen it in the log; and what a
@@ -306,22 +335,21 @@ fn what_another_node_has_revoked_waits_for_no_job_of_another_authority() {
 fn a_node_that_takes_over_makes_the_lists_that_wait() {
     let world = World::new();
     let publication = &world.service.publication;
-    let until = std::time::Instant::now() + DAY;
-    publication.tell_held(until, store::Fencing(1));
     while round(&world).is_some() {}
     assert!(world.authority().take_shard_wish(), "from its start");
     world.service.ask_for_waiting_crls();
     assert_eq!(round(&world), None);
-    publication.tell_ours(None);
+    another_publishes(&world);
+    publication.tell_theirs();
     let serial = revoked(&world, 1);
-    publication.tell_held(until, store::Fencing(3));
+    world.takes_the_publication();
 
     world.service.ask_for_waiting_crls();
 
     assert_eq!([round(&world), round(&world)], [Some(List::Full), None]);
     assert_eq!(published(&world).0, [serial]);
     assert!(world.authority().take_shard_wish());
-    publication.tell_held(until, store::Fencing(3));
+    world.takes_the_publication();
     world.service.ask_for_waiting_crls();
     assert_eq!(round(&world), None, "the lease is the same");
 }

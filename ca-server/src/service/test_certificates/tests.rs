@@ -227,12 +227,11 @@ fn while_the_token_is_away_nothing_is_recorded() {
 fn only_who_publishes_makes_a_set_and_only_until_the_end() {
     let world = world();
     let before = world.counts().0;
-    world.service.publication.tell_ours(None);
+    world.service.publication.tell_theirs();
     tend(&world).unwrap();
     assert_eq!(world.counts().0, before);
 
-    let later = std::time::Instant::now() + Duration::from_secs(86_400);
-    world.service.publication.tell_ours(Some(later));
+    world.takes_the_publication();
     world.service.tend_test_certificates(&AtomicBool::new(true)).unwrap();
     assert_eq!(world.counts().0, before);
 }

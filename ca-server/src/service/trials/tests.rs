@@ -156,11 +156,11 @@ fn a_trial_whose_reason_is_corrected_before_it_was_seen_is_not_late() {
 fn one_node_makes_them() {
     let revoked = world();
     let service = &revoked.world.service;
-    service.publication.tell_ours(None);
+    service.publication.tell_theirs();
     tend(&revoked.world).unwrap();
     assert!(listed(&revoked.world).items.is_empty(), "another node publishes");
 
-    service.publication.tell_ours(Some(std::time::Instant::now() + LIFE));
+    revoked.world.takes_the_publication();
     let (authority, now) = (revoked.world.authority().id, revoked.world.now());
     let other = service.draw_order_id(now).unwrap();
     assert!(service.store().begin_trial(other, authority, EVERY, now).unwrap());

@@ -24,6 +24,12 @@ const ASKED_EVERY: Duration = Duration::from_millis(200);
 const HERE: &str = "(SELECT CAST(system_identifier AS TEXT) || '.' || \
     substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system())";
 
+/// How a transaction begins that writes. All other nodes wait for its locks, 10 s at most each time (`lock_timeout`): one whose node
+/// stands still ends before the first of them gives up. Between two of its statements a node does nothing that takes a second.
+/// Transactions that read hold nobody up, and may idle for longer: a list is compared while its snapshot stands.
+const BEGIN_WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+    SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 /// A transaction that writes: its number, and where it is counted.
 #[derive(Clone)]
 struct Transaction {
@@ -109,7 +115,7 @@ impl Session {
     /// before audit, and until the transaction ends. What is read from here on is what the last writer left.
     pub(in crate::sql) fn begin_writing(&self) -> Result<(), DatabaseError> {
         self.transaction.take();
-        self.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+        self.batch(BEGIN_WRITING)?;
         self.lock_heads()
     }
 
