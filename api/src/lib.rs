@@ -57,6 +57,8 @@ pub use trial::{TrialRevocation, TrialRevocations, TrialSight, TrialSummary};
 
 /// Header that names one order: required on every POST that acts, at most 200 visible ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// Header with the statement of the administrator who acts: a JSON Web Signature about this call (docs/formats/actor-statement.md).
+pub const ACTOR_STATEMENT: &str = "Sigill-Actor-Statement";
 /// Header of an answer that was given before to the same key and body.
 pub const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 /// Header of every answer: the deployment it comes from, `environment/pki/instance`.

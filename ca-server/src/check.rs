@@ -14,7 +14,7 @@ use ca::profile::ProfileSet;
 use store::new_profiles;
 use thiserror::Error;
 
-use crate::config::{ConfigFile, ObserveSection};
+use crate::config::{ClientSection, ConfigFile, ObserveSection};
 use crate::danger::Danger;
 use crate::database;
 use crate::http::peer::Clients;
@@ -23,10 +23,13 @@ use crate::service::authority::Authority;
 use crate::service::delegate::WithdrawnResponders;
 use crate::service::versions::numbered;
 use crate::start::{self, Told};
+use crate::statements::ActorStatements;
 use crate::test_certificates::TestCertificates;
 use crate::trial_revocations::TrialRevocations;
 use crate::unfit::UnfitProfiles;
-use crate::{algorithms, kept_expired, key_lists, limits, test_domains, tokens, wiring};
+use crate::{
+    algorithms, kept_expired, key_lists, limits, statements, test_domains, tokens, wiring,
+};
 
 /// All that is wrong with a configuration and what it names: at least one thing.
 #[derive(Debug, Error)]
@@ -83,6 +86,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
             met.take(wiring::check_management(config, section, profiles));
         }
         met.all(limits::unheld(config, profiles));
+        met.take(statements::judge(config, profiles));
         met.all(unnamed_profiles(config, profiles));
         met.all(signed_otherwise(profiles, &authorities));
         met.all(UnfitProfiles::of(book, &authorities).told());
@@ -94,6 +98,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
     if let Some(deployment) = deployment {
         met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
         met.take(test_domains::read(config, deployment));
+        met.take(ActorStatements::read(config, deployment));
         met.take(TestCertificates::read(config, deployment));
         let profiles = book.as_ref().map(Book::profiles);
         met.take(TrialRevocations::read(config, deployment, profiles));
@@ -156,7 +161,8 @@ pub(crate) fn clients(config: &ConfigFile, deployment: Deployment) -> anyhow::Re
             "client {name}: key hash unreadable, or its name or key stands there twice"
         ))
     };
-    Ok(Clients::new(deployment, &config.clients).map_err(unfit)?)
+    let demand = |client: &ClientSection| statements::demand(config, client);
+    Ok(Clients::new(deployment, &config.clients, demand).map_err(unfit)?)
 }
 
 /// Profiles whose authority signs otherwise than they allow: what is ordered under them is refused.

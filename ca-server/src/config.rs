@@ -20,6 +20,7 @@ use crate::database::DatabaseSection;
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
+use crate::statements::ActorStatementsSection;
 use crate::test_certificates::TestCertificatesSection;
 use crate::trial_revocations::TrialRevocationsSection;
 
@@ -72,6 +73,9 @@ pub(crate) struct ConfigFile {
     /// The authorities, the root first.
     #[serde(rename = "authority")]
     pub(crate) authorities: Vec<AuthoritySection>,
+    /// Whose word about who acts behind a call is taken.
+    #[serde(default)]
+    pub(crate) actor_statements: ActorStatementsSection,
     /// Who may call.
     #[serde(default, rename = "client")]
     pub(crate) clients: Vec<ClientSection>,
@@ -462,6 +466,7 @@ impl ConfigFile {
         paths.extend(&mut self.algorithm_policy);
         paths.extend(&mut self.contract);
         paths.extend(&mut self.key_lists.files);
+        paths.extend(self.actor_statements.providers.iter_mut().map(|one| &mut one.key));
         for token in &mut self.hsm.tokens {
             paths.push(&mut token.pin);
             paths.extend(&mut token.profile);

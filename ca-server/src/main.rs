@@ -34,6 +34,7 @@ mod recover;
 mod schedule;
 mod service;
 mod start;
+mod statements;
 mod takeover;
 mod test_certificates;
 mod test_domains;

@@ -85,6 +85,7 @@ tasks! {
     Orders = "orders",
     Receipts = "receipts",
     Signing = "signing",
+    Statements = "actor-statements",
     TestCertificates = "test-certificates",
     Trials = "trial-revocations",
     TrialWatch = "trial-revocations-watch",
@@ -346,6 +347,7 @@ impl Schedule {
         if due(self.issuers, ISSUERS_EVERY, now) {
             self.issuers = Some(now);
             self.note(Task::Issuers, service.publish_issuers());
+            self.note(Task::Statements, service.forget_statements());
             service.observe_issuing();
             self.note(Task::OfflineCrls, service.observe_offline_crls());
         }

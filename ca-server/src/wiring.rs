@@ -50,6 +50,7 @@ use crate::service::refusal::RefusalCounts;
 use crate::service::test_certificates::TestSet;
 use crate::service::trials::RunningTrials;
 use crate::start::{self, Told};
+use crate::statements::{self, ActorStatements};
 use crate::test_certificates::TestCertificates;
 use crate::tokens;
 use crate::trial_revocations::TrialRevocations;
@@ -201,6 +202,8 @@ pub(crate) fn wire(
     let trials = TrialRevocations::read(config, deployment, Some(profiles))?;
     let trials = trials.map(RunningTrials::new);
     let limits = limits::read(config)?;
+    let actors = ActorStatements::read(config, deployment)?;
+    statements::judge(config, profiles)?;
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
     algorithms::judge(&policy, &authorities)?;
@@ -301,6 +304,7 @@ pub(crate) fn wire(
         alone: config.revocation.alone,
         alone_told: crate::service::revoke::AloneTold::default(),
         jobs_waiting: crate::service::jobs::worker::JobsWaiting::default(),
+        actors,
         limits,
         authorities,
         publication: Arc::clone(&state),

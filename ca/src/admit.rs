@@ -366,4 +366,4 @@ fn of_key(family: &CarrierFamily, error: &AttestationError) -> RuleRefusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

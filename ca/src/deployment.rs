@@ -277,6 +277,13 @@ impl Deployment {
         format!("urn:sigill:{}:{pki}:{instance}:{role}:{name}", pki.environment())
     }
 
+    /// The API of this deployment, as statements of administrators name it: `urn:sigill:<environment>:<pki>:<instance>:api`.
+    #[must_use]
+    pub fn audience(&self) -> String {
+        let Self { pki, instance } = self;
+        format!("urn:sigill:{}:{pki}:{instance}:api", pki.environment())
+    }
+
     /// Reads a management URI back and checks that it is of this deployment.
     ///
     /// # Errors
@@ -427,6 +434,7 @@ mod tests {
             deployment.management_uri(ManagementRole::Client, &role("portal")),
             "urn:sigill:test:demo:ab12:client:portal"
         );
+        assert_eq!(deployment.audience(), "urn:sigill:test:demo:ab12:api");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! ([`refusal::Refusal`]). It holds no key, reads no clock, draws no randomness and does no I/O: time,
 //! serial numbers and ids are arguments.
 
+pub mod actor;
 pub mod admit;
 pub mod algorithms;
 pub mod audit;
@@ -24,6 +25,7 @@ pub mod key_period;
 pub mod key_quality;
 pub mod life;
 pub mod limit;
+pub mod operation;
 pub mod order;
 pub mod organisation;
 pub mod prepare;

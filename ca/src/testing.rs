@@ -1,7 +1,9 @@
 //! Keys, issuers and requests for the tests of this room.
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
+};
 use x509::certificate::Certificate;
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::serial::SerialNumber;
@@ -159,6 +161,13 @@ impl TestKey {
 
     pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Vec<u8> {
         self.pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
+    }
+
+    /// The signature as RFC 7518 §3.4 writes it: `r || s`.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let pkcs8 = self.request.serialized_der();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).unwrap();
+        pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec()
     }
 
     pub(crate) fn sign(&self, input: &SigningInput) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
-use ca::deployment::Deployment;
+use ca::deployment::{Deployment, Pki};
 use hsm::token::TokenName;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -184,6 +184,12 @@ fn ca_configuration(
         ports.api,
         sha256(made.management.as_der())
     )?;
+    if deployment.pki() == Pki::Demo {
+        writeln!(
+            text,
+            "# What a client asks for nobody has to have signed: for trying things out, and refused elsewhere.\n[actor-statements]\ndirect = true\n"
+        )?;
+    }
     writeln!(text, "[observe]\nlisten = \"{}\"\n", ports.observe_ca)?;
     writeln!(
         text,

@@ -11,7 +11,8 @@ use thiserror::Error;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::identity::{Files, Identity, IdentityError};
+use crate::actor::{About, Actor, target};
+use crate::identity::{Files, Identity, IdentityError, names};
 
 /// Longest wait for an answer: an issuance may wait for its token and its publication.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -34,6 +35,12 @@ pub(crate) struct Connection {
     /// Certificate of the management CA that the server must come with, PEM.
     #[arg(long, global = true, env = "SIGILL_MANAGEMENT_CA", value_name = "FILE", help_heading = HEADING)]
     ca: Option<PathBuf>,
+    /// Certificate of the eID of the administrator who acts, PEM: each call is signed for.
+    #[arg(long, global = true, env = "SIGILL_ACTOR_CERT", value_name = "FILE", help_heading = HEADING)]
+    actor_cert: Option<PathBuf>,
+    /// Private key of that eID (--actor-cert), PKCS#8 in PEM.
+    #[arg(long, global = true, env = "SIGILL_ACTOR_KEY", value_name = "FILE", help_heading = HEADING)]
+    actor_key: Option<PathBuf>,
 }
 
 impl Connection {
@@ -42,6 +49,22 @@ impl Connection {
         let certificate = self.cert.as_deref().ok_or(ClientError::Missing { what: "--cert" })?;
         let key = self.key.as_deref().ok_or(ClientError::Missing { what: "--key" })?;
         Ok((certificate, key))
+    }
+
+    /// The administrator who signs for the calls; `None` where none is named.
+    pub(crate) fn actor(&self) -> Result<Option<Actor>, ClientError> {
+        match (&self.actor_cert, &self.actor_key) {
+            (Some(certificate), Some(key)) => Actor::read(certificate, key).map(Some),
+            (None, None) => Ok(None),
+            // Of environment variables, which clap does not hold against each other.
+            (Some(_), None) => Err(ClientError::Missing { what: "--actor-key" }),
+            (None, Some(_)) => Err(ClientError::Missing { what: "--actor-cert" }),
+        }
+    }
+
+    /// The API and the client that the client certificate names, as statements name them.
+    pub(crate) fn names(&self) -> Result<(String, String), ClientError> {
+        Ok(names(named(self.cert.as_deref(), "--cert")?)?)
     }
 
     /// The same API with another certificate and key.
@@ -54,6 +77,14 @@ impl Connection {
 pub(crate) struct Client {
     agent: Agent,
     url: String,
+    acting: Option<Acting>,
+}
+
+/// Who signs for the calls, and what his statements name.
+struct Acting {
+    actor: Actor,
+    audience: String,
+    client: String,
 }
 
 impl Client {
@@ -82,7 +113,26 @@ impl Client {
             .https_only(true)
             .build()
             .new_agent();
-        Ok(Self { agent, url: url.trim_end_matches('/').to_owned() })
+        let acting = match connection.actor()? {
+            Some(actor) => {
+                let (audience, client) = connection.names()?;
+                Some(Acting { actor, audience, client })
+            }
+            None => None,
+        };
+        Ok(Self { agent, url: url.trim_end_matches('/').to_owned(), acting })
+    }
+
+    /// The statement about a call, where somebody signs.
+    fn statement(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+        idempotency_key: Option<&str>,
+    ) -> Result<Option<String>, ClientError> {
+        let Some(Acting { actor, audience, client }) = &self.acting else { return Ok(None) };
+        actor.statement(About { audience, client, method, target, body, idempotency_key }).map(Some)
     }
 
     /// Asks for `path`, which begins with a slash; `query` is encoded here.
@@ -91,9 +141,10 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, ClientError> {
-        let mut call = self.agent.get(format!("{}{path}", self.url));
-        for (name, value) in query {
-            call = call.query(*name, value);
+        let target = target(path, query);
+        let mut call = self.agent.get(format!("{}{target}", self.url));
+        if let Some(statement) = self.statement("GET", &target, &[], None)? {
+            call = call.header(api::ACTOR_STATEMENT, statement);
         }
         let mut response = call.call().map_err(|source| self.unreachable(source))?;
         let status = response.status().as_u16();
@@ -107,14 +158,7 @@ impl Client {
         key: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let mut response = self
-            .agent
-            .post(format!("{}{path}", self.url))
-            .header(api::IDEMPOTENCY_KEY, key)
-            .send_json(body)
-            .map_err(|source| self.unreachable(source))?;
-        let status = response.status().as_u16();
-        answer(status, &mut response)
+        self.send(path, Some(key), body)
     }
 
     /// Asks `path` a question with a body, which changes nothing and so has no idempotency key.
@@ -123,8 +167,26 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let call = self.agent.post(format!("{}{path}", self.url));
-        let mut response = call.send_json(body).map_err(|source| self.unreachable(source))?;
+        self.send(path, None, body)
+    }
+
+    fn send<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        // A body of the API's types is JSON.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let mut call = self.agent.post(format!("{}{path}", self.url));
+        call = call.header("Content-Type", "application/json");
+        if let Some(key) = key {
+            call = call.header(api::IDEMPOTENCY_KEY, key);
+        }
+        if let Some(statement) = self.statement("POST", path, &body, key)? {
+            call = call.header(api::ACTOR_STATEMENT, statement);
+        }
+        let mut response = call.send(&body[..]).map_err(|source| self.unreachable(source))?;
         let status = response.status().as_u16();
         answer(status, &mut response)
     }

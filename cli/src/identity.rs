@@ -63,6 +63,26 @@ impl Identity {
     }
 }
 
+/// The API and the client that the certificate of `--cert` names, as statements of administrators name them: by its SAN URI
+/// `urn:sigill:<environment>:<pki>:<instance>:client:<name>`.
+///
+/// # Errors
+///
+/// [`IdentityError`]: no certificate, or one without such a URI.
+pub(crate) fn names(path: &Path) -> Result<(String, String), IdentityError> {
+    let der = certificate("--cert", path)?;
+    let read = x509::certificate::Certificate::from_der(&der).ok();
+    let named = read.and_then(|certificate| {
+        let names = certificate.subject_alt_names();
+        let uri = names.iter().find_map(|name| name.uri())?;
+        let (deployment, client) = uri.split_once(":client:")?;
+        deployment
+            .starts_with("urn:sigill:")
+            .then(|| (format!("{deployment}:api"), client.to_owned()))
+    });
+    named.ok_or_else(|| IdentityError::Nameless { path: path.to_owned() })
+}
+
 /// The certificate of the management CA, as the TLS library will take it.
 fn certificate_of_authority(path: &Path) -> Result<Certificate<'static>, IdentityError> {
     let der = certificate("--ca", path)?;
@@ -93,6 +113,12 @@ fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, IdentityError> {
 /// Why the files of a connection are refused.
 #[derive(Debug, ThisError)]
 pub(crate) enum IdentityError {
+    /// The same of an administrator's.
+    #[error("--actor-key does not belong to --actor-cert: {} is not the key of {}", key.display(), cert.display())]
+    ActorPair { cert: PathBuf, key: PathBuf },
+    /// A certificate that names no client of a deployment.
+    #[error("--cert {} names no client of a deployment: --actor-cert and --actor-key need one", path.display())]
+    Nameless { path: PathBuf },
     /// Not the PEM that the option wants.
     #[error("{option} {} does not hold {wanted} in PEM", path.display())]
     Form { option: &'static str, path: PathBuf, wanted: &'static str },

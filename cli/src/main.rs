@@ -3,6 +3,7 @@
 //! One file a noun under `command`; everything that is printed goes through `terminal`. Exit codes:
 //! 0 done, 1 refused, 2 usage.
 
+mod actor;
 mod ad;
 mod client;
 mod command;
@@ -70,6 +71,9 @@ enum Command {
         after_help = "Example:\n  sigill carrier find --card-number 9752269874512325436\n  sigill carrier revoke car_019… --event stolen"
     )]
     Carrier(command::eid::CarrierCommand),
+    /// Statements of administrators about calls: sign. Asks no CA.
+    #[command(subcommand, after_help = "Example:\n  sigill actor sign --help")]
+    Actor(command::actor::ActorCommand),
     /// Organisations: the tree of issuing areas, organisations, their parts and offices.
     #[command(
         subcommand,
@@ -127,6 +131,7 @@ fn main() -> ExitCode {
         Command::Probe(command) => command
             .run(connection, &terminal)
             .map(|well| if well { ExitCode::SUCCESS } else { ExitCode::from(1) }),
+        Command::Actor(command) => command.run(connection, terminal).map(|()| ExitCode::SUCCESS),
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Status(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Events(command) => {

@@ -20,10 +20,10 @@ use crate::management::{
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
-    AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow, CrlScope, CrlShards,
-    Eids, Endings, Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing,
-    Organisations, ProfileVersions, Receipts, Responder, RevokedSnapshot, StoreError, Subject,
-    Trials, Volumes,
+    ActorStatements, AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow,
+    CrlScope, CrlShards, Eids, Endings, Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId,
+    OrderedIssuing, Organisations, ProfileVersions, Receipts, Responder, RevokedSnapshot,
+    StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -53,6 +53,7 @@ pub trait Store:
     + Trials
     + Awaiting
     + Bindings
+    + ActorStatements
     + Send
     + Sync
 {

@@ -440,6 +440,9 @@ pub enum StoreError {
         /// When the next hour begins.
         ends: UnixTime,
     },
+    /// A statement of an administrator that came before, with another call.
+    #[error("statement was taken before")]
+    StatementReplayed,
     /// A counter that did not rise: a replayed request.
     #[error("request counter {found} is not above {last}")]
     Replayed {
@@ -555,6 +558,7 @@ impl StoreError {
             Self::UnknownBound { what: BoundTo::Carrier(_) } => "carrier-not-known",
             Self::AloneSpent { .. } => "revocations-alone-spent",
             Self::Pinned => "name-pinned",
+            Self::StatementReplayed => "actor-statement-replayed",
             Self::Replayed { .. } => "request-replayed",
         }
     }

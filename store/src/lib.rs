@@ -7,6 +7,7 @@
 //! Every method blocks. Time and ids are arguments, because a program has one clock; positions and
 //! log times are given here, inside the writing transaction.
 
+mod actor;
 mod audit;
 mod awaited;
 mod bound;
@@ -38,6 +39,7 @@ mod shard;
 mod sql;
 mod trial;
 
+pub use actor::{ActorStatements, Again, StatementUse};
 pub use audit::AuditRecord;
 pub use awaited::{Awaited, AwaitedCount, AwaitedKey, Awaiting, Shows, Sight};
 pub use bound::{

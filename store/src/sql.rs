@@ -17,6 +17,7 @@
 //! type of what it is compared with or put into; one that stands alone is cast. `sum` of whole numbers is cast to
 //! BIGINT.
 
+mod actors;
 mod awaited;
 mod bound;
 mod canaries;

@@ -203,6 +203,28 @@ impl Home {
         Running::start(Rc::new(self))
     }
 
+    /// Rows of a table of the database.
+    pub fn rows(&self, table: &str) -> u64 {
+        let counts = crate::database::counts(&self.path("state/ca.sqlite"));
+        counts.rows.get(table).copied().unwrap_or_else(|| panic!("no table {table}"))
+    }
+
+    /// The leaves of an event in the published audit log, which `sigill-verify` judges first.
+    pub fn audited(&self, event: &str) -> Vec<serde_json::Value> {
+        let key = self.read("ceremony/out/note-audit.pub");
+        let origin = format!("sigill/test/demo/{}/audit/1", self.instance);
+        let checkpoint = self.beside("judged");
+        let folder = self.path("audit");
+        fs::copy(folder.join("checkpoint"), &checkpoint).expect("a checkpoint");
+        let mut command = Command::new(program::built("sigill-verify"));
+        command.args(["leaves", "--json", "--event", event, "--key", key.trim()]);
+        command.args(["--origin", &origin, "--checkpoint"]).arg(checkpoint);
+        let said = spoken::run(command.arg("--tiles").arg(folder), &[]);
+        assert_eq!(said.code, 0, "{}", said.text);
+        let found: serde_json::Value = serde_json::from_slice(&said.out).expect("leaves in JSON");
+        found["leaves"].as_array().expect("leaves").clone()
+    }
+
     /// Has `sigill-verify log` judge one of the two logs (`status`, `audit`) from its files.
     pub fn verified_log(&self, log: &str) -> serde_json::Value {
         let folder = self.path(if log == "status" { "publish" } else { log });

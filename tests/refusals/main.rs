@@ -23,6 +23,7 @@ mod responder;
 mod running;
 mod second;
 mod secrets;
+mod signed;
 mod spy;
 mod starts;
 mod startup;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
             responder::CHECKS,
             older::CHECKS,
             ordered::CHECKS,
+            signed::CHECKS,
             changed::CHECKS,
             limits::CHECKS,
             spy::CHECKS,

@@ -35,11 +35,14 @@ const CARD: &str = "9752269874512325436";
 const AUTHENTICATION: &str = "person-id-3-authentication";
 const TOLVAN: &str = "191212121212";
 
+/// The eID of a service identity.
+pub const AUTHENTICATED: &str = "person-hsaid-3-authentication";
+
 /// What no other check of this suite sends.
 const APPROVER: &str = "approver-5531970";
 
 /// An order by a visit to an administrator: the one that docs/operations/run.md explains.
-fn order() -> Value {
+pub fn order() -> Value {
     let page = workspace::root().join("docs/operations/run.md");
     let page = fs::read_to_string(page).expect("the page");
     let (_, section) = page.split_once("\n## Orders for persons\n").expect("the section");

@@ -175,7 +175,7 @@ fn parts(der: &[u8]) -> Vec<&[u8]> {
 }
 
 /// An element's header and content; what follows it is cut off.
-fn header(der: &[u8]) -> (&[u8], &[u8]) {
+pub fn header(der: &[u8]) -> (&[u8], &[u8]) {
     let (length, start) = match der[1] {
         short @ 0..=127 => (usize::from(short), 2),
         long => {
@@ -188,7 +188,7 @@ fn header(der: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The elements that stand one after another.
-fn split(mut octets: &[u8]) -> Vec<&[u8]> {
+pub fn split(mut octets: &[u8]) -> Vec<&[u8]> {
     let mut elements = Vec::new();
     while !octets.is_empty() {
         let (head, content) = header(octets);

@@ -196,6 +196,33 @@ impl Call {
         Self::post(&format!("/v1/certificates/{id}/revocation"), body.to_string())
     }
 
+    /// The same with one header more.
+    pub fn with(mut self, header: &str) -> Self {
+        self.headers.push(header.to_owned());
+        self
+    }
+
+    /// Its method.
+    pub fn method_name(&self) -> &str {
+        &self.method
+    }
+
+    /// Its path and query.
+    pub fn target(&self) -> &str {
+        &self.path
+    }
+
+    /// Its body.
+    pub fn octets(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    /// The value of one of its headers.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let values = self.headers.iter().filter_map(|header| header.split_once(": "));
+        values.clone().find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
     /// The same with another method.
     pub fn method(self, method: &str) -> Self {
         Self { method: method.to_owned(), ..self }

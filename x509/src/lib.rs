@@ -13,6 +13,7 @@ pub mod extension;
 pub mod import;
 #[cfg(test)]
 mod judges;
+pub mod jws;
 pub mod key;
 pub mod name;
 pub mod ocsp;

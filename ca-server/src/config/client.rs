@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer};
 use store::OrganisationId;
 
+use crate::statements::ClientStatements;
+
 /// One client of the API.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -34,6 +36,8 @@ pub(crate) struct ClientSection {
     /// these alone. Left out, it sees none, and what it orders is not limited to any.
     #[serde(default, deserialize_with = "organisations")]
     pub(crate) organisations: Option<Vec<OrganisationId>>,
+    /// Which of its calls must come with the statement of an administrator; left out, as `[actor-statements]` says.
+    pub(crate) statements: Option<ClientStatements>,
     /// Whether it may add, change and end what lies under its organisations.
     #[serde(default)]
     pub(crate) organise: bool,

@@ -3,6 +3,7 @@
 //! A handler turns JSON into the words of the service, runs it on a blocking thread, and turns what
 //! comes back into JSON. Refusals become problems in `problem`, once.
 
+mod actor;
 pub(crate) mod admission;
 mod asked;
 mod authorities;
@@ -112,7 +113,7 @@ pub(crate) fn router(app: App) -> Router {
 }
 
 /// Names the call, identifies the caller, and puts the common headers on every answer.
-async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> Response<Body> {
+async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response<Body> {
     let started = std::time::Instant::now();
     let call = Call {
         correlation_id: app.service.draw_correlation_id(),
@@ -140,8 +141,8 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
         })
         .and_then(|peer| app.clients.identify(peer, call.now));
     let mut response = match caller {
-        Ok(caller) => match caller.may_call(&route) {
-            Ok(()) => {
+        Ok(mut caller) => match admitted(&app, &call, &mut caller, &route, request).await {
+            Ok(mut request) => {
                 request.extensions_mut().insert(call.clone());
                 request.extensions_mut().insert(caller);
                 next.run(request).await
@@ -165,6 +166,18 @@ async fn envelope(State(app): State<App>, mut request: Request, next: Next) -> R
     metrics::histogram!("sigill_api_call_seconds", "route" => route)
         .record(started.elapsed().as_secs_f64());
     response
+}
+
+/// The call of a known client that may come so far, with who signed for it.
+async fn admitted(
+    app: &App,
+    call: &Call,
+    caller: &mut Caller,
+    route: &str,
+    request: Request,
+) -> Result<Request, Denied> {
+    caller.may_call(route)?;
+    actor::signed_for(app, call, caller, route, request).await
 }
 
 /// The method as a label: a closed set, whatever a caller sends.

@@ -1,8 +1,11 @@
 //! `/openapi.json`: the contract of the API, made from the wire types.
 
 use axum::Json;
-use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
+use ca::operation::{Business, Operation};
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{OpenApi as Document, Required};
+use utoipa::{Modify, OpenApi};
 
 /// The contract.
 #[derive(OpenApi)]
@@ -134,9 +137,40 @@ use utoipa::openapi::OpenApi as Document;
         api::OrganisationChangeRequest,
         api::OrganisationEndRequest,
         api::Problem
-    ))
+    )),
+    modifiers(&Statements)
 )]
 struct Contract;
+
+/// The header of statements, at each operation that takes one.
+struct Statements;
+
+impl Modify for Statements {
+    fn modify(&self, document: &mut Document) {
+        for (path, item) in &mut document.paths.paths {
+            let operations = [("GET", &mut item.get), ("POST", &mut item.post)];
+            for (method, operation) in operations {
+                let business = Operation::of(method, path).map(Operation::business);
+                let Some(operation) =
+                    operation.as_mut().filter(|_| business != Some(Business::Own))
+                else {
+                    continue;
+                };
+                let header = ParameterBuilder::new()
+                    .name(api::ACTOR_STATEMENT)
+                    .parameter_in(ParameterIn::Header)
+                    .required(Required::False)
+                    .description(Some(match business {
+                        Some(Business::Reading) => "the statement of the administrator who reads, of clients that need one for every call",
+                        _ => "the statement of the administrator who acts, of clients that need one (docs/formats/actor-statement.md)",
+                    }))
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+                    .build();
+                operation.parameters.get_or_insert_default().push(header.into());
+            }
+        }
+    }
+}
 
 /// `GET /openapi.json`.
 pub(crate) async fn show() -> Json<Document> {
@@ -146,6 +180,27 @@ pub(crate) async fn show() -> Json<Document> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// API-04, API-05: the table of who must sign has each operation of the contract under its name, and no other; and each that may want a
+    /// statement says where it comes.
+    #[test]
+    fn the_table_of_operations_is_that_of_the_contract() {
+        let document = serde_json::to_value(Contract::openapi()).unwrap();
+        let mut found = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let one = Operation::of(&method.to_uppercase(), path);
+                let one = one.unwrap_or_else(|| panic!("{method} {path} is in no row"));
+                assert_eq!(operation["operationId"], one.id(), "{method} {path}");
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let takes = parameters.filter(|one| one["name"] == api::ACTOR_STATEMENT).count();
+                let expected = usize::from(one.business() != Business::Own);
+                assert_eq!(takes, expected, "{method} {path}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, Operation::ALL.len());
+    }
 
     /// API-11: every route of the router stands in the contract, with its problems.
     #[test]

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ca::actor::Demand;
 use ca::client::Standing;
 use ca::deployment::{Deployment, ManagementRole};
 use ca::refusal::Refusal;
@@ -47,15 +48,20 @@ struct Known {
     vantage: Option<VantageName>,
     organisations: Option<Arc<[OrganisationId]>>,
     organise: bool,
+    statements: Demand,
 }
 
 impl Clients {
-    /// Takes the configured clients.
+    /// Takes the configured clients; `demand` says which calls of one need a statement.
     ///
     /// # Errors
     ///
     /// The name of the client whose key hash cannot be read, or whose name or key stands there twice.
-    pub(crate) fn new(deployment: Deployment, sections: &[ClientSection]) -> Result<Self, String> {
+    pub(crate) fn new(
+        deployment: Deployment,
+        sections: &[ClientSection],
+        demand: impl Fn(&ClientSection) -> Demand,
+    ) -> Result<Self, String> {
         let mut by_name = BTreeMap::new();
         let mut keys = BTreeSet::new();
         for section in sections {
@@ -74,6 +80,7 @@ impl Clients {
                     .map_err(|_| section.name.clone())?,
                 organisations: section.organisations.clone().map(Into::into),
                 organise: section.organise,
+                statements: demand(section),
             };
             // One key names one client: the audit log could not tell them apart.
             if !keys.insert(known.pinned) || by_name.insert(section.name.clone(), known).is_some() {
@@ -131,6 +138,8 @@ impl Clients {
             vantage: known.vantage.clone(),
             organisations: known.organisations.clone(),
             organise: known.organise,
+            statements: known.statements,
+            acting: None,
             pinned: known.pinned,
             certificate: Arc::new(certificate),
         })

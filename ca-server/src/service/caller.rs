@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ca::actor::Demand;
 use ca::organisation::Scope;
 use ca::refusal::Refusal;
 use ca::revocation::Revoker;
@@ -10,6 +11,7 @@ use store::OrganisationId;
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
 
+use super::actor::Acting;
 use crate::denied::{Denied, Kind};
 
 /// A known caller and what it may do.
@@ -33,6 +35,10 @@ pub(crate) struct Caller {
     pub(crate) organisations: Option<Arc<[OrganisationId]>>,
     /// Whether it may change what lies under them.
     pub(crate) organise: bool,
+    /// Which of its calls need the statement of an administrator.
+    pub(crate) statements: Demand,
+    /// Who signed for this call.
+    pub(crate) acting: Option<Arc<Acting>>,
     /// Its key in the configuration.
     pub(crate) pinned: SpkiHash,
     /// The certificate that it came with.

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use serde_json::{Value, json};
 use store::{Client, ClientState, Subject};
 
 use super::Service;
-use super::record::client;
+use super::record::client_object;
 use crate::config::ClientSection;
 use crate::denied::Denied;
 
@@ -92,6 +92,7 @@ fn configured(section: &ClientSection) -> Client {
             .filter(|(_, has)| *has)
             .map(|(role, _)| (*role).to_owned())
             .chain(organisations.map(|id| format!("over {id}")))
+            .chain(section.statements.map(|which| format!("statements {}", which.name())))
             .collect(),
         profiles: section.profiles.clone(),
         state: ClientState::Active,
@@ -103,9 +104,7 @@ fn changed(wanted: &[Client], known: &[Client]) -> Vec<Client> {
 }
 
 fn object(of: &Client) -> ObjectId {
-    match client(&of.name) {
-        Actor::System(id) | Actor::Client(id) | Actor::Person(id) => ObjectId::Client(id),
-    }
+    client_object(&of.name)
 }
 
 fn shown(client: &Client) -> Value {
@@ -135,6 +134,7 @@ mod tests {
             vantage: None,
             organisations: None,
             organise: false,
+            statements: None,
         }
     }
 

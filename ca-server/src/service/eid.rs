@@ -6,10 +6,10 @@
 //! revocation before it wins, also over a signature that was made meanwhile, which is voided. A revocation after it ends the eID alone:
 //! what was issued by it is revoked for a reason of its own, and the audit log says what rests on what (`proven_by`).
 
-use ca::eid::{EidName, EidState, KnownEid};
+use ca::eid::{EidHolder, EidName, EidState, KnownEid};
 use ca::key_holder::HolderName;
 use ca::order::Order;
-use store::{CertificateId, CertificateLookup};
+use store::{CertificateId, CertificateLookup, CertificateRow};
 
 use super::Service;
 use crate::denied::Denied;
@@ -34,15 +34,19 @@ impl Service {
         let Some(row) = found.map(|record| record.row) else { return Ok(None) };
         let person = HolderName::of_identity(&order.identity);
         let holder = self.store().eid_holder(row.id, &person).map_err(|e| self.note_storage(&e))?;
-        let known = KnownEid {
-            profile: row.profile.and_then(|profile| profile.name.parse().ok()),
-            policy: row.policy.and_then(|policy| policy.parse().ok()),
-            not_before: row.not_before,
-            not_after: row.not_after,
-            state: EidState::of(&row.status.status),
-            since: row.status.status.effective_time,
-            holder,
-        };
-        Ok(Some((known, row.id)))
+        Ok(Some((known(&row, holder), row.id)))
+    }
+}
+
+/// What the row of its certificate says of an eID.
+pub(super) fn known(row: &CertificateRow, holder: EidHolder) -> KnownEid {
+    KnownEid {
+        profile: row.profile.as_ref().and_then(|profile| profile.name.parse().ok()),
+        policy: row.policy.as_ref().and_then(|policy| policy.parse().ok()),
+        not_before: row.not_before,
+        not_after: row.not_after,
+        state: EidState::of(&row.status.status),
+        since: row.status.status.effective_time,
+        holder,
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
+use ca::audit::{EventCode, EventResult, ObjectIds};
 use ca::limit::HourLimit;
 use ca::refusal::Refusal;
 use serde_json::json;
@@ -21,7 +21,7 @@ use super::Service;
 use super::caller::Caller;
 use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome, Replies};
-use super::record::{call_object, client};
+use super::record::{call_object, client, client_object};
 use crate::denied::{Denied, Kind};
 
 /// Characters of a name: as long as configured ones at most.
@@ -221,12 +221,6 @@ fn shown(limit: Option<HourLimit>, one: &VolumeStanding) -> api::LimitStanding {
             issued,
             usual,
         }),
-    }
-}
-
-fn client_object(name: &str) -> ObjectId {
-    match client(name) {
-        Actor::System(id) | Actor::Client(id) | Actor::Person(id) => ObjectId::Client(id),
     }
 }
 

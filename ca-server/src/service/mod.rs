@@ -3,6 +3,7 @@
 //! Every signing path has the same three words: prepare, record, sign. All of it blocks; the HTTP
 //! layer and the schedule call it on threads of their own.
 
+pub(crate) mod actor;
 pub(crate) mod authority;
 pub(crate) mod bindings;
 pub(crate) mod caller;
@@ -77,6 +78,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::push::OuterHosts;
 use crate::randomness::Randomness;
 use crate::receipts::Receipts;
+use crate::statements::ActorStatements;
 use authority::Authority;
 use closed::ClosedProfiles;
 use delegate::{DoneRequests, WithdrawnResponders};
@@ -116,6 +118,8 @@ pub(crate) struct Service {
     /// Hours in which a client was told that it may revoke no more alone: whoever is alarmed is alarmed once.
     pub(crate) alone_told: AloneTold,
     pub(crate) jobs_waiting: JobsWaiting,
+    /// Whose statements about calls are taken.
+    pub(crate) actors: ActorStatements,
     /// How much clients may order.
     pub(crate) limits: Limits,
     /// By short name.

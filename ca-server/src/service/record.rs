@@ -122,10 +122,22 @@ pub(crate) fn written(evidence: &Value) -> Vec<u8> {
 
 /// The call as an object of a leaf.
 pub(crate) fn call_object(call: &OrderCall) -> ObjectId {
+    call_of(&call.correlation_id)
+}
+
+/// The same of a call by its correlation id.
+pub(crate) fn call_of(correlation_id: &str) -> ObjectId {
     let mut id = [0; 16];
     // The id was made by this program from 16 octets.
-    let _ = base16ct::lower::decode(&call.correlation_id, &mut id);
+    let _ = base16ct::lower::decode(correlation_id, &mut id);
     ObjectId::Call(id)
+}
+
+/// A client as an object of a leaf.
+pub(crate) fn client_object(name: &str) -> ObjectId {
+    match client(name) {
+        Actor::System(id) | Actor::Client(id) | Actor::Person(id) => ObjectId::Client(id),
+    }
 }
 
 /// A client as an actor: 16 octets of a hash of its configured name, which names a system.

@@ -44,6 +44,7 @@ use crate::observe::Readiness;
 use crate::publication::PublicationState;
 use crate::publication::crl_files::CrlFiles;
 use crate::randomness::Randomness;
+use crate::statements::{ActorStatements, DirectCalls};
 
 /// A service in a folder of its own.
 pub(crate) struct World {
@@ -130,6 +131,11 @@ impl World {
             alone: 500,
             alone_told: super::revoke::AloneTold::default(),
             jobs_waiting: super::jobs::worker::JobsWaiting::default(),
+            actors: ActorStatements {
+                direct: DirectCalls::Taken,
+                age: Duration::from_secs(300),
+                providers: BTreeMap::new(),
+            },
             limits: ca::limit::Limits::default(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication,
@@ -348,6 +354,8 @@ impl World {
             vantage: None,
             organisations: None,
             organise: false,
+            statements: ca::actor::Demand::None,
+            acting: None,
             pinned: SpkiHash::from_bytes([7; 32]),
             certificate: Arc::new(Key::new().certificate()),
         }

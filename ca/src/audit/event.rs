@@ -107,6 +107,8 @@ event_codes! {
     LimitResumed = 0x0604 "limit.resumed";
     /// A client has revoked in this hour what it may revoke alone.
     LimitRevocations = 0x0605 "limit.revocations";
+    /// An administrator's statement about a call was taken.
+    ActorStated = 0x0606 "actor.stated";
 
     /// A program started.
     ServerStarted = 0x0701 "server.started";

@@ -1,5 +1,6 @@
 //! One file a noun.
 
+pub(crate) mod actor;
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;

@@ -3,6 +3,7 @@
 //! A backend's test file says how a database is made ([`Backend`]) and calls [`suite!`]. Nothing in
 //! the suite knows SQL.
 
+pub(crate) mod actors;
 pub(crate) mod awaited;
 pub(crate) mod bound;
 pub(crate) mod canaries;
@@ -92,6 +93,10 @@ macro_rules! suite {
             eids: an_eid_is_whose_its_own_order_said,
             eids: what_rests_on_an_eid_is_recorded_while_it_holds,
             eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,
+            actors: a_statement_is_taken_once,
+            actors: an_administrator_has_one_opaque_id,
+            actors: a_statement_rests_on_an_eid_that_holds,
+            actors: statements_are_forgotten_when_they_count_no_more,
             bound: a_holder_in_an_organisation_on_a_carrier_is_one_eid,
             bound: an_eid_is_revoked_with_all_its_certificates_and_no_other,
             bound: a_carrier_is_revoked_with_the_eids_of_all_organisations,

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 11] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 12] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -17,6 +17,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 11] = [
     (22, include_str!("../../../migrations/postgresql/0022_receipts_in_order.sql")),
     (23, include_str!("../../../migrations/postgresql/0023_eids.sql")),
     (25, include_str!("../../../migrations/postgresql/0025_identifications.sql")),
+    (26, include_str!("../../../migrations/postgresql/0026_actor_statements.sql")),
 ];
 
 /// Makes room for what has been applied.

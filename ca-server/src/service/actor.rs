@@ -1,0 +1,328 @@
+//! Who acts: the statement that came with a call, from its text to the one who signed it.
+//!
+//! It is judged like the proof of a holder's identity ([`super::eid`]): what one read of the store says of the eID, and its state once more in
+//! the act that takes the statement, at a position of the log. So a call of an administrator whose eID was revoked before it is refused,
+//! on every node.
+
+use std::time::Duration;
+
+use ca::actor::statement::{ActorStatement, CallFacts, SignedBy};
+use ca::actor::{ActsFor, judge_eid, judge_order};
+use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
+use ca::eid::EidHolder;
+use ca::key_holder::HolderName;
+use ca::order::{ActorId, Order};
+use ca::profile::Profile;
+use ca::refusal::Refusal;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use store::{
+    Again, CertificateFilter, CertificateId, CertificateLookup, CertificateRow, IndexTag,
+    IndexTerm, OrderKey, StatementUse, StoreError, Subject,
+};
+use x509::certificate::Certificate;
+use x509::key::PublicKey;
+use x509::name::AttributeType;
+use x509::time::UnixTime;
+
+use super::Service;
+use super::caller::Caller;
+use super::eid::known;
+use super::record::{call_of, client_object};
+use super::signing::defect;
+use crate::denied::{Denied, Kind};
+use crate::statements::DirectCalls;
+
+/// How long a statement is remembered after it counts no more: longer than any clock is put right by.
+const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+/// Acts of forgetting in one round; what is left waits for the next.
+const FORGETTING: usize = 20;
+/// Certificates of an administrator that are asked for whether he is a holder; the newest he signs with himself.
+const OWN_CERTIFICATES: u32 = 100;
+
+/// Who signed for a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Acting {
+    /// His HSA-id, in the certificate of his eID or as the identity provider has it.
+    id: ActorId,
+    /// The eID that he signed with.
+    eid: Option<CertificateId>,
+}
+
+/// A statement and the call that it came with.
+#[derive(Clone, Debug)]
+pub(crate) struct Stated<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) client: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) body_sha256: [u8; 32],
+    pub(crate) idempotency_key: Option<&'a str>,
+    /// Whether the same call may come again with it.
+    pub(crate) again: Again,
+    pub(crate) correlation_id: &'a str,
+    pub(crate) now: UnixTime,
+}
+
+/// The one whose key is to have signed.
+struct Signer {
+    key: PublicKey,
+    eid: Option<(CertificateRow, Certificate)>,
+}
+
+impl Service {
+    /// Who signed this statement about this call; it is taken by that, and on record.
+    pub(crate) fn acting(&self, stated: &Stated<'_>) -> Result<Acting, Denied> {
+        let statement = ActorStatement::parse(stated.text).map_err(unknown)?;
+        let signer = self.signer_of(&statement)?;
+        statement.verify(&signer.key).map_err(unknown)?;
+        let audience = self.deployment.audience();
+        let age = self.actors.age;
+        statement
+            .judge(&CallFacts {
+                audience: &audience,
+                client: stated.client,
+                method: stated.method,
+                target: stated.target,
+                body_sha256: stated.body_sha256,
+                idempotency_key: stated.idempotency_key,
+                now: stated.now,
+                age,
+            })
+            .map_err(unknown)?;
+        let acting = self.judged(&statement, &signer, stated.now)?;
+        let until = statement.until(age).ok_or_else(|| defect("a statement that ends never"))?;
+        self.take(&statement, &acting, signer.eid.map(|(row, _)| row).as_ref(), stated, until)?;
+        Ok(acting)
+    }
+
+    fn signer_of(&self, statement: &ActorStatement) -> Result<Signer, Denied> {
+        match statement.signed_by() {
+            SignedBy::Eid(sha256) => {
+                let lookup = CertificateLookup::Fingerprint(*sha256);
+                let found = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
+                // Of one who has been forgotten there are no bytes any more.
+                let read = found.and_then(|record| {
+                    let certificate = Certificate::from_der(&record.der?).ok()?;
+                    Some((record.row, certificate))
+                });
+                let (row, certificate) = read.ok_or_else(|| {
+                    key_unknown("x5t#S256", "the certificate of an eID that this CA has issued")
+                })?;
+                let key = certificate.public_key().clone();
+                Ok(Signer { key, eid: Some((row, certificate)) })
+            }
+            SignedBy::Provider(kid) => {
+                let found = self.actors.providers.get(kid);
+                let found = found.ok_or_else(|| {
+                    key_unknown("kid", "a [[actor-statements.provider]] of the configuration")
+                })?;
+                Ok(Signer { key: found.key.clone(), eid: None })
+            }
+        }
+    }
+
+    fn judged(
+        &self,
+        statement: &ActorStatement,
+        signer: &Signer,
+        now: UnixTime,
+    ) -> Result<Acting, Denied> {
+        let Some((row, certificate)) = &signer.eid else {
+            let SignedBy::Provider(kid) = statement.signed_by() else {
+                return Err(defect("a statement of an eID without one"));
+            };
+            let provider = self.actors.providers.get(kid);
+            let provider = provider.ok_or_else(|| key_unknown("kid", "a provider"))?;
+            let id = statement.judge_provider(&provider.terms, now).map_err(unknown)?;
+            return Ok(Acting { id, eid: None });
+        };
+        statement.judge_eid_claims().map_err(unknown)?;
+        judge_eid(&known(row, EidHolder::Unknown), &self.book, now).map_err(unknown)?;
+        let hsa_id = certificate.subject().text_of(AttributeType::SerialNumber.oid());
+        let id = hsa_id.as_deref().and_then(ActorId::new);
+        let id = id.ok_or_else(|| defect("an eID with an HSA-id that has none in its subject"))?;
+        Ok(Acting { id, eid: Some(row.id) })
+    }
+
+    fn take(
+        &self,
+        statement: &ActorStatement,
+        acting: &Acting,
+        row: Option<&CertificateRow>,
+        stated: &Stated<'_>,
+        until: UnixTime,
+    ) -> Result<(), Denied> {
+        let signed: [u8; 32] = Sha256::digest(statement.signed()).into();
+        let call = OrderKey {
+            client: stated.client.to_owned(),
+            method: stated.method.to_owned(),
+            path: stated.target.to_owned(),
+            key: stated.correlation_id.to_owned(),
+        };
+        let used = StatementUse {
+            name: statement.name(),
+            signed,
+            eid: acting.eid,
+            administrator: IndexTerm::new(IndexTag::HsaId, acting.id.as_str()),
+            // There always is one: a revocation waits for no generator.
+            drawn: *self.revocation_order_id(stated.now, &call).as_bytes(),
+            again: stated.again,
+            until,
+        };
+        let objects = ObjectIds::of_act([
+            Some(call_of(stated.correlation_id)),
+            Some(client_object(stated.client)),
+            Some(ObjectId::Document(ledger::Hash::from_bytes(signed))),
+            acting.eid.map(|eid| ObjectId::Certificate(*eid.as_bytes())),
+        ]);
+        let payload = json!({
+            "call": stated.correlation_id,
+            "client": stated.client,
+            "administrator": acting.id.as_str(),
+            "statement": stated.text,
+        });
+        let subject = row
+            .and_then(|row| row.order)
+            .map_or_else(|| Subject::Holder(acting.id.as_str().to_owned()), Subject::Order);
+        let record = Self::record(
+            EventCode::ActorStated,
+            EventResult::Done,
+            self.system(),
+            objects,
+            None,
+            &payload,
+            subject,
+        );
+        self.store().take_statement(&used, &record, stated.now).map_err(|error| match error {
+            StoreError::StatementReplayed => replayed(),
+            StoreError::EidNotActive { .. } => ended(),
+            other => self.note_storage(&other),
+        })
+    }
+
+    /// Forgets the statements that could not be sent again for long.
+    pub(crate) fn forget_statements(&self) -> Result<(), Denied> {
+        let now = self.clock().read().now;
+        let before = now.saturating_sub(REMEMBERED);
+        for _ in 0..FORGETTING {
+            let forgotten = self.store().forget_statements(before);
+            if forgotten.map_err(|e| self.note_storage(&e))? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the one who signed for an order of a certificate against it. A person's certificate nobody gets by a client's own word, but where the
+    /// deployment takes that.
+    pub(super) fn must_act_for(
+        &self,
+        caller: &Caller,
+        profile: &Profile,
+        request: &api::IssueRequest,
+        ordered: Option<&Order>,
+    ) -> Result<(), Denied> {
+        let taken = self.actors.direct == DirectCalls::Taken;
+        match (&caller.acting, ordered) {
+            _ if !profile.kind().is_person() => Ok(()),
+            (None, _) if taken => Ok(()),
+            (None, _) => Err(statement_required()),
+            (Some(acting), Some(order)) => {
+                let holder = self.acts_for(acting, order, request)?;
+                judge_order(&acting.id, order, holder)
+                    .map_err(|refused| Denied::new(Kind::Forbidden, refused.refusal()))
+            }
+            (Some(_), None) if taken => Ok(()),
+            (Some(_), None) => Err(order_missing()),
+        }
+    }
+
+    /// Whether the order is for the one who acts, by everything that the CA knows him by: the HSA-id, and whose the eIDs with it are.
+    fn acts_for(
+        &self,
+        acting: &Acting,
+        order: &Order,
+        request: &api::IssueRequest,
+    ) -> Result<ActsFor, Denied> {
+        let hsa_id = request.subject.hsa_id.as_deref().unwrap_or_default();
+        if hsa_id.trim().eq_ignore_ascii_case(acting.id.as_str()) {
+            return Ok(ActsFor::Himself);
+        }
+        let filter = CertificateFilter {
+            term: Some(IndexTerm::new(IndexTag::HsaId, acting.id.as_str())),
+            ..CertificateFilter::default()
+        };
+        let own = self.store().list_certificates(&filter, None, OWN_CERTIFICATES);
+        let own = own.map_err(|e| self.note_storage(&e))?.rows.into_iter().map(|row| row.id);
+        let person = HolderName::of_identity(&order.identity);
+        for eid in own.chain(acting.eid) {
+            let holder =
+                self.store().eid_holder(eid, &person).map_err(|e| self.note_storage(&e))?;
+            if holder == EidHolder::Same {
+                return Ok(ActsFor::Himself);
+            }
+        }
+        Ok(ActsFor::Another)
+    }
+}
+
+/// A call without a statement where there must be one.
+pub(crate) fn statement_required() -> Denied {
+    unknown(Refusal::new(
+        "actor-statement-required",
+        "API-05: what a client asks for somebody has signed",
+        &"no statement of an administrator",
+        format!("one header {}", api::ACTOR_STATEMENT),
+        "have the administrator who acts sign the call, as docs/formats/actor-statement.md says",
+    ))
+}
+
+fn order_missing() -> Denied {
+    Denied::rule(Refusal::new(
+        "actor-order-missing",
+        "ISS-14: who acts is held against the duties that an order names",
+        &"a person's certificate without an order",
+        "the field `order`",
+        "send the order; calls without one are the demo's alone",
+    ))
+    .for_now()
+}
+
+/// Nobody knows who acts.
+fn unknown(refusal: Refusal) -> Denied {
+    Denied::new(Kind::Unauthenticated, refusal)
+}
+
+fn key_unknown(seen: &'static str, limit: &'static str) -> Denied {
+    unknown(Refusal::new(
+        "actor-key-unknown",
+        "API-05: who acts has signed with a key that the CA trusts",
+        &format!("{seen} of the header names none"),
+        limit,
+        "sign with the key of an eID of this deployment, or of a provider of its configuration",
+    ))
+}
+
+fn replayed() -> Denied {
+    unknown(Refusal::new(
+        "actor-statement-replayed",
+        "API-01: a statement is taken once, and again with the same order alone",
+        &"a statement that has come before",
+        "a statement of its own for each call; a repeated order has the key that it had",
+        "have the call signed anew, with another jti",
+    ))
+}
+
+fn ended() -> Denied {
+    unknown(Refusal::new(
+        "actor-eid-ended",
+        "API-05: the eID of who acts is active when his statement is taken",
+        &"an eID that was held or revoked, or ended, while the call was judged",
+        "an eID that is active",
+        "sign with an eID that is active",
+    ))
+}
+
+#[cfg(test)]
+mod tests;

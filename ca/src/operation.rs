@@ -1,0 +1,157 @@
+//! What can be asked of the API, one name a method and path: what rules about callers are written in.
+//!
+//! A call that is in no row is nobody's: who adds a route adds its row, or it is refused to everybody who must sign.
+
+use crate::actor::Demand;
+
+/// Who must stand behind a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Business {
+    /// The client's own: it says nothing of a person and changes nothing but the client's credential, or what a vantage point saw.
+    Own,
+    /// It reads: somebody sees what is shown.
+    Reading,
+    /// It changes something: somebody answers for it.
+    Acting,
+}
+
+macro_rules! operations {
+    ($($variant:ident = $method:literal $path:literal $id:literal $business:ident;)*) => {
+        /// An operation of the API, named as in its contract.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Operation {
+            $(#[doc = concat!("`", $method, " ", $path, "`.")] $variant,)*
+        }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its method.
+            #[must_use]
+            pub const fn method(self) -> &'static str {
+                match self { $(Self::$variant => $method,)* }
+            }
+
+            /// Its path, with names in braces.
+            #[must_use]
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$variant => $path,)* }
+            }
+
+            /// Its `operationId` in the contract.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id,)* }
+            }
+
+            /// Who must stand behind it.
+            #[must_use]
+            pub const fn business(self) -> Business {
+                match self { $(Self::$variant => Business::$business,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    IssueCertificate = "POST" "/v1/certificates" "issueCertificate" Acting;
+    ListCertificates = "GET" "/v1/certificates" "listCertificates" Reading;
+    ShowCertificate = "GET" "/v1/certificates/{id}" "showCertificate" Reading;
+    RevokeCertificate = "POST" "/v1/certificates/{id}/revocation" "revokeCertificate" Acting;
+    ReleaseCertificate = "POST" "/v1/certificates/{id}/release" "releaseCertificate" Acting;
+    SignReceipt = "POST" "/v1/certificates/{id}/receipt" "receiptRevocation" Acting;
+    ListReceipts = "GET" "/v1/certificates/{id}/receipts" "listReceipts" Reading;
+    ListReceiptsOfSerial = "GET" "/v1/authorities/{name}/serials/{serial}/receipts" "listReceiptsOfSerial" Reading;
+    ProbeWork = "GET" "/v1/probe/work" "listProbeWork" Own;
+    ProbeObservations = "POST" "/v1/probe/observations" "sendObservations" Own;
+    RevokeSerial = "POST" "/v1/authorities/{name}/serials/{serial}/revocation" "revokeSerial" Acting;
+    RenewClient = "POST" "/v1/clients/self/renewal" "renewClient" Own;
+    ListLimits = "GET" "/v1/limits" "listLimits" Reading;
+    ResumeLimit = "POST" "/v1/limits/resumption" "resumeLimit" Acting;
+    ListAuthorities = "GET" "/v1/authorities" "listAuthorities" Reading;
+    ShowAuthority = "GET" "/v1/authorities/{name}" "showAuthority" Reading;
+    ListShards = "GET" "/v1/authorities/{name}/shards" "listCrlShards" Reading;
+    ReplayProfile = "POST" "/v1/profiles/replay" "replayProfile" Reading;
+    PlanJob = "POST" "/v1/jobs" "planJob" Acting;
+    ListJobs = "GET" "/v1/jobs" "listJobs" Reading;
+    ShowJob = "GET" "/v1/jobs/{id}" "showJob" Reading;
+    AddJobTerms = "POST" "/v1/jobs/{id}/terms" "addJobTerms" Acting;
+    ActOnJob = "POST" "/v1/jobs/{id}/acts" "actOnJob" Acting;
+    ListJobItems = "GET" "/v1/jobs/{id}/items" "listJobItems" Reading;
+    ListTrials = "GET" "/v1/trial-revocations" "listTrialRevocations" Reading;
+    ListEids = "GET" "/v1/eids" "listEids" Reading;
+    ShowEid = "GET" "/v1/eids/{id}" "showEid" Reading;
+    RevokeEid = "POST" "/v1/eids/{id}/revocation" "revokeEid" Acting;
+    LookUpCarrier = "POST" "/v1/carriers/lookup" "lookUpCarrier" Reading;
+    ShowCarrier = "GET" "/v1/carriers/{id}" "showCarrier" Reading;
+    RevokeCarrier = "POST" "/v1/carriers/{id}/revocation" "revokeCarrier" Acting;
+    AddOrganisation = "POST" "/v1/organisations" "addOrganisation" Acting;
+    ListOrganisations = "GET" "/v1/organisations" "listOrganisations" Reading;
+    ShowOrganisation = "GET" "/v1/organisations/{id}" "showOrganisation" Reading;
+    ChangeOrganisation = "POST" "/v1/organisations/{id}/change" "changeOrganisation" Acting;
+    EndOrganisation = "POST" "/v1/organisations/{id}/ending" "endOrganisation" Acting;
+}
+
+impl Operation {
+    /// The operation of a method and a path with names in braces, as a router has it. A `HEAD` is the `GET` that it is answered by.
+    #[must_use]
+    pub fn of(method: &str, path: &str) -> Option<Self> {
+        let method = if method == "HEAD" { "GET" } else { method };
+        Self::ALL.iter().copied().find(|one| (one.method(), one.path()) == (method, path))
+    }
+}
+
+impl Demand {
+    /// Whether a call must come with a statement: `None` is a call that is in no row.
+    #[must_use]
+    pub const fn wants_statement(self, business: Option<Business>) -> bool {
+        match (self, business) {
+            (Self::None, _) | (_, Some(Business::Own)) => false,
+            (Self::EveryCall, _) | (Self::Acts, Some(Business::Acting) | None) => true,
+            (Self::Acts, Some(Business::Reading)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_operation_has_names_of_its_own() {
+        let ids: BTreeSet<_> = Operation::ALL.iter().map(|one| one.id()).collect();
+
+        assert_eq!(ids.len(), Operation::ALL.len());
+        for one in Operation::ALL {
+            assert_eq!(Operation::of(one.method(), one.path()), Some(*one));
+        }
+        assert_eq!(Operation::of("HEAD", "/v1/eids"), Some(Operation::ListEids));
+        assert_eq!(Operation::of("DELETE", "/v1/eids"), None);
+    }
+
+    /// API-04, API-05: what is in no row, and what changes something, is signed for by whoever must sign at all.
+    #[test]
+    fn what_changes_something_or_is_unknown_wants_a_statement() {
+        use Business::{Acting, Own, Reading};
+        for (demand, wants) in [
+            (Demand::EveryCall, [true, true, true, false]),
+            (Demand::Acts, [true, true, false, false]),
+            (Demand::None, [false; 4]),
+        ] {
+            let found = [None, Some(Acting), Some(Reading), Some(Own)]
+                .map(|business| demand.wants_statement(business));
+            assert_eq!(found, wants, "{demand:?}");
+        }
+        // A certificate is issued by none but an act.
+        let issues = Operation::ALL.iter().filter(|one| one.path().starts_with("/v1/certificates"));
+        for one in issues.filter(|one| one.method() == "POST") {
+            assert_eq!(one.business(), Acting, "{one:?}");
+        }
+        let own: Vec<_> = Operation::ALL.iter().filter(|one| one.business() == Own).collect();
+        let expected = [Operation::ProbeWork, Operation::ProbeObservations, Operation::RenewClient];
+        assert_eq!(own, expected.iter().collect::<Vec<_>>());
+    }
+}
