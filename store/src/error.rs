@@ -143,7 +143,6 @@ pub enum StoreError {
     /// The operating system gave no random numbers.
     #[error("random numbers are not available")]
     Random,
-
     /// The clock is behind the log: nothing is issued until it is right again (§2.5).
     #[error("clock is {behind:?} behind the log's last time {last}, at most 2 s is allowed")]
     ClockBehind {
