@@ -348,4 +348,4 @@ impl AttendanceFault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

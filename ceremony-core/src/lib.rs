@@ -8,6 +8,7 @@
 pub mod approval;
 pub mod attendance;
 pub mod budget;
+pub mod held;
 pub mod plan;
 pub mod presence;
 pub mod refusal;

@@ -228,7 +228,12 @@ pub(crate) fn approvals(arguments: &ApprovalsArguments) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<SignedStatement, Stopped> {
+/// Reads an approval, whose signature holds.
+///
+/// # Errors
+///
+/// [`Stopped`] with R02.
+pub(crate) fn read(path: &Path) -> Result<SignedStatement, Stopped> {
     let stopped = |why: &dyn std::fmt::Display| Stopped {
         refusal: Refusal::Approvals,
         refused: format!("approval {} is refused: {why}", path.display()),

@@ -45,7 +45,7 @@ use crate::refusal::Refusal;
 use crate::surroundings;
 use crate::tokens::{self, Role};
 use crate::transcript::Transcript;
-use crate::works::{Work, Works, issuer, now, random};
+use crate::works::{Unattended, Work, Works, issuer, now, random};
 
 /// Longest wait for a key: RSA 4096 takes seconds, and much more on a slow token.
 const KEY_DEADLINE: Duration = Duration::from_secs(600);
@@ -121,6 +121,7 @@ fn hold_ceremony(
         algorithms: &algorithms,
         signer: &signer,
         transcript: &mut transcript,
+        reader: &mut Unattended,
     };
     let steps = u64::try_from(hierarchy.issuing.len().saturating_mul(2)).unwrap_or(0);
     let progress = progress(steps.saturating_add(11));
@@ -221,7 +222,7 @@ struct Bootstrap<'a> {
     ports: &'a Ports,
     deployment: Deployment,
     progress: ProgressBar,
-    works: Works<'a>,
+    works: Works<'a, 'static>,
 }
 
 struct Tokens {
@@ -327,7 +328,8 @@ impl Bootstrap<'_> {
         let planned = &self.hierarchy.root;
         let lifetime = Duration::from_secs(self.hierarchy.root_crl_lifetime);
         let file = format!("{}.crl", planned.name);
-        self.works.first_crl(root, planned.algorithm, &file, lifetime)
+        let number = crl::CrlNumber::first();
+        self.works.first_crl(root, planned.algorithm, &number, &file, lifetime)
     }
 
     /// The responder's identity, and its delegate for the root.

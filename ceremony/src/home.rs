@@ -34,6 +34,20 @@ impl Home {
         Ok(home)
     }
 
+    /// Makes a folder for a rehearsal, with room for what is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// Names the folder that cannot be made.
+    pub(crate) fn for_rehearsal(path: &Path) -> anyhow::Result<Self> {
+        private_folder(path)?;
+        let home = Self(fs::canonicalize(path).with_context(|| path.display().to_string())?);
+        for folder in ["tokens", "state", "people", "ceremony", "ceremony/out"] {
+            home.private(folder)?;
+        }
+        Ok(home)
+    }
+
     /// Makes a folder that only its owner may enter, where it is missing.
     ///
     /// # Errors

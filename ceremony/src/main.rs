@@ -1,13 +1,15 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
 //! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), judges the plans of ceremonies and
-//! makes their scripts (`plan`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
+//! makes their scripts (`plan`), rehearses ceremonies of a root key (`rehearse`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod approval_command;
 mod bootstrap;
 mod finished;
+mod gates;
 mod hierarchy;
+mod holding;
 mod home;
 mod hsm_command;
 mod inventory;
@@ -17,10 +19,16 @@ mod outputs;
 mod plan_command;
 mod probe;
 mod refusal;
+mod rehearse_command;
+mod second_opinion;
+mod signed;
+mod stand_ins;
 mod stopped;
 mod surroundings;
+mod throw_away;
 mod tokens;
 mod transcript;
+mod trial_key;
 mod works;
 
 use std::net::SocketAddr;
@@ -40,7 +48,7 @@ use kept::Existing;
 use outputs::Made;
 use plan_command::PlanCommand;
 use refusal::Refusal;
-use stopped::Stopped;
+use rehearse_command::RehearseArguments;
 
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
@@ -68,6 +76,14 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony plan check docs/ceremonies/plans/c1-root-key.toml"
     )]
     Plan(PlanCommand),
+    /// Hold a ceremony of a root key with throw-away tokens and keys, and print the hash of its shape, which is approved for production.
+    ///
+    /// Everything is as on the day but for the people, whose keys are thrown away too, the clock, the network, and the tokens, which are software. What was signed is
+    /// thrown away; the transcript stays (docs/formats/transcript.md). Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
+    #[command(
+        after_help = "Example:\n  sigill-ceremony rehearse plan.toml --approval anna.approval --approval bo.approval --out rehearsal.jsonl"
+    )]
+    Rehearse(RehearseArguments),
     /// The keys with which people answer at ceremonies.
     #[command(
         subcommand,
@@ -119,6 +135,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Bootstrap(bootstrap) => run(bootstrap).map(|()| ExitCode::SUCCESS),
         Command::Plan(command) => plan_command::run(command),
+        Command::Rehearse(arguments) => rehearse_command::run(arguments),
         Command::Person(command) => approval_command::person(command),
         Command::Hsm(command) => hsm_command::run(command),
     };
@@ -131,8 +148,8 @@ fn main() -> ExitCode {
             }
             // What was given cannot be used, as with an option that clap refuses.
             let is_wrong_use = error.is::<InventoryError>();
-            match error.downcast_ref::<Stopped>() {
-                Some(stopped) => ExitCode::from(stopped.refusal.exit_code()),
+            match stopped::row(&error) {
+                Some((refusal, _)) => ExitCode::from(refusal.exit_code()),
                 None if is_wrong_use => ExitCode::from(2),
                 None => ExitCode::FAILURE,
             }
@@ -144,14 +161,14 @@ fn main() -> ExitCode {
 fn code(error: &anyhow::Error) -> Option<&'static str> {
     let refusal = error.downcast_ref::<Refusal>().map(Refusal::code);
     refusal
-        .or_else(|| error.downcast_ref::<Stopped>().map(|stopped| stopped.refusal.code()))
+        .or_else(|| stopped::row(error).map(|(refusal, _)| refusal.code()))
         .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
         .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
 }
 
 /// What to do about a plan, a token or an inventory; the other refusals say it themselves.
 fn next(error: &anyhow::Error) -> String {
-    let stopped = error.downcast_ref::<Stopped>().map(|stopped| stopped.next_step);
+    let stopped = stopped::row(error).map(|(_, next_step)| next_step);
     let own = error.downcast_ref::<InventoryError>().map(InventoryError::next_step);
     let step = stopped.or(own).or_else(|| error.chain().find_map(hsm::told).map(|(_, step)| step));
     let step = step.filter(|_| !error.is::<Refusal>());

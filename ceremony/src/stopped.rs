@@ -3,6 +3,8 @@
 use ceremony_core::refusal::Refusal;
 use thiserror::Error;
 
+use crate::transcript::TranscriptError;
+
 /// Why it does not go on.
 #[derive(Debug, Error)]
 #[error("{refused}")]
@@ -13,4 +15,14 @@ pub(crate) struct Stopped {
     pub(crate) refused: String,
     /// What to do next.
     pub(crate) next_step: &'static str,
+}
+
+/// The row by which an error stops a ceremony, and what to do next.
+pub(crate) fn row(error: &anyhow::Error) -> Option<(Refusal, &'static str)> {
+    let stopped = error.downcast_ref::<Stopped>();
+    let stopped = stopped.map(|stopped| (stopped.refusal, stopped.next_step));
+    stopped.or_else(|| match error.downcast_ref::<TranscriptError>() {
+        Some(TranscriptError::Held(fault)) => Some((fault.refusal(), fault.next_step())),
+        _ => None,
+    })
 }

@@ -127,7 +127,11 @@ fn draw_missing(home: &Home, role: Role, kind: &str) -> anyhow::Result<()> {
 }
 
 /// 32 letters and digits, about 190 bits.
-fn draw() -> anyhow::Result<Zeroizing<String>> {
+///
+/// # Errors
+///
+/// The generator's.
+pub(crate) fn draw() -> anyhow::Result<Zeroizing<String>> {
     const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     let mut random = Zeroizing::new([0_u8; PIN_CHARACTERS]);
     getrandom::fill(random.as_mut()).context("no random numbers for a PIN")?;

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ca::deployment::Deployment;
+use ceremony_core::budget::SIGN;
+use ceremony_core::held::{Held, HeldFault};
+use ceremony_core::plan::Plan;
 use ceremony_core::refusal::Refusal;
+use ceremony_core::shape::Shape;
 use ceremony_core::transcript::{
     Chain, FORMAT, Fact, Kind, MAX_TRANSCRIPT, OpenIntent, Phase, Record, TranscriptFault, Whole,
     line_of_difference,
@@ -20,10 +24,8 @@ use x509::signing::{Intent, Recorded, Recorder};
 
 use crate::home::{self, Home};
 use crate::stopped::Stopped;
-use crate::works::now;
+use crate::works::{now, random};
 
-/// What a signature is called in an intent.
-pub(crate) const SIGN: &str = "sign";
 /// What the making of a key is called in an intent.
 pub(crate) const GENERATE_KEY: &str = "generate-key";
 
@@ -31,7 +33,7 @@ pub(crate) const GENERATE_KEY: &str = "generate-key";
 pub(crate) type Facts<'a> = &'a [(&'a str, Fact)];
 
 /// An open transcript.
-pub(crate) struct Transcript {
+pub(crate) struct Transcript<'a> {
     media: Vec<Medium>,
     chain: Chain,
     /// What an earlier run began with.
@@ -40,6 +42,8 @@ pub(crate) struct Transcript {
     began: Instant,
     /// The step that lines are of.
     step: String,
+    /// What the lines of a ceremony with people agree with; a bootstrap has none.
+    held: Option<Held<'a>>,
 }
 
 /// A file on a medium.
@@ -49,7 +53,7 @@ struct Medium {
     file: Option<File>,
 }
 
-impl Transcript {
+impl<'a> Transcript<'a> {
     /// Opens the transcript at these paths, judges it, and goes on with it. A last line without its end was never
     /// flushed whole and is taken off; a copy that is behind is brought abreast.
     ///
@@ -88,7 +92,33 @@ impl Transcript {
             genesis,
             began: Instant::now(),
             step: "begin".to_owned(),
+            held: None,
         })
+    }
+
+    /// Opens a new transcript of a ceremony with people, and says which it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`] and [`Self::write`].
+    pub(crate) fn begin_held(
+        paths: &[PathBuf],
+        plan: &'a Plan,
+        purpose: &str,
+        rehearsal: Option<Shape>,
+    ) -> anyhow::Result<Self> {
+        let mut transcript = Self::open(paths)?;
+        transcript.held = Some(Held::new(plan, rehearsal));
+        let facts = [
+            ("deployment", Fact::from(plan.deployment.to_string())),
+            ("format", FORMAT.into()),
+            ("nonce", base16ct::lower::encode_string(&random::<16>()?).into()),
+            ("plan", plan.hash.to_string().into()),
+            ("program", env!("CARGO_PKG_VERSION").into()),
+            ("purpose", purpose.into()),
+        ];
+        transcript.write(Kind::Genesis, &facts)?;
+        Ok(transcript)
     }
 
     /// Opens the transcript of a bootstrap and says what is begun, or begun again.
@@ -136,6 +166,11 @@ impl Transcript {
         self.chain.head()
     }
 
+    /// The ceremony with people that it is of.
+    pub(crate) const fn held(&self) -> Option<&Held<'a>> {
+        self.held.as_ref()
+    }
+
     /// Names the step that the next lines are of.
     pub(crate) fn enter(&mut self, step: &str) {
         step.clone_into(&mut self.step);
@@ -148,17 +183,37 @@ impl Transcript {
     ///
     /// [`TranscriptError`]; what the line announces must not be done then.
     pub(crate) fn write(&mut self, kind: Kind, facts: Facts<'_>) -> Result<(), TranscriptError> {
+        // Work is everybody's who is there.
+        let present = self.held.as_ref().filter(|_| kind == Kind::Intent);
+        let present = present.into_iter().flat_map(|held| held.attendance().present());
+        let who: Vec<String> = present.map(ToString::to_string).collect();
+        self.write_of(kind, who, facts)
+    }
+
+    /// As [`Self::write`], of these people.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub(crate) fn write_of(
+        &mut self,
+        kind: Kind,
+        who: Vec<String>,
+        facts: Facts<'_>,
+    ) -> Result<(), TranscriptError> {
         // Its own for each line: with one of before a slow act would look like a clock that was set.
         let now = now().map_err(|error| TranscriptError::Clock { why: error.to_string() })?;
         let body = facts.iter().map(|(name, fact)| ((*name).to_owned(), fact.clone()));
         let run_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = self.step.clone();
-        let record =
-            Record { time: now, run_ms, step, kind, who: Vec::new(), body: body.collect() };
+        let record = Record { time: now, run_ms, step, kind, who, body: body.collect() };
         let (mut line, chain) = self.chain.next(&record)?;
+        let held = self.held.as_ref().map(|held| held.next(self.chain.head(), &record));
+        let held = held.transpose()?;
         line.push(b'\n');
         let lost = self.put(&line)?;
         self.chain = chain;
+        self.held = held;
         for (path, source) in lost {
             let facts = [
                 ("reason", Fact::from("a medium of the transcript is lost")),
@@ -293,13 +348,13 @@ fn of_another(path: &Path, name: &str, theirs: Option<&Fact>, ours: &Fact) -> St
     }
 }
 
-struct IntentLine<'a> {
-    transcript: &'a mut Transcript,
+struct IntentLine<'a, 'p> {
+    transcript: &'a mut Transcript<'p>,
     what: &'a str,
     again: Option<&'a str>,
 }
 
-impl Recorder for IntentLine<'_> {
+impl Recorder for IntentLine<'_, '_> {
     type Error = TranscriptError;
 
     fn record(self, intent: &Intent) -> Result<(), TranscriptError> {
@@ -324,6 +379,9 @@ pub(crate) enum TranscriptError {
     /// It may not stand there.
     #[error("the transcript takes no such line: {0}")]
     Rule(#[from] TranscriptFault),
+    /// The ceremony may not go on so.
+    #[error(transparent)]
+    Held(#[from] HeldFault),
     /// No time to write.
     #[error("{why}")]
     Clock {

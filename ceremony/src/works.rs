@@ -14,6 +14,7 @@ use ca::issuer::Issuer;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::ProfileSet;
+use ceremony_core::budget::SIGN;
 use ceremony_core::transcript::{Fact, Kind};
 use crl::{CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, NewDates, PreviousCrl};
 use hsm::{Again, KeyOrder, KeyPolicy, SigningService as _, Token, TokenSigner};
@@ -26,21 +27,45 @@ use x509::signing::{IntentId, Pending, Signed};
 use x509::time::UnixTime;
 
 use crate::home::{Home, replace};
-use crate::transcript::{GENERATE_KEY, SIGN, Transcript};
+use crate::transcript::{GENERATE_KEY, Transcript};
 
 /// The end of work that a crash broke off, and of which nothing is found.
 const NO_EFFECT: &str = "no effect: the run ended, and nothing of it is found";
 /// The end of a signature whose run ended before it was written anywhere.
 const NOT_KEPT: &str = "the run ended, and what it may have signed was not kept; it is signed anew";
 
+/// Who compares what is to be signed, before the key signs it.
+pub(crate) trait Reader<'p> {
+    /// Compares the SHA-256 of the octets that are to be signed.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not signed.
+    fn compare(
+        &mut self,
+        transcript: &mut Transcript<'p>,
+        tbs_sha256: &[u8; 32],
+    ) -> anyhow::Result<()>;
+}
+
+/// Nobody is asked.
+pub(crate) struct Unattended;
+
+impl Reader<'_> for Unattended {
+    fn compare(&mut self, _: &mut Transcript<'_>, _: &[u8; 32]) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
 /// What all works need.
-pub(crate) struct Works<'a> {
+pub(crate) struct Works<'a, 'p> {
     pub(crate) home: &'a Home,
     pub(crate) deployment: Deployment,
     pub(crate) profiles: &'a ProfileSet,
     pub(crate) algorithms: &'a AlgorithmPolicy,
     pub(crate) signer: &'a TokenSigner,
-    pub(crate) transcript: &'a mut Transcript,
+    pub(crate) transcript: &'a mut Transcript<'p>,
+    pub(crate) reader: &'a mut dyn Reader<'p>,
 }
 
 /// A certificate to be made.
@@ -56,7 +81,7 @@ pub(crate) struct Work<'a> {
     pub(crate) ends_at: Option<UnixTime>,
 }
 
-impl Works<'_> {
+impl<'p> Works<'_, 'p> {
     /// Has `signer` sign with `key` from now on, once it has proven itself.
     pub(crate) fn use_key(&self, token: &Token, key: &PublicKey) -> anyhow::Result<()> {
         self.signer.add(token, key, KeyPolicy::issuing())?;
@@ -149,11 +174,12 @@ impl Works<'_> {
         Ok(key)
     }
 
-    /// Makes the first CRL of an offline CA, or finds the one that an earlier run made.
+    /// Makes the first CRL of an offline CA, under this number, or finds the one that an earlier run made.
     pub(crate) fn first_crl(
         &mut self,
         authority: &Certificate,
         algorithm: SignatureAlgorithm,
+        number: &CrlNumber,
         file: &str,
         lifetime: Duration,
     ) -> anyhow::Result<Vec<u8>> {
@@ -188,7 +214,7 @@ impl Works<'_> {
         let order = CrlOrder {
             issuer: &issuer,
             intent: intent_id(now)?,
-            number: &CrlNumber::first(),
+            number,
             kind: x509::crl::CrlKind::COMPLETE,
             this_update: now,
             next_update,
@@ -227,6 +253,7 @@ impl Works<'_> {
     }
 
     fn sign(&mut self, pending: Pending, what: &str) -> anyhow::Result<Signed> {
+        self.reader.compare(self.transcript, pending.intent().digest())?;
         // What an earlier run may have signed was written nowhere: nobody has it.
         if self.transcript.unfinished(SIGN, what).is_some() {
             self.transcript.end_work(Kind::Exception, &[reason(NOT_KEPT)])?;
@@ -288,7 +315,11 @@ pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 }
 
 /// A UUID version 7 in its 16 octets (RFC 9562 §5.7).
-fn intent_id(now: UnixTime) -> anyhow::Result<IntentId> {
+///
+/// # Errors
+///
+/// The generator's.
+pub(crate) fn intent_id(now: UnixTime) -> anyhow::Result<IntentId> {
     let mut octets = random::<16>()?;
     let milliseconds = now.secs().saturating_mul(1000).to_be_bytes();
     for (octet, of_time) in octets.iter_mut().zip(milliseconds.into_iter().skip(2)) {

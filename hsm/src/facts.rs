@@ -90,6 +90,16 @@ impl KeyAttributes {
         self.0.get(name)
     }
 
+    /// Whether one that is yes or no is set, by its name in plans of ceremonies, such as `extractable`; `None` where it is not
+    /// told.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.value(&format!("CKA_{}", name.to_uppercase())) {
+            Some(AttributeValue::Flag(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+
     fn take(&mut self, names: &[(AttributeType, &'static str)], answers: &[Attribute]) {
         for answer in answers {
             let kind = answer.attribute_type();
@@ -351,7 +361,10 @@ mod tests {
             let untold = refusals(&told(attribute, None), &name);
             assert_eq!(untold.is_empty(), kind == AttributeType::AlwaysAuthenticate, "{attribute}");
         }
-        assert!(refusals(&told("CKA_SIGN", Some(AttributeValue::Flag(true))), &name).is_empty());
+        let right = told("CKA_SIGN", Some(AttributeValue::Flag(true)));
+        assert!(refusals(&right, &name).is_empty());
+        assert_eq!(right.flag("sign"), Some(true));
+        assert_eq!((right.flag("extractable"), right.flag("modifiable")), (Some(false), None));
     }
 
     /// KEY-03: where the token tells how the key came about, it must have been made as a pair.

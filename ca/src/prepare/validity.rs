@@ -51,7 +51,19 @@ pub(super) fn of(preparation: &Preparation<'_>) -> Result<(Validity, EndedBy), P
         .and_then(|begin| UnixTime::from_secs(begin).ok())
         .and_then(|begin| Validity::between(begin, rule.end(begin)?).ok());
     let Some(whole) = whole.filter(|whole| whole.contains(now)) else { return Err(clock) };
-    let Signer::Issuer(issuer) = signer else { return Ok((whole, EndedBy::Profile)) };
+    let Signer::Issuer(issuer) = signer else {
+        // A root ends when its ceremony says, and never after its profile.
+        return match preparation.ends_at {
+            None => Ok((whole, EndedBy::Profile)),
+            Some(end) if end > whole.not_after() || end <= now => {
+                Err(PrepareError::End { end, latest: whole.not_after() })
+            }
+            Some(end) => {
+                let validity = Validity::between(whole.not_before(), end).map_err(|_| clock)?;
+                Ok((validity, EndedBy::Given))
+            }
+        };
+    };
     let of_issuer = issuer.certificate().validity();
     if !of_issuer.contains(now) {
         return Err(PrepareError::IssuerNotValid {

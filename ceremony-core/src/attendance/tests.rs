@@ -7,10 +7,10 @@ use x509::time::UnixTime;
 use super::*;
 use crate::transcript::Fact;
 
-const TEXT: &str = include_str!("../../../docs/ceremonies/plans/c1-root-key.toml");
+pub(crate) const TEXT: &str = include_str!("../../../docs/ceremonies/plans/c1-root-key.toml");
 const NONCE: &str = "000102030405060708090a0b0c0d0e0f";
 /// Whom the step `root-key` requires.
-const ALL: [&str; 7] = [
+pub(crate) const ALL: [&str; 7] = [
     "kerstin-lund",
     "olle-dahl",
     "vera-sund",
@@ -46,7 +46,7 @@ impl Key {
 }
 
 /// The shipped plan with keys that we have: everybody's is that of his id, and Anna Berg has a second one.
-fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     let shipped = Plan::read(TEXT.as_bytes()).unwrap();
     let mut text = text.to_owned();
     for person in &shipped.people.persons {
@@ -61,15 +61,15 @@ fn plan(text: &str) -> Plan {
 
 /// A ceremony as it is written, line by line.
 #[derive(Clone)]
-struct Held<'a> {
+pub(crate) struct Held<'a> {
     attendance: Attendance<'a>,
     chain: Chain,
-    octets: Vec<u8>,
+    pub(crate) octets: Vec<u8>,
     secs: u64,
 }
 
 impl<'a> Held<'a> {
-    fn begun(plan: &'a Plan, purpose: &str) -> Self {
+    pub(crate) fn begun(plan: &'a Plan, purpose: &str) -> Self {
         let mut held = Self::empty(plan);
         held.genesis(plan, purpose, &[]).unwrap();
         held
@@ -102,7 +102,7 @@ impl<'a> Held<'a> {
         self.write(Kind::Genesis, "begin", &[], &facts)
     }
 
-    fn write(
+    pub(crate) fn write(
         &mut self,
         kind: Kind,
         step: &str,
@@ -147,7 +147,7 @@ impl<'a> Held<'a> {
         self.write(Kind::Attest, step, &[person], &facts)
     }
 
-    fn with(mut self, people: &[&str]) -> Self {
+    pub(crate) fn with(mut self, people: &[&str]) -> Self {
         people.iter().for_each(|person| self.arrives("root-key", person).unwrap());
         self
     }

@@ -5,6 +5,8 @@
     reason = "test code throughout; clippy's allowances cover only test functions"
 )]
 
+mod rehearsal;
+
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
 //! The last second: of an issuer, of an order, of five years.
 
+use x509::key::SignatureAlgorithm;
 use x509::time::UnixTime;
 
-use crate::prepare::{EndedBy, KeySource, Signer};
+use crate::prepare::{EndedBy, KeySource, PrepareError, Signer};
 use crate::profile::Profile;
-use crate::testing::{Ask, Hierarchy, NOW, TestKey, at, profile, profile_text};
+use crate::testing::{Ask, Hierarchy, NOW, TestKey, at, profile, profile_text, quick_root};
 
 const PERSON: &str = "person-hsaid-3-authentication";
 const DAY: u64 = 86_400;
@@ -79,4 +80,28 @@ fn an_order_may_end_with_its_profile_and_no_later() {
 
     assert_eq!(refusal(last), "issued");
     assert_eq!(refusal(last + 1), "end-not-allowed");
+}
+
+/// A root ends when its ceremony says: never after its profile, and not before it begins.
+#[test]
+fn a_root_ends_when_its_ceremony_says() {
+    let (root, key) = (quick_root(), TestKey::new());
+    let signer = Signer::Itself(SignatureAlgorithm::EcdsaP256Sha256);
+    let mut ask = Ask::new(&root, signer, KeySource::Proven(&key.public));
+    let latest = ask.prepare().unwrap().facts().validity.not_after();
+
+    for (end, ends) in
+        [(NOW + DAY, true), (latest.secs(), true), (latest.secs() + 1, false), (NOW, false)]
+    {
+        ask.ends_at = Some(end);
+        match ask.prepare() {
+            Ok(prepared) => {
+                assert_eq!((prepared.facts().validity.not_after(), ends), (at(end), true));
+                assert_eq!(prepared.facts().ended_by, EndedBy::Given);
+            }
+            Err(error) => {
+                assert!(!ends && matches!(error, PrepareError::End { .. }), "{error}");
+            }
+        }
+    }
 }

@@ -1,0 +1,141 @@
+//! What is looked at before a ceremony begins: its program, its approvals and what it is given.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use ceremony_core::approval::{self, Purpose};
+use ceremony_core::plan::{Input, InputContent, Plan};
+use ceremony_core::refusal::Refusal;
+use ceremony_core::words::Fingerprint;
+use x509::statement::SignedStatement;
+
+use crate::stopped::Stopped;
+
+/// The longest input: a CRL of a root has some megabytes at most.
+const MAX_INPUT: u64 = 64 * 1024 * 1024;
+
+/// Who approves the plan for this purpose.
+///
+/// # Errors
+///
+/// [`Stopped`] with R01 for approvals of another plan, with R02 for too few.
+pub(crate) fn approvals(
+    plan: &Plan,
+    purpose: Purpose,
+    approvals: &[SignedStatement],
+) -> Result<Vec<String>, Stopped> {
+    match approval::judge(plan, purpose, approvals) {
+        Ok(people) => Ok(people.into_iter().map(ToString::to_string).collect()),
+        Err(error) => Err(Stopped {
+            refusal: error.refusal(),
+            refused: error.to_string(),
+            next_step: "have the approvers read and sign this very plan",
+        }),
+    }
+}
+
+/// The hash of this program's file, which is that of the plan. It proves nothing alone: the file is hashed on a second machine too.
+///
+/// # Errors
+///
+/// [`Stopped`] with R04.
+pub(crate) fn program(plan: &Plan) -> anyhow::Result<Fingerprint> {
+    let version = env!("CARGO_PKG_VERSION");
+    let file = fs::read("/proc/self/exe").context("cannot read this program's own file")?;
+    let seen = Fingerprint::of(&file);
+    let planned = &plan.program;
+    if planned.version.as_str() == version && planned.sha256 == seen {
+        return Ok(seen);
+    }
+    let refused = format!(
+        "this program is version {version} with SHA-256 {seen}; the plan names version {} with {}",
+        planned.version, planned.sha256
+    );
+    let next_step = "use the program that the plan names, or plan anew with this one";
+    Err(Stopped { refusal: Refusal::Program, refused, next_step }.into())
+}
+
+/// Reads the inputs from below the plan's folder, where nothing else lies.
+///
+/// # Errors
+///
+/// [`Stopped`] with R09.
+pub(crate) fn inputs<'a>(
+    plan: &'a Plan,
+    folder: &Path,
+) -> Result<Vec<(&'a Input, Vec<u8>)>, Stopped> {
+    let mut read = Vec::new();
+    for input in &plan.inputs {
+        let path = folder.join(input.file.as_str());
+        let bytes = bounded(&path).map_err(|why| not_given(input, &path, &why))?;
+        let seen = Fingerprint::of(&bytes);
+        if seen != input.sha256 {
+            let why = format!("it has SHA-256 {seen}, the plan names {}", input.sha256);
+            return Err(not_given(input, &path, &why));
+        }
+        read.push((input, bytes));
+    }
+    let planned: BTreeSet<PathBuf> =
+        plan.inputs.iter().map(|input| folder.join(input.file.as_str())).collect();
+    let mut found = Vec::new();
+    let below = folder.join("in");
+    if !plan.inputs.is_empty() || below.exists() {
+        list(&below, &mut found)
+            .map_err(|error| input_stop(format!("{}: {error}", below.display())))?;
+    }
+    match found.into_iter().find(|path| !planned.contains(path)) {
+        Some(path) => Err(input_stop(format!(
+            "{} lies among the inputs, and the plan does not name it",
+            path.display()
+        ))),
+        None => Ok(read),
+    }
+}
+
+/// The octets of the one input of this name that holds `content`.
+///
+/// # Errors
+///
+/// There is none: a plan that holds has it.
+pub(crate) fn given<'a>(
+    inputs: &'a [(&Input, Vec<u8>)],
+    name: &ceremony_core::plan::Word,
+    content: InputContent,
+) -> anyhow::Result<&'a [u8]> {
+    let found = inputs.iter().find(|(input, _)| input.name == *name && input.content == content);
+    let (_, bytes) = found.with_context(|| format!("input {name} is missing"))?;
+    Ok(bytes)
+}
+
+fn bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if length > MAX_INPUT {
+        return Err(format!("it has {length} octets; an input has at most {MAX_INPUT}"));
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}
+
+/// Every file below a folder, links as what they are.
+fn list(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), found)?;
+        } else {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn not_given(input: &Input, path: &Path, why: &str) -> Stopped {
+    input_stop(format!("input {} at {}: {why}", input.name, path.display()))
+}
+
+fn input_stop(refused: String) -> Stopped {
+    let next_step =
+        "bring the medium that was compared when the plan was approved; nothing was done";
+    Stopped { refusal: Refusal::Input, refused, next_step }
+}

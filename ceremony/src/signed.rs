@@ -1,0 +1,257 @@
+//! What is looked at around a signature: a trial with a throw-away key before it, and the finished file after it.
+//!
+//! The octets that the real key signs are those that were linted and compared: `Pending` binds them, and here their hash is held against the
+//! finished file once more. Any finding before the signature costs nothing; any after it stops the ceremony.
+
+use ca::algorithms::AlgorithmPolicy;
+use ca::deployment::Deployment;
+use ca::fields::RequestedFields;
+use ca::identity::TestDomains;
+use ca::key_quality::KeyBook;
+use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
+use ca::profile::Profile;
+use ceremony_core::refusal::Refusal;
+use ceremony_core::transcript::{Fact, Kind};
+use lint::IssuerContext;
+use sha2::{Digest as _, Sha256};
+use x509::certificate::Certificate;
+use x509::crl::{CrlForm, CrlReader};
+use x509::key::{PublicKey, SignatureAlgorithm};
+use x509::serial::SerialNumber;
+use x509::signing::assemble;
+use x509::time::UnixTime;
+
+use crate::second_opinion::{self, Message};
+use crate::stopped::Stopped;
+use crate::transcript::Transcript;
+use crate::trial_key::TrialKey;
+use crate::works::{Reader, intent_id, now, random};
+
+/// A self-signed certificate as the plan has it.
+#[derive(Clone, Copy)]
+pub(crate) struct PlannedRoot<'a> {
+    pub(crate) deployment: Deployment,
+    pub(crate) algorithms: &'a AlgorithmPolicy,
+    pub(crate) profile: &'a Profile,
+    pub(crate) algorithm: SignatureAlgorithm,
+    pub(crate) fields: &'a RequestedFields,
+    pub(crate) not_after: UnixTime,
+}
+
+/// Makes the certificate with a throw-away key in the place of the real one, and judges it as that will be judged.
+///
+/// # Errors
+///
+/// [`Stopped`] with R11; the real key has signed nothing.
+pub(crate) fn trial(planned: &PlannedRoot<'_>, real: &PublicKey) -> anyhow::Result<()> {
+    let key = TrialKey::generate(real.key_type())?;
+    let now = now()?;
+    let prepared = prepare(&Preparation {
+        deployment: planned.deployment,
+        algorithms: planned.algorithms,
+        test_domains: &TestDomains::default(),
+        profile: planned.profile,
+        signer: Signer::Itself(planned.algorithm),
+        way: Way::Internal,
+        fields: planned.fields,
+        key: KeySource::Proven(key.public()),
+        keys: &KeyBook::default(),
+        serial: SerialNumber::from_random(random()?),
+        id: intent_id(now)?,
+        now,
+        ends_at: Some(planned.not_after),
+        admitted: None,
+    })
+    .map_err(|error| before(error.refusal().to_string()))?;
+    let octets = prepared.pending().bytes().unwrap_or_default();
+    let signature = key.sign(planned.algorithm, octets)?;
+    let der = assemble(octets, planned.algorithm, &signature)
+        .ok_or_else(|| before("the certificate is too large".to_owned()))?;
+    certificate(&der, planned.profile).map_err(before)?;
+    Ok(())
+}
+
+/// Judges a finished self-signed certificate: the linter, and its signature by two libraries.
+fn certificate(der: &[u8], profile: &Profile) -> Result<Certificate, String> {
+    let findings = lint::certificate(der, &IssuerContext::SelfSigned, profile.kind().lint_kind());
+    let excepted: Vec<_> = profile.lint_exceptions().iter().map(|one| one.rule).collect();
+    let (left, _) = findings.without(&excepted);
+    left.into_result().map_err(|findings| findings.to_string())?;
+    let read = Certificate::from_der(der).map_err(|error| error.to_string())?;
+    let key = read.public_key();
+    read.verify_signed_by(key).map_err(|error| error.to_string())?;
+    let octets = Message::Octets(read.tbs_der());
+    second_opinion::verify(key, read.algorithm(), octets, read.signature())
+        .map_err(|error| error.to_string())?;
+    Ok(read)
+}
+
+/// Judges a certificate that the real key has signed, which is the one that was compared.
+///
+/// # Errors
+///
+/// [`Stopped`] with R11: the file goes nowhere.
+pub(crate) fn finished_certificate(
+    der: &[u8],
+    profile: &Profile,
+    compared: &Compared,
+) -> Result<(), Stopped> {
+    let read = certificate(der, profile).map_err(after)?;
+    compared.must_be(&Sha256::digest(read.tbs_der()).into())
+}
+
+/// Judges a CRL that the real key has signed, which is the one that was compared.
+///
+/// # Errors
+///
+/// [`Stopped`] with R11: the file goes nowhere.
+pub(crate) fn finished_crl(
+    der: &[u8],
+    issuer: &Certificate,
+    compared: &Compared,
+) -> anyhow::Result<()> {
+    let findings = lint::crl(der, issuer.as_der())?;
+    findings.into_result().map_err(|findings| after(findings.to_string()))?;
+    let octets = u64::try_from(der.len()).unwrap_or(u64::MAX);
+    let mut reader = CrlReader::start(der, CrlForm::CertificateList, octets)?;
+    reader.by_ref().try_for_each(|entry| entry.map(drop))?;
+    let tail = reader.finish()?;
+    let key = issuer.public_key();
+    tail.verify(key).map_err(|error| after(error.to_string()))?;
+    let message = match (&tail.message_digest, &tail.message) {
+        (Some(digest), _) => Message::Digest(digest),
+        (None, message) => Message::Octets(message.as_deref().unwrap_or_default()),
+    };
+    let algorithm = tail.algorithm.ok_or_else(|| after("its algorithm is not known".to_owned()))?;
+    second_opinion::verify(key, algorithm, message, &tail.signature)
+        .map_err(|error| after(error.to_string()))?;
+    Ok(compared.must_be(&tail.tbs_sha256.unwrap_or_default())?)
+}
+
+/// What people compared before a key signed it.
+pub(crate) struct Compared {
+    /// Who compares.
+    pub(crate) witnesses: Vec<String>,
+    /// SHA-256 of the octets that were to be signed.
+    pub(crate) tbs_sha256: Option<[u8; 32]>,
+}
+
+impl Compared {
+    fn must_be(&self, signed: &[u8; 32]) -> Result<(), Stopped> {
+        if self.tbs_sha256.as_ref() == Some(signed) {
+            return Ok(());
+        }
+        let signed = base16ct::lower::encode_string(signed);
+        Err(after(format!(
+            "what was signed has SHA-256 {signed}, and that is not what was compared"
+        )))
+    }
+}
+
+impl<'p> Reader<'p> for Compared {
+    fn compare(
+        &mut self,
+        transcript: &mut Transcript<'p>,
+        tbs_sha256: &[u8; 32],
+    ) -> anyhow::Result<()> {
+        let hash = base16ct::lower::encode_string(tbs_sha256);
+        let facts = [("sha256", Fact::from(hash)), ("what", "to be signed".into())];
+        transcript.write_of(Kind::Readback, self.witnesses.clone(), &facts)?;
+        self.tbs_sha256 = Some(*tbs_sha256);
+        Ok(())
+    }
+}
+
+fn before(why: String) -> Stopped {
+    Stopped {
+        refusal: Refusal::Lint,
+        refused: format!("what would be signed is refused: {why}"),
+        next_step: "correct the plan or the profile; the key has signed nothing",
+    }
+}
+
+fn after(why: String) -> Stopped {
+    Stopped {
+        refusal: Refusal::Lint,
+        refused: format!("what was signed is refused: {why}"),
+        next_step: "stop: give the file to nobody, and find out what the token signed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PROFILE: &str = include_str!("../../profiles/root.toml");
+
+    fn fields() -> RequestedFields {
+        RequestedFields {
+            common_name: Some("SIGILL TRAINING Root CA v1".to_owned()),
+            organization: Some("Sigill Test".to_owned()),
+            ..RequestedFields::default()
+        }
+    }
+
+    fn tried(profile: &str, name: Option<&str>, years: u64) -> Result<(), String> {
+        let profile = Profile::parse(profile.replace("rsa-4096", "ec-p384").as_bytes()).unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "tr01").unwrap();
+        let key = TrialKey::generate(x509::key::KeyType::EcP384).unwrap();
+        let mut fields = fields();
+        fields.common_name = name.map(str::to_owned);
+        let lifetime = Duration::from_secs(years * 365 * 86_400);
+        let planned = PlannedRoot {
+            deployment,
+            algorithms: &AlgorithmPolicy::shipped().unwrap(),
+            profile: &profile,
+            algorithm: SignatureAlgorithm::EcdsaP384Sha384,
+            fields: &fields,
+            not_after: now().unwrap().checked_add(lifetime).unwrap(),
+        };
+        trial(&planned, key.public()).map_err(|error| {
+            let stopped = error.downcast_ref::<Stopped>().unwrap();
+            assert_eq!((stopped.refusal.code(), stopped.refusal.exit_code()), ("R11", 15));
+            assert!(stopped.next_step.contains("signed nothing"));
+            stopped.refused.clone()
+        })
+    }
+
+    /// N28: what the profile or the plan has wrong is found before the real key signs.
+    #[test]
+    fn a_trial_finds_what_is_wrong_before_the_key_signs() {
+        let name = Some("SIGILL TRAINING Root CA v1");
+        assert_eq!(tried(PROFILE, name, 10), Ok(()));
+        for (profile, name, years, said) in [
+            (PROFILE.replace("    \"key-usage\", ", "    # \"key-usage\", "), name, 10, "key"),
+            (
+                PROFILE.replace("[\"key-cert-sign\", \"crl-sign\"]", "[\"crl-sign\"]"),
+                name,
+                10,
+                "key",
+            ),
+            (PROFILE.to_owned(), None, 10, "common"),
+            (PROFILE.to_owned(), name, 31, "after"),
+        ] {
+            let refused = match Profile::parse(profile.as_bytes()) {
+                Ok(_) => tried(&profile, name, years).unwrap_err(),
+                // Some are refused with the profile itself.
+                Err(error) => error.to_string(),
+            };
+            assert!(refused.to_lowercase().contains(said), "{said}: {refused}");
+        }
+    }
+
+    /// N29: what was signed is what was compared.
+    #[test]
+    fn other_octets_than_were_compared_are_refused() {
+        let compared = Compared { witnesses: Vec::new(), tbs_sha256: Some([7; 32]) };
+        assert!(compared.must_be(&[7; 32]).is_ok());
+        let nobody = Compared { witnesses: Vec::new(), tbs_sha256: None };
+        for (compared, signed) in [(&compared, [8; 32]), (&nobody, [7; 32])] {
+            let refused = compared.must_be(&signed).unwrap_err();
+            assert_eq!(refused.refusal, Refusal::Lint);
+            assert!(refused.refused.contains("not what was compared"), "{refused}");
+        }
+    }
+}

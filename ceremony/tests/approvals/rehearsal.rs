@@ -1,0 +1,203 @@
+//! `sigill-ceremony rehearse`: the same shape every time, by other keys; and what stops it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ceremony_core::attendance::Attendance;
+use ceremony_core::plan::Plan;
+use ceremony_core::shape::Shape;
+use ceremony_core::transcript::{Kind, Record, Whole};
+use ceremony_core::words::Fingerprint;
+use support::softhsm::{SoftHsm, alone};
+use support::{test_name, workspace};
+
+use super::ceremony;
+
+/// The training plan for this very program, approved by two people, with its inputs beside it.
+struct Rehearsed<'a> {
+    softhsm: &'a SoftHsm,
+    folder: PathBuf,
+}
+
+impl<'a> Rehearsed<'a> {
+    fn new(softhsm: &'a SoftHsm) -> Self {
+        let folder = softhsm.state().join("ceremony");
+        fs::create_dir_all(folder.join("in/profiles")).unwrap();
+        fs::write(folder.join("in/device.json"), "{}\n").unwrap();
+        let profile = fs::read_to_string(workspace::root().join("profiles/root.toml")).unwrap();
+        fs::write(folder.join("in/profiles/root.toml"), profile.replace("rsa-4096", "ec-p384"))
+            .unwrap();
+        let world = Self { softhsm, folder };
+        world.plan("", "");
+        world
+    }
+
+    /// Writes the plan with one change, and has it approved.
+    fn plan(&self, from: &str, to: &str) {
+        let shipped = workspace::root().join("docs/ceremonies/plans/c1-training.toml");
+        let mut text = fs::read_to_string(shipped).unwrap();
+        let plan = Plan::read(text.as_bytes()).unwrap();
+        let hash = |path: &Path| Fingerprint::of(&fs::read(path).unwrap()).to_string();
+        let program = hash(Path::new(env!("CARGO_BIN_EXE_sigill-ceremony")));
+        text = text.replace(&plan.program.sha256.to_string(), &program);
+        for input in &plan.inputs {
+            let ours = hash(&self.folder.join(input.file.as_str()));
+            text = text.replace(&input.sha256.to_string(), &ours);
+        }
+        let approvers = ["per-brandt", "sara-nyman"];
+        for person in approvers {
+            let key = self.softhsm.pins().join(format!("{person}.key"));
+            if !key.exists() {
+                let made = self.says(&["person", "make-key", "--out", key.to_str().unwrap()]);
+                fs::write(key.with_extension("hash"), made.1.trim()).unwrap();
+            }
+            let known = plan.people.persons.iter().find(|one| one.id.as_str() == person).unwrap();
+            let ours = fs::read_to_string(key.with_extension("hash")).unwrap();
+            text = text.replace(&known.keys[0].to_string(), &ours);
+        }
+        assert!(from.is_empty() || text.contains(from), "{from}");
+        fs::write(self.path("plan.toml"), text.replacen(from, to, usize::from(!from.is_empty())))
+            .unwrap();
+        for person in approvers {
+            let key = self.softhsm.pins().join(format!("{person}.key"));
+            let (key, out) = (key.display().to_string(), self.path(person));
+            let plan = self.path("plan.toml");
+            let words = ["plan", "approve", &plan, "--purpose", "rehearsal", "--person", person];
+            let (code, said) =
+                self.says(&[words.as_slice(), &["--key", &key, "--out", &out]].concat());
+            assert_eq!(code, 0, "{said}");
+        }
+    }
+
+    fn says(&self, words: &[&str]) -> (i32, String) {
+        let said = ceremony(self.softhsm, words);
+        let text = [said.stdout, said.stderr].concat();
+        (said.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn rehearse(&self, out: &str, approvers: &[&str]) -> (i32, String) {
+        let (plan, out) = (self.path("plan.toml"), self.path(out));
+        let mut words = vec!["rehearse".to_owned(), plan, "--out".to_owned(), out];
+        for person in approvers {
+            words.extend(["--approval".to_owned(), self.path(person)]);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.says(&words)
+    }
+
+    #[track_caller]
+    fn refused(&self, approvers: &[&str], code: &str, exit: i32, wanted: &str) -> Vec<Record> {
+        let out = format!("refused-{code}.jsonl");
+        let _ = fs::remove_file(self.path(&out));
+        let (seen, said) = self.rehearse(&out, approvers);
+        assert_eq!(seen, exit, "{said}");
+        assert!(said.contains(&format!("error: {code}: ")) && said.contains(wanted), "{said}");
+        match fs::read(self.path(&out)) {
+            Ok(octets) => Whole::read(&octets).unwrap().records,
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+const BOTH: &[&str] = &["per-brandt", "sara-nyman"];
+
+fn texts(records: &[Record], name: &str) -> Vec<String> {
+    records.iter().filter_map(|record| record.text(name).map(str::to_owned)).collect()
+}
+
+/// A4, CER-03: twice, with other keys and the same shape; each step had its people, and nothing is left behind.
+#[test]
+fn a_rehearsal_has_the_same_shape_every_time() {
+    alone(test_name!(a_rehearsal_has_the_same_shape_every_time), |softhsm| {
+        let world = Rehearsed::new(softhsm);
+        let plan = Plan::read(&fs::read(world.path("plan.toml")).unwrap()).unwrap();
+        let mut shapes = Vec::new();
+        let mut keys = Vec::new();
+        for out in ["one.jsonl", "two.jsonl"] {
+            let (code, said) = world.rehearse(out, BOTH);
+            assert_eq!(code, 0, "{said}");
+            let octets = fs::read(world.path(out)).unwrap();
+            let whole = Whole::read(&octets).unwrap();
+            let shape = Shape::of(&whole.records).unwrap();
+            assert!(said.starts_with(&format!("{}\n", shape.hash())), "{said}");
+            shapes.push(shape);
+            keys.extend(texts(&whole.records, "spki_sha256"));
+
+            let attendance = Attendance::judge(&plan, &octets).unwrap();
+            // Whom the steps require: neither deputies nor who only approves.
+            assert_eq!(attendance.came().len(), 14);
+            let acts = texts(&whole.records, "act");
+            assert_eq!(acts, ["prepare-token", "generate-key", "sign", "sign"]);
+            let compared: Vec<&Record> =
+                whole.records.iter().filter(|record| record.kind == Kind::Readback).collect();
+            assert_eq!(compared.len(), 2);
+            assert!(compared.iter().all(|record| record.who == ["vera-sund"]));
+            let hashes = texts(&whole.records, "tbs_sha256");
+            assert!(compared.iter().zip(&hashes).all(|(one, tbs)| one.text("sha256") == Some(tbs)));
+        }
+        shapes[0].equals(&shapes[1]).unwrap();
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "a key came twice");
+
+        let (code, said) = world.rehearse("one.jsonl", BOTH);
+        assert_eq!((code, said.starts_with("error: R19: ")), (13, true), "{said}");
+    });
+}
+
+/// N3, N4, N24, N28, N32: what the plan does not have is refused, with its code, and nothing is signed.
+#[test]
+fn a_rehearsal_of_something_else_than_the_plan_has_is_refused() {
+    alone(test_name!(a_rehearsal_of_something_else_than_the_plan_has_is_refused), |softhsm| {
+        let world = Rehearsed::new(softhsm);
+        world.refused(&BOTH[..1], "R02", 11, "1 of the 2 people");
+
+        let unlisted = world.path("in/profiles/other.toml");
+        fs::write(&unlisted, "").unwrap();
+        world.refused(BOTH, "R09", 13, "other.toml lies among the inputs");
+        fs::remove_file(unlisted).unwrap();
+        fs::write(world.path("in/device.json"), "{ }\n").unwrap();
+        world.refused(BOTH, "R09", 13, "the plan names");
+        fs::remove_file(world.path("in/device.json")).unwrap();
+        world.refused(BOTH, "R09", 13, "input device at");
+        fs::write(world.path("in/device.json"), "{}\n").unwrap();
+
+        world.plan("version = \"0.1.0\"", "version = \"0.1.1\"");
+        world.refused(BOTH, "R04", 13, "this program is version 0.1.0");
+
+        // The key is made, and the trial finds out that the profile does not allow what it would certify.
+        world.plan("not-after    = 2030-01-01T00:00:00Z", "not-after    = 2099-01-01T00:00:00Z");
+        let records = world.refused(BOTH, "R11", 15, "the key has signed nothing");
+        assert_eq!(texts(&records, "act"), ["prepare-token", "generate-key"]);
+
+        // As approved, but changed since.
+        let text = fs::read_to_string(world.path("plan.toml")).unwrap();
+        fs::write(world.path("plan.toml"), text.replacen("# An example", "# One example", 1))
+            .unwrap();
+        world.refused(BOTH, "R01", 11, "approves plan");
+    });
+}
+
+/// Kinds and operations that are not held yet are named, and nothing is made.
+#[test]
+fn what_is_not_rehearsed_yet_is_named() {
+    alone(test_name!(what_is_not_rehearsed_yet_is_named), |softhsm| {
+        let world = Rehearsed::new(softhsm);
+        for (plan, wanted) in [
+            ("c5-root-crl.toml", "a ceremony of kind C5 is not rehearsed"),
+            ("c1-root-key.toml", "step root-backup: backup is not rehearsed"),
+        ] {
+            let shipped = workspace::root().join("docs/ceremonies/plans").join(plan);
+            fs::copy(shipped, world.path("plan.toml")).unwrap();
+            let (code, said) = world.rehearse("none.jsonl", BOTH);
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains(wanted), "{said}");
+            assert!(!Path::new(&world.path("none.jsonl")).exists());
+        }
+    });
+}
