@@ -8,7 +8,7 @@ fn text(name: &'static str, text: &str) -> (&'static str, Fact) {
     (name, text.into())
 }
 
-fn genesis(transcript: &mut Transcript) {
+fn genesis(transcript: &mut Transcript<'_>) {
     let plan = "5a".repeat(32);
     let facts = [
         text("format", FORMAT),

@@ -53,7 +53,7 @@ impl<'a> Rehearsed<'a> {
             }
             let known = plan.people.persons.iter().find(|one| one.id.as_str() == person).unwrap();
             let ours = fs::read_to_string(key.with_extension("hash")).unwrap();
-            text = text.replace(&known.keys[0].to_string(), &ours);
+            text = text.replace(&known.keys.first().unwrap().to_string(), &ours);
         }
         assert!(from.is_empty() || text.contains(from), "{from}");
         fs::write(self.path("plan.toml"), text.replacen(from, to, usize::from(!from.is_empty())))
