@@ -3,18 +3,27 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use ca::profile::{Profile, ProfileSet};
 use ceremony_core::approval::{self, Purpose};
-use ceremony_core::plan::{Input, InputContent, Plan};
+use ceremony_core::attendance::{Attendance, REHEARSAL};
+use ceremony_core::plan::{Input, InputContent, Plan, Window};
 use ceremony_core::refusal::Refusal;
+use ceremony_core::shape::Shape;
+use ceremony_core::transcript::{Fact, Kind, Whole};
 use ceremony_core::words::Fingerprint;
 use x509::statement::SignedStatement;
+use x509::time::UnixTime;
 
 use crate::stopped::Stopped;
+use crate::transcript::Transcript;
 
 /// The longest input: a CRL of a root has some megabytes at most.
 const MAX_INPUT: u64 = 64 * 1024 * 1024;
+/// How long before the ceremony its rehearsal may have ended.
+const LONGEST_AGO: Duration = Duration::from_secs(14 * 86_400);
 
 /// Who approves the plan for this purpose.
 ///
@@ -107,6 +116,90 @@ pub(crate) fn given<'a>(
     let found = inputs.iter().find(|(input, _)| input.name == *name && input.content == content);
     let (_, bytes) = found.with_context(|| format!("input {name} is missing"))?;
     Ok(bytes)
+}
+
+/// The profiles among the inputs.
+///
+/// # Errors
+///
+/// [`Stopped`] with R09 for one that is no profile.
+pub(crate) fn profiles(inputs: &[(&Input, Vec<u8>)]) -> anyhow::Result<ProfileSet> {
+    let mut profiles = Vec::new();
+    for (input, bytes) in inputs.iter().filter(|(input, _)| input.content == InputContent::Profile)
+    {
+        let profile = Profile::parse(bytes).map_err(|error| Stopped {
+            refusal: Refusal::Input,
+            refused: format!("input {} is no profile: {error}", input.name),
+            next_step: "correct the profile; the plan then names another hash",
+        })?;
+        profiles.push(profile);
+    }
+    Ok(ProfileSet::new(profiles)?)
+}
+
+/// Tells in the transcript what was looked at.
+///
+/// # Errors
+///
+/// The transcript's.
+pub(crate) fn tell(
+    transcript: &mut Transcript<'_>,
+    approvers: Vec<String>,
+    program: Fingerprint,
+    inputs: &[(&Input, Vec<u8>)],
+) -> anyhow::Result<()> {
+    let facts = [("result", Fact::from("as many as required")), ("what", "approvals".into())];
+    transcript.write_of(Kind::Check, approvers, &facts)?;
+    let named = [("program".to_owned(), program)];
+    let given = inputs.iter().map(|(input, _)| (format!("input {}", input.name), input.sha256));
+    for (what, sha256) in named.into_iter().chain(given) {
+        let facts = [("sha256", Fact::from(sha256.to_string())), ("what", what.into())];
+        transcript.write(Kind::Check, &facts)?;
+    }
+    Ok(())
+}
+
+/// The time is one of the plan's window.
+///
+/// # Errors
+///
+/// [`Stopped`] with R03.
+pub(crate) fn window(plan: &Plan, now: UnixTime) -> Result<(), Stopped> {
+    let Window { not_before, not_after } = plan.window;
+    if (not_before..=not_after).contains(&now) {
+        return Ok(());
+    }
+    let refused =
+        format!("it is {now}, and the plan may be carried out from {not_before} to {not_after}");
+    let next_step = "set the clock if it is wrong; else plan another day";
+    Err(Stopped { refusal: Refusal::Clock, refused, next_step })
+}
+
+/// The shape of the plan's rehearsal, from its transcript: whole, with its people, of the last two weeks.
+///
+/// # Errors
+///
+/// [`Stopped`] with R16.
+pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: UnixTime) -> Result<Shape, Stopped> {
+    let stopped = |why: &str| Stopped {
+        refusal: Refusal::Rehearsal,
+        refused: format!("rehearsal {}: {why}", path.display()),
+        next_step: "rehearse this very plan with this very program, and have its shape approved",
+    };
+    let octets = fs::read(path).map_err(|error| stopped(&error.to_string()))?;
+    Attendance::judge(plan, &octets).map_err(|error| stopped(&error.to_string()))?;
+    let whole = Whole::read(&octets).map_err(|error| stopped(&error.to_string()))?;
+    let (first, last) = match (whole.records.first(), whole.records.last()) {
+        (Some(first), Some(last)) if last.kind == Kind::Close && whole.torn == 0 => (first, last),
+        _ => return Err(stopped("it did not come to its end")),
+    };
+    if first.text("purpose") != Some(REHEARSAL) {
+        return Err(stopped("it is the transcript of no rehearsal"));
+    }
+    if last.time.checked_add(LONGEST_AGO).is_none_or(|end| end < now) {
+        return Err(stopped(&format!("it ended at {}, more than 14 days ago", last.time)));
+    }
+    Shape::of(&whole.records).map_err(|fault| stopped(&fault.to_string()))
 }
 
 fn bounded(path: &Path) -> Result<Vec<u8>, String> {

@@ -4,7 +4,8 @@
 //! Nothing here decides what may follow what: a line that people, budget or rehearsal do not allow is not written, and
 //! what it would announce is not done ([`ceremony_core::held`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -18,25 +19,30 @@ use ceremony_core::plan::{
     Role, Step, Word,
 };
 use ceremony_core::refusal::Refusal;
-use ceremony_core::transcript::{Fact, Kind};
+use ceremony_core::transcript::{Fact, Kind, Record};
+use ceremony_core::words::Fingerprint;
 use crl::CrlNumber;
 use hsm::{Holding, KeyId, KeyOrder, Module, ObjectKind, Proofs, Removal, Token, TokenSigner};
+use indicatif::{ProgressBar, ProgressStyle};
 use x509::certificate::Certificate;
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
 use x509::time::UnixTime;
 
+use crate::ceremony_tokens::{self, Fate};
+use crate::company::Company;
+use crate::gates;
 use crate::home::Home;
 use crate::signed::{self, Compared, PlannedRoot};
-use crate::stand_ins::StandIns;
 use crate::stopped::Stopped;
-use crate::transcript::Transcript;
+use crate::transcript::{Transcript, TranscriptError};
 use crate::works::{Work, Works, intent_id, now};
-use crate::{gates, throw_away};
 
 /// Longest wait for a key: RSA 4096 takes seconds, and much more on a slow token.
 const KEY_DEADLINE: Duration = Duration::from_secs(600);
 /// Longest wait for a list of what a token holds, and for a signature.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// What an ATTEST says by which somebody declares.
+const DECLARATION: &str = "declaration";
 /// What the initialising of a token is called in an intent.
 const PREPARE_TOKEN: &str = "prepare-token";
 
@@ -48,7 +54,7 @@ const PREPARE_TOKEN: &str = "prepare-token";
 pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
     if plan.kind != CeremonyKind::RootKey {
         bail!(
-            "a ceremony of kind {} is not rehearsed by this version: {} is; nothing was done",
+            "a ceremony of kind {} is not held by this version: {} is; nothing was done",
             plan.kind.code(),
             CeremonyKind::RootKey.code()
         );
@@ -68,64 +74,100 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             | Operation::Crl { .. } => continue,
             other => other.name().as_str(),
         };
-        bail!("step {}: {lacks} is not rehearsed by this version; nothing was done", step.id);
+        bail!("step {}: {lacks} is not held by this version; nothing was done", step.id);
     }
     Ok(())
 }
 
-/// A ceremony that is being held.
-pub(crate) struct Ceremony<'a> {
+/// What a ceremony is held with.
+#[derive(Clone, Copy)]
+pub(crate) struct With<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) inputs: &'a [(&'a Input, Vec<u8>)],
     pub(crate) home: &'a Home,
     pub(crate) module: &'a Module,
-    pub(crate) company: StandIns<'a>,
     pub(crate) profiles: &'a ProfileSet,
     pub(crate) algorithms: &'a AlgorithmPolicy,
-    pub(crate) transcript: Transcript<'a>,
-    pub(crate) signer: TokenSigner,
-    pub(crate) tokens: BTreeMap<&'a Word, Token>,
+    pub(crate) fate: Fate,
+}
+
+/// A ceremony that is being held.
+pub(crate) struct Ceremony<'a> {
+    with: With<'a>,
+    plan: &'a Plan,
+    company: Company<'a>,
+    transcript: Transcript<'a>,
+    signer: TokenSigner,
+    tokens: BTreeMap<&'a Word, Token>,
     /// By the step that made them, with their token.
-    pub(crate) keys: BTreeMap<&'a Word, (PublicKey, &'a Word)>,
+    keys: BTreeMap<&'a Word, (PublicKey, &'a Word)>,
     /// By the step that signed them.
-    pub(crate) certificates: BTreeMap<&'a Word, Certificate>,
+    certificates: BTreeMap<&'a Word, Certificate>,
 }
 
 impl<'a> Ceremony<'a> {
-    /// Holds it from its first step to its last; `tell` is told of each.
+    /// A ceremony of which nothing is done in this run.
+    pub(crate) fn new(with: With<'a>, company: Company<'a>, transcript: Transcript<'a>) -> Self {
+        Self {
+            with,
+            plan: with.plan,
+            company,
+            transcript,
+            signer: TokenSigner::new(DEADLINE),
+            tokens: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+        }
+    }
+
+    /// Holds it from its first step to its last, with a bar on a terminal, and returns its transcript.
     ///
     /// # Errors
     ///
     /// [`Stopped`] and the transcript's; what was done until then stands in it.
-    pub(crate) fn hold(&mut self, tell: &mut dyn FnMut(&Step)) -> anyhow::Result<()> {
-        for (person, spki_sha256) in self.company.hashes().collect::<Vec<_>>() {
+    pub(crate) fn hold(mut self) -> anyhow::Result<Transcript<'a>> {
+        let bar = progress(self.plan);
+        for (person, spki_sha256) in self.company.stand_in_hashes() {
             let facts = [("what", Fact::from(STAND_IN)), ("spki_sha256", spki_sha256.into())];
             self.transcript.write_of(Kind::Check, vec![person.to_string()], &facts)?;
         }
         for token in &self.plan.tokens {
-            let is_prepared_here = |step: &Step| matches!(&step.operation, Operation::PrepareToken { token: name } if *name == token.name);
-            if !self.plan.steps.iter().any(is_prepared_here) {
+            let prepares = |step: &Step| matches!(&step.operation, Operation::PrepareToken { token: name } if *name == token.name);
+            if !self.plan.steps.iter().any(prepares) {
                 self.open_token(&token.name)?;
             }
         }
         for step in &self.plan.steps {
-            tell(step);
+            bar.inc(1);
+            bar.set_message(step.id.to_string());
             self.transcript.enter(step.id.as_str());
-            self.gather(step)?;
-            self.act(step).with_context(|| format!("step {}", step.id))?;
-            if step.operation.is_irreversible() {
+            let is_done = match step.operation {
+                Operation::Declare { .. } => {
+                    self.transcript.told_before(Kind::Attest).any(is_declaration)
+                }
+                _ => self.transcript.told_before(Kind::Checkpoint).next().is_some(),
+            };
+            if !is_done {
+                self.gather(step)?;
+                self.require(step)?;
+            }
+            let acted = if is_done { self.recall(step) } else { self.act(step) };
+            acted.with_context(|| format!("step {}", step.id))?;
+            if !is_done && step.operation.is_irreversible() {
                 self.transcript.write_head(Kind::Checkpoint)?;
             }
         }
         self.transcript.enter("end");
         self.count_objects()?;
-        Ok(self.transcript.write_head(Kind::Close)?)
+        self.transcript.write_head(Kind::Close)?;
+        bar.finish_and_clear();
+        Ok(self.transcript)
     }
 
-    /// Whoever is required and not there answers.
+    /// Whoever is required and not there answers. Who cannot is absent, and whether too many are the transcript says.
     fn gather(&mut self, step: &Step) -> anyhow::Result<()> {
         for requirement in &step.requires {
-            for id in self.plan.people.of(requirement.role) {
+            for id in self.company.for_role(*requirement) {
                 let held = self.transcript.held().context("this is no ceremony with people")?;
                 let attendance = held.attendance();
                 if attendance.present().contains(id) {
@@ -139,6 +181,60 @@ impl<'a> Ceremony<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What an earlier run announced is not taken up by fewer people than it takes to announce it.
+    fn require(&self, step: &Step) -> Result<(), TranscriptError> {
+        let Some(held) = self.transcript.held() else { return Ok(()) };
+        held.attendance().require(step).map_err(|fault| TranscriptError::Held(fault.into()))
+    }
+
+    /// Takes up what an earlier run did in a step that came to its end, and compares it with what it told.
+    fn recall(&mut self, step: &'a Step) -> anyhow::Result<()> {
+        match &step.operation {
+            Operation::PrepareToken { token } => {
+                let opened = self.open(token)?;
+                self.tokens.insert(token, opened);
+            }
+            Operation::GenerateKey { token, .. } => {
+                let (of, id) = (self.token(token)?.clone(), self.key_id(step));
+                let key = of.key_by_id(id)?;
+                let key =
+                    key.filter(|key| self.told("spki_sha256") == Some(key.spki_hash().to_string()));
+                let Some(key) = key else {
+                    let refused = format!("token {} lacks the key of step {}", of.name(), step.id);
+                    return Err(stop(Refusal::Key, refused).into());
+                };
+                self.signer.add(&of, &key, hsm::KeyPolicy::issuing())?;
+                self.keys.insert(&step.id, (key, token));
+            }
+            Operation::Certificate { out, .. } => {
+                let der = self.output(out.as_str())?;
+                self.certificates.insert(&step.id, Certificate::from_der(&der)?);
+            }
+            Operation::Crl { out, .. } => drop(self.output(out.as_str())?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the RESULT of the step that is entered says, where an earlier run told one.
+    fn told(&self, name: &str) -> Option<String> {
+        self.transcript
+            .told_before(Kind::Result)
+            .find_map(|record| record.text(name))
+            .map(str::to_owned)
+    }
+
+    /// A file that an earlier run made.
+    fn output(&self, out: &str) -> anyhow::Result<Vec<u8>> {
+        let path = self.with.home.out(&file(out));
+        let der = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        if self.told("sha256") != Some(Fingerprint::of(&der).to_string()) {
+            let refused = format!("{} is not what the transcript tells of", path.display());
+            return Err(stop(Refusal::Output, refused).into());
+        }
+        Ok(der)
     }
 
     fn act(&mut self, step: &'a Step) -> anyhow::Result<()> {
@@ -174,21 +270,22 @@ impl<'a> Ceremony<'a> {
 
     fn declare(&mut self, by: Role, text: &str) -> anyhow::Result<()> {
         let who = self.present(by).into_iter().take(1).collect();
-        let facts = [("text", Fact::from(text)), ("what", "declaration".into())];
+        let facts = [("text", Fact::from(text)), ("what", DECLARATION.into())];
         Ok(self.transcript.write_of(Kind::Attest, who, &facts)?)
     }
 
     /// Those who have a role and are there.
     fn present(&self, role: Role) -> Vec<String> {
-        let here = self.transcript.held().map(|held| held.attendance().present());
-        let is_here = |id: &&Word| here.is_some_and(|here| here.contains(*id));
-        self.plan.people.of(role).into_iter().filter(is_here).map(ToString::to_string).collect()
+        let Some(held) = self.transcript.held() else { return Vec::new() };
+        let here = held.attendance().present();
+        let duties = self.plan.people.duties.iter().filter(|duty| duty.role == role);
+        let people: BTreeSet<&Word> = duties.map(|duty| &duty.person).collect();
+        people.into_iter().filter(|id| here.contains(id)).map(ToString::to_string).collect()
     }
 
-    /// A throw-away token in the place of one that is there before the ceremony begins.
+    /// A token in the place of one that is there before the ceremony begins.
     fn open_token(&mut self, name: &'a Word) -> anyhow::Result<()> {
-        let planned = self.plan.token(name).context("the plan has no such token")?;
-        let token = throw_away::token(self.module, self.home, planned)?;
+        let token = self.open(name)?;
         let facts = [
             ("result", Fact::from("there")),
             ("token", token.name().to_string().into()),
@@ -199,17 +296,33 @@ impl<'a> Ceremony<'a> {
         Ok(())
     }
 
-    fn prepare_token(&mut self, name: &'a Word) -> anyhow::Result<()> {
+    fn open(&self, name: &Word) -> anyhow::Result<Token> {
         let planned = self.plan.token(name).context("the plan has no such token")?;
-        let facts = [
-            ("act", Fact::from(PREPARE_TOKEN)),
-            ("intent", intent_id(now()?)?.to_string().into()),
-            ("what", name.as_str().into()),
-        ];
-        self.transcript.write(Kind::Intent, &facts)?;
-        let token = throw_away::token(self.module, self.home, planned)?;
-        let made = [("token", Fact::from(token.name().to_string()))];
-        self.transcript.end_work(Kind::Result, &made)?;
+        ceremony_tokens::open(self.with.module, self.with.home, planned, self.with.fate)
+    }
+
+    fn prepare_token(&mut self, name: &'a Word) -> anyhow::Result<()> {
+        let is_told = self.transcript.told_before(Kind::Result).next().is_some();
+        let is_announced = self.transcript.unfinished(PREPARE_TOKEN, name.as_str()).is_some();
+        if !is_told && !is_announced {
+            let facts = [
+                ("act", Fact::from(PREPARE_TOKEN)),
+                ("intent", intent_id(now()?)?.to_string().into()),
+                ("what", name.as_str().into()),
+            ];
+            self.transcript.write(Kind::Intent, &facts)?;
+        }
+        let token = self.open(name)?;
+        let objects = token.holdings(Proofs::None, DEADLINE)?.len();
+        if objects > 0 {
+            let refused =
+                format!("token {} holds {objects} objects, and is to be empty", token.name());
+            return Err(stop(Refusal::Token, refused).into());
+        }
+        if !is_told {
+            let made = [("token", Fact::from(token.name().to_string()))];
+            self.transcript.end_work(Kind::Result, &made)?;
+        }
         self.tokens.insert(name, token);
         Ok(())
     }
@@ -221,12 +334,16 @@ impl<'a> Ceremony<'a> {
         key_type: KeyType,
         attributes: &Attributes,
     ) -> anyhow::Result<()> {
-        let (of, plan) = (self.token(token)?.clone(), self.plan);
-        let id = KeyId::of_step(plan.hash.as_bytes(), step.id.as_str());
+        let (of, id) = (self.token(token)?.clone(), self.key_id(step));
+        self.judge_objects(&of, token, step)?;
         let order =
             KeyOrder { key_type, label: step.id.to_string(), id, removal: Removal::Forbidden };
         let key = self.works(&mut nobody()).key(&of, order, KEY_DEADLINE)?;
         let holdings = of.holdings(Proofs::None, DEADLINE)?;
+        let whole = self.pairs(token).saturating_add(1).saturating_mul(2);
+        if holdings.len() != whole {
+            return Err(by_half(&of, step, holdings.len(), whole).into());
+        }
         let is_it = |holding: &&Holding| {
             holding.kind == ObjectKind::PrivateKey && holding.name.id() == id.as_bytes()
         };
@@ -244,6 +361,32 @@ impl<'a> Ceremony<'a> {
         Ok(())
     }
 
+    /// What lies on a token before its next key is made: whole pairs of this ceremony, or what an earlier run announced and did not come to
+    /// tell of. A key that nobody announced, and one that was made by half, end the ceremony.
+    fn judge_objects(&self, of: &Token, token: &Word, step: &Step) -> anyhow::Result<()> {
+        let whole = self.pairs(token).saturating_mul(2);
+        let is_announced = self.transcript.told_before(Kind::Intent).next().is_some();
+        let objects = match of.holdings(Proofs::None, DEADLINE) {
+            Ok(holdings) => holdings.len(),
+            Err(error) if !is_announced => return Err(error.into()),
+            // A half-written object can keep a token from listing any.
+            Err(_) => usize::MAX,
+        };
+        if objects == whole || (is_announced && objects == whole.saturating_add(2)) {
+            return Ok(());
+        }
+        Err(by_half(of, step, objects, whole).into())
+    }
+
+    /// Pairs of this ceremony on a token.
+    fn pairs(&self, token: &Word) -> usize {
+        self.keys.values().filter(|(_, on)| *on == token).count()
+    }
+
+    fn key_id(&self, step: &Step) -> KeyId {
+        KeyId::of_step(self.plan.hash.as_bytes(), step.id.as_str())
+    }
+
     fn root(
         &mut self,
         step: &'a Step,
@@ -253,9 +396,9 @@ impl<'a> Ceremony<'a> {
         out: &str,
     ) -> anyhow::Result<()> {
         let (key, _) = self.keys.get(key_of).context("the key was not made")?.clone();
-        let bytes = gates::given(self.inputs, profile, InputContent::Profile)?;
+        let bytes = gates::given(self.with.inputs, profile, InputContent::Profile)?;
         let profile = ca::profile::Profile::parse(bytes)?;
-        let (deployment, algorithms) = (self.plan.deployment, self.algorithms);
+        let (deployment, algorithms) = (self.plan.deployment, self.with.algorithms);
         let profile_of = &profile;
         let planned = PlannedRoot {
             deployment,
@@ -338,8 +481,12 @@ impl<'a> Ceremony<'a> {
         Ok(self.transcript.write(Kind::Check, &facts)?)
     }
 
+    /// With what an earlier run had compared in this step: whoever compared it before its death need not again.
     fn compared(&self) -> Compared {
-        Compared { witnesses: self.present(Role::Witness), tbs_sha256: None }
+        let before = self.transcript.told_before(Kind::Readback).next();
+        let before = before.and_then(|record| record.text("sha256")?.parse::<Fingerprint>().ok());
+        let tbs_sha256 = before.map(|hash| *hash.as_bytes());
+        Compared { witnesses: self.present(Role::Witness), tbs_sha256 }
     }
 
     fn token(&self, name: &Word) -> anyhow::Result<&Token> {
@@ -348,15 +495,46 @@ impl<'a> Ceremony<'a> {
 
     fn works<'b>(&'b mut self, compared: &'b mut Compared) -> Works<'b, 'a> {
         Works {
-            home: self.home,
+            home: self.with.home,
             deployment: self.plan.deployment,
-            profiles: self.profiles,
-            algorithms: self.algorithms,
+            profiles: self.with.profiles,
+            algorithms: self.with.algorithms,
             signer: &self.signer,
             transcript: &mut self.transcript,
             reader: compared,
         }
     }
+}
+
+fn progress(plan: &Plan) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(u64::try_from(plan.steps.len()).unwrap_or(0)).with_style(style)
+}
+
+fn by_half(of: &Token, step: &Step, objects: usize, whole: usize) -> Stopped {
+    let held = if objects == usize::MAX {
+        "objects that cannot be listed".to_owned()
+    } else {
+        format!("{objects} objects")
+    };
+    Stopped {
+        refusal: Refusal::Token,
+        refused: format!(
+            "token {} holds {held} at the key of step {}, and {whole} were to be there: a key was made that nobody \
+             announced, or by half",
+            of.name(),
+            step.id
+        ),
+        next_step: "stop: nothing on this token is used; hold the ceremony anew with another token, in a new home",
+    }
+}
+
+fn is_declaration(record: &Record) -> bool {
+    record.text("what") == Some(DECLARATION)
 }
 
 /// Where nothing is signed nothing is compared.

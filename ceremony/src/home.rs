@@ -34,12 +34,12 @@ impl Home {
         Ok(home)
     }
 
-    /// Makes a folder for a rehearsal, with room for what is thrown away.
+    /// Makes the folder of a ceremony, or opens it: what is in it is nobody else's.
     ///
     /// # Errors
     ///
-    /// Names the folder that cannot be made.
-    pub(crate) fn for_rehearsal(path: &Path) -> anyhow::Result<Self> {
+    /// Names the folder that cannot be made, or that others may enter.
+    pub(crate) fn of_ceremony(path: &Path) -> anyhow::Result<Self> {
         private_folder(path)?;
         let home = Self(fs::canonicalize(path).with_context(|| path.display().to_string())?);
         for folder in ["tokens", "state", "people", "ceremony", "ceremony/out"] {

@@ -1,11 +1,13 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
 //! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), judges the plans of ceremonies and
-//! makes their scripts (`plan`), rehearses ceremonies of a root key (`rehearse`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
+//! makes their scripts (`plan`), rehearses ceremonies of a root key (`rehearse`) and holds them where nobody sits at them (`run`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod approval_command;
 mod bootstrap;
+mod ceremony_tokens;
+mod company;
 mod finished;
 mod gates;
 mod hierarchy;
@@ -20,12 +22,11 @@ mod plan_command;
 mod probe;
 mod refusal;
 mod rehearse_command;
+mod run_command;
 mod second_opinion;
 mod signed;
-mod stand_ins;
 mod stopped;
 mod surroundings;
-mod throw_away;
 mod tokens;
 mod transcript;
 mod trial_key;
@@ -49,6 +50,7 @@ use outputs::Made;
 use plan_command::PlanCommand;
 use refusal::Refusal;
 use rehearse_command::RehearseArguments;
+use run_command::RunArguments;
 
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
@@ -84,6 +86,13 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony rehearse plan.toml --approval anna.approval --approval bo.approval --out rehearsal.jsonl"
     )]
     Rehearse(RehearseArguments),
+    /// Hold a ceremony of a root key in deployment test/demo with nobody at it, by people's software keys; the keys stay.
+    ///
+    /// Run again after it was broken off, it goes on where its transcript ends. Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
+    #[command(
+        after_help = "Example:\n  sigill-ceremony run plan.toml --unattended --home root --people keys --approval anna.approval --approval bo.approval --rehearsal rehearsal.jsonl"
+    )]
+    Run(RunArguments),
     /// The keys with which people answer at ceremonies.
     #[command(
         subcommand,
@@ -136,6 +145,7 @@ fn main() -> ExitCode {
         Command::Bootstrap(bootstrap) => run(bootstrap).map(|()| ExitCode::SUCCESS),
         Command::Plan(command) => plan_command::run(command),
         Command::Rehearse(arguments) => rehearse_command::run(arguments),
+        Command::Run(arguments) => run_command::run(arguments),
         Command::Person(command) => approval_command::person(command),
         Command::Hsm(command) => hsm_command::run(command),
     };

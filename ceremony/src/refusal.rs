@@ -17,7 +17,7 @@ pub(crate) enum Refusal {
     )]
     PinMissing {
         /// The token's role.
-        role: &'static str,
+        role: String,
         /// Below the home.
         path: String,
     },

@@ -64,37 +64,53 @@ pub(crate) fn open(
 ) -> anyhow::Result<Token> {
     let role_name: RoleName = role.name().parse()?;
     let label: TokenLabel = deployment.token_label(&role_name).parse()?;
+    open_named(home, module, label, role.pins(), role.name())
+}
+
+/// As [`open`], the token with this label, whose PIN files lie in the folder `pins` below the home, by this name.
+///
+/// # Errors
+///
+/// As [`open`].
+pub(crate) fn open_named(
+    home: &Home,
+    module: &Module,
+    label: TokenLabel,
+    pins: &str,
+    name: &str,
+) -> anyhow::Result<Token> {
+    let files = PinFiles { home, pins, name };
     let markers = PinMarkers::in_folder(&home.join("state"))?;
     let known: Vec<_> = hsm::token::list(module)?
         .into_iter()
         .filter(|token| token.label == label.as_str())
         .collect();
     if known.is_empty() {
-        if role == Role::Root {
-            // Not made before: where the operator has moved it away, it must not come back empty.
-            home.private("offline")?;
-            home.private(role.pins())?;
+        // Not made before: where the operator has moved it away, it must not come back empty.
+        if let Some((parent, _)) = pins.split_once('/') {
+            home.private(parent)?;
         }
-        draw_missing(home, role, "pin")?;
-        draw_missing(home, role, "so-pin")?;
+        home.private(pins)?;
+        files.draw_missing("pin")?;
+        files.draw_missing("so-pin")?;
     }
-    let user_pin = pin(home, role, "pin")?;
-    let name = match known.as_slice() {
+    let user_pin = files.pin("pin")?;
+    let token = match known.as_slice() {
         [token] if token.pin != PinState::NotSet => {
             TokenName { label, serial: token.serial.parse()? }
         }
         [] | [_] => {
-            let so_pin = pin(home, role, "so-pin")?;
+            let so_pin = files.pin("so-pin")?;
             let new = NewToken { label, so_pin, user_pin: user_pin.clone() };
             hsm::init_token(module, &new, &markers)
-                .with_context(|| format!("token of role {}", role.name()))?
+                .with_context(|| format!("token of role {name}"))?
         }
         several => bail!("{} tokens have the label {label}", several.len()),
     };
     Ok(Token::open(
         module,
         TokenSettings {
-            name,
+            name: token,
             pin: user_pin,
             markers,
             sessions: NonZeroUsize::MIN,
@@ -104,26 +120,34 @@ pub(crate) fn open(
     )?)
 }
 
-/// Where a PIN of `role` lies, below the home.
-fn pin_path(role: Role, kind: &str) -> String {
-    format!("{}/{}.{kind}", role.pins(), role.name())
+/// Where the PINs of a token lie.
+struct PinFiles<'a> {
+    home: &'a Home,
+    pins: &'a str,
+    name: &'a str,
 }
 
-fn pin(home: &Home, role: Role, kind: &str) -> anyhow::Result<Pin> {
-    let path = pin_path(role, kind);
-    let file = home.join(&path);
-    if !file.exists() {
-        return Err(Refusal::PinMissing { role: role.name(), path }.into());
+impl PinFiles<'_> {
+    fn path(&self, kind: &str) -> String {
+        format!("{}/{}.{kind}", self.pins, self.name)
     }
-    Ok(Pin::from_file(&file)?)
-}
 
-fn draw_missing(home: &Home, role: Role, kind: &str) -> anyhow::Result<()> {
-    let file = home.join(&pin_path(role, kind));
-    if !file.exists() {
-        Pin::from_drawn(&draw()?)?.create_file(&file)?;
+    fn pin(&self, kind: &str) -> anyhow::Result<Pin> {
+        let path = self.path(kind);
+        let file = self.home.join(&path);
+        if !file.exists() {
+            return Err(Refusal::PinMissing { role: self.name.to_owned(), path }.into());
+        }
+        Ok(Pin::from_file(&file)?)
     }
-    Ok(())
+
+    fn draw_missing(&self, kind: &str) -> anyhow::Result<()> {
+        let file = self.home.join(&self.path(kind));
+        if !file.exists() {
+            Pin::from_drawn(&draw()?)?.create_file(&file)?;
+        }
+        Ok(())
+    }
 }
 
 /// 32 letters and digits, about 190 bits.

@@ -36,8 +36,8 @@ pub(crate) type Facts<'a> = &'a [(&'a str, Fact)];
 pub(crate) struct Transcript<'a> {
     media: Vec<Medium>,
     chain: Chain,
-    /// What an earlier run began with.
-    genesis: Option<Record>,
+    /// What earlier runs wrote.
+    earlier: Vec<Record>,
     /// When this run began.
     began: Instant,
     /// The step that lines are of.
@@ -85,22 +85,22 @@ impl<'a> Transcript<'a> {
             };
             medium.bring_abreast(copy.len(), missing)?;
         }
-        let genesis = whole.records.into_iter().next();
         Ok(Self {
             media,
             chain: whole.chain,
-            genesis,
+            earlier: whole.records,
             began: Instant::now(),
             step: "begin".to_owned(),
             held: None,
         })
     }
 
-    /// Opens a new transcript of a ceremony with people, and says which it is.
+    /// Opens the transcript of a ceremony with people and says what is begun, or begun again. One that came to its end is left as it
+    /// is.
     ///
     /// # Errors
     ///
-    /// As [`Self::open`] and [`Self::write`].
+    /// As [`Self::open`] and [`Self::write`]; [`Stopped`] for a transcript whose lines this plan does not allow.
     pub(crate) fn begin_held(
         paths: &[PathBuf],
         plan: &'a Plan,
@@ -108,7 +108,13 @@ impl<'a> Transcript<'a> {
         rehearsal: Option<Shape>,
     ) -> anyhow::Result<Self> {
         let mut transcript = Self::open(paths)?;
-        transcript.held = Some(Held::new(plan, rehearsal));
+        let (mut chain, mut held) = (Chain::new(), Held::new(plan, rehearsal));
+        for record in &transcript.earlier {
+            let (_, after) = chain.next(record)?;
+            held = held.next(chain.head(), record).map_err(TranscriptError::Held)?;
+            chain = after;
+        }
+        transcript.held = Some(held);
         let facts = [
             ("deployment", Fact::from(plan.deployment.to_string())),
             ("format", FORMAT.into()),
@@ -117,8 +123,18 @@ impl<'a> Transcript<'a> {
             ("program", env!("CARGO_PKG_VERSION").into()),
             ("purpose", purpose.into()),
         ];
-        transcript.write(Kind::Genesis, &facts)?;
+        match transcript.phase() {
+            Phase::Empty => transcript.write(Kind::Genesis, &facts)?,
+            Phase::Running | Phase::Paused => transcript.write(Kind::Resume, &facts)?,
+            Phase::Closed => {}
+        }
         Ok(transcript)
+    }
+
+    /// What earlier runs wrote of this kind in the step that is entered, the last one first.
+    pub(crate) fn told_before(&self, kind: Kind) -> impl Iterator<Item = &Record> {
+        let lines = self.earlier.iter().rev();
+        lines.filter(move |record| record.kind == kind && record.step == self.step)
     }
 
     /// Opens the transcript of a bootstrap and says what is begun, or begun again.
@@ -140,7 +156,7 @@ impl<'a> Transcript<'a> {
             ("program", env!("CARGO_PKG_VERSION").into()),
             ("purpose", "unattended-demo".into()),
         ];
-        let genesis = transcript.genesis.as_ref();
+        let genesis = transcript.earlier.first();
         for (name, ours) in facts.iter().filter(|(name, _)| ["deployment", "plan"].contains(name)) {
             let theirs = genesis.and_then(|genesis| genesis.body.get(*name));
             if theirs.is_some_and(|theirs| theirs != ours) {

@@ -23,7 +23,7 @@ use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader};
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::serial::SerialNumber;
-use x509::signing::{IntentId, Pending, Signed};
+use x509::signing::{IntentId, Pending, Signed, SigningKind, ToBeSigned};
 use x509::time::UnixTime;
 
 use crate::home::{Home, replace};
@@ -56,6 +56,9 @@ impl Reader<'_> for Unattended {
         Ok(())
     }
 }
+
+/// Why the same octets are signed once more.
+const AFTER_DEATH: &str = "the run ended before it told what came of it";
 
 /// What all works need.
 pub(crate) struct Works<'a, 'p> {
@@ -101,6 +104,9 @@ impl<'p> Works<'_, 'p> {
             self.find(&work.file, &Sha256::digest(found.tbs_der()).into(), &der)?;
             return Ok(found);
         }
+        if let Some(pending) = self.announced(&work)? {
+            return self.finish_certificate(pending, &work.file);
+        }
         let now = now()?;
         let profile = self
             .profiles
@@ -125,12 +131,44 @@ impl<'p> Works<'_, 'p> {
         .map_err(|error| anyhow::anyhow!("{}", error.refusal()))
         .with_context(|| work.file.clone())?;
         let (pending, _) = prepared.into_parts();
-        let signed = self.sign(pending, &work.file)?;
+        if self.transcript.held().is_some() {
+            // What is announced is signed, after the program's death too: no second certificate comes of it.
+            replace(&self.kept_tbs(&work.file), pending.bytes().unwrap_or_default())?;
+        }
+        self.finish_certificate(pending, &work.file)
+    }
+
+    fn finish_certificate(&mut self, pending: Pending, file: &str) -> anyhow::Result<Certificate> {
+        let signed = self.sign(pending, file)?;
         let der = signed.to_der().context("certificate is too large")?;
         let certificate = Certificate::from_der(&der)?;
-        replace(&path, &der)?;
+        replace(&self.home.out(file), &der)?;
         self.transcript.end_work(Kind::Result, &made(&der))?;
         Ok(certificate)
+    }
+
+    /// What an earlier run of a ceremony announced to sign, and may have signed: the same octets under the same intent.
+    fn announced(&self, work: &Work<'_>) -> anyhow::Result<Option<Pending>> {
+        let open =
+            self.transcript.held().and_then(|_| self.transcript.unfinished(SIGN, &work.file));
+        let (Some(open), Signer::Itself(algorithm)) = (open, work.signer) else { return Ok(None) };
+        let path = self.kept_tbs(&work.file);
+        let octets = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let hash = base16ct::lower::encode_string(&Sha256::digest(&octets));
+        ensure!(
+            open.record.text("tbs_sha256") == Some(&hash),
+            "{} is not what the transcript announces",
+            path.display()
+        );
+        let mut id = [0; 16];
+        base16ct::lower::decode(open.id(), &mut id).ok().context("no name of an intent")?;
+        let (id, key) = (IntentId::from_bytes(id), work.public_key.clone());
+        let octets = ToBeSigned::Bytes(octets.into());
+        Ok(Some(Pending::new(id, SigningKind::Certificate, key, algorithm, octets)?))
+    }
+
+    fn kept_tbs(&self, file: &str) -> std::path::PathBuf {
+        self.home.join(&format!("ceremony/{file}.tbs"))
     }
 
     /// Makes a key of a step, or finds the one that an earlier run made: by its CKA_ID, never by its label. It proves
@@ -254,11 +292,17 @@ impl<'p> Works<'_, 'p> {
 
     fn sign(&mut self, pending: Pending, what: &str) -> anyhow::Result<Signed> {
         self.reader.compare(self.transcript, pending.intent().digest())?;
-        // What an earlier run may have signed was written nowhere: nobody has it.
-        if self.transcript.unfinished(SIGN, what).is_some() {
-            self.transcript.end_work(Kind::Exception, &[reason(NOT_KEPT)])?;
-        }
-        let recorded = self.transcript.record(what, None, pending.intent())?;
+        let id = pending.intent().id().to_string();
+        let again = match self.transcript.unfinished(SIGN, what) {
+            None => None,
+            Some(open) if open.id() == id => Some(AFTER_DEATH),
+            // What an earlier run may have signed was written nowhere: nobody has it.
+            Some(_) => {
+                self.transcript.end_work(Kind::Exception, &[reason(NOT_KEPT)])?;
+                None
+            }
+        };
+        let recorded = self.transcript.record(what, again, pending.intent())?;
         let input = pending.input(&recorded)?;
         // A session does not always outlive the time that people take between two steps. Both tries are
         // in the transcript.

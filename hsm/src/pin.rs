@@ -67,14 +67,16 @@ impl Pin {
         Self::checked(&typed).ok_or(PinError::FormTyped)
     }
 
-    /// Writes the PIN to a new file of mode 0600 in a folder of mode 0700.
+    /// Writes the PIN to a new file of mode 0600 in a folder of mode 0700. After a crash it is there whole or not at all.
     ///
     /// # Errors
     ///
     /// [`PinError::File`]; an existing file is never replaced.
     pub fn create_file(&self, path: &Path) -> Result<(), PinError> {
         let line = Zeroizing::new(format!("{}\n", self.secret.expose_secret()));
-        secret_file::create(path, line.as_bytes()).map_err(PinError::File)
+        let is_there = path.symlink_metadata().is_ok();
+        let write = if is_there { secret_file::create } else { secret_file::create_whole };
+        write(path, line.as_bytes()).map_err(PinError::File)
     }
 
     fn checked(octets: &[u8]) -> Option<Self> {
@@ -247,5 +249,7 @@ mod tests {
         Pin::from_file(&path).unwrap().create_file(&copy).unwrap();
 
         assert_eq!(fs::read(&copy).unwrap(), b"12345678\n");
+        let refused = Pin::from_file(&path).unwrap().create_file(&copy).unwrap_err();
+        assert!(matches!(refused, PinError::File(_)), "an existing file is never replaced");
     }
 }

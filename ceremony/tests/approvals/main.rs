@@ -6,6 +6,7 @@
 )]
 
 mod rehearsal;
+mod run;
 
 use std::fs;
 use std::num::NonZeroUsize;

@@ -2,84 +2,108 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ceremony_core::attendance::Attendance;
 use ceremony_core::plan::Plan;
 use ceremony_core::shape::Shape;
 use ceremony_core::transcript::{Kind, Record, Whole};
 use ceremony_core::words::Fingerprint;
-use support::softhsm::{SoftHsm, alone};
+use support::softhsm::{MODULE, SoftHsm, alone};
 use support::{test_name, workspace};
+use x509::time::UnixTime;
 
 use super::ceremony;
 
-/// The training plan for this very program, approved by two people, with its inputs beside it.
-struct Rehearsed<'a> {
-    softhsm: &'a SoftHsm,
-    folder: PathBuf,
+/// The training plan for this very program and module and these days, approved by two people, with its inputs beside it and a software
+/// key of everybody.
+pub(crate) struct Rehearsed<'a> {
+    pub(crate) softhsm: &'a SoftHsm,
+    pub(crate) folder: PathBuf,
+    /// When the test began, Unix seconds.
+    now: u64,
 }
 
 impl<'a> Rehearsed<'a> {
-    fn new(softhsm: &'a SoftHsm) -> Self {
+    pub(crate) fn new(softhsm: &'a SoftHsm) -> Self {
         let folder = softhsm.state().join("ceremony");
         fs::create_dir_all(folder.join("in/profiles")).unwrap();
         fs::write(folder.join("in/device.json"), "{}\n").unwrap();
         let profile = fs::read_to_string(workspace::root().join("profiles/root.toml")).unwrap();
         fs::write(folder.join("in/profiles/root.toml"), profile.replace("rsa-4096", "ec-p384"))
             .unwrap();
-        let world = Self { softhsm, folder };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let world = Self { softhsm, folder, now };
         world.plan("", "");
         world
     }
 
-    /// Writes the plan with one change, and has it approved.
-    fn plan(&self, from: &str, to: &str) {
+    /// Writes the plan with one change, and has it approved for rehearsal.
+    pub(crate) fn plan(&self, from: &str, to: &str) {
         let shipped = workspace::root().join("docs/ceremonies/plans/c1-training.toml");
         let mut text = fs::read_to_string(shipped).unwrap();
         let plan = Plan::read(text.as_bytes()).unwrap();
         let hash = |path: &Path| Fingerprint::of(&fs::read(path).unwrap()).to_string();
         let program = hash(Path::new(env!("CARGO_BIN_EXE_sigill-ceremony")));
         text = text.replace(&plan.program.sha256.to_string(), &program);
+        for token in &plan.tokens {
+            let module = format!("module-sha256  = \"{}\"", token.module_sha256);
+            let ours = format!("module-sha256  = \"{}\"", hash(Path::new(MODULE)));
+            text = text.replace(&module, &ours);
+        }
         for input in &plan.inputs {
             let ours = hash(&self.folder.join(input.file.as_str()));
             text = text.replace(&input.sha256.to_string(), &ours);
         }
-        let approvers = ["per-brandt", "sara-nyman"];
-        for person in approvers {
-            let key = self.softhsm.pins().join(format!("{person}.key"));
+        let day = |days: u64| {
+            let secs = self.now - 86_400 + days * 86_400;
+            UnixTime::from_secs(secs).unwrap().to_string()
+        };
+        for (window, days) in [(plan.window.not_before, 0), (plan.window.not_after, 2)] {
+            text = text.replace(&window.to_string(), &day(days));
+        }
+        for person in &plan.people.persons {
+            let key = self.key(person.id.as_str());
             if !key.exists() {
                 let made = self.says(&["person", "make-key", "--out", key.to_str().unwrap()]);
                 fs::write(key.with_extension("hash"), made.1.trim()).unwrap();
             }
-            let known = plan.people.persons.iter().find(|one| one.id.as_str() == person).unwrap();
             let ours = fs::read_to_string(key.with_extension("hash")).unwrap();
-            text = text.replace(&known.keys.first().unwrap().to_string(), &ours);
+            text = text.replace(&person.keys.first().unwrap().to_string(), &ours);
         }
         assert!(from.is_empty() || text.contains(from), "{from}");
         fs::write(self.path("plan.toml"), text.replacen(from, to, usize::from(!from.is_empty())))
             .unwrap();
-        for person in approvers {
-            let key = self.softhsm.pins().join(format!("{person}.key"));
-            let (key, out) = (key.display().to_string(), self.path(person));
+        self.approve(&["--purpose", "rehearsal"], "");
+    }
+
+    /// Has both approvers sign the plan as it stands; their files end so.
+    pub(crate) fn approve(&self, purpose: &[&str], end: &str) {
+        for person in BOTH {
+            let (key, out) = (self.key(person), self.path(&format!("{person}{end}")));
             let plan = self.path("plan.toml");
-            let words = ["plan", "approve", &plan, "--purpose", "rehearsal", "--person", person];
-            let (code, said) =
-                self.says(&[words.as_slice(), &["--key", &key, "--out", &out]].concat());
+            let words = ["plan", "approve", &plan, "--person", person, "--out", &out];
+            let key = ["--key", key.to_str().unwrap()];
+            let (code, said) = self.says(&[words.as_slice(), &key, purpose].concat());
             assert_eq!(code, 0, "{said}");
         }
     }
 
-    fn says(&self, words: &[&str]) -> (i32, String) {
+    pub(crate) fn key(&self, person: &str) -> PathBuf {
+        self.softhsm.pins().join(format!("{person}.key"))
+    }
+
+    pub(crate) fn says(&self, words: &[&str]) -> (i32, String) {
         let said = ceremony(self.softhsm, words);
         let text = [said.stdout, said.stderr].concat();
         (said.status.code().unwrap(), String::from_utf8(text).unwrap())
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
-    fn rehearse(&self, out: &str, approvers: &[&str]) -> (i32, String) {
+    pub(crate) fn rehearse(&self, out: &str, approvers: &[&str]) -> (i32, String) {
         let (plan, out) = (self.path("plan.toml"), self.path(out));
         let mut words = vec!["rehearse".to_owned(), plan, "--out".to_owned(), out];
         for person in approvers {
@@ -103,9 +127,9 @@ impl<'a> Rehearsed<'a> {
     }
 }
 
-const BOTH: &[&str] = &["per-brandt", "sara-nyman"];
+pub(crate) const BOTH: &[&str] = &["per-brandt", "sara-nyman"];
 
-fn texts(records: &[Record], name: &str) -> Vec<String> {
+pub(crate) fn texts(records: &[Record], name: &str) -> Vec<String> {
     records.iter().filter_map(|record| record.text(name).map(str::to_owned)).collect()
 }
 
@@ -189,8 +213,8 @@ fn what_is_not_rehearsed_yet_is_named() {
     alone(test_name!(what_is_not_rehearsed_yet_is_named), |softhsm| {
         let world = Rehearsed::new(softhsm);
         for (plan, wanted) in [
-            ("c5-root-crl.toml", "a ceremony of kind C5 is not rehearsed"),
-            ("c1-root-key.toml", "step root-backup: backup is not rehearsed"),
+            ("c5-root-crl.toml", "a ceremony of kind C5 is not held"),
+            ("c1-root-key.toml", "step root-backup: backup is not held"),
         ] {
             let shipped = workspace::root().join("docs/ceremonies/plans").join(plan);
             fs::copy(shipped, world.path("plan.toml")).unwrap();

@@ -1,0 +1,180 @@
+//! `sigill-ceremony run`: holds a ceremony whose keys stay. Nobody sits at it yet, so it is for deployment test/demo alone.
+//!
+//! Run again after it was broken off, it goes on where its transcript ends: what is there is taken up and compared with what was told, and
+//! nothing is made twice.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
+use ca::algorithms::AlgorithmPolicy;
+use ca::deployment::Environment;
+use ceremony_core::approval::Purpose;
+use ceremony_core::attendance::PRODUCTION;
+use ceremony_core::plan::Plan;
+use ceremony_core::refusal::Refusal;
+use ceremony_core::transcript::Phase;
+use ceremony_core::words::Fingerprint;
+use clap::Args;
+use hsm::Module;
+use serde_json::json;
+
+use crate::ceremony_tokens::{self, Fate};
+use crate::company::Company;
+use crate::holding::{self, Ceremony, With};
+use crate::home::{self, Home};
+use crate::stopped::Stopped;
+use crate::transcript::Transcript;
+use crate::works::now;
+use crate::{approval_command, gates, plan_command};
+
+/// What a run takes.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The plan. Its inputs lie below `in` beside it.
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// Nobody sits at it: people's software keys answer, and the PINs of tokens lie in files. For deployment test/demo alone.
+    #[arg(long)]
+    unattended: bool,
+    /// The folder of tokens, PINs, transcript and outputs, mode 0700; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// The folder of people's software keys, `ID.key`. Who has none there is absent.
+    #[arg(long, value_name = "DIR")]
+    people: PathBuf,
+    /// An approval of plan and shape for production; as many as the plan requires.
+    #[arg(long = "approval", value_name = "FILE", required = true)]
+    approvals: Vec<PathBuf>,
+    /// The transcript of the rehearsal, at most 14 days old.
+    #[arg(long, value_name = "FILE")]
+    rehearsal: PathBuf,
+    /// Write the transcript to this file too, on another medium.
+    #[arg(long, value_name = "FILE")]
+    mirror: Option<PathBuf>,
+    /// The PKCS#11 module of the tokens.
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/softhsm/libsofthsm2.so")]
+    module: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Holds the ceremony, and prints its outputs and the head of its transcript.
+///
+/// # Errors
+///
+/// [`Stopped`]; the tokens' and the file system's own.
+pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    let plan = plan_command::read(&arguments.plan)?;
+    holding::only_what_is_held(&plan)?;
+    anyhow::ensure!(
+        arguments.unattended,
+        "a ceremony with people at the screen is not held by this version: --unattended is for deployment test/demo; nothing was done"
+    );
+    only_demo(&plan)?;
+    let now = now()?;
+    gates::window(&plan, now)?;
+    let shape = gates::rehearsal(&plan, &arguments.rehearsal, now)?;
+    let approvals = arguments.approvals.iter().map(|path| approval_command::read(path));
+    let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
+    let approvers = gates::approvals(&plan, Purpose::Production(shape.hash()), &approvals)?;
+    let program = gates::program(&plan)?;
+    ceremony_tokens::judge(&plan.tokens, &arguments.module)?;
+    let inputs = gates::inputs(&plan, home::folder_of(&arguments.plan))?;
+    let profiles = gates::profiles(&inputs)?;
+    let home = Home::of_ceremony(&arguments.home)?;
+    let configuration = home.softhsm_configuration()?;
+    // SoftHSM reads its configuration's path from the environment when it is loaded; a process cannot safely change its own
+    // environment, so this one starts itself again with it.
+    if std::env::var_os("SOFTHSM2_CONF").as_deref() != Some(configuration.as_os_str()) {
+        let error = Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .env("SOFTHSM2_CONF", &configuration)
+            .exec();
+        return Err(anyhow::Error::new(error).context("cannot start again with SOFTHSM2_CONF"));
+    }
+    let lock = fs::File::create(home.join("state/run.lock"))?;
+    lock.try_lock().context("another run is at work in this home")?;
+    let file = home.join("ceremony/transcript.jsonl");
+    if !file.exists() && fs::read_dir(home.join("ceremony/out"))?.next().is_some() {
+        let refused =
+            format!("{} is not empty, and there is no transcript", home.out("").display());
+        let next_step = "name another home: no output is written over";
+        return Err(Stopped { refusal: Refusal::Output, refused, next_step }.into());
+    }
+    let paths: Vec<PathBuf> = std::iter::once(file).chain(arguments.mirror.clone()).collect();
+    let (module, algorithms) = (Module::load(&arguments.module)?, AlgorithmPolicy::shipped()?);
+    let mut transcript = Transcript::begin_held(&paths, &plan, PRODUCTION, Some(shape))?;
+    if transcript.phase() != Phase::Closed {
+        gates::tell(&mut transcript, approvers, program, &inputs)?;
+        let with = With {
+            plan: &plan,
+            inputs: &inputs,
+            home: &home,
+            module: &module,
+            profiles: &profiles,
+            algorithms: &algorithms,
+            fate: Fate::Kept,
+        };
+        let company = Company::of_folder(&plan, &arguments.people)?;
+        transcript = Ceremony::new(with, company, transcript).hold()?;
+    }
+    tell(arguments, &plan, &home, &transcript)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// With nobody at it, it is no ceremony for anything that is relied on.
+fn only_demo(plan: &Plan) -> Result<(), Stopped> {
+    let deployment = plan.deployment;
+    if deployment.environment() == Environment::Test
+        && deployment.pki() == ca::deployment::Pki::Demo
+    {
+        return Ok(());
+    }
+    Err(Stopped {
+        refusal: Refusal::Deployment,
+        refused: format!(
+            "a run that nobody sits at is for deployment test/demo alone; the plan is of {deployment}"
+        ),
+        next_step: "rehearse the plan; a ceremony with people at the screen is not held by this version",
+    })
+}
+
+fn tell(
+    arguments: &RunArguments,
+    plan: &Plan,
+    home: &Home,
+    transcript: &Transcript<'_>,
+) -> anyhow::Result<()> {
+    let (lines, root) = transcript.head();
+    let head = Fingerprint::from_bytes(*root.as_bytes());
+    let mut outputs = Vec::new();
+    for out in plan.steps.iter().filter_map(|step| step.operation.out()) {
+        let name = out.as_str().trim_start_matches("out/");
+        let bytes =
+            fs::read(home.out(name)).with_context(|| home.out(name).display().to_string())?;
+        outputs.push((home.out(name), Fingerprint::of(&bytes)));
+    }
+    if arguments.json {
+        let outputs: Vec<_> = outputs
+            .iter()
+            .map(|(path, sha256)| json!({ "file": path, "sha256": sha256.to_string() }))
+            .collect();
+        let told = json!({
+            "home": home.root(), "outputs": outputs, "lines": lines, "head": head.to_string(), "words": head.words(),
+        });
+        crate::answer(&told.to_string());
+        return Ok(());
+    }
+    for (path, sha256) in outputs {
+        crate::answer(&format!("{sha256}  {}", path.display()));
+    }
+    crate::answer(&format!(
+        "\n{lines} lines, head\n{head}\n\n{}",
+        head.lines_of_words().join("\n")
+    ));
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! `sigill-ceremony run`: a ceremony that goes as it was rehearsed, whenever it is broken off; and what stops it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ceremony_core::attendance::Attendance;
+use ceremony_core::plan::Plan;
+use ceremony_core::shape::Shape;
+use ceremony_core::transcript::{Kind, Record, Whole};
+use support::softhsm::{SoftHsm, alone};
+use support::{budget, spoken, test_name};
+use x509::certificate::Certificate;
+use x509::pem;
+
+use super::rehearsal::{BOTH, Rehearsed, texts};
+
+/// A plan that was rehearsed, and approved with the shape that it had.
+struct Ready<'a>(Rehearsed<'a>);
+
+impl<'a> Ready<'a> {
+    fn new(softhsm: &'a SoftHsm) -> Self {
+        let ready = Self(Rehearsed::new(softhsm));
+        ready.rehearsed();
+        ready
+    }
+
+    fn rehearsed(&self) {
+        let _ = fs::remove_file(self.0.path("rehearsal.jsonl"));
+        let (code, said) = self.0.rehearse("rehearsal.jsonl", BOTH);
+        assert_eq!(code, 0, "{said}");
+        let shape = said.lines().next().unwrap();
+        self.0.approve(&["--purpose", "production", "--shape", shape], ".production");
+    }
+
+    fn words(&self, home: &str, end: &str) -> Vec<String> {
+        let people = self.0.softhsm.pins().display().to_string();
+        let mirror = self.0.path(&format!("{home}.mirror"));
+        let mut words = vec!["run".to_owned(), self.0.path("plan.toml"), "--unattended".to_owned()];
+        for (option, value) in [
+            ("--home", self.0.path(home)),
+            ("--people", people),
+            ("--rehearsal", self.0.path("rehearsal.jsonl")),
+            ("--mirror", mirror),
+            ("--approval", self.0.path(&format!("per-brandt{end}"))),
+            ("--approval", self.0.path(&format!("sara-nyman{end}"))),
+        ] {
+            words.extend([option.to_owned(), value]);
+        }
+        words
+    }
+
+    fn run(&self, home: &str) -> (i32, String) {
+        let words = self.words(home, ".production");
+        self.0.says(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Begins it, to be killed.
+    fn begun(&self, home: &str) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sigill-ceremony"));
+        let command = self.0.softhsm.environment(command.args(self.words(home, ".production")));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    #[track_caller]
+    fn refused(&self, home: &str, code: &str, exit: i32, wanted: &str) {
+        let (seen, said) = self.run(home);
+        assert_eq!(seen, exit, "{said}");
+        assert!(said.contains(&format!("error: {code}: ")) && said.contains(wanted), "{said}");
+    }
+
+    fn octets(&self, home: &str) -> Vec<u8> {
+        fs::read(self.0.path(&format!("{home}/ceremony/transcript.jsonl"))).unwrap()
+    }
+
+    fn records(&self, home: &str) -> Vec<Record> {
+        Whole::read(&self.octets(home)).unwrap().records
+    }
+
+    /// Judges what came to its end as the auditor does, and by OpenSSL.
+    fn judge(&self, home: &str) {
+        let plan = Plan::read(&fs::read(self.0.path("plan.toml")).unwrap()).unwrap();
+        let octets = self.octets(home);
+        Attendance::judge(&plan, &octets).unwrap();
+        let records = self.records(home);
+        assert_eq!(records.last().unwrap().kind, Kind::Close);
+        let rehearsal = fs::read(self.0.path("rehearsal.jsonl")).unwrap();
+        let rehearsal = Shape::of(&Whole::read(&rehearsal).unwrap().records).unwrap();
+        Shape::of(&records).unwrap().equals(&rehearsal).unwrap();
+        assert_eq!(fs::read(self.0.path(&format!("{home}.mirror"))).unwrap(), octets);
+
+        let out = self.0.folder.join(home).join("ceremony/out");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+        let der = fs::read(out.join("training.cer")).unwrap();
+        let root = Certificate::from_der(&der).unwrap();
+        let spki = root.public_key().spki_hash().to_string();
+        assert_eq!(texts(&records, "spki_sha256"), [spki], "one key, and the one that was made");
+        fs::write(out.join("root.pem"), pem::encode(pem::Label::Certificate, &der)).unwrap();
+        for words in [
+            &["verify", "-x509_strict", "-check_ss_sig", "-CAfile", "root.pem", "root.pem"][..],
+            &["crl", "-inform", "DER", "-in", "training.crl", "-CAfile", "root.pem", "-noout"],
+        ] {
+            let Some(judged) = spoken::openssl(&out, words) else {
+                return println!("skipped: openssl is not installed");
+            };
+            assert_eq!(judged.code, 0, "{}", judged.text);
+            assert!(judged.text.to_lowercase().contains("ok"), "{}", judged.text);
+        }
+        fs::remove_file(out.join("root.pem")).unwrap();
+    }
+}
+
+/// A5, N1, N4, N33: as rehearsed it comes to its end; not with too few people, another approval, another rehearsal or at another time.
+#[test]
+fn a_ceremony_is_held_as_it_was_rehearsed() {
+    alone(test_name!(a_ceremony_is_held_as_it_was_rehearsed), |softhsm| {
+        let ready = Ready::new(softhsm);
+        let words = ready.words("root", "");
+        let (code, said) = ready.0.says(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(code, 11, "{said}");
+        assert!(said.contains("approves purpose rehearsal, not production"), "{said}");
+        let rehearsal = ready.0.path("rehearsal.jsonl");
+        let whole = fs::read_to_string(&rehearsal).unwrap();
+        let (cut, _) = whole.trim_end().rsplit_once('\n').unwrap();
+        fs::write(&rehearsal, format!("{cut}\n")).unwrap();
+        ready.refused("root", "R16", 13, "did not come to its end");
+        fs::remove_file(&rehearsal).unwrap();
+        ready.refused("root", "R16", 13, "No such file");
+        fs::write(&rehearsal, &whole).unwrap();
+        assert!(!Path::new(&ready.0.path("root")).exists(), "nothing was made");
+
+        // All custodians are needed to prepare a token; one is ill, and comes later.
+        let key = ready.0.key("eva-falk");
+        fs::rename(&key, key.with_extension("ill")).unwrap();
+        ready.refused("root", "R08", 12, "step token requires 5 of role custodian, and 4");
+        assert!(texts(&ready.records("root"), "act").is_empty(), "no token was touched");
+        fs::rename(key.with_extension("ill"), &key).unwrap();
+
+        let (code, said) = ready.run("root");
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("training.cer") && said.contains("head\n"), "{said}");
+        ready.judge("root");
+        // Run again it tells the same, and changes nothing.
+        let octets = ready.octets("root");
+        assert_eq!(ready.run("root"), (0, said));
+        assert_eq!(ready.octets("root"), octets);
+
+        // The transcript of another plan is not gone on with.
+        ready.0.plan("# An example:", "# One example:");
+        ready.rehearsed();
+        ready.refused("root", "R01", 11, "the transcript is of plan");
+    });
+}
+
+/// N24: time, module and token are those of the plan.
+#[test]
+fn a_ceremony_with_other_means_than_the_plan_has_is_refused() {
+    alone(test_name!(a_ceremony_with_other_means_than_the_plan_has_is_refused), |softhsm| {
+        let ready = Ready::new(softhsm);
+        let text = fs::read_to_string(ready.0.path("plan.toml")).unwrap();
+        let plan = Plan::read(text.as_bytes()).unwrap();
+        let module = plan.tokens.first().unwrap().module_sha256.to_string();
+        let end = plan.window.not_before.checked_add(Duration::from_secs(60)).unwrap();
+        let ended = [plan.window.not_after, end].map(|end| format!("not-after  = {end}"));
+        for (from, to, code, exit, wanted) in [
+            (ended[0].as_str(), ended[1].as_str(), "R03", 13, "the plan may be carried out from"),
+            (&module, &"00".repeat(32), "R04", 13, "the plan names 0000"),
+            ("\"SoftHSM v2\"", "\"SoftHSM v3\"", "R06", 14, "has model \"SoftHSM v2\", the plan"),
+        ] {
+            ready.0.plan(from, to);
+            ready.rehearsed();
+            ready.refused("root", code, exit, wanted);
+            let _ = fs::remove_dir_all(ready.0.path("root"));
+            let _ = fs::remove_file(ready.0.path("root.mirror"));
+        }
+    });
+}
+
+/// N20, N22: killed at any point it goes on: one key, one certificate, and the shape of its rehearsal. Killed within the making of the key, it may find half of one:
+/// then nothing more is done with that token.
+#[test]
+fn killed_at_any_point_it_goes_on_and_makes_nothing_twice() {
+    alone(test_name!(killed_at_any_point_it_goes_on_and_makes_nothing_twice), |softhsm| {
+        let ready = Ready::new(softhsm);
+        let began = Instant::now();
+        assert_eq!(ready.run("whole").0, 0);
+        let whole = began.elapsed();
+        let kills = u32::try_from(budget::count("ceremony-kills")).unwrap();
+        let (mut went_on, mut stopped) = (0, 0);
+        for kill in 0..kills {
+            let home = format!("killed-{kill}");
+            let mut run = ready.begun(&home);
+            // Spread over the whole of it; where the machine is slower now it is killed earlier.
+            thread::sleep(whole.saturating_mul(2 * kill + 1) / (2 * kills));
+            run.kill().unwrap();
+            run.wait().unwrap();
+
+            let (code, said) = ready.run(&home);
+
+            let made = ready.records(&home);
+            let results = made.iter().filter(|record| record.kind == Kind::Result);
+            let keys = results.filter(|record| record.text("spki_sha256").is_some()).count();
+            assert!(keys <= 1, "{keys} keys");
+            if code == 0 {
+                ready.judge(&home);
+                went_on += 1;
+            } else {
+                // By its own count of objects, or because the token lists none any more.
+                assert!([1, 14].contains(&code) && said.contains("error: "), "{code}: {said}");
+                assert!(!texts(&made, "act").contains(&"sign".to_owned()), "{said}");
+                stopped += 1;
+            }
+        }
+        println!(
+            "measured: {kills} kills: {went_on} went on, {stopped} found half of what was made"
+        );
+    });
+}
