@@ -172,7 +172,8 @@ mod tests {
     /// Each rule is asked: people, signatures, and that every member has a class.
     #[test]
     fn each_rule_has_its_row() {
-        let plan = plan(TEXT);
+        let (plan, other) =
+            (plan(TEXT), plan(&TEXT.replacen("# An example:", "# An  example:", 1)));
         let mut signs = Lines::begun(&plan, PRODUCTION).with(&ALL);
         let sign = [("act", "sign"), ("what", "root-key"), ("intent", "s1")];
         signs.write(Kind::Intent, "root-key", &[], &sign).unwrap();
@@ -184,8 +185,7 @@ mod tests {
             assert!(!fault.next_step().is_empty());
         }
         let few = made(&plan, PRODUCTION, "root-key").octets;
-        let spaced = TEXT.replacen("# An example:", "# An  example:", 1);
-        let (line, fault) = asked(&super::tests::plan(&spaced), None, &few).unwrap_err();
+        let (line, fault) = asked(&other, None, &few).unwrap_err();
         assert_eq!((line, fault.refusal().code()), (1, "R01"), "{fault}");
     }
 }
