@@ -17,6 +17,7 @@ mod danger;
 mod database;
 mod denied;
 mod enrol;
+mod final_answers;
 mod http;
 mod import;
 mod import_crl;
@@ -156,6 +157,11 @@ enum Command {
         after_help = "Example (while `serve` does not run; docs/operations/run.md, *The end of a CA*):\n  sigill-ca last-crl --config config/ca.toml --authority personca1 --actor op-7 --actor op-9 --check\n  sigill-ca last-crl --config config/ca.toml --authority personca1 --actor op-7 --actor op-9"
     )]
     LastCrl(last_crl::LastCrl),
+    /// Sign the final OCSP answers of an authority that has its last CRL: they stand for ever, also when its key is destroyed.
+    #[command(
+        after_help = "Example (while `serve` does not run; docs/operations/run.md, *The end of a CA*):\n  sigill-ca final-answers --config config/ca.toml --authority personca1 --actor op-7 --actor op-9 --delegate-key process-memory\n  sigill-ca final-answers --config config/ca.toml --authority personca1 --check"
+    )]
+    FinalAnswers(final_answers::FinalAnswers),
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
@@ -203,6 +209,7 @@ fn main() -> ExitCode {
         }),
         Command::EnrolResponder(enrolment) => enrol_responder(enrolment),
         Command::LastCrl(last) => last.run().map(|line| answer(&line)),
+        Command::FinalAnswers(answers) => answers.run(&say).map(|line| answer(&line)),
         Command::AcceptCanary { config, actor, note, names } => {
             accept_canaries(config, names, Acceptance { actor, note })
         }

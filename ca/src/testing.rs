@@ -64,7 +64,7 @@ pub(crate) fn read_book(files: &[(String, String)]) -> Result<Book, BookErrors> 
 pub(crate) const NOW: u64 = 1_795_298_400;
 
 /// The text of every shipped profile.
-pub(crate) const PROFILES: [(&str, &str); 28] = {
+pub(crate) const PROFILES: [(&str, &str); 29] = {
     macro_rules! shipped {
         ($($name:literal),*) => {
             [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/", $name, ".toml")))),*]
@@ -76,6 +76,7 @@ pub(crate) const PROFILES: [(&str, &str); 28] = {
         "cross",
         "ocsp",
         "ocsp-offline",
+        "ocsp-final",
         "person-hsaid-3-authentication",
         "person-hsaid-3-signature",
         "person-hsaid-2-authentication",

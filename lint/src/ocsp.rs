@@ -147,11 +147,16 @@ impl<'t, 'a> Basic<'t, 'a> {
             answer.judge(self.produced_at, ca.as_ref(), report)?;
             answer.never_issued(extended, report)?;
         }
-        self.judge_responder(issuer, report)
+        self.judge_responder(issuer, ca.as_ref(), report)
     }
 
     /// RFC 6960 §4.2.2.2, RFC 9919 §3: one certificate, the delegate's, whose key signs.
-    fn judge_responder(&self, issuer: &[u8], report: &mut Report) -> Result<(), Misshapen> {
+    fn judge_responder(
+        &self,
+        issuer: &[u8],
+        ca: Option<&Authority>,
+        report: &mut Report,
+    ) -> Result<(), Misshapen> {
         let offset = self.responder.offset;
         let by_key = self.by_key()?;
         if by_key.is_none() {
@@ -164,7 +169,7 @@ impl<'t, 'a> Basic<'t, 'a> {
             report.add(&RESPONDER_KEY, offset, "another key than the certificate's");
         }
         algorithm_fits_key(self.algorithm, delegate.key.as_ref(), report);
-        self.within_responder_validity(&delegate, report);
+        self.within_responder_validity(&delegate, ca, report);
         Ok(())
     }
 
@@ -201,9 +206,21 @@ impl<'t, 'a> Basic<'t, 'a> {
         Ok(delegate)
     }
 
-    /// Architecture 2.3: no answer outlives its signer.
-    fn within_responder_validity(&self, delegate: &Authority, report: &mut Report) {
-        for answer in &self.answers {
+    /// Architecture 2.3: no answer outlives its signer, but for the final ones of a CA (decision 0035): those say 99991231235959Z and are
+    /// signed by a delegate that ends with its CA.
+    fn within_responder_validity(
+        &self,
+        delegate: &Authority,
+        ca: Option<&Authority>,
+        report: &mut Report,
+    ) {
+        let ends_with_ca =
+            delegate.not_after.is_some() && ca.is_some_and(|ca| ca.not_after == delegate.not_after);
+        let stands_for_ever = |answer: &&Answer<'_, '_>| {
+            ends_with_ca
+                && answer.next_update.is_some_and(|next| next.content == b"99991231235959Z")
+        };
+        for answer in self.answers.iter().filter(|answer| !stands_for_ever(answer)) {
             if let (Some(next), Some(ends)) =
                 (answer.next_update.and_then(Moment::of), delegate.not_after)
                 && next > ends

@@ -137,7 +137,9 @@ impl Management {
                     }
                     Some(_) => {}
                 }
-            } else if responder.delegate_of(&pinned.name, now).is_none() {
+            } else if responder.delegate_of(&pinned.name, now).is_none()
+                && !responder.has_final(&pinned.name)
+            {
                 missing.push(format!("no delegate for authority {}\n", pinned.name));
             }
         }

@@ -55,8 +55,13 @@ pub(crate) struct Responder {
 
 /// Where signatures come from.
 pub(crate) enum AnswerSource {
-    /// Keys of delegates, when somebody asks; this is the service of those in the token.
-    Keys(Arc<dyn SigningService>),
+    /// Keys of delegates, when somebody asks.
+    Keys {
+        /// The service of those in the token.
+        service: Arc<dyn SigningService>,
+        /// Final answers of CAs that have ended and get no delegates any more.
+        finals: Arc<Stock>,
+    },
     /// Files of answers that were signed beforehand; there is no key.
     Stock(Arc<Stock>),
 }
@@ -169,7 +174,7 @@ impl Responder {
     /// How the tokens are in which the delegates' keys lie.
     pub(crate) fn tokens(&self) -> Vec<TokenState> {
         match &self.source {
-            AnswerSource::Keys(service) => service.tokens(),
+            AnswerSource::Keys { service, .. } => service.tokens(),
             AnswerSource::Stock(_) => Vec::new(),
         }
     }
@@ -177,8 +182,21 @@ impl Responder {
     /// How the answers of an authority are that were signed beforehand; `None` where answers are signed when asked.
     pub(crate) fn stock_of(&self, authority: &str) -> Option<Option<StockState>> {
         match &self.source {
-            AnswerSource::Keys(_) => None,
+            AnswerSource::Keys { .. } => None,
             AnswerSource::Stock(stock) => Some(stock.state_of(authority)),
+        }
+    }
+
+    /// Whether an authority has ended, so that its final answers are given for ever.
+    pub(crate) fn has_final(&self, authority: &str) -> bool {
+        let authorities = self.authorities.load();
+        let issuer = authorities.issuer_of(authority);
+        issuer.is_some_and(|issuer| self.finals().has_final(&issuer.names))
+    }
+
+    const fn finals(&self) -> &Arc<Stock> {
+        match &self.source {
+            AnswerSource::Keys { finals: stock, .. } | AnswerSource::Stock(stock) => stock,
         }
     }
 
@@ -191,7 +209,7 @@ impl Responder {
     /// What keeps a delegate from signing now; `None` while it signs. Makes no call.
     pub(crate) fn obstacle(&self, delegate: &Delegate) -> Option<String> {
         match &self.source {
-            AnswerSource::Keys(_) => delegate.obstacle(),
+            AnswerSource::Keys { .. } => delegate.obstacle(),
             AnswerSource::Stock(_) => None,
         }
     }
@@ -229,21 +247,48 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let request = parse(der)?;
         let issuer = self.issuer_of(&request)?;
-        if let AnswerSource::Stock(stock) = &self.source {
-            return self.give_from_stock(stock, &request, &issuer, address, arrival).await;
+        let outcome = match &self.source {
+            AnswerSource::Stock(stock) => {
+                self.give_from_stock(stock, &request, &issuer, address, arrival).await
+            }
+            AnswerSource::Keys { .. } => {
+                self.give_signed(&request, &issuer, address, arrival).await
+            }
+        };
+        // What stands for ever needs neither a delegate nor a fresh checkpoint.
+        match outcome {
+            Err(Refusal::TryLater) => {
+                self.give_final(&request, &issuer).await.ok_or(Refusal::TryLater)
+            }
+            decided => decided,
         }
-        let facts = self.facts(&request, &issuer, address, arrival).await?;
-        let now = clock::now();
+    }
 
-        let delegate = self
-            .delegates
-            .choose(&issuer.names, &request.preferred, now)
-            .ok_or(Refusal::TryLater)?;
-        if let Some(reply) = self.cached(&request, &facts, &delegate, now) {
+    /// Signs an answer, or repeats one.
+    async fn give_signed(
+        &self,
+        request: &OcspRequest,
+        issuer: &Issuer,
+        address: IpAddr,
+        arrival: UnixTime,
+    ) -> Result<Reply, Refusal> {
+        let facts = self.facts(request, issuer, address, arrival).await?;
+        let now = clock::now();
+        let delegate = self.delegates.choose(&issuer.names, &request.preferred, now);
+        let Some(delegate) = delegate else {
+            // As where there never is a key: of what nobody issued, and of what is forgotten, no final answer says anything.
+            let is_said = |finding: &Finding| {
+                matches!(finding.status, CertStatus::Good | CertStatus::Revoked { .. })
+            };
+            let has_ended = self.finals().has_final(&issuer.names);
+            let is_over = has_ended && !facts.findings.iter().all(is_said);
+            return Err(if is_over { Refusal::Unauthorized } else { Refusal::TryLater });
+        };
+        if let Some(reply) = self.cached(request, &facts, &delegate, now) {
             self.metrics.count(Counted::FromCache);
             return Ok(reply);
         }
-        self.sign_answer(&request, &issuer, facts, delegate).await
+        self.sign_answer(request, issuer, facts, delegate).await
     }
 
     /// The one issuer that the request is about. Delegates are of one CA, so that a request about two

@@ -21,7 +21,7 @@ use crate::alarms::AlarmCounts;
 use crate::authority::Authorities;
 use crate::clock::now;
 use crate::complaint::Complaint;
-use crate::config::{Config, Hsm, Object, Role};
+use crate::config::{Config, Hsm, Object};
 use crate::delegate::{Delegates, KeyPlace};
 use crate::files::{CrlKeeper, CrlKeeperError, ServedCrls};
 use crate::follow::{FollowError, Follower, Step, make_state_folder};
@@ -72,12 +72,13 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     };
     let receiving = inner.map(|inner| Receiving::open(inner, &config, &rules)).transpose()?;
     let follower = Follower::new(&config.publication, &config.state, rules)?;
-    let mut codes =
-        [&FollowError::ALARMS[..], &CrlKeeperError::ALARMS, &TestCertificatesError::ALARMS]
-            .concat();
-    if matches!(config.role, Role::GivesFromStock) {
-        codes.extend(StockError::ALARMS);
-    }
+    let codes = [
+        &FollowError::ALARMS[..],
+        &CrlKeeperError::ALARMS,
+        &TestCertificatesError::ALARMS,
+        &StockError::ALARMS,
+    ]
+    .concat();
     let following_alarms = Arc::new(AlarmCounts::of(&codes));
     let crl_keeper = CrlKeeper::new(
         &config.publication,

@@ -18,7 +18,9 @@ use crate::config::{Config, DelegateSource, Hsm, PinnedAuthority, Role};
 use crate::delegate::Delegates;
 use crate::keeper::{Keeper, KeeperError, KeeperFolders};
 use crate::metrics::Metrics;
-use crate::presigned::{Outcome, Presigner, PresignerSettings, Presigning, Stock, StockKeeper};
+use crate::presigned::{
+    Outcome, Presigner, PresignerSettings, Presigning, Stock, StockKeeper, TakesUp,
+};
 use crate::responder::AnswerSource;
 use crate::run::{FOLLOW_EVERY, open_token};
 use crate::start::{self, Told};
@@ -79,10 +81,26 @@ impl Parts {
             let (authorities, stop) = (Arc::clone(&self.authorities), Arc::clone(&self.stop));
             threads.push(spawn("waves", move || presign(presigner, &authorities, &stop))?);
         }
-        Ok(Working { source: AnswerSource::Keys(service), presigning, threads })
+        let finals = self.stock(config, TakesUp::Final)?;
+        threads.push(finals.1);
+        Ok(Working {
+            source: AnswerSource::Keys { service, finals: finals.0 },
+            presigning,
+            threads,
+        })
     }
 
     fn give_from_stock(&self, config: &Config) -> anyhow::Result<Working> {
+        let (stock, thread) = self.stock(config, TakesUp::All)?;
+        Ok(Working { source: AnswerSource::Stock(stock), presigning: None, threads: vec![thread] })
+    }
+
+    /// The files of answers that are taken up, and the thread that does so.
+    fn stock(
+        &self,
+        config: &Config,
+        takes_up: TakesUp,
+    ) -> anyhow::Result<(Arc<Stock>, thread::JoinHandle<()>)> {
         let stock = Arc::new(Stock::open(&config.state).context(Told::new(
             "state-unusable",
             "folder of the answers that are believed cannot be made",
@@ -94,13 +112,14 @@ impl Parts {
             Arc::clone(&self.view),
             config.timing.validity,
             config.clock_bound,
+            takes_up,
         );
         let thread = {
             let (config, stop) = (config.clone(), Arc::clone(&self.stop));
             let (authorities, alarms) = (Arc::clone(&self.authorities), Arc::clone(&self.alarms));
             spawn("stock", move || stock_up(keeper, &config, &authorities, &alarms, &stop))?
         };
-        Ok(Working { source: AnswerSource::Stock(stock), presigning: None, threads: vec![thread] })
+        Ok((stock, thread))
     }
 }
 

@@ -30,7 +30,9 @@ pub use publication::{OutboxPath, PublicationPath};
 pub use published_crl::{CRL_MANIFEST, PublishedCrl};
 pub use reason::RevocationReason;
 pub use receipt::{Receipt, ReceiptMethod};
-pub use shown::{AfterExpiry, Answer, AnswerClasses, BeforeActivation, CertificateStatus};
+pub use shown::{
+    AfterExpiry, Answer, AnswerClasses, BeforeActivation, CertificateStatus, ShownRevocation,
+};
 pub use state::{Act, CertificateState, HeldFrom, IllegalTransition, transition};
 
 #[cfg(test)]

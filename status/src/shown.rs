@@ -122,4 +122,11 @@ impl CertificateStatus {
         }
         self.revocation().map_or(Answer::Good, Answer::Revoked)
     }
+
+    /// Whether it has ended at `now`: expired, revoked or voided. Of what is on hold or good and has not expired something may still become.
+    #[must_use]
+    pub fn has_ended_at(&self, now: UnixTime) -> bool {
+        matches!(self.state, CertificateState::Revoked | CertificateState::Voided)
+            || self.not_after < now
+    }
 }

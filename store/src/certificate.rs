@@ -43,6 +43,18 @@ pub struct CertificateIntent {
     pub volume: Option<Volume>,
     /// The shard that its distribution point names; `None`: the full CRL.
     pub shard: Option<ShardNumber>,
+    /// Whether its issuer must go on or must have ended.
+    pub issued: IssuedWhen,
+}
+
+/// When an issuer signs a certificate. The database has the last word: an intent at the wrong time is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IssuedWhen {
+    /// Before its last CRL ([`StoreError::IssuerEnded`](crate::StoreError::IssuerEnded)): all but one.
+    #[default]
+    BeforeItsEnd,
+    /// After it ([`StoreError::IssuerUnfinished`](crate::StoreError::IssuerUnfinished)): the signer of its final OCSP answers (OCSP-13).
+    AfterItsEnd,
 }
 
 /// What is recorded with a signed certificate, before it is released.

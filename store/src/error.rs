@@ -243,6 +243,9 @@ pub enum StoreError {
     /// The issuer's last CRL is made, or about to be: nothing of it changes any more (CRL-05).
     #[error("issuer has ended with its last crl")]
     IssuerEnded,
+    /// The issuer has no last CRL: nothing of it stands for ever yet (OCSP-13).
+    #[error("issuer has not ended with its last crl")]
+    IssuerUnfinished,
     /// A last CRL is made when nothing of the issuer is good any more (CRL-05).
     #[error("{count} certificates are neither expired nor revoked, {first} is one")]
     IssuerUnended {
@@ -524,6 +527,7 @@ impl StoreError {
             Self::IssuerDiffers => "issuer-differs",
             Self::OfflineIssuer => "issuer-offline",
             Self::IssuerEnded => "authority-ended",
+            Self::IssuerUnfinished => "final-answers-refused",
             Self::IssuerUnended { .. } | Self::LateChange { .. } => "last-crl-refused",
             Self::UnknownOrder { .. } => "order-unknown",
             Self::OrderState { .. } => "order-state",

@@ -50,8 +50,8 @@ pub use canary::{Canaries, Canary};
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
     CertificateRow, CertificateSide, ChangeOutcome, ClockMark, EidWanted, Issued,
-    IssuedCertificate, ListCursor, Origin, Privacy, ProfileVersion, StatusAct, StatusChange,
-    StatusChanged, StatusRow, StatusTarget,
+    IssuedCertificate, IssuedWhen, ListCursor, Origin, Privacy, ProfileVersion, StatusAct,
+    StatusChange, StatusChanged, StatusRow, StatusTarget,
 };
 pub use client::{Client, ClientState, Responder};
 pub use contract::{CLOCK_TOLERANCE, Store};

@@ -101,7 +101,10 @@ def read(octets: bytes) -> File:
         if wave_of(answer.serial) != wave or answer.signer >= signers:
             raise PresignedRefused("another wave, or a signer that is not there")
         ends = int(certificates[answer.signer].not_valid_after_utc.timestamp())
-        if not answer.this <= answer.produced < answer.next <= ends:
+        is_final = answers[0].next == LAST
+        if (answer.next == LAST) != is_final:
+            raise PresignedRefused("an answer that stands for ever beside one that ends")
+        if not answer.this <= answer.produced < answer.next or (answer.produced if is_final else answer.next) > ends:
             raise PresignedRefused("times")
     return File(issuer, wave, generation, f"{epoch}.{index}", checkpoint, certificates, answers)
 

@@ -56,7 +56,7 @@ fn serials(wave: Wave) -> impl Iterator<Item = SerialNumber> {
     })
 }
 
-fn answers(wave: Wave, delegates: &[VectorKey; 2]) -> Vec<PresignedAnswer> {
+fn answers(wave: Wave, delegates: &[VectorKey; 2], next_update: UnixTime) -> Vec<PresignedAnswer> {
     let revoked = |reason| CertStatus::Revoked { at: at(NOW - 5000), reason };
     let shapes = [
         (CertStatus::Good, None, None),
@@ -77,7 +77,7 @@ fn answers(wave: Wave, delegates: &[VectorKey; 2]) -> Vec<PresignedAnswer> {
             archive_cutoff,
             produced_at: at(NOW),
             this_update: at(NOW - 1),
-            next_update: at(NOW + 14_399),
+            next_update,
         };
         let signer = u8::from(number % 3 == 2);
         let key = &delegates[usize::from(signer)];
@@ -151,7 +151,9 @@ pub fn vectors() -> Value {
     let wave = Wave::numbered(5).unwrap();
     let keys = [VectorKey::status(), VectorKey::manifest()];
     let signers = vec![delegate(&keys[0], 1), delegate(&keys[1], 2)];
-    let all = answers(wave, &keys);
+    let all = answers(wave, &keys, at(NOW + 14_399));
+    let last = answers(wave, &keys, UnixTime::LAST);
+    let forever = head(wave, signers.clone()).write(last).unwrap();
     let whole = head(wave, signers.clone()).write(all.clone()).unwrap();
     let empty = head(Wave::numbered(0).unwrap(), Vec::new()).write(Vec::new()).unwrap();
     let one = head(wave, signers.clone()).write(all[..1].to_vec()).unwrap();
@@ -165,6 +167,8 @@ pub fn vectors() -> Value {
     };
     let mut swapped = whole.clone();
     swapped[first..first + 2 * record].rotate_left(record);
+    let mut mixed = whole.clone();
+    mixed[first + 63..first + 71].copy_from_slice(&UnixTime::LAST.secs().to_be_bytes());
     let mut longer = whole.clone();
     longer.splice(first..first, [0; 138]);
     let refused = [
@@ -186,6 +190,7 @@ pub fn vectors() -> Value {
         ("reason 7", patched(first + 2 * record + 22, 7)),
         ("reason 8, removeFromCRL", patched(first + 2 * record + 22, 8)),
         ("a time past the year 9999", patched(first + 31, 0xff)),
+        ("an answer that stands for ever beside others that end", digested(mixed)),
         ("a signer that is not there", patched(first + 71, 2)),
         ("a signature longer than its place", patched(first + 73, 65)),
         ("serials that do not rise", digested(swapped)),
@@ -207,6 +212,7 @@ pub fn vectors() -> Value {
             shown("every shape", &whole),
             shown("one answer", &one),
             shown("no answer", &empty),
+            shown("final answers", &forever),
         ],
         "refused": refused,
     })

@@ -22,7 +22,7 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
-    BegunOrder, CertificateLookup, HeldOrder, NewOrder, OrderAnswer, OrderId, OrderKey,
+    BegunOrder, CertificateLookup, HeldOrder, IssuedWhen, NewOrder, OrderAnswer, OrderId, OrderKey,
     OrderProgress, Responder, StoreError, StoredResponse, Subject,
 };
 use x509::key::PublicKey;
@@ -406,6 +406,7 @@ impl Service {
             objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(responder.key)],
             payload: json!({ "responder": responder.name, "counter": request.body().counter }),
             volume: None,
+            issued: IssuedWhen::BeforeItsEnd,
         })?;
         Ok(issued.der)
     }

@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{
     AuditRecord, Binding, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm,
-    Issued, IssuedCertificate, Node, OrderId, Privacy, ProfileVersion, Subject, SubjectKey, Volume,
+    Issued, IssuedCertificate, IssuedWhen, Node, OrderId, Privacy, ProfileVersion, Subject,
+    SubjectKey, Volume,
 };
 use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
@@ -51,6 +52,8 @@ pub(crate) struct Commission<'a> {
     pub(crate) ordered: Option<&'a Order>,
     /// As whose it is counted; `None` for what the program orders itself.
     pub(crate) volume: Option<Volume>,
+    /// Before its authority ends, or after.
+    pub(crate) issued: IssuedWhen,
 }
 
 impl Commission<'_> {
@@ -111,6 +114,7 @@ impl Ready<'_> {
             proven_by: *proven_by,
             volume: commission.volume.clone(),
             shard: *shard,
+            issued: commission.issued,
         };
         let (code, _) = codes(prepared.pending());
         let record = commission.record(code, prepared, *certificate, &commission.payload);
@@ -190,6 +194,7 @@ impl Service {
                 "profile": request.profile,
             }),
             volume: Some(self.volume(&call.client, &request.profile)),
+            issued: IssuedWhen::BeforeItsEnd,
         })
     }
 
@@ -211,7 +216,10 @@ impl Service {
     /// Rules and lint, and that it can be signed soon.
     pub(super) fn ready<'a>(&'a self, mut commission: Commission<'a>) -> Result<Ready<'a>, Denied> {
         let now = self.signing_time()?;
-        self.outer_hosts.may_issue(now)?;
+        // Of an authority that has ended no later entry matters, whatever an outer host has beyond ours.
+        if commission.issued == IssuedWhen::BeforeItsEnd {
+            self.outer_hosts.may_issue(now)?;
+        }
         let Commission { ordered, profile, authority, .. } = commission;
         self.closed.must_be_open(profile.name().as_str())?;
         let proof = self.proving_eid(ordered)?;

@@ -13,6 +13,7 @@ pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
 mod eid;
+pub(crate) mod final_answers;
 pub(crate) mod health;
 pub(crate) mod issue;
 pub(crate) mod issuing;
@@ -355,6 +356,14 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "CRL-05: after a CA's last CRL it signs nothing, and no status of its certificates changes",
                 "an authority that has not ended",
                 "nothing: its last CRL stands for ever",
+            ),
+        ),
+        StoreError::IssuerUnfinished => Denied::new(
+            Kind::Conflict,
+            refusal(
+                "OCSP-13: what stands for ever is signed when nothing of it changes any more",
+                "an authority with its last CRL",
+                "make its last CRL first: `sigill-ca last-crl --help`",
             ),
         ),
         // What was seen before has changed since: on another node, or by a call that was under way.

@@ -8,8 +8,8 @@ use ca::profile::Profile;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
-    BegunOrder, CertificateId, HeldOrder, Issued, NewOrder, OrderAnswer, OrderId, OrderKey,
-    StatusAct, StatusChange, StatusChanged, StatusTarget, StoredResponse, Subject,
+    BegunOrder, CertificateId, HeldOrder, Issued, IssuedWhen, NewOrder, OrderAnswer, OrderId,
+    OrderKey, StatusAct, StatusChange, StatusChanged, StatusTarget, StoredResponse, Subject,
 };
 use x509::time::UnixTime;
 
@@ -103,6 +103,7 @@ impl Service {
             objects: [ObjectId::Order(*order.as_bytes()), ObjectId::Key(key.public.spki_hash())],
             payload: json!({ (own.purpose.key): own.profile.name().as_str() }),
             volume: None,
+            issued: IssuedWhen::BeforeItsEnd,
         })
     }
 

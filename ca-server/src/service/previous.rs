@@ -22,7 +22,7 @@ use crate::denied::Denied;
 use crate::publication::chain;
 use crate::publication::crl_files::CrlFiles;
 
-type Reader = CrlReader<BufReader<File>>;
+pub(super) type Reader = CrlReader<BufReader<File>>;
 
 /// What the next CRL is compared with.
 pub(super) enum Previous {
@@ -110,6 +110,18 @@ impl Service {
                 Previous::Lost
             }
         })
+    }
+
+    /// The full CRL of this hash, as it was signed: the published file or our own copy.
+    pub(super) fn full_list(
+        &self,
+        authority: &Authority,
+        sha256: [u8; 32],
+    ) -> Result<Reader, String> {
+        let known = [Some(sha256), None];
+        let published = self.files.path(&List::Full.path(authority));
+        let own = || believed(&self.own_copy(authority, List::Full), known);
+        believed(&published, known).or_else(|_| own())
     }
 
     /// The full CRL that a delta is made to: signed, published, and to be had as it was signed. `None` where there is

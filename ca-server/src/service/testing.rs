@@ -421,7 +421,7 @@ fn authority(certificate: Certificate) -> Authority {
         crl_url: "http://crl.example.org/issuing.crl".to_owned(),
         ocsp_url: "http://ocsp.example.org".to_owned(),
         aia_url: "http://aia.example.org/issuing.cer".to_owned(),
-        profiles: ["function-ec", "ocsp"].map(|name| name.parse().unwrap()).to_vec(),
+        profiles: ["function-ec", "ocsp", "ocsp-final"].map(|name| name.parse().unwrap()).to_vec(),
         crl_scope_stated: CrlScopeStated::No,
         period: KeyPeriod::default(),
     };
@@ -436,7 +436,7 @@ fn authority(certificate: Certificate) -> Authority {
         crl_url: settings.crl_url.clone(),
         ocsp_url: settings.ocsp_url.clone(),
         aia_url: settings.aia_url.clone(),
-        profiles: vec!["function-ec".to_owned(), "ocsp".to_owned()],
+        profiles: ["function-ec", "ocsp", "ocsp-final"].map(str::to_owned).to_vec(),
         crl_period: Some(3600),
         crl_lifetime: Some(14_400),
         issuing_distribution_point: false,

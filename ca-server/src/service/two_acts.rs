@@ -175,7 +175,9 @@ mod tests {
     use ca::key_holder::{KeyHolder, KeyReuse};
     use ledger::{Frontier, leaf_hash};
     use status::{AnswerClasses, CertificateEntry, Change, IssuerRef, StatusEntry};
-    use store::{BootId, CertificateIntent, LeaseName, Log, Node, PublishedHead, SubjectKey};
+    use store::{
+        BootId, CertificateIntent, IssuedWhen, LeaseName, Log, Node, PublishedHead, SubjectKey,
+    };
     use x509::key::SignatureAlgorithm;
     use x509::serial::SerialNumber;
     use x509::signing::{Pending, SigningKind, ToBeSigned};
@@ -327,6 +329,7 @@ mod tests {
             proven_by: None,
             volume: None,
             shard: None,
+            issued: IssuedWhen::BeforeItsEnd,
         };
         let pending = Pending::new(
             service.draw_intent_id(now).unwrap(),

@@ -83,6 +83,8 @@ event_codes! {
     OcspDelegateIssued = 0x0403 "ocsp-delegate.issued";
     /// A request for a delegate certificate was refused.
     OcspDelegateRefused = 0x0404 "ocsp-delegate.refused";
+    /// Final OCSP answers of a CA that has ended are about to be signed.
+    FinalAnswers = 0x0405 "ocsp-answers.final";
 
     /// A client of the API was configured.
     ClientConfigured = 0x0501 "client.configured";

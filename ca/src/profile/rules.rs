@@ -283,8 +283,13 @@ const RULES: &[ProfileRule] = &[
         id: "responder-life",
         clause: "RFC 6960 §4.2.2.2.1; ISS-08",
         says: "responder certificates, which nobody checks for revocation, live at most 397d: a CRL of \
-               12 months, 30 days and a day",
-        kept: |p| p.kind != ProfileKind::OcspResponder || p.validity.longest() <= LONGEST_RESPONDER,
+               12 months, 30 days and a day; or they end with their CA, whatever its life: lifetime = \
+               \"99y\" and past-issuer = \"cap\", for its final answers",
+        kept: |p| {
+            p.kind != ProfileKind::OcspResponder
+                || p.validity.longest() <= LONGEST_RESPONDER
+                || p.validity.ends_with_issuer()
+        },
     },
     ProfileRule {
         id: "revocation-pointers",

@@ -100,9 +100,19 @@ impl ValidityRule {
     pub fn allows(&self, not_before: UnixTime, not_after: UnixTime) -> bool {
         let latest = self.end(not_before);
         match self.end_of {
+            EndOf::Lifetime if self.ends_with_issuer() => {
+                latest.is_some_and(|latest| (not_before..=latest).contains(&not_after))
+            }
             EndOf::Lifetime => latest == Some(not_after),
             EndOf::Order => latest.is_some_and(|latest| (not_before..=latest).contains(&not_after)),
         }
+    }
+
+    /// Whether a certificate ends with its issuer, whatever the issuer's life: none lives for 99 years.
+    #[must_use]
+    pub fn ends_with_issuer(&self) -> bool {
+        let is_of_no_issuer = self.lifetime == Lifetime::Years(99) && self.ends_at.is_none();
+        is_of_no_issuer && self.past_issuer == PastEnd::Cap
     }
 
     /// No certificate lives longer than this, its first and last second included.

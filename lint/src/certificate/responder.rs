@@ -70,13 +70,15 @@ pub(super) fn no_status_pointers(judged: &Judged<'_, '_>, report: &mut Report) {
 }
 
 /// RFC 6960 §4.2.2.2.1: what is not checked for revocation lives shortly. The longest is a root's
-/// delegate: a CRL period of at most one year (EN 319 411-1 CSS-6.3.9-12) and 30 days.
+/// delegate: a CRL period of at most one year (EN 319 411-1 CSS-6.3.9-12) and 30 days. That of the final answers of a CA ends with its CA, in
+/// the same second (decision 0035): its key is destroyed when they have been signed.
 pub(super) fn short_life(judged: &Judged<'_, '_>, report: &mut Report) {
     let certificate = &judged.certificate;
     let (begins, ends) = (Moment::of(certificate.not_before), Moment::of(certificate.not_after));
     let (begins, ends) = (begins.and_then(Moment::unix), ends.and_then(Moment::unix));
     if let (true, Some(begins), Some(ends)) = (judged.is_for_responder(), begins, ends)
         && ends.since(begins) > LONGEST_LIFE
+        && judged.issuer.and_then(|issuer| issuer.not_after) != Moment::of(certificate.not_after)
     {
         let seen = format!("from {begins} to {ends}");
         report.add(&SHORT_LIFE, certificate.not_after.offset, seen);

@@ -286,6 +286,11 @@ fn signer() -> Vec<Verdict> {
             "past the delegate's end",
             answer(|it| it.next_update = Some(generalized("20260115000001Z"))),
         ),
+        (
+            "ocsp-07/within-responder-validity",
+            "for ever, by a delegate that does not end with its CA",
+            answer(|it| it.next_update = Some(generalized("99991231235959Z"))),
+        ),
         ("pro-12/no-check", "a delegate without nocheck", delegate(|it| it.remove(NO_CHECK))),
         (
             "pro-12/ocsp-signing",

@@ -34,6 +34,7 @@ use crate::clock;
 use crate::delegate::{Delegate, DelegateSigner, Delegates, KeyPlace};
 use crate::follow::{Follower, Step};
 use crate::metrics::Metrics;
+use crate::presigned::Stock;
 use crate::responder::{AnswerRules, AnswerSource, Reply, Responder};
 use crate::signer::Counter;
 use crate::testing::{Token, authority_of, delegate_certificate, key_of, pair};
@@ -549,7 +550,7 @@ impl Program {
             Arc::clone(&view),
             Arc::new(arc_swap::ArcSwap::from_pointee(authorities)),
             Arc::clone(delegates),
-            AnswerSource::Keys(service),
+            AnswerSource::Keys { service, finals: Arc::new(Stock::open(&state).unwrap()) },
             rules,
             Arc::<Metrics>::default(),
         );

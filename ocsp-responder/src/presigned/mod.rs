@@ -13,7 +13,7 @@ mod tests;
 
 pub(crate) use presigner::{Outcome, Presigner, PresignerSettings, Presigning};
 pub(crate) use refused::StockError;
-pub(crate) use stock::{Given, Stock, StockKeeper, StockState};
+pub(crate) use stock::{Given, Stock, StockKeeper, StockState, TakesUp};
 
 use status::presigned::Said;
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -64,6 +64,8 @@ pub(crate) struct Presigner {
     own: BTreeMap<IssuerId, Own>,
     /// CAs for which nothing can be signed, by name.
     unsigned: BTreeSet<String>,
+    /// CAs that have ended, by name: their final answers are there, and they get no delegates any more.
+    ended: BTreeSet<String>,
     /// Steps so far, by which CAs take turns.
     steps: u64,
     /// The last step took what had changed.
@@ -137,6 +139,7 @@ impl Presigner {
             changes,
             own: BTreeMap::new(),
             unsigned: BTreeSet::new(),
+            ended: BTreeSet::new(),
             steps: 0,
             after_change: false,
             figures,
@@ -199,7 +202,15 @@ impl Presigner {
                 continue;
             };
             let Some(delegate) = self.delegates.choose(&issuer.names, &[], now) else {
+                if self.ended.contains(name) {
+                    continue;
+                }
                 if self.unsigned.insert(name.clone()) {
+                    if has_final_answers(&self.settings.publication, name) {
+                        self.unsigned.remove(name);
+                        self.ended.insert(name.clone());
+                        continue;
+                    }
                     tracing::warn!(
                         problem.code = "presign-no-delegate",
                         authority.name = name,
@@ -288,6 +299,11 @@ impl Presigner {
         let bytes = durable::read(&path, MAX_PRESIGNED_OCTETS).map_err(PresignError::io(&path))?;
         let before = bytes.as_deref().and_then(|bytes| PresignedFile::read(bytes).ok());
         let before = before.filter(|file| file.head().issuer == authority.issuer);
+        if let Some(file) = before.as_ref().filter(|file| file.is_final()) {
+            // The CA has ended: nothing is signed over its final answers.
+            self.note(authority.issuer, &facts, file);
+            return Ok(Outcome::Done);
+        }
 
         let is_due = |answer: &PresignedAnswer, finding: &Finding| {
             let ends = answer.said.next_update;
@@ -340,7 +356,9 @@ impl Presigner {
             facts.of(&answer.said.serial).is_some_and(|finding| !is_the_last(answer, finding))
         };
         if let Some(members) = members {
-            members.oldest = file.answers().map(|answer| answer.said.produced_at).min();
+            // What stands for ever has no turn any more.
+            let oldest = file.answers().map(|answer| answer.said.produced_at).min();
+            members.oldest = oldest.filter(|_| !file.is_final());
             let lasting = file.answers().filter(has_successor);
             members.ends = lasting.map(|answer| answer.said.next_update).min();
         }
@@ -461,6 +479,16 @@ impl Facts {
     }
 }
 
+/// Whether a CA's files are those of its final answers.
+fn has_final_answers(publication: &Path, authority: &str) -> bool {
+    let files = fs::read_dir(publication.join("presigned").join(authority));
+    files.into_iter().flatten().flatten().any(|entry| {
+        let bytes = durable::read(&entry.path(), MAX_PRESIGNED_OCTETS).ok().flatten();
+        let file = bytes.as_deref().and_then(|bytes| PresignedFile::read(bytes).ok());
+        file.is_some_and(|file| file.is_final())
+    })
+}
+
 /// Whether an answer ends because the log forgets its certificate then.
 fn is_the_last(answer: &PresignedAnswer, finding: &Finding) -> bool {
     finding.ends.is_some_and(|ends| ends <= answer.said.next_update)
@@ -522,7 +550,7 @@ pub(crate) enum PresignError {
 }
 
 impl PresignError {
-    fn io(path: &std::path::Path) -> impl Fn(io::Error) -> Self {
+    fn io(path: &Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path: path.clone(), source }
     }

@@ -53,11 +53,15 @@ pub(crate) enum StockError {
     },
     #[error("{path} holds only answers that have ended")]
     Stale { path: String },
+    #[error(
+        "{path} says for ever what may still change: serial {serial} had not ended by the log of this host"
+    )]
+    Unended { path: String, serial: SerialNumber },
 }
 
 impl StockError {
     /// All codes.
-    pub(crate) const ALARMS: [&'static str; 11] = [
+    pub(crate) const ALARMS: [&'static str; 12] = [
         "presigned-altered",
         "presigned-corrupt",
         "presigned-foreign",
@@ -68,6 +72,7 @@ impl StockError {
         "presigned-signature",
         "presigned-signer",
         "presigned-stale",
+        "presigned-unended",
         "presigned-unreadable",
     ];
 
@@ -85,11 +90,15 @@ impl StockError {
             Self::Signature { .. } => "presigned-signature",
             Self::Signer { .. } => "presigned-signer",
             Self::Stale { .. } => "presigned-stale",
+            Self::Unended { .. } => "presigned-unended",
         }
     }
 
     /// Whether the same file may be believed at another moment.
     pub(crate) const fn passes(&self) -> bool {
-        matches!(self, Self::Ahead { .. } | Self::Future { .. } | Self::Io { .. })
+        matches!(
+            self,
+            Self::Ahead { .. } | Self::Future { .. } | Self::Io { .. } | Self::Unended { .. }
+        )
     }
 }

@@ -33,6 +33,15 @@ const ALMOST_FORGOTTEN: Duration = Duration::from_secs(3600);
 /// forgotten then.
 type Ends = BTreeMap<(String, Wave), UnixTime>;
 
+/// Which files are taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakesUp {
+    /// All: there is no key here.
+    All,
+    /// Those of the final answers of CAs that have ended: of all others this program signs itself.
+    Final,
+}
+
 /// Files that are believed; answers are read from them as they are asked for.
 #[derive(Debug)]
 pub(crate) struct Stock {
@@ -42,6 +51,8 @@ pub(crate) struct Stock {
     judged: Mutex<HashSet<(IssuerId, [u8; 32])>>,
     /// Files that were believed and cannot be read any more.
     lost: Mutex<BTreeSet<(String, Wave)>>,
+    /// CAs with files of final answers.
+    ended: Mutex<BTreeSet<String>>,
 }
 
 /// An answer as it is sent.
@@ -75,6 +86,7 @@ impl Stock {
             ends: Mutex::default(),
             judged: Mutex::default(),
             lost: Mutex::default(),
+            ended: Mutex::default(),
         })
     }
 
@@ -102,12 +114,20 @@ impl Stock {
         if !self.judged().contains(&known) {
             // Judged whole when it came, before this start.
             signer.verify_signed_by(ca.public_key()).ok()?;
-            self.judged().insert(known);
+            if !file.is_final() {
+                self.judged().insert(known);
+            }
         }
         let data = answer.verified(ca.subject(), ca.public_key(), signer.public_key()).ok()?;
         let algorithm = SignatureAlgorithm::default_for(signer.public_key().key_type());
         let body = successful(&data, algorithm, &answer.signature, signer.as_der())?;
         Some(Given { said: answer.said, signer, body })
+    }
+
+    /// Whether there are final answers of one of these CAs: it has ended (decision 0035).
+    pub(crate) fn has_final(&self, authorities: &[String]) -> bool {
+        let ended = self.ended();
+        !ended.is_empty() && authorities.iter().any(|name| ended.contains(name))
     }
 
     /// How the files of a CA are; `None` while there is none.
@@ -129,6 +149,10 @@ impl Stock {
     fn lost(&self) -> MutexGuard<'_, BTreeSet<(String, Wave)>> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn ended(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Takes up what arrives in the publication folder.
@@ -139,6 +163,7 @@ pub(crate) struct StockKeeper {
     /// From thisUpdate to nextUpdate of the answers.
     validity: Duration,
     clock_bound: Duration,
+    takes_up: TakesUp,
     /// Length and time of the files that were looked at, so that each is judged once.
     seen: HashMap<(String, Wave), (u64, Option<SystemTime>)>,
 }
@@ -158,9 +183,10 @@ impl StockKeeper {
         view: Arc<View>,
         validity: Duration,
         clock_bound: Duration,
+        takes_up: TakesUp,
     ) -> Self {
         let publication = publication.to_owned();
-        Self { publication, stock, view, validity, clock_bound, seen: HashMap::new() }
+        Self { publication, stock, view, validity, clock_bound, takes_up, seen: HashMap::new() }
     }
 
     /// Looks at the files of a CA once and takes up those that are new; told of each that is refused, or lost. Before the log is known there
@@ -210,6 +236,9 @@ impl StockKeeper {
         let Some(bytes) = bytes else { return Ok(()) };
         let file = PresignedFile::read(&bytes)
             .map_err(|source| StockError::Malformed { path: path.clone(), source })?;
+        if self.takes_up == TakesUp::Final && !file.is_final() {
+            return Ok(());
+        }
         let (authority, wave) = (arrived.authority, arrived.wave);
         if file.head().issuer != authority.issuer || file.head().wave != wave {
             return Err(StockError::Foreign { path: path.clone() });
@@ -232,6 +261,9 @@ impl StockKeeper {
         let ends = ends.map(|(answer, _)| answer.said.next_update).min();
         let key = (authority.name.clone(), wave);
         self.stock.ends().insert(key, ends.unwrap_or(UnixTime::LAST));
+        if file.is_final() {
+            self.stock.ended().insert(authority.name.clone());
+        }
         Ok(())
     }
 
@@ -260,6 +292,7 @@ impl StockKeeper {
             let issuer = index.issuer(&authority.issuer)?;
             let is_answered = |serial: &SerialNumber| {
                 let known = index.lookup(issuer, serial);
+                let known = known.filter(|known| !file.is_final() || known.has_ended_at(now));
                 known.is_some_and(|known| known.forgotten_from().is_none_or(|from| from > soon))
             };
             let mut serials = believed.answers().map(|answer| answer.said.serial);
@@ -307,8 +340,14 @@ impl StockKeeper {
         if let Some(serial) = lacks {
             return Err(StockError::Lacking { path: path(), serial });
         }
+        if let Some(serial) = self.unended(file, arrived.authority) {
+            return Err(StockError::Unended { path: path(), serial });
+        }
+        // Who signed what stands for ever may have ended since.
+        let made = file.answers().map(|answer| answer.said.produced_at).max();
+        let signed = made.filter(|_| file.is_final()).map_or(now, |made| made.min(now));
         for signer in &head.signers {
-            self.judge_signer(signer, arrived, now)?;
+            self.judge_signer(signer, file, arrived, signed)?;
         }
         for answer in file.answers() {
             if believed.is_some_and(|believed| has_the_same(believed, file, &answer)) {
@@ -319,25 +358,49 @@ impl StockKeeper {
         Ok(())
     }
 
+    /// Of a file that stands for ever, the first certificate of which something may still become by our own log: neither expired nor revoked
+    /// when the answer was made. So nobody gets final answers of a CA that goes on, whoever signs them.
+    fn unended(&self, file: &PresignedFile<'_>, authority: &Authority) -> Option<SerialNumber> {
+        if !file.is_final() {
+            return None;
+        }
+        let found = self.view.look_back(|index| {
+            let issuer = index.issuer(&authority.issuer);
+            let has_ended = |said: &Said| {
+                let known = issuer.and_then(|issuer| index.lookup(issuer, &said.serial));
+                known.is_some_and(|known| known.has_ended_at(said.produced_at))
+            };
+            let mut said = file.answers().map(|answer| answer.said);
+            said.find(|said| !has_ended(said)).map(|said| said.serial)
+        });
+        found.flatten()
+    }
+
     fn judge_signer(
         &self,
         signer: &Certificate,
+        file: &PresignedFile<'_>,
         arrived: &Arrived<'_>,
         now: UnixTime,
     ) -> Result<(), StockError> {
         let key = (arrived.authority.issuer, signer.fingerprint());
         let known = self.stock.judged().contains(&key);
-        if known && now < signer.validity().not_after() {
+        if known && !file.is_final() && now < signer.validity().not_after() {
             return Ok(());
         }
         let most = match arrived.delegates {
+            // It ends with its CA: the lint lets nobody else live longer than delegates of ceremonies.
+            _ if file.is_final() => None,
             DelegateSource::Requested => Some(MAX_LIFETIME),
             DelegateSource::Ceremony | DelegateSource::Shared => None,
         };
         judge(signer, arrived.authority, most, self.validity, now).map_err(|source| {
             StockError::Signer { path: arrived.path.clone(), source: Box::new(source) }
         })?;
-        self.stock.judged().insert(key);
+        // What signs final answers alone, which live long, passes for nobody else.
+        if !file.is_final() {
+            self.stock.judged().insert(key);
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Signing wave after wave under a clock that the test sets, and what the outer host believes of it.
 
+mod finals;
 mod torn;
 mod upkeep;
 
@@ -23,7 +24,7 @@ use x509::validity::Validity;
 
 use super::presigner::{Outcome, PresignError, Presigner, PresignerSettings, Presigning};
 use super::refused::StockError;
-use super::stock::{Stock, StockKeeper};
+use super::stock::{Stock, StockKeeper, TakesUp};
 use crate::authority::{Authorities, Authority};
 use crate::config::DelegateSource;
 use crate::delegate::{Delegate, DelegateSigner, Delegates, KeyPlace};
@@ -113,6 +114,7 @@ impl Zones {
             Arc::clone(view),
             validity,
             Duration::from_secs(1),
+            TakesUp::All,
         )
     }
 

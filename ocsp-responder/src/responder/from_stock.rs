@@ -16,6 +16,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::{Finding, Found, MAX_WAIT, Reply, Responder, Signed};
+use crate::answer::look_up;
 use crate::authority::{Authority, Issuer, hex};
 use crate::caching::Labels;
 use crate::clock;
@@ -61,6 +62,37 @@ impl Responder {
         }
         self.cache.insert(cert_id.to_vec(), Arc::clone(&signed));
         Ok(self.reply_from(&signed, facts.position, now))
+    }
+
+    /// The final answer of a CA that has ended (decision 0035), as long as it says what the log says, however old the log is: nothing of such a
+    /// CA changes any more. `None` where there is none.
+    pub(super) async fn give_final(&self, request: &OcspRequest, issuer: &Issuer) -> Option<Reply> {
+        let stock = self.finals();
+        if !stock.has_final(&issuer.names) {
+            return None;
+        }
+        let (cert_id, serial) = may_be_in_stock(request).ok()?;
+        let now = clock::now();
+        let finding = self.view.look_back(|index| {
+            look_up(index, index.issuer(&issuer.id), Some(&serial), self.rules.never_issued, now)
+        })?;
+        let (_, position, _) = self.view.state();
+        if let Some(signed) = self.cache.get(cert_id)
+            && signed.finding == finding
+            && signed.is_given_at(now)
+            && signed.next_update == UnixTime::LAST
+        {
+            self.metrics.count(Counted::FromCache);
+            return Some(self.reply_from(&signed, position, now));
+        }
+        let given = self.find(stock, issuer, serial).await.ok()?;
+        let signed = given.signed(finding, clock::now())?;
+        if signed.next_update != UnixTime::LAST {
+            return None;
+        }
+        let signed = Arc::new(signed);
+        self.cache.insert(cert_id.to_vec(), Arc::clone(&signed));
+        Some(self.reply_from(&signed, position, now))
     }
 
     /// Reads the answer from the file of whichever certificate of the CA is signed for, as many at once as there are turns: a file is read

@@ -175,6 +175,7 @@ impl<'a> PresignedFile<'a> {
 
     fn check_records(&self) -> Result<(), PresignedError> {
         let mut before = None;
+        let is_final = self.is_final();
         for record in self.records.chunks_exact(self.length) {
             let answer = answer_of(record)?;
             let Said { serial, produced_at, this_update, next_update, .. } = answer.said;
@@ -189,7 +190,12 @@ impl<'a> PresignedFile<'a> {
             if this_update > produced_at || produced_at >= next_update {
                 return Err(PresignedError::Record { what: "times that are not in their order" });
             }
-            if next_update > signer.validity().not_after() {
+            if (next_update == UnixTime::LAST) != is_final {
+                let what = "an answer that stands for ever beside one that ends";
+                return Err(PresignedError::Record { what });
+            }
+            let ends = if is_final { produced_at } else { next_update };
+            if ends > signer.validity().not_after() {
                 return Err(PresignedError::Record { what: "an answer that outlives its signer" });
             }
         }
@@ -200,6 +206,12 @@ impl<'a> PresignedFile<'a> {
     #[must_use]
     pub const fn head(&self) -> &PresignedHead {
         &self.head
+    }
+
+    /// Whether its answers stand for ever: they are the last of a CA that has ended, and say 99991231235959Z (decision 0035).
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.answers().next().is_some_and(|answer| answer.said.next_update == UnixTime::LAST)
     }
 
     /// The answers, in the order of their serial numbers.

@@ -233,6 +233,27 @@ fn a_file_that_no_writer_wrote_is_refused() {
     assert!(matches!(head(&many).write(Vec::new()), Err(PresignedError::Signers)));
 }
 
+/// OCSP-13: what stands for ever is a file of its own, made while its signer lived; its end is that of nobody.
+#[test]
+fn final_answers_outlive_their_signer_and_stand_alone() {
+    let (signer, answers, octets) = written();
+    assert!(!PresignedFile::read(&octets).unwrap().is_final());
+    let last = |answer: &PresignedAnswer| Said { next_update: UnixTime::LAST, ..answer.said };
+    let forever = || answers.iter().map(|answer| signer.answer(last(answer)));
+    let written = head(&[&signer]).write(forever().collect()).unwrap();
+    let file = PresignedFile::read(&written).unwrap();
+    assert!(file.is_final());
+    assert_eq!(file.find(&answers[0].said.serial).unwrap().said, last(&answers[0]));
+
+    let mixed = forever().take(2).chain(answers.iter().skip(2).cloned()).collect();
+    let refused = head(&[&signer]).write(mixed).unwrap_err().to_string();
+    assert!(refused.contains("for ever"), "{refused}");
+    let late = Said { produced_at: at(100_001), ..last(&answers[0]) };
+    let refused = head(&[&signer]).write(vec![signer.answer(late)]).unwrap_err().to_string();
+    assert!(refused.contains("outlives"), "{refused}");
+    assert!(!PresignedFile::read(&head(&[]).write(Vec::new()).unwrap()).unwrap().is_final());
+}
+
 /// A carrier's damage: no octet more, less or other.
 #[test]
 fn every_changed_octet_and_every_shorter_file_is_refused() {

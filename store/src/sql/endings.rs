@@ -5,19 +5,38 @@
 
 use rusqlite::params;
 use status::{IssuerId, Position};
+use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use super::columns::{from_time, from_u64, position, stored, to_serial, to_u64};
 use super::connection::{Connection, OptionalExtension as _};
-use super::issuers::row_of;
+use super::issuers::{ended_row_of, row_of};
 use super::{Backend, SqlStore};
-use crate::StoreError;
+use crate::audit::AuditRecord;
 use crate::crl::{CrlIntent, CrlScope};
 use crate::ending::{Endings, Unended};
+use crate::{StoreError, recorder};
 
 impl<B: Backend> Endings for SqlStore<B> {
     fn unended(&self, issuer: IssuerId, now: UnixTime) -> Result<Unended, StoreError> {
         self.readers.read(|connection| unended(connection, row_of(connection, &issuer)?, None, now))
+    }
+
+    fn record_final_answers(
+        &self,
+        issuer: IssuerId,
+        answers: &[Pending],
+        audit: &AuditRecord,
+        now: UnixTime,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let audit = audit.clone();
+        self.writer.run(move |act| {
+            ended_row_of(act.connection(), &issuer)?;
+            act.put_audit(&audit, now)
+        })?;
+        // One commit has made all of them durable.
+        let recorded = answers.iter().map(|one| recorder::record(one.intent(), |_| Ok(())));
+        recorded.collect()
     }
 }
 

@@ -12,11 +12,11 @@ use super::columns::{
     to_serial,
 };
 use super::group::{Act, Effective};
-use super::issuers::issuing_row_of;
+use super::issuers::{ended_row_of, issuing_row_of};
 use super::{eids, holders, leases, limits, shards};
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::certificate::CertificateIntent;
+use crate::certificate::{CertificateIntent, IssuedWhen};
 use crate::id::{BootId, CertificateId, Node, OrderId};
 use crate::intent::{IntentRow, IntentState, VoidedCertificate, VoidedIntent};
 use crate::sealing::{BlindIndex, Place};
@@ -59,7 +59,10 @@ pub(super) fn record_under(
     if let Some(volume) = &facts.volume {
         limits::count(act.connection(), volume, order, now)?;
     }
-    let issuer = issuing_row_of(act.connection(), &facts.issuer)?;
+    let issuer = match facts.issued {
+        IssuedWhen::BeforeItsEnd => issuing_row_of(act.connection(), &facts.issuer)?,
+        IssuedWhen::AfterItsEnd => ended_row_of(act.connection(), &facts.issuer)?,
+    };
     let holder = holders::claim(act, &facts.key)?;
     eids::must_be_active(act.connection(), facts.proven_by, now)?;
     let serial = reserve(act, issuer, facts)?;

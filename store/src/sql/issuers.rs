@@ -83,17 +83,32 @@ pub(super) fn issuing_row_of(
     connection: &Connection,
     issuer: &IssuerId,
 ) -> Result<i64, StoreError> {
+    match online_row_and_end(connection, issuer)? {
+        (_, true) => Err(StoreError::IssuerEnded),
+        (row, false) => Ok(row),
+    }
+}
+
+/// The same of one that has (OCSP-13).
+pub(super) fn ended_row_of(connection: &Connection, issuer: &IssuerId) -> Result<i64, StoreError> {
+    match online_row_and_end(connection, issuer)? {
+        (row, true) => Ok(row),
+        (_, false) => Err(StoreError::IssuerUnfinished),
+    }
+}
+
+/// The row of an issuer whose key this program holds, and whether it has ended with its last list.
+fn online_row_and_end(
+    connection: &Connection,
+    issuer: &IssuerId,
+) -> Result<(i64, bool), StoreError> {
     let sql = format!("SELECT row, keeping, {LAST_LIST} FROM issuer WHERE issuer_id = ?1");
     let (row, keeping, last): (i64, String, Option<i64>) = connection
         .prepare_cached(&sql)?
         .query_row([issuer.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::UnknownIssuer)?;
-    match keeping.as_str() {
-        "online" if is_last(last) => Err(StoreError::IssuerEnded),
-        "online" => Ok(row),
-        _ => Err(StoreError::OfflineIssuer),
-    }
+    if keeping == "online" { Ok((row, is_last(last))) } else { Err(StoreError::OfflineIssuer) }
 }
 
 /// Whether an issuer was new.

@@ -7,8 +7,8 @@ use ::crl::CrlNumber;
 use ca::audit::EventCode;
 use status::{IssuerId, Position, RevocationReason};
 use store::{
-    ChangeOutcome, CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuerKeeping, StatusAct,
-    StoreError, Unended, VoidScope,
+    CertificateIntent, ChangeOutcome, CrlIntent, CrlRow, CrlScope, Import, IntentRow, IssuedWhen,
+    IssuerKeeping, StatusAct, StoreError, Unended, VoidScope,
 };
 use x509::serial::SerialNumber;
 use x509::signing::{Pending, Recorded, SigningKind};
@@ -136,6 +136,22 @@ pub(crate) fn a_last_list_and_the_rest_exclude_each_other(backend: &dyn Backend)
         world.change(one.certificate, act, at(10))
     };
     let ended = |error: &StoreError| matches!(error, StoreError::IssuerEnded);
+    // OCSP-13: of the final answers and who signs them the other way round.
+    let unfinished = |error: &StoreError| matches!(error, StoreError::IssuerUnfinished);
+    let answers = [b"one", b"two"].map(|said| world.issuer.pending(SigningKind::OcspAnswer, said));
+    let answer = || {
+        let audit = audit(EventCode::FinalAnswers);
+        world.store.record_final_answers(world.issuer.id(), &answers, &audit, at(10))
+    };
+    let signer = || {
+        let issued = IssuedWhen::AfterItsEnd;
+        let facts = CertificateIntent { issued, ..world.intent_facts(reserved.0, reserved.1) };
+        let audit = audit(EventCode::OcspDelegateIntent);
+        world.store.record_intent(&about_to, &facts, &audit, at(10))
+    };
+    let before = sizes(&*world.store);
+    assert!(unfinished(&answer().unwrap_err()) && unfinished(&signer().unwrap_err()));
+    assert_eq!(sizes(&*world.store), before, "nothing is recorded");
     // It may have been signed by the time that anybody looks.
     let (_, intended) = intend(&world, &last(head())).unwrap();
     assert!(ended(&issue().unwrap_err()));
@@ -160,6 +176,12 @@ pub(crate) fn a_last_list_and_the_rest_exclude_each_other(backend: &dyn Backend)
     let revoked = StatusAct::Revoke { reason: None, invalidity: None };
     let again = world.change(one.certificate, revoked, at(12)).unwrap();
     assert_eq!(again.outcome, ChangeOutcome::Already, "what stands is told");
+    let leaves = sizes(&*world.store).1;
+    let recorded = answer().unwrap();
+    let signs = |(one, recorded): (&Pending, &Recorded)| one.input(recorded).is_ok();
+    assert!(answers.iter().zip(&recorded).all(signs) && recorded.len() == 2);
+    assert_eq!(sizes(&*world.store).1, leaves + 1, "one leaf for all");
+    let _signer = signer().unwrap();
     let _again = intend(&world, &last(head())).unwrap();
 }
 

@@ -213,6 +213,7 @@ impl World {
             proven_by: None,
             volume: None,
             shard: None,
+            issued: store::IssuedWhen::BeforeItsEnd,
         }
     }
 

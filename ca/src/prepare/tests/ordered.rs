@@ -136,6 +136,11 @@ fn another_value_of_any_field_is_found_by_comparison_with_the_order() {
             for (field, _, change) in FIELDS.iter().filter(|(_, has, _)| has(ask)) {
                 let mut other = ask.clone();
                 change(&mut other);
+                // It ends with its issuer and in no other second, whatever is asked for.
+                if name == "ocsp-final" && *field == "end" {
+                    assert!(other.prepare().is_err());
+                    continue;
+                }
                 let altered = with_finished(&other, |altered, _| altered.to_vec());
                 if altered == finished {
                     // Recorded beside the certificate, and not in it.

@@ -20,6 +20,7 @@ const RESERVE: &str = shipped!("reserve-hsaid-3-authentication");
 const MACHINE: &str = shipped!("function-machine");
 const CARD: &str = shipped!("card-transport");
 const OCSP: &str = shipped!("ocsp");
+const FINAL: &str = shipped!("ocsp-final");
 const SERVER: &str = shipped!("management-server");
 const CLIENT: &str = shipped!("management-client");
 
@@ -199,6 +200,8 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
     ("subscriber-purposes", AUTHENTICATION, "\"client-auth\", ", ""),
     ("subscriber-purposes", AUTHENTICATION, "\"smartcard-logon\"", "\"server-auth\""),
     ("responder-life", OCSP, "lifetime    = \"14d\"", "lifetime = \"398d\""),
+    ("responder-life", FINAL, "lifetime    = \"99y\"", "lifetime = \"98y\""),
+    ("responder-life", FINAL, "past-issuer = \"cap\"", "past-issuer = \"refuse\""),
     (
         "purpose-once",
         FUNCTION,

@@ -1,0 +1,185 @@
+//! What stands for ever, of a CA that has ended (OCSP-13, decision 0035): who believes it, and when it is given.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use status::Position;
+use status::presigned::{PresignedAnswer, Said};
+use x509::ocsp::{CertId, CertIdHash, OcspRequest, OcspResponse};
+
+use super::*;
+use crate::answer::NeverIssued;
+use crate::responder::{AnswerRules, AnswerSource, Responder};
+use crate::testing::signed_by;
+
+/// Long after the CA's own end.
+const LATER: u64 = START + 950 * DAY;
+
+/// The signer of final answers, whose certificate ends with the CA's.
+fn signer(zones: &Zones) -> Certificate {
+    let validity = Validity::between(at(START), at(START + 900 * DAY)).unwrap();
+    delegate_certificate(&zones.ca, &zones.authority(), &zones.token, validity)
+}
+
+fn forever(number: u32, status: CertStatus) -> Said {
+    Said {
+        serial: serial(number),
+        status,
+        invalidity_date: None,
+        archive_cutoff: Some(at(START - DAY)),
+        produced_at: at(START + 20),
+        this_update: at(START + 19),
+        next_update: UnixTime::LAST,
+    }
+}
+
+/// Puts a file of one answer where files arrive.
+fn carry(zones: &Zones, said: Said, signer: &Certificate, generation: u64) -> PathBuf {
+    let authority = zones.authority();
+    let ca = &authority.certificate;
+    let key = signer.public_key().key_bits_sha1();
+    let data = said.response_data(ca.subject(), ca.public_key(), key);
+    let signature = signed_by(&zones.token.pair, &data);
+    let head = PresignedHead {
+        issuer: authority.issuer,
+        wave: Wave::of(&said.serial),
+        generation,
+        position: Position { epoch: 1, index: 1 },
+        checkpoint: at(START),
+        signers: vec![signer.clone()],
+    };
+    let path = zones.file(head.wave);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, head.write(vec![PresignedAnswer { said, signer: 0, signature }]).unwrap())
+        .unwrap();
+    path
+}
+
+/// Zones of a CA with certificate 0, which expires, and 1, which does not.
+fn ended() -> Zones {
+    let zones = Zones::new(0);
+    let kept = |number, lasts| {
+        let (before_activation, after_expiry) = (BeforeActivation::Good, AfterExpiry::Kept);
+        let classes = AnswerClasses { before_activation, after_expiry };
+        entry(number, Change::Issued { not_after: at(START + lasts), classes })
+    };
+    zones.beat(START, &[kept(0, 10), kept(1, 100 * DAY)]);
+    zones
+}
+
+/// Of a certificate that may still change nobody believes what stands for ever, nor anything else by its signer; what is believed is so for
+/// ever, also at a start long after the signer, the CA and the log have ended.
+#[test]
+fn final_answers_are_believed_of_what_has_ended_and_for_ever() {
+    let mut zones = ended();
+    let signer = signer(&zones);
+    let unended = carry(&zones, forever(1, CertStatus::Good), &signer, START + 20);
+    assert_eq!(zones.refused(START + 20), ["presigned-unended"]);
+    assert_eq!(zones.given(1), None);
+    fs::remove_file(unended).unwrap();
+    carry(&zones, forever(0, CertStatus::Good), &signer, START + 20);
+    assert!(zones.refused(START + 20).is_empty());
+    assert_eq!(zones.given(0), Some(CertStatus::Good));
+    let names = ["person3".to_owned()];
+    assert!(zones.stock.has_final(&names) && !zones.stock.has_final(&["person4".to_owned()]));
+
+    // Who signs for ever signs nothing that ends.
+    let ends = Said { next_update: at(START + HOUR), ..forever(1, CertStatus::Good) };
+    let path = carry(&zones, ends, &signer, START + 21);
+    assert_eq!(zones.refused(START + 21), ["presigned-signer"]);
+    fs::remove_file(path).unwrap();
+    // Nor is what stands for ever taken back by an answer that ends, made before it.
+    let before = Said { next_update: at(START + HOUR), ..forever(0, CertStatus::Good) };
+    let kept = fs::read(zones.file(Wave::of(&serial(0)))).unwrap();
+    let path = carry(&zones, before, &zones.delegate_certificate(START - 300), START + 19);
+    assert_eq!(zones.refused(START + 21), ["presigned-rolled-back"]);
+    fs::write(path, &kept).unwrap();
+
+    for state in ["outer", "another host"] {
+        let state = zones.folder.path().join(state);
+        fs::create_dir_all(&state).unwrap();
+        zones.stock = Arc::new(Stock::open(&state).unwrap());
+        zones.keeper = Zones::keeper_of(zones.folder.path(), &zones.stock, &zones.view);
+        assert!(zones.refused(LATER).is_empty());
+        assert_eq!(zones.given(0), Some(CertStatus::Good));
+        assert_eq!(zones.stock.state_of("person3").unwrap().ends, UnixTime::LAST);
+    }
+}
+
+/// Nothing is signed over them, and a CA that has them and no delegate any more is no alarm; a program that signs itself takes up nothing
+/// else.
+#[test]
+fn nothing_is_signed_over_final_answers() {
+    let mut zones = ended();
+    zones.sign(START);
+    let signer = signer(&zones);
+    let path = carry(&zones, forever(0, CertStatus::Good), &signer, START + 20);
+    let octets = fs::read(&path).unwrap();
+    zones.beat(START + 3 * HOUR, &[]);
+    zones.presigner = Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates);
+    zones.sign(START + 3 * HOUR);
+    assert_eq!(fs::read(&path).unwrap(), octets);
+
+    zones.delegates.set("person3", Vec::new());
+    zones.beat(START + 30 * DAY, &[]);
+    zones.sign(START + 30 * DAY);
+    assert_eq!(zones.presigner.figures.figures(at(START + 30 * DAY))[3], 0, "it is not unsigned");
+
+    let (stock, view) = (Arc::clone(&zones.stock), Arc::clone(&zones.view));
+    let (validity, bound) = (Duration::from_secs(2 * HOUR), Duration::from_secs(1));
+    let folder = zones.folder.path().to_owned();
+    zones.keeper = StockKeeper::new(&folder, stock, view, validity, bound, TakesUp::Final);
+    assert!(zones.refused(START + 3 * HOUR).is_empty());
+    assert_eq!((zones.given(0), zones.given(1)), (Some(CertStatus::Good), None));
+}
+
+/// Where no delegate lives and the log is not fresh, the final answer is given, with its 9999, as long as it says what the log says; and nothing
+/// else is.
+#[tokio::test]
+async fn a_final_answer_needs_neither_a_delegate_nor_a_fresh_checkpoint() {
+    let mut zones = ended();
+    let signer = signer(&zones);
+    carry(&zones, forever(0, CertStatus::Good), &signer, START + 20);
+    assert!(zones.refused(START + 20).is_empty());
+    let rules = AnswerRules {
+        validity: Duration::from_secs(2 * HOUR),
+        max_age: Duration::from_secs(60),
+        clock_bound: Duration::ZERO,
+        cache: 16,
+        never_issued: NeverIssued::Unknown,
+    };
+    let authorities = Authorities::new(vec![zones.authority()], 1);
+    let (service, finals) = (zones.token.clone(), Arc::clone(&zones.stock));
+    // By the clock of this machine the log is of the future: nothing is read from it but what never changes.
+    let responder = Responder::new(
+        Arc::clone(&zones.view),
+        Arc::new(arc_swap::ArcSwap::from_pointee(authorities)),
+        Arc::default(),
+        AnswerSource::Keys { service, finals },
+        rules,
+        Arc::<Metrics>::default(),
+    );
+    let authority = zones.authority();
+    let ca = &authority.certificate;
+    let ask = async |number, hash| {
+        let name = ca.subject().as_der();
+        let id = CertId::new(hash, name, ca.public_key(), serial(number));
+        let request = OcspRequest { cert_ids: vec![id], nonce: None, preferred: Vec::new() };
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        OcspResponse::from_der(&responder.answer(&request.to_der(), address).await.body).unwrap()
+    };
+    for hash in [CertIdHash::Sha1, CertIdHash::Sha256, CertIdHash::Sha1] {
+        let OcspResponse::Basic(basic) = ask(0, hash).await else { panic!("no answer") };
+        basic.verify(signer.public_key()).unwrap();
+        for one in &basic.answers {
+            assert_eq!(one.status, CertStatus::Good);
+            assert_eq!(one.next_update, Some(UnixTime::LAST));
+        }
+    }
+    // tryLater
+    let refused = OcspResponse::Refused(3);
+    for (number, hash) in [(1, CertIdHash::Sha1), (7, CertIdHash::Sha1), (0, CertIdHash::Sha512)] {
+        assert_eq!(ask(number, hash).await, refused, "{number}");
+    }
+    zones.beat(START + 30, &[revoked(0)]);
+    assert_eq!(ask(0, CertIdHash::Sha1).await, refused, "the log says another thing");
+}
