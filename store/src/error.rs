@@ -584,21 +584,7 @@ impl StoreError {
 
     /// Whether the same act may succeed later because the fault lies in the storage around it.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Busy
-                | Self::Full
-                | Self::ReadOnly
-                | Self::Device(_)
-                | Self::Unreachable(_)
-                | Self::OlderThanSeen { .. }
-                | Self::AuditRefused(_)
-                | Self::Closed
-                | Self::Overloaded
-                | Self::Random
-                | Self::ClockBehind { .. }
-                | Self::SchemaNewer { .. }
-        )
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::ClockBehind { .. }) || Self::PASSING_CODES.contains(&self.code())
     }
 }

@@ -143,11 +143,12 @@ pub(crate) fn a_last_list_and_the_rest_exclude_each_other(backend: &dyn Backend)
         let audit = audit(EventCode::FinalAnswers);
         world.store.record_final_answers(world.issuer.id(), &answers, &audit, at(10))
     };
+    let delegate = world.issuer.pending(SigningKind::OcspDelegate, b"tbs of their signer");
     let signer = || {
         let issued = IssuedWhen::AfterItsEnd;
         let facts = CertificateIntent { issued, ..world.intent_facts(reserved.0, reserved.1) };
         let audit = audit(EventCode::OcspDelegateIntent);
-        world.store.record_intent(&about_to, &facts, &audit, at(10))
+        world.store.record_intent(&delegate, &facts, &audit, at(10))
     };
     let before = sizes(&*world.store);
     assert!(unfinished(&answer().unwrap_err()) && unfinished(&signer().unwrap_err()));
