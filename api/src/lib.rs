@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod client;
+pub mod diagnosis;
 pub mod eid;
 pub mod job;
 pub mod limit;
@@ -28,6 +29,9 @@ pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
 };
 pub use client::{ClientCredential, RenewalRequest};
+pub use diagnosis::{
+    DiagnosedCertificate, Diagnosis, DiagnosisObstacle, DiagnosisRequest, DiagnosisUse,
+};
 pub use eid::{Carrier, CarrierLookup, CarrierStage, Eid, EidStage};
 pub use job::{
     Job, JobAct, JobActRequest, JobItem, JobRequest, JobSelector, JobSerial, JobState, JobTerms,

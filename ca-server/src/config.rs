@@ -5,6 +5,7 @@
 
 mod client;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,6 +68,9 @@ pub(crate) struct ConfigFile {
     /// Whose identities are nobody's.
     #[serde(default)]
     pub(crate) identity: IdentitySection,
+    /// What a diagnosis knows of other environments.
+    #[serde(default)]
+    pub(crate) diagnosis: DiagnosisSection,
     /// Responders that get nothing any more.
     #[serde(default)]
     pub(crate) responders: RespondersSection,
@@ -350,6 +354,15 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(read: D) -> Result<Vec<Strin
 
 fn default_true() -> bool {
     true
+}
+
+/// What a diagnosis knows that the status log does not.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct DiagnosisSection {
+    /// Environments of issuers that are not ours, by the issuers' common names.
+    #[serde(default)]
+    pub(crate) elsewhere: BTreeMap<String, String>,
 }
 
 /// What one client may revoke without another one (REV-09).

@@ -301,6 +301,7 @@ pub(crate) fn wire(
         book,
         algorithms: policy,
         test_domains,
+        elsewhere: config.diagnosis.elsewhere.clone(),
         alone: config.revocation.alone,
         alone_told: crate::service::revoke::AloneTold::default(),
         jobs_waiting: crate::service::jobs::worker::JobsWaiting::default(),

@@ -15,6 +15,7 @@ pub mod carrier;
 pub mod client;
 pub mod day;
 pub mod deployment;
+pub mod diagnosis;
 pub mod eid;
 pub mod fields;
 pub mod identity;

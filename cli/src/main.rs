@@ -74,6 +74,11 @@ enum Command {
     /// Statements of administrators about calls: sign. Asks no CA.
     #[command(subcommand, after_help = "Example:\n  sigill actor sign --help")]
     Actor(command::actor::ActorCommand),
+    /// Why a login or a signature fails, and what to do (felsökning).
+    #[command(
+        after_help = "Example:\n  sigill diagnose --card-number 9752269874512325436 --use signature\n  sigill diagnose --file shown.pem --level 3 --json"
+    )]
+    Diagnose(command::diagnosis::Diagnose),
     /// Organisations: the tree of issuing areas, organisations, their parts and offices.
     #[command(
         subcommand,
@@ -152,6 +157,9 @@ fn main() -> ExitCode {
         Command::Job(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Eid(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Carrier(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Diagnose(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
         Command::Organisation(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }

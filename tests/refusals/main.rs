@@ -7,6 +7,7 @@ mod checked;
 mod corpora;
 mod crowd;
 mod database;
+mod diagnosed;
 mod faults;
 mod forged;
 mod hold;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
             older::CHECKS,
             ordered::CHECKS,
             signed::CHECKS,
+            diagnosed::CHECKS,
             changed::CHECKS,
             limits::CHECKS,
             spy::CHECKS,

@@ -32,7 +32,7 @@ pub const CHECKS: &[Check<World>] = &[
 const CARD: &str = "9752269874512325436";
 
 /// The eID of a card, and whose it is in the checks by an eID.
-const AUTHENTICATION: &str = "person-id-3-authentication";
+pub const AUTHENTICATION: &str = "person-id-3-authentication";
 const TOLVAN: &str = "191212121212";
 
 /// The eID of a service identity.

@@ -10,6 +10,7 @@ mod authorities;
 mod bindings;
 mod certificates;
 mod clients;
+mod diagnosis;
 pub(crate) mod doors;
 mod jobs;
 mod limits;
@@ -97,6 +98,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/eids/{id}", get(bindings::show_eid))
         .route("/v1/eids/{id}/revocation", post(bindings::revoke_eid))
         .route("/v1/carriers/lookup", post(bindings::look_up))
+        .route("/v1/diagnosis", post(diagnosis::diagnose))
         .route("/v1/carriers/{id}", get(bindings::show_carrier))
         .route("/v1/carriers/{id}/revocation", post(bindings::revoke_carrier))
         .route("/v1/organisations", post(organisations::add).get(organisations::list))

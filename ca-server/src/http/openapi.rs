@@ -45,6 +45,7 @@ use utoipa::{Modify, OpenApi};
         super::bindings::show_eid,
         super::bindings::revoke_eid,
         super::bindings::look_up,
+        super::diagnosis::diagnose,
         super::bindings::show_carrier,
         super::bindings::revoke_carrier,
         super::organisations::add,
@@ -131,6 +132,11 @@ use utoipa::{Modify, OpenApi};
         api::Carrier,
         api::CarrierStage,
         api::CarrierLookup,
+        api::DiagnosisRequest,
+        api::DiagnosisUse,
+        api::Diagnosis,
+        api::DiagnosedCertificate,
+        api::DiagnosisObstacle,
         api::Organisation,
         api::OrganisationKind,
         api::OrganisationRequest,
@@ -233,6 +239,7 @@ mod tests {
             ("/v1/eids/{id}", "get"),
             ("/v1/eids/{id}/revocation", "post"),
             ("/v1/carriers/lookup", "post"),
+            ("/v1/diagnosis", "post"),
             ("/v1/carriers/{id}", "get"),
             ("/v1/carriers/{id}/revocation", "post"),
             ("/v1/organisations", "post"),
@@ -250,7 +257,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 33);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 34);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -95,14 +95,22 @@ impl Service {
         lookup: &api::CarrierLookup,
     ) -> Result<api::Carrier, Denied> {
         caller.must_read()?;
+        let row = self.card_seen(caller, lookup)?;
+        self.shown_carrier(caller, &row)
+    }
+
+    pub(super) fn card_seen(
+        &self,
+        caller: &Caller,
+        lookup: &api::CarrierLookup,
+    ) -> Result<CarrierRow, Denied> {
         let number: String =
             lookup.card_number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
         let number = CardNumber::parse(&number)
             .map_err(|error| malformed("card_number", &error.to_string(), "19 digits"))?;
         let term = IndexTerm::new(IndexTag::CardNumber, number.as_str());
         let row = self.store().carrier_of_card(&term).map_err(|e| self.note_storage(&e))?;
-        let row = self.if_seen(caller, row)?;
-        self.shown_carrier(caller, &row)
+        self.if_seen(caller, row)
     }
 
     fn if_seen(&self, caller: &Caller, row: Option<CarrierRow>) -> Result<CarrierRow, Denied> {
@@ -181,6 +189,25 @@ impl Service {
             position: last_position(own()),
             certificates: own().map(|one| self.shown_row(one)).collect(),
         }
+    }
+
+    /// The certificates of the eIDs on a carrier that the caller sees, oldest first.
+    pub(super) fn bound_and_seen(
+        &self,
+        caller: &Caller,
+        carrier: CarrierId,
+    ) -> Result<Vec<(EidId, CertificateRow)>, Denied> {
+        let filter = EidFilter { carrier: Some(carrier), ..EidFilter::default() };
+        let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?.rows;
+        let mut seen = BTreeSet::new();
+        for eid in &eids {
+            if self.is_of(caller, &eid.organisation)? {
+                seen.insert(eid.id);
+            }
+        }
+        let mut bound = self.bound(BoundTo::Carrier(carrier))?;
+        bound.retain(|(eid, _)| seen.contains(eid));
+        Ok(bound)
     }
 
     /// A carrier with the eIDs on it that the caller sees. Of those of other organisations it says that one lives there, because it

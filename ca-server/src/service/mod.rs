@@ -12,6 +12,7 @@ pub(crate) mod closed;
 pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
+mod diagnosis;
 mod eid;
 pub(crate) mod final_answers;
 pub(crate) mod health;
@@ -114,6 +115,8 @@ pub(crate) struct Service {
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,
+    /// Environments of issuers that are not ours, by the issuers' common names.
+    pub(crate) elsewhere: BTreeMap<String, String>,
     /// Certificates that one client may revoke or hold alone in an hour (REV-09).
     pub(crate) alone: u64,
     /// Hours in which a client was told that it may revoke no more alone: whoever is alarmed is alarmed once.

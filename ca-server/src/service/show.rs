@@ -278,7 +278,7 @@ pub(crate) fn reason(reason: Option<RevocationReason>) -> api::ReasonCode {
     shown_reason(CertificateState::Revoked, reason).unwrap_or(api::ReasonCode::Unspecified)
 }
 
-const fn shown_state(state: CertificateState) -> Shown {
+pub(super) const fn shown_state(state: CertificateState) -> Shown {
     match state {
         CertificateState::Issued => Shown::Issued,
         CertificateState::Activated => Shown::Activated,

@@ -128,6 +128,7 @@ impl World {
             book: crate::book::read(&shipped_profiles()).unwrap(),
             algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
             test_domains: TestDomains::default(),
+            elsewhere: BTreeMap::new(),
             alone: 500,
             alone_told: super::revoke::AloneTold::default(),
             jobs_waiting: super::jobs::worker::JobsWaiting::default(),

@@ -53,6 +53,25 @@ impl TrustLevel {
             Self::Loa3 => "loa3",
         }
     }
+
+    /// Its number, as people say it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Loa2 => 2,
+            Self::Loa3 => 3,
+        }
+    }
+
+    /// The level of a number; `None` for what is none of ours.
+    #[must_use]
+    pub const fn of_number(number: u8) -> Option<Self> {
+        match number {
+            2 => Some(Self::Loa2),
+            3 => Some(Self::Loa3),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for TrustLevel {

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
+pub(crate) mod diagnosis;
 pub(crate) mod eid;
 pub(crate) mod events;
 pub(crate) mod job;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use status::{BeforeActivation, CertificateState, Index, RevocationReason};
+use status::{CertificateState, Index, Obstacle};
 use x509::extension::CertificatePolicies;
 use x509::import::ImportedCertificate;
 use x509::name::AttributeType;
@@ -22,44 +22,6 @@ pub(crate) struct Verdict {
     pub(crate) level: Option<u8>,
     /// Why a login would fail, the gravest first; none if nothing here is against it.
     pub(crate) obstacles: Vec<Obstacle>,
-}
-
-/// A reason for which a login fails.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// It belongs to another environment.
-    OtherEnvironment { environment: String },
-    /// No CA that is answered for here has issued it.
-    UnknownIssuer,
-    /// It names one of our CAs, whose key has not signed it.
-    Forged,
-    /// The CA says nothing of this serial number.
-    NeverIssued,
-    /// Its issuing came to nothing.
-    Voided,
-    /// Revoked for good.
-    Revoked { at: UnixTime, reason: Option<RevocationReason> },
-    /// Suspended.
-    Held { since: UnixTime },
-    /// Its holder has not taken it into use.
-    NotActivated,
-    /// Its time has not come.
-    NotYetValid { from: UnixTime },
-    /// Its time is over.
-    Expired { at: UnixTime },
-    /// Of a lower trust level than the login wants.
-    LowLevel { has: u8, wanted: u8 },
-    /// No policy tells its trust level, and the login wants one.
-    NoLevel { wanted: u8 },
-    /// The login wants a level, and a serial number tells none: whether it fails is not known.
-    LevelUntold { wanted: u8 },
-}
-
-impl Obstacle {
-    /// Whether a login fails for it: the certificate itself would show whether its level is enough.
-    pub(crate) const fn is_certain(&self) -> bool {
-        !matches!(self, Self::LevelUntold { .. })
-    }
 }
 
 pub(crate) fn judge(
@@ -91,7 +53,7 @@ pub(crate) fn judge(
             if now > until && !verdict.obstacles.contains(&expired) {
                 verdict.obstacles.push(expired);
             }
-            verdict.obstacles.extend(of_level(level, asked.level));
+            verdict.obstacles.extend(Obstacle::of_level(level, asked.level));
             verdict
         }
     }
@@ -125,21 +87,7 @@ fn of_log(index: &Index, authority: &Authority, serial: SerialNumber, now: UnixT
     let Some(status) = known else {
         return Verdict { state: None, level: None, obstacles: vec![Obstacle::NeverIssued] };
     };
-    let mut obstacles = Vec::new();
-    obstacles.extend(match status.state {
-        CertificateState::Voided => Some(Obstacle::Voided),
-        CertificateState::Revoked => {
-            Some(Obstacle::Revoked { at: status.effective_time, reason: status.reason })
-        }
-        CertificateState::Held(_) => Some(Obstacle::Held { since: status.effective_time }),
-        CertificateState::Issued if status.classes.before_activation == BeforeActivation::Held => {
-            Some(Obstacle::NotActivated)
-        }
-        CertificateState::Issued | CertificateState::Activated => None,
-    });
-    if now > status.not_after {
-        obstacles.push(Obstacle::Expired { at: status.not_after });
-    }
+    let obstacles = Obstacle::of_status(&status, now);
     Verdict { state: Some(status.state), level: None, obstacles }
 }
 
@@ -149,19 +97,14 @@ fn level_of(certificate: &ImportedCertificate, around: &Surroundings) -> Option<
     policies.iter().filter_map(|one| around.levels.get(&one.policy.to_string()).copied()).max()
 }
 
-fn of_level(has: Option<u8>, wanted: Option<u8>) -> Option<Obstacle> {
-    match (has, wanted?) {
-        (Some(has), wanted) if has < wanted => Some(Obstacle::LowLevel { has, wanted }),
-        (Some(_), _) => None,
-        (None, wanted) => Some(Obstacle::NoLevel { wanted }),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-    use status::{AfterExpiry, AnswerClasses, CertificateEntry, Change, IssuerRef, StatusEntry};
+    use status::{
+        AfterExpiry, AnswerClasses, BeforeActivation, CertificateEntry, Change, IssuerRef,
+        RevocationReason, StatusEntry,
+    };
     use x509::certificate::{Certificate, CertificateTemplate};
     use x509::extension::{
         BasicConstraints, Criticality, ExtensionValue as _, KeyUsage, KeyUsageBit,

@@ -1,9 +1,9 @@
 //! The page's words, in Swedish and in English, and its HTML: no script, no style sheet, nothing from elsewhere.
 
-use status::{CertificateState, RevocationReason};
+use status::{CertificateState, Obstacle};
 
 use super::form::{About, Asked};
-use super::judge::{Obstacle, Verdict};
+use super::judge::Verdict;
 
 /// In which language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,89 +164,11 @@ fn state_of(language: Language, state: Option<CertificateState>) -> &'static str
 }
 
 fn told(language: Language, obstacle: &Obstacle) -> String {
-    match obstacle {
-        Obstacle::OtherEnvironment { environment } => language.pick(
-            format!("Certifikatet hör till en annan miljö, {environment}: använd ett kort för den miljö som du loggar in i."),
-            format!("The certificate belongs to another environment, {environment}: use a card of the environment that you log in to."),
-        ),
-        Obstacle::UnknownIssuer => language.pick(
-            "Ingen utfärdare som den här tjänsten svarar för har utfärdat certifikatet: fel miljö, fel kort eller en annan organisations certifikat.",
-            "No issuer that this service answers for has issued the certificate: the wrong environment, the wrong card, or another organisation's certificate.",
-        ).to_owned(),
-        Obstacle::Forged => language.pick(
-            "Certifikatet uppger vår utfärdare, men är inte undertecknat av den: det är ändrat eller förfalskat.",
-            "The certificate names our issuer, whose key has not signed it: it is altered or forged.",
-        ).to_owned(),
-        Obstacle::NeverIssued => language.pick(
-            "Utfärdaren har inget certifikat med det här serienumret. Är det nyss utfärdat, försök igen om en minut.",
-            "The issuer has no certificate of this serial number. If it has just been issued, try again in a minute.",
-        ).to_owned(),
-        Obstacle::Voided => language.pick(
-            "Utfärdandet avbröts: certifikatet har aldrig lämnats ut och gäller inte.",
-            "Its issuing was given up: the certificate was never handed out and does not hold.",
-        ).to_owned(),
-        Obstacle::Revoked { at, reason } => {
-            let why = reason_of(language, *reason);
-            language.pick(
-                format!("Certifikatet spärrades {at}{why}. En spärr hävs aldrig: beställ ett nytt."),
-                format!("The certificate was revoked at {at}{why}. That is final: order a new one."),
-            )
-        }
-        Obstacle::Held { since } => language.pick(
-            format!("Certifikatet är tillfälligt spärrat sedan {since}. Den som spärrade det kan häva spärren."),
-            format!("The certificate is on hold since {since}. Whoever put it on hold can release it."),
-        ),
-        Obstacle::NotActivated => language.pick(
-            "Certifikatet är utfärdat men inte aktiverat: innehavaren ska kvittera och aktivera kortet först.",
-            "The certificate is issued but not activated: its holder acknowledges and activates the card first.",
-        ).to_owned(),
-        Obstacle::NotYetValid { from } => language.pick(
-            format!("Certifikatet gäller först från {from}. Kontrollera också datorns klocka."),
-            format!("The certificate does not hold before {from}. Look at the computer's clock, too."),
-        ),
-        Obstacle::Expired { at } => language.pick(
-            format!("Certifikatet gick ut {at}: beställ ett nytt."),
-            format!("The certificate expired at {at}: order a new one."),
-        ),
-        Obstacle::LowLevel { has, wanted } => language.pick(
-            format!("Certifikatet har tillitsnivå {has}, inloggningen kräver {wanted}."),
-            format!("The certificate is of trust level {has}, the login wants {wanted}."),
-        ),
-        Obstacle::NoLevel { wanted } => language.pick(
-            format!("Certifikatet har ingen tillitsnivå, och inloggningen kräver {wanted}."),
-            format!("The certificate has no trust level, and the login wants {wanted}."),
-        ),
-        Obstacle::LevelUntold { wanted } => language.pick(
-            format!("Inloggningen kräver tillitsnivå {wanted}; nivån står i certifikatet. Visa certifikatet självt."),
-            format!("The login wants trust level {wanted}; the level stands in the certificate. Show the certificate itself."),
-        ),
-    }
-}
-
-fn reason_of(language: Language, reason: Option<RevocationReason>) -> &'static str {
-    let Some(reason) = reason else { return "" };
-    let (swedish, english) = match reason {
-        RevocationReason::KeyCompromise => (
-            ", för att nyckeln kan vara i orätta händer",
-            ", because the key may be in other hands",
-        ),
-        RevocationReason::CaCompromise | RevocationReason::AaCompromise => {
-            (", för att utfärdaren inte kan litas på", ", because the issuer cannot be relied on")
-        }
-        RevocationReason::AffiliationChanged => {
-            (", för att uppgifterna har ändrats", ", because its details have changed")
-        }
-        RevocationReason::Superseded => {
-            (", för att det har ersatts", ", because it has been replaced")
-        }
-        RevocationReason::CessationOfOperation => {
-            (", för att det inte längre behövs", ", because it is no longer needed")
-        }
-        RevocationReason::PrivilegeWithdrawn => {
-            (", för att en rättighet har dragits in", ", because a right was withdrawn")
-        }
-    };
-    language.pick(swedish, english)
+    let (reason, remedy) = (obstacle.reason(), obstacle.remedy());
+    language.pick(
+        format!("{} {}", reason.swedish, remedy.swedish),
+        format!("{} {}", reason.english, remedy.english),
+    )
 }
 
 /// What was sent holds no question.
@@ -291,34 +213,19 @@ mod tests {
 
     /// Each reason has words of its own in both languages.
     #[test]
-    fn every_obstacle_is_told_in_both_languages() {
-        let reasons = RevocationReason::ALL.into_iter().map(Some).chain([None]);
-        let mut obstacles: Vec<Obstacle> =
-            reasons.map(|reason| Obstacle::Revoked { at: at(1), reason }).collect();
-        obstacles.extend([
-            Obstacle::OtherEnvironment { environment: "prod".to_owned() },
-            Obstacle::UnknownIssuer,
-            Obstacle::Forged,
-            Obstacle::NeverIssued,
-            Obstacle::Voided,
-            Obstacle::Held { since: at(2) },
-            Obstacle::NotActivated,
-            Obstacle::NotYetValid { from: at(3) },
-            Obstacle::Expired { at: at(4) },
-            Obstacle::LowLevel { has: 2, wanted: 3 },
-            Obstacle::NoLevel { wanted: 3 },
-            Obstacle::LevelUntold { wanted: 3 },
-        ]);
-        let of = |language: Language| {
-            let mut told: Vec<String> = obstacles.iter().map(|one| told(language, one)).collect();
-            told.sort();
-            told.dedup();
-            told
-        };
-        let (swedish, english) = (of(Language::Swedish), of(Language::English));
-        // Two reasons mean the same to a holder.
-        assert_eq!((swedish.len(), english.len()), (obstacles.len() - 1, obstacles.len() - 1));
-        assert!(swedish.iter().all(|text| !english.contains(text)));
+    fn the_page_tells_reason_and_remedy_in_its_language() {
+        let expired = Obstacle::Expired { at: at(4) };
+        let seen = Verdict { state: None, level: None, obstacles: vec![expired] };
+        let (swedish, english) = (
+            verdict(Language::Swedish, &asked(), &seen),
+            verdict(Language::English, &asked(), &seen),
+        );
+        let (in_swedish, in_english) = ("Beställ ett nytt.", "Order a new one.");
+        assert!(swedish.contains("Certifikatet gick ut 1970") && swedish.contains(in_swedish));
+        assert!(
+            english.contains("The certificate expired at 1970") && english.contains(in_english)
+        );
+        assert!(!swedish.contains(in_english) && !english.contains(in_swedish));
     }
 
     /// DAT: the subject of the certificate, which names a person, does not stand on the page.
