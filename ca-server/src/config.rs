@@ -267,11 +267,9 @@ pub(crate) struct PublicationSection {
 }
 
 impl PublicationSection {
-    /// The outbox, and the folders in it that requests of outer hosts are collected into.
-    pub(crate) fn outboxes(&self) -> Vec<PathBuf> {
-        let hosts = std::fs::read_dir(self.outbox.join("from"));
-        let hosts = hosts.into_iter().flatten().flatten().map(|entry| entry.path());
-        std::iter::once(self.outbox.clone()).chain(hosts).collect()
+    /// The folder in the outbox that has a folder of requests for each outer host.
+    pub(crate) fn collected(&self) -> PathBuf {
+        self.outbox.join("from")
     }
 }
 

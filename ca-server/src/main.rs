@@ -42,6 +42,7 @@ mod test_domains;
 mod tokens;
 mod trial_revocations;
 mod unfit;
+mod vital;
 mod wiring;
 
 use std::path::{Path, PathBuf};

@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::denied::Denied;
+use ca::refusal::Refusal;
+
+use crate::denied::{Denied, Kind};
 use crate::service::Service;
 use crate::service::authority::Authority;
+use crate::vital;
 
 /// One round.
 const ROUND: Duration = Duration::from_millis(500);
@@ -122,7 +125,7 @@ pub(crate) fn start(
 ) -> std::io::Result<JoinHandle<()>> {
     let signing = service.authorities.values().filter(|authority| authority.signs_here());
     start_alarms(signing.map(|authority| authority.name()));
-    std::thread::Builder::new().name("schedule".to_owned()).spawn(move || {
+    vital::spawn("schedule", move || {
         let mut schedule = Schedule::new(service);
         schedule.stop = Arc::clone(&stop);
         while !stop.load(Ordering::Relaxed) {
@@ -225,8 +228,8 @@ impl Probe {
     }
 
     fn ended(&mut self) -> Option<Result<(), Denied>> {
-        // A panic has been told of; the next probe will show.
-        let ended = self.under_way.take_if(|probe| probe.is_finished())?.join().ok()?;
+        let ended = self.under_way.take_if(|probe| probe.is_finished())?.join();
+        let ended = ended.unwrap_or_else(|_| Err(crashed()));
         self.failed = if ended.is_ok() { 0 } else { self.failed.saturating_add(1) };
         Some(ended)
     }
@@ -272,6 +275,20 @@ enum WaitsFor {
     Time,
     /// Or sooner, once the authority's key may sign.
     Token,
+}
+
+/// What a probe that panicked has come to.
+fn crashed() -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new(
+            "internal",
+            "a defect of the program ended a task of the schedule",
+            &"a panic",
+            "a task that ends",
+            "report the line above; the task is begun again",
+        ),
+    )
 }
 
 struct Schedule {
@@ -520,6 +537,20 @@ mod tests {
         assert!(after(603).is_none());
         assert!(after(607).unwrap().is_ok());
         assert!(service.is_renewing());
+    }
+
+    #[test]
+    fn work_that_panics_has_failed() {
+        let mut probe = Probe::default();
+        probe.begin(Duration::ZERO, Instant::now(), || panic!("as the test asks"));
+        while !probe.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
+            std::thread::yield_now();
+        }
+
+        let ended = probe.ended().unwrap();
+
+        assert_eq!(ended.unwrap_err().refusal.code, "internal");
+        assert_eq!(probe.failed, 1);
     }
 
     /// PRO-21: what fails and nobody waits for is tried more and more seldom, and as usual once it works.

@@ -63,7 +63,8 @@ impl CrlKeeper {
     ///
     /// # Errors
     ///
-    /// [`CrlKeeperError::Io`] when the stored numbers cannot be read.
+    /// [`CrlKeeperError::Io`] when the stored numbers cannot be read, or are not what was written: without them an older list
+    /// would be taken for a newer one.
     pub(crate) fn new(
         publication: &Path,
         state: &Path,
@@ -75,12 +76,10 @@ impl CrlKeeper {
         let numbers_path = state.join("crl-numbers");
         let stored = durable::read(&numbers_path, MAX_MANIFEST_OCTETS)
             .map_err(|source| CrlKeeperError::Io { path: numbers_path.clone(), source })?;
-        let stored = String::from_utf8(stored.unwrap_or_default()).unwrap_or_default();
-        let numbers = stored
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .map(|(path, number)| (path.to_owned(), number.to_owned()))
-            .collect();
+        let numbers = numbers_of(&stored.unwrap_or_default()).ok_or_else(|| {
+            let source = std::io::ErrorKind::InvalidData.into();
+            CrlKeeperError::Io { path: numbers_path.clone(), source }
+        })?;
         Ok(Self {
             publication: publication.to_owned(),
             numbers_path,
@@ -164,6 +163,7 @@ impl CrlKeeper {
             return Err(CrlKeeperError::RolledBack {
                 path: row.path.clone(),
                 number: row.number.clone(),
+                served: self.numbers.get(&row.path).cloned().unwrap_or_default(),
             });
         }
         let path = self.publication.join(&row.path);
@@ -192,6 +192,18 @@ impl CrlKeeper {
 fn is_wanted(wanted: &[String], path: &str) -> bool {
     let folder = path.rfind('/').and_then(|end| path.get(..=end));
     wanted.iter().any(|one| one == path || Some(one.as_str()) == folder)
+}
+
+/// The numbers as they are kept: a path and a number a line. `None` for what was not written here.
+fn numbers_of(stored: &[u8]) -> Option<HashMap<String, String>> {
+    let text = std::str::from_utf8(stored).ok()?;
+    let is_whole = text.is_empty() || text.ends_with('\n');
+    let number = |line: &str| {
+        let (path, number) = line.split_once(' ')?;
+        let is_number = !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_hexdigit());
+        (is_number && !path.is_empty()).then(|| (path.to_owned(), number.to_owned()))
+    };
+    is_whole.then(|| text.lines().map(number).collect())?
 }
 
 /// Numbers are content octets in hexadecimal: longer is larger, leading zeros do not count.
@@ -245,8 +257,8 @@ pub(crate) enum CrlKeeperError {
     NotACrl { path: String },
     #[error("manifest is of another list than crl")]
     OtherManifest,
-    #[error("{path} has number {number}, a higher one has been served")]
-    RolledBack { path: String, number: String },
+    #[error("{path} has number {number}, and {served} has been served")]
+    RolledBack { path: String, number: String, served: String },
     #[error("CRL manifest has a row that is none")]
     Row,
 }
@@ -310,6 +322,47 @@ mod tests {
         fs::write(home.path().join(late), late).unwrap();
         assert_eq!(keeper.step().unwrap_err().code(), "crl-corrupt", "it is looked at");
         keeper.step().unwrap();
+    }
+
+    /// CRL-12: after a restart no list is served that is older than one that was; without the numbers of those nothing is.
+    #[test]
+    fn a_restart_does_not_forget_what_was_served() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("crl")).unwrap();
+        let path = "crl/a.crl";
+        let deployment: DeploymentName = "test/demo/ab12".parse().unwrap();
+        let key = Key(Ed25519KeyPair::generate().unwrap());
+        let sha256 = Sha256::digest(path).into();
+        let row =
+            PublishedCrl { path: path.to_owned(), sha256, number: "0A".to_owned(), position: None };
+        let name = CRL_MANIFEST.parse().unwrap();
+        let manifest = Manifest::new(deployment.clone(), name, [row.to_string()]).unwrap();
+        fs::write(home.path().join("crl/manifest"), manifest.sign(&key).unwrap()).unwrap();
+        fs::write(home.path().join(path), path).unwrap();
+        let started = || {
+            CrlKeeper::new(
+                home.path(),
+                home.path(),
+                deployment.clone(),
+                NotePublicKey::from_bytes(key.public_key()),
+                vec![path.to_owned()],
+                Arc::default(),
+            )
+        };
+        let numbers = |text: &str| fs::write(home.path().join("crl-numbers"), text).unwrap();
+
+        numbers("crl/a.crl 09\n");
+        assert_eq!(started().unwrap().step().unwrap_err().code(), "crl-corrupt", "it is looked at");
+        numbers("crl/a.crl 0B\n");
+        let error = started().unwrap().step().unwrap_err();
+        assert_eq!(error.code(), "crl-rolled-back");
+        assert_eq!(error.to_string(), "crl/a.crl has number 0A, and 0B has been served");
+        for damaged in
+            ["crl/a.crl 0B", "crl/a.crl\n", "crl/a.crl 0B\n\0\0", "crl/a.crl xx\n", " 0B\n"]
+        {
+            numbers(damaged);
+            assert!(matches!(started(), Err(CrlKeeperError::Io { .. })), "{damaged:?}");
+        }
     }
 
     #[test]

@@ -216,6 +216,10 @@ impl Keeper {
                 Ok(Taken::KeyNotFound) => {
                     self.seen.insert(path, Seen::not_now(mark, seen, now));
                 }
+                Err(error) if !error.lies_in_the_bytes() => {
+                    self.seen.insert(path, Seen::not_now(mark, seen, now));
+                    outcome = outcome.and(Err(error));
+                }
                 result => {
                     let settled = Seen { mark, again: None, pause: Duration::ZERO };
                     self.seen.insert(path, settled);

@@ -45,6 +45,8 @@ mod test_certificates;
 mod testing;
 mod turns;
 mod view;
+#[path = "../../ca-server/src/vital.rs"]
+mod vital;
 mod waiting;
 mod work;
 

@@ -25,6 +25,7 @@ use crate::responder::AnswerSource;
 use crate::run::{FOLLOW_EVERY, open_token};
 use crate::start::{self, Told};
 use crate::view::View;
+use crate::vital;
 
 /// How often delegates are looked after.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
@@ -176,7 +177,7 @@ pub(crate) fn spawn(
     name: &str,
     work: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).context("thread cannot be started")
+    vital::spawn(name, work).context("thread cannot be started")
 }
 
 fn open_keeper(

@@ -23,6 +23,7 @@ use store::{
 
 use crate::clock::{Clock, SinceBoot};
 use crate::observe::Readiness;
+use crate::vital;
 pub(crate) use changes::Changes;
 use log::{LogPublisher, PublishError};
 
@@ -303,7 +304,7 @@ impl Publisher {
                 tracing::warn!(error = chain(&error), "publication is not this node's yet");
             }
         }
-        std::thread::Builder::new().name("publisher".to_owned()).spawn(move || self.run(lease))
+        vital::spawn("publisher", move || self.run(lease))
     }
 
     fn run(mut self, mut lease: Option<(Fencing, SinceBoot)>) -> Ended {

@@ -31,6 +31,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::{LogFolder, replace};
 use crate::publication::{PublicationState, chain};
 use crate::service::recovery;
+use crate::vital;
 
 /// How often the tree is looked at: with the publisher's own gap a revocation is outside within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -156,11 +157,7 @@ pub(crate) fn start(
         let (feed, stop) = (Arc::clone(&feed), Arc::clone(&stop));
         let name = format!("{THREAD_PREFIX}{}", section.name);
         let mut host = Host::new(feed, section, tls, Arc::clone(publication));
-        threads.push(
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(move || runtime.block_on(host.run(&stop)))?,
-        );
+        threads.push(vital::spawn(&name, move || runtime.block_on(host.run(&stop)))?);
     }
     Ok(Pushing { stop, threads })
 }

@@ -11,7 +11,7 @@ mod withdrawn;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ca::audit::{Actor, ObjectId};
@@ -87,7 +87,12 @@ impl Service {
         let mut first_fault = self.revoke_withdrawn(self.clock().read().now);
         let mut seen = BTreeSet::new();
         let mut waiting = Vec::new();
-        let outboxes = self.folders.outboxes();
+        let mut outboxes = vec![self.folders.outbox.clone()];
+        let collected = self.folders.collected();
+        match folders_in(&collected) {
+            Ok(hosts) => outboxes.extend(hosts),
+            Err(error) => first_fault = first_fault.and(Err(unreadable(&collected, &error))),
+        }
         let asked = self
             .authorities
             .values()
@@ -470,6 +475,15 @@ fn read_outbox(path: &Path) -> Result<Vec<u8>, Denied> {
     Err(refused(path, "responder-request-malformed", &"a longer file", "16384 octets"))
 }
 
+/// The folders of outer hosts that requests are collected into; none before the first is.
+fn folders_in(collected: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(collected) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Denied {
     refused(path, "outbox-unreadable", error, "a folder that can be read")
 }
@@ -498,6 +512,18 @@ mod tests {
     use rustix::fs::{CWD, FileType, mknodat};
 
     use super::*;
+
+    #[test]
+    fn folders_that_cannot_be_listed_are_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("from/outer1")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+
+        let from = folder.path().join("from");
+        assert_eq!(folders_in(&from).unwrap(), [from.join("outer1")]);
+        assert!(folders_in(&folder.path().join("none")).unwrap().is_empty());
+        assert!(folders_in(&folder.path().join("file")).is_err());
+    }
 
     /// What a stranger in the outer zone can put into the outbox beside requests.
     #[test]

@@ -13,14 +13,13 @@ use status::receipt::{Point, Receipt, ReceiptEntry};
 use status::{CertificateState, IssuerId, ReceiptMethod, StatusEntry, VantageName};
 use store::{
     Awaited, AwaitedKey, CertificateLookup, Log, NewReceipt, ReceiptRow, ReceiptedEntry, Shows,
-    Sight, StatusRow, Subject,
+    Sight, StatusRow, StoreError, Subject,
 };
-use x509::certificate::Certificate;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::Service;
-use super::receipt::{judged, not_configured, points_of, too_many, unsigned};
+use super::receipt::{judged, not_configured, points_of, too_many, unsigned, urls_in};
 use super::record::client;
 use crate::denied::Denied;
 use crate::receipts::{Receipts, Writes};
@@ -403,8 +402,9 @@ impl Service {
             .log_entries(Log::Status, at.epoch, at.index..at.index.saturating_add(1))
             .map_err(|e| self.note_storage(&e))?;
         let entry = entries.first().and_then(|entry| StatusEntry::decode(&entry.bytes).ok());
-        // An entry that is not there would be damage; the status's own time is all that is known then.
-        let time = entry.map_or(row.status.effective_time, |entry| entry.log_time());
+        // Of an imported revocation the status has another operator's time, which would be judged wrongly.
+        let damaged = StoreError::Stored { what: "status entry" };
+        let time = entry.ok_or_else(|| self.note_storage(&damaged))?.log_time();
         let method = ReceiptMethod::of(observation.method);
         let method = method.filter(|_| row.status.revocation().is_some());
         let shown = match (method, &self.receipts) {
@@ -487,12 +487,8 @@ impl Service {
     ) -> Result<Vec<String>, Denied> {
         let lookup = CertificateLookup::Serial(issuer, *serial);
         let record = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
-        let der = record.and_then(|record| record.der);
-        if let Some(certificate) = der.and_then(|der| Certificate::from_der(&der).ok()) {
-            return Ok(match method {
-                ReceiptMethod::Ocsp => certificate.ocsp_uris(),
-                ReceiptMethod::Crl => certificate.crl_uris(),
-            });
+        if let Some(der) = record.and_then(|record| record.der) {
+            return Ok(urls_in(&der, method));
         }
         Ok(self.authority_of(issuer).map_or_else(
             |_| Vec::new(),

@@ -13,7 +13,8 @@ use store::{
     CertificateId, CertificateLookup, CertificateRecord, CertificateRow, NewReceipt, ReceiptRow,
     ReceiptedEntry, StoreError, Subject,
 };
-use x509::certificate::Certificate;
+use x509::extension::{AuthorityInfoAccess, CrlDistributionPoints};
+use x509::import::ImportedCertificate;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
@@ -251,17 +252,26 @@ fn entry(record: &CertificateRecord) -> Result<ReceiptEntry, Denied> {
     })
 }
 
+/// The URLs that a certificate names for this method; also one of another operator with defects, which are as real to relying parties.
+pub(super) fn urls_in(der: &[u8], method: ReceiptMethod) -> Vec<String> {
+    let Ok(certificate) = ImportedCertificate::from_der(der) else { return Vec::new() };
+    match method {
+        ReceiptMethod::Ocsp => certificate
+            .extension::<AuthorityInfoAccess>()
+            .map_or_else(Vec::new, |access| access.ocsp_uris().map(str::to_owned).collect()),
+        ReceiptMethod::Crl => certificate
+            .extension::<CrlDistributionPoints>()
+            .map_or_else(Vec::new, |points| points.uris().map(str::to_owned).collect()),
+    }
+}
+
 /// Every URL of the certificate itself, from every vantage point, in every way of the method.
 fn points(
     receipts: &Receipts,
     record: &CertificateRecord,
     method: ReceiptMethod,
 ) -> Result<Vec<Point>, Denied> {
-    let certificate = record.der.as_deref().and_then(|der| Certificate::from_der(der).ok());
-    let urls = certificate.map_or_else(Vec::new, |certificate| match method {
-        ReceiptMethod::Ocsp => certificate.ocsp_uris(),
-        ReceiptMethod::Crl => certificate.crl_uris(),
-    });
+    let urls = record.der.as_deref().map_or_else(Vec::new, |der| urls_in(der, method));
     if urls.is_empty() {
         return Err(Denied::rule(Refusal::new(
             "no-publication-point",

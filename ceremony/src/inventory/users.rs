@@ -201,7 +201,7 @@ impl Users {
             self.add(identity.to_lowercase(), "responder identity".to_owned(), is_here);
             let folders = parts.publication.iter().flat_map(|part| [&part.folder, &part.outbox]);
             for folder in folders {
-                self.take_delegates(&base.join(folder).join("responder"));
+                self.take_delegates(&base.join(folder).join("responder"))?;
             }
         }
         Ok(())
@@ -209,14 +209,10 @@ impl Users {
 
     /// Delegates' files are named by their keys: `<ca>/<spki>.cer`, and `.req` while they wait. Not
     /// every one is this responder's, so none must be here.
-    fn take_delegates(&mut self, folder: &Path) {
-        let files = |folder: &Path| {
-            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).collect::<Vec<_>>()
-        };
-        for authority in files(folder) {
+    fn take_delegates(&mut self, folder: &Path) -> Result<(), InventoryError> {
+        for authority in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
             let name = authority.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            for file in files(&authority) {
+            for file in entries(&authority)? {
                 let key = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 let user = format!("delegate of {name}");
                 if key.len() == 64 && !self.of(&key).contains(&user) {
@@ -224,6 +220,7 @@ impl Users {
                 }
             }
         }
+        Ok(())
     }
 
     fn add(&mut self, key: String, user: String, is_here: bool) {
@@ -299,9 +296,34 @@ fn key_of(path: &Path) -> Result<String, InventoryError> {
     Ok(key.spki_hash().to_string())
 }
 
+/// What lies in a folder; nothing where it is not there. One that cannot be read would make keys look unexpected.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, InventoryError> {
+    let unreadable = |source| InventoryError::Unreadable { path: folder.to_owned(), source };
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)).collect()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What cannot be read is not taken for empty: keys would look unexpected, and be destroyed.
+    #[test]
+    fn a_folder_that_cannot_be_read_is_no_empty_one() {
+        let home = tempfile::tempdir().unwrap();
+        let (none, file) = (home.path().join("none"), home.path().join("file"));
+        std::fs::write(&file, "").unwrap();
+
+        assert!(entries(&none).unwrap().is_empty());
+        assert!(
+            matches!(entries(&file), Err(InventoryError::Unreadable { path, .. }) if path == file)
+        );
+    }
 
     fn parts(text: &str) -> ConfigParts {
         toml::from_str(text).unwrap()

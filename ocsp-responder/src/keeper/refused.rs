@@ -50,6 +50,39 @@ pub(crate) enum KeeperError {
     Token(#[from] SignError),
 }
 
+impl KeeperError {
+    /// Whether a certificate file is refused for its bytes alone, so that it is refused as long as it stays the same. A disk, a
+    /// counter, a clock and a configuration can be mended, and the CA does not write the same certificate again.
+    pub(super) const fn lies_in_the_bytes(&self) -> bool {
+        matches!(self, Self::Certificate { .. })
+    }
+}
+
 pub(super) fn io_error(path: &Path, source: io::Error) -> KeeperError {
     KeeperError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A delegate that a full disk or a wrong clock kept out is taken up once that is mended, without a restart.
+    #[test]
+    fn only_bytes_that_are_no_certificate_are_given_up() {
+        let path = PathBuf::from("responder/person3/1.cer");
+        let expired = DelegateError::Rule("it has expired");
+        for (error, given_up) in [
+            (io_error(&path, io::ErrorKind::StorageFull.into()), false),
+            (KeeperError::Delegate { path: path.clone(), source: expired }, false),
+            (
+                KeeperError::Certificate {
+                    path: path.clone(),
+                    source: x509::certificate::Certificate::from_der(&[]).unwrap_err(),
+                },
+                true,
+            ),
+        ] {
+            assert_eq!(error.lies_in_the_bytes(), given_up, "{error}");
+        }
+    }
 }

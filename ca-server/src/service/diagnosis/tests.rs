@@ -50,7 +50,8 @@ fn what_is_not_the_callers_is_not_there() {
     let (world, other) = (World::new(), World::new());
     let organisations: Arc<[OrganisationId]> =
         ["org_019f0000-0000-7000-8000-000000000001".parse().unwrap()].into();
-    let limited = Caller { organisations: Some(organisations), ..world.caller() };
+    let name = "another".to_owned();
+    let limited = Caller { name, organisations: Some(organisations), ..world.caller() };
     let id = |world: &World| {
         let body: Value =
             serde_json::from_slice(&world.issue("id").unwrap().response.body).unwrap();

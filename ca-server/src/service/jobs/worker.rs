@@ -13,6 +13,7 @@ use store::{AuditRecord, JobForecast, JobId, JobStep, SelectionStep, Subject};
 
 use super::super::Service;
 use crate::denied::Denied;
+use crate::vital;
 
 /// Certificates of one step: some ten milliseconds of the store's one writer, so that nobody waits for it.
 const STEP: u32 = 250;
@@ -90,7 +91,7 @@ pub(crate) fn start(
     service: Arc<Service>,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("jobs".to_owned()).spawn(move || {
+    vital::spawn("jobs", move || {
         let mut failing: Option<&'static str> = None;
         while !stop.load(Ordering::Relaxed) {
             match service.work_on_jobs() {

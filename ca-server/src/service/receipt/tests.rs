@@ -34,6 +34,24 @@ pub(in crate::service) fn signed(observation: &Observation, by: &str) -> String 
     signed.unwrap().as_str().to_owned()
 }
 
+/// Promise 4: relying parties ask the URLs of a certificate of another operator, whatever is wrong with it otherwise.
+#[test]
+fn the_urls_of_a_defective_certificate_are_those_that_are_asked() {
+    let answered = World::new().issue("one").unwrap();
+    let body: Value = serde_json::from_slice(&answered.response.body).unwrap();
+    let pem = body["certificate"].as_str().unwrap();
+    let (_, mut der) = x509::pem::decode(pem).unwrap().remove(0);
+    // ecdsa-with-SHA256, as it stands for the second time, outside what is signed: SHA384 there.
+    let oid = [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
+    let at = der.windows(oid.len()).rposition(|octets| octets == oid).unwrap();
+    der[at + oid.len() - 1] = 0x03;
+    assert!(x509::certificate::Certificate::from_der(&der).is_err(), "it is defective");
+
+    assert_eq!(urls_in(&der, ReceiptMethod::Ocsp), ["http://ocsp.example.org"]);
+    assert_eq!(urls_in(&der, ReceiptMethod::Crl), ["http://crl.example.org/issuing.crl"]);
+    assert!(urls_in(b"none", ReceiptMethod::Crl).is_empty());
+}
+
 /// A revoked certificate, two vantage points, and what they would see.
 pub(in crate::service) struct Revoked {
     pub(in crate::service) world: World,
