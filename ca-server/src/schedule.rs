@@ -559,7 +559,7 @@ mod tests {
         let mut probe = Probe::default();
         let mut ended = |works: bool| {
             probe.begin(Duration::ZERO, Instant::now(), move || {
-                let refused = ca::refusal::Refusal::new("code", "rule", &"seen", "limit", "next");
+                let refused = Refusal::new("code", "rule", &"seen", "limit", "next");
                 if works { Ok(()) } else { Err(Denied::rule(refused)) }
             });
             while !probe.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
