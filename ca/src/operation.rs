@@ -84,6 +84,7 @@ operations! {
     ShowEid = "GET" "/v1/eids/{id}" "showEid" Reading;
     RevokeEid = "POST" "/v1/eids/{id}/revocation" "revokeEid" Acting;
     LookUpCarrier = "POST" "/v1/carriers/lookup" "lookUpCarrier" Reading;
+    Diagnose = "POST" "/v1/diagnosis" "diagnose" Reading;
     ShowCarrier = "GET" "/v1/carriers/{id}" "showCarrier" Reading;
     RevokeCarrier = "POST" "/v1/carriers/{id}/revocation" "revokeCarrier" Acting;
     AddOrganisation = "POST" "/v1/organisations" "addOrganisation" Acting;

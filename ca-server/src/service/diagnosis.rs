@@ -141,7 +141,7 @@ impl Service {
         wanted: Wanted,
         now: UnixTime,
     ) -> api::Diagnosis {
-        let judged: Vec<Judged> = bound.iter().map(|(_, row)| self.judged(row)).collect();
+        let judged: Vec<Judged> = bound.iter().map(|(_, row)| self.judged_row(row)).collect();
         let obstacles = of_all(revoked, &judged, wanted, now);
         let fitting = bound.iter().zip(&judged).filter(|(_, one)| one.to == Some(wanted.to));
         api::Diagnosis {
@@ -160,7 +160,7 @@ impl Service {
         wanted: Wanted,
         now: UnixTime,
     ) -> api::DiagnosedCertificate {
-        let judged = self.judged(row);
+        let judged = self.judged_row(row);
         let obstacles = judged.obstacles(wanted, now);
         api::DiagnosedCertificate {
             id: row.id.to_string(),
@@ -178,7 +178,7 @@ impl Service {
         }
     }
 
-    fn judged(&self, row: &CertificateRow) -> Judged {
+    fn judged_row(&self, row: &CertificateRow) -> Judged {
         let profile = self.profile_of(row);
         Judged {
             status: row.status.status,
