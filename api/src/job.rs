@@ -34,6 +34,13 @@ pub struct JobSelector {
     /// Only issued before this time (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_until: Option<String>,
+    /// Only of eIDs of holders in this organisation (`org_` and a UUID) and in what lies under it, by the numbers that these have now.
+    /// In answers `organisations` has the numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// Only of eIDs of holders in organisations of these numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub organisations: Vec<String>,
 }
 
 /// `POST /v1/jobs`: plans a job. Nothing is revoked by it.
@@ -71,6 +78,13 @@ pub struct JobTermsRequest {
     /// Ids of certificates, `crt_…`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
+    /// Persons by their personal or coordination numbers, 12 digits: the certificates of their eIDs in all organisations, and those that
+    /// show the number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<String>,
+    /// HSA-ids: the certificates that name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hsa_ids: Vec<String>,
 }
 
 /// A serial number of an authority.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ca::job::{JobState, OperationHash};
+use ca::key_holder::HolderName;
 use status::{IssuerId, Position, ReceiptMethod, RevocationReason};
 use thiserror::Error;
 use x509::key::SpkiHash;
@@ -46,6 +47,8 @@ pub struct JobSelector {
     pub issued_until: Option<UnixTime>,
     /// None of these profiles.
     pub excluded: Vec<String>,
+    /// Only of eIDs of holders in the organisations of these numbers; empty: of whatever organisation, and of none.
+    pub organisations: Vec<String>,
 }
 
 /// What a list names. A job with terms is about the certificates of its terms, as far as its selector holds.
@@ -55,6 +58,10 @@ pub enum JobTerm {
     Card(IndexTerm),
     /// A certificate.
     Certificate(CertificateId),
+    /// Certificates of a person: of his eIDs, and those that show his number.
+    Holder(HolderName, IndexTerm),
+    /// Certificates that name this HSA-id.
+    HsaId(IndexTerm),
     /// Certificates of this key.
     Key(SpkiHash),
     /// A serial number, also one of which the log alone knows.

@@ -8,7 +8,10 @@ mod shown;
 mod terms;
 pub(crate) mod worker;
 
+use std::collections::BTreeSet;
+
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
+use ca::identity::OrganisationNumber;
 use ca::job::{JobAct, OperationHash, PAUSE_LIMIT, WAVE_LIMIT};
 use ca::refusal::Refusal;
 use ca::revocation::{Again, RevocationWish, Revoker, again};
@@ -118,7 +121,29 @@ impl Service {
             issued_from: time(&wanted.issued_from)?,
             issued_until: time(&wanted.issued_until)?,
             excluded: excluded.filter(|name| !named(name)).collect(),
+            organisations: self.organisations_of(wanted)?,
         })
+    }
+
+    /// The numbers of the organisations that a job is limited to, each once.
+    fn organisations_of(&self, wanted: &api::JobSelector) -> Result<Vec<String>, Denied> {
+        let mut numbers = BTreeSet::new();
+        for text in &wanted.organisations {
+            let number = OrganisationNumber::parse(text);
+            let number =
+                number.map_err(|_| malformed(text, "numbers of organisations, 10 digits"))?;
+            numbers.insert(number.as_str().to_owned());
+        }
+        if let Some(id) = &wanted.organisation {
+            let under = self.numbers_under(id)?;
+            // Nothing would be a job about everything.
+            if under.is_empty() {
+                let limit = "an organisation that has a number, or lies above one that has";
+                return Err(malformed(id, limit));
+            }
+            numbers.extend(under);
+        }
+        Ok(numbers.into_iter().collect())
     }
 
     /// Does to a job what an operator asks for.

@@ -219,6 +219,16 @@ impl Service {
         Ok((rows, tree))
     }
 
+    /// The numbers of an organisation and of what lies under it, those that have ended too.
+    pub(super) fn numbers_under(&self, id: &str) -> Result<Vec<String>, Denied> {
+        let unknown = || denied(&OrganisationFault::Unknown);
+        let id: OrganisationId = id.parse().map_err(|_| unknown())?;
+        let (_, tree) = self.tree()?;
+        tree.find(id).ok_or_else(unknown)?;
+        let under = tree.iter().filter(|one| tree.way_up(one.id).any(|above| above.id == id));
+        Ok(under.filter_map(|one| one.number()).map(|number| number.as_str().to_owned()).collect())
+    }
+
     fn shown_organisation(&self, row: &OrganisationRow) -> api::Organisation {
         let one = &row.organisation;
         api::Organisation {

@@ -46,6 +46,15 @@ pub(crate) struct Revoke {
     /// Only issued before this time (RFC 3339, UTC).
     #[arg(long, value_name = "TIME")]
     issued_until: Option<String>,
+    /// Only of eIDs of holders in this organisation and in what lies under it, by its id.
+    #[arg(long, value_name = "ORG")]
+    organisation: Option<String>,
+    /// Those of these persons: a file with a personal or coordination number of 12 digits a line.
+    #[arg(long, value_name = "FILE")]
+    holders: Option<PathBuf>,
+    /// Those that name these HSA-ids: a file with one a line.
+    #[arg(long, value_name = "FILE")]
+    hsa_ids: Option<PathBuf>,
     /// Those of these cards: a file with a card number, or a range FIRST..LAST, a line.
     #[arg(long, value_name = "FILE")]
     cards: Option<PathBuf>,
@@ -128,6 +137,8 @@ impl Revoke {
                 ordered_by: self.ordered_by.clone(),
                 issued_from: self.issued_from.clone(),
                 issued_until: self.issued_until.clone(),
+                organisation: self.organisation.clone(),
+                organisations: Vec::new(),
             },
             wave: self.wave,
             pause: self.pause,
@@ -141,6 +152,12 @@ impl Revoke {
         let mut parts = Vec::new();
         for cards in chunks(&card_numbers(&lines(self.cards.as_deref())?)?) {
             parts.push(api::JobTermsRequest { cards, ..api::JobTermsRequest::default() });
+        }
+        for holders in chunks(&lines(self.holders.as_deref())?) {
+            parts.push(api::JobTermsRequest { holders, ..api::JobTermsRequest::default() });
+        }
+        for hsa_ids in chunks(&lines(self.hsa_ids.as_deref())?) {
+            parts.push(api::JobTermsRequest { hsa_ids, ..api::JobTermsRequest::default() });
         }
         for keys in chunks(&lines(self.keys.as_deref())?) {
             parts.push(api::JobTermsRequest { keys, ..api::JobTermsRequest::default() });

@@ -193,14 +193,16 @@ fn plan(
         value.map_err(|_| StoreError::Stored { what: "plan of a job" })
     };
     let time = |time: Option<UnixTime>| time.map(from_time);
+    let organisations = Some(&selector.organisations).filter(|numbers| !numbers.is_empty());
+    let organisations = organisations.map(|numbers| json(serde_json::to_string(numbers)));
     let inserted = act
         .connection()
         .prepare_cached(
             "INSERT INTO job (job_id, state, client, actor, note, created, updated, reason, \
                  corrects, wave_size, wave_pause, issuer, profile, profile_sha256, policy, algorithm, \
-                 orderer, issued_from, issued_until, excluded) \
+                 orderer, issued_from, issued_until, excluded, organisations) \
              VALUES (?1, 'draft', ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-                 ?17, ?18) ON CONFLICT (job_id) DO NOTHING",
+                 ?17, ?18, ?19) ON CONFLICT (job_id) DO NOTHING",
         )?
         .execute(params![
             new.id.as_bytes(),
@@ -221,6 +223,7 @@ fn plan(
             time(selector.issued_from),
             time(selector.issued_until),
             json(serde_json::to_string(&selector.excluded))?,
+            organisations.transpose()?,
         ])?;
     if inserted == 1 {
         act.put_audit(audit, now)?;

@@ -28,7 +28,7 @@ fn card(number: &str) -> IndexTerm {
     IndexTerm::new(IndexTag::CardNumber, number)
 }
 
-fn binding(card: Option<&str>, holder: &str, organisation: &str) -> Binding {
+pub(crate) fn binding(card: Option<&str>, holder: &str, organisation: &str) -> Binding {
     Binding {
         eid: EidId::from_bytes(fresh()),
         carrier: CarrierId::from_bytes(fresh()),

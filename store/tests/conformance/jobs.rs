@@ -86,7 +86,11 @@ fn state(world: &World, job: JobId) -> JobState {
     world.store.job(job).unwrap().unwrap().state
 }
 
-fn selected(world: &World, selector: JobSelector, terms: &[JobTerm]) -> BTreeSet<CertificateId> {
+pub(crate) fn selected(
+    world: &World,
+    selector: JobSelector,
+    terms: &[JobTerm],
+) -> BTreeSet<CertificateId> {
     let job = planned(world, plan(selector), terms);
     frozen(world, job);
     let items = world.store.job_items(job, 0, 1000).unwrap().items;
@@ -94,7 +98,7 @@ fn selected(world: &World, selector: JobSelector, terms: &[JobTerm]) -> BTreeSet
 }
 
 /// Issues with these facts.
-fn issue_as(world: &World, facts: &IssuedCertificate, now: UnixTime) -> Issued {
+pub(crate) fn issue_as(world: &World, facts: &IssuedCertificate, now: UnixTime) -> Issued {
     let (_, pending, recorded) = world.intend(now).unwrap();
     let signed = world.issuer.sign(pending, &recorded);
     let record = audit(EventCode::CertificateIssued);

@@ -24,6 +24,7 @@ pub(crate) mod profiles;
 pub(crate) mod receipts;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
+pub(crate) mod selections;
 pub(crate) mod shards;
 pub(crate) mod statuses;
 pub(crate) mod trials;
@@ -167,6 +168,7 @@ macro_rules! suite {
             job_receipts: what_of_a_job_was_seen_before_the_log_was_read_is_not_left_out,
             jobs: the_hash_of_a_job_is_that_of_its_list,
             jobs: a_selection_is_what_every_part_of_it_says,
+            selections: holders_and_organisations_are_selected,
             jobs: a_list_tells_what_it_names_that_is_not_here,
             jobs: expired_and_revoked_certificates_are_not_selected,
             jobs: a_job_past_the_limit_waits_for_another_hand,

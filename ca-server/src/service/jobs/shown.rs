@@ -136,6 +136,8 @@ impl Service {
             ordered_by: selector.orderer.clone(),
             issued_from: time(selector.issued_from),
             issued_until: time(selector.issued_until),
+            organisation: None,
+            organisations: selector.organisations.clone(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The lists of a job.
 
+use ca::key_holder::HolderName;
 use store::{IndexTag, IndexTerm, JobTerm};
 use x509::key::SpkiHash;
 
@@ -13,6 +14,8 @@ use crate::denied::Denied;
 
 /// Digits and letters of a card's number.
 const CARD_LIMIT: usize = 32;
+/// Characters of an HSA-id.
+const HSA_ID_LIMIT: usize = 31;
 
 impl Service {
     /// Adds to the lists of a planned job.
@@ -55,9 +58,32 @@ impl Service {
             let id = text.parse().map_err(|_| malformed(text, "`crt_` and a UUID"))?;
             terms.push(JobTerm::Certificate(id));
         }
+        for text in &request.holders {
+            terms.push(holder(text)?);
+        }
+        for text in &request.hsa_ids {
+            let text = text.trim();
+            let fits = (1..=HSA_ID_LIMIT).contains(&text.len());
+            if !fits || !text.bytes().all(|octet| octet.is_ascii_graphic()) {
+                return Err(malformed("another text", "HSA-ids of 1 to 31 ASCII characters"));
+            }
+            terms.push(JobTerm::HsaId(IndexTerm::new(IndexTag::HsaId, text)));
+        }
         let now = self.clock().read().now;
         let count = self.store().add_job_terms(job, &work.call.client, &terms, now);
         let terms = count.map_err(|e| self.note_storage(&e))?;
         Answered::unlogged(Outcome::Changed, &api::JobTerms { terms })
     }
+}
+
+/// A person by the number. What is refused is not repeated: it may be somebody's.
+fn holder(text: &str) -> Result<JobTerm, Denied> {
+    let spoken = |c: &char| !c.is_whitespace() && !matches!(c, '-' | '+');
+    let number: String = text.chars().filter(spoken).collect();
+    if number.len() != 12 || !number.bytes().all(|octet| octet.is_ascii_digit()) {
+        let limit = "personal or coordination numbers of 12 digits, such as 19121212-1212";
+        return Err(malformed("another text", limit));
+    }
+    let term = IndexTerm::new(IndexTag::PersonalNumber, &number);
+    Ok(JobTerm::Holder(HolderName::number(&number), term))
 }

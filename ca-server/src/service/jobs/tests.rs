@@ -222,6 +222,51 @@ fn what_keeps_the_pki_at_work_goes_by_its_name_only() {
     assert!(!selector(Some("ocsp")).excluded.contains(&"ocsp".to_owned()));
 }
 
+/// REV-11: an organisation stands for its number and those of what lies under it; one without any selects nothing, and not all.
+#[test]
+fn a_job_is_about_an_organisation_and_what_lies_under_it() {
+    let world = World::new();
+    let add = |name: &str, kind: &str, under: Option<&Value>, number: Option<&str>| {
+        let mut body = json!({ "kind": kind, "name": name, "from": "2020-01-01", "actor": "op-1" });
+        if let Some(under) = under {
+            body["parent"] = under["id"].clone();
+        }
+        if let Some(number) = number {
+            body["number"] = json!(number);
+        }
+        asked(&world, ("desk", name), &body, |service, caller, work| {
+            service.add_organisation(caller, work)
+        })
+        .unwrap()
+    };
+    let empty = add("Öst", "issuing-area", None, None);
+    let area = add("Väst", "issuing-area", None, None);
+    let region = add("Region", "directly-connected", Some(&area), Some("2321000131"));
+    add("Ambulans", "sub-organisation", Some(&region), Some("5565594230"));
+    add("Bolaget", "third-party", Some(&area), Some("2321000016"));
+    let selector = |selector: Value| {
+        let wanted: api::JobSelector = serde_json::from_value(selector).unwrap();
+        let read = world.service.selector_of(&wanted);
+        read.map(|one| one.organisations).map_err(|denied| denied.refusal.code)
+    };
+
+    let of_region = selector(json!({ "organisation": region["id"] })).unwrap();
+    assert_eq!(of_region, ["2321000131", "5565594230"]);
+    assert_eq!(selector(json!({ "organisation": area["id"] })).unwrap().len(), 3);
+    let both = json!({ "organisation": region["id"], "organisations": ["2321000016"] });
+    assert_eq!(selector(both).unwrap().len(), 3);
+    assert_eq!(selector(json!({ "organisation": empty["id"] })), Err("job-malformed"));
+    assert_eq!(selector(json!({ "organisation": "org_1" })), Err("organisation-unknown"));
+    assert_eq!(selector(json!({ "organisations": ["2321000132"] })), Err("job-malformed"));
+    let mut body = plan_body(10);
+    body["selector"] = json!({ "organisation": region["id"] });
+    let job = planned(&world, "plan", &body);
+    assert_eq!(job["selector"]["organisations"], json!(of_region));
+    // Functions are of no eID.
+    world.issue("a").unwrap();
+    assert_eq!(forecast(&world, &job)["forecast"]["certificates"], json!(0));
+}
+
 #[test]
 fn a_list_is_added_in_parts_and_selects_alone() {
     let world = World::new();
@@ -246,16 +291,24 @@ fn a_list_is_added_in_parts_and_selects_alone() {
         json!({ "certificates": ["crt_1"] }),
         json!({ "cards": [""] }),
         json!({ "serials": [{ "authority": "issuing", "serial": "no" }] }),
+        json!({ "holders": ["1212121212"] }),
+        json!({ "holders": ["TST2321000016-1"] }),
+        json!({ "hsa_ids": ["TST2321000016-100200000000000000"] }),
+        json!({ "hsa_ids": ["TST 1"] }),
     ]
     .into_iter()
     .enumerate()
     {
         assert!(add(&format!("r-{number}"), refused).is_err(), "{number}");
     }
+    let person = json!({ "holders": ["19121212-1212"], "hsa_ids": ["TST2321000016-1002"] });
+    assert_eq!(add("p", person).unwrap()["terms"], 4);
+    let said = add("s", json!({ "holders": ["1912121212121"] })).unwrap_err();
+    assert!(!format!("{said:?}").contains("19121212"), "a refused number is not repeated");
     let counted = forecast(&world, &job);
 
     let told = &counted["forecast"];
-    assert_eq!((&told["certificates"], &told["unmatched_terms"]), (&json!(1), &json!(1)));
+    assert_eq!((&told["certificates"], &told["unmatched_terms"]), (&json!(1), &json!(3)));
     let items = world.service.job_items(&id, None, None).unwrap().items;
     assert_eq!(json!(items[0].certificate), issued[1]["id"]);
     let late = add("3", json!({ "cards": ["1"] })).unwrap_err();

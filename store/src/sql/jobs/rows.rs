@@ -106,6 +106,9 @@ fn plan(row: Row<'_>) -> Result<JobPlan, StoreError> {
             issued_from: opt_time(row, "issued_from")?,
             issued_until: opt_time(row, "issued_until")?,
             excluded: serde_json::from_str(&column::<String>(row, "excluded")?).map_err(damaged)?,
+            organisations: column::<Option<String>>(row, "organisations")?
+                .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
+                .map_err(damaged)?,
         },
     })
 }

@@ -8,6 +8,7 @@ use x509::time::UnixTime;
 
 use super::super::columns::{from_serial, from_time, from_u64, to_u64};
 use super::super::group::Act;
+use super::super::holders;
 use super::{must_find, set_state};
 use crate::StoreError;
 use crate::audit::AuditRecord;
@@ -30,10 +31,13 @@ const FITS: &str = "issuer.keeping = 'online' AND serial.not_after >= ?2 \
      AND (job.orderer IS NULL OR orders.client = job.orderer) \
      AND (job.issued_from IS NULL OR coalesce(intent.created, certificate.not_before) >= job.issued_from) \
      AND (job.issued_until IS NULL OR coalesce(intent.created, certificate.not_before) < job.issued_until) \
+     AND (job.organisations IS NULL \
+          OR replace(job.organisations, '\"' || eid.organisation || '\"', '') <> job.organisations) \
      AND (certificate.profile IS NULL OR replace(job.excluded, '\"' || certificate.profile || '\"', '') = job.excluded)";
 
 /// What stands beside a certificate's serial.
 const BESIDE: &str = "CROSS JOIN issuer ON issuer.row = serial.issuer \
+     LEFT JOIN eid ON eid.row = certificate.eid \
      LEFT JOIN intent ON intent.serial_row = serial.row \
      LEFT JOIN orders ON orders.row = intent.order_row";
 
@@ -56,6 +60,12 @@ pub(super) fn add_terms(
         let (tag, value) = match term {
             JobTerm::Card(term) => ("card", act.sealer().blind(term).as_bytes().to_vec()),
             JobTerm::Certificate(id) => ("certificate", id.as_bytes().to_vec()),
+            JobTerm::Holder(holder, number) => {
+                let holder = holders::tag(act.sealer(), holder);
+                let number = act.sealer().blind(number);
+                ("holder", [holder.as_bytes().as_slice(), number.as_bytes()].concat())
+            }
+            JobTerm::HsaId(term) => ("hsa-id", act.sealer().blind(term).as_bytes().to_vec()),
             JobTerm::Key(spki) => ("key", spki.as_bytes().to_vec()),
             JobTerm::Serial(issuer, serial) => {
                 ("serial", [issuer.as_bytes().as_slice(), &from_serial(serial)].concat())
@@ -81,6 +91,7 @@ fn says_which(connection: &Connection, row: i64) -> Result<bool, StoreError> {
         .prepare_cached(
             "SELECT issuer IS NOT NULL OR profile_sha256 IS NOT NULL \
                  OR coalesce(profile, policy, algorithm, orderer) IS NOT NULL \
+                 OR organisations IS NOT NULL \
                  OR coalesce(issued_from, issued_until) IS NOT NULL FROM job WHERE row = ?1",
         )?
         .query_row([row], |row| row.get(0))?)
@@ -148,7 +159,8 @@ pub(super) fn some(
     }
     let upto = end.min(cursor.saturating_add(from_u64(ROWS_AT_ONCE, "rows")?));
     let sources: Vec<String> = if terms_of(connection, found.row)? > 0 {
-        TERMS.iter().map(|(tag, found_by)| by_terms(tag, found_by)).collect()
+        let ways = TERMS.iter().flat_map(|(tag, ways)| ways.iter().map(move |way| (tag, way)));
+        ways.map(|(tag, way)| by_terms(tag, way)).collect()
     } else {
         vec![by_row()]
     };
@@ -166,29 +178,51 @@ pub(super) fn some(
     Ok(if upto >= end { SelectionStep::Complete } else { SelectionStep::More })
 }
 
-/// How each kind of term leads to a serial, and to its certificate where there is one.
-const TERMS: [(&str, &str); 4] = [
+/// How each kind of term leads to a serial, and to its certificate where there is one. A kind may have several ways.
+const TERMS: [(&str, &[&str]); 6] = [
     (
         "card",
-        "CROSS JOIN blind_index ON blind_index.tag = 'card-number' AND blind_index.hmac = job_term.value \
-         CROSS JOIN certificate ON certificate.row = blind_index.certificate \
-         CROSS JOIN serial ON serial.row = certificate.serial_row",
+        &[
+            "CROSS JOIN blind_index ON blind_index.tag = 'card-number' AND blind_index.hmac = job_term.value \
+           CROSS JOIN certificate ON certificate.row = blind_index.certificate \
+           CROSS JOIN serial ON serial.row = certificate.serial_row",
+        ],
     ),
     (
         "certificate",
-        "CROSS JOIN certificate ON certificate.certificate_id = job_term.value \
-         CROSS JOIN serial ON serial.row = certificate.serial_row",
+        &["CROSS JOIN certificate ON certificate.certificate_id = job_term.value \
+           CROSS JOIN serial ON serial.row = certificate.serial_row"],
+    ),
+    (
+        "holder",
+        &[
+            "CROSS JOIN eid AS his ON his.holder = substr(job_term.value, 1, 32) \
+             CROSS JOIN certificate ON certificate.eid = his.row \
+             CROSS JOIN serial ON serial.row = certificate.serial_row",
+            "CROSS JOIN blind_index ON blind_index.tag = 'personal-number' \
+                 AND blind_index.hmac = substr(job_term.value, 33) \
+             CROSS JOIN certificate ON certificate.row = blind_index.certificate \
+             CROSS JOIN serial ON serial.row = certificate.serial_row",
+        ],
+    ),
+    (
+        "hsa-id",
+        &[
+            "CROSS JOIN blind_index ON blind_index.tag = 'hsa-id' AND blind_index.hmac = job_term.value \
+           CROSS JOIN certificate ON certificate.row = blind_index.certificate \
+           CROSS JOIN serial ON serial.row = certificate.serial_row",
+        ],
     ),
     (
         "key",
-        "CROSS JOIN certificate ON certificate.spki_sha256 = job_term.value \
-         CROSS JOIN serial ON serial.row = certificate.serial_row",
+        &["CROSS JOIN certificate ON certificate.spki_sha256 = job_term.value \
+           CROSS JOIN serial ON serial.row = certificate.serial_row"],
     ),
     (
         "serial",
-        "CROSS JOIN issuer AS named ON named.issuer_id = substr(job_term.value, 1, 32) \
-         CROSS JOIN serial ON serial.issuer = named.row AND serial.serial = substr(job_term.value, 33) \
-         LEFT JOIN certificate ON certificate.serial_row = serial.row",
+        &["CROSS JOIN issuer AS named ON named.issuer_id = substr(job_term.value, 1, 32) \
+           CROSS JOIN serial ON serial.issuer = named.row AND serial.serial = substr(job_term.value, 33) \
+           LEFT JOIN certificate ON certificate.serial_row = serial.row"],
     ),
 ];
 
@@ -215,11 +249,15 @@ fn by_row() -> String {
 /// Terms that name nothing here, whatever else the selection says.
 pub(super) fn unmatched(connection: &Connection, row: i64) -> Result<u64, StoreError> {
     let mut unmatched = 0_u64;
-    for (tag, found_by) in TERMS {
-        let sql = format!(
-            "SELECT count(*) FROM job_term AS wanted WHERE wanted.job = ?1 AND wanted.tag = '{tag}' \
-             AND NOT EXISTS (SELECT 1 FROM job_term {found_by} WHERE job_term.row = wanted.row)"
+    for (tag, ways) in TERMS {
+        let mut sql = format!(
+            "SELECT count(*) FROM job_term AS wanted WHERE wanted.job = ?1 AND wanted.tag = '{tag}'"
         );
+        for found_by in ways {
+            sql.push_str(&format!(
+                " AND NOT EXISTS (SELECT 1 FROM job_term {found_by} WHERE job_term.row = wanted.row)"
+            ));
+        }
         let count: i64 = connection.prepare_cached(&sql)?.query_row([row], |row| row.get(0))?;
         unmatched = unmatched.saturating_add(to_u64(count, "terms of a job")?);
     }
@@ -236,7 +274,15 @@ pub(super) fn rest(connection: &Connection, job: JobId, now: UnixTime) -> Result
                   AND t.value = certificate.certificate_id) \
               OR EXISTS (SELECT 1 FROM blind_index CROSS JOIN job_term AS t ON t.job = ?1 \
                   AND t.tag = 'card' AND t.value = blind_index.hmac \
-                  WHERE blind_index.certificate = certificate.row AND blind_index.tag = 'card-number'))"
+                  WHERE blind_index.certificate = certificate.row AND blind_index.tag = 'card-number') \
+              OR EXISTS (SELECT 1 FROM blind_index CROSS JOIN job_term AS t ON t.job = ?1 \
+                  AND t.tag = 'hsa-id' AND t.value = blind_index.hmac \
+                  WHERE blind_index.certificate = certificate.row AND blind_index.tag = 'hsa-id') \
+              OR EXISTS (SELECT 1 FROM blind_index CROSS JOIN job_term AS t ON t.job = ?1 \
+                  AND t.tag = 'holder' AND substr(t.value, 33) = blind_index.hmac \
+                  WHERE blind_index.certificate = certificate.row AND blind_index.tag = 'personal-number') \
+              OR EXISTS (SELECT 1 FROM job_term AS t WHERE t.job = ?1 AND t.tag = 'holder' \
+                  AND substr(t.value, 1, 32) = eid.holder))"
     } else {
         ""
     };

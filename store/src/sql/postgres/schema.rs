@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 12] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 13] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -18,6 +18,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 12] = [
     (23, include_str!("../../../migrations/postgresql/0023_eids.sql")),
     (25, include_str!("../../../migrations/postgresql/0025_identifications.sql")),
     (26, include_str!("../../../migrations/postgresql/0026_actor_statements.sql")),
+    (27, include_str!("../../../migrations/postgresql/0027_jobs_of_holders.sql")),
 ];
 
 /// Makes room for what has been applied.

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 25] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 26] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -31,6 +31,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 25] = [
     (23, include_str!("../../../migrations/0023_eids.sql")),
     (25, include_str!("../../../migrations/0025_identifications.sql")),
     (26, include_str!("../../../migrations/0026_actor_statements.sql")),
+    (27, include_str!("../../../migrations/0027_jobs_of_holders.sql")),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.

@@ -1,0 +1,4 @@
+-- Jobs about holders, HSA-ids and organisations.
+ALTER TABLE job ADD COLUMN organisations TEXT COLLATE "C"; -- JSON: numbers of the holders' organisations; NULL: whatever these are
+ALTER TABLE job_term DROP CONSTRAINT job_term_tag_check;
+ALTER TABLE job_term ADD CONSTRAINT job_term_tag_check CHECK (tag IN ('key', 'card', 'serial', 'certificate', 'holder', 'hsa-id'));
