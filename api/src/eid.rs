@@ -106,3 +106,27 @@ pub struct CarrierLookup {
     /// The number on the card: 19 digits, with or without spaces.
     pub card_number: String,
 }
+
+/// `POST /v1/eids/search`: one of the portal's three fields. A question with a body, because it names a person.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EidSearch {
+    /// A personal or coordination number: 12 digits, with or without hyphen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// The end of an HSA-id, at least three characters, in whatever case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsa_id_end: Option<String>,
+    /// The number on a card: 19 digits, with or without spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_number: Option<String>,
+    /// Only of holders in the organisation of this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most so many, 1 to 100; 100 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}

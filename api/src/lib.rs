@@ -32,7 +32,7 @@ pub use client::{ClientCredential, RenewalRequest};
 pub use diagnosis::{
     DiagnosedCertificate, Diagnosis, DiagnosisObstacle, DiagnosisRequest, DiagnosisUse,
 };
-pub use eid::{Carrier, CarrierLookup, CarrierStage, Eid, EidStage};
+pub use eid::{Carrier, CarrierLookup, CarrierStage, Eid, EidSearch, EidStage};
 pub use job::{
     Job, JobAct, JobActRequest, JobItem, JobRequest, JobSelector, JobSerial, JobState, JobTerms,
     JobTermsRequest,

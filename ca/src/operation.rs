@@ -81,6 +81,7 @@ operations! {
     ListJobItems = "GET" "/v1/jobs/{id}/items" "listJobItems" Reading;
     ListTrials = "GET" "/v1/trial-revocations" "listTrialRevocations" Reading;
     ListEids = "GET" "/v1/eids" "listEids" Reading;
+    SearchEids = "POST" "/v1/eids/search" "searchEids" Reading;
     ShowEid = "GET" "/v1/eids/{id}" "showEid" Reading;
     RevokeEid = "POST" "/v1/eids/{id}/revocation" "revokeEid" Acting;
     LookUpCarrier = "POST" "/v1/carriers/lookup" "lookUpCarrier" Reading;

@@ -96,6 +96,12 @@ pub struct EidFilter {
     pub carrier: Option<CarrierId>,
     /// Only the one of this certificate.
     pub certificate: Option<CertificateId>,
+    /// Only of this holder.
+    pub holder: Option<HolderName>,
+    /// Only on the carrier that is known by this.
+    pub mark: Option<IndexTerm>,
+    /// Only with a certificate that is found by this term.
+    pub term: Option<IndexTerm>,
 }
 
 /// A part of a list, oldest first.

@@ -24,6 +24,7 @@ mod responder;
 mod running;
 mod second;
 mod secrets;
+mod shared;
 mod signed;
 mod spy;
 mod starts;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
             responder::CHECKS,
             older::CHECKS,
             ordered::CHECKS,
+            shared::CHECKS,
             signed::CHECKS,
             diagnosed::CHECKS,
             changed::CHECKS,

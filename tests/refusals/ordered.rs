@@ -24,7 +24,6 @@ pub const CHECKS: &[Check<World>] = &[
     ("the_keys_of_a_card_are_the_ordered_persons", one_key_of_a_card),
     ("an_eid_of_ours_that_holds_proves_its_holder", by_an_eid),
     ("what_an_order_binds_is_revoked_together", bound),
-    ("a_client_of_one_organisation_sees_its_part_of_a_shared_card", shared),
     ("an_eid_that_proves_too_little_is_refused_by_its_code", by_a_poor_eid),
 ];
 
@@ -109,6 +108,8 @@ fn refused(world: &World) {
     of_function["order"] = order()["order"].clone();
     let mut telephone = with("/order/carrier/family", json!("telephone"));
     telephone["order"]["carrier"].as_object_mut().expect("an object").remove("card_number");
+    let mut spaced = order();
+    spaced["order"]["carrier"]["device"] = json!("no device");
     let cases = [
         (with("/order/routine", json!("parcel")), "order-unknown-name", "order/routine"),
         (with("/order/carrier/family", json!("wallet")), "order-unknown-name", "order/carrier"),
@@ -140,6 +141,7 @@ fn refused(world: &World) {
         ),
         (with("/subject/organization", json!("Another")), "order-differs", "order/organisation"),
         (of_function, "order-not-taken", "order/profile"),
+        (spaced, "order-malformed", "order/carrier/device"),
     ];
     for (call, code, rule) in cases {
         let answer = sent(world, &call);
@@ -390,94 +392,6 @@ fn bound(world: &World) {
     let late = issue(AUTHENTICATION, "5565594230");
     assert_eq!((late.status, late.code()), (409, "carrier-revoked"), "{late:?}");
     late.must_be_whole();
-}
-
-/// API-04: on a card with an eID of another organisation a limited client sees its own, and of the other that it is there. Its certificates
-/// are not there for it, by whatever name it asks. What is left of an order whose eID was revoked is not issued.
-fn shared(world: &World) {
-    const SHARED_CARD: &str = "9752269874512325474";
-    const OPERATOR: &str = "name = \"auditor\"";
-    let home = world.template.copy();
-    home.edit_config(OPERATOR, &format!("{OPERATOR}\noperator = true"));
-    let server = home.serve();
-    let add = |kind: &str, name: &str, under: Option<&Value>, number: Option<&str>| {
-        let mut body = json!({ "kind": kind, "name": name, "from": "2020-01-01", "actor": "op-1" });
-        if let Some((under, number)) = under.zip(number) {
-            body["parent"] = under["id"].clone();
-            body["number"] = json!(number);
-        }
-        let added = server.call(&Call::post("/v1/organisations", body.to_string()).by("auditor"));
-        assert_eq!(added.status, 201, "{added:?}");
-        added.json
-    };
-    let area = add("issuing-area", "Väst", None, None);
-    let region = add("directly-connected", "Sigill Test", Some(&area), Some("2321000131"));
-    let home = server.stop();
-    let may = format!("read = true\nrevoke = true\norganisations = [{}]", region["id"]);
-    home.edit_config("read = false\nrevoke = false", &may);
-    let server = crate::running::Running::start(home);
-    let issue = |profile: &str, organisation: &str| {
-        let mut call = order();
-        call["profile"] = json!(profile);
-        call["csr"] = json!(base64(&requests::p256()));
-        call["subject"] = json!({ "given_name": "Tolvan", "surname": "Tolvansson" });
-        call["order"]["carrier"]["card_number"] = json!(SHARED_CARD);
-        call["order"]["organisations"]["user"]["number"] = json!(organisation);
-        server.call(&Call::order(&call))
-    };
-    let (own, other) = (issue(AUTHENTICATION, "2321000131"), issue(AUTHENTICATION, "5565594230"));
-    assert_eq!((own.status, other.status), (201, 201), "{own:?} {other:?}");
-    let find = |client: &str| {
-        let asked = json!({ "card_number": SHARED_CARD }).to_string();
-        server.call(&Call::post("/v1/carriers/lookup", asked).headers(&[]).by(client)).json
-    };
-    let organisations = |card: &Value| -> Vec<Value> {
-        let eids = card["eids"].as_array().expect("eIDs");
-        eids.iter().map(|eid| eid["organisation"].clone()).collect()
-    };
-    let (seen, all) = (find("reckless"), find("portal"));
-    assert_eq!(organisations(&seen), [json!("2321000131")], "{seen}");
-    assert_eq!(seen["foreign"], json!(true), "{seen}");
-    assert_eq!(organisations(&all), [json!("2321000131"), json!("5565594230")]);
-    assert_eq!(all["foreign"], Value::Null, "{all}");
-    assert!(!seen.to_string().contains(other.json["id"].as_str().expect("an id")), "{seen}");
-
-    // By no name.
-    let id = |one: &Answer| one.json["id"].as_str().expect("an id").to_owned();
-    let get = |path: &str| server.call(&Call::get(path).by("reckless"));
-    assert_eq!(get(&format!("/v1/certificates/{}", id(&own))).status, 200);
-    let hidden = get(&format!("/v1/certificates/{}", id(&other)));
-    assert_eq!((hidden.status, hidden.code()), (404, "certificate-unknown"), "{hidden:?}");
-    let listed = get("/v1/certificates?organisation=2321000131");
-    let ids: Vec<&Value> =
-        listed.json["items"].as_array().expect("a list").iter().map(|one| &one["id"]).collect();
-    assert_eq!(ids, [&own.json["id"]], "{listed:?}");
-    let foreign = get("/v1/certificates?organisation=5565594230");
-    assert_eq!((foreign.status, foreign.code()), (404, "organisation-unknown"));
-    assert_eq!(get("/v1/certificates").code(), "query-malformed");
-    let sha256 = other.json["sha256"].as_str().expect("a hash");
-    assert_eq!(get(&format!("/v1/certificates?sha256={sha256}")).json["items"], json!([]));
-    let (authority, serial) = (
-        other.json["authority"].as_str().expect("a name"),
-        other.json["serial"].as_str().expect("a number"),
-    );
-    let by_serial = get(&format!("/v1/certificates?authority={authority}&serial={serial}"));
-    assert_eq!(by_serial.json["items"], json!([]));
-    assert_eq!(get("/v1/jobs").status, 403);
-    let reason = json!({ "reason": "superseded" });
-    let revoked = server.call(&Call::revocation(&id(&other), &reason).by("reckless"));
-    assert_eq!((revoked.status, revoked.code()), (404, "certificate-unknown"), "{revoked:?}");
-
-    // Its own eID it revokes; and then the order's signature certificate comes too late.
-    let eid = seen["eids"][0]["id"].as_str().expect("an id");
-    let revoke = json!({ "event": "not-wanted" }).to_string();
-    let revoked =
-        server.call(&Call::post(&format!("/v1/eids/{eid}/revocation"), revoke).by("reckless"));
-    assert_eq!(revoked.status, 200, "{revoked:?}");
-    let late = issue("person-id-3-signature", "2321000131");
-    assert_eq!((late.status, late.code()), (409, "eid-of-order-revoked"), "{late:?}");
-    late.must_be_whole();
-    assert_eq!(issue("person-id-3-signature", "5565594230").status, 201);
 }
 
 /// The eID on his card of the person with this number, issued by an order; the body of the answer.

@@ -37,6 +37,41 @@ pub(crate) async fn list(
     reading(app, caller, call, move |service| service.eids(&who, &query)).await
 }
 
+/// `POST /v1/eids/search`. A question with a body: it changes nothing and has no idempotency key. What it shows is in the audit log.
+#[utoipa::path(
+    post,
+    path = "/v1/eids/search",
+    operation_id = "searchEids",
+    request_body = api::EidSearch,
+    responses(
+        (status = 200, body = api::Page<api::Eid>, description = "those that the caller sees, oldest first; a page may have fewer than were asked for"),
+        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
+        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
+        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
+        (status = 404, body = api::Problem, description = "no such organisation", content_type = "application/problem+json"),
+        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
+        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn search(
+    State(app): State<App>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response<Body> {
+    let asked = match read_body(request.into_body()).await {
+        Ok(body) => from_json::<api::EidSearch>(&body),
+        Err(denied) => Err(denied),
+    };
+    match asked {
+        Ok(asked) => {
+            let (who, id) = (caller.clone(), call.correlation_id.clone());
+            reading(app, caller, call, move |service| service.search(&who, &id, &asked)).await
+        }
+        Err(denied) => refuse(&app, &caller, &call, denied).await,
+    }
+}
+
 /// `GET /v1/eids/{id}`.
 #[utoipa::path(
     get,

@@ -95,6 +95,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/items", get(jobs::items))
         .route("/v1/trial-revocations", get(trials::list))
         .route("/v1/eids", get(bindings::list))
+        .route("/v1/eids/search", post(bindings::search))
         .route("/v1/eids/{id}", get(bindings::show_eid))
         .route("/v1/eids/{id}/revocation", post(bindings::revoke_eid))
         .route("/v1/carriers/lookup", post(bindings::look_up))

@@ -42,6 +42,7 @@ use utoipa::{Modify, OpenApi};
         super::jobs::items,
         super::trials::list,
         super::bindings::list,
+        super::bindings::search,
         super::bindings::show_eid,
         super::bindings::revoke_eid,
         super::bindings::look_up,
@@ -129,6 +130,7 @@ use utoipa::{Modify, OpenApi};
         api::TrialSight,
         api::Eid,
         api::EidStage,
+        api::EidSearch,
         api::Carrier,
         api::CarrierStage,
         api::CarrierLookup,
@@ -236,6 +238,7 @@ mod tests {
             ("/v1/jobs/{id}/items", "get"),
             ("/v1/trial-revocations", "get"),
             ("/v1/eids", "get"),
+            ("/v1/eids/search", "post"),
             ("/v1/eids/{id}", "get"),
             ("/v1/eids/{id}/revocation", "post"),
             ("/v1/carriers/lookup", "post"),
@@ -257,7 +260,7 @@ mod tests {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["responses"]["403"].is_object(), "{method} {path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 34);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 35);
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -145,7 +145,7 @@ impl Service {
         let certificate = query.certificate.as_deref().map(str::parse::<CertificateId>);
         let certificate =
             certificate.transpose().map_err(|_| no_such("certificate-unknown", "certificate"))?;
-        let filter = EidFilter { organisation, carrier, certificate };
+        let filter = EidFilter { organisation, carrier, certificate, ..EidFilter::default() };
         let page = self.store().eids(&filter, after, limit).map_err(|e| self.note_storage(&e))?;
         let items = page.rows.iter().map(|row| self.shown_eid(row));
         Ok(api::Page {

@@ -28,6 +28,7 @@ use super::health::Leave;
 use super::order::{Answered, OrderCall, OrderWork, Outcome};
 use super::ordered::{kept, noted};
 use super::record::{call_object, client, written};
+use super::search::end_of;
 use super::signing::{Signing, Tried, defect, failed_try};
 use super::{Service, storage};
 use crate::danger::Window;
@@ -521,11 +522,16 @@ fn issued_facts(
 ) -> IssuedCertificate {
     let facts = prepared.facts();
     let fields = &facts.fields;
+    let is_person = facts.kind.is_person();
     let texts = [
         (IndexTag::CardNumber, fields.card_number.as_ref().map(|v| v.as_str())),
         (IndexTag::CommonName, fields.common_name.as_ref().map(|v| v.as_str())),
         (IndexTag::Email, fields.email.as_ref().map(|v| v.as_str())),
         (IndexTag::HsaId, fields.hsa_id.as_ref().map(|v| v.as_str())),
+        (
+            IndexTag::HsaIdEnd,
+            fields.hsa_id.as_ref().filter(|_| is_person).map(|v| end_of(v.as_str())),
+        ),
         (IndexTag::PersonalNumber, fields.personal_identity_number.as_ref().map(|v| v.as_str())),
         (IndexTag::PrincipalName, fields.upn.as_ref().map(|v| v.as_str())),
     ];
@@ -535,7 +541,7 @@ fn issued_facts(
         .chain(dns)
         .filter_map(|(tag, value)| value.map(|value| IndexTerm::new(tag, value)))
         .collect();
-    let privacy = if facts.kind.is_person() {
+    let privacy = if is_person {
         let holder = json!({
             "given_name": fields.given_name.as_ref().map(|v| v.as_str()),
             "surname": fields.surname.as_ref().map(|v| v.as_str()),

@@ -36,6 +36,7 @@ pub(crate) mod refusal;
 pub(crate) mod renewal;
 mod replay;
 pub(crate) mod revoke;
+mod search;
 pub(crate) mod show;
 mod sight;
 pub(crate) mod signing;

@@ -14,6 +14,11 @@ pub(crate) enum EidCommand {
         after_help = "Example:\n  sigill eid list --organisation 2321000131 --json\n  sigill eid list --certificate crt_019…"
     )]
     List(List),
+    /// Search by a person's number, by the end of an HSA-id or by the number of a card; what is found is noted in the audit log.
+    #[command(
+        after_help = "Example:\n  sigill eid find --hsa-id-end 1002\n  sigill eid find --person 19121212-1212 --json"
+    )]
+    Find(Find),
     /// Show one with its certificates.
     #[command(after_help = "Example:\n  sigill eid show eid_019…")]
     Show {
@@ -64,6 +69,23 @@ pub(crate) struct List {
     certificate: Option<String>,
 }
 
+/// What is looked for.
+#[derive(Debug, Args)]
+pub(crate) struct Find {
+    /// Personal or coordination number, 12 digits.
+    #[arg(long, value_name = "NUMBER", required_unless_present_any = ["hsa_id_end", "card_number"])]
+    person: Option<String>,
+    /// The last characters of an HSA-id, three or more.
+    #[arg(long, value_name = "END", conflicts_with = "person")]
+    hsa_id_end: Option<String>,
+    /// The number on the card, 19 digits.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["person", "hsa_id_end"])]
+    card_number: Option<String>,
+    /// Only of holders in the organisation of this number.
+    #[arg(long, value_name = "NUMBER")]
+    organisation: Option<String>,
+}
+
 /// A revocation of all that belongs together.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
@@ -77,6 +99,7 @@ impl EidCommand {
     pub(crate) fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
         match self {
             Self::List(list) => list.run(client, terminal),
+            Self::Find(find) => find.run(client, terminal),
             Self::Show { id } => {
                 let eid: api::Eid = client.get(&format!("/v1/eids/{id}"), &[])?;
                 terminal.result(&eid, || shown(&eid));
@@ -145,24 +168,47 @@ impl List {
             }
             terminal.progress(&format!("{} eIDs", all.items.len()));
         }
-        terminal.result(&all, || {
-            let rows: Vec<Vec<String>> = all
-                .items
-                .iter()
-                .map(|eid| {
-                    vec![
-                        eid.id.clone(),
-                        super::word(Some(eid.stage)),
-                        eid.organisation.clone(),
-                        eid.carrier.clone(),
-                        eid.certificates.len().to_string(),
-                    ]
-                })
-                .collect();
-            table(&["EID", "STAGE", "ORGANISATION", "CARRIER", "CERTIFICATES"], &rows)
-        });
+        terminal.result(&all, || listed(&all.items));
         Ok(())
     }
+}
+
+impl Find {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let mut all: api::Page<api::Eid> = api::Page { items: Vec::new(), next: None };
+        let mut search = api::EidSearch {
+            person: self.person.clone(),
+            hsa_id_end: self.hsa_id_end.clone(),
+            card_number: self.card_number.clone(),
+            organisation: self.organisation.clone(),
+            ..api::EidSearch::default()
+        };
+        loop {
+            let page: api::Page<api::Eid> = client.ask("/v1/eids/search", &search)?;
+            all.items.extend(page.items);
+            search.cursor = page.next;
+            if search.cursor.is_none() {
+                break;
+            }
+            terminal.progress(&format!("{} eIDs", all.items.len()));
+        }
+        terminal.result(&all, || listed(&all.items));
+        Ok(())
+    }
+}
+
+fn listed(eids: &[api::Eid]) -> Vec<String> {
+    let row = |eid: &api::Eid| {
+        vec![
+            eid.id.clone(),
+            super::word(Some(eid.stage)),
+            eid.organisation.clone(),
+            eid.carrier.clone(),
+            eid.certificates.len().to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = eids.iter().map(row).collect();
+    table(&["EID", "STAGE", "ORGANISATION", "CARRIER", "CERTIFICATES"], &rows)
 }
 
 /// Living certificates with the card's number that the carrier does not take with it; empty where there are none.

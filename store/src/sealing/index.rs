@@ -17,6 +17,8 @@ pub enum IndexTag {
     Email,
     /// An HSA-id.
     HsaId,
+    /// The last three characters of an HSA-id of a person.
+    HsaIdEnd,
     /// Whose a public key is.
     KeyHolder,
     /// A personal number, coordination number or other national identity number.
@@ -38,6 +40,7 @@ impl IndexTag {
             Self::DnsName => "dns-name",
             Self::Email => "email",
             Self::HsaId => "hsa-id",
+            Self::HsaIdEnd => "hsa-id-end",
             Self::KeyHolder => "key-holder",
             Self::PersonalNumber => "personal-number",
             Self::PrincipalName => "principal-name",
@@ -61,6 +64,7 @@ impl IndexTag {
             | Self::Device
             | Self::Email
             | Self::HsaId
+            | Self::HsaIdEnd
             | Self::KeyHolder
             | Self::PrincipalName
             | Self::Proof => value,

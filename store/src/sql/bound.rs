@@ -72,7 +72,7 @@ impl<B: Backend> Bindings for SqlStore<B> {
         after: Option<u64>,
         limit: u32,
     ) -> Result<EidPage, StoreError> {
-        self.readers.read(|connection| list(connection, filter, after, limit))
+        self.readers.read(|connection| list(connection, &self.sealer, filter, after, limit))
     }
 
     fn may_bind(&self, binding: &Binding, profile: &str, now: UnixTime) -> Result<(), StoreError> {
@@ -164,6 +164,7 @@ fn read_eid(row: Row<'_>) -> Result<EidRow, StoreError> {
 
 fn list(
     connection: &Connection,
+    sealer: &Sealer,
     filter: &EidFilter,
     after: Option<u64>,
     limit: u32,
@@ -184,6 +185,22 @@ fn list(
     if let Some(certificate) = &filter.certificate {
         let condition = " AND eid.row = (SELECT eid FROM certificate WHERE certificate_id = ?)";
         and(condition, Value::Blob(certificate.as_bytes().to_vec()));
+    }
+    if let Some(holder) = &filter.holder {
+        let holder = holders::tag(sealer, holder);
+        and(" AND eid.holder = ?", Value::Blob(holder.as_bytes().to_vec()));
+    }
+    if let Some(mark) = &filter.mark {
+        and(" AND carrier.card = ?", Value::Blob(sealer.blind(mark).as_bytes().to_vec()));
+    }
+    if let Some(term) = &filter.term {
+        let tag = term.tag().name();
+        let condition = format!(
+            " AND eid.row IN (SELECT certificate.eid FROM blind_index \
+                 JOIN certificate ON certificate.row = blind_index.certificate \
+                 WHERE blind_index.tag = '{tag}' AND blind_index.hmac = ?)"
+        );
+        and(&condition, Value::Blob(sealer.blind(term).as_bytes().to_vec()));
     }
     sql.push_str(&format!(" ORDER BY eid.row LIMIT {}", u64::from(limit) + 1));
     let mut statement = connection.prepare_cached(&sql)?;

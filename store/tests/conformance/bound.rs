@@ -394,6 +394,51 @@ pub(crate) fn what_is_left_of_an_order_is_not_issued_once_its_eid_is_revoked(
     assert_eq!(issue("authentication", second, 22).unwrap().id, next.id);
 }
 
+/// Search: by a holder, by what a carrier is known by, and by a term of a certificate, in one order and page by page.
+pub(crate) fn eids_are_found_by_what_is_kept_as_hashes(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let end = |text: &str| IndexTerm::new(IndexTag::HsaIdEnd, text);
+    let issue = |mark: &str, holder: &str, organisation: &str, ends: &str| {
+        let (_, pending, recorded) = world.intend(at(4)).unwrap();
+        let signed = world.issuer.sign(pending, &recorded);
+        let binding = Some(binding(Some(mark), holder, organisation));
+        let facts = IssuedCertificate { binding, index: vec![end(ends)], ..world.facts() };
+        let audit = audit_of(EventCode::CertificateIssued, world.subject(), PERSON);
+        let issued = world.store.record_issued(&signed, &facts, &audit, at(5)).unwrap();
+        eid_of(&world, issued.certificate).id
+    };
+    let (other_card, somebody) = ("9752269874512325444", "191003229802");
+    let home = issue(CARD, PERSON, HOME, "002");
+    let extra = issue(CARD, PERSON, OTHER, "0a7");
+    let reserve = issue(other_card, PERSON, HOME, "002");
+    let another = issue(other_card, somebody, HOME, "002");
+    let found = |filter: EidFilter| -> Vec<EidId> {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let page = world.store.eids(&filter, after, 1).unwrap();
+            all.extend(page.rows.iter().map(|row| row.id));
+            after = page.next;
+            if after.is_none() {
+                return all;
+            }
+        }
+    };
+    let any = EidFilter::default;
+    let of = |holder: &str| EidFilter { holder: Some(HolderName::number(holder)), ..any() };
+    let on = |number: &str| EidFilter { mark: Some(card(number)), ..any() };
+    let ending = |text: &str| EidFilter { term: Some(end(text)), ..any() };
+
+    assert_eq!(found(of(PERSON)), [home, extra, reserve]);
+    assert_eq!(found(of("195401812390")), []);
+    assert_eq!(found(on("9752 2698 7451 2325 436")), [home, extra]);
+    assert_eq!(found(on("9752269874512325450")), []);
+    assert_eq!(found(ending("002")), [home, reserve, another]);
+    assert_eq!(found(ending("0A7")), [extra], "in whatever case");
+    let organisation = Some(OTHER.to_owned());
+    assert_eq!(found(EidFilter { organisation, ..of(PERSON) }), [extra]);
+}
+
 /// API-04: by whom certificates are seen that is limited to organisations.
 pub(crate) fn certificates_are_told_apart_by_whose_they_are(backend: &dyn Backend) {
     let world = World::new(backend);

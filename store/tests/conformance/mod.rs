@@ -108,6 +108,7 @@ macro_rules! suite {
             bound: a_telephone_is_one_carrier_and_bears_one_holder,
             bound: what_is_left_of_an_order_is_not_issued_once_its_eid_is_revoked,
             bound: certificates_are_told_apart_by_whose_they_are,
+            bound: eids_are_found_by_what_is_kept_as_hashes,
             keys: a_key_has_one_holder,
             keys: a_key_stays_its_holders,
             keys: a_key_of_a_lost_certificate_stays_its_holders,
