@@ -221,3 +221,73 @@ fn killed_at_any_point_it_goes_on_and_makes_nothing_twice() {
         );
     });
 }
+
+/// N20, N21, N22: cut off right after what was announced, with what came of it there or gone. A key is taken up, the same octets are signed once more, a CRL is
+/// signed anew, and each is told; a key that nobody announced, and a file that was changed, end it.
+#[test]
+fn what_was_announced_is_taken_up_and_nothing_else() {
+    alone(test_name!(what_was_announced_is_taken_up_and_nothing_else), |softhsm| {
+        let ready = Ready::new(softhsm);
+        assert_eq!(ready.run("root").0, 0);
+        let out = |name: &str| ready.0.folder.join("root/ceremony/out").join(name);
+        let announced = |act: &str, what: &str| {
+            let is_it = |record: &Record| {
+                record.kind == Kind::Intent
+                    && record.text("act") == Some(act)
+                    && record.text("what") == Some(what)
+            };
+            ready.records("root").iter().position(is_it).unwrap()
+        };
+        // Keeps so many lines, and takes these outputs away.
+        let cut = |lines: usize, gone: &[&str]| {
+            let octets = ready.octets("root");
+            let kept = octets.split_inclusive(|octet| *octet == b'\n').take(lines);
+            let kept = kept.collect::<Vec<_>>().concat();
+            for copy in ["root/ceremony/transcript.jsonl", "root.mirror"] {
+                fs::write(ready.0.path(copy), &kept).unwrap();
+            }
+            gone.iter().for_each(|name| fs::remove_file(out(name)).unwrap());
+        };
+        let goes_on = || {
+            let (code, said) = ready.run("root");
+            assert_eq!(code, 0, "{said}");
+            let _ = ready.judge("root");
+            ready.records("root")
+        };
+
+        cut(announced("generate-key", "root-key") + 1, &["training.cer", "training.crl"]);
+        let records = goes_on();
+        assert_eq!(texts(&records, "adopted"), ["found by a later run"]);
+
+        cut(announced("sign", "training.cer") + 1, &["training.cer", "training.crl"]);
+        let records = goes_on();
+        let of_certificate: Vec<&Record> = records
+            .iter()
+            .filter(|record| record.kind == Kind::Intent)
+            .filter(|record| record.text("what") == Some("training.cer"))
+            .collect();
+        let [first, again] = of_certificate[..] else { panic!("{of_certificate:?}") };
+        for same in ["intent", "tbs_sha256"] {
+            assert_eq!(first.text(same), again.text(same), "{same}");
+        }
+        assert!(first.text("again").is_none() && again.text("again").is_some());
+
+        cut(announced("sign", "training.crl") + 1, &["training.crl"]);
+        let records = goes_on();
+        let reasons = texts(&records, "reason");
+        assert!(matches!(&reasons[..], [why] if why.contains("not kept")), "{reasons:?}");
+
+        let steps = ready.records("root");
+        let last = steps.iter().rposition(|record| record.kind == Kind::Checkpoint).unwrap();
+        cut(last + 1, &[]);
+        let der = fs::read(out("training.cer")).unwrap();
+        fs::write(out("training.cer"), &der[1..]).unwrap();
+        ready.refused("root", "R19", 13, "is not what the transcript tells of");
+        fs::write(out("training.cer"), der).unwrap();
+        goes_on();
+
+        cut(announced("generate-key", "root-key"), &["training.cer", "training.crl"]);
+        ready.refused("root", "R06", 14, "a key was made that nobody announced");
+        assert!(!texts(&ready.records("root"), "act").contains(&"sign".to_owned()));
+    });
+}
