@@ -120,16 +120,16 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
 ) -> Result<PreparedCrl, PrepareError<E>> {
     let issuer = order.issuer;
     let (count, entries_length) = spool_entries(rows, &mut files.scratch)?;
-    let spool = write_to_be_signed(order, entries_length, files)?;
+    let length = write_to_be_signed(order, entries_length, files)?;
     let whole = issuer.algorithm.hash().is_none();
-    if whole && spool.length > MAX_WHOLE_OCTETS {
-        return Err(PrepareError::WholeMessage { octets: spool.length });
+    if whole && length > MAX_WHOLE_OCTETS {
+        return Err(PrepareError::WholeMessage { octets: length });
     }
 
     files.spool.rewind().map_err(PrepareError::File)?;
     let findings = lint::to_be_signed_crl(
-        (&mut files.spool).take(spool.length),
-        spool.length,
+        (&mut files.spool).take(length),
+        length,
         issuer.algorithm,
         issuer.certificate.public_key().key_type(),
         issuer.certificate.as_der(),
@@ -140,18 +140,17 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
     }
 
     let (comparison, tail) = read_back(order, files, previous, departure)?;
-    if tail.tbs_sha256 != Some(spool.sha256)
-        || tail.entries != count
-        || tail.tbs_length != spool.length
-    {
+    if tail.entries != count || tail.tbs_length != length {
         return Err(PrepareError::SpoolChanged);
     }
-    let length = spool.length;
+    // What will be signed is what the comparison has read: whoever signs reads it again, and signs nothing else.
     let to_be_signed = if whole {
-        // What the comparison has read and hashed, so the same octets.
         ToBeSigned::Bytes(tail.message.ok_or(PrepareError::SpoolChanged)?.into())
     } else {
-        ToBeSigned::Spool(spool)
+        let (sha256, message_digest) =
+            tail.tbs_sha256.zip(tail.message_digest).ok_or(PrepareError::SpoolChanged)?;
+        let path = files.spool_path.clone();
+        ToBeSigned::Spool(Spool { path, length, sha256, message_digest })
     };
     let pending = Pending::new(
         order.intent,
@@ -196,7 +195,7 @@ fn write_to_be_signed<F: Read + Write + Seek, E>(
     order: &CrlOrder<'_>,
     entries_length: u64,
     files: &mut CrlFiles<F>,
-) -> Result<Spool, PrepareError<E>> {
+) -> Result<u64, PrepareError<E>> {
     let facts = CrlFacts {
         algorithm: order.issuer.algorithm,
         issuer: order.issuer.certificate.subject().as_der(),
@@ -208,8 +207,8 @@ fn write_to_be_signed<F: Read + Write + Seek, E>(
         issuing_distribution_point: order.issuing_distribution_point,
         expired_certs_on_crl: order.expired_certs_on_crl,
     };
-    let sink = HashingSink::new(&mut files.spool, order.issuer.algorithm.hash());
-    let mut writer = TbsWriter::start(sink, &facts, entries_length).map_err(PrepareError::Write)?;
+    let mut writer =
+        TbsWriter::start(&mut files.spool, &facts, entries_length).map_err(PrepareError::Write)?;
     files.scratch.rewind().map_err(PrepareError::File)?;
     let mut piece = vec![0; 64 * 1024];
     loop {
@@ -221,9 +220,8 @@ fn write_to_be_signed<F: Read + Write + Seek, E>(
         };
         writer.push_encoded(octets).map_err(PrepareError::Write)?;
     }
-    let (sink, length) = writer.finish().map_err(PrepareError::Write)?;
-    let (sha256, message_digest) = sink.finish();
-    Ok(Spool { path: files.spool_path.clone(), length, sha256, message_digest })
+    let (_, length) = writer.finish().map_err(PrepareError::Write)?;
+    Ok(length)
 }
 
 /// Reads the spool as a stranger would, beside the previous list where there is one.
@@ -265,10 +263,9 @@ pub fn finish(
     spool: impl Read,
     sink: impl Write,
 ) -> Result<FinishedCrl, CrlWriteError> {
-    let mut sink = HashingSink::new(sink, None);
+    let mut sink = HashingSink::new(sink);
     let length = write_certificate_list(signed, spool, &mut sink)?;
-    let (sha256, _) = sink.finish();
-    Ok(FinishedCrl { sha256, length })
+    Ok(FinishedCrl { sha256: sink.finish(), length })
 }
 
 /// Why a certificate is no CRL issuer.

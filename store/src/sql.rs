@@ -38,6 +38,7 @@ mod jobs;
 mod key_survey;
 mod leases;
 mod limits;
+mod listed;
 mod logs;
 mod management;
 mod ordered;

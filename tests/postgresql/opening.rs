@@ -220,7 +220,7 @@ fn both_databases_have_the_same_columns() {
     let mut statement = connection
         .prepare(
             "SELECT tables.name || '.' || columns.name FROM sqlite_schema AS tables \
-             JOIN pragma_table_info(tables.name) AS columns \
+             JOIN pragma_table_xinfo(tables.name) AS columns \
              WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'",
         )
         .unwrap();

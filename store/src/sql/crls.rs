@@ -1,23 +1,24 @@
 //! CRLs: the rows they are made from, their numbers, their records.
 
-use super::connection::{Connection, OptionalExtension as _, Row, Rows};
+use super::connection::{Connection, OptionalExtension as _, Row};
 use ::crl::CrlNumber;
 use rusqlite::params;
-use status::{CertificateStatus, IssuerId, Position};
+use status::{IssuerId, Position};
 use x509::signing::{Intent, IntentId};
 use x509::time::UnixTime;
 
 use super::columns::{
     array, column, from_crl_number, from_time, from_u64, opt_time, position, stored, time,
-    to_classes, to_crl_number, to_opt_time, to_reason, to_serial, to_state, to_time, to_u64,
+    to_crl_number, to_u64,
 };
 use super::group::{Act, head};
 use super::intents::{close, must_be_open};
 use super::issuers::{online_row_of, row_of};
+use super::listed::Listed;
 use super::{endings, leases};
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
+use crate::crl::{CrlIntent, CrlRow, CrlScope, RevokedSnapshot};
 use crate::issuer::ImportedCrl;
 use crate::log::Log;
 
@@ -30,50 +31,14 @@ pub(super) fn revoked(
 ) -> Result<(), StoreError> {
     let issuer = row_of(connection, &issuer)?;
     let (head, _) = head(connection, Log::Status)?;
-    let parameters = params![issuer, from_time(not_expired_before)];
     // The index gives the order, so nothing is sorted and nothing is kept.
     let mut statement = connection.stream(
-        "SELECT serial, state, reason, effective, invalidity, not_after, before_activation, \
-             after_expiry FROM serial INDEXED BY serial_listed \
-         WHERE issuer = ?1 AND listed = 1 AND not_after >= ?2 ORDER BY serial",
+        "SELECT entry FROM serial INDEXED BY serial_listed \
+         WHERE issuer = ?1 AND listed = 1 ORDER BY entry",
     )?;
-    let mut rows = Listed(statement.query(parameters)?);
+    let mut rows = Listed { rows: statement.query([issuer])?, not_expired_before };
     read(RevokedSnapshot { head, rows: &mut rows });
     Ok(())
-}
-
-/// Rows as they are asked for.
-pub(super) struct Listed<'a>(pub(super) Rows<'a>);
-
-impl Iterator for Listed<'_> {
-    type Item = Result<RevokedRow, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.0.next() {
-            Ok(row) => row.map(read_listed),
-            Err(error) => Some(Err(error.into())),
-        }
-    }
-}
-
-/// The columns of [`revoked`] by place and without a copy: there may be a million rows.
-fn read_listed(row: Row<'_>) -> Result<RevokedRow, StoreError> {
-    let text =
-        |place| row.get_ref(place)?.as_str().map_err(|_| StoreError::Stored { what: "list" });
-    let damaged = |_| StoreError::Stored { what: "list" };
-    let reason: Option<u8> = row.get(2)?;
-    let serial = row.get_ref(0)?.as_blob().map_err(damaged)?;
-    Ok(RevokedRow {
-        serial: to_serial(serial)?,
-        status: CertificateStatus {
-            state: stored(to_state(text(1)?)?, "state")?,
-            reason: to_reason(reason)?,
-            effective_time: to_time(row.get(3)?)?,
-            invalidity_date: to_opt_time(row.get(4)?)?,
-            not_after: to_time(row.get(5)?)?,
-            classes: to_classes(text(6)?, text(7)?)?,
-        },
-    })
 }
 
 /// The highest number that an issuer has used: in one scope, or in any.

@@ -11,6 +11,7 @@ use super::columns::{column, from_time, opt_time, stored, to_time, to_u64};
 use super::connection::{Connection, OptionalExtension as _, Row};
 use super::group::head;
 use super::issuers::{online_row_of, row_of};
+use super::listed::Listed;
 use super::{Backend, SqlStore, crls, endings};
 use crate::StoreError;
 use crate::crl::RevokedSnapshot;
@@ -290,15 +291,14 @@ fn revoked(
 ) -> Result<(), StoreError> {
     let issuer = row_of(connection, &issuer)?;
     let (head, _) = head(connection, Log::Status)?;
-    let parameters = params![issuer, from_time(not_expired_before), i64::from(number.value()), ANY];
+    let parameters = params![issuer, i64::from(number.value()), ANY];
     // At most as many as a shard has places, and what a restored database lost: these are sorted.
     let mut statement = connection.stream(
-        "SELECT serial, state, reason, effective, invalidity, not_after, before_activation, \
-             after_expiry FROM serial \
-         WHERE shard IN (SELECT row FROM crl_shard WHERE issuer = ?1 AND number IN (?3, ?4)) \
-             AND listed = 1 AND not_after >= ?2 ORDER BY serial",
+        "SELECT entry FROM serial \
+         WHERE shard IN (SELECT row FROM crl_shard WHERE issuer = ?1 AND number IN (?2, ?3)) \
+             AND listed = 1 ORDER BY serial",
     )?;
-    let mut rows = crls::Listed(statement.query(parameters)?);
+    let mut rows = Listed { rows: statement.query(parameters)?, not_expired_before };
     read(RevokedSnapshot { head, rows: &mut rows });
     Ok(())
 }

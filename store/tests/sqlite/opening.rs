@@ -226,6 +226,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
              DROP TABLE revoked_hour; DROP TABLE sight; DROP TABLE awaited; DROP TABLE awaited_until; DROP TABLE receipt_entry; DROP TABLE receipt;
              DROP INDEX serial_in_shard; DROP INDEX serial_ends_in_shard; DROP INDEX serial_listed_in_shard;
              ALTER TABLE serial DROP COLUMN shard; DROP TABLE crl_shard; DROP INDEX serial_listed;
+             ALTER TABLE serial DROP COLUMN entry;
              CREATE INDEX serial_listed ON serial (issuer, serial) WHERE listed = 1;",
         )
         .unwrap();

@@ -4,8 +4,6 @@ use std::io::{self, Write};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use crate::key::HashAlgorithm;
-
 /// SHA-256 of a stream.
 pub(super) struct Sha256(Context);
 
@@ -25,30 +23,23 @@ impl Sha256 {
     }
 }
 
-/// Passes octets on and hashes them: SHA-256 always, and a signature algorithm's hash where it is another.
+/// Passes octets on and takes their SHA-256.
 pub struct HashingSink<W> {
     inner: W,
     sha256: Sha256,
-    other: Option<Context>,
 }
 
 impl<W> HashingSink<W> {
-    /// Hashes what goes to `inner`; `hash` is the signature algorithm's.
+    /// Hashes what goes to `inner`.
     #[must_use]
-    pub fn new(inner: W, hash: Option<HashAlgorithm>) -> Self {
-        let other = match hash {
-            None | Some(HashAlgorithm::Sha256) => None,
-            Some(hash) => Some(Context::new(hash.implementation())),
-        };
-        Self { inner, sha256: Sha256::new(), other }
+    pub fn new(inner: W) -> Self {
+        Self { inner, sha256: Sha256::new() }
     }
 
-    /// SHA-256 of what went by, and the signature algorithm's hash of it.
+    /// SHA-256 of what went by.
     #[must_use]
-    pub fn finish(self) -> ([u8; 32], Vec<u8>) {
-        let sha256 = self.sha256.finish();
-        let own = self.other.map_or_else(|| sha256.to_vec(), |own| own.finish().as_ref().to_vec());
-        (sha256, own)
+    pub fn finish(self) -> [u8; 32] {
+        self.sha256.finish()
     }
 }
 
@@ -61,11 +52,7 @@ impl<W> std::fmt::Debug for HashingSink<W> {
 impl<W: Write> Write for HashingSink<W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(octets)?;
-        let written = octets.get(..count).unwrap_or_default();
-        self.sha256.update(written);
-        if let Some(own) = &mut self.other {
-            own.update(written);
-        }
+        self.sha256.update(octets.get(..count).unwrap_or_default());
         Ok(count)
     }
 

@@ -204,6 +204,40 @@ fn our_reader_reads_and_verifies_what_we_wrote() {
     assert_eq!(spool.finish().unwrap().entries, 3);
 }
 
+/// CRL-11: going by what two lists share stops where they differ, at the end of either, and leaves count and hash as they are.
+#[test]
+fn what_is_the_same_on_two_lists_is_gone_by_on_both() {
+    let Some(ca) = TestCa::new() else { return };
+    let (issuer, key_id) = ca.name_and_key_id();
+    let facts = facts(&issuer, &key_id, 1_800_000_000);
+    let entries = some_entries(1_800_000_000);
+    let mut changed = entries.clone();
+    changed[1].reason = Some(ReasonCode::Superseded);
+    let shorter = &entries[..2];
+    let lists = [&entries, &changed, shorter].map(|entries| to_be_signed(&facts, entries));
+    let reader =
+        |list: usize| CrlReader::start(lists[list].as_slice(), CrlForm::ToBeSigned, MAX).unwrap();
+
+    let (mut one, mut other) = (reader(0), reader(1));
+    assert_eq!(one.pass_same(&mut other), Some(entries[0].serial));
+    assert_eq!(one.pass_same(&mut other), None, "it has changed");
+    assert_eq!(one.next().unwrap().unwrap(), entries[1]);
+    assert_eq!(other.next().unwrap().unwrap(), changed[1]);
+    assert_eq!(one.pass_same(&mut other), Some(entries[2].serial));
+    assert_eq!(one.pass_same(&mut other), None, "nothing is left");
+    for (list, reader) in [one, other].into_iter().enumerate() {
+        let tail = reader.finish().unwrap();
+        assert_eq!((tail.entries, tail.tbs_sha256), (3, Some(Sha256::digest(&lists[list]).into())));
+    }
+
+    for (longer, shorter) in [(0, 2), (2, 0)] {
+        let (mut one, mut other) = (reader(longer), reader(shorter));
+        let passed = std::iter::from_fn(|| one.pass_same(&mut other)).count();
+        assert_eq!(passed, 2);
+        assert!(one.finish().is_ok() && other.finish().is_ok());
+    }
+}
+
 #[test]
 fn a_changed_octet_is_refused_or_fails_verification() {
     let Some(ca) = TestCa::new() else { return };

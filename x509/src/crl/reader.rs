@@ -1,5 +1,7 @@
 //! Streaming a CRL in: facts before the entries, the entries one by one, facts after them.
 
+mod same;
+
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use aws_lc_rs::digest;

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 13] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 14] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -16,6 +16,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 13] = [
     (21, include_str!("../../../migrations/postgresql/0021_organisations.sql")),
     (22, include_str!("../../../migrations/postgresql/0022_receipts_in_order.sql")),
     (23, include_str!("../../../migrations/postgresql/0023_eids.sql")),
+    (24, include_str!("../../../migrations/postgresql/0024_entries_in_one_column.sql")),
     (25, include_str!("../../../migrations/postgresql/0025_identifications.sql")),
     (26, include_str!("../../../migrations/postgresql/0026_actor_statements.sql")),
     (27, include_str!("../../../migrations/postgresql/0027_jobs_of_holders.sql")),

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 26] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 27] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -29,6 +29,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 26] = [
     (21, include_str!("../../../migrations/0021_organisations.sql")),
     (22, include_str!("../../../migrations/0022_receipts_in_order.sql")),
     (23, include_str!("../../../migrations/0023_eids.sql")),
+    (24, include_str!("../../../migrations/0024_entries_in_one_column.sql")),
     (25, include_str!("../../../migrations/0025_identifications.sql")),
     (26, include_str!("../../../migrations/0026_actor_statements.sql")),
     (27, include_str!("../../../migrations/0027_jobs_of_holders.sql")),
