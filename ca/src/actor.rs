@@ -21,6 +21,7 @@ use crate::fields::presence;
 use crate::order::{ActorId, Order};
 use crate::profile::{Presence, ProfileKind, RequestField, TrustLevel};
 use crate::refusal::Refusal;
+use crate::role::ActsAs;
 use crate::routine::OrdererRole;
 
 /// Which of a client's calls somebody must have signed for.
@@ -92,8 +93,13 @@ pub enum ActsFor {
 ///
 /// # Errors
 ///
-/// [`RuleRefusal`] with `actor-not-orderer`, `actor-own-eid`, `actor-not-holder`, or `actor-spelling`.
-pub fn judge_order(acting: &ActorId, order: &Order, holder: ActsFor) -> Result<(), RuleRefusal> {
+/// [`RuleRefusal`] with `actor-not-orderer`, `actor-role-refused`, `actor-own-eid`, `actor-not-holder`, or `actor-spelling`.
+pub fn judge_order(
+    acting: &ActorId,
+    acts: ActsAs,
+    order: &Order,
+    holder: ActsFor,
+) -> Result<(), RuleRefusal> {
     let named = [Some(&order.orderer), order.holder.as_ref(), Some(&order.proofing_by)];
     let named = named.into_iter().flatten().chain(order.approvals.iter().map(|(by, _)| by));
     // Another spelling would be another person to whoever keeps duties apart.
@@ -104,6 +110,10 @@ pub fn judge_order(acting: &ActorId, order: &Order, holder: ActsFor) -> Result<(
     if order.role == OrdererRole::System || order.orderer != *acting {
         let limit = format!("{acting}, who signed the statement, as a person");
         return Err(duty("actor-not-orderer", &order.orderer, limit));
+    }
+    if !acts.orders_as(order.role) {
+        let limit = format!("a role that orders as {} (docs/roles.md)", order.role);
+        return Err(duty("actor-role-refused", &acts, limit));
     }
     let is_holder = holder == ActsFor::Himself || order.holder.as_ref() == Some(acting);
     if order.role == OrdererRole::Holder {

@@ -34,6 +34,7 @@ pub mod profile;
 pub mod refusal;
 pub mod request;
 pub mod revocation;
+pub mod role;
 pub mod routine;
 pub mod rules;
 pub mod table;

@@ -29,6 +29,8 @@ pub(crate) const OPTIONS: [&str; 2] = ["--actor-cert", "--actor-key"];
 pub(crate) struct Actor {
     eid: [u8; 32],
     key: Key,
+    roles: Vec<String>,
+    organisation: Option<String>,
 }
 
 enum Key {
@@ -91,7 +93,13 @@ impl Actor {
             }
             .into());
         }
-        Ok(Self { eid: parsed.fingerprint(), key: pair })
+        let eid = parsed.fingerprint();
+        Ok(Self { eid, key: pair, roles: Vec::new(), organisation: None })
+    }
+
+    /// The same in these roles, on this organisation.
+    pub(crate) fn acting_as(self, roles: &[String], organisation: Option<&str>) -> Self {
+        Self { roles: roles.to_vec(), organisation: organisation.map(str::to_owned), ..self }
     }
 
     /// A new statement about a call.
@@ -109,6 +117,8 @@ impl Actor {
             jti: jws::text(&id),
             iat: now,
             exp: now.saturating_add(LIFE.as_secs()),
+            roles: self.roles.clone(),
+            organisation: self.organisation.clone(),
             iss: None,
             sub: None,
             acr: None,
@@ -196,7 +206,8 @@ mod tests {
             assert!(made.status.success(), "{made:?}");
             let [cert, key] = ["pem", "key"].map(|end| folder.path().join(format!("{name}.{end}")));
 
-            let actor = Actor::read(&cert, &key).unwrap();
+            let roles = ["reader".to_owned()];
+            let actor = Actor::read(&cert, &key).unwrap().acting_as(&roles, Some("org_019"));
             let text = actor
                 .statement(About {
                     audience: "urn:sigill:test:demo:ab12:api",
@@ -215,6 +226,8 @@ mod tests {
             assert_eq!(statement.verify(public), Ok(()), "{name}");
             assert_eq!(*statement.signed_by(), SignedBy::Eid(certificate.fingerprint()));
             assert_eq!(statement.claims().target, "/v1/eids?limit=1");
+            assert_eq!(statement.claims().roles, roles);
+            assert_eq!(statement.claims().organisation.as_deref(), Some("org_019"));
             assert!(statement.claims().body_sha256.starts_with("e3b0c442"));
         }
         let [cert, key] = ["ec.pem", "rsa.key"].map(|name| folder.path().join(name));

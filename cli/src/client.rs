@@ -41,6 +41,12 @@ pub(crate) struct Connection {
     /// Private key of that eID (--actor-cert), PKCS#8 in PEM.
     #[arg(long, global = true, env = "SIGILL_ACTOR_KEY", value_name = "FILE", help_heading = HEADING)]
     actor_key: Option<PathBuf>,
+    /// The role in which the administrator acts (`sigill roles`); once more for confidentiality. Without one he acts as a holder.
+    #[arg(long, global = true, env = "SIGILL_ACTOR_ROLE", value_delimiter = ',', value_name = "ROLE", help_heading = HEADING)]
+    actor_role: Vec<String>,
+    /// Id of the organisation that the role is on, of roles that are on one.
+    #[arg(long, global = true, env = "SIGILL_ACTOR_ORGANISATION", value_name = "ID", help_heading = HEADING)]
+    actor_organisation: Option<String>,
 }
 
 impl Connection {
@@ -54,7 +60,10 @@ impl Connection {
     /// The administrator who signs for the calls; `None` where none is named.
     pub(crate) fn actor(&self) -> Result<Option<Actor>, ClientError> {
         match (&self.actor_cert, &self.actor_key) {
-            (Some(certificate), Some(key)) => Actor::read(certificate, key).map(Some),
+            (Some(certificate), Some(key)) => {
+                let actor = Actor::read(certificate, key)?;
+                Ok(Some(actor.acting_as(&self.actor_role, self.actor_organisation.as_deref())))
+            }
             (None, None) => Ok(None),
             // Of environment variables, which clap does not hold against each other.
             (Some(_), None) => Err(ClientError::Missing { what: "--actor-key" }),

@@ -114,6 +114,9 @@ enum Command {
         after_help = "Example:\n  sigill status simulate --contract freshness.toml --away inner-zone:24+6"
     )]
     Status(command::status::StatusCommand),
+    /// What administrators may do in each role, in English and Swedish. Asks no CA.
+    #[command(after_help = "Example:\n  sigill roles\n  sigill roles id-administrator")]
+    Roles(command::roles::RolesCommand),
     /// Where carriers, eIDs and orders can stand, and what leads from where to where, in English and Swedish. Asks no CA.
     #[command(after_help = "Example:\n  sigill states carrier")]
     States(command::states::StatesCommand),
@@ -140,6 +143,10 @@ fn main() -> ExitCode {
         Command::KeyList(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Status(command) => command.run(&terminal).map(|()| ExitCode::SUCCESS),
         Command::Events(command) => {
+            command.run(terminal);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Roles(command) => {
             command.run(terminal);
             Ok(ExitCode::SUCCESS)
         }

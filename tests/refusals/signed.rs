@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use support::spoken;
 use support::suite::Check;
+use support::{program, spoken};
 
 use crate::World;
 use crate::ordered::{AUTHENTICATED, order};
@@ -37,8 +37,10 @@ struct Pen {
     key: String,
     algorithm: &'static str,
     named: (&'static str, String),
-    /// Claims that only an identity provider makes.
+    /// Claims beside those about the call.
     more: Value,
+    /// The certificate of an eID, PEM.
+    certificate: String,
 }
 
 /// A server that takes nothing unsigned, and trusts an identity provider.
@@ -142,7 +144,8 @@ impl Desk {
             key,
             algorithm: "ES256",
             named: ("kid", "idp-1".to_owned()),
-            more: json!({ "iss": "https://idp.example.org", "sub": FIRST, "acr": "loa3", "auth_time": now() }),
+            more: json!({ "iss": "https://idp.example.org", "sub": FIRST, "acr": "loa3", "auth_time": now(), "roles": ["management-administrator"] }),
+            certificate: String::new(),
         };
         Self { server: home.serve(), provider, audience }
     }
@@ -201,7 +204,8 @@ impl Desk {
             key,
             algorithm: if kind == RSA { "RS256" } else { "ES256" },
             named: ("x5t#S256", url(&Sha256::digest(der))),
-            more: json!({}),
+            more: json!({ "roles": ["management-administrator"] }),
+            certificate: pem.to_owned(),
         };
         (pen, answer.json["id"].as_str().expect("an id").to_owned())
     }
@@ -349,6 +353,9 @@ fn judged(world: &World) {
     let old = Pen { more: long_ago, ..desk.provider.clone() };
     refused(&desk.call(&old, call.clone()), 401, "actor-session");
 
+    // The command line signs its calls itself.
+    by_the_command_line(&desk, &pen);
+
     // RSA by both of its ways, until it is revoked: at that second.
     for algorithm in ["RS256", "PS256"] {
         let pen = Pen { algorithm, ..rsa.clone() };
@@ -358,6 +365,23 @@ fn judged(world: &World) {
     refused(&desk.call(&rsa, Call::get("/v1/authorities")), 401, "actor-eid-revoked");
     desk.change(&held, "certificateHold");
     refused(&desk.call(&held_pen, Call::get("/v1/authorities")), 401, "actor-eid-held");
+
+    // Roles: by the row of the one that is claimed.
+    for (role, call, expected) in [
+        (json!(["global-reader"]), call.clone(), "actor-role-refused"),
+        (json!([]), Call::get("/v1/eids"), "actor-role-refused"),
+        (json!(["global-revoker"]), Call::get("/v1/certificates"), "actor-role-refused"),
+        (json!(["ca-operator"]), call.clone(), "actor-role-refused"),
+        (json!(["reader"]), Call::get("/v1/eids"), "actor-roles"),
+        (json!(["root"]), Call::get("/v1/eids"), "actor-roles"),
+    ] {
+        let refusing = Pen { more: json!({ "roles": role }), ..pen.clone() };
+        refused(&desk.call(&refusing, call), 403, expected);
+    }
+    let unlisted = desk.call(&pen, Call::order(&body).method("PUT"));
+    refused(&unlisted, 403, "actor-role-refused");
+    let reading = Pen { more: json!({ "roles": ["global-reader"] }), ..pen.clone() };
+    assert_eq!(desk.call(&reading, Call::get("/v1/authorities")).status, 200);
 
     // Duties: in another's name, for himself.
     let named = ordered(&csr, AUTHENTICATED, FIRST, TOLVANSSON, "TST2321000016-1009");
@@ -387,6 +411,40 @@ fn judged(world: &World) {
     assert_eq!(server.home.rows("certificate"), before + 1);
 
     audited(&server.home);
+}
+
+/// `sigill` with an administrator's certificate and key, and without.
+fn by_the_command_line(desk: &Desk, pen: &Pen) {
+    let home = &desk.server.home;
+    let [certificate, key] = ["anna.pem", "anna.key"].map(|name| home.beside(name));
+    fs::write(&certificate, &pen.certificate).expect("a file");
+    fs::write(&key, &pen.key).expect("a file");
+    let sigill = |more: &[&str]| {
+        let mut command = Command::new(program::built("sigill"));
+        command.args(["--json", "--url", &format!("https://{}", home.api)]);
+        for (option, file) in
+            [("--cert", "portal.pem"), ("--key", "portal.key"), ("--ca", "management-ca.pem")]
+        {
+            command.arg(option).arg(home.path(&format!("tls/{file}")));
+        }
+        command.args(["eid", "list", "--organisation", "2321000131"]).args(more);
+        spoken::run(&mut command, &[])
+    };
+    let [certificate, key] =
+        [&certificate, &key].map(|path| path.to_str().expect("a path in UTF-8"));
+    let signs = ["--actor-cert", certificate, "--actor-key", key];
+
+    let unsigned = sigill(&[]);
+    let role = sigill(&[&signs[..], &["--actor-role", "security-officer"]].concat());
+    let shown = sigill(&[&signs[..], &["--actor-role", "global-reader"]].concat());
+
+    assert_eq!(unsigned.code, 1, "{}", unsigned.text);
+    assert!(unsigned.text.contains("actor-statement-required"), "{}", unsigned.text);
+    assert_eq!(role.code, 1, "{}", role.text);
+    assert!(role.text.contains("actor-role-refused"), "{}", role.text);
+    assert_eq!(shown.code, 0, "{}", shown.text);
+    let shown: Value = serde_json::from_slice(&shown.out).expect("JSON");
+    assert!(shown.to_string().contains("eid_"), "{shown}");
 }
 
 fn with_claim(pen: &Pen, name: &str, value: Value) -> Value {

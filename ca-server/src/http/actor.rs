@@ -46,6 +46,12 @@ pub(super) async fn signed_for(
         (Some(one), None) => one.to_str().map_err(|_| malformed("other than visible ASCII"))?,
         (Some(_), Some(_)) => return Err(malformed("more than one header")),
     };
+    let operation = match business {
+        Some(Business::Own) => None,
+        Some(_) => Operation::of(request.method().as_str(), route),
+        // Deny by default: what is in no row is in nobody's.
+        None => return Err(unlisted(route)),
+    };
     let text = text.to_owned();
     let (parts, body) = request.into_parts();
     let body = read_body(body).await?;
@@ -56,9 +62,12 @@ pub(super) async fn signed_for(
     let again = if ordered { Again::SameOrder } else { Again::Never };
     let (service, client, call) = (Arc::clone(&app.service), caller.name.clone(), call.clone());
     let body_sha256 = Sha256::digest(&body).into();
+    let limited_to = caller.limited_to().map(<[_]>::to_vec);
     let acting = at_work(&app.admission, lane(business, route), move || {
         service.acting(&Stated {
             text: &text,
+            operation,
+            limited_to: limited_to.as_deref(),
             client: &client,
             method: &method,
             target: &target,
@@ -71,7 +80,7 @@ pub(super) async fn signed_for(
     })
     .await
     .flatten()?;
-    caller.acting = Some(Arc::new(acting));
+    caller.act_by(acting);
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
@@ -91,6 +100,19 @@ fn lane(business: Option<Business>, route: &str) -> Lane {
         Some(Business::Acting) => Lane::Issuing,
         _ => Lane::Reading,
     }
+}
+
+fn unlisted(route: &str) -> Denied {
+    Denied::new(
+        Kind::Forbidden,
+        Refusal::new(
+            "actor-role-refused",
+            "API-04: a role does what the table of roles has for it",
+            &format!("a method of {route} that is in no row"),
+            "a call of docs/roles.md",
+            "correct the method",
+        ),
+    )
 }
 
 fn malformed(seen: &'static str) -> Denied {

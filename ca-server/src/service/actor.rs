@@ -11,14 +11,17 @@ use ca::actor::{ActsFor, judge_eid, judge_order};
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::eid::EidHolder;
 use ca::key_holder::HolderName;
+use ca::operation::Operation;
 use ca::order::{ActorId, Order};
+use ca::organisation::Scope;
 use ca::profile::Profile;
 use ca::refusal::Refusal;
+use ca::role::ActsAs;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
     Again, CertificateFilter, CertificateId, CertificateLookup, CertificateRow, IndexTag,
-    IndexTerm, OrderKey, StatementUse, StoreError, Subject,
+    IndexTerm, OrderKey, OrganisationId, StatementUse, StoreError, Subject,
 };
 use x509::certificate::Certificate;
 use x509::key::PublicKey;
@@ -47,12 +50,20 @@ pub(crate) struct Acting {
     id: ActorId,
     /// The eID that he signed with.
     eid: Option<CertificateId>,
+    /// In which role.
+    acts: ActsAs,
+    /// The organisation that it is on.
+    pub(super) organisation: Option<OrganisationId>,
 }
 
 /// A statement and the call that it came with.
 #[derive(Clone, Debug)]
 pub(crate) struct Stated<'a> {
     pub(crate) text: &'a str,
+    /// What it asks for; `None` where nobody is needed.
+    pub(crate) operation: Option<Operation>,
+    /// The organisations that the client is limited to.
+    pub(crate) limited_to: Option<&'a [OrganisationId]>,
     pub(crate) client: &'a str,
     pub(crate) method: &'a str,
     pub(crate) target: &'a str,
@@ -90,7 +101,7 @@ impl Service {
                 age,
             })
             .map_err(unknown)?;
-        let acting = self.judged(&statement, &signer, stated.now)?;
+        let acting = self.judged(&statement, &signer, stated)?;
         let until = statement.until(age).ok_or_else(|| defect("a statement that ends never"))?;
         self.take(&statement, &acting, signer.eid.map(|(row, _)| row).as_ref(), stated, until)?;
         Ok(acting)
@@ -126,8 +137,38 @@ impl Service {
         &self,
         statement: &ActorStatement,
         signer: &Signer,
-        now: UnixTime,
+        stated: &Stated<'_>,
     ) -> Result<Acting, Denied> {
+        let now = stated.now;
+        let (id, eid) = self.person(statement, signer, now)?;
+        let acts = statement.judge_role(stated.operation).map_err(forbidden)?;
+        let organisation = statement.claims().organisation.as_deref();
+        let organisation = organisation.map(|id| self.reached(id, stated)).transpose()?;
+        Ok(Acting { id, eid, acts, organisation })
+    }
+
+    /// The organisation that a role is on: one that the client sees, if that is limited to some.
+    fn reached(&self, id: &str, stated: &Stated<'_>) -> Result<OrganisationId, Denied> {
+        let refused = || {
+            forbidden(Refusal::new(
+                "actor-organisation-refused",
+                "API-04: a role is on an organisation that is there, and of the client's",
+                &id,
+                "an organisation that the client sees, by its id",
+                "state the organisation that the role is on, or go through its client",
+            ))
+        };
+        let id: OrganisationId = id.parse().map_err(|_| refused())?;
+        let client = stated.limited_to.map_or(Scope::All, |own| Scope::Under(own.to_vec()));
+        if self.sees_organisation(&client, id, stated.now)? { Ok(id) } else { Err(refused()) }
+    }
+
+    fn person(
+        &self,
+        statement: &ActorStatement,
+        signer: &Signer,
+        now: UnixTime,
+    ) -> Result<(ActorId, Option<CertificateId>), Denied> {
         let Some((row, certificate)) = &signer.eid else {
             let SignedBy::Provider(kid) = statement.signed_by() else {
                 return Err(defect("a statement of an eID without one"));
@@ -135,14 +176,14 @@ impl Service {
             let provider = self.actors.providers.get(kid);
             let provider = provider.ok_or_else(|| key_unknown("kid", "a provider"))?;
             let id = statement.judge_provider(&provider.terms, now).map_err(unknown)?;
-            return Ok(Acting { id, eid: None });
+            return Ok((id, None));
         };
         statement.judge_eid_claims().map_err(unknown)?;
         judge_eid(&known(row, EidHolder::Unknown), &self.book, now).map_err(unknown)?;
         let hsa_id = certificate.subject().text_of(AttributeType::SerialNumber.oid());
         let id = hsa_id.as_deref().and_then(ActorId::new);
         let id = id.ok_or_else(|| defect("an eID with an HSA-id that has none in its subject"))?;
-        Ok(Acting { id, eid: Some(row.id) })
+        Ok((id, Some(row.id)))
     }
 
     fn take(
@@ -175,11 +216,14 @@ impl Service {
             Some(client_object(stated.client)),
             Some(ObjectId::Document(ledger::Hash::from_bytes(signed))),
             acting.eid.map(|eid| ObjectId::Certificate(*eid.as_bytes())),
+            acting.organisation.map(|id| ObjectId::Organisation(*id.as_bytes())),
         ]);
         let payload = json!({
             "call": stated.correlation_id,
             "client": stated.client,
             "administrator": acting.id.as_str(),
+            "role": acting.acts.to_string(),
+            "organisation": acting.organisation.map(|id| id.to_string()),
             "statement": stated.text,
         });
         let subject = row
@@ -225,12 +269,16 @@ impl Service {
     ) -> Result<(), Denied> {
         let taken = self.actors.direct == DirectCalls::Taken;
         match (&caller.acting, ordered) {
-            _ if !profile.kind().is_person() => Ok(()),
+            (Some(acting), _) if !profile.kind().is_person() => match acting.acts {
+                ActsAs::Administrator(role, _) if role.orders_functions() => Ok(()),
+                acts => Err(function_refused(acts)),
+            },
+            (None, _) if !profile.kind().is_person() => Ok(()),
             (None, _) if taken => Ok(()),
             (None, _) => Err(statement_required()),
             (Some(acting), Some(order)) => {
                 let holder = self.acts_for(acting, order, request)?;
-                judge_order(&acting.id, order, holder)
+                judge_order(&acting.id, acting.acts, order, holder)
                     .map_err(|refused| Denied::new(Kind::Forbidden, refused.refusal()))
             }
             (Some(_), None) if taken => Ok(()),
@@ -287,6 +335,21 @@ fn order_missing() -> Denied {
         "send the order; calls without one are the demo's alone",
     ))
     .for_now()
+}
+
+fn function_refused(acts: ActsAs) -> Denied {
+    forbidden(Refusal::new(
+        "actor-role-refused",
+        "API-04: functions go by who answers for an area",
+        &acts,
+        "a role that orders functions (docs/roles.md)",
+        "have somebody act who has such a role",
+    ))
+}
+
+/// It is known who acts, and he may not.
+fn forbidden(refusal: Refusal) -> Denied {
+    Denied::new(Kind::Forbidden, refusal)
 }
 
 /// Nobody knows who acts.

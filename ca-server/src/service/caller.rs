@@ -61,6 +61,15 @@ impl Caller {
         Ok(())
     }
 
+    /// Holds the call to what the one who signed for it may: a role on an organisation makes it one of a client that is limited to that.
+    pub(crate) fn act_by(&mut self, acting: Acting) {
+        if let Some(organisation) = acting.organisation {
+            self.organisations = Some(Arc::from([organisation]));
+            self.revoker = Revoker::Client;
+        }
+        self.acting = Some(Arc::new(acting));
+    }
+
     /// Refuses a caller that may not read.
     pub(crate) fn must_read(&self) -> Result<(), Denied> {
         if self.read { Ok(()) } else { Err(self.forbidden("read certificates", "read")) }

@@ -15,6 +15,7 @@ use ca::organisation::{
 use ca::refusal::Refusal;
 use serde_json::{Value, json};
 use store::{OrganisationChange, OrganisationId, OrganisationRow, Subject};
+use x509::time::UnixTime;
 
 use super::Service;
 use super::caller::Caller;
@@ -288,6 +289,19 @@ impl Service {
         let found = issuers.iter().find(|one| lies_above(one) && covered(&issuers, one));
         let found = found.ok_or_else(|| not_of_the_client("order/organisations/issuing"))?;
         must_be_named(field, issuing.name.as_str(), found)
+    }
+
+    /// Whether an organisation is there today, and a scope covers it.
+    pub(super) fn sees_organisation(
+        &self,
+        scope: &Scope<OrganisationId>,
+        id: OrganisationId,
+        now: UnixTime,
+    ) -> Result<bool, Denied> {
+        let (_, tree) = self.tree()?;
+        let today = today(now);
+        let is_there = tree.iter().any(|one| one.id == id && one.days.contains(today));
+        Ok(is_there && tree.sees(scope, id, today))
     }
 
     pub(super) fn tree_of(

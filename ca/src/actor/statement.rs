@@ -12,8 +12,10 @@ use x509::key::PublicKey;
 use x509::time::UnixTime;
 
 use super::refused;
+use crate::operation::Operation;
 use crate::order::ActorId;
 use crate::refusal::Refusal;
+use crate::role::ActsAs;
 
 /// What the header says of itself (RFC 8725 §3.11): no token made for something else is taken for a statement.
 pub const TYPE: &str = "sigill-actor+jwt";
@@ -61,6 +63,12 @@ pub struct Claims {
     pub iat: u64,
     /// The first second at which it counts no more, Unix seconds.
     pub exp: u64,
+    /// The role in which he acts, and `confidentiality` where he has that too; none of a holder who acts for himself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Id of the organisation that the role is on, of roles that are on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
     /// The identity provider; absent where an eID signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
@@ -259,6 +267,31 @@ impl ActorStatement {
             return Err(refused("actor-statement-late", &seen, limit, SIGN_THIS));
         }
         Ok(())
+    }
+
+    /// In which role he acts, if that may do this; `None` is a call that needs nobody.
+    ///
+    /// # Errors
+    ///
+    /// `actor-roles` for words that are no role, or several, or an organisation with a role that is on none or the reverse;
+    /// `actor-role-refused`.
+    pub fn judge_role(&self, operation: Option<Operation>) -> Result<ActsAs, Refusal> {
+        let limit = "one role of docs/roles.md, beside it confidentiality, and the organisation that it is on";
+        let next = "state the role in which the call is done";
+        let acts = ActsAs::read(self.claims.roles.iter().map(String::as_str))
+            .map_err(|fault| refused("actor-roles", &fault, limit, next))?;
+        if acts.is_on_an_organisation() != self.claims.organisation.is_some() {
+            let seen = format!("{acts} with an organisation, or without");
+            return Err(refused("actor-roles", &seen, limit, next));
+        }
+        match operation {
+            Some(one) if !acts.may(one) => {
+                let limit = format!("a role that may {} (docs/roles.md)", one.id());
+                let next = "have somebody act who has such a role";
+                Err(refused("actor-role-refused", &acts, limit, next))
+            }
+            _ => Ok(acts),
+        }
     }
 
     /// The administrator whom an identity provider names, by what it is trusted for.

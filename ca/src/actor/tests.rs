@@ -10,7 +10,9 @@ use super::*;
 use crate::admit::tests::text;
 use crate::deployment::Environment;
 use crate::eid::EidHolder;
+use crate::operation::Operation;
 use crate::order::OrderText;
+use crate::role::{Protected, Role};
 use crate::testing::{NOW, TestKey, at, book_files, read_book};
 
 const AUDIENCE: &str = "urn:sigill:test:demo:ab12:api";
@@ -26,6 +28,8 @@ fn claims() -> Claims {
         jti: "0123456789abcdef".to_owned(),
         iat: NOW - 5,
         exp: NOW + 60,
+        roles: Vec::new(),
+        organisation: None,
         iss: None,
         sub: None,
         acr: None,
@@ -149,6 +153,7 @@ fn what_is_no_statement_is_refused() {
         "{}".to_owned(),
         "x".to_owned(),
         format!("{claimed},\"role\":\"au\"}}"),
+        format!("{claimed},\"roles\":\"reader\"}}"),
         format!("{claimed},\"aud\":\"{AUDIENCE}\"}}"),
         payload.replace(&NOW.saturating_add(60).to_string(), "1.5e9"),
         payload.replace("0123456789abcdef", "0123456789abcde"),
@@ -215,6 +220,7 @@ fn the_example_of_the_format_is_a_statement() {
     let (shown, _) = shown.split_once("\n\n|").unwrap();
     let shown: Claims = serde_json::from_str(shown.trim()).unwrap();
     assert_eq!(*statement.claims(), shown, "the page shows it");
+    assert_eq!(statement.judge_role(Some(Operation::IssueCertificate)), Ok(DESK));
 }
 
 /// A statement is one by its key and its jti: neither alone.
@@ -343,12 +349,72 @@ fn order(wishes: impl FnOnce(&mut OrderText)) -> Order {
     Order::read(&order, &read_book(&book_files()).unwrap(), Environment::Test).unwrap()
 }
 
+/// *Handläggare*.
+const DESK: ActsAs = ActsAs::Administrator(Role::IdAdministrator, Protected::Unseen);
+
+/// API-04: who signs orders in a role that he has.
+#[test]
+fn an_order_is_signed_in_a_role_that_orders_so() {
+    let acting = ActorId::new("actor-1").unwrap();
+    let judged = |role, orderer: &str| {
+        let order = order(|it| it.orderer = (orderer.to_owned(), "actor-1".to_owned()));
+        let acts = ActsAs::Administrator(role, Protected::Unseen);
+        judge_order(&acting, acts, &order, ActsFor::Another).map_err(|e| e.refusal().code)
+    };
+
+    assert_eq!(judged(Role::IdAdministrator, "id-administrator"), Ok(()));
+    assert_eq!(judged(Role::ResponsibleIssuer, "id-administrator"), Ok(()));
+    for (role, orderer) in [
+        (Role::ReserveCardAdministrator2, "id-administrator"),
+        (Role::ReserveCardAdministrator2, "reserve-card-administrator-3"),
+        (Role::IdAdministrator, "reserve-card-administrator-2"),
+        (Role::IdAdministrator, "responsible-issuer"),
+        (Role::Reader, "id-administrator"),
+        (Role::Operator, "id-administrator"),
+    ] {
+        assert_eq!(judged(role, orderer), Err("actor-role-refused"), "{role} as {orderer}");
+    }
+    let order = order(|_| {});
+    let as_holder = judge_order(&acting, ActsAs::Holder, &order, ActsFor::Another);
+    assert_eq!(as_holder.unwrap_err().refusal().code, "actor-role-refused");
+}
+
+/// API-04: one role, on one organisation where it is on one; what it may not do is refused by its name.
+#[test]
+fn a_statement_claims_one_role_and_where_it_is() {
+    let judged = |roles: &[&str], organisation: Option<&str>, operation| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let claims = Claims { roles, organisation: organisation.map(str::to_owned), ..claims() };
+        let read = ActorStatement::parse(&unsigned(&claims)).unwrap();
+        read.judge_role(operation).map_err(|refused| refused.code)
+    };
+    let (issue, list) = (Some(Operation::IssueCertificate), Some(Operation::ListEids));
+    let somewhere = Some("org_019f0000-0000-7000-8000-000000000001");
+
+    assert_eq!(judged(&[], None, issue), Ok(ActsAs::Holder));
+    assert_eq!(judged(&["id-administrator"], somewhere, issue), Ok(DESK));
+    assert!(judged(&["global-reader", "confidentiality"], None, list).is_ok());
+    assert_eq!(judged(&[], None, list), Err("actor-role-refused"));
+    assert_eq!(judged(&["reader"], somewhere, issue), Err("actor-role-refused"));
+    assert!(judged(&["reader"], somewhere, None).is_ok(), "what needs nobody");
+    for (roles, organisation) in [
+        (&["id-administrator"][..], None),
+        (&["global-reader"], somewhere),
+        (&[], somewhere),
+        (&["reader", "revoker"], somewhere),
+        (&["confidentiality"], None),
+        (&["root"], None),
+    ] {
+        assert_eq!(judged(roles, organisation, list), Err("actor-roles"), "{roles:?}");
+    }
+}
+
 /// ISS-14: who signs is who ordered, under one spelling of his id, and not whom it is for.
 #[test]
 fn one_person_in_two_duties_is_refused() {
     let acting = ActorId::new("actor-1").unwrap();
     let judged = |order: &Order, holder| {
-        judge_order(&acting, order, holder).map_err(|refused| refused.refusal().code)
+        judge_order(&acting, DESK, order, holder).map_err(|refused| refused.refusal().code)
     };
 
     assert_eq!(judged(&order(|_| {}), ActsFor::Another), Ok(()));
@@ -376,8 +442,14 @@ fn one_person_in_two_duties_is_refused() {
 fn what_a_holder_orders_himself_he_signs_himself() {
     let acting = ActorId::new("holder-7").unwrap();
     let own = order(|it| it.orderer = ("holder".to_owned(), "holder-7".to_owned()));
-    let judged = |holder| judge_order(&acting, &own, holder).map_err(|e| e.refusal().code);
+    let judged =
+        |acts, holder| judge_order(&acting, acts, &own, holder).map_err(|e| e.refusal().code);
 
-    assert_eq!(judged(ActsFor::Himself), Ok(()));
-    assert_eq!(judged(ActsFor::Another), Err("actor-not-holder"));
+    assert_eq!(judged(ActsAs::Holder, ActsFor::Himself), Ok(()));
+    assert_eq!(judged(ActsAs::Holder, ActsFor::Another), Err("actor-not-holder"));
+    assert_eq!(
+        judged(DESK, ActsFor::Himself),
+        Err("actor-role-refused"),
+        "not as an administrator"
+    );
 }

@@ -16,6 +16,7 @@ pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod receipt;
 pub(crate) mod revoke;
+pub(crate) mod roles;
 pub(crate) mod states;
 pub(crate) mod status;
 pub(crate) mod trial;

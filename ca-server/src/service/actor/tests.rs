@@ -6,6 +6,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use ca::actor::statement::{Claims, ProviderTerms, signing_input};
 use ca::audit::Actor;
+use ca::operation::Business;
+use ca::role::{Protected, Reach, Role};
 use x509::jws::{self, JwsAlgorithm};
 
 use super::*;
@@ -52,6 +54,8 @@ impl Desk {
             jti: jti.to_owned(),
             iat: now,
             exp: now + 300,
+            roles: vec!["management-administrator".to_owned()],
+            organisation: None,
             iss: Some("https://idp.example.org".to_owned()),
             sub: Some(ADMINISTRATOR.to_owned()),
             acr: Some("loa3".to_owned()),
@@ -69,6 +73,8 @@ impl Desk {
     fn acting(&self, text: &str, again: Again) -> Result<Acting, &'static str> {
         let acting = self.world.service.acting(&Stated {
             text,
+            operation: Some(Operation::IssueCertificate),
+            limited_to: None,
             client: "portal",
             method: "POST",
             target: "/v1/certificates",
@@ -141,6 +147,9 @@ fn a_key_that_is_not_trusted_says_nothing_of_anybody() {
     assert_eq!(desk.world.leaves(EventCode::ActorStated), 0);
 }
 
+/// *Handläggare*.
+const DESK: ActsAs = ActsAs::Administrator(Role::IdAdministrator, Protected::Unseen);
+
 fn request(order: bool) -> api::IssueRequest {
     let page = include_str!("../../../../docs/operations/run.md");
     let (_, section) = page.split_once("\n## Orders for persons\n").unwrap();
@@ -162,7 +171,14 @@ fn nothing_is_issued_to_a_person_that_nobody_signed_for() {
     let mut desk = Desk::new();
     let judged = |desk: &Desk, id: Option<&str>, request: &api::IssueRequest| {
         let service = &desk.world.service;
-        let acting = id.map(|id| Arc::new(Acting { id: ActorId::new(id).unwrap(), eid: None }));
+        let acting = id.map(|id| {
+            Arc::new(Acting {
+                id: ActorId::new(id).unwrap(),
+                eid: None,
+                acts: DESK,
+                organisation: None,
+            })
+        });
         let caller = Caller { acting, ..desk.world.caller() };
         let profile = service.book.profiles().by_name(&request.profile).unwrap();
         let order = request.order.as_ref().map(|order| service.order_of(order).unwrap());
@@ -187,4 +203,123 @@ fn nothing_is_issued_to_a_person_that_nobody_signed_for() {
     desk.world.service.actors.direct = DirectCalls::Taken;
     assert_eq!(judged(&desk, None, &bare), Ok(()), "the demo's setting");
     assert_eq!(judged(&desk, Some("administrator-9"), &ordered), Err("actor-not-orderer"));
+}
+
+/// API-04: every role against every operation of the API, by statements that are signed: what the table has no cell for is refused by its
+/// code, and nothing is taken of it.
+#[test]
+fn every_role_does_what_its_row_says_and_nothing_else() {
+    let desk = Desk::new();
+    let here = organisation(&desk);
+    let mut taken = 0;
+    for role in Role::ALL {
+        for operation in Operation::ALL.iter().filter(|one| one.business() != Business::Own) {
+            let mut claims = desk.claims(&format!("{}-{role}-0123456789", operation.id()));
+            claims.method = operation.method().to_owned();
+            claims.target = operation.path().to_owned();
+            claims.roles = vec![role.name().to_owned()];
+            claims.organisation = (role.reach() == Reach::Organisation).then(|| here.to_string());
+            let text = desk.signed("idp-1", &claims);
+
+            let acting = desk.world.service.acting(&Stated {
+                text: &text,
+                operation: Some(*operation),
+                limited_to: None,
+                client: "portal",
+                method: operation.method(),
+                target: operation.path(),
+                body_sha256: BODY,
+                idempotency_key: Some("order-1"),
+                again: Again::Never,
+                correlation_id: "000102030405060708090a0b0c0d0e0f",
+                now: desk.now(),
+            });
+
+            let code = acting.map_err(|denied| denied.refusal.code).map(|_| ());
+            let expected = match (role, role.may(*operation)) {
+                // By itself it is no role.
+                (Role::Confidentiality, _) => Err("actor-roles"),
+                (_, true) => Ok(()),
+                (_, false) => Err("actor-role-refused"),
+            };
+            assert_eq!(code, expected, "{role}: {operation:?}");
+            taken += usize::from(expected.is_ok());
+        }
+    }
+    assert_eq!(desk.world.leaves(EventCode::ActorStated), taken);
+}
+
+/// An area in the tree.
+fn organisation(desk: &Desk) -> OrganisationId {
+    let id = OrganisationId::from_bytes([0x0f; 16]);
+    let text =
+        ca::organisation::OrganisationText { name: "Exempellän", number: None, office: None };
+    let days = ca::organisation::Days::new("2020-01-01".parse().unwrap(), None).unwrap();
+    let kind = ca::organisation::OrganisationKind::IssuingArea;
+    let organisation = ca::organisation::Organisation::new(id, None, kind, days, &text).unwrap();
+    let change = store::OrganisationChange {
+        organisation,
+        rests_on: None,
+        order: store::OrderId::from_bytes([1; 16]),
+        scope: Scope::All,
+        today: "2026-11-23".parse().unwrap(),
+    };
+    let record = Service::record(
+        EventCode::OrganisationAdded,
+        EventResult::Done,
+        desk.world.service.system(),
+        ObjectIds::default(),
+        None,
+        &json!({}),
+        Subject::Deployment,
+    );
+    desk.world.service.store().put_organisation(&change, &record, desk.now()).unwrap();
+    id
+}
+
+/// API-04: a role on an organisation makes the call one of that organisation, whatever the client may; and the client must reach it.
+#[test]
+fn a_role_reaches_its_organisation_and_through_a_client_that_does() {
+    let desk = Desk::new();
+    let here = organisation(&desk);
+    let elsewhere = OrganisationId::from_bytes([9; 16]);
+    let judged = |on: &str, limited_to: Option<&[OrganisationId]>| {
+        let mut claims =
+            desk.claims(&format!("statement-of-{on}-{}", limited_to.map_or(0, <[_]>::len)));
+        claims.roles = vec!["id-administrator".to_owned()];
+        claims.organisation = Some(on.to_owned());
+        let text = desk.signed("idp-1", &claims);
+        let acting = desk.world.service.acting(&Stated { limited_to, ..stated(&desk, &text) });
+        acting.map_err(|denied| (denied.kind, denied.refusal.code))
+    };
+    let refused = Err((Kind::Forbidden, "actor-organisation-refused"));
+
+    let acting = judged(&here.to_string(), None).unwrap();
+    assert!(judged(&here.to_string(), Some(&[here])).is_ok());
+    for (on, limited_to) in [
+        (here.to_string(), Some(&[elsewhere, elsewhere][..])),
+        (elsewhere.to_string(), None),
+        ("2321000131".to_owned(), None),
+    ] {
+        assert_eq!(judged(&on, limited_to), refused, "{on}");
+    }
+    let mut caller = Caller { revoker: ca::revocation::Revoker::Operator, ..desk.world.caller() };
+    caller.act_by(acting);
+    assert_eq!(caller.limited_to(), Some(&[here][..]), "also of an operator's client");
+}
+
+fn stated<'a>(desk: &Desk, text: &'a str) -> Stated<'a> {
+    Stated {
+        text,
+        operation: Some(Operation::IssueCertificate),
+        limited_to: None,
+        client: "portal",
+        method: "POST",
+        target: "/v1/certificates",
+        body_sha256: BODY,
+        idempotency_key: Some("order-1"),
+        again: Again::Never,
+        correlation_id: "000102030405060708090a0b0c0d0e0f",
+        now: desk.now(),
+    }
 }

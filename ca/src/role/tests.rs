@@ -1,0 +1,183 @@
+//! API-04: the table, cell by cell, against what the portal's table of roles says (its own words beside each row).
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::operation::Business;
+
+/// Which operations each role may do, written down by hand: the table in the code is no witness for itself.
+pub(crate) const EXPECTED: &[(&str, &str)] = &[
+    // "may do everything in the portal; never touches CA keys": no jobs, no limits, no replay.
+    (
+        "management-administrator",
+        "issueCertificate listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
+         listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids showEid revokeEid lookUpCarrier showCarrier \
+         revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
+    ),
+    // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
+    (
+        "global-revoker",
+        "revokeCertificate receiptRevocation revokeSerial listEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
+    ),
+    // "read all".
+    (
+        "global-reader",
+        "listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids showEid \
+         lookUpCarrier showCarrier listOrganisations showOrganisation diagnose",
+    ),
+    // "full within the area".
+    (
+        "responsible-issuer",
+        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids showEid revokeEid \
+         lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
+    ),
+    (
+        "assistant-issuer",
+        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids showEid revokeEid \
+         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose",
+    ),
+    // "order/activate ordinary cards, update, extra eID, revoke".
+    (
+        "id-administrator",
+        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids showEid revokeEid \
+         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose",
+    ),
+    // "LoA3 reserve cards; four eyes", "LoA2 reserve cards only".
+    (
+        "reserve-card-administrator-3",
+        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids showEid lookUpCarrier showCarrier \
+         listOrganisations showOrganisation diagnose",
+    ),
+    (
+        "reserve-card-administrator-2",
+        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids showEid lookUpCarrier showCarrier \
+         listOrganisations showOrganisation diagnose",
+    ),
+    // "revoke only".
+    (
+        "revoker",
+        "revokeCertificate listEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
+    ),
+    // "read only".
+    (
+        "reader",
+        "listCertificates showCertificate listAuthorities showAuthority listEids showEid lookUpCarrier showCarrier listOrganisations \
+         showOrganisation diagnose",
+    ),
+    // "adds protected persons" to another one.
+    ("confidentiality", ""),
+    // Dual control: whoever approves plans nothing.
+    (
+        "security-officer",
+        "listLimits listAuthorities showAuthority listCrlShards listJobs showJob actOnJob listJobItems listTrialRevocations",
+    ),
+    (
+        "system-administrator",
+        "listLimits listAuthorities showAuthority listCrlShards listTrialRevocations",
+    ),
+    (
+        "ca-operator",
+        "listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
+         revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
+         addJobTerms actOnJob listJobItems listTrialRevocations listEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
+         addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
+    ),
+    // Reads, cannot change (AUD-06).
+    (
+        "ca-auditor",
+        "listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
+         replayProfile listJobs showJob listJobItems listTrialRevocations listEids showEid lookUpCarrier showCarrier \
+         listOrganisations showOrganisation diagnose",
+    ),
+];
+
+#[test]
+fn each_cell_of_the_table_is_as_the_roles_are_told_of() {
+    let roles: Vec<_> = EXPECTED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(roles, Role::ALL.iter().map(|role| role.name()).collect::<Vec<_>>());
+    for (name, expected) in EXPECTED {
+        let role = Role::from_name(name).unwrap();
+        let expected: BTreeSet<&str> = expected.split_whitespace().collect();
+        for operation in Operation::ALL {
+            let cell = expected.contains(operation.id());
+            assert_eq!(role.may(*operation), cell, "{name}: {}", operation.id());
+        }
+        let known: BTreeSet<&str> = Operation::ALL.iter().map(|one| one.id()).collect();
+        assert!(expected.is_subset(&known), "{name}");
+    }
+}
+
+/// AUD-06, and the words of the roles: who only sees or only revokes changes nothing else, and nobody's own business is a role's.
+#[test]
+fn roles_that_see_change_nothing() {
+    for role in Role::ALL {
+        for operation in Operation::ALL.iter().filter(|one| role.may(**one)) {
+            assert_ne!(operation.business(), Business::Own, "{role}: {operation:?}");
+            if [Role::GlobalReader, Role::Reader, Role::Auditor].contains(role) {
+                assert_eq!(operation.business(), Business::Reading, "{role}: {operation:?}");
+            }
+        }
+        let issues = role.may(Operation::IssueCertificate);
+        let words = [
+            "id-administrator",
+            "reserve-card-administrator-2",
+            "reserve-card-administrator-3",
+            "responsible-issuer",
+        ];
+        let orders = words.iter().any(|word| role.orders_as(OrdererRole::from_word(word).unwrap()));
+        assert_eq!(issues, orders, "{role}: who may order orders in some role");
+        assert!(!role.orders_as(OrdererRole::Holder) && !role.orders_as(OrdererRole::System));
+    }
+}
+
+/// *Reservkortshandläggare* of trust level 2 never order at level 3, nor ordinary cards.
+#[test]
+fn each_role_orders_in_its_own() {
+    let ordering = |orderer| -> Vec<&str> {
+        Role::ALL.iter().filter(|role| role.orders_as(orderer)).map(|role| role.name()).collect()
+    };
+    let both = ["management-administrator", "responsible-issuer"];
+
+    assert_eq!(
+        ordering(OrdererRole::IdAdministrator),
+        [&both[..], &["assistant-issuer", "id-administrator"]].concat()
+    );
+    let reserve = ["reserve-card-administrator-3", "reserve-card-administrator-2"];
+    assert_eq!(ordering(OrdererRole::ReserveCardAdministrator2), [&both[..], &reserve].concat());
+    assert_eq!(
+        ordering(OrdererRole::ReserveCardAdministrator3),
+        [&both[..], &reserve[..1]].concat()
+    );
+    assert_eq!(ordering(OrdererRole::ResponsibleIssuer), both);
+    let functions: Vec<_> = Role::ALL.iter().filter(|role| role.orders_functions()).collect();
+    assert_eq!(functions, [&Role::ManagementAdministrator, &Role::ResponsibleIssuer]);
+}
+
+#[test]
+fn a_call_is_done_in_one_role() {
+    let read = |words: &[&str]| ActsAs::read(words.iter().copied());
+    use Protected::{Seen, Unseen};
+
+    assert_eq!(read(&[]), Ok(ActsAs::Holder));
+    assert_eq!(read(&["reader"]), Ok(ActsAs::Administrator(Role::Reader, Unseen)));
+    for words in [["confidentiality", "revoker"], ["revoker", "confidentiality"]] {
+        assert_eq!(read(&words), Ok(ActsAs::Administrator(Role::Revoker, Seen)));
+    }
+    assert_eq!(read(&["confidentiality"]), Err(RolesFault::Alone));
+    assert_eq!(read(&["reader", "revoker"]), Err(RolesFault::Several));
+    assert_eq!(read(&["reader", "reader"]), Err(RolesFault::Several));
+    assert_eq!(read(&["reader", "confidentiality", "confidentiality"]), Err(RolesFault::Several));
+    for word in ["", "Reader", "root", "Läs"] {
+        assert_eq!(read(&[word]), Err(RolesFault::Unknown), "{word}");
+    }
+    for operation in Operation::ALL {
+        let own = *operation == Operation::IssueCertificate;
+        assert_eq!(ActsAs::Holder.may(*operation), own, "{operation:?}");
+    }
+}
+
+/// docs/roles.md is what the code says; `sigill roles --markdown > docs/roles.md` writes it anew.
+#[test]
+fn the_page_is_the_table() {
+    assert_eq!(include_str!("../../../docs/roles.md"), page::markdown());
+}
