@@ -88,8 +88,13 @@ roles! {
 }
 
 /// What is looked up on the way to a revocation.
-const FINDS: &[Operation] =
-    &[Operation::ListEids, Operation::ShowEid, Operation::LookUpCarrier, Operation::ShowCarrier];
+const FINDS: &[Operation] = &[
+    Operation::ListEids,
+    Operation::SearchEids,
+    Operation::ShowEid,
+    Operation::LookUpCarrier,
+    Operation::ShowCarrier,
+];
 /// What revokes what is of somebody's organisation.
 const REVOKES: &[Operation] =
     &[Operation::RevokeCertificate, Operation::RevokeEid, Operation::RevokeCarrier];

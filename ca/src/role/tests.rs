@@ -11,57 +11,57 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     (
         "management-administrator",
         "issueCertificate listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
-         listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids showEid revokeEid lookUpCarrier showCarrier \
+         listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
          revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
     ),
     // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
     (
         "global-revoker",
-        "revokeCertificate receiptRevocation revokeSerial listEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
+        "revokeCertificate receiptRevocation revokeSerial listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
     ),
     // "read all".
     (
         "global-reader",
-        "listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids showEid \
+        "listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
          lookUpCarrier showCarrier listOrganisations showOrganisation diagnose",
     ),
     // "full within the area".
     (
         "responsible-issuer",
-        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids showEid revokeEid \
+        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
     ),
     (
         "assistant-issuer",
-        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids showEid revokeEid \
+        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose",
     ),
     // "order/activate ordinary cards, update, extra eID, revoke".
     (
         "id-administrator",
-        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids showEid revokeEid \
+        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose",
     ),
     // "LoA3 reserve cards; four eyes", "LoA2 reserve cards only".
     (
         "reserve-card-administrator-3",
-        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids showEid lookUpCarrier showCarrier \
+        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
     (
         "reserve-card-administrator-2",
-        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids showEid lookUpCarrier showCarrier \
+        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
     // "revoke only".
     (
         "revoker",
-        "revokeCertificate listEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
+        "revokeCertificate listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
     ),
     // "read only".
     (
         "reader",
-        "listCertificates showCertificate listAuthorities showAuthority listEids showEid lookUpCarrier showCarrier listOrganisations \
+        "listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
          showOrganisation diagnose",
     ),
     // "adds protected persons" to another one.
@@ -79,14 +79,14 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "ca-operator",
         "listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
-         addJobTerms actOnJob listJobItems listTrialRevocations listEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
+         addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
     ),
-    // Reads, cannot change (AUD-06).
+    // Reads, cannot change .
     (
         "ca-auditor",
         "listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
-         replayProfile listJobs showJob listJobItems listTrialRevocations listEids showEid lookUpCarrier showCarrier \
+         replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
 ];
@@ -107,7 +107,7 @@ fn each_cell_of_the_table_is_as_the_roles_are_told_of() {
     }
 }
 
-/// AUD-06, and the words of the roles: who only sees or only revokes changes nothing else, and nobody's own business is a role's.
+/// The words of the roles: who only sees or only revokes changes nothing else, and nobody's own business is a role's.
 #[test]
 fn roles_that_see_change_nothing() {
     for role in Role::ALL {
