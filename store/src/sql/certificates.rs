@@ -14,7 +14,7 @@ use super::columns::{
     status_row, stored, time, to_origin, to_serial, to_u64,
 };
 use super::connection::{Connection, Row};
-use super::group::{Act, Effective};
+use super::group::{Act, Effective, SerialRow};
 use super::intents::{close, must_be_open};
 use super::{bound, eids, holders};
 use crate::StoreError;
@@ -56,7 +56,8 @@ pub(super) fn issue(
     holders::must_not_be_compromised(act.connection(), intent.row)?;
     // One log orders both: the eID holds where this says `issued`, or there is no certificate.
     eids::must_be_active(act.connection(), new.facts.proven_by, now)?;
-    let (not_after, classes) = reserved(act.connection(), serial_row)?;
+    // As they were fixed when the serial number was reserved.
+    let SerialRow { not_after, classes, .. } = serial;
     let change = Change::Issued { not_after, classes };
     let (_, position, time) = act.put_change(&serial, change, Effective::Logged, None, now)?;
     let row = insert(
@@ -86,19 +87,6 @@ pub(super) fn issue(
     act.put_audit(audit, now)?;
     let issued = Issued { certificate, der: new.der.clone(), position, time };
     Ok((issued, intent.shown))
-}
-
-/// What was fixed when the serial was reserved.
-fn reserved(
-    connection: &Connection,
-    serial: i64,
-) -> Result<(UnixTime, status::AnswerClasses), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT not_after, before_activation, after_expiry FROM serial WHERE row = ?1",
-    )?;
-    let mut rows = statement.query([serial])?;
-    let row = stored(rows.next()?, "serial")?;
-    Ok((time(row, "not_after")?, super::columns::classes(row)?))
 }
 
 /// A certificate's row before it has one.
@@ -138,37 +126,32 @@ pub(super) fn insert(act: &Act<'_>, new: &NewRow<'_>) -> Result<i64, StoreError>
         .map_err(|_| StoreError::Stored { what: "defects" })?;
     let sha256 = digest(&SHA256, new.der);
     let person = new.person.map(|person| holders::tag(act.sealer(), person));
-    let inserted: Result<i64, _> = act
-        .connection()
-        .prepare_cached(
-            "INSERT INTO certificate (certificate_id, serial_row, order_row, origin, profile, \
+    let inserted: Result<i64, _> = act.connection().insert_new(
+        "INSERT INTO certificate (certificate_id, serial_row, order_row, origin, profile, \
                  profile_sha256, policy, not_before, not_after, sha256, spki_sha256, defects, \
                  data_key, der, holder, person_tag, ended_by) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
                  ?17) RETURNING row",
-        )?
-        .query_row(
-            params![
-                new.id.as_bytes(),
-                new.serial_row,
-                new.order_row,
-                from_origin(new.origin),
-                new.profile.map(|profile| &profile.name),
-                new.profile.map(|profile| profile.sha256),
-                new.policy,
-                from_time(new.not_before),
-                from_time(new.not_after),
-                sha256.as_ref(),
-                new.spki.as_bytes(),
-                defects,
-                data_key,
-                der,
-                holder,
-                person.as_ref().map(BlindIndex::as_bytes),
-                new.ended_by,
-            ],
-            |row| row.get(0),
-        );
+        params![
+            new.id.as_bytes(),
+            new.serial_row,
+            new.order_row,
+            from_origin(new.origin),
+            new.profile.map(|profile| &profile.name),
+            new.profile.map(|profile| profile.sha256),
+            new.policy,
+            from_time(new.not_before),
+            from_time(new.not_after),
+            sha256.as_ref(),
+            new.spki.as_bytes(),
+            defects,
+            data_key,
+            der,
+            holder,
+            person.as_ref().map(BlindIndex::as_bytes),
+            new.ended_by,
+        ],
+    );
     let row = match inserted {
         Err(error) if error.is_unique_on("certificate.serial_row") => {
             return Err(StoreError::SerialTaken);

@@ -204,6 +204,31 @@ impl Connection {
         self.prepare_cached(sql)?.execute(params)
     }
 
+    /// Inserts a row by a statement that ends in `RETURNING` and the table's own number; the number, or `None` where
+    /// `ON CONFLICT` kept the row out. SQLite knows the number without being asked: for what a statement returns it makes
+    /// a temporary table and throws it away, each time.
+    pub(super) fn insert(
+        &self,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<Option<i64>, DatabaseError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let insert = sql.rsplit_once(" RETURNING ").map_or(sql, |(insert, _)| insert);
+                let inserted = self.prepare_cached(insert)?.execute(params)?;
+                Ok((inserted > 0).then(|| connection.last_insert_rowid()))
+            }
+            Self::Postgres(_) => {
+                self.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()
+            }
+        }
+    }
+
+    /// As [`Self::insert`], of a row that nothing keeps out.
+    pub(super) fn insert_new(&self, sql: &str, params: impl Params) -> Result<i64, DatabaseError> {
+        self.insert(sql, params)?.ok_or_else(DatabaseError::no_row)
+    }
+
     /// Makes what follows one transaction of the one writer there is, whatever number of nodes there are.
     pub(super) fn begin_writing(&self) -> Result<(), DatabaseError> {
         match self {
@@ -244,7 +269,7 @@ impl Connection {
 
     pub(super) fn end_reading(&self) -> Result<(), DatabaseError> {
         match self {
-            Self::Sqlite(connection) => Ok(connection.execute_batch("ROLLBACK")?),
+            Self::Sqlite(_) => self.execute("ROLLBACK", []).map(|_| ()),
             Self::Postgres(session) => session.batch("ROLLBACK"),
         }
     }

@@ -102,24 +102,20 @@ pub(super) fn record_intent(
 
     let connection = act.connection();
     endings::may_be_made(connection, issuer, facts, now)?;
-    let row: i64 = connection
-        .prepare_cached(
-            "INSERT INTO intent (intent_id, kind, issuer, algorithm, digest, node, boot, state, \
+    let row: i64 = connection.insert_new(
+        "INSERT INTO intent (intent_id, kind, issuer, algorithm, digest, node, boot, state, \
                  created, failed_tries) VALUES (?1, 'crl', ?2, ?3, ?4, ?5, ?6, 'open', ?7, 0) \
              RETURNING row",
-        )?
-        .query_row(
-            params![
-                intent.id().as_bytes(),
-                issuer,
-                intent.algorithm().name(),
-                intent.digest(),
-                facts.node.name,
-                facts.node.boot.as_bytes(),
-                from_time(now),
-            ],
-            |row| row.get(0),
-        )?;
+        params![
+            intent.id().as_bytes(),
+            issuer,
+            intent.algorithm().name(),
+            intent.digest(),
+            facts.node.name,
+            facts.node.boot.as_bytes(),
+            from_time(now),
+        ],
+    )?;
     connection
         .prepare_cached(
             "INSERT INTO crl (issuer, scope, number, state, intent, epoch, idx, this_update, \

@@ -11,7 +11,9 @@ use super::connection::{Connection, OptionalExtension as _, Params};
 use ledger::{Frontier, Hash, leaf_hash};
 use rusqlite::params;
 use status::index::after;
-use status::{CertificateEntry, CertificateStatus, Change, IssuerRef, Position, StatusEntry};
+use status::{
+    AnswerClasses, CertificateEntry, CertificateStatus, Change, IssuerRef, Position, StatusEntry,
+};
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
@@ -272,6 +274,8 @@ pub(super) struct SerialRow {
     pub(super) ended: bool,
     /// `None` while it is only reserved.
     pub(super) status: Option<CertificateStatus>,
+    pub(super) not_after: UnixTime,
+    pub(super) classes: AnswerClasses,
     pub(super) requested_at: Option<UnixTime>,
     pub(super) position: Option<Position>,
 }
@@ -465,6 +469,8 @@ impl Act<'_> {
             online: column(row, "online")?,
             ended: is_last(column(row, "last_list")?),
             status: status(row)?,
+            not_after: super::columns::time(row, "not_after")?,
+            classes: super::columns::classes(row)?,
             requested_at: super::columns::opt_time(row, "requested_at")?,
             position: super::columns::position(row)?,
         }))
@@ -543,12 +549,10 @@ impl Act<'_> {
             return self.sealer.unwrap_key(number, &wrapped);
         }
         let (key, wrapped) = self.sealer.draw_key()?;
-        let number = self
-            .connection
-            .prepare_cached(
-                "INSERT INTO data_key (subject, wrapped) VALUES (?1, ?2) RETURNING number",
-            )?
-            .query_row(params![name, wrapped], |row| row.get(0))?;
+        let number = self.connection.insert_new(
+            "INSERT INTO data_key (subject, wrapped) VALUES (?1, ?2) RETURNING number",
+            params![name, wrapped],
+        )?;
         Sealer::key(number, &key)
     }
 }

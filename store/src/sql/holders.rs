@@ -59,6 +59,19 @@ struct Known {
     person: Option<BlindIndex>,
 }
 
+impl Known {
+    fn read(row: Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { subject: tag_of(row, "holder_tag")?, person: tag_of(row, "person_tag")? })
+    }
+}
+
+/// Each holder once. Asked of the database, it would make a temporary table for that, for each key.
+fn add(holders: &mut Vec<Known>, known: Known) {
+    if !holders.contains(&known) {
+        holders.push(known);
+    }
+}
+
 impl Claimant {
     fn of(sealer: &Sealer, holder: &KeyHolder) -> Self {
         let person = holder.person.as_ref().map(|person| tag(sealer, person));
@@ -72,6 +85,9 @@ impl Claimant {
     /// What orders say of a subject may be said otherwise tomorrow. So it is final only between two persons who
     /// were named themselves, and between two subjects that nobody names a person for.
     fn must_be(&self, connection: &Connection, others: &[Known]) -> Result<(), StoreError> {
+        if others.is_empty() {
+            return Ok(());
+        }
         let mine = whose(connection, self.person, Some(self.subject))?;
         let mut unsure = false;
         for other in others {
@@ -148,8 +164,7 @@ const CERTIFIED_SINCE: &str = "SELECT certificate.row, certificate.certificate_i
      WHERE certificate.spki_sha256 = ?1 AND certificate.row > ?2 ORDER BY certificate.row";
 
 /// Certificates that were lost when the database was put back from a backup.
-const LOST: &str =
-    "SELECT DISTINCT holder_tag, person_tag FROM lost_certificate WHERE spki_sha256 = ?1";
+const LOST: &str = "SELECT holder_tag, person_tag FROM lost_certificate WHERE spki_sha256 = ?1";
 
 /// Whose the certificates of the key are, each holder once; empty where it has none.
 fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> {
@@ -159,10 +174,7 @@ fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> 
     let mut written = connection.prepare_cached(HOLDERS_WRITTEN)?;
     let mut rows = written.query([key.spki.as_bytes()])?;
     while let Some(row) = rows.next()? {
-        holders.push(Known {
-            subject: tag_of(row, "holder_tag")?,
-            person: tag_of(row, "person_tag")?,
-        });
+        holders.push(Known::read(row)?);
         upto = column(row, "upto")?;
     }
     let mut read = 0;
@@ -170,10 +182,7 @@ fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> 
     let mut rows = statement.query(params![key.spki.as_bytes(), upto])?;
     while let Some(row) = rows.next()? {
         let subject = subject_tag(connection, act.sealer(), row)?;
-        let known = Known { subject, person: tag_of(row, "person_tag")? };
-        if !holders.contains(&known) {
-            holders.push(known);
-        }
+        add(&mut holders, Known { subject, person: tag_of(row, "person_tag")? });
         upto = column(row, "row")?;
         read += 1;
     }
@@ -183,11 +192,7 @@ fn certified(act: &Act<'_>, key: &SubjectKey) -> Result<Vec<Known>, StoreError> 
     let mut statement = connection.prepare_cached(LOST)?;
     let mut rows = statement.query([key.spki.as_bytes()])?;
     while let Some(row) = rows.next()? {
-        let known =
-            Known { subject: tag_of(row, "holder_tag")?, person: tag_of(row, "person_tag")? };
-        if !holders.contains(&known) {
-            holders.push(known);
-        }
+        add(&mut holders, Known::read(row)?);
     }
     Ok(holders)
 }
@@ -270,17 +275,18 @@ fn is_compromised(connection: &Connection, spki: &SpkiHash) -> Result<bool, Stor
     Ok(connection.prepare_cached(COMPROMISED)?.exists([spki.as_bytes()])?)
 }
 
-const INTENDED: &str = "SELECT DISTINCT holder_tag, person_tag FROM intent \
+const INTENDED: &str = "SELECT holder_tag, person_tag FROM intent \
      WHERE state = 'open' AND subject_spki = ?1 AND holder_tag IS NOT NULL";
 
 /// The holders of open intents on the key: certificates that may come to be.
 fn intended(connection: &Connection, key: &SubjectKey) -> Result<Vec<Known>, StoreError> {
+    let mut holders = Vec::new();
     let mut statement = connection.prepare_cached(INTENDED)?;
-    let known = statement.query_map([key.spki.as_bytes()], |row| {
-        let person: Option<[u8; 32]> = row.get(1)?;
-        Ok(Known { subject: Some(BlindIndex(row.get(0)?)), person: person.map(BlindIndex) })
-    })?;
-    Ok(known.collect::<Result<_, _>>()?)
+    let mut rows = statement.query([key.spki.as_bytes()])?;
+    while let Some(row) = rows.next()? {
+        add(&mut holders, Known::read(row)?);
+    }
+    Ok(holders)
 }
 
 #[cfg(test)]
@@ -339,9 +345,36 @@ mod tests {
         Ok(act.connection().batch("DROP TABLE n")?)
     }
 
+    /// A temporary table for a question costs more than the question.
+    #[test]
+    fn no_question_about_a_key_makes_a_temporary_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let path = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&path, deployment, &keys, now).unwrap();
+        let makes_one = |sql: &str| {
+            store.readers.read(|connection| {
+                let sql = sql.replace("?1", "x'00'").replace("?2", "0");
+                let mut steps = connection.prepare_cached(&format!("EXPLAIN {sql}"))?;
+                let steps = steps.query_map([], |row| row.get::<String>("opcode"))?;
+                Ok(steps.collect::<Result<Vec<_>, _>>()?.contains(&"OpenEphemeral".to_owned()))
+            })
+        };
+
+        for sql in QUESTIONS.into_iter().chain([LOST]) {
+            assert!(!makes_one(sql).unwrap(), "{sql}");
+        }
+        assert!(makes_one("SELECT DISTINCT holder_tag, person_tag FROM intent").unwrap());
+    }
+
+    const QUESTIONS: [&str; 5] =
+        [COMPROMISED, HOLDERS_WRITTEN, CERTIFIED_SINCE, INTENDED, PERSONS_OF_SUBJECT];
+
     /// Steps of SQLite's machine that the questions about a key have cost so far.
     fn steps(connection: &Connection) -> i32 {
-        [COMPROMISED, HOLDERS_WRITTEN, CERTIFIED_SINCE, INTENDED, PERSONS_OF_SUBJECT]
+        QUESTIONS
             .iter()
             .map(|sql| match connection.prepare_cached(sql).unwrap() {
                 Statement::Sqlite(statement) => statement.get_status(StatementStatus::VmStep),

@@ -67,38 +67,32 @@ pub(super) fn record_under(
     eids::must_be_active(act.connection(), facts.proven_by, now)?;
     let serial = reserve(act, issuer, facts)?;
     let key = act.data_key(&facts.subject)?;
-    let inserted: Option<i64> = act
-        .connection()
-        .prepare_cached(
-            "INSERT INTO intent (intent_id, kind, issuer, order_row, certificate_id, serial_row, \
+    let inserted: Option<i64> = act.connection().insert(
+        "INSERT INTO intent (intent_id, kind, issuer, order_row, certificate_id, serial_row, \
                  algorithm, digest, node, boot, state, created, failed_tries, data_key, \
                  subject_spki, holder_tag, person_tag) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', ?11, 0, ?12, ?13, ?14, \
                  ?15) \
              ON CONFLICT (order_row) WHERE order_row IS NOT NULL AND state <> 'voided' DO NOTHING \
              RETURNING row",
-        )?
-        .query_row(
-            params![
-                new.intent.id().as_bytes(),
-                new.intent.kind().name(),
-                issuer,
-                order,
-                facts.certificate.as_bytes(),
-                serial,
-                new.intent.algorithm().name(),
-                new.intent.digest(),
-                facts.node.name,
-                facts.node.boot.as_bytes(),
-                from_time(now),
-                key.number,
-                facts.key.spki.as_bytes(),
-                holder.subject.as_bytes(),
-                holder.person.as_ref().map(BlindIndex::as_bytes),
-            ],
-            |row| row.get(0),
-        )
-        .optional()?;
+        params![
+            new.intent.id().as_bytes(),
+            new.intent.kind().name(),
+            issuer,
+            order,
+            facts.certificate.as_bytes(),
+            serial,
+            new.intent.algorithm().name(),
+            new.intent.digest(),
+            facts.node.name,
+            facts.node.boot.as_bytes(),
+            from_time(now),
+            key.number,
+            facts.key.spki.as_bytes(),
+            holder.subject.as_bytes(),
+            holder.person.as_ref().map(BlindIndex::as_bytes),
+        ],
+    )?;
     let Some(row) = inserted else {
         return Err(fulfilled(act.connection(), order, facts.order)?);
     };
@@ -156,24 +150,19 @@ fn reserve(act: &Act<'_>, issuer: i64, facts: &CertificateIntent) -> Result<i64,
         .shard
         .map(|number| shards::row_to_be_put_into(act.connection(), issuer, number))
         .transpose()?;
-    let inserted = act
-        .connection()
-        .prepare_cached(
-            "INSERT INTO serial (issuer, serial, state, effective, not_after, before_activation, \
+    let inserted = act.connection().insert_new(
+        "INSERT INTO serial (issuer, serial, state, effective, not_after, before_activation, \
                  after_expiry, listed, shard) VALUES (?1, ?2, 'reserved', 0, ?3, ?4, ?5, 0, ?6) \
              RETURNING row",
-        )?
-        .query_row(
-            params![
-                issuer,
-                from_serial(&facts.serial),
-                from_time(facts.not_after),
-                from_before(facts.answers.before_activation),
-                from_after(facts.answers.after_expiry),
-                shard,
-            ],
-            |row| row.get(0),
-        );
+        params![
+            issuer,
+            from_serial(&facts.serial),
+            from_time(facts.not_after),
+            from_before(facts.answers.before_activation),
+            from_after(facts.answers.after_expiry),
+            shard,
+        ],
+    );
     match inserted {
         Err(error) if error.is_unique_on("serial.serial") => Err(StoreError::SerialTaken),
         other => Ok(other?),
@@ -327,14 +316,14 @@ fn void_certificate(
     now: UnixTime,
 ) -> Result<VoidedCertificate, StoreError> {
     let serial = stored(act.serial("serial.row = ?1", [serial_row])?, "serial")?;
-    let (not_after, issuer): (i64, [u8; 32]) = act
+    let issuer: [u8; 32] = act
         .connection()
         .prepare_cached(
-            "SELECT serial.not_after, issuer.issuer_id FROM serial \
+            "SELECT issuer.issuer_id FROM serial \
              JOIN issuer ON issuer.row = serial.issuer WHERE serial.row = ?1",
         )?
-        .query_row([serial_row], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let change = Change::Voided { not_after: super::columns::to_time(not_after)? };
+        .query_row([serial_row], |row| row.get(0))?;
+    let change = Change::Voided { not_after: serial.not_after };
     let (_, position, _) = act.put_change(&serial, change, Effective::Logged, None, now)?;
     if orders == Orders::Open {
         open_order(act, intent, now)?;

@@ -117,27 +117,22 @@ fn still_running(
 }
 
 fn insert(act: &Act<'_>, order: &NewOrder, now: UnixTime) -> Result<i64, StoreError> {
-    let row: i64 = act
-        .connection()
-        .prepare_cached(
-            "INSERT INTO orders (order_id, client, method, path, key, body_sha256, state, node, \
+    let row: i64 = act.connection().insert_new(
+        "INSERT INTO orders (order_id, client, method, path, key, body_sha256, state, node, \
                  boot, created, updated) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'running', ?7, ?8, ?9, ?9) RETURNING row",
-        )?
-        .query_row(
-            params![
-                order.id.as_bytes(),
-                order.key.client,
-                order.key.method,
-                order.key.path,
-                order.key.key,
-                order.body_sha256,
-                order.node.name,
-                order.node.boot.as_bytes(),
-                from_time(now),
-            ],
-            |row| row.get(0),
-        )?;
+        params![
+            order.id.as_bytes(),
+            order.key.client,
+            order.key.method,
+            order.key.path,
+            order.key.key,
+            order.body_sha256,
+            order.node.name,
+            order.node.boot.as_bytes(),
+            from_time(now),
+        ],
+    )?;
     let key = act.data_key(&order.subject)?;
     let sealed = act.sealer().seal(&key, body_place(order.id.as_bytes()), &order.body)?;
     act.connection()

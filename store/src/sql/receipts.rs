@@ -121,9 +121,10 @@ fn record(
     if new.is_empty() {
         return Ok(false);
     }
-    let note: i64 = connection
-        .prepare_cached("INSERT INTO receipt (note, recorded) VALUES (?1, ?2) RETURNING row")?
-        .query_row(params![receipt.note, from_time(now)], |row| row.get(0))?;
+    let note: i64 = connection.insert_new(
+        "INSERT INTO receipt (note, recorded) VALUES (?1, ?2) RETURNING row",
+        params![receipt.note, from_time(now)],
+    )?;
     for (serial, entry) in new {
         connection
             .prepare_cached(

@@ -1,7 +1,7 @@
 //! The one thread that writes, and its group commit.
 //!
 //! It takes what is queued, at most [`GROUP`] acts, and runs them in one transaction, each in a
-//! savepoint: a refused act is rolled back alone and takes no position. One commit is one fsync; only
+//! savepoint where there are several: a refused act is rolled back alone and takes no position. One commit is one fsync; only
 //! then are the callers answered. There is no timer: while one group is being made durable, the
 //! next one gathers.
 
@@ -181,29 +181,38 @@ impl Writing {
     /// Runs what waits, and commits; how far the logs have come then.
     fn transaction(
         &self,
-        waiting: &mut dyn Iterator<Item = Box<dyn Queued>>,
+        waiting: &mut std::vec::IntoIter<Box<dyn Queued>>,
         ran: &mut Vec<Box<dyn Queued>>,
         queue: &Receiver<Box<dyn Queued>>,
     ) -> Result<Seen, StoreError> {
         let Self { connection, sealer, .. } = self;
         let mut group = Group::begin(connection, sealer, &self.seen)?;
+        // Whoever shares the transaction with nobody needs no savepoint: refused, he takes all of it with him.
+        let is_shared = waiting.len() > 1;
         for mut queued in waiting {
-            if let Err(error) = connection.savepoint(Savepoint::Set) {
+            if is_shared && let Err(error) = connection.savepoint(Savepoint::Set) {
                 // It has not run, and is answered with the others.
                 ran.push(queued);
                 return Err(error.into());
             }
             let refused = queued.run(&mut group.act()).err();
             ran.push(queued);
-            if let Some(reason) = refused {
-                if connection.has_lost_its_transaction() {
-                    // What ran before in this group is lost with it and meets the same error.
-                    return Err(reason);
+            match refused {
+                // What ran before in this group is lost with it and meets the same error.
+                Some(reason) if connection.has_lost_its_transaction() => return Err(reason),
+                Some(_) if is_shared => {
+                    connection.savepoint(Savepoint::RollBackTo)?;
+                    group.forget_act();
                 }
-                connection.savepoint(Savepoint::RollBackTo)?;
-                group.forget_act();
+                Some(_) => {
+                    connection.roll_back();
+                    return Ok(self.seen.clone());
+                }
+                None => {}
             }
-            connection.savepoint(Savepoint::Release)?;
+            if is_shared {
+                connection.savepoint(Savepoint::Release)?;
+            }
         }
         let seen = group.finish()?;
         // Only those of this group need know what became of it. Who comes meanwhile has waited as long as for any server
@@ -258,5 +267,109 @@ fn again(error: &StoreError) -> StoreError {
         }
         StoreError::Query(source) => StoreError::Query(source.clone()),
         _ => StoreError::Stored { what: "log head" },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use ca::audit::{Actor, AuditEvent, EventCode, EventResult, ObjectIds};
+    use ca::deployment::Deployment;
+    use rusqlite::params;
+    use x509::time::UnixTime;
+
+    use super::*;
+    use crate::audit::AuditRecord;
+    use crate::sealing::{FileKeySource, Subject};
+    use crate::{Log, SqliteStore, Store as _};
+
+    /// What writes a row and an audit leaf, and is refused then or not.
+    fn writing(
+        name: &'static str,
+        end: fn() -> Result<(), StoreError>,
+    ) -> impl FnOnce(&mut Act<'_>) -> Result<(), StoreError> + Send + 'static {
+        let event = AuditEvent {
+            code: EventCode::ServerStarted,
+            result: EventResult::Done,
+            actor: Actor::System([0; 16]),
+            objects: ObjectIds::default(),
+            policy: None,
+        };
+        let audit =
+            AuditRecord { event, payload: name.as_bytes().to_vec(), subject: Subject::Deployment };
+        move |act| {
+            act.connection().execute(
+                "INSERT INTO superseded_start (node, boot) VALUES (?1, ?2)",
+                params![name, [0_u8; 16]],
+            )?;
+            act.put_audit(&audit, UnixTime::from_secs(1_800_000_000).unwrap())?;
+            end()
+        }
+    }
+
+    fn refused() -> Result<(), StoreError> {
+        Err(StoreError::SerialTaken)
+    }
+
+    fn done() -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Promise 3: a refused act leaves no trace and takes no position, with the transaction to itself and among others.
+    #[test]
+    fn a_refused_act_leaves_no_trace_alone_or_among_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let path = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&path, deployment, &keys, now).unwrap();
+        let leaves = || store.log_head(Log::Audit).unwrap().size;
+        let before = leaves();
+
+        assert!(store.writer.run(writing("a: alone, refused", refused)).is_err());
+        assert_eq!(leaves(), before);
+        store.writer.run(writing("b: alone", done)).unwrap();
+        let waiting = || store.writer.queue.as_ref().unwrap().len();
+        let until_wait = |count| {
+            while waiting() < count {
+                thread::yield_now();
+            }
+        };
+        let ends = thread::scope(|scope| {
+            let ((begun, begins), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel::<()>());
+            let writer = &store.writer;
+            let first = scope.spawn(move || {
+                writer.run(move |_| {
+                    begun.send(()).unwrap();
+                    goes_on.recv().unwrap();
+                    Ok(())
+                })
+            });
+            begins.recv().unwrap();
+            // While it runs the others gather, and are one group.
+            let acts: [(_, fn() -> _); 3] =
+                [("c: first", done), ("d: second, refused", refused), ("e: third", done)];
+            let acts = acts.map(|(name, end)| {
+                let before = waiting();
+                let act = scope.spawn(move || writer.run(writing(name, end)).is_ok());
+                until_wait(before + 1);
+                act
+            });
+            go_on.send(()).unwrap();
+            first.join().unwrap().unwrap();
+            acts.map(|act| act.join().unwrap())
+        });
+
+        assert_eq!(ends, [true, false, true]);
+        assert_eq!(leaves(), before + 3);
+        let names = store.readers.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT node FROM superseded_start ORDER BY node")?;
+            let names = statement.query_map([], |row| row.get::<String>(0))?;
+            Ok(names.collect::<Result<Vec<_>, _>>()?)
+        });
+        assert_eq!(names.unwrap(), ["b: alone", "c: first", "e: third"]);
     }
 }
