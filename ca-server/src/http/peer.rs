@@ -14,7 +14,7 @@ use ca::refusal::Refusal;
 use ca::revocation::Revoker;
 use status::VantageName;
 use store::OrganisationId;
-use x509::certificate::Certificate;
+use x509::certificate::{Certificate, CertificateError};
 use x509::extension::GeneralName;
 use x509::key::SpkiHash;
 use x509::time::UnixTime;
@@ -24,9 +24,22 @@ use crate::denied::{Denied, Kind};
 use crate::management::clients::ClientKeys;
 use crate::service::caller::Caller;
 
-/// The client certificate of a connection, DER, as TLS verified it.
+/// The client certificate of a connection, as TLS verified it: read once, for all calls that come over it.
 #[derive(Clone, Debug)]
-pub(crate) struct PeerCertificate(pub(crate) Arc<[u8]>);
+pub(crate) struct PeerCertificate(Result<Arc<Certificate>, CertificateError>);
+
+impl PeerCertificate {
+    /// Reads it. One that cannot be read is nobody's, which each call is told.
+    pub(crate) fn from_der(der: &[u8]) -> Self {
+        Self(Certificate::from_der(der).map(Arc::new))
+    }
+
+    /// The URI that the management CA gave it; none of what cannot be read.
+    pub(crate) fn uri(&self) -> Option<String> {
+        let names = self.0.as_ref().ok()?.subject_alt_names();
+        names.iter().find_map(GeneralName::uri).map(str::to_owned)
+    }
+}
 
 /// The configured clients.
 #[derive(Debug)]
@@ -98,7 +111,9 @@ impl Clients {
 
     /// Who this certificate is.
     pub(crate) fn identify(&self, peer: &PeerCertificate, now: UnixTime) -> Result<Caller, Denied> {
-        let certificate = Certificate::from_der(&peer.0)
+        let certificate = peer
+            .0
+            .as_ref()
             .map_err(|error| unknown(&error.to_string(), "a certificate of the management CA"))?;
         let names = certificate.subject_alt_names();
         let uri = names
@@ -141,7 +156,7 @@ impl Clients {
             statements: known.statements,
             acting: None,
             pinned: known.pinned,
-            certificate: Arc::new(certificate),
+            certificate: Arc::clone(certificate),
         })
     }
 }

@@ -239,14 +239,13 @@ async fn connection(
         .1
         .peer_certificates()
         .and_then(<[_]>::first)
-        .map(|certificate| certificate.as_ref().to_vec())
+        .map(|certificate| PeerCertificate::from_der(certificate))
         .ok_or_else(|| io::Error::other("client sent no certificate"))?;
+    // Whose share of the places it takes. Who may call what is judged later, call by call.
     let place = handshake
-        .enter(client_of(&certificate))
+        .enter(certificate.uri().unwrap_or_default())
         .map_err(|why| io::Error::other(format!("closed after its handshake: {why:?}")))?;
-    let router = router
-        .layer(axum::Extension(PeerCertificate(certificate.into())))
-        .layer(axum::Extension(address));
+    let router = router.layer(axum::Extension(certificate)).layer(axum::Extension(address));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
     let served = builder.serve_connection(TokioIo::new(tls), TowerToHyperService::new(router));
@@ -260,16 +259,6 @@ async fn connection(
     };
     drop(place);
     result.map_err(io::Error::other)
-}
-
-/// Whose connection it is, for its share of the places: the certificate's URI, which the management CA
-/// gave it. Who may call what is judged later, call by call.
-fn client_of(certificate: &[u8]) -> String {
-    let names = Certificate::from_der(certificate).map(|one| one.subject_alt_names().to_vec());
-    names
-        .ok()
-        .and_then(|names| names.iter().find_map(GeneralName::uri).map(str::to_owned))
-        .unwrap_or_default()
 }
 
 /// Why TLS could not be set up.

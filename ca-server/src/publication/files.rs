@@ -17,6 +17,16 @@ static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 ///
 /// The file system's own; the old content stands then.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes)?;
+    flush(folder_of(path))
+}
+
+/// As [`replace`], but that it is this file may be forgotten by a crash until its folder has been [`flush`]ed.
+///
+/// # Errors
+///
+/// The file system's own; the old content stands then.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let temporary = temporary_beside(path);
@@ -25,7 +35,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // A full disk is the usual cause; what was begun must not stay and fill it further.
         let _ = fs::remove_file(&temporary);
     }
-    written?;
+    written
+}
+
+/// Makes durable which files a folder has.
+///
+/// # Errors
+///
+/// The file system's own.
+pub(crate) fn flush(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -39,7 +57,7 @@ pub(crate) fn move_into_place(from: &Path, path: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     File::open(from)?.sync_all()?;
     fs::rename(from, path)?;
-    File::open(folder)?.sync_all()
+    flush(folder)
 }
 
 /// The folder that a file lies in; of a bare name the present one.

@@ -4,7 +4,7 @@
 //! under a path that a published checkpoint covers are never replaced: somebody or something has
 //! changed the published log, and the publisher stops and says so.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use ledger::time::Timestamp;
 use thiserror::Error;
 
 use super::Held;
-use super::files::{LogFolder, replace};
+use super::files::{LogFolder, flush, folder_of, put, replace};
 use crate::clock::SinceBoot;
 
 /// A partial tile stays this long after a larger one took its place, for followers that have just
@@ -196,30 +196,37 @@ impl LogPublisher {
             if next.size() != to {
                 return Err(PublishError::Missing { from, to, found: next.size() });
             }
+            let mut folders = BTreeSet::new();
             for file in &files {
-                self.write_tile(&file.path, &file.bytes)?;
+                folders.insert(self.write_tile(&file.path, &file.bytes)?);
+            }
+            // Once for all files of a folder: nothing rests on them until the checkpoint is written.
+            for folder in folders {
+                flush(&folder).map_err(|source| PublishError::Write { path: folder, source })?;
             }
             self.edge = next;
         }
         Ok(())
     }
 
-    fn write_tile(&mut self, tile: &TilePath, bytes: &[u8]) -> Result<(), PublishError> {
+    /// Writes a tile; the folder that is to be flushed then.
+    fn write_tile(&mut self, tile: &TilePath, bytes: &[u8]) -> Result<PathBuf, PublishError> {
         let path = self.folder.tile(tile);
+        let folder = folder_of(&path).to_owned();
         match fs::read(&path) {
-            Ok(found) if found == bytes => return Ok(()),
+            // Perhaps of a round that failed before its folder was flushed.
+            Ok(found) if found == bytes => return Ok(folder),
             // Never covered by a checkpoint: left behind by a stop between tiles and checkpoint.
             Ok(_) if !self.covered(tile) => {}
             Ok(_) => return Err(PublishError::Altered { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(PublishError::Write { path, source }),
         }
-        replace(&path, bytes)
-            .map_err(|source| PublishError::Write { path: path.clone(), source })?;
+        put(&path, bytes).map_err(|source| PublishError::Write { path: path.clone(), source })?;
         if let Width::Partial(_) = tile.width {
             self.superseded.push_back((Instant::now(), path));
         }
-        Ok(())
+        Ok(folder)
     }
 
     /// Whether a published checkpoint rests on this file.
