@@ -209,6 +209,10 @@ impl StockKeeper {
             self.seen.remove(&key);
             self.stock.ends().remove(&key);
         }
+        // Of most CAs of a program that signs itself there is nothing to look at.
+        if !self.publication.join(FOLDER).join(&authority.name).is_dir() {
+            return;
+        }
         for wave in Wave::all() {
             let path = format!("{FOLDER}/{}/{wave}.answers", authority.name);
             let Ok(facts) = fs::metadata(self.publication.join(&path)) else { continue };
