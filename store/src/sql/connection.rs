@@ -257,6 +257,14 @@ impl Connection {
         }
     }
 
+    /// Runs a migration, for as long as it takes.
+    pub(super) fn migrate(&self, sql: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(_) => self.batch(sql),
+            Self::Postgres(session) => session.migrate(sql),
+        }
+    }
+
     /// Makes what follows one snapshot, which changes nothing.
     pub(super) fn begin_reading(&self) -> Result<(), DatabaseError> {
         match self {

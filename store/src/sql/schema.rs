@@ -94,7 +94,7 @@ pub(super) fn migrate(connection: &Connection, now: UnixTime) -> Result<(), Stor
                 // What another node writes is whole before, or meets the newer version.
                 connection.keep_writers_out()?;
             }
-            connection.batch(sql)?;
+            connection.migrate(sql)?;
             connection.execute(
                 "INSERT INTO schema_migration (version, sha256, applied) VALUES (?1, ?2, ?3)",
                 params![version, sha256(sql), from_time(now)],

@@ -5,6 +5,7 @@
 //! then are the callers answered. There is no timer: while one group is being made durable, the
 //! next one gathers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -102,7 +103,11 @@ where
     F: FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, act: &mut Act<'_>) -> Result<(), StoreError> {
-        let result = self.act.take().map_or(Err(StoreError::Closed), |run| run(act));
+        let result = self.act.take().map_or(Err(StoreError::Closed), |run| {
+            // A defect of one act, which the panic's line tells of, must not take the writer, and with it every
+            // revocation, from all others. What it wrote is rolled back like that of an act that was refused.
+            catch_unwind(AssertUnwindSafe(|| run(act))).unwrap_or(Err(StoreError::Closed))
+        });
         let refused = result.as_ref().err().map(again);
         self.done = Some(result);
         refused.map_or(Ok(()), Err)
@@ -314,6 +319,25 @@ mod tests {
 
     fn done() -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// A defect of one act leaves no trace either, and the writer goes on.
+    #[test]
+    fn an_act_that_panics_is_refused_and_the_next_one_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let path = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&path, deployment, &keys, now).unwrap();
+        let leaves = || store.log_head(Log::Audit).unwrap().size;
+        let before = leaves();
+
+        let refused = store.writer.run(writing("a: panics", || panic!("as the test asks")));
+        assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
+        assert_eq!(leaves(), before);
+        store.writer.run(writing("a: panics", done)).unwrap();
+        assert_eq!(leaves(), before + 1);
     }
 
     /// Promise 3: a refused act leaves no trace and takes no position, with the transaction to itself and among others.

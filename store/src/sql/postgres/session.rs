@@ -9,7 +9,7 @@ use rusqlite::types::ToSql;
 
 use super::row::PostgresRow;
 use super::server::PostgresServer;
-use super::wire::{Prepared, Wire};
+use super::wire::{Prepared, Waits, Wire};
 use crate::sql::connection::{DatabaseError, Failure};
 
 /// Rows of a stream that are fetched at once: a few hundred kB.
@@ -109,6 +109,15 @@ impl Session {
 
     pub(in crate::sql) fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
         Ok(self.client().batch(sql)?)
+    }
+
+    /// Runs a migration in a transaction that has begun: a table of millions of rows is written anew in as long as that takes.
+    pub(in crate::sql) fn migrate(&self, sql: &str) -> Result<(), DatabaseError> {
+        self.batch("SET LOCAL statement_timeout = 0")?;
+        self.client().wait(Waits::ForAMigration);
+        let done = self.batch(sql);
+        self.client().wait(Waits::AsUsual);
+        done
     }
 
     /// Begins the transaction that writes, of all nodes the only one: the heads of both logs are locked first, status

@@ -24,6 +24,15 @@ use super::stream::Stream;
 /// wait for a lock, or idle, and than a statement may take.
 const SILENT: Duration = Duration::from_secs(120);
 
+/// How long a server is waited for that is there and owes an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waits {
+    /// [`SILENT`].
+    AsUsual,
+    /// As long as it takes to write a table of millions of rows anew.
+    ForAMigration,
+}
+
 /// The code of "cached plan must not change result type" (manual, appendix A: `feature_not_supported`).
 const PLAN_CHANGED: &str = "0A000";
 
@@ -55,6 +64,8 @@ pub(super) struct Wire {
     at_work: bool,
     /// Nothing more is asked: the connection broke, or what came was not understood.
     broken: bool,
+    /// How long a server is waited for that is there.
+    silent: Duration,
 }
 
 impl Wire {
@@ -67,6 +78,7 @@ impl Wire {
             prepared: 0,
             at_work: false,
             broken: false,
+            silent: SILENT,
         };
         let parameters = [
             ("user", server.user.as_str()),
@@ -115,6 +127,14 @@ impl Wire {
                 _ => return Err(PostgresError::LoginWanted),
             }
         }
+    }
+
+    /// Waits for the server as long as it says to others that it is there, or no longer than usual again.
+    pub(super) const fn wait(&mut self, waits: Waits) {
+        self.silent = match waits {
+            Waits::AsUsual => SILENT,
+            Waits::ForAMigration => Duration::MAX,
+        };
     }
 
     pub(super) const fn is_broken(&self) -> bool {
@@ -300,7 +320,7 @@ impl Wire {
                 // the network says of it.
                 Err(error) if is_silence(&error) => {
                     let is_there = self.at_work && self.stream.is_answered_anew();
-                    if !is_there || heard.elapsed() >= SILENT {
+                    if !is_there || heard.elapsed() >= self.silent {
                         return Err(PostgresError::Silent(heard.elapsed()));
                     }
                 }
