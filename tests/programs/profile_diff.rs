@@ -187,7 +187,7 @@ fn every_shipped_profile_has_a_sample() {
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
         .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
         .collect();
-    assert_eq!(shipped.len(), 28);
+    assert_eq!(shipped.len(), 29);
     let samples: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
     assert_eq!(samples.len(), shipped.len());
     for name in &shipped {

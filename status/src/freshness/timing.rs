@@ -150,6 +150,10 @@ impl Contract {
             delta_period = delta_period.min(third(delta_lifetime)?);
             crl_period = crl_period.min(third(crl_lifetime)?);
         }
+        if self.reads_deltas() {
+            // Who reads both bears two missed deltas only if no more lists are missed with them.
+            delta_period = delta_period.min(crl_period);
+        }
         Ok(Timing {
             answers,
             validity,
@@ -260,6 +264,21 @@ mod tests {
         assert_eq!((timing.crl_period, timing.crl_lifetime), (secs(3600), secs(48 * 3600)));
         let refused = class("polls-every = 800\n").unwrap_err();
         assert_eq!((refused.lasts, refused.needed), (secs(2340), secs(60 + 2 * 1092 + 60 + 180)));
+    }
+
+    /// CRL-08: another class wants full lists more often than the deltas' class wants deltas: two missed deltas are no more than two missed
+    /// lists, which is what a list lasts for.
+    #[test]
+    fn deltas_come_at_least_as_often_as_full_lists() {
+        let text = "[outage]\ninner-zone = 10\n\
+            [[class]]\nname = \"deltas\"\nmax-age = 2882\nclock-skew = 56\npolls-every = 122\ncrl-only = true\ndeltas = true\n\
+            [[class]]\nname = \"lists\"\nmax-age = 1657\nclock-skew = 0\npolls-every = 512\ncrl-only = true\n";
+        let contract = Contract::parse(text).unwrap();
+
+        let timing = contract.timing(AnswerSigning::WhenAsked).unwrap();
+
+        assert_eq!((timing.crl_period, timing.delta_period), (secs(292), secs(292)));
+        assert_eq!(contract.counter_example(&timing), None);
     }
 
     #[test]
