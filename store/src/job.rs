@@ -94,6 +94,8 @@ pub struct NewJob {
     pub id: JobId,
     /// The client that plans it.
     pub client: String,
+    /// Who signed for that, whose statement has been taken; `None` where nobody did.
+    pub signed_by: Option<IndexTerm>,
     /// The plan.
     pub plan: JobPlan,
 }
@@ -276,8 +278,10 @@ pub struct JobChange {
     pub job: JobId,
     /// The client.
     pub client: String,
-    /// Who acts behind it.
+    /// Who acts behind it, by its word.
     pub actor: String,
+    /// Who signed for the act, whose statement has been taken; `None` where nobody did.
+    pub signed_by: Option<IndexTerm>,
 }
 
 /// The start of a job.
@@ -455,7 +459,7 @@ pub trait Jobs {
     /// # Errors
     ///
     /// [`JobError::Unknown`], [`JobError::State`], [`JobError::Operation`], [`JobError::SameHand`] for the client or
-    /// the person that planned it.
+    /// the person that planned it, and for the administrator who signed for its plan or its start.
     fn approve_job(
         &self,
         change: &JobChange,

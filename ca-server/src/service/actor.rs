@@ -56,6 +56,13 @@ pub(crate) struct Acting {
     pub(super) organisation: Option<OrganisationId>,
 }
 
+impl Acting {
+    /// The name that the CA knows him by.
+    pub(super) fn term(&self) -> IndexTerm {
+        IndexTerm::new(IndexTag::HsaId, self.id.as_str())
+    }
+}
+
 /// A statement and the call that it came with.
 #[derive(Clone, Debug)]
 pub(crate) struct Stated<'a> {
@@ -205,7 +212,7 @@ impl Service {
             name: statement.name(),
             signed,
             eid: acting.eid,
-            administrator: IndexTerm::new(IndexTag::HsaId, acting.id.as_str()),
+            administrator: acting.term(),
             // There always is one: a revocation waits for no generator.
             drawn: *self.revocation_order_id(stated.now, &call).as_bytes(),
             again: stated.again,
@@ -297,10 +304,8 @@ impl Service {
         if hsa_id.trim().eq_ignore_ascii_case(acting.id.as_str()) {
             return Ok(ActsFor::Himself);
         }
-        let filter = CertificateFilter {
-            term: Some(IndexTerm::new(IndexTag::HsaId, acting.id.as_str())),
-            ..CertificateFilter::default()
-        };
+        let filter =
+            CertificateFilter { term: Some(acting.term()), ..CertificateFilter::default() };
         let own = self.store().list_certificates(&filter, None, OWN_CERTIFICATES);
         let own = own.map_err(|e| self.note_storage(&e))?.rows.into_iter().map(|row| row.id);
         let person = HolderName::of_identity(&order.identity);
@@ -388,4 +393,4 @@ fn ended() -> Denied {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -53,7 +53,12 @@ impl Service {
             "request": &request,
         });
         let record = job_record(EventCode::JobPlanned, job, work, &payload);
-        let new = NewJob { id: job, client: work.call.client.clone(), plan };
+        let new = NewJob {
+            id: job,
+            client: work.call.client.clone(),
+            signed_by: caller.acting.as_ref().map(|acting| acting.term()),
+            plan,
+        };
         let now = self.clock().read().now;
         self.store().plan_job(&new, &record, now).map_err(|e| self.note_storage(&e))?;
         Answered::unlogged(Outcome::Created, &self.job_alone(job)?)
@@ -160,8 +165,12 @@ impl Service {
         if let Some(note) = &request.note {
             fits("note", note, NOTE_LIMIT)?;
         }
-        let change =
-            JobChange { job, client: work.call.client.clone(), actor: request.actor.clone() };
+        let change = JobChange {
+            job,
+            client: work.call.client.clone(),
+            actor: request.actor.clone(),
+            signed_by: caller.acting.as_ref().map(|acting| acting.term()),
+        };
         self.turn_job(&change, &request, work)?;
         self.wake_jobs();
         Answered::unlogged(Outcome::Changed, &self.job_alone(job)?)

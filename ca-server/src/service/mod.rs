@@ -402,7 +402,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             Kind::Forbidden,
             refusal(
                 "REV-09: past what one client may revoke alone, another client and another person agree",
-                "another client, another actor",
+                "another client, another actor, and another administrator where they sign",
                 "another operator looks at the forecast and approves it",
             ),
         ),

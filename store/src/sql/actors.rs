@@ -12,6 +12,7 @@ use super::{Backend, SqlStore};
 use crate::StoreError;
 use crate::actor::{ActorStatements, Again, StatementUse};
 use crate::audit::AuditRecord;
+use crate::sealing::IndexTerm;
 
 /// Old ones that one act forgets.
 const FORGOTTEN: u32 = 5000;
@@ -70,6 +71,25 @@ fn take(
     audit.event.actor = Actor::Person(id);
     act.put_audit(&audit, now)?;
     Ok(())
+}
+
+/// The row of who signed for an act. His statement was taken before, so there is one.
+///
+/// # Errors
+///
+/// [`StoreError::Stored`] where there is none.
+pub(super) fn row_of(
+    act: &Act<'_>,
+    signed_by: Option<&IndexTerm>,
+) -> Result<Option<i64>, StoreError> {
+    let Some(term) = signed_by else { return Ok(None) };
+    let name = act.sealer().blind(term);
+    let row: Option<i64> = act
+        .connection()
+        .prepare_cached("SELECT row FROM administrator WHERE name = ?1")?
+        .query_row([name.as_bytes()], |row| row.get(0))
+        .optional()?;
+    row.map(Some).ok_or(StoreError::Stored { what: "administrator who signed" })
 }
 
 /// The row and the opaque id of who signed, who is written down the first time.

@@ -13,6 +13,7 @@ use rusqlite::params;
 use status::RevocationReason;
 use x509::time::UnixTime;
 
+use super::actors::row_of;
 use super::columns::{from_time, from_u64, to_u64};
 use super::group::Act;
 use super::{Backend, SqlStore};
@@ -195,14 +196,16 @@ fn plan(
     let time = |time: Option<UnixTime>| time.map(from_time);
     let organisations = Some(&selector.organisations).filter(|numbers| !numbers.is_empty());
     let organisations = organisations.map(|numbers| json(serde_json::to_string(numbers)));
+    let planned_by = row_of(act, new.signed_by.as_ref())?;
     let inserted = act
         .connection()
         .prepare_cached(
             "INSERT INTO job (job_id, state, client, actor, note, created, updated, reason, \
                  corrects, wave_size, wave_pause, issuer, profile, profile_sha256, policy, algorithm, \
-                 orderer, issued_from, issued_until, excluded, organisations) \
+                 orderer, issued_from, issued_until, excluded, organisations, \
+                 planned_by) \
              VALUES (?1, 'draft', ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-                 ?17, ?18, ?19) ON CONFLICT (job_id) DO NOTHING",
+                 ?17, ?18, ?19, ?20) ON CONFLICT (job_id) DO NOTHING",
         )?
         .execute(params![
             new.id.as_bytes(),
@@ -224,6 +227,7 @@ fn plan(
             time(selector.issued_until),
             json(serde_json::to_string(&selector.excluded))?,
             organisations.transpose()?,
+            planned_by,
         ])?;
     if inserted == 1 {
         act.put_audit(audit, now)?;
@@ -318,9 +322,10 @@ fn begin(
     let may = count_alone_or_not(connection, &alone, found.items, now)?;
     let state = found.after(if may { JobAct::StartAlone } else { JobAct::StartWithApproval })?;
     set_state(connection, found.row, state, now)?;
-    connection
-        .prepare_cached("UPDATE job SET started = ?2 WHERE row = ?1")?
-        .execute(params![found.row, from_time(now)])?;
+    let started_by = row_of(act, change.signed_by.as_ref())?;
+    act.connection()
+        .prepare_cached("UPDATE job SET started = ?2, started_by = ?3 WHERE row = ?1")?
+        .execute(params![found.row, from_time(now), started_by])?;
     act.put_audit(audit, now)?;
     Ok(state)
 }
@@ -354,7 +359,8 @@ fn approve(
 ) -> Result<(), StoreError> {
     let found = must_find(act.connection(), change.job)?;
     found.must_be(operation)?;
-    if found.client == change.client || found.actor == change.actor {
+    let signed_before = has_signed(act, found.row, change)?;
+    if found.client == change.client || found.actor == change.actor || signed_before {
         let (client, actor) = (found.client, found.actor);
         return Err(JobError::SameHand { client, actor }.into());
     }
@@ -373,6 +379,17 @@ fn approve(
         )?
         .execute(params![found.row, change.client, change.actor, from_time(now)])?;
     act.put_audit(audit, now).map(|_| ())
+}
+
+/// Whether the one who signs for this act has signed for the plan of the job or its start: one person with two clients, and
+/// with two names in their fields, is one (REV-09).
+fn has_signed(act: &Act<'_>, job: i64, change: &JobChange) -> Result<bool, StoreError> {
+    let Some(signer) = row_of(act, change.signed_by.as_ref())? else { return Ok(false) };
+    let before: (Option<i64>, Option<i64>) = act
+        .connection()
+        .prepare_cached("SELECT planned_by, started_by FROM job WHERE row = ?1")?
+        .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok([before.0, before.1].contains(&Some(signer)))
 }
 
 fn turn(

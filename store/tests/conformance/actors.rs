@@ -1,10 +1,15 @@
 //! API-01, API-05: what administrators sign is taken once, on whichever node, while their eID holds.
 
 use ca::audit::{Actor, AuditLeaf, EventCode};
-use store::{Again, CertificateId, IndexTag, IndexTerm, Log, StatementUse, StatusAct, StoreError};
+use ca::job::JobState;
+use store::{
+    Again, CertificateId, IndexTag, IndexTerm, JobChange, JobError, JobId, JobStart, Log, NewJob,
+    StatementUse, StatusAct, StoreError,
+};
 use x509::time::UnixTime;
 
 use super::Backend;
+use super::jobs::{every, frozen, plan};
 use super::keys::{issue, key, ordered};
 use super::world::{PERSON, REVOKE, World, at, audit, fresh, sizes, verified};
 
@@ -121,4 +126,49 @@ pub(crate) fn statements_are_forgotten_when_they_count_no_more(backend: &dyn Bac
     take(&world, &old, at(12)).unwrap();
     let actors = actors(&world);
     assert_eq!(actors.first(), actors.last());
+}
+
+/// REV-09: who signed for the plan or for the start does not sign for the approval, through whatever client and under whatever name.
+pub(crate) fn one_administrator_is_one_hand(backend: &dyn Backend) {
+    let world = World::new(backend);
+    world.issue(at(1));
+    let [planner, starter, third] = [1, 2, 3].map(|number| {
+        let term = IndexTerm::new(IndexTag::HsaId, &format!("TST2321000016-100{number}"));
+        let used = StatementUse { administrator: term.clone(), ..statement(number, None) };
+        take(&world, &used, at(2)).unwrap();
+        term
+    });
+    let job = JobId::from_bytes(fresh());
+    let new = NewJob {
+        id: job,
+        client: "desk".to_owned(),
+        signed_by: Some(planner.clone()),
+        plan: plan(every()),
+    };
+    world.store.plan_job(&new, &audit(EventCode::JobPlanned), at(2)).unwrap();
+    let operation = frozen(&world, job).operation;
+    let start = JobStart { operation, alone: 0 };
+    let by = |client: &str, actor: &str, who: &IndexTerm| JobChange {
+        job,
+        client: client.to_owned(),
+        actor: actor.to_owned(),
+        signed_by: Some(who.clone()),
+    };
+    let approve = |who: &IndexTerm| {
+        let (change, record) = (by("board", "op-2", who), audit(EventCode::JobApproved));
+        world.store.approve_job(&change, operation, &record, at(6))
+    };
+    let change = by("desk", "op-1", &starter);
+    world.store.start_job(&change, &start, &audit(EventCode::JobStarted), at(5)).unwrap();
+    let before = sizes(&*world.store);
+
+    for own in [&planner, &starter] {
+        let refused = approve(own).unwrap_err();
+        assert!(matches!(refused, StoreError::Job(JobError::SameHand { .. })), "{refused}");
+    }
+    assert_eq!(world.store.job(job).unwrap().unwrap().state, JobState::Waiting);
+    assert_eq!(sizes(&*world.store), before, "refused acts leave nothing");
+
+    approve(&third).unwrap();
+    assert_eq!(world.store.job(job).unwrap().unwrap().state, JobState::Running);
 }

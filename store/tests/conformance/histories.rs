@@ -305,7 +305,12 @@ impl History<'_> {
             };
             let job = planned(self.world(), plan, &[]);
             let operation = frozen(self.world(), job).operation;
-            let change = JobChange { job, client: "desk".to_owned(), actor: "op-1".to_owned() };
+            let change = JobChange {
+                job,
+                client: "desk".to_owned(),
+                actor: "op-1".to_owned(),
+                signed_by: None,
+            };
             let start = JobStart { operation, alone: u64::MAX };
             let record = audit(EventCode::JobStarted);
             self.world().store.start_job(&change, &start, &record, self.now()).unwrap();

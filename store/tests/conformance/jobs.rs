@@ -44,14 +44,14 @@ pub(crate) fn every() -> JobSelector {
 /// A job that has been planned by the client `desk`.
 pub(crate) fn planned(world: &World, plan: JobPlan, terms: &[JobTerm]) -> JobId {
     let job = JobId::from_bytes(fresh());
-    let new = NewJob { id: job, client: "desk".to_owned(), plan };
+    let new = NewJob { id: job, client: "desk".to_owned(), signed_by: None, plan };
     world.store.plan_job(&new, &audit(EventCode::JobPlanned), at(2)).unwrap();
     world.store.add_job_terms(job, "desk", terms, at(2)).unwrap();
     job
 }
 
 fn by(client: &str, actor: &str, job: JobId) -> JobChange {
-    JobChange { job, client: client.to_owned(), actor: actor.to_owned() }
+    JobChange { job, client: client.to_owned(), actor: actor.to_owned(), signed_by: None }
 }
 
 /// Selects and freezes.

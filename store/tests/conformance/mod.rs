@@ -98,6 +98,7 @@ macro_rules! suite {
             actors: an_administrator_has_one_opaque_id,
             actors: a_statement_rests_on_an_eid_that_holds,
             actors: statements_are_forgotten_when_they_count_no_more,
+            actors: one_administrator_is_one_hand,
             bound: a_holder_in_an_organisation_on_a_carrier_is_one_eid,
             bound: an_eid_is_revoked_with_all_its_certificates_and_no_other,
             bound: a_carrier_is_revoked_with_the_eids_of_all_organisations,

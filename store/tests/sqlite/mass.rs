@@ -130,7 +130,12 @@ fn at_work(world: &World, cards: u64) -> (JobId, JobForecast) {
     }
     let forecast = frozen(world, job);
     let start = JobStart { operation: forecast.operation, alone: u64::MAX };
-    let change = store::JobChange { job, client: "desk".to_owned(), actor: "op-1".to_owned() };
+    let change = store::JobChange {
+        job,
+        client: "desk".to_owned(),
+        actor: "op-1".to_owned(),
+        signed_by: None,
+    };
     let started = world.store.start_job(&change, &start, &audit(EventCode::JobStarted), at(5));
     assert_eq!(started.unwrap(), JobState::Running);
     (job, forecast)

@@ -17,6 +17,32 @@ use crate::statements::Provider;
 const ADMINISTRATOR: &str = "TSTNMT2321000156-1001";
 const BODY: [u8; 32] = [0xab; 32];
 
+/// An operator of the CA of this HSA-id, of whom a statement has been taken.
+pub(crate) fn who_has_signed(world: &World, hsa_id: &str, number: u8) -> Arc<Acting> {
+    let acts = ActsAs::Administrator(Role::Operator, Protected::Unseen);
+    let acting = Acting { id: ActorId::new(hsa_id).unwrap(), eid: None, acts, organisation: None };
+    let used = StatementUse {
+        name: [number; 32],
+        signed: [number; 32],
+        eid: None,
+        administrator: acting.term(),
+        drawn: [number; 16],
+        again: Again::Never,
+        until: world.now(),
+    };
+    let record = Service::record(
+        EventCode::ActorStated,
+        EventResult::Done,
+        world.service.system(),
+        ObjectIds::of_act([Some(client_object("portal"))]),
+        None,
+        &json!({}),
+        Subject::Deployment,
+    );
+    world.service.store().take_statement(&used, &record, world.now()).unwrap();
+    Arc::new(acting)
+}
+
 /// A service that trusts an identity provider, and takes no direct calls.
 struct Desk {
     world: World,

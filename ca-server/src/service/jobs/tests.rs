@@ -1,5 +1,7 @@
 //! REV-09, REV-11: one decision, as the service takes and carries it out.
 
+use std::sync::Arc;
+
 use ca::revocation::Revoker;
 use serde_json::{Value, json};
 use status::ReceiptMethod;
@@ -7,6 +9,8 @@ use store::{CertificateLookup, Log};
 
 use super::worker::Round;
 use super::*;
+use crate::service::actor::Acting;
+use crate::service::actor::tests::who_has_signed;
 use crate::service::order::{Act, OrderAnswered};
 use crate::service::probing::tests::sees_what_is_so;
 use crate::service::receipt::tests::Revoked;
@@ -120,6 +124,40 @@ fn what_two_decide_is_done_and_nothing_else() {
         world.authority().take_crl_wish(|| Ok(None)).unwrap(),
         "its CRL is asked for when the wave has ended"
     );
+}
+
+/// REV-09: where somebody signed, two clients and two names in their calls do not make two of him.
+#[test]
+fn one_administrator_with_two_clients_is_one_hand() {
+    let mut world = World::new();
+    world.service.alone = 0;
+    world.issue("a").unwrap();
+    let one = who_has_signed(&world, "TSTNMT2321000156-1001", 1);
+    let another = who_has_signed(&world, "TSTNMT2321000156-1002", 2);
+    let by = |caller: &Caller, who: &Arc<Acting>| Caller {
+        acting: Some(Arc::clone(who)),
+        ..caller.clone()
+    };
+    let job = asked(&world, ("desk", "plan"), &plan_body(10), |service, caller, work| {
+        service.plan_job(&by(caller, &one), work)
+    })
+    .unwrap();
+    let counted = forecast(&world, &job);
+    let operation = &counted["forecast"]["operation"];
+    let id = job["id"].as_str().unwrap();
+    let signed = |who: &Arc<Acting>, call: (&str, &str), body: &Value| {
+        asked(&world, call, body, |service, caller, work| {
+            service.act_on_job(&by(caller, who), id, work)
+        })
+    };
+    let waits = signed(&one, ("desk", "start"), &start(operation)).unwrap();
+    assert_eq!(waits["state"], json!("waiting"));
+
+    let approve = json!({ "act": "approve", "actor": "op-2", "operation": operation });
+    let own = signed(&one, ("board", "own"), &approve).unwrap_err();
+    assert_eq!((own.kind, own.refusal.code), (Kind::Forbidden, "job-approval-own"));
+    let runs = signed(&another, ("board", "other"), &approve).unwrap();
+    assert_eq!(runs["state"], json!("running"));
 }
 
 /// REV-09: one credential that revokes one after the other is stopped, and somebody hears of it once.
