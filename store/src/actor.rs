@@ -31,8 +31,8 @@ pub struct StatementUse {
 /// Whether one statement may come with a second call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// With the same call under the same order's key, which does nothing twice.
-    SameOrder,
+    /// With the same call, where that does nothing twice: under its order's key, or because it only reads.
+    SameCall,
     /// Never.
     Never,
 }

@@ -402,12 +402,23 @@ fn judged(world: &World) {
     let statement = good.header("Sigill-Actor-Statement").expect("a statement");
     let elsewhere = Call::order(&body).with(&format!("Sigill-Actor-Statement: {statement}"));
     refused(&desk.server.call(&elsewhere), 401, "actor-statement-key");
-    let read = desk.signed(&pen, Call::get("/v1/authorities"));
-    assert_eq!(desk.server.call(&read).status, 200);
-    refused(&desk.server.call(&read), 401, "actor-statement-replayed");
+    // What only reads is asked again with its statement, and no other call has that.
+    let about = |path: &str| {
+        let call = Call::get(path);
+        let mut claims = desk.claims(&pen, &call);
+        claims["jti"] = json!("read-0123456789abcdef");
+        let statement = pen.jws(&pen.header(), &claims);
+        call.with(&format!("Sigill-Actor-Statement: {statement}"))
+    };
+    let (read, other) = (about("/v1/authorities"), about("/v1/certificates"));
+    for _ in 0..2 {
+        assert_eq!(desk.server.call(&read).status, 200);
+    }
+    refused(&desk.server.call(&other), 401, "actor-statement-replayed");
     let Desk { server, .. } = desk;
     let server = Running::start(server.stop());
-    refused(&server.call(&read), 401, "actor-statement-replayed");
+    refused(&server.call(&other), 401, "actor-statement-replayed");
+    assert_eq!(server.call(&read).status, 200);
     assert_eq!(server.home.rows("certificate"), before + 1);
 
     audited(&server.home);

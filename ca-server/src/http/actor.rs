@@ -57,9 +57,7 @@ pub(super) async fn signed_for(
     let body = read_body(body).await?;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
     let (method, key) = (parts.method.to_string(), idempotency_key(&parts.headers).ok());
-    // Only what runs under an order's key does nothing twice.
-    let ordered = business == Some(Business::Acting) && key.is_some();
-    let again = if ordered { Again::SameOrder } else { Again::Never };
+    let again = may_come_again(business, key.as_deref());
     let (service, client, call) = (Arc::clone(&app.service), caller.name.clone(), call.clone());
     let body_sha256 = Sha256::digest(&body).into();
     let limited_to = caller.limited_to().map(<[_]>::to_vec);
@@ -90,6 +88,16 @@ fn business(method: &str, route: &str) -> Option<Business> {
         return Some(Business::Own);
     }
     Operation::of(method, route).map(Operation::business)
+}
+
+/// Whether a statement may come a second time with its call, whose answer may have been lost, or had no place here: what runs under an order's key does
+/// nothing twice, and what only reads shows the same client the same thing.
+fn may_come_again(business: Option<Business>, key: Option<&str>) -> Again {
+    match business {
+        Some(Business::Acting) if key.is_some() => Again::SameCall,
+        Some(Business::Reading) => Again::SameCall,
+        Some(Business::Acting | Business::Own) | None => Again::Never,
+    }
 }
 
 /// Where the work on a statement has its place: that of what it is for, so that no flood of orders or questions keeps a revocation out.
@@ -141,6 +149,21 @@ mod tests {
         assert_eq!(business("HEAD", "/v1/certificates"), Some(Business::Reading));
         assert_eq!(business("PUT", "/v1/certificates"), None);
         assert_eq!(business("POST", "/v1/new"), None);
+    }
+
+    /// API-02: a call that had no answer is repeated as it was, without another signature.
+    #[test]
+    fn what_does_nothing_twice_may_come_again() {
+        for one in Operation::ALL {
+            let (keyed, bare) = match one.business() {
+                Business::Acting => (Again::SameCall, Again::Never),
+                Business::Reading => (Again::SameCall, Again::SameCall),
+                Business::Own => (Again::Never, Again::Never),
+            };
+            assert_eq!(may_come_again(Some(one.business()), Some("key")), keyed, "{one:?}");
+            assert_eq!(may_come_again(Some(one.business()), None), bare, "{one:?}");
+        }
+        assert_eq!(may_come_again(None, Some("key")), Again::Never);
     }
 
     /// Promise 4: statements of revocations have the places of revocations.

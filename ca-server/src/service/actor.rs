@@ -375,7 +375,7 @@ fn key_unknown(seen: &'static str, limit: &'static str) -> Denied {
 fn replayed() -> Denied {
     unknown(Refusal::new(
         "actor-statement-replayed",
-        "API-01: a statement is taken once, and again with the same order alone",
+        "API-01: a statement is taken once, and again with the same call alone, where that does nothing twice",
         &"a statement that has come before",
         "a statement of its own for each call; a repeated order has the key that it had",
         "have the call signed anew, with another jti",

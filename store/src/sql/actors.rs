@@ -56,7 +56,7 @@ fn take(
         .optional()?;
     let (administrator, id) = administrator(act, used, now)?;
     match taken {
-        Some(signed) if used.again == Again::SameOrder && signed == used.signed => {}
+        Some(signed) if used.again == Again::SameCall && signed == used.signed => {}
         Some(_) => return Err(StoreError::StatementReplayed),
         None => {
             act.connection()

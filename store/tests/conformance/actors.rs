@@ -42,7 +42,7 @@ fn actors(world: &World) -> Vec<Actor> {
 pub(crate) fn a_statement_is_taken_once(backend: &dyn Backend) {
     let world = World::new(backend);
     let (once, again) =
-        (statement(1, None), StatementUse { again: Again::SameOrder, ..statement(2, None) });
+        (statement(1, None), StatementUse { again: Again::SameCall, ..statement(2, None) });
     let before = sizes(&*world.store);
 
     take(&world, &once, at(5)).unwrap();

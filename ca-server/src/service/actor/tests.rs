@@ -144,17 +144,17 @@ fn a_replayed_statement_is_refused_and_a_repeated_order_is_not() {
     let order = desk.signed("idp-1", &desk.claims("order-0123456789abcdef"));
 
     desk.acting(&read, Again::Never).unwrap();
-    desk.acting(&order, Again::SameOrder).unwrap();
+    desk.acting(&order, Again::SameCall).unwrap();
 
     assert_eq!(desk.acting(&read, Again::Never), Err("actor-statement-replayed"));
-    desk.acting(&order, Again::SameOrder).unwrap();
+    desk.acting(&order, Again::SameCall).unwrap();
     // Signed anew, it is the same statement; about anything else it is another one.
     let anew = desk.signed("idp-1", &desk.claims("order-0123456789abcdef"));
     assert_eq!(desk.acting(&anew, Again::Never), Err("actor-statement-replayed"));
     let mut claims = desk.claims("order-0123456789abcdef");
     claims.exp += 1;
     let other = desk.signed("idp-1", &claims);
-    assert_eq!(desk.acting(&other, Again::SameOrder), Err("actor-statement-replayed"));
+    assert_eq!(desk.acting(&other, Again::SameCall), Err("actor-statement-replayed"));
 }
 
 #[test]
