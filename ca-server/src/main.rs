@@ -255,6 +255,9 @@ fn answer(line: &str) {
 
 fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = ConfigFile::read(path)?;
+    if let Some(error) = statements::nobody_revokes(&config) {
+        say(&format!("warning: {}", start::line(&error)));
+    }
     let deployment = check::run(&config)?;
     answer(&format!("{}: good, deployment {deployment}", path.display()));
     if config.database.place()?.is_empty()? {

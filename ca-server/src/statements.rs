@@ -214,6 +214,22 @@ pub(crate) fn judge(config: &ConfigFile, profiles: &ProfileSet) -> anyhow::Resul
     Ok(())
 }
 
+/// No client that may revoke without a statement, and no identity provider that could sign one: until an administrator has an eID of this deployment, nobody
+/// revokes. `serve` tells of it and starts: eIDs that it has issued may sign.
+pub(crate) fn nobody_revokes(config: &ConfigFile) -> Option<anyhow::Error> {
+    let mut revoking = config.clients.iter().filter(|client| client.revoke).peekable();
+    let bound = revoking.peek().is_some()
+        && revoking.all(|client| demand(config, client) != Demand::None)
+        && config.actor_statements.providers.is_empty();
+    bound.then(|| {
+        anyhow::Error::new(Told::new(
+            "statements-unsignable",
+            "every client that may revoke needs the statement of an administrator, and no identity provider is named that signs one: nobody revokes but with an eID of this deployment",
+            "give an operator's client that orders for nobody statements = \"none\", or name an [[actor-statements.provider]]",
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +300,19 @@ mod tests {
         assert!(refused.contains("portal") && refused.contains("person-hsaid-3"), "{refused}");
         judged("", "statements = \"acts\"").unwrap();
         judged("direct = true", "statements = \"none\"").unwrap();
+    }
+
+    /// Promise 4: who upgrades hears that nobody can revoke any more, and the demo hears nothing.
+    #[test]
+    fn tells_when_nobody_could_revoke() {
+        let told = |section: &str, client: &str| {
+            nobody_revokes(&config(section, client).unwrap()).map(|error| error.to_string())
+        };
+        assert!(told("", "").is_some_and(|text| text.contains("nobody revokes")));
+        assert!(told("", "statements = \"acts\"").is_some());
+        assert_eq!(told("", "statements = \"none\""), None, "this one revokes");
+        assert_eq!(told("direct = true", ""), None);
+        assert_eq!(told(&provider(std::path::Path::new("idp.pem"), ""), ""), None);
     }
 
     #[test]

@@ -216,6 +216,7 @@ pub(crate) fn wire(
         .chain(unfit.told())
         .chain(crate::check::unruled(&book))
         .chain(crate::check::unrowed(&book, &authorities))
+        .chain(statements::nobody_revokes(config))
     {
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
