@@ -47,11 +47,11 @@ const OWN_CERTIFICATES: u32 = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acting {
     /// His HSA-id, in the certificate of his eID or as the identity provider has it.
-    id: ActorId,
+    pub(super) id: ActorId,
     /// The eID that he signed with.
-    eid: Option<CertificateId>,
+    pub(super) eid: Option<CertificateId>,
     /// In which role.
-    acts: ActsAs,
+    pub(super) acts: ActsAs,
     /// The organisation that it is on.
     pub(super) organisation: Option<OrganisationId>,
 }

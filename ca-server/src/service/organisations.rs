@@ -304,6 +304,19 @@ impl Service {
         Ok(is_there && tree.sees(scope, id, today))
     }
 
+    /// Whether a scope covers an organisation of this name today, one that has ended too. Only one that has a number counts: what has none
+    /// its client names as it likes.
+    pub(super) fn sees_named(
+        &self,
+        scope: &Scope<OrganisationId>,
+        name: &str,
+    ) -> Result<bool, Denied> {
+        let (_, tree) = self.tree()?;
+        let today = today(self.clock().read().now);
+        let named = |one: &Node| one.number().is_some() && one.name() == name;
+        Ok(tree.iter().any(|one| named(one) && tree.sees(scope, one.id, today)))
+    }
+
     pub(super) fn tree_of(
         &self,
         number: &OrganisationNumber,

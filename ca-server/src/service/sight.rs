@@ -1,8 +1,13 @@
 //! Which certificates a client sees that is limited to organisations: those of eIDs of holders in these, and those of functions that it
 //! ordered itself. Of any other it hears what it hears of one that is not there, and does nothing to it (API-04).
+//!
+//! Whoever acts in a role on an organisation sees of the client's functions those that name it, or one under it.
 
+use ca::organisation::Scope;
 use ca::refusal::Refusal;
 use store::{CertificateId, CertificateLookup};
+use x509::certificate::Certificate;
+use x509::name::AttributeType;
 use x509::serial::SerialNumber;
 
 use super::Service;
@@ -113,11 +118,29 @@ impl Service {
         match whose.map_err(|e| self.note_storage(&e))? {
             Some(side) => match (&side.organisation, &side.function_of) {
                 (Some(organisation), _) => self.is_of(caller, organisation),
-                (None, Some(client)) => Ok(*client == caller.name),
-                (None, None) => Ok(false),
+                (None, Some(client)) if *client == caller.name => {
+                    self.acts_for_function(caller, certificate)
+                }
+                (None, _) => Ok(false),
             },
             None => Ok(false),
         }
+    }
+
+    /// Whether a function of the client's is one of the organisation that somebody acts on: the subject names it, as the order had to. Where
+    /// nobody acts on one, every function of the client's is.
+    fn acts_for_function(
+        &self,
+        caller: &Caller,
+        certificate: CertificateId,
+    ) -> Result<bool, Denied> {
+        let acting = caller.acting.as_ref();
+        let Some(on) = acting.and_then(|acting| acting.organisation) else { return Ok(true) };
+        let found = self.store().certificate(&CertificateLookup::Id(certificate));
+        let der = found.map_err(|e| self.note_storage(&e))?.and_then(|record| record.der);
+        let read = der.and_then(|der| Certificate::from_der(&der).ok());
+        let name = read.and_then(|one| one.subject().text_of(AttributeType::Organization.oid()));
+        name.map_or(Ok(false), |name| self.sees_named(&Scope::Under(vec![on]), &name))
     }
 
     /// The organisation that a list is of: a client that is limited to organisations names one of them.

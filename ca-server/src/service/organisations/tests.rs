@@ -1,9 +1,11 @@
 //! API-04: the tree by calls, as clients of one organisation and another meet it.
 
 use ca::revocation::Revoker;
+use ca::role::{ActsAs, Protected, Role};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::service::actor::Acting;
 use crate::service::order::Act;
 use crate::service::testing::World;
 
@@ -333,6 +335,45 @@ fn a_limited_client_orders_for_its_organisations_alone() {
     let refused = world.service.issue_under_key(&own, &call, &words).unwrap_err();
     assert_eq!(refused.refusal.code, "organisation-not-allowed");
     assert_eq!(world.leaves(EventCode::CertificateIntent), 0);
+}
+
+/// API-04: who acts on one organisation sees and revokes the functions of this one, of all that the client has ordered.
+#[test]
+fn who_acts_on_an_organisation_sees_its_functions_alone() {
+    let world = World::new();
+    let tree = sweden(&world);
+    let issued = world.issue("a").unwrap().response.body;
+    let issued: Value = serde_json::from_slice(&issued).unwrap();
+    let id = issued["id"].as_str().unwrap();
+    let acting = |on: Option<&Value>| {
+        let organisation = on.map(|one| one["id"].as_str().unwrap().parse().unwrap());
+        let mut caller = client_of(&world, &[&tree.area]);
+        caller.act_by(Acting {
+            id: ca::order::ActorId::new("TSTNMT2321000156-1001").unwrap(),
+            eid: None,
+            acts: ActsAs::Administrator(Role::ResponsibleIssuer, Protected::Unseen),
+            organisation,
+        });
+        caller
+    };
+    let sees = |on| world.service.show_to(&acting(on), id).map_err(|denied| denied.refusal.code);
+
+    assert!(sees(Some(&tree.region)).is_ok(), "the one that its subject names");
+    assert!(sees(Some(&tree.area)).is_ok(), "it lies under this one");
+    assert!(sees(None).is_ok(), "on none: the client's own functions");
+    for foreign in [&tree.other, &tree.part, &tree.office] {
+        assert_eq!(sees(Some(foreign)).unwrap_err(), "certificate-unknown", "{foreign}");
+        let call =
+            world.call("/v1/certificates/revocation", &foreign["id"].to_string(), &json!({}));
+        let caller = acting(Some(foreign));
+        let code = match world.run(&call, |service, work| service.revoke_for(&caller, id, work)) {
+            Ok(answered) => String::from_utf8(answered.response.body).unwrap(),
+            Err(denied) => denied.refusal.code.to_owned(),
+        };
+        assert_eq!(code, "certificate-unknown", "{foreign}");
+    }
+    let of_another = Caller { name: "other".to_owned(), ..acting(Some(&tree.region)) };
+    assert!(world.service.show_to(&of_another, id).is_err(), "another client's");
 }
 
 /// The same by the order of a person: by the number of the holder's organisation, and by that of the issuing one.
