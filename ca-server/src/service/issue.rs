@@ -454,7 +454,7 @@ impl Service {
     }
 }
 
-/// Reads a JSON body; unknown fields are refused by name.
+/// Reads a JSON body; unknown fields are refused by name, and no value is repeated.
 pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
     serde_json::from_slice(body).map_err(|error| {
         Denied::new(
@@ -462,7 +462,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
             Refusal::new(
                 "body-malformed",
                 "a body is the JSON that /openapi.json describes",
-                &error,
+                &super::body::fault(&error),
                 "the fields of the contract and no others",
                 "correct the body",
             ),
