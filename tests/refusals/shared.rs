@@ -72,6 +72,15 @@ fn shared(world: &World) {
         let of = |client: &str| organisations(&json!({ "eids": search(client, &fields) }));
         assert_eq!(of("reckless"), [json!("2321000131")], "{fields}");
         assert_eq!(of("portal"), [json!("2321000131"), json!("5565594230")], "{fields}");
+        // Where the list goes on is not told to who does not see it.
+        let mut one = fields.clone();
+        one["limit"] = json!(1);
+        let next = |client: &str| {
+            let call = Call::post("/v1/eids/search", one.to_string()).headers(&[]);
+            server.call(&call.by(client)).json["next"].clone()
+        };
+        assert_eq!(next("reckless"), Value::Null, "{fields}");
+        assert!(next("portal").is_string(), "{fields}");
     }
     assert!(search("reckless", &json!({ "person": "191003229802" })).is_empty());
     let by_number = json!({ "person": "191212121212" }).to_string();

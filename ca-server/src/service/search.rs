@@ -23,7 +23,8 @@ const PAGE: u32 = 100;
 const END: usize = 3;
 /// Characters of an HSA-id.
 const HSA_ID_LIMIT: usize = 31;
-/// Pages of the store that one page of the answer may come from: a client of one organisation passes over the eIDs of others.
+/// Pages of the store that one page of the answer may come from: a client of one organisation passes over the eIDs of others. Where the list
+/// goes on is looked for in what is left of them.
 const LOOKS: usize = 50;
 
 /// The indexed end of an HSA-id, which is ASCII; all of a shorter one.
@@ -68,32 +69,55 @@ impl Service {
                 filter.term = Some(IndexTerm::new(IndexTag::HsaIdEnd, end_of(end)));
             }
         }
-        let mut own: BTreeMap<String, bool> = BTreeMap::new();
+        let mut own = BTreeMap::new();
         let mut found = Vec::new();
+        // Where the list goes on, and whether with an eID that the caller sees: that others are there is not told.
+        let (mut on, mut goes_on) = (None, false);
         for _ in 0..LOOKS {
-            let page = self.store().eids(&filter, after, limit);
+            let fills = found.is_empty();
+            let page = self.store().eids(&filter, after, if fills { limit } else { PAGE });
             let page = page.map_err(|e| self.note_storage(&e))?;
             for row in page.rows {
-                let seen = match own.get(&row.organisation) {
-                    Some(seen) => *seen,
-                    None => {
-                        let seen = self.is_of(caller, &row.organisation)?;
-                        own.insert(row.organisation.clone(), seen);
-                        seen
-                    }
-                };
-                if seen && self.has_end(&row, &wanted)? {
-                    found.push(row);
+                if !self.is_found(caller, &wanted, &row, &mut own)? {
+                    continue;
                 }
+                if !fills {
+                    goes_on = true;
+                    break;
+                }
+                found.push(row);
             }
             after = page.next;
-            if after.is_none() || !found.is_empty() {
+            if fills {
+                on = after;
+            }
+            if after.is_none() || goes_on {
                 break;
             }
         }
         self.note_found(caller, call, &wanted, &found)?;
         let items = found.iter().map(|row| self.shown_eid(row)).collect::<Result<_, _>>()?;
-        Ok(api::Page { items, next: after.map(|next| next.to_string()) })
+        let next = if goes_on { on } else { after };
+        Ok(api::Page { items, next: next.map(|next| next.to_string()) })
+    }
+
+    /// Whether an eID is one of the caller's and of those that are looked for. `own` keeps what is known of organisations.
+    fn is_found(
+        &self,
+        caller: &Caller,
+        wanted: &Wanted,
+        row: &EidRow,
+        own: &mut BTreeMap<String, bool>,
+    ) -> Result<bool, Denied> {
+        let seen = match own.get(&row.organisation) {
+            Some(seen) => *seen,
+            None => {
+                let seen = self.is_of(caller, &row.organisation)?;
+                own.insert(row.organisation.clone(), seen);
+                seen
+            }
+        };
+        Ok(seen && self.has_end(row, wanted)?)
     }
 
     /// Whether an eID has a certificate whose HSA-id ends so, where that is asked for.
