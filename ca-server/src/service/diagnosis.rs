@@ -3,8 +3,9 @@
 use ca::diagnosis::{Judged, Use, Wanted, of_all};
 use ca::profile::{Profile, TrustLevel};
 use ca::refusal::Refusal;
-use status::Obstacle;
+use status::{CertificateStatus, Obstacle};
 use store::{BoundTo, CertificateId, CertificateLookup, CertificateRow, EidFilter, EidId};
+use x509::extension::CertificatePolicies;
 use x509::import::ImportedCertificate;
 use x509::name::AttributeType;
 use x509::pem::{self, Label};
@@ -95,8 +96,32 @@ impl Service {
             None if caller.limited_to().is_some() => {
                 Err(no_such("certificate-unknown", "certificate"))
             }
-            None => Ok(only(&Obstacle::NeverIssued)),
+            None => self.of_serial(authority, &certificate, wanted, now),
         }
+    }
+
+    /// A certificate that the database has not: what the log says of its serial number is said of it.
+    fn of_serial(
+        &self,
+        authority: &Authority,
+        certificate: &ImportedCertificate,
+        wanted: Wanted,
+        now: UnixTime,
+    ) -> Result<api::Diagnosis, Denied> {
+        let known = self.store().serial_status(authority.id, &certificate.serial());
+        let Some(known) = known.map_err(|e| self.note_storage(&e))? else {
+            return Ok(only(&Obstacle::NeverIssued));
+        };
+        let policies = certificate.extension::<CertificatePolicies>();
+        let policies = policies.map(|policies| policies.0).unwrap_or_default();
+        let profile = policies.iter().find_map(|one| self.stating(&one.policy.to_string()));
+        let obstacles =
+            judged(known.status, certificate.not_before(), profile).obstacles(wanted, now);
+        Ok(api::Diagnosis {
+            works: obstacles.is_empty(),
+            obstacles: obstacles.iter().map(shown).collect(),
+            certificates: Vec::new(),
+        })
     }
 
     /// The CA whose key has signed it. Several generations may share a name.
@@ -179,13 +204,7 @@ impl Service {
     }
 
     fn judged_row(&self, row: &CertificateRow) -> Judged {
-        let profile = self.profile_of(row);
-        Judged {
-            status: row.status.status,
-            not_before: row.not_before,
-            to: profile.and_then(|one| Use::of(one.kind())),
-            level: profile.and_then(Profile::trust_level),
-        }
+        judged(row.status.status, row.not_before, self.profile_of(row))
     }
 
     /// The profile that it was issued under; of an imported one, the profile that states its policy.
@@ -194,7 +213,12 @@ impl Service {
         if let Some(version) = &row.profile {
             return profiles.by_name(&version.name);
         }
-        let policy = row.policy.as_deref()?;
+        self.stating(row.policy.as_deref()?)
+    }
+
+    /// The profile whose certificates state a policy.
+    fn stating(&self, policy: &str) -> Option<&Profile> {
+        let profiles = self.book.profiles();
         let mut rows = self.book.table().rows().iter();
         let stated = rows.find(|one| one.policy.to_string() == policy)?;
         profiles.by_name(stated.tuple.profile.as_str())
@@ -254,6 +278,15 @@ fn read(text: &str) -> Result<ImportedCertificate, Denied> {
     let found = blocks.into_iter().find(|(label, _)| *label == Label::Certificate);
     let (_, der) = found.ok_or_else(unreadable)?;
     ImportedCertificate::from_der(&der).map_err(|_| unreadable())
+}
+
+fn judged(status: CertificateStatus, not_before: UnixTime, profile: Option<&Profile>) -> Judged {
+    Judged {
+        status,
+        not_before,
+        to: profile.and_then(|one| Use::of(one.kind())),
+        level: profile.and_then(Profile::trust_level),
+    }
 }
 
 fn only(obstacle: &Obstacle) -> api::Diagnosis {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use store::OrganisationId;
+use serde_json::{Value, json};
+use status::{AnswerClasses, RevocationReason};
+use store::{Import, ImportedChange, ImportedState, OrganisationId};
 
 use super::super::testing::World;
 use super::*;
@@ -42,6 +43,32 @@ fn a_certificate_is_of_the_ca_whose_key_signed_it() {
     let found = ask(&theirs);
     assert_eq!(codes(&found), ["other-environment"]);
     assert!(found.obstacles[0].reason_sv.contains("miljö, prod"), "{found:?}");
+}
+
+/// A certificate that the database has lost is as the log says of its serial number, and not one that was never issued.
+#[test]
+fn a_certificate_that_the_database_has_not_is_as_the_log_says() {
+    let world = World::new();
+    let (authority, now) = (world.authority(), world.now());
+    // The CA's key has signed it, and no table has it.
+    let certificate = &authority.certificate;
+    let pem = pem::encode(Label::Certificate, certificate.as_der());
+    let ask = || world.service.diagnose(&world.caller(), &about(&pem)).unwrap();
+    assert_eq!(codes(&ask()), ["never-issued"]);
+
+    let reason = Some(RevocationReason::KeyCompromise);
+    let state = ImportedState {
+        issuer: authority.id,
+        serial: certificate.serial(),
+        not_after: certificate.validity().not_after(),
+        answers: AnswerClasses::USUAL,
+        change: ImportedChange::Revoked { reason, effective: now, invalidity: None },
+    };
+    let import = Import { states: vec![state], ..Import::default() };
+    let record = crate::service::signing::failed_try(world.service.system(), &json!({}));
+    world.service.store().import(&import, &record, now).unwrap();
+
+    assert_eq!(codes(&ask()), ["revoked", "not-of-a-person"]);
 }
 
 /// API-04: who is limited to organisations hears the same of another's certificate as of none.
