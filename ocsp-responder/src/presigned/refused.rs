@@ -18,7 +18,7 @@ pub(crate) enum StockError {
     Altered { path: String },
     #[error("{path} is of another CA or another wave")]
     Foreign { path: String },
-    #[error("{path} rests on a checkpoint of the future: of {checkpoint}, now it is {now}")]
+    #[error("{path} rests on a checkpoint of the future, or was made then: {checkpoint}, now it is {now}")]
     Future { path: String, checkpoint: u64, now: u64 },
     #[error("{path} cannot be read or kept")]
     Io {

@@ -19,7 +19,7 @@ use super::GENERATIONS_AHEAD;
 use super::refused::StockError;
 use crate::authority::Authority;
 use crate::config::DelegateSource;
-use crate::delegate::{MAX_LIFETIME, judge};
+use crate::delegate::{DelegateError, MAX_LIFETIME, judge};
 use crate::durable;
 use crate::view::View;
 
@@ -332,6 +332,10 @@ impl StockKeeper {
         }
         let latest = file.answers().map(|answer| answer.said.this_update).max();
         let latest = latest.unwrap_or(head.checkpoint).max(head.checkpoint);
+        let made = file.answers().map(|answer| answer.said.produced_at).max();
+        // Of what stands for ever its making is held against our clock as well: by it is judged what had ended.
+        let made = made.filter(|_| file.is_final());
+        let latest = made.map_or(latest, |made| made.max(latest));
         if latest.since(now) > self.clock_bound {
             let (checkpoint, now) = (latest.secs(), now.secs());
             return Err(StockError::Future { path: path(), checkpoint, now });
@@ -344,12 +348,11 @@ impl StockKeeper {
         if let Some(serial) = lacks {
             return Err(StockError::Lacking { path: path(), serial });
         }
-        if let Some(serial) = self.unended(file, arrived.authority) {
+        if let Some(serial) = self.unended(file, arrived.authority, now) {
             return Err(StockError::Unended { path: path(), serial });
         }
         // Who signed what stands for ever may have ended since.
-        let made = file.answers().map(|answer| answer.said.produced_at).max();
-        let signed = made.filter(|_| file.is_final()).map_or(now, |made| made.min(now));
+        let signed = made.map_or(now, |made| made.min(now));
         for signer in &head.signers {
             self.judge_signer(signer, file, arrived, signed)?;
         }
@@ -363,8 +366,13 @@ impl StockKeeper {
     }
 
     /// Of a file that stands for ever, the first certificate of which something may still become by our own log: neither expired nor revoked
-    /// when the answer was made. So nobody gets final answers of a CA that goes on, whoever signs them.
-    fn unended(&self, file: &PresignedFile<'_>, authority: &Authority) -> Option<SerialNumber> {
+    /// when the answer was made, and by our own clock. So nobody gets final answers of a CA that goes on, whoever signs them.
+    fn unended(
+        &self,
+        file: &PresignedFile<'_>,
+        authority: &Authority,
+        now: UnixTime,
+    ) -> Option<SerialNumber> {
         if !file.is_final() {
             return None;
         }
@@ -372,7 +380,7 @@ impl StockKeeper {
             let issuer = index.issuer(&authority.issuer);
             let has_ended = |said: &Said| {
                 let known = issuer.and_then(|issuer| index.lookup(issuer, &said.serial));
-                known.is_some_and(|known| known.has_ended_at(said.produced_at))
+                known.is_some_and(|known| known.has_ended_at(said.produced_at.min(now)))
             };
             let mut said = file.answers().map(|answer| answer.said);
             said.find(|said| !has_ended(said)).map(|said| said.serial)
@@ -392,15 +400,21 @@ impl StockKeeper {
         if known && !file.is_final() && now < signer.validity().not_after() {
             return Ok(());
         }
+        let refuse =
+            |source| StockError::Signer { path: arrived.path.clone(), source: Box::new(source) };
+        let ca = &arrived.authority.certificate;
+        if file.is_final() && signer.validity().not_after() != ca.validity().not_after() {
+            return Err(refuse(DelegateError::Rule(
+                "it signs what stands for ever and does not end with its CA",
+            )));
+        }
         let most = match arrived.delegates {
             // It ends with its CA: the lint lets nobody else live longer than delegates of ceremonies.
             _ if file.is_final() => None,
             DelegateSource::Requested => Some(MAX_LIFETIME),
             DelegateSource::Ceremony | DelegateSource::Shared => None,
         };
-        judge(signer, arrived.authority, most, self.validity, now).map_err(|source| {
-            StockError::Signer { path: arrived.path.clone(), source: Box::new(source) }
-        })?;
+        judge(signer, arrived.authority, most, self.validity, now).map_err(refuse)?;
         // What signs final answers alone, which live long, passes for nobody else.
         if !file.is_final() {
             self.stock.judged().insert(key);

@@ -105,6 +105,36 @@ fn final_answers_are_believed_of_what_has_ended_and_for_ever() {
     }
 }
 
+/// The signer's word alone makes nothing final: neither a time that has not come, by which the certificate will have expired, nor who answers every
+/// day, whose delegate does not end with the CA.
+#[test]
+fn a_final_answer_of_the_future_or_by_a_delegate_of_days_is_refused() {
+    let mut zones = ended();
+    let signer = signer(&zones);
+    let delegate = zones.delegate_certificate(START - 300);
+    let early = |secs| Said {
+        produced_at: at(START + secs),
+        this_update: at(START + 9),
+        ..forever(0, CertStatus::Good)
+    };
+    let last = delegate.validity().not_after().secs() - START - 1;
+    carry(&zones, early(last), &delegate, START + 9);
+    assert_eq!(zones.refused(START + 9), ["presigned-future"]);
+    carry(&zones, early(11), &signer, START + 10);
+    assert_eq!(zones.refused(START + 9), ["presigned-future"]);
+    // Within the bound on the clocks, and the certificate lasts for this second still.
+    assert_eq!(zones.refused(START + 10), ["presigned-unended"]);
+    assert_eq!(zones.given(0), None);
+    assert!(zones.refused(START + 11).is_empty());
+    assert_eq!(zones.given(0), Some(CertStatus::Good));
+
+    let mut zones = ended();
+    let delegate = zones.delegate_certificate(START - 300);
+    carry(&zones, forever(0, CertStatus::Good), &delegate, START + 20);
+    assert_eq!(zones.refused(START + 20), ["presigned-signer"]);
+    assert_eq!(zones.given(0), None);
+}
+
 /// Nothing is signed over them, and a CA that has them and no delegate any more is no alarm; a program that signs itself takes up nothing
 /// else.
 #[test]
