@@ -48,12 +48,15 @@ pub(crate) struct Token {
     pub(crate) fails_after: AtomicU64,
     /// The thread that waited for the last signature.
     pub(crate) signed_on: Mutex<Option<ThreadId>>,
+    /// What happens while it signs next.
+    pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Token {
     pub(crate) fn new() -> Self {
         let (signed, fails_after) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        Self { pair: pair(), signed, fails_after, signed_on: Mutex::default() }
+        let (signed_on, meanwhile) = (Mutex::default(), Mutex::default());
+        Self { pair: pair(), signed, fails_after, signed_on, meanwhile }
     }
 }
 
@@ -66,6 +69,9 @@ impl SigningService for Token {
     ) -> Result<Vec<u8>, SignError> {
         let ToBeSigned::Bytes(bytes) = input.to_be_signed() else { panic!("no answer") };
         *self.signed_on.lock().unwrap() = Some(thread::current().id());
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
+        }
         if self.signed.fetch_add(1, Ordering::SeqCst) >= self.fails_after.load(Ordering::SeqCst) {
             let (label, serial) = ("sg-td-ab12-ocsp".parse(), "1234".parse());
             let token = TokenName { label: label.unwrap(), serial: serial.unwrap() };

@@ -336,8 +336,13 @@ impl Presigner {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(PresignError::io(&path))?;
             }
-            durable::replace(&path, &written).map_err(PresignError::io(&path))?;
-            self.note(authority.issuer, &facts, &PresignedFile::read(&written)?);
+            // Signing takes seconds: final answers may have arrived meanwhile.
+            let arrived = final_file(&path).map_err(PresignError::io(&path))?;
+            if arrived.is_none() {
+                durable::replace(&path, &written).map_err(PresignError::io(&path))?;
+            }
+            let there = arrived.as_deref().unwrap_or(&written);
+            self.note(authority.issuer, &facts, &PresignedFile::read(there)?);
         } else if let Some(file) = &before {
             self.note(authority.issuer, &facts, file);
         }
@@ -482,11 +487,14 @@ impl Facts {
 /// Whether a CA's files are those of its final answers.
 fn has_final_answers(publication: &Path, authority: &str) -> bool {
     let files = fs::read_dir(publication.join("presigned").join(authority));
-    files.into_iter().flatten().flatten().any(|entry| {
-        let bytes = durable::read(&entry.path(), MAX_PRESIGNED_OCTETS).ok().flatten();
-        let file = bytes.as_deref().and_then(|bytes| PresignedFile::read(bytes).ok());
-        file.is_some_and(|file| file.is_final())
-    })
+    let mut files = files.into_iter().flatten().flatten();
+    files.any(|entry| final_file(&entry.path()).is_ok_and(|file| file.is_some()))
+}
+
+/// The octets of a file if it is there and one of final answers.
+fn final_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let octets = durable::read(path, MAX_PRESIGNED_OCTETS)?;
+    Ok(octets.filter(|octets| PresignedFile::read(octets).is_ok_and(|file| file.is_final())))
 }
 
 /// Whether an answer ends because the log forgets its certificate then.

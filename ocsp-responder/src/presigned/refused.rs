@@ -16,9 +16,13 @@ pub(crate) enum StockError {
     Ahead { path: String, generation: u64, now: u64 },
     #[error("{path} is the same generation as the file that is believed, and has other bytes")]
     Altered { path: String },
+    #[error("{path} ends, and would take the place of answers that stand for ever")]
+    Ended { path: String },
     #[error("{path} is of another CA or another wave")]
     Foreign { path: String },
-    #[error("{path} rests on a checkpoint of the future, or was made then: {checkpoint}, now it is {now}")]
+    #[error(
+        "{path} rests on a checkpoint of the future, or was made then: {checkpoint}, now it is {now}"
+    )]
     Future { path: String, checkpoint: u64, now: u64 },
     #[error("{path} cannot be read or kept")]
     Io {
@@ -86,7 +90,7 @@ impl StockError {
             Self::Lacking { .. } => "presigned-lacking",
             Self::Lost { .. } => "presigned-lost",
             Self::Malformed { .. } => "presigned-corrupt",
-            Self::RolledBack { .. } => "presigned-rolled-back",
+            Self::Ended { .. } | Self::RolledBack { .. } => "presigned-rolled-back",
             Self::Signature { .. } => "presigned-signature",
             Self::Signer { .. } => "presigned-signer",
             Self::Stale { .. } => "presigned-stale",

@@ -314,6 +314,10 @@ impl StockKeeper {
     ) -> Result<(), StockError> {
         let path = || arrived.path.clone();
         let head = file.head();
+        // Whatever generation it gives itself.
+        if believed.is_some_and(PresignedFile::is_final) && !file.is_final() {
+            return Err(StockError::Ended { path: path() });
+        }
         let most = now.secs().saturating_add(GENERATIONS_AHEAD);
         if head.generation > most {
             let (generation, now) = (head.generation, now.secs());

@@ -92,6 +92,12 @@ fn final_answers_are_believed_of_what_has_ended_and_for_ever() {
     let kept = fs::read(zones.file(Wave::of(&serial(0)))).unwrap();
     let path = carry(&zones, before, &zones.delegate_certificate(START - 300), START + 19);
     assert_eq!(zones.refused(START + 21), ["presigned-rolled-back"]);
+    // Nor by one that was made after it.
+    carry(&zones, before, &zones.delegate_certificate(START - 300), START + 30);
+    zones.keeper = Zones::keeper_of(zones.folder.path(), &zones.stock, &zones.view);
+    assert_eq!(zones.refused(START + 30), ["presigned-rolled-back"]);
+    assert_eq!(zones.given(0), Some(CertStatus::Good));
+    assert_eq!(zones.stock.state_of("person3").unwrap().ends, UnixTime::LAST);
     fs::write(path, &kept).unwrap();
 
     for state in ["outer", "another host"] {
@@ -147,6 +153,16 @@ fn nothing_is_signed_over_final_answers() {
     zones.beat(START + 3 * HOUR, &[]);
     zones.presigner = Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates);
     zones.sign(START + 3 * HOUR);
+    assert_eq!(fs::read(&path).unwrap(), octets);
+
+    // Nor over those that arrive while it signs.
+    fs::remove_file(&path).unwrap();
+    let (late, arriving) = (path.clone(), octets.clone());
+    let arrive = move || fs::write(late, arriving).unwrap();
+    *zones.token.meanwhile.lock().unwrap() = Some(Box::new(arrive));
+    zones.presigner = Zones::presigner_of(zones.folder.path(), &zones.view, &zones.delegates);
+    assert_eq!(zones.sign(START + 3 * HOUR), 1);
+    assert!(zones.token.meanwhile.lock().unwrap().is_none());
     assert_eq!(fs::read(&path).unwrap(), octets);
 
     zones.delegates.set("person3", Vec::new());
