@@ -206,7 +206,8 @@ impl Presigner {
                     continue;
                 }
                 if self.unsigned.insert(name.clone()) {
-                    if has_final_answers(&self.settings.publication, name) {
+                    let publication = &self.settings.publication;
+                    if issuer.names.iter().any(|name| has_final_answers(publication, name)) {
                         self.unsigned.remove(name);
                         self.ended.insert(name.clone());
                         continue;

@@ -52,7 +52,8 @@ impl Responder {
             self.metrics.count(Counted::FromCache);
             return Ok(self.reply_from(&signed, facts.position, now));
         }
-        let given = self.find(stock, issuer, serial).await?;
+        let lasts = |said: &Said| clock::now() < said.next_update;
+        let given = self.find(stock, issuer, serial, lasts).await?;
         let now = clock::now();
         let signed = Arc::new(given.signed(finding, now).ok_or(Refusal::TryLater)?);
         // Reading may have taken long: nothing leaves that the log contradicts by now.
@@ -85,23 +86,21 @@ impl Responder {
             self.metrics.count(Counted::FromCache);
             return Some(self.reply_from(&signed, position, now));
         }
-        let given = self.find(stock, issuer, serial).await.ok()?;
-        let signed = given.signed(finding, clock::now())?;
-        if signed.next_update != UnixTime::LAST {
-            return None;
-        }
-        let signed = Arc::new(signed);
+        let is_final = |said: &Said| said.next_update == UnixTime::LAST;
+        let given = self.find(stock, issuer, serial, is_final).await.ok()?;
+        let signed = Arc::new(given.signed(finding, clock::now())?);
         self.cache.insert(cert_id.to_vec(), Arc::clone(&signed));
         Some(self.reply_from(&signed, position, now))
     }
 
-    /// Reads the answer from the file of whichever certificate of the CA is signed for, as many at once as there are turns: a file is read
+    /// Reads the first answer that is wanted from the files of the CA's certificates, as many at once as there are turns: a file is read
     /// whole for each, and a flood of questions is not to take all memory.
     async fn find(
         &self,
         stock: &Arc<Stock>,
         issuer: &Issuer,
         serial: SerialNumber,
+        is_wanted: fn(&Said) -> bool,
     ) -> Result<Given, Refusal> {
         let authorities = self.authorities.load();
         let own = authorities.list().iter().filter(|authority| authority.issuer == issuer.id);
@@ -109,7 +108,8 @@ impl Responder {
         let stock = Arc::clone(stock);
         let turn = self.turns.take(About::Issued, MAX_WAIT).await.ok_or(Refusal::TryLater)?;
         let looking = tokio::task::spawn_blocking(move || {
-            own.iter().find_map(|authority| stock.find(authority, &serial))
+            let mut found = own.iter().filter_map(|authority| stock.find(authority, &serial));
+            found.find(|given| is_wanted(&given.said))
         });
         let given = looking.await;
         drop(turn);
@@ -183,12 +183,12 @@ mod tests {
 
         let serial = SerialNumber::from_random([7; 16]);
         let begun = Instant::now();
-        let refused = responder.find(&stock, &issuer, serial).await.unwrap_err();
+        let refused = responder.find(&stock, &issuer, serial, |_| true).await.unwrap_err();
         assert!(refused == Refusal::TryLater && begun.elapsed() >= MAX_WAIT);
 
         turns.pop();
         let begun = Instant::now();
-        let refused = responder.find(&stock, &issuer, serial).await.unwrap_err();
+        let refused = responder.find(&stock, &issuer, serial, |_| true).await.unwrap_err();
         assert!(refused == Refusal::TryLater && begun.elapsed() < MAX_WAIT, "there is no file");
     }
 }

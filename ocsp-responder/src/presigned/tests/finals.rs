@@ -178,6 +178,82 @@ fn nothing_is_signed_over_final_answers() {
     assert_eq!((zones.given(0), zones.given(1)), (Some(CertStatus::Good), None));
 }
 
+/// Who answers from the log of these zones, which by the clock of this machine is of the future: nothing is read from it but what never changes.
+fn responder(zones: &Zones, authorities: Vec<Arc<Authority>>, source: AnswerSource) -> Responder {
+    let rules = AnswerRules {
+        validity: Duration::from_secs(2 * HOUR),
+        max_age: Duration::from_secs(60),
+        clock_bound: Duration::ZERO,
+        cache: 16,
+        never_issued: NeverIssued::Unknown,
+    };
+    let configured = authorities.len();
+    let authorities = Authorities::new(authorities, configured);
+    Responder::new(
+        Arc::clone(&zones.view),
+        Arc::new(arc_swap::ArcSwap::from_pointee(authorities)),
+        Arc::default(),
+        source,
+        rules,
+        Arc::<Metrics>::default(),
+    )
+}
+
+/// What is answered to a question after a certificate.
+async fn asked(
+    responder: &Responder,
+    authority: &Authority,
+    number: u32,
+    hash: CertIdHash,
+) -> OcspResponse {
+    let ca = &authority.certificate;
+    let id = CertId::new(hash, ca.subject().as_der(), ca.public_key(), serial(number));
+    let request = OcspRequest { cert_ids: vec![id], nonce: None, preferred: Vec::new() };
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    OcspResponse::from_der(&responder.answer(&request.to_der(), address).await.body).unwrap()
+}
+
+/// Final answers under another name of the CA, which shares its delegates, are taken up and given, also while an answer that ends lies under the
+/// first name; what ends is not taken up there, and the CA is not missed by who signs.
+#[tokio::test]
+async fn final_answers_under_another_name_of_the_ca_are_given() {
+    let mut zones = ended();
+    zones.sign(START);
+    assert!(zones.refused(START).is_empty());
+    let renewed = authority_of(&zones.ca, "renewed");
+    let both = vec![zones.authority(), Arc::clone(&renewed)];
+    zones.authorities = Authorities::new(both.clone(), 2);
+    let folder = zones.folder.path().join("presigned/renewed");
+    fs::create_dir_all(&folder).unwrap();
+    let put = |zones: &Zones, number: u32| {
+        let from = zones.file(Wave::of(&serial(number)));
+        fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
+    };
+    put(&zones, 1);
+    let kept = fs::read(zones.file(Wave::of(&serial(0)))).unwrap();
+    let path = carry(&zones, forever(0, CertStatus::Good), &signer(&zones), START + 20);
+    put(&zones, 0);
+    fs::write(path, kept).unwrap();
+    let mut codes = Vec::new();
+    let mut refuse = |error: &StockError| codes.push(error.code());
+    zones.keeper.step(&renewed, DelegateSource::Shared, at(START + 20), &mut refuse);
+    assert!(codes.is_empty(), "{codes:?}");
+    assert!(zones.stock.find(&renewed, &serial(1)).is_none());
+
+    let responder = responder(&zones, both, AnswerSource::Stock(Arc::clone(&zones.stock)));
+    assert!(responder.has_final("person3") && responder.has_final("renewed"));
+    let OcspResponse::Basic(basic) = asked(&responder, &renewed, 0, CertIdHash::Sha256).await
+    else {
+        panic!("no answer")
+    };
+    assert!(basic.answers.iter().all(|one| one.next_update == Some(UnixTime::LAST)));
+
+    zones.delegates.set("person3", Vec::new());
+    zones.beat(START + 30 * DAY, &[]);
+    zones.sign(START + 30 * DAY);
+    assert_eq!(zones.presigner.figures.figures(at(START + 30 * DAY))[3], 0, "it is not unsigned");
+}
+
 /// Where no delegate lives and the log is not fresh, the final answer is given, with its 9999, as long as it says what the log says; and nothing
 /// else is.
 #[tokio::test]
@@ -186,33 +262,11 @@ async fn a_final_answer_needs_neither_a_delegate_nor_a_fresh_checkpoint() {
     let signer = signer(&zones);
     carry(&zones, forever(0, CertStatus::Good), &signer, START + 20);
     assert!(zones.refused(START + 20).is_empty());
-    let rules = AnswerRules {
-        validity: Duration::from_secs(2 * HOUR),
-        max_age: Duration::from_secs(60),
-        clock_bound: Duration::ZERO,
-        cache: 16,
-        never_issued: NeverIssued::Unknown,
-    };
-    let authorities = Authorities::new(vec![zones.authority()], 1);
     let (service, finals) = (zones.token.clone(), Arc::clone(&zones.stock));
-    // By the clock of this machine the log is of the future: nothing is read from it but what never changes.
-    let responder = Responder::new(
-        Arc::clone(&zones.view),
-        Arc::new(arc_swap::ArcSwap::from_pointee(authorities)),
-        Arc::default(),
-        AnswerSource::Keys { service, finals },
-        rules,
-        Arc::<Metrics>::default(),
-    );
+    let source = AnswerSource::Keys { service, finals };
+    let responder = responder(&zones, vec![zones.authority()], source);
     let authority = zones.authority();
-    let ca = &authority.certificate;
-    let ask = async |number, hash| {
-        let name = ca.subject().as_der();
-        let id = CertId::new(hash, name, ca.public_key(), serial(number));
-        let request = OcspRequest { cert_ids: vec![id], nonce: None, preferred: Vec::new() };
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        OcspResponse::from_der(&responder.answer(&request.to_der(), address).await.body).unwrap()
-    };
+    let ask = async |number, hash| asked(&responder, &authority, number, hash).await;
     for hash in [CertIdHash::Sha1, CertIdHash::Sha256, CertIdHash::Sha1] {
         let OcspResponse::Basic(basic) = ask(0, hash).await else { panic!("no answer") };
         basic.verify(signer.public_key()).unwrap();
