@@ -166,6 +166,8 @@ pub(crate) struct StockKeeper {
     takes_up: TakesUp,
     /// Length and time of the files that were looked at, so that each is judged once.
     seen: HashMap<(String, Wave), (u64, Option<SystemTime>)>,
+    /// CAs whose final answers of before this start are known.
+    recalled: HashSet<String>,
 }
 
 /// A file where it arrived, and what it must be of.
@@ -185,8 +187,16 @@ impl StockKeeper {
         clock_bound: Duration,
         takes_up: TakesUp,
     ) -> Self {
-        let publication = publication.to_owned();
-        Self { publication, stock, view, validity, clock_bound, takes_up, seen: HashMap::new() }
+        Self {
+            publication: publication.to_owned(),
+            stock,
+            view,
+            validity,
+            clock_bound,
+            takes_up,
+            seen: HashMap::new(),
+            recalled: HashSet::new(),
+        }
     }
 
     /// Looks at the files of a CA once and takes up those that are new; told of each that is refused, or lost. Before the log is known there
@@ -209,6 +219,10 @@ impl StockKeeper {
             self.seen.remove(&key);
             self.stock.ends().remove(&key);
         }
+        // What stands for ever does so whatever lies in the publication folder by now, or does not.
+        if self.recalled.insert(authority.name.clone()) {
+            self.recall(authority);
+        }
         // Of most CAs of a program that signs itself there is nothing to look at.
         if !self.publication.join(FOLDER).join(&authority.name).is_dir() {
             return;
@@ -227,6 +241,24 @@ impl StockKeeper {
             }
             if let Err(error) = taken {
                 refused(&error);
+            }
+        }
+    }
+
+    /// Learns of the final answers that were believed before this start.
+    fn recall(&self, authority: &Authority) {
+        if !self.stock.folder.join(&authority.name).is_dir() {
+            return;
+        }
+        for wave in Wave::all() {
+            let read = durable::read(&self.stock.path(&authority.name, wave), MAX_PRESIGNED_OCTETS);
+            let bytes = read.ok().flatten();
+            let file = bytes.as_deref().and_then(|bytes| PresignedFile::read(bytes).ok());
+            let stands = |file: &PresignedFile<'_>| {
+                file.head().issuer == authority.issuer && file.is_final()
+            };
+            if let Some(file) = file.filter(stands) {
+                self.believe(authority, wave, &file);
             }
         }
     }
@@ -261,7 +293,13 @@ impl StockKeeper {
             }
             durable::replace(&own, &bytes).map_err(io)?;
         }
-        let forgotten = self.forgotten(authority, &file);
+        self.believe(authority, wave, &file);
+        Ok(())
+    }
+
+    /// Keeps what a file says of its times.
+    fn believe(&self, authority: &Authority, wave: Wave, file: &PresignedFile<'_>) {
+        let forgotten = self.forgotten(authority, file);
         let ends = file.answers().zip(forgotten).filter(|(answer, forgotten)| {
             forgotten.is_none_or(|forgotten| answer.said.next_update < forgotten)
         });
@@ -271,7 +309,6 @@ impl StockKeeper {
         if file.is_final() {
             self.stock.ended().insert(authority.name.clone());
         }
-        Ok(())
     }
 
     /// From when on the log forgets the certificates of a file, in their order.

@@ -213,6 +213,40 @@ async fn asked(
     OcspResponse::from_der(&responder.answer(&request.to_der(), address).await.body).unwrap()
 }
 
+/// What was believed before a start is given and counted as final, though the publication folder has none, or has others, by now.
+#[test]
+fn a_start_knows_the_final_answers_of_its_state_folder() {
+    let mut zones = ended();
+    let path = carry(&zones, forever(0, CertStatus::Good), &signer(&zones), START + 20);
+    assert!(zones.refused(START + 20).is_empty());
+    let ordinary = Said { next_update: at(START + HOUR), ..forever(0, CertStatus::Good) };
+    let state = zones.folder.path().join("outer");
+    for (takes_up, replaced) in [
+        (TakesUp::All, true),
+        (TakesUp::Final, true),
+        (TakesUp::All, false),
+        (TakesUp::Final, false),
+    ] {
+        if replaced {
+            carry(&zones, ordinary, &zones.delegate_certificate(START - 300), START + 30);
+        } else if path.exists() {
+            fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        }
+        zones.stock = Arc::new(Stock::open(&state).unwrap());
+        let (stock, view) = (Arc::clone(&zones.stock), Arc::clone(&zones.view));
+        let (validity, bound) = (Duration::from_secs(2 * HOUR), Duration::from_secs(1));
+        let folder = zones.folder.path().to_owned();
+        zones.keeper = StockKeeper::new(&folder, stock, view, validity, bound, takes_up);
+
+        let is_refused = replaced && takes_up == TakesUp::All;
+        assert_eq!(zones.refused(START + 31).len(), usize::from(is_refused));
+
+        assert!(zones.stock.has_final(&["person3".to_owned()]));
+        assert_eq!(zones.stock.state_of("person3").map(|one| one.ends), Some(UnixTime::LAST));
+        assert_eq!(zones.given(0), Some(CertStatus::Good));
+    }
+}
+
 /// Final answers under another name of the CA, which shares its delegates, are taken up and given, also while an answer that ends lies under the
 /// first name; what ends is not taken up there, and the CA is not missed by who signs.
 #[tokio::test]
