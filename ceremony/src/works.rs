@@ -104,8 +104,11 @@ impl<'p> Works<'_, 'p> {
             self.find(&work.file, &Sha256::digest(found.tbs_der()).into(), &der)?;
             return Ok(found);
         }
-        if let Some(pending) = self.announced(&work)? {
-            return self.finish_certificate(pending, &work.file);
+        if let Signer::Itself(algorithm) = work.signer {
+            let (kind, key) = (SigningKind::Certificate, work.public_key);
+            if let Some(pending) = self.announced(&work.file, kind, key, algorithm)? {
+                return self.finish_certificate(pending, &work.file);
+            }
         }
         let now = now()?;
         let profile = self
@@ -148,11 +151,16 @@ impl<'p> Works<'_, 'p> {
     }
 
     /// What an earlier run of a ceremony announced to sign, and may have signed: the same octets under the same intent.
-    fn announced(&self, work: &Work<'_>) -> anyhow::Result<Option<Pending>> {
-        let open =
-            self.transcript.held().and_then(|_| self.transcript.unfinished(SIGN, &work.file));
-        let (Some(open), Signer::Itself(algorithm)) = (open, work.signer) else { return Ok(None) };
-        let path = self.kept_tbs(&work.file);
+    fn announced(
+        &self,
+        file: &str,
+        kind: SigningKind,
+        key: &PublicKey,
+        algorithm: SignatureAlgorithm,
+    ) -> anyhow::Result<Option<Pending>> {
+        let open = self.transcript.held().and_then(|_| self.transcript.unfinished(SIGN, file));
+        let Some(open) = open else { return Ok(None) };
+        let path = self.kept_tbs(file);
         let octets = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let hash = base16ct::lower::encode_string(&Sha256::digest(&octets));
         ensure!(
@@ -162,9 +170,8 @@ impl<'p> Works<'_, 'p> {
         );
         let mut id = [0; 16];
         base16ct::lower::decode(open.id(), &mut id).ok().context("no name of an intent")?;
-        let (id, key) = (IntentId::from_bytes(id), work.public_key.clone());
-        let octets = ToBeSigned::Bytes(octets.into());
-        Ok(Some(Pending::new(id, SigningKind::Certificate, key, algorithm, octets)?))
+        let (id, octets) = (IntentId::from_bytes(id), ToBeSigned::Bytes(octets.into()));
+        Ok(Some(Pending::new(id, kind, key.clone(), algorithm, octets)?))
     }
 
     fn kept_tbs(&self, file: &str) -> std::path::PathBuf {
@@ -230,6 +237,10 @@ impl<'p> Works<'_, 'p> {
             self.find(file, &hash, &der)?;
             return Ok(der);
         }
+        let key = authority.public_key();
+        if let Some(pending) = self.announced(file, SigningKind::Crl, key, algorithm)? {
+            return self.finish_crl(pending, file, &self.kept_tbs(file));
+        }
         let now = now()?;
         let issuer = CrlIssuer::new(authority.clone(), algorithm)?;
         let next_update = now.checked_add(lifetime).context("CRL ends after the year 9999")?;
@@ -264,15 +275,29 @@ impl<'p> Works<'_, 'p> {
         let previous: Option<PreviousCrl<&[u8]>> = None;
         let prepared =
             crl::prepare(&order, none, &mut files, previous, &mut |_| crl::Departure::Unexplained)?;
-        let signed = self.sign(prepared.pending, file)?;
-        let mut der = Vec::new();
-        let spooled = BufReader::new(std::fs::File::open(&spool_path)?);
-        crl::finish(&signed, spooled, &mut der)?;
-        replace(&path, &der)?;
-        self.transcript.end_work(Kind::Result, &made(&der))?;
+        if self.transcript.held().is_some() {
+            // As of a certificate; it names nobody, and is short.
+            replace(&self.kept_tbs(file), &std::fs::read(&spool_path)?)?;
+        }
+        let der = self.finish_crl(prepared.pending, file, &spool_path)?;
         for path in [scratch_path, spool_path] {
             std::fs::remove_file(path)?;
         }
+        Ok(der)
+    }
+
+    fn finish_crl(
+        &mut self,
+        pending: Pending,
+        file: &str,
+        octets: &Path,
+    ) -> anyhow::Result<Vec<u8>> {
+        let signed = self.sign(pending, file)?;
+        let mut der = Vec::new();
+        let octets = BufReader::new(std::fs::File::open(octets)?);
+        crl::finish(&signed, octets, &mut der)?;
+        replace(&self.home.out(file), &der)?;
+        self.transcript.end_work(Kind::Result, &made(&der))?;
         Ok(der)
     }
 
