@@ -17,6 +17,8 @@ use crate::words::Fingerprint;
 
 /// What an ATTEST says by which somebody shows that he is there; its `statement` is his answer.
 pub const PRESENCE: &str = "presence";
+/// What an ATTEST says by which somebody declares.
+pub const DECLARATION: &str = "declaration";
 /// What a CHECK says of somebody who goes.
 pub const LEAVES: &str = "leaves";
 /// What a CHECK says of a throw-away key that stands for somebody's own in a rehearsal, by its `spki_sha256`.

@@ -99,7 +99,7 @@ impl HeldFault {
                 "have whoever is missing come and answer, or hold the ceremony on its standby day"
             }
             Self::Budget(_) => {
-                "stop: the plan has no such signature; another one needs another plan and its approvals"
+                "stop: the plan has no such work, or not so often; other work needs another plan and its approvals"
             }
             Self::Unshaped(_) | Self::Shape(_) => {
                 "stop: find out what is different from the rehearsal, and rehearse this very plan with this very program"

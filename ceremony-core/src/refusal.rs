@@ -187,8 +187,8 @@ impl Refusal {
             Self::Budget => (
                 "R14",
                 14,
-                "Nyckeln har signerat så många gånger som planen tillåter.",
-                "The key has signed as often as the plan allows.",
+                "Planen har inte detta i steget, eller inte så många gånger, eller har något som inte är gjort.",
+                "The plan does not have this in the step, or not so often, or has something that is not done.",
             ),
             Self::Pin => (
                 "R15",

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use ca::profile::{Profile, ProfileSet};
 use ceremony_core::approval::{self, Purpose};
 use ceremony_core::attendance::{Attendance, REHEARSAL};
+use ceremony_core::budget::Budget;
 use ceremony_core::plan::{Input, InputContent, Plan, Window};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::shape::Shape;
@@ -196,6 +197,9 @@ pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: UnixTime) -> Result<Shape
     if first.text("purpose") != Some(REHEARSAL) {
         return Err(stopped("it is the transcript of no rehearsal"));
     }
+    let mut budget = Budget::new(plan);
+    let judged = whole.records.iter().try_for_each(|record| budget.take(record));
+    judged.map_err(|over| stopped(&over.to_string()))?;
     if last.time.checked_add(LONGEST_AGO).is_none_or(|end| end < now) {
         return Err(stopped(&format!("it ended at {}, more than 14 days ago", last.time)));
     }

@@ -13,7 +13,7 @@ use ca::algorithms::AlgorithmPolicy;
 use ca::fields::RequestedFields;
 use ca::prepare::{KeySource, Signer};
 use ca::profile::ProfileSet;
-use ceremony_core::attendance::{PRESENCE, STAND_IN};
+use ceremony_core::attendance::{DECLARATION, PRESENCE, STAND_IN};
 use ceremony_core::plan::{
     Attributes, BackupWay, Input, InputContent, Kind as CeremonyKind, NumberRule, Operation, Plan,
     Role, Step, Word,
@@ -41,8 +41,6 @@ use crate::works::{Work, Works, intent_id, now};
 const KEY_DEADLINE: Duration = Duration::from_secs(600);
 /// Longest wait for a list of what a token holds, and for a signature.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// What an ATTEST says by which somebody declares.
-const DECLARATION: &str = "declaration";
 /// What the initialising of a token is called in an intent.
 const PREPARE_TOKEN: &str = "prepare-token";
 

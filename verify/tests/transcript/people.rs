@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use ceremony_core::attendance::{Attendance, PRESENCE, PRODUCTION, REHEARSAL};
+use ceremony_core::attendance::{Attendance, DECLARATION, PRESENCE, PRODUCTION, REHEARSAL};
 use ceremony_core::plan::Plan;
 use ceremony_core::transcript::{Chain, FORMAT, Fact, Kind, Record};
 use ceremony_core::words::Fingerprint;
@@ -59,21 +59,28 @@ impl World {
         Self { folder, plan: Plan::read(text.as_bytes()).unwrap() }
     }
 
-    /// A transcript in which these people answer, and a key is made by the name of `what`.
+    /// A transcript in which these people answer, a key is made by the name of `what`, and all else that the plan has is done.
     fn held(&self, purpose: &str, people: &[&str], what: &str) -> PathBuf {
-        self.held_with(purpose, people, "generate-key", what)
+        self.held_with(purpose, people, ("generate-key", what), true)
     }
 
-    fn held_with(&self, purpose: &str, people: &[&str], act: &str, what: &str) -> PathBuf {
+    /// As [`Self::held`], with another act in the step of the key, or with that step alone.
+    fn held_with(
+        &self,
+        purpose: &str,
+        people: &[&str],
+        (act, what): (&str, &str),
+        all: bool,
+    ) -> PathBuf {
         let (mut chain, mut attendance) = (Chain::new(), Attendance::new(&self.plan));
         let (mut octets, mut number) = (Vec::new(), 0);
-        let mut write = |kind: Kind, who: &[&str], facts: &[(&str, &str)]| {
+        let mut write = |step: &str, kind: Kind, who: &[&str], facts: &[(&str, &str)]| {
             number += 1;
             let text = |(name, text): &(&str, &str)| ((*name).to_owned(), Fact::from(*text));
             let mut record = Record {
                 time: UnixTime::from_secs(1_795_000_000 + number).unwrap(),
                 run_ms: number * 1000,
-                step: if kind == Kind::Genesis { "begin" } else { "root-key" }.to_owned(),
+                step: step.to_owned(),
                 kind,
                 who: who.iter().map(|id| (*id).to_owned()).collect(),
                 body: facts.iter().map(text).collect(),
@@ -82,7 +89,7 @@ impl World {
                 record.body.extend(chain.head_facts());
             }
             if record.text("what") == Some(PRESENCE) {
-                let challenge = attendance.challenge(chain.head(), "root-key");
+                let challenge = attendance.challenge(chain.head(), step);
                 let answer = sign(who[0], &challenge.statement(who[0]).unwrap());
                 record.body.insert("statement".to_owned(), answer.as_str().into());
             }
@@ -101,11 +108,25 @@ impl World {
             ("purpose", purpose),
             ("nonce", "000102030405060708090a0b0c0d0e0f"),
         ];
-        write(Kind::Genesis, &[], &genesis);
-        people.iter().for_each(|id| write(Kind::Attest, &[id], &[("what", PRESENCE)]));
-        write(Kind::Intent, &[], &[("act", act), ("what", what), ("intent", "k1")]);
-        write(Kind::Result, &[], &[("intent", "k1"), ("spki_sha256", &hash)]);
-        write(Kind::Close, &[], &[]);
+        write("begin", Kind::Genesis, &[], &genesis);
+        for id in people {
+            write("root-key", Kind::Attest, &[id], &[("what", PRESENCE)]);
+        }
+        let key = [("act", act), ("what", what), ("intent", "k1")];
+        write("root-key", Kind::Intent, &[], &key);
+        write("root-key", Kind::Result, &[], &[("intent", "k1"), ("spki_sha256", &hash)]);
+        if all {
+            write("safe", Kind::Attest, &["maria-stal"], &[("what", PRESENCE)]);
+            let declared = [("what", DECLARATION), ("text", "whole")];
+            write("safe", Kind::Attest, &["maria-stal"], &declared);
+            for (step, act) in
+                [("root-certificate", "sign"), ("first-crl", "sign"), ("root-backup", "backup")]
+            {
+                write(step, Kind::Intent, &[], &[("act", act), ("intent", step)]);
+                write(step, Kind::Result, &[], &[("intent", step)]);
+            }
+        }
+        write("end", Kind::Close, &[], &[]);
         let path = self.folder.path().join(format!("{purpose}.jsonl"));
         fs::write(&path, octets).unwrap();
         path
@@ -144,7 +165,7 @@ fn a_ceremony_that_had_its_people_and_its_rehearsal_holds() {
     assert!(text.contains(names), "{text}");
     let shape = |path: &Path| {
         let found: Value = serde_json::from_slice(&world.judged(path, &["--json"]).stdout).unwrap();
-        assert_eq!(found["people"].as_array().unwrap().len(), if path == held { 8 } else { 7 });
+        assert_eq!(found["people"].as_array().unwrap().len(), if path == held { 9 } else { 8 });
         found["shape"].as_str().unwrap().to_owned()
     };
     assert_eq!(shape(&held), shape(Path::new(rehearsal)));
@@ -173,12 +194,22 @@ fn a_key_that_was_made_by_too_few_is_refused() {
     refused(&other.judged(&held, &[]), 10, "plan.toml");
 }
 
-/// N34: the plan has no signature in the step that makes the key.
+/// N34: a step announces what its operation is, by whose people it was judged.
 #[test]
-fn a_signature_that_the_plan_does_not_have_is_refused() {
+fn work_that_the_plan_does_not_have_in_its_step_is_refused() {
     let world = World::new();
-    let held = world.held_with(PRODUCTION, &ALL, "sign", "root-key");
-    refused(&world.judged(&held, &[]), 14, "R14: line 9: step \"root-key\" has signed 0 times");
+    let held = world.held_with(PRODUCTION, &ALL, ("backup", "root-key"), true);
+    let said = "R14: line 9: step \"root-key\" announces \"backup\", and the plan has generate-key";
+    refused(&world.judged(&held, &[]), 14, said);
+}
+
+/// Nothing is closed of which something is not done.
+#[test]
+fn a_ceremony_that_closed_before_its_end_is_refused() {
+    let world = World::new();
+    let held = world.held_with(PRODUCTION, &ALL, ("generate-key", "root-key"), false);
+    let said = "R14: line 11: step \"safe\" has 0 of the 1 results or declarations";
+    refused(&world.judged(&held, &[]), 14, said);
 }
 
 /// N33.
