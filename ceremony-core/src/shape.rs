@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::attendance::{LEAVES, PRESENCE, STAND_IN};
+use crate::budget::SIGN;
 use crate::transcript::{Fact, Kind, Record};
 use crate::words::Fingerprint;
 
@@ -89,7 +90,7 @@ const CLASSES: &[(Kind, &str, Class)] = &[
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Shape {
     lines: Vec<String>,
-    /// Where the intent stands whose end is not told yet.
+    /// Where the intent stands whose end is not told yet, unless it is one to sign.
     open: Option<usize>,
     /// What was looked at and read back, each once: a run that begins anew looks again.
     seen: BTreeSet<String>,
@@ -138,6 +139,8 @@ impl Shape {
             return Ok(());
         }
         match record.kind {
+            // What may have been signed was not planned twice.
+            Kind::Intent if record.text("act") == Some(SIGN) => self.open = None,
             Kind::Intent => self.open = Some(self.lines.len()),
             Kind::Result => self.open = None,
             _ => {}

@@ -153,7 +153,10 @@ def shape(records: list[dict]) -> list[str]:
         line = canonical({"body": kept, "step": record["step"], "type": kind}).decode()
         if kind in ("CHECK", "READBACK", "CHECKPOINT") and line in lines:
             continue
-        under_way = {"INTENT": len(lines), "RESULT": None}.get(kind, under_way)
+        if kind == "INTENT":
+            under_way = None if body["act"] == "sign" else len(lines)
+        elif kind == "RESULT":
+            under_way = None
         lines.append(line)
     return lines
 
@@ -218,7 +221,7 @@ def held(salt: str) -> list[tuple]:
 def interrupted() -> list[tuple]:
     """The same, on a day on which everything happened."""
     before, after = held("b")[:8], held("b")[8:]
-    lost = held("lost")[8]
+    lost = held("lost")[5]
     return [
         *before, ("CHECK", 7, {"what": "leaves"}), ("PAUSE", 8, {"reason": "lunch"}), ("RESUME", 9, {"nonce": "0f" * 16}),
         ("CHECK", 9, {"what": "token", "token": "another"}), ("READBACK", 9, {"what": "plan", "sha256": "0f" * 32}),
@@ -229,14 +232,21 @@ def interrupted() -> list[tuple]:
     ]
 
 
+def signed_twice() -> list[tuple]:
+    """The same, but for a signature that may have been made and was given up."""
+    before, after, lost = held("a")[:8], held("a")[8:], held("lost")[8][2]
+    return [*before, ("INTENT", 6, lost), ("EXCEPTION", 6, {"intent": lost["intent"], "reason": "not kept"}), *after]
+
+
 def shapes() -> list[dict]:
     made = []
     for name, records in {"a rehearsal": held("a"), "the ceremony": held("b"), "a day on which everything happened": interrupted(),
-                          "another key": [*held("a")[:5], *held("a")[7:]]}.items():
+                          "another key": [*held("a")[:5], *held("a")[7:]],
+                          "a signature that an EXCEPTION ended": signed_twice()}.items():
         lines = write(records)
         of = shape(read(b"".join(line + b"\n" for line in lines)).records)
         made.append({"name": name, "lines": [line.decode() for line in lines], "shape": of, "hash": shape_hash(of)})
-    assert made[0]["hash"] == made[1]["hash"] == made[2]["hash"] != made[3]["hash"]
+    assert made[0]["hash"] == made[1]["hash"] == made[2]["hash"] not in (made[3]["hash"], made[4]["hash"])
     colour = write([GENESIS, ("CHECK", 1, {"what": "room", "colour": "red"})])
     return [*made, {"name": "a member without a class", "lines": [line.decode() for line in colour], "hash": None}]
 

@@ -63,7 +63,7 @@ fn two_ceremonies_by_one_plan_have_one_shape() {
 #[test]
 fn pauses_crashes_and_people_who_come_and_go_leave_the_shape_as_it_is() {
     let mut held = ceremony("a");
-    let intent = held[5].clone();
+    let intent = held[3].clone();
     let mut again = intent.clone();
     again.body.insert("again".to_owned(), "session lost".into());
     let mut adopted = held[4].clone();
@@ -79,10 +79,18 @@ fn pauses_crashes_and_people_who_come_and_go_leave_the_shape_as_it_is() {
         record(Kind::Check, "begin", &[("what", STAND_IN), ("spki_sha256", "00")]),
         intent.clone(),
         again,
-        record(Kind::Exception, "cer", &[("reason", "no effect"), ("intent", &named)]),
+        record(Kind::Exception, "key", &[("reason", "no effect"), ("intent", &named)]),
     ];
     held.splice(5..5, between);
     shape(&held).equals(&shape(&ceremony("b"))).unwrap();
+
+    // A signature that may have been made is none of them.
+    let signs = held.iter().position(|record| record.text("act") == Some("sign")).unwrap();
+    let (mut twice, lost) = (ceremony("a"), held[signs].clone());
+    let named = [("reason", "not kept"), ("intent", lost.text("intent").unwrap())];
+    let ended = record(Kind::Exception, "cer", &named);
+    twice.splice(5..5, [lost, ended]);
+    assert_eq!(shape(&twice).equals(&shape(&ceremony("b"))).unwrap_err().number, 6);
 }
 
 /// N33: each of these is another ceremony, and is named with its line.
