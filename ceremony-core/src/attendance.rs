@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ca::deployment::{Environment, Pki};
 use ledger::Hash;
 use thiserror::Error;
 use x509::statement::SignedStatement;
 
+use crate::budget::SIGN;
 use crate::plan::{Operation, Plan, Requirement, Role, Step, Word};
 use crate::presence::{Challenge, NONCE_DIGITS, PresenceFault};
 use crate::refusal::Refusal;
@@ -19,6 +21,10 @@ use crate::words::Fingerprint;
 pub const PRESENCE: &str = "presence";
 /// What an ATTEST says by which somebody declares.
 pub const DECLARATION: &str = "declaration";
+/// What a READBACK says by which a witness compares what is to be signed.
+pub const TO_BE_SIGNED: &str = "to be signed";
+/// What it says where the program compared it, and nobody read: at a rehearsal, and in deployment test/demo.
+pub const READ_BY_NOBODY: &str = "to be signed, read by nobody";
 /// What a CHECK says of somebody who goes.
 pub const LEAVES: &str = "leaves";
 /// What a CHECK says of a throw-away key that stands for somebody's own in a rehearsal, by its `spki_sha256`.
@@ -38,6 +44,8 @@ pub struct Attendance<'a> {
     present: BTreeSet<&'a Word>,
     /// Everybody who was there at some time.
     came: BTreeSet<&'a Word>,
+    /// What was compared last: its step, and the hash of what is to be signed.
+    compared: Option<(String, String)>,
 }
 
 impl<'a> Attendance<'a> {
@@ -51,6 +59,7 @@ impl<'a> Attendance<'a> {
             stand_ins: BTreeMap::new(),
             present: BTreeSet::new(),
             came: BTreeSet::new(),
+            compared: None,
         }
     }
 
@@ -116,7 +125,14 @@ impl<'a> Attendance<'a> {
                 Ok(())
             }
             (Kind::Attest, Some(PRESENCE)) => self.arrive(head, record),
-            (Kind::Intent | Kind::Attest | Kind::Readback, _) => self.work(record),
+            (Kind::Intent | Kind::Attest, _) => self.work(record),
+            (Kind::Readback, what) => {
+                self.work(record)?;
+                if matches!(what, Some(TO_BE_SIGNED | READ_BY_NOBODY)) {
+                    self.compare(record)?;
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -211,12 +227,42 @@ impl<'a> Attendance<'a> {
             self.is_there(person)?;
         }
         self.require(step)?;
+        if record.kind == Kind::Intent && record.text("act") == Some(SIGN) {
+            let signed = record.text("tbs_sha256");
+            let compared = self.compared.as_ref();
+            let is_compared = compared.is_some_and(|(step, sha256)| {
+                *step == record.step && Some(sha256.as_str()) == signed
+            });
+            if !is_compared {
+                return Err(AttendanceFault::NotCompared { step: record.step.clone() });
+            }
+        }
         let Operation::Declare { by, .. } = &step.operation else { return Ok(()) };
         let [person] = record.who.as_slice() else { return Err(AttendanceFault::NotOne) };
         if self.of(*by).iter().any(|id| id.as_str() == person) {
             Ok(())
         } else {
             Err(AttendanceFault::NotHis { person: person.clone(), role: *by })
+        }
+    }
+
+    /// A witness who is there compares what is to be signed. Where nothing is made that anybody relies on the program may.
+    fn compare(&mut self, record: &Record) -> Result<(), AttendanceFault> {
+        let holds = if record.text("what") == Some(READ_BY_NOBODY) {
+            let deployment = self.plan.deployment;
+            let is_demo =
+                deployment.environment() == Environment::Test && deployment.pki() == Pki::Demo;
+            record.who.is_empty() && (is_demo || self.purpose == REHEARSAL)
+        } else {
+            let witnesses = self.of(Role::Witness);
+            record.who.iter().any(|id| witnesses.iter().any(|witness| witness.as_str() == id))
+        };
+        match record.text("sha256") {
+            Some(sha256) if holds => {
+                self.compared = Some((record.step.clone(), sha256.to_owned()));
+                Ok(())
+            }
+            _ => Err(AttendanceFault::NotRead { step: record.step.clone() }),
         }
     }
 
@@ -326,6 +372,20 @@ pub enum AttendanceFault {
         needed: u8,
         /// How many are there.
         present: usize,
+    },
+    /// Something is compared by nobody who may.
+    #[error(
+        "step {step}: what is to be signed is compared by a witness who is there; by nobody at a rehearsal and in deployment test/demo alone"
+    )]
+    NotRead {
+        /// The step.
+        step: String,
+    },
+    /// Something else is signed than was compared last.
+    #[error("step {step}: what is to be signed is not what was compared before, or nothing was")]
+    NotCompared {
+        /// The step.
+        step: String,
     },
     /// Somebody declares what is another's to say.
     #[error("{person} does not have the role {role}, whose declaration this is")]

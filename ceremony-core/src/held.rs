@@ -112,7 +112,7 @@ impl HeldFault {
 mod tests {
     use super::*;
     use crate::attendance::tests::{ALL, Held as Lines, TEXT, plan};
-    use crate::attendance::{PRODUCTION, REHEARSAL};
+    use crate::attendance::{PRODUCTION, REHEARSAL, TO_BE_SIGNED};
     use crate::transcript::{Chain, Whole};
 
     /// Asks of each line before it is taken, as who holds a ceremony does.
@@ -175,13 +175,16 @@ mod tests {
         let (plan, other) =
             (plan(TEXT), plan(&TEXT.replacen("# An example:", "# An  example:", 1)));
         let mut signs = Lines::begun(&plan, PRODUCTION).with(&ALL);
-        let sign = [("act", "sign"), ("what", "root-key"), ("intent", "s1")];
+        let tbs = plan.hash.to_string();
+        let compared = [("what", TO_BE_SIGNED), ("sha256", tbs.as_str())];
+        signs.write(Kind::Readback, "root-key", &["vera-sund"], &compared).unwrap();
+        let sign = [("act", "sign"), ("tbs_sha256", tbs.as_str()), ("intent", "s1")];
         signs.write(Kind::Intent, "root-key", &[], &sign).unwrap();
         let mut unshaped = Lines::begun(&plan, PRODUCTION).with(&ALL);
         unshaped.write(Kind::Check, "root-key", &[], &[("colour", "red")]).unwrap();
-        for (lines, code) in [(signs, "R14"), (unshaped, "R16")] {
+        for (lines, refused, code) in [(signs, 10, "R14"), (unshaped, 9, "R16")] {
             let (line, fault) = asked(&plan, None, &lines.octets).unwrap_err();
-            assert_eq!((line, fault.refusal().code()), (9, code), "{fault}");
+            assert_eq!((line, fault.refusal().code()), (refused, code), "{fault}");
             assert!(!fault.next_step().is_empty());
         }
         let few = made(&plan, PRODUCTION, "root-key").octets;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::attendance::{LEAVES, PRESENCE, STAND_IN};
+use crate::attendance::{LEAVES, PRESENCE, READ_BY_NOBODY, STAND_IN, TO_BE_SIGNED};
 use crate::budget::SIGN;
 use crate::transcript::{Fact, Kind, Record};
 use crate::words::Fingerprint;
@@ -205,6 +205,12 @@ fn line(record: &Record) -> Result<String, ShapeFault> {
         };
         let value = match (class, fact) {
             (Class::Aside, _) => continue,
+            // A rehearsal that nobody sits at is like the ceremony.
+            (Class::Const, Fact::Text(text))
+                if record.kind == Kind::Readback && text == READ_BY_NOBODY =>
+            {
+                json!(TO_BE_SIGNED)
+            }
             (Class::Const, Fact::Text(text)) => json!(text),
             (Class::Const, Fact::Number(number)) => json!(number),
             (Class::Const, Fact::Texts(texts)) => json!(texts),

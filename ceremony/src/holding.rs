@@ -479,12 +479,12 @@ impl<'a> Ceremony<'a> {
         Ok(self.transcript.write(Kind::Check, &facts)?)
     }
 
-    /// With what an earlier run had compared in this step: whoever compared it before its death need not again.
+    /// With what an earlier run had compared in this step.
     fn compared(&self) -> Compared {
         let before = self.transcript.told_before(Kind::Readback).next();
         let before = before.and_then(|record| record.text("sha256")?.parse::<Fingerprint>().ok());
         let tbs_sha256 = before.map(|hash| *hash.as_bytes());
-        Compared { witnesses: self.present(Role::Witness), tbs_sha256 }
+        Compared { tbs_sha256 }
     }
 
     fn token(&self, name: &Word) -> anyhow::Result<&Token> {
@@ -537,7 +537,7 @@ fn is_declaration(record: &Record) -> bool {
 
 /// Where nothing is signed nothing is compared.
 const fn nobody() -> Compared {
-    Compared { witnesses: Vec::new(), tbs_sha256: None }
+    Compared { tbs_sha256: None }
 }
 
 /// The name among the outputs: the plan's outputs all lie below `out/`.

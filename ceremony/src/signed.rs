@@ -10,6 +10,7 @@ use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::Profile;
+use ceremony_core::attendance::READ_BY_NOBODY;
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind};
 use lint::IssuerContext;
@@ -128,10 +129,8 @@ pub(crate) fn finished_crl(
     Ok(compared.must_be(&tail.tbs_sha256.unwrap_or_default())?)
 }
 
-/// What people compared before a key signed it.
+/// What was compared before a key signed it: by this program alone, since nobody sits at it.
 pub(crate) struct Compared {
-    /// Who compares.
-    pub(crate) witnesses: Vec<String>,
     /// SHA-256 of the octets that were to be signed.
     pub(crate) tbs_sha256: Option<[u8; 32]>,
 }
@@ -155,8 +154,8 @@ impl<'p> Reader<'p> for Compared {
         tbs_sha256: &[u8; 32],
     ) -> anyhow::Result<()> {
         let hash = base16ct::lower::encode_string(tbs_sha256);
-        let facts = [("sha256", Fact::from(hash)), ("what", "to be signed".into())];
-        transcript.write_of(Kind::Readback, self.witnesses.clone(), &facts)?;
+        let facts = [("sha256", Fact::from(hash)), ("what", READ_BY_NOBODY.into())];
+        transcript.write(Kind::Readback, &facts)?;
         self.tbs_sha256 = Some(*tbs_sha256);
         Ok(())
     }
@@ -245,9 +244,9 @@ mod tests {
     /// N29: what was signed is what was compared.
     #[test]
     fn other_octets_than_were_compared_are_refused() {
-        let compared = Compared { witnesses: Vec::new(), tbs_sha256: Some([7; 32]) };
+        let compared = Compared { tbs_sha256: Some([7; 32]) };
         assert!(compared.must_be(&[7; 32]).is_ok());
-        let nobody = Compared { witnesses: Vec::new(), tbs_sha256: None };
+        let nobody = Compared { tbs_sha256: None };
         for (compared, signed) in [(&compared, [8; 32]), (&nobody, [7; 32])] {
             let refused = compared.must_be(&signed).unwrap_err();
             assert_eq!(refused.refusal, Refusal::Lint);

@@ -149,6 +149,8 @@ def shape(records: list[dict]) -> list[str]:
             continue
         if (kind, what) in (("CHECK", "leaves"), ("CHECK", "stand-in"), ("ATTEST", "presence")):
             continue
+        if (kind, what) == ("READBACK", "to be signed, read by nobody"):
+            body = body | {"what": "to be signed"}
         kept = {name: of_class(CLASSES[kind][name], value) for name, value in body.items() if CLASSES[kind][name] != ASIDE}
         line = canonical({"body": kept, "step": record["step"], "type": kind}).decode()
         if kind in ("CHECK", "READBACK", "CHECKPOINT") and line in lines:
@@ -214,6 +216,7 @@ def held(salt: str) -> list[tuple]:
         ("CHECK", 2, {"what": "stand-in", "spki_sha256": of("anna")}), ("ATTEST", 3, {"what": "presence", "statement": salt}),
         ("READBACK", 3, {"what": "plan", "sha256": of("key")}), ("INTENT", 4, key),
         ("RESULT", 5, {"intent": key["intent"], "spki_sha256": of("key")}), ("CHECKPOINT", 6, {}),
+        ("READBACK", 7, {"what": "to be signed" + (", read by nobody" if salt == "a" else ""), "sha256": of("tbs")}),
         ("INTENT", 7, sign), ("RESULT", 8, {"intent": sign["intent"], "sha256": of("file")}), ("CLOSE", 9, {}),
     ]
 
@@ -234,8 +237,8 @@ def interrupted() -> list[tuple]:
 
 def signed_twice() -> list[tuple]:
     """The same, but for a signature that may have been made and was given up."""
-    before, after, lost = held("a")[:8], held("a")[8:], held("lost")[8][2]
-    return [*before, ("INTENT", 6, lost), ("EXCEPTION", 6, {"intent": lost["intent"], "reason": "not kept"}), *after]
+    before, after, lost = held("a")[:9], held("a")[9:], held("lost")[9][2]
+    return [*before, ("INTENT", 7, lost), ("EXCEPTION", 7, {"intent": lost["intent"], "reason": "not kept"}), *after]
 
 
 def shapes() -> list[dict]:

@@ -306,6 +306,40 @@ fn a_line_names_only_people_who_are_there() {
     assert_eq!(nowhere, AttendanceFault::Step { seen: "lunch".to_owned() });
 }
 
+/// Nothing is signed that a witness has not compared, in its step; nobody may stand for him where it counts.
+#[test]
+fn what_is_signed_was_compared_by_a_witness() {
+    let plan = plan(TEXT);
+    let (step, tbs) = ("root-certificate", plan.hash.to_string());
+    let sign = [("act", "sign"), ("intent", "s1"), ("tbs_sha256", tbs.as_str())];
+    let compared = [("what", TO_BE_SIGNED), ("sha256", tbs.as_str())];
+    let by_nobody = [("what", READ_BY_NOBODY), ("sha256", tbs.as_str())];
+    let not_compared = Err(AttendanceFault::NotCompared { step: step.to_owned() });
+    let not_read = Err(AttendanceFault::NotRead { step: step.to_owned() });
+    let mut held = Held::begun(&plan, PRODUCTION).with(&ALL);
+    assert_eq!(held.write(Kind::Intent, step, &[], &sign), not_compared);
+    for who in [&[][..], &["bo-lind"]] {
+        assert_eq!(held.write(Kind::Readback, step, who, &compared), not_read);
+    }
+    for who in [&[][..], &["vera-sund"]] {
+        assert_eq!(held.write(Kind::Readback, step, who, &by_nobody), not_read);
+    }
+    let without = [("what", TO_BE_SIGNED)];
+    assert_eq!(held.write(Kind::Readback, step, &["vera-sund"], &without), not_read);
+    // In another step, or of something else.
+    held.write(Kind::Readback, "first-crl", &["vera-sund"], &compared).unwrap();
+    assert_eq!(held.write(Kind::Intent, step, &[], &sign), not_compared);
+    held.write(Kind::Readback, step, &["vera-sund"], &compared).unwrap();
+    let other = [("act", "sign"), ("intent", "s1"), ("tbs_sha256", "00")];
+    assert_eq!(held.write(Kind::Intent, step, &[], &other), not_compared);
+    held.write(Kind::Intent, step, &[], &sign).unwrap();
+    assert_eq!(not_read.unwrap_err().refusal().code(), "R08");
+
+    let mut rehearsed = Held::begun(&plan, REHEARSAL).with(&ALL);
+    rehearsed.write(Kind::Readback, step, &[], &by_nobody).unwrap();
+    rehearsed.write(Kind::Intent, step, &[], &sign).unwrap();
+}
+
 /// What a safe controller saw is his to declare.
 #[test]
 fn a_declaration_is_of_whom_the_plan_names() {

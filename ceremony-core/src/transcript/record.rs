@@ -18,7 +18,7 @@ pub enum Kind {
     Check,
     /// A person vouches for something.
     Attest,
-    /// A person read a hash from paper, and it was the right one.
+    /// A hash was compared: by people, or by the program where it says so.
     Readback,
     /// What is done next, before it is done.
     Intent,

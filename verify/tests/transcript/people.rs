@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use ceremony_core::attendance::{Attendance, DECLARATION, PRESENCE, PRODUCTION, REHEARSAL};
+use ceremony_core::attendance::{
+    Attendance, DECLARATION, PRESENCE, PRODUCTION, REHEARSAL, TO_BE_SIGNED,
+};
 use ceremony_core::plan::Plan;
 use ceremony_core::transcript::{Chain, FORMAT, Fact, Kind, Record};
 use ceremony_core::words::Fingerprint;
@@ -122,7 +124,10 @@ impl World {
             for (step, act) in
                 [("root-certificate", "sign"), ("first-crl", "sign"), ("root-backup", "backup")]
             {
-                write(step, Kind::Intent, &[], &[("act", act), ("intent", step)]);
+                let compared = [("what", TO_BE_SIGNED), ("sha256", hash.as_str())];
+                write(step, Kind::Readback, &["vera-sund"], &compared);
+                let announced = [("act", act), ("intent", step), ("tbs_sha256", hash.as_str())];
+                write(step, Kind::Intent, &[], &announced);
                 write(step, Kind::Result, &[], &[("intent", step)]);
             }
         }
