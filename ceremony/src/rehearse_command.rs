@@ -2,6 +2,7 @@
 //!
 //! What it makes is thrown away; what stays is the transcript. Its certificates are like the real ones, so they are not handed out.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,12 @@ use crate::stopped::Stopped;
 use crate::transcript::Transcript;
 use crate::works::random;
 use crate::{approval_command, gates, plan_command};
+
+/// How the folder of what is thrown away begins.
+const THROWN_AWAY: &str = "sigill-rehearsal-";
+/// The file in it that says so, and what it says.
+const MARKER: (&str, &str) =
+    ("thrown-away", "made by sigill-ceremony rehearse, which removes it\n");
 
 /// What a rehearsal takes.
 #[derive(Debug, Args)]
@@ -56,6 +63,12 @@ pub(crate) struct RehearseArguments {
 /// [`Stopped`]; the tokens' and the file system's own.
 pub(crate) fn run(arguments: &RehearseArguments) -> anyhow::Result<ExitCode> {
     let Some(folder) = &arguments.throw_away else { return Err(begin(arguments)?) };
+    // What is removed afterwards is what this program made, and nothing else that somebody names.
+    anyhow::ensure!(
+        is_thrown_away(folder),
+        "{} is no folder that a rehearsal made: leave out --throw-away; nothing was done",
+        folder.display()
+    );
     let held = rehearse(arguments, folder);
     let removed = fs::remove_dir_all(folder);
     let shape = held?;
@@ -77,7 +90,8 @@ fn begin(arguments: &RehearseArguments) -> anyhow::Result<anyhow::Error> {
     let plan = plan_command::read(&arguments.plan)?;
     holding::only_what_is_held(&plan)?;
     let name = base16ct::lower::encode_string(&random::<8>()?);
-    let home = Home::of_ceremony(&std::env::temp_dir().join(format!("sigill-rehearsal-{name}")))?;
+    let home = Home::of_ceremony(&std::env::temp_dir().join(format!("{THROWN_AWAY}{name}")))?;
+    fs::write(home.join(MARKER.0), MARKER.1)?;
     let error = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .arg("--throw-away")
@@ -85,6 +99,17 @@ fn begin(arguments: &RehearseArguments) -> anyhow::Result<anyhow::Error> {
         .env("SOFTHSM2_CONF", home.softhsm_configuration()?)
         .exec();
     Ok(anyhow::Error::new(error).context("cannot start again with SOFTHSM2_CONF"))
+}
+
+/// A folder that [`begin`] made, where it makes them.
+fn is_thrown_away(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let above = fs::canonicalize(home::folder_of(folder)).ok();
+    name.starts_with(THROWN_AWAY)
+        && above
+            .is_some_and(|above| fs::canonicalize(std::env::temp_dir()).is_ok_and(|of| of == above))
+        && fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir())
+        && fs::read_to_string(folder.join(MARKER.0)).is_ok_and(|text| text == MARKER.1)
 }
 
 fn rehearse(arguments: &RehearseArguments, folder: &Path) -> anyhow::Result<Shape> {

@@ -228,3 +228,25 @@ fn what_is_not_rehearsed_yet_is_named() {
         }
     });
 }
+
+/// The folder that is removed afterwards is one that the program made.
+#[test]
+fn a_rehearsal_removes_no_folder_that_it_did_not_make() {
+    alone(test_name!(a_rehearsal_removes_no_folder_that_it_did_not_make), |softhsm| {
+        let world = Rehearsed::new(softhsm);
+        let named = std::env::temp_dir().join(format!("sigill-rehearsal-{}", std::process::id()));
+        fs::create_dir(&named).unwrap();
+        for folder in [world.folder.clone(), named.clone()] {
+            fs::write(folder.join("kept"), "").unwrap();
+            let (plan, out) = (world.path("plan.toml"), world.path("none.jsonl"));
+            let folder_text = folder.display().to_string();
+            let words = ["rehearse", &plan, "--out", &out, "--approval", "none"];
+            let (code, said) =
+                world.says(&[&words[..], &["--throw-away", folder_text.as_str()]].concat());
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains("is no folder that a rehearsal made"), "{said}");
+            assert!(folder.join("kept").exists());
+        }
+        fs::remove_dir_all(named).unwrap();
+    });
+}
