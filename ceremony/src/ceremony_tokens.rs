@@ -62,6 +62,36 @@ pub(crate) fn open(
     Ok(Token::danger_open_software_too(module, settings)?)
 }
 
+/// What is initialised at a rehearsal is a SoftHSM's token in the folder that is thrown away, never a device's.
+///
+/// # Errors
+///
+/// [`Stopped`] with R06; no token was touched.
+pub(crate) fn only_thrown_away(module: &Module, home: &Home) -> anyhow::Result<()> {
+    let configuration = home.softhsm_configuration()?;
+    let is_its = std::env::var_os("SOFTHSM2_CONF").as_deref() == Some(configuration.as_os_str());
+    Ok(throwable(is_its, &hsm::token::list(module)?, &hsm::token::blank(module)?)?)
+}
+
+fn throwable(is_its: bool, made: &[TokenFacts], blank: &[TokenFacts]) -> Result<(), Stopped> {
+    let is_softhsm = |facts: &TokenFacts| {
+        facts.manufacturer == "SoftHSM project" && facts.model.starts_with("SoftHSM")
+    };
+    let refused = match (blank.iter().chain(made).find(|facts| !is_softhsm(facts)), made.first()) {
+        (Some(other), _) => {
+            format!("the module has a token of {} {}", other.manufacturer, other.model)
+        }
+        (None, Some(other)) => {
+            format!("the module has a token {:?} that was there before", other.label)
+        }
+        (None, None) if !is_its => "SOFTHSM2_CONF leads to another folder".to_owned(),
+        (None, None) => return Ok(()),
+    };
+    let next_step =
+        "rehearse with SoftHSM's module: its tokens are thrown away; nothing was touched";
+    Err(Stopped { refusal: Refusal::Token, refused, next_step })
+}
+
 /// What it says of itself is what the plan says.
 fn as_planned(module: &Module, planned: &PlannedToken, token: &Token) -> anyhow::Result<()> {
     let name = token.name();
@@ -118,4 +148,37 @@ pub(crate) fn judge(planned: &[PlannedToken], module: &Path) -> anyhow::Result<(
 fn stop(refused: String) -> Stopped {
     let next_step = "use the planned token, or plan anew with this one; nothing was signed";
     Stopped { refusal: Refusal::Token, refused, next_step }
+}
+
+#[cfg(test)]
+mod tests {
+    use hsm::token::PinState;
+
+    use super::*;
+
+    /// No device's token is initialised by a rehearsal, nor one that somebody has.
+    #[test]
+    fn a_rehearsal_takes_only_tokens_that_are_thrown_away() {
+        let facts = |manufacturer: &str, label: &str| TokenFacts {
+            label: label.to_owned(),
+            serial: String::new(),
+            manufacturer: manufacturer.to_owned(),
+            model: "SoftHSM v2".to_owned(),
+            firmware: String::new(),
+            hardware: String::new(),
+            pin: PinState::NotSet,
+        };
+        let blank = [facts("SoftHSM project", "")];
+        assert!(throwable(true, &[], &blank).is_ok());
+        for (is_its, made, blank, said) in [
+            (true, vec![], vec![facts("Vendor", "")], "a token of Vendor"),
+            (true, vec![facts("Vendor", "sg")], blank.to_vec(), "a token of Vendor"),
+            (true, vec![facts("SoftHSM project", "sg")], blank.to_vec(), "was there before"),
+            (false, vec![], blank.to_vec(), "SOFTHSM2_CONF"),
+        ] {
+            let refused = throwable(is_its, &made, &blank).unwrap_err();
+            assert_eq!((refused.refusal.code(), refused.refusal.exit_code()), ("R06", 14));
+            assert!(refused.refused.contains(said), "{}", refused.refused);
+        }
+    }
 }

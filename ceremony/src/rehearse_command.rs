@@ -18,7 +18,7 @@ use clap::Args;
 use hsm::Module;
 use serde_json::json;
 
-use crate::ceremony_tokens::Fate;
+use crate::ceremony_tokens::{self, Fate};
 use crate::company::Company;
 use crate::holding::{self, Ceremony, With};
 use crate::home::{self, Home};
@@ -127,6 +127,7 @@ fn rehearse(arguments: &RehearseArguments, folder: &Path) -> anyhow::Result<Shap
     }
     let home = Home::of_ceremony(folder)?;
     let module = Module::load(&arguments.module)?;
+    ceremony_tokens::only_thrown_away(&module, &home)?;
     let paths = std::slice::from_ref(&arguments.out);
     let mut transcript = Transcript::begin_held(paths, &plan, REHEARSAL, None)?;
     gates::tell(&mut transcript, approvers, program, &inputs)?;

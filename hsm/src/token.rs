@@ -202,13 +202,26 @@ pub(crate) struct Present {
 ///
 /// [`FindTokenError::Initialising`] and [`FindTokenError::Device`].
 pub fn list(module: &Module) -> Result<Vec<TokenFacts>, FindTokenError> {
+    listed(module, true)
+}
+
+/// Lists the tokens of `module` that are not initialised.
+///
+/// # Errors
+///
+/// As [`list`].
+pub fn blank(module: &Module) -> Result<Vec<TokenFacts>, FindTokenError> {
+    listed(module, false)
+}
+
+fn listed(module: &Module, initialised: bool) -> Result<Vec<TokenFacts>, FindTokenError> {
     let _pass = module
         .enter(deadline_in(LIST_WAIT))
         .ok_or_else(|| FindTokenError::Initialising { module: module.path().to_owned() })?;
     let present = present(module)
         .map_err(FindTokenError::Device)?
         .into_iter()
-        .filter(|token| token.initialised);
+        .filter(|token| token.initialised == initialised);
     Ok(present.map(|token| token.facts).collect())
 }
 
