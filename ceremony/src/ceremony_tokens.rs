@@ -9,7 +9,7 @@ use ceremony_core::plan::{Content, PlannedToken};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::words::Fingerprint;
 use hsm::pin::Pin;
-use hsm::token::TokenFacts;
+use hsm::token::{PinState, TokenFacts};
 use hsm::{Module, NewToken, PinMarkers, Quirks, Token, TokenSettings};
 
 use crate::home::Home;
@@ -60,6 +60,34 @@ pub(crate) fn open(
     };
     // Its keys sign nothing that anybody gets, whatever the deployment of the plan.
     Ok(Token::danger_open_software_too(module, settings)?)
+}
+
+/// Opens a token that is there, and makes none in its place.
+///
+/// # Errors
+///
+/// [`Stopped`] with R06 where it is not there, or is not as planned; the module's own.
+pub(crate) fn recall(
+    module: &Module,
+    home: &Home,
+    planned: &PlannedToken,
+) -> anyhow::Result<Token> {
+    let is_it = |token: &&TokenFacts| {
+        token.label == planned.label.as_str() && token.pin != PinState::NotSet
+    };
+    let found = hsm::token::list(module)?.iter().filter(is_it).count();
+    if found != 1 {
+        return Err(Stopped {
+            refusal: Refusal::Token,
+            refused: format!(
+                "token {} was made by an earlier run, and is not there: {found} tokens have its label",
+                planned.label.as_str()
+            ),
+            next_step: "bring the token back; no other is made in its place",
+        }
+        .into());
+    }
+    open(module, home, planned, Fate::Kept)
 }
 
 /// What is initialised at a rehearsal is a SoftHSM's token in the folder that is thrown away, never a device's.
@@ -152,8 +180,6 @@ fn stop(refused: String) -> Stopped {
 
 #[cfg(test)]
 mod tests {
-    use hsm::token::PinState;
-
     use super::*;
 
     /// No device's token is initialised by a rehearsal, nor one that somebody has.

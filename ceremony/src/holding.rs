@@ -191,7 +191,7 @@ impl<'a> Ceremony<'a> {
     fn recall(&mut self, step: &'a Step) -> anyhow::Result<()> {
         match &step.operation {
             Operation::PrepareToken { token } => {
-                let opened = self.open(token)?;
+                let opened = self.recall_token(token)?;
                 self.tokens.insert(token, opened);
             }
             Operation::GenerateKey { token, .. } => {
@@ -294,6 +294,12 @@ impl<'a> Ceremony<'a> {
         Ok(())
     }
 
+    /// A token that an earlier run made. A rehearsal has no earlier one.
+    fn recall_token(&self, name: &Word) -> anyhow::Result<Token> {
+        let planned = self.plan.token(name).context("the plan has no such token")?;
+        ceremony_tokens::recall(self.with.module, self.with.home, planned)
+    }
+
     fn open(&self, name: &Word) -> anyhow::Result<Token> {
         let planned = self.plan.token(name).context("the plan has no such token")?;
         ceremony_tokens::open(self.with.module, self.with.home, planned, self.with.fate)
@@ -310,7 +316,7 @@ impl<'a> Ceremony<'a> {
             ];
             self.transcript.write(Kind::Intent, &facts)?;
         }
-        let token = self.open(name)?;
+        let token = if is_told { self.recall_token(name)? } else { self.open(name)? };
         let objects = token.holdings(Proofs::None, DEADLINE)?.len();
         if objects > 0 {
             let refused =

@@ -275,6 +275,12 @@ fn what_was_announced_is_taken_up_and_nothing_else() {
         fs::write(out("training.cer"), &der[1..]).unwrap();
         ready.refused("root", "R19", 13, "is not what the transcript tells of");
         fs::write(out("training.cer"), der).unwrap();
+        let tokens = ready.0.folder.join("root/tokens");
+        fs::rename(&tokens, tokens.with_extension("away")).unwrap();
+        ready.refused("root", "R06", 14, "is not there");
+        assert_eq!(fs::read_dir(&tokens).unwrap().count(), 0, "no other was made");
+        fs::remove_dir(&tokens).unwrap();
+        fs::rename(tokens.with_extension("away"), &tokens).unwrap();
         goes_on();
 
         cut(announced("generate-key", "root-key"), &["training.cer", "training.crl"]);
