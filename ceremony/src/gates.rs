@@ -176,12 +176,12 @@ pub(crate) fn window(plan: &Plan, now: UnixTime) -> Result<(), Stopped> {
     Err(Stopped { refusal: Refusal::Clock, refused, next_step })
 }
 
-/// The shape of the plan's rehearsal, from its transcript: whole, with its people, of the last two weeks.
+/// The shape of the plan's rehearsal, from its transcript: whole, with its people, and at `now`, where that is asked, of the last two weeks.
 ///
 /// # Errors
 ///
 /// [`Stopped`] with R16.
-pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: UnixTime) -> Result<Shape, Stopped> {
+pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: Option<UnixTime>) -> Result<Shape, Stopped> {
     let stopped = |why: &str| Stopped {
         refusal: Refusal::Rehearsal,
         refused: format!("rehearsal {}: {why}", path.display()),
@@ -200,7 +200,8 @@ pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: UnixTime) -> Result<Shape
     let mut budget = Budget::new(plan);
     let judged = whole.records.iter().try_for_each(|record| budget.take(record));
     judged.map_err(|over| stopped(&over.to_string()))?;
-    if last.time.checked_add(LONGEST_AGO).is_none_or(|end| end < now) {
+    let end = last.time.checked_add(LONGEST_AGO);
+    if now.is_some_and(|now| end.is_none_or(|end| end < now)) {
         return Err(stopped(&format!("it ended at {}, more than 14 days ago", last.time)));
     }
     Shape::of(&whole.records).map_err(|fault| stopped(&fault.to_string()))

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use ceremony_core::approval::Purpose;
 use ceremony_core::attendance::PRODUCTION;
 use ceremony_core::plan::Plan;
 use ceremony_core::refusal::Refusal;
-use ceremony_core::transcript::Phase;
+use ceremony_core::transcript::{Kind, Phase, Whole};
 use ceremony_core::words::Fingerprint;
 use clap::Args;
 use hsm::Module;
@@ -75,8 +75,11 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         "a ceremony with people at the screen is not held by this version: --unattended is for deployment test/demo; nothing was done"
     );
     only_demo(&plan)?;
-    let now = now()?;
-    gates::window(&plan, now)?;
+    // What came to its end is told at any time.
+    let now = if is_closed(&arguments.home) { None } else { Some(now()?) };
+    if let Some(now) = now {
+        gates::window(&plan, now)?;
+    }
     let shape = gates::rehearsal(&plan, &arguments.rehearsal, now)?;
     let approvals = arguments.approvals.iter().map(|path| approval_command::read(path));
     let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
@@ -108,7 +111,11 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let paths: Vec<PathBuf> = std::iter::once(file).chain(arguments.mirror.clone()).collect();
     let (module, algorithms) = (Module::load(&arguments.module)?, AlgorithmPolicy::shipped()?);
     let mut transcript = Transcript::begin_held(&paths, &plan, PRODUCTION, Some(shape))?;
-    if transcript.phase() != Phase::Closed {
+    if transcript.phase() == Phase::Closed {
+        as_told(&plan, &home, &mut transcript)?;
+    } else if now.is_none() {
+        anyhow::bail!("the transcript was changed meanwhile; nothing was done");
+    } else {
         gates::tell(&mut transcript, approvers, program, &inputs)?;
         let with = With {
             plan: &plan,
@@ -124,6 +131,34 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     }
     tell(arguments, &plan, &home, &transcript)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the ceremony of this home came to its end.
+fn is_closed(home: &Path) -> bool {
+    let whole = fs::read(home.join("ceremony/transcript.jsonl")).ok();
+    let whole = whole.and_then(|octets| Whole::read(&octets).ok());
+    whole.is_some_and(|whole| whole.chain.phase() == Phase::Closed)
+}
+
+/// The outputs of a ceremony that came to its end are those of which its transcript tells.
+///
+/// # Errors
+///
+/// [`Stopped`] with R19 for one that is away or another.
+fn as_told(plan: &Plan, home: &Home, transcript: &mut Transcript<'_>) -> Result<(), Stopped> {
+    for step in &plan.steps {
+        let Some(out) = step.operation.out() else { continue };
+        let path = home.out(out.as_str().trim_start_matches("out/"));
+        transcript.enter(step.id.as_str());
+        let told = transcript.told_before(Kind::Result).find_map(|record| record.text("sha256"));
+        let seen = fs::read(&path).ok().map(|octets| Fingerprint::of(&octets).to_string());
+        if seen.is_none() || seen.as_deref() != told {
+            let refused = format!("{} is not what the transcript tells of", path.display());
+            let next_step = "bring the output of the ceremony back from its medium, and find out who changed this one";
+            return Err(Stopped { refusal: Refusal::Output, refused, next_step });
+        }
+    }
+    Ok(())
 }
 
 /// With nobody at it, it is no ceremony for anything that is relied on.

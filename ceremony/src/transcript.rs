@@ -108,6 +108,16 @@ impl<'a> Transcript<'a> {
         rehearsal: Option<Shape>,
     ) -> anyhow::Result<Self> {
         let mut transcript = Self::open(paths)?;
+        let begun = transcript.earlier.first().map(|genesis| genesis.text("purpose"));
+        if let Some(seen) = begun.filter(|seen| *seen != Some(purpose)) {
+            let seen = seen.unwrap_or_default();
+            return Err(Stopped {
+                refusal: Refusal::Deployment,
+                refused: format!("the transcript is of purpose {seen:?}, not of {purpose:?}"),
+                next_step: "name another home, or the transcript of this ceremony; nothing was done",
+            }
+            .into());
+        }
         let (mut chain, mut held) = (Chain::new(), Held::new(plan, rehearsal));
         for record in &transcript.earlier {
             let (_, after) = chain.next(record)?;

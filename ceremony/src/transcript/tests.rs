@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ceremony_core::attendance::{PRODUCTION, REHEARSAL};
+
 use super::*;
 
 fn text(name: &'static str, text: &str) -> (&'static str, Fact) {
@@ -152,4 +154,21 @@ fn one_medium_may_be_lost_on_the_way_and_is_told_of() {
     let again = transcript.write(Kind::Check, &[]).unwrap_err();
     assert!(matches!(again, TranscriptError::NoMedium), "{again}");
     drop(media.folder);
+}
+
+/// What a rehearsal wrote is not gone on with where it counts.
+#[test]
+fn a_transcript_of_another_purpose_is_not_gone_on_with() {
+    let text = include_bytes!("../../../docs/ceremonies/plans/c1-root-key.toml");
+    let plan = Plan::read(text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [folder.path().join("transcript.jsonl")];
+    Transcript::begin_held(&paths, &plan, REHEARSAL, None).unwrap();
+    let before = fs::read(&paths[0]).unwrap();
+    let Err(error) = Transcript::begin_held(&paths, &plan, PRODUCTION, None) else {
+        panic!("it was taken")
+    };
+    assert_eq!(error.downcast_ref::<Stopped>().unwrap().refusal.code(), "R07", "{error}");
+    assert_eq!(fs::read(&paths[0]).unwrap(), before);
+    Transcript::begin_held(&paths, &plan, REHEARSAL, None).unwrap();
 }

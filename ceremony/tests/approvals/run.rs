@@ -149,6 +149,12 @@ fn a_ceremony_is_held_as_it_was_rehearsed() {
         let octets = ready.octets("root");
         assert_eq!(ready.run("root"), (0, said));
         assert_eq!(ready.octets("root"), octets);
+        // Only of what it made.
+        let output = ready.0.folder.join("root/ceremony/out/training.crl");
+        let der = fs::read(&output).unwrap();
+        fs::write(&output, &der[1..]).unwrap();
+        ready.refused("root", "R19", 13, "is not what the transcript tells of");
+        fs::write(&output, der).unwrap();
 
         // The transcript of another plan is not gone on with.
         ready.0.plan("# An example:", "# One example:");
