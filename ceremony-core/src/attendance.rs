@@ -194,7 +194,11 @@ impl<'a> Attendance<'a> {
         let key = record.text("spki_sha256").and_then(|hash| hash.parse().ok());
         // A key that is not the person's own says nothing of him where it counts.
         match key {
-            Some(key) if self.purpose == REHEARSAL && !self.stand_ins.contains_key(id) => {
+            Some(key)
+                if self.purpose == REHEARSAL
+                    && !self.stand_ins.contains_key(id)
+                    && self.stand_ins.values().all(|other| *other != key) =>
+            {
                 self.stand_ins.insert(id, key);
                 Ok(())
             }
@@ -338,8 +342,10 @@ pub enum AttendanceFault {
     /// A line of one person that names none, or several, or another.
     #[error("such a line is of one person, and names the one whose answer it has")]
     NotOne,
-    /// A throw-away key where real ones count, or a second one.
-    #[error("{person}: one key stands in for the person's own, in a rehearsal alone")]
+    /// A throw-away key where real ones count, or a second one, or another person's.
+    #[error(
+        "{person}: one key that is nobody else's stands in for the person's own, in a rehearsal alone"
+    )]
     StandIn {
         /// Whose.
         person: String,

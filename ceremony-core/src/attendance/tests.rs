@@ -371,6 +371,9 @@ fn a_key_stands_in_for_another_in_a_rehearsal_alone() {
     held.hands_in("root-key", "bo-lind", &stand_in).unwrap();
     let second = held.write(Kind::Check, "begin", &["bo-lind"], &facts).unwrap_err();
     assert_eq!(second, AttendanceFault::StandIn { person: "bo-lind".to_owned() });
+    // Nor is one key two people.
+    let shared = held.write(Kind::Check, "begin", &["anna-berg"], &facts).unwrap_err();
+    assert_eq!(shared, AttendanceFault::StandIn { person: "anna-berg".to_owned() });
 
     let mut real = Held::begun(&plan, PRODUCTION);
     let refused = real.write(Kind::Check, "begin", &["bo-lind"], &facts).unwrap_err();
