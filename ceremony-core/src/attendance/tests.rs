@@ -315,7 +315,8 @@ fn what_is_signed_was_compared_by_a_witness() {
     let compared = [("what", TO_BE_SIGNED), ("sha256", tbs.as_str())];
     let by_nobody = [("what", READ_BY_NOBODY), ("sha256", tbs.as_str())];
     let not_compared = Err(AttendanceFault::NotCompared { step: step.to_owned() });
-    let not_read = Err(AttendanceFault::NotRead { step: step.to_owned() });
+    let unread = || AttendanceFault::NotRead { step: step.to_owned() };
+    let not_read = Err(unread());
     let mut held = Held::begun(&plan, PRODUCTION).with(&ALL);
     assert_eq!(held.write(Kind::Intent, step, &[], &sign), not_compared);
     for who in [&[][..], &["bo-lind"]] {
@@ -333,7 +334,7 @@ fn what_is_signed_was_compared_by_a_witness() {
     let other = [("act", "sign"), ("intent", "s1"), ("tbs_sha256", "00")];
     assert_eq!(held.write(Kind::Intent, step, &[], &other), not_compared);
     held.write(Kind::Intent, step, &[], &sign).unwrap();
-    assert_eq!(not_read.unwrap_err().refusal().code(), "R08");
+    assert_eq!(unread().refusal().code(), "R08");
 
     let mut rehearsed = Held::begun(&plan, REHEARSAL).with(&ALL);
     rehearsed.write(Kind::Readback, step, &[], &by_nobody).unwrap();
