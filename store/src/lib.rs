@@ -85,7 +85,7 @@ pub use management::{
 };
 pub use order::{
     BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderKey, OrderProgress, OrderRow, OrderState,
-    StoredResponse,
+    SharedText, StoredResponse,
 };
 pub use ordered::{
     AnswerOf, BegunWithIntent, IssuedAndAnswered, OrderStanding, OrderedIssuing, RefusedOrder,

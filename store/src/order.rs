@@ -1,5 +1,9 @@
 //! Orders: one row for each POST, which makes a repeated call harmless.
 
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+
 use crate::id::{CertificateId, Node, OrderId};
 use crate::sealing::Subject;
 
@@ -121,6 +125,37 @@ pub struct OrderAnswer {
     pub response: StoredResponse,
     /// Whose data it holds: the holder's where it shows a person's certificate.
     pub subject: Subject,
+    /// Texts that it may hold, that others hold too and that are about nobody: each is kept once.
+    pub shared: Vec<SharedText>,
+}
+
+/// A text that many answers hold alike and that is about nobody, such as the chain of an authority as an answer writes
+/// it. It is kept once, and not sealed.
+#[derive(Clone, Debug)]
+pub struct SharedText(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    text: Vec<u8>,
+    sha256: [u8; SHA256_OUTPUT_LEN],
+}
+
+impl SharedText {
+    /// The text; an empty one is in no answer.
+    #[must_use]
+    pub fn new(text: Vec<u8>) -> Option<Self> {
+        let mut sha256 = [0; SHA256_OUTPUT_LEN];
+        sha256.copy_from_slice(digest(&SHA256, &text).as_ref());
+        (!text.is_empty()).then(|| Self(Arc::new(Shared { text, sha256 })))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0.text
+    }
+
+    pub(crate) fn sha256(&self) -> &[u8; SHA256_OUTPUT_LEN] {
+        &self.0.sha256
+    }
 }
 
 /// Where an order stands.

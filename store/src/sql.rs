@@ -53,6 +53,7 @@ mod reply;
 mod schema;
 mod seals;
 mod shards;
+mod shared_texts;
 mod sqlite;
 mod takeover;
 mod trials;

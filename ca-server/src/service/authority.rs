@@ -7,7 +7,7 @@ use ca::issuer::Issuer;
 use ca::refusal::Refusal;
 use crl::ShardPlan;
 use status::{IssuerId, Position};
-use store::ShardPlaces;
+use store::{ShardPlaces, SharedText};
 use x509::certificate::Certificate;
 use x509::key::SpkiHash;
 
@@ -35,6 +35,8 @@ pub(crate) struct Authority {
     shards_wanted: AtomicBool,
     /// Its chain, made when it is first shown: a signature to verify for each link.
     chain: OnceLock<Vec<String>>,
+    /// The same as answers write it, which the store keeps once.
+    chain_text: OnceLock<Option<SharedText>>,
 }
 
 impl Authority {
@@ -56,6 +58,7 @@ impl Authority {
             places: Mutex::default(),
             shards_wanted,
             chain: OnceLock::new(),
+            chain_text: OnceLock::new(),
         }
     }
 
@@ -206,6 +209,17 @@ impl Service {
     /// The chain of an authority in PEM: itself first, the root last.
     pub(crate) fn chain_of(&self, authority: &Authority) -> Vec<String> {
         authority.chain.get_or_init(|| self.make_chain(authority)).clone()
+    }
+
+    /// The chain of an authority as answers write it.
+    pub(super) fn chain_text_of(&self, authority: &Authority) -> Option<SharedText> {
+        let made = || SharedText::new(serde_json::to_vec(&self.chain_of(authority)).ok()?);
+        authority.chain_text.get_or_init(made).clone()
+    }
+
+    /// What answers of any act may hold in common.
+    pub(super) fn shared_texts(&self) -> Vec<SharedText> {
+        self.authorities.values().filter_map(|authority| self.chain_text_of(authority)).collect()
     }
 
     fn make_chain(&self, authority: &Authority) -> Vec<String> {

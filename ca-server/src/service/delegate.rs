@@ -257,7 +257,7 @@ impl Service {
         self.publish_delegate(authority, &der)?;
         let response =
             StoredResponse { status: NO_STATUS, content_type: CERTIFICATE.to_owned(), body: der };
-        let answer = OrderAnswer { response, subject: Subject::Order(order) };
+        let answer = OrderAnswer { response, subject: Subject::Order(order), shared: Vec::new() };
         self.store()
             .finish_order(held, &self.node, &answer, now)
             .map_err(|e| self.note_storage(&e))?;
@@ -443,7 +443,7 @@ fn refused_for_good(order: OrderId, denied: &Denied) -> OrderAnswer {
         content_type: WORD.to_owned(),
         body: denied.refusal.code.as_bytes().to_vec(),
     };
-    OrderAnswer { response, subject: Subject::Order(order) }
+    OrderAnswer { response, subject: Subject::Order(order), shared: Vec::new() }
 }
 
 fn replayed(last: u64, found: u64) -> Denied {

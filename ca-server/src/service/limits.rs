@@ -190,7 +190,11 @@ impl Service {
         let answer = Box::new(move |standing: &VolumeStanding| {
             let shown = shown(limit, standing);
             let json = serde_json::to_vec(&shown).map_err(|_| StoreError::Unwritable)?;
-            Ok(OrderAnswer { response: replies.done(Outcome::Changed, json), subject })
+            Ok(OrderAnswer {
+                response: replies.done(Outcome::Changed, json),
+                subject,
+                shared: Vec::new(),
+            })
         });
         let (client, profile) = (name.clone(), profile.clone());
         let end = PauseEnd { client, profile, order: work.held, node: self.node().clone() };

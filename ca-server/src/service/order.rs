@@ -311,7 +311,7 @@ impl Service {
         response: &StoredResponse,
     ) -> OrderAnswer {
         let subject = self.subject_of_call(call, order);
-        OrderAnswer { response: response.clone(), subject }
+        OrderAnswer { response: response.clone(), subject, shared: self.shared_texts() }
     }
 
     /// Whose data a call holds, so that it is forgotten with him also where nothing comes of it: the person

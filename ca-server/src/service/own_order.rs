@@ -114,7 +114,8 @@ impl Service {
             content_type: "text/plain".to_owned(),
             body: outcome.into_bytes(),
         };
-        let answer = OrderAnswer { response, subject: Subject::Order(order.id) };
+        let answer =
+            OrderAnswer { response, subject: Subject::Order(order.id), shared: Vec::new() };
         let now = self.clock().read().now;
         if let Err(error) = self.store().finish_order(order, &self.node, &answer, now) {
             self.orders_left.note(order, &error);

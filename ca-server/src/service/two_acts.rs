@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use store::{
     AnswerOf, BegunOrder, BegunWithIntent, Issued, NewOrder, OrderAnswer, OrderStanding,
-    RefusedOrder, StoreError, StoredResponse, Subject,
+    RefusedOrder, SharedText, StoreError, StoredResponse, Subject,
 };
 use x509::signing::Signed;
 
@@ -113,7 +113,8 @@ impl Service {
         };
         let Done { signed, facts, record } = self.signed(ready, &recorded)?;
         let soon = self.shown_soon(authority, &intent, &facts, &der_of(&signed)?);
-        let answer = answer_to_come(soon, order.subject.clone(), Arc::clone(replies));
+        let shared = self.chain_text_of(authority).into_iter().collect();
+        let answer = answer_to_come(soon, order.subject.clone(), shared, Arc::clone(replies));
         let now = self.clock().read().now;
         let done = self
             .store()
@@ -133,7 +134,11 @@ impl Service {
     ) -> Result<First, Denied> {
         let response: StoredResponse = replies.refused(denied)?;
         let audit = self.refusal_record(order.id, call, denied);
-        let answer = OrderAnswer { response: response.clone(), subject: order.subject.clone() };
+        let answer = OrderAnswer {
+            response: response.clone(),
+            subject: order.subject.clone(),
+            shared: Vec::new(),
+        };
         let now = self.clock().read().now;
         let refused = self
             .store()
@@ -156,12 +161,13 @@ fn der_of(signed: &Signed) -> Result<Vec<u8>, Denied> {
 fn answer_to_come(
     mut soon: api::Certificate,
     subject: Subject,
+    shared: Vec<SharedText>,
     replies: Arc<dyn Replies>,
 ) -> AnswerOf {
     Box::new(move |issued: &Issued| {
         soon.position = issued.position.to_string();
         let json = serde_json::to_vec(&soon).map_err(|_| StoreError::Unwritable)?;
-        Ok(OrderAnswer { response: replies.done(Outcome::Created, json), subject })
+        Ok(OrderAnswer { response: replies.done(Outcome::Created, json), subject, shared })
     })
 }
 

@@ -7,6 +7,7 @@ use x509::time::UnixTime;
 
 use super::columns::{array, column, from_time, stored, time};
 use super::group::Act;
+use super::shared_texts::{self, Cut};
 use super::{intents, leases};
 use crate::StoreError;
 use crate::audit::AuditRecord;
@@ -159,14 +160,15 @@ pub(super) fn finish(
     let (Holder::Call(HeldOrder { id: order, .. }, _) | Holder::Intent(order, _)) = holder;
     let row = leave_running(act, holder, "done", now)?;
     let key = act.data_key(&answer.subject)?;
-    let sealed =
-        act.sealer().seal(&key, response_place(order.as_bytes()), &answer.response.body)?;
+    let StoredResponse { status, content_type, body } = &answer.response;
+    let Cut { rest, cuts } = shared_texts::cut(act.connection(), body, &answer.shared)?;
+    let sealed = act.sealer().seal(&key, response_place(order.as_bytes()), &rest)?;
     act.connection()
         .prepare_cached(
-            "INSERT INTO order_response (order_row, status, content_type, sealed) \
-             VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO order_response (order_row, status, content_type, sealed, cuts) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![row, answer.response.status, answer.response.content_type, sealed])?;
+        .execute(params![row, status, content_type, sealed, cuts])?;
     Ok(())
 }
 
@@ -313,17 +315,24 @@ fn response(
     row: i64,
     id: OrderId,
 ) -> Result<Option<StoredResponse>, StoreError> {
-    let found: Option<(u16, String, Vec<u8>)> = connection
+    let found: Option<(StoredResponse, Option<Vec<u8>>)> = connection
         .prepare_cached(
-            "SELECT status, content_type, sealed FROM order_response WHERE order_row = ?1",
+            "SELECT status, content_type, sealed, cuts FROM order_response WHERE order_row = ?1",
         )?
-        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row([row], |row| {
+            let (status, content_type, body) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((StoredResponse { status, content_type, body }, row.get(3)?))
+        })
         .optional()?;
-    let Some((status, content_type, sealed)) = found else { return Ok(None) };
+    let Some((mut response, cuts)) = found else { return Ok(None) };
     let place = response_place(id.as_bytes());
-    // A forgotten subject's answer cannot be shown again; its status still can.
-    let body = super::seals::open(connection, sealer, place, &sealed)?.unwrap_or_default();
-    Ok(Some(StoredResponse { status, content_type, body }))
+    response.body = match (super::seals::open(connection, sealer, place, &response.body)?, cuts) {
+        (Some(rest), Some(cuts)) => shared_texts::mend(connection, &rest, &cuts)?,
+        (Some(body), None) => body,
+        // A forgotten subject's answer cannot be shown again; its status still can.
+        (None, _) => Vec::new(),
+    };
+    Ok(Some(response))
 }
 
 pub(super) const fn body_place(order: &[u8; 16]) -> Place<'_> {

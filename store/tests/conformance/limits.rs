@@ -175,7 +175,7 @@ fn resume_by(
 fn answer(order: OrderId) -> OrderAnswer {
     let (status, content_type) = (200, "application/json".to_owned());
     let response = StoredResponse { status, content_type, body: b"ended".to_vec() };
-    OrderAnswer { response, subject: Subject::Order(order) }
+    OrderAnswer { response, subject: Subject::Order(order), shared: Vec::new() }
 }
 
 /// API-02: whatever ends the act, there is never a pause that has ended and an order that does not know it.

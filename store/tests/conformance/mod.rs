@@ -52,6 +52,7 @@ macro_rules! suite {
         $crate::suite! { $make;
             orders: a_new_key_makes_an_order,
             orders: an_answer_is_replayed_byte_for_byte,
+            orders: answers_share_texts_and_are_replayed_byte_for_byte,
             orders: another_body_under_the_key_is_told_apart,
             orders: a_running_order_is_not_given_twice,
             orders: a_restart_takes_its_orders_over_at_once,

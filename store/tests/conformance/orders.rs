@@ -4,7 +4,8 @@ use std::thread;
 
 use ca::audit::EventCode;
 use store::{
-    BegunOrder, HeldOrder, Log, OrderAnswer, OrderState, StoreError, StoredResponse, Subject,
+    BegunOrder, HeldOrder, Log, OrderAnswer, OrderState, SharedText, StoreError, StoredResponse,
+    Subject,
 };
 
 use super::Backend;
@@ -12,6 +13,7 @@ use super::world::{World, at, audit, node, sizes};
 
 fn answer(world: &World) -> OrderAnswer {
     OrderAnswer {
+        shared: Vec::new(),
         response: StoredResponse {
             status: 201,
             content_type: "application/json".to_owned(),
@@ -29,6 +31,38 @@ pub(crate) fn a_new_key_makes_an_order(backend: &dyn Backend) {
 
     let row = world.store.order(order.id).unwrap().unwrap();
     assert_eq!((row.state, row.key, row.created), (OrderState::Running, order.key, at(1)));
+}
+
+/// Texts that answers hold in common are kept once, and each answer is what it was: one that holds none of them, one of
+/// them, several, the same twice, or nothing else.
+pub(crate) fn answers_share_texts_and_are_replayed_byte_for_byte(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let text = |text: &str| SharedText::new(text.as_bytes().to_vec()).unwrap();
+    let shared = vec![text("[\"chain one\"]"), text("[\"chain two\"]"), text("[\"chain")];
+    let bodies = [
+        "{\"chain\":[]}",
+        "{\"chain\":[\"chain one\"]}",
+        "{\"a\":[\"chain two\"],\"b\":[\"chain one\"],\"c\":[\"chain two\"]}",
+        "[\"chain one\"][\"chain one\"]",
+        "[\"chain one\"]",
+        "[\"chain t\"]",
+        "",
+    ];
+    for (number, body) in bodies.iter().enumerate() {
+        let order = world.new_order(&format!("k{number}"));
+        world.store.begin_order(&order, at(1)).unwrap();
+        let response = StoredResponse { body: body.as_bytes().to_vec(), ..answer(&world).response };
+        let answer = OrderAnswer { response, shared: shared.clone(), ..answer(&world) };
+        world.store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(2)).unwrap();
+    }
+    for (number, body) in bodies.iter().enumerate() {
+        let again = world.new_order(&format!("k{number}"));
+        let BegunOrder::Replay { response, .. } = world.store.begin_order(&again, at(3)).unwrap()
+        else {
+            panic!("not replayed")
+        };
+        assert_eq!(String::from_utf8(response.body).unwrap(), *body);
+    }
 }
 
 pub(crate) fn an_answer_is_replayed_byte_for_byte(backend: &dyn Backend) {

@@ -43,7 +43,7 @@ pub(crate) fn a_forgotten_subject_cannot_be_read_and_both_logs_verify(backend: &
         content_type: "application/json".to_owned(),
         body: PERSON.as_bytes().to_vec(),
     };
-    let answer = OrderAnswer { response, subject: world.subject() };
+    let answer = OrderAnswer { response, subject: world.subject(), shared: Vec::new() };
     world.store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(2)).unwrap();
     let other = Subject::Holder("191212121213".to_owned());
     let kept = audit_of(EventCode::CallRefused, other, "another person");
@@ -94,7 +94,7 @@ pub(crate) fn an_order_that_was_refused_is_forgotten_with_its_person(backend: &d
         content_type: "application/problem+json".to_owned(),
         body: PERSON.as_bytes().to_vec(),
     };
-    let answer = OrderAnswer { response, subject: world.subject() };
+    let answer = OrderAnswer { response, subject: world.subject(), shared: Vec::new() };
     let refused = audit_of(EventCode::CertificateRefused, world.subject(), PERSON);
     world.store.refuse_order(&order, &answer, &refused, at(1)).unwrap();
     let leaf = Position { epoch: 1, index: sizes(&*world.store).1 - 1 };

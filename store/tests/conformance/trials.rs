@@ -95,7 +95,11 @@ pub(crate) fn a_trial_tells_what_became_of_it(backend: &dyn Backend) {
     // By OCSP nobody had seen the first before the correction: what was looked for is that one.
     assert_eq!(newest().certificate.unwrap().seen, [sight(crl, 20, 35), sight(ocsp, 40, 60)]);
 
-    let answer = store::OrderAnswer { response: response(&issued), subject: world.subject() };
+    let answer = store::OrderAnswer {
+        response: response(&issued),
+        subject: world.subject(),
+        shared: Vec::new(),
+    };
     store.finish_order(HeldOrder::first(order.id), &world.node, &answer, at(70)).unwrap();
     let first = store.trials(9).unwrap().pop().unwrap();
     assert_eq!((first.standing, first.certificate), (TrialOrder::Done, None));

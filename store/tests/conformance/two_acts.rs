@@ -45,7 +45,7 @@ fn refusal(order: &NewOrder) -> OrderAnswer {
         content_type: "application/problem+json".to_owned(),
         body: b"{\"code\":  \"rule\"}".to_vec(),
     };
-    OrderAnswer { response, subject: Subject::Order(order.id) }
+    OrderAnswer { response, subject: Subject::Order(order.id), shared: Vec::new() }
 }
 
 fn refuse(world: &World, order: &NewOrder, now: u64) -> Result<RefusedOrder, StoreError> {
@@ -180,7 +180,7 @@ pub(crate) fn without_its_answer_no_certificate_is_recorded(backend: &dyn Backen
     }
     let answer = Box::new(move |issued: &store::Issued| {
         let subject = Subject::Order(first.id);
-        Ok(OrderAnswer { response: response(issued), subject })
+        Ok(OrderAnswer { response: response(issued), subject, shared: Vec::new() })
     });
     world.store.record_issued_and_answer(&signed, &facts, answer, &record, at(4)).unwrap();
     let again = world.store.record_issued_and_answer(

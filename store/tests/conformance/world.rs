@@ -294,7 +294,11 @@ impl World {
         let audit = audit_of(EventCode::CertificateIssued, self.subject(), PERSON);
         let subject = self.subject();
         let answer = move |issued: &Issued| {
-            Ok(OrderAnswer { response: response(issued), subject: subject.clone() })
+            Ok(OrderAnswer {
+                response: response(issued),
+                subject: subject.clone(),
+                shared: Vec::new(),
+            })
         };
         let facts = self.facts();
         self.store.record_issued_and_answer(&signed, &facts, Box::new(answer), &audit, now)

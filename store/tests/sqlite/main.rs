@@ -11,6 +11,7 @@ mod mass;
 mod opening;
 mod refused_audit;
 mod sequencer;
+mod shared_texts;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -66,7 +66,7 @@ fn acts(world: &World, prepared: Prepared) -> Vec<(&'static str, Result<(), Stor
     let voided = |_: &IntentRow| record.clone();
     done.push(("voiding", store.void_intents(&scope, &voided, at(9)).map(|_| ())));
     let response = StoredResponse { status: 422, content_type: String::new(), body: Vec::new() };
-    let answer = OrderAnswer { response, subject: Subject::Deployment };
+    let answer = OrderAnswer { response, subject: Subject::Deployment, shared: Vec::new() };
     done.push((
         "refusal",
         store.record_refusal(

@@ -103,7 +103,7 @@ impl Service {
         let certificate = read(authority, &der)?;
         let response =
             StoredResponse { status: NO_STATUS, content_type: CERTIFICATE.to_owned(), body: der };
-        let answer = OrderAnswer { response, subject: Subject::Order(held.id) };
+        let answer = OrderAnswer { response, subject: Subject::Order(held.id), shared: Vec::new() };
         let ended = self.store().finish_order(held, &self.node, &answer, now);
         ended.map_err(|error| self.note_storage(&error))?;
         Ok(certificate)

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// Page cache of the writer, in KiB: the upper levels of all indexes of a few million rows.
-const WRITER_CACHE_KIB: i64 = 64 * 1024;
+/// Page cache of the writer, in KiB: the upper levels of all indexes of a few million rows. The lowest level of those by
+/// hashes and random numbers fits in no cache; and when an index page splits, the commit walks all of the cache.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
 
 /// Pages in the write-ahead log before a commit stops to copy them: 80 MB. Under steady load that is
