@@ -9,6 +9,7 @@ mod crowd;
 mod database;
 mod diagnosed;
 mod faults;
+mod foreign;
 mod forged;
 mod hold;
 mod home;
@@ -18,6 +19,7 @@ mod mounted;
 mod mutations;
 mod older;
 mod ordered;
+mod organised;
 mod outputs;
 mod requests;
 mod responder;
@@ -36,6 +38,7 @@ mod tokens;
 mod wire;
 mod wrapped;
 
+use std::cell::OnceCell;
 use std::fs;
 use std::process::ExitCode;
 
@@ -43,6 +46,7 @@ use serde_json::Value;
 use support::{softhsm, spoken, suite, tool};
 
 use home::Home;
+use organised::Organised;
 use running::{Call, Running};
 
 fn main() -> ExitCode {
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
             older::CHECKS,
             ordered::CHECKS,
             shared::CHECKS,
+            foreign::CHECKS,
             signed::CHECKS,
             diagnosed::CHECKS,
             changed::CHECKS,
@@ -95,16 +100,23 @@ struct World {
     server: Running,
     /// A certificate that stays good.
     issued: String,
+    organised: OnceCell<Organised>,
 }
 
 impl World {
     fn make() -> Self {
         let template = Home::bootstrapped();
         let server = template.copy().serve();
-        let mut world = Self { template, server, issued: String::new() };
+        let mut world =
+            Self { template, server, issued: String::new(), organised: OnceCell::new() };
         world.issued = world.issue(&requests::function_ec(&requests::base64(&requests::p256())));
         world.server.settle();
         world
+    }
+
+    /// A server with two organisations, the same for all checks that ask for one.
+    fn organised(&self) -> &Organised {
+        self.organised.get_or_init(|| Organised::make(self))
     }
 
     /// Issues a certificate and gives its id.

@@ -5,8 +5,9 @@ use support::suite::Check;
 
 use crate::World;
 use crate::ordered::{AUTHENTICATION, order};
+use crate::organised::{OTHER, OWN};
 use crate::requests::{self, base64};
-use crate::running::{Answer, Call, Running};
+use crate::running::{Answer, Call};
 
 pub const CHECKS: &[Check<World>] =
     &[("a_client_of_one_organisation_sees_its_part_of_a_shared_card", shared)];
@@ -15,26 +16,7 @@ pub const CHECKS: &[Check<World>] =
 /// are not there for it, by whatever name it asks. What is left of an order whose eID was revoked is not issued.
 fn shared(world: &World) {
     const SHARED_CARD: &str = "9752269874512325474";
-    const OPERATOR: &str = "name = \"auditor\"";
-    let home = world.template.copy();
-    home.edit_config(OPERATOR, &format!("{OPERATOR}\noperator = true"));
-    let server = home.serve();
-    let add = |kind: &str, name: &str, under: Option<&Value>, number: Option<&str>| {
-        let mut body = json!({ "kind": kind, "name": name, "from": "2020-01-01", "actor": "op-1" });
-        if let Some((under, number)) = under.zip(number) {
-            body["parent"] = under["id"].clone();
-            body["number"] = json!(number);
-        }
-        let added = server.call(&Call::post("/v1/organisations", body.to_string()).by("auditor"));
-        assert_eq!(added.status, 201, "{added:?}");
-        added.json
-    };
-    let area = add("issuing-area", "Väst", None, None);
-    let region = add("directly-connected", "Sigill Test", Some(&area), Some("2321000131"));
-    let home = server.stop();
-    let may = format!("read = true\nrevoke = true\norganisations = [{}]", region["id"]);
-    home.edit_config("read = false\nrevoke = false", &may);
-    let server = Running::start(home);
+    let server = &world.organised().server;
     let issue = |profile: &str, organisation: &str| {
         let mut call = order();
         call["profile"] = json!(profile);
@@ -44,7 +26,7 @@ fn shared(world: &World) {
         call["order"]["organisations"]["user"]["number"] = json!(organisation);
         server.call(&Call::order(&call))
     };
-    let (own, other) = (issue(AUTHENTICATION, "2321000131"), issue(AUTHENTICATION, "5565594230"));
+    let (own, other) = (issue(AUTHENTICATION, OWN), issue(AUTHENTICATION, OTHER));
     assert_eq!((own.status, other.status), (201, 201), "{own:?} {other:?}");
     let find = |client: &str| {
         let asked = json!({ "card_number": SHARED_CARD }).to_string();
@@ -55,9 +37,9 @@ fn shared(world: &World) {
         eids.iter().map(|eid| eid["organisation"].clone()).collect()
     };
     let (seen, all) = (find("reckless"), find("portal"));
-    assert_eq!(organisations(&seen), [json!("2321000131")], "{seen}");
+    assert_eq!(organisations(&seen), [json!(OWN)], "{seen}");
     assert_eq!(seen["foreign"], json!(true), "{seen}");
-    assert_eq!(organisations(&all), [json!("2321000131"), json!("5565594230")]);
+    assert_eq!(organisations(&all), [json!(OWN), json!(OTHER)]);
     assert_eq!(all["foreign"], Value::Null, "{all}");
     assert!(!seen.to_string().contains(other.json["id"].as_str().expect("an id")), "{seen}");
 
@@ -70,8 +52,8 @@ fn shared(world: &World) {
     };
     for fields in [json!({ "person": "19121212-1212" }), json!({ "card_number": SHARED_CARD })] {
         let of = |client: &str| organisations(&json!({ "eids": search(client, &fields) }));
-        assert_eq!(of("reckless"), [json!("2321000131")], "{fields}");
-        assert_eq!(of("portal"), [json!("2321000131"), json!("5565594230")], "{fields}");
+        assert_eq!(of("reckless"), [json!(OWN)], "{fields}");
+        assert_eq!(of("portal"), [json!(OWN), json!(OTHER)], "{fields}");
         // Where the list goes on is not told to who does not see it.
         let mut one = fields.clone();
         one["limit"] = json!(1);
@@ -94,11 +76,11 @@ fn shared(world: &World) {
     assert_eq!(get(&format!("/v1/certificates/{}", id(&own))).status, 200);
     let hidden = get(&format!("/v1/certificates/{}", id(&other)));
     assert_eq!((hidden.status, hidden.code()), (404, "certificate-unknown"), "{hidden:?}");
-    let listed = get("/v1/certificates?organisation=2321000131");
+    let listed = get(&format!("/v1/certificates?organisation={OWN}"));
     let ids: Vec<&Value> =
         listed.json["items"].as_array().expect("a list").iter().map(|one| &one["id"]).collect();
     assert_eq!(ids, [&own.json["id"]], "{listed:?}");
-    let foreign = get("/v1/certificates?organisation=5565594230");
+    let foreign = get(&format!("/v1/certificates?organisation={OTHER}"));
     assert_eq!((foreign.status, foreign.code()), (404, "organisation-unknown"));
     assert_eq!(get("/v1/certificates").code(), "query-malformed");
     let sha256 = other.json["sha256"].as_str().expect("a hash");
@@ -135,8 +117,8 @@ fn shared(world: &World) {
     {
         assert_eq!(search("reckless", &json!({ "hsa_id_end": end })).len(), found, "{end}");
     }
-    let late = issue("person-id-3-signature", "2321000131");
+    let late = issue("person-id-3-signature", OWN);
     assert_eq!((late.status, late.code()), (409, "eid-of-order-revoked"), "{late:?}");
     late.must_be_whole();
-    assert_eq!(issue("person-id-3-signature", "5565594230").status, 201);
+    assert_eq!(issue("person-id-3-signature", OTHER).status, 201);
 }

@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::ReadingProblems;
 use super::problem::Call;
 use super::{App, Named, reading, refuse};
 use crate::service::caller::Caller;
@@ -13,15 +15,10 @@ use crate::service::caller::Caller;
 /// `GET /v1/authorities`. Public facts; every known caller may read them.
 #[utoipa::path(
     get,
-    path = "/v1/authorities",
-    operation_id = "listAuthorities",
+    path = Operation::ListAuthorities.path(),
     responses(
         (status = 200, body = api::Page<api::Authority>, description = "all of the deployment"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(
@@ -35,16 +32,11 @@ pub(crate) async fn list(
 /// `GET /v1/authorities/{name}`, with the CRL itself.
 #[utoipa::path(
     get,
-    path = "/v1/authorities/{name}",
-    operation_id = "showAuthority",
+    path = Operation::ShowAuthority.path(),
     params(("name" = String, Path, description = "its short name")),
     responses(
         (status = 200, body = api::Authority, description = "with its certificate and its CRL"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn show(
@@ -59,19 +51,14 @@ pub(crate) async fn show(
 /// `GET /v1/authorities/{name}/shards`: the shards of its CRL.
 #[utoipa::path(
     get,
-    path = "/v1/authorities/{name}/shards",
-    operation_id = "listCrlShards",
+    path = Operation::ListShards.path(),
     params(
         ("name" = String, Path, description = "its short name"),
         api::PageQuery
     ),
     responses(
         (status = 200, body = api::Page<api::CrlShard>, description = "by number; none where the authority never had any"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn shards(

@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::{ActProblems, Keyed, QuestionProblems, ReadingProblems};
 use super::problem::Call;
 use super::{App, Named, read_body, reading, refuse, under_key};
 use crate::service::caller::Caller;
@@ -15,16 +17,11 @@ use crate::service::order::Act;
 /// `GET /v1/eids`: oldest first. A client that is limited to organisations names one of them.
 #[utoipa::path(
     get,
-    path = "/v1/eids",
-    operation_id = "listEids",
+    path = Operation::ListEids.path(),
     params(api::EidQuery),
     responses(
         (status = 200, body = api::Page<api::Eid>, description = "a page"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(
@@ -40,17 +37,11 @@ pub(crate) async fn list(
 /// `POST /v1/eids/search`. A question with a body: it changes nothing and has no idempotency key. What it shows is in the audit log.
 #[utoipa::path(
     post,
-    path = "/v1/eids/search",
-    operation_id = "searchEids",
+    path = Operation::SearchEids.path(),
     request_body = api::EidSearch,
     responses(
         (status = 200, body = api::Page<api::Eid>, description = "those that the caller sees, oldest first; a page may have fewer than were asked for"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such organisation", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        QuestionProblems,
     )
 )]
 pub(crate) async fn search(
@@ -75,15 +66,11 @@ pub(crate) async fn search(
 /// `GET /v1/eids/{id}`.
 #[utoipa::path(
     get,
-    path = "/v1/eids/{id}",
-    operation_id = "showEid",
+    path = Operation::ShowEid.path(),
     params(("id" = String, Path, description = "`eid_` and a UUID")),
     responses(
         (status = 200, body = api::Eid, description = "with its certificates"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn show_eid(
@@ -99,15 +86,11 @@ pub(crate) async fn show_eid(
 /// `GET /v1/carriers/{id}`.
 #[utoipa::path(
     get,
-    path = "/v1/carriers/{id}",
-    operation_id = "showCarrier",
+    path = Operation::ShowCarrier.path(),
     params(("id" = String, Path, description = "`car_` and a UUID")),
     responses(
         (status = 200, body = api::Carrier, description = "with every eID on it"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn show_carrier(
@@ -123,17 +106,11 @@ pub(crate) async fn show_carrier(
 /// `POST /v1/carriers/lookup`. A question with a body: it changes nothing and has no idempotency key.
 #[utoipa::path(
     post,
-    path = "/v1/carriers/lookup",
-    operation_id = "lookUpCarrier",
+    path = Operation::LookUpCarrier.path(),
     request_body = api::CarrierLookup,
     responses(
         (status = 200, body = api::Carrier, description = "the carrier of this card number"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        QuestionProblems,
     )
 )]
 pub(crate) async fn look_up(
@@ -158,21 +135,12 @@ pub(crate) async fn look_up(
 /// `POST /v1/eids/{id}/revocation`: revokes or holds its certificates, all of them or none.
 #[utoipa::path(
     post,
-    path = "/v1/eids/{id}/revocation",
-    operation_id = "revokeEid",
-    params(("id" = String, Path, description = "`eid_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::RevokeEid.path(),
+    params(("id" = String, Path, description = "`eid_` and a UUID"), Keyed),
     request_body = api::RevocationRequest,
     responses(
         (status = 200, body = api::Eid, description = "how it stands; each certificate says what became of it, `reach` how much more the event asks for"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 429, body = api::Problem, description = "the client has revoked in this hour what it may alone", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn revoke_eid(
@@ -196,21 +164,12 @@ pub(crate) async fn revoke_eid(
 /// `POST /v1/carriers/{id}/revocation`: revokes or holds every eID on it, those of other organisations too, all of them or none.
 #[utoipa::path(
     post,
-    path = "/v1/carriers/{id}/revocation",
-    operation_id = "revokeCarrier",
-    params(("id" = String, Path, description = "`car_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::RevokeCarrier.path(),
+    params(("id" = String, Path, description = "`car_` and a UUID"), Keyed),
     request_body = api::RevocationRequest,
     responses(
         (status = 200, body = api::Carrier, description = "how it stands; each certificate says what became of it, `reach` how much more the event asks for"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 429, body = api::Problem, description = "the client has revoked in this hour what it may alone", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn revoke_carrier(

@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::{ActProblems, Keyed, ReadingProblems, Waiting};
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key, under_key_by};
 use crate::service::caller::Caller;
@@ -14,21 +16,12 @@ use crate::service::order::Act;
 /// `POST /v1/certificates`: issues one certificate for a PKCS#10 request.
 #[utoipa::path(
     post,
-    path = "/v1/certificates",
-    operation_id = "issueCertificate",
-    params(("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
+    path = Operation::IssueCertificate.path(),
+    params(Keyed, Waiting),
     request_body = api::IssueRequest,
     responses(
         (status = 201, body = api::Certificate, description = "issued; replayed with Idempotency-Replayed: true"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 429, body = api::Problem, description = "the client has had what it may order in this hour: come back after Retry-After", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn create(
@@ -51,20 +44,12 @@ pub(crate) async fn create(
 /// `POST /v1/certificates/{id}/revocation`.
 #[utoipa::path(
     post,
-    path = "/v1/certificates/{id}/revocation",
-    operation_id = "revokeCertificate",
-    params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
+    path = Operation::RevokeCertificate.path(),
+    params(("id" = String, Path, description = "`crt_` and a UUID"), Keyed, Waiting),
     request_body = api::RevocationRequest,
     responses(
         (status = 200, body = api::Certificate, description = "revoked or held; `outcome` says whether this call did it, corrected the reason or changed nothing"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn revoke(
@@ -88,20 +73,12 @@ pub(crate) async fn revoke(
 /// `POST /v1/certificates/{id}/release`: ends a hold.
 #[utoipa::path(
     post,
-    path = "/v1/certificates/{id}/release",
-    operation_id = "releaseCertificate",
-    params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")),
+    path = Operation::ReleaseCertificate.path(),
+    params(("id" = String, Path, description = "`crt_` and a UUID"), Keyed, Waiting),
     request_body = api::ReleaseRequest,
     responses(
         (status = 200, body = api::Certificate, description = "released: it stands as it did before the hold"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn release(
@@ -125,24 +102,16 @@ pub(crate) async fn release(
 /// `POST /v1/authorities/{name}/serials/{serial}/revocation`.
 #[utoipa::path(
     post,
-    path = "/v1/authorities/{name}/serials/{serial}/revocation",
-    operation_id = "revokeSerial",
+    path = Operation::RevokeSerial.path(),
     params(
         ("name" = String, Path, description = "short name of the authority"),
         ("serial" = String, Path, description = "serial number, hexadecimal"),
-        ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry"), ("Prefer" = Option<String>, Header, description = "`wait`: answer once a published checkpoint covers the act")
+        Keyed, Waiting
     ),
     request_body = api::RevocationRequest,
     responses(
         (status = 200, body = api::SerialStatus, description = "revoked; `outcome` says whether this call did it, corrected the reason or changed nothing"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "state does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn revoke_serial(
@@ -166,16 +135,11 @@ pub(crate) async fn revoke_serial(
 /// `GET /v1/certificates/{id}`.
 #[utoipa::path(
     get,
-    path = "/v1/certificates/{id}",
-    operation_id = "showCertificate",
+    path = Operation::ShowCertificate.path(),
     params(("id" = String, Path, description = "`crt_` and a UUID")),
     responses(
         (status = 200, body = api::Certificate, description = "with certificate and chain"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn show(
@@ -191,16 +155,11 @@ pub(crate) async fn show(
 /// `GET /v1/certificates`: by fingerprint, by authority and serial, or a page of all.
 #[utoipa::path(
     get,
-    path = "/v1/certificates",
-    operation_id = "listCertificates",
+    path = Operation::ListCertificates.path(),
     params(api::CertificateQuery),
     responses(
         (status = 200, body = api::Page<api::Certificate>, description = "oldest first"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(

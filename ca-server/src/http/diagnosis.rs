@@ -4,7 +4,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
+use super::openapi::QuestionProblems;
 use super::problem::Call;
 use super::{App, read_body, reading, refuse};
 use crate::service::caller::Caller;
@@ -13,17 +15,11 @@ use crate::service::issue::from_json;
 /// `POST /v1/diagnosis`. A question with a body: it changes nothing and has no idempotency key.
 #[utoipa::path(
     post,
-    path = "/v1/diagnosis",
-    operation_id = "diagnose",
+    path = Operation::Diagnose.path(),
     request_body = api::DiagnosisRequest,
     responses(
         (status = 200, body = api::Diagnosis, description = "whether it works, and why not"),
-        (status = 400, body = api::Problem, description = "not well formed, or not exactly one thing named", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        QuestionProblems,
     )
 )]
 pub(crate) async fn diagnose(

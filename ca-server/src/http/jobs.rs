@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::{ActProblems, Keyed, ReadingProblems};
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key};
 use crate::service::caller::Caller;
@@ -15,19 +17,12 @@ use crate::service::order::Act;
 /// `POST /v1/jobs`: plans a job. Only an operator that may revoke may.
 #[utoipa::path(
     post,
-    path = "/v1/jobs",
-    operation_id = "planJob",
-    params(("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::PlanJob.path(),
+    params(Keyed),
     request_body = api::JobRequest,
     responses(
         (status = 201, body = api::Job, description = "planned; nothing is revoked by it"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "the authority is offline, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn plan(
@@ -50,20 +45,12 @@ pub(crate) async fn plan(
 /// `POST /v1/jobs/{id}/terms`: adds to the lists of a planned job.
 #[utoipa::path(
     post,
-    path = "/v1/jobs/{id}/terms",
-    operation_id = "addJobTerms",
-    params(("id" = String, Path, description = "`job_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::AddJobTerms.path(),
+    params(("id" = String, Path, description = "`job_` and a UUID"), Keyed),
     request_body = api::JobTermsRequest,
     responses(
         (status = 200, body = api::JobTerms, description = "added; each term counts once"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "no draft any more, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB: send the list in parts", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn add_terms(
@@ -87,20 +74,12 @@ pub(crate) async fn add_terms(
 /// `POST /v1/jobs/{id}/acts`: forecasts, starts, approves, pauses, resumes or cancels a job.
 #[utoipa::path(
     post,
-    path = "/v1/jobs/{id}/acts",
-    operation_id = "actOnJob",
-    params(("id" = String, Path, description = "`job_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::ActOnJob.path(),
+    params(("id" = String, Path, description = "`job_` and a UUID"), Keyed),
     request_body = api::JobActRequest,
     responses(
         (status = 200, body = api::Job, description = "how the job stands then"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not, or approves its own", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "the state or the hash does not allow it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn act(
@@ -124,13 +103,10 @@ pub(crate) async fn act(
 /// `GET /v1/jobs`: all jobs, newest first.
 #[utoipa::path(
     get,
-    path = "/v1/jobs",
-    operation_id = "listJobs",
+    path = Operation::ListJobs.path(),
     responses(
         (status = 200, body = api::Page<api::Job>, description = "newest first, 1000 at most"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(
@@ -147,15 +123,11 @@ pub(crate) async fn list(
 /// `GET /v1/jobs/{id}`: a job with its forecast, its progress and its waves.
 #[utoipa::path(
     get,
-    path = "/v1/jobs/{id}",
-    operation_id = "showJob",
+    path = Operation::ShowJob.path(),
     params(("id" = String, Path, description = "`job_` and a UUID")),
     responses(
         (status = 200, body = api::Job, description = "how it stands"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn show(
@@ -173,19 +145,14 @@ pub(crate) async fn show(
 /// `GET /v1/jobs/{id}/items`: the selection of a job, in the order in which it is revoked.
 #[utoipa::path(
     get,
-    path = "/v1/jobs/{id}/items",
-    operation_id = "listJobItems",
+    path = Operation::ListJobItems.path(),
     params(
         ("id" = String, Path, description = "`job_` and a UUID"),
         api::PageQuery
     ),
     responses(
         (status = 200, body = api::Page<api::JobItem>, description = "certificates and how they stand"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn items(

@@ -4,7 +4,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
+use super::openapi::{ActProblems, Keyed, ReadingProblems};
 use super::problem::Call;
 use super::{App, reading, refuse, under_key_by};
 use crate::service::caller::Caller;
@@ -14,14 +16,10 @@ use crate::service::order::Act;
 /// caller itself.
 #[utoipa::path(
     get,
-    path = "/v1/limits",
-    operation_id = "listLimits",
+    path = Operation::ListLimits.path(),
     responses(
         (status = 200, body = api::Page<api::LimitStanding>, description = "clients and profiles that have been counted in this hour or are paused"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(
@@ -36,19 +34,12 @@ pub(crate) async fn list(
 /// `POST /v1/limits/resumption`: ends a pause. Only an operator may.
 #[utoipa::path(
     post,
-    path = "/v1/limits/resumption",
-    operation_id = "resumeLimit",
-    params(("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::ResumeLimit.path(),
+    params(Keyed),
     request_body = api::ResumptionRequest,
     responses(
         (status = 200, body = api::LimitStanding, description = "the client goes on; replayed with Idempotency-Replayed: true"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "not paused, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn resume(

@@ -21,6 +21,7 @@ mod probe;
 mod problem;
 mod profiles;
 mod receipts;
+mod routes;
 pub(crate) mod tls;
 mod trials;
 
@@ -33,7 +34,7 @@ use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::get;
 use ca::refusal::Refusal;
 use http_body_util::BodyExt as _;
 use serde::Serialize;
@@ -65,47 +66,9 @@ pub(crate) struct App {
     pub(crate) admission: Admission,
 }
 
-/// All routes of the API.
+/// All routes of the API: its operations, and what every client may ask.
 pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/v1/certificates", post(certificates::create).get(certificates::list))
-        .route("/v1/certificates/{id}", get(certificates::show))
-        .route("/v1/certificates/{id}/revocation", post(certificates::revoke))
-        .route("/v1/certificates/{id}/release", post(certificates::release))
-        .route("/v1/certificates/{id}/receipt", post(receipts::sign))
-        .route("/v1/certificates/{id}/receipts", get(receipts::list))
-        .route("/v1/authorities/{name}/serials/{serial}/receipts", get(receipts::list_of_serial))
-        .route("/v1/probe/work", get(probe::work))
-        .route("/v1/probe/observations", post(probe::observe))
-        .route("/v1/authorities", get(authorities::list))
-        .route("/v1/authorities/{name}", get(authorities::show))
-        .route("/v1/authorities/{name}/shards", get(authorities::shards))
-        .route(
-            "/v1/authorities/{name}/serials/{serial}/revocation",
-            post(certificates::revoke_serial),
-        )
-        .route("/v1/clients/self/renewal", post(clients::renew))
-        .route("/v1/profiles/replay", post(profiles::replay))
-        .route("/v1/limits", get(limits::list))
-        .route("/v1/limits/resumption", post(limits::resume))
-        .route("/v1/jobs", post(jobs::plan).get(jobs::list))
-        .route("/v1/jobs/{id}", get(jobs::show))
-        .route("/v1/jobs/{id}/terms", post(jobs::add_terms))
-        .route("/v1/jobs/{id}/acts", post(jobs::act))
-        .route("/v1/jobs/{id}/items", get(jobs::items))
-        .route("/v1/trial-revocations", get(trials::list))
-        .route("/v1/eids", get(bindings::list))
-        .route("/v1/eids/search", post(bindings::search))
-        .route("/v1/eids/{id}", get(bindings::show_eid))
-        .route("/v1/eids/{id}/revocation", post(bindings::revoke_eid))
-        .route("/v1/carriers/lookup", post(bindings::look_up))
-        .route("/v1/diagnosis", post(diagnosis::diagnose))
-        .route("/v1/carriers/{id}", get(bindings::show_carrier))
-        .route("/v1/carriers/{id}/revocation", post(bindings::revoke_carrier))
-        .route("/v1/organisations", post(organisations::add).get(organisations::list))
-        .route("/v1/organisations/{id}", get(organisations::show))
-        .route("/v1/organisations/{id}/change", post(organisations::change))
-        .route("/v1/organisations/{id}/ending", post(organisations::end))
+    routes::operations()
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(|| async { axum::Json(serde_json::json!({ "alive": true })) }))
         .route("/readyz", get(|State(app): State<App>| async move { app.readiness.answer() }))

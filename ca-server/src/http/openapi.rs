@@ -1,13 +1,20 @@
-//! `/openapi.json`: the contract of the API, made from the wire types.
+//! `/openapi.json`: the contract of the API, made from its operations, their handlers and the wire types.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use ca::operation::{Business, Operation};
-use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation as Described, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{OpenApi as Document, Required};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::security::{SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, OpenApi as Document, Ref, RefOr, Required, Response, ResponseBuilder,
+};
+use utoipa::{IntoParams, IntoResponses, OpenApi};
 
-/// The contract.
+use super::routes::Handlers;
+
+/// What the contract says of no operation alone.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -15,258 +22,201 @@ use utoipa::{Modify, OpenApi};
         description = "Issues and revokes certificates. Mutual TLS; every POST that acts carries Idempotency-Key.",
         license(name = "Apache-2.0 OR MIT")
     ),
-    paths(
-        super::certificates::create,
-        super::certificates::list,
-        super::certificates::show,
-        super::certificates::revoke,
-        super::certificates::release,
-        super::receipts::sign,
-        super::receipts::list,
-        super::receipts::list_of_serial,
-        super::probe::work,
-        super::probe::observe,
-        super::certificates::revoke_serial,
-        super::clients::renew,
-        super::limits::list,
-        super::limits::resume,
-        super::authorities::list,
-        super::authorities::show,
-        super::authorities::shards,
-        super::profiles::replay,
-        super::jobs::plan,
-        super::jobs::add_terms,
-        super::jobs::act,
-        super::jobs::list,
-        super::jobs::show,
-        super::jobs::items,
-        super::trials::list,
-        super::bindings::list,
-        super::bindings::search,
-        super::bindings::show_eid,
-        super::bindings::revoke_eid,
-        super::bindings::look_up,
-        super::diagnosis::diagnose,
-        super::bindings::show_carrier,
-        super::bindings::revoke_carrier,
-        super::organisations::add,
-        super::organisations::list,
-        super::organisations::show,
-        super::organisations::change,
-        super::organisations::end
-    ),
-    components(schemas(
-        api::IssueRequest,
-        api::SubjectFields,
-        api::AlternativeNames,
-        api::Actor,
-        api::OrderFields,
-        api::order::Orderer,
-        api::order::OrderIdentity,
-        api::order::OrderPassport,
-        api::order::OrderProofing,
-        api::order::OrderEid,
-        api::order::OrderCarrier,
-        api::order::OrderOrganisations,
-        api::order::OrderOrganisation,
-        api::order::OrderApproval,
-        api::order::OrderReceipt,
-        api::order::OrderEvidence,
-        api::Certificate,
-        api::CertificateState,
-        api::Origin,
-        api::RevocationRequest,
-        api::ReleaseRequest,
-        api::ReceiptRequest,
-        api::ReceiptMethod,
-        api::Receipt,
-        api::Receipts,
-        api::ProbeWork,
-        api::ProbeTarget,
-        api::ProbeLook,
-        api::ObservationsRequest,
-        api::ObservationsTaken,
-        api::RefusedObservation,
-        api::StatusOutcome,
-        api::BusinessEvent,
-        api::EventReach,
-        api::SerialStatus,
-        api::ReasonCode,
-        api::RenewalRequest,
-        api::ClientCredential,
-        api::LimitStanding,
-        api::SuddenLimit,
-        api::LimitPause,
-        api::ResumptionRequest,
-        api::Authority,
-        api::AuthorityCrl,
-        api::CrlShard,
-        api::ReplayRequest,
-        api::ReplayPage,
-        api::ReplayItem,
-        api::ReplayOutcome,
-        api::ReplayDifference,
-        api::ReplayRefusal,
-        api::JobRequest,
-        api::JobSelector,
-        api::JobTermsRequest,
-        api::JobSerial,
-        api::JobTerms,
-        api::JobAct,
-        api::JobActRequest,
-        api::JobState,
-        api::Job,
-        api::job::JobSelecting,
-        api::job::JobForecast,
-        api::job::JobPart,
-        api::job::JobApproval,
-        api::job::JobProgress,
-        api::job::JobReceipts,
-        api::job::JobWave,
-        api::JobItem,
-        api::TrialRevocations,
-        api::TrialSummary,
-        api::TrialRevocation,
-        api::TrialSight,
-        api::Eid,
-        api::EidStage,
-        api::EidSearch,
-        api::Carrier,
-        api::CarrierStage,
-        api::CarrierLookup,
-        api::DiagnosisRequest,
-        api::DiagnosisUse,
-        api::Diagnosis,
-        api::DiagnosedCertificate,
-        api::DiagnosisObstacle,
-        api::Organisation,
-        api::OrganisationKind,
-        api::OrganisationRequest,
-        api::OrganisationChangeRequest,
-        api::OrganisationEndRequest,
-        api::Problem
-    )),
-    modifiers(&Statements)
+    components(schemas(api::Problem))
 )]
-struct Contract;
+struct Common;
 
-/// The header of statements, at each operation that takes one.
-struct Statements;
+/// The name of the one way to be let in.
+const CLIENT_CERTIFICATE: &str = "client-certificate";
 
-impl Modify for Statements {
-    fn modify(&self, document: &mut Document) {
-        for (path, item) in &mut document.paths.paths {
-            let operations = [("GET", &mut item.get), ("POST", &mut item.post)];
-            for (method, operation) in operations {
-                let business = Operation::of(method, path).map(Operation::business);
-                let Some(operation) =
-                    operation.as_mut().filter(|_| business != Some(Business::Own))
-                else {
-                    continue;
-                };
-                let header = ParameterBuilder::new()
-                    .name(api::ACTOR_STATEMENT)
-                    .parameter_in(ParameterIn::Header)
-                    .required(Required::False)
-                    .description(Some(match business {
-                        Some(Business::Reading) => "the statement of the administrator who reads, of clients that need one for every call",
-                        _ => "the statement of the administrator who acts, of clients that need one (docs/formats/actor-statement.md)",
-                    }))
-                    .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
-                    .build();
-                operation.parameters.get_or_insert_default().push(header.into());
+/// The contract: what the handlers say of themselves, under the names of the table of operations.
+fn contract() -> Document {
+    let mut document = Common::openapi();
+    document.merge(Handlers::openapi());
+    for (path, item) in &mut document.paths.paths {
+        for (method, described) in [("GET", &mut item.get), ("POST", &mut item.post)] {
+            if let Some((described, operation)) =
+                described.as_mut().zip(Operation::of(method, path))
+            {
+                name(described, operation);
             }
         }
     }
+    let scheme = SecurityScheme::MutualTls {
+        description: Some(
+            "a certificate of the management CA for a configured client (API-01)".to_owned(),
+        ),
+        deprecated: None,
+        extensions: None,
+    };
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(CLIENT_CERTIFICATE, scheme);
+    document.security = Some(vec![SecurityRequirement::new(CLIENT_CERTIFICATE, [""; 0])]);
+    document
+}
+
+/// What the table knows of an operation: its id, what it is about, and whether a statement may come with it.
+fn name(described: &mut Described, operation: Operation) {
+    described.operation_id = Some(operation.id().to_owned());
+    described.tags = operation.path().split('/').nth(2).map(|about| vec![about.to_owned()]);
+    let wanted = match operation.business() {
+        Business::Own => return,
+        Business::Reading => {
+            "the statement of the administrator who reads, of clients that need one for every call"
+        }
+        Business::Acting => {
+            "the statement of the administrator who acts, of clients that need one (docs/formats/actor-statement.md)"
+        }
+    };
+    let statement = header(api::ACTOR_STATEMENT, Required::False, wanted, ObjectBuilder::new());
+    described.parameters.get_or_insert_default().push(statement.into());
+}
+
+fn header(name: &str, required: Required, description: &str, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(required)
+        .description(Some(description))
+        .schema(Some(schema.schema_type(Type::String).build()))
+        .build()
+}
+
+/// The header that names an order (API-02).
+pub(super) enum Keyed {}
+
+impl IntoParams for Keyed {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let says = "names the order: 1 to 200 visible ASCII characters, the same with each retry";
+        let schema = ObjectBuilder::new().pattern(Some("^[!-~]{1,200}$"));
+        vec![header(api::IDEMPOTENCY_KEY, Required::True, says, schema)]
+    }
+}
+
+/// The header of callers that want to hear when an act is published.
+pub(super) enum Waiting {}
+
+impl IntoParams for Waiting {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let says = "`wait`: answer once a published checkpoint covers the act";
+        vec![header("Prefer", Required::False, says, ObjectBuilder::new())]
+    }
+}
+
+/// How a call can be refused that reads.
+pub(super) enum ReadingProblems {}
+/// The same of a question that has a body and changes nothing.
+pub(super) enum QuestionProblems {}
+/// The same of an act under an idempotency key.
+pub(super) enum ActProblems {}
+
+const OF_ALL: &[(u16, &str)] = &[
+    (400, "not well formed"),
+    (401, "caller not known, or who acts is not"),
+    (403, "caller may not"),
+    (404, "no such thing"),
+    (500, "a defect of the program"),
+    (503, "come back after Retry-After"),
+];
+const OF_BODIES: &[(u16, &str)] = &[
+    (409, "state or configuration does not allow it, or the key is at work"),
+    (413, "body above 128 KiB"),
+    (422, "a rule refuses, or the key was used with another body"),
+];
+const OF_ACTS: &[(u16, &str)] =
+    &[(429, "the client has had what it may alone in this hour: come back after Retry-After")];
+
+impl IntoResponses for ReadingProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[OF_ALL])
+    }
+}
+
+impl IntoResponses for QuestionProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[OF_ALL, OF_BODIES])
+    }
+}
+
+impl IntoResponses for ActProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[OF_ALL, OF_BODIES, OF_ACTS])
+    }
+}
+
+fn problems(lists: &[&[(u16, &str)]]) -> BTreeMap<String, RefOr<Response>> {
+    let problem = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = |says: &str| {
+        ResponseBuilder::new()
+            .description(says)
+            .content(api::problem::MEDIA_TYPE, problem())
+            .build()
+    };
+    let rows = lists.iter().copied().flatten();
+    rows.map(|(status, says)| (status.to_string(), response(says).into())).collect()
 }
 
 /// `GET /openapi.json`.
 pub(crate) async fn show() -> Json<Document> {
-    Json(Contract::openapi())
+    Json(contract())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    /// API-04, API-05: the table of who must sign has each operation of the contract under its name, and no other; and each that may want a
-    /// statement says where it comes.
+    /// API-04, API-05, API-11: the contract has each operation of the table under its name, and no other; and each that may want a statement says
+    /// where it comes, and how it is refused.
     #[test]
-    fn the_table_of_operations_is_that_of_the_contract() {
-        let document = serde_json::to_value(Contract::openapi()).unwrap();
+    fn the_contract_is_that_of_the_table_of_operations() {
+        let document = serde_json::to_value(contract()).unwrap();
         let mut found = 0;
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 let one = Operation::of(&method.to_uppercase(), path);
                 let one = one.unwrap_or_else(|| panic!("{method} {path} is in no row"));
                 assert_eq!(operation["operationId"], one.id(), "{method} {path}");
-                let parameters = operation["parameters"].as_array().into_iter().flatten();
-                let takes = parameters.filter(|one| one["name"] == api::ACTOR_STATEMENT).count();
+                let parameters = || operation["parameters"].as_array().into_iter().flatten();
+                let takes = |name: &str| parameters().filter(|one| one["name"] == name).count();
                 let expected = usize::from(one.business() != Business::Own);
-                assert_eq!(takes, expected, "{method} {path}");
+                assert_eq!(takes(api::ACTOR_STATEMENT), expected, "{method} {path}");
+                // What changes something names its order, and so does a renewal.
+                let acts = one.business() == Business::Acting || one == Operation::RenewClient;
+                assert_eq!(takes(api::IDEMPOTENCY_KEY), usize::from(acts), "{method} {path}");
+                for status in ["400", "401", "403", "500", "503"] {
+                    let problem =
+                        &operation["responses"][status]["content"][api::problem::MEDIA_TYPE];
+                    assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{path}");
+                }
                 found += 1;
             }
         }
         assert_eq!(found, Operation::ALL.len());
     }
 
-    /// API-11: every route of the router stands in the contract, with its problems.
+    /// Every type that the contract speaks of stands in it.
     #[test]
-    fn the_contract_lists_every_operation() {
-        let document = serde_json::to_value(Contract::openapi()).unwrap();
-        let operations = [
-            ("/v1/certificates", "post"),
-            ("/v1/certificates", "get"),
-            ("/v1/certificates/{id}", "get"),
-            ("/v1/certificates/{id}/revocation", "post"),
-            ("/v1/certificates/{id}/release", "post"),
-            ("/v1/certificates/{id}/receipt", "post"),
-            ("/v1/certificates/{id}/receipts", "get"),
-            ("/v1/authorities/{name}/serials/{serial}/receipts", "get"),
-            ("/v1/probe/work", "get"),
-            ("/v1/probe/observations", "post"),
-            ("/v1/authorities/{name}/serials/{serial}/revocation", "post"),
-            ("/v1/clients/self/renewal", "post"),
-            ("/v1/profiles/replay", "post"),
-            ("/v1/limits", "get"),
-            ("/v1/limits/resumption", "post"),
-            ("/v1/jobs", "post"),
-            ("/v1/jobs", "get"),
-            ("/v1/jobs/{id}", "get"),
-            ("/v1/jobs/{id}/terms", "post"),
-            ("/v1/jobs/{id}/acts", "post"),
-            ("/v1/jobs/{id}/items", "get"),
-            ("/v1/trial-revocations", "get"),
-            ("/v1/eids", "get"),
-            ("/v1/eids/search", "post"),
-            ("/v1/eids/{id}", "get"),
-            ("/v1/eids/{id}/revocation", "post"),
-            ("/v1/carriers/lookup", "post"),
-            ("/v1/diagnosis", "post"),
-            ("/v1/carriers/{id}", "get"),
-            ("/v1/carriers/{id}/revocation", "post"),
-            ("/v1/organisations", "post"),
-            ("/v1/organisations", "get"),
-            ("/v1/organisations/{id}", "get"),
-            ("/v1/organisations/{id}/change", "post"),
-            ("/v1/organisations/{id}/ending", "post"),
-            ("/v1/authorities", "get"),
-            ("/v1/authorities/{name}", "get"),
-            ("/v1/authorities/{name}/shards", "get"),
-        ];
-        for (path, method) in operations {
-            let operation = &document["paths"][path][method];
+    fn the_contract_is_whole() {
+        let document = serde_json::to_value(contract()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let text = document.to_string();
+        let named: BTreeSet<&str> = text
+            .split("\"#/components/schemas/")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
 
-            assert!(operation["operationId"].is_string(), "{method} {path}");
-            assert!(operation["responses"]["403"].is_object(), "{method} {path}");
-        }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 35);
+        assert!(named.len() > 60, "{}", named.len());
+        let missing: Vec<_> = named.iter().filter(|name| !schemas.contains_key(**name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.
     #[test]
     fn the_example_of_an_order_is_that_of_the_page_and_parses() {
-        let document = serde_json::to_value(Contract::openapi()).unwrap();
+        let document = serde_json::to_value(contract()).unwrap();
         let example = &document["components"]["schemas"]["OrderFields"]["example"];
         let page = include_str!("../../../docs/operations/run.md");
         let (_, section) = page.split_once("\n## Orders for persons\n").unwrap();

@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::{ActProblems, Keyed, ReadingProblems};
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key};
 use crate::service::Service;
@@ -15,19 +17,12 @@ use crate::service::order::{Act, Answered, OrderWork};
 /// `POST /v1/organisations`: adds an organisation under one of the caller's.
 #[utoipa::path(
     post,
-    path = "/v1/organisations",
-    operation_id = "addOrganisation",
-    params(("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::AddOrganisation.path(),
+    params(Keyed),
     request_body = api::OrganisationRequest,
     responses(
         (status = 201, body = api::Organisation, description = "added"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "the tree does not take it, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn add(
@@ -46,20 +41,12 @@ pub(crate) async fn add(
 /// `POST /v1/organisations/{id}/change`: another name, number or place in the tree.
 #[utoipa::path(
     post,
-    path = "/v1/organisations/{id}/change",
-    operation_id = "changeOrganisation",
-    params(("id" = String, Path, description = "`org_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::ChangeOrganisation.path(),
+    params(("id" = String, Path, description = "`org_` and a UUID"), Keyed),
     request_body = api::OrganisationChangeRequest,
     responses(
         (status = 200, body = api::Organisation, description = "how it is then"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not, or it is its own", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "the tree does not take it, the revision is another one, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn change(
@@ -79,20 +66,12 @@ pub(crate) async fn change(
 /// `POST /v1/organisations/{id}/ending`: its last day.
 #[utoipa::path(
     post,
-    path = "/v1/organisations/{id}/ending",
-    operation_id = "endOrganisation",
-    params(("id" = String, Path, description = "`org_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::EndOrganisation.path(),
+    params(("id" = String, Path, description = "`org_` and a UUID"), Keyed),
     request_body = api::OrganisationEndRequest,
     responses(
         (status = 200, body = api::Organisation, description = "how it is then"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not, or it is its own", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "the tree does not take it, the revision is another one, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn end(
@@ -129,16 +108,11 @@ async fn organising(
 /// `GET /v1/organisations`: the organisations of the caller and what lies under them; all, for an operator.
 #[utoipa::path(
     get,
-    path = "/v1/organisations",
-    operation_id = "listOrganisations",
+    path = Operation::ListOrganisations.path(),
     params(api::OrganisationQuery),
     responses(
         (status = 200, body = api::Page<api::Organisation>, description = "a page, in an order that does not change"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(
@@ -154,15 +128,11 @@ pub(crate) async fn list(
 /// `GET /v1/organisations/{id}`: one of them.
 #[utoipa::path(
     get,
-    path = "/v1/organisations/{id}",
-    operation_id = "showOrganisation",
+    path = Operation::ShowOrganisation.path(),
     params(("id" = String, Path, description = "`org_` and a UUID")),
     responses(
         (status = 200, body = api::Organisation, description = "the organisation"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn show(

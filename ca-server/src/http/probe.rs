@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::{QuestionProblems, ReadingProblems};
 use super::problem::Call;
 use super::{App, read_body, reading, refuse};
 use crate::service::caller::Caller;
@@ -14,16 +16,12 @@ use crate::service::issue::from_json;
 /// `GET /v1/probe/work`: a page of what this vantage point looks at now.
 #[utoipa::path(
     get,
-    path = "/v1/probe/work",
-    operation_id = "listProbeWork",
+    path = Operation::ProbeWork.path(),
     params(api::WorkQuery),
     responses(
         (status = 200, body = api::ProbeWork, description = "revocations that were not seen from there yet, and a sample of others"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller is no vantage point", content_type = "application/problem+json"),
         (status = 409, body = api::Problem, description = "no receipts are made here", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn work(
@@ -44,17 +42,12 @@ pub(crate) async fn work(
 /// `POST /v1/probe/observations`: what was seen. Sent twice it is the same as once, and needs no idempotency key.
 #[utoipa::path(
     post,
-    path = "/v1/probe/observations",
-    operation_id = "sendObservations",
+    path = Operation::ProbeObservations.path(),
     request_body = api::ObservationsRequest,
     responses(
         (status = 200, body = api::ObservationsTaken, description = "what was taken, what was not, and what came of it"),
-        (status = 400, body = api::Problem, description = "not well formed, or more than 200", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller is no vantage point", content_type = "application/problem+json"),
         (status = 409, body = api::Problem, description = "no receipts are made here", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        QuestionProblems,
     )
 )]
 pub(crate) async fn observe(

@@ -4,7 +4,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
+use super::openapi::QuestionProblems;
 use super::problem::Call;
 use super::{App, read_body, reading, refuse};
 use crate::service::caller::Caller;
@@ -13,17 +15,11 @@ use crate::service::issue::from_json;
 /// `POST /v1/profiles/replay`. A question with a body: it changes nothing and has no idempotency key.
 #[utoipa::path(
     post,
-    path = "/v1/profiles/replay",
-    operation_id = "replayProfile",
+    path = Operation::ReplayProfile.path(),
     request_body = api::ReplayRequest,
     responses(
         (status = 200, body = api::ReplayPage, description = "what the issuances of this page would become, newest first"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller is no operator, or may not read", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "the profile has faults, or is not of subscribers", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        QuestionProblems,
     )
 )]
 pub(crate) async fn replay(

@@ -4,7 +4,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use ca::operation::Operation;
 
+use super::openapi::{ActProblems, Keyed, ReadingProblems};
 use super::problem::Call;
 use super::{App, Named, reading, refuse, under_key};
 use crate::service::caller::Caller;
@@ -13,20 +15,12 @@ use crate::service::order::Act;
 /// `POST /v1/certificates/{id}/receipt`: signs that the revocation was seen from every vantage point.
 #[utoipa::path(
     post,
-    path = "/v1/certificates/{id}/receipt",
-    operation_id = "receiptRevocation",
-    params(("id" = String, Path, description = "`crt_` and a UUID"), ("Idempotency-Key" = String, Header, description = "names the order: 1 to 200 visible ASCII characters, the same with each retry")),
+    path = Operation::SignReceipt.path(),
+    params(("id" = String, Path, description = "`crt_` and a UUID"), Keyed),
     request_body = api::ReceiptRequest,
     responses(
         (status = 201, body = api::Receipt, description = "the receipt, a signed note"),
-        (status = 400, body = api::Problem, description = "not well formed, or a statement that is not taken", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 409, body = api::Problem, description = "not revoked, not seen everywhere (which points have not, and what they saw), no vantage point configured, or the key is at work", content_type = "application/problem+json"),
-        (status = 413, body = api::Problem, description = "body above 128 KiB", content_type = "application/problem+json"),
-        (status = 422, body = api::Problem, description = "a rule refuses, or the key was used with another body", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ActProblems,
     )
 )]
 pub(crate) async fn sign(
@@ -50,15 +44,11 @@ pub(crate) async fn sign(
 /// `GET /v1/certificates/{id}/receipts`: the receipts of its revocation and of its holds.
 #[utoipa::path(
     get,
-    path = "/v1/certificates/{id}/receipts",
-    operation_id = "listReceipts",
+    path = Operation::ListReceipts.path(),
     params(("id" = String, Path, description = "`crt_` and a UUID")),
     responses(
         (status = 200, body = api::Receipts, description = "those of its last revocation or hold first; none where it was not seen at every point yet"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(
@@ -74,18 +64,14 @@ pub(crate) async fn list(
 /// `GET /v1/authorities/{name}/serials/{serial}/receipts`: the same for a serial.
 #[utoipa::path(
     get,
-    path = "/v1/authorities/{name}/serials/{serial}/receipts",
-    operation_id = "listReceiptsOfSerial",
+    path = Operation::ListReceiptsOfSerial.path(),
     params(
         ("name" = String, Path, description = "short name of the authority"),
         ("serial" = String, Path, description = "serial number, hexadecimal")
     ),
     responses(
         (status = 200, body = api::Receipts, description = "those of its last revocation first; none where it was not seen at every point yet, or where the serial is not known"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
-        (status = 404, body = api::Problem, description = "no such thing", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list_of_serial(

@@ -4,8 +4,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
+use ca::operation::Operation;
 
 use super::asked::Asked;
+use super::openapi::ReadingProblems;
 use super::problem::Call;
 use super::{App, reading, refuse};
 use crate::service::caller::Caller;
@@ -13,16 +15,12 @@ use crate::service::caller::Caller;
 /// `GET /v1/trial-revocations`: trial revocations, newest first, and what they come to.
 #[utoipa::path(
     get,
-    path = "/v1/trial-revocations",
-    operation_id = "listTrialRevocations",
+    path = Operation::ListTrials.path(),
     params(api::TrialQuery),
     responses(
         (status = 200, body = api::TrialRevocations, description = "newest first, with how many of them were seen in time"),
-        (status = 400, body = api::Problem, description = "not well formed", content_type = "application/problem+json"),
-        (status = 401, body = api::Problem, description = "caller not known", content_type = "application/problem+json"),
-        (status = 403, body = api::Problem, description = "caller may not", content_type = "application/problem+json"),
         (status = 409, body = api::Problem, description = "none are made here", content_type = "application/problem+json"),
-        (status = 503, body = api::Problem, description = "come back after Retry-After", content_type = "application/problem+json"),
+        ReadingProblems,
     )
 )]
 pub(crate) async fn list(

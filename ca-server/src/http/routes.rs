@@ -1,0 +1,109 @@
+//! The routes of the API: one row an operation of `ca::operation`, with the handler that answers it.
+//!
+//! Router and contract are made from these rows. Method, path and name of an operation stand in `ca::operation` alone, a row there without one here
+//! does not compile, and no handler is reached but by a row.
+
+use axum::Router;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use ca::operation::Operation;
+use utoipa::OpenApi;
+
+use super::App;
+
+macro_rules! routes {
+    ($($operation:ident => $module:ident::$handler:ident;)*) => {
+        /// What the handlers say of themselves.
+        #[derive(OpenApi)]
+        #[openapi(paths($(super::$module::$handler),*))]
+        pub(super) struct Handlers;
+
+        fn endpoint(operation: Operation) -> MethodRouter<App> {
+            match operation {
+                $(Operation::$operation => on(filter(operation), super::$module::$handler),)*
+            }
+        }
+
+        /// Each operation, with the module and the name of its handler.
+        #[cfg(test)]
+        pub(super) const ROWS: &[(Operation, &str, &str)] =
+            &[$((Operation::$operation, stringify!($module), stringify!($handler)),)*];
+    };
+}
+
+routes! {
+    IssueCertificate => certificates::create;
+    ListCertificates => certificates::list;
+    ShowCertificate => certificates::show;
+    RevokeCertificate => certificates::revoke;
+    ReleaseCertificate => certificates::release;
+    SignReceipt => receipts::sign;
+    ListReceipts => receipts::list;
+    ListReceiptsOfSerial => receipts::list_of_serial;
+    ProbeWork => probe::work;
+    ProbeObservations => probe::observe;
+    RevokeSerial => certificates::revoke_serial;
+    RenewClient => clients::renew;
+    ListLimits => limits::list;
+    ResumeLimit => limits::resume;
+    ListAuthorities => authorities::list;
+    ShowAuthority => authorities::show;
+    ListShards => authorities::shards;
+    ReplayProfile => profiles::replay;
+    PlanJob => jobs::plan;
+    ListJobs => jobs::list;
+    ShowJob => jobs::show;
+    AddJobTerms => jobs::add_terms;
+    ActOnJob => jobs::act;
+    ListJobItems => jobs::items;
+    ListTrials => trials::list;
+    ListEids => bindings::list;
+    SearchEids => bindings::search;
+    ShowEid => bindings::show_eid;
+    RevokeEid => bindings::revoke_eid;
+    LookUpCarrier => bindings::look_up;
+    Diagnose => diagnosis::diagnose;
+    ShowCarrier => bindings::show_carrier;
+    RevokeCarrier => bindings::revoke_carrier;
+    AddOrganisation => organisations::add;
+    ListOrganisations => organisations::list;
+    ShowOrganisation => organisations::show;
+    ChangeOrganisation => organisations::change;
+    EndOrganisation => organisations::end;
+}
+
+/// All operations, each under its method and path.
+pub(super) fn operations() -> Router<App> {
+    let all = Operation::ALL.iter();
+    all.fold(Router::new(), |router, one| router.route(one.path(), endpoint(*one)))
+}
+
+/// A `HEAD` goes where its `GET` goes.
+fn filter(operation: Operation) -> MethodFilter {
+    if operation.method() == "GET" { MethodFilter::GET } else { MethodFilter::POST }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// API-11: what answers an operation is what describes itself as that operation, and it is all that describes itself.
+    #[test]
+    fn each_operation_is_answered_by_the_handler_of_its_contract() {
+        let document = serde_json::to_value(Handlers::openapi()).unwrap();
+        for (operation, module, handler) in ROWS {
+            let said = &document["paths"][operation.path()][operation.method().to_lowercase()];
+            assert_eq!(said["operationId"], *handler, "{operation:?}");
+            assert_eq!(said["tags"][0], format!("super::{module}"), "{operation:?}");
+        }
+        let paths = document["paths"].as_object().unwrap().values();
+        let described: usize = paths.map(|methods| methods.as_object().unwrap().len()).sum();
+        assert_eq!((ROWS.len(), described), (Operation::ALL.len(), Operation::ALL.len()));
+    }
+
+    #[test]
+    fn every_method_of_an_operation_is_one_that_the_router_knows() {
+        for one in Operation::ALL {
+            assert!(["GET", "POST"].contains(&one.method()), "{one:?}");
+        }
+    }
+}
