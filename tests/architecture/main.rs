@@ -5,6 +5,7 @@
 //! every offence and the guard itself can be tested.
 
 mod dependencies;
+mod every_code;
 mod length;
 mod purity;
 mod signing_path;
