@@ -23,7 +23,8 @@ pub use fault::Fault;
 pub use kind::{Audit, Kind, Zone};
 pub use people::{Duty, People, Person, Quorum, Requirement, Role, Threshold};
 pub use step::{
-    Attributes, BackupWay, NumberRule, Operation, OperationName, Revocation, Series, Step,
+    Attributes, BackupWay, IssuerUrls, NumberRule, Operation, OperationName, Revocation, Series,
+    Step,
 };
 pub use text::{MAX_OCTETS, TextFault};
 pub use values::{Line, RelativeFile, Word};

@@ -40,6 +40,7 @@ use crate::finished;
 use crate::hierarchy::{Hierarchy, PlannedAuthority};
 use crate::home::{Home, replace, replace_secret};
 use crate::kept::{self, Existing, Keeper};
+use crate::lists::List;
 use crate::outputs::{self, Made, MadeAuthority, MadeClient, Ports};
 use crate::refusal::Refusal;
 use crate::surroundings;
@@ -328,8 +329,15 @@ impl Bootstrap<'_> {
         let planned = &self.hierarchy.root;
         let lifetime = Duration::from_secs(self.hierarchy.root_crl_lifetime);
         let file = format!("{}.crl", planned.name);
-        let number = crl::CrlNumber::first();
-        self.works.first_crl(root, planned.algorithm, &number, &file, lifetime)
+        self.works.crl(&List {
+            authority: root,
+            algorithm: planned.algorithm,
+            number: &crl::CrlNumber::first(),
+            lifetime,
+            previous: None,
+            entries: &[],
+            file: &file,
+        })
     }
 
     /// The responder's identity, and its delegate for the root.

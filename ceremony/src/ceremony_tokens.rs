@@ -80,7 +80,7 @@ pub(crate) fn recall(
         return Err(Stopped {
             refusal: Refusal::Token,
             refused: format!(
-                "token {} was made by an earlier run, and is not there: {found} tokens have its label",
+                "token {} was made before, and is not there: {found} tokens have its label",
                 planned.label.as_str()
             ),
             next_step: "bring the token back; no other is made in its place",
@@ -142,22 +142,37 @@ fn as_planned(module: &Module, planned: &PlannedToken, token: &Token) -> anyhow:
     Ok(())
 }
 
-/// The plan's tokens are all made in the ceremony, and their module is the one that it names.
+/// The plan's tokens are all made in the ceremony, or all in the one whose home `made_in` is, and their module is the one that the plan names.
 ///
 /// # Errors
 ///
-/// [`Stopped`] with R06 for a token that would be there before, with R04 for another module.
-pub(crate) fn judge(planned: &[PlannedToken], module: &Path) -> anyhow::Result<()> {
+/// [`Stopped`] with R06 for a token that would be elsewhere, with R04 for another module.
+pub(crate) fn judge(
+    planned: &[PlannedToken],
+    made_in: Option<&Path>,
+    module: &Path,
+) -> anyhow::Result<()> {
     let bytes = std::fs::read(module).with_context(|| module.display().to_string())?;
     let seen = Fingerprint::of(&bytes);
     for token in planned {
-        if token.expect != Content::Blank {
-            return Err(stop(format!(
-                "token {} is to be {} before: only tokens that the ceremony prepares itself are used by a run that \
-                 nobody sits at",
-                token.name, token.expect
-            ))
-            .into());
+        let is_made_here = token.expect == Content::Blank;
+        match made_in {
+            None if !is_made_here => {
+                return Err(stop(format!(
+                    "token {} is to be there before, and no --tokens says in which home it was made",
+                    token.name
+                ))
+                .into());
+            }
+            Some(home) if is_made_here => {
+                return Err(stop(format!(
+                    "token {} is prepared in this ceremony, and --tokens {} says that it was before",
+                    token.name,
+                    home.display()
+                ))
+                .into());
+            }
+            _ => {}
         }
         if token.module_sha256 != seen {
             let refused = format!(

@@ -4,43 +4,44 @@
 //! Nothing here decides what may follow what: a line that people, budget or rehearsal do not allow is not written, and
 //! what it would announce is not done ([`ceremony_core::held`]).
 
+mod keys;
+mod signing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ca::algorithms::AlgorithmPolicy;
-use ca::fields::RequestedFields;
-use ca::prepare::{KeySource, Signer};
 use ca::profile::ProfileSet;
 use ceremony_core::attendance::{DECLARATION, PRESENCE, STAND_IN};
 use ceremony_core::plan::{
-    Attributes, BackupWay, Input, InputContent, Kind as CeremonyKind, NumberRule, Operation, Plan,
-    Role, Step, Word,
+    BackupWay, Content, Input, Kind as CeremonyKind, Operation, Plan, Role, Step, Word,
 };
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind, Record};
 use ceremony_core::words::Fingerprint;
-use crl::CrlNumber;
-use hsm::{Holding, KeyId, KeyOrder, Module, ObjectKind, Proofs, Removal, Token, TokenSigner};
+use hsm::{Module, Token, TokenSigner};
 use indicatif::{ProgressBar, ProgressStyle};
 use x509::certificate::Certificate;
-use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
-use x509::time::UnixTime;
+use x509::key::PublicKey;
 
-use crate::ceremony_tokens::{self, Fate};
+use crate::ceremony_tokens::Fate;
 use crate::company::Company;
-use crate::gates;
 use crate::home::Home;
-use crate::signed::{self, Compared, PlannedRoot};
+use crate::signed::Compared;
 use crate::stopped::Stopped;
 use crate::transcript::{Transcript, TranscriptError};
-use crate::works::{Work, Works, intent_id, now};
+use crate::works::Works;
 
 /// Longest wait for a key: RSA 4096 takes seconds, and much more on a slow token.
 const KEY_DEADLINE: Duration = Duration::from_secs(600);
 /// Longest wait for a list of what a token holds, and for a signature.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// The kinds of ceremony that are held. What each takes and needs is the plan's (`ceremony_core::plan::Kind`); what a step does is its
+/// operation's, whatever the kind.
+const HELD: [CeremonyKind; 3] =
+    [CeremonyKind::RootKey, CeremonyKind::IssuingCertificate, CeremonyKind::RootCrl];
 /// What the initialising of a token is called in an intent.
 const PREPARE_TOKEN: &str = "prepare-token";
 
@@ -50,11 +51,11 @@ const PREPARE_TOKEN: &str = "prepare-token";
 ///
 /// Names the kind or the step.
 pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
-    if plan.kind != CeremonyKind::RootKey {
+    if !HELD.contains(&plan.kind) {
         bail!(
-            "a ceremony of kind {} is not held by this version: {} is; nothing was done",
+            "a ceremony of kind {} is not held by this version: {} are; nothing was done",
             plan.kind.code(),
-            CeremonyKind::RootKey.code()
+            HELD.map(CeremonyKind::code).join(", ")
         );
     }
     for step in &plan.steps {
@@ -62,9 +63,10 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             Operation::GenerateKey { backup: BackupWay::Wrapped, .. } => {
                 "a key with a wrapped copy"
             }
-            Operation::Crl { series, revoke, .. } if series.is_some() || !revoke.is_empty() => {
-                "a first CRL that is a series or names certificates"
+            Operation::GenerateKey { token, .. } if holds_others(plan, token) => {
+                "a key in a token that holds others"
             }
+            Operation::Crl { series: Some(_), .. } => "a series of CRLs",
             Operation::Declare { .. }
             | Operation::PrepareToken { .. }
             | Operation::GenerateKey { .. }
@@ -77,12 +79,18 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn holds_others(plan: &Plan, token: &Word) -> bool {
+    plan.token(token).is_some_and(|token| matches!(token.expect, Content::Inventory(_)))
+}
+
 /// What a ceremony is held with.
 #[derive(Clone, Copy)]
 pub(crate) struct With<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) inputs: &'a [(&'a Input, Vec<u8>)],
     pub(crate) home: &'a Home,
+    /// Where the tokens and their PINs lie: the home, or that of the ceremony that made them.
+    pub(crate) tokens: &'a Home,
     pub(crate) module: &'a Module,
     pub(crate) profiles: &'a ProfileSet,
     pub(crate) algorithms: &'a AlgorithmPolicy,
@@ -97,9 +105,11 @@ pub(crate) struct Ceremony<'a> {
     transcript: Transcript<'a>,
     signer: TokenSigner,
     tokens: BTreeMap<&'a Word, Token>,
+    /// What tokens hold that were made before, by the plan; at a rehearsal, what stands in for it.
+    contents: BTreeMap<&'a Word, Fingerprint>,
     /// By the step that made them, with their token.
     keys: BTreeMap<&'a Word, (PublicKey, &'a Word)>,
-    /// By the step that signed them.
+    /// By the step that signed them, or the input that holds them; at a rehearsal those of issuers have throw-away keys.
     certificates: BTreeMap<&'a Word, Certificate>,
 }
 
@@ -113,6 +123,7 @@ impl<'a> Ceremony<'a> {
             transcript,
             signer: TokenSigner::new(DEADLINE),
             tokens: BTreeMap::new(),
+            contents: BTreeMap::new(),
             keys: BTreeMap::new(),
             certificates: BTreeMap::new(),
         }
@@ -239,29 +250,9 @@ impl<'a> Ceremony<'a> {
         match &step.operation {
             Operation::Declare { by, text } => self.declare(*by, text.as_str()),
             Operation::PrepareToken { token } => self.prepare_token(token),
-            Operation::GenerateKey { token, key, attributes, .. } => {
-                self.key(step, token, *key, attributes)
-            }
-            Operation::Certificate {
-                key_of,
-                profile,
-                algorithm,
-                common_name,
-                organization,
-                not_after,
-                out,
-                ..
-            } => {
-                let fields = RequestedFields {
-                    common_name: Some(common_name.to_string()),
-                    organization: Some(organization.to_string()),
-                    ..RequestedFields::default()
-                };
-                self.root(step, key_of, profile, (*algorithm, &fields, *not_after), out.as_str())
-            }
-            Operation::Crl { issuer, algorithm, number, lifetime, out, .. } => {
-                self.first_crl(issuer, *algorithm, *number, *lifetime, out.as_str())
-            }
+            Operation::GenerateKey { .. } => self.key(step),
+            Operation::Certificate { .. } => self.certificate(step),
+            Operation::Crl { .. } => self.crl(step),
             other => bail!("{} is not done by this version", other.name().as_str()),
         }
     }
@@ -279,205 +270,6 @@ impl<'a> Ceremony<'a> {
         let duties = self.plan.people.duties.iter().filter(|duty| duty.role == role);
         let people: BTreeSet<&Word> = duties.map(|duty| &duty.person).collect();
         people.into_iter().filter(|id| here.contains(id)).map(ToString::to_string).collect()
-    }
-
-    /// A token in the place of one that is there before the ceremony begins.
-    fn open_token(&mut self, name: &'a Word) -> anyhow::Result<()> {
-        let token = self.open(name)?;
-        let facts = [
-            ("result", Fact::from("there")),
-            ("token", token.name().to_string().into()),
-            ("what", format!("token {name}").into()),
-        ];
-        self.transcript.write(Kind::Check, &facts)?;
-        self.tokens.insert(name, token);
-        Ok(())
-    }
-
-    /// A token that an earlier run made. A rehearsal has no earlier one.
-    fn recall_token(&self, name: &Word) -> anyhow::Result<Token> {
-        let planned = self.plan.token(name).context("the plan has no such token")?;
-        ceremony_tokens::recall(self.with.module, self.with.home, planned)
-    }
-
-    fn open(&self, name: &Word) -> anyhow::Result<Token> {
-        let planned = self.plan.token(name).context("the plan has no such token")?;
-        ceremony_tokens::open(self.with.module, self.with.home, planned, self.with.fate)
-    }
-
-    fn prepare_token(&mut self, name: &'a Word) -> anyhow::Result<()> {
-        let is_told = self.transcript.told_before(Kind::Result).next().is_some();
-        let is_announced = self.transcript.unfinished(PREPARE_TOKEN, name.as_str()).is_some();
-        if !is_told && !is_announced {
-            let facts = [
-                ("act", Fact::from(PREPARE_TOKEN)),
-                ("intent", intent_id(now()?)?.to_string().into()),
-                ("what", name.as_str().into()),
-            ];
-            self.transcript.write(Kind::Intent, &facts)?;
-        }
-        let token = if is_told { self.recall_token(name)? } else { self.open(name)? };
-        let objects = token.holdings(Proofs::None, DEADLINE)?.len();
-        if objects > 0 {
-            let refused =
-                format!("token {} holds {objects} objects, and is to be empty", token.name());
-            return Err(stop(Refusal::Token, refused).into());
-        }
-        if !is_told {
-            let made = [("token", Fact::from(token.name().to_string()))];
-            self.transcript.end_work(Kind::Result, &made)?;
-        }
-        self.tokens.insert(name, token);
-        Ok(())
-    }
-
-    fn key(
-        &mut self,
-        step: &'a Step,
-        token: &'a Word,
-        key_type: KeyType,
-        attributes: &Attributes,
-    ) -> anyhow::Result<()> {
-        let (of, id) = (self.token(token)?.clone(), self.key_id(step));
-        self.judge_objects(&of, token, step)?;
-        let order =
-            KeyOrder { key_type, label: step.id.to_string(), id, removal: Removal::Forbidden };
-        let key = self.works(&mut nobody()).key(&of, order, KEY_DEADLINE)?;
-        let holdings = of.holdings(Proofs::None, DEADLINE)?;
-        let whole = self.pairs(token).saturating_add(1).saturating_mul(2);
-        if holdings.len() != whole {
-            return Err(by_half(&of, step, holdings.len(), whole).into());
-        }
-        let is_it = |holding: &&Holding| {
-            holding.kind == ObjectKind::PrivateKey && holding.name.id() == id.as_bytes()
-        };
-        let mut found = holdings.iter().filter(is_it);
-        let (Some(private), None) = (found.next(), found.next()) else {
-            let refused =
-                format!("token {} has not one private key of step {}", of.name(), step.id);
-            return Err(stop(Refusal::Token, refused).into());
-        };
-        compare_attributes(private, attributes)?;
-        let facts = [("result", Fact::from("as planned")), ("what", "attributes".into())];
-        self.transcript.write(Kind::Check, &facts)?;
-        self.signer.add(&of, &key, hsm::KeyPolicy::issuing())?;
-        self.keys.insert(&step.id, (key, token));
-        Ok(())
-    }
-
-    /// What lies on a token before its next key is made: whole pairs of this ceremony, or what an earlier run announced and did not come to
-    /// tell of. A key that nobody announced, and one that was made by half, end the ceremony.
-    fn judge_objects(&self, of: &Token, token: &Word, step: &Step) -> anyhow::Result<()> {
-        let whole = self.pairs(token).saturating_mul(2);
-        let is_announced = self.transcript.told_before(Kind::Intent).next().is_some();
-        let objects = match of.holdings(Proofs::None, DEADLINE) {
-            Ok(holdings) => holdings.len(),
-            Err(error) if !is_announced => return Err(error.into()),
-            // A half-written object can keep a token from listing any.
-            Err(_) => usize::MAX,
-        };
-        if objects == whole || (is_announced && objects == whole.saturating_add(2)) {
-            return Ok(());
-        }
-        Err(by_half(of, step, objects, whole).into())
-    }
-
-    /// Pairs of this ceremony on a token.
-    fn pairs(&self, token: &Word) -> usize {
-        self.keys.values().filter(|(_, on)| *on == token).count()
-    }
-
-    fn key_id(&self, step: &Step) -> KeyId {
-        KeyId::of_step(self.plan.hash.as_bytes(), step.id.as_str())
-    }
-
-    fn root(
-        &mut self,
-        step: &'a Step,
-        key_of: &Word,
-        profile: &Word,
-        (algorithm, fields, not_after): (SignatureAlgorithm, &RequestedFields, UnixTime),
-        out: &str,
-    ) -> anyhow::Result<()> {
-        let (key, _) = self.keys.get(key_of).context("the key was not made")?.clone();
-        let bytes = gates::given(self.with.inputs, profile, InputContent::Profile)?;
-        let profile = ca::profile::Profile::parse(bytes)?;
-        let (deployment, algorithms) = (self.plan.deployment, self.with.algorithms);
-        let profile_of = &profile;
-        let planned = PlannedRoot {
-            deployment,
-            algorithms,
-            profile: profile_of,
-            algorithm,
-            fields,
-            not_after,
-        };
-        signed::trial(&planned, &key)?;
-        self.checked("trial with a throw-away key", "no finding, two libraries verify it")?;
-        let mut compared = self.compared();
-        let certificate = self.works(&mut compared).certificate(Work {
-            file: file(out),
-            profile: profile.name().as_str(),
-            signer: Signer::Itself(algorithm),
-            key: KeySource::Proven(&key),
-            public_key: &key,
-            fields: fields.clone(),
-            ends_at: Some(not_after),
-        })?;
-        signed::finished_certificate(certificate.as_der(), &profile, &compared)?;
-        self.checked(out, "no finding, two libraries verify it, signed is what was compared")?;
-        self.certificates.insert(&step.id, certificate);
-        Ok(())
-    }
-
-    fn first_crl(
-        &mut self,
-        issuer: &Word,
-        algorithm: SignatureAlgorithm,
-        NumberRule { floor, gap }: NumberRule,
-        lifetime: Duration,
-        out: &str,
-    ) -> anyhow::Result<()> {
-        let authority = self.certificates.get(issuer).context("its certificate was not made")?;
-        let authority = authority.clone();
-        // Above the floor, by the gap; there is no list before it.
-        let above = floor.checked_add(gap).and_then(|number| number.checked_sub(1));
-        let number = above.and_then(|above| CrlNumber::first().above_by(above));
-        let number = number.context("the plan gives the CRL no number")?;
-        let mut compared = self.compared();
-        let der = self.works(&mut compared).first_crl(
-            &authority,
-            algorithm,
-            &number,
-            &file(out),
-            lifetime,
-        )?;
-        signed::finished_crl(&der, &authority, &compared)?;
-        self.checked(out, "no finding, two libraries verify it, signed is what was compared")
-    }
-
-    /// Each token holds both halves of each key that was made in it, and nothing else.
-    fn count_objects(&mut self) -> anyhow::Result<()> {
-        for (name, token) in self.tokens.clone() {
-            let planned = self.keys.values().filter(|(_, of)| *of == name).count();
-            let holdings = token.holdings(Proofs::None, DEADLINE)?;
-            let count =
-                |kind: ObjectKind| holdings.iter().filter(|holding| holding.kind == kind).count();
-            let seen =
-                (count(ObjectKind::PrivateKey), count(ObjectKind::PublicKey), holdings.len());
-            if seen != (planned, planned, planned.saturating_mul(2)) {
-                let refused = format!(
-                    "token {} holds {} private and {} public keys among {} objects; {planned} pairs were made in it",
-                    token.name(),
-                    seen.0,
-                    seen.1,
-                    seen.2
-                );
-                return Err(stop(Refusal::Token, refused).into());
-            }
-            self.checked(&format!("objects of {name}"), &format!("{planned} key pairs"))?;
-        }
-        Ok(())
     }
 
     fn checked(&mut self, what: &str, result: &str) -> anyhow::Result<()> {
@@ -519,24 +311,6 @@ fn progress(plan: &Plan) -> ProgressBar {
     ProgressBar::new(u64::try_from(plan.steps.len()).unwrap_or(0)).with_style(style)
 }
 
-fn by_half(of: &Token, step: &Step, objects: usize, whole: usize) -> Stopped {
-    let held = if objects == usize::MAX {
-        "objects that cannot be listed".to_owned()
-    } else {
-        format!("{objects} objects")
-    };
-    Stopped {
-        refusal: Refusal::Token,
-        refused: format!(
-            "token {} holds {held} at the key of step {}, and {whole} were to be there: a key was made that nobody \
-             announced, or by half",
-            of.name(),
-            step.id
-        ),
-        next_step: "stop: nothing on this token is used; hold the ceremony anew with another token, in a new home",
-    }
-}
-
 fn is_declaration(record: &Record) -> bool {
     record.text("what") == Some(DECLARATION)
 }
@@ -549,23 +323,6 @@ const fn nobody() -> Compared {
 /// The name among the outputs: the plan's outputs all lie below `out/`.
 fn file(out: &str) -> String {
     out.strip_prefix("out/").unwrap_or(out).to_owned()
-}
-
-/// Reads back what the key is and holds it against the plan.
-///
-/// # Errors
-///
-/// [`Stopped`] with R12 and the first attribute that is another, or is not told.
-fn compare_attributes(private: &Holding, planned: &Attributes) -> Result<(), Stopped> {
-    for (name, wanted) in planned.rows() {
-        let found = private.attributes.flag(name);
-        if found != Some(wanted) {
-            let found = found.map_or_else(|| "not told".to_owned(), |flag| flag.to_string());
-            let refused = format!("key {}: {name} is {found}, the plan has {wanted}", private.name);
-            return Err(stop(Refusal::Key, refused));
-        }
-    }
-    Ok(())
 }
 
 fn stop(refusal: Refusal, refused: String) -> Stopped {

@@ -48,6 +48,24 @@ impl Home {
         Ok(home)
     }
 
+    /// Opens the home of an earlier ceremony, whose tokens are used.
+    ///
+    /// # Errors
+    ///
+    /// Names the folder that is not there, or is no home.
+    pub(crate) fn of_earlier(path: &Path) -> anyhow::Result<Self> {
+        let home = Self(fs::canonicalize(path).with_context(|| path.display().to_string())?);
+        for folder in ["tokens", "pins", "state"] {
+            let folder = home.join(folder);
+            ensure!(
+                folder.is_dir(),
+                "{} is missing: name the home of the ceremony that made the tokens",
+                folder.display()
+            );
+        }
+        Ok(home)
+    }
+
     /// Makes a folder that only its owner may enter, where it is missing.
     ///
     /// # Errors

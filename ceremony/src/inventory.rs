@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ca::algorithms::AlgorithmPolicyError;
+use ceremony_core::words::Fingerprint;
 use clap::Args;
 use hsm::profile::{Mismatch, Profiled};
 use hsm::token::{TokenLabel, TokenName};
-use hsm::{Proofs, Token, TokenSettings};
+use hsm::{Holding, Proofs, Token, TokenSettings};
 use thiserror::Error;
 
 use crate::named_token::NamedToken;
@@ -50,6 +51,19 @@ pub(crate) struct InventoryArguments {
     /// Print the record as JSON.
     #[arg(long)]
     json: bool,
+    /// Print the SHA-256 of what the token holds, and nothing else: what a plan of a ceremony expects of it.
+    #[arg(long, conflicts_with_all = ["json", "prove", "expect"])]
+    hash: bool,
+}
+
+/// The hash of what a token holds (docs/formats/key-inventory.md).
+///
+/// # Errors
+///
+/// What cannot be written as JSON.
+pub(crate) fn contents(holdings: &[Holding]) -> anyhow::Result<Fingerprint> {
+    let objects: Vec<_> = holdings.iter().map(record::ObjectRecord::new).collect();
+    record::contents(&objects)
 }
 
 /// Takes the inventory and prints it.
@@ -62,6 +76,10 @@ pub(crate) fn run(arguments: &InventoryArguments) -> anyhow::Result<ExitCode> {
     let users = Users::read(&arguments.config, &name)?;
     let expected = arguments.expect.as_deref().map(Record::read).transpose()?;
     let mut record = take(arguments, &name, &users)?;
+    if arguments.hash {
+        crate::answer(&record.contents()?.to_string());
+        return Ok(ExitCode::SUCCESS);
+    }
     record.note_users(&users);
     let policy = users.algorithms()?;
     let pairs = expected.as_ref().map(|expected| compare::pairs(expected, &record));

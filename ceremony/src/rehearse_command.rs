@@ -135,6 +135,7 @@ fn rehearse(arguments: &RehearseArguments, folder: &Path) -> anyhow::Result<Shap
         plan: &plan,
         inputs: &inputs,
         home: &home,
+        tokens: &home,
         module: &module,
         profiles: &profiles,
         algorithms: &AlgorithmPolicy::shipped()?,

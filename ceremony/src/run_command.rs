@@ -42,6 +42,9 @@ pub(crate) struct RunArguments {
     /// The folder of tokens, PINs, transcript and outputs, mode 0700; made where it is missing.
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
+    /// The home of the ceremony that made the tokens, where this one does not make them itself.
+    #[arg(long, value_name = "DIR")]
+    tokens: Option<PathBuf>,
     /// The folder of people's software keys, `ID.key`. Who has none there is absent.
     #[arg(long, value_name = "DIR")]
     people: PathBuf,
@@ -85,11 +88,15 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
     let approvers = gates::approvals(&plan, Purpose::Production(shape.hash()), &approvals)?;
     let program = gates::program(&plan)?;
-    ceremony_tokens::judge(&plan.tokens, &arguments.module)?;
+    ceremony_tokens::judge(&plan.tokens, arguments.tokens.as_deref(), &arguments.module)?;
     let inputs = gates::inputs(&plan, home::folder_of(&arguments.plan))?;
     let profiles = gates::profiles(&inputs)?;
     let home = Home::of_ceremony(&arguments.home)?;
-    let configuration = home.softhsm_configuration()?;
+    let tokens = match &arguments.tokens {
+        None => home.clone(),
+        Some(path) => Home::of_earlier(path)?,
+    };
+    let configuration = tokens.softhsm_configuration()?;
     // SoftHSM reads its configuration's path from the environment when it is loaded; a process cannot safely change its own
     // environment, so this one starts itself again with it.
     if std::env::var_os("SOFTHSM2_CONF").as_deref() != Some(configuration.as_os_str()) {
@@ -101,6 +108,8 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     }
     let lock = fs::File::create(home.join("state/run.lock"))?;
     lock.try_lock().context("another run is at work in this home")?;
+    let their_lock = fs::File::create(tokens.join("state/tokens.lock"))?;
+    their_lock.try_lock().context("another run is at work with these tokens")?;
     let file = home.join("ceremony/transcript.jsonl");
     if !file.exists() && fs::read_dir(home.join("ceremony/out"))?.next().is_some() {
         let refused =
@@ -121,6 +130,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             plan: &plan,
             inputs: &inputs,
             home: &home,
+            tokens: &tokens,
             module: &module,
             profiles: &profiles,
             algorithms: &algorithms,

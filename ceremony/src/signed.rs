@@ -13,11 +13,12 @@ use ca::profile::Profile;
 use ceremony_core::attendance::READ_BY_NOBODY;
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind};
+use ceremony_core::words::Fingerprint;
 use lint::IssuerContext;
 use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
-use x509::crl::{CrlForm, CrlReader};
-use x509::key::{PublicKey, SignatureAlgorithm};
+use x509::crl::{CrlForm, CrlHead, CrlReader, CrlTail, RevokedEntry};
+use x509::key::PublicKey;
 use x509::serial::SerialNumber;
 use x509::signing::assemble;
 use x509::time::UnixTime;
@@ -28,34 +29,48 @@ use crate::transcript::Transcript;
 use crate::trial_key::TrialKey;
 use crate::works::{Reader, intent_id, now, random};
 
-/// A self-signed certificate as the plan has it.
+/// A certificate as the plan has it.
 #[derive(Clone, Copy)]
-pub(crate) struct PlannedRoot<'a> {
+pub(crate) struct Planned<'a> {
     pub(crate) deployment: Deployment,
     pub(crate) algorithms: &'a AlgorithmPolicy,
     pub(crate) profile: &'a Profile,
-    pub(crate) algorithm: SignatureAlgorithm,
+    pub(crate) signer: Signer<'a>,
+    pub(crate) key: KeySource<'a>,
     pub(crate) fields: &'a RequestedFields,
     pub(crate) not_after: UnixTime,
 }
 
-/// Makes the certificate with a throw-away key in the place of the real one, and judges it as that will be judged.
+/// Has a throw-away key sign the certificate in the place of the real one, and judges it as that will be judged. Where the certificate signs
+/// itself the throw-away key is in it too; else every octet but its serial number and notBefore is what the real key will sign, and the hash of
+/// them is returned.
 ///
 /// # Errors
 ///
 /// [`Stopped`] with R11; the real key has signed nothing.
-pub(crate) fn trial(planned: &PlannedRoot<'_>, real: &PublicKey) -> anyhow::Result<()> {
-    let key = TrialKey::generate(real.key_type())?;
+pub(crate) fn trial(
+    planned: &Planned<'_>,
+    real: &PublicKey,
+) -> anyhow::Result<Option<Fingerprint>> {
+    let (algorithm, key_type) = match planned.signer {
+        Signer::Itself(algorithm) => (algorithm, real.key_type()),
+        Signer::Issuer(issuer) => (issuer.algorithm(), issuer.public_key().key_type()),
+    };
+    let key = TrialKey::generate(key_type)?;
+    let certified = match planned.signer {
+        Signer::Itself(_) => KeySource::Proven(key.public()),
+        Signer::Issuer(_) => planned.key,
+    };
     let now = now()?;
     let prepared = prepare(&Preparation {
         deployment: planned.deployment,
         algorithms: planned.algorithms,
         test_domains: &TestDomains::default(),
         profile: planned.profile,
-        signer: Signer::Itself(planned.algorithm),
+        signer: planned.signer,
         way: Way::Internal,
         fields: planned.fields,
-        key: KeySource::Proven(key.public()),
+        key: certified,
         keys: &KeyBook::default(),
         serial: SerialNumber::from_random(random()?),
         id: intent_id(now)?,
@@ -64,22 +79,45 @@ pub(crate) fn trial(planned: &PlannedRoot<'_>, real: &PublicKey) -> anyhow::Resu
         admitted: None,
     })
     .map_err(|error| before(error.refusal().to_string()))?;
+    let end = prepared.facts().validity.not_after();
+    if end != planned.not_after {
+        let why = format!("it would end at {end}, and the plan says {}", planned.not_after);
+        return Err(before(why).into());
+    }
     let octets = prepared.pending().bytes().unwrap_or_default();
-    let signature = key.sign(planned.algorithm, octets)?;
-    let der = assemble(octets, planned.algorithm, &signature)
+    let signature = key.sign(algorithm, octets)?;
+    let der = assemble(octets, algorithm, &signature)
         .ok_or_else(|| before("the certificate is too large".to_owned()))?;
-    certificate(&der, planned.profile).map_err(before)?;
-    Ok(())
+    certificate(&der, planned, Some(key.public())).map_err(before)?;
+    alike(planned, octets)
 }
 
-/// Judges a finished self-signed certificate: the linter, and its signature by two libraries.
-fn certificate(der: &[u8], profile: &Profile) -> Result<Certificate, String> {
-    let findings = lint::certificate(der, &IssuerContext::SelfSigned, profile.kind().lint_kind());
-    let excepted: Vec<_> = profile.lint_exceptions().iter().map(|one| one.rule).collect();
+/// The hash of what every run of this plan signs alike. A certificate that signs itself has the key that is made in the run.
+fn alike(planned: &Planned<'_>, octets: &[u8]) -> anyhow::Result<Option<Fingerprint>> {
+    Ok(match planned.signer {
+        Signer::Itself(_) => None,
+        Signer::Issuer(_) => Some(Fingerprint::of(&x509::alike::certificate(octets)?)),
+    })
+}
+
+/// Judges a finished certificate: the linter, and its signature by two libraries, under its issuer's key or that of a trial.
+fn certificate(
+    der: &[u8],
+    planned: &Planned<'_>,
+    trial: Option<&PublicKey>,
+) -> Result<Certificate, String> {
+    let read = Certificate::from_der(der).map_err(|error| error.to_string())?;
+    let (context, issuer) = match planned.signer {
+        Signer::Itself(_) => (IssuerContext::SelfSigned, read.public_key()),
+        Signer::Issuer(issuer) => {
+            (IssuerContext::Certificate(issuer.certificate().as_der()), issuer.public_key())
+        }
+    };
+    let findings = lint::certificate(der, &context, planned.profile.kind().lint_kind());
+    let excepted: Vec<_> = planned.profile.lint_exceptions().iter().map(|one| one.rule).collect();
     let (left, _) = findings.without(&excepted);
     left.into_result().map_err(|findings| findings.to_string())?;
-    let read = Certificate::from_der(der).map_err(|error| error.to_string())?;
-    let key = read.public_key();
+    let key = trial.unwrap_or(issuer);
     read.verify_signed_by(key).map_err(|error| error.to_string())?;
     let octets = Message::Octets(read.tbs_der());
     second_opinion::verify(key, read.algorithm(), octets, read.signature())
@@ -87,21 +125,65 @@ fn certificate(der: &[u8], profile: &Profile) -> Result<Certificate, String> {
     Ok(read)
 }
 
-/// Judges a certificate that the real key has signed, which is the one that was compared.
+/// Judges a certificate that the real key has signed, which is the one that was compared, and alike that of the trial.
 ///
 /// # Errors
 ///
 /// [`Stopped`] with R11: the file goes nowhere.
 pub(crate) fn finished_certificate(
     der: &[u8],
-    profile: &Profile,
+    planned: &Planned<'_>,
     compared: &Compared,
-) -> Result<(), Stopped> {
-    let read = certificate(der, profile).map_err(after)?;
-    compared.must_be(&Sha256::digest(read.tbs_der()).into())
+    tried: Option<Fingerprint>,
+) -> anyhow::Result<()> {
+    let read = certificate(der, planned, None).map_err(after)?;
+    if alike(planned, read.tbs_der())? != tried {
+        return Err(
+            after("it differs from the trial by more than number and begin".to_owned()).into()
+        );
+    }
+    Ok(compared.must_be(&Sha256::digest(read.tbs_der()).into())?)
 }
 
-/// Judges a CRL that the real key has signed, which is the one that was compared.
+/// A CRL as it is read: what stands before its entries, these, and what stands after them.
+pub(crate) type ReadCrl = (CrlHead, Vec<RevokedEntry>, CrlTail);
+
+/// Reads a CRL, and has two libraries verify it under this key.
+///
+/// # Errors
+///
+/// Why it is not one, or not of this key.
+pub(crate) fn read_crl(der: &[u8], key: &PublicKey) -> Result<ReadCrl, String> {
+    let octets = u64::try_from(der.len()).unwrap_or(u64::MAX);
+    let mut reader = CrlReader::start(der, CrlForm::CertificateList, octets)
+        .map_err(|error| error.to_string())?;
+    let entries = reader.by_ref().collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let head = reader.head().clone();
+    let tail = reader.finish().map_err(|error| error.to_string())?;
+    tail.verify(key).map_err(|error| error.to_string())?;
+    let message = match (&tail.message_digest, &tail.message) {
+        (Some(digest), _) => Message::Digest(digest),
+        (None, message) => Message::Octets(message.as_deref().unwrap_or_default()),
+    };
+    let algorithm = tail.algorithm.ok_or("its algorithm is not known")?;
+    second_opinion::verify(key, algorithm, message, &tail.signature)
+        .map_err(|error| error.to_string())?;
+    Ok((head, entries, tail))
+}
+
+/// Judges a finished CRL: the linter, and its signature by two libraries, under its issuer's key or that of a trial.
+///
+/// # Errors
+///
+/// What was found.
+pub(crate) fn crl(der: &[u8], issuer: &Certificate, key: &PublicKey) -> Result<CrlTail, String> {
+    let findings = lint::crl(der, issuer.as_der()).map_err(|error| error.to_string())?;
+    findings.into_result().map_err(|findings| findings.to_string())?;
+    let (_, _, tail) = read_crl(der, key)?;
+    Ok(tail)
+}
+
+/// Judges a CRL that the real key has signed, which is the one that was compared, and alike that of the trial.
 ///
 /// # Errors
 ///
@@ -110,22 +192,13 @@ pub(crate) fn finished_crl(
     der: &[u8],
     issuer: &Certificate,
     compared: &Compared,
+    tried: Fingerprint,
 ) -> anyhow::Result<()> {
-    let findings = lint::crl(der, issuer.as_der())?;
-    findings.into_result().map_err(|findings| after(findings.to_string()))?;
-    let octets = u64::try_from(der.len()).unwrap_or(u64::MAX);
-    let mut reader = CrlReader::start(der, CrlForm::CertificateList, octets)?;
-    reader.by_ref().try_for_each(|entry| entry.map(drop))?;
-    let tail = reader.finish()?;
-    let key = issuer.public_key();
-    tail.verify(key).map_err(|error| after(error.to_string()))?;
-    let message = match (&tail.message_digest, &tail.message) {
-        (Some(digest), _) => Message::Digest(digest),
-        (None, message) => Message::Octets(message.as_deref().unwrap_or_default()),
-    };
-    let algorithm = tail.algorithm.ok_or_else(|| after("its algorithm is not known".to_owned()))?;
-    second_opinion::verify(key, algorithm, message, &tail.signature)
-        .map_err(|error| after(error.to_string()))?;
+    let tail = crl(der, issuer, issuer.public_key()).map_err(after)?;
+    let octets = x509::alike::signed_part(der)?;
+    if Fingerprint::of(&x509::alike::crl(octets)?) != tried {
+        return Err(after("it differs from the trial by more than its times".to_owned()).into());
+    }
     Ok(compared.must_be(&tail.tbs_sha256.unwrap_or_default())?)
 }
 
@@ -161,7 +234,8 @@ impl<'p> Reader<'p> for Compared {
     }
 }
 
-fn before(why: String) -> Stopped {
+/// What the linter, or a trial, has against it.
+pub(crate) fn before(why: String) -> Stopped {
     Stopped {
         refusal: Refusal::Lint,
         refused: format!("what would be signed is refused: {why}"),
@@ -180,6 +254,8 @@ fn after(why: String) -> Stopped {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use x509::key::SignatureAlgorithm;
 
     use super::*;
 
@@ -200,15 +276,16 @@ mod tests {
         let mut fields = fields();
         fields.common_name = name.map(str::to_owned);
         let lifetime = Duration::from_secs(years * 365 * 86_400);
-        let planned = PlannedRoot {
+        let planned = Planned {
             deployment,
             algorithms: &AlgorithmPolicy::shipped().unwrap(),
             profile: &profile,
-            algorithm: SignatureAlgorithm::EcdsaP384Sha384,
+            signer: Signer::Itself(SignatureAlgorithm::EcdsaP384Sha384),
+            key: KeySource::Proven(key.public()),
             fields: &fields,
             not_after: now().unwrap().checked_add(lifetime).unwrap(),
         };
-        trial(&planned, key.public()).map_err(|error| {
+        trial(&planned, key.public()).map(|tried| assert_eq!(tried, None)).map_err(|error| {
             let stopped = error.downcast_ref::<Stopped>().unwrap();
             assert_eq!((stopped.refusal.code(), stopped.refusal.exit_code()), ("R11", 15));
             assert!(stopped.next_step.contains("signed nothing"));

@@ -1,6 +1,5 @@
 //! Making certificates and the CRL: prepare, record, sign, verify, write.
 
-use std::fs::OpenOptions;
 use std::io::BufReader;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +15,6 @@ use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::ProfileSet;
 use ceremony_core::budget::SIGN;
 use ceremony_core::transcript::{Fact, Kind};
-use crl::{CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, NewDates, PreviousCrl};
 use hsm::{Again, KeyOrder, KeyPolicy, SigningService as _, Token, TokenSigner};
 use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
@@ -27,6 +25,7 @@ use x509::signing::{IntentId, Pending, Signed, SigningKind, ToBeSigned};
 use x509::time::UnixTime;
 
 use crate::home::{Home, replace};
+use crate::lists::{List, PreparedList};
 use crate::transcript::{GENERATE_KEY, Transcript};
 
 /// The end of work that a crash broke off, and of which nothing is found.
@@ -104,11 +103,13 @@ impl<'p> Works<'_, 'p> {
             self.find(&work.file, &Sha256::digest(found.tbs_der()).into(), &der)?;
             return Ok(found);
         }
-        if let Signer::Itself(algorithm) = work.signer {
-            let (kind, key) = (SigningKind::Certificate, work.public_key);
-            if let Some(pending) = self.announced(&work.file, kind, key, algorithm)? {
-                return self.finish_certificate(pending, &work.file);
-            }
+        let (key, algorithm) = match work.signer {
+            Signer::Itself(algorithm) => (work.public_key, algorithm),
+            Signer::Issuer(issuer) => (issuer.public_key(), issuer.algorithm()),
+        };
+        let announced = self.announced(&work.file, SigningKind::Certificate, key, algorithm)?;
+        if let Some(pending) = announced {
+            return self.finish_certificate(pending, &work.file);
         }
         let now = now()?;
         let profile = self
@@ -219,15 +220,9 @@ impl<'p> Works<'_, 'p> {
         Ok(key)
     }
 
-    /// Makes the first CRL of an offline CA, under this number, or finds the one that an earlier run made.
-    pub(crate) fn first_crl(
-        &mut self,
-        authority: &Certificate,
-        algorithm: SignatureAlgorithm,
-        number: &CrlNumber,
-        file: &str,
-        lifetime: Duration,
-    ) -> anyhow::Result<Vec<u8>> {
+    /// Makes a CRL, or finds the one that an earlier run made.
+    pub(crate) fn crl(&mut self, list: &List<'_>) -> anyhow::Result<Vec<u8>> {
+        let file = list.file;
         let path = self.home.out(file);
         if let Ok(der) = std::fs::read(&path) {
             let octets = u64::try_from(der.len()).unwrap_or(u64::MAX);
@@ -237,50 +232,17 @@ impl<'p> Works<'_, 'p> {
             self.find(file, &hash, &der)?;
             return Ok(der);
         }
-        let key = authority.public_key();
-        if let Some(pending) = self.announced(file, SigningKind::Crl, key, algorithm)? {
+        let key = list.authority.public_key();
+        if let Some(pending) = self.announced(file, SigningKind::Crl, key, list.algorithm)? {
             return self.finish_crl(pending, file, &self.kept_tbs(file));
         }
-        let now = now()?;
-        let issuer = CrlIssuer::new(authority.clone(), algorithm)?;
-        let next_update = now.checked_add(lifetime).context("CRL ends after the year 9999")?;
-        let spool = |name: &str| self.home.join(&format!("ceremony/{name}"));
-        let (scratch_path, spool_path) = (spool("crl.entries"), spool("crl.tbs"));
-        let open = |path: &Path| {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(path)
-                .with_context(|| format!("cannot write {}", path.display()))
-        };
-        let mut files = CrlFiles {
-            scratch: open(&scratch_path)?,
-            spool: open(&spool_path)?,
-            spool_path: spool_path.clone(),
-        };
-        let order = CrlOrder {
-            issuer: &issuer,
-            intent: intent_id(now)?,
-            number,
-            kind: x509::crl::CrlKind::COMPLETE,
-            this_update: now,
-            next_update,
-            issuing_distribution_point: None,
-            expired_certs_on_crl: None,
-            new_dates: NewDates::SincePrevious,
-        };
-        let none: [Result<CrlEntry, std::convert::Infallible>; 0] = [];
-        let previous: Option<PreviousCrl<&[u8]>> = None;
-        let prepared =
-            crl::prepare(&order, none, &mut files, previous, &mut |_| crl::Departure::Unexplained)?;
+        let PreparedList { pending, spool, scratch } = list.prepare(self.home, "crl")?;
         if self.transcript.held().is_some() {
             // As of a certificate; it names nobody, and is short.
-            replace(&self.kept_tbs(file), &std::fs::read(&spool_path)?)?;
+            replace(&self.kept_tbs(file), &std::fs::read(&spool)?)?;
         }
-        let der = self.finish_crl(prepared.pending, file, &spool_path)?;
-        for path in [scratch_path, spool_path] {
+        let der = self.finish_crl(pending, file, &spool)?;
+        for path in [scratch, spool] {
             std::fs::remove_file(path)?;
         }
         Ok(der)

@@ -66,6 +66,12 @@ impl CrlEntry {
         })
     }
 
+    /// An entry that needs no status: the previous list has it, or people have approved it.
+    #[must_use]
+    pub const fn carried(revoked: RevokedEntry) -> Self {
+        Self { revoked }
+    }
+
     /// The certificate.
     #[must_use]
     pub const fn serial(&self) -> SerialNumber {

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "transcript/kinds.rs"]
+mod kinds;
 #[path = "transcript/people.rs"]
 mod people;
 

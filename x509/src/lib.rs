@@ -6,6 +6,7 @@
 //! It does no I/O, reads no clock and draws no randomness: times, serial numbers and ids are
 //! arguments.
 
+pub mod alike;
 pub mod certificate;
 pub mod crl;
 pub mod device;

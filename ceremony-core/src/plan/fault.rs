@@ -365,6 +365,23 @@ pub enum Fault {
         /// The step.
         step: Word,
     },
+    /// What an issuer signs names where it publishes, and what signs itself names nothing.
+    #[error(
+        "step {step}: `urls` = {{ crl, ocsp, aia }} says where the issuer publishes; a certificate that signs itself \
+         has none, and every other has them"
+    )]
+    Urls {
+        /// The step.
+        step: Word,
+    },
+    /// PRO-13: clients fetch revocation data before they can judge TLS (RFC 5280 §8).
+    #[error("step {step}: {url} is no absolute http URI in visible ASCII")]
+    Url {
+        /// The step.
+        step: Word,
+        /// What the plan says.
+        url: Line,
+    },
     /// A first CRL where there was one before, or one where there cannot have been.
     #[error(
         "step {step}: `previous` is left out for the first CRL of a new root, and nowhere else"

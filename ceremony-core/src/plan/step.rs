@@ -8,7 +8,7 @@ use x509::key::{KeyType, SignatureAlgorithm};
 use x509::time::UnixTime;
 
 use super::people::Requirement;
-use super::values::{Line, RelativeFile, Word, moment, parsed, span};
+use super::values::{Line, RelativeFile, Word, moment, moment_if_any, parsed, span};
 use crate::words::Fingerprint;
 
 /// A step.
@@ -153,6 +153,26 @@ pub struct Series {
     pub every: Duration,
 }
 
+/// Where an issuer publishes, as what it signs may say it (its profile decides which of them stand in it).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerUrls {
+    /// Its CRL.
+    pub crl: Line,
+    /// Its OCSP responder.
+    pub ocsp: Line,
+    /// Its own certificate.
+    pub aia: Line,
+}
+
+impl IssuerUrls {
+    /// Each of them.
+    #[must_use]
+    pub const fn all(&self) -> [&Line; 3] {
+        [&self.crl, &self.ocsp, &self.aia]
+    }
+}
+
 /// A certificate that the CRL is to name from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -223,6 +243,8 @@ pub enum Operation {
         not_after: UnixTime,
         /// The input that holds an existing certificate of this subject and key: for cross-certificates.
         like: Option<Word>,
+        /// Where the issuer publishes; a certificate that signs itself names nothing.
+        urls: Option<IssuerUrls>,
         /// Where it lies.
         out: RelativeFile,
     },
@@ -255,6 +277,9 @@ pub enum Operation {
         series: Option<Series>,
         /// What is revoked now.
         revoke: Vec<Revocation>,
+        /// nextUpdate of the previous CRL, where that will have passed: whoever approves the plan knows that there was none.
+        #[serde(default, deserialize_with = "moment_if_any")]
+        overdue_since: Option<UnixTime>,
         /// Where it lies; of a series, `-N` stands before the ending.
         out: RelativeFile,
     },

@@ -279,6 +279,25 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         "its date is after the window",
     ),
     (
+        "c3-issuing-certificate",
+        "urls         = ",
+        "# urls      = ",
+        "says where the issuer publishes",
+    ),
+    ("c3-issuing-certificate", "http://ocsp", "https://ocsp", "is no absolute http URI"),
+    (
+        "c3-issuing-certificate",
+        "ocsp = \"http://ocsp.example.org\"",
+        "ocsp = \"http:///ocsp\"",
+        "is no absolute http URI",
+    ),
+    (
+        "c1-root-key",
+        "not-after    = 2",
+        "urls = { crl = \"http://a\", ocsp = \"http://a\", aia = \"http://a\" }\nnot-after    = 2",
+        "a certificate that signs itself",
+    ),
+    (
         "c6-cross-certificate",
         "like         = \"new-root\"\n",
         "",

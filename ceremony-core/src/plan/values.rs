@@ -130,6 +130,13 @@ pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixT
         .ok_or_else(|| refused(&"it is after the year 9999"))
 }
 
+/// As [`moment`], where there is one.
+pub(super) fn moment_if_any<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<UnixTime>, D::Error> {
+    moment(deserializer).map(Some)
+}
+
 /// Whole days, hours or minutes: `180d`, `12h`, `10m`.
 pub(super) fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -92,6 +92,7 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             organization,
             not_after,
             like,
+            urls,
             out,
             ..
         } => {
@@ -106,6 +107,14 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             rows.push((l.pick("Giltigt till och med", "Valid until"), not_after.to_string()));
             if let Some(like) = like {
                 rows.push((l.pick("Lika som", "Like"), file(plan, like)));
+            }
+            if let Some(urls) = urls {
+                rows.push(("CRL", urls.crl.to_string()));
+                rows.push(("OCSP", urls.ocsp.to_string()));
+                rows.push((
+                    l.pick("Utfärdarens certifikat", "Issuer's certificate"),
+                    urls.aia.to_string(),
+                ));
             }
             rows.push((l.pick("Fil", "File"), out.to_string()));
         }
@@ -122,6 +131,7 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             lifetime,
             series,
             revoke,
+            overdue_since,
             out,
             ..
         } => {
@@ -142,6 +152,10 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
                 l.pick("Signaturalgoritm", "Signature algorithm"),
                 algorithm.name().to_owned(),
             ));
+            if let Some(since) = overdue_since {
+                let said = l.pick("Ingen CRL gällde sedan", "No CRL was in force since");
+                rows.push((said, since.to_string()));
+            }
             for one in revoke {
                 let said = format!("{} ({}, {})", one.serial, one.reason, one.date);
                 rows.push((l.pick("Spärras", "Revoked"), said));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ceremony_core::words::Fingerprint;
 use hsm::token::TokenFacts;
 use hsm::{AttributeValue, Holding, KeyProof, ObjectKind, Proofs};
 use serde::{Deserialize, Serialize};
@@ -172,6 +173,44 @@ impl Record {
     pub(crate) fn to_json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self)?)
     }
+
+    /// The hash of what the token holds.
+    pub(crate) fn contents(&self) -> anyhow::Result<Fingerprint> {
+        contents(&self.objects)
+    }
+}
+
+/// What stays of an object when it is left out who asked, when, and what is thought of it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Content<'a> {
+    class: &'a str,
+    label: &'a str,
+    id: &'a str,
+    #[serde(rename = "type")]
+    key_type: &'a str,
+    spki_sha256: Option<&'a str>,
+    attributes: &'a BTreeMap<String, Value>,
+    sha256: Option<&'a str>,
+}
+
+/// The hash of what a token holds, which plans of ceremonies name: a line of JSON for each object, in the record's order.
+pub(crate) fn contents(objects: &[ObjectRecord]) -> anyhow::Result<Fingerprint> {
+    let mut text = String::new();
+    for object in objects {
+        let content = Content {
+            class: &object.class,
+            label: &object.label,
+            id: &object.id,
+            key_type: &object.key_type,
+            spki_sha256: object.spki_sha256.as_deref(),
+            attributes: &object.attributes,
+            sha256: object.sha256.as_deref(),
+        };
+        text.push_str(&serde_json::to_string(&content)?);
+        text.push('\n');
+    }
+    Ok(Fingerprint::of(text.as_bytes()))
 }
 
 impl TokenRecord {
@@ -189,7 +228,7 @@ impl TokenRecord {
 }
 
 impl ObjectRecord {
-    fn new(holding: &Holding) -> Self {
+    pub(crate) fn new(holding: &Holding) -> Self {
         let attributes = holding.attributes.iter().map(|(name, value)| {
             let value = match value {
                 AttributeValue::Flag(value) => Value::Flag(*value),
@@ -245,6 +284,53 @@ fn proof(proof: &KeyProof) -> String {
         KeyProof::Refuted { told: None } => "refuted".to_owned(),
         KeyProof::Refused(failure) => {
             format!("refused: {} returned {}", failure.function(), failure.result())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(class: &str, label: &str) -> ObjectRecord {
+        ObjectRecord {
+            class: class.to_owned(),
+            label: label.to_owned(),
+            id: "0a".to_owned(),
+            key_type: "ec-p384".to_owned(),
+            spki_sha256: Some("ab".repeat(32)),
+            public_half: "beside".to_owned(),
+            proof: "not-asked".to_owned(),
+            attributes: BTreeMap::from([("sign".to_owned(), Value::Flag(true))]),
+            wrong: Vec::new(),
+            used_by: Vec::new(),
+            state: None,
+            sha256: None,
+        }
+    }
+
+    /// The text that docs/formats/key-inventory.md tells, and what changes its hash: what is there, and not what is thought of it.
+    #[test]
+    fn the_hash_of_contents_is_that_of_a_line_of_json_an_object() {
+        let key = object("private-key", "root-key");
+        let line = format!(
+            "{{\"class\":\"private-key\",\"label\":\"root-key\",\"id\":\"0a\",\"type\":\"ec-p384\",\"spki-sha256\":\"{}\",\
+             \"attributes\":{{\"sign\":true}},\"sha256\":null}}\n",
+            "ab".repeat(32)
+        );
+        let hash = contents(std::slice::from_ref(&key)).unwrap();
+        assert_eq!(hash, Fingerprint::of(line.as_bytes()));
+
+        let mut thought = key.clone();
+        thought.used_by = vec!["authority root".to_owned()];
+        thought.proof = "proven".to_owned();
+        assert_eq!(contents(&[thought]).unwrap(), hash);
+        let mut changed = key.clone();
+        changed.attributes.insert("sign".to_owned(), Value::Flag(false));
+        for other in
+            [vec![], vec![changed], vec![object("private-key", "other")], vec![key.clone(), key]]
+        {
+            assert_ne!(contents(&other).unwrap(), hash);
         }
     }
 }

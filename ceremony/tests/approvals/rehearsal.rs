@@ -15,33 +15,60 @@ use x509::time::UnixTime;
 
 use super::ceremony;
 
-/// The training plan for this very program and module and these days, approved by two people, with its inputs beside it and a software
+/// A training plan for this very program and module and these days, approved by two people, with its inputs beside it and a software
 /// key of everybody.
 pub(crate) struct Rehearsed<'a> {
     pub(crate) softhsm: &'a SoftHsm,
     pub(crate) folder: PathBuf,
+    shipped: &'static str,
+    /// What else of the shipped plan is another.
+    more: Vec<(String, String)>,
     /// When the test began, Unix seconds.
     now: u64,
 }
 
 impl<'a> Rehearsed<'a> {
     pub(crate) fn new(softhsm: &'a SoftHsm) -> Self {
-        let folder = softhsm.state().join("ceremony");
+        let profile = fs::read_to_string(workspace::root().join("profiles/root.toml")).unwrap();
+        let profile = profile.replace("rsa-4096", "ec-p384").into_bytes();
+        let inputs = [("in/profiles/root.toml", profile)];
+        Self::of(softhsm, "c1-training", &inputs, Vec::new())
+    }
+
+    /// The shipped plan of this name with these inputs and so much changed, in a folder of its own.
+    pub(crate) fn of(
+        softhsm: &'a SoftHsm,
+        shipped: &'static str,
+        inputs: &[(&str, Vec<u8>)],
+        more: Vec<(String, String)>,
+    ) -> Self {
+        let folder = softhsm.state().join(shipped);
         fs::create_dir_all(folder.join("in/profiles")).unwrap();
         fs::write(folder.join("in/device.json"), "{}\n").unwrap();
-        let profile = fs::read_to_string(workspace::root().join("profiles/root.toml")).unwrap();
-        fs::write(folder.join("in/profiles/root.toml"), profile.replace("rsa-4096", "ec-p384"))
-            .unwrap();
+        for (name, octets) in inputs {
+            fs::write(folder.join(name), octets).unwrap();
+        }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        let world = Self { softhsm, folder, now };
+        let world = Self { softhsm, folder, shipped, more, now };
         world.plan("", "");
         world
     }
 
+    /// What the plan expects of a token.
+    pub(crate) fn expected(&self) -> String {
+        let (_, hash) = self.more.last().unwrap();
+        hash.clone()
+    }
+
     /// Writes the plan with one change, and has it approved for rehearsal.
     pub(crate) fn plan(&self, from: &str, to: &str) {
-        let shipped = workspace::root().join("docs/ceremonies/plans/c1-training.toml");
-        let mut text = fs::read_to_string(shipped).unwrap();
+        self.plan_twice((from, to), ("", ""));
+    }
+
+    /// As [`Self::plan`], with two.
+    pub(crate) fn plan_twice(&self, one: (&str, &str), other: (&str, &str)) {
+        let shipped = format!("docs/ceremonies/plans/{}.toml", self.shipped);
+        let mut text = fs::read_to_string(workspace::root().join(shipped)).unwrap();
         let plan = Plan::read(text.as_bytes()).unwrap();
         let hash = |path: &Path| Fingerprint::of(&fs::read(path).unwrap()).to_string();
         let program = hash(Path::new(env!("CARGO_BIN_EXE_sigill-ceremony")));
@@ -71,9 +98,15 @@ impl<'a> Rehearsed<'a> {
             let ours = fs::read_to_string(key.with_extension("hash")).unwrap();
             text = text.replace(&person.keys.first().unwrap().to_string(), &ours);
         }
-        assert!(from.is_empty() || text.contains(from), "{from}");
-        fs::write(self.path("plan.toml"), text.replacen(from, to, usize::from(!from.is_empty())))
-            .unwrap();
+        for (from, to) in &self.more {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        for (from, to) in [one, other] {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, usize::from(!from.is_empty()));
+        }
+        fs::write(self.path("plan.toml"), text).unwrap();
         self.approve(&["--purpose", "rehearsal"], "");
     }
 
@@ -114,7 +147,13 @@ impl<'a> Rehearsed<'a> {
     }
 
     #[track_caller]
-    fn refused(&self, approvers: &[&str], code: &str, exit: i32, wanted: &str) -> Vec<Record> {
+    pub(crate) fn refused(
+        &self,
+        approvers: &[&str],
+        code: &str,
+        exit: i32,
+        wanted: &str,
+    ) -> Vec<Record> {
         let out = format!("refused-{code}.jsonl");
         let _ = fs::remove_file(self.path(&out));
         let (seen, said) = self.rehearse(&out, approvers);
@@ -216,7 +255,8 @@ fn what_is_not_rehearsed_yet_is_named() {
     alone(test_name!(what_is_not_rehearsed_yet_is_named), |softhsm| {
         let world = Rehearsed::new(softhsm);
         for (plan, wanted) in [
-            ("c5-root-crl.toml", "a ceremony of kind C5 is not held"),
+            ("c6-cross-certificate.toml", "a ceremony of kind C6 is not held"),
+            ("c5-root-crl-series.toml", "step crl: a series of CRLs is not held"),
             ("c1-root-key.toml", "step root-backup: backup is not held"),
         ] {
             let shipped = workspace::root().join("docs/ceremonies/plans").join(plan);

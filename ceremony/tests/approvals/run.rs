@@ -1,7 +1,7 @@
 //! `sigill-ceremony run`: a ceremony that goes as it was rehearsed, whenever it is broken off; and what stops it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,16 +18,21 @@ use x509::pem;
 use super::rehearsal::{BOTH, Rehearsed, texts};
 
 /// A plan that was rehearsed, and approved with the shape that it had.
-struct Ready<'a>(Rehearsed<'a>);
+pub(crate) struct Ready<'a>(pub(crate) Rehearsed<'a>, Option<PathBuf>);
 
 impl<'a> Ready<'a> {
-    fn new(softhsm: &'a SoftHsm) -> Self {
-        let ready = Self(Rehearsed::new(softhsm));
+    pub(crate) fn new(softhsm: &'a SoftHsm) -> Self {
+        Self::of(Rehearsed::new(softhsm), None)
+    }
+
+    /// With tokens of that home, where there are some before.
+    pub(crate) fn of(world: Rehearsed<'a>, tokens: Option<PathBuf>) -> Self {
+        let ready = Self(world, tokens);
         ready.rehearsed();
         ready
     }
 
-    fn rehearsed(&self) {
+    pub(crate) fn rehearsed(&self) {
         let _ = fs::remove_file(self.0.path("rehearsal.jsonl"));
         let (code, said) = self.0.rehearse("rehearsal.jsonl", BOTH);
         assert_eq!(code, 0, "{said}");
@@ -49,10 +54,13 @@ impl<'a> Ready<'a> {
         ] {
             words.extend([option.to_owned(), value]);
         }
+        if let Some(tokens) = &self.1 {
+            words.extend(["--tokens".to_owned(), tokens.display().to_string()]);
+        }
         words
     }
 
-    fn run(&self, home: &str) -> (i32, String) {
+    pub(crate) fn run(&self, home: &str) -> (i32, String) {
         let words = self.words(home, ".production");
         self.0.says(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -65,22 +73,44 @@ impl<'a> Ready<'a> {
     }
 
     #[track_caller]
-    fn refused(&self, home: &str, code: &str, exit: i32, wanted: &str) {
+    pub(crate) fn refused(&self, home: &str, code: &str, exit: i32, wanted: &str) {
         let (seen, said) = self.run(home);
         assert_eq!(seen, exit, "{said}");
         assert!(said.contains(&format!("error: {code}: ")) && said.contains(wanted), "{said}");
     }
 
-    fn octets(&self, home: &str) -> Vec<u8> {
+    pub(crate) fn octets(&self, home: &str) -> Vec<u8> {
         fs::read(self.0.path(&format!("{home}/ceremony/transcript.jsonl"))).unwrap()
     }
 
-    fn records(&self, home: &str) -> Vec<Record> {
+    pub(crate) fn records(&self, home: &str) -> Vec<Record> {
         Whole::read(&self.octets(home)).unwrap().records
     }
 
-    /// Judges what came to its end as the auditor does, and by OpenSSL; whether that is there.
-    fn judge(&self, home: &str) -> bool {
+    /// Before which line it announced this.
+    pub(crate) fn announced(&self, home: &str, act: &str, what: &str) -> usize {
+        let is_it = |record: &Record| {
+            record.kind == Kind::Intent
+                && record.text("act") == Some(act)
+                && record.text("what") == Some(what)
+        };
+        self.records(home).iter().position(is_it).unwrap()
+    }
+
+    /// Keeps so many lines, and takes these outputs away.
+    pub(crate) fn cut(&self, home: &str, lines: usize, gone: &[&str]) {
+        let octets = self.octets(home);
+        let kept = octets.split_inclusive(|octet| *octet == b'\n').take(lines);
+        let kept = kept.collect::<Vec<_>>().concat();
+        for copy in [format!("{home}/ceremony/transcript.jsonl"), format!("{home}.mirror")] {
+            fs::write(self.0.path(&copy), &kept).unwrap();
+        }
+        let out = self.0.folder.join(home).join("ceremony/out");
+        gone.iter().for_each(|name| fs::remove_file(out.join(name)).unwrap());
+    }
+
+    /// What came to its end is a transcript that holds by itself, by its plan, and against its rehearsal: what the auditor's rules say.
+    pub(crate) fn judge_transcript(&self, home: &str) -> Vec<Record> {
         let plan = Plan::read(&fs::read(self.0.path("plan.toml")).unwrap()).unwrap();
         let octets = self.octets(home);
         Attendance::judge(&plan, &octets).unwrap();
@@ -90,7 +120,12 @@ impl<'a> Ready<'a> {
         let rehearsal = Shape::of(&Whole::read(&rehearsal).unwrap().records).unwrap();
         Shape::of(&records).unwrap().equals(&rehearsal).unwrap();
         assert_eq!(fs::read(self.0.path(&format!("{home}.mirror"))).unwrap(), octets);
+        records
+    }
 
+    /// Judges what came to its end as the auditor does, and by OpenSSL; whether that is there.
+    fn judge(&self, home: &str) -> bool {
+        let records = self.judge_transcript(home);
         let out = self.0.folder.join(home).join("ceremony/out");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
         let der = fs::read(out.join("training.cer")).unwrap();
@@ -236,24 +271,8 @@ fn what_was_announced_is_taken_up_and_nothing_else() {
         let ready = Ready::new(softhsm);
         assert_eq!(ready.run("root").0, 0);
         let out = |name: &str| ready.0.folder.join("root/ceremony/out").join(name);
-        let announced = |act: &str, what: &str| {
-            let is_it = |record: &Record| {
-                record.kind == Kind::Intent
-                    && record.text("act") == Some(act)
-                    && record.text("what") == Some(what)
-            };
-            ready.records("root").iter().position(is_it).unwrap()
-        };
-        // Keeps so many lines, and takes these outputs away.
-        let cut = |lines: usize, gone: &[&str]| {
-            let octets = ready.octets("root");
-            let kept = octets.split_inclusive(|octet| *octet == b'\n').take(lines);
-            let kept = kept.collect::<Vec<_>>().concat();
-            for copy in ["root/ceremony/transcript.jsonl", "root.mirror"] {
-                fs::write(ready.0.path(copy), &kept).unwrap();
-            }
-            gone.iter().for_each(|name| fs::remove_file(out(name)).unwrap());
-        };
+        let announced = |act: &str, what: &str| ready.announced("root", act, what);
+        let cut = |lines: usize, gone: &[&str]| ready.cut("root", lines, gone);
         let goes_on = || {
             let (code, said) = ready.run("root");
             assert_eq!(code, 0, "{said}");
@@ -297,7 +316,7 @@ fn what_was_announced_is_taken_up_and_nothing_else() {
 
 /// Announced once, and once more with the same octets.
 #[track_caller]
-fn twice(records: &[Record], file: &str) {
+pub(crate) fn twice(records: &[Record], file: &str) {
     let intents = records.iter().filter(|record| record.kind == Kind::Intent);
     let of_file: Vec<&Record> =
         intents.filter(|record| record.text("what") == Some(file)).collect();

@@ -17,7 +17,7 @@ use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::statement::{SignedStatement, Statement};
 use x509::time::UnixTime;
 
-const ALL: [&str; 7] = [
+pub(super) const ALL: [&str; 7] = [
     "kerstin-lund",
     "olle-dahl",
     "vera-sund",
@@ -41,16 +41,78 @@ fn sign(person: &str, statement: &Statement) -> SignedStatement {
         .unwrap()
 }
 
-/// The shipped plan of a root key with keys that we have.
-struct World {
-    folder: TempDir,
-    plan: Plan,
+/// Lines that nobody asks whether they may be so.
+pub(super) struct Lines<'a> {
+    chain: Chain,
+    attendance: Attendance<'a>,
+    octets: Vec<u8>,
+    number: u64,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn begun(plan: &'a Plan, purpose: &str) -> Self {
+        let (chain, attendance) = (Chain::new(), Attendance::new(plan));
+        let mut lines = Self { chain, attendance, octets: Vec::new(), number: 0 };
+        let (hash, deployment) = (plan.hash.to_string(), plan.deployment.to_string());
+        let genesis = [
+            ("format", FORMAT),
+            ("deployment", &deployment),
+            ("plan", &hash),
+            ("program", "1"),
+            ("purpose", purpose),
+            ("nonce", "000102030405060708090a0b0c0d0e0f"),
+        ];
+        lines.write("begin", Kind::Genesis, &[], &genesis);
+        lines
+    }
+
+    pub(super) fn write(&mut self, step: &str, kind: Kind, who: &[&str], facts: &[(&str, &str)]) {
+        self.number += 1;
+        let text = |(name, text): &(&str, &str)| ((*name).to_owned(), Fact::from(*text));
+        let mut record = Record {
+            time: UnixTime::from_secs(1_795_000_000 + self.number).unwrap(),
+            run_ms: self.number * 1000,
+            step: step.to_owned(),
+            kind,
+            who: who.iter().map(|id| (*id).to_owned()).collect(),
+            body: facts.iter().map(text).collect(),
+        };
+        if kind == Kind::Close {
+            record.body.extend(self.chain.head_facts());
+        }
+        if record.text("what") == Some(PRESENCE) {
+            let challenge = self.attendance.challenge(self.chain.head(), step);
+            let answer = sign(who[0], &challenge.statement(who[0]).unwrap());
+            record.body.insert("statement".to_owned(), answer.as_str().into());
+        }
+        // Whoever writes a transcript by hand asks nobody whether it may be so.
+        let _ = self.attendance.take(self.chain.head(), &record);
+        let (line, after) = self.chain.next(&record).unwrap();
+        self.octets.extend(line.iter().chain(b"\n"));
+        self.chain = after;
+    }
+
+    pub(super) fn closed(mut self, path: &Path) -> PathBuf {
+        self.write("end", Kind::Close, &[], &[]);
+        fs::write(path, self.octets).unwrap();
+        path.to_owned()
+    }
+}
+
+/// A shipped plan with keys that we have.
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) plan: Plan,
 }
 
 impl World {
     fn new() -> Self {
+        Self::of("c1-root-key")
+    }
+
+    pub(super) fn of(plan: &str) -> Self {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let shipped = shipped.join("../docs/ceremonies/plans/c1-root-key.toml");
+        let shipped = shipped.join(format!("../docs/ceremonies/plans/{plan}.toml"));
         let mut text = fs::read_to_string(shipped).unwrap();
         for person in &Plan::read(text.as_bytes()).unwrap().people.persons {
             let ours = public(person.id.as_str()).spki_hash().to_string();
@@ -74,43 +136,11 @@ impl World {
         (act, what): (&str, &str),
         all: bool,
     ) -> PathBuf {
-        let (mut chain, mut attendance) = (Chain::new(), Attendance::new(&self.plan));
-        let (mut octets, mut number) = (Vec::new(), 0);
+        let mut lines = Lines::begun(&self.plan, purpose);
+        let hash = self.plan.hash.to_string();
         let mut write = |step: &str, kind: Kind, who: &[&str], facts: &[(&str, &str)]| {
-            number += 1;
-            let text = |(name, text): &(&str, &str)| ((*name).to_owned(), Fact::from(*text));
-            let mut record = Record {
-                time: UnixTime::from_secs(1_795_000_000 + number).unwrap(),
-                run_ms: number * 1000,
-                step: step.to_owned(),
-                kind,
-                who: who.iter().map(|id| (*id).to_owned()).collect(),
-                body: facts.iter().map(text).collect(),
-            };
-            if kind == Kind::Close {
-                record.body.extend(chain.head_facts());
-            }
-            if record.text("what") == Some(PRESENCE) {
-                let challenge = attendance.challenge(chain.head(), step);
-                let answer = sign(who[0], &challenge.statement(who[0]).unwrap());
-                record.body.insert("statement".to_owned(), answer.as_str().into());
-            }
-            // Whoever writes a transcript by hand asks nobody whether it may be so.
-            let _ = attendance.take(chain.head(), &record);
-            let (line, after) = chain.next(&record).unwrap();
-            octets.extend(line.iter().chain(b"\n"));
-            chain = after;
+            lines.write(step, kind, who, facts);
         };
-        let (hash, deployment) = (self.plan.hash.to_string(), self.plan.deployment.to_string());
-        let genesis = [
-            ("format", FORMAT),
-            ("deployment", &deployment),
-            ("plan", &hash),
-            ("program", "1"),
-            ("purpose", purpose),
-            ("nonce", "000102030405060708090a0b0c0d0e0f"),
-        ];
-        write("begin", Kind::Genesis, &[], &genesis);
         for id in people {
             write("root-key", Kind::Attest, &[id], &[("what", PRESENCE)]);
         }
@@ -131,20 +161,17 @@ impl World {
                 write(step, Kind::Result, &[], &[("intent", step)]);
             }
         }
-        write("end", Kind::Close, &[], &[]);
-        let path = self.folder.path().join(format!("{purpose}.jsonl"));
-        fs::write(&path, octets).unwrap();
-        path
+        lines.closed(&self.folder.path().join(format!("{purpose}.jsonl")))
     }
 
-    fn judged(&self, transcript: &Path, more: &[&str]) -> Output {
+    pub(super) fn judged(&self, transcript: &Path, more: &[&str]) -> Output {
         let plan = self.folder.path().join("plan.toml");
         super::verify(transcript, &[&["--plan", plan.to_str().unwrap()], more].concat())
     }
 }
 
 #[track_caller]
-fn refused(output: &Output, code: i32, said: &str) {
+pub(super) fn refused(output: &Output, code: i32, said: &str) {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.starts_with("refused: R") && text.contains(said), "{text}");

@@ -111,7 +111,13 @@ fn of_operation(plan: &Plan, step: &Step) -> Vec<Fault> {
                 faults.push(Fault::NoBackup { step: id() });
             }
         }
-        Operation::Certificate { not_after, like, .. } => {
+        Operation::Certificate { not_after, like, urls, .. } => {
+            if urls.is_none() != (plan.kind == Kind::RootKey) {
+                faults.push(Fault::Urls { step: id() });
+            }
+            let urls = urls.iter().flat_map(|urls| urls.all());
+            let wrong = urls.filter(|url| !is_http(url.as_str())).cloned();
+            faults.extend(wrong.map(|url| Fault::Url { step: id(), url }));
             if *not_after <= plan.window.not_after {
                 faults.push(Fault::Ended { step: id(), not_after: *not_after });
             }
@@ -147,6 +153,12 @@ fn of_operation(plan: &Plan, step: &Step) -> Vec<Fault> {
         | Operation::Destroy { .. } => {}
     }
     faults
+}
+
+fn is_http(url: &str) -> bool {
+    let host = url.strip_prefix("http://");
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+        && url.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
 fn of_revocation(plan: &Plan, step: &Word, one: &Revocation) -> Option<Fault> {

@@ -1,0 +1,279 @@
+//! What comes after a root's own ceremony: it signs an issuing CA, and its next CRL; each as rehearsed, whenever it is broken off, and refused what the
+//! plan does not have.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ceremony_core::transcript::{Kind, Record};
+use support::softhsm::{MODULE, SoftHsm, alone};
+use support::{spoken, test_name, workspace};
+use x509::certificate::Certificate;
+use x509::crl::{CrlForm, CrlReader, ReasonCode};
+use x509::pem;
+use x509::time::UnixTime;
+
+use super::rehearsal::{BOTH, Rehearsed, texts};
+use super::run::{Ready, twice};
+
+/// What the same octets are called of which a line tells.
+const ALIKE: &str = "to be signed alike in every run";
+
+/// A root whose ceremony was held.
+struct Root<'a> {
+    softhsm: &'a SoftHsm,
+    home: PathBuf,
+}
+
+impl<'a> Root<'a> {
+    fn held(softhsm: &'a SoftHsm) -> Self {
+        let ready = Ready::new(softhsm);
+        let (code, said) = ready.run("root");
+        assert_eq!(code, 0, "{said}");
+        Self { softhsm, home: ready.0.folder.join("root") }
+    }
+
+    fn out(&self, name: &str) -> Vec<u8> {
+        fs::read(self.home.join("ceremony/out").join(name)).unwrap()
+    }
+
+    /// How a plan names its token: serial number, and the hash of what it holds.
+    fn token(&self) -> Vec<(String, String)> {
+        let transcript = fs::read_to_string(self.home.join("ceremony/transcript.jsonl")).unwrap();
+        let (_, serial) = transcript.split_once("(serial ").unwrap();
+        let (serial, _) = serial.split_once(')').unwrap();
+        let home = |name: &str| self.home.join(name).display().to_string();
+        let said = Command::new(env!("CARGO_BIN_EXE_sigill-ceremony"))
+            .args(["hsm", "inventory", "--hash", "--module", MODULE, "--label", "sg-td-tr01-root"])
+            .args(["--serial", serial, "--pin", &home("pins/root.pin"), "--state", &home("state")])
+            .env("SOFTHSM2_CONF", home("softhsm2.conf"))
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{said:?}");
+        let hash = String::from_utf8(said.stdout).unwrap().trim().to_owned();
+        assert_eq!(hash.len(), 64, "{hash}");
+        let expected = "b11a85b296a90afc460430434a504e7acb04b064575b7277724688af0e59d189";
+        let serial = serial.to_owned();
+        vec![("0123456789abcdef".to_owned(), serial), (expected.to_owned(), hash)]
+    }
+
+    /// The plan by which it signs an issuing CA, for a request that OpenSSL has made.
+    fn issuing(&self) -> Option<Rehearsed<'a>> {
+        let folder = self.softhsm.state();
+        let key = ["ecparam", "-name", "secp384r1", "-genkey", "-noout", "-out", "issuing.key"];
+        spoken::openssl(&folder, &key)?;
+        let request = ["req", "-new", "-key", "issuing.key", "-sha384", "-subj", "/CN=asked for"];
+        let request = [&request[..], &["-outform", "DER", "-out", "issuing.csr"]].concat();
+        let made = spoken::openssl(&folder, &request)?;
+        assert_eq!(made.code, 0, "{}", made.text);
+        let inputs = [
+            ("in/training.cer", self.out("training.cer")),
+            ("in/issuing.csr", fs::read(folder.join("issuing.csr")).unwrap()),
+            ("in/profiles/issuing.toml", fs::read(profile("issuing")).unwrap()),
+        ];
+        Some(Rehearsed::of(self.softhsm, "c3-training", &inputs, self.token()))
+    }
+
+    /// The plan by which it signs its next CRL, which revokes a certificate from `date` on.
+    fn next_crl(&self, date: UnixTime) -> Rehearsed<'a> {
+        let inputs = [
+            ("in/training.cer", self.out("training.cer")),
+            ("in/training.crl", self.out("training.crl")),
+        ];
+        let mut more = self.token();
+        more.push(("date = 2027-02-01T12:00:00Z".to_owned(), format!("date = {date}")));
+        Rehearsed::of(self.softhsm, "c5-training", &inputs, more)
+    }
+}
+
+fn profile(name: &str) -> PathBuf {
+    workspace::root().join(format!("profiles/{name}.toml"))
+}
+
+fn checks<'r>(records: &'r [Record], what: &str) -> Vec<&'r str> {
+    let is_it = |record: &&Record| record.kind == Kind::Check && record.text("what") == Some(what);
+    records.iter().filter(is_it).filter_map(|record| record.text("sha256")).collect()
+}
+
+/// OpenSSL judges these words in a folder.
+#[track_caller]
+fn openssl(folder: &Path, words: &[&str]) {
+    let judged = spoken::openssl(folder, words).unwrap();
+    assert_eq!(judged.code, 0, "{words:?}: {}", judged.text);
+    assert!(judged.text.to_lowercase().contains("ok"), "{words:?}: {}", judged.text);
+}
+
+/// A6, N20, N22, N28: of a request the root certifies the key and nothing else; broken off it signs the same octets once more.
+#[test]
+fn a_root_signs_an_issuing_ca_as_it_was_rehearsed() {
+    alone(test_name!(a_root_signs_an_issuing_ca_as_it_was_rehearsed), |softhsm| {
+        let root = Root::held(softhsm);
+        let Some(world) = root.issuing() else {
+            return println!("skipped: openssl is not installed");
+        };
+        let ready = Ready::of(world, Some(root.home.clone()));
+        let (code, said) = ready.run("issuing");
+        assert_eq!(code, 0, "{said}");
+        let records = ready.judge_transcript("issuing");
+        assert_eq!(texts(&records, "act"), ["sign"]);
+        assert_eq!(checks(&records, ALIKE).len(), 1);
+
+        let out = ready.0.folder.join("issuing/ceremony/out");
+        let der = fs::read(out.join("issuing.cer")).unwrap();
+        let issued = Certificate::from_der(&der).unwrap();
+        let of_root = Certificate::from_der(&root.out("training.cer")).unwrap();
+        let request = fs::read(softhsm.state().join("issuing.csr")).unwrap();
+        let request = x509::request::CertificationRequest::from_der(&request).unwrap();
+        assert_eq!(issued.public_key(), request.public_key());
+        assert_ne!(issued.subject(), request.subject(), "the subject is the plan's");
+        assert_eq!(issued.crl_uris(), ["http://crl.example.org/training.crl"]);
+        assert_eq!(issued.validity().not_after(), of_root.validity().not_after());
+        for (name, der) in [("root", of_root.as_der()), ("issued", &der)] {
+            let text = pem::encode(pem::Label::Certificate, der);
+            fs::write(softhsm.state().join(format!("{name}.pem")), text).unwrap();
+        }
+        openssl(&softhsm.state(), &["verify", "-x509_strict", "-CAfile", "root.pem", "issued.pem"]);
+
+        // Announced, and killed: with what it signed gone, and with what it signed there.
+        let announced = ready.announced("issuing", "sign", "issuing.cer") + 1;
+        ready.cut("issuing", announced, &["issuing.cer"]);
+        assert_eq!(ready.run("issuing").0, 0);
+        twice(&ready.judge_transcript("issuing"), "issuing.cer");
+        let again = fs::read(out.join("issuing.cer")).unwrap();
+        assert_eq!(Certificate::from_der(&again).unwrap().tbs_der(), issued.tbs_der());
+        ready.cut("issuing", announced, &[]);
+        assert_eq!(ready.run("issuing").0, 0);
+        let records = ready.judge_transcript("issuing");
+        assert_eq!(texts(&records, "adopted"), ["found by a later run"]);
+        assert_eq!(fs::read(out.join("issuing.cer")).unwrap(), again);
+        // Told, and killed: nothing is signed any more, and the file is the one of which was told.
+        let told = ready.records("issuing").iter().rposition(|one| one.kind == Kind::Checkpoint);
+        ready.cut("issuing", told.unwrap() + 1, &[]);
+        fs::write(out.join("issuing.cer"), &der[1..]).unwrap();
+        ready.refused("issuing", "R19", 13, "is not what the transcript tells of");
+        fs::write(out.join("issuing.cer"), &again).unwrap();
+        assert_eq!(ready.run("issuing").0, 0);
+        assert_eq!(texts(&ready.judge_transcript("issuing"), "act"), ["sign"]);
+
+        // Without its token, and with one that holds something else.
+        let away = root.home.join("tokens.away");
+        fs::rename(root.home.join("tokens"), &away).unwrap();
+        fs::create_dir(root.home.join("tokens")).unwrap();
+        ready.refused("elsewhere", "R06", 14, "was made before, and is not there");
+        fs::remove_dir(root.home.join("tokens")).unwrap();
+        fs::rename(&away, root.home.join("tokens")).unwrap();
+        assert!(texts(&ready.records("elsewhere"), "act").is_empty());
+    });
+}
+
+/// N27, N28: what the plan does not have, or the issuer may not sign, is found at the rehearsal, and the key signs nothing.
+#[test]
+fn a_root_signs_no_issuing_ca_that_is_not_as_planned() {
+    alone(test_name!(a_root_signs_no_issuing_ca_that_is_not_as_planned), |softhsm| {
+        let root = Root::held(softhsm);
+        let Some(world) = root.issuing() else {
+            return println!("skipped: openssl is not installed");
+        };
+        let none = |records: Vec<Record>| assert!(texts(&records, "act").is_empty());
+        let end = "not-after    = 2030-01-01T00:00:00Z";
+        // One second over its issuer: it would end with it, and that is not what the plan says.
+        world.plan(end, "not-after    = 2030-01-01T00:00:01Z");
+        none(world.refused(BOTH, "R11", 15, "would end at 2030-01-01T00:00:00Z"));
+        world.plan("SIGILL TRAINING Issuing CA v1", "SIGILL TRAINING Root CA v1");
+        none(world.refused(BOTH, "R11", 15, "pro-14/other-subject"));
+        world.plan("algorithm    = \"ecdsa-p384-sha384\"", "algorithm    = \"rsa-pkcs1-sha256\"");
+        none(world.refused(BOTH, "R12", 16, "cannot sign with"));
+
+        let request = Path::new(&world.path("in/issuing.csr")).to_owned();
+        let mut der = fs::read(&request).unwrap();
+        let last = der.len() - 1;
+        der[last] ^= 1;
+        fs::write(&request, &der).unwrap();
+        world.plan("", "");
+        none(world.refused(BOTH, "R12", 16, "request issuing-request"));
+        der[last] ^= 1;
+        fs::write(&request, &der).unwrap();
+        world.plan("", "");
+
+        // The token of another root, or one that holds more than was approved, does not sign.
+        let hash = world.expected();
+        world.plan(&hash, &"ab".repeat(32));
+        let ready = Ready::of(world, Some(root.home.clone()));
+        ready.refused("issuing", "R06", 14, "the plan expects abab");
+        assert!(texts(&ready.records("issuing"), "act").is_empty());
+        // With nothing said of where the token is, none is made in its place.
+        let nowhere = Ready::of(ready.0, None);
+        nowhere.refused("nowhere", "R06", 14, "no --tokens says in which home");
+        assert!(!Path::new(&nowhere.0.path("nowhere")).exists());
+    });
+}
+
+/// N11, N13, N20, N22: the next CRL has a higher number and all that was revoked; broken off it is the same one.
+#[test]
+fn a_root_signs_its_next_crl_and_loses_nothing() {
+    alone(test_name!(a_root_signs_its_next_crl_and_loses_nothing), |softhsm| {
+        let root = Root::held(softhsm);
+        let read = |der: &[u8]| {
+            let octets = u64::try_from(der.len()).unwrap();
+            let mut reader = CrlReader::start(der, CrlForm::CertificateList, octets).unwrap();
+            let entries: Vec<_> = reader.by_ref().collect::<Result<_, _>>().unwrap();
+            let head = reader.head().clone();
+            (head, entries, reader.finish().unwrap().extensions.number.unwrap())
+        };
+        let (head, entries, number) = read(&root.out("training.crl"));
+        assert_eq!((entries.len(), number), (0, vec![1]));
+        let date = head.this_update;
+        let ready = Ready::of(root.next_crl(date), Some(root.home.clone()));
+        let (code, said) = ready.run("crl");
+        assert_eq!(code, 0, "{said}");
+        let records = ready.judge_transcript("crl");
+        assert_eq!(texts(&records, "act"), ["sign"]);
+        let out = ready.0.folder.join("crl/ceremony/out");
+        let der = fs::read(out.join("training.crl")).unwrap();
+        let (_, entries, number) = read(&der);
+        assert_eq!(number, [2]);
+        let told = entries.iter().map(|entry| (entry.revocation_date, entry.reason));
+        assert_eq!(told.collect::<Vec<_>>(), [(date, Some(ReasonCode::Superseded))]);
+        let root_pem = pem::encode(pem::Label::Certificate, &root.out("training.cer"));
+        fs::write(softhsm.state().join("root.pem"), root_pem).unwrap();
+        fs::write(softhsm.state().join("next.crl"), &der).unwrap();
+        if spoken::openssl(&softhsm.state(), &["version"]).is_some() {
+            let words =
+                ["crl", "-inform", "DER", "-in", "next.crl", "-CAfile", "root.pem", "-noout"];
+            openssl(&softhsm.state(), &words);
+        }
+
+        let announced = ready.announced("crl", "sign", "training.crl") + 1;
+        ready.cut("crl", announced, &["training.crl"]);
+        assert_eq!(ready.run("crl").0, 0);
+        twice(&ready.judge_transcript("crl"), "training.crl");
+
+        // After it comes the third, of the same entries: what is revoked already is not revoked again, nor before the list on which it
+        // would have stood, nor later than now; and another CA's list is followed by none.
+        let world = &ready.0;
+        fs::write(world.path("in/training.crl"), &der).unwrap();
+        world.plan("", "");
+        world.refused(BOTH, "R13", 17, "it is revoked already");
+        let revoked = "serial = \"4c9f03aa17d2e0b1\"";
+        let other = "serial = \"4c9f03aa17d2e0b2\"";
+        let early = UnixTime::from_secs(date.secs() - 1).unwrap();
+        let date_of = |date: UnixTime| format!("date = {date}");
+        world.plan_twice((revoked, other), (&date_of(date), &date_of(early)));
+        world.refused(BOTH, "R13", 17, "before the previous CRL");
+        let late = UnixTime::from_secs(date.secs() + 80_000).unwrap();
+        world.plan_twice((revoked, other), (&date_of(date), &date_of(late)));
+        world.refused(BOTH, "R13", 17, "its date is after thisUpdate");
+        world.plan_twice(
+            (revoked, other),
+            ("lifetime  = \"180d\"", "overdue-since = 2026-01-01T00:00:00Z\nlifetime  = \"180d\""),
+        );
+        world.refused(BOTH, "R13", 17, "overdue-since = 2026-01-01T00:00:00Z, and");
+        let mut forged = der.clone();
+        let last = forged.len() - 1;
+        forged[last] ^= 1;
+        fs::write(world.path("in/training.crl"), &forged).unwrap();
+        world.plan("", "");
+        let records = world.refused(BOTH, "R13", 17, "is not one of the issuer's");
+        assert!(texts(&records, "act").is_empty());
+    });
+}
