@@ -450,7 +450,8 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let identity =
         Arc::new(ServerIdentity::load(deployment, &config.api.certificate, &config.api.key)?);
     let tls = Arc::new(server_config(Arc::clone(&identity), &config.api)?);
-    tokio::spawn(follow_identity(Arc::clone(&identity), config.api.clone()));
+    let following = follow_identity(Arc::clone(&identity), config.api.clone());
+    tokio::spawn(vital::task("server certificate", following));
     // Both ports are taken before anything is signed: a second copy stops here.
     let api = bind(config.api.listen).await?;
     let observe = bind(config.observe.listen).await?;
@@ -492,11 +493,11 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let observing = tokio::spawn({
         let router = observe::router(Arc::clone(&readiness), metrics);
         let mut stopped = stopped.clone();
-        async move {
+        vital::task("observe", async move {
             let served = axum::serve(observe, router)
                 .with_graceful_shutdown(async move { drop(stopped.changed().await) });
             served.await
-        }
+        })
     });
     let router = http::router(App {
         service: Arc::clone(&service),
@@ -505,8 +506,8 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         admission: Admission::new(config.api.max_connections),
     });
     tracing::info!(deployment = %deployment, api.listen = %config.api.listen, "sigill-ca is serving");
-    let serving =
-        tokio::spawn(http::tls::serve(api, tls, router, config.api.max_connections, stopped));
+    let taking = http::tls::serve(api, tls, router, config.api.max_connections, stopped);
+    let serving = tokio::spawn(vital::task("api", taking));
     let ended = tokio::select! {
         () = order.given() => Ok(()),
         error = contradicted(contradiction) => Err(error),

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use hsm::SigningService;
 use lint::{Findings, IssuerContext, Kind};
 use serde::Deserialize;
+use status::RevocationReason;
 use thiserror::Error;
 use x509::certificate::Certificate;
 use x509::crl::ReasonCode;
@@ -378,7 +379,8 @@ fn lint_templates(
     let algorithm = SignatureAlgorithm::default_for(key_type);
     let ca = &authority.certificate;
     let this_update = certificate.validity().not_before();
-    let reasons = [None, Some(ReasonCode::CertificateHold), Some(ReasonCode::KeyCompromise)];
+    let reasons = RevocationReason::ALL.map(RevocationReason::shown);
+    let reasons = reasons.into_iter().chain([None, Some(ReasonCode::CertificateHold)]);
     let revoked = reasons.map(|reason| CertStatus::Revoked { at: this_update, reason });
     let statuses =
         [CertStatus::Good, CertStatus::Unknown, CertStatus::NeverIssued].into_iter().chain(revoked);
@@ -444,7 +446,7 @@ mod tests {
     use x509::validity::Validity;
 
     use super::*;
-    use crate::testing::{Token, key_of};
+    use crate::testing::{Token, authority_of, delegate_certificate, key_of, pair};
 
     fn at(secs: u64) -> UnixTime {
         UnixTime::from_secs(secs).unwrap()
@@ -506,6 +508,23 @@ mod tests {
         let signed_on = token.signed_on.lock().unwrap().unwrap();
         assert_ne!(signed_on, thread::current().id());
         assert_eq!(delegate.counter.settle().unwrap(), 1, "counted once");
+    }
+
+    /// PRO-04, promise 1: a delegate whose answers the linter refuses signs none: here one that another CA of the same name has certified,
+    /// so that no answer with it speaks of what is asked about. Each shape of answer is judged, every reason that is shown among them.
+    #[test]
+    fn a_delegate_whose_answers_break_lint_rules_is_refused() {
+        let validity = Validity::between(at(100), at(1_000_000)).unwrap();
+        let (ca, other, token) = (pair(), pair(), Token::new());
+        let authority = authority_of(&ca, "person3", validity);
+        let stranger = authority_of(&other, "person3", validity);
+        let certificate = delegate_certificate(&ca, &authority, &token, validity);
+        let hour = Duration::from_secs(3600);
+
+        lint_templates(&certificate, &authority, hour).unwrap();
+
+        let refused = lint_templates(&certificate, &stranger, hour);
+        assert!(matches!(refused, Err(DelegateError::Template(_))), "{refused:?}");
     }
 
     /// OCSP-12, RFC 6960 §4.4.7.2: of the live delegates the one that signs as the client wishes most,

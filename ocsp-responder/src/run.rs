@@ -318,15 +318,11 @@ async fn serve(
     for public in public {
         let public = TcpListener::from_std(public).context("socket cannot be used")?;
         let site = Arc::clone(&site);
-        listening.spawn(server::run(
-            public,
-            config.max_connections,
-            stopped.clone(),
-            move |request, ip| {
-                let site = Arc::clone(&site);
-                async move { site.serve(request, ip).await }
-            },
-        ));
+        let serve = move |request, ip| {
+            let site = Arc::clone(&site);
+            async move { site.serve(request, ip).await }
+        };
+        server::start(&mut listening, public, config.max_connections, stopped.clone(), serve);
     }
     let answering = async { while listening.join_next().await.is_some() {} };
     let taking = take_pushes(receiving, stopped.clone());

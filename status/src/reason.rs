@@ -25,8 +25,8 @@ pub enum RevocationReason {
     CessationOfOperation,
     /// A right that it stood for was taken back.
     PrivilegeWithdrawn,
-    /// An attribute authority is compromised. Met in imported entries; we never give it, since it
-    /// is not for public-key certificates.
+    /// An attribute authority is compromised. Met in imported entries; we neither give nor show it,
+    /// since it is not for public-key certificates.
     AaCompromise,
 }
 
@@ -51,9 +51,18 @@ impl RevocationReason {
         Self::AaCompromise,
     ];
 
-    /// Returns the CRLReason that CRLs and OCSP answers show.
+    /// Returns the CRLReason that CRLs and OCSP answers show; none for `aACompromise`, which is not one of public-key certificates
+    /// (REV-04), so that an imported entry that has it is shown as revoked, and a list with it is not refused by the linter.
     #[must_use]
-    pub const fn shown(self) -> ReasonCode {
+    pub const fn shown(self) -> Option<ReasonCode> {
+        match self {
+            Self::AaCompromise => None,
+            _ => Some(self.recorded()),
+        }
+    }
+
+    /// What is recorded.
+    const fn recorded(self) -> ReasonCode {
         match self {
             Self::KeyCompromise => ReasonCode::KeyCompromise,
             Self::CaCompromise => ReasonCode::CaCompromise,
@@ -68,7 +77,7 @@ impl RevocationReason {
     /// Returns the value of CRLReason: 1 to 5, 9 or 10.
     #[must_use]
     pub const fn code(self) -> u8 {
-        self.shown().code()
+        self.recorded().code()
     }
 
     /// Reads a value of CRLReason; `None` for every value that is not a reason to revoke for good.
@@ -153,6 +162,16 @@ mod tests {
         }
         assert_eq!("unspecified".parse::<RevocationReason>(), Err(UnknownReason));
         assert_eq!("KeyCompromise".parse::<RevocationReason>(), Err(UnknownReason));
+    }
+
+    /// REV-04: all are shown as they are, but for the one of attribute certificates, of which nothing is said.
+    #[test]
+    fn no_reason_of_attribute_certificates_is_shown() {
+        for reason in RevocationReason::ALL {
+            let shown = reason.shown().map(ReasonCode::code);
+            let expected = Some(reason.code()).filter(|_| reason != RevocationReason::AaCompromise);
+            assert_eq!(shown, expected, "{reason}");
+        }
     }
 
     /// REV-04: cACompromise only for CA certificates, aACompromise never.

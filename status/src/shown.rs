@@ -98,7 +98,7 @@ impl CertificateStatus {
             (CertificateState::Issued, BeforeActivation::Held) | (CertificateState::Held(_), _) => {
                 Some(ReasonCode::CertificateHold)
             }
-            (CertificateState::Revoked, _) => self.reason.map(RevocationReason::shown),
+            (CertificateState::Revoked, _) => self.reason.and_then(RevocationReason::shown),
             (CertificateState::Voided, _) => None,
         };
         let invalidity_date = self.invalidity_date;

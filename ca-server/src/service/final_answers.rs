@@ -318,6 +318,20 @@ fn differs(authority: &Authority, seen: &str) -> Denied {
     )
 }
 
+fn unlinted(authority: &Authority, findings: &lint::Findings) -> Denied {
+    Denied::new(
+        Kind::Internal,
+        Refusal::new(
+            "final-answers-lint",
+            "PRO-04: what the linter refuses is not signed",
+            &format!("{}: {}", authority.name(), chain(findings)),
+            "an answer of each shape that breaks no rule",
+            "see what the rule that is named says of the signer's or the CA's certificate; nothing was signed. Is the CA's certificate another \
+             one than when the signer was made? Then move the folder of the signer's key away and run it again: another signer is made",
+        ),
+    )
+}
+
 fn missing_still(authority: &Authority, found: &FinalAnswers) -> Denied {
     let seen = format!("{} of {} files", found.missing, found.waves);
     Denied::new(

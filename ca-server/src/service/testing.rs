@@ -246,6 +246,13 @@ impl World {
         self.service.authorities.values().next().unwrap()
     }
 
+    /// Its authorities have this certificate from now on, of the same name and key.
+    pub(crate) fn take_certificate(&mut self, certificate: &Certificate) {
+        for authority in self.service.authorities.values_mut() {
+            authority.certificate = certificate.clone();
+        }
+    }
+
     pub(crate) fn is_ready_to_sign(&self) -> bool {
         self.service.is_ready_to_sign()
     }

@@ -37,7 +37,7 @@ fn ask(world: &World, octet: u8) -> CertStatus {
 
 /// The answer to a question. On a machine that stalls for seconds it may be tryLater first, as relying parties
 /// are told when there is no newer checkpoint: then again.
-fn answered(world: &World, question: &[u8]) -> Answer {
+pub(crate) fn answered(world: &World, question: &[u8]) -> Answer {
     wait_for("another answer than tryLater", || {
         let answer = post(world.address, "/ocsp", question);
         assert_eq!(answer.status, 200);

@@ -10,8 +10,10 @@ use status::BeforeActivation;
 use support::budget;
 use support::softhsm::alone;
 use support::test_name;
+use x509::extension::SubjectKeyIdentifier;
 use x509::ocsp::{CertIdHash, OcspRequest, OcspResponse};
 
+use crate::answers::{answered, verified};
 use crate::client::{get, post, send};
 use crate::fixture::{NoteKey, TestCa, World, issued, replace, wait_for};
 
@@ -353,11 +355,12 @@ fn a_certificate_that_arrives_while_the_token_is_away_is_taken_up() {
     });
 }
 
-/// PRO-12: a certificate that is not for answering is not used, whoever signed it.
+/// PRO-12, PRO-04: a certificate that is not for answering, or that the linter refuses, is not used, whoever signed it; the one before goes on.
 #[test]
 fn a_delegate_certificate_that_breaks_the_profile_is_not_used() {
     alone(test_name!(a_delegate_certificate_that_breaks_the_profile_is_not_used), |softhsm| {
         let mut world = World::new(softhsm);
+        world.append(&[issued(world.issuer, 1, BeforeActivation::Good)]);
         world.beat();
         let server = world.start();
         let request = world.path("outbox/responder/person3");
@@ -367,12 +370,18 @@ fn a_delegate_certificate_that_breaks_the_profile_is_not_used() {
             fs::read_dir(&request).unwrap().next().is_none().then_some(())
         });
 
-        // The same key under another CA, and for too long.
+        // The same key under another CA, for too long, and with an authorityKeyIdentifier that only the linter looks at.
         let name = world.path(&format!("publish/responder/person3/{}.cer", key.spki_hash()));
-        let stranger = TestCa::new("person3");
+        let (stranger, other) = (TestCa::new("person3"), SubjectKeyIdentifier(vec![0x77; 20]));
+        let served = || {
+            let asked = world.ca.question(CertIdHash::Sha256, 1, Some(&[7; 16]));
+            verified(&world, &answered(&world, &asked).body);
+        };
+        served();
         for bad in [
             stranger.delegate(&key, Duration::from_secs(86_400)),
             world.ca.delegate(&key, Duration::from_secs(20 * 86_400)),
+            world.ca.delegate_under(&other, &key, Duration::from_secs(86_400)),
         ] {
             let before = server.printed().matches("delegate is not kept").count();
             // A file is known by its length and time; the clock of files may stand still for a while.
@@ -385,7 +394,11 @@ fn a_delegate_certificate_that_breaks_the_profile_is_not_used() {
             wait_for("a refusal", || {
                 (server.printed().matches("delegate is not kept").count() > before).then_some(())
             });
+            served();
         }
+        let printed = server.printed();
+        assert!(printed.contains("\"problem.code\":\"delegate-not-kept\""), "{printed}");
+        assert!(printed.contains("pro-14/"), "the rule is named: {printed}");
         assert_eq!(get(world.observe, "localhost", "/readyz").status, 200);
     });
 }

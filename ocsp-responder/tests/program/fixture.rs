@@ -100,9 +100,19 @@ impl TestCa {
 
     /// A delegate certificate for `key`, as the profile has it.
     pub(crate) fn delegate(&self, key: &PublicKey, lifetime: Duration) -> Certificate {
+        self.delegate_under(&self.certificate.ski().unwrap(), key, lifetime)
+    }
+
+    /// As [`Self::delegate`], which says that the issuing key is this one.
+    pub(crate) fn delegate_under(
+        &self,
+        issuing: &SubjectKeyIdentifier,
+        key: &PublicKey,
+        lifetime: Duration,
+    ) -> Certificate {
         let ca = &self.certificate;
         let extensions: Vec<Extension> = vec![
-            AuthorityKeyIdentifier::of(&ca.ski().unwrap()).extension(Criticality::NonCritical),
+            AuthorityKeyIdentifier::of(issuing).extension(Criticality::NonCritical),
             SubjectKeyIdentifier(key.key_bits_sha1().to_vec()).extension(Criticality::NonCritical),
             KeyUsage::of(&[KeyUsageBit::DigitalSignature]).extension(Criticality::Critical),
             ExtendedKeyUsage(vec![usage::OCSP_SIGNING]).extension(Criticality::NonCritical),

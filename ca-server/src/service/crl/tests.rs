@@ -28,14 +28,20 @@ fn revoked(world: &World, octet: u8) -> SerialNumber {
 }
 
 fn is_revoked(world: &World, octet: u8, ends: UnixTime, effective: UnixTime) -> SerialNumber {
-    let (now, serial) = (world.now(), SerialNumber::from_random([octet; 16]));
+    let serial = SerialNumber::from_random([octet; 16]);
     let reason = Some(RevocationReason::Superseded);
+    let change = ImportedChange::Revoked { reason, effective, invalidity: None };
+    import_state(world, serial, ends, change);
+    serial
+}
+
+fn import_state(world: &World, serial: SerialNumber, ends: UnixTime, change: ImportedChange) {
     let state = ImportedState {
         issuer: world.authority().id,
         serial,
         not_after: ends,
         answers: AnswerClasses::USUAL,
-        change: ImportedChange::Revoked { reason, effective, invalidity: None },
+        change,
     };
     let record = Service::record(
         EventCode::ImportRevocation,
@@ -47,8 +53,7 @@ fn is_revoked(world: &World, octet: u8, ends: UnixTime, effective: UnixTime) -> 
         Subject::Deployment,
     );
     let import = Import { states: vec![state], ..Import::default() };
-    world.service.store().import(&import, &record, now).unwrap();
-    serial
+    world.service.store().import(&import, &record, world.now()).unwrap();
 }
 
 fn published(world: &World) -> (Vec<SerialNumber>, CrlTail) {
@@ -393,4 +398,61 @@ fn a_released_hold_of_a_serial_without_its_certificate_leaves_the_lists() {
     release(two);
     make(&world).unwrap();
     assert_eq!(published(&world).0, []);
+}
+
+/// PRO-04, CRL-11: what the linter refuses no key signs and nobody gets: neither full list nor delta of a CA whose certificate says that it
+/// signs no CRLs. The lists that stand are served on, the refusal names the rule, and no intent is left open.
+#[test]
+fn a_list_that_the_linter_refuses_is_not_signed_and_the_old_one_stands() {
+    let mut world = with_deltas();
+    revoked(&world, 1);
+    while round(&world).is_some() {}
+    let files = |world: &World| [FULL, DELTA].map(|path| fs::read(world.service.files.path(path)));
+    let standing = files(&world).map(Result::unwrap);
+    let sound = world.authority().certificate.clone();
+    let bad = world.signer.certificate_with(|params| {
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    });
+    world.take_certificate(&bad);
+    revoked(&world, 2);
+    let before = world.signer.signatures.load(Ordering::Relaxed);
+    let intents = world.leaves(EventCode::CrlIntent);
+
+    for list in [List::Full, List::Delta] {
+        let denied = world.service.make_list(world.authority(), list).unwrap_err().refusal;
+        assert_eq!(denied.code, "crl-refused");
+        let seen = &denied.seen;
+        assert!(seen.contains("pro-14/issuer-may-sign"), "{seen}");
+    }
+
+    assert_eq!(world.signer.signatures.load(Ordering::Relaxed), before, "no key was asked");
+    assert_eq!(world.leaves(EventCode::CrlIntent), intents, "nothing was to be signed");
+    assert_eq!(files(&world).map(Result::unwrap), standing);
+    let spools = fs::read_dir(world.folder("spool")).unwrap().count();
+    assert_eq!(spools, 0, "nothing is left lying");
+
+    world.take_certificate(&sound);
+    make(&world).unwrap();
+    assert_eq!(published(&world).0.len(), 2, "what waited is on the next one");
+}
+
+/// REV-04, PRO-04: an entry of another operator with the reason of attribute certificates keeps no list from being made; it is revoked, for no
+/// stated reason.
+#[test]
+fn an_imported_reason_that_no_list_may_give_does_not_stop_the_lists() {
+    let world = World::new();
+    let now = world.now();
+    let serial = SerialNumber::from_random([7; 16]);
+    let change = ImportedChange::Revoked {
+        reason: Some(RevocationReason::AaCompromise),
+        effective: now,
+        invalidity: None,
+    };
+    import_state(&world, serial, now.checked_add(DAY).unwrap(), change);
+
+    make(&world).unwrap();
+
+    let (entries, _) = list(&world, FULL);
+    let said: Vec<_> = entries.iter().map(|entry| (entry.serial, entry.reason)).collect();
+    assert_eq!(said, [(serial, None)]);
 }

@@ -11,7 +11,7 @@ use x509::ocsp::CertStatus;
 use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
-use super::{FinalAnswers, differs, finished, refused};
+use super::{FinalAnswers, differs, finished, refused, unlinted};
 use crate::denied::Denied;
 use crate::publication::chain;
 use crate::service::Service;
@@ -125,7 +125,7 @@ impl Facts {
                 .ok_or_else(|| defect("a final answer that cannot be encoded"))?;
             lint::ocsp_response(&der, authority.certificate.as_der())
                 .into_result()
-                .map_err(|findings| defect(&chain(&findings)))?;
+                .map_err(|findings| unlinted(authority, &findings))?;
         }
         Ok(())
     }

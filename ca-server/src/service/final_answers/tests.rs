@@ -213,3 +213,29 @@ fn what_the_last_list_does_not_say_is_not_signed() {
         (Err("final-answers-refused"), 0)
     );
 }
+
+/// PRO-04, promise 1: final answers that the linter refuses are not signed: here those of a signer that ends before the CA does, whose
+/// certificate has been made anew meanwhile.
+#[test]
+fn final_answers_that_the_linter_refuses_are_not_signed() {
+    let mut ending = Ending::ended();
+    let (actors, keys) = (both(), ending.keys());
+    let order = FinalOrder { actors: &actors, key_type: KeyType::EcP256, keys: &keys };
+    ending.world.service.final_signer(ending.world.authority(), &order).unwrap();
+    let longer = ending.world.signer.certificate_with(|params| {
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
+    });
+    let sound = ending.world.authority().certificate.clone();
+    ending.world.take_certificate(&longer);
+
+    let service = &ending.world.service;
+    let refused = service.make_final_answers(ending.world.authority(), &order, &|_| {});
+    let refusal = refused.unwrap_err().refusal;
+    assert_eq!(refusal.code, "final-answers-lint");
+    assert!(refusal.seen.contains("pro-12/short-life"), "{}", refusal.seen);
+
+    assert_eq!(ending.world.leaves(EventCode::FinalAnswers), 0, "nothing was to be signed");
+    assert!(ending.serials.iter().all(|serial| !ending.path(serial).exists()));
+    ending.world.take_certificate(&sound);
+    assert_eq!(ending.make().unwrap().signed, 3);
+}

@@ -41,6 +41,11 @@ impl Key {
     }
 
     pub(super) fn certificate(&self) -> Certificate {
+        self.certificate_with(|_| {})
+    }
+
+    /// Another certificate of this CA, under its name and with its key.
+    fn certificate_with(&self, edit: impl FnOnce(&mut rcgen::CertificateParams)) -> Certificate {
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         params.key_usages =
@@ -55,6 +60,7 @@ impl Key {
         let country = rcgen::DnValue::PrintableString("SE".try_into().unwrap());
         params.distinguished_name.push(rcgen::DnType::CountryName, country);
         params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+        edit(&mut params);
         let der = params.self_signed(&self.request).unwrap().der().to_vec();
         Certificate::from_der(&der).unwrap()
     }
@@ -90,6 +96,14 @@ impl Signer {
             late: Mutex::default(),
             asked: Mutex::default(),
         }
+    }
+
+    /// Another certificate of the CA of this key.
+    pub(crate) fn certificate_with(
+        &self,
+        edit: impl FnOnce(&mut rcgen::CertificateParams),
+    ) -> Certificate {
+        self.key.certificate_with(edit)
     }
 
     /// What a ceremony would sign with this key.
