@@ -26,7 +26,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use ca::audit::{Actor, AuditEvent, EventCode, EventResult, ObjectIds};
-use crl::{CrlEntry, CrlFiles, CrlIssuer, CrlOrder, Departure, Listing, NewDates, PreviousCrl};
+use crl::{CrlEntry, CrlIssuer, CrlOrder, CrlSpool, Departure, Listing, NewDates, PreviousCrl};
 use status::{IssuerId, Position};
 use store::{
     AuditRecord, BootId, CrlIntent, CrlScope, FileKeySource, Import, IssuerKeeping, NewIssuer,
@@ -146,11 +146,7 @@ impl Work<'_> {
 
         let begun = cpu();
         let spool = self.folder.join("spool");
-        let mut files = CrlFiles {
-            scratch: create(&self.folder.join("scratch")),
-            spool: create(&spool),
-            spool_path: spool.clone(),
-        };
+        let mut spooled = CrlSpool { file: create(&spool), path: spool.clone() };
         let number = self.store.next_crl_number(self.id, &CrlScope::full()).unwrap();
         let intent = IntentId::from_bytes([*number.as_octets().last().unwrap(); 16]);
         let now = at(10);
@@ -174,7 +170,7 @@ impl Work<'_> {
                     CrlEntry::of(row.serial, &row.status, listing).map(Ok::<_, io::Error>)
                 });
                 let why = &mut |_: &_| Departure::Unexplained;
-                let prepared = crl::prepare(&order, rows, &mut files, previous.take(), why);
+                let prepared = crl::prepare(&order, rows, &mut spooled, previous.take(), why);
                 made = Some((prepared.unwrap(), snapshot.head.size));
             })
             .unwrap();

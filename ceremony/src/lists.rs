@@ -12,7 +12,7 @@ use ceremony_core::plan::{NumberRule, Revocation};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::words::Fingerprint;
 use crl::{
-    CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, NewDates, PrepareError, PreviousCrl,
+    CrlEntry, CrlIssuer, CrlNumber, CrlOrder, CrlSpool, NewDates, PrepareError, PreviousCrl,
 };
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader, IssuingDistributionPoint, ReasonCode, RevokedEntry};
@@ -182,12 +182,10 @@ pub(crate) struct PreparedList {
     pub(crate) pending: Pending,
     /// Where the octets lie.
     pub(crate) spool: PathBuf,
-    /// Of no use any more.
-    pub(crate) scratch: PathBuf,
 }
 
 impl List<'_> {
-    /// Writes, lints and compares it, in files that begin with `name`.
+    /// Writes, lints and compares it, in a file of this name.
     ///
     /// # Errors
     ///
@@ -202,10 +200,8 @@ impl List<'_> {
                 format!("its nextUpdate would be {next_update}, after its issuer's end, {end}");
             return Err(going_back(why).into());
         }
-        let spool = home.join(&format!("ceremony/{name}.tbs"));
-        let scratch = home.join(&format!("ceremony/{name}.entries"));
-        let mut files =
-            CrlFiles { scratch: open(&scratch)?, spool: open(&spool)?, spool_path: spool.clone() };
+        let path = home.join(&format!("ceremony/{name}.tbs"));
+        let mut spool = CrlSpool { file: open(&path)?, path: path.clone() };
         let order = CrlOrder {
             issuer: &issuer,
             intent: intent_id(now)?,
@@ -224,8 +220,8 @@ impl List<'_> {
         });
         let rows = self.entries.iter().map(|entry| Ok::<_, std::convert::Infallible>(*entry));
         let unexplained = &mut |_: &RevokedEntry| crl::Departure::Unexplained;
-        match crl::prepare(&order, rows, &mut files, previous.transpose()?, unexplained) {
-            Ok(prepared) => Ok(PreparedList { pending: prepared.pending, spool, scratch }),
+        match crl::prepare(&order, rows, &mut spool, previous.transpose()?, unexplained) {
+            Ok(prepared) => Ok(PreparedList { pending: prepared.pending, spool: path }),
             Err(PrepareError::Compare(source)) => Err(going_back(source.to_string()).into()),
             Err(PrepareError::Lint(findings)) => Err(signed::before(findings.to_string()).into()),
             Err(error) => Err(error.into()),
@@ -246,9 +242,7 @@ impl List<'_> {
         let der = assemble(&octets, self.algorithm, &signature)
             .ok_or_else(|| signed::before("the CRL is too large".to_owned()))?;
         signed::crl(&der, self.authority, key.public()).map_err(signed::before)?;
-        for file in [prepared.spool, prepared.scratch] {
-            std::fs::remove_file(file)?;
-        }
+        std::fs::remove_file(prepared.spool)?;
         Ok(Fingerprint::of(&x509::alike::crl(&octets)?))
     }
 }

@@ -236,15 +236,13 @@ impl<'p> Works<'_, 'p> {
         if let Some(pending) = self.announced(file, SigningKind::Crl, key, list.algorithm)? {
             return self.finish_crl(pending, file, &self.kept_tbs(file));
         }
-        let PreparedList { pending, spool, scratch } = list.prepare(self.home, "crl")?;
+        let PreparedList { pending, spool } = list.prepare(self.home, "crl")?;
         if self.transcript.held().is_some() {
             // As of a certificate; it names nobody, and is short.
             replace(&self.kept_tbs(file), &std::fs::read(&spool)?)?;
         }
         let der = self.finish_crl(pending, file, &spool)?;
-        for path in [scratch, spool] {
-            std::fs::remove_file(path)?;
-        }
+        std::fs::remove_file(spool)?;
         Ok(der)
     }
 

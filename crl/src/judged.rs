@@ -4,6 +4,7 @@
 mod algorithms;
 mod deltas;
 mod expired;
+mod memory;
 mod taken_over;
 
 use std::collections::BTreeMap;
@@ -161,8 +162,8 @@ fn order<'a>(issuer: &'a CrlIssuer, number: &'a CrlNumber, now: u64) -> CrlOrder
 type Memory = Cursor<Vec<u8>>;
 type Refusal = PrepareError<&'static str>;
 
-fn files() -> CrlFiles<Memory> {
-    CrlFiles { scratch: Cursor::default(), spool: Cursor::default(), spool_path: "spool".into() }
+fn spool() -> CrlSpool<Memory> {
+    CrlSpool { file: Cursor::default(), path: "spool".into() }
 }
 
 /// Prepares, signs and finishes a list.
@@ -173,23 +174,23 @@ fn make(
     previous: Option<&[u8]>,
     departure: &mut dyn FnMut(&RevokedEntry) -> Departure,
 ) -> Result<(Vec<u8>, Option<Comparison>), Refusal> {
-    let mut files = files();
+    let mut spool = spool();
     let previous = previous.map(|crl| {
         PreviousCrl::ours(CrlReader::start(crl, CrlForm::CertificateList, MAX_OCTETS).unwrap())
     });
     let rows = rows.iter().copied().map(Ok);
-    let prepared = prepare(order, rows, &mut files, previous, departure)?;
+    let prepared = prepare(order, rows, &mut spool, previous, departure)?;
     let recorded = Recorded::by(NoRecord, prepared.pending.intent()).unwrap();
     let input = prepared.pending.input(&recorded).unwrap();
-    let ToBeSigned::Spool(spool) = input.to_be_signed() else { panic!("spool") };
-    assert_eq!(spool.length, prepared.length);
+    let ToBeSigned::Spool(given) = input.to_be_signed() else { panic!("spool") };
+    assert_eq!(given.length, prepared.length);
 
-    let tbs = files.spool.get_ref().clone();
+    let tbs = spool.file.get_ref().clone();
     let signature = ca.key.sign(&SystemRandom::new(), &tbs).unwrap();
     let signed = prepared.pending.finish(signature.as_ref().to_vec()).unwrap();
-    files.spool.rewind().unwrap();
+    spool.file.rewind().unwrap();
     let mut crl = Vec::new();
-    let finished = finish(&signed, &mut files.spool, &mut crl).unwrap();
+    let finished = finish(&signed, &mut spool.file, &mut crl).unwrap();
     assert_eq!(finished.length, u64::try_from(crl.len()).unwrap());
     Ok((crl, prepared.comparison))
 }
@@ -422,11 +423,11 @@ fn refuses_rows_out_of_order_and_rows_that_end_in_an_error() {
 
     for rows in [[two, one], [one, one]] {
         let rows = rows.map(Ok::<_, &str>);
-        let refused = prepare(&order, rows, &mut files(), none(), &mut unexplained);
+        let refused = prepare(&order, rows, &mut spool(), none(), &mut unexplained);
         assert!(matches!(refused, Err(PrepareError::Order { .. })));
     }
     let broken = [Ok(one), Err("the database went away")];
-    let refused = prepare(&order, broken, &mut files(), none(), &mut unexplained);
+    let refused = prepare(&order, broken, &mut spool(), none(), &mut unexplained);
     assert!(matches!(refused, Err(PrepareError::Rows("the database went away"))));
 }
 
@@ -456,17 +457,17 @@ fn the_first_list_after_a_takeover_follows_an_unsorted_one() {
     let rows = |count: usize| sorted.into_iter().take(count).map(Ok::<_, &str>);
 
     let sorted_first = Some(PreviousCrl::foreign(reader()).unwrap());
-    let made = prepare(&order, rows(3), &mut files(), sorted_first, &mut unexplained).unwrap();
+    let made = prepare(&order, rows(3), &mut spool(), sorted_first, &mut unexplained).unwrap();
     assert_eq!(made.comparison.unwrap(), Comparison { entries: 3, ..Comparison::default() });
 
     let streamed = Some(PreviousCrl::ours(reader()));
-    let refused = prepare(&order, rows(3), &mut files(), streamed, &mut unexplained);
+    let refused = prepare(&order, rows(3), &mut spool(), streamed, &mut unexplained);
     assert!(matches!(
         refused,
         Err(PrepareError::Compare(CompareError::Order { which: Which::Previous, .. }))
     ));
     let lost = Some(PreviousCrl::foreign(reader()).unwrap());
-    let refused = prepare(&order, rows(2), &mut files(), lost, &mut unexplained);
+    let refused = prepare(&order, rows(2), &mut spool(), lost, &mut unexplained);
     assert!(matches!(refused, Err(PrepareError::Compare(CompareError::Lost { .. }))));
 }
 
@@ -485,21 +486,21 @@ fn a_hundred_thousand_rows_stream_through() {
             invalidity_date: None,
         }))
     });
-    let mut files = files();
+    let mut spool = spool();
 
     let made = prepare(
         &order(&ca.issuer, &number, NOW),
         rows,
-        &mut files,
+        &mut spool,
         None::<PreviousCrl<&[u8]>>,
         &mut unexplained,
     )
     .unwrap();
 
     assert_eq!(made.entries, 100_000);
-    files.spool.rewind().unwrap();
+    spool.file.rewind().unwrap();
     let mut tbs = Vec::new();
-    files.spool.read_to_end(&mut tbs).unwrap();
+    spool.file.read_to_end(&mut tbs).unwrap();
     assert_eq!(u64::try_from(tbs.len()).unwrap(), made.length);
     let reader = CrlReader::start(&tbs[..], CrlForm::ToBeSigned, MAX_OCTETS).unwrap();
     assert_eq!(reader.finish().unwrap().entries, 100_000);

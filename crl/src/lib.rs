@@ -2,7 +2,7 @@
 //!
 //! [`prepare`] streams the rows of one snapshot into a spool file, has it linted, compares it with
 //! the previous list and yields the [`x509::signing::Pending`] that leads to the signature;
-//! [`finish`] streams the signed list out. Memory does not grow with the list.
+//! [`finish`] streams the signed list out. Past 16 MiB of entries memory does not grow with the list.
 //!
 //! This room opens no file and reads no clock: files come as [`std::io`] values, times as arguments.
 
@@ -25,7 +25,7 @@ pub use entry::{CrlEntry, Listing};
 pub use kept::{KeptError, LastKept};
 pub use number::{CrlNumber, CrlNumberError};
 pub use prepare::{
-    CrlFiles, CrlIssuer, CrlIssuerError, CrlOrder, FinishedCrl, PrepareError, PreparedCrl, finish,
+    CrlIssuer, CrlIssuerError, CrlOrder, CrlSpool, FinishedCrl, PrepareError, PreparedCrl, finish,
     prepare,
 };
 pub use schedule::{Due, Schedule, ScheduleError};

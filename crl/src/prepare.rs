@@ -1,6 +1,6 @@
 //! From rows to a list that may be signed, and from the signature to the file.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use lint::Findings;
@@ -78,15 +78,29 @@ pub struct CrlOrder<'a> {
     pub new_dates: NewDates,
 }
 
-/// Two empty files of the caller's, open for reading and writing.
+/// An empty file of the caller's, open for reading and writing.
 #[derive(Debug)]
-pub struct CrlFiles<F> {
-    /// For the entries, until their length is known; of no use afterwards.
-    pub scratch: F,
+pub struct CrlSpool<F> {
     /// For the TBSCertList; stays until the list is finished.
-    pub spool: F,
-    /// Where the spool lies, for the signing service.
-    pub spool_path: PathBuf,
+    pub file: F,
+    /// Where it lies, for the signing service.
+    pub path: PathBuf,
+}
+
+impl CrlOrder<'_> {
+    fn facts(&self) -> CrlFacts<'_> {
+        CrlFacts {
+            algorithm: self.issuer.algorithm,
+            issuer: self.issuer.certificate.subject().as_der(),
+            authority_key_id: &self.issuer.key_id,
+            this_update: self.this_update,
+            next_update: self.next_update,
+            number: self.number.as_octets(),
+            kind: self.kind,
+            issuing_distribution_point: self.issuing_distribution_point,
+            expired_certs_on_crl: self.expired_certs_on_crl,
+        }
+    }
 }
 
 /// A list in its spool: linted, compared, ready to be recorded and signed.
@@ -110,25 +124,37 @@ pub struct PreparedCrl {
 ///
 /// # Errors
 ///
-/// [`PrepareError`]; nothing may be signed then, and the files are to be thrown away.
+/// [`PrepareError`]; nothing may be signed then, and the file is to be thrown away.
 pub fn prepare<F: Read + Write + Seek, P: Read, E>(
     order: &CrlOrder<'_>,
     rows: impl IntoIterator<Item = Result<CrlEntry, E>>,
-    files: &mut CrlFiles<F>,
+    spool: &mut CrlSpool<F>,
+    previous: Option<PreviousCrl<P>>,
+    departure: &mut dyn FnMut(&RevokedEntry) -> Departure,
+) -> Result<PreparedCrl, PrepareError<E>> {
+    prepare_holding(HELD_OCTETS, order, rows, spool, previous, departure)
+}
+
+/// As [`prepare`], with at most so many octets of entries in memory.
+pub(crate) fn prepare_holding<F: Read + Write + Seek, P: Read, E>(
+    held: usize,
+    order: &CrlOrder<'_>,
+    rows: impl IntoIterator<Item = Result<CrlEntry, E>>,
+    spool: &mut CrlSpool<F>,
     previous: Option<PreviousCrl<P>>,
     departure: &mut dyn FnMut(&RevokedEntry) -> Departure,
 ) -> Result<PreparedCrl, PrepareError<E>> {
     let issuer = order.issuer;
-    let (count, entries_length) = spool_entries(rows, &mut files.scratch)?;
-    let length = write_to_be_signed(order, entries_length, files)?;
+    let Written { entries: count, length } =
+        write_to_be_signed(held, &order.facts(), rows, &mut spool.file)?;
     let whole = issuer.algorithm.hash().is_none();
     if whole && length > MAX_WHOLE_OCTETS {
         return Err(PrepareError::WholeMessage { octets: length });
     }
 
-    files.spool.rewind().map_err(PrepareError::File)?;
+    spool.file.rewind().map_err(PrepareError::File)?;
     let findings = lint::to_be_signed_crl(
-        (&mut files.spool).take(length),
+        (&mut spool.file).take(length),
         length,
         issuer.algorithm,
         issuer.certificate.public_key().key_type(),
@@ -139,7 +165,7 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
         return Err(PrepareError::Lint(findings));
     }
 
-    let (comparison, tail) = read_back(order, files, previous, departure)?;
+    let (comparison, tail) = read_back(order, spool, previous, departure)?;
     if tail.entries != count || tail.tbs_length != length {
         return Err(PrepareError::SpoolChanged);
     }
@@ -149,7 +175,7 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
     } else {
         let (sha256, message_digest) =
             tail.tbs_sha256.zip(tail.message_digest).ok_or(PrepareError::SpoolChanged)?;
-        let path = files.spool_path.clone();
+        let path = spool.path.clone();
         ToBeSigned::Spool(Spool { path, length, sha256, message_digest })
     };
     let pending = Pending::new(
@@ -163,76 +189,108 @@ pub fn prepare<F: Read + Write + Seek, P: Read, E>(
     Ok(PreparedCrl { pending, entries: count, comparison, length })
 }
 
-/// Encodes the rows into the scratch file; returns their count and length.
-fn spool_entries<F: Write, E>(
-    rows: impl IntoIterator<Item = Result<CrlEntry, E>>,
-    scratch: &mut F,
-) -> Result<(u64, u64), PrepareError<E>> {
-    const PIECE_OCTETS: usize = 64 * 1024;
-    let mut buffer = Vec::with_capacity(PIECE_OCTETS);
-    let mut last: Option<SerialNumber> = None;
-    let (mut count, mut length) = (0_u64, 0_u64);
-    for row in rows {
-        let entry = row.map_err(PrepareError::Rows)?;
-        if last.is_some_and(|last| last >= entry.serial()) {
-            return Err(PrepareError::Order { serial: entry.serial() });
-        }
-        last = Some(entry.serial());
-        count = count.saturating_add(1);
-        length = length.saturating_add(entry.revoked().encoded_length());
-        entry.revoked().encode_into(&mut buffer);
-        if buffer.len() >= PIECE_OCTETS.saturating_sub(128) {
-            scratch.write_all(&buffer).map_err(PrepareError::File)?;
-            buffer.clear();
-        }
-    }
-    scratch.write_all(&buffer).map_err(PrepareError::File)?;
-    scratch.flush().map_err(PrepareError::File)?;
-    Ok((count, length))
+/// Octets of entries that are held in memory, and not written, until it is known whether there are more. Above them what announces the
+/// length of the entries has one length, so that they can be written to their place before it.
+const HELD_OCTETS: usize = 1 << 24;
+/// Past what is held entries are written in pieces of about this many octets.
+const PIECE_OCTETS: usize = 64 * 1024;
+
+/// What stands in the spool.
+struct Written {
+    entries: u64,
+    /// Octets of the TBSCertList.
+    length: u64,
 }
 
-fn write_to_be_signed<F: Read + Write + Seek, E>(
-    order: &CrlOrder<'_>,
-    entries_length: u64,
-    files: &mut CrlFiles<F>,
-) -> Result<u64, PrepareError<E>> {
-    let facts = CrlFacts {
-        algorithm: order.issuer.algorithm,
-        issuer: order.issuer.certificate.subject().as_der(),
-        authority_key_id: &order.issuer.key_id,
-        this_update: order.this_update,
-        next_update: order.next_update,
-        number: order.number.as_octets(),
-        kind: order.kind,
-        issuing_distribution_point: order.issuing_distribution_point,
-        expired_certs_on_crl: order.expired_certs_on_crl,
-    };
-    let mut writer =
-        TbsWriter::start(&mut files.spool, &facts, entries_length).map_err(PrepareError::Write)?;
-    files.scratch.rewind().map_err(PrepareError::File)?;
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        let octets = match files.scratch.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => piece.get(..count).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(PrepareError::File(error)),
-        };
-        writer.push_encoded(octets).map_err(PrepareError::Write)?;
+/// Entries on their way to the spool.
+struct Entries<'a, F> {
+    file: &'a mut F,
+    facts: &'a CrlFacts<'a>,
+    /// What is not written yet.
+    buffer: Vec<u8>,
+    /// So long may it become.
+    most: usize,
+    last: Option<SerialNumber>,
+    count: u64,
+    length: u64,
+    /// Octets that were left free before the first entry, once some are written.
+    before: Option<u64>,
+}
+
+/// Encodes the rows into the spool, in one pass, and what stands around them.
+fn write_to_be_signed<F: Write + Seek, E>(
+    held: usize,
+    facts: &CrlFacts<'_>,
+    rows: impl IntoIterator<Item = Result<CrlEntry, E>>,
+    file: &mut F,
+) -> Result<Written, PrepareError<E>> {
+    let (buffer, last, before) = (Vec::with_capacity(PIECE_OCTETS), None, None);
+    let mut entries =
+        Entries { file, facts, buffer, most: held, last, count: 0, length: 0, before };
+    for row in rows {
+        entries.push(row.map_err(PrepareError::Rows)?)?;
     }
-    let (_, length) = writer.finish().map_err(PrepareError::Write)?;
-    Ok(length)
+    entries.finish()
+}
+
+impl<F: Write + Seek> Entries<'_, F> {
+    fn push<E>(&mut self, entry: CrlEntry) -> Result<(), PrepareError<E>> {
+        if self.last.is_some_and(|last| last >= entry.serial()) {
+            return Err(PrepareError::Order { serial: entry.serial() });
+        }
+        self.last = Some(entry.serial());
+        self.count = self.count.saturating_add(1);
+        self.length = self.length.saturating_add(entry.revoked().encoded_length());
+        entry.revoked().encode_into(&mut self.buffer);
+        if self.buffer.len() < self.most { Ok(()) } else { self.write() }
+    }
+
+    /// Writes what is held to its place, and holds less from then on.
+    fn write<E>(&mut self) -> Result<(), PrepareError<E>> {
+        if self.before.is_none() {
+            let before =
+                self.facts.octets_before_entries(self.length).map_err(PrepareError::Write)?;
+            self.file.seek(SeekFrom::Start(before)).map_err(PrepareError::File)?;
+            self.before = Some(before);
+        }
+        self.file.write_all(&self.buffer).map_err(PrepareError::File)?;
+        if self.buffer.len() > PIECE_OCTETS.saturating_mul(2) {
+            self.buffer = Vec::with_capacity(PIECE_OCTETS);
+            self.most = PIECE_OCTETS.saturating_sub(128);
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes what announces the entries, those that are held, and what follows them.
+    fn finish<E>(mut self) -> Result<Written, PrepareError<E>> {
+        let before = self.facts.octets_before_entries(self.length).map_err(PrepareError::Write)?;
+        if self.before.is_some() {
+            self.write()?;
+        }
+        self.file.rewind().map_err(PrepareError::File)?;
+        let mut writer = TbsWriter::start(&mut *self.file, self.facts, self.length)
+            .map_err(PrepareError::Write)?;
+        match self.before {
+            None => writer.push_encoded(&self.buffer),
+            Some(free) if free == before => writer.pass_encoded(self.length),
+            Some(_) => return Err(PrepareError::SpoolChanged),
+        }
+        .map_err(PrepareError::Write)?;
+        let (_, length) = writer.finish().map_err(PrepareError::Write)?;
+        Ok(Written { entries: self.count, length })
+    }
 }
 
 /// Reads the spool as a stranger would, beside the previous list where there is one.
 fn read_back<F: Read + Seek, P: Read, E>(
     order: &CrlOrder<'_>,
-    files: &mut CrlFiles<F>,
+    spool: &mut CrlSpool<F>,
     previous: Option<PreviousCrl<P>>,
     departure: &mut dyn FnMut(&RevokedEntry) -> Departure,
 ) -> Result<(Option<Comparison>, CrlTail), PrepareError<E>> {
-    files.spool.rewind().map_err(PrepareError::File)?;
-    let reader = CrlReader::start(&mut files.spool, CrlForm::ToBeSigned, MAX_OCTETS)
+    spool.file.rewind().map_err(PrepareError::File)?;
+    let reader = CrlReader::start(&mut spool.file, CrlForm::ToBeSigned, MAX_OCTETS)
         .map_err(PrepareError::ReadBack)?;
     match previous {
         None => Ok((None, reader.finish().map_err(PrepareError::ReadBack)?)),
@@ -290,7 +348,7 @@ pub enum PrepareError<E> {
     /// It may not follow the previous list.
     #[error("CRL may not follow the previous one")]
     Compare(#[source] CompareError),
-    /// Scratch or spool.
+    /// The spool.
     #[error("CRL spool file failed")]
     File(#[source] io::Error),
     /// Finished structures are linted before any key is touched.
@@ -311,7 +369,7 @@ pub enum PrepareError<E> {
     /// The rows could not be had.
     #[error("rows of the CRL could not be read")]
     Rows(#[source] E),
-    /// Something else wrote to the spool.
+    /// Something else wrote to the spool, or what announces the entries has no place before them.
     #[error("CRL spool does not hold what was written to it")]
     SpoolChanged,
     /// Ed25519 signs the whole message, which is held in memory.

@@ -47,7 +47,7 @@ use crate::publication::crl_files::CrlFiles;
 /// CRL after which one still can be made without an operator.
 const EXPLAINED: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Octets beside four times the last CRL: new entries and the manifest.
+/// Octets beside three times the last CRL: new entries and the manifest.
 const SPARE_ROOM: u64 = 128 * 1024;
 
 /// Which of an authority's lists.
@@ -182,12 +182,12 @@ impl Service {
         made
     }
 
-    /// Octets that the files of the next list need at once, our own copy among them: four of about the
+    /// Octets that the files of the next list need at once, our own copy among them: three of about the
     /// last one's size.
     fn room_wanted(&self, authority: &Authority, list: List) -> u64 {
         let published = self.files.path(&list.path(authority));
         let last = fs::metadata(published).map_or(0, |facts| facts.len());
-        last.saturating_mul(4).saturating_add(SPARE_ROOM)
+        last.saturating_mul(3).saturating_add(SPARE_ROOM)
     }
 
     fn make_numbered(
@@ -357,7 +357,7 @@ impl Service {
         };
         let previous = previous.reader();
         let previous_update = previous.as_ref().map(|previous| previous.head().this_update);
-        let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
+        let mut spool = names.open().map_err(|error| unspooled(authority, &error))?;
         let order =
             CrlOrder {
                 issuer: &issuer,
@@ -384,7 +384,7 @@ impl Service {
             // Filled while the rows go by, asked when they are compared, which comes later.
             let expired = RefCell::new(BTreeMap::new());
             let rows = snapshot.rows.filter_map(|row| listed(row, listing, &expired));
-            let made = crl::prepare(&order, rows, &mut files, previous.take(), &mut |entry| {
+            let made = crl::prepare(&order, rows, &mut spool, previous.take(), &mut |entry| {
                 self.departure(authority, entry, &expired.borrow())
             });
             outcome = Some(made.map(|prepared| (prepared, position)));

@@ -80,23 +80,23 @@ fn openssl_verifies_lists_of_every_algorithm() {
     for algorithm in SignatureAlgorithm::ALL {
         let Some((folder, issuer, pkcs8)) = authority(algorithm) else { return };
         let number = CrlNumber::first();
-        let mut files = files();
+        let mut spool = spool();
         let rows = [entry(1, NOW - 5, None), entry(2, NOW - 4, None)].map(Ok::<_, &str>);
         let none: Option<PreviousCrl<&[u8]>> = None;
 
         let prepared =
-            prepare(&order(&issuer, &number, NOW), rows, &mut files, none, &mut unexplained)
+            prepare(&order(&issuer, &number, NOW), rows, &mut spool, none, &mut unexplained)
                 .unwrap();
         let recorded = Recorded::by(NoRecord, prepared.pending.intent()).unwrap();
         let input = prepared.pending.input(&recorded).unwrap();
-        let tbs = files.spool.get_ref().clone();
+        let tbs = spool.file.get_ref().clone();
         if let ToBeSigned::Bytes(bytes) = input.to_be_signed() {
             assert_eq!((&bytes[..], algorithm), (&tbs[..], SignatureAlgorithm::Ed25519));
         }
         let signed = prepared.pending.finish(sign(algorithm, &pkcs8, &tbs)).unwrap();
-        files.spool.rewind().unwrap();
+        spool.file.rewind().unwrap();
         let mut crl = Vec::new();
-        finish(&signed, &mut files.spool, &mut crl).unwrap();
+        finish(&signed, &mut spool.file, &mut crl).unwrap();
 
         let judge = |crl: &[u8]| {
             let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -134,17 +134,17 @@ fn refuses_an_ed25519_list_that_is_too_long_to_be_held() {
             invalidity_date: None,
         }))
     });
-    let mut files = files();
+    let mut spool = spool();
     let none: Option<PreviousCrl<&[u8]>> = None;
 
-    let refused = prepare(&order(&issuer, &number, NOW), rows, &mut files, none, &mut unexplained);
+    let refused = prepare(&order(&issuer, &number, NOW), rows, &mut spool, none, &mut unexplained);
 
     let octets = match refused {
         Err(PrepareError::WholeMessage { octets }) => octets,
         other => panic!("{other:?}"),
     };
     assert!(octets > MAX_WHOLE_OCTETS, "{octets}");
-    files.spool.rewind().unwrap();
-    let reader = CrlReader::start(&mut files.spool, CrlForm::ToBeSigned, MAX_OCTETS).unwrap();
+    spool.file.rewind().unwrap();
+    let reader = CrlReader::start(&mut spool.file, CrlForm::ToBeSigned, MAX_OCTETS).unwrap();
     assert!(reader.finish().unwrap().message.is_none());
 }

@@ -87,20 +87,20 @@ impl TestCa {
             issuing_distribution_point: point.as_ref(),
             ..order(&self.issuer, &number, NOW)
         };
-        let mut files = files();
+        let mut spool = spool();
         let previous = PreviousCrl::foreign(whole(foreign)).unwrap();
         let rows = rows.into_iter().map(Ok::<_, &str>);
-        match prepare(&order, rows, &mut files, Some(previous), &mut unexplained) {
+        match prepare(&order, rows, &mut spool, Some(previous), &mut unexplained) {
             Ok(prepared) => {
                 assert_eq!(prepared.comparison.unwrap().changed, 0);
                 let recorded = Recorded::by(NoRecord, prepared.pending.intent()).unwrap();
                 prepared.pending.input(&recorded).unwrap();
-                let tbs = files.spool.get_ref().clone();
+                let tbs = spool.file.get_ref().clone();
                 let signature = self.key.sign(&SystemRandom::new(), &tbs).unwrap();
                 let signed = prepared.pending.finish(signature.as_ref().to_vec()).unwrap();
                 let mut crl = Vec::new();
-                files.spool.rewind().unwrap();
-                finish(&signed, &mut files.spool, &mut crl).unwrap();
+                spool.file.rewind().unwrap();
+                finish(&signed, &mut spool.file, &mut crl).unwrap();
                 Ok(crl)
             }
             Err(PrepareError::Compare(error)) => Err(error),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::rand::SystemRandom;
 use ca::audit::EventCode;
 use crl::{
-    CrlEntry, CrlFiles, CrlIssuer, CrlNumber, CrlOrder, Departure, Listing, MAX_OCTETS, NewDates,
+    CrlEntry, CrlIssuer, CrlNumber, CrlOrder, CrlSpool, Departure, Listing, MAX_OCTETS, NewDates,
     PreparedCrl, PreviousCrl,
 };
 use sha2::{Digest as _, Sha256};
@@ -30,7 +30,7 @@ use crate::authority::Authority;
 /// Date and reason by serial, as another library reads them.
 type Entries = BTreeMap<SerialNumber, (UnixTime, Option<u8>)>;
 
-type Files = CrlFiles<Cursor<Vec<u8>>>;
+type Spooled = CrlSpool<Cursor<Vec<u8>>>;
 
 pub(super) struct Lists {
     dice: Dice,
@@ -118,10 +118,10 @@ impl Lists {
         let mut previous = last.as_ref().map(|last| PreviousCrl::ours(reader(&last.der)));
         let kind = CrlKind::COMPLETE;
         let der =
-            self.make(inside, &making, kind, previous_update, |order, rows, files, departure| {
+            self.make(inside, &making, kind, previous_update, |order, rows, spool, departure| {
                 let lost = usize::from(planted == Planted::RowsLost);
                 let rows = rows.skip(lost);
-                crl::prepare(order, rows, files, previous.take(), &mut |entry| departure(entry))
+                crl::prepare(order, rows, spool, previous.take(), &mut |entry| departure(entry))
                     .unwrap()
             });
         let (entries, number) = read(&der, None);
@@ -148,7 +148,7 @@ impl Lists {
         let planted = self.planted;
         let kind = CrlKind::Delta { base: base.number.as_octets() };
         let since = Some(base.this_update);
-        let der = self.make(inside, &making, kind, since, |order, rows, files, departure| {
+        let der = self.make(inside, &making, kind, since, |order, rows, spool, departure| {
             let last = last.as_deref().map(reader);
             let rows = crl::delta(reader(&base.der), last, rows, |entry| departure(entry));
             let rows = rows.filter(|row| {
@@ -157,7 +157,7 @@ impl Lists {
             });
             let none: Option<PreviousCrl<&[u8]>> = None;
             let unexplained = &mut |_: &RevokedEntry| Departure::Unexplained;
-            crl::prepare(order, rows, files, none, unexplained).unwrap()
+            crl::prepare(order, rows, spool, none, unexplained).unwrap()
         });
         let (entries, number) = read(&der, Some(&base.number));
         self.judge_number(&number, &making.number);
@@ -194,7 +194,7 @@ impl Lists {
         prepare: impl FnOnce(
             &CrlOrder<'_>,
             &mut dyn Iterator<Item = Result<CrlEntry, StoreError>>,
-            &mut Files,
+            &mut Spooled,
             &dyn Fn(&RevokedEntry) -> Departure,
         ) -> PreparedCrl,
     ) -> Vec<u8> {
@@ -210,11 +210,7 @@ impl Lists {
             new_dates: NewDates::SincePrevious,
         };
         let listing = Listing::UntilExpired { previous };
-        let mut files = Files {
-            scratch: Cursor::default(),
-            spool: Cursor::default(),
-            spool_path: "spool".into(),
-        };
+        let mut spool = Spooled { file: Cursor::default(), path: "spool".into() };
         let (mut prepare, mut made) = (Some(prepare), None);
         let world = inside.world;
         world
@@ -225,11 +221,11 @@ impl Lists {
                 let mut rows = snapshot.rows.filter_map(|row| listed(row, listing, &expired));
                 let departure = |entry: &RevokedEntry| departure(world, entry, &expired.borrow());
                 let prepare = prepare.take().unwrap();
-                made = Some((prepare(&order, &mut rows, &mut files, &departure), position));
+                made = Some((prepare(&order, &mut rows, &mut spool, &departure), position));
             })
             .unwrap();
         let (prepared, position) = made.unwrap();
-        sign(world, making, prepared, position, files)
+        sign(world, making, prepared, position, spool)
     }
 }
 
@@ -320,7 +316,7 @@ fn sign(
     making: &Making,
     prepared: PreparedCrl,
     position: Position,
-    mut files: Files,
+    mut spool: Spooled,
 ) -> Vec<u8> {
     let facts = CrlIntent {
         issuer: world.issuer.id(),
@@ -334,13 +330,13 @@ fn sign(
     let intent = audit(EventCode::CrlIntent);
     let recorded =
         world.store.record_crl_intent(&prepared.pending, &facts, &intent, making.now).unwrap();
-    let tbs = files.spool.get_ref();
+    let tbs = spool.file.get_ref();
     let signature = world.issuer.pair.sign(&SystemRandom::new(), tbs).unwrap();
     let _input = prepared.pending.input(&recorded).unwrap();
     let signed = prepared.pending.finish(signature.as_ref().to_vec()).unwrap();
-    files.spool.rewind().unwrap();
+    spool.file.rewind().unwrap();
     let mut der = Vec::new();
-    let finished = crl::finish(&signed, &mut files.spool, &mut der).unwrap();
+    let finished = crl::finish(&signed, &mut spool.file, &mut der).unwrap();
     assert_eq!(finished.sha256, <[u8; 32]>::from(Sha256::digest(&der)));
     let issued = audit(EventCode::CrlIssued);
     let (id, length) = (world.issuer.id(), finished.length);

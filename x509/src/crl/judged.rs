@@ -283,6 +283,9 @@ fn refuses_facts_that_a_list_cannot_say() {
         let refused = TbsWriter::start(Vec::new(), &bad, 0);
         assert!(matches!(refused, Err(CrlWriteError::Fact(name)) if name == field), "{field}");
     }
+    let octets = |entries| good.octets_before_entries(entries).unwrap();
+    assert_eq!(octets(1 << 24), octets(1 << 30), "above 16 MiB all are announced alike");
+    assert_ne!(octets(1 << 24), octets((1 << 24) - 1));
     let mut short = TbsWriter::start(Vec::new(), &good, 10).unwrap();
     assert!(matches!(short.push(&some_entries(1_000_000)[0]), Err(CrlWriteError::Length)));
     assert!(matches!(short.finish(), Err(CrlWriteError::Length)));

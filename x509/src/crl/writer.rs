@@ -1,6 +1,6 @@
 //! Streaming a TBSCertList out, and the finished CertificateList after it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use thiserror::Error;
 
@@ -41,6 +41,17 @@ pub struct CrlFacts<'a> {
 const VERSION_2: &[u8] = &[0x02, 0x01, 0x01];
 
 impl CrlFacts<'_> {
+    /// How many octets stand before the first entry of a list whose entries have so many. They are as many for every list above 16 MiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`TbsWriter::start`], but the sink's.
+    pub fn octets_before_entries(&self, entries_length: u64) -> Result<u64, CrlWriteError> {
+        self.check()?;
+        let tail = self.tail()?;
+        Ok(stream::octets(&self.head(entries_length, stream::octets(&tail))?))
+    }
+
     /// All that stands before the first entry, given the length of all entries together.
     fn head(&self, entries_length: u64, tail_length: u64) -> Result<Vec<u8>, CrlWriteError> {
         let mut fields = Vec::with_capacity(256);
@@ -206,6 +217,23 @@ impl<W: Write> TbsWriter<W> {
         self.sink.write_all(&self.tail).map_err(CrlWriteError::Sink)?;
         self.sink.flush().map_err(CrlWriteError::Sink)?;
         Ok((self.sink, self.written.saturating_add(stream::octets(&self.tail))))
+    }
+}
+
+impl<W: Write + Seek> TbsWriter<W> {
+    /// Goes by entries that were written to their place in the sink before what announces their length, which
+    /// [`CrlFacts::octets_before_entries`] tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::push`].
+    pub fn pass_encoded(&mut self, octets: u64) -> Result<(), CrlWriteError> {
+        self.entries_left = self.entries_left.checked_sub(octets).ok_or(CrlWriteError::Length)?;
+        self.flush_buffer()?;
+        let by = i64::try_from(octets).map_err(|_| CrlWriteError::Length)?;
+        self.sink.seek(SeekFrom::Current(by)).map_err(CrlWriteError::Sink)?;
+        self.written = self.written.saturating_add(octets);
+        Ok(())
     }
 }
 

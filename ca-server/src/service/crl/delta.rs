@@ -100,7 +100,7 @@ impl Service {
         }
         let issuer = crl_issuer(authority)?;
         let scope = stated_scope(authority);
-        let mut files = names.open().map_err(|error| unspooled(authority, &error))?;
+        let mut spool = names.open().map_err(|error| unspooled(authority, &error))?;
         let order = CrlOrder {
             issuer: &issuer,
             intent: self.draw_intent_id(making.this_update)?,
@@ -127,7 +127,7 @@ impl Service {
                 });
                 let none: Option<PreviousCrl<fs::File>> = None;
                 let unexplained = &mut |_: &_| crl::Departure::Unexplained;
-                let made = crl::prepare(&order, rows, &mut files, none, unexplained);
+                let made = crl::prepare(&order, rows, &mut spool, none, unexplained);
                 outcome = Some(made.map(|prepared| (prepared, position)));
             })
             .map_err(|e| self.note_storage(&e))?;

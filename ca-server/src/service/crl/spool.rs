@@ -4,11 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crl::CrlSpool;
+
 use crate::publication::crl_files::CrlFiles;
 
 /// Files of a CRL in the making. One CRL of an authority is made at a time.
 pub(super) struct SpoolNames {
-    scratch: PathBuf,
     pub(super) spool: PathBuf,
     pub(super) finished: PathBuf,
 }
@@ -16,18 +17,13 @@ pub(super) struct SpoolNames {
 impl SpoolNames {
     pub(super) fn new(files: &CrlFiles, authority: &str) -> Self {
         Self {
-            scratch: files.spool(&format!("{authority}.entries")),
             spool: files.spool(&format!("{authority}.tbs")),
             finished: files.spool(&format!("{authority}.crl")),
         }
     }
 
-    pub(super) fn open(&self) -> io::Result<crl::CrlFiles<File>> {
-        Ok(crl::CrlFiles {
-            scratch: create(&self.scratch)?,
-            spool: create(&self.spool)?,
-            spool_path: self.spool.clone(),
-        })
+    pub(super) fn open(&self) -> io::Result<CrlSpool<File>> {
+        Ok(CrlSpool { file: create(&self.spool)?, path: self.spool.clone() })
     }
 
     /// Takes so much room in the spool folder and gives it back.
@@ -42,7 +38,7 @@ impl SpoolNames {
     }
 
     pub(super) fn remove(&self) {
-        for path in [&self.scratch, &self.spool, &self.finished] {
+        for path in [&self.spool, &self.finished] {
             if let Err(error) = fs::remove_file(path)
                 && error.kind() != io::ErrorKind::NotFound
             {
