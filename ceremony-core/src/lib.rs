@@ -8,6 +8,7 @@
 pub mod approval;
 pub mod attendance;
 pub mod budget;
+pub mod bundle;
 pub mod held;
 pub mod plan;
 pub mod presence;

@@ -7,6 +7,7 @@ mod addresses;
 mod approval_command;
 mod authority;
 mod bootstrap;
+mod bundle_command;
 mod ceremony_tokens;
 mod company;
 mod finished;
@@ -45,6 +46,7 @@ use serde_json::json;
 
 use addresses::Asked;
 use approval_command::PersonCommand;
+use bundle_command::BundleArguments;
 use hsm_command::HsmCommand;
 use inventory::InventoryError;
 use kept::Existing;
@@ -95,6 +97,13 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony run plan.toml --unattended --home root --people keys --approval anna.approval --approval bo.approval --rehearsal rehearsal.jsonl"
     )]
     Run(RunArguments),
+    /// Pack a ceremony that came to its end into one file for auditors, which `sigill-verify ceremony` judges.
+    ///
+    /// Packed twice it is the same file (docs/formats/ceremony-bundle.md). Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
+    #[command(
+        after_help = "Example:\n  sigill-ceremony bundle plan.toml --home root --approval anna.approval --approval bo.approval --rehearsal rehearsal.jsonl --out root.bundle.tar"
+    )]
+    Bundle(BundleArguments),
     /// The keys with which people answer at ceremonies.
     #[command(
         subcommand,
@@ -148,6 +157,7 @@ fn main() -> ExitCode {
         Command::Plan(command) => plan_command::run(command),
         Command::Rehearse(arguments) => rehearse_command::run(arguments),
         Command::Run(arguments) => run_command::run(arguments),
+        Command::Bundle(arguments) => bundle_command::run(arguments),
         Command::Person(command) => approval_command::person(command),
         Command::Hsm(command) => hsm_command::run(command),
     };

@@ -21,6 +21,7 @@ use clap::Args;
 use hsm::Module;
 use serde_json::json;
 
+use crate::bundle_command::{self, Parts};
 use crate::ceremony_tokens::{self, Fate};
 use crate::company::Company;
 use crate::holding::{self, Ceremony, With};
@@ -57,6 +58,9 @@ pub(crate) struct RunArguments {
     /// Write the transcript to this file too, on another medium.
     #[arg(long, value_name = "FILE")]
     mirror: Option<PathBuf>,
+    /// At the end, pack the ceremony into this new file for auditors.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// The PKCS#11 module of the tokens.
     #[arg(long, value_name = "FILE", default_value = "/usr/lib/softhsm/libsofthsm2.so")]
     module: PathBuf,
@@ -138,6 +142,16 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         };
         let company = Company::of_folder(&plan, &arguments.people)?;
         transcript = Ceremony::new(with, company, transcript).hold()?;
+    }
+    if let Some(out) = &arguments.bundle {
+        let parts = Parts {
+            plan: &plan,
+            plan_file: &arguments.plan,
+            home: &arguments.home,
+            approvals: &arguments.approvals,
+            rehearsal: &arguments.rehearsal,
+        };
+        bundle_command::pack(&parts)?.write(out)?;
     }
     tell(arguments, &plan, &home, &transcript)?;
     Ok(ExitCode::SUCCESS)

@@ -1,9 +1,11 @@
 """Reads every vector of docs/formats/vectors and compares it with what this decoder makes of the octets."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import audit_leaf
+import ceremony_bundle
 import note
 import presigned
 import receipt
@@ -21,11 +23,19 @@ def judge(folder: Path) -> dict[str, int]:
     """How many vectors of each file were read; refuses at the first that disagrees."""
     readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
                "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs,
-               "presigned-answers.json": presigned_answers, "transcripts.json": transcripts}
+               "presigned-answers.json": presigned_answers, "transcripts.json": transcripts,
+               "ceremony-bundle.json": lambda document: ceremony(document, folder)}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
     return {name: reader(json.loads((folder / name).read_text())) for name, reader in readers.items()}
+
+
+def ceremony(document: dict, folder: Path) -> int:
+    files = ceremony_bundle.read((folder / "ceremony-bundle.tar").read_bytes(), document["plan"], document["head"])
+    rows = [f"{hashlib.sha256(octets).hexdigest()}  {name}" for name, octets in sorted(files.items())]
+    _same("the bundle of a ceremony", ["# sigill-ceremony-bundle/1", *rows], document["manifest"])
+    return len(files)
 
 
 def revocation_jobs(document: dict) -> int:

@@ -2,8 +2,10 @@
 //!
 //! For auditors: needs no network, no token and no database, and checks signatures with another
 //! library than the programs that made them. One file a kind of evidence; [`leaves`] lists what an audit log tells. Exit codes: 0 the evidence
-//! holds, 1 it does not (for a transcript the code of its row in the table of ceremonies' refusals, 18 for its own rules), 2 wrong use.
+//! holds, 1 it does not (for a transcript the code of its row in the table of ceremonies' refusals, 18 for its own rules; for the bundle of a ceremony that
+//! of the row, 22 for a secret in it), 2 wrong use.
 
+mod ceremony;
 mod folder;
 mod leaves;
 mod log;
@@ -44,6 +46,8 @@ enum Evidence {
     Receipt(receipt::ReceiptArguments),
     /// The transcript of a ceremony: its rules, its copy, the head that people have on paper, who was in the room, and its rehearsal.
     Transcript(transcript::TranscriptArguments),
+    /// The bundle of a ceremony: plan, approvals, rehearsal, transcript, people, and everything that was made.
+    Ceremony(ceremony::CeremonyArguments),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
             .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
         Evidence::Transcript(evidence) => transcript::judge(evidence)
             .map(|found| if arguments.json { found.to_json() } else { found.to_text() }),
+        Evidence::Ceremony(evidence) => return told(ceremony::judge(evidence), arguments.json),
     };
     match found {
         Ok(text) => {
@@ -68,6 +73,23 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr().lock(), "refused: {error:#}");
             let broken = error.downcast_ref::<transcript::Broken>();
             ExitCode::from(broken.map_or(1, transcript::Broken::exit_code))
+        }
+    }
+}
+
+/// A ceremony's table is told whether it holds or not.
+fn told(judged: anyhow::Result<ceremony::Findings>, json: bool) -> ExitCode {
+    match judged {
+        Ok(found) => {
+            let text = if json { found.to_json() } else { found.to_text() };
+            let _ = writeln!(io::stdout().lock(), "{text}");
+            let Some(refused) = found.refused() else { return ExitCode::SUCCESS };
+            let _ = writeln!(io::stderr().lock(), "refused: {refused}");
+            ExitCode::from(refused.exit_code())
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "refused: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -107,6 +107,16 @@ pub(crate) fn verify_statement(statement: &str) -> Result<(), SignatureError> {
     }
 }
 
+/// Algorithm and signature of a signed statement, which is not judged.
+pub(crate) fn of_statement(statement: &str) -> Result<(&str, Vec<u8>), SignatureError> {
+    let mut lines = statement.strip_suffix('\n').unwrap_or_default().rsplitn(3, "\n-- ");
+    let (Some(signature), Some(algorithm)) = (lines.next(), lines.next()) else {
+        return Err(SignatureError::NotAStatement);
+    };
+    let signature = STANDARD.decode(signature).map_err(|_| SignatureError::NotAStatement)?;
+    Ok((algorithm, signature))
+}
+
 /// The octets behind the key id of the one line of this key and type.
 fn line(lines: &str, name: &str, key: &[u8; 32], kind: u8) -> Result<Vec<u8>, SignatureError> {
     let id =

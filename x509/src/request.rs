@@ -14,7 +14,7 @@ use thiserror::Error;
 pub use self::info::CertificationRequestInfo;
 
 use crate::extension::{self, Extension, ExtensionError, GeneralName, SubjectAltName};
-use crate::key::{KeyError, PublicKey};
+use crate::key::{KeyError, PublicKey, SignatureAlgorithm};
 use crate::name::{Name, NameError, NameFault};
 use crate::oid::{ObjectIdentifier, request};
 use crate::request::possession::PossessionAlgorithm;
@@ -30,6 +30,7 @@ pub struct CertificationRequest {
     requested: Vec<Extension>,
     challenge: ChallengePassword,
     algorithm: PossessionAlgorithm,
+    algorithm_der: Vec<u8>,
     signature: Vec<u8>,
 }
 
@@ -77,6 +78,7 @@ impl CertificationRequest {
         let attributes = fields.tagged(tlv::context_constructed(0))?;
         fields.finish()?;
         let (requested, challenge) = read_attributes(attributes.elements())?;
+        let algorithm_der = algorithm.whole.to_vec();
         let algorithm = PossessionAlgorithm::of(algorithm.whole, public_key.key_type())
             .ok_or(RequestError::Algorithm)?;
         Ok(Self {
@@ -87,6 +89,7 @@ impl CertificationRequest {
             requested,
             challenge,
             algorithm,
+            algorithm_der,
             signature,
         })
     }
@@ -100,6 +103,24 @@ impl CertificationRequest {
     /// [`PossessionError::BadSignature`] when it does not verify.
     pub fn verify_possession(&self) -> Result<(), PossessionError> {
         self.algorithm.verify(&self.public_key, &self.info, &self.signature)
+    }
+
+    /// DER of the CertificationRequestInfo, which is what is signed.
+    #[must_use]
+    pub fn info_der(&self) -> &[u8] {
+        &self.info
+    }
+
+    /// The algorithm, where it is one that we sign with too.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<SignatureAlgorithm> {
+        SignatureAlgorithm::from_identifier_der(&self.algorithm_der)
+    }
+
+    /// The signature value.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
     }
 
     /// The DER, byte for byte as received. See [`Self::challenge_password`] before storing it.

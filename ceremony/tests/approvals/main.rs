@@ -5,6 +5,7 @@
     reason = "test code throughout; clippy's allowances cover only test functions"
 )]
 
+mod bundle;
 mod kinds;
 mod rehearsal;
 mod run;

@@ -1,0 +1,134 @@
+//! What a transcript tells was made: keys, and what keys signed.
+
+use crate::budget::SIGN;
+use crate::plan::OperationName;
+use crate::transcript::{Kind, Record};
+
+/// A key pair that was made in a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeKey {
+    /// The step.
+    pub step: String,
+    /// SHA-256 of its SubjectPublicKeyInfo, 64 hexadecimal digits.
+    pub spki_sha256: String,
+    /// Its CKA_ID, hexadecimal.
+    pub cka_id: String,
+    /// Its type, as the plan names it.
+    pub key_type: String,
+    /// Label and serial number of the token.
+    pub token: String,
+    /// Whether a later run found it, and told of it then.
+    pub adopted: bool,
+}
+
+/// A file that a key signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeSignature {
+    /// The step.
+    pub step: String,
+    /// The file, by its name below `out/`.
+    pub what: String,
+    /// Certificate, CRL or request.
+    pub kind: String,
+    /// The algorithm's name.
+    pub algorithm: String,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that signed, 64 hexadecimal digits.
+    pub key: String,
+    /// SHA-256 of what was to be signed.
+    pub tbs_sha256: String,
+    /// SHA-256 of the finished file.
+    pub sha256: String,
+    /// How often it was announced: once, and once more each time that the session or the program was lost.
+    pub announced: u32,
+}
+
+/// A signature that was announced, and of which an exception says that nothing is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The step.
+    pub step: String,
+    /// What was to be signed.
+    pub what: String,
+    /// SHA-256 of what was to be signed.
+    pub tbs_sha256: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Everything of which a transcript tells that it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Made {
+    /// In the order in which they were made.
+    pub keys: Vec<MadeKey>,
+    /// In the order in which they were signed.
+    pub signatures: Vec<MadeSignature>,
+    /// Signatures that may have been made, and are used by nobody.
+    pub given_up: Vec<GivenUp>,
+}
+
+impl Made {
+    /// What the lines of a transcript tell, whose rules they keep.
+    #[must_use]
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let (mut made, mut open) = (Self::default(), None);
+        for record in records {
+            match record.kind {
+                Kind::Intent if record.body.contains_key("again") => {
+                    open = open
+                        .map(|(intent, times): (&Record, u32)| (intent, times.saturating_add(1)));
+                }
+                Kind::Intent => open = Some((record, 1)),
+                Kind::Result => {
+                    if let Some((intent, times)) = open.take() {
+                        made.end(intent, times, record);
+                    }
+                }
+                Kind::Exception if record.body.contains_key("intent") => {
+                    if let Some((intent, _)) = open.take() {
+                        made.give_up(intent, record);
+                    }
+                }
+                _ => {}
+            }
+        }
+        made
+    }
+
+    fn end(&mut self, intent: &Record, announced: u32, result: &Record) {
+        let of = |record: &Record, name: &str| record.text(name).unwrap_or_default().to_owned();
+        let act = of(intent, "act");
+        if act == SIGN {
+            self.signatures.push(MadeSignature {
+                step: intent.step.clone(),
+                what: of(intent, "what"),
+                kind: of(intent, "kind"),
+                algorithm: of(intent, "algorithm"),
+                key: of(intent, "key"),
+                tbs_sha256: of(intent, "tbs_sha256"),
+                sha256: of(result, "sha256"),
+                announced,
+            });
+        } else if act == OperationName::GenerateKey.as_str() {
+            self.keys.push(MadeKey {
+                step: intent.step.clone(),
+                spki_sha256: of(result, "spki_sha256"),
+                cka_id: of(intent, "cka_id"),
+                key_type: of(intent, "type"),
+                token: of(intent, "token"),
+                adopted: result.body.contains_key("adopted"),
+            });
+        }
+    }
+
+    fn give_up(&mut self, intent: &Record, exception: &Record) {
+        let of = |record: &Record, name: &str| record.text(name).unwrap_or_default().to_owned();
+        if intent.text("act") == Some(SIGN) {
+            self.given_up.push(GivenUp {
+                step: intent.step.clone(),
+                what: of(intent, "what"),
+                tbs_sha256: of(intent, "tbs_sha256"),
+                reason: of(exception, "reason"),
+            });
+        }
+    }
+}

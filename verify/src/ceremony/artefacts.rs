@@ -1,0 +1,506 @@
+//! What was made: every key and every signature against what was announced, and every file against the plan.
+
+use ceremony_core::bundle::{Bundle, Made, MadeSignature, OUTPUTS};
+use ceremony_core::plan::{InputContent, Operation, Plan, RelativeFile, Step, Word};
+use ceremony_core::refusal::Refusal;
+use lint::IssuerContext;
+use sha2::{Digest as _, Sha256};
+use x509::certificate::Certificate;
+use x509::key::{PublicKey, SignatureAlgorithm};
+use x509::oid::attribute;
+use x509::request::CertificationRequest;
+
+use super::check::{Fault, Said};
+use super::crls::{self, Crl};
+use super::second::{self, Message};
+
+/// A file that was made, for people.
+#[derive(Clone, Debug)]
+pub(super) struct Artefact {
+    pub(super) step: String,
+    pub(super) file: String,
+    pub(super) sha256: String,
+    pub(super) algorithm: String,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that signed.
+    pub(super) key: String,
+    /// What it is, field by field.
+    pub(super) says: Vec<(Field, String)>,
+}
+
+/// What is told of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Kind,
+    Subject,
+    Issuer,
+    Serial,
+    NotBefore,
+    NotAfter,
+    Key,
+    Number,
+    ThisUpdate,
+    NextUpdate,
+    Entries,
+}
+
+impl Field {
+    /// Its stable name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Subject => "subject",
+            Self::Issuer => "issuer",
+            Self::Serial => "serial",
+            Self::NotBefore => "not_before",
+            Self::NotAfter => "not_after",
+            Self::Key => "public_key",
+            Self::Number => "number",
+            Self::ThisUpdate => "this_update",
+            Self::NextUpdate => "next_update",
+            Self::Entries => "entries",
+        }
+    }
+}
+
+/// A file that was read and whose signature holds.
+pub(super) struct Signed<'a> {
+    of: &'a MadeSignature,
+    step: &'a Step,
+    file: String,
+    octets: &'a [u8],
+    what: What,
+}
+
+enum What {
+    Certificate(Box<Certificate>),
+    Request(Box<CertificationRequest>),
+    Crl(Box<Crl>),
+}
+
+/// The works of a ceremony.
+#[derive(Clone, Copy)]
+pub(super) struct Works<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) bundle: &'a Bundle,
+    pub(super) made: &'a Made,
+}
+
+/// Whether a step of the plan makes a file of this name.
+pub(super) fn is_of_step(plan: &Plan, step: &str, file: &str) -> bool {
+    let step = plan.steps.iter().find(|one| one.id.as_str() == step);
+    let Some(step) = step else { return false };
+    match &step.operation {
+        Operation::Crl { series: Some(series), out, .. } => {
+            (1..=series.count).any(|number| of_series(out, number) == file)
+        }
+        operation => operation.out().is_some_and(|out| below_out(out) == file),
+    }
+}
+
+/// The file of the bundle: the plan's outputs lie below `out/`, whether it says so or not.
+fn below_out(out: &RelativeFile) -> String {
+    let name = out.as_str();
+    if name.starts_with(OUTPUTS) { name.to_owned() } else { format!("{OUTPUTS}{name}") }
+}
+
+/// Of a series `-N` stands before the ending.
+fn of_series(out: &RelativeFile, number: u16) -> String {
+    let name = below_out(out);
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if !ending.contains('/') => format!("{stem}-{number}.{ending}"),
+        _ => format!("{name}-{number}"),
+    }
+}
+
+impl<'a> Works<'a> {
+    /// Each key that the plan has was made once, where and as the plan has it.
+    pub(super) fn keys(&self) -> Result<((), Said), Fault> {
+        for step in &self.plan.steps {
+            let Operation::GenerateKey { token, key, .. } = &step.operation else { continue };
+            let refused =
+                |why: String| Fault::new(Refusal::Key, format!("step {}: {why}", step.id));
+            let mut of = self.made.keys.iter().filter(|made| made.step == step.id.as_str());
+            let (Some(made), None) = (of.next(), of.next()) else {
+                return Err(refused("it made not one key".to_owned()));
+            };
+            let wanted = self.key_id(step);
+            if made.cka_id != wanted {
+                return Err(refused(format!(
+                    "CKA_ID {}; of this plan and step is {wanted}",
+                    made.cka_id
+                )));
+            }
+            if made.key_type != key.to_string() {
+                return Err(refused(format!(
+                    "a key of type {}; the plan has {key}",
+                    made.key_type
+                )));
+            }
+            let planned = self.plan.token(token);
+            let is_there = planned.is_some_and(|planned| {
+                let serial = planned.serial.as_ref().map(|serial| format!("{serial})"));
+                let rest = made.token.strip_prefix(&format!("{} (serial ", planned.label));
+                rest.is_some_and(|rest| serial.is_none_or(|serial| rest == serial))
+            });
+            if !is_there {
+                let why = format!("made in token {}; the plan has {token}", made.token);
+                return Err(Fault::new(Refusal::Token, format!("step {}: {why}", step.id)));
+            }
+        }
+        Ok(((), format!("{}, each in its token and of this plan", self.made.keys.len())))
+    }
+
+    /// The CKA_ID of the key of a step: the first 20 octets of a hash over plan and step.
+    fn key_id(&self, step: &Step) -> String {
+        let hash = Sha256::new()
+            .chain_update("sigill-key/1")
+            .chain_update(self.plan.hash.as_bytes())
+            .chain_update(step.id.as_str())
+            .finalize();
+        hash.iter().take(20).map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    /// Each signature is of what was announced, by the key and algorithm that were announced, and holds by two libraries.
+    pub(super) fn signatures(&self) -> Result<(Vec<Signed<'a>>, Said), Fault> {
+        let mut read = Vec::new();
+        for of in &self.made.signatures {
+            let signed = self.read(of)?;
+            self.holds(&signed)?;
+            read.push(signed);
+        }
+        let said = format!("{}, of what was announced, by two libraries", read.len());
+        Ok((read, said))
+    }
+
+    fn read(&self, of: &'a MadeSignature) -> Result<Signed<'a>, Fault> {
+        let file = format!("{OUTPUTS}{}", of.what);
+        let octets = self.bundle.file(&file);
+        let refused = |why: &dyn std::fmt::Display| {
+            Fault::new(Refusal::Lint, format!("{file} cannot be read: {why}"))
+        };
+        let step = self.plan.steps.iter().find(|step| step.id.as_str() == of.step);
+        let step = step.ok_or_else(|| refused(&"the plan has no such step"))?;
+        let what = match &step.operation {
+            Operation::Crl { .. } => {
+                What::Crl(Box::new(crls::read(octets).map_err(|why| refused(&why))?))
+            }
+            Operation::Request { .. } => {
+                let request = CertificationRequest::from_der(octets);
+                What::Request(Box::new(request.map_err(|error| refused(&error))?))
+            }
+            _ => {
+                let certificate = Certificate::from_der(octets);
+                What::Certificate(Box::new(certificate.map_err(|error| refused(&error))?))
+            }
+        };
+        Ok(Signed { of, step, file, octets, what })
+    }
+
+    fn holds(&self, signed: &Signed<'_>) -> Result<(), Fault> {
+        let Signed { of, file, what, .. } = signed;
+        let refused = |why: String| Fault::new(Refusal::Lint, format!("{file}: {why}"));
+        let of_key = |why: String| Fault::new(Refusal::Key, format!("{file}: {why}"));
+        let key = self.signer(signed)?;
+        let (tbs_sha256, algorithm) = match what {
+            What::Certificate(read) => {
+                (Sha256::digest(read.tbs_der()).into(), Some(read.algorithm()))
+            }
+            What::Request(read) => (Sha256::digest(read.info_der()).into(), read.algorithm()),
+            What::Crl(read) => (read.tail.tbs_sha256.unwrap_or_default(), read.tail.algorithm),
+        };
+        let tbs_sha256: [u8; 32] = tbs_sha256;
+        let seen = ceremony_core::words::Fingerprint::from_bytes(tbs_sha256).to_string();
+        if seen != of.tbs_sha256 {
+            let why = format!("signed is {seen}; announced was {}", of.tbs_sha256);
+            return Err(refused(why));
+        }
+        let algorithm =
+            algorithm.ok_or_else(|| refused("its algorithm is not known".to_owned()))?;
+        for (whose, wanted) in
+            [("announced", Some(of.algorithm.as_str())), ("planned", planned(signed.step))]
+        {
+            if wanted.is_some_and(|wanted| wanted != algorithm.name()) {
+                let wanted = wanted.unwrap_or_default();
+                return Err(refused(format!(
+                    "signed with {}; {whose} was {wanted}",
+                    algorithm.name()
+                )));
+            }
+        }
+        let seen = key.spki_hash().to_string();
+        if seen != of.key {
+            return Err(of_key(format!("its signer's key is {seen}; announced was {}", of.key)));
+        }
+        let (first, second) = match what {
+            What::Certificate(read) => (
+                read.verify_signed_by(&key).map_err(|error| error.to_string()),
+                second::verify(&key, algorithm, Message::Octets(read.tbs_der()), read.signature()),
+            ),
+            What::Request(read) => (
+                read.verify_possession().map_err(|error| error.to_string()),
+                second::verify(&key, algorithm, Message::Octets(read.info_der()), read.signature()),
+            ),
+            What::Crl(read) => {
+                (read.tail.verify(&key).map_err(|error| error.to_string()), read.second(&key))
+            }
+        };
+        first.map_err(of_key)?;
+        second.map_err(|error| of_key(error.to_string()))
+    }
+
+    /// The key that is to have signed a file, by the plan.
+    fn signer(&self, signed: &Signed<'_>) -> Result<PublicKey, Fault> {
+        let refused = |why: String| Fault::new(Refusal::Key, format!("{}: {why}", signed.file));
+        match (&signed.step.operation, &signed.what) {
+            (Operation::Certificate { issuer, .. }, What::Certificate(own)) => {
+                if self.is_made_key(issuer) {
+                    self.is_key_of(issuer, own.public_key()).map_err(refused)?;
+                    return Ok(own.public_key().clone());
+                }
+                self.issuer(issuer).map(|found| found.public_key().clone()).map_err(refused)
+            }
+            (Operation::Request { key_of, .. }, What::Request(own)) => {
+                self.is_key_of(key_of, own.public_key()).map_err(refused)?;
+                Ok(own.public_key().clone())
+            }
+            (Operation::Crl { issuer, .. }, What::Crl(_)) => {
+                self.issuer(issuer).map(|found| found.public_key().clone()).map_err(refused)
+            }
+            _ => Err(refused("nothing is signed in such a step".to_owned())),
+        }
+    }
+
+    fn step(&self, name: &Word) -> Option<&'a Step> {
+        self.plan.steps.iter().find(|step| step.id == *name)
+    }
+
+    fn is_made_key(&self, name: &Word) -> bool {
+        let step = self.step(name);
+        step.is_some_and(|step| matches!(step.operation, Operation::GenerateKey { .. }))
+    }
+
+    /// A key is the one that a step made.
+    fn is_key_of(&self, step: &Word, key: &PublicKey) -> Result<(), String> {
+        let seen = key.spki_hash().to_string();
+        let made = self.made.keys.iter().find(|made| made.step == step.as_str());
+        match made {
+            Some(made) if made.spki_sha256 == seen => Ok(()),
+            Some(made) => Err(format!("its key is {seen}; step {step} made {}", made.spki_sha256)),
+            None => Err(format!("step {step} made no key")),
+        }
+    }
+
+    /// The certificate of an issuer: one that a step of this ceremony made, or an input.
+    fn issuer(&self, name: &Word) -> Result<Certificate, String> {
+        let octets = match self.step(name).map(|step| &step.operation) {
+            Some(Operation::Certificate { out, .. }) => self.bundle.file(&below_out(out)),
+            Some(_) => return Err(format!("step {name} makes no certificate")),
+            None => self.input(name, InputContent::Certificate)?,
+        };
+        Certificate::from_der(octets).map_err(|error| format!("issuer {name}: {error}"))
+    }
+
+    pub(super) fn input(&self, name: &Word, content: InputContent) -> Result<&'a [u8], String> {
+        let input = self.plan.input(name).filter(|input| input.content == content);
+        let input = input.ok_or_else(|| format!("the plan has no such input {name}"))?;
+        Ok(self.bundle.file(input.file.as_str()))
+    }
+
+    /// Each file says what the plan has it say, and the linter finds nothing.
+    pub(super) fn as_planned(&self, read: &[Signed<'_>]) -> Result<(Vec<Artefact>, Said), Fault> {
+        let mut found = Vec::new();
+        for signed in read {
+            let refused =
+                |why: String| Fault::new(Refusal::Lint, format!("{}: {why}", signed.file));
+            let says = match &signed.what {
+                What::Certificate(own) => self.certificate(signed, own).map_err(refused)?,
+                What::Request(own) => self.request(signed, own).map_err(refused)?,
+                What::Crl(own) => self.crl(signed, own, read)?,
+            };
+            found.push(Artefact {
+                step: signed.of.step.clone(),
+                file: signed.file.clone(),
+                sha256: signed.of.sha256.clone(),
+                algorithm: signed.of.algorithm.clone(),
+                key: signed.of.key.clone(),
+                says,
+            });
+        }
+        Ok((found, "names, dates, keys and numbers; the linter finds nothing".to_owned()))
+    }
+
+    fn certificate(
+        &self,
+        signed: &Signed<'_>,
+        own: &Certificate,
+    ) -> Result<Vec<(Field, String)>, String> {
+        let Operation::Certificate {
+            key_of,
+            profile,
+            issuer,
+            common_name,
+            organization,
+            not_after,
+            like: None,
+            ..
+        } = &signed.step.operation
+        else {
+            return Err(
+                "delegates and cross-certificates are not judged by this version".to_owned()
+            );
+        };
+        self.certified(key_of, own.public_key())?;
+        let of = |oid| own.subject().text_of(oid);
+        let wanted =
+            [(attribute::COMMON_NAME, common_name), (attribute::ORGANIZATION, organization)];
+        for (oid, wanted) in wanted {
+            if of(oid).as_deref() != Some(wanted.as_str()) {
+                let subject = own.subject();
+                return Err(format!(
+                    "its subject is {subject}; the plan has {:?} in it",
+                    wanted.as_str()
+                ));
+            }
+        }
+        let ends = own.validity().not_after();
+        if ends != *not_after {
+            return Err(format!("it ends at {ends}; the plan has {not_after}"));
+        }
+        let above = if self.is_made_key(issuer) { None } else { Some(self.issuer(issuer)?) };
+        let subject_above = above.as_ref().map_or(own.subject(), Certificate::subject);
+        if own.issuer().as_der() != subject_above.as_der() {
+            return Err(format!("its issuer is {}, not {subject_above}", own.issuer()));
+        }
+        let context = above
+            .as_ref()
+            .map_or(IssuerContext::SelfSigned, |above| IssuerContext::Certificate(above.as_der()));
+        let profile = ca::profile::Profile::parse(self.input(profile, InputContent::Profile)?)
+            .map_err(|error| format!("profile {profile}: {error}"))?;
+        let findings = lint::certificate(signed.octets, &context, profile.kind().lint_kind());
+        let excepted: Vec<_> = profile.lint_exceptions().iter().map(|one| one.rule).collect();
+        let (left, _) = findings.without(&excepted);
+        left.into_result().map_err(|findings| findings.to_string())?;
+        Ok(vec![
+            (Field::Kind, "certificate".to_owned()),
+            (Field::Subject, own.subject().to_string()),
+            (Field::Issuer, own.issuer().to_string()),
+            (Field::Serial, own.serial().to_string()),
+            (Field::NotBefore, own.validity().not_before().to_string()),
+            (Field::NotAfter, ends.to_string()),
+            (
+                Field::Key,
+                format!(
+                    "{}, SHA-256 {}",
+                    own.public_key().key_type(),
+                    own.public_key().spki_hash()
+                ),
+            ),
+        ])
+    }
+
+    /// The key that is certified: one that a step made, or that of a request, whose sender holds it.
+    fn certified(&self, name: &Word, key: &PublicKey) -> Result<(), String> {
+        if self.is_made_key(name) {
+            return self.is_key_of(name, key);
+        }
+        let octets = self.input(name, InputContent::Request)?;
+        let request = CertificationRequest::from_der(octets).map_err(|error| error.to_string())?;
+        request.verify_possession().map_err(|error| format!("request {name}: {error}"))?;
+        if request.public_key() == key {
+            return Ok(());
+        }
+        Err(format!(
+            "its key is {}; request {name} has {}",
+            key.spki_hash(),
+            request.public_key().spki_hash()
+        ))
+    }
+
+    fn request(
+        &self,
+        signed: &Signed<'_>,
+        own: &CertificationRequest,
+    ) -> Result<Vec<(Field, String)>, String> {
+        let Operation::Request { common_name, .. } = &signed.step.operation else {
+            return Err("the plan has no request in this step".to_owned());
+        };
+        let seen = own.subject().text_of(attribute::COMMON_NAME);
+        if seen.as_deref() != Some(common_name.as_str()) {
+            return Err(format!(
+                "it asks for {}; the plan has {:?}",
+                own.subject(),
+                common_name.as_str()
+            ));
+        }
+        Ok(vec![
+            (Field::Kind, "request".to_owned()),
+            (Field::Subject, own.subject().to_string()),
+            (
+                Field::Key,
+                format!(
+                    "{}, SHA-256 {}",
+                    own.public_key().key_type(),
+                    own.public_key().spki_hash()
+                ),
+            ),
+        ])
+    }
+
+    fn crl(
+        &self,
+        signed: &Signed<'_>,
+        own: &Crl,
+        read: &[Signed<'_>],
+    ) -> Result<Vec<(Field, String)>, Fault> {
+        let named = |refusal: Refusal| {
+            move |why: String| Fault::new(refusal, format!("{}: {why}", signed.file))
+        };
+        let Operation::Crl { issuer, previous, number, lifetime, series, revoke, .. } =
+            &signed.step.operation
+        else {
+            return Err(named(Refusal::Crl)("the plan has no CRL in this step".to_owned()));
+        };
+        let issuer = self.issuer(issuer).map_err(named(Refusal::Key))?;
+        let findings = lint::crl(signed.octets, issuer.as_der());
+        let findings = findings.map_err(|error| named(Refusal::Lint)(error.to_string()))?;
+        findings.into_result().map_err(|findings| named(Refusal::Lint)(findings.to_string()))?;
+        let previous = match previous {
+            None => None,
+            Some(name) => {
+                let octets = self.input(name, InputContent::Crl).map_err(named(Refusal::Crl))?;
+                Some(crls::read(octets).map_err(named(Refusal::Crl))?)
+            }
+        };
+        // Of a series the one before it in the same step.
+        let place = read.iter().filter(|other| other.of.step == signed.of.step);
+        let before = place.take_while(|other| other.file != signed.file).last();
+        let before = before.and_then(|other| match &other.what {
+            What::Crl(list) => Some((list.as_ref(), series.map(|series| series.every))),
+            _ => None,
+        });
+        let gates = crls::Gates {
+            issuer: &issuer,
+            previous: previous.as_ref(),
+            before,
+            number: *number,
+            lifetime: *lifetime,
+            revoke,
+        };
+        gates.judge(own).map_err(named(Refusal::Crl))?;
+        Ok(own.says())
+    }
+}
+
+/// The algorithm that the plan has in a step. A request's follows from its key.
+fn planned(step: &Step) -> Option<&'static str> {
+    match &step.operation {
+        Operation::Certificate { algorithm, .. } | Operation::Crl { algorithm, .. } => {
+            Some(SignatureAlgorithm::name(*algorithm))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/artefacts.rs"]
+mod tests;
