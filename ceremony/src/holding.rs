@@ -40,8 +40,12 @@ const KEY_DEADLINE: Duration = Duration::from_secs(600);
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The kinds of ceremony that are held. What each takes and needs is the plan's (`ceremony_core::plan::Kind`); what a step does is its
 /// operation's, whatever the kind.
-const HELD: [CeremonyKind; 3] =
-    [CeremonyKind::RootKey, CeremonyKind::IssuingCertificate, CeremonyKind::RootCrl];
+const HELD: [CeremonyKind; 4] = [
+    CeremonyKind::RootKey,
+    CeremonyKind::IssuingKey,
+    CeremonyKind::IssuingCertificate,
+    CeremonyKind::RootCrl,
+];
 /// What the initialising of a token is called in an intent.
 const PREPARE_TOKEN: &str = "prepare-token";
 
@@ -71,6 +75,7 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             | Operation::PrepareToken { .. }
             | Operation::GenerateKey { .. }
             | Operation::Certificate { .. }
+            | Operation::Request { .. }
             | Operation::Crl { .. } => continue,
             other => other.name().as_str(),
         };
@@ -214,14 +219,16 @@ impl<'a> Ceremony<'a> {
                     let refused = format!("token {} lacks the key of step {}", of.name(), step.id);
                     return Err(stop(Refusal::Key, refused).into());
                 };
-                self.signer.add(&of, &key, hsm::KeyPolicy::issuing())?;
+                self.signer.add(&of, &key, self.policy())?;
                 self.keys.insert(&step.id, (key, token));
             }
             Operation::Certificate { out, .. } => {
                 let der = self.output(out.as_str())?;
                 self.certificates.insert(&step.id, Certificate::from_der(&der)?);
             }
-            Operation::Crl { out, .. } => drop(self.output(out.as_str())?),
+            Operation::Request { out, .. } | Operation::Crl { out, .. } => {
+                drop(self.output(out.as_str())?);
+            }
             _ => {}
         }
         Ok(())
@@ -252,6 +259,7 @@ impl<'a> Ceremony<'a> {
             Operation::PrepareToken { token } => self.prepare_token(token),
             Operation::GenerateKey { .. } => self.key(step),
             Operation::Certificate { .. } => self.certificate(step),
+            Operation::Request { .. } => self.request(step),
             Operation::Crl { .. } => self.crl(step),
             other => bail!("{} is not done by this version", other.name().as_str()),
         }

@@ -1,7 +1,7 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
 //! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), judges the plans of ceremonies and
-//! makes their scripts (`plan`), rehearses ceremonies of a root (`rehearse`) and holds them where nobody sits at them (`run`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
+//! makes their scripts (`plan`), rehearses ceremonies (`rehearse`) and holds them where nobody sits at them (`run`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod approval_command;
@@ -82,7 +82,7 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony plan check docs/ceremonies/plans/c1-root-key.toml"
     )]
     Plan(PlanCommand),
-    /// Hold a ceremony of a root (its key, an issuing CA's certificate, its CRL) with throw-away tokens and keys, and print the hash of its shape, which is approved for production.
+    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's CRL) with throw-away tokens and keys, and print the hash of its shape, which is approved for production.
     ///
     /// Everything is as on the day but for the people, whose keys are thrown away too, the clock, the network, and the tokens, which are software. What was signed is
     /// thrown away; the transcript stays (docs/formats/transcript.md). Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
@@ -90,7 +90,7 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony rehearse plan.toml --approval anna.approval --approval bo.approval --out rehearsal.jsonl"
     )]
     Rehearse(RehearseArguments),
-    /// Hold a ceremony of a root (its key, an issuing CA's certificate, its CRL) in deployment test/demo with nobody at it, by people's software keys; the keys stay.
+    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's CRL) in deployment test/demo with nobody at it, by people's software keys; the keys stay.
     ///
     /// Run again after it was broken off, it goes on where its transcript ends. Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
     #[command(

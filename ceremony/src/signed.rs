@@ -18,7 +18,8 @@ use lint::IssuerContext;
 use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlHead, CrlReader, CrlTail, RevokedEntry};
-use x509::key::PublicKey;
+use x509::key::{PublicKey, SignatureAlgorithm};
+use x509::request::{CertificationRequest, CertificationRequestInfo};
 use x509::serial::SerialNumber;
 use x509::signing::assemble;
 use x509::time::UnixTime;
@@ -145,6 +146,53 @@ pub(crate) fn finished_certificate(
     Ok(compared.must_be(&Sha256::digest(read.tbs_der()).into())?)
 }
 
+/// Has a throw-away key sign the same request for itself, and judges it as the real one will be judged.
+///
+/// # Errors
+///
+/// [`Stopped`] with R11; the real key has signed nothing.
+pub(crate) fn trial_request(info: &CertificationRequestInfo) -> anyhow::Result<()> {
+    let key_type = info.public_key.key_type();
+    let (key, algorithm) =
+        (TrialKey::generate(key_type)?, SignatureAlgorithm::default_for(key_type));
+    let info = CertificationRequestInfo {
+        subject: info.subject.clone(),
+        public_key: key.public().clone(),
+    };
+    let signature = key.sign(algorithm, &info.to_der())?;
+    let made = info.with_signature(algorithm, &signature);
+    let made = made.map_err(|error| before(error.to_string()))?;
+    request(&made, &info).map_err(before)?;
+    Ok(())
+}
+
+/// Judges a request: its name and key are those that were meant, it asks for nothing else, and two libraries verify it under that key.
+fn request(made: &CertificationRequest, info: &CertificationRequestInfo) -> Result<(), String> {
+    let is_meant = made.public_key() == &info.public_key && made.subject() == &info.subject;
+    if !is_meant || !made.requested_extensions().is_empty() {
+        return Err("it asks for something else than was meant".to_owned());
+    }
+    made.verify_possession().map_err(|error| error.to_string())?;
+    let algorithm = SignatureAlgorithm::default_for(info.public_key.key_type());
+    let octets = info.to_der();
+    second_opinion::verify(&info.public_key, algorithm, Message::Octets(&octets), made.signature())
+        .map_err(|error| error.to_string())
+}
+
+/// Judges a request that the real key has signed, which is the one that was compared.
+///
+/// # Errors
+///
+/// [`Stopped`] with R11: the file goes nowhere.
+pub(crate) fn finished_request(
+    made: &CertificationRequest,
+    info: &CertificationRequestInfo,
+    compared: &Compared,
+) -> Result<(), Stopped> {
+    request(made, info).map_err(after)?;
+    compared.must_be(&Sha256::digest(info.to_der()).into())
+}
+
 /// A CRL as it is read: what stands before its entries, these, and what stands after them.
 pub(crate) type ReadCrl = (CrlHead, Vec<RevokedEntry>, CrlTail);
 
@@ -255,8 +303,6 @@ fn after(why: String) -> Stopped {
 mod tests {
     use std::time::Duration;
 
-    use x509::key::SignatureAlgorithm;
-
     use super::*;
 
     const PROFILE: &str = include_str!("../../profiles/root.toml");
@@ -329,5 +375,36 @@ mod tests {
             assert_eq!(refused.refusal, Refusal::Lint);
             assert!(refused.refused.contains("not what was compared"), "{refused}");
         }
+    }
+
+    /// A request of another key or name, or whose signature one library does not verify, goes nowhere.
+    #[test]
+    fn a_request_of_something_else_is_refused() {
+        let [key, other] =
+            [(); 2].map(|()| TrialKey::generate(x509::key::KeyType::EcP384).unwrap());
+        let info = |key: &TrialKey, name: &str| CertificationRequestInfo {
+            subject: x509::name::Name::builder()
+                .with(x509::name::AttributeType::CommonName, name)
+                .unwrap()
+                .build(),
+            public_key: key.public().clone(),
+        };
+        let meant = info(&key, "Issuing CA");
+        assert!(trial_request(&meant).is_ok());
+        let made = |info: &CertificationRequestInfo, key: &TrialKey| {
+            let algorithm = SignatureAlgorithm::EcdsaP384Sha384;
+            let signature = key.sign(algorithm, &info.to_der()).unwrap();
+            info.with_signature(algorithm, &signature).unwrap()
+        };
+        let compared = Compared { tbs_sha256: Some(Sha256::digest(meant.to_der()).into()) };
+        assert!(finished_request(&made(&meant, &key), &meant, &compared).is_ok());
+        for (info, key) in [(info(&key, "Another CA"), &key), (info(&other, "Issuing CA"), &other)]
+        {
+            let refused = finished_request(&made(&info, key), &meant, &compared).unwrap_err();
+            assert_eq!(refused.refusal, Refusal::Lint);
+            assert!(refused.refused.contains("something else than was meant"), "{refused}");
+        }
+        let nobody = Compared { tbs_sha256: None };
+        assert!(finished_request(&made(&meant, &key), &meant, &nobody).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Making certificates and the CRL: prepare, record, sign, verify, write.
 
+mod request;
+
 use std::io::BufReader;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

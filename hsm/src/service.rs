@@ -167,6 +167,12 @@ impl KeyPolicy {
         Self::allowing(&[SigningKind::Certificate, SigningKind::Crl, SigningKind::OcspDelegate])
     }
 
+    /// The key of a CA that is made in a ceremony and has no certificate yet: its own request.
+    #[must_use]
+    pub fn requesting() -> Self {
+        Self::allowing(&[SigningKind::Request])
+    }
+
     /// A delegated responder's key: OCSP answers.
     #[must_use]
     pub fn answering() -> Self {

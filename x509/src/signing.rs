@@ -29,6 +29,8 @@ pub enum SigningKind {
     OcspDelegate,
     /// An OCSP answer, by a delegated key.
     OcspAnswer,
+    /// The certification request of a CA's own key, at its ceremony.
+    Request,
 }
 
 impl SigningKind {
@@ -40,6 +42,7 @@ impl SigningKind {
             Self::Crl => "crl",
             Self::OcspDelegate => "ocsp-delegate",
             Self::OcspAnswer => "ocsp-answer",
+            Self::Request => "request",
         }
     }
 }

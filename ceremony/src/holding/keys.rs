@@ -1,10 +1,12 @@
 //! Tokens and the keys in them: what is there before, what is made, and that nothing else is there after.
 
 use anyhow::{Context as _, bail};
-use ceremony_core::plan::{Attributes, Content, Input, InputContent, Operation, Step, Word};
+use ceremony_core::plan::{
+    Attributes, Content, Input, InputContent, Kind as CeremonyKind, Operation, Step, Word,
+};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind, Record};
-use hsm::{Holding, KeyId, KeyOrder, ObjectKind, Proofs, Removal, Token};
+use hsm::{Holding, KeyId, KeyOrder, KeyPolicy, ObjectKind, Proofs, Removal, Token};
 use x509::certificate::Certificate;
 
 use super::{Ceremony, DEADLINE, KEY_DEADLINE, PREPARE_TOKEN, nobody, stop};
@@ -119,7 +121,7 @@ impl<'a> Ceremony<'a> {
             return Err(stop(Refusal::Key, refused).into());
         }
         token.prove(key)?;
-        self.signer.add(token, key, hsm::KeyPolicy::issuing())?;
+        self.signer.add(token, key, KeyPolicy::issuing())?;
         self.certificates.insert(issuer, certificate);
         Ok(())
     }
@@ -186,7 +188,7 @@ impl<'a> Ceremony<'a> {
         compare_attributes(private, attributes)?;
         let facts = [("result", Fact::from("as planned")), ("what", "attributes".into())];
         self.transcript.write(Kind::Check, &facts)?;
-        self.signer.add(&of, &key, hsm::KeyPolicy::issuing())?;
+        self.signer.add(&of, &key, self.policy())?;
         self.keys.insert(&step.id, (key, token));
         Ok(())
     }
@@ -211,6 +213,14 @@ impl<'a> Ceremony<'a> {
     /// Pairs of this ceremony on a token.
     fn pairs(&self, token: &Word) -> usize {
         self.keys.values().filter(|(_, on)| *on == token).count()
+    }
+
+    /// What a key that is made here may sign: a root's all that a CA signs, any other its own request.
+    pub(super) fn policy(&self) -> KeyPolicy {
+        match self.plan.kind {
+            CeremonyKind::RootKey => KeyPolicy::issuing(),
+            _ => KeyPolicy::requesting(),
+        }
     }
 
     pub(super) fn key_id(&self, step: &Step) -> KeyId {

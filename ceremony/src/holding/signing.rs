@@ -8,6 +8,9 @@ use ceremony_core::plan::{InputContent, Operation, Step};
 use ceremony_core::transcript::{Fact, Kind};
 use ceremony_core::words::Fingerprint;
 
+use x509::name::{AttributeType, Name};
+use x509::request::CertificationRequestInfo;
+
 use super::{Ceremony, file};
 use crate::authority;
 use crate::gates;
@@ -91,6 +94,22 @@ impl<'a> Ceremony<'a> {
         self.checked(out.as_str(), FINISHED)?;
         self.certificates.insert(&step.id, certificate);
         Ok(())
+    }
+
+    /// The request of a key that was made here.
+    pub(super) fn request(&mut self, step: &'a Step) -> anyhow::Result<()> {
+        let Operation::Request { key_of, common_name, out } = &step.operation else {
+            bail!("step {} makes no request", step.id);
+        };
+        let (public_key, _) = self.keys.get(key_of).context("the key was not made")?.clone();
+        let name = Name::builder().with(AttributeType::CommonName, common_name.as_str())?;
+        let info = CertificationRequestInfo { subject: name.build(), public_key };
+        signed::trial_request(&info)?;
+        self.tried(None)?;
+        let mut compared = self.compared();
+        let request = self.works(&mut compared).request(&info, &file(out.as_str()))?;
+        signed::finished_request(&request, &info, &compared)?;
+        self.checked(out.as_str(), FINISHED)
     }
 
     /// A CRL: the first of a root that was made here, or the one after that which the plan names.
