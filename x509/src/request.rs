@@ -135,12 +135,6 @@ impl CertificationRequest {
         self.challenge
     }
 
-    /// Its signature, in the X.509 form.
-    #[must_use]
-    pub fn signature(&self) -> &[u8] {
-        &self.signature
-    }
-
     /// The key that the certificate is asked for.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
