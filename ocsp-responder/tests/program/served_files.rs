@@ -42,6 +42,7 @@ fn publish(world: &World, key: &NoteKey, number: u8, listed: &[u8], file: &[u8])
     replace(&world.path("publish/crl/manifest"), manifest.sign(key).unwrap().as_bytes());
 }
 
+/// CRL-12, CRL-11: one DER with its type and its labels, over IPv4 and IPv6, at the URL itself; nothing else than what is listed, and nothing older.
 #[test]
 fn serves_only_what_the_signed_manifest_lists_and_never_an_older_one() {
     alone(
@@ -62,6 +63,11 @@ fn serves_only_what_the_signed_manifest_lists_and_never_an_older_one() {
             assert_eq!(answer.header("etag"), Some(etag.as_str()));
             assert!(answer.header("cache-control").unwrap().starts_with("max-age=300,"));
             assert!(answer.header("last-modified").is_some() && answer.header("expires").is_some());
+            // At once, over IPv6 as over IPv4, and with what it says of its length.
+            let on_v6 = get(world.address_v6, "crl1.example.org", "/person3.crl");
+            assert_eq!((on_v6.status, &on_v6.body, on_v6.header("location")), (200, &one, None));
+            let length = one.len().to_string();
+            assert_eq!(on_v6.header("content-length"), Some(length.as_str()));
             let head = format!("GET /person3.crl HTTP/1.1\r\nHost: a\r\nIf-None-Match: {etag}");
             assert_eq!(send(world.address, &head, b"").status, 304);
 
