@@ -19,6 +19,7 @@ pub mod page;
 pub mod probe;
 pub mod problem;
 pub mod profile;
+pub mod protection;
 pub mod query;
 pub mod receipt;
 pub mod revocation;
@@ -51,6 +52,7 @@ pub use problem::Problem;
 pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
 };
+pub use protection::{ProtectedPerson, Protection, ProtectionClass, ProtectionRequest};
 pub use query::{CertificateQuery, EidQuery, OrganisationQuery, PageQuery, TrialQuery, WorkQuery};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
 pub use revocation::{

@@ -31,6 +31,7 @@ pub mod order;
 pub mod organisation;
 pub mod prepare;
 pub mod profile;
+pub mod protection;
 pub mod refusal;
 pub mod request;
 pub mod revocation;

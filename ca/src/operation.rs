@@ -93,9 +93,17 @@ operations! {
     ShowOrganisation = "GET" "/v1/organisations/{id}" "showOrganisation" Reading;
     ChangeOrganisation = "POST" "/v1/organisations/{id}/change" "changeOrganisation" Acting;
     EndOrganisation = "POST" "/v1/organisations/{id}/ending" "endOrganisation" Acting;
+    SetProtection = "POST" "/v1/protected-persons" "setProtection" Acting;
+    ListProtectedPersons = "GET" "/v1/protected-persons" "listProtectedPersons" Reading;
 }
 
 impl Operation {
+    /// Whether it is about protected persons as such: for who acts in a role to which these are added, and for nobody else.
+    #[must_use]
+    pub const fn is_about_protected_persons(self) -> bool {
+        matches!(self, Self::SetProtection | Self::ListProtectedPersons)
+    }
+
     /// The operation of a method and a path with names in braces, as a router has it. A `HEAD` is the `GET` that it is answered by.
     #[must_use]
     pub fn of(method: &str, path: &str) -> Option<Self> {

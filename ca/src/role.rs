@@ -109,6 +109,10 @@ const LOOKS_ROUND: &[Operation] = &[
 /// What changes the tree.
 const ORGANISES: &[Operation] =
     &[Operation::AddOrganisation, Operation::ChangeOrganisation, Operation::EndOrganisation];
+/// The listing of protected persons, with the additional role alone.
+const SEES_PROTECTED: &[Operation] = &[Operation::ListProtectedPersons];
+/// Whether a person is protected is true everywhere: for who reaches everywhere, with the additional role alone.
+const PROTECTS: &[Operation] = &[Operation::SetProtection];
 /// Certificates, as far as somebody sees them.
 const READS: &[Operation] = &[Operation::ListCertificates, Operation::ShowCertificate];
 /// What tells of serial numbers, whosever they are: for who reaches everywhere.
@@ -145,19 +149,23 @@ impl Role {
                 ORGANISES,
                 READS_EVERYWHERE,
                 REVOKES_EVERYWHERE,
+                SEES_PROTECTED,
+                PROTECTS,
                 &[Operation::ReleaseCertificate],
             ],
             Self::GlobalRevoker => &[FINDS, REVOKES, REVOKES_EVERYWHERE],
-            Self::GlobalReader => &[FINDS, LOOKS_ROUND, READS, READS_EVERYWHERE],
-            Self::ResponsibleIssuer => &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, ORGANISES],
+            Self::GlobalReader => &[FINDS, LOOKS_ROUND, READS, READS_EVERYWHERE, SEES_PROTECTED],
+            Self::ResponsibleIssuer => {
+                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, ORGANISES, SEES_PROTECTED]
+            }
             Self::AssistantIssuer | Self::IdAdministrator => {
-                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS]
+                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, SEES_PROTECTED]
             }
             Self::ReserveCardAdministrator3 | Self::ReserveCardAdministrator2 => {
                 &[ORDERS, FINDS, LOOKS_ROUND, READS]
             }
             Self::Revoker => &[FINDS, REVOKES],
-            Self::Reader => &[FINDS, LOOKS_ROUND, READS],
+            Self::Reader => &[FINDS, LOOKS_ROUND, READS, SEES_PROTECTED],
             Self::Confidentiality => &[],
             Self::SecurityOfficer => &[SEES_JOBS, SEES_THE_CA, &[Operation::ActOnJob]],
             Self::SystemAdministrator => &[SEES_THE_CA],
@@ -171,6 +179,8 @@ impl Role {
                 REVOKES_EVERYWHERE,
                 SEES_JOBS,
                 SEES_THE_CA,
+                SEES_PROTECTED,
+                PROTECTS,
                 &[
                     Operation::ReleaseCertificate,
                     Operation::PlanJob,
@@ -187,6 +197,7 @@ impl Role {
                 READS_EVERYWHERE,
                 SEES_JOBS,
                 SEES_THE_CA,
+                SEES_PROTECTED,
                 &[Operation::ReplayProfile],
             ],
         }
@@ -244,11 +255,12 @@ pub enum ActsAs {
 }
 
 /// Whether the additional role is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protected {
     /// It is: protected persons, too.
     Seen,
     /// It is not.
+    #[default]
     Unseen,
 }
 
@@ -283,7 +295,20 @@ impl ActsAs {
     pub fn may(self, operation: Operation) -> bool {
         match self {
             Self::Holder => operation == Operation::IssueCertificate,
-            Self::Administrator(role, _) => role.may(operation),
+            Self::Administrator(role, protected) => {
+                let is_privy =
+                    protected == Protected::Seen || !operation.is_about_protected_persons();
+                is_privy && role.may(operation)
+            }
+        }
+    }
+
+    /// Whether protected persons are seen so.
+    #[must_use]
+    pub const fn protected(self) -> Protected {
+        match self {
+            Self::Holder => Protected::Unseen,
+            Self::Administrator(_, protected) => protected,
         }
     }
 

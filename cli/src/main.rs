@@ -85,6 +85,12 @@ enum Command {
         after_help = "Example:\n  sigill organisation list\n  sigill organisation add --kind office --under org_019… --office kontor-17 --name \"Kontor 17\" --from 2026-12-01 --actor op-1"
     )]
     Organisation(command::organisation::OrganisationCommand),
+    /// Protected persons (sekretessmarkering, skyddad folkbokföring): list, set. For administrators whose role has them added.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill protection list --json\n  sigill protection set --person 19121212-1212 --class confidentiality-marking --actor TST2321000016-1001"
+    )]
+    Protection(command::protection::ProtectionCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -168,6 +174,9 @@ fn main() -> ExitCode {
             connected(connection, |client| command.run(client, &terminal))
         }
         Command::Organisation(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
+        Command::Protection(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),

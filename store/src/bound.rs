@@ -5,12 +5,15 @@ use std::fmt;
 use ca::carrier::CarrierKind;
 use ca::key_holder::HolderName;
 use ca::revocation::{Again, RevocationWish, again};
+use ca::role::Protected;
 use status::{CertificateState, IssuerId};
 use x509::time::UnixTime;
 
 use crate::StoreError;
 use crate::audit::AuditRecord;
-use crate::certificate::{CertificateRow, CertificateSide, StatusAct, StatusRow};
+use crate::certificate::{
+    CertificateLookup, CertificateRow, CertificateSide, StatusAct, StatusRow,
+};
 use crate::id::{CarrierId, CertificateId, EidId};
 use crate::job::Alone;
 use crate::sealing::IndexTerm;
@@ -102,6 +105,8 @@ pub struct EidFilter {
     pub mark: Option<IndexTerm>,
     /// Only with a certificate that is found by this term.
     pub term: Option<IndexTerm>,
+    /// Whether those of protected persons, too: not, unless it is said.
+    pub protected: Protected,
 }
 
 /// A part of a list, oldest first.
@@ -167,19 +172,27 @@ pub type BoundAudit = Box<dyn FnOnce(&[BoundChanged]) -> AuditRecord + Send>;
 
 /// The part of [`Store`](crate::Store) that knows which certificates belong together.
 pub trait Bindings {
-    /// A carrier.
+    /// A carrier with an eID that `protected` sees.
     ///
     /// # Errors
     ///
     /// Storage errors.
-    fn carrier(&self, carrier: CarrierId) -> Result<Option<CarrierRow>, StoreError>;
+    fn carrier(
+        &self,
+        carrier: CarrierId,
+        protected: Protected,
+    ) -> Result<Option<CarrierRow>, StoreError>;
 
-    /// The carrier of a card number.
+    /// The carrier of a card number, with an eID that `protected` sees.
     ///
     /// # Errors
     ///
     /// Storage errors.
-    fn carrier_of_card(&self, card: &IndexTerm) -> Result<Option<CarrierRow>, StoreError>;
+    fn carrier_of_card(
+        &self,
+        card: &IndexTerm,
+        protected: Protected,
+    ) -> Result<Option<CarrierRow>, StoreError>;
 
     /// How many certificates with the carrier's card number live and belong to no eID: issued before eIDs were kept, imported, or without
     /// an order. They are not revoked with the carrier.
@@ -189,12 +202,12 @@ pub trait Bindings {
     /// Storage errors.
     fn unbound_on(&self, carrier: CarrierId, now: UnixTime) -> Result<u64, StoreError>;
 
-    /// An eID.
+    /// An eID that `protected` sees.
     ///
     /// # Errors
     ///
     /// Storage errors.
-    fn eid(&self, eid: EidId) -> Result<Option<EidRow>, StoreError>;
+    fn eid(&self, eid: EidId, protected: Protected) -> Result<Option<EidRow>, StoreError>;
 
     /// Lists eIDs in the order in which they were recorded, at most `limit` (up to 1000).
     ///
@@ -215,14 +228,15 @@ pub trait Bindings {
     /// [`StoreError::CarrierRevoked`], [`StoreError::CarrierOfAnother`], [`StoreError::EidOfOrderRevoked`].
     fn may_bind(&self, binding: &Binding, profile: &str, now: UnixTime) -> Result<(), StoreError>;
 
-    /// On whose side a certificate is; `None` where there is none.
+    /// On whose side a certificate is; `None` where there is none that `protected` sees.
     ///
     /// # Errors
     ///
     /// Storage errors.
     fn certificate_side(
         &self,
-        certificate: CertificateId,
+        lookup: &CertificateLookup,
+        protected: Protected,
     ) -> Result<Option<CertificateSide>, StoreError>;
 
     /// The certificates of an eID or on a carrier, oldest first, those that have ended too, each with its eID.

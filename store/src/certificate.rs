@@ -1,5 +1,6 @@
 //! Certificates as rows: what is recorded before and after a signature, and what is shown later.
 
+use ca::role::Protected;
 use crl::ShardNumber;
 use status::{
     AnswerClasses, CertificateState, CertificateStatus, IssuerId, Position, RevocationReason,
@@ -214,6 +215,8 @@ pub struct CertificateFilter {
     pub organisation: Option<String>,
     /// Only of this eID, or of none.
     pub eid: Option<EidWanted>,
+    /// Whether those of protected persons, too: not, unless it is said.
+    pub protected: Protected,
 }
 
 /// Of which eID the certificates of a list are.
@@ -226,8 +229,10 @@ pub enum EidWanted {
 }
 
 /// On whose side a certificate is, for who sees a part of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateSide {
+    /// Its id.
+    pub certificate: CertificateId,
     /// Number of the organisation that the holder of its eID is in; `None` where it belongs to no eID.
     pub organisation: Option<String>,
     /// The client that ordered it, of what shows no person.

@@ -22,8 +22,8 @@ use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
     ActorStatements, AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow,
     CrlScope, CrlShards, Eids, Endings, Jobs, KeySurvey, LeaseName, LeaseOutcome, Node, OrderId,
-    OrderedIssuing, Organisations, ProfileVersions, Receipts, Responder, RevokedSnapshot,
-    StoreError, Subject, Trials, Volumes,
+    OrderedIssuing, Organisations, ProfileVersions, Protection, Receipts, Responder,
+    RevokedSnapshot, StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -49,6 +49,7 @@ pub trait Store:
     + Endings
     + Jobs
     + Organisations
+    + Protection
     + Receipts
     + Trials
     + Awaiting
@@ -64,8 +65,7 @@ pub trait Store:
 
     /// Finds or makes the order of an idempotency key and gives it to the caller's node.
     ///
-    /// A running order is given to another start of its node (it crashed), and to another node once the lease
-    /// of the one that has it has ended.
+    /// A running order is given to another start of its node (it crashed), and to another node once the lease of the one that has it has ended.
     ///
     /// # Errors
     ///

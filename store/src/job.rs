@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ca::job::{JobState, OperationHash};
 use ca::key_holder::HolderName;
+use ca::role::Protected;
 use status::{IssuerId, Position, ReceiptMethod, RevocationReason};
 use thiserror::Error;
 use x509::key::SpkiHash;
@@ -531,12 +532,18 @@ pub trait Jobs {
     /// Storage errors.
     fn job_seen(&self, job: JobId) -> Result<Vec<JobSeen>, StoreError>;
 
-    /// The selection of a job, as far as it is selected.
+    /// The selection of a job, as far as it is selected and `protected` sees it: it revokes what is a protected person's as everything else.
     ///
     /// # Errors
     ///
     /// Storage errors.
-    fn job_items(&self, job: JobId, after: u64, limit: u32) -> Result<JobItemPage, StoreError>;
+    fn job_items(
+        &self,
+        job: JobId,
+        after: u64,
+        limit: u32,
+        protected: Protected,
+    ) -> Result<JobItemPage, StoreError>;
 
     /// Certificates that fit the selection and came after it was begun: the job does not revoke them.
     ///

@@ -32,6 +32,7 @@ mod order;
 mod ordered;
 mod organisation;
 mod profile;
+mod protection;
 mod receipt;
 mod recorder;
 mod sealing;
@@ -95,6 +96,7 @@ pub use profile::{
     Issuance, IssuancePage, KeptIssuance, NumberedProfile, ProfileFile, ProfileVersions,
     RecordedProfile, new_profiles,
 };
+pub use protection::{ProtectedRow, Protection, ProtectionChange};
 pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,

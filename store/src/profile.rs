@@ -1,5 +1,6 @@
 //! Versions of profiles: which file a name and a number stand for, for ever (PRO-19).
 
+use ca::role::Protected;
 use status::IssuerId;
 use x509::time::UnixTime;
 
@@ -91,7 +92,7 @@ pub trait ProfileVersions {
     fn profile_file(&self, sha256: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// What was issued under the profile of this name, whatever the version, newest first: `limit`
-    /// issuances, 1 to 1 000, older than those before `after`.
+    /// issuances that `protected` sees, 1 to 1 000, older than those before `after`.
     ///
     /// # Errors
     ///
@@ -101,6 +102,7 @@ pub trait ProfileVersions {
         profile: &str,
         after: Option<ListCursor>,
         limit: u32,
+        protected: Protected,
     ) -> Result<IssuancePage, StoreError>;
 
     /// Records those of `profiles` that are new, with one audit leaf, and only if one is. Returns

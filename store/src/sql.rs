@@ -47,6 +47,7 @@ mod organisations;
 mod outcomes;
 mod postgres;
 mod profiles;
+mod protection;
 mod readers;
 mod receipts;
 mod reply;

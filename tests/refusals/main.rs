@@ -21,6 +21,7 @@ mod older;
 mod ordered;
 mod organised;
 mod outputs;
+mod protected;
 mod requests;
 mod responder;
 mod running;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
             foreign::CHECKS,
             signed::CHECKS,
             diagnosed::CHECKS,
+            protected::CHECKS,
             changed::CHECKS,
             limits::CHECKS,
             spy::CHECKS,

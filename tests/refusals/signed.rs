@@ -14,6 +14,7 @@ use support::suite::Check;
 use support::{program, spoken};
 
 use crate::World;
+use crate::home::Home;
 use crate::ordered::{AUTHENTICATED, order};
 use crate::requests::{self, base64, split};
 use crate::running::{Answer, Call, Running};
@@ -27,26 +28,26 @@ pub const CHECKS: &[Check<World>] = &[
 const TOLVAN: &str = "191212121212";
 const TOLVANSSON: &str = "191003229802";
 /// The HSA-ids of whom the identity provider knows, and of who signs himself.
-const FIRST: &str = "TST2321000016-1001";
+pub const FIRST: &str = "TST2321000016-1001";
 const ANNA: &str = "TST2321000016-1002";
 
 /// A key that signs statements, and how it is named in them.
 #[derive(Clone)]
-struct Pen {
+pub struct Pen {
     /// PEM of the private key.
     key: String,
     algorithm: &'static str,
     named: (&'static str, String),
     /// Claims beside those about the call.
-    more: Value,
+    pub more: Value,
     /// The certificate of an eID, PEM.
     certificate: String,
 }
 
 /// A server that takes nothing unsigned, and trusts an identity provider.
-struct Desk {
-    server: Running,
-    provider: Pen,
+pub struct Desk {
+    pub server: Running,
+    pub provider: Pen,
     audience: String,
 }
 
@@ -131,7 +132,11 @@ fn halves(der: &[u8]) -> Vec<u8> {
 
 impl Desk {
     fn open(world: &World) -> Self {
-        let home = world.template.copy();
+        Self::of(world.template.copy())
+    }
+
+    /// The desk of a home.
+    pub fn of(home: Home) -> Self {
         let (key, public, _) = key(P256);
         home.write("keys/idp.pem", public);
         home.edit_config(
@@ -177,7 +182,7 @@ impl Desk {
         call.with(&format!("Sigill-Actor-Statement: {statement}"))
     }
 
-    fn call(&self, pen: &Pen, call: Call) -> Answer {
+    pub fn call(&self, pen: &Pen, call: Call) -> Answer {
         self.server.call(&self.signed(pen, call))
     }
 
@@ -222,7 +227,7 @@ fn hexadecimal(octets: &[u8]) -> String {
 }
 
 /// The order of an eID in the name of `orderer`.
-fn ordered(csr: &str, profile: &str, orderer: &str, number: &str, hsa_id: &str) -> Value {
+pub fn ordered(csr: &str, profile: &str, orderer: &str, number: &str, hsa_id: &str) -> Value {
     let mut call = order();
     call["csr"] = json!(csr);
     call["profile"] = json!(profile);
@@ -233,7 +238,7 @@ fn ordered(csr: &str, profile: &str, orderer: &str, number: &str, hsa_id: &str) 
     call
 }
 
-fn refused(answer: &Answer, status: u16, code: &str) {
+pub fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{answer:?}");
     answer.must_be_whole();
 }
@@ -458,14 +463,14 @@ fn by_the_command_line(desk: &Desk, pen: &Pen) {
     assert!(shown.to_string().contains("eid_"), "{shown}");
 }
 
-fn with_claim(pen: &Pen, name: &str, value: Value) -> Value {
+pub fn with_claim(pen: &Pen, name: &str, value: Value) -> Value {
     let mut more = pen.more.clone();
     more[name] = value;
     more
 }
 
 /// What was taken has a leaf with the person who signed; what was refused one, too.
-fn audited(home: &crate::home::Home) {
+fn audited(home: &Home) {
     let stated = home.audited("actor.stated");
     assert!(stated.len() >= 8, "{}", stated.len());
     assert!(home.audited("call.refused").len() >= 25);

@@ -165,8 +165,9 @@ pub(crate) async fn items(
     if let Err(denied) = caller.must_read_all("read jobs") {
         return refuse(&app, &caller, &call, denied).await;
     }
+    let who = caller.clone();
     reading(app, caller, call, move |service| {
-        service.job_items(&id, query.cursor.as_deref(), query.limit)
+        service.job_items(&who, &id, query.cursor.as_deref(), query.limit)
     })
     .await
 }

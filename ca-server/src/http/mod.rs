@@ -20,6 +20,7 @@ pub(crate) mod peer;
 mod probe;
 mod problem;
 mod profiles;
+mod protection;
 mod receipts;
 mod routes;
 pub(crate) mod tls;

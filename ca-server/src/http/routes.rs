@@ -69,6 +69,8 @@ routes! {
     ShowOrganisation => organisations::show;
     ChangeOrganisation => organisations::change;
     EndOrganisation => organisations::end;
+    SetProtection => protection::set;
+    ListProtectedPersons => protection::list;
 }
 
 /// All operations, each under its method and path.

@@ -16,7 +16,7 @@ use ca::order::{ActorId, Order};
 use ca::organisation::Scope;
 use ca::profile::Profile;
 use ca::refusal::Refusal;
-use ca::role::ActsAs;
+use ca::role::{ActsAs, Protected};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{
@@ -304,8 +304,11 @@ impl Service {
         if hsa_id.trim().eq_ignore_ascii_case(acting.id.as_str()) {
             return Ok(ActsFor::Himself);
         }
-        let filter =
-            CertificateFilter { term: Some(acting.term()), ..CertificateFilter::default() };
+        let filter = CertificateFilter {
+            term: Some(acting.term()),
+            protected: Protected::Seen,
+            ..CertificateFilter::default()
+        };
         let own = self.store().list_certificates(&filter, None, OWN_CERTIFICATES);
         let own = own.map_err(|e| self.note_storage(&e))?.rows.into_iter().map(|row| row.id);
         let person = HolderName::of_identity(&order.identity);

@@ -11,6 +11,7 @@ use ca::life::{CarrierStage, EidStage, Named};
 use ca::order::Order;
 use ca::organisation::{Scope, today};
 use ca::refusal::Refusal;
+use ca::role::Protected;
 use store::{
     Binding, BoundTo, CarrierId, CarrierRow, CertificateId, CertificateRow, EidFilter, EidId,
     EidRow, IndexTag, IndexTerm,
@@ -67,9 +68,19 @@ impl Service {
     }
 
     pub(super) fn seen_eid(&self, caller: &Caller, id: &str) -> Result<EidRow, Denied> {
+        self.eid_of_side(caller, id, caller.protected())
+    }
+
+    /// One eID of the caller's organisations; of protected persons as far as `protected` says.
+    pub(super) fn eid_of_side(
+        &self,
+        caller: &Caller,
+        id: &str,
+        protected: Protected,
+    ) -> Result<EidRow, Denied> {
         let unknown = || no_such("eid-not-known", "eID");
         let eid: EidId = id.parse().map_err(|_| unknown())?;
-        let row = self.store().eid(eid).map_err(|e| self.note_storage(&e))?;
+        let row = self.store().eid(eid, protected).map_err(|e| self.note_storage(&e))?;
         let row = row.ok_or_else(unknown)?;
         if self.is_of(caller, &row.organisation)? { Ok(row) } else { Err(unknown()) }
     }
@@ -82,10 +93,20 @@ impl Service {
     }
 
     pub(super) fn seen_carrier(&self, caller: &Caller, id: &str) -> Result<CarrierRow, Denied> {
+        self.carrier_of_side(caller, id, caller.protected())
+    }
+
+    /// One carrier with an eID of the caller's organisations; of protected persons as far as `protected` says.
+    pub(super) fn carrier_of_side(
+        &self,
+        caller: &Caller,
+        id: &str,
+        protected: Protected,
+    ) -> Result<CarrierRow, Denied> {
         let unknown = || no_such("carrier-not-known", "carrier");
         let carrier: CarrierId = id.parse().map_err(|_| unknown())?;
-        let row = self.store().carrier(carrier).map_err(|e| self.note_storage(&e))?;
-        self.if_seen(caller, row)
+        let row = self.store().carrier(carrier, protected).map_err(|e| self.note_storage(&e))?;
+        self.if_seen(caller, row, protected)
     }
 
     /// The carrier of a card number, if the caller sees an eID on it.
@@ -109,14 +130,20 @@ impl Service {
         let number = CardNumber::parse(&number)
             .map_err(|error| malformed("card_number", &error.to_string(), "19 digits"))?;
         let term = IndexTerm::new(IndexTag::CardNumber, number.as_str());
-        let row = self.store().carrier_of_card(&term).map_err(|e| self.note_storage(&e))?;
-        self.if_seen(caller, row)
+        let protected = caller.protected();
+        let row = self.store().carrier_of_card(&term, protected);
+        self.if_seen(caller, row.map_err(|e| self.note_storage(&e))?, protected)
     }
 
-    fn if_seen(&self, caller: &Caller, row: Option<CarrierRow>) -> Result<CarrierRow, Denied> {
+    fn if_seen(
+        &self,
+        caller: &Caller,
+        row: Option<CarrierRow>,
+        protected: Protected,
+    ) -> Result<CarrierRow, Denied> {
         let unknown = || no_such("carrier-not-known", "carrier");
         let row = row.ok_or_else(unknown)?;
-        let filter = EidFilter { carrier: Some(row.id), ..EidFilter::default() };
+        let filter = EidFilter { carrier: Some(row.id), protected, ..EidFilter::default() };
         let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?;
         for eid in &eids.rows {
             if self.is_of(caller, &eid.organisation)? {
@@ -145,7 +172,9 @@ impl Service {
         let certificate = query.certificate.as_deref().map(str::parse::<CertificateId>);
         let certificate =
             certificate.transpose().map_err(|_| no_such("certificate-unknown", "certificate"))?;
-        let filter = EidFilter { organisation, carrier, certificate, ..EidFilter::default() };
+        let protected = caller.protected();
+        let filter =
+            EidFilter { organisation, carrier, certificate, protected, ..EidFilter::default() };
         let page = self.store().eids(&filter, after, limit).map_err(|e| self.note_storage(&e))?;
         let items = page.rows.iter().map(|row| self.shown_eid(row));
         Ok(api::Page {
@@ -197,7 +226,8 @@ impl Service {
         caller: &Caller,
         carrier: CarrierId,
     ) -> Result<Vec<(EidId, CertificateRow)>, Denied> {
-        let filter = EidFilter { carrier: Some(carrier), ..EidFilter::default() };
+        let protected = caller.protected();
+        let filter = EidFilter { carrier: Some(carrier), protected, ..EidFilter::default() };
         let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?.rows;
         let mut seen = BTreeSet::new();
         for eid in &eids {
@@ -217,7 +247,8 @@ impl Service {
         caller: &Caller,
         row: &CarrierRow,
     ) -> Result<api::Carrier, Denied> {
-        let filter = EidFilter { carrier: Some(row.id), ..EidFilter::default() };
+        let protected = caller.protected();
+        let filter = EidFilter { carrier: Some(row.id), protected, ..EidFilter::default() };
         let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?.rows;
         let mut certificates = self.bound(BoundTo::Carrier(row.id))?;
         let now = self.clock().read().now;

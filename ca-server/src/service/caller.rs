@@ -6,6 +6,7 @@ use ca::actor::Demand;
 use ca::organisation::Scope;
 use ca::refusal::Refusal;
 use ca::revocation::Revoker;
+use ca::role::Protected;
 use status::VantageName;
 use store::OrganisationId;
 use x509::certificate::Certificate;
@@ -108,6 +109,11 @@ impl Caller {
     /// Refuses `act` to a caller without an operator behind it.
     pub(crate) fn must_operate(&self, act: &str) -> Result<(), Denied> {
         if self.is_operator() { Ok(()) } else { Err(self.forbidden(act, "operator")) }
+    }
+
+    /// Whether protected persons are there for it: for an administrator whose role has them added, and for nobody else.
+    pub(crate) fn protected(&self) -> Protected {
+        self.acting.as_ref().map_or(Protected::Unseen, |acting| acting.acts.protected())
     }
 
     /// The organisations that it is limited to, with what lies under them; `None` where it is limited to none, as an operator is.

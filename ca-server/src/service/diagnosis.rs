@@ -66,12 +66,12 @@ impl Service {
         caller: &Caller,
         lookup: &CertificateLookup,
     ) -> Result<Option<(CertificateRow, Option<EidId>)>, Denied> {
-        let found = self.store().certificate(lookup).map_err(|e| self.note_storage(&e))?;
+        let protected = caller.protected();
+        let Some(id) = self.sees(caller, lookup, protected)? else { return Ok(None) };
+        let found = self.store().certificate(&CertificateLookup::Id(id));
+        let found = found.map_err(|e| self.note_storage(&e))?;
         let Some(row) = found.map(|record| record.row) else { return Ok(None) };
-        if !self.sees(caller, row.id)? {
-            return Ok(None);
-        }
-        let filter = EidFilter { certificate: Some(row.id), ..EidFilter::default() };
+        let filter = EidFilter { certificate: Some(row.id), protected, ..EidFilter::default() };
         let eids = self.store().eids(&filter, None, 1).map_err(|e| self.note_storage(&e))?;
         Ok(Some((row, eids.rows.first().map(|eid| eid.id))))
     }
@@ -96,20 +96,26 @@ impl Service {
             None if caller.limited_to().is_some() => {
                 Err(no_such("certificate-unknown", "certificate"))
             }
-            None => self.of_serial(authority, &certificate, wanted, now),
+            None => self.of_serial(caller, authority, &certificate, wanted, now),
         }
     }
 
-    /// A certificate that the database has not: what the log says of its serial number is said of it.
+    /// A certificate that the database has not: what the log says of its serial number is said of it. One of a protected person whom the caller
+    /// does not see was never issued, as far as he hears.
     fn of_serial(
         &self,
+        caller: &Caller,
         authority: &Authority,
         certificate: &ImportedCertificate,
         wanted: Wanted,
         now: UnixTime,
     ) -> Result<api::Diagnosis, Denied> {
-        let known = self.store().serial_status(authority.id, &certificate.serial());
-        let Some(known) = known.map_err(|e| self.note_storage(&e))? else {
+        let (store, serial) = (self.store(), certificate.serial());
+        let sees = store.sees_serial(authority.id, &serial, caller.protected());
+        let known = store.serial_status(authority.id, &serial);
+        let (sees, known) =
+            sees.and_then(|sees| Ok((sees, known?))).map_err(|e| self.note_storage(&e))?;
+        let Some(known) = known.filter(|_| sees) else {
             return Ok(only(&Obstacle::NeverIssued));
         };
         let policies = certificate.extension::<CertificatePolicies>();

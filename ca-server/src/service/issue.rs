@@ -174,6 +174,7 @@ impl Service {
         let ordered = request.order.as_ref().map(|order| self.order_of(order)).transpose()?;
         self.must_order_for(caller, &request, ordered.as_ref())?;
         self.must_act_for(caller, profile, &request, ordered.as_ref())?;
+        self.must_see_holder(caller, &request, ordered.as_ref())?;
         if let Some(ordered) = &ordered {
             ordered.fill(&mut fields, profile);
         }

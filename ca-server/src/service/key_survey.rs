@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::key_quality::shared_factor::{BLOCK, Survey, has_small_factor, have_common_factor};
+use ca::role::Protected;
 use serde_json::json;
 use store::{AuditRecord, CertificateFilter, RsaKey, Subject};
 use x509::time::UnixTime;
@@ -105,7 +106,11 @@ impl Service {
         keys.extend(finding.other.as_ref().map(|other| other.spki));
         let mut certificates = Vec::new();
         for key in &keys {
-            let filter = CertificateFilter { spki: Some(*key), ..CertificateFilter::default() };
+            let filter = CertificateFilter {
+                spki: Some(*key),
+                protected: Protected::Seen,
+                ..CertificateFilter::default()
+            };
             let page = self
                 .store()
                 .list_certificates(&filter, None, NAMED)

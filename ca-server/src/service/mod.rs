@@ -30,6 +30,7 @@ pub(crate) mod organisations;
 mod own_order;
 mod previous;
 mod probing;
+pub(crate) mod protection;
 mod receipt;
 pub(crate) mod record;
 pub(crate) mod recovery;

@@ -54,6 +54,8 @@ pub(crate) enum Act {
     Decide,
     /// A change of the tree of organisations.
     Organise,
+    /// A change of how a person is protected.
+    Protect,
 }
 
 /// What an act came to.
@@ -224,7 +226,7 @@ impl Service {
             key: call.key.clone(),
         };
         let id = match call.act {
-            Act::Issue | Act::Renew | Act::Resume | Act::Decide | Act::Organise => {
+            Act::Issue | Act::Renew | Act::Resume | Act::Decide | Act::Organise | Act::Protect => {
                 self.draw_order_id(now)?
             }
             Act::Revoke => self.revocation_order_id(now, &key),
@@ -319,13 +321,14 @@ impl Service {
     /// be read.
     pub(super) fn subject_of_call(&self, call: &OrderCall, order: OrderId) -> Subject {
         let named = || {
-            if call.act != Act::Issue {
+            if !matches!(call.act, Act::Issue | Act::Protect) {
                 return None;
             }
             let body: Value = serde_json::from_slice(&call.body).ok()?;
             let text = |place: &str| body.pointer(place).and_then(Value::as_str);
             let number = text("/order/identity/number")
                 .or_else(|| text("/subject/personal_identity_number"))
+                .or_else(|| text("/person"))
                 .map(|number| number.replace(['-', '+', ' '], ""));
             let profile = text("/profile").and_then(|name| self.book.profiles().by_name(name));
             let is_person = profile.is_some_and(|profile| profile.kind().is_person());

@@ -44,7 +44,7 @@ impl Service {
             Act::Issue => EventCode::CertificateRefused,
             Act::Renew => EventCode::ManagementRefused,
             Act::Revoke => EventCode::RevocationRefused,
-            Act::Resume | Act::Decide | Act::Organise => EventCode::CallRefused,
+            Act::Resume | Act::Decide | Act::Organise | Act::Protect => EventCode::CallRefused,
         };
         let payload = json!({
             "call": call.correlation_id,

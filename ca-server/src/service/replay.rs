@@ -14,6 +14,7 @@ use ca::issuer::Issuer;
 use ca::prepare::{KeySource, Preparation, Signer, Way};
 use ca::profile::{Change, Profile, ProfileKind, Replayed, replay};
 use ca::refusal::Refusal;
+use ca::role::Protected;
 use serde_json::json;
 use store::{Issuance, KeptIssuance, ListCursor, Subject};
 use x509::certificate::Certificate;
@@ -66,7 +67,7 @@ impl Service {
         caller.must_operate("replay issuances")?;
         caller.must_read()?;
         let client = caller.name.as_str();
-        let page = self.replay(request)?;
+        let page = self.replay(request, caller.protected())?;
         let payload = json!({
             "call": call,
             "client": client,
@@ -91,7 +92,7 @@ impl Service {
     }
 
     /// A page of issuances under the version of their profile that the caller brings.
-    fn replay(&self, request: &ReplayRequest) -> Result<ReplayPage, Denied> {
+    fn replay(&self, request: &ReplayRequest, protected: Protected) -> Result<ReplayPage, Denied> {
         let version = Profile::parse(request.profile.as_bytes()).map_err(|error| unfit(&error))?;
         if !version.kind().is_subscriber() {
             return Err(unfit(&format!("a profile of kind {}", version.kind())));
@@ -107,7 +108,7 @@ impl Service {
         });
         let page = self
             .store()
-            .issuances(version.name().as_str(), cursor.transpose()?, limit)
+            .issuances(version.name().as_str(), cursor.transpose()?, limit, protected)
             .map_err(|e| self.note_storage(&e))?;
         let (mut same, mut items, mut versions) = (0, Vec::new(), Versions::new());
         for issuance in &page.issuances {

@@ -11,6 +11,7 @@ use ca::audit::{EventCode, EventResult, ObjectIds};
 use ca::profile::{Profile, ProfileKind};
 use ca::refusal::Refusal;
 use ca::revocation::{Again, RevocationWish, Revoker, again};
+use ca::role::Protected;
 use serde_json::{Value, json};
 use status::reason::SubjectKind;
 use status::{CertificateState, RevocationReason};
@@ -39,10 +40,29 @@ impl Service {
         id: &str,
         work: &OrderWork<'_>,
     ) -> Result<Answered, Denied> {
-        let record = self.record_of(id)?;
+        let changed = self.revoke_record(&self.record_of(id)?, work, revoker)?;
+        show_changed(self.show(id)?, &changed)
+    }
+
+    /// As [`Self::revoke`], for who does not see whose it is: the answer has what became of it, and not the certificate (DAT-01).
+    pub(crate) fn revoke_unseen(
+        &self,
+        revoker: Revoker,
+        id: &str,
+        work: &OrderWork<'_>,
+    ) -> Result<Answered, Denied> {
+        let changed = self.revoke_record(&self.record_of(id)?, work, revoker)?;
+        show_changed(self.shown_row(&self.record_of(id)?.row), &changed)
+    }
+
+    fn revoke_record(
+        &self,
+        record: &CertificateRecord,
+        work: &OrderWork<'_>,
+        revoker: Revoker,
+    ) -> Result<Changed, Denied> {
         let authority = self.authority_of(record.row.issuer)?;
-        let changed = self.revoke_target(authority, &What::of(&record), work, revoker)?;
-        self.show_changed(id, &changed)
+        self.revoke_target(authority, &What::of(record), work, revoker)
     }
 
     /// Ends the hold of the certificate of this id: it stands as it did before (REV-03).
@@ -62,7 +82,7 @@ impl Service {
             payload: payload(work, &what, reading, json!({ "actor": request.actor })),
         };
         let changed = self.change(authority, &what, work, &wanted, reading.now)?;
-        self.show_changed(id, &changed)
+        show_changed(self.show(id)?, &changed)
     }
 
     /// Revokes a serial, most often one that is known from the log alone: a certificate that the
@@ -82,9 +102,15 @@ impl Service {
             .store()
             .certificate(&CertificateLookup::Serial(authority.id, serial))
             .map_err(|e| self.note_storage(&e))?;
-        let found = record.as_ref().map(|record| record.row.id);
-        let sight =
-            if self.sees_what_was_found(caller, found)? { Sight::Seen } else { Sight::Unseen };
+        let seen = match (caller.limited_to(), &record) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(_), Some(record)) => {
+                let lookup = CertificateLookup::Id(record.row.id);
+                self.sees(caller, &lookup, Protected::Seen)?.is_some()
+            }
+        };
+        let sight = if seen { Sight::Seen } else { Sight::Unseen };
         let what = What {
             target: StatusTarget::Serial(authority.id, serial),
             row: record.as_ref().map(|record| &record.row).filter(|_| sight == Sight::Seen),
@@ -104,13 +130,6 @@ impl Service {
             .certificate(&CertificateLookup::Id(certificate))
             .map_err(|e| self.note_storage(&e))?
             .ok_or_else(|| super::show::no_such(id))
-    }
-
-    fn show_changed(&self, id: &str, changed: &Changed) -> Result<Answered, Denied> {
-        let mut shown = self.show(id)?;
-        shown.outcome = Some(changed.outcome);
-        shown.reach = changed.reach;
-        Answered::new(Outcome::Changed, &shown, changed.status.position)
     }
 
     fn revoke_target(
@@ -422,6 +441,12 @@ fn not_held_since(record: &CertificateRecord, order: OrderId) -> Result<(), Deni
             "look whether the new hold shall end too, and release it under a new Idempotency-Key",
         ),
     ))
+}
+
+fn show_changed(mut shown: api::Certificate, changed: &Changed) -> Result<Answered, Denied> {
+    shown.outcome = Some(changed.outcome);
+    shown.reach = changed.reach;
+    Answered::new(Outcome::Changed, &shown, changed.status.position)
 }
 
 fn hold_without_certificate(what: &What<'_>) -> Denied {

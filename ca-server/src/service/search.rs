@@ -61,7 +61,8 @@ impl Service {
             Some(number) => self.listed_organisation(caller, Some(number))?,
             None => None,
         };
-        let mut filter = EidFilter { organisation, ..EidFilter::default() };
+        let protected = caller.protected();
+        let mut filter = EidFilter { organisation, protected, ..EidFilter::default() };
         match &wanted {
             Wanted::Person(holder) => filter.holder = Some(holder.clone()),
             Wanted::Card(number) => filter.mark = Some(number.clone()),

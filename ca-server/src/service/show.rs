@@ -43,10 +43,11 @@ impl Service {
     ) -> Result<api::Page<api::Certificate>, Denied> {
         caller.must_read()?;
         if let Some(lookup) = self.lookup(query)? {
-            let mut found = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
-            if !self.sees_what_was_found(caller, found.as_ref().map(|record| record.row.id))? {
-                found = None;
-            }
+            let found = match self.sees(caller, &lookup, caller.protected())? {
+                Some(id) => self.store().certificate(&CertificateLookup::Id(id)),
+                None => Ok(None),
+            };
+            let found = found.map_err(|e| self.note_storage(&e))?;
             let items = found.iter().map(|record| self.shown(record)).collect::<Result<_, _>>()?;
             return Ok(api::Page { items, next: None });
         }
@@ -124,6 +125,7 @@ impl Service {
             order,
             organisation: self.listed_organisation(caller, query.organisation.as_deref())?,
             eid: eid.transpose()?,
+            protected: caller.protected(),
             ..Default::default()
         })
     }

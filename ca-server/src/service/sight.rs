@@ -2,9 +2,13 @@
 //! ordered itself. Of any other it hears what it hears of one that is not there, and does nothing to it (API-04).
 //!
 //! Whoever acts in a role on an organisation sees of the client's functions those that name it, or one under it.
+//!
+//! What is a protected person's is not there for anybody whose role has them not added (DAT-01). Revoking is the exception: what is named by an id
+//! or a serial number is revoked for whoever may revoke it.
 
 use ca::organisation::Scope;
 use ca::refusal::Refusal;
+use ca::role::Protected;
 use store::{CertificateId, CertificateLookup};
 use x509::certificate::Certificate;
 use x509::name::AttributeType;
@@ -24,7 +28,8 @@ impl Service {
         self.show(id)
     }
 
-    /// Revokes or holds a certificate that the caller sees.
+    /// Revokes or holds a certificate that is of the caller's side, a protected person's too: nobody's revocation waits for a role. Who does
+    /// not see that person is told what became of the certificate, and not shown it.
     pub(crate) fn revoke_for(
         &self,
         caller: &Caller,
@@ -32,8 +37,12 @@ impl Service {
         work: &OrderWork<'_>,
     ) -> Result<Answered, Denied> {
         caller.must_revoke()?;
-        self.must_see(caller, id)?;
-        self.revoke(caller.revoker, id, work)
+        let lookup = by_id(id)?;
+        self.sees(caller, &lookup, Protected::Seen)?.ok_or_else(|| no_such(id))?;
+        match self.sees(caller, &lookup, caller.protected())? {
+            Some(_) => self.revoke(caller.revoker, id, work),
+            None => self.revoke_unseen(caller.revoker, id, work),
+        }
     }
 
     /// Ends the hold of a certificate that the caller sees.
@@ -75,56 +84,52 @@ impl Service {
         serial: &str,
     ) -> Result<api::Receipts, Denied> {
         caller.must_read()?;
-        if caller.limited_to().is_some() {
-            let issuer = self.authority_named(authority)?.id;
-            let serial: SerialNumber = serial.parse().map_err(|_| no_such(serial))?;
-            let lookup = CertificateLookup::Serial(issuer, serial);
-            let found = self.store().certificate(&lookup).map_err(|e| self.note_storage(&e))?;
-            let certificate = found.map(|record| record.row.id);
-            if !self.sees_what_was_found(caller, certificate)? {
-                return Ok(api::Receipts { items: Vec::new() });
+        let issuer = self.authority_named(authority)?.id;
+        let number: SerialNumber = serial.parse().map_err(|_| no_such(serial))?;
+        let sees = match caller.limited_to() {
+            None => self.store().sees_serial(issuer, &number, caller.protected()),
+            Some(_) => {
+                let lookup = CertificateLookup::Serial(issuer, number);
+                Ok(self.sees(caller, &lookup, caller.protected())?.is_some())
             }
+        };
+        // What is not seen costs what nothing costs, and what is not there.
+        let receipts = self.receipts_of_serial(authority, serial)?;
+        if sees.map_err(|e| self.note_storage(&e))? {
+            Ok(receipts)
+        } else {
+            Ok(api::Receipts { items: Vec::new() })
         }
-        self.receipts_of_serial(authority, serial)
     }
 
     /// Refuses a certificate that the caller does not see as one that is not there.
     fn must_see(&self, caller: &Caller, id: &str) -> Result<(), Denied> {
-        if caller.limited_to().is_none() {
-            return Ok(());
-        }
-        let certificate: CertificateId = id.parse().map_err(|_| no_such(id))?;
-        if self.sees(caller, certificate)? { Ok(()) } else { Err(no_such(id)) }
+        let seen = self.sees(caller, &by_id(id)?, caller.protected())?;
+        seen.map(|_| ()).ok_or_else(|| no_such(id))
     }
 
-    /// Whether the caller sees a certificate that a lookup found; one that is not limited sees that there is none, too.
-    pub(super) fn sees_what_was_found(
+    /// The certificate of a lookup, if the caller sees it; of protected persons as far as `protected` says. Whose is a protected person's and
+    /// not seen, the store does not find: no more is done for it than for what is not there.
+    pub(super) fn sees(
         &self,
         caller: &Caller,
-        certificate: Option<CertificateId>,
-    ) -> Result<bool, Denied> {
-        match (caller.limited_to(), certificate) {
-            (None, _) => Ok(true),
-            (Some(_), None) => Ok(false),
-            (Some(_), Some(certificate)) => self.sees(caller, certificate),
-        }
-    }
-
-    pub(super) fn sees(&self, caller: &Caller, certificate: CertificateId) -> Result<bool, Denied> {
+        lookup: &CertificateLookup,
+        protected: Protected,
+    ) -> Result<Option<CertificateId>, Denied> {
+        let side = self.store().certificate_side(lookup, protected);
+        let Some(side) = side.map_err(|e| self.note_storage(&e))? else { return Ok(None) };
+        let certificate = side.certificate;
         if caller.limited_to().is_none() {
-            return Ok(true);
+            return Ok(Some(certificate));
         }
-        let whose = self.store().certificate_side(certificate);
-        match whose.map_err(|e| self.note_storage(&e))? {
-            Some(side) => match (&side.organisation, &side.function_of) {
-                (Some(organisation), _) => self.is_of(caller, organisation),
-                (None, Some(client)) if *client == caller.name => {
-                    self.acts_for_function(caller, certificate)
-                }
-                (None, _) => Ok(false),
-            },
-            None => Ok(false),
-        }
+        let sees = match (&side.organisation, &side.function_of) {
+            (Some(organisation), _) => self.is_of(caller, organisation)?,
+            (None, Some(client)) if *client == caller.name => {
+                self.acts_for_function(caller, certificate)?
+            }
+            (None, _) => false,
+        };
+        Ok(sees.then_some(certificate))
     }
 
     /// Whether a function of the client's is one of the organisation that somebody acts on: the subject names it, as the order had to. Where
@@ -166,6 +171,10 @@ impl Service {
             named => Ok(named.map(str::to_owned)),
         }
     }
+}
+
+fn by_id(id: &str) -> Result<CertificateLookup, Denied> {
+    id.parse().map(CertificateLookup::Id).map_err(|_| no_such(id))
 }
 
 #[cfg(test)]

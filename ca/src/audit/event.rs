@@ -157,6 +157,8 @@ event_codes! {
     SealedRead = 0x0c01 "sealed.read";
     /// A subject's data key was deleted, and with it the subject's payloads.
     SubjectErased = 0x0c02 "subject.erased";
+    /// A person became protected, or is so no more.
+    ProtectionChanged = 0x0c03 "protection.changed";
 
     /// Versions of profiles were taken into use.
     ProfileVersion = 0x0d01 "profile.version";

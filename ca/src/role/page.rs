@@ -11,7 +11,8 @@ This page is written by `sigill roles --markdown` from the table that decides (`
 ([the format](formats/actor-statement.md)); what has no `x` here is refused (403 `actor-role-refused`), and so is what is in no row. The first eleven are the portal's roles, the last four the CA's own.
 
 Who has which role, the portal says, or the identity provider that signs. A role on an organisation covers what lies under it and nothing above or beside: the call is then held to it as one of a client that is limited to it. What tells
-of serial numbers, whosever they are, is for the roles that reach everywhere. *Sekretess* is added to another role and may nothing by itself. A holder without a role orders for himself, and nothing else.
+of serial numbers, whosever they are, is for the roles that reach everywhere. *Sekretess* is added to another role and may nothing by itself: without it protected persons are not there, and the calls of
+`/v1/protected-persons` are refused in every role. A holder without a role orders for himself, and nothing else.
 
 A client's own business (its renewal, what a vantage point asks and sends) needs nobody. What the client itself may do, its configuration says, and both must agree.
 ";

@@ -12,7 +12,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "management-administrator",
         "issueCertificate listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
          listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
-         revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
+         revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
+         listProtectedPersons setProtection",
     ),
     // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
     (
@@ -23,24 +24,28 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     (
         "global-reader",
         "listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
-         lookUpCarrier showCarrier listOrganisations showOrganisation diagnose",
+         lookUpCarrier showCarrier listOrganisations showOrganisation diagnose \
+         listProtectedPersons",
     ),
     // "full within the area".
     (
         "responsible-issuer",
         "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
-         lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
+         lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
+         listProtectedPersons",
     ),
     (
         "assistant-issuer",
         "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
-         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose",
+         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
+         listProtectedPersons",
     ),
     // "order/activate ordinary cards, update, extra eID, revoke".
     (
         "id-administrator",
         "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
-         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose",
+         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
+         listProtectedPersons",
     ),
     // "LoA3 reserve cards; four eyes", "LoA2 reserve cards only".
     (
@@ -62,7 +67,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     (
         "reader",
         "listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
-         showOrganisation diagnose",
+         showOrganisation diagnose \
+         listProtectedPersons",
     ),
     // "adds protected persons" to another one.
     ("confidentiality", ""),
@@ -80,14 +86,16 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
          addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
-         addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation",
+         addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
+         listProtectedPersons setProtection",
     ),
     // Reads, cannot change .
     (
         "ca-auditor",
         "listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
          replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
-         listOrganisations showOrganisation diagnose",
+         listOrganisations showOrganisation diagnose \
+         listProtectedPersons",
     ),
 ];
 
@@ -151,6 +159,24 @@ fn each_role_orders_in_its_own() {
     assert_eq!(ordering(OrdererRole::ResponsibleIssuer), both);
     let functions: Vec<_> = Role::ALL.iter().filter(|role| role.orders_functions()).collect();
     assert_eq!(functions, [&Role::ManagementAdministrator, &Role::ResponsibleIssuer]);
+}
+
+/// DAT-01: what is about protected persons is for who has the additional role beside one that may, and for nobody without it.
+#[test]
+fn protected_persons_are_for_the_additional_role() {
+    use Protected::{Seen, Unseen};
+    for operation in Operation::ALL {
+        for role in Role::ALL {
+            let acts = |protected| ActsAs::Administrator(*role, protected).may(*operation);
+            assert_eq!(acts(Seen), role.may(*operation), "{role}: {operation:?}");
+            let ordinary = role.may(*operation) && !operation.is_about_protected_persons();
+            assert_eq!(acts(Unseen), ordinary, "{role}: {operation:?}");
+        }
+    }
+    assert_eq!(Protected::default(), Unseen);
+    assert_eq!(ActsAs::Holder.protected(), Unseen);
+    let sets: Vec<_> = Role::ALL.iter().filter(|one| one.may(Operation::SetProtection)).collect();
+    assert!(sets.iter().all(|role| role.reach() == Reach::Global), "{sets:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(crate) mod organisation;
 mod outcome;
 pub(crate) mod probe;
 pub(crate) mod profile;
+pub(crate) mod protection;
 pub(crate) mod receipt;
 pub(crate) mod revoke;
 pub(crate) mod roles;

@@ -2,6 +2,7 @@
 
 use ca::carrier::CarrierKind;
 use ca::revocation::RevocationWish;
+use ca::role::Protected;
 use rusqlite::params;
 use rusqlite::types::Value;
 use status::IssuerId;
@@ -10,32 +11,41 @@ use x509::time::UnixTime;
 use super::columns::{
     array, column, from_time, from_u64, opt_time, status_row, stored, time, to_u64,
 };
-use super::connection::{Connection, OptionalExtension as _, Params, Row};
+use super::connection::{Connection, OptionalExtension as _, Row};
 use super::group::Act;
-use super::{Backend, SqlStore, certificates, changes, holders, jobs};
+use super::{Backend, SqlStore, certificates, changes, holders, jobs, protection};
 use crate::StoreError;
 use crate::bound::{
     Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
     EidPage, EidRow, act_on_bound,
 };
 use crate::certificate::{
-    CertificateRow, CertificateSide, ChangeOutcome, StatusAct, StatusChange, StatusRow,
-    StatusTarget,
+    CertificateLookup, CertificateRow, CertificateSide, ChangeOutcome, StatusAct, StatusChange,
+    StatusRow, StatusTarget,
 };
 use crate::id::{CarrierId, CertificateId, EidId};
 use crate::sealing::{BlindIndex, IndexTag, IndexTerm, Sealer};
 
 impl<B: Backend> Bindings for SqlStore<B> {
-    fn carrier(&self, carrier: CarrierId) -> Result<Option<CarrierRow>, StoreError> {
+    fn carrier(
+        &self,
+        carrier: CarrierId,
+        protected: Protected,
+    ) -> Result<Option<CarrierRow>, StoreError> {
         self.readers.read(|connection| {
-            find_carrier(connection, "carrier_id = ?1", [carrier.as_bytes().as_slice()])
+            find_carrier(connection, "carrier_id = ?1", carrier.as_bytes().as_slice(), protected)
         })
     }
 
-    fn carrier_of_card(&self, card: &IndexTerm) -> Result<Option<CarrierRow>, StoreError> {
+    fn carrier_of_card(
+        &self,
+        card: &IndexTerm,
+        protected: Protected,
+    ) -> Result<Option<CarrierRow>, StoreError> {
         let card = self.sealer.blind(card);
-        self.readers
-            .read(|connection| find_carrier(connection, "card = ?1", [card.as_bytes().as_slice()]))
+        self.readers.read(|connection| {
+            find_carrier(connection, "card = ?1", card.as_bytes().as_slice(), protected)
+        })
     }
 
     fn unbound_on(&self, carrier: CarrierId, now: UnixTime) -> Result<u64, StoreError> {
@@ -57,10 +67,11 @@ impl<B: Backend> Bindings for SqlStore<B> {
         })
     }
 
-    fn eid(&self, eid: EidId) -> Result<Option<EidRow>, StoreError> {
+    fn eid(&self, eid: EidId, protected: Protected) -> Result<Option<EidRow>, StoreError> {
         self.readers.read(|connection| {
-            let mut statement =
-                connection.prepare_cached(&format!("{EID} WHERE eid.eid_id = ?1"))?;
+            let seen = protection::eid_seen(protected);
+            let sql = format!("{EID} WHERE eid.eid_id = ?1 AND {seen}");
+            let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query([eid.as_bytes()])?;
             rows.next()?.map(read_eid).transpose()
         })
@@ -87,19 +98,27 @@ impl<B: Backend> Bindings for SqlStore<B> {
 
     fn certificate_side(
         &self,
-        certificate: CertificateId,
+        lookup: &CertificateLookup,
+        protected: Protected,
     ) -> Result<Option<CertificateSide>, StoreError> {
+        let (wanted, parameters) = certificates::named(lookup);
+        let seen = protection::certificate_seen(protected);
         self.readers.read(|connection| {
             let found = connection
-                .prepare_cached(
-                    "SELECT eid.organisation, \
+                .prepare_cached(&format!(
+                    "SELECT certificate.certificate_id, eid.organisation, \
                          CASE WHEN certificate.data_key IS NULL THEN orders.client END \
-                     FROM certificate LEFT JOIN eid ON eid.row = certificate.eid \
+                     FROM certificate JOIN serial ON serial.row = certificate.serial_row \
+                     LEFT JOIN eid ON eid.row = certificate.eid \
                      LEFT JOIN orders ON orders.row = certificate.order_row \
-                     WHERE certificate.certificate_id = ?1",
-                )?
-                .query_row([certificate.as_bytes()], |row| {
-                    Ok(CertificateSide { organisation: row.get(0)?, function_of: row.get(1)? })
+                     WHERE {wanted} AND {seen}"
+                ))?
+                .query_row(parameters, |row| {
+                    Ok(CertificateSide {
+                        certificate: CertificateId::from_bytes(row.get(0)?),
+                        organisation: row.get(1)?,
+                        function_of: row.get(2)?,
+                    })
                 })
                 .optional()?;
             Ok(found)
@@ -124,11 +143,13 @@ impl<B: Backend> Bindings for SqlStore<B> {
 fn find_carrier(
     connection: &Connection,
     wanted: &str,
-    parameters: impl Params,
+    name: &[u8],
+    protected: Protected,
 ) -> Result<Option<CarrierRow>, StoreError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT * FROM carrier WHERE {wanted}"))?;
-    let mut rows = statement.query(parameters)?;
+    let seen = protection::carrier_seen(protected);
+    let sql = format!("SELECT * FROM carrier WHERE {wanted} AND {seen}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([name])?;
     rows.next()?.map(read_carrier).transpose()
 }
 
@@ -171,7 +192,8 @@ fn list(
 ) -> Result<EidPage, StoreError> {
     let limit = limit.clamp(1, certificates::MOST_ROWS);
     let mut values = vec![Value::Integer(from_u64(after.unwrap_or(0), "cursor")?)];
-    let mut sql = format!("{EID} WHERE eid.row > ?1");
+    let seen = protection::eid_seen(filter.protected);
+    let mut sql = format!("{EID} WHERE eid.row > ?1 AND {seen}");
     let mut and = |condition: &str, value: Value| {
         values.push(value);
         sql.push_str(&condition.replace('?', &format!("?{}", values.len())));

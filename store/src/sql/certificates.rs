@@ -16,7 +16,7 @@ use super::columns::{
 use super::connection::{Connection, Row};
 use super::group::{Act, Effective, SerialRow};
 use super::intents::{close, must_be_open};
-use super::{bound, eids, holders};
+use super::{bound, eids, holders, protection};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{
@@ -219,12 +219,9 @@ pub(super) fn read(row: Row<'_>) -> Result<CertificateRow, StoreError> {
     })
 }
 
-pub(super) fn show(
-    connection: &Connection,
-    sealer: &Sealer,
-    lookup: &CertificateLookup,
-) -> Result<Option<CertificateRecord>, StoreError> {
-    let (wanted, parameters): (&str, Vec<Value>) = match lookup {
+/// The condition of a lookup, with its values.
+pub(super) fn named(lookup: &CertificateLookup) -> (&'static str, Vec<Value>) {
+    match lookup {
         CertificateLookup::Id(id) => {
             ("certificate.certificate_id = ?1", vec![Value::Blob(id.as_bytes().to_vec())])
         }
@@ -235,7 +232,15 @@ pub(super) fn show(
             "serial.issuer = (SELECT row FROM issuer WHERE issuer_id = ?1) AND serial.serial = ?2",
             vec![Value::Blob(issuer.as_bytes().to_vec()), Value::Blob(from_serial(serial))],
         ),
-    };
+    }
+}
+
+pub(super) fn show(
+    connection: &Connection,
+    sealer: &Sealer,
+    lookup: &CertificateLookup,
+) -> Result<Option<CertificateRecord>, StoreError> {
+    let (wanted, parameters) = named(lookup);
     let sql = select(", certificate.data_key, certificate.der, certificate.holder", wanted);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(parameters)?;
@@ -267,6 +272,7 @@ pub(super) fn list(
     let mut wanted = Wanted::default();
     let start = from_u64(after.map_or(0, |cursor| cursor.0), "cursor")?;
     wanted.and("certificate.row > ?", Value::Integer(start));
+    wanted.and_always(protection::certificate_seen(filter.protected));
     if let Some(issuer) = &filter.issuer {
         let id = Value::Blob(issuer.as_bytes().to_vec());
         wanted.and("serial.issuer = (SELECT row FROM issuer WHERE issuer_id = ?)", id);

@@ -9,6 +9,7 @@ mod select;
 use crate::sql::connection::{Connection, OptionalExtension as _};
 use ca::job::{JobAct, JobState, OperationHash};
 use ca::limit::Hour;
+use ca::role::Protected;
 use rusqlite::params;
 use status::RevocationReason;
 use x509::time::UnixTime;
@@ -134,8 +135,14 @@ impl<B: Backend> Jobs for SqlStore<B> {
         self.readers.read(|connection| seen::of(connection, job))
     }
 
-    fn job_items(&self, job: JobId, after: u64, limit: u32) -> Result<JobItemPage, StoreError> {
-        self.readers.read(|connection| items::page(connection, job, after, limit))
+    fn job_items(
+        &self,
+        job: JobId,
+        after: u64,
+        limit: u32,
+        protected: Protected,
+    ) -> Result<JobItemPage, StoreError> {
+        self.readers.read(|connection| items::page(connection, job, after, limit, protected))
     }
 
     fn job_rest(&self, job: JobId, now: UnixTime) -> Result<u64, StoreError> {

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, OptionalExtension as _, Row};
 use ca::deployment::Deployment;
+use ca::role::Protected;
 use rusqlite::params;
 use status::IssuerId;
 use x509::time::UnixTime;
@@ -10,7 +11,9 @@ use super::certificates::{MOST_ROWS, der_place};
 use super::columns::{array, column, from_time, from_u64, time, to_u64};
 use super::group::Act;
 use super::orders::body_place;
-use super::{Backend, SqlStore, StoreError, must_be_of, must_be_sealed_by, schema, seals};
+use super::{
+    Backend, SqlStore, StoreError, must_be_of, must_be_sealed_by, protection, schema, seals,
+};
 use crate::audit::AuditRecord;
 use crate::certificate::{ListCursor, ProfileVersion};
 use crate::id::CertificateId;
@@ -38,8 +41,10 @@ impl<B: Backend> ProfileVersions for SqlStore<B> {
         profile: &str,
         after: Option<ListCursor>,
         limit: u32,
+        protected: Protected,
     ) -> Result<IssuancePage, StoreError> {
-        self.readers.read(|connection| issued(connection, &self.sealer, profile, after, limit))
+        self.readers
+            .read(|connection| issued(connection, &self.sealer, profile, after, limit, protected))
     }
 
     fn register_profiles(
@@ -120,10 +125,12 @@ fn issued(
     profile: &str,
     after: Option<ListCursor>,
     limit: u32,
+    protected: Protected,
 ) -> Result<IssuancePage, StoreError> {
+    let seen = protection::certificate_seen(protected);
     let limit = limit.clamp(1, MOST_ROWS);
     let before = after.map_or(Ok(i64::MAX), |cursor| from_u64(cursor.0, "cursor"))?;
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT certificate.row AS cursor, certificate.certificate_id, certificate.profile, \
              certificate.profile_sha256, certificate.data_key, certificate.der, \
              issuer.issuer_id, orders.order_id, order_body.sealed, intent.created \
@@ -134,8 +141,9 @@ fn issued(
          JOIN order_body ON order_body.order_row = certificate.order_row \
          JOIN intent ON intent.serial_row = certificate.serial_row \
          WHERE certificate.row < ?1 AND certificate.profile = ?2 AND certificate.origin = 'issued' \
+             AND {seen} \
          ORDER BY certificate.row DESC LIMIT ?3",
-    )?;
+    ))?;
     let mut rows = statement.query(params![before, profile, i64::from(limit) + 1])?;
     let mut page = IssuancePage { issuances: Vec::new(), next: None };
     let mut last = None;

@@ -6,12 +6,13 @@ use ca::audit::EventCode;
 use ca::carrier::CarrierKind;
 use ca::key_holder::HolderName;
 use ca::revocation::RevocationWish;
+use ca::role::Protected::{Seen, Unseen};
 use status::{CertificateState, RevocationReason};
 use store::{
     Alone, Binding, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateFilter,
-    CertificateId, CertificateSide, CrlIntent, EidFilter, EidId, EidRow, EidWanted, Import,
-    IndexTag, IndexTerm, IssuedCertificate, IssuerKeeping, Privacy, ProfileVersion, StatusAct,
-    StoreError,
+    CertificateId, CertificateLookup, CertificateSide, CrlIntent, EidFilter, EidId, EidRow,
+    EidWanted, Import, IndexTag, IndexTerm, IssuedCertificate, IssuerKeeping, Privacy,
+    ProfileVersion, StatusAct, StoreError,
 };
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
@@ -136,12 +137,13 @@ pub(crate) fn a_holder_in_an_organisation_on_a_carrier_is_one_eid(backend: &dyn 
     let bound: Vec<_> = world.store.bound_certificates(BoundTo::Eid(eid.id)).unwrap();
     let bound: Vec<_> = bound.into_iter().map(|(of, row)| (of, row.id)).collect();
     assert_eq!(bound, [(eid.id, first), (eid.id, second)]);
-    let carrier = world.store.carrier_of_card(&card("9752 2698 7451 2325 436")).unwrap().unwrap();
+    let carrier =
+        world.store.carrier_of_card(&card("9752 2698 7451 2325 436"), Unseen).unwrap().unwrap();
     assert_eq!((carrier.id, carrier.kind), (eid.carrier, CarrierKind::OrdinaryCard));
     assert_eq!((carrier.revoked, carrier.created), (None, at(5)));
-    assert_eq!(world.store.carrier(eid.carrier).unwrap().unwrap(), carrier);
-    assert_eq!(world.store.carrier_of_card(&card("9752269874512325444")).unwrap(), None);
-    assert_eq!(world.store.eid(EidId::from_bytes(fresh())).unwrap(), None);
+    assert_eq!(world.store.carrier(eid.carrier, Unseen).unwrap().unwrap(), carrier);
+    assert_eq!(world.store.carrier_of_card(&card("9752269874512325444"), Seen).unwrap(), None);
+    assert_eq!(world.store.eid(EidId::from_bytes(fresh()), Seen).unwrap(), None);
 
     // Listed page by page, by organisation and by carrier.
     let on = EidFilter { carrier: Some(eid.carrier), ..EidFilter::default() };
@@ -152,7 +154,7 @@ pub(crate) fn a_holder_in_an_organisation_on_a_carrier_is_one_eid(backend: &dyn 
     let of = EidFilter { organisation: Some(OTHER.to_owned()), ..EidFilter::default() };
     assert_eq!(world.store.eids(&of, None, 10).unwrap().rows, [extra]);
     drop(world);
-    assert_eq!(backend.open().eid(eid.id).unwrap(), Some(eid));
+    assert_eq!(backend.open().eid(eid.id, Unseen).unwrap(), Some(eid));
 }
 
 pub(crate) fn an_eid_is_revoked_with_all_its_certificates_and_no_other(backend: &dyn Backend) {
@@ -204,14 +206,14 @@ pub(crate) fn a_carrier_is_revoked_with_the_eids_of_all_organisations(backend: &
         (sizes(&*world.store), states(&world, to)),
         (before, vec![CertificateState::Issued; 3])
     );
-    assert_eq!(world.store.carrier(eid.carrier).unwrap().unwrap().revoked, None);
+    assert_eq!(world.store.carrier(eid.carrier, Unseen).unwrap().unwrap().revoked, None);
     issue(&world, "authentication", "191003229802", HOME);
 
     let revoked = world.store.revoke_bound(&change(to, COMPROMISED), leaf(), at(8)).unwrap();
 
     assert_eq!(revoked.len(), 4);
     assert_eq!(states(&world, to), [CertificateState::Revoked; 4]);
-    assert_eq!(world.store.carrier(eid.carrier).unwrap().unwrap().revoked, Some(at(8)));
+    assert_eq!(world.store.carrier(eid.carrier, Unseen).unwrap().unwrap().revoked, Some(at(8)));
     let unknown = BoundTo::Carrier(CarrierId::from_bytes(fresh()));
     for unknown in [unknown, BoundTo::Eid(EidId::from_bytes(fresh()))] {
         let refused = world.store.revoke_bound(&change(unknown, COMPROMISED), leaf(), at(9));
@@ -455,16 +457,18 @@ pub(crate) fn certificates_are_told_apart_by_whose_they_are(backend: &dyn Backen
         world.store.record_issued(&signed, &facts, &audit, at(5)).unwrap().certificate
     };
     let (function, person) = (unbound(Some(Privacy::Public)), unbound(None));
-    let side = |id| world.store.certificate_side(id).unwrap().unwrap();
-    let of = |organisation: &str| CertificateSide {
-        organisation: Some(organisation.to_owned()),
+    let side_of = |id| world.store.certificate_side(&CertificateLookup::Id(id), Unseen).unwrap();
+    let side = |id| side_of(id).unwrap();
+    let of = |certificate, organisation: Option<&str>| CertificateSide {
+        certificate,
+        organisation: organisation.map(str::to_owned),
         function_of: None,
     };
-    assert_eq!((side(first), side(extra)), (of(HOME), of(OTHER)));
-    assert_eq!(side(person), CertificateSide::default(), "of no eID, and of a person");
+    assert_eq!((side(first), side(extra)), (of(first, Some(HOME)), of(extra, Some(OTHER))));
+    assert_eq!(side(person), of(person, None), "of no eID, and of a person");
     let client = side(function).function_of.unwrap();
     assert_eq!(client, "portal");
-    assert_eq!(world.store.certificate_side(CertificateId::from_bytes(fresh())).unwrap(), None);
+    assert_eq!(side_of(CertificateId::from_bytes(fresh())), None);
 
     let listed = |filter: CertificateFilter| -> Vec<CertificateId> {
         let first = world.store.list_certificates(&filter, None, 1).unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::crl::CrlNumber;
 use ca::audit::EventCode;
 use ca::job::{JobAct, JobState, JobTerms, OperationHash, OperationHasher};
+use ca::role::Protected;
 use status::{CertificateState, RevocationReason, StatusEntry};
 use store::{
     Alone, CertificateId, CertificateLookup, CrlIntent, IndexTag, IndexTerm, Issued,
@@ -93,7 +94,7 @@ pub(crate) fn selected(
 ) -> BTreeSet<CertificateId> {
     let job = planned(world, plan(selector), terms);
     frozen(world, job);
-    let items = world.store.job_items(job, 0, 1000).unwrap().items;
+    let items = world.store.job_items(job, 0, 1000, Protected::Seen).unwrap().items;
     items.into_iter().map(|item| item.certificate.unwrap()).collect()
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod management;
 pub(crate) mod orders;
 pub(crate) mod organisations;
 pub(crate) mod profiles;
+pub(crate) mod protection;
 pub(crate) mod receipts;
 pub(crate) mod recovery;
 pub(crate) mod sealing;
@@ -72,6 +73,9 @@ macro_rules! suite {
             profiles: a_version_is_recorded_once_with_a_leaf,
             profiles: a_changed_file_under_an_old_version_is_refused,
             profiles: issuances_are_read_newest_first_until_they_are_forgotten,
+            protection: a_class_is_recorded_once_and_ends,
+            protection: what_is_a_protected_persons_is_not_found_by_who_does_not_see_him,
+            protection: an_hsa_id_is_the_persons_whom_an_order_named,
             issuing: a_certificate_is_recorded_before_and_after_it_is_signed,
             issuing: nothing_is_signed_without_an_order,
             issuing: an_order_yields_one_certificate,

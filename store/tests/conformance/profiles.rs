@@ -1,6 +1,7 @@
 //! Versions of profiles: name, number and file are one thing for ever.
 
 use ca::audit::EventCode;
+use ca::role::Protected;
 use store::{NumberedProfile, ProfileFile, ProfileVersion, StoreError};
 
 use super::Backend;
@@ -74,7 +75,8 @@ pub(crate) fn issuances_are_read_newest_first_until_they_are_forgotten(backend: 
     let world = World::new(backend);
     let issued: Vec<_> = (0..5).map(|number| world.issue(at(number))).collect();
     let profile = world.facts().profile;
-    let page = |after, limit| world.store.issuances(&profile.name, after, limit).unwrap();
+    let page =
+        |after, limit| world.store.issuances(&profile.name, after, limit, Protected::Seen).unwrap();
 
     let (first, mut seen) = (page(None, 2), Vec::new());
     let mut next = Some(first);
@@ -91,7 +93,9 @@ pub(crate) fn issuances_are_read_newest_first_until_they_are_forgotten(backend: 
         assert_eq!((&kept.der, &found.profile), (&issued.der, &profile));
         assert!(!kept.body.is_empty() && found.issuer == world.issuer.id());
     }
-    assert!(world.store.issuances("another", None, 9).unwrap().issuances.is_empty());
+    assert!(
+        world.store.issuances("another", None, 9, Protected::Seen).unwrap().issuances.is_empty()
+    );
 
     world.store.forget(&world.subject(), &audit(EventCode::SubjectErased), at(9)).unwrap();
     let forgotten = page(None, 9).issuances;
@@ -100,5 +104,5 @@ pub(crate) fn issuances_are_read_newest_first_until_they_are_forgotten(backend: 
 }
 
 fn page(world: &World, profile: &str, after: store::ListCursor) -> store::IssuancePage {
-    world.store.issuances(profile, Some(after), 2).unwrap()
+    world.store.issuances(profile, Some(after), 2, Protected::Seen).unwrap()
 }

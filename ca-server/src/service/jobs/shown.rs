@@ -8,6 +8,7 @@ use store::{JobForecast, JobId, JobItem, JobPart, JobPlan, JobRow, JobSeen, JobW
 use x509::time::UnixTime;
 
 use super::super::Service;
+use super::super::caller::Caller;
 use super::super::show;
 use super::job_id;
 use crate::denied::Denied;
@@ -53,9 +54,10 @@ impl Service {
         Ok(shown)
     }
 
-    /// The selection of a job, in the order in which it is revoked.
+    /// The selection of a job, in the order in which it is revoked, without what is protected persons' and the caller does not see.
     pub(crate) fn job_items(
         &self,
+        caller: &Caller,
         id: &str,
         cursor: Option<&str>,
         limit: Option<u32>,
@@ -68,7 +70,8 @@ impl Service {
         if !(1..=PAGE).contains(&limit) {
             return Err(super::malformed(&format!("limit={limit}"), "1 to 1000"));
         }
-        let page = self.store().job_items(id, after, limit).map_err(|e| self.note_storage(&e))?;
+        let page = self.store().job_items(id, after, limit, caller.protected());
+        let page = page.map_err(|e| self.note_storage(&e))?;
         let items = page.items.iter().map(|item| self.shown_item(item));
         Ok(api::Page {
             items: items.collect::<Result<_, _>>()?,

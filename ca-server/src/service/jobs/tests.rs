@@ -347,7 +347,7 @@ fn a_list_is_added_in_parts_and_selects_alone() {
 
     let told = &counted["forecast"];
     assert_eq!((&told["certificates"], &told["unmatched_terms"]), (&json!(1), &json!(3)));
-    let items = world.service.job_items(&id, None, None).unwrap().items;
+    let items = world.service.job_items(&world.caller(), &id, None, None).unwrap().items;
     assert_eq!(json!(items[0].certificate), issued[1]["id"]);
     let late = add("3", json!({ "cards": ["1"] })).unwrap_err();
     assert_eq!((late.kind, late.refusal.code), (Kind::Conflict, "job-state"));

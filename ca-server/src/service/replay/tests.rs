@@ -32,14 +32,14 @@ fn an_unchanged_profile_changes_nothing() {
     let world = world(7);
     let sizes = world.counts();
 
-    let page = world.service.replay(&asked(PROFILE)).unwrap();
+    let page = world.service.replay(&asked(PROFILE), Protected::Unseen).unwrap();
 
     assert_eq!((page.replayed, page.same, page.items.len()), (7, 7, 0), "{:?}", page.items);
     assert_eq!((page.profile.as_str(), page.version, page.next), ("function-ec", 1, None));
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let asked = ReplayRequest { cursor: cursor.take(), limit: Some(3), ..asked(PROFILE) };
-        let page = world.service.replay(&asked).unwrap();
+        let page = world.service.replay(&asked, Protected::Unseen).unwrap();
         seen.push((page.replayed, page.same));
         cursor = page.next;
         if cursor.is_none() {
@@ -84,7 +84,7 @@ fn a_changed_profile_says_what_would_differ() {
     let world = world(3);
     let changed = edited("lifetime    = \"730d\"", "lifetime    = \"365d\"");
 
-    let page = world.service.replay(&asked(&changed)).unwrap();
+    let page = world.service.replay(&asked(&changed), Protected::Unseen).unwrap();
 
     assert_eq!((page.replayed, page.same, page.items.len()), (3, 0, 3));
     for item in &page.items {
@@ -103,7 +103,7 @@ fn what_is_refused_now_says_so() {
     let keys = "allow = [\"rsa-3072\", \"rsa-4096\", \"rsa-2048\", \"ec-p256\", \"ec-p384\"]";
     let changed = edited(keys, "allow = [\"ec-p384\"]");
 
-    let page = world.service.replay(&asked(&changed)).unwrap();
+    let page = world.service.replay(&asked(&changed), Protected::Unseen).unwrap();
 
     assert_eq!((page.replayed, page.same, page.items.len()), (2, 0, 2));
     let refused = page.items[0].refusal.as_ref().unwrap();
@@ -115,7 +115,12 @@ fn what_is_refused_now_says_so() {
 #[test]
 fn a_forgotten_order_is_counted_as_such() {
     let world = world(2);
-    let newest = &world.service.store().issuances("function-ec", None, 1).unwrap().issuances[0];
+    let newest = &world
+        .service
+        .store()
+        .issuances("function-ec", None, 1, Protected::Seen)
+        .unwrap()
+        .issuances[0];
     let order = order_of(&world, newest.certificate);
     let record = Service::record(
         EventCode::SubjectErased,
@@ -129,7 +134,7 @@ fn a_forgotten_order_is_counted_as_such() {
     world.service.store().forget(&Subject::Order(order), &record, world.now()).unwrap();
     let changed = edited("lifetime    = \"730d\"", "lifetime    = \"365d\"");
 
-    let page = world.service.replay(&asked(&changed)).unwrap();
+    let page = world.service.replay(&asked(&changed), Protected::Unseen).unwrap();
 
     let outcomes: Vec<_> = page.items.iter().map(|item| item.outcome).collect();
     assert_eq!(outcomes, [ReplayOutcome::Forgotten, ReplayOutcome::Differs]);
@@ -147,7 +152,7 @@ fn an_issuance_of_an_unknown_version_is_unreadable() {
     let world = World::new();
     world.issue("one").unwrap();
 
-    let page = world.service.replay(&asked(PROFILE)).unwrap();
+    let page = world.service.replay(&asked(PROFILE), Protected::Unseen).unwrap();
 
     let [item] = page.items.as_slice() else { panic!("{:?}", page.items) };
     assert_eq!(item.outcome, ReplayOutcome::Unreadable);
@@ -173,7 +178,7 @@ fn what_a_retired_authority_issued_is_replayed() {
     };
     authority.issuer = Issuer::new(authority.certificate.clone(), settings).unwrap();
 
-    let page = world.service.replay(&asked(PROFILE)).unwrap();
+    let page = world.service.replay(&asked(PROFILE), Protected::Unseen).unwrap();
 
     assert_eq!((page.replayed, page.same), (1, 1), "{:?}", page.items);
 }
@@ -181,7 +186,9 @@ fn what_a_retired_authority_issued_is_replayed() {
 #[test]
 fn refuses_what_is_no_profile_of_subscribers_and_no_page() {
     let world = World::new();
-    let code = |asked: &ReplayRequest| world.service.replay(asked).unwrap_err().refusal.code;
+    let code = |asked: &ReplayRequest| {
+        world.service.replay(asked, Protected::Unseen).unwrap_err().refusal.code
+    };
 
     assert_eq!(code(&asked("name = 1")), "profile-not-replayable");
     let root = include_str!("../../../../profiles/root.toml");

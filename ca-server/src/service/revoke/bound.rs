@@ -7,6 +7,7 @@ use ca::profile::Profile;
 use ca::refusal::Refusal;
 use ca::revocation::RevocationWish;
 use ca::revocation::event::Reach;
+use ca::role::Protected;
 use serde_json::{Value, json};
 use status::{CertificateState, IssuerId};
 use store::{
@@ -35,11 +36,17 @@ impl Service {
         work: &OrderWork<'_>,
     ) -> Result<Answered, Denied> {
         caller.must_revoke()?;
-        let row = self.seen_eid(caller, id)?;
+        let row = self.eid_of_side(caller, id, Protected::Seen)?;
         let done = self.revoke_bound(caller, BoundTo::Eid(row.id), work)?;
         let mut shown = self.shown_eid(&row)?;
         shown.reach = done.reach;
         done.tell(&mut shown.certificates);
+        let seen = self.store().eid(row.id, caller.protected());
+        if seen.map_err(|e| self.note_storage(&e))?.is_none() {
+            // What became of it, and nothing of whose it is.
+            shown.organisation = String::new();
+            shown.issuing_organisation = None;
+        }
         done.answered(&shown)
     }
 
@@ -51,9 +58,10 @@ impl Service {
         work: &OrderWork<'_>,
     ) -> Result<Answered, Denied> {
         caller.must_revoke()?;
-        let row = self.seen_carrier(caller, id)?;
+        let row = self.carrier_of_side(caller, id, Protected::Seen)?;
         let done = self.revoke_bound(caller, BoundTo::Carrier(row.id), work)?;
-        let mut shown = self.shown_carrier(caller, &self.seen_carrier(caller, id)?)?;
+        let row = self.carrier_of_side(caller, id, Protected::Seen)?;
+        let mut shown = self.shown_carrier(caller, &row)?;
         shown.reach = done.reach;
         shown.eids.iter_mut().for_each(|eid| done.tell(&mut eid.certificates));
         done.answered(&shown)
@@ -148,7 +156,11 @@ impl Service {
             return Ok(());
         };
         let living = living_eids(certificates);
-        let filter = EidFilter { carrier: Some(carrier), ..EidFilter::default() };
+        let filter = EidFilter {
+            carrier: Some(carrier),
+            protected: Protected::Seen,
+            ..EidFilter::default()
+        };
         let mut organisations = BTreeSet::new();
         let mut after = None;
         loop {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::sql::connection::{Connection, OptionalExtension as _, Row};
 use ca::deployment::Deployment;
 use ca::job::{JobAct, JobTerms, OperationHasher};
+use ca::role::Protected;
 use rusqlite::params;
 use status::IssuerId;
 use x509::crl::RevokedEntry;
@@ -15,6 +16,7 @@ use super::super::columns::{
     STATUS_COLUMNS, array, column, from_time, from_u64, status_row, to_serial, to_u64,
 };
 use super::super::group::Act;
+use super::super::protection;
 use super::{must_find, rows, select};
 use crate::StoreError;
 use crate::audit::AuditRecord;
@@ -200,16 +202,18 @@ pub(super) fn page(
     job: JobId,
     after: u64,
     limit: u32,
+    protected: Protected,
 ) -> Result<JobItemPage, StoreError> {
     let found = must_find(connection, job)?;
     let limit = limit.clamp(1, MOST_ITEMS);
+    let seen = protection::certificate_seen(protected);
     let sql = format!(
         "SELECT serial.row AS cursor, issuer.issuer_id, serial.serial, certificate.certificate_id, \
              {STATUS_COLUMNS} \
          FROM job_item CROSS JOIN serial ON serial.row = job_item.serial_row \
          CROSS JOIN issuer ON issuer.row = serial.issuer \
          LEFT JOIN certificate ON certificate.serial_row = serial.row \
-         WHERE job_item.job = ?1 AND job_item.serial_row > ?2 ORDER BY job_item.serial_row LIMIT ?3"
+         WHERE job_item.job = ?1 AND job_item.serial_row > ?2 AND {seen} ORDER BY job_item.serial_row LIMIT ?3"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let start = from_u64(after, "cursor")?;
