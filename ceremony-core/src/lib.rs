@@ -15,5 +15,6 @@ pub mod presence;
 pub mod refusal;
 pub mod script;
 pub mod shape;
+pub mod share;
 pub mod transcript;
 pub mod words;

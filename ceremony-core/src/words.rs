@@ -46,12 +46,7 @@ impl Fingerprint {
     /// 32 words of the PGP word list.
     #[must_use]
     pub fn words(&self) -> [&'static str; 32] {
-        let mut words = [""; 32];
-        for (place, (word, octet)) in words.iter_mut().zip(self.0).enumerate() {
-            let (even, odd) = PGP.get(usize::from(octet)).copied().unwrap_or(("", ""));
-            *word = if place.is_multiple_of(2) { even } else { odd };
-        }
-        words
+        words_of(&self.0)
     }
 
     /// The words in lines of four, as they are read aloud.
@@ -71,25 +66,8 @@ impl Fingerprint {
         if let Ok(read) = digits.to_lowercase().parse() {
             return Ok(read);
         }
-        let words: Vec<&str> = text.split_whitespace().collect();
         let mut bytes = [0; 32];
-        for (place, word) in words.iter().take(bytes.len()).enumerate() {
-            let is_even = place.is_multiple_of(2);
-            let here = |(even, odd): &(&str, &str)| {
-                if is_even { even } else { odd }.eq_ignore_ascii_case(word)
-            };
-            let octet = PGP.iter().position(here).and_then(|octet| u8::try_from(octet).ok());
-            match (octet, bytes.get_mut(place)) {
-                (Some(octet), Some(byte)) => *byte = octet,
-                _ => {
-                    let (number, seen) = (place.saturating_add(1), (*word).to_owned());
-                    return Err(NotOnPaper::Word { number, seen });
-                }
-            }
-        }
-        if words.len() != bytes.len() {
-            return Err(NotOnPaper::Count { seen: words.len() });
-        }
+        octets_of(text, &mut bytes)?;
         Ok(Self(bytes))
     }
 
@@ -107,6 +85,35 @@ impl Fingerprint {
             digits.chunks(GROUP).map(|group| group.iter().collect()).collect();
         groups.chunks(GROUPS_A_LINE).map(|line| line.join(" ")).collect()
     }
+}
+
+/// The words of some octets, from the two lists in turn.
+pub(crate) fn words_of<const N: usize>(octets: &[u8; N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    for (place, (word, octet)) in words.iter_mut().zip(octets).enumerate() {
+        let (even, odd) = PGP.get(usize::from(*octet)).copied().unwrap_or(("", ""));
+        *word = if place.is_multiple_of(2) { even } else { odd };
+    }
+    words
+}
+
+/// Reads words, in any case, into octets.
+pub(crate) fn octets_of(text: &str, octets: &mut [u8]) -> Result<(), NotOnPaper> {
+    let mut seen = 0_usize;
+    for (place, word) in text.split_whitespace().enumerate() {
+        seen = place.saturating_add(1);
+        let Some(octet) = octets.get_mut(place) else { continue };
+        let is_even = place.is_multiple_of(2);
+        let here = |(even, odd): &(&str, &str)| {
+            if is_even { even } else { odd }.eq_ignore_ascii_case(word)
+        };
+        let found = PGP.iter().position(here).and_then(|found| u8::try_from(found).ok());
+        *octet = found.ok_or_else(|| NotOnPaper::Word { number: seen, seen: word.to_owned() })?;
+    }
+    if seen != octets.len() {
+        return Err(NotOnPaper::Count { seen });
+    }
+    Ok(())
 }
 
 impl fmt::Display for Fingerprint {

@@ -27,6 +27,7 @@ mod refusal;
 mod rehearse_command;
 mod run_command;
 mod second_opinion;
+mod share_command;
 mod signed;
 mod stopped;
 mod surroundings;
@@ -41,6 +42,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use ceremony_core::share::ShareError;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
@@ -55,6 +57,7 @@ use plan_command::PlanCommand;
 use refusal::Refusal;
 use rehearse_command::RehearseArguments;
 use run_command::RunArguments;
+use share_command::ShareCommand;
 
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
@@ -110,6 +113,12 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony person make-key --out ~/.sigill/anna.key"
     )]
     Person(PersonCommand),
+    /// PINs of tokens that know no M of N: split among custodians, and put together again from enough of them.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill-ceremony shares make --token sg-td-ab12-root --pin user --custodian anna --custodian bo --custodian cecilia --threshold 2 --pin-file pins/root --out shares-root"
+    )]
+    Shares(ShareCommand),
     /// Ask a token what it holds and what it does; no ceremony.
     #[command(subcommand, after_help = "Example:\n  sigill-ceremony hsm probe --help")]
     Hsm(HsmCommand),
@@ -159,6 +168,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run_command::run(arguments),
         Command::Bundle(arguments) => bundle_command::run(arguments),
         Command::Person(command) => approval_command::person(command),
+        Command::Shares(command) => share_command::run(command),
         Command::Hsm(command) => hsm_command::run(command),
     };
     match done {
@@ -185,6 +195,7 @@ fn code(error: &anyhow::Error) -> Option<&'static str> {
     refusal
         .or_else(|| stopped::row(error).map(|(refusal, _)| refusal.code()))
         .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
+        .or_else(|| error.downcast_ref::<ShareError>().map(ShareError::code))
         .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
 }
 
@@ -192,6 +203,7 @@ fn code(error: &anyhow::Error) -> Option<&'static str> {
 fn next(error: &anyhow::Error) -> String {
     let stopped = stopped::row(error).map(|(_, next_step)| next_step);
     let own = error.downcast_ref::<InventoryError>().map(InventoryError::next_step);
+    let own = own.or_else(|| error.downcast_ref::<ShareError>().map(ShareError::next_step));
     let step = stopped.or(own).or_else(|| error.chain().find_map(hsm::told).map(|(_, step)| step));
     let step = step.filter(|_| !error.is::<Refusal>());
     step.map(|step| format!("; next: {step}")).unwrap_or_default()

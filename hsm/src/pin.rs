@@ -58,13 +58,7 @@ impl Pin {
     ///
     /// [`PinError::NoTerminal`] where there is none; [`PinError::FormTyped`] for another form.
     pub fn from_terminal(question: &str) -> Result<Self, PinError> {
-        let mut terminal = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/tty")
-            .map_err(PinError::NoTerminal)?;
-        let typed = silently(&mut terminal, question).map_err(PinError::NoTerminal)?;
-        Self::checked(&typed).ok_or(PinError::FormTyped)
+        Self::checked(&typed(question)?).ok_or(PinError::FormTyped)
     }
 
     /// Writes the PIN to a new file of mode 0600 in a folder of mode 0700. After a crash it is there whole or not at all.
@@ -109,6 +103,25 @@ impl Pin {
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
+}
+
+/// Asks for a line of at most 255 octets on the program's terminal, without echo: a PIN's share, line by line.
+///
+/// # Errors
+///
+/// [`PinError::NoTerminal`] where there is none; [`PinError::FormTyped`] for what is no text.
+pub fn line_from_terminal(question: &str) -> Result<Zeroizing<String>, PinError> {
+    let typed = typed(question)?;
+    let text = str::from_utf8(&typed).map_err(|_| PinError::FormTyped)?;
+    let mut line = Zeroizing::new(String::with_capacity(text.len()));
+    line.push_str(text);
+    Ok(line)
+}
+
+fn typed(question: &str) -> Result<Zeroizing<Vec<u8>>, PinError> {
+    let opened = File::options().read(true).write(true).open("/dev/tty");
+    let mut terminal = opened.map_err(PinError::NoTerminal)?;
+    silently(&mut terminal, question).map_err(PinError::NoTerminal)
 }
 
 impl fmt::Debug for Pin {

@@ -1,12 +1,14 @@
 """Reads every vector of docs/formats/vectors and compares it with what this decoder makes of the octets."""
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
 import audit_leaf
 import ceremony_bundle
 import note
+import pin_shares as sharing
 import presigned
 import receipt
 import revocation_job
@@ -24,7 +26,8 @@ def judge(folder: Path) -> dict[str, int]:
     readers = {"status-entries.json": status_entries, "audit-leaves.json": audit_leaves, "merkle.json": merkle,
                "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs,
                "presigned-answers.json": presigned_answers, "transcripts.json": transcripts,
-               "ceremony-bundle.json": lambda document: ceremony(document, folder)}
+               "ceremony-bundle.json": lambda document: ceremony(document, folder),
+               "pin-shares.json": pin_shares}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
@@ -36,6 +39,24 @@ def ceremony(document: dict, folder: Path) -> int:
     rows = [f"{hashlib.sha256(octets).hexdigest()}  {name}" for name, octets in sorted(files.items())]
     _same("the bundle of a ceremony", ["# sigill-ceremony-bundle/1", *rows], document["manifest"])
     return len(files)
+
+
+def pin_shares(document: dict) -> int:
+    record = document["set"]
+    shares = [sharing.octets(words) for words in document["shares"]]
+    _same("custodians", [sharing.judge(record, share) for share in shares], [one["name"] for one in record["custodians"]])
+    read = 0
+    for count in range(1, len(shares) + 1):
+        for chosen in itertools.combinations(shares, count):
+            read += 1
+            try:
+                _same("PIN", sharing.join(record, list(chosen)), document["pin"])
+            except sharing.ShareRefused:
+                if count >= record["threshold"]:
+                    raise
+            else:
+                _same("shares", count >= record["threshold"], True)
+    return read
 
 
 def revocation_jobs(document: dict) -> int:

@@ -1,6 +1,7 @@
 //! What all programs have in common on the command line, asked of the programs themselves.
 
 mod ceremony_plan;
+mod pin_shares;
 mod profile_diff;
 mod profile_page;
 
