@@ -117,7 +117,7 @@ impl CertificationRequest {
         SignatureAlgorithm::from_identifier_der(&self.algorithm_der)
     }
 
-    /// The signature value.
+    /// The signature value, in the X.509 form.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
         &self.signature
