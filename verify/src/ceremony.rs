@@ -9,16 +9,18 @@ mod artefacts;
 mod check;
 mod crls;
 mod judge;
+mod report;
 mod second;
 mod secrets;
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ceremony_core::bundle::MAX_OCTETS;
+use ceremony_core::script::Language;
 use ceremony_core::transcript::Kind;
 use ceremony_core::words::Fingerprint;
 use clap::Args;
@@ -26,6 +28,7 @@ use serde_json::{Map, Value, json};
 
 use check::{Check, Refused};
 use judge::{Held, Judged, Paper};
+use report::Report;
 
 /// What is to be judged.
 #[derive(Debug, Args)]
@@ -41,6 +44,18 @@ pub(crate) struct CeremonyArguments {
     /// The transcript's last head from paper, as the plan's hash.
     #[arg(long, value_name = "WORDS", value_parser = Fingerprint::from_paper)]
     head: Fingerprint,
+    /// If everything holds, write the report to this new file: one HTML file that needs nothing else, and prints.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// The language of the report, sv or en [default: the plan's].
+    #[arg(long, value_name = "LANGUAGE", value_parser = language, requires = "report")]
+    language: Option<Language>,
+}
+
+fn language(tag: &str) -> Result<Language, String> {
+    let both = [Language::Swedish, Language::English];
+    let found = both.into_iter().find(|language| language.tag() == tag);
+    found.ok_or_else(|| "wanted sv or en".to_owned())
 }
 
 /// What was found: every row that was judged.
@@ -59,7 +74,23 @@ pub(crate) struct Findings {
 pub(crate) fn judge(arguments: &CeremonyArguments) -> anyhow::Result<Findings> {
     let octets = read(&arguments.file)?;
     let paper = Paper { plan: arguments.plan, head: arguments.head };
-    Ok(Findings { sha256: Fingerprint::of(&octets), judged: judge::judge(&octets, paper) })
+    let found = Findings { sha256: Fingerprint::of(&octets), judged: judge::judge(&octets, paper) };
+    if let (Some(path), Ok(held)) = (&arguments.report, &found.judged.verdict) {
+        let language = arguments.language.unwrap_or(held.plan.language);
+        let (rows, bundle) = (found.judged.rows.as_slice(), found.sha256);
+        write_new(path, Report { held, rows, bundle, language }.to_html().as_bytes())?;
+    }
+    Ok(found)
+}
+
+/// Writes a file where none is. The same one that is there already stays.
+fn write_new(path: &Path, octets: &[u8]) -> anyhow::Result<()> {
+    if std::fs::read(path).is_ok_and(|found| found == octets) {
+        return Ok(());
+    }
+    let named = || format!("cannot write {}: name a new file", path.display());
+    let mut file = File::create_new(path).with_context(named)?;
+    file.write_all(octets).and_then(|()| file.sync_all()).with_context(named)
 }
 
 /// One octet more than a bundle has is read, and none beyond.

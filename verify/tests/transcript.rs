@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "transcript/ceremony.rs"]
+mod ceremony;
 #[path = "transcript/kinds.rs"]
 mod kinds;
 #[path = "transcript/people.rs"]

@@ -12,24 +12,53 @@ use x509::statement::SignedStatement;
 
 use super::run::Ready;
 
+/// The files of those who approve for production.
+const APPROVED: [&str; 2] = ["per-brandt.production", "sara-nyman.production"];
+
+fn pack(ready: &Ready<'_>, home: &str, out: &str, approvals: &[&str]) -> (i32, String) {
+    let mut words = vec!["bundle".to_owned(), ready.0.path("plan.toml"), "--json".to_owned()];
+    for (option, value) in [
+        ("--home", ready.0.path(home)),
+        ("--rehearsal", ready.0.path("rehearsal.jsonl")),
+        ("--out", ready.0.path(out)),
+    ] {
+        words.extend([option.to_owned(), value]);
+    }
+    for approval in approvals {
+        words.extend(["--approval".to_owned(), ready.0.path(approval)]);
+    }
+    ready.0.says(&words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Has the auditor's program judge a bundle under the two hashes that packing it told.
+fn judge(ready: &Ready<'_>, bundle: &str, told: &Value) -> [String; 2] {
+    let paper =
+        ["/plan", "/head"].map(|name| told.pointer(name).unwrap().as_str().unwrap().to_owned());
+    let [plan, head] = &paper;
+    let mut judged = Command::new(program::built("sigill-verify"));
+    judged.args(["ceremony", &ready.0.path(bundle), "--plan", plan, "--head", head, "--json"]);
+    let judged = judged.output().unwrap();
+    assert!(judged.status.success(), "{judged:?}");
+    let found: Value = serde_json::from_slice(&judged.stdout).unwrap();
+    for holds in ["/holds", "/ceremony/unattended"] {
+        assert_eq!(found.pointer(holds), Some(&json!(true)), "{found}");
+    }
+    paper
+}
+
+/// A ceremony of any kind that came to its end holds for the auditor's program.
+pub(crate) fn holds(ready: &Ready<'_>, home: &str) {
+    let out = format!("{home}.bundle.tar");
+    let (code, said) = pack(ready, home, &out, &APPROVED);
+    assert_eq!(code, 0, "{said}");
+    let _ = judge(ready, &out, &serde_json::from_str(&said).unwrap());
+}
+
 /// Packs the ceremony of the home `root`, twice and at the end of its run; the same file each time. What does not belong together is not packed.
 /// Whether OpenSSL is there to judge it too.
 pub(crate) fn is_packed_and_judged(ready: &Ready<'_>) -> bool {
-    let packed = |home: &str, out: &str, approvals: &[&str]| {
-        let mut words = vec!["bundle".to_owned(), ready.0.path("plan.toml"), "--json".to_owned()];
-        for (option, value) in [
-            ("--home", ready.0.path(home)),
-            ("--rehearsal", ready.0.path("rehearsal.jsonl")),
-            ("--out", ready.0.path(out)),
-        ] {
-            words.extend([option.to_owned(), value]);
-        }
-        for approval in approvals {
-            words.extend(["--approval".to_owned(), ready.0.path(approval)]);
-        }
-        ready.0.says(&words.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let both = ["per-brandt.production", "sara-nyman.production"];
+    let packed = |home: &str, out: &str, approvals: &[&str]| pack(ready, home, out, approvals);
+    let both = APPROVED;
     let (code, said) = packed("root", "one.tar", &both);
     assert_eq!(code, 0, "{said}");
     let told: Value = serde_json::from_str(&said).unwrap();
@@ -63,16 +92,7 @@ pub(crate) fn is_packed_and_judged(ready: &Ready<'_>) -> bool {
     fs::write(&output, der).unwrap();
     assert!(!Path::new(&ready.0.path("four.tar")).exists());
 
-    let [plan, head] =
-        ["/plan", "/head"].map(|name| told.pointer(name).unwrap().as_str().unwrap().to_owned());
-    let mut judged = Command::new(program::built("sigill-verify"));
-    judged.args(["ceremony", &ready.0.path("one.tar"), "--plan", &plan, "--head", &head, "--json"]);
-    let judged = judged.output().unwrap();
-    assert!(judged.status.success(), "{judged:?}");
-    let found: Value = serde_json::from_slice(&judged.stdout).unwrap();
-    for holds in ["/holds", "/ceremony/unattended"] {
-        assert_eq!(found.pointer(holds), Some(&json!(true)), "{found}");
-    }
+    let [plan, head] = judge(ready, "one.tar", &told);
     keep_as_vector(&octets, &plan, &head);
     others_judge(Path::new(&ready.0.path("one.tar")))
 }

@@ -14,6 +14,7 @@ use x509::pem;
 use x509::request::CertificationRequest;
 use x509::time::UnixTime;
 
+use super::bundle;
 use super::rehearsal::{BOTH, Rehearsed, texts};
 use super::run::{Ready, twice};
 
@@ -132,6 +133,7 @@ fn requested(key: &Ready<'_>) -> Vec<u8> {
     assert_eq!(key.run("issuing-key").0, 0);
     let records = key.judge_transcript("issuing-key");
     assert_eq!(texts(&records, "adopted"), ["found by a later run"]);
+    bundle::holds(key, "issuing-key");
     // Changed afterwards, it is not handed on.
     let again = fs::read(out.join("issuing.csr")).unwrap();
     assert_eq!(of(&again), of(&request), "one key");
@@ -155,6 +157,7 @@ fn a_root_signs_an_issuing_ca_as_it_was_rehearsed() {
         let records = ready.judge_transcript("issuing");
         assert_eq!(texts(&records, "act"), ["sign"]);
         assert_eq!(checks(&records, ALIKE).len(), 1);
+        bundle::holds(&ready, "issuing");
 
         let out = ready.0.folder.join("issuing/ceremony/out");
         let der = fs::read(out.join("issuing.cer")).unwrap();
@@ -269,6 +272,7 @@ fn a_root_signs_its_next_crl_and_loses_nothing() {
         assert_eq!(code, 0, "{said}");
         let records = ready.judge_transcript("crl");
         assert_eq!(texts(&records, "act"), ["sign"]);
+        bundle::holds(&ready, "crl");
         let out = ready.0.folder.join("crl/ceremony/out");
         let der = fs::read(out.join("training.crl")).unwrap();
         let (_, entries, number) = read(&der);
