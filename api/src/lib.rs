@@ -23,6 +23,7 @@ pub mod protection;
 pub mod query;
 pub mod receipt;
 pub mod revocation;
+pub mod step;
 pub mod trial;
 
 pub use authority::{Authority, AuthorityCrl, CrlShard};
@@ -53,11 +54,17 @@ pub use profile::{
     ReplayDifference, ReplayItem, ReplayOutcome, ReplayPage, ReplayRefusal, ReplayRequest,
 };
 pub use protection::{ProtectedPerson, Protection, ProtectionClass, ProtectionRequest};
-pub use query::{CertificateQuery, EidQuery, OrganisationQuery, PageQuery, TrialQuery, WorkQuery};
+pub use query::{
+    CertificateQuery, EidOrderQuery, EidQuery, OrganisationQuery, PageQuery, TrialQuery, WorkQuery,
+};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
 pub use revocation::{
     BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,
     StatusOutcome,
+};
+pub use step::{
+    EidOrder, EidOrderCertificateRequest, EidOrderDue, EidOrderEvidence, EidOrderIssuance,
+    EidOrderReceipt, EidOrderReceiptRequest, EidOrderRequest, EidOrderStep, EidOrderStepRequest,
 };
 pub use trial::{TrialRevocation, TrialRevocations, TrialSight, TrialSummary};
 

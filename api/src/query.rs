@@ -52,6 +52,21 @@ pub struct EidQuery {
     pub limit: Option<u32>,
 }
 
+/// `GET /v1/orders`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EidOrderQuery {
+    /// number of the holder's organisation; who is limited to organisations names one of them
+    pub organisation: Option<String>,
+    /// only those whose deadline is over at this time, RFC 3339 in UTC: what strikes until then
+    pub due_before: Option<String>,
+    /// `next` of the page before
+    pub cursor: Option<String>,
+    /// 1 to 1000, 100 unless given
+    pub limit: Option<u32>,
+}
+
 /// `GET /v1/organisations`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

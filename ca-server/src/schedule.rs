@@ -78,6 +78,7 @@ tasks! {
     Clock = "clock",
     Counts = "counts",
     Delegates = "delegates",
+    EidOrders = "eid-orders",
     Issuers = "issuers",
     KeySurvey = "key-survey",
     KeyUse = "key-use",
@@ -365,6 +366,7 @@ impl Schedule {
             self.issuers = Some(now);
             self.note(Task::Issuers, service.publish_issuers());
             self.note(Task::Statements, service.forget_statements());
+            self.note(Task::EidOrders, service.end_overdue_orders());
             service.observe_issuing();
             self.note(Task::OfflineCrls, service.observe_offline_crls());
         }

@@ -16,6 +16,7 @@ use x509::key::PublicKey;
 use x509::oid::ObjectIdentifier;
 use x509::time::UnixTime;
 
+pub(crate) use self::judge::listed;
 pub use self::refusal::RuleRefusal;
 use crate::book::Book;
 use crate::calendar::local;

@@ -38,6 +38,7 @@ pub mod revocation;
 pub mod role;
 pub mod routine;
 pub mod rules;
+pub mod steps;
 pub mod table;
 pub mod word;
 

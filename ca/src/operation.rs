@@ -86,6 +86,16 @@ operations! {
     RevokeEid = "POST" "/v1/eids/{id}/revocation" "revokeEid" Acting;
     LookUpCarrier = "POST" "/v1/carriers/lookup" "lookUpCarrier" Reading;
     Diagnose = "POST" "/v1/diagnosis" "diagnose" Reading;
+    PrepareOrder = "POST" "/v1/orders" "prepareOrder" Acting;
+    ListOrders = "GET" "/v1/orders" "listOrders" Reading;
+    ShowOrder = "GET" "/v1/orders/{id}" "showOrder" Reading;
+    AddOrderEvidence = "POST" "/v1/orders/{id}/evidence" "addOrderEvidence" Acting;
+    ApproveOrder = "POST" "/v1/orders/{id}/approvals" "approveOrder" Acting;
+    TakeOrderReceipt = "POST" "/v1/orders/{id}/receipt" "takeOrderReceipt" Acting;
+    IssueOrder = "POST" "/v1/orders/{id}/issuance" "issueOrder" Acting;
+    DeliverOrder = "POST" "/v1/orders/{id}/delivery" "deliverOrder" Acting;
+    ActivateOrder = "POST" "/v1/orders/{id}/activation" "activateOrder" Acting;
+    CancelOrder = "POST" "/v1/orders/{id}/cancellation" "cancelOrder" Acting;
     ShowCarrier = "GET" "/v1/carriers/{id}" "showCarrier" Reading;
     RevokeCarrier = "POST" "/v1/carriers/{id}/revocation" "revokeCarrier" Acting;
     AddOrganisation = "POST" "/v1/organisations" "addOrganisation" Acting;

@@ -118,7 +118,19 @@ const READS: &[Operation] = &[Operation::ListCertificates, Operation::ShowCertif
 /// What tells of serial numbers, whosever they are: for who reaches everywhere.
 const READS_EVERYWHERE: &[Operation] = &[Operation::ListReceipts, Operation::ListReceiptsOfSerial];
 const REVOKES_EVERYWHERE: &[Operation] = &[Operation::RevokeSerial, Operation::SignReceipt];
-const ORDERS: &[Operation] = &[Operation::IssueCertificate];
+const ORDERS: &[Operation] = &[
+    Operation::IssueCertificate,
+    Operation::PrepareOrder,
+    Operation::AddOrderEvidence,
+    Operation::ApproveOrder,
+    Operation::TakeOrderReceipt,
+    Operation::IssueOrder,
+    Operation::DeliverOrder,
+    Operation::ActivateOrder,
+    Operation::CancelOrder,
+];
+/// Orders of several steps, as far as somebody sees them.
+const SEES_ORDERS: &[Operation] = &[Operation::ListOrders, Operation::ShowOrder];
 /// What jobs that revoke many look like.
 const SEES_JOBS: &[Operation] = &[Operation::ListJobs, Operation::ShowJob, Operation::ListJobItems];
 /// How the CA is.
@@ -146,6 +158,7 @@ impl Role {
                 REVOKES,
                 LOOKS_ROUND,
                 READS,
+                SEES_ORDERS,
                 ORGANISES,
                 READS_EVERYWHERE,
                 REVOKES_EVERYWHERE,
@@ -154,18 +167,27 @@ impl Role {
                 &[Operation::ReleaseCertificate],
             ],
             Self::GlobalRevoker => &[FINDS, REVOKES, REVOKES_EVERYWHERE],
-            Self::GlobalReader => &[FINDS, LOOKS_ROUND, READS, READS_EVERYWHERE, SEES_PROTECTED],
-            Self::ResponsibleIssuer => {
-                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, ORGANISES, SEES_PROTECTED]
+            Self::GlobalReader => {
+                &[FINDS, LOOKS_ROUND, READS, SEES_ORDERS, READS_EVERYWHERE, SEES_PROTECTED]
             }
+            Self::ResponsibleIssuer => &[
+                ORDERS,
+                FINDS,
+                REVOKES,
+                LOOKS_ROUND,
+                READS,
+                SEES_ORDERS,
+                ORGANISES,
+                SEES_PROTECTED,
+            ],
             Self::AssistantIssuer | Self::IdAdministrator => {
-                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, SEES_PROTECTED]
+                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, SEES_ORDERS, SEES_PROTECTED]
             }
             Self::ReserveCardAdministrator3 | Self::ReserveCardAdministrator2 => {
-                &[ORDERS, FINDS, LOOKS_ROUND, READS]
+                &[ORDERS, FINDS, LOOKS_ROUND, READS, SEES_ORDERS]
             }
             Self::Revoker => &[FINDS, REVOKES],
-            Self::Reader => &[FINDS, LOOKS_ROUND, READS, SEES_PROTECTED],
+            Self::Reader => &[FINDS, LOOKS_ROUND, READS, SEES_ORDERS, SEES_PROTECTED],
             Self::Confidentiality => &[],
             Self::SecurityOfficer => &[SEES_JOBS, SEES_THE_CA, &[Operation::ActOnJob]],
             Self::SystemAdministrator => &[SEES_THE_CA],
@@ -174,6 +196,7 @@ impl Role {
                 REVOKES,
                 LOOKS_ROUND,
                 READS,
+                SEES_ORDERS,
                 ORGANISES,
                 READS_EVERYWHERE,
                 REVOKES_EVERYWHERE,
@@ -194,6 +217,7 @@ impl Role {
                 FINDS,
                 LOOKS_ROUND,
                 READS,
+                SEES_ORDERS,
                 READS_EVERYWHERE,
                 SEES_JOBS,
                 SEES_THE_CA,

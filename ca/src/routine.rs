@@ -151,6 +151,9 @@ pub enum TermKind {
 }
 
 impl TermKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Activation, Self::Claim, Self::Unused, Self::NameChange];
+
     /// Its key in files.
     #[must_use]
     pub const fn name(self) -> &'static str {

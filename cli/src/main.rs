@@ -79,6 +79,12 @@ enum Command {
         after_help = "Example:\n  sigill diagnose --card-number 9752269874512325436 --use signature\n  sigill diagnose --file shown.pem --level 3 --json"
     )]
     Diagnose(command::diagnosis::Diagnose),
+    /// Orders for eIDs, step by step: prepare, evidence, approve, receipt, issue, deliver, activate; cancel; what is due.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill order prepare order.json\n  sigill order due --before 2026-11-30T23:00:00Z"
+    )]
+    Order(command::order::OrderCommand),
     /// Organisations: the tree of issuing areas, organisations, their parts and offices.
     #[command(
         subcommand,
@@ -179,6 +185,7 @@ fn main() -> ExitCode {
         Command::Protection(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
+        Command::Order(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Trial(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Client(command) => command.before_connecting(connection).and_then(|()| {

@@ -12,6 +12,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::bound::BoundTo;
+use crate::eid_order::EidOrderFault;
 use crate::id::{CarrierId, CertificateId, EidId, OrderId};
 use crate::job::JobError;
 use crate::sealing::KeySourceError;
@@ -434,6 +435,9 @@ pub enum StoreError {
     /// The tree of organisations does not take a change.
     #[error(transparent)]
     Organisation(#[from] OrganisationFault),
+    /// A step of an order was not taken.
+    #[error(transparent)]
+    EidOrder(#[from] EidOrderFault),
     /// A client has revoked in this hour what it may revoke alone.
     #[error("client may revoke {alone} certificates alone in an hour, which ends at {ends}")]
     AloneSpent {
@@ -552,6 +556,7 @@ impl StoreError {
             Self::OtherEpoch { .. } => "epoch-differs",
             Self::Entry { .. } => "entry-unreadable",
             Self::Job(error) => error.code(),
+            Self::EidOrder(fault) => fault.code(),
             Self::Organisation(fault) => fault.code(),
             Self::CarrierRevoked { .. } => "carrier-revoked",
             Self::CarrierOfAnother { .. } => "carrier-of-another",

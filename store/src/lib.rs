@@ -17,6 +17,7 @@ mod client;
 mod contract;
 mod crl;
 mod eid;
+mod eid_order;
 mod ending;
 mod error;
 mod id;
@@ -58,6 +59,10 @@ pub use client::{Client, ClientState, Responder};
 pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use eid::Eids;
+pub use eid_order::{
+    EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault, EidOrderFilter,
+    EidOrderPage, EidOrderRow, EidOrderStep, EidOrders, certificate_key,
+};
 pub use ending::{Endings, Unended};
 pub use error::StoreError;
 pub use id::{

@@ -27,6 +27,7 @@ mod clients;
 mod columns;
 pub(crate) mod connection;
 mod crls;
+mod eid_orders;
 mod eids;
 mod endings;
 mod group;

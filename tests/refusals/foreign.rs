@@ -22,7 +22,7 @@ fn named(theirs: &Theirs, path: &str, name: &str) -> Option<String> {
         (Some("authorities"), "name") => None,
         (Some("authorities"), "serial") => Some(text("serial")),
         (Some("certificates"), "id") => Some(text("id")),
-        (Some("orders"), "id") => Some(text("order")),
+        (Some("orders"), "id") => Some(theirs.order.clone()),
         (Some("eids"), "id") => Some(theirs.eid.clone()),
         (Some("carriers"), "id") => Some(theirs.carrier.clone()),
         (Some("organisations"), "id") => Some(theirs.organisation.clone()),
@@ -34,6 +34,11 @@ fn named(theirs: &Theirs, path: &str, name: &str) -> Option<String> {
 /// A body that the operation would take.
 fn body(operation: Operation) -> Value {
     match operation {
+        Operation::AddOrderEvidence => {
+            json!({ "method": "swedish-passport", "at": "2026-11-20T09:00:00Z", "place": "kontor-1" })
+        }
+        Operation::TakeOrderReceipt => json!({ "form": "on-paper", "terms": "2026-1" }),
+        Operation::IssueOrder => json!({ "requests": [] }),
         Operation::SignReceipt => json!({ "method": "ocsp", "observations": [] }),
         Operation::AddJobTerms => json!({ "cards": [CARD] }),
         Operation::ActOnJob => json!({ "act": "cancel", "actor": "op-2" }),

@@ -33,6 +33,7 @@ mod spy;
 mod starts;
 mod startup;
 mod state;
+mod steps;
 mod tokens;
 #[allow(dead_code, reason = "shared with the journeys, which use more of it")]
 #[path = "../journeys/api.rs"]
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
             shared::CHECKS,
             foreign::CHECKS,
             signed::CHECKS,
+            steps::CHECKS,
             diagnosed::CHECKS,
             protected::CHECKS,
             changed::CHECKS,

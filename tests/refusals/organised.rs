@@ -40,6 +40,8 @@ pub struct Theirs {
     pub carrier: String,
     pub organisation: String,
     pub job: String,
+    /// One that is made in steps.
+    pub order: String,
 }
 
 impl Organised {
@@ -106,7 +108,19 @@ impl Theirs {
         });
         let job = id_of(&made(Call::post("/v1/jobs", plan.to_string()), 201));
         let (eid, carrier) = (id_of(&card["eids"][0]), id_of(&card));
-        Self { certificate, eid, carrier, organisation, job }
+        let in_steps = json!({
+            "routine": call["order"]["routine"],
+            "role": "id-administrator",
+            "by": "canary-administrator",
+            "holder": "canary-holder",
+            "identity": call["order"]["identity"],
+            "carrier": call["order"]["carrier"],
+            "organisations": call["order"]["organisations"],
+            "profiles": [AUTHENTICATION],
+            "subject": call["subject"],
+        });
+        let order = id_of(&made(Call::post("/v1/orders", in_steps.to_string()), 201));
+        Self { certificate, eid, carrier, organisation, job, order }
     }
 }
 

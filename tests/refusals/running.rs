@@ -98,7 +98,31 @@ impl Running {
 
     /// Makes a call.
     pub fn call(&self, call: &Call) -> Answer {
-        let arguments = self.home.beside("answer.headers");
+        let headers = self.home.beside("answer.headers");
+        let mut command = self.command(call, &headers);
+        let body = call.body.as_deref();
+        if body.is_some() {
+            command.args(["--data-binary", "@-"]);
+        }
+        Answer::read(&spoken::run(&mut command, body.unwrap_or_default()), &headers)
+    }
+
+    /// Makes a call and does not wait for its answer.
+    pub fn begin(&self, call: &Call) -> Child {
+        let (headers, body) = (self.home.beside("begun.headers"), self.home.beside("begun.body"));
+        fs::write(&body, call.octets()).expect("a file");
+        let mut command = self.command(call, &headers);
+        command.arg("--data-binary").arg(format!("@{}", body.display()));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("curl starts")
+    }
+
+    /// Kills it: it leaves everything as it is at this moment.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it has ended");
+    }
+
+    fn command(&self, call: &Call, headers: &std::path::Path) -> Command {
         let mut command = Command::new("curl");
         command
             .args(["--silent", "--show-error", "--globoff", "--request", &call.method])
@@ -106,7 +130,7 @@ impl Running {
             .arg("--cacert")
             .arg(self.home.path("tls/management-ca.pem"))
             .arg("--dump-header")
-            .arg(&arguments)
+            .arg(headers)
             .args(["--write-out", "\n%{http_code}"])
             .args(["--header", "Expect:"]);
         if let Some(client) = &call.client {
@@ -116,13 +140,11 @@ impl Running {
         for header in &call.headers {
             command.args(["--header", header]);
         }
-        if let Some(body) = &call.body {
-            command.args(["--header", "Content-Type: application/json", "--data-binary", "@-"]);
-            command.arg(format!("https://{}{}", self.home.api, call.path));
-            return Answer::read(&spoken::run(&mut command, body), &arguments);
+        if call.body.is_some() {
+            command.args(["--header", "Content-Type: application/json"]);
         }
         command.arg(format!("https://{}{}", self.home.api, call.path));
-        Answer::read(&spoken::run(&mut command, &[]), &arguments)
+        command
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -46,7 +47,9 @@ pub struct Pen {
 
 /// A server that takes nothing unsigned, and trusts an identity provider.
 pub struct Desk {
+    /// The server.
     pub server: Running,
+    /// The identity provider's.
     pub provider: Pen,
     audience: String,
 }
@@ -56,7 +59,7 @@ fn now() -> u64 {
 }
 
 /// Makes a key with OpenSSL: its PEM, its public one, and a request for it in DER.
-fn key(kind: &[&str]) -> (String, String, Vec<u8>) {
+pub fn key(kind: &[&str]) -> (String, String, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = |arguments: &[&str]| {
         let said = spoken::openssl(folder.path(), arguments).expect("openssl is installed");
@@ -69,7 +72,8 @@ fn key(kind: &[&str]) -> (String, String, Vec<u8>) {
     (text("key.pem"), text("pub.pem"), fs::read(folder.path().join("csr.der")).expect("a request"))
 }
 
-const P256: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+/// A key on P-256.
+pub const P256: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const RSA: &[&str] = &["rsa:2048"];
 
 /// base64url without padding (RFC 7515 §2).
@@ -78,6 +82,11 @@ fn url(octets: &[u8]) -> String {
 }
 
 impl Pen {
+    /// The same with another value of a claim.
+    pub fn claiming(&self, name: &str, value: Value) -> Self {
+        Self { more: with_claim(self, name, value), ..self.clone() }
+    }
+
     fn sign(&self, input: &str) -> Vec<u8> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("key.pem"), &self.key).expect("a file");
@@ -131,7 +140,8 @@ fn halves(der: &[u8]) -> Vec<u8> {
 }
 
 impl Desk {
-    fn open(world: &World) -> Self {
+    /// Starts it in a home of its own.
+    pub fn open(world: &World) -> Self {
         Self::of(world.template.copy())
     }
 
@@ -177,11 +187,19 @@ impl Desk {
         claims
     }
 
-    fn signed(&self, pen: &Pen, call: Call) -> Call {
+    /// The same after a start in the same home.
+    pub fn restart(&mut self) {
+        self.server.kill();
+        self.server = Running::start(Rc::clone(&self.server.home));
+    }
+
+    /// A call with a statement about it.
+    pub fn signed(&self, pen: &Pen, call: Call) -> Call {
         let statement = pen.jws(&pen.header(), &self.claims(pen, &call));
         call.with(&format!("Sigill-Actor-Statement: {statement}"))
     }
 
+    /// What it comes to.
     pub fn call(&self, pen: &Pen, call: Call) -> Answer {
         self.server.call(&self.signed(pen, call))
     }
@@ -222,7 +240,8 @@ impl Desk {
     }
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
@@ -238,6 +257,7 @@ pub fn ordered(csr: &str, profile: &str, orderer: &str, number: &str, hsa_id: &s
     call
 }
 
+/// Refused with this status and code, in all its words.
 pub fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{answer:?}");
     answer.must_be_whole();

@@ -23,6 +23,7 @@ mod profiles;
 mod protection;
 mod receipts;
 mod routes;
+mod steps;
 pub(crate) mod tls;
 mod trials;
 

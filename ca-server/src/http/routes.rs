@@ -62,6 +62,16 @@ routes! {
     RevokeEid => bindings::revoke_eid;
     LookUpCarrier => bindings::look_up;
     Diagnose => diagnosis::diagnose;
+    PrepareOrder => steps::prepare;
+    ListOrders => steps::list;
+    ShowOrder => steps::show;
+    AddOrderEvidence => steps::evidence;
+    ApproveOrder => steps::approve;
+    TakeOrderReceipt => steps::take_receipt;
+    IssueOrder => steps::issue;
+    DeliverOrder => steps::deliver;
+    ActivateOrder => steps::activate;
+    CancelOrder => steps::cancel;
     ShowCarrier => bindings::show_carrier;
     RevokeCarrier => bindings::revoke_carrier;
     AddOrganisation => organisations::add;

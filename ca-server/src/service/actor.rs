@@ -284,7 +284,7 @@ impl Service {
             (None, _) if taken => Ok(()),
             (None, _) => Err(statement_required()),
             (Some(acting), Some(order)) => {
-                let holder = self.acts_for(acting, order, request)?;
+                let holder = self.acts_for(acting, order, request.subject.hsa_id.as_deref())?;
                 judge_order(&acting.id, acting.acts, order, holder)
                     .map_err(|refused| Denied::new(Kind::Forbidden, refused.refusal()))
             }
@@ -294,14 +294,13 @@ impl Service {
     }
 
     /// Whether the order is for the one who acts, by everything that the CA knows him by: the HSA-id, and whose the eIDs with it are.
-    fn acts_for(
+    pub(super) fn acts_for(
         &self,
         acting: &Acting,
         order: &Order,
-        request: &api::IssueRequest,
+        hsa_id: Option<&str>,
     ) -> Result<ActsFor, Denied> {
-        let hsa_id = request.subject.hsa_id.as_deref().unwrap_or_default();
-        if hsa_id.trim().eq_ignore_ascii_case(acting.id.as_str()) {
+        if hsa_id.unwrap_or_default().trim().eq_ignore_ascii_case(acting.id.as_str()) {
             return Ok(ActsFor::Himself);
         }
         let filter = CertificateFilter {

@@ -26,7 +26,7 @@ use super::authority::Authority;
 use super::caller::Caller;
 use super::health::Leave;
 use super::order::{Answered, OrderCall, OrderWork, Outcome};
-use super::ordered::{kept, noted};
+use super::ordered::{kept, noted, requested};
 use super::record::{call_object, client, written};
 use super::search::end_of;
 use super::signing::{Signing, Tried, defect, failed_try};
@@ -55,6 +55,15 @@ pub(crate) struct Commission<'a> {
     pub(crate) volume: Option<Volume>,
     /// Before its authority ends, or after.
     pub(crate) issued: IssuedWhen,
+}
+
+/// Who stands for what an order says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duties {
+    /// Who signed the call, for all of it.
+    OfOneCall,
+    /// Who signed each step, for that: they were held apart before.
+    OfSteps,
 }
 
 impl Commission<'_> {
@@ -165,16 +174,31 @@ impl Service {
         act: impl FnOnce(Commission<'_>) -> Result<T, Denied>,
     ) -> Result<T, Denied> {
         let request: api::IssueRequest = from_json(&call.body)?;
+        self.with_request(caller, call, order, &request, Duties::OfOneCall, act)
+    }
+
+    /// As [`Self::with_commission`], of what has been read.
+    pub(super) fn with_request<T>(
+        &self,
+        caller: &Caller,
+        call: &OrderCall,
+        order: OrderId,
+        request: &api::IssueRequest,
+        duties: Duties,
+        act: impl FnOnce(Commission<'_>) -> Result<T, Denied>,
+    ) -> Result<T, Denied> {
         let profile = self.profile(&request.profile)?;
         caller.must_order(&request.profile)?;
         let authority = self.issuing_authority(profile, request.authority.as_deref())?;
         let request_der = ca::request::der_from_text(&request.csr)
             .map_err(|error| Denied::rule(error.refusal()))?;
-        let mut fields = requested(&request);
+        let mut fields = requested(request);
         let ordered = request.order.as_ref().map(|order| self.order_of(order)).transpose()?;
-        self.must_order_for(caller, &request, ordered.as_ref())?;
-        self.must_act_for(caller, profile, &request, ordered.as_ref())?;
-        self.must_see_holder(caller, &request, ordered.as_ref())?;
+        self.must_order_for(caller, request, ordered.as_ref())?;
+        if duties == Duties::OfOneCall {
+            self.must_act_for(caller, profile, request, ordered.as_ref())?;
+        }
+        self.must_see_holder(caller, request, ordered.as_ref())?;
         if let Some(ordered) = &ordered {
             ordered.fill(&mut fields, profile);
         }
@@ -266,7 +290,7 @@ impl Service {
     }
 
     /// Rules and lint.
-    fn prepared(
+    pub(super) fn prepared(
         &self,
         commission: &Commission<'_>,
         issuer: &Issuer,
@@ -400,7 +424,7 @@ impl Service {
         Answered::new(Outcome::Created, &shown, record.row.status.position)
     }
 
-    fn profile(&self, name: &str) -> Result<&Profile, Denied> {
+    pub(super) fn profile(&self, name: &str) -> Result<&Profile, Denied> {
         self.book.profiles().by_name(name).ok_or_else(|| {
             Denied::rule(Refusal::new(
                 "profile-unknown",
@@ -413,7 +437,7 @@ impl Service {
         })
     }
 
-    fn issuing_authority(
+    pub(super) fn issuing_authority(
         &self,
         profile: &Profile,
         wanted: Option<&str>,
@@ -469,25 +493,6 @@ pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
             ),
         )
     })
-}
-
-pub(super) fn requested(request: &api::IssueRequest) -> RequestedFields {
-    let (subject, names) = (request.subject.clone(), request.alternative_names.clone());
-    RequestedFields {
-        common_name: subject.common_name,
-        given_name: subject.given_name,
-        surname: subject.surname,
-        hsa_id: subject.hsa_id,
-        personal_identity_number: subject.personal_identity_number,
-        organization: subject.organization,
-        locality: subject.locality,
-        card_number: subject.card_number,
-        upn: names.upn,
-        email: names.email,
-        dns: names.dns,
-        ip: Vec::new(),
-        management_name: None,
-    }
 }
 
 /// Whose key it is: the person of the order, or, of a call without one, of the number that it names.

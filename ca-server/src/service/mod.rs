@@ -42,6 +42,7 @@ mod search;
 pub(crate) mod show;
 mod sight;
 pub(crate) mod signing;
+mod steps;
 pub(crate) mod test_certificates;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -478,6 +479,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
         ),
         StoreError::UnknownBound { .. } => bindings::no_such(error.code(), "eID or carrier"),
         StoreError::Organisation(fault) => organisations::denied(fault),
+        StoreError::EidOrder(fault) => steps::fault(*fault),
         // The published log says so for ever: this order yields nothing more.
         StoreError::CertificateLost { .. } => Denied::new(
             Kind::Conflict,

@@ -1,9 +1,8 @@
 //! Orders: every POST runs under its idempotency key, so that a repeated call is harmless (API-02).
 //!
-//! The first call of a key makes an order; one for a certificate makes it together with its intent
-//! ([`super::two_acts`]). A final answer (what was done, or a refusal that the same
-//! body must always meet) is stored with the order and replayed to every later call. Anything else
-//! leaves the order open: the same key goes on with it. The work runs to its end even when the caller hangs up.
+//! The first call of a key makes an order; one for a certificate makes it together with its intent ([`super::two_acts`]). A final answer (what was done, or a refusal that the same
+//! body must always meet) is stored with the order and replayed to every later call. Anything else leaves the order open: the same key goes on with
+//! it. The work runs to its end even when the caller hangs up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,6 +55,8 @@ pub(crate) enum Act {
     Organise,
     /// A change of how a person is protected.
     Protect,
+    /// A step of an order of several.
+    Step,
 }
 
 /// What an act came to.
@@ -226,10 +227,8 @@ impl Service {
             key: call.key.clone(),
         };
         let id = match call.act {
-            Act::Issue | Act::Renew | Act::Resume | Act::Decide | Act::Organise | Act::Protect => {
-                self.draw_order_id(now)?
-            }
             Act::Revoke => self.revocation_order_id(now, &key),
+            _ => self.draw_order_id(now)?,
         };
         Ok(NewOrder {
             id,
@@ -316,22 +315,23 @@ impl Service {
         OrderAnswer { response: response.clone(), subject, shared: self.shared_texts() }
     }
 
-    /// Whose data a call holds, so that it is forgotten with him also where nothing comes of it: the person
-    /// by his number, or where it names none by his HSA-id. Nobody's is the order's own, and so is what cannot
-    /// be read.
+    /// Whose data a call holds, so that it is forgotten with him also where nothing comes of it: the person by his number, or where it names none by
+    /// his HSA-id. Nobody's is the order's own, and so is what cannot be read.
     pub(super) fn subject_of_call(&self, call: &OrderCall, order: OrderId) -> Subject {
         let named = || {
-            if !matches!(call.act, Act::Issue | Act::Protect) {
+            if !matches!(call.act, Act::Issue | Act::Protect | Act::Step) {
                 return None;
             }
             let body: Value = serde_json::from_slice(&call.body).ok()?;
             let text = |place: &str| body.pointer(place).and_then(Value::as_str);
             let number = text("/order/identity/number")
+                .or_else(|| text("/identity/number"))
                 .or_else(|| text("/subject/personal_identity_number"))
                 .or_else(|| text("/person"))
                 .map(|number| number.replace(['-', '+', ' '], ""));
             let profile = text("/profile").and_then(|name| self.book.profiles().by_name(name));
-            let is_person = profile.is_some_and(|profile| profile.kind().is_person());
+            let is_person =
+                call.act == Act::Step || profile.is_some_and(|one| one.kind().is_person());
             let hsa_id = || text("/subject/hsa_id").filter(|_| is_person).map(str::to_owned);
             number.or_else(hsa_id).filter(|name| !name.is_empty())
         };
@@ -455,7 +455,7 @@ fn body_differs(order: OrderId) -> Denied {
     ))
 }
 
-fn still_running(order: OrderId) -> Denied {
+pub(super) fn still_running(order: OrderId) -> Denied {
     Denied::new(
         Kind::Busy,
         Refusal::new(

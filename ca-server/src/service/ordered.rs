@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ca::admit::{Admitted, Moment, RuleRefusal, admit, admit_direct};
 use ca::eid::{EidName, EidText, KnownEid};
+use ca::fields::RequestedFields;
 use ca::issuer::Issuer;
 use ca::order::{Order, OrderText};
 use ca::profile::Profile;
@@ -44,6 +45,26 @@ impl Service {
             None => return Ok(None),
         };
         admitted.map(Some).map_err(|error| refused(&error))
+    }
+}
+
+/// The names that a call asks for.
+pub(super) fn requested(request: &api::IssueRequest) -> RequestedFields {
+    let (subject, names) = (request.subject.clone(), request.alternative_names.clone());
+    RequestedFields {
+        common_name: subject.common_name,
+        given_name: subject.given_name,
+        surname: subject.surname,
+        hsa_id: subject.hsa_id,
+        personal_identity_number: subject.personal_identity_number,
+        organization: subject.organization,
+        locality: subject.locality,
+        card_number: subject.card_number,
+        upn: names.upn,
+        email: names.email,
+        dns: names.dns,
+        ip: Vec::new(),
+        management_name: None,
     }
 }
 
@@ -195,7 +216,7 @@ fn eid_text(eid: &api::order::OrderEid) -> Result<EidText, Denied> {
     }
 }
 
-fn time(rule: &'static str, text: &str) -> Result<UnixTime, Denied> {
+pub(super) fn time(rule: &'static str, text: &str) -> Result<UnixTime, Denied> {
     let read = text.parse::<jiff::Timestamp>().ok();
     read.and_then(|time| UnixTime::from_secs(u64::try_from(time.as_second()).ok()?).ok())
         .ok_or_else(|| malformed(rule, &text, "a time in UTC such as 2026-11-21T09:30:00Z"))

@@ -189,7 +189,7 @@ impl Service {
         Ok(Some(api::ProtectedPerson { person, passport, class, class_sv, since, eids }))
     }
 
-    fn holder_of(
+    pub(super) fn holder_of(
         &self,
         person: Option<&str>,
         passport: Option<&api::order::OrderPassport>,

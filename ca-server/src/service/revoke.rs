@@ -218,7 +218,7 @@ impl Service {
     }
 
     /// A revocation that the store did not record. Somebody hears of a client that revokes more than it may alone.
-    fn unrevoked(&self, client: &str, error: &StoreError, now: UnixTime) -> Denied {
+    pub(super) fn unrevoked(&self, client: &str, error: &StoreError, now: UnixTime) -> Denied {
         let denied = self.note_storage(error);
         let StoreError::AloneSpent { alone, ends } = *error else { return denied };
         metrics::counter!("sigill_revocations_stopped_total").increment(1);

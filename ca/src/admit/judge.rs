@@ -361,6 +361,6 @@ pub(super) fn other_issuer(tuple: &Tuple, other: &IssuerClass) -> RuleRefusal {
     )
 }
 
-pub(super) fn listed<T: fmt::Display>(all: &[T]) -> String {
+pub(crate) fn listed<T: fmt::Display>(all: &[T]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -143,6 +143,8 @@ event_codes! {
     OrderReceived = 0x0a01 "order.received";
     /// An order was closed.
     OrderClosed = 0x0a02 "order.closed";
+    /// A step of an order was taken.
+    OrderStep = 0x0a03 "order.step";
 
     /// A key was asked for a signature; one leaf for every try.
     SignatureTried = 0x0b01 "signature.tried";

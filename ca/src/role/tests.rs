@@ -10,7 +10,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "may do everything in the portal; never touches CA keys": no jobs, no limits, no replay.
     (
         "management-administrator",
-        "issueCertificate listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
+         listOrders showOrder listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
          listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
          revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons setProtection",
@@ -23,39 +24,44 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "read all".
     (
         "global-reader",
-        "listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
+        "listOrders showOrder listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
          lookUpCarrier showCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "full within the area".
     (
         "responsible-issuer",
-        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
+         listOrders showOrder listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons",
     ),
     (
         "assistant-issuer",
-        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
+         listOrders showOrder listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "order/activate ordinary cards, update, extra eID, revoke".
     (
         "id-administrator",
-        "issueCertificate listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
+         listOrders showOrder listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "LoA3 reserve cards; four eyes", "LoA2 reserve cards only".
     (
         "reserve-card-administrator-3",
-        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
+         listOrders showOrder listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
     (
         "reserve-card-administrator-2",
-        "issueCertificate listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
+         listOrders showOrder listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
     // "revoke only".
@@ -66,7 +72,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "read only".
     (
         "reader",
-        "listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
+        "listOrders showOrder listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
          showOrganisation diagnose \
          listProtectedPersons",
     ),
@@ -83,7 +89,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     ),
     (
         "ca-operator",
-        "listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
+        "listOrders showOrder listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
          addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
@@ -92,7 +98,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // Reads, cannot change .
     (
         "ca-auditor",
-        "listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
+        "listOrders showOrder listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
          replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose \
          listProtectedPersons",

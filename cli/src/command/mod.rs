@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod job;
 pub(crate) mod key_list;
 pub(crate) mod limit;
+pub(crate) mod order;
 pub(crate) mod organisation;
 mod outcome;
 pub(crate) mod probe;

@@ -13,10 +13,11 @@ use super::columns::{
 };
 use super::group::{Act, Effective};
 use super::issuers::{ended_row_of, issuing_row_of};
-use super::{eids, holders, leases, limits, shards};
+use super::{eid_orders, eids, holders, leases, limits, shards};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::certificate::{CertificateIntent, IssuedWhen};
+use crate::eid_order::METHOD;
 use crate::id::{BootId, CertificateId, Node, OrderId};
 use crate::intent::{IntentRow, IntentState, VoidedCertificate, VoidedIntent};
 use crate::sealing::{BlindIndex, Place};
@@ -129,13 +130,18 @@ pub(super) fn lost(connection: &Connection, row: i64) -> Result<Option<SerialNum
 
 fn running_order(connection: &Connection, facts: &CertificateIntent) -> Result<i64, StoreError> {
     let order = facts.order;
-    let found: Option<(i64, String, String, [u8; 16])> = connection
-        .prepare_cached("SELECT row, state, node, boot FROM orders WHERE order_id = ?1")?
+    let found: Option<(i64, String, String, [u8; 16], String, String)> = connection
+        .prepare_cached(
+            "SELECT row, state, node, boot, method, path FROM orders WHERE order_id = ?1",
+        )?
         .query_row([order.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })
         .optional()?;
-    let (row, state, node, boot) = found.ok_or(StoreError::UnknownOrder { order })?;
+    let (row, state, node, boot, method, path) = found.ok_or(StoreError::UnknownOrder { order })?;
+    if method == METHOD {
+        eid_orders::must_take_certificates(connection, &path)?;
+    }
     let holder = Node { name: node, boot: BootId::from_bytes(boot) };
     if state == "running" && holder == facts.node {
         Ok(row)

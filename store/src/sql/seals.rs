@@ -53,7 +53,8 @@ pub(super) fn forget(
                  (SELECT spki_sha256 FROM certificate WHERE data_key = ?1)",
             [number],
         )?;
-        for order in orders_of(connection, number)? {
+        for order in orders_of(connection, number)?.into_iter().chain(calls_of(connection, number)?)
+        {
             let name = act.sealer().subject_name(&Subject::Order(order));
             connection.execute("DELETE FROM data_key WHERE subject = ?1", [name])?;
         }
@@ -101,6 +102,14 @@ fn keys_of(act: &Act<'_>, subject: &Subject) -> Result<Vec<i64>, StoreError> {
         }
     }
     Ok(keys)
+}
+
+/// The calls that took the steps of an order for him: their answers show his certificates.
+fn calls_of(connection: &Connection, key: i64) -> Result<Vec<OrderId>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT call FROM eid_order_step WHERE data_key = ?1")?;
+    let ids = statement.query_map([key], |row| row.get(0).map(OrderId::from_bytes))?;
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 fn orders_of(connection: &Connection, key: i64) -> Result<Vec<OrderId>, StoreError> {

@@ -8,6 +8,7 @@ pub(crate) mod awaited;
 pub(crate) mod bound;
 pub(crate) mod canaries;
 pub(crate) mod crls;
+pub(crate) mod eid_orders;
 pub(crate) mod eids;
 pub(crate) mod histories;
 pub(crate) mod imports;
@@ -96,6 +97,12 @@ macro_rules! suite {
             two_acts: a_refusal_ends_no_order_of_another_call,
             two_acts: an_order_of_which_nothing_came_is_left_open,
             two_acts: a_superseded_start_begins_and_refuses_nothing,
+            eid_orders: an_order_is_kept_step_by_step,
+            eid_orders: a_step_is_taken_once_and_on_what_it_rests_on,
+            eid_orders: certificates_move_with_the_step,
+            eid_orders: an_order_ends_with_what_is_being_signed_for_it,
+            eid_orders: orders_are_listed_by_what_is_due,
+            eid_orders: what_was_said_is_forgotten_with_the_holder,
             eids: an_eid_is_whose_its_own_order_said,
             eids: what_rests_on_an_eid_is_recorded_while_it_holds,
             eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,

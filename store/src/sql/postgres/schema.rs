@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 16] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 17] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -22,6 +22,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 16] = [
     (27, include_str!("../../../migrations/postgresql/0027_jobs_of_holders.sql")),
     (28, include_str!("../../../migrations/postgresql/0028_shared_texts.sql")),
     (29, include_str!("../../../migrations/postgresql/0029_protected_persons.sql")),
+    (30, include_str!("../../../migrations/postgresql/0030_eid_orders.sql")),
 ];
 
 /// Makes room for what has been applied.

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 29] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 30] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -35,6 +35,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 29] = [
     (27, include_str!("../../../migrations/0027_jobs_of_holders.sql")),
     (28, include_str!("../../../migrations/0028_shared_texts.sql")),
     (29, include_str!("../../../migrations/0029_protected_persons.sql")),
+    (30, include_str!("../../../migrations/0030_eid_orders.sql")),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.
