@@ -40,10 +40,11 @@ const KEY_DEADLINE: Duration = Duration::from_secs(600);
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The kinds of ceremony that are held. What each takes and needs is the plan's (`ceremony_core::plan::Kind`); what a step does is its
 /// operation's, whatever the kind.
-const HELD: [CeremonyKind; 4] = [
+const HELD: [CeremonyKind; 5] = [
     CeremonyKind::RootKey,
     CeremonyKind::IssuingKey,
     CeremonyKind::IssuingCertificate,
+    CeremonyKind::RootDelegates,
     CeremonyKind::RootCrl,
 ];
 /// What the initialising of a token is called in an intent.
@@ -75,6 +76,7 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             | Operation::PrepareToken { .. }
             | Operation::GenerateKey { .. }
             | Operation::Certificate { .. }
+            | Operation::Delegate { .. }
             | Operation::Request { .. }
             | Operation::Crl { .. } => continue,
             other => other.name().as_str(),
@@ -222,7 +224,7 @@ impl<'a> Ceremony<'a> {
                 self.signer.add(&of, &key, self.policy())?;
                 self.keys.insert(&step.id, (key, token));
             }
-            Operation::Certificate { out, .. } => {
+            Operation::Certificate { out, .. } | Operation::Delegate { out, .. } => {
                 let der = self.output(out.as_str())?;
                 self.certificates.insert(&step.id, Certificate::from_der(&der)?);
             }
@@ -259,6 +261,7 @@ impl<'a> Ceremony<'a> {
             Operation::PrepareToken { token } => self.prepare_token(token),
             Operation::GenerateKey { .. } => self.key(step),
             Operation::Certificate { .. } => self.certificate(step),
+            Operation::Delegate { .. } => self.delegate(step),
             Operation::Request { .. } => self.request(step),
             Operation::Crl { .. } => self.crl(step),
             other => bail!("{} is not done by this version", other.name().as_str()),

@@ -85,7 +85,7 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony plan check docs/ceremonies/plans/c1-root-key.toml"
     )]
     Plan(PlanCommand),
-    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's CRL) with throw-away tokens and keys, and print the hash of its shape, which is approved for production.
+    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's OCSP delegates and CRL) with throw-away tokens and keys, and print the hash of its shape, which is approved for production.
     ///
     /// Everything is as on the day but for the people, whose keys are thrown away too, the clock, the network, and the tokens, which are software. What was signed is
     /// thrown away; the transcript stays (docs/formats/transcript.md). Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
@@ -93,7 +93,7 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony rehearse plan.toml --approval anna.approval --approval bo.approval --out rehearsal.jsonl"
     )]
     Rehearse(RehearseArguments),
-    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's CRL) in deployment test/demo with nobody at it, by people's software keys; the keys stay.
+    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's OCSP delegates and CRL) in deployment test/demo with nobody at it, by people's software keys; the keys stay.
     ///
     /// Run again after it was broken off, it goes on where its transcript ends. Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
     #[command(

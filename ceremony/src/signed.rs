@@ -9,7 +9,7 @@ use ca::fields::RequestedFields;
 use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
-use ca::profile::Profile;
+use ca::profile::{Profile, ProfileKind};
 use ceremony_core::attendance::READ_BY_NOBODY;
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind};
@@ -97,6 +97,9 @@ pub(crate) fn trial(
 fn alike(planned: &Planned<'_>, octets: &[u8]) -> anyhow::Result<Option<Fingerprint>> {
     Ok(match planned.signer {
         Signer::Itself(_) => None,
+        Signer::Issuer(_) if planned.profile.kind() == ProfileKind::OcspResponder => {
+            Some(Fingerprint::of(&x509::alike::delegate(octets)?))
+        }
         Signer::Issuer(_) => Some(Fingerprint::of(&x509::alike::certificate(octets)?)),
     })
 }
@@ -138,6 +141,10 @@ pub(crate) fn finished_certificate(
     tried: Option<Fingerprint>,
 ) -> anyhow::Result<()> {
     let read = certificate(der, planned, None).map_err(after)?;
+    let end = read.validity().not_after();
+    if end != planned.not_after {
+        return Err(after(format!("it ends at {end}, and not at {}", planned.not_after)).into());
+    }
     if alike(planned, read.tbs_der())? != tried {
         return Err(
             after("it differs from the trial by more than number and begin".to_owned()).into()

@@ -14,7 +14,7 @@ use ca::identity::TestDomains;
 use ca::issuer::Issuer;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
-use ca::profile::ProfileSet;
+use ca::profile::{ProfileKind, ProfileSet};
 use ceremony_core::budget::SIGN;
 use ceremony_core::transcript::{Fact, Kind};
 use hsm::{Again, KeyOrder, KeyPolicy, SigningService as _, Token, TokenSigner};
@@ -109,15 +109,18 @@ impl<'p> Works<'_, 'p> {
             Signer::Itself(algorithm) => (work.public_key, algorithm),
             Signer::Issuer(issuer) => (issuer.public_key(), issuer.algorithm()),
         };
-        let announced = self.announced(&work.file, SigningKind::Certificate, key, algorithm)?;
-        if let Some(pending) = announced {
-            return self.finish_certificate(pending, &work.file);
-        }
-        let now = now()?;
         let profile = self
             .profiles
             .by_name(work.profile)
             .with_context(|| format!("profile {} is missing", work.profile))?;
+        let kind = match profile.kind() {
+            ProfileKind::OcspResponder => SigningKind::OcspDelegate,
+            _ => SigningKind::Certificate,
+        };
+        if let Some(pending) = self.announced(&work.file, kind, key, algorithm)? {
+            return self.finish_certificate(pending, &work.file);
+        }
+        let now = now()?;
         let prepared = prepare(&Preparation {
             deployment: self.deployment,
             algorithms: self.algorithms,

@@ -11,6 +11,19 @@ use crate::tlv::{self, Element, NotDer};
 ///
 /// [`NotDer`] for what is none.
 pub fn certificate(to_be_signed: &[u8]) -> Result<Vec<u8>, NotDer> {
+    masked(to_be_signed, |end| end.whole.to_vec())
+}
+
+/// The same of a certificate that ends with a CRL of the same run: those of notAfter are zeros too.
+///
+/// # Errors
+///
+/// [`NotDer`] for what is none.
+pub fn delegate(to_be_signed: &[u8]) -> Result<Vec<u8>, NotDer> {
+    masked(to_be_signed, zeros)
+}
+
+fn masked(to_be_signed: &[u8], end: fn(Element<'_>) -> Vec<u8>) -> Result<Vec<u8>, NotDer> {
     let mut fields = Element::only(to_be_signed, tlv::SEQUENCE)?.elements();
     let version = fields.tagged(tlv::context_constructed(0))?.whole;
     let serial = zeros(fields.tagged(tlv::INTEGER)?);
@@ -18,9 +31,9 @@ pub fn certificate(to_be_signed: &[u8]) -> Result<Vec<u8>, NotDer> {
     let issuer = fields.tagged(tlv::SEQUENCE)?.whole;
     let mut validity = fields.tagged(tlv::SEQUENCE)?.elements();
     let not_before = zeros(validity.any()?);
-    let not_after = validity.any()?.whole;
+    let not_after = end(validity.any()?);
     validity.finish()?;
-    let validity = tlv::sequence(&[&not_before, not_after]);
+    let validity = tlv::sequence(&[&not_before, &not_after]);
     let mut parts = vec![version, &serial, algorithm, issuer, &validity];
     while !fields.is_empty() {
         parts.push(fields.any()?.whole);
@@ -98,6 +111,11 @@ mod tests {
         ] {
             assert_ne!(one, other);
         }
+        let ends = |end, subject: &[u8]| {
+            delegate(&of_certificate(0x4711, "261123200000Z", end, subject)).unwrap()
+        };
+        assert_eq!(ends("361123200000Z", b"subject"), ends("361123200001Z", b"subject"));
+        assert_ne!(ends("361123200000Z", b"subject"), ends("361123200000Z", b"another"));
     }
 
     #[test]

@@ -293,10 +293,14 @@ pub enum Operation {
         token: Word,
         /// The input that holds the profile.
         profile: Word,
-        /// The step that signs the CRL.
+        /// The step that signs the CRL, of the same issuer and in the same way.
         crl: Word,
         /// commonName of the subject.
         common_name: Line,
+        /// organizationName of the subject.
+        organization: Line,
+        /// Where the issuer publishes.
+        urls: IssuerUrls,
         /// Where it lies.
         out: RelativeFile,
     },

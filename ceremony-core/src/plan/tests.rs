@@ -303,6 +303,7 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         "",
         "`like` is for cross-certificates",
     ),
+    ("c4b-root-delegates", "http://ocsp", "https://ocsp", "is no absolute http URI"),
     (
         "c4b-root-delegates",
         "crl         = \"crl\"",

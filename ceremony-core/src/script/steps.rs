@@ -1,6 +1,6 @@
 //! The page of one step: who must be there, what is done, what is compared.
 
-use crate::plan::{BackupWay, Operation, Plan, Step};
+use crate::plan::{BackupWay, IssuerUrls, Operation, Plan, Step};
 
 use super::{Item, Language, Page, PageKind};
 
@@ -108,14 +108,7 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             if let Some(like) = like {
                 rows.push((l.pick("Lika som", "Like"), file(plan, like)));
             }
-            if let Some(urls) = urls {
-                rows.push(("CRL", urls.crl.to_string()));
-                rows.push(("OCSP", urls.ocsp.to_string()));
-                rows.push((
-                    l.pick("Utfärdarens certifikat", "Issuer's certificate"),
-                    urls.aia.to_string(),
-                ));
-            }
+            rows.extend(urls.iter().flat_map(|urls| published(urls, l)));
             rows.push((l.pick("Fil", "File"), out.to_string()));
         }
         Operation::Request { key_of, common_name, out } => {
@@ -162,13 +155,24 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             }
             rows.push((l.pick("Fil", "File"), out.to_string()));
         }
-        Operation::Delegate { request, issuer, profile, crl, common_name, out, .. } => {
+        Operation::Delegate {
+            request,
+            issuer,
+            profile,
+            crl,
+            common_name,
+            organization,
+            urls,
+            out,
+            ..
+        } => {
             rows.push((l.pick("Begäran", "Request"), file(plan, request)));
-            rows.push((l.pick("Ämne", "Subject"), format!("CN={common_name}")));
+            rows.push((l.pick("Ämne", "Subject"), format!("O={organization}, CN={common_name}")));
             rows.push((l.pick("Utfärdare", "Issuer"), issuer.to_string()));
             rows.push((l.pick("Profil", "Profile"), file(plan, profile)));
             let until = l.pick("30 dygn efter CRL:en i steg", "30 days after the CRL of step");
             rows.push((l.pick("Giltig till", "Valid until"), format!("{until} {crl}")));
+            rows.extend(published(urls, l));
             rows.push((l.pick("Fil", "File"), out.to_string()));
         }
         Operation::Enrol { key_of, responder, out } => {
@@ -185,6 +189,12 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
         }
     }
     rows.into_iter().map(|(name, value)| Item::Fact(name.to_owned(), value)).collect()
+}
+
+/// Where an issuer publishes.
+fn published(urls: &IssuerUrls, l: Language) -> [(&'static str, String); 3] {
+    let aia = l.pick("Utfärdarens certifikat", "Issuer's certificate");
+    [("CRL", urls.crl.to_string()), ("OCSP", urls.ocsp.to_string()), (aia, urls.aia.to_string())]
 }
 
 /// The file of an input.

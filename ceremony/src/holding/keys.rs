@@ -72,8 +72,9 @@ impl<'a> Ceremony<'a> {
 
     /// The input with the certificate of who signs in this step, on this token.
     fn issuer_input(&self, step: &'a Step, name: &Word) -> Option<&'a Word> {
-        let (Operation::Certificate { issuer, token, .. } | Operation::Crl { issuer, token, .. }) =
-            &step.operation
+        let (Operation::Certificate { issuer, token, .. }
+        | Operation::Delegate { issuer, token, .. }
+        | Operation::Crl { issuer, token, .. }) = &step.operation
         else {
             return None;
         };

@@ -1,15 +1,19 @@
 //! What keys sign: each time a trial with a throw-away key before, and two libraries after.
 
-use anyhow::{Context as _, bail};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
 use ca::fields::RequestedFields;
 use ca::prepare::{KeySource, Signer};
-use ca::profile::Profile;
-use ceremony_core::plan::{InputContent, Operation, Step};
+use ca::profile::{Profile, ProfileKind};
+use ceremony_core::plan::{InputContent, IssuerUrls, Line, Operation, RelativeFile, Step, Word};
 use ceremony_core::transcript::{Fact, Kind};
 use ceremony_core::words::Fingerprint;
 
+use x509::key::SignatureAlgorithm;
 use x509::name::{AttributeType, Name};
 use x509::request::CertificationRequestInfo;
+use x509::time::UnixTime;
 
 use super::{Ceremony, file};
 use crate::authority;
@@ -22,6 +26,25 @@ use crate::works::{Work, now};
 const FINISHED: &str = "no finding, two libraries verify it, signed is what was compared";
 /// What is the same at the rehearsal and on the day, by its hash: see `x509::alike`.
 const ALIKE: &str = "to be signed alike in every run";
+
+/// How long an OCSP delegate of a root outlives the CRL that was signed with it (ARCHITECTURE.md §2.3).
+const DELEGATE_AFTER_CRL: Duration = Duration::from_secs(30 * 86_400);
+
+/// A certificate of a step.
+struct Certified<'b> {
+    key_of: &'b Word,
+    issuer: &'b Word,
+    profile: &'b Word,
+    algorithm: SignatureAlgorithm,
+    common_name: &'b Line,
+    organization: &'b Line,
+    not_after: UnixTime,
+    /// Where its issuer publishes; one that signs itself has none.
+    urls: Option<&'b IssuerUrls>,
+    out: &'b RelativeFile,
+    /// What its profile is to be for.
+    kind: ProfileKind,
+}
 
 impl<'a> Ceremony<'a> {
     /// A certificate that signs itself, of a key that was made here; or an issuer's, of a key that a request proves.
@@ -41,11 +64,75 @@ impl<'a> Ceremony<'a> {
         else {
             bail!("step {} signs no certificate", step.id);
         };
+        let (algorithm, not_after, urls) = (*algorithm, *not_after, urls.as_ref());
+        let kind = if urls.is_none() { ProfileKind::RootCa } else { ProfileKind::IssuingCa };
+        let certified = Certified {
+            key_of,
+            issuer,
+            profile,
+            algorithm,
+            common_name,
+            organization,
+            not_after,
+            urls,
+            out,
+            kind,
+        };
+        self.certify(step, &certified)
+    }
+
+    /// An OCSP delegate, which ends 30 days after the CRL of this ceremony, and is signed in the same way.
+    pub(super) fn delegate(&mut self, step: &'a Step) -> anyhow::Result<()> {
+        let Operation::Delegate {
+            request,
+            issuer,
+            profile,
+            crl,
+            common_name,
+            organization,
+            urls,
+            out,
+            ..
+        } = &step.operation
+        else {
+            bail!("step {} signs no delegate", step.id);
+        };
+        let signed =
+            self.plan.steps.iter().find(|step| step.id == *crl).map(|step| &step.operation);
+        let Some(Operation::Crl { algorithm, out: list, .. }) = signed else {
+            bail!("step {crl} signs no CRL");
+        };
+        let path = self.with.home.out(&file(list.as_str()));
+        let der = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let key = self.certificates.get(issuer).context("the issuer is not known")?.public_key();
+        let (head, _, _) = signed::read_crl(&der, key).map_err(|why| anyhow!("{why}"))?;
+        let not_after = head.next_update.and_then(|end| end.checked_add(DELEGATE_AFTER_CRL));
+        let certified = Certified {
+            key_of: request,
+            issuer,
+            profile,
+            algorithm: *algorithm,
+            common_name,
+            organization,
+            not_after: not_after.context("the CRL has no end")?,
+            urls: Some(urls),
+            out,
+            kind: ProfileKind::OcspResponder,
+        };
+        self.certify(step, &certified)
+    }
+
+    fn certify(&mut self, step: &'a Step, certified: &Certified<'_>) -> anyhow::Result<()> {
+        let Certified { key_of, issuer, profile, algorithm, not_after, urls, out, .. } = *certified;
         let profile =
             Profile::parse(gates::given(self.with.inputs, profile, InputContent::Profile)?)?;
+        if profile.kind() != certified.kind {
+            let why = format!("profile {} is of another kind of certificate", profile.name());
+            return Err(signed::before(why).into());
+        }
         let fields = RequestedFields {
-            common_name: Some(common_name.to_string()),
-            organization: Some(organization.to_string()),
+            common_name: Some(certified.common_name.to_string()),
+            organization: Some(certified.organization.to_string()),
             ..RequestedFields::default()
         };
         let authority = match urls {
@@ -53,22 +140,24 @@ impl<'a> Ceremony<'a> {
             Some(urls) => {
                 let certificate =
                     self.certificates.get(issuer).context("the issuer is not known")?;
-                let name = profile.name();
-                Some(authority::issuer(issuer, certificate, *algorithm, urls, name)?)
+                Some(authority::issuer(issuer, certificate, algorithm, urls, profile.name())?)
             }
         };
         let made = self.keys.get(key_of).map(|(key, _)| key.clone());
         let (key, request) = match (made, &authority) {
             (Some(key), None) => (key, None),
-            (None, Some(_)) => {
+            (None, Some(authority)) => {
                 let der = gates::given(self.with.inputs, key_of, InputContent::Request)?;
-                let real = self.real_issuer(issuer)?;
-                (authority::request(key_of, der, real.public_key())?, Some(der))
+                let signs = match self.is_input(issuer) {
+                    Some(real) => self.real_issuer(real)?.public_key().clone(),
+                    None => authority.public_key().clone(),
+                };
+                (authority::request(key_of, der, &signs)?, Some(der))
             }
             _ => bail!("the key was not made here, or is not the issuer's to sign"),
         };
         let source = request.map_or(KeySource::Proven(&key), KeySource::Request);
-        let signer = authority.as_ref().map_or(Signer::Itself(*algorithm), Signer::Issuer);
+        let signer = authority.as_ref().map_or(Signer::Itself(algorithm), Signer::Issuer);
         let planned = Planned {
             deployment: self.plan.deployment,
             algorithms: self.with.algorithms,
@@ -76,10 +165,11 @@ impl<'a> Ceremony<'a> {
             signer,
             key: source,
             fields: &fields,
-            not_after: *not_after,
+            not_after,
         };
         let tried = signed::trial(&planned, &key)?;
-        self.tried(tried)?;
+        // An issuer that is made here has another key in each run, which what it signs names.
+        self.tried(tried.filter(|_| self.is_input(issuer).is_some()))?;
         let mut compared = self.compared();
         let certificate = self.works(&mut compared).certificate(Work {
             file: file(out.as_str()),
@@ -88,12 +178,17 @@ impl<'a> Ceremony<'a> {
             key: source,
             public_key: &key,
             fields: fields.clone(),
-            ends_at: Some(*not_after),
+            ends_at: Some(not_after),
         })?;
         signed::finished_certificate(certificate.as_der(), &planned, &compared, tried)?;
         self.checked(out.as_str(), FINISHED)?;
         self.certificates.insert(&step.id, certificate);
         Ok(())
+    }
+
+    /// The name of an issuer whose certificate comes from outside.
+    fn is_input<'b>(&self, issuer: &'b Word) -> Option<&'b Word> {
+        self.plan.input(issuer).map(|_| issuer)
     }
 
     /// The request of a key that was made here.

@@ -1,4 +1,4 @@
-//! What comes after a root's own ceremony: an issuing CA has a key and asks, the root signs it, and its next CRL; each as rehearsed, whenever it is broken off, and refused what the
+//! What comes after a root's own ceremony: an issuing CA has a key and asks, the root signs it, its next CRL, and its OCSP delegate; each as rehearsed, whenever it is broken off, and refused what the
 //! plan does not have.
 
 use std::fs;
@@ -70,9 +70,9 @@ impl<'a> Root<'a> {
     }
 
     /// A request that OpenSSL has made.
-    fn asked(&self) -> Option<Vec<u8>> {
+    fn asked(&self, curve: &str) -> Option<Vec<u8>> {
         let folder = self.softhsm.state();
-        let key = ["ecparam", "-name", "secp384r1", "-genkey", "-noout", "-out", "issuing.key"];
+        let key = ["ecparam", "-name", curve, "-genkey", "-noout", "-out", "issuing.key"];
         spoken::openssl(&folder, &key)?;
         let request = ["req", "-new", "-key", "issuing.key", "-sha384", "-subj", "/CN=asked for"];
         let request = [&request[..], &["-outform", "DER", "-out", "issuing.csr"]].concat();
@@ -214,7 +214,7 @@ fn a_root_signs_an_issuing_ca_as_it_was_rehearsed() {
 fn a_root_signs_no_issuing_ca_that_is_not_as_planned() {
     alone(test_name!(a_root_signs_no_issuing_ca_that_is_not_as_planned), |softhsm| {
         let root = Root::held(softhsm);
-        let Some(request) = root.asked() else {
+        let Some(request) = root.asked("secp384r1") else {
             return println!("skipped: openssl is not installed");
         };
         let world = root.issuing(request);
@@ -320,5 +320,62 @@ fn a_root_signs_its_next_crl_and_loses_nothing() {
         world.plan("", "");
         let records = world.refused(BOTH, "R13", 17, "is not one of the issuer's");
         assert!(texts(&records, "act").is_empty());
+    });
+}
+
+/// The root's delegate ends 30 days after the CRL that was signed with it, and is for OCSP alone.
+#[test]
+fn a_root_signs_its_delegate_with_a_crl() {
+    alone(test_name!(a_root_signs_its_delegate_with_a_crl), |softhsm| {
+        let root = Root::held(softhsm);
+        let Some(request) = root.asked("prime256v1") else {
+            return println!("skipped: openssl is not installed");
+        };
+        let inputs = [
+            ("in/training.cer", root.out("training.cer")),
+            ("in/training.crl", root.out("training.crl")),
+            ("in/ocsp1.csr", request.clone()),
+            ("in/profiles/ocsp-offline.toml", fs::read(profile("ocsp-offline")).unwrap()),
+        ];
+        let world = Rehearsed::of(softhsm, "c4b-training", &inputs, root.token());
+        let offline = world.path("in/profiles/ocsp-offline.toml");
+        fs::copy(profile("issuing"), &offline).unwrap();
+        world.plan("", "");
+        let records = world.refused(BOTH, "R11", 15, "is of another kind of certificate");
+        assert_eq!(texts(&records, "kind"), ["crl"]);
+        fs::copy(profile("ocsp-offline"), &offline).unwrap();
+        world.plan("", "");
+
+        let ready = Ready::of(world, Some(root.home.clone()));
+        let (code, said) = ready.run("delegate");
+        assert_eq!(code, 0, "{said}");
+        let records = ready.judge_transcript("delegate");
+        assert_eq!(texts(&records, "kind"), ["crl", "ocsp-delegate"]);
+        assert_eq!(checks(&records, ALIKE).len(), 2);
+        let out = ready.0.folder.join("delegate/ceremony/out");
+        let delegate = Certificate::from_der(&fs::read(out.join("ocsp1.cer")).unwrap()).unwrap();
+        let asked = CertificationRequest::from_der(&request).unwrap();
+        assert_eq!(delegate.public_key(), asked.public_key());
+        let list = fs::read(out.join("training.crl")).unwrap();
+        let octets = u64::try_from(list.len()).unwrap();
+        let reader = CrlReader::start(&list[..], CrlForm::CertificateList, octets).unwrap();
+        let ended = reader.head().next_update.unwrap();
+        assert_eq!(delegate.validity().not_after().secs(), ended.secs() + 30 * 86_400);
+        for (name, der) in
+            [("root", root.out("training.cer")), ("ocsp1", delegate.as_der().to_vec())]
+        {
+            let text = pem::encode(pem::Label::Certificate, &der);
+            fs::write(softhsm.state().join(format!("{name}.pem")), text).unwrap();
+        }
+        let words = ["verify", "-purpose", "ocsphelper", "-CAfile", "root.pem", "ocsp1.pem"];
+        openssl(&softhsm.state(), &words);
+
+        // Broken off after the CRL: that stays, and the delegate's octets are signed once more.
+        ready.cut("delegate", ready.announced("delegate", "sign", "ocsp1.cer") + 1, &["ocsp1.cer"]);
+        assert_eq!(ready.run("delegate").0, 0);
+        twice(&ready.judge_transcript("delegate"), "ocsp1.cer");
+        assert_eq!(fs::read(out.join("training.crl")).unwrap(), list);
+        let again = Certificate::from_der(&fs::read(out.join("ocsp1.cer")).unwrap()).unwrap();
+        assert_eq!(again.tbs_der(), delegate.tbs_der());
     });
 }

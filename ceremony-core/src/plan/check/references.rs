@@ -121,8 +121,11 @@ impl<'a> Seen<'a> {
                 }
                 self.issuer(step, issuer);
                 self.profile(step, profile);
-                if self.earlier(crl, OperationName::Crl).is_none() {
-                    self.wrong(step, "crl", crl, "an earlier step that signs a CRL");
+                let signed = self.earlier(crl, OperationName::Crl);
+                let is_of = |signed: &Step| matches!(&signed.operation, Operation::Crl { issuer: of, .. } if of == issuer);
+                if !signed.is_some_and(is_of) {
+                    let wanted = "an earlier step that signs a CRL of the same issuer";
+                    self.wrong(step, "crl", crl, wanted);
                 }
             }
             Operation::PrepareToken { .. }

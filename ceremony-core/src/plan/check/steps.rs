@@ -6,7 +6,7 @@ use x509::serial::SerialNumber;
 use crate::plan::fault::Fault;
 use crate::plan::kind::{Audit, Kind};
 use crate::plan::people::Role;
-use crate::plan::step::{Attributes, BackupWay, Operation, Revocation, Step};
+use crate::plan::step::{Attributes, BackupWay, IssuerUrls, Operation, Revocation, Step};
 use crate::plan::{Plan, Word};
 
 /// CRL-04: the CRL of an offline CA lasts a year at most.
@@ -115,9 +115,7 @@ fn of_operation(plan: &Plan, step: &Step) -> Vec<Fault> {
             if urls.is_none() != (plan.kind == Kind::RootKey) {
                 faults.push(Fault::Urls { step: id() });
             }
-            let urls = urls.iter().flat_map(|urls| urls.all());
-            let wrong = urls.filter(|url| !is_http(url.as_str())).cloned();
-            faults.extend(wrong.map(|url| Fault::Url { step: id(), url }));
+            faults.extend(urls.iter().flat_map(|urls| of_urls(step, urls)));
             if *not_after <= plan.window.not_after {
                 faults.push(Fault::Ended { step: id(), not_after: *not_after });
             }
@@ -144,15 +142,20 @@ fn of_operation(plan: &Plan, step: &Step) -> Vec<Fault> {
             }
             faults.extend(revoke.iter().filter_map(|one| of_revocation(plan, &step.id, one)));
         }
+        Operation::Delegate { urls, .. } => faults.extend(of_urls(step, urls)),
         Operation::Declare { .. }
         | Operation::PrepareToken { .. }
         | Operation::Backup { .. }
         | Operation::Request { .. }
-        | Operation::Delegate { .. }
         | Operation::Enrol { .. }
         | Operation::Destroy { .. } => {}
     }
     faults
+}
+
+fn of_urls(step: &Step, urls: &IssuerUrls) -> Vec<Fault> {
+    let wrong = urls.all().into_iter().filter(|url| !is_http(url.as_str()));
+    wrong.map(|url| Fault::Url { step: step.id.clone(), url: url.clone() }).collect()
 }
 
 fn is_http(url: &str) -> bool {
