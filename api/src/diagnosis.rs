@@ -35,12 +35,14 @@ pub struct DiagnosisRequest {
     pub carrier: Option<String>,
     /// The same, by the number on the card: 19 digits, with or without spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^([0-9][ -]?){18}[0-9]$")]
     pub card_number: Option<String>,
     /// What is tried: a login unless given.
     #[serde(default, rename = "use")]
     pub wanted: DiagnosisUse,
     /// Trust level (*tillitsnivå*) that is wanted at least: 2 or 3; any unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 2, maximum = 3)]
     pub level: Option<u8>,
 }
 

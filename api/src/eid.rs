@@ -104,6 +104,7 @@ pub struct Carrier {
 #[serde(deny_unknown_fields)]
 pub struct CarrierLookup {
     /// The number on the card: 19 digits, with or without spaces.
+    #[schema(pattern = "^([0-9][ -]?){18}[0-9]$")]
     pub card_number: String,
 }
 
@@ -113,20 +114,25 @@ pub struct CarrierLookup {
 pub struct EidSearch {
     /// A personal or coordination number: 12 digits, with or without hyphen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{8}[-+ ]?[0-9]{4}$")]
     pub person: Option<String>,
     /// The end of an HSA-id, at least three characters, in whatever case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[!-~]{3,31}$")]
     pub hsa_id_end: Option<String>,
     /// The number on a card: 19 digits, with or without spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^([0-9][ -]?){18}[0-9]$")]
     pub card_number: Option<String>,
     /// Only of holders in the organisation of this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
     /// `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,
     /// At most so many, 1 to 100; 100 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
     pub limit: Option<u32>,
 }

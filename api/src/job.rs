@@ -18,6 +18,7 @@ pub struct JobSelector {
     pub profile: Option<String>,
     /// Only of this version of the profile, by the SHA-256 of its file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub profile_sha256: Option<String>,
     /// Only under this policy, dotted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,9 +31,11 @@ pub struct JobSelector {
     pub ordered_by: Option<String>,
     /// Only issued at or after this time (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
     pub issued_from: Option<String>,
     /// Only issued before this time (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
     pub issued_until: Option<String>,
     /// Only of eIDs of holders in this organisation (`org_` and a UUID) and in what lies under it, by the numbers that these have now.
     /// In answers `organisations` has the numbers.
@@ -53,12 +56,16 @@ pub struct JobRequest {
     #[serde(default)]
     pub selector: JobSelector,
     /// Certificates of a wave, 1 to 1 000 000.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub wave: u32,
     /// Seconds between waves, at most a day.
+    #[schema(maximum = 86_400)]
     pub pause: u32,
     /// Who plans it behind the client, by an id.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
     /// Why, in words: whoever approves reads it.
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S")]
     pub note: String,
 }
 
@@ -94,6 +101,7 @@ pub struct JobSerial {
     /// Short name of the authority.
     pub authority: String,
     /// The serial number, hexadecimal.
+    #[schema(pattern = "^([0-9A-Fa-f]{2}){1,20}$")]
     pub serial: String,
 }
 
@@ -130,11 +138,14 @@ pub struct JobActRequest {
     pub act: JobAct,
     /// The hash of the forecast: what is started or approved is exactly this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub operation: Option<String>,
     /// Who acts behind the client, by an id.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
     /// Why, in words; goes into the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S")]
     pub note: Option<String>,
 }
 

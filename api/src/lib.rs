@@ -55,7 +55,8 @@ pub use profile::{
 };
 pub use protection::{ProtectedPerson, Protection, ProtectionClass, ProtectionRequest};
 pub use query::{
-    CertificateQuery, EidOrderQuery, EidQuery, OrganisationQuery, PageQuery, TrialQuery, WorkQuery,
+    CertificateQuery, EidOrderQuery, EidQuery, OrganisationQuery, PageQuery, ShardQuery,
+    TrialQuery, WorkQuery,
 };
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
 pub use revocation::{

@@ -51,11 +51,15 @@ pub struct LimitPause {
 #[serde(deny_unknown_fields)]
 pub struct ResumptionRequest {
     /// The client that is to go on.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub client: String,
     /// The profile under which it was paused.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub profile: String,
     /// Who decided that, by an id or a name; goes into the audit log.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
     /// What was found out about the change; goes into the audit log.
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S")]
     pub note: String,
 }

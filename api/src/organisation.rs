@@ -64,23 +64,30 @@ pub struct OrganisationRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// What people call it: 1 to 120 characters.
+    #[schema(min_length = 1, max_length = 120)]
     pub name: String,
     /// Its organisation number, 10 digits: of directly connected and third-party organisations, and of parts that have one. One
     /// organisation has a number on each day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{10}$")]
     pub number: Option<String>,
     /// Its id, of offices: 1 to 64 characters a-z0-9 and inner hyphens. One office has an id on each day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
     pub office: Option<String>,
     /// The first day on which it is there, for ever: `2026-11-23`. Within the days of what it lies under.
+    #[schema(format = "date")]
     pub from: String,
     /// The last one; left out, none is decided yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date")]
     pub until: Option<String>,
     /// Who decided that, by an id; goes into the audit log.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
     /// Why, in words without personal data; goes into the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S")]
     pub note: Option<String>,
 }
 
@@ -95,17 +102,22 @@ pub struct OrganisationChangeRequest {
     pub parent: Option<String>,
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 120)]
     pub name: Option<String>,
     /// Its organisation number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{10}$")]
     pub number: Option<String>,
     /// Its id, of offices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
     pub office: Option<String>,
     /// Who decided that, by an id; goes into the audit log.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
     /// Why, in words without personal data; goes into the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S")]
     pub note: Option<String>,
 }
 
@@ -117,10 +129,13 @@ pub struct OrganisationEndRequest {
     pub revision: u32,
     /// The last day on which it is there: today or a later day; left out, it gets no end, as long as it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date")]
     pub until: Option<String>,
     /// Who decided that, by an id; goes into the audit log.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
     /// Why, in words without personal data; goes into the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S")]
     pub note: Option<String>,
 }

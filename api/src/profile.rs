@@ -12,9 +12,11 @@ pub struct ReplayRequest {
     pub profile: String,
     /// `next` of the page before; the newest issuance when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,
     /// Issuances of this page, 1 to 500; 200 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::certificate::CertificateState;
+use crate::organisation::OrganisationKind;
 
 /// `GET /v1/certificates`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
@@ -12,10 +13,12 @@ use crate::certificate::CertificateState;
 #[into_params(parameter_in = Query)]
 pub struct CertificateQuery {
     /// the certificate of this SHA-256
+    #[param(pattern = "^[0-9A-Fa-f]{64}$")]
     pub sha256: Option<String>,
     /// only of this authority
     pub authority: Option<String>,
     /// this serial of `authority`
+    #[param(pattern = "^([0-9A-Fa-f]{2}){1,20}$")]
     pub serial: Option<String>,
     /// only of this profile
     pub profile: Option<String>,
@@ -23,15 +26,21 @@ pub struct CertificateQuery {
     #[param(value_type = Option<CertificateState>)]
     pub state: Option<String>,
     /// only of this order
+    #[param(pattern = "^ord_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
     pub order: Option<String>,
     /// only of eIDs of holders in the organisation of this number; who is limited to organisations names one of them, unless it asks by
     /// SHA-256 or serial
     pub organisation: Option<String>,
     /// only of this eID; `none`: only those that belong to none (issued before eIDs were kept, imported, or without an order)
+    #[param(
+        pattern = "^(none|eid_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$"
+    )]
     pub eid: Option<String>,
     /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,
     /// rows, 1 to 1000; 100 when left out
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
 }
 
@@ -47,8 +56,10 @@ pub struct EidQuery {
     /// only the one of this certificate
     pub certificate: Option<String>,
     /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,
     /// 1 to 1000, 100 unless given
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
 }
 
@@ -73,25 +84,44 @@ pub struct EidOrderQuery {
 #[into_params(parameter_in = Query)]
 pub struct OrganisationQuery {
     /// only of this kind
+    #[param(value_type = Option<OrganisationKind>)]
     pub kind: Option<String>,
     /// only this organisation and what lies under it
     pub under: Option<String>,
     /// only those that are there on this day, such as 2026-11-23
+    #[param(format = "date")]
     pub on: Option<String>,
     /// `next` of the page before
+    #[param(pattern = "^org_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
     pub cursor: Option<String>,
     /// 1 to 1000, 1000 unless given
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
 }
 
-/// A listing of one thing's parts: `GET /v1/jobs/{id}/items`, `GET /v1/authorities/{name}/shards`.
+/// `GET /v1/jobs/{id}/items`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,
-    /// rows, from 1 on: up to 1000 items of a job, up to 100 shards; as many when left out
+    /// rows, 1 to 1000; 1000 when left out
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+/// `GET /v1/authorities/{name}/shards`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ShardQuery {
+    /// `next` of the page before
+    #[param(pattern = "^[0-9]*[1-9][0-9]*$", min_length = 6, max_length = 6)]
+    pub cursor: Option<String>,
+    /// rows, 1 to 100; 100 when left out
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<u32>,
 }
 
@@ -101,6 +131,7 @@ pub struct PageQuery {
 #[into_params(parameter_in = Query)]
 pub struct TrialQuery {
     /// so many at most, 1 to 1000; 100 when left out
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
 }
 

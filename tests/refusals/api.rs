@@ -369,7 +369,7 @@ fn forms_are_refused(world: &World) {
             row("no such cursor", query("cursor=%27%20OR%201=1"), 400, malformed, Leaf),
             row("no fingerprint", query("sha256=xyz"), 400, malformed, Leaf),
             row("no state", query("state=lost"), 400, malformed, Leaf),
-            row("serial without authority", query("serial=01"), 400, malformed, Leaf),
+            row("serial without authority", query("serial=01"), 422, malformed, Leaf),
             row("no serial", query("authority=x&serial=zz"), 400, malformed, Leaf),
             row("no such certificate", get(&unknown_id("")), 404, "certificate-unknown", Leaf),
             row("no id", get("/v1/certificates/crt_x"), 404, "certificate-unknown", Leaf),

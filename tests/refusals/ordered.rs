@@ -355,7 +355,7 @@ fn bound(world: &World) {
     }
     assert_eq!(server.call(&find().by("reckless")).code(), "carrier-not-known");
     let unlimited = server.call(&Call::get("/v1/eids").by("reckless"));
-    assert_eq!((unlimited.status, unlimited.code()), (400, "query-malformed"));
+    assert_eq!((unlimited.status, unlimited.code()), (422, "query-malformed"));
 
     // One eID, and what its event asks for beyond it.
     let wrong =

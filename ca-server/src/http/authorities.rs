@@ -54,7 +54,7 @@ pub(crate) async fn show(
     path = Operation::ListShards.path(),
     params(
         ("name" = String, Path, description = "its short name"),
-        api::PageQuery
+        api::ShardQuery
     ),
     responses(
         (status = 200, body = api::Page<api::CrlShard>, description = "by number; none where the authority never had any"),
@@ -66,7 +66,7 @@ pub(crate) async fn shards(
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
     Named(name): Named<String>,
-    Asked(query): Asked<api::PageQuery>,
+    Asked(query): Asked<api::ShardQuery>,
 ) -> Response<Body> {
     if let Err(denied) = caller.must_read() {
         return refuse(&app, &caller, &call, denied).await;

@@ -10,8 +10,8 @@ use super::asked::Asked;
 use super::openapi::{ActProblems, Keyed, QuestionProblems, ReadingProblems};
 use super::problem::Call;
 use super::{App, Named, read_body, reading, refuse, under_key};
+use crate::service::body::from_json;
 use crate::service::caller::Caller;
-use crate::service::issue::from_json;
 use crate::service::order::Act;
 
 /// `GET /v1/eids`: oldest first. A client that is limited to organisations names one of them.

@@ -9,8 +9,8 @@ use ca::operation::Operation;
 use super::openapi::QuestionProblems;
 use super::problem::Call;
 use super::{App, read_body, reading, refuse};
+use crate::service::body::from_json;
 use crate::service::caller::Caller;
-use crate::service::issue::from_json;
 
 /// `POST /v1/diagnosis`. A question with a body: it changes nothing and has no idempotency key.
 #[utoipa::path(

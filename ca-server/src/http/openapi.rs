@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use ca::operation::{Business, Operation};
 use utoipa::openapi::path::{Operation as Described, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{
+    AllOfBuilder, AnyOfBuilder, Components, Object, ObjectBuilder, OneOfBuilder, Schema, Type,
+};
 use utoipa::openapi::security::{SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, OpenApi as Document, Ref, RefOr, Required, Response, ResponseBuilder,
@@ -51,8 +53,41 @@ fn contract() -> Document {
     };
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(CLIENT_CERTIFICATE, scheme);
+    demand_choices(components);
     document.security = Some(vec![SecurityRequirement::new(CLIENT_CERTIFICATE, [""; 0])]);
     document
+}
+
+/// Bodies of which exactly one of these fields is there.
+const EXACTLY_ONE: &[(&str, &[&str])] = &[
+    ("DiagnosisRequest", &["certificate", "certificate_pem", "eid", "carrier", "card_number"]),
+    ("EidSearch", &["person", "hsa_id_end", "card_number"]),
+];
+/// Bodies of which one of these fields is there, or more.
+const ONE_OR_MORE: &[(&str, &[&str])] = &[("RevocationRequest", &["reason", "event"])];
+
+/// Says of bodies which of their fields must be there, which no type of theirs says.
+fn demand_choices(components: &mut Components) {
+    let exactly = EXACTLY_ONE.iter().map(|(name, fields)| {
+        let all = fields.iter().fold(OneOfBuilder::new(), |all, field| all.item(with(field)));
+        (name, Schema::OneOf(all.build()))
+    });
+    let one_or_more = ONE_OR_MORE.iter().map(|(name, fields)| {
+        let all = fields.iter().fold(AnyOfBuilder::new(), |all, field| all.item(with(field)));
+        (name, Schema::AnyOf(all.build()))
+    });
+    for (name, demanded) in exactly.chain(one_or_more) {
+        if let Some(body) = components.schemas.remove(*name) {
+            let both = AllOfBuilder::new().item(body).item(demanded).build();
+            components.schemas.insert((*name).to_owned(), Schema::AllOf(both).into());
+        }
+    }
+}
+
+/// An object with a text, or the name of something, in this field.
+fn with(field: &str) -> Object {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    ObjectBuilder::new().property(field, text).required(field).build()
 }
 
 /// What the table knows of an operation: its id, what it is about, and whether a statement may come with it.
@@ -115,13 +150,13 @@ const OF_ALL: &[(u16, &str)] = &[
     (401, "caller not known, or who acts is not"),
     (403, "caller may not"),
     (404, "no such thing"),
+    (422, "a rule refuses, or the key was used with another body"),
     (500, "a defect of the program"),
     (503, "come back after Retry-After"),
 ];
 const OF_BODIES: &[(u16, &str)] = &[
     (409, "state or configuration does not allow it, or the key is at work"),
     (413, "body above 128 KiB"),
-    (422, "a rule refuses, or the key was used with another body"),
 ];
 const OF_ACTS: &[(u16, &str)] =
     &[(429, "the client has had what it may alone in this hour: come back after Retry-After")];
@@ -211,6 +246,25 @@ mod tests {
         assert!(named.len() > 60, "{}", named.len());
         let missing: Vec<_> = named.iter().filter(|name| !schemas.contains_key(**name)).collect();
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    /// API-11: what no type says of a body, the contract says.
+    #[test]
+    fn a_body_of_one_of_several_fields_is_told_so() {
+        let document = serde_json::to_value(contract()).unwrap();
+        for (kind, bodies) in [("oneOf", EXACTLY_ONE), ("anyOf", ONE_OR_MORE)] {
+            for (name, fields) in bodies {
+                let [body, choice] =
+                    document["components"]["schemas"][name]["allOf"].as_array().unwrap().as_slice()
+                else {
+                    panic!("{name}")
+                };
+                for (field, one) in fields.iter().zip(choice[kind].as_array().unwrap()) {
+                    assert!(body["properties"][field].is_object(), "{name} has no {field}");
+                    assert_eq!(one["required"][0], *field);
+                }
+            }
+        }
     }
 
     /// The example of an order in the contract is the one that docs/operations/run.md explains, and is one.

@@ -10,8 +10,8 @@ use super::asked::Asked;
 use super::openapi::{QuestionProblems, ReadingProblems};
 use super::problem::Call;
 use super::{App, read_body, reading, refuse};
+use crate::service::body::from_json;
 use crate::service::caller::Caller;
-use crate::service::issue::from_json;
 
 /// `GET /v1/probe/work`: a page of what this vantage point looks at now.
 #[utoipa::path(

@@ -1,9 +1,57 @@
-//! What is wrong with a JSON body, without what stands in it: that may be somebody's number, and who refuses it puts it into no answer.
+//! Reads JSON bodies. What is wrong with one is told without what stands in it: that may be somebody's number, and who refuses it puts it into no
+//! answer.
 
+use ca::refusal::Refusal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::{Category, Error};
 
+use crate::denied::{Denied, Kind};
+
+/// Reads a JSON body; unknown fields are refused by name, and no value is repeated.
+pub(crate) fn from_json<T: DeserializeOwned + Serialize>(body: &[u8]) -> Result<T, Denied> {
+    let read: T = serde_json::from_slice(body).map_err(|error| malformed(&fault(&error)))?;
+    // The parser takes a list for an object whose fields come in their order. The contract does not.
+    if body.contains(&b'[') {
+        let sent = serde_json::from_slice(body).map_err(|error| malformed(&fault(&error)))?;
+        let again = serde_json::to_value(&read).map_err(|error| malformed(&fault(&error)))?;
+        if has_list_for_object(&sent, &again) {
+            return Err(malformed("invalid type, expected an object in place of a list"));
+        }
+    }
+    Ok(read)
+}
+
+/// Whether a list stands in `sent` where what was read of it has fields.
+fn has_list_for_object(sent: &Value, read: &Value) -> bool {
+    match (sent, read) {
+        (Value::Array(_), Value::Object(_)) => true,
+        (Value::Array(sent), Value::Array(read)) => {
+            sent.iter().zip(read).any(|(sent, read)| has_list_for_object(sent, read))
+        }
+        (Value::Object(sent), Value::Object(read)) => sent
+            .iter()
+            .any(|(name, sent)| read.get(name).is_some_and(|read| has_list_for_object(sent, read))),
+        _ => false,
+    }
+}
+
+fn malformed(seen: &str) -> Denied {
+    Denied::new(
+        Kind::Malformed,
+        Refusal::new(
+            "body-malformed",
+            "a body is the JSON that /openapi.json describes",
+            &seen,
+            "the fields of the contract and no others",
+            "correct the body",
+        ),
+    )
+}
+
 /// What is wrong, and where: the words of the parser and of the contract, never a value.
-pub(super) fn fault(error: &Error) -> String {
+fn fault(error: &Error) -> String {
     let text = error.to_string();
     if error.classify() != Category::Data {
         return text;
@@ -44,9 +92,9 @@ fn is_word(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::service::issue::from_json;
+    use super::*;
 
-    fn seen<T: serde::de::DeserializeOwned>(body: &str) -> String {
+    fn seen<T: DeserializeOwned + Serialize>(body: &str) -> String {
         let read = from_json::<T>(body.as_bytes()).map(|_| ());
         read.unwrap_err().refusal.seen
     }
@@ -72,5 +120,24 @@ mod tests {
         let reason = seen::<api::RevocationRequest>(r#"{"reason": "191212121212"}"#);
         assert!(reason.starts_with("unknown variant, expected one of `"), "{reason}");
         assert!(!reason.contains("1212"), "{reason}");
+    }
+
+    /// API-11: what the contract calls an object is one, wherever it stands.
+    #[test]
+    fn a_list_is_no_object() {
+        let job = |selector: &str, more: &str| {
+            let body = format!(
+                r#"{{"actor":"a","note":"n","pause":0,"reason":"superseded","wave":1,"selector":{selector}{more}}}"#
+            );
+            from_json::<api::JobRequest>(body.as_bytes()).map(|_| ()).map_err(|it| it.refusal.code)
+        };
+        assert_eq!(job(r#"{"organisations":["2321000131"]}"#, ""), Ok(()));
+        assert_eq!(job("[null, null]", ""), Err("body-malformed"));
+        assert_eq!(job("[]", ""), Err("body-malformed"));
+        let terms = |body: &str| from_json::<api::JobTermsRequest>(body.as_bytes()).is_ok();
+        assert!(terms(r#"{"serials":[{"authority":"a","serial":"0A"}]}"#));
+        assert!(!terms(r#"{"serials":[["a","0A"]]}"#));
+        assert!(!terms("[]"));
+        assert!(from_json::<api::ReleaseRequest>(br#"{"actor":["a"]}"#).is_err());
     }
 }

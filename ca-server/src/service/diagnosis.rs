@@ -312,7 +312,7 @@ fn shown(obstacle: &Obstacle) -> api::DiagnosisObstacle {
 
 fn malformed(rule: &str, seen: &str, limit: &str) -> Denied {
     Denied::new(
-        Kind::Malformed,
+        Kind::Rule,
         Refusal::new("diagnosis-malformed", rule, &seen, limit, "correct the question"),
     )
 }

@@ -12,7 +12,6 @@ use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare}
 use ca::profile::{ExtensionSlot, Profile};
 use ca::refusal::Refusal;
 use crl::ShardNumber;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{
     AuditRecord, Binding, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm,
@@ -23,6 +22,7 @@ use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
 use super::authority::Authority;
+use super::body::from_json;
 use super::caller::Caller;
 use super::health::Leave;
 use super::order::{Answered, OrderCall, OrderWork, Outcome};
@@ -32,7 +32,7 @@ use super::search::end_of;
 use super::signing::{Signing, Tried, defect, failed_try};
 use super::{Service, storage};
 use crate::danger::Window;
-use crate::denied::{Denied, Kind};
+use crate::denied::Denied;
 use crate::publication::chain;
 
 /// Who asks for a certificate, and what the record of it says.
@@ -477,22 +477,6 @@ impl Service {
         }
         denied
     }
-}
-
-/// Reads a JSON body; unknown fields are refused by name, and no value is repeated.
-pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denied> {
-    serde_json::from_slice(body).map_err(|error| {
-        Denied::new(
-            Kind::Malformed,
-            Refusal::new(
-                "body-malformed",
-                "a body is the JSON that /openapi.json describes",
-                &super::body::fault(&error),
-                "the fields of the contract and no others",
-                "correct the body",
-            ),
-        )
-    })
 }
 
 /// Whose key it is: the person of the order, or, of a call without one, of the number that it names.

@@ -24,8 +24,8 @@ use store::{
 use x509::time::UnixTime;
 
 use super::Service;
+use super::body::from_json;
 use super::caller::Caller;
-use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome};
 use super::record::{call_object, client};
 use crate::denied::{Denied, Kind};
@@ -247,7 +247,7 @@ fn operation(request: &api::JobActRequest) -> Result<OperationHash, Denied> {
     let text = request.operation.as_deref().unwrap_or_default();
     text.parse().map_err(|_| {
         Denied::new(
-            Kind::Malformed,
+            Kind::Rule,
             Refusal::new(
                 "job-operation-missing",
                 "REV-09: what is started or approved is named by the hash of its forecast",
@@ -303,7 +303,7 @@ fn fits(field: &str, text: &str, most: usize) -> Result<(), Denied> {
 
 fn malformed(seen: &str, limit: &str) -> Denied {
     Denied::new(
-        Kind::Malformed,
+        Kind::Rule,
         Refusal::new(
             "job-malformed",
             "REV-11: a job says which certificates, why, and in what waves",

@@ -18,8 +18,8 @@ use store::{
 use x509::time::UnixTime;
 
 use super::Service;
+use super::body::from_json;
 use super::caller::Caller;
-use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome, Replies};
 use super::record::{call_object, client, client_object};
 use crate::denied::{Denied, Kind};

@@ -6,7 +6,7 @@
 pub(crate) mod actor;
 pub(crate) mod authority;
 pub(crate) mod bindings;
-mod body;
+pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod canary;
 pub(crate) mod closed;

@@ -18,8 +18,8 @@ use store::{OrganisationChange, OrganisationId, OrganisationRow, Subject};
 use x509::time::UnixTime;
 
 use super::Service;
+use super::body::from_json;
 use super::caller::Caller;
-use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome};
 use super::record::{call_object, client};
 use crate::denied::{Denied, Kind};
@@ -330,13 +330,13 @@ impl Service {
 /// A fault of the tree as a denied call. What the tree refuses today it may take tomorrow.
 pub(super) fn denied(fault: &OrganisationFault) -> Denied {
     let kind = match fault {
-        OrganisationFault::Malformed { .. } => Kind::Malformed,
+        OrganisationFault::Malformed { .. } => Kind::Rule,
         OrganisationFault::Unknown => Kind::NotFound,
         OrganisationFault::Own | OrganisationFault::Numbered => Kind::Forbidden,
         _ => Kind::Conflict,
     };
     let denied = Denied::new(kind, fault.refusal());
-    if kind == Kind::Malformed { denied } else { denied.for_now() }
+    if kind == Kind::Rule { denied } else { denied.for_now() }
 }
 
 fn not_of_the_client(field: &'static str) -> Denied {

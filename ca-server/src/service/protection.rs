@@ -17,8 +17,8 @@ use store::{EidFilter, IndexTag, IndexTerm, ProtectedRow, ProtectionChange, Subj
 
 use super::Service;
 use super::actor::statement_required;
+use super::body::from_json;
 use super::caller::Caller;
-use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome};
 use super::record::{call_object, call_of, client, written};
 use crate::denied::{Denied, Kind};

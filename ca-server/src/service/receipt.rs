@@ -34,7 +34,7 @@ const MOST: usize = 200;
 impl Service {
     /// Signs the receipt of the certificate's revocation or hold, if it was seen at every point.
     pub(crate) fn receipt(&self, id: &str, work: &OrderWork<'_>) -> Result<Answered, Denied> {
-        let request: api::ReceiptRequest = super::issue::from_json(&work.call.body)?;
+        let request: api::ReceiptRequest = super::body::from_json(&work.call.body)?;
         let receipts = self.receipts.as_ref().ok_or_else(not_configured)?;
         let record = self.record_of(id)?;
         let authority = self.authority_of(record.row.issuer)?;

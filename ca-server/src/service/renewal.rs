@@ -20,12 +20,12 @@ use x509::request::CertificationRequest;
 use x509::time::UnixTime;
 use x509::validity::Validity;
 
+use super::Service;
+use super::body::from_json;
 use super::caller::Caller;
-use super::issue::from_json;
 use super::order::{Answered, OrderWork, Outcome, unwritable};
 use super::record::{call_object, client};
 use super::signing::unsigned;
-use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 use crate::management::clients::ClientKeys;
 use crate::management::files;
@@ -334,7 +334,7 @@ fn credential_answer(
 
 fn not_here() -> Denied {
     Denied::new(
-        Kind::Unavailable,
+        Kind::Conflict,
         Refusal::new(
             "renewal-not-configured",
             "architecture §2.6: the key of the management CA renews credentials",
@@ -343,7 +343,7 @@ fn not_here() -> Denied {
             "an operator adds them and restarts sigill-ca; the present certificate goes on working",
         ),
     )
-    .retry_after(COME_BACK)
+    .for_now()
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
+use super::body::from_json;
 use super::caller::Caller;
-use super::issue::from_json;
 use super::ordered::requested;
 use super::record;
 use super::signing::defect;

@@ -69,7 +69,7 @@ impl Service {
     pub(crate) fn release_hold(&self, id: &str, work: &OrderWork<'_>) -> Result<Answered, Denied> {
         let record = self.record_of(id)?;
         let authority = self.authority_of(record.row.issuer)?;
-        let request: api::ReleaseRequest = super::issue::from_json(&work.call.body)?;
+        let request: api::ReleaseRequest = super::body::from_json(&work.call.body)?;
         let what = What::of(&record);
         if work.progress.is_some() {
             not_held_since(&record, work.order)?;
@@ -139,7 +139,7 @@ impl Service {
         work: &OrderWork<'_>,
         revoker: Revoker,
     ) -> Result<Changed, Denied> {
-        let request: api::RevocationRequest = super::issue::from_json(&work.call.body)?;
+        let request: api::RevocationRequest = super::body::from_json(&work.call.body)?;
         let reading = self.clock().read();
         let requested_at =
             request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;

@@ -42,15 +42,6 @@ impl Service {
         query: &CertificateQuery,
     ) -> Result<api::Page<api::Certificate>, Denied> {
         caller.must_read()?;
-        if let Some(lookup) = self.lookup(query)? {
-            let found = match self.sees(caller, &lookup, caller.protected())? {
-                Some(id) => self.store().certificate(&CertificateLookup::Id(id)),
-                None => Ok(None),
-            };
-            let found = found.map_err(|e| self.note_storage(&e))?;
-            let items = found.iter().map(|record| self.shown(record)).collect::<Result<_, _>>()?;
-            return Ok(api::Page { items, next: None });
-        }
         let limit = query.limit.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&limit) {
             return Err(malformed("limit", &limit, "1 to 1000"));
@@ -64,9 +55,19 @@ impl Service {
                 })
             })
             .transpose()?;
+        let named = Named::read(query)?;
+        if let Some(lookup) = self.lookup(query)? {
+            let found = match self.sees(caller, &lookup, caller.protected())? {
+                Some(id) => self.store().certificate(&CertificateLookup::Id(id)),
+                None => Ok(None),
+            };
+            let found = found.map_err(|e| self.note_storage(&e))?;
+            let items = found.iter().map(|record| self.shown(record)).collect::<Result<_, _>>()?;
+            return Ok(api::Page { items, next: None });
+        }
         let page = self
             .store()
-            .list_certificates(&self.filter(caller, query)?, cursor, limit)
+            .list_certificates(&self.filter(caller, query, named)?, cursor, limit)
             .map_err(|e| self.note_storage(&e))?;
         Ok(api::Page {
             items: page.rows.iter().map(|row| self.shown_row(row)).collect(),
@@ -87,7 +88,9 @@ impl Service {
         let serial: SerialNumber =
             text.parse().map_err(|_| malformed("serial", text, "1 to 20 octets in hexadecimal"))?;
         let Some(authority) = &query.authority else {
-            return Err(malformed("serial", text, "a serial together with its authority"));
+            // No schema says that one parameter needs another.
+            let limit = "a serial together with its authority";
+            return Err(Denied { kind: Kind::Rule, ..malformed("serial", text, limit) });
         };
         let authority = self.authority_named(authority)?;
         Ok(Some(CertificateLookup::Serial(authority.id, serial)))
@@ -97,34 +100,20 @@ impl Service {
         &self,
         caller: &Caller,
         query: &CertificateQuery,
+        named: Named,
     ) -> Result<CertificateFilter, Denied> {
         let issuer = query
             .authority
             .as_deref()
             .map(|name| self.authority_named(name).map(|authority| authority.id))
             .transpose()?;
-        let order = query
-            .order
-            .as_deref()
-            .map(|text| {
-                text.parse::<OrderId>().map_err(|_| malformed("order", &text, "`ord_` and a UUID"))
-            })
-            .transpose()?;
-        let state = query.state.as_deref().map(store_state).transpose()?;
-        let eid = query.eid.as_deref().map(|text| match text {
-            "none" => Ok(EidWanted::None),
-            id => id
-                .parse()
-                .map(EidWanted::This)
-                .map_err(|_| malformed("eid", &id, "`eid_` and a UUID, or none")),
-        });
         Ok(CertificateFilter {
             issuer,
-            state,
+            state: named.state,
             profile: query.profile.clone(),
-            order,
+            order: named.order,
             organisation: self.listed_organisation(caller, query.organisation.as_deref())?,
-            eid: eid.transpose()?,
+            eid: named.eid,
             protected: caller.protected(),
             ..Default::default()
         })
@@ -287,6 +276,30 @@ pub(super) const fn shown_state(state: CertificateState) -> Shown {
         CertificateState::Held(_) => Shown::Held,
         // A voided serial has no certificate; whoever asks is told what OCSP tells.
         CertificateState::Revoked | CertificateState::Voided => Shown::Revoked,
+    }
+}
+
+/// What a list's parameters name, read; also where one certificate is looked up and they change nothing.
+struct Named {
+    order: Option<OrderId>,
+    state: Option<CertificateState>,
+    eid: Option<EidWanted>,
+}
+
+impl Named {
+    fn read(query: &CertificateQuery) -> Result<Self, Denied> {
+        let order = query.order.as_deref().map(|text| {
+            text.parse::<OrderId>().map_err(|_| malformed("order", &text, "`ord_` and a UUID"))
+        });
+        let state = query.state.as_deref().map(store_state);
+        let eid = query.eid.as_deref().map(|text| match text {
+            "none" => Ok(EidWanted::None),
+            id => id
+                .parse()
+                .map(EidWanted::This)
+                .map_err(|_| malformed("eid", &id, "`eid_` and a UUID, or none")),
+        });
+        Ok(Self { order: order.transpose()?, state: state.transpose()?, eid: eid.transpose()? })
     }
 }
 

@@ -159,7 +159,7 @@ impl Service {
                 Err(super::bindings::no_such("organisation-unknown", "organisation"))
             }
             None if caller.limited_to().is_some() => Err(Denied::new(
-                Kind::Malformed,
+                Kind::Rule,
                 Refusal::new(
                     "query-malformed",
                     "API-04: a client that is limited to organisations lists one of them",

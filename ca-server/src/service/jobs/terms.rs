@@ -5,8 +5,8 @@ use store::{IndexTag, IndexTerm, JobTerm};
 use x509::key::SpkiHash;
 
 use super::super::Service;
+use super::super::body::from_json;
 use super::super::caller::Caller;
-use super::super::issue::from_json;
 use super::super::order::{Answered, OrderWork, Outcome};
 use super::super::revoke::offline;
 use super::{job_id, malformed, may_decide};

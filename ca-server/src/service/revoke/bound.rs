@@ -73,7 +73,7 @@ impl Service {
         to: BoundTo,
         work: &OrderWork<'_>,
     ) -> Result<Done, Denied> {
-        let request: api::RevocationRequest = crate::service::issue::from_json(&work.call.body)?;
+        let request: api::RevocationRequest = crate::service::body::from_json(&work.call.body)?;
         let reading = self.clock().read();
         let requested =
             request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;

@@ -100,7 +100,7 @@ fn a_function_is_its_clients_and_a_list_is_of_one_organisation() {
     assert!(service.show_to(&own, &id).is_ok());
     assert!(service.receipts_to(&own, &id).is_ok());
     let refused = service.list(&own, &CertificateQuery::default()).unwrap_err();
-    assert_eq!((refused.kind, refused.refusal.code), (Kind::Malformed, "query-malformed"));
+    assert_eq!((refused.kind, refused.refusal.code), (Kind::Rule, "query-malformed"));
     let of = |organisation: &str| CertificateQuery {
         organisation: Some(organisation.to_owned()),
         ..CertificateQuery::default()

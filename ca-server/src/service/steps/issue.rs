@@ -20,8 +20,9 @@ use super::said::Known;
 use super::{Move, malformed};
 use crate::denied::{Denied, Kind};
 use crate::service::Service;
+use crate::service::body::from_json;
 use crate::service::caller::Caller;
-use crate::service::issue::{Commission, Duties, from_json};
+use crate::service::issue::{Commission, Duties};
 use crate::service::order::{Answered, AtWork, OpenOnDrop, OrderWork, Outcome, still_running};
 use crate::service::signing::defect;
 

@@ -16,8 +16,8 @@ use super::said::Known;
 use super::{Move, kept, malformed};
 use crate::denied::Denied;
 use crate::service::Service;
+use crate::service::body::from_json;
 use crate::service::caller::Caller;
-use crate::service::issue::from_json;
 use crate::service::order::{Answered, OrderWork};
 use crate::service::signing::defect;
 
