@@ -4,6 +4,7 @@
 mod api;
 mod changed;
 mod checked;
+mod contract;
 mod corpora;
 mod crowd;
 mod database;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
             changed::CHECKS,
             limits::CHECKS,
             spy::CHECKS,
+            contract::CHECKS,
         ]
         .concat(),
         World::make,
