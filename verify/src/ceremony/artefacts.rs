@@ -126,7 +126,7 @@ impl<'a> Works<'a> {
             let wanted = self.key_id(step);
             if made.cka_id != wanted {
                 return Err(refused(format!(
-                    "CKA_ID {}; of this plan and step is {wanted}",
+                    "key id {}; of this plan and step is {wanted}",
                     made.cka_id
                 )));
             }

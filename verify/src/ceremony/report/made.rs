@@ -46,7 +46,7 @@ impl Report<'_> {
             document.facts(&[
                 (self.pick("Steg", "Step"), key.step.clone()),
                 (
-                    self.pick("Unik identitet (CKA_ID)", "Unique identity (CKA_ID)"),
+                    self.pick("Unik identitet (nyckel-id)", "Unique identity (key id)"),
                     key.cka_id.clone(),
                 ),
                 (self.pick("Algoritm och storlek", "Algorithm and size"), algorithm(*of)),
