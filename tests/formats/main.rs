@@ -22,10 +22,11 @@ use support::workspace::root;
 /// Made by the second readers (tests/formats/revocation_job.py and transcript.py), and by another library, and held against the code by
 /// ca/src/job/tests.rs, ceremony-core/src/transcript/tests.rs and ca/src/actor/tests.rs; and a ceremony that was held (ceremony/tests/approvals/bundle.rs
 /// holds it anew), by verify/src/ceremony/tests.rs.
-const BY_THE_SECOND_READERS: [&str; 5] = [
+const BY_THE_SECOND_READERS: [&str; 6] = [
     "actor-statement.jws",
     "ceremony-bundle.json",
     "ceremony-bundle.tar",
+    "pin-shares.json",
     "revocation-job.json",
     "transcripts.json",
 ];

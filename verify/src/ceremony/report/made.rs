@@ -275,12 +275,19 @@ fn algorithm(key: KeyType) -> String {
 /// The mechanism by which a token makes such a key, and its parameters.
 fn generation(key: KeyType) -> (&'static str, String) {
     match key {
-        KeyType::EcP256 => {
-            ("CKM_EC_KEY_PAIR_GEN", "P-256 (secp256r1, 1.2.840.10045.3.1.7)".to_owned())
+        KeyType::EcP256 => (
+            "PKCS #11, EC key pair generation",
+            "P-256 (secp256r1, 1.2.840.10045.3.1.7)".to_owned(),
+        ),
+        KeyType::EcP384 => {
+            ("PKCS #11, EC key pair generation", "P-384 (secp384r1, 1.3.132.0.34)".to_owned())
         }
-        KeyType::EcP384 => ("CKM_EC_KEY_PAIR_GEN", "P-384 (secp384r1, 1.3.132.0.34)".to_owned()),
-        KeyType::Ed25519 => ("CKM_EC_EDWARDS_KEY_PAIR_GEN", "Ed25519 (1.3.101.112)".to_owned()),
-        KeyType::Rsa { bits } => ("CKM_RSA_PKCS_KEY_PAIR_GEN", format!("{bits} bit, e = 65537")),
+        KeyType::Ed25519 => {
+            ("PKCS #11, EC Edwards key pair generation", "Ed25519 (1.3.101.112)".to_owned())
+        }
+        KeyType::Rsa { bits } => {
+            ("PKCS #11, RSA PKCS #1 key pair generation", format!("{bits} bit, e = 65537"))
+        }
     }
 }
 

@@ -126,7 +126,7 @@ fn a_report_has_all_that_is_asked_of_it() {
             &key.spki_sha256,
             &key.token,
             "SoftHSM v2",
-            "CKM_EC_KEY_PAIR_GEN",
+            "PKCS #11, EC key pair generation",
             "secp384r1",
             language.pick("slumptalsgenerator", "random generator"),
             // Attributes, outputs, and what the auditor has on paper.
