@@ -132,7 +132,7 @@ impl Report<'_> {
                 let (mechanism, parameters) = generation(key);
                 vec![
                     step.id.to_string(),
-                    format!("{mechanism} (PKCS#11 C_GenerateKeyPair)"),
+                    mechanism.to_owned(),
                     parameters,
                     self.pick(
                         "i HSM:en, med dess egen slumptalsgenerator",
