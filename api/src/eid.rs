@@ -26,6 +26,16 @@ pub enum EidStage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CarrierStage {
+    /// *Beställd*: from the supplier.
+    Ordered,
+    /// *Skickat*: it can be activated.
+    Sent,
+    /// *Oanvänt*: a reserve card that belongs to nobody yet.
+    Blank,
+    /// *Borttagen*: its order was taken back.
+    Cancelled,
+    /// *Avregistrerad*: taken out of the register; nothing is issued onto it.
+    Deregistered,
     /// *Aktivering påbörjad*: no certificate on it has been taken into use by a call.
     Activating,
     /// *Aktiv*.
@@ -81,12 +91,15 @@ pub struct Carrier {
     /// Since when it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
-    /// When the first certificate on it was recorded.
+    /// Number of the organisation that it was registered for; absent of one that came with a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// When it was registered, or the first certificate on it recorded.
     pub created: String,
     /// How much more the event that a revocation named asks to be revoked; only in its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<EventReach>,
-    /// The last position of the status log that speaks of a certificate on it, `epoch.index`.
+    /// The last position of the status log that speaks of a certificate on it, `epoch.index`; empty while there is none.
     pub position: String,
     /// How many certificates with this card's number live and belong to no eID: from before eIDs were kept, imported, or of calls without
     /// an order. Revoking the carrier does not revoke them; a job by the card's number does (`sigill revoke --cards`).
@@ -97,6 +110,33 @@ pub struct Carrier {
     pub foreign: bool,
     /// Every eID on it, of the caller's organisations; of all, for a caller that is limited to none.
     pub eids: Vec<Eid>,
+}
+
+/// `POST /v1/carriers`: cards that are taken into the register before there is a certificate on them, all of them or none.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CarrierRegistration {
+    /// Their family, such as `nls-card-2023`: of ordinary cards, which are then ordered, or of reserve cards, which are then blank.
+    pub family: String,
+    /// Number of the organisation that they are for.
+    pub organisation: String,
+    /// The numbers on them, 1 to 500, each once: 19 digits.
+    pub card_numbers: Vec<String>,
+}
+
+/// The cards that a call has registered.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RegisteredCarriers {
+    /// In the order of the call's list. The CA keeps of a card's number a keyed hash alone: keep the numbers beside the ids.
+    pub carriers: Vec<Carrier>,
+}
+
+/// `POST /v1/carriers/{id}/moves`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CarrierMove {
+    /// send, cancel or deregister, as docs/states.md names it.
+    pub act: String,
 }
 
 /// `POST /v1/carriers/lookup`: a question with a body, because a card number names a person and does not belong into a URL.

@@ -21,6 +21,7 @@ pub mod problem;
 pub mod profile;
 pub mod protection;
 pub mod query;
+pub mod read;
 pub mod receipt;
 pub mod revocation;
 pub mod step;
@@ -34,7 +35,10 @@ pub use client::{ClientCredential, RenewalRequest};
 pub use diagnosis::{
     DiagnosedCertificate, Diagnosis, DiagnosisObstacle, DiagnosisRequest, DiagnosisUse,
 };
-pub use eid::{Carrier, CarrierLookup, CarrierStage, Eid, EidSearch, EidStage};
+pub use eid::{
+    Carrier, CarrierLookup, CarrierMove, CarrierRegistration, CarrierStage, Eid, EidSearch,
+    EidStage, RegisteredCarriers,
+};
 pub use job::{
     Job, JobAct, JobActRequest, JobItem, JobRequest, JobSelector, JobSerial, JobState, JobTerms,
     JobTermsRequest,
@@ -55,9 +59,10 @@ pub use profile::{
 };
 pub use protection::{ProtectedPerson, Protection, ProtectionClass, ProtectionRequest};
 pub use query::{
-    CertificateQuery, EidOrderQuery, EidQuery, OrganisationQuery, PageQuery, ShardQuery,
-    TrialQuery, WorkQuery,
+    CarrierQuery, CertificateQuery, EidOrderQuery, EidQuery, OrganisationQuery, PageQuery,
+    ProtectedQuery, ShardQuery, TrialQuery, WorkQuery,
 };
+pub use read::{PersonRead, ReadSearch};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
 pub use revocation::{
     BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,
@@ -65,7 +70,8 @@ pub use revocation::{
 };
 pub use step::{
     EidOrder, EidOrderCertificateRequest, EidOrderDue, EidOrderEvidence, EidOrderIssuance,
-    EidOrderReceipt, EidOrderReceiptRequest, EidOrderRequest, EidOrderStep, EidOrderStepRequest,
+    EidOrderReceipt, EidOrderReceiptRequest, EidOrderReplaced, EidOrderReplaces, EidOrderRequest,
+    EidOrderStep, EidOrderStepRequest,
 };
 pub use trial::{TrialRevocation, TrialRevocations, TrialSight, TrialSummary};
 

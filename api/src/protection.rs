@@ -24,6 +24,7 @@ pub enum ProtectionClass {
 pub struct ProtectionRequest {
     /// A personal or coordination number: 12 digits, with or without hyphen. Either this or a passport.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9]{8}[-+ ]?[0-9]{4}$")]
     pub person: Option<String>,
     /// The passport of a person who is known by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +32,7 @@ pub struct ProtectionRequest {
     /// How; `none` ends it.
     pub class: ProtectionClass,
     /// Who decided that, by an id; goes into the audit log.
+    #[schema(min_length = 1, max_length = 64, pattern = "\\S")]
     pub actor: String,
 }
 

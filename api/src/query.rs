@@ -63,6 +63,24 @@ pub struct EidQuery {
     pub limit: Option<u32>,
 }
 
+/// `GET /v1/carriers`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CarrierQuery {
+    /// number of the organisation that they were registered for; who is limited to organisations names one of them
+    pub organisation: Option<String>,
+    /// only those that stand there before a certificate: ordered, sent, blank, cancelled or deregistered
+    #[param(pattern = "^(ordered|sent|blank|cancelled|deregistered)$")]
+    pub stage: Option<String>,
+    /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
+    pub cursor: Option<String>,
+    /// 1 to 1000, 100 unless given
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
 /// `GET /v1/orders`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -71,10 +89,16 @@ pub struct EidOrderQuery {
     /// number of the holder's organisation; who is limited to organisations names one of them
     pub organisation: Option<String>,
     /// only those whose deadline is over at this time, RFC 3339 in UTC: what strikes until then
+    #[param(format = "date-time")]
     pub due_before: Option<String>,
+    /// only those that replace what the CA revokes by itself until this time, RFC 3339 in UTC
+    #[param(format = "date-time")]
+    pub strikes_before: Option<String>,
     /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,
     /// 1 to 1000, 100 unless given
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
 }
 
@@ -109,6 +133,19 @@ pub struct PageQuery {
     pub cursor: Option<String>,
     /// rows, 1 to 1000; 1000 when left out
     #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+/// `GET /v1/protected-persons`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ProtectedQuery {
+    /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
+    pub cursor: Option<String>,
+    /// persons, 1 to 100; 100 when left out
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<u32>,
 }
 

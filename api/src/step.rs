@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::certificate::{AlternativeNames, Certificate, SubjectFields};
 use crate::order::{OrderCarrier, OrderEid, OrderEvidence, OrderIdentity, OrderOrganisations};
+use crate::revocation::BusinessEvent;
 
 /// `POST /v1/orders`: what is wanted, for whom, on what. Nothing is issued.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -37,6 +38,26 @@ pub struct EidOrderRequest {
     /// The names that go into subjectAltName, as the profiles take them.
     #[serde(default)]
     pub alternative_names: AlternativeNames,
+    /// What it replaces: that ends by the routine's rule for what has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<EidOrderReplaces>,
+}
+
+/// An eID or a carrier of the same holder in the same organisation that an order replaces.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EidOrderReplaces {
+    /// The eID, `eid_` and a UUID. With an event that happens to carriers, the carrier that it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eid: Option<String>,
+    /// Or the carrier, `car_` and a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// What has happened: one of the events for which the routine has a rule.
+    pub event: BusinessEvent,
+    /// When it happened, RFC 3339 in UTC; a deadline counts from it. Absent: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 /// `POST /v1/orders/{id}/evidence`: how the holder was identified.
@@ -138,10 +159,16 @@ pub struct EidOrder {
     /// The deadline that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<EidOrderDue>,
+    /// What it replaces, and what became of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<EidOrderReplaced>,
     /// When it was made.
     pub created: String,
     /// When the last step was taken.
     pub updated: String,
+    /// Where the last that was done to its certificates, or to what it replaces, stands in the status log; absent while there is nothing, and in listings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
     /// The steps that were taken, oldest first; in listings none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<EidOrderStep>,
@@ -162,6 +189,27 @@ pub struct EidOrderDue {
     pub term_sv: String,
     /// The first second at which it is over. The order is ended then, and what was issued for it revoked.
     pub at: String,
+}
+
+/// What an order replaces, and what became of that.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EidOrderReplaced {
+    /// The eID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eid: Option<String>,
+    /// Or the carrier, with every eID on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// What has happened, as docs/revocation-events.md names it.
+    pub event: String,
+    /// The same as card administrators read it.
+    pub event_sv: String,
+    /// The second at which the CA revokes it by itself; absent where no deadline runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// When it was revoked for this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<String>,
 }
 
 /// A step that was taken.

@@ -69,7 +69,17 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
         }
         _ => bytes,
     };
-    let found = base16ct::lower::encode_string(&Sha256::digest(&der));
+    of(section, &der)
+}
+
+/// The authority that this certificate, which its section pins, makes.
+///
+/// # Errors
+///
+/// It is another, or fits no issuing authority.
+pub(crate) fn of(section: &AuthoritySection, der: &[u8]) -> anyhow::Result<Authority> {
+    let path = section.certificate.display();
+    let found = base16ct::lower::encode_string(&Sha256::digest(der));
     ensure!(
         found == section.sha256,
         Told::new(
@@ -81,7 +91,7 @@ fn authority(section: &AuthoritySection) -> anyhow::Result<Authority> {
     deltas(section).with_context(|| format!("authority {}", section.name))?;
     let shards = shards(section).with_context(|| format!("authority {}", section.name))?;
     let unfit = || Told::config("certificate and section do not make an issuing authority");
-    let certificate = Certificate::from_der(&der).with_context(unfit)?;
+    let certificate = Certificate::from_der(der).with_context(unfit)?;
     let settings = IssuerSettings {
         name: section.name.clone(),
         algorithm: algorithm(section, certificate.public_key().key_type())?,

@@ -28,7 +28,7 @@ use crate::test_certificates::TestCertificates;
 use crate::trial_revocations::TrialRevocations;
 use crate::unfit::UnfitProfiles;
 use crate::{
-    algorithms, kept_expired, key_lists, limits, statements, test_domains, tokens, wiring,
+    algorithms, exchange, kept_expired, key_lists, limits, statements, test_domains, tokens, wiring,
 };
 
 /// All that is wrong with a configuration and what it names: at least one thing.
@@ -106,6 +106,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
         met.take(api(config, deployment));
         met.take(clients(config, deployment));
         met.take(WithdrawnResponders::read(config));
+        met.take(exchange::signers(config, deployment));
         met.all(tokens::faults(config, deployment, &authorities));
         if let Some(changed) = met.take(changed(config, deployment, book.as_ref())) {
             met.all(changed);

@@ -18,6 +18,7 @@ pub(crate) use self::client::ClientSection;
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::database::DatabaseSection;
+use crate::exchange::ExchangeSection;
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
@@ -50,6 +51,8 @@ pub(crate) struct ConfigFile {
     pub(crate) receipts: Option<ReceiptsSection>,
     /// The publication tree and what comes back from responders.
     pub(crate) publication: PublicationSection,
+    /// Exchange with ceremonies, by signed files alone.
+    pub(crate) exchange: Option<ExchangeSection>,
     /// The outer hosts that it is pushed to.
     pub(crate) push: Option<PushSection>,
     /// Folder of the profile files (`*.toml`).
@@ -473,6 +476,7 @@ impl ConfigFile {
             paths.extend([&mut push.certificate, &mut push.key]);
         }
         paths.extend(&mut self.hsm.profile);
+        paths.extend(self.exchange.iter_mut().flat_map(|one| [&mut one.key, &mut one.folder]));
         paths.extend(self.receipts.iter_mut().map(|receipts| &mut receipts.key));
         paths.extend(&mut self.algorithm_policy);
         paths.extend(&mut self.contract);

@@ -32,6 +32,7 @@ use crate::import_crl;
 use crate::publication::crl_files::{CrlFiles, number_of};
 use crate::publication::files::replace;
 use crate::service::Service;
+use crate::service::authority::Authority;
 use crate::start::Told;
 
 /// The manifest of a ceremony's outputs, `outputs.json`. Paths are relative to its folder.
@@ -324,6 +325,26 @@ fn issuer_of<'a>(
         })
 }
 
+/// What registers an issuing authority, whose certificate an authority that is known has signed.
+///
+/// # Errors
+///
+/// Its key is one with which anybody could sign.
+pub(crate) fn issuing(
+    issuer: &Authority,
+    new: &Authority,
+    now: UnixTime,
+) -> anyhow::Result<Import> {
+    let [issuer, new] = [issuer, new].map(|of| Read {
+        section: &of.section,
+        certificate: of.certificate.clone(),
+        id: of.id,
+    });
+    let issuers = vec![new_issuer(&new)?];
+    let certificates = vec![certificate(&[issuer], &new.certificate, now)?];
+    Ok(Import { issuers, certificates, ..Import::default() })
+}
+
 fn new_issuer(read: &Read<'_>) -> anyhow::Result<NewIssuer> {
     let certificate = &read.certificate;
     Ok(NewIssuer {
@@ -336,10 +357,9 @@ fn new_issuer(read: &Read<'_>) -> anyhow::Result<NewIssuer> {
         not_before: certificate.validity().not_before(),
         not_after: certificate.validity().not_after(),
         origin: Origin::Ceremony,
-        keeping: if read.section.token.is_some() {
-            IssuerKeeping::Online
-        } else {
-            IssuerKeeping::Offline
+        keeping: match read.section.token {
+            Some(_) => IssuerKeeping::Online,
+            None => IssuerKeeping::Offline,
         },
         crl_number_floor: None,
         crl_settings: serde_json::to_string(&json!({
@@ -467,6 +487,20 @@ fn change_of(entry: &RevokedEntry) -> anyhow::Result<ImportedChange> {
     Ok(ImportedChange::Revoked { reason, effective, invalidity: entry.invalidity_date })
 }
 
+/// Puts the certificate of an authority or delegate into the publication folder.
+///
+/// # Errors
+///
+/// The file system's own, with the path.
+pub(crate) fn publish_certificate(
+    config: &ConfigFile,
+    path: &str,
+    certificate: &Certificate,
+) -> anyhow::Result<()> {
+    let path = config.publication.folder.join(path);
+    replace(&path, certificate.as_der()).with_context(|| format!("cannot write {}", path.display()))
+}
+
 fn publish(
     config: &ConfigFile,
     authorities: &[Read<'_>],
@@ -474,17 +508,12 @@ fn publish(
     files: &CrlFiles,
     crls: &[ReadCrl],
 ) -> anyhow::Result<()> {
-    let folder = &config.publication.folder;
     for read in authorities {
-        let path = folder.join(format!("aia/{}.cer", read.section.name));
-        replace(&path, read.certificate.as_der())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        publish_certificate(config, &format!("aia/{}.cer", read.section.name), &read.certificate)?;
     }
     for (authority, certificate) in delegates {
         let spki = certificate.public_key().spki_hash();
-        let path = folder.join(format!("responder/{authority}/{spki}.cer"));
-        replace(&path, certificate.as_der())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        publish_certificate(config, &format!("responder/{authority}/{spki}.cer"), certificate)?;
     }
     for crl in crls {
         let copy = files.spool(&format!("import-{}.crl", crl.published.number));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
 use crl::CrlNumber;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use status::{IssuerId, PublishedCrl};
 use store::{
@@ -29,7 +29,7 @@ use crate::service::authority::Authority;
 use crate::start::Told;
 
 /// A list, read whole. Those of offline CAs are short.
-struct List {
+pub(crate) struct List {
     head: CrlHead,
     extensions: CrlExtensions,
     entries: BTreeMap<SerialNumber, RevokedEntry>,
@@ -54,42 +54,74 @@ pub(crate) fn run(
     file: &Path,
     now: UnixTime,
 ) -> anyhow::Result<Imported> {
-    let (list, authority) = read_signed(authorities, file)?;
+    let named = file.display().to_string();
+    let mut octets = Vec::new();
+    let opened = File::open(file).with_context(|| unreadable(&named, "cannot be read"))?;
+    opened
+        .take(MAX_OCTETS.saturating_add(1))
+        .read_to_end(&mut octets)
+        .with_context(|| unreadable(&named, "cannot be read"))?;
+    let authorities: Vec<&Authority> = authorities.values().collect();
+    let signed = read_signed(&authorities, octets, &named)?;
+    take(&signed, store, files, &Coming { keep: &|| Ok(()), told: &Value::Null }, now)
+}
+
+/// How a list has come here.
+pub(crate) struct Coming<'a> {
+    /// Done once it may be taken in, before it is.
+    pub(crate) keep: &'a dyn Fn() -> anyhow::Result<()>,
+    /// What the audit log says of it, beside what is said of every list.
+    pub(crate) told: &'a Value,
+}
+
+/// Imports a list that was read, and publishes it. One that is known already is published again.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn take(
+    (list, authority): &(List, &Authority),
+    store: &dyn Store,
+    files: &CrlFiles,
+    coming: &Coming<'_>,
+    now: UnixTime,
+) -> anyhow::Result<Imported> {
     let last =
         store.current_crl(authority.id, &CrlScope::full()).context("nothing was registered")?;
     if last.as_ref().is_none_or(|last| last.sha256 != list.sha256) {
-        fits(&list, authority, last.as_ref(), files, now)?;
+        fits(list, authority, last.as_ref(), files, now)?;
         let is_listed = |serial: &SerialNumber| list.entries.contains_key(serial);
         loses_nobody(authority.name(), authority.id, &is_listed, last.as_ref(), store)?;
     }
     let import = Import {
-        states: states(&list, authority)?,
-        crls: vec![row(&list, authority)?],
+        states: states(list, authority)?,
+        crls: vec![row(list, authority)?],
         ..Import::default()
     };
-    let imported =
-        store.import(&import, &record(&list, authority), now).context("nothing was registered")?;
-    publish(&list, authority, files)?;
+    (coming.keep)()?;
+    let record = record(list, authority, coming.told);
+    let imported = store.import(&import, &record, now).context("nothing was registered")?;
+    publish(list, authority, files)?;
     store.mark_crl_published(authority.id, &CrlScope::full(), &list.number, now)?;
     Ok(imported)
 }
 
-/// The list, and the offline authority that has signed it.
-fn read_signed<'a>(
-    authorities: &'a BTreeMap<String, Authority>,
-    file: &Path,
+fn unreadable(named: &str, what: &str) -> Told {
+    let next = "copy the CRL from the ceremony's outputs again, in DER, and compare its hash";
+    Told::new("crl-unreadable", format!("{named}: {what}"), next)
+}
+
+/// The list, and which offline one of these authorities has signed it.
+///
+/// # Errors
+///
+/// `crl-unreadable`, `crl-of-nobody`, `crl-of-online-authority`.
+pub(crate) fn read_signed<'a>(
+    authorities: &[&'a Authority],
+    octets: Vec<u8>,
+    named: &str,
 ) -> anyhow::Result<(List, &'a Authority)> {
-    let unreadable = |what: String| {
-        let next = "copy the CRL from the ceremony's outputs again, in DER, and compare its hash";
-        Told::new("crl-unreadable", format!("{}: {what}", file.display()), next)
-    };
-    let mut octets = Vec::new();
-    let opened = File::open(file).with_context(|| unreadable("cannot be read".to_owned()))?;
-    opened
-        .take(MAX_OCTETS.saturating_add(1))
-        .read_to_end(&mut octets)
-        .with_context(|| unreadable("cannot be read".to_owned()))?;
-    let read = || unreadable("is no CRL".to_owned());
+    let read = || unreadable(named, "is no CRL");
     let mut reader = CrlReader::start(octets.as_slice(), CrlForm::CertificateList, MAX_OCTETS)
         .with_context(read)?;
     let mut entries = BTreeMap::new();
@@ -98,19 +130,19 @@ fn read_signed<'a>(
         let serial = entry.serial;
         ensure!(
             entries.insert(serial, entry).is_none(),
-            unreadable(format!("serial {serial} stands on it twice"))
+            unreadable(named, &format!("serial {serial} stands on it twice"))
         );
     }
     let head = reader.head().clone();
     let tail = reader.finish().with_context(read)?;
-    let signed = |authority: &&Authority| {
+    let signed = |authority: &Authority| {
         head.issuer == authority.certificate.subject().as_der()
             && tail.verify(authority.certificate.public_key()).is_ok()
     };
-    let authority = authorities.values().find(signed).with_context(|| {
+    let authority = *authorities.iter().find(|one| signed(one)).with_context(|| {
         Told::new(
             "crl-of-nobody",
-            format!("{}: no authority of the configuration has signed it", file.display()),
+            format!("{named}: no authority that may has signed it"),
             "take the CRL of this deployment's ceremony, unchanged",
         )
     })?;
@@ -118,14 +150,13 @@ fn read_signed<'a>(
         !authority.signs_here(),
         Told::new(
             "crl-of-online-authority",
-            format!("{}: {} makes its CRLs here", file.display(), authority.name()),
+            format!("{named}: {} makes its CRLs here", authority.name()),
             "import CRLs of offline authorities alone; nothing is to be done for this one",
         )
     );
     let number = tail.extensions.number.as_deref().with_context(read)?;
     let number = CrlNumber::from_content_octets(number).with_context(read)?;
-    let next_update =
-        head.next_update.with_context(|| unreadable("has no nextUpdate".to_owned()))?;
+    let next_update = head.next_update.with_context(|| unreadable(named, "has no nextUpdate"))?;
     let sha256 = Sha256::digest(&octets).into();
     let extensions = tail.extensions;
     Ok((List { head, extensions, entries, number, next_update, sha256, octets }, authority))
@@ -268,7 +299,11 @@ fn row(list: &List, authority: &Authority) -> anyhow::Result<ImportedCrl> {
     })
 }
 
-fn record(list: &List, authority: &Authority) -> AuditRecord {
+fn record(list: &List, authority: &Authority, told: &Value) -> AuditRecord {
+    let mut payload = json!({ "number": list.number.to_string(), "entries": list.entries.len() });
+    if let (Some(payload), Some(told)) = (payload.as_object_mut(), told.as_object()) {
+        payload.extend(told.clone());
+    }
     let file = ObjectId::Document(ledger::Hash::from_bytes(list.sha256));
     Service::record(
         EventCode::CrlImported,
@@ -276,7 +311,7 @@ fn record(list: &List, authority: &Authority) -> AuditRecord {
         Actor::System([0; 16]),
         ObjectIds::of_act([Some(ObjectId::Issuer(authority.id)), Some(file)]),
         None,
-        &json!({ "number": list.number.to_string(), "entries": list.entries.len() }),
+        &payload,
         Subject::Deployment,
     )
 }
@@ -296,4 +331,4 @@ fn publish(list: &List, authority: &Authority, files: &CrlFiles) -> anyhow::Resu
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,10 +17,12 @@ mod danger;
 mod database;
 mod denied;
 mod enrol;
+mod exchange;
 mod final_answers;
 mod http;
 mod import;
 mod import_crl;
+mod imports;
 mod kept_expired;
 mod key_lists;
 mod last_crl;
@@ -42,7 +44,6 @@ mod test_domains;
 mod tokens;
 mod trial_revocations;
 mod unfit;
-mod vital;
 mod wiring;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use host::vital;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -166,26 +168,15 @@ enum Command {
     /// The API's own certificates.
     #[command(subcommand, after_help = "Example:\n  sigill-ca tls recover --help")]
     Tls(Tls),
+    /// What is asked of ceremonies, and what comes back from them, as signed files.
+    #[command(subcommand, after_help = "Example:\n  sigill-ca exchange request --help")]
+    Exchange(exchange::Exchange),
     /// Register the outputs of a ceremony, which makes the database where there is none, or the new CRL of an
     /// offline authority.
     #[command(
-        after_help = "Examples (while `serve` does not run):\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json\n  sigill-ca import --config config/ca.toml --crl root.crl",
-        group = clap::ArgGroup::new("what").required(true).args(["from", "crl"])
+        after_help = "Examples (while `serve` does not run):\n  sigill-ca import --config config/ca.toml --from ceremony/out/outputs.json\n  sigill-ca import --config config/ca.toml --crl root.crl"
     )]
-    Import {
-        /// The configuration file.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// The manifest of the outputs.
-        #[arg(long, value_name = "FILE")]
-        from: Option<PathBuf>,
-        /// A CRL in DER, signed by an offline authority of the configuration.
-        #[arg(long, value_name = "FILE")]
-        crl: Option<PathBuf>,
-        /// Print the result as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Import(imports::ImportArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,13 +207,8 @@ fn main() -> ExitCode {
         }
         Command::MakeReceiptKey { config } => make_receipt_key(config),
         Command::ConfirmClock { config, utc } => confirm_clock(config, utc),
-        Command::Import { config, from, crl, json } => {
-            let what = match (from, crl) {
-                (Some(outputs), _) => Imports::Outputs(outputs),
-                (None, crl) => Imports::Crl(crl.as_deref().unwrap_or(Path::new(""))),
-            };
-            import_files(config, &what, *json)
-        }
+        Command::Import(arguments) => arguments.run().map(|line| answer(&line)),
+        Command::Exchange(command) => command.run().map(|line| answer(&line)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -262,59 +248,6 @@ fn check_config(path: &Path) -> anyhow::Result<()> {
     answer(&format!("{}: good, deployment {deployment}", path.display()));
     if config.database.place()?.is_empty()? {
         answer("no database yet: `sigill-ca import` makes it");
-    }
-    Ok(())
-}
-
-/// What an import takes in.
-enum Imports<'a> {
-    Outputs(&'a Path),
-    Crl(&'a Path),
-}
-
-fn import_files(path: &Path, what: &Imports<'_>, json: bool) -> anyhow::Result<()> {
-    let config = ConfigFile::read(path)?;
-    let deployment = wiring::deployment(&config)?;
-    let notes = wiring::NoteKeys::open(&config, deployment)?;
-    let create = match what {
-        Imports::Outputs(_) => Create::IfMissing,
-        Imports::Crl(_) => Create::Never,
-    };
-    let store = wiring::open_alone(&config, deployment, create)?;
-    wiring::compare_with_published(&config, deployment, &notes, store.as_ref())?;
-    let files = wiring::crl_files(&config, deployment, &notes)?;
-    let last_seen = wiring::last_seen(&config, deployment, &notes, store.as_ref())?;
-    let now = confirm::believed(last_seen, config.clock)?;
-    let imported = match what {
-        Imports::Outputs(from) => {
-            import::run(&config, deployment, store.as_ref(), &files, from, now).map_err(
-                |error| {
-                    let what = format!("outputs of {} do not fit", from.display());
-                    let next = "compare the outputs with the configuration that the ceremony wrote";
-                    start::otherwise(error, Told::new("outputs-unfit", what, next))
-                },
-            )?
-        }
-        Imports::Crl(crl) => {
-            let authorities = authorities::read(&config)?;
-            import_crl::run(&authorities, store.as_ref(), &files, crl, now)?
-        }
-    };
-    if json {
-        answer(
-            &json!({
-                "deployment": deployment.to_string(),
-                "issuers": imported.issuers,
-                "certificates": imported.certificates,
-                "status_entries": imported.entries,
-            })
-            .to_string(),
-        );
-    } else {
-        answer(&format!(
-            "{deployment}: {} issuers and {} certificates were new; {} status entries written",
-            imported.issuers, imported.certificates, imported.entries
-        ));
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use ca::key_quality::KeyBook;
 use ca::prepare::KeySource;
 use ca::profile::ProfileSet;
 use clap::Args;
+use host::durable::folder_of;
 use serde_json::json;
 use store::{BootId, ManagementCertificate, ManagementHolder, ManagementScope, Node, Store};
 use x509::certificate::Certificate;
@@ -35,7 +36,7 @@ use crate::management::server::{replace_pair, unusable};
 use crate::management::{
     self, CLIENT_PROFILE, ManagementAuthority, ManagementWork, SERVER_PROFILE, files,
 };
-use crate::publication::files::{folder_of, replace};
+use crate::publication::files::replace;
 use crate::service::record::client as actor_of;
 use crate::service::renewal::{chain_pem, client_object, judge_request, role_name};
 use crate::start::Told;

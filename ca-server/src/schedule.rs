@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ca::refusal::Refusal;
+use host::vital;
 
 use crate::denied::{Denied, Kind};
 use crate::service::Service;
 use crate::service::authority::Authority;
-use crate::vital;
 
 /// One round.
 const ROUND: Duration = Duration::from_millis(500);
@@ -31,6 +31,8 @@ const MANAGEMENT_AGAIN: Duration = Duration::from_secs(5);
 /// How often tokens that stand by, and the management CA's, are asked whether the keys are still there: one
 /// proof of each key.
 const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
+/// How often orders are looked for whose deadline is over.
+const OVERDUE_EVERY: Duration = Duration::from_secs(60);
 /// Between two looks at what the world does not show yet.
 const RECEIPTS_EVERY: Duration = Duration::from_secs(5);
 /// How often the issuers' certificates in the publication tree are looked at.
@@ -133,12 +135,7 @@ pub(crate) fn start(
             schedule.round(Instant::now());
             std::thread::sleep(ROUND);
         }
-        // No token is torn down under them.
-        schedule.probe.end();
-        schedule.management_key.end();
-        schedule.survey.end();
-        schedule.test_certificates.end();
-        schedule.trials.end();
+        schedule.end();
     })
 }
 
@@ -228,6 +225,21 @@ impl Probe {
         ended
     }
 
+    /// What the last look at overdue orders came to; begins the next when it is due. All orders of a day are over at the same second.
+    fn overdue_round(
+        &mut self,
+        service: &Arc<Service>,
+        stop: &Arc<AtomicBool>,
+        now: Instant,
+    ) -> Option<Result<(), Denied>> {
+        let ended = self.ended();
+        if ended.is_none() {
+            let (service, stop) = (Arc::clone(service), Arc::clone(stop));
+            self.begin(OVERDUE_EVERY, now, move || service.end_overdue_orders(&stop));
+        }
+        ended
+    }
+
     fn ended(&mut self) -> Option<Result<(), Denied>> {
         let ended = self.under_way.take_if(|probe| probe.is_finished())?.join();
         let ended = ended.unwrap_or_else(|_| Err(crashed()));
@@ -257,8 +269,8 @@ impl Probe {
         }
     }
 
-    fn end(&mut self) {
-        if let Some(under_way) = self.under_way.take() {
+    fn end(self) {
+        if let Some(under_way) = self.under_way {
             let _last = under_way.join();
         }
     }
@@ -302,6 +314,7 @@ struct Schedule {
     survey: Probe,
     test_certificates: Probe,
     trials: Probe,
+    overdue: Probe,
     stop: Arc<AtomicBool>,
     receipts: Option<Instant>,
     stand_bys: Option<Instant>,
@@ -329,6 +342,7 @@ impl Schedule {
             survey: Probe::default(),
             test_certificates: Probe::default(),
             trials: Probe::default(),
+            overdue: Probe::default(),
             stop: Arc::default(),
             receipts: None,
             stand_bys: None,
@@ -366,7 +380,6 @@ impl Schedule {
             self.issuers = Some(now);
             self.note(Task::Issuers, service.publish_issuers());
             self.note(Task::Statements, service.forget_statements());
-            self.note(Task::EidOrders, service.end_overdue_orders());
             service.observe_issuing();
             self.note(Task::OfflineCrls, service.observe_offline_crls());
         }
@@ -398,6 +411,9 @@ impl Schedule {
         if let Some(outcome) = self.trials.trials_round(&service, &self.stop, now) {
             self.note(Task::Trials, outcome);
         }
+        if let Some(outcome) = self.overdue.overdue_round(&service, &self.stop, now) {
+            self.note(Task::EidOrders, outcome);
+        }
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);
             service.signer.prove_stand_bys();
@@ -408,6 +424,14 @@ impl Schedule {
             self.note(Task::TrialWatch, service.watch_trials());
         }
         self.note(Task::Delegates, service.serve_delegates());
+    }
+
+    /// Waits for what is under way: no token is torn down under it.
+    fn end(self) {
+        let Self { probe, management_key, survey, test_certificates, trials, overdue, .. } = self;
+        for under_way in [probe, management_key, survey, test_certificates, trials, overdue] {
+            under_way.end();
+        }
     }
 
     fn management(&mut self, service: &Service, now: Instant) {

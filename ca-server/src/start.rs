@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use ca::deployment::DeploymentError;
+use ceremony_core::exchange::ExchangeFault;
 use store::{KeySourceError, StoreError};
 use thiserror::Error;
 
@@ -84,6 +85,7 @@ fn told(error: &(dyn Error + 'static)) -> Option<(&'static str, &'static str)> {
         .or_else(|| error.downcast_ref().map(of_store))
         .or_else(|| error.downcast_ref().and_then(of_keys))
         .or_else(|| error.downcast_ref().map(of_config))
+        .or_else(|| error.downcast_ref().map(of_exchange))
         .or_else(|| error.downcast_ref().map(of_deployment))
         .or_else(|| error.downcast_ref().and_then(of_tls))
         .or_else(|| error.downcast_ref().map(of_publication))
@@ -158,6 +160,10 @@ const fn of_config(error: &ConfigError) -> (&'static str, &'static str) {
             ("config-malformed", "correct the line that is named; unknown keys are errors")
         }
     }
+}
+
+const fn of_exchange(fault: &ExchangeFault) -> (&'static str, &'static str) {
+    (fault.code(), fault.next_step())
 }
 
 const fn of_deployment(error: &DeploymentError) -> (&'static str, &'static str) {

@@ -18,6 +18,7 @@ use hsm::{
     TokenSource,
 };
 use x509::certificate::Certificate;
+use x509::key::PublicKey;
 
 use crate::config::{AuthoritySection, ConfigFile, HsmSection, ManagementSection, TokenSection};
 use crate::publication::chain;
@@ -260,6 +261,29 @@ pub(crate) fn management_signer(
         .add(token.open()?, certificate.public_key(), KeyPolicy::issuing())
         .context("key of the management CA")?;
     Ok(signer)
+}
+
+/// Proves that the key of an authority that is to come lies in the token that its section names.
+///
+/// # Errors
+///
+/// Names the token or key that is not there or not fit.
+pub(crate) fn prove(
+    config: &ConfigFile,
+    deployment: Deployment,
+    section: &AuthoritySection,
+    key: &PublicKey,
+) -> anyhow::Result<()> {
+    let named = || format!("key of authority {}", section.name);
+    let mut tokens = config.hsm.tokens.iter();
+    let of_role = tokens.find(|token| Some(&token.role) == section.token.as_ref());
+    let of_role = of_role.with_context(|| {
+        let (name, role) = (&section.name, &section.token);
+        Told::config(format!("authority {name} names token role {role:?}, which is not configured"))
+    })?;
+    let stated = StatedToken::of(of_role, &config.hsm, deployment)?;
+    let source = Tokens::prepare(config)?.source(stated);
+    source.open().with_context(named)?.prove(key).with_context(named)
 }
 
 /// The tokens, opened.

@@ -34,7 +34,7 @@ pub use self::kind::{
 pub use self::list::{Days, ListError};
 pub use self::mail::{AddressRule, EmailAddress, MailForm, UserPrincipalName};
 pub use self::name::{CommonName, GivenName, Locality, Organization, Surname};
-pub use self::number::{OrganisationNumber, PersonNumber, PersonNumberKind};
+pub use self::number::{OrganisationNumber, PersonNumber, PersonNumberKind, bare_number};
 pub use self::passport::PassportIdentity;
 pub use self::proofing::{Means, Meeting, ProofingId, ProofingMethod, ProofingMethods};
 pub use self::script::Script;

@@ -96,6 +96,9 @@ operations! {
     DeliverOrder = "POST" "/v1/orders/{id}/delivery" "deliverOrder" Acting;
     ActivateOrder = "POST" "/v1/orders/{id}/activation" "activateOrder" Acting;
     CancelOrder = "POST" "/v1/orders/{id}/cancellation" "cancelOrder" Acting;
+    RegisterCarriers = "POST" "/v1/carriers" "registerCarriers" Acting;
+    ListCarriers = "GET" "/v1/carriers" "listCarriers" Reading;
+    MoveCarrier = "POST" "/v1/carriers/{id}/moves" "moveCarrier" Acting;
     ShowCarrier = "GET" "/v1/carriers/{id}" "showCarrier" Reading;
     RevokeCarrier = "POST" "/v1/carriers/{id}/revocation" "revokeCarrier" Acting;
     AddOrganisation = "POST" "/v1/organisations" "addOrganisation" Acting;
@@ -105,6 +108,7 @@ operations! {
     EndOrganisation = "POST" "/v1/organisations/{id}/ending" "endOrganisation" Acting;
     SetProtection = "POST" "/v1/protected-persons" "setProtection" Acting;
     ListProtectedPersons = "GET" "/v1/protected-persons" "listProtectedPersons" Reading;
+    SearchReads = "POST" "/v1/reads/search" "searchReads" Reading;
 }
 
 impl Operation {

@@ -113,6 +113,8 @@ const ORGANISES: &[Operation] =
 const SEES_PROTECTED: &[Operation] = &[Operation::ListProtectedPersons];
 /// Whether a person is protected is true everywhere: for who reaches everywhere, with the additional role alone.
 const PROTECTS: &[Operation] = &[Operation::SetProtection];
+/// Who was shown what of a person: for who answers for the register, and for who audits it.
+const SEES_READS: &[Operation] = &[Operation::SearchReads];
 /// Certificates, as far as somebody sees them.
 const READS: &[Operation] = &[Operation::ListCertificates, Operation::ShowCertificate];
 /// What tells of serial numbers, whosever they are: for who reaches everywhere.
@@ -128,9 +130,12 @@ const ORDERS: &[Operation] = &[
     Operation::DeliverOrder,
     Operation::ActivateOrder,
     Operation::CancelOrder,
+    Operation::RegisterCarriers,
+    Operation::MoveCarrier,
 ];
-/// Orders of several steps, as far as somebody sees them.
-const SEES_ORDERS: &[Operation] = &[Operation::ListOrders, Operation::ShowOrder];
+/// Orders of several steps, and carriers that are registered, as far as somebody sees them.
+const SEES_ORDERS: &[Operation] =
+    &[Operation::ListOrders, Operation::ShowOrder, Operation::ListCarriers];
 /// What jobs that revoke many look like.
 const SEES_JOBS: &[Operation] = &[Operation::ListJobs, Operation::ShowJob, Operation::ListJobItems];
 /// How the CA is.
@@ -163,6 +168,7 @@ impl Role {
                 READS_EVERYWHERE,
                 REVOKES_EVERYWHERE,
                 SEES_PROTECTED,
+                SEES_READS,
                 PROTECTS,
                 &[Operation::ReleaseCertificate],
             ],
@@ -222,6 +228,7 @@ impl Role {
                 SEES_JOBS,
                 SEES_THE_CA,
                 SEES_PROTECTED,
+                SEES_READS,
                 &[Operation::ReplayProfile],
             ],
         }

@@ -4,11 +4,16 @@
 //! levels, when the receipt is given, how many approve, which duties nobody holds together, and by when
 //! the rest must be done. Deadlines are read here and kept by whoever runs the steps of an order.
 
+mod succession;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use thiserror::Error;
 
+use self::succession::SuccessionFile;
+pub use self::succession::{StrikesAt, Succession};
 use crate::book::{NoDays, days};
 use crate::calendar::Deadline;
 use crate::carrier::CarrierKind;
@@ -259,6 +264,10 @@ pub struct Routine {
     pub separate: Vec<(Duty, Duty)>,
     /// By when what must have been done.
     pub terms: Vec<Term>,
+    /// What becomes of what an order replaces.
+    pub replaces: Vec<Succession>,
+    /// How many carriers of one kind a holder has in one organisation at most.
+    pub most_carriers: Option<u8>,
 }
 
 #[derive(Deserialize)]
@@ -296,6 +305,9 @@ struct RoutineFile {
     separate: Vec<(Duty, Duty)>,
     #[serde(default)]
     deadlines: DeadlinesFile,
+    #[serde(default)]
+    replaces: BTreeMap<String, SuccessionFile>,
+    most_carriers: Option<u8>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -350,6 +362,8 @@ impl Routine {
             approvals: file.approvals,
             separate: file.separate,
             terms: file.deadlines.into_terms()?,
+            replaces: succession::read(file.replaces)?,
+            most_carriers: file.most_carriers,
         })
     }
 
@@ -373,6 +387,7 @@ impl RoutineFile {
             ("carriers", !ordered || !self.carriers.is_empty()),
             ("identities", !ordered || !self.identities.is_empty()),
             ("receipt-forms", self.receipt == ReceiptRule::None || !self.receipt_forms.is_empty()),
+            ("most-carriers", self.most_carriers != Some(0)),
         ];
         if let Some((key, _)) = said.into_iter().find(|(_, said)| !said) {
             return Err(RoutineError::Empty { key });
@@ -405,6 +420,8 @@ impl RoutineFile {
             ("receipt", self.receipt != ReceiptRule::None),
             ("approvals", self.approvals != 0),
             ("separate", !self.separate.is_empty()),
+            ("replaces", !self.replaces.is_empty()),
+            ("most-carriers", self.most_carriers.is_some()),
         ];
         match says.into_iter().find(|(_, says)| *says) {
             Some((key, _)) => Err(RoutineError::Contradicts { key, other: "order" }),
@@ -454,7 +471,7 @@ pub enum RoutineError {
     },
     /// Neither days nor working days nor months.
     #[error(
-        "deadlines.{key}: {found:?} is no deadline such as \"14 days\" or \"5 working-days\", 1 to 400, or \"3 months\", 1 to 60"
+        "{key}: {found:?} is no deadline such as \"14 days\" or \"5 working-days\", 1 to 400, or \"3 months\", 1 to 60"
     )]
     Deadline {
         /// The key.
@@ -474,6 +491,14 @@ pub enum RoutineError {
     /// Days that never come.
     #[error(transparent)]
     Days(#[from] NoDays),
+    /// Nothing is replaced because of it.
+    #[error(
+        "replaces.{event}: no event of docs/revocation-events.md that revokes an eID or a carrier"
+    )]
+    NoSuccession {
+        /// What was named.
+        event: String,
+    },
     /// Not text.
     #[error("file is not UTF-8")]
     NotUtf8,

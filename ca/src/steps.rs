@@ -5,6 +5,7 @@
 //! get; what is refused here is refused sooner.
 
 mod receipt;
+mod replaced;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,15 +13,17 @@ use std::fmt;
 use x509::time::UnixTime;
 
 pub use self::receipt::{HolderReceipt, ReceiptFault, ReceiptWords};
+pub use self::replaced::{Struck, struck, succession};
 use crate::actor::ActsFor;
 use crate::admit::RuleRefusal;
 use crate::book::Book;
 use crate::calendar::{Calendar, local};
 use crate::life::{Named as _, OrderAct, OrderStage, Stage as _};
 use crate::order::ActorId;
+use crate::profile::TrustLevel;
 use crate::revocation::RevocationWish;
 use crate::revocation::event::BusinessEvent;
-use crate::routine::{Duty, OrdererRole, Routine, TermKind};
+use crate::routine::{Duty, OrdererRole, ReceiptRule, Routine, TermKind};
 
 /// How far the clocks of those who say when something was done may be ahead of ours, in seconds; as of an order in one call.
 const AHEAD_SECONDS: u64 = 300;
@@ -204,6 +207,41 @@ pub fn judge_orderer(role: OrdererRole) -> Result<(), RuleRefusal> {
         "send the whole order with its request to POST /v1/certificates",
     )
     .for_ever())
+}
+
+/// Refuses an order in one call where several take part in it: who signs such a call would say for himself that another approved it, and
+/// that the holder gave the receipt.
+///
+/// A holder's own order has no other part than his.
+///
+/// # Errors
+///
+/// `order-in-steps`.
+pub fn judge_one_call(
+    role: OrdererRole,
+    routine: &Routine,
+    level: Option<TrustLevel>,
+) -> Result<(), RuleRefusal> {
+    let kept_apart = |(one, other): &(Duty, Duty)| ![*one, *other].contains(&Duty::Holder);
+    let receipted = role != OrdererRole::Holder
+        && level == Some(TrustLevel::Loa3)
+        && routine.receipt != ReceiptRule::None;
+    let check = if routine.approvals > 0 {
+        "approvals"
+    } else if routine.separate.iter().any(kept_apart) {
+        "separate"
+    } else if receipted {
+        "receipt"
+    } else {
+        return Ok(());
+    };
+    Err(RuleRefusal::new(
+        "order-in-steps",
+        format!("routine/{}/{check}", routine.name),
+        &"an order in one call, for all of which one person signed",
+        "an order in steps, each signed for by who takes it (ISS-14)",
+        "make it by POST /v1/orders, and have each take his step",
+    ))
 }
 
 /// Judges evidence of who the holder is when it comes in, by the list of the day and the routine; once more, with all else, at issuing.

@@ -11,7 +11,7 @@ use thiserror::Error;
 use x509::statement::SignedStatement;
 
 use crate::budget::SIGN;
-use crate::plan::{Operation, Plan, Requirement, Role, Step, Word};
+use crate::plan::{Operation, OperationName, Plan, Requirement, Role, Step, Word};
 use crate::presence::{Challenge, NONCE_DIGITS, PresenceFault};
 use crate::refusal::Refusal;
 use crate::transcript::{Chain, Kind, Record, TranscriptFault};
@@ -25,6 +25,10 @@ pub const DECLARATION: &str = "declaration";
 pub const TO_BE_SIGNED: &str = "to be signed";
 /// What it says where the program compared it, and nobody read: at a rehearsal, and in deployment test/demo.
 pub const READ_BY_NOBODY: &str = "to be signed, read by nobody";
+/// What a READBACK says by which a witness compares the hash of a key that is to be destroyed.
+pub const TO_BE_DESTROYED: &str = "to be destroyed";
+/// What it says where the program compared it, and nobody read.
+pub const DESTROYED_UNREAD: &str = "to be destroyed, read by nobody";
 /// What a CHECK says of somebody who goes.
 pub const LEAVES: &str = "leaves";
 /// What a CHECK says of a throw-away key that stands for somebody's own in a rehearsal, by its `spki_sha256`.
@@ -126,9 +130,11 @@ impl<'a> Attendance<'a> {
             }
             (Kind::Attest, Some(PRESENCE)) => self.arrive(head, record),
             (Kind::Intent | Kind::Attest, _) => self.work(record),
+            // That what was announced had no effect is for those to say who may announce it.
+            (Kind::Exception, _) if record.body.contains_key("intent") => self.work(record),
             (Kind::Readback, what) => {
                 self.work(record)?;
-                if matches!(what, Some(TO_BE_SIGNED | READ_BY_NOBODY)) {
+                if is_comparison(what) {
                     self.compare(record)?;
                 }
                 Ok(())
@@ -154,7 +160,8 @@ impl<'a> Attendance<'a> {
     }
 
     /// Those who are there and have this role, deputies too. A person is one, whatever he has.
-    fn of(&self, role: Role) -> BTreeSet<&'a Word> {
+    #[must_use]
+    pub fn of(&self, role: Role) -> BTreeSet<&'a Word> {
         let duties = self.plan.people.duties.iter().filter(|duty| duty.role == role);
         duties.map(|duty| &duty.person).filter(|person| self.present.contains(person)).collect()
     }
@@ -231,8 +238,9 @@ impl<'a> Attendance<'a> {
             self.is_there(person)?;
         }
         self.require(step)?;
-        if record.kind == Kind::Intent && record.text("act") == Some(SIGN) {
-            let signed = record.text("tbs_sha256");
+        let act = record.text("act").filter(|_| record.kind == Kind::Intent);
+        if act.is_some_and(|act| [SIGN, OperationName::Destroy.as_str()].contains(&act)) {
+            let signed = record.text(if act == Some(SIGN) { "tbs_sha256" } else { "key" });
             let compared = self.compared.as_ref();
             let is_compared = compared.is_some_and(|(step, sha256)| {
                 *step == record.step && Some(sha256.as_str()) == signed
@@ -250,9 +258,9 @@ impl<'a> Attendance<'a> {
         }
     }
 
-    /// A witness who is there compares what is to be signed. Where nothing is made that anybody relies on the program may.
+    /// A witness who is there compares what is to be signed, or destroyed. Where nothing is made that anybody relies on the program may.
     fn compare(&mut self, record: &Record) -> Result<(), AttendanceFault> {
-        let holds = if record.text("what") == Some(READ_BY_NOBODY) {
+        let holds = if is_unread(record) {
             let deployment = self.plan.deployment;
             let is_demo =
                 deployment.environment() == Environment::Test && deployment.pki() == Pki::Demo;
@@ -282,6 +290,19 @@ impl<'a> Attendance<'a> {
             .map(|one| &one.id)
             .ok_or_else(|| AttendanceFault::Absent { person: person.to_owned() })
     }
+}
+
+/// Whether a READBACK of this name is of what a key is about to sign, or of a key that is about to end.
+fn is_comparison(what: Option<&str>) -> bool {
+    let names = [TO_BE_SIGNED, READ_BY_NOBODY, TO_BE_DESTROYED, DESTROYED_UNREAD];
+    what.is_some_and(|what| names.contains(&what))
+}
+
+/// Whether a READBACK says that no person compared.
+#[must_use]
+pub fn is_unread(record: &Record) -> bool {
+    let names = [READ_BY_NOBODY, DESTROYED_UNREAD];
+    record.kind == Kind::Readback && record.text("what").is_some_and(|what| names.contains(&what))
 }
 
 /// A transcript by which something was done without those who had to be there, or that breaks its own rules.

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::words::Fingerprint;
 
-pub use made::{GivenUp, Made, MadeKey, MadeSignature};
+pub use made::{DestroyedKey, GivenUp, Made, MadeKey, MadeSignature};
 
 /// The form, as the first line of the manifest names it.
 pub const FORMAT: &str = "sigill-ceremony-bundle/1";

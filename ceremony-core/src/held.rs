@@ -2,6 +2,8 @@
 //!
 //! Who holds a ceremony asks before a line is written, and does not do what a line would announce that is refused.
 
+use std::time::Duration;
+
 use ledger::Hash;
 use thiserror::Error;
 
@@ -11,6 +13,9 @@ use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::shape::{Deviation, Shape, ShapeFault};
 use crate::transcript::{Kind, Record};
+
+/// How long before a ceremony its rehearsal may have ended.
+pub const REHEARSED_WITHIN: Duration = Duration::from_secs(14 * 86_400);
 
 /// A ceremony so far.
 #[derive(Clone, Debug)]

@@ -23,10 +23,11 @@ pub use fault::Fault;
 pub use kind::{Audit, Kind, Zone};
 pub use people::{Duty, People, Person, Quorum, Requirement, Role, Threshold};
 pub use step::{
-    Attributes, BackupWay, IssuerUrls, NumberRule, Operation, OperationName, Revocation, Series,
-    Step,
+    Attributes, BackupWay, DELEGATE_AFTER_CRL, IssuerUrls, NumberRule, Operation, OperationName,
+    Revocation, Series, Step,
 };
 pub use text::{MAX_OCTETS, TextFault};
+pub(crate) use values::moment;
 pub use values::{Line, RelativeFile, Word};
 
 use crate::script::Language;

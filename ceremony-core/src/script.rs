@@ -10,7 +10,7 @@ mod text;
 
 use serde::Deserialize;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Word};
 
 /// The language of what people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -114,6 +114,38 @@ impl Script {
     #[must_use]
     pub fn to_html(&self) -> String {
         html::of(self)
+    }
+}
+
+/// What stands on the page of a step, for a screen: the same words as on the paper that people hold in their hands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepText {
+    /// Which step of how many, and what is done.
+    pub title: String,
+    /// Who is there and what is done.
+    pub facts: Vec<String>,
+    /// What people tick when it is done; what they write by hand is left out.
+    pub ticks: Vec<String>,
+}
+
+impl StepText {
+    /// The step of this id; none where the plan has no such step.
+    #[must_use]
+    pub fn of(plan: &Plan, id: &Word) -> Option<Self> {
+        let place = plan.steps.iter().position(|step| step.id == *id)?;
+        let step = plan.steps.get(place)?;
+        let page = steps::page(plan, step, place.saturating_add(1), plan.steps.len());
+        let (mut facts, mut ticks) = (Vec::new(), Vec::new());
+        for item in page.items {
+            match item {
+                Item::Text(text) | Item::Heading(text) => facts.push(text),
+                Item::Fact(name, value) => facts.push(format!("{name}: {value}")),
+                Item::Mono(lines) => facts.push(lines.join("\n")),
+                Item::Tick(text) => ticks.push(format!("[ ] {text}")),
+                Item::Write(_) => {}
+            }
+        }
+        Some(Self { title: page.title, facts, ticks })
     }
 }
 

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::attendance::{LEAVES, PRESENCE, READ_BY_NOBODY, STAND_IN, TO_BE_SIGNED};
+use crate::attendance::{
+    DESTROYED_UNREAD, LEAVES, PRESENCE, READ_BY_NOBODY, STAND_IN, TO_BE_DESTROYED, TO_BE_SIGNED,
+};
 use crate::budget::SIGN;
 use crate::transcript::{Fact, Kind, Record};
 use crate::words::Fingerprint;
@@ -55,6 +57,7 @@ const CLASSES: &[(Kind, &str, Class)] = &[
     (Kind::Genesis, "plan", Class::Const),
     (Kind::Genesis, "program", Class::Const),
     (Kind::Genesis, "purpose", Class::Aside),
+    (Kind::Genesis, "rehearsal", Class::Aside),
     (Kind::Check, "result", Class::Const),
     (Kind::Check, "role", Class::Const),
     (Kind::Check, "seen", Class::Device),
@@ -210,6 +213,11 @@ fn line(record: &Record) -> Result<String, ShapeFault> {
                 if record.kind == Kind::Readback && text == READ_BY_NOBODY =>
             {
                 json!(TO_BE_SIGNED)
+            }
+            (Class::Const, Fact::Text(text))
+                if record.kind == Kind::Readback && text == DESTROYED_UNREAD =>
+            {
+                json!(TO_BE_DESTROYED)
             }
             (Class::Const, Fact::Text(text)) => json!(text),
             (Class::Const, Fact::Number(number)) => json!(number),

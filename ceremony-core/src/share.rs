@@ -446,6 +446,14 @@ pub enum ShareError {
         /// Why.
         why: String,
     },
+    /// Another record than the one on paper.
+    #[error("record has SHA-256 {found}, and {expected} is asked for")]
+    OtherRecord {
+        /// What stands on the sheets.
+        expected: Fingerprint,
+        /// The file's.
+        found: Fingerprint,
+    },
     /// A word that cannot stand there.
     #[error("word {number} cannot stand there: one was left out or misread, or two changed places")]
     Word {
@@ -502,7 +510,7 @@ impl ShareError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Order { .. } => "share-order",
-            Self::Record { .. } => "share-record",
+            Self::Record { .. } | Self::OtherRecord { .. } => "share-record",
             Self::Word { .. } | Self::Count { .. } | Self::Misread => "share-misread",
             Self::OtherSet { .. } => "share-of-another-set",
             Self::Wrong { .. } => "share-wrong",
@@ -518,6 +526,9 @@ impl ShareError {
         match self {
             Self::Order { .. } => "correct --custodian or --threshold; nothing was drawn",
             Self::Record { .. } => "give the set.json that was made with the shares",
+            Self::OtherRecord { .. } => {
+                "stop: the record was exchanged, or the hash misread; give the set.json whose hash stands on every sheet"
+            }
             Self::Word { .. } | Self::Count { .. } | Self::Misread => {
                 "read the sheet again, word by word"
             }

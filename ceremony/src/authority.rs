@@ -10,6 +10,7 @@ use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::request::CertificationRequest;
 use x509::signing::assemble;
 
+use crate::second_opinion::{self, Message};
 use crate::stopped::Stopped;
 
 /// Reads an issuer's certificate that the plan names.
@@ -97,6 +98,35 @@ pub(crate) fn request(name: &Word, der: &[u8], issuer: &PublicKey) -> Result<Pub
         return Err(refused("it is of the issuer's own key".to_owned()));
     }
     Ok(request.public_key().clone())
+}
+
+/// The key of a root's own certificate, which proves by its signature that somebody holds it. A certificate of another issuer proves nothing of its
+/// key; its holder sends a request.
+///
+/// # Errors
+///
+/// [`Stopped`] with R12.
+pub(crate) fn own_key(
+    name: &Word,
+    certificate: &Certificate,
+    issuer: &PublicKey,
+) -> Result<PublicKey, Stopped> {
+    let refused = |why: String| Stopped {
+        refusal: Refusal::Key,
+        refused: format!("certificate {name}: {why}"),
+        next_step: "give the root's own certificate, or a request of the CA; nothing was signed",
+    };
+    let key = certificate.public_key();
+    let (octets, algorithm) = (Message::Octets(certificate.tbs_der()), certificate.algorithm());
+    certificate
+        .verify_signed_by(key)
+        .map_err(|error| refused(format!("it does not sign itself: {error}")))?;
+    second_opinion::verify(key, algorithm, octets, certificate.signature())
+        .map_err(|error| refused(error.to_string()))?;
+    if key == issuer {
+        return Err(refused("it is of the issuer's own key".to_owned()));
+    }
+    Ok(key.clone())
 }
 
 #[cfg(test)]

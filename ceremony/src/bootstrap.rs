@@ -19,6 +19,7 @@ use ca::issuer::{CrlScopeStated, Issuer, IssuerSettings};
 use ca::key_period::KeyPeriod;
 use ca::prepare::{KeySource, Signer};
 use ca::profile::ProfileSet;
+use ceremony_core::plan::DELEGATE_AFTER_CRL;
 use ceremony_core::transcript::{Fact, Kind, Phase};
 use hsm::note::SoftwareNoteKey;
 use hsm::{KeyId, KeyOrder, Module, Removal, Token, TokenSigner};
@@ -50,8 +51,6 @@ use crate::works::{Unattended, Work, Works, issuer, now, random};
 
 /// Longest wait for a key: RSA 4096 takes seconds, and much more on a slow token.
 const KEY_DEADLINE: Duration = Duration::from_secs(600);
-/// A root's delegate outlives the root's CRL by this much (architecture §2.3).
-const DELEGATE_AFTER_CRL: Duration = Duration::from_secs(30 * 86_400);
 
 /// What bootstrap is asked.
 pub(crate) struct Order {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ceremony_core::approval::Purpose;
+use ceremony_core::approval::{self, Purpose};
 use ceremony_core::attendance::{Attendance, PRODUCTION};
 use ceremony_core::bundle::{Bundle, INPUTS, Made, OUTPUTS, PLAN, REHEARSAL, TRANSCRIPT};
 use ceremony_core::plan::Plan;
@@ -126,24 +126,14 @@ impl Packed {
 /// [`Stopped`] with the row of what is missing or does not belong together.
 pub(crate) fn pack(parts: &Parts<'_>) -> anyhow::Result<Packed> {
     let plan = parts.plan;
-    let transcript_file = parts.home.join("ceremony/transcript.jsonl");
-    let transcript =
-        fs::read(&transcript_file).map_err(|error| broken(&transcript_file, error.to_string()))?;
-    let whole = Whole::read(&transcript).map_err(|fault| broken(&transcript_file, fault))?;
-    let purpose = whole.records.first().and_then(|genesis| genesis.text("purpose"));
-    if whole.chain.phase() != Phase::Closed || whole.torn > 0 || purpose != Some(PRODUCTION) {
-        return Err(broken(&transcript_file, "it is of no ceremony that came to its end").into());
-    }
-    Attendance::judge(plan, &transcript).map_err(|error| Stopped {
-        refusal: error.refusal(),
-        refused: format!("{}: {error}", transcript_file.display()),
-        next_step: "name the home of the ceremony that was held by this plan",
-    })?;
-    let shape = gates::rehearsal(plan, parts.rehearsal, None)?;
-    let approvals = approvals(parts.approvals)?;
-    let signed: Vec<SignedStatement> =
-        approvals.values().map(|(signed, _)| signed.clone()).collect();
-    gates::approvals(plan, Purpose::Production(shape.hash()), &signed)?;
+    let (transcript, whole) = held(plan, parts.home)?;
+    let rehearsal = gates::rehearsal(plan, parts.rehearsal)?;
+    whole.records.first().map_or(Ok(()), |genesis| rehearsal.is_of(genesis))?;
+    let shape = rehearsal.shape;
+    let purpose = Purpose::Production(shape.hash());
+    let given = parts.approvals.iter().map(|path| approval_command::read(path));
+    let given = given.collect::<Result<Vec<_>, _>>()?;
+    gates::approvals(plan, purpose, &given)?;
 
     let mut bundle = Bundle::new();
     let plan_octets = fs::read(parts.plan_file).context("cannot read the plan again")?;
@@ -152,8 +142,8 @@ pub(crate) fn pack(parts: &Parts<'_>) -> anyhow::Result<Packed> {
     bundle.put(TRANSCRIPT, transcript)?;
     let rehearsal = fs::read(parts.rehearsal).context("cannot read the rehearsal again")?;
     bundle.put(REHEARSAL, rehearsal)?;
-    for (person, (_, octets)) in approvals {
-        bundle.put(&Bundle::approval_of(&person), octets)?;
+    for (person, approval) in counted(plan, purpose, &given) {
+        bundle.put(&Bundle::approval_of(person), approval.as_str().as_bytes().to_vec())?;
     }
     for (input, octets) in gates::inputs(plan, home::folder_of(parts.plan_file))? {
         let name = input.file.as_str();
@@ -173,24 +163,42 @@ pub(crate) fn pack(parts: &Parts<'_>) -> anyhow::Result<Packed> {
     Ok(Packed { octets: bundle.to_archive()?, head })
 }
 
-/// Approvals by the person who gave each. One person is in a bundle once.
-fn approvals(paths: &[PathBuf]) -> anyhow::Result<BTreeMap<String, (SignedStatement, Vec<u8>)>> {
+/// The transcript of the ceremony of this home, which was held by this plan and came to its end.
+///
+/// # Errors
+///
+/// [`Stopped`] with R17 for one that did not, with the row of what its people lack.
+pub(crate) fn held(plan: &Plan, home: &Path) -> Result<(Vec<u8>, Whole), Stopped> {
+    let transcript_file = home.join("ceremony/transcript.jsonl");
+    let transcript =
+        fs::read(&transcript_file).map_err(|error| broken(&transcript_file, error.to_string()))?;
+    let whole = Whole::read(&transcript).map_err(|fault| broken(&transcript_file, fault))?;
+    let purpose = whole.records.first().and_then(|genesis| genesis.text("purpose"));
+    if whole.chain.phase() != Phase::Closed || whole.torn > 0 || purpose != Some(PRODUCTION) {
+        return Err(broken(&transcript_file, "it is of no ceremony that came to its end"));
+    }
+    Attendance::judge(plan, &transcript).map_err(|error| Stopped {
+        refusal: error.refusal(),
+        refused: format!("{}: {error}", transcript_file.display()),
+        next_step: "name the home of the ceremony that was held by this plan",
+    })?;
+    Ok((transcript, whole))
+}
+
+/// The first approval of each person that counts. What else was given is packed by nobody: the auditor's program refuses a bundle with one that
+/// does not count.
+fn counted<'a>(
+    plan: &'a Plan,
+    purpose: Purpose,
+    given: &'a [SignedStatement],
+) -> BTreeMap<&'a str, &'a SignedStatement> {
     let mut found = BTreeMap::new();
-    for path in paths {
-        let signed = approval_command::read(path)?;
-        let person = signed.statement().fields().find(|(name, _)| *name == "person");
-        let person = person.map(|(_, person)| person.to_owned()).unwrap_or_default();
-        let octets = signed.as_str().as_bytes().to_vec();
-        if found.insert(person.clone(), (signed, octets)).is_some() {
-            return Err(Stopped {
-                refusal: Refusal::Approvals,
-                refused: format!("two approvals of {person:?} are given"),
-                next_step: "give one approval a person: with two keys too, somebody is one",
-            }
-            .into());
+    for signed in given {
+        if let Ok(person) = approval::judge_one(plan, purpose, signed) {
+            found.entry(person.id.as_str()).or_insert(signed);
         }
     }
-    Ok(found)
+    found
 }
 
 fn broken(path: &Path, why: impl std::fmt::Display) -> Stopped {

@@ -9,15 +9,22 @@ use ceremony_core::plan::{Content, PlannedToken};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::words::Fingerprint;
 use hsm::pin::Pin;
-use hsm::token::{PinState, TokenFacts};
-use hsm::{Module, NewToken, PinMarkers, Quirks, Token, TokenSettings};
+use hsm::token::{PinState, TokenFacts, TokenLabel, TokenName};
+use hsm::{Module, NewToken, OpenError, PinMarkers, Quirks, Token, TokenSettings};
 
+use crate::attended::NewPins;
 use crate::home::Home;
 use crate::stopped::Stopped;
-use crate::tokens::{self, draw};
+use crate::tokens;
 
 /// Longest wait for a token's answer that is not a key generation.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Codes of a PIN that the token refused, now or before.
+const REFUSED: [&str; 2] = ["hsm-pin-refused", "hsm-pin-refused-before"];
+/// Codes of a token of which no PIN is tried any more.
+const NO_MORE: [&str; 4] =
+    ["hsm-pin-count-low", "hsm-pin-final-try", "hsm-pin-locked", "hsm-pin-in-doubt"];
 
 /// What becomes of tokens after the ceremony.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +52,7 @@ pub(crate) fn open(
         as_planned(module, planned, &token)?;
         return Ok(token);
     }
-    let [so_pin, user_pin] = [Pin::from_drawn(&draw()?)?, Pin::from_drawn(&draw()?)?];
+    let [so_pin, user_pin] = tokens::thrown_away(home, "pins", planned.name.as_str())?;
     let markers = PinMarkers::in_folder(&home.join("state"))?;
     let new = NewToken { label, so_pin, user_pin: user_pin.clone() };
     let name = hsm::init_token(module, &new, &markers)
@@ -72,20 +79,137 @@ pub(crate) fn recall(
     home: &Home,
     planned: &PlannedToken,
 ) -> anyhow::Result<Token> {
+    drop(found(module, planned)?);
+    open(module, home, planned, Fate::Kept)
+}
+
+/// The token that was made before, with its PINs.
+///
+/// # Errors
+///
+/// [`Stopped`] with R06 where it is not there.
+pub(crate) fn found(module: &Module, planned: &PlannedToken) -> anyhow::Result<TokenName> {
     let is_it = |token: &&TokenFacts| {
         token.label == planned.label.as_str() && token.pin != PinState::NotSet
     };
-    let found = hsm::token::list(module)?.iter().filter(is_it).count();
-    if found != 1 {
-        return Err(Stopped {
-            refusal: Refusal::Token,
-            refused: format!(
-                "token {} was made before, and is not there: {found} tokens have its label",
-                planned.label.as_str()
-            ),
-            next_step: "bring the token back; no other is made in its place",
-        }
-        .into());
+    let listed = hsm::token::list(module)?;
+    let found: Vec<&TokenFacts> = listed.iter().filter(is_it).collect();
+    let [token] = found.as_slice() else {
+        return Err(away(planned, found.len()).into());
+    };
+    Ok(TokenName { label: planned.label.as_str().parse()?, serial: token.serial.parse()? })
+}
+
+fn away(planned: &PlannedToken, there: usize) -> Stopped {
+    Stopped {
+        refusal: Refusal::Token,
+        refused: format!(
+            "token {} was made before, and is not there: {there} tokens have its label",
+            planned.label.as_str()
+        ),
+        next_step: "bring the token back; no other is made in its place",
+    }
+}
+
+/// Opens a token by a PIN that people gave.
+///
+/// # Errors
+///
+/// [`Stopped`] with R06 for one that is not as planned; the token's own.
+pub(crate) fn open_by(
+    module: &Module,
+    home: &Home,
+    planned: &PlannedToken,
+    name: TokenName,
+    pin: Pin,
+) -> anyhow::Result<Token> {
+    let settings = TokenSettings {
+        name,
+        pin,
+        markers: PinMarkers::in_folder(&home.join("state"))?,
+        sessions: NonZeroUsize::MIN,
+        deadline: DEADLINE,
+        quirks: Quirks::default(),
+    };
+    let token = Token::open(module, settings).map_err(no_more)?;
+    as_planned(module, planned, &token)?;
+    Ok(token)
+}
+
+/// A token that tells of its last try, or of none, is no matter of another PIN (R15).
+fn no_more(error: OpenError) -> anyhow::Error {
+    if NO_MORE.contains(&error.code()) {
+        let (refused, next_step) = (error.to_string(), error.next_step());
+        return Stopped { refusal: Refusal::Pin, refused, next_step }.into();
+    }
+    error.into()
+}
+
+/// Initialises a blank token with PINs that people have, or opens the one that an earlier run initialised with them.
+///
+/// # Errors
+///
+/// As [`open_by`].
+pub(crate) fn prepare(
+    module: &Module,
+    home: &Home,
+    planned: &PlannedToken,
+    pins: NewPins,
+) -> anyhow::Result<Token> {
+    let label: TokenLabel = planned.label.as_str().parse()?;
+    let NewPins { officer, user } = pins;
+    let listed = hsm::token::list(module)?;
+    let is_ready =
+        |token: &TokenFacts| token.label == label.as_str() && token.pin != PinState::NotSet;
+    let name = if listed.iter().any(is_ready) {
+        found(module, planned)?
+    } else {
+        let markers = PinMarkers::in_folder(&home.join("state"))?;
+        let new = NewToken { label, so_pin: officer, user_pin: user.clone() };
+        hsm::init_token(module, &new, &markers)
+            .with_context(|| format!("token {}", planned.name))?
+    };
+    open_by(module, home, planned, name, user)
+}
+
+/// Whether the token refused the PIN, now or before.
+pub(crate) fn is_wrong_pin(error: &anyhow::Error) -> bool {
+    let told = error.chain().find_map(hsm::told);
+    told.is_some_and(|(code, _)| REFUSED.contains(&code))
+}
+
+/// Destroys everything in a token, of which no handle is left, and opens it again: it is initialised anew under its own PINs.
+///
+/// # Errors
+///
+/// The module's. What is left then is erased by the next call.
+pub(crate) fn erase(
+    module: &Module,
+    home: &Home,
+    planned: &PlannedToken,
+    name: &TokenName,
+    fate: Fate,
+) -> anyhow::Result<Token> {
+    let so_pin = tokens::officers(home, "pins", planned.name.as_str())?;
+    let markers = PinMarkers::in_folder(&home.join("state"))?;
+    hsm::erase_token(module, name, &so_pin, &markers)?;
+    open(module, home, planned, fate)
+}
+
+/// The token that a crash may have left without a user PIN: it was erased, and is opened as it was before.
+///
+/// # Errors
+///
+/// As [`recall`].
+pub(crate) fn reopen(
+    module: &Module,
+    home: &Home,
+    planned: &PlannedToken,
+) -> anyhow::Result<Token> {
+    let is_it = |token: &&TokenFacts| token.label == planned.label.as_str();
+    let there = hsm::token::list(module)?.iter().filter(is_it).count();
+    if there != 1 {
+        return Err(away(planned, there).into());
     }
     open(module, home, planned, Fate::Kept)
 }

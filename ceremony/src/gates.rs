@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use ca::profile::{Profile, ProfileSet};
 use ceremony_core::approval::{self, Purpose};
 use ceremony_core::attendance::{Attendance, REHEARSAL};
 use ceremony_core::budget::Budget;
+use ceremony_core::held::REHEARSED_WITHIN;
 use ceremony_core::plan::{Input, InputContent, Plan, Window};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::shape::Shape;
-use ceremony_core::transcript::{Fact, Kind, Whole};
+use ceremony_core::transcript::{Fact, Kind, Record, Whole};
 use ceremony_core::words::Fingerprint;
 use x509::statement::SignedStatement;
 use x509::time::UnixTime;
@@ -23,8 +23,8 @@ use crate::transcript::Transcript;
 
 /// The longest input: a CRL of a root has some megabytes at most.
 const MAX_INPUT: u64 = 64 * 1024 * 1024;
-/// How long before the ceremony its rehearsal may have ended.
-const LONGEST_AGO: Duration = Duration::from_secs(14 * 86_400);
+/// The member of a ceremony's first line that has the hash of its rehearsal.
+pub(crate) const TOLD: &str = "rehearsal";
 
 /// Who approves the plan for this purpose.
 ///
@@ -176,17 +176,63 @@ pub(crate) fn window(plan: &Plan, now: UnixTime) -> Result<(), Stopped> {
     Err(Stopped { refusal: Refusal::Clock, refused, next_step })
 }
 
-/// The shape of the plan's rehearsal, from its transcript: whole, with its people, and at `now`, where that is asked, of the last two weeks.
+/// A rehearsal that came to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Rehearsal {
+    /// What it looked like.
+    pub(crate) shape: Shape,
+    /// The hash of its transcript, which the first line of the ceremony tells.
+    pub(crate) sha256: Fingerprint,
+    /// The time of its last line.
+    pub(crate) ended: UnixTime,
+}
+
+impl Rehearsal {
+    /// It ended before the ceremony began, and within the two weeks before: what the auditor's program asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] with R16.
+    pub(crate) fn is_before(&self, began: UnixTime) -> Result<(), Stopped> {
+        let Self { ended, .. } = *self;
+        if ended > began {
+            let why = format!("it ended at {ended}, after {began}, when the ceremony began");
+            return Err(not_rehearsed(&why));
+        }
+        if ended.checked_add(REHEARSED_WITHIN).is_none_or(|end| end < began) {
+            let why = format!(
+                "it ended at {ended}, more than 14 days before {began}, when the ceremony began"
+            );
+            return Err(not_rehearsed(&why));
+        }
+        Ok(())
+    }
+
+    /// It is the one with which the ceremony of this first line began.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] with R16.
+    pub(crate) fn is_of(&self, genesis: &Record) -> Result<(), Stopped> {
+        let told = genesis.text(TOLD).unwrap_or("none");
+        if told != self.sha256.to_string() {
+            let why = format!(
+                "it has SHA-256 {}, and the ceremony began with the rehearsal {told}",
+                self.sha256
+            );
+            return Err(not_rehearsed(&why));
+        }
+        self.is_before(genesis.time)
+    }
+}
+
+/// The plan's rehearsal, from its transcript: whole, and with its people.
 ///
 /// # Errors
 ///
 /// [`Stopped`] with R16.
-pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: Option<UnixTime>) -> Result<Shape, Stopped> {
-    let stopped = |why: &str| Stopped {
-        refusal: Refusal::Rehearsal,
-        refused: format!("rehearsal {}: {why}", path.display()),
-        next_step: "rehearse this very plan with this very program, and have its shape approved",
-    };
+pub(crate) fn rehearsal(plan: &Plan, path: &Path) -> Result<Rehearsal, Stopped> {
+    let stopped = |why: &str| not_rehearsed(&format!("{}: {why}", path.display()));
     let octets = fs::read(path).map_err(|error| stopped(&error.to_string()))?;
     Attendance::judge(plan, &octets).map_err(|error| stopped(&error.to_string()))?;
     let whole = Whole::read(&octets).map_err(|error| stopped(&error.to_string()))?;
@@ -200,11 +246,16 @@ pub(crate) fn rehearsal(plan: &Plan, path: &Path, now: Option<UnixTime>) -> Resu
     let mut budget = Budget::new(plan);
     let judged = whole.records.iter().try_for_each(|record| budget.take(record));
     judged.map_err(|over| stopped(&over.to_string()))?;
-    let end = last.time.checked_add(LONGEST_AGO);
-    if now.is_some_and(|now| end.is_none_or(|end| end < now)) {
-        return Err(stopped(&format!("it ended at {}, more than 14 days ago", last.time)));
+    let shape = Shape::of(&whole.records).map_err(|fault| stopped(&fault.to_string()))?;
+    Ok(Rehearsal { shape, sha256: Fingerprint::of(&octets), ended: last.time })
+}
+
+fn not_rehearsed(why: &str) -> Stopped {
+    Stopped {
+        refusal: Refusal::Rehearsal,
+        refused: format!("rehearsal: {why}"),
+        next_step: "give the rehearsal of this very plan with which the ceremony began; before it begins, rehearse the plan with this very program, and have its shape approved",
     }
-    Shape::of(&whole.records).map_err(|fault| stopped(&fault.to_string()))
 }
 
 fn bounded(path: &Path) -> Result<Vec<u8>, String> {
@@ -236,4 +287,29 @@ fn input_stop(refused: String) -> Stopped {
     let next_step =
         "bring the medium that was compared when the plan was approved; nothing was done";
     Stopped { refusal: Refusal::Input, refused, next_step }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R16: what the auditor's program refuses is not begun.
+    #[test]
+    fn a_rehearsal_ends_before_the_ceremony_and_within_two_weeks() {
+        let at = |secs: u64| UnixTime::from_secs(1_795_000_000 + secs).unwrap();
+        let (shape, sha256) = (Shape::default(), Fingerprint::of(b""));
+        let ended = Rehearsal { shape, sha256, ended: at(0) };
+        let weeks = REHEARSED_WITHIN.as_secs();
+        for began in [at(0), at(1), at(weeks)] {
+            ended.is_before(began).unwrap();
+        }
+        for (ended, began, wanted) in
+            [(at(1), at(0), "when the ceremony began"), (at(0), at(weeks + 1), "more than 14 days")]
+        {
+            let rehearsal = Rehearsal { ended, shape: Shape::default(), sha256 };
+            let stopped = rehearsal.is_before(began).unwrap_err();
+            assert_eq!(stopped.refusal.code(), "R16");
+            assert!(stopped.refused.contains(wanted), "{}", stopped.refused);
+        }
+    }
 }

@@ -4,10 +4,11 @@
 //! Nothing here decides what may follow what: a line that people, budget or rehearsal do not allow is not written, and
 //! what it would announce is not done ([`ceremony_core::held`]).
 
+mod destroying;
 mod keys;
 mod signing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -24,14 +25,15 @@ use ceremony_core::words::Fingerprint;
 use hsm::{Module, Token, TokenSigner};
 use indicatif::{ProgressBar, ProgressStyle};
 use x509::certificate::Certificate;
-use x509::key::PublicKey;
+use x509::key::{PublicKey, SpkiHash};
 
+use crate::attended::Room;
 use crate::ceremony_tokens::Fate;
 use crate::company::Company;
 use crate::home::Home;
 use crate::signed::Compared;
-use crate::stopped::Stopped;
-use crate::transcript::{Transcript, TranscriptError};
+use crate::stopped::{Paused, Stopped};
+use crate::transcript::Transcript;
 use crate::works::Works;
 
 /// Longest wait for a key: RSA 4096 takes seconds, and much more on a slow token.
@@ -40,12 +42,14 @@ const KEY_DEADLINE: Duration = Duration::from_secs(600);
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The kinds of ceremony that are held. What each takes and needs is the plan's (`ceremony_core::plan::Kind`); what a step does is its
 /// operation's, whatever the kind.
-const HELD: [CeremonyKind; 5] = [
+const HELD: [CeremonyKind; 7] = [
     CeremonyKind::RootKey,
     CeremonyKind::IssuingKey,
     CeremonyKind::IssuingCertificate,
     CeremonyKind::RootDelegates,
     CeremonyKind::RootCrl,
+    CeremonyKind::CrossCertificate,
+    CeremonyKind::KeyDestruction,
 ];
 /// What the initialising of a token is called in an intent.
 const PREPARE_TOKEN: &str = "prepare-token";
@@ -78,12 +82,29 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             | Operation::Certificate { .. }
             | Operation::Delegate { .. }
             | Operation::Request { .. }
-            | Operation::Crl { .. } => continue,
+            | Operation::Crl { .. }
+            | Operation::Destroy { .. } => continue,
             other => other.name().as_str(),
         };
         bail!("step {}: {lacks} is not held by this version; nothing was done", step.id);
     }
     Ok(())
+}
+
+/// Refuses a plan with a step that is not done by people at the screen, before any is.
+///
+/// # Errors
+///
+/// Names the step.
+pub(crate) fn only_what_people_hold(plan: &Plan) -> anyhow::Result<()> {
+    let destroys = |step: &&Step| matches!(step.operation, Operation::Destroy { .. });
+    match plan.steps.iter().find(destroys) {
+        None => Ok(()),
+        Some(step) => bail!(
+            "step {}: a key is destroyed with nobody at the screen alone (--unattended) by this version; nothing was done",
+            step.id
+        ),
+    }
 }
 
 fn holds_others(plan: &Plan, token: &Word) -> bool {
@@ -104,11 +125,19 @@ pub(crate) struct With<'a> {
     pub(crate) fate: Fate,
 }
 
+/// Who holds it.
+pub(crate) enum Holders<'a> {
+    /// Nobody sits at it; keys answer in people's place.
+    Keys(Company<'a>),
+    /// People at a screen.
+    Room(&'a Room<'a>),
+}
+
 /// A ceremony that is being held.
 pub(crate) struct Ceremony<'a> {
     with: With<'a>,
     plan: &'a Plan,
-    company: Company<'a>,
+    holders: Holders<'a>,
     transcript: Transcript<'a>,
     signer: TokenSigner,
     tokens: BTreeMap<&'a Word, Token>,
@@ -118,38 +147,63 @@ pub(crate) struct Ceremony<'a> {
     keys: BTreeMap<&'a Word, (PublicKey, &'a Word)>,
     /// By the step that signed them, or the input that holds them; at a rehearsal those of issuers have throw-away keys.
     certificates: BTreeMap<&'a Word, Certificate>,
+    /// At a rehearsal, by the step that destroys it, the throw-away key in the place of the plan's.
+    doomed: BTreeMap<&'a Word, SpkiHash>,
 }
 
 impl<'a> Ceremony<'a> {
     /// A ceremony of which nothing is done in this run.
-    pub(crate) fn new(with: With<'a>, company: Company<'a>, transcript: Transcript<'a>) -> Self {
+    pub(crate) fn new(with: With<'a>, holders: Holders<'a>, transcript: Transcript<'a>) -> Self {
         Self {
             with,
             plan: with.plan,
-            company,
+            holders,
             transcript,
             signer: TokenSigner::new(DEADLINE),
             tokens: BTreeMap::new(),
             contents: BTreeMap::new(),
             keys: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            doomed: BTreeMap::new(),
         }
     }
 
-    /// Holds it from its first step to its last, with a bar on a terminal, and returns its transcript.
+    /// Holds it from its first step to its last, with a bar on a terminal that nobody sits at, and returns its transcript.
     ///
     /// # Errors
     ///
-    /// [`Stopped`] and the transcript's; what was done until then stands in it.
+    /// [`Stopped`], [`Paused`] and the transcript's; what was done until then stands in it.
     pub(crate) fn hold(mut self) -> anyhow::Result<Transcript<'a>> {
-        let bar = progress(self.plan);
-        for (person, spki_sha256) in self.company.stand_in_hashes() {
-            let facts = [("what", Fact::from(STAND_IN)), ("spki_sha256", spki_sha256.into())];
-            self.transcript.write_of(Kind::Check, vec![person.to_string()], &facts)?;
+        let held = self.hold_all();
+        if let Err(error) = held {
+            if let Some(paused) = error.downcast_ref::<Paused>() {
+                // Nobody stays logged in while people are away.
+                self.tokens.clear();
+                self.transcript.write(Kind::Pause, &[("reason", paused.why.as_str().into())])?;
+            }
+            return Err(error);
+        }
+        Ok(self.transcript)
+    }
+
+    fn hold_all(&mut self) -> anyhow::Result<()> {
+        let bar = match self.holders {
+            Holders::Keys(_) => progress(self.plan),
+            Holders::Room(_) => ProgressBar::hidden(),
+        };
+        if let Holders::Room(room) = self.holders {
+            room.begin()?;
+        }
+        if let Holders::Keys(company) = &self.holders {
+            for (person, spki_sha256) in company.stand_in_hashes() {
+                let facts = [("what", Fact::from(STAND_IN)), ("spki_sha256", spki_sha256.into())];
+                self.transcript.write_of(Kind::Check, vec![person.to_string()], &facts)?;
+            }
         }
         for token in &self.plan.tokens {
             let prepares = |step: &Step| matches!(&step.operation, Operation::PrepareToken { token: name } if *name == token.name);
-            if !self.plan.steps.iter().any(prepares) {
+            if !self.plan.steps.iter().any(prepares) && !self.was_doomed(&token.name) {
+                self.gather_for(&token.name, "begin")?;
                 self.open_token(&token.name)?;
             }
         }
@@ -165,25 +219,57 @@ impl<'a> Ceremony<'a> {
             };
             if !is_done {
                 self.gather(step)?;
-                self.require(step)?;
+                // What an earlier run announced is not taken up by fewer people than it takes to announce it.
+                self.transcript.require(step)?;
             }
             let acted = if is_done { self.recall(step) } else { self.act(step) };
             acted.with_context(|| format!("step {}", step.id))?;
             if !is_done && step.operation.is_irreversible() {
                 self.transcript.write_head(Kind::Checkpoint)?;
+                if let Holders::Room(room) = self.holders {
+                    room.done(step)?;
+                }
+                self.show_head(step.id.as_str())?;
             }
         }
         self.transcript.enter("end");
         self.count_objects()?;
         self.transcript.write_head(Kind::Close)?;
         bar.finish_and_clear();
-        Ok(self.transcript)
+        self.show_head("end")
+    }
+
+    /// Before a token that has PINs is opened those are there whom the first step that uses it requires: nobody logs in before (R08).
+    fn gather_for(&mut self, token: &Word, entered: &str) -> anyhow::Result<()> {
+        let Holders::Room(room) = self.holders else { return Ok(()) };
+        let uses = |step: &&Step| {
+            step.operation.token() == Some(token)
+                && !matches!(step.operation, Operation::PrepareToken { .. })
+        };
+        let Some(step) = self.plan.steps.iter().find(uses) else { return Ok(()) };
+        self.transcript.enter(step.id.as_str());
+        room.gather(&mut self.transcript, step)?;
+        self.transcript.require(step)?;
+        self.transcript.enter(entered);
+        Ok(())
+    }
+
+    /// For the papers of those who are there.
+    fn show_head(&self, of: &str) -> anyhow::Result<()> {
+        match self.holders {
+            Holders::Keys(_) => Ok(()),
+            Holders::Room(room) => room.head(of, &self.transcript),
+        }
     }
 
     /// Whoever is required and not there answers. Who cannot is absent, and whether too many are the transcript says.
     fn gather(&mut self, step: &Step) -> anyhow::Result<()> {
+        let company = match &self.holders {
+            Holders::Keys(company) => company,
+            Holders::Room(room) => return room.agree(&mut self.transcript, step),
+        };
         for requirement in &step.requires {
-            for id in self.company.for_role(*requirement) {
+            for id in company.for_role(*requirement) {
                 let held = self.transcript.held().context("this is no ceremony with people")?;
                 let attendance = held.attendance();
                 if attendance.present().contains(id) {
@@ -191,7 +277,7 @@ impl<'a> Ceremony<'a> {
                 }
                 let person = self.plan.people.person(id).context("the plan has no such person")?;
                 let challenge = attendance.challenge(self.transcript.head(), step.id.as_str());
-                let answer = self.company.answer(person, &challenge.statement(id.as_str())?)?;
+                let answer = company.answer(person, &challenge.statement(id.as_str())?)?;
                 let facts = [("what", Fact::from(PRESENCE)), ("statement", answer.as_str().into())];
                 self.transcript.write_of(Kind::Attest, vec![id.to_string()], &facts)?;
             }
@@ -199,16 +285,11 @@ impl<'a> Ceremony<'a> {
         Ok(())
     }
 
-    /// What an earlier run announced is not taken up by fewer people than it takes to announce it.
-    fn require(&self, step: &Step) -> Result<(), TranscriptError> {
-        let Some(held) = self.transcript.held() else { return Ok(()) };
-        held.attendance().require(step).map_err(|fault| TranscriptError::Held(fault.into()))
-    }
-
     /// Takes up what an earlier run did in a step that came to its end, and compares it with what it told.
     fn recall(&mut self, step: &'a Step) -> anyhow::Result<()> {
         match &step.operation {
             Operation::PrepareToken { token } => {
+                self.gather_for(token, step.id.as_str())?;
                 let opened = self.recall_token(token)?;
                 self.tokens.insert(token, opened);
             }
@@ -231,6 +312,7 @@ impl<'a> Ceremony<'a> {
             Operation::Request { out, .. } | Operation::Crl { out, .. } => {
                 drop(self.output(out.as_str())?);
             }
+            Operation::Destroy { token, .. } => self.recall_destroyed(token)?,
             _ => {}
         }
         Ok(())
@@ -256,6 +338,9 @@ impl<'a> Ceremony<'a> {
     }
 
     fn act(&mut self, step: &'a Step) -> anyhow::Result<()> {
+        if let Holders::Room(room) = self.holders {
+            room.works(step)?;
+        }
         match &step.operation {
             Operation::Declare { by, text } => self.declare(*by, text.as_str()),
             Operation::PrepareToken { token } => self.prepare_token(token),
@@ -264,23 +349,18 @@ impl<'a> Ceremony<'a> {
             Operation::Delegate { .. } => self.delegate(step),
             Operation::Request { .. } => self.request(step),
             Operation::Crl { .. } => self.crl(step),
+            Operation::Destroy { .. } => self.destroy(step),
             other => bail!("{} is not done by this version", other.name().as_str()),
         }
     }
 
     fn declare(&mut self, by: Role, text: &str) -> anyhow::Result<()> {
-        let who = self.present(by).into_iter().take(1).collect();
+        let who: Vec<String> = self.transcript.present(by).into_iter().take(1).collect();
+        if let (Holders::Room(room), [person]) = (&self.holders, who.as_slice()) {
+            room.declares(person, text)?;
+        }
         let facts = [("text", Fact::from(text)), ("what", DECLARATION.into())];
         Ok(self.transcript.write_of(Kind::Attest, who, &facts)?)
-    }
-
-    /// Those who have a role and are there.
-    fn present(&self, role: Role) -> Vec<String> {
-        let Some(held) = self.transcript.held() else { return Vec::new() };
-        let here = held.attendance().present();
-        let duties = self.plan.people.duties.iter().filter(|duty| duty.role == role);
-        let people: BTreeSet<&Word> = duties.map(|duty| &duty.person).collect();
-        people.into_iter().filter(|id| here.contains(id)).map(ToString::to_string).collect()
     }
 
     fn checked(&mut self, what: &str, result: &str) -> anyhow::Result<()> {
@@ -289,18 +369,22 @@ impl<'a> Ceremony<'a> {
     }
 
     /// With what an earlier run had compared in this step.
-    fn compared(&self) -> Compared {
+    fn compared(&self) -> Compared<'a> {
         let before = self.transcript.told_before(Kind::Readback).next();
         let before = before.and_then(|record| record.text("sha256")?.parse::<Fingerprint>().ok());
         let tbs_sha256 = before.map(|hash| *hash.as_bytes());
-        Compared { tbs_sha256 }
+        let reader = match self.holders {
+            Holders::Keys(_) => None,
+            Holders::Room(room) => Some(room),
+        };
+        Compared { tbs_sha256, reader }
     }
 
     fn token(&self, name: &Word) -> anyhow::Result<&Token> {
         self.tokens.get(name).with_context(|| format!("token {name} is not open"))
     }
 
-    fn works<'b>(&'b mut self, compared: &'b mut Compared) -> Works<'b, 'a> {
+    fn works<'b>(&'b mut self, compared: &'b mut Compared<'a>) -> Works<'b, 'a> {
         Works {
             home: self.with.home,
             deployment: self.plan.deployment,
@@ -327,8 +411,8 @@ fn is_declaration(record: &Record) -> bool {
 }
 
 /// Where nothing is signed nothing is compared.
-const fn nobody() -> Compared {
-    Compared { tbs_sha256: None }
+const fn nobody<'a>() -> Compared<'a> {
+    Compared { tbs_sha256: None, reader: None }
 }
 
 /// The name among the outputs: the plan's outputs all lie below `out/`.

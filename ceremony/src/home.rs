@@ -106,7 +106,12 @@ impl Home {
     }
 }
 
-fn private_folder(path: &Path) -> anyhow::Result<()> {
+/// Makes a folder that only its owner may enter, or finds it so.
+///
+/// # Errors
+///
+/// Names the folder that cannot be made, or that others may enter.
+pub(crate) fn private_folder(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => return Ok(()),

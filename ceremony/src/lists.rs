@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ceremony_core::destruction::is_final;
 use ceremony_core::plan::{NumberRule, Revocation};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::words::Fingerprint;
@@ -109,6 +110,39 @@ impl<'a> Previous<'a> {
     }
 }
 
+/// The last list of a CA whose key is to be destroyed: nobody who relies on a certificate of it needs another.
+///
+/// # Errors
+///
+/// [`Stopped`] with R13.
+pub(crate) fn last(der: &[u8], authority: &Certificate) -> Result<(), Stopped> {
+    let next_step =
+        "have the CA sign its last CRL, publish it, and plan anew with it; nothing was destroyed";
+    let refused = |why: String| Stopped {
+        refusal: Refusal::Crl,
+        refused: format!("the last CRL {why}"),
+        next_step,
+    };
+    let (head, _, tail) = signed::read_crl(der, authority.public_key())
+        .map_err(|why| refused(format!("is not one of the CA's: {why}")))?;
+    if head.issuer != authority.subject().as_der() {
+        return Err(refused("names another issuer".to_owned()));
+    }
+    if tail.extensions.delta_base.is_some() {
+        return Err(refused("is a delta, and not the whole list".to_owned()));
+    }
+    let end = authority.validity().not_after();
+    match head.next_update {
+        Some(next) if is_final(next, end) => Ok(()),
+        next => {
+            let next = next.map_or_else(|| "no time".to_owned(), |next| next.to_string());
+            Err(refused(format!(
+                "is in force until {next}, and certificates of the CA until {end}"
+            )))
+        }
+    }
+}
+
 /// The number of a list: above the floor and the previous one, by the gap.
 ///
 /// # Errors
@@ -200,7 +234,9 @@ impl List<'_> {
                 format!("its nextUpdate would be {next_update}, after its issuer's end, {end}");
             return Err(going_back(why).into());
         }
-        let path = home.join(&format!("ceremony/{name}.tbs"));
+        // Apart from what is kept of outputs, which a plan may name as it likes.
+        home.private("ceremony/spool")?;
+        let path = home.join(&format!("ceremony/spool/{name}.tbs"));
         let mut spool = CrlSpool { file: open(&path)?, path: path.clone() };
         let order = CrlOrder {
             issuer: &issuer,
@@ -260,4 +296,57 @@ fn open(path: &Path) -> anyhow::Result<std::fs::File> {
 fn going_back(refused: String) -> Stopped {
     let next_step = "take the last CRL that was published, and plan anew; nothing was signed";
     Stopped { refusal: Refusal::Crl, refused, next_step }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What OpenSSL makes in a folder; `None` without it.
+    fn made(folder: &Path, ca: &str, days: &str) -> Option<(Certificate, Vec<u8>)> {
+        let speaks = |words: &[&str]| {
+            let run = Command::new("openssl").args(words).current_dir(folder).output();
+            run.is_ok_and(|run| run.status.success())
+        };
+        let text = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ncrlnumber=number\ndefault_md=sha384\n";
+        for (name, text) in [("conf", text), ("index", ""), ("number", "01\n")] {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let name = format!("/CN={ca}");
+        let own =
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes"];
+        let more = ["-sha384", "-keyout", "key", "-subj", &name, "-days", "100", "-out", "pem"];
+        if !speaks(&[&own[..], &more].concat()) {
+            return None;
+        }
+        assert!(speaks(&["x509", "-in", "pem", "-outform", "DER", "-out", "der"]));
+        let list = ["ca", "-config", "conf", "-gencrl", "-cert", "pem", "-keyfile", "key"];
+        assert!(speaks(&[&list[..], &["-crldays", days, "-out", "crl.pem"]].concat()));
+        assert!(speaks(&["crl", "-in", "crl.pem", "-outform", "DER", "-out", "crl"]));
+        let of = |name: &str| std::fs::read(folder.join(name)).unwrap();
+        Some((Certificate::from_der(&of("der")).unwrap(), of("crl")))
+    }
+
+    /// KEY-08: a key is kept while a certificate of its CA may be asked for and no list answers.
+    #[test]
+    fn a_last_list_is_the_cas_and_lasts_until_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some((other, _)) = made(folder.path(), "Other", "101") else {
+            return println!("skipped: openssl is not installed");
+        };
+        let (early, short) = made(folder.path(), "CA", "99").unwrap();
+        let (authority, list) = made(folder.path(), "CA", "101").unwrap();
+        last(&list, &authority).unwrap();
+        for (list, authority, said) in [
+            (&short, &early, "is in force until"),
+            (&list, &other, "is not one of the CA's"),
+            (&list, &early, "is not one of the CA's"),
+        ] {
+            let stopped = last(list, authority).unwrap_err();
+            assert_eq!((stopped.refusal.code(), stopped.refusal.exit_code()), ("R13", 17));
+            assert!(stopped.refused.contains(said), "{said}: {stopped}");
+        }
+    }
 }

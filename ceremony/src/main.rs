@@ -1,15 +1,17 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
 //! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), judges the plans of ceremonies and
-//! makes their scripts (`plan`), rehearses ceremonies (`rehearse`) and holds them where nobody sits at them (`run`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
+//! makes their scripts (`plan`), rehearses ceremonies (`rehearse`) and holds them with people at the screen, or in a demo deployment with nobody at it (`run`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod approval_command;
+mod attended;
 mod authority;
 mod bootstrap;
 mod bundle_command;
 mod ceremony_tokens;
 mod company;
+mod exchange_command;
 mod finished;
 mod gates;
 mod hierarchy;
@@ -36,19 +38,25 @@ mod transcript;
 mod trial_key;
 mod works;
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use ceremony_core::exchange::ExchangeFault;
 use ceremony_core::share::ShareError;
+use ceremony_core::words::Fingerprint;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use addresses::Asked;
 use approval_command::PersonCommand;
 use bundle_command::BundleArguments;
+use exchange_command::ExchangeCommand;
 use hsm_command::HsmCommand;
 use inventory::InventoryError;
 use kept::Existing;
@@ -58,6 +66,7 @@ use refusal::Refusal;
 use rehearse_command::RehearseArguments;
 use run_command::RunArguments;
 use share_command::ShareCommand;
+use stopped::Paused;
 
 /// Key ceremonies of Sigill.
 #[derive(Debug, Parser)]
@@ -93,11 +102,11 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony rehearse plan.toml --approval anna.approval --approval bo.approval --out rehearsal.jsonl"
     )]
     Rehearse(RehearseArguments),
-    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's OCSP delegates and CRL) in deployment test/demo with nobody at it, by people's software keys; the keys stay.
+    /// Hold a ceremony (a root's key, an issuing CA's key and request, its certificate, a root's OCSP delegates and CRL) with people at the screen, in environment test; in deployment test/demo also with nobody at it. The keys stay.
     ///
-    /// Run again after it was broken off, it goes on where its transcript ends. Exit codes: those of the refusals (docs/ceremonies), 2 wrong use.
+    /// Run again after it was broken off or paused, it goes on where its transcript ends. Exit codes: those of the refusals (docs/ceremonies), 2 wrong use, 3 paused.
     #[command(
-        after_help = "Example:\n  sigill-ceremony run plan.toml --unattended --home root --people keys --approval anna.approval --approval bo.approval --rehearsal rehearsal.jsonl"
+        after_help = "Example:\n  sigill-ceremony run plan.toml --home root --people keys --approval anna.approval --approval bo.approval --rehearsal rehearsal.jsonl --mirror /media/mirror/transcript.jsonl"
     )]
     Run(RunArguments),
     /// Pack a ceremony that came to its end into one file for auditors, which `sigill-verify ceremony` judges.
@@ -107,6 +116,16 @@ enum Command {
         after_help = "Example:\n  sigill-ceremony bundle plan.toml --home root --approval anna.approval --approval bo.approval --rehearsal rehearsal.jsonl --out root.bundle.tar"
     )]
     Bundle(BundleArguments),
+    /// Print the SHA-256 of a file as numbered words and groups of digits: the paper of the second machine, from which a witness reads at a ceremony.
+    #[command(after_help = "Example:\n  sigill-ceremony words training.cer.tbs")]
+    Words {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// What comes from the zone of the issuing CAs as a signed file, and goes back to it.
+    #[command(subcommand, after_help = "Example:\n  sigill-ceremony exchange answer --help")]
+    Exchange(ExchangeCommand),
     /// The keys with which people answer at ceremonies.
     #[command(
         subcommand,
@@ -167,12 +186,18 @@ fn main() -> ExitCode {
         Command::Rehearse(arguments) => rehearse_command::run(arguments),
         Command::Run(arguments) => run_command::run(arguments),
         Command::Bundle(arguments) => bundle_command::run(arguments),
+        Command::Words { file } => words(file),
+        Command::Exchange(command) => exchange_command::run(command),
         Command::Person(command) => approval_command::person(command),
         Command::Shares(command) => share_command::run(command),
         Command::Hsm(command) => hsm_command::run(command),
     };
     match done {
         Ok(code) => code,
+        Err(error) if error.is::<Paused>() => {
+            say(&format!("{error:#}; next: run the same command again, and it goes on"));
+            ExitCode::from(Paused::EXIT_CODE)
+        }
         Err(error) => {
             match code(&error) {
                 Some(code) => say(&format!("error: {code}: {error:#}{}", next(&error))),
@@ -182,6 +207,7 @@ fn main() -> ExitCode {
             let is_wrong_use = error.is::<InventoryError>();
             match stopped::row(&error) {
                 Some((refusal, _)) => ExitCode::from(refusal.exit_code()),
+                None if error.is::<ExchangeFault>() => ExitCode::from(exchange_command::EXIT_CODE),
                 None if is_wrong_use => ExitCode::from(2),
                 None => ExitCode::FAILURE,
             }
@@ -196,6 +222,7 @@ fn code(error: &anyhow::Error) -> Option<&'static str> {
         .or_else(|| stopped::row(error).map(|(refusal, _)| refusal.code()))
         .or_else(|| error.downcast_ref::<InventoryError>().map(InventoryError::code))
         .or_else(|| error.downcast_ref::<ShareError>().map(ShareError::code))
+        .or_else(|| error.downcast_ref::<ExchangeFault>().map(ExchangeFault::code))
         .or_else(|| error.chain().find_map(hsm::told).map(|(code, _)| code))
 }
 
@@ -204,9 +231,31 @@ fn next(error: &anyhow::Error) -> String {
     let stopped = stopped::row(error).map(|(_, next_step)| next_step);
     let own = error.downcast_ref::<InventoryError>().map(InventoryError::next_step);
     let own = own.or_else(|| error.downcast_ref::<ShareError>().map(ShareError::next_step));
+    let own = own.or_else(|| error.downcast_ref::<ExchangeFault>().map(ExchangeFault::next_step));
     let step = stopped.or(own).or_else(|| error.chain().find_map(hsm::told).map(|(_, step)| step));
     let step = step.filter(|_| !error.is::<Refusal>());
     step.map(|step| format!("; next: {step}")).unwrap_or_default()
+}
+
+/// Prints what is read at a ceremony.
+fn words(file: &Path) -> anyhow::Result<ExitCode> {
+    let named = || file.display().to_string();
+    let mut read = BufReader::new(File::open(file).with_context(named)?);
+    let mut hash = Sha256::new();
+    loop {
+        let octets = read.fill_buf().with_context(named)?;
+        if octets.is_empty() {
+            break;
+        }
+        hash.update(octets);
+        let taken = octets.len();
+        read.consume(taken);
+    }
+    let hash = Fingerprint::from_bytes(hash.finalize().into());
+    answer(&format!("SHA-256 {}\n", file.display()));
+    answer(&hash.lines_of_groups().join("\n"));
+    answer(&format!("\n{}", attended::numbered(&hash.words()).join("\n")));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {

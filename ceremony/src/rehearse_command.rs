@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::ceremony_tokens::{self, Fate};
 use crate::company::Company;
-use crate::holding::{self, Ceremony, With};
+use crate::holding::{self, Ceremony, Holders, With};
 use crate::home::{self, Home};
 use crate::stopped::Stopped;
 use crate::transcript::Transcript;
@@ -141,7 +141,8 @@ fn rehearse(arguments: &RehearseArguments, folder: &Path) -> anyhow::Result<Shap
         algorithms: &AlgorithmPolicy::shipped()?,
         fate: Fate::ThrownAway,
     };
-    let transcript = Ceremony::new(with, Company::stand_ins(&plan, &home)?, transcript).hold()?;
+    let transcript =
+        Ceremony::new(with, Holders::Keys(Company::stand_ins(&plan, &home)?), transcript).hold()?;
     let held = transcript.held().context("this is no ceremony with people")?;
     Ok(held.shape().clone())
 }

@@ -1,4 +1,4 @@
-//! `sigill-ceremony run`: holds a ceremony whose keys stay. Nobody sits at it yet, so it is for deployment test/demo alone.
+//! `sigill-ceremony run`: holds a ceremony whose keys stay, with people at the screen, or in deployment test/demo with nobody at it.
 //!
 //! Run again after it was broken off, it goes on where its transcript ends: what is there is taken up and compared with what was told, and
 //! nothing is made twice.
@@ -21,10 +21,11 @@ use clap::Args;
 use hsm::Module;
 use serde_json::json;
 
+use crate::attended::{self, Desk, Room, Setting};
 use crate::bundle_command::{self, Parts};
 use crate::ceremony_tokens::{self, Fate};
 use crate::company::Company;
-use crate::holding::{self, Ceremony, With};
+use crate::holding::{self, Ceremony, Holders, With};
 use crate::home::{self, Home};
 use crate::stopped::Stopped;
 use crate::transcript::Transcript;
@@ -38,17 +39,21 @@ pub(crate) struct RunArguments {
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
     /// Nobody sits at it: people's software keys answer, and the PINs of tokens lie in files. For deployment test/demo alone.
-    #[arg(long)]
+    #[arg(long, requires = "people", conflicts_with = "answers")]
     unattended: bool,
+    /// A file answers in people's place, screen by screen. For deployment test/demo alone.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
     /// The folder of tokens, PINs, transcript and outputs, mode 0700; made where it is missing.
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
     /// The home of the ceremony that made the tokens, where this one does not make them itself.
     #[arg(long, value_name = "DIR")]
     tokens: Option<PathBuf>,
-    /// The folder of people's software keys, `ID.key`. Who has none there is absent.
+    /// The folder of people's keys: software keys `ID.key`, and at the screen `ID.toml`, which names a token. With nobody at it, who has none there is absent; at the screen
+    /// another file may be typed.
     #[arg(long, value_name = "DIR")]
-    people: PathBuf,
+    people: Option<PathBuf>,
     /// An approval of plan and shape for production; as many as the plan requires.
     #[arg(long = "approval", value_name = "FILE", required = true)]
     approvals: Vec<PathBuf>,
@@ -77,20 +82,28 @@ pub(crate) struct RunArguments {
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let plan = plan_command::read(&arguments.plan)?;
     holding::only_what_is_held(&plan)?;
-    anyhow::ensure!(
-        arguments.unattended,
-        "a ceremony with people at the screen is not held by this version: --unattended is for deployment test/demo; nothing was done"
-    );
-    only_demo(&plan)?;
     // What came to its end is told at any time.
     let now = if is_closed(&arguments.home) { None } else { Some(now()?) };
+    let setting = setting(arguments, &plan)?;
+    if setting.is_some() {
+        holding::only_what_people_hold(&plan)?;
+    }
+    let notice = match (setting, now) {
+        (Some(setting), Some(_)) => attended::judge_process(setting)?,
+        _ => None,
+    };
     if let Some(now) = now {
         gates::window(&plan, now)?;
     }
-    let shape = gates::rehearsal(&plan, &arguments.rehearsal, now)?;
+    let rehearsal = gates::rehearsal(&plan, &arguments.rehearsal)?;
+    // A ceremony that has begun is asked by its first line.
+    if let Some(now) = now.filter(|_| !has_begun(&arguments.home)) {
+        rehearsal.is_before(now)?;
+    }
     let approvals = arguments.approvals.iter().map(|path| approval_command::read(path));
     let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
-    let approvers = gates::approvals(&plan, Purpose::Production(shape.hash()), &approvals)?;
+    let approvers =
+        gates::approvals(&plan, Purpose::Production(rehearsal.shape.hash()), &approvals)?;
     let program = gates::program(&plan)?;
     ceremony_tokens::judge(&plan.tokens, arguments.tokens.as_deref(), &arguments.module)?;
     let inputs = gates::inputs(&plan, home::folder_of(&arguments.plan))?;
@@ -123,7 +136,18 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     }
     let paths: Vec<PathBuf> = std::iter::once(file).chain(arguments.mirror.clone()).collect();
     let (module, algorithms) = (Module::load(&arguments.module)?, AlgorithmPolicy::shipped()?);
-    let mut transcript = Transcript::begin_held(&paths, &plan, PRODUCTION, Some(shape))?;
+    let people = arguments.people.as_deref();
+    let room = match setting.filter(|_| now.is_some()) {
+        None => None,
+        Some(_) => {
+            let desk = match &arguments.answers {
+                Some(path) => Desk::answers(plan.language, path)?,
+                None => Desk::terminal(plan.language)?,
+            };
+            Some(Room::new(&plan, &arguments.plan, desk, people, &home, notice))
+        }
+    };
+    let mut transcript = Transcript::begin_held(&paths, &plan, PRODUCTION, Some(rehearsal))?;
     if transcript.phase() == Phase::Closed {
         as_told(&plan, &home, &mut transcript)?;
     } else if now.is_none() {
@@ -140,8 +164,14 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             algorithms: &algorithms,
             fate: Fate::Kept,
         };
-        let company = Company::of_folder(&plan, &arguments.people)?;
-        transcript = Ceremony::new(with, company, transcript).hold()?;
+        let holders = match (&room, people) {
+            (Some(room), _) => Holders::Room(room),
+            (None, people) => {
+                let people = people.context("--unattended goes with --people")?;
+                Holders::Keys(Company::of_folder(&plan, people)?)
+            }
+        };
+        transcript = Ceremony::new(with, holders, transcript).hold()?;
     }
     if let Some(out) = &arguments.bundle {
         let parts = Parts {
@@ -155,6 +185,12 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     }
     tell(arguments, &plan, &home, &transcript)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the transcript of this home has a line.
+fn has_begun(home: &Path) -> bool {
+    let octets = fs::read(home.join("ceremony/transcript.jsonl")).unwrap_or_default();
+    octets.contains(&b'\n')
 }
 
 /// Whether the ceremony of this home came to its end.
@@ -185,21 +221,42 @@ fn as_told(plan: &Plan, home: &Home, transcript: &mut Transcript<'_>) -> Result<
     Ok(())
 }
 
-/// With nobody at it, it is no ceremony for anything that is relied on.
-fn only_demo(plan: &Plan) -> Result<(), Stopped> {
+/// How people sit at it; none where nobody does.
+///
+/// # Errors
+///
+/// [`Stopped`] with R07: with nobody at it, or a file that answers, it is no ceremony for anything that is relied on.
+fn setting(arguments: &RunArguments, plan: &Plan) -> Result<Option<Setting>, Stopped> {
     let deployment = plan.deployment;
-    if deployment.environment() == Environment::Test
-        && deployment.pki() == ca::deployment::Pki::Demo
-    {
-        return Ok(());
+    let is_test = deployment.environment() == Environment::Test;
+    let is_demo = is_test && deployment.pki() == ca::deployment::Pki::Demo;
+    let refused = |what: &str, next_step| {
+        let refused = format!("{what}; the plan is of {deployment}");
+        Err(Stopped { refusal: Refusal::Deployment, refused, next_step })
+    };
+    if arguments.unattended {
+        if is_demo {
+            return Ok(None);
+        }
+        return refused(
+            "a run that nobody sits at is for deployment test/demo alone",
+            "leave out --unattended, and hold it with people at the screen",
+        );
     }
-    Err(Stopped {
-        refusal: Refusal::Deployment,
-        refused: format!(
-            "a run that nobody sits at is for deployment test/demo alone; the plan is of {deployment}"
-        ),
-        next_step: "rehearse the plan; a ceremony with people at the screen is not held by this version",
-    })
+    let is_driven = arguments.answers.is_some();
+    if !is_test {
+        return refused(
+            "a ceremony with people at the screen is held in environment test alone by this version, which looks neither at the network (R05) nor at the device (R10)",
+            "rehearse the plan, and hold a training by one of environment test",
+        );
+    }
+    if is_driven && !is_demo {
+        return refused(
+            "a file answers in deployment test/demo alone",
+            "leave out --answers, and hold it with people at the screen",
+        );
+    }
+    Ok(Some(if is_demo { Setting::Demo { is_driven } } else { Setting::Real }))
 }
 
 fn tell(

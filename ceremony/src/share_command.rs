@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ceremony_core::share::{self, Order, PinOf, Share, ShareError, ShareSet};
+use ceremony_core::words::Fingerprint;
 use clap::{Args, Subcommand, ValueEnum};
 use getrandom::SysRng;
 use hsm::pin::{Pin, line_from_terminal};
@@ -90,6 +91,9 @@ pub(crate) struct JoinArguments {
     /// The set's record.
     #[arg(long, value_name = "FILE")]
     set: PathBuf,
+    /// The hash of the record, as it stands on every sheet; another record is refused.
+    #[arg(long, value_name = "SHA256", value_parser = on_paper)]
+    record: Option<Fingerprint>,
     /// A sheet as it was written, or its 32 words alone; left out, the shares are asked for at the terminal.
     #[arg(long = "share", value_name = "FILE")]
     shares: Vec<PathBuf>,
@@ -104,12 +108,19 @@ pub(crate) struct CheckArguments {
     /// The set's record.
     #[arg(long, value_name = "FILE")]
     set: PathBuf,
+    /// The hash of the record, as it stands on every sheet; another record is refused.
+    #[arg(long, value_name = "SHA256", value_parser = on_paper)]
+    record: Option<Fingerprint>,
     /// The sheet, or its 32 words alone; left out, it is asked for at the terminal.
     #[arg(long, value_name = "FILE")]
     share: Option<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn on_paper(text: &str) -> Result<Fingerprint, String> {
+    Fingerprint::from_paper(text).map_err(|error| error.to_string())
 }
 
 fn custodian(text: &str) -> Result<String, String> {
@@ -156,20 +167,29 @@ fn make(arguments: &MakeArguments) -> anyhow::Result<()> {
         "{} is there already; shares go into a new folder",
         arguments.out.display()
     );
-    Pin::from_drawn(&secret.pin())?.create_file(&arguments.pin_file)?;
+    anyhow::ensure!(
+        arguments.pin_file.symlink_metadata().is_err(),
+        "{} is there already; a PIN's file is never written over",
+        arguments.pin_file.display()
+    );
     fs::DirBuilder::new()
         .mode(0o700)
         .create(&arguments.out)
         .with_context(|| format!("folder {} is not made", arguments.out.display()))?;
+    // The PIN comes last: one that a token may be initialised with has its record and every sheet.
+    let record = arguments.out.join("set.json");
+    let json = set.to_json();
+    let sha256 = Fingerprint::of(json.as_bytes());
+    replace(&record, json.as_bytes())?;
     for share in &shares {
         let name = set.custodian(share.number()).unwrap_or_default();
         let path = arguments.out.join(format!("share-{}-{name}.txt", share.number()));
-        replace_secret(&path, sheet(&set, share).as_bytes())?;
+        replace_secret(&path, sheet(&set, share, sha256).as_bytes())?;
         crate::answer(&path.display().to_string());
     }
-    let record = arguments.out.join("set.json");
-    replace(&record, set.to_json().as_bytes())?;
+    Pin::from_drawn(&secret.pin())?.create_file(&arguments.pin_file)?;
     crate::answer(&record.display().to_string());
+    crate::say(&format!("record {}: SHA-256\n{}", record.display(), sha256.groups()));
     crate::say(&format!(
         "set {}: {} of {} give the PIN; every subset was tried. Print and seal the sheets, initialise the token with the PIN's file, then destroy these files; keep set.json with the plan.",
         set.name(),
@@ -180,19 +200,21 @@ fn make(arguments: &MakeArguments) -> anyhow::Result<()> {
 }
 
 /// The sheet of a custodian, in both languages.
-fn sheet(set: &ShareSet, share: &Share) -> Zeroizing<String> {
+fn sheet(set: &ShareSet, share: &Share, record: Fingerprint) -> Zeroizing<String> {
     let (english, swedish) = match set.pin() {
         PinOf::User => ("user PIN", "användarens PIN"),
         PinOf::SecurityOfficer => ("security officer's PIN", "säkerhetsofficerens PIN"),
     };
     let head = format!(
         "PIN-DEL / PIN SHARE {number} av/of {count}\n\nTill/For   {custodian}\nToken      {token}: {swedish} / {english}\nSats/Set   {set_id}\n\
+         SHA-256 av/of set.json:\n{record}\n\
          {threshold} delar ger PIN-koden. / {threshold} shares give the PIN.\n\n",
         number = share.number(),
         count = set.custodians().count(),
         custodian = set.custodian(share.number()).unwrap_or_default(),
         token = set.token(),
         set_id = set.name(),
+        record = record.lines_of_groups().join("\n"),
         threshold = set.threshold(),
     );
     let words = share.lines();
@@ -211,7 +233,7 @@ fn sheet(set: &ShareSet, share: &Share) -> Zeroizing<String> {
 }
 
 fn join(arguments: &JoinArguments) -> anyhow::Result<()> {
-    let set = record(&arguments.set)?;
+    let (set, _) = record(&arguments.set, arguments.record)?;
     let shares = if arguments.shares.is_empty() {
         asked(&set, usize::from(set.threshold()))?
     } else {
@@ -224,7 +246,7 @@ fn join(arguments: &JoinArguments) -> anyhow::Result<()> {
 }
 
 fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
-    let set = record(&arguments.set)?;
+    let (set, sha256) = record(&arguments.set, arguments.record)?;
     let share = match &arguments.share {
         Some(path) => read(path)?,
         None => asked(&set, 1)?.pop().context("no share was given")?,
@@ -232,7 +254,7 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
     let custodian = set.judge(&share)?;
     let number = share.number();
     if arguments.json {
-        let found = json!({ "set": set.name(), "token": set.token(), "number": number, "custodian": custodian });
+        let found = json!({ "set": set.name(), "token": set.token(), "number": number, "custodian": custodian, "record": sha256.to_string() });
         crate::answer(&found.to_string());
     } else {
         crate::answer(&format!(
@@ -243,9 +265,20 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record(path: &Path) -> anyhow::Result<ShareSet> {
+/// The record and its hash, which is shown, since it alone says whose share is wrong: on the sheets it has the same.
+fn record(path: &Path, expected: Option<Fingerprint>) -> anyhow::Result<(ShareSet, Fingerprint)> {
     let text = text_of(path)?;
-    Ok(ShareSet::from_json(&text)?)
+    let found = Fingerprint::of(text.as_bytes());
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
+        return Err(ShareError::OtherRecord { expected, found }.into());
+    }
+    let set = ShareSet::from_json(&text)?;
+    crate::say(&format!(
+        "record {}: SHA-256, which stands on every sheet:\n{}",
+        path.display(),
+        found.groups()
+    ));
+    Ok((set, found))
 }
 
 fn text_of(path: &Path) -> anyhow::Result<Zeroizing<String>> {
@@ -260,7 +293,11 @@ fn text_of(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 }
 
 /// A share from its sheet, or from a file with nothing but its words.
-fn read(path: &Path) -> anyhow::Result<Share> {
+///
+/// # Errors
+///
+/// The file's; [`ShareError`] with what was misread.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Share> {
     let text = text_of(path)?;
     let mut words = Zeroizing::new(String::with_capacity(text.len()));
     let is_sheet = text.lines().any(|line| line.starts_with(MARK));

@@ -3,6 +3,9 @@
 //! The octets that the real key signs are those that were linted and compared: `Pending` binds them, and here their hash is held against the
 //! finished file once more. Any finding before the signature costs nothing; any after it stops the ceremony.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::Deployment;
 use ca::fields::RequestedFields;
@@ -10,7 +13,9 @@ use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
 use ca::prepare::{KeySource, Preparation, Signer, Way, prepare};
 use ca::profile::{Profile, ProfileKind};
-use ceremony_core::attendance::READ_BY_NOBODY;
+use ceremony_core::attendance::{READ_BY_NOBODY, TO_BE_SIGNED};
+use ceremony_core::cross;
+use ceremony_core::plan::Role;
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind};
 use ceremony_core::words::Fingerprint;
@@ -21,9 +26,10 @@ use x509::crl::{CrlForm, CrlHead, CrlReader, CrlTail, RevokedEntry};
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::request::{CertificationRequest, CertificationRequestInfo};
 use x509::serial::SerialNumber;
-use x509::signing::assemble;
+use x509::signing::{Intent, assemble};
 use x509::time::UnixTime;
 
+use crate::attended::Room;
 use crate::second_opinion::{self, Message};
 use crate::stopped::Stopped;
 use crate::transcript::Transcript;
@@ -40,6 +46,8 @@ pub(crate) struct Planned<'a> {
     pub(crate) key: KeySource<'a>,
     pub(crate) fields: &'a RequestedFields,
     pub(crate) not_after: UnixTime,
+    /// The certificate beside which it is to stand.
+    pub(crate) like: Option<&'a Certificate>,
 }
 
 /// Has a throw-away key sign the certificate in the place of the real one, and judges it as that will be judged. Where the certificate signs
@@ -121,6 +129,9 @@ fn certificate(
     let excepted: Vec<_> = planned.profile.lint_exceptions().iter().map(|one| one.rule).collect();
     let (left, _) = findings.without(&excepted);
     left.into_result().map_err(|findings| findings.to_string())?;
+    if let Some(existing) = planned.like {
+        cross::is_like(&read, existing).map_err(|error| error.to_string())?;
+    }
     let key = trial.unwrap_or(issuer);
     read.verify_signed_by(key).map_err(|error| error.to_string())?;
     let octets = Message::Octets(read.tbs_der());
@@ -137,7 +148,7 @@ fn certificate(
 pub(crate) fn finished_certificate(
     der: &[u8],
     planned: &Planned<'_>,
-    compared: &Compared,
+    compared: &Compared<'_>,
     tried: Option<Fingerprint>,
 ) -> anyhow::Result<()> {
     let read = certificate(der, planned, None).map_err(after)?;
@@ -194,7 +205,7 @@ fn request(made: &CertificationRequest, info: &CertificationRequestInfo) -> Resu
 pub(crate) fn finished_request(
     made: &CertificationRequest,
     info: &CertificationRequestInfo,
-    compared: &Compared,
+    compared: &Compared<'_>,
 ) -> Result<(), Stopped> {
     request(made, info).map_err(after)?;
     compared.must_be(&Sha256::digest(info.to_der()).into())
@@ -246,7 +257,7 @@ pub(crate) fn crl(der: &[u8], issuer: &Certificate, key: &PublicKey) -> Result<C
 pub(crate) fn finished_crl(
     der: &[u8],
     issuer: &Certificate,
-    compared: &Compared,
+    compared: &Compared<'_>,
     tried: Fingerprint,
 ) -> anyhow::Result<()> {
     let tail = crl(der, issuer, issuer.public_key()).map_err(after)?;
@@ -257,13 +268,15 @@ pub(crate) fn finished_crl(
     Ok(compared.must_be(&tail.tbs_sha256.unwrap_or_default())?)
 }
 
-/// What was compared before a key signed it: by this program alone, since nobody sits at it.
-pub(crate) struct Compared {
+/// What was compared before a key signed it: by a witness who reads it from paper, or by this program alone where nobody sits at it.
+pub(crate) struct Compared<'a> {
     /// SHA-256 of the octets that were to be signed.
     pub(crate) tbs_sha256: Option<[u8; 32]>,
+    /// Those who read.
+    pub(crate) reader: Option<&'a Room<'a>>,
 }
 
-impl Compared {
+impl Compared<'_> {
     fn must_be(&self, signed: &[u8; 32]) -> Result<(), Stopped> {
         if self.tbs_sha256.as_ref() == Some(signed) {
             return Ok(());
@@ -275,16 +288,27 @@ impl Compared {
     }
 }
 
-impl<'p> Reader<'p> for Compared {
+impl<'p> Reader<'p> for Compared<'_> {
     fn compare(
         &mut self,
         transcript: &mut Transcript<'p>,
-        tbs_sha256: &[u8; 32],
+        file: &Path,
+        intent: &Intent,
     ) -> anyhow::Result<()> {
-        let hash = base16ct::lower::encode_string(tbs_sha256);
-        let facts = [("sha256", Fact::from(hash)), ("what", READ_BY_NOBODY.into())];
-        transcript.write(Kind::Readback, &facts)?;
-        self.tbs_sha256 = Some(*tbs_sha256);
+        let hash = Fingerprint::from_bytes(*intent.digest());
+        let (what, who) = match self.reader {
+            None => (READ_BY_NOBODY, Vec::new()),
+            Some(room) => {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                let octets = std::fs::read(file).with_context(|| file.display().to_string())?;
+                room.read(&name, intent, &octets)?;
+                room.read_back(&name, file, &hash)?;
+                (TO_BE_SIGNED, transcript.present(Role::Witness))
+            }
+        };
+        let facts = [("sha256", Fact::from(hash.to_string())), ("what", what.into())];
+        transcript.write_of(Kind::Readback, who, &facts)?;
+        self.tbs_sha256 = Some(*intent.digest());
         Ok(())
     }
 }
@@ -337,6 +361,7 @@ mod tests {
             key: KeySource::Proven(key.public()),
             fields: &fields,
             not_after: now().unwrap().checked_add(lifetime).unwrap(),
+            like: None,
         };
         trial(&planned, key.public()).map(|tried| assert_eq!(tried, None)).map_err(|error| {
             let stopped = error.downcast_ref::<Stopped>().unwrap();
@@ -374,9 +399,9 @@ mod tests {
     /// N29: what was signed is what was compared.
     #[test]
     fn other_octets_than_were_compared_are_refused() {
-        let compared = Compared { tbs_sha256: Some([7; 32]) };
+        let compared = Compared { tbs_sha256: Some([7; 32]), reader: None };
         assert!(compared.must_be(&[7; 32]).is_ok());
-        let nobody = Compared { tbs_sha256: None };
+        let nobody = Compared { tbs_sha256: None, reader: None };
         for (compared, signed) in [(&compared, [8; 32]), (&nobody, [7; 32])] {
             let refused = compared.must_be(&signed).unwrap_err();
             assert_eq!(refused.refusal, Refusal::Lint);
@@ -403,7 +428,8 @@ mod tests {
             let signature = key.sign(algorithm, &info.to_der()).unwrap();
             info.with_signature(algorithm, &signature).unwrap()
         };
-        let compared = Compared { tbs_sha256: Some(Sha256::digest(meant.to_der()).into()) };
+        let tbs_sha256 = Some(Sha256::digest(meant.to_der()).into());
+        let compared = Compared { tbs_sha256, reader: None };
         assert!(finished_request(&made(&meant, &key), &meant, &compared).is_ok());
         for (info, key) in [(info(&key, "Another CA"), &key), (info(&other, "Issuing CA"), &other)]
         {
@@ -411,7 +437,7 @@ mod tests {
             assert_eq!(refused.refusal, Refusal::Lint);
             assert!(refused.refused.contains("something else than was meant"), "{refused}");
         }
-        let nobody = Compared { tbs_sha256: None };
+        let nobody = Compared { tbs_sha256: None, reader: None };
         assert!(finished_request(&made(&meant, &key), &meant, &nobody).is_err());
     }
 }

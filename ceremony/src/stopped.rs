@@ -17,6 +17,19 @@ pub(crate) struct Stopped {
     pub(crate) next_step: &'static str,
 }
 
+/// It was paused: people go on with it later, by the same command.
+#[derive(Debug, Error)]
+#[error("the ceremony is paused: {why}")]
+pub(crate) struct Paused {
+    /// Why.
+    pub(crate) why: String,
+}
+
+impl Paused {
+    /// What the program ends with.
+    pub(crate) const EXIT_CODE: u8 = 3;
+}
+
 /// The row by which an error stops a ceremony, and what to do next.
 pub(crate) fn row(error: &anyhow::Error) -> Option<(Refusal, &'static str)> {
     let stopped = error.downcast_ref::<Stopped>();

@@ -120,6 +120,29 @@ pub(crate) fn open_named(
     )?)
 }
 
+/// The PINs of a throw-away token, of its security officer and its user, which are drawn into files of its folder.
+///
+/// # Errors
+///
+/// The generator's; the file system's.
+pub(crate) fn thrown_away(home: &Home, pins: &str, name: &str) -> anyhow::Result<[Pin; 2]> {
+    home.private(pins)?;
+    let files = PinFiles { home, pins, name };
+    for kind in ["so-pin", "pin"] {
+        files.draw_missing(kind)?;
+    }
+    Ok([files.pin("so-pin")?, files.pin("pin")?])
+}
+
+/// The PIN of the security officer of a token that was made before.
+///
+/// # Errors
+///
+/// [`Refusal::PinMissing`]; the file system's.
+pub(crate) fn officers(home: &Home, pins: &str, name: &str) -> anyhow::Result<Pin> {
+    PinFiles { home, pins, name }.pin("so-pin")
+}
+
 /// Where the PINs of a token lie.
 struct PinFiles<'a> {
     home: &'a Home,
@@ -155,7 +178,7 @@ impl PinFiles<'_> {
 /// # Errors
 ///
 /// The generator's.
-pub(crate) fn draw() -> anyhow::Result<Zeroizing<String>> {
+fn draw() -> anyhow::Result<Zeroizing<String>> {
     const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     let mut random = Zeroizing::new([0_u8; PIN_CHARACTERS]);
     getrandom::fill(random.as_mut()).context("no random numbers for a PIN")?;

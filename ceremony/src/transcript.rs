@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ca::deployment::Deployment;
+use ceremony_core::attendance::AttendanceFault;
 use ceremony_core::budget::SIGN;
 use ceremony_core::held::{Held, HeldFault};
-use ceremony_core::plan::Plan;
+use ceremony_core::plan::{Plan, Role, Step};
 use ceremony_core::refusal::Refusal;
-use ceremony_core::shape::Shape;
 use ceremony_core::transcript::{
     Chain, FORMAT, Fact, Kind, MAX_TRANSCRIPT, OpenIntent, Phase, Record, TranscriptFault, Whole,
     line_of_difference,
@@ -22,6 +22,7 @@ use ceremony_core::transcript::{
 use thiserror::Error;
 use x509::signing::{Intent, Recorded, Recorder};
 
+use crate::gates::{Rehearsal, TOLD};
 use crate::home::{self, Home};
 use crate::stopped::Stopped;
 use crate::works::{now, random};
@@ -38,12 +39,16 @@ pub(crate) struct Transcript<'a> {
     chain: Chain,
     /// What earlier runs wrote.
     earlier: Vec<Record>,
+    /// What this run wrote that went otherwise than planned.
+    exceptions: Vec<Record>,
     /// When this run began.
     began: Instant,
     /// The step that lines are of.
     step: String,
     /// What the lines of a ceremony with people agree with; a bootstrap has none.
     held: Option<Held<'a>>,
+    /// The home's file, where that was lost and its lines are those of the mirror.
+    restored: Option<PathBuf>,
 }
 
 /// A file on a medium.
@@ -54,13 +59,15 @@ struct Medium {
 }
 
 impl<'a> Transcript<'a> {
-    /// Opens the transcript at these paths, judges it, and goes on with it. A last line without its end was never
+    /// Opens the transcript at these paths, the home's first, judges it, and goes on with it. A last line without its end was never
     /// flushed whole and is taken off; a copy that is behind is brought abreast.
+    ///
+    /// The home is written first. A mirror that says more was written by somebody else, unless the home's file is away or torn.
     ///
     /// # Errors
     ///
-    /// [`Stopped`] by R17 for a transcript that breaks its rules and for copies that differ; [`TranscriptError`] where a
-    /// medium fails.
+    /// [`Stopped`] by R17 for a transcript that breaks its rules, for copies that differ, and for a mirror that is ahead of its
+    /// home; [`TranscriptError`] where a medium fails.
     pub(crate) fn open(paths: &[PathBuf]) -> anyhow::Result<Self> {
         let mut media = Vec::new();
         let mut copies = Vec::new();
@@ -79,19 +86,33 @@ impl<'a> Transcript<'a> {
         }
         let longest = copies.iter().max_by_key(|(octets, _)| octets.len()).cloned();
         let (octets, whole) = longest.unwrap_or_default();
-        for (medium, (copy, _)) in media.iter_mut().zip(&copies) {
-            let Some(missing) = octets.strip_prefix(copy.as_slice()) else {
+        for (medium, (copy, _)) in media.iter().zip(&copies) {
+            if !octets.starts_with(copy) {
                 return Err(differ(&medium.path, copy, &octets).into());
-            };
-            medium.bring_abreast(copy.len(), missing)?;
+            }
+        }
+        let mut restored = None;
+        if let Some((copy, home)) = copies.first().filter(|(copy, _)| copy.len() < octets.len()) {
+            let is_lost = copy.is_empty() || home.torn > 0;
+            let lines = (home.records.len(), whole.records.len());
+            // No line can be written behind the last one that says whose lines they are.
+            if !is_lost || whole.chain.phase() == Phase::Closed {
+                return Err(ahead(paths, lines, is_lost).into());
+            }
+            restored = paths.first().cloned();
+        }
+        for (medium, (copy, _)) in media.iter_mut().zip(&copies) {
+            medium.bring_abreast(copy.len(), octets.get(copy.len()..).unwrap_or_default())?;
         }
         Ok(Self {
             media,
             chain: whole.chain,
             earlier: whole.records,
+            exceptions: Vec::new(),
             began: Instant::now(),
             step: "begin".to_owned(),
             held: None,
+            restored,
         })
     }
 
@@ -105,7 +126,7 @@ impl<'a> Transcript<'a> {
         paths: &[PathBuf],
         plan: &'a Plan,
         purpose: &str,
-        rehearsal: Option<Shape>,
+        rehearsal: Option<Rehearsal>,
     ) -> anyhow::Result<Self> {
         let mut transcript = Self::open(paths)?;
         let begun = transcript.earlier.first().map(|genesis| genesis.text("purpose"));
@@ -118,13 +139,18 @@ impl<'a> Transcript<'a> {
             }
             .into());
         }
-        let (mut chain, mut held) = (Chain::new(), Held::new(plan, rehearsal));
+        let sha256 = rehearsal.as_ref().map(|rehearsal| rehearsal.sha256.to_string());
+        let shape = rehearsal.as_ref().map(|rehearsal| rehearsal.shape.clone());
+        let (mut chain, mut held) = (Chain::new(), Held::new(plan, shape));
         for record in &transcript.earlier {
             let (_, after) = chain.next(record)?;
             held = held.next(chain.head(), record).map_err(TranscriptError::Held)?;
             chain = after;
         }
         transcript.held = Some(held);
+        if let Some((rehearsal, genesis)) = rehearsal.as_ref().zip(transcript.earlier.first()) {
+            rehearsal.is_of(genesis)?;
+        }
         let facts = [
             ("deployment", Fact::from(plan.deployment.to_string())),
             ("format", FORMAT.into()),
@@ -134,9 +160,23 @@ impl<'a> Transcript<'a> {
             ("purpose", purpose.into()),
         ];
         match transcript.phase() {
-            Phase::Empty => transcript.write(Kind::Genesis, &facts)?,
+            Phase::Empty => {
+                let mut facts = facts.to_vec();
+                facts.extend(sha256.map(|sha256| (TOLD, Fact::from(sha256))));
+                transcript.write(Kind::Genesis, &facts)?;
+            }
             Phase::Running | Phase::Paused => transcript.write(Kind::Resume, &facts)?,
             Phase::Closed => {}
+        }
+        if let Some(home) = transcript.restored.take() {
+            let facts = [
+                (
+                    "reason",
+                    Fact::from("the home's transcript was lost, and is taken from its mirror"),
+                ),
+                ("medium", home.display().to_string().into()),
+            ];
+            transcript.write(Kind::Exception, &facts)?;
         }
         Ok(transcript)
     }
@@ -145,6 +185,28 @@ impl<'a> Transcript<'a> {
     pub(crate) fn told_before(&self, kind: Kind) -> impl Iterator<Item = &Record> {
         let lines = self.earlier.iter().rev();
         lines.filter(move |record| record.kind == kind && record.step == self.step)
+    }
+
+    /// All that went otherwise than planned, in earlier runs and in this one.
+    pub(crate) fn exceptions(&self) -> impl Iterator<Item = &Record> {
+        let earlier = self.earlier.iter().filter(|record| record.kind == Kind::Exception);
+        earlier.chain(&self.exceptions)
+    }
+
+    /// Whether those are there whom the step requires.
+    ///
+    /// # Errors
+    ///
+    /// [`TranscriptError::Held`] with the first role that is not filled.
+    pub(crate) fn require(&self, step: &Step) -> Result<(), TranscriptError> {
+        let Some(held) = &self.held else { return Ok(()) };
+        held.attendance().require(step).map_err(|fault| TranscriptError::Held(fault.into()))
+    }
+
+    /// Those who have a role and are there.
+    pub(crate) fn present(&self, role: Role) -> Vec<String> {
+        let held = self.held.iter();
+        held.flat_map(|held| held.attendance().of(role)).map(ToString::to_string).collect()
     }
 
     /// Opens the transcript of a bootstrap and says what is begun, or begun again.
@@ -240,6 +302,9 @@ impl<'a> Transcript<'a> {
         let lost = self.put(&line)?;
         self.chain = chain;
         self.held = held;
+        if record.kind == Kind::Exception {
+            self.exceptions.push(record);
+        }
         for (path, source) in lost {
             let facts = [
                 ("reason", Fact::from("a medium of the transcript is lost")),
@@ -361,6 +426,22 @@ fn differ(path: &Path, copy: &[u8], other: &[u8]) -> Stopped {
     }
 }
 
+/// The mirror says more than the home: so many lines of each.
+fn ahead(paths: &[PathBuf], (home, mirror): (usize, usize), is_lost: bool) -> Stopped {
+    let path = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+    Stopped {
+        refusal: Refusal::Transcript,
+        refused: format!(
+            "a mirror of transcript {path} is ahead of it: {mirror} lines, and {home} in the home, which is written first"
+        ),
+        next_step: if is_lost {
+            "the mirror has the end of a ceremony: where its head is the one on paper, copy it to the home; nothing was done"
+        } else {
+            "find out who wrote into the mirror; where the home's medium failed and the mirror's lines are known, empty the home's file, and an EXCEPTION tells so; nothing was done"
+        },
+    }
+}
+
 fn of_another(path: &Path, name: &str, theirs: Option<&Fact>, ours: &Fact) -> Stopped {
     let text = |fact: Option<&Fact>| match fact {
         Some(Fact::Text(text)) => text.clone(),
@@ -435,6 +516,13 @@ pub(crate) enum TranscriptError {
         #[source]
         source: io::Error,
     },
+}
+
+impl TranscriptError {
+    /// Somebody's answer shows nothing; he may give another.
+    pub(crate) const fn is_of_an_answer(&self) -> bool {
+        matches!(self, Self::Held(HeldFault::People(AttendanceFault::Answer(_))))
+    }
 }
 
 #[cfg(test)]

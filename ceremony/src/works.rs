@@ -23,7 +23,7 @@ use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader};
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::serial::SerialNumber;
-use x509::signing::{IntentId, Pending, Signed, SigningKind, ToBeSigned};
+use x509::signing::{Intent, IntentId, Pending, Signed, SigningKind, ToBeSigned};
 use x509::time::UnixTime;
 
 use crate::home::{Home, replace};
@@ -37,7 +37,7 @@ const NOT_KEPT: &str = "the run ended, and what it may have signed was not kept;
 
 /// Who compares what is to be signed, before the key signs it.
 pub(crate) trait Reader<'p> {
-    /// Compares the SHA-256 of the octets that are to be signed.
+    /// Compares the SHA-256 of the octets that this intent is to sign, which in a ceremony with people lie in this file.
     ///
     /// # Errors
     ///
@@ -45,7 +45,8 @@ pub(crate) trait Reader<'p> {
     fn compare(
         &mut self,
         transcript: &mut Transcript<'p>,
-        tbs_sha256: &[u8; 32],
+        file: &Path,
+        intent: &Intent,
     ) -> anyhow::Result<()>;
 }
 
@@ -53,7 +54,7 @@ pub(crate) trait Reader<'p> {
 pub(crate) struct Unattended;
 
 impl Reader<'_> for Unattended {
-    fn compare(&mut self, _: &mut Transcript<'_>, _: &[u8; 32]) -> anyhow::Result<()> {
+    fn compare(&mut self, _: &mut Transcript<'_>, _: &Path, _: &Intent) -> anyhow::Result<()> {
         Ok(())
     }
 }
@@ -281,7 +282,8 @@ impl<'p> Works<'_, 'p> {
     }
 
     fn sign(&mut self, pending: Pending, what: &str) -> anyhow::Result<Signed> {
-        self.reader.compare(self.transcript, pending.intent().digest())?;
+        let octets = self.kept_tbs(what);
+        self.reader.compare(self.transcript, &octets, pending.intent())?;
         let id = pending.intent().id().to_string();
         let again = match self.transcript.unfinished(SIGN, what) {
             None => None,
@@ -319,7 +321,7 @@ fn reason(text: &str) -> (&'static str, Fact) {
 }
 
 /// Made by a run that did not come to tell of it, and found by a later one.
-fn adopted() -> (&'static str, Fact) {
+pub(crate) fn adopted() -> (&'static str, Fact) {
     ("adopted", "found by a later run".into())
 }
 

@@ -97,6 +97,9 @@ enum Command {
         after_help = "Example:\n  sigill protection list --json\n  sigill protection set --person 19121212-1212 --class confidentiality-marking --actor TST2321000016-1001"
     )]
     Protection(command::protection::ProtectionCommand),
+    /// Who was shown what of a person, newest first: client, administrator, call. For auditors; asking it is noted, too.
+    #[command(after_help = "Example:\n  sigill reads --person 19121212-1212 --json")]
+    Reads(command::read::ReadsCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -185,6 +188,7 @@ fn main() -> ExitCode {
         Command::Protection(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
+        Command::Reads(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Order(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Trial(command) => connected(connection, |client| command.run(client, &terminal)),

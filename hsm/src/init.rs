@@ -81,6 +81,49 @@ pub fn init_token(
     Ok(name)
 }
 
+/// Initialises this token again, under its label and its security officer's PIN: everything in it is destroyed, keys that no program
+/// may remove too ([`crate::Removal::Forbidden`]; PKCS#11 v3.1 §5.5, C_InitToken). Afterwards it has no user PIN until [`init_token`]
+/// sets one. Done again after a crash it comes to the same. No handle of the token may be left: sessions keep a token from being
+/// initialised.
+///
+/// # Errors
+///
+/// [`InitError`]. A token with another serial number is not touched, and a PIN that the token refused is not tried again.
+pub fn erase_token(
+    module: &Module,
+    name: &TokenName,
+    so_pin: &Pin,
+    markers: &PinMarkers,
+) -> Result<(), InitError> {
+    let _pass = module
+        .enter(deadline_in(ENTER_WITHIN))
+        .ok_or_else(|| InitError::Initialising { module: module.path().to_owned() })?;
+    let is_it = |token: &Present| token.facts.serial == name.serial.as_str();
+    let labelled = with_label(module, &name.label)?;
+    let [token] = labelled.as_slice() else {
+        let (label, tokens) = (name.label.clone(), labelled.len());
+        return Err(InitError::NotOne { label, tokens });
+    };
+    if !is_it(token) {
+        return Err(InitError::NotOne { label: name.label.clone(), tokens: 0 });
+    }
+    let erase = || {
+        let label = name.label.as_str();
+        let erased = module.context().init_token(token.slot, so_pin.secret(), label);
+        erased.map_err(|error| Pkcs11Failure::new(name, &error))
+    };
+    markers
+        .turn(name, deadline_in(TURN))
+        .map_err(LoginError::Attempts)
+        .and_then(|turn| turn.attempt(so_pin, PinState::Ready, WrongPins::Untold, erase))
+        .map_err(|source| match source {
+            LoginError::Device(failure) => InitError::Device(failure),
+            source => InitError::Login { token: name.clone(), source },
+        })?;
+    tracing::info!(token.label = %name.label, token.serial = %name.serial, "token erased");
+    Ok(())
+}
+
 /// A token that cannot be asked may be the one: none is made beside it.
 fn with_label(module: &Module, label: &TokenLabel) -> Result<Vec<Present>, InitError> {
     let tokens = token::all_present(module).map_err(InitError::Device)?;
@@ -147,6 +190,14 @@ pub enum InitError {
         /// How many have it.
         tokens: usize,
     },
+    /// The token that is to be erased is not there, or not alone.
+    #[error("{tokens} initialised token(s) have the label {label} and the serial number, not one")]
+    NotOne {
+        /// The label.
+        label: TokenLabel,
+        /// How many have it.
+        tokens: usize,
+    },
     /// The module said that it initialised a token, and shows none.
     #[error("module initialised a token and shows none with the label {label}")]
     NotMade {
@@ -189,6 +240,7 @@ impl InitError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::LabelTaken { .. } => "hsm-label-taken",
+            Self::NotOne { .. } => "hsm-not-one-token",
             Self::NoBlankToken => "hsm-no-blank-token",
             Self::Serial { .. } => "hsm-token-serial",
             Self::Login { source, .. } => source.code(),
@@ -202,6 +254,9 @@ impl InitError {
     pub const fn next_step(&self) -> &'static str {
         match self {
             Self::LabelTaken { .. } => "use the token that is there, or another instance",
+            Self::NotOne { .. } => {
+                "bring the very token, and no other with its label; nothing was erased"
+            }
             Self::NotMade { .. } => "look at the tokens with the vendor's tool, then start again",
             Self::NoBlankToken => "add a token or a partition",
             Self::Serial { .. } => "ask the vendor how to give the token a serial number",

@@ -72,7 +72,7 @@ pub use facts::{AttributeValue, KeyAttributes, KeyName, KeyRefused};
 pub use failure::Pkcs11Failure;
 pub use find_key::{FindKeyError, KeyEntry};
 pub use generate::{GenerateError, KeyId, KeyOrder, Removal};
-pub use init::{InitError, NewToken, init_token};
+pub use init::{InitError, NewToken, erase_token, init_token};
 pub use inventory::{Half, Holding, KeyProof, ObjectKind, Proofs};
 pub use module::{Module, ModuleError};
 pub use open::{LoginError, Loss, OpenError};

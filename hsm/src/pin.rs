@@ -73,6 +73,12 @@ impl Pin {
         write(path, line.as_bytes()).map_err(PinError::File)
     }
 
+    /// Whether two PINs are the same, as for one that is typed twice.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
+    }
+
     fn checked(octets: &[u8]) -> Option<Self> {
         let text = str::from_utf8(octets).ok()?;
         let fine = (Self::MIN_OCTETS..=Self::MAX_OCTETS).contains(&text.len())

@@ -480,17 +480,9 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// When to look at the latest. Past the deadline a signature may be on its way.
+    /// When to look at the latest.
     pub(crate) fn next_look(&self) -> Instant {
-        if Instant::now() < self.deadline {
-            self.shared.next_look(self.deadline)
-        } else {
-            self.handed_over()
-        }
-    }
-
-    fn handed_over(&self) -> Instant {
-        self.deadline.checked_add(HANDED_OVER).unwrap_or(self.deadline)
+        self.shared.next_look(self.stage.awaited_until(self.deadline, HANDED_OVER))
     }
 
     /// Looks whether there is still something to wait for, as callers do while they wait; why not, otherwise. Past the
@@ -499,8 +491,10 @@ impl Left {
         let now = Instant::now();
         self.shared.look(now);
         if now >= self.deadline {
-            let is_lost = now >= self.handed_over();
-            return self.give_up().or_else(|| is_lost.then_some(CallError::NotSigned));
+            return self.give_up().or_else(|| {
+                let is_lost = now >= self.stage.awaited_until(self.deadline, HANDED_OVER);
+                is_lost.then_some(CallError::NotSigned)
+            });
         }
         let refused = self.shared.refused_while_open().err()?;
         self.stage.take_back().then_some(refused)

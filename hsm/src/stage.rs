@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;
@@ -64,6 +65,14 @@ impl Stage {
         self.0.load(Ordering::Acquire) == GIVEN_UP
     }
 
+    /// How long the outcome is worth waiting for: until `deadline`, and longer only for a signature that is there, which its
+    /// thread may take up to `hand_over` to bring.
+    pub(crate) fn awaited_until(&self, deadline: Instant, hand_over: Duration) -> Instant {
+        let is_there = self.0.load(Ordering::Acquire) == SIGNED;
+        let longer = is_there.then(|| deadline.checked_add(hand_over)).flatten();
+        longer.unwrap_or(deadline)
+    }
+
     /// Waits no longer.
     pub(crate) fn give_up(&self) -> GivenUp {
         let given_up = |stage| (stage != SIGNED).then_some(GIVEN_UP);
@@ -101,5 +110,21 @@ mod tests {
         let stage = Stage::new();
         assert!(stage.begin() && stage.sign() && stage.signed());
         assert_eq!(stage.give_up(), GivenUp::Signed);
+    }
+
+    /// KEY-09: whoever looks once more when his time is up finds it up, however late he looks; only a signature that is
+    /// there is waited for beyond it.
+    #[test]
+    fn beyond_the_deadline_only_a_signature_that_is_there_is_waited_for() {
+        let (deadline, hand_over) = (Instant::now(), Duration::from_secs(60));
+        let stage = Stage::new();
+        let until = || stage.awaited_until(deadline, hand_over);
+        assert_eq!(until(), deadline);
+        assert!(stage.begin());
+        assert_eq!(until(), deadline);
+        assert!(stage.sign());
+        assert_eq!(until(), deadline, "the key may hang");
+        assert!(stage.signed());
+        assert_eq!(until(), deadline + hand_over);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use host::durable;
 use sha2::{Digest as _, Sha256};
 use status::IssuerId;
 use thiserror::Error;
@@ -12,7 +13,6 @@ use x509::ocsp::{CertId, CertIdHash};
 use x509::time::UnixTime;
 
 use crate::config::PinnedAuthority;
-use crate::durable;
 
 /// A CA whose certificate has been read and is the pinned one.
 #[derive(Debug)]

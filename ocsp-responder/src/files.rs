@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use host::durable;
 use hyper::body::Bytes;
 use ledger::manifest::{Manifest, ManifestNoteError};
 use ledger::note::NotePublicKey;
@@ -16,7 +17,6 @@ use x509::crl::{CrlForm, CrlReader};
 use x509::time::UnixTime;
 
 use crate::authority::hex;
-use crate::durable;
 
 /// A manifest is at most this long.
 const MAX_MANIFEST_OCTETS: u64 = 1 << 20;

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use host::durable;
 use ledger::checkpoint::{CheckpointNote, CheckpointNoteError};
 use ledger::follow::{AdvanceError, FollowRules, verify_advance};
 use ledger::frontier::Frontier;
@@ -22,7 +23,6 @@ use status::{Index, StatusEntry};
 use thiserror::Error;
 use x509::time::UnixTime;
 
-use crate::durable;
 use crate::receive::follow_code;
 use crate::view::View;
 

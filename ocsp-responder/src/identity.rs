@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use host::durable;
 use hsm::{KeyId, KeyOrder, Removal};
 use sha2::{Digest as _, Sha256};
 use x509::key::{KeyType, SpkiHash};
@@ -14,7 +15,7 @@ use x509::key::{KeyType, SpkiHash};
 use crate::config::Config;
 use crate::follow::make_state_folder;
 use crate::start::Told;
-use crate::{durable, run, start};
+use crate::{run, start};
 
 /// Longest wait for the token to make a key.
 const WITHIN: Duration = Duration::from_secs(120);

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use host::durable;
 use hsm::memory::MemoryKey;
 use hsm::{
     FindKeyError, KeyId, KeyOrder, KeyPolicy, Removal, SignError, SigningService, Token,
@@ -32,7 +33,6 @@ use crate::authority::Authority;
 use crate::config::{DelegateSource, PinnedAuthority};
 use crate::delegate::{Delegate, DelegateSigner, Delegates, KeyPlace, MAX_LIFETIME, judge};
 use crate::due::is_due;
-use crate::durable;
 use crate::memory_keys::MemoryKeys;
 use crate::signer::{AnswerSignError, Counter};
 pub(crate) use refused::KeeperError;

@@ -18,7 +18,6 @@ mod config;
 mod contract;
 mod delegate;
 mod due;
-mod durable;
 mod files;
 mod follow;
 mod health;
@@ -45,8 +44,6 @@ mod test_certificates;
 mod testing;
 mod turns;
 mod view;
-#[path = "../../ca-server/src/vital.rs"]
-mod vital;
 mod waiting;
 mod work;
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use host::durable;
 use hsm::{Begun, SignError, SigningService};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -17,8 +18,6 @@ use x509::signing::{
     Intent, IntentId, Pending, PendingError, Recorded, Recorder, SigningInput, SigningKind,
     ToBeSigned,
 };
-
-use crate::durable;
 
 /// Counts that are made durable at once.
 const BLOCK: u64 = 4096;
@@ -372,9 +371,8 @@ pub(crate) enum AnswerSignError {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
     use std::mem::ManuallyDrop;
-    use std::process::Command;
     use std::sync::mpsc;
 
     use hsm::token::TokenName;
@@ -512,9 +510,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let counter = Arc::new(Counter::open(folder.path(), key()).unwrap());
         counter.counts().unwrap();
-        // Whoever opens it to write waits for a reader.
-        let stalled = folder.path().join(format!(".{}.count.new", key()));
-        assert!(Command::new("mkfifo").arg(&stalled).status().unwrap().success());
+        // Whoever writes waits, as in a call that the disk does not answer.
+        let stalled = counter.file();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
         // Where a check fails, nobody waits for the threads that the disk holds.
@@ -538,11 +535,9 @@ mod tests {
         }
         assert!(counter.turn.try_lock().is_err(), "it has stalled");
 
-        let reader = File::open(&stalled).unwrap();
-        fs::remove_file(&stalled).unwrap();
+        drop(stalled);
         ask(1, LONG);
         assert_eq!(outcome().unwrap(), BLOCK + 1);
-        drop(reader);
         assert_eq!(Counter::open(folder.path(), key()).unwrap().state().used, 2 * BLOCK);
         ManuallyDrop::into_inner(runtime).shutdown_timeout(LONG);
         assert_eq!(counter.settle().unwrap(), BLOCK + 1);

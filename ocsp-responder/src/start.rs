@@ -8,13 +8,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use host::durable;
 use ledger::origin::{DeploymentName, LogOrigin};
 use status::CRL_MANIFEST;
 use thiserror::Error;
 
 use crate::authority::AuthorityError;
 use crate::config::{Config, ConfigError};
-use crate::durable;
 use crate::files::CrlKeeperError;
 use crate::follow::FollowError;
 use crate::keeper::KeeperError;

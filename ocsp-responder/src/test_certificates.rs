@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use host::durable;
 use hyper::body::Bytes;
 use ledger::origin::DeploymentName;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,6 @@ use x509::pem::{self, Label};
 use x509::time::UnixTime;
 
 use crate::authority::{Authorities, hex};
-use crate::durable;
 
 /// The first word of the file: what it is, and its version.
 const FORMAT: &str = "sigill-test-certificates/1";

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use host::vital;
 use hsm::{SigningService, TokenSigner};
 
 use crate::alarms::AlarmCounts;
@@ -25,7 +26,6 @@ use crate::responder::AnswerSource;
 use crate::run::{FOLLOW_EVERY, open_token};
 use crate::start::{self, Told};
 use crate::view::View;
-use crate::vital;
 
 /// How often delegates are looked after.
 const KEEP_EVERY: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use status::Position;
 use x509::time::UnixTime;
 
 use crate::StoreError;
@@ -46,7 +47,8 @@ impl fmt::Debug for StatementUse {
 /// The part of [`Store`](crate::Store) that knows what administrators signed.
 pub trait ActorStatements {
     /// Takes a statement, on whichever node: the eID whose key signed it is active at the position that this act has in the log, and the
-    /// statement has not come with another call. The audit leaf stands in the same act; its actor becomes the administrator's opaque id.
+    /// statement has not come with another call. The audit leaf stands in the same act; its actor becomes the administrator's opaque id. Where
+    /// that leaf stands.
     ///
     /// # Errors
     ///
@@ -56,7 +58,7 @@ pub trait ActorStatements {
         used: &StatementUse,
         audit: &AuditRecord,
         now: UnixTime,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Position, StoreError>;
 
     /// Forgets statements that count no more since `before`, some thousands at a time. Returns how many.
     ///

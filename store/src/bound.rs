@@ -4,6 +4,7 @@ use std::fmt;
 
 use ca::carrier::CarrierKind;
 use ca::key_holder::HolderName;
+use ca::life::CarrierStage;
 use ca::revocation::{Again, RevocationWish, again};
 use ca::role::Protected;
 use status::{CertificateState, IssuerId};
@@ -11,6 +12,7 @@ use x509::time::UnixTime;
 
 use crate::StoreError;
 use crate::audit::AuditRecord;
+use crate::carrier::RegisteredCarriers;
 use crate::certificate::{
     CertificateLookup, CertificateRow, CertificateSide, StatusAct, StatusRow,
 };
@@ -51,9 +53,13 @@ pub struct CarrierRow {
     pub kind: CarrierKind,
     /// Of which family.
     pub family: String,
+    /// Where it stands before there is a certificate on it; `None`: where its eIDs stand.
+    pub stage: Option<CarrierStage>,
+    /// Number of the organisation that it was registered for; `None`: it came with a certificate.
+    pub organisation: Option<String>,
     /// Since when it is revoked.
     pub revoked: Option<UnixTime>,
-    /// When the first certificate on it was recorded.
+    /// When it was registered, or the first certificate on it recorded.
     pub created: UnixTime,
 }
 
@@ -127,8 +133,8 @@ pub struct BoundChange {
     pub wish: RevocationWish,
     /// When it was asked for, as the caller says.
     pub requested_at: Option<UnixTime>,
-    /// Who asks, and how much of it an hour takes.
-    pub alone: Alone,
+    /// Who asks, and how much of it an hour takes; `None` for what no client asks for.
+    pub alone: Option<Alone>,
 }
 
 /// What became of one of them.
@@ -171,7 +177,7 @@ pub fn act_on_bound(wish: RevocationWish, status: &StatusRow) -> Option<StatusAc
 pub type BoundAudit = Box<dyn FnOnce(&[BoundChanged]) -> AuditRecord + Send>;
 
 /// The part of [`Store`](crate::Store) that knows which certificates belong together.
-pub trait Bindings {
+pub trait Bindings: RegisteredCarriers {
     /// A carrier with an eID that `protected` sees.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
     ActorStatements, AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow,
     CrlScope, CrlShards, EidOrders, Eids, Endings, Jobs, KeySurvey, LeaseName, LeaseOutcome, Node,
-    OrderId, OrderedIssuing, Organisations, ProfileVersions, Protection, Receipts, Responder,
-    RevokedSnapshot, StoreError, Subject, Trials, Volumes,
+    OrderId, OrderedIssuing, Organisations, ProfileVersions, Protection, Reads, Receipts,
+    Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -50,6 +50,7 @@ pub trait Store:
     + Jobs
     + Organisations
     + Protection
+    + Reads
     + Receipts
     + Trials
     + Awaiting
@@ -582,8 +583,7 @@ pub trait Store:
     ///
     /// # Errors
     ///
-    /// [`StoreError::Replayed`] when the counter did not rise, [`StoreError::Pinned`] when there is
-    /// no such responder.
+    /// [`StoreError::Replayed`] when the counter did not rise, [`StoreError::Pinned`] of no such responder.
     fn accept_responder_request(
         &self,
         name: &str,

@@ -1,17 +1,23 @@
 //! Orders for eIDs that are made in several steps, as rows. Which step may follow which is for `ca::life` and `ca::steps` to say.
 
+use ca::carrier::CarrierKind;
+use ca::key_holder::HolderName;
 use ca::life::{OrderAct, OrderStage};
+use ca::revocation::BusinessEvent;
+use ca::role::Protected;
 use ca::routine::TermKind;
+use ca::steps::Struck;
 use thiserror::Error;
 use x509::time::UnixTime;
 
 use crate::StoreError;
 use crate::audit::AuditRecord;
+use crate::bound::BoundTo;
 use crate::certificate::{CertificateRow, StatusAct, StatusRow};
 use crate::id::{CertificateId, OrderId};
 use crate::job::Alone;
 use crate::order::OrderKey;
-use crate::sealing::Subject;
+use crate::sealing::{IndexTerm, Subject};
 
 /// In whose name the orders stand by which the certificates of such an order are made, one each; no client has such a name.
 const CLIENT: &str = "sigill-ca:eid-orders";
@@ -49,6 +55,43 @@ pub struct EidOrderRow {
     pub created: UnixTime,
     /// When the last step was taken.
     pub updated: UnixTime,
+    /// What it replaces.
+    pub replaces: Option<EidOrderReplaces>,
+}
+
+/// What an order replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EidOrderReplaces {
+    /// An eID, or a carrier with all that is on it.
+    pub what: BoundTo,
+    /// Because of what.
+    pub event: BusinessEvent,
+    /// The second at which it is revoked; `None`: none runs.
+    pub due: Option<UnixTime>,
+    /// When it was revoked for this order.
+    pub done: Option<UnixTime>,
+}
+
+/// What a step does to what its order replaces.
+#[derive(Clone, Copy, Debug)]
+pub struct EidOrderStrike {
+    /// An eID, or a carrier with all that is on it. It stays as it was first said.
+    pub what: BoundTo,
+    /// Because of what. It stays.
+    pub event: BusinessEvent,
+    /// What is done.
+    pub struck: Struck,
+}
+
+/// How many carriers of a kind somebody has in one organisation.
+#[derive(Clone, Debug)]
+pub struct CarrierLimit {
+    /// Of which kind.
+    pub kind: CarrierKind,
+    /// At most so many, with the one that is ordered.
+    pub most: u8,
+    /// What that one is known by: it is not counted twice.
+    pub mark: Option<IndexTerm>,
 }
 
 /// A step that was taken.
@@ -79,6 +122,15 @@ pub struct EidOrder {
     pub steps: Vec<EidOrderStep>,
 }
 
+/// Whose an order is, as far as it was said: kept as keyed hashes.
+#[derive(Clone, Debug, Default)]
+pub struct EidOrderHolder {
+    /// The person, by number or passport.
+    pub person: Option<HolderName>,
+    /// The same by his HSA-id.
+    pub hsa_id: Option<HolderName>,
+}
+
 /// A step that is to be taken.
 #[derive(Clone, Debug)]
 pub struct EidOrderChange {
@@ -90,6 +142,8 @@ pub struct EidOrderChange {
     pub rests_on: u32,
     /// Number of the holder's organisation. It stays.
     pub organisation: String,
+    /// Whose it is. It stays: what a later step says of it changes nothing.
+    pub holder: EidOrderHolder,
     /// The routine. It stays.
     pub routine: String,
     /// What is done.
@@ -108,11 +162,26 @@ pub struct EidOrderChange {
     pub status: Option<StatusAct>,
     /// Who revokes by its own word, and how much of that an hour takes; `None` for what no client asks for.
     pub alone: Option<Alone>,
+    /// What is done to what the order replaces, in the same act.
+    pub strike: Option<EidOrderStrike>,
+    /// What the holder may have, where the step is held against that.
+    pub limit: Option<CarrierLimit>,
+}
+
+/// Whose a changed certificate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangedOf {
+    /// The order's.
+    Order,
+    /// Of what the order replaces.
+    Replaced,
 }
 
 /// A certificate that a step changed, as it stands now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EidOrderChanged {
+    /// Whose.
+    pub of: ChangedOf,
     /// Which.
     pub certificate: CertificateId,
     /// Who issued it.
@@ -121,8 +190,8 @@ pub struct EidOrderChanged {
     pub status: StatusRow,
 }
 
-/// Makes the audit record of a step, from the certificates that it changed. It runs inside the act.
-pub type EidOrderAudit = Box<dyn FnOnce(&[EidOrderChanged]) -> AuditRecord + Send>;
+/// Makes the audit records of a step, from the certificates that it changed. It runs inside the act.
+pub type EidOrderAudit = Box<dyn FnOnce(&[EidOrderChanged]) -> Vec<AuditRecord> + Send>;
 
 /// Which orders a list shows. Every given part must hold.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +200,10 @@ pub struct EidOrderFilter {
     pub organisation: Option<String>,
     /// Only those whose deadline is over at this second.
     pub due_at: Option<UnixTime>,
+    /// Only those that replace what is to be revoked by this second.
+    pub strikes_at: Option<UnixTime>,
+    /// Whether those of protected persons, too: not, unless it is said.
+    pub protected: Protected,
 }
 
 /// A part of a list, oldest first.
@@ -165,6 +238,12 @@ pub enum EidOrderFault {
         /// Which.
         order: OrderId,
     },
+    /// The holder has as many carriers of the kind in the organisation as he may.
+    #[error("the holder has {held} other carriers of this kind in this organisation")]
+    Enough {
+        /// How many, without what is ordered and what is replaced.
+        held: u64,
+    },
     /// It takes no certificate where it stands.
     #[error("order {order} takes no certificate: another call has moved it meanwhile")]
     Closed {
@@ -182,6 +261,7 @@ impl EidOrderFault {
             Self::Moved { .. } => "order-moved",
             Self::Signing { .. } => "order-signing",
             Self::Closed { .. } => "order-closed",
+            Self::Enough { .. } => "order-enough-carriers",
         }
     }
 }
@@ -197,6 +277,18 @@ pub trait EidOrders {
     fn take_eid_order_step(
         &self,
         change: &EidOrderChange,
+        audit: EidOrderAudit,
+        now: UnixTime,
+    ) -> Result<Vec<EidOrderChanged>, StoreError>;
+
+    /// Revokes what an order replaces whose second has come. Where that is not so, or no longer, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::change_status`](crate::Store::change_status).
+    fn strike_replaced(
+        &self,
+        order: OrderId,
         audit: EidOrderAudit,
         now: UnixTime,
     ) -> Result<Vec<EidOrderChanged>, StoreError>;

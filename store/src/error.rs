@@ -12,6 +12,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::bound::BoundTo;
+use crate::carrier::CarrierFault;
 use crate::eid_order::EidOrderFault;
 use crate::id::{CarrierId, CertificateId, EidId, OrderId};
 use crate::job::JobError;
@@ -402,6 +403,9 @@ pub enum StoreError {
     /// A job is not as the act needs it.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// A carrier is not as the act needs it before there is a certificate on it.
+    #[error(transparent)]
+    Carrier(#[from] CarrierFault),
     /// The carrier is revoked: no eID comes onto it any more.
     #[error("carrier {carrier} is revoked")]
     CarrierRevoked {
@@ -558,6 +562,7 @@ impl StoreError {
             Self::Job(error) => error.code(),
             Self::EidOrder(fault) => fault.code(),
             Self::Organisation(fault) => fault.code(),
+            Self::Carrier(fault) => fault.code(),
             Self::CarrierRevoked { .. } => "carrier-revoked",
             Self::CarrierOfAnother { .. } => "carrier-of-another",
             Self::EidOfOrderRevoked { .. } => "eid-of-order-revoked",

@@ -12,6 +12,7 @@ mod audit;
 mod awaited;
 mod bound;
 mod canary;
+mod carrier;
 mod certificate;
 mod client;
 mod contract;
@@ -34,6 +35,7 @@ mod ordered;
 mod organisation;
 mod profile;
 mod protection;
+mod read;
 mod receipt;
 mod recorder;
 mod sealing;
@@ -49,6 +51,9 @@ pub use bound::{
     EidPage, EidRow, act_on_bound,
 };
 pub use canary::{Canaries, Canary};
+pub use carrier::{
+    CarrierFault, CarrierFilter, CarrierMove, CarrierPage, NewCarriers, RegisteredCarriers,
+};
 pub use certificate::{
     CertificateFilter, CertificateIntent, CertificateLookup, CertificatePage, CertificateRecord,
     CertificateRow, CertificateSide, ChangeOutcome, ClockMark, EidWanted, Issued,
@@ -60,8 +65,9 @@ pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
 pub use eid::Eids;
 pub use eid_order::{
-    EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault, EidOrderFilter,
-    EidOrderPage, EidOrderRow, EidOrderStep, EidOrders, certificate_key,
+    CarrierLimit, ChangedOf, EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged,
+    EidOrderFault, EidOrderFilter, EidOrderHolder, EidOrderPage, EidOrderReplaces, EidOrderRow,
+    EidOrderStep, EidOrderStrike, EidOrders, certificate_key,
 };
 pub use ending::{Endings, Unended};
 pub use error::StoreError;
@@ -102,6 +108,7 @@ pub use profile::{
     RecordedProfile, new_profiles,
 };
 pub use protection::{ProtectedRow, Protection, ProtectionChange};
+pub use read::{ReadRow, Reads, ReadsWanted, Shown, ShownId};
 pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,

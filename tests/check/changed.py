@@ -15,7 +15,9 @@ def touched(files: list[str], folders: dict[str, str]) -> list[str]:
     """The packages (folder -> name) that these files belong to."""
     if any(name in ("Cargo.toml", "rust-toolchain.toml", "clippy.toml") for name in files):
         return sorted(folders.values())
-    return sorted({folders[top] for name in files if (top := PurePosixPath(name).parts[0]) in folders})
+    nearest = (next((folders[str(above)] for above in PurePosixPath(name).parents if str(above) in folders), None)
+               for name in files)
+    return sorted({room for room in nearest if room})
 
 
 def _changed_files() -> list[str]:

@@ -77,6 +77,11 @@ class Changed(unittest.TestCase):
         self.assertEqual(touched(["x509/src/lib.rs", "README.md", "tests/support/lib.rs"], self.FOLDERS),
                          ["support", "x509"])
 
+    def test_a_file_of_a_room_within_a_folder_belongs_to_that_room_alone(self):
+        folders = {"tests": "support", "tests/laboratory": "laboratory", "examples/portal": "portal"}
+        self.assertEqual(touched(["examples/portal/src/lib.rs", "examples/README.md"], folders), ["portal"])
+        self.assertEqual(touched(["tests/laboratory/src/lib.rs"], folders), ["laboratory"])
+
     def test_a_change_of_the_root_touches_every_room(self):
         self.assertEqual(touched(["Cargo.toml"], self.FOLDERS), ["support", "x509"])
 

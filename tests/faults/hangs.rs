@@ -229,6 +229,11 @@ fn a_signature_that_no_thread_waits_for_is_looked_after() {
                 for _ in 0..300 {
                     drop(wait()?);
                 }
+                // Whoever comes to look when his time is up already is told so, and not to come again in a minute.
+                let (late, _outcome) = begun(&signer, input, Duration::from_millis(1))?;
+                thread::sleep(Duration::from_millis(5));
+                assert!(late.next_look() <= Instant::now());
+                assert_eq!(late.look().map(|error| error.code()), Some("hsm-busy"));
                 let (begun, outcome) = wait()?;
                 drop(begun);
                 fs::write(&go, "").unwrap();

@@ -9,6 +9,7 @@ import re
 import sys
 import tarfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import transcript
@@ -78,7 +79,8 @@ def read(archive: bytes, plan_hash: str, head: str) -> dict[str, bytes]:
     refuse(inputs == {name: of for name, of in sha256.items() if name.startswith("in/")}, "other inputs than the plan's")
     refuse(made(held.records) == {name: of for name, of in sha256.items() if name.startswith("out/")},
            "other outputs than the transcript's")
-    approved(files, plan, plan_hash, shape)
+    began = datetime.fromtimestamp(held.records[0]["time"], UTC)
+    approved(files, plan, plan_hash, shape, f"{began:%Y-%m-%dT%H:%M:%SZ}")
     return files
 
 
@@ -94,14 +96,15 @@ def made(records: list[dict]) -> dict[str, str]:
     return found
 
 
-def approved(files: dict[str, bytes], plan: dict, plan_hash: str, shape: str) -> None:
-    """Approvals are of this plan and shape, one of a person, and as many as are needed."""
+def approved(files: dict[str, bytes], plan: dict, plan_hash: str, shape: str, began: str) -> None:
+    """Approvals are of this plan and shape, from before the ceremony, one of a person, and as many as are needed."""
     approvals = {name: octets for name, octets in files.items() if name.startswith("approvals/")}
     for name, octets in approvals.items():
         first, *lines = octets.decode().split("\n-- ")[0].split("\n")
         fields = dict(line.split(": ", 1) for line in lines)
         refuse(first == "sigill statement/1 plan-approval", f"{name} approves nothing")
         refuse((fields["plan"], fields["purpose"], fields["shape"]) == (plan_hash, "production", shape), f"{name} is of something else")
+        refuse(fields["time"] <= began, f"{name} is from after the ceremony began")
         refuse(name == f"approvals/{fields['person']}.approval", f"{name} is of another person")
         approvers = {duty["person"] for duty in plan["duty"] if duty["role"] == "approver"}
         refuse(fields["person"] in approvers, f"{name} is of no approver")

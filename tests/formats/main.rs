@@ -19,13 +19,14 @@ use std::path::{Path, PathBuf};
 
 use support::workspace::root;
 
-/// Made by the second readers (tests/formats/revocation_job.py and transcript.py), and by another library, and held against the code by
-/// ca/src/job/tests.rs, ceremony-core/src/transcript/tests.rs and ca/src/actor/tests.rs; and a ceremony that was held (ceremony/tests/approvals/bundle.rs
+/// Made by the second readers (tests/formats/revocation_job.py, transcript.py and exchange.py), and by another library, and held against the code by
+/// ca/src/job/tests.rs, ceremony-core/src/transcript/tests.rs, ceremony-core/src/exchange/tests.rs and ca/src/actor/tests.rs; and a ceremony that was held (ceremony/tests/approvals/bundle.rs
 /// holds it anew), by verify/src/ceremony/tests.rs.
-const BY_THE_SECOND_READERS: [&str; 6] = [
+const BY_THE_SECOND_READERS: [&str; 7] = [
     "actor-statement.jws",
     "ceremony-bundle.json",
     "ceremony-bundle.tar",
+    "exchange.json",
     "pin-shares.json",
     "revocation-job.json",
     "transcripts.json",

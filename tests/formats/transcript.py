@@ -23,7 +23,8 @@ MEMBERS = {
 # The class of each member of a body, as the document's table has them.
 CONST, KEY_DERIVED, SIGNATURE, RANDOM, DEVICE, ASIDE = "const", "key-derived", "signature", "random", "device", "aside"
 CLASSES = {
-    "GENESIS": {"deployment": CONST, "format": CONST, "nonce": RANDOM, "plan": CONST, "program": CONST, "purpose": ASIDE},
+    "GENESIS": {"deployment": CONST, "format": CONST, "nonce": RANDOM, "plan": CONST, "program": CONST, "purpose": ASIDE,
+                "rehearsal": ASIDE},
     "CHECK": {"result": CONST, "role": CONST, "seen": DEVICE, "sha256": CONST, "token": DEVICE, "what": CONST},
     "ATTEST": {"text": CONST, "what": CONST},
     "READBACK": {"sha256": KEY_DERIVED, "what": CONST},
@@ -151,6 +152,8 @@ def shape(records: list[dict]) -> list[str]:
             continue
         if (kind, what) == ("READBACK", "to be signed, read by nobody"):
             body = body | {"what": "to be signed"}
+        if (kind, what) == ("READBACK", "to be destroyed, read by nobody"):
+            body = body | {"what": "to be destroyed"}
         kept = {name: of_class(CLASSES[kind][name], value) for name, value in body.items() if CLASSES[kind][name] != ASIDE}
         line = canonical({"body": kept, "step": record["step"], "type": kind}).decode()
         if kind in ("CHECK", "READBACK", "CHECKPOINT") and line in lines:
@@ -241,15 +244,32 @@ def signed_twice() -> list[tuple]:
     return [*before, ("INTENT", 7, lost), ("EXCEPTION", 7, {"intent": lost["intent"], "reason": "not kept"}), *after]
 
 
+def destroyed(salt: str) -> list[tuple]:
+    """A rehearsal of a key's end, or the day itself, on which a witness reads."""
+    def of(name: str) -> str:
+        return hashlib.sha256(f"{name} {salt}".encode()).hexdigest()
+
+    ends = {"act": "destroy", "what": "root", "intent": of("d")[:32], "key": of("key"), "token": f"root {salt}"}
+    return [
+        (GENESIS[0], 0, GENESIS[2] | {"nonce": of("nonce")[:32]}),
+        ("ATTEST", 1, {"what": "other copy of the key", "text": "backup token 4711031: zeroised"}),
+        ("READBACK", 2, {"what": "to be destroyed" + (", read by nobody" if salt == "a" else ""), "sha256": of("key")}),
+        ("INTENT", 2, ends), ("RESULT", 3, {"intent": ends["intent"], "spki_sha256": of("key")}),
+        ("CHECK", 3, {"what": "the destroyed key", "result": "no object in its token, and no signature by it"}), ("CLOSE", 4, {}),
+    ]
+
+
 def shapes() -> list[dict]:
     made = []
     for name, records in {"a rehearsal": held("a"), "the ceremony": held("b"), "a day on which everything happened": interrupted(),
                           "another key": [*held("a")[:5], *held("a")[7:]],
-                          "a signature that an EXCEPTION ended": signed_twice()}.items():
+                          "a signature that an EXCEPTION ended": signed_twice(),
+                          "a destruction, rehearsed": destroyed("a"), "the destruction": destroyed("b")}.items():
         lines = write(records)
         of = shape(read(b"".join(line + b"\n" for line in lines)).records)
         made.append({"name": name, "lines": [line.decode() for line in lines], "shape": of, "hash": shape_hash(of)})
     assert made[0]["hash"] == made[1]["hash"] == made[2]["hash"] not in (made[3]["hash"], made[4]["hash"])
+    assert made[5]["hash"] == made[6]["hash"]
     colour = write([GENESIS, ("CHECK", 1, {"what": "room", "colour": "red"})])
     return [*made, {"name": "a member without a class", "lines": [line.decode() for line in colour], "hash": None}]
 

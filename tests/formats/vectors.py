@@ -7,6 +7,7 @@ from pathlib import Path
 
 import audit_leaf
 import ceremony_bundle
+import exchange
 import note
 import pin_shares as sharing
 import presigned
@@ -27,7 +28,7 @@ def judge(folder: Path) -> dict[str, int]:
                "notes.json": notes, "receipts.json": receipts, "revocation-job.json": revocation_jobs,
                "presigned-answers.json": presigned_answers, "transcripts.json": transcripts,
                "ceremony-bundle.json": lambda document: ceremony(document, folder),
-               "pin-shares.json": pin_shares}
+               "pin-shares.json": pin_shares, "exchange.json": exchanges}
     found = {path.name for path in folder.glob("*.json")}
     if found != set(readers):
         raise VectorRefused(f"files {sorted(found)}, wanted {sorted(readers)}")
@@ -39,6 +40,21 @@ def ceremony(document: dict, folder: Path) -> int:
     rows = [f"{hashlib.sha256(octets).hexdigest()}  {name}" for name, octets in sorted(files.items())]
     _same("the bundle of a ceremony", ["# sigill-ceremony-bundle/1", *rows], document["manifest"])
     return len(files)
+
+
+def exchanges(document: dict) -> int:
+    request = exchange.read(document["request"], "request")
+    exchange.asked(request, document)
+    exchange.given(exchange.read(document["response"], "response"), request, document)
+    for vector in document["refused"]:
+        try:
+            found = exchange.read(vector["file"], vector["kind"])
+            exchange.asked(found, document) if vector["kind"] == "request" else exchange.given(found, request, document)
+        except exchange.ExchangeRefused as refused:
+            _same(vector["name"], refused.args[0], vector["code"])
+        else:
+            raise VectorRefused(f"{vector['name']} is taken")
+    return len(document["refused"]) + 2
 
 
 def pin_shares(document: dict) -> int:

@@ -59,6 +59,7 @@ fn persons_in(bytes: &[u8]) -> Option<&'static str> {
     PERSON.into_iter().find(|text| spellings(text).iter().any(|wanted| has(bytes, wanted)))
 }
 
+/// DAT-05: nobody reads of a person on the outer host.
 fn no_person_is_in_the_outer_zone(samples: &Samples) {
     // The judge sees them where they are.
     for issued in &samples.persons {

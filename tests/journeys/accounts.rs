@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rusqlite::Connection;
 use status::{Change, StatusEntry};
+use support::demo::until;
 use support::spoken;
 use x509::certificate::Certificate;
 use x509::serial::SerialNumber;
@@ -275,9 +277,11 @@ pub(crate) fn on_crl(deployment: &Deployment) -> BTreeSet<SerialNumber> {
     on_crl_of(deployment, AUTHORITY)
 }
 
-/// The same of another authority.
+/// The same of another authority. The first list comes soon after the first start.
 pub(crate) fn on_crl_of(deployment: &Deployment, authority: &str) -> BTreeSet<SerialNumber> {
     let file = deployment.home.join(format!("publish/crl/{authority}.crl"));
+    let there = until(Duration::from_secs(60), || file.exists().then_some(()));
+    assert!(there.is_some(), "no {}", file.display());
     let arguments =
         ["crl", "-inform", "DER", "-noout", "-text", "-in", file.to_str().expect("UTF-8")];
     let said = spoken::openssl(deployment.folder(), &arguments).expect("openssl is there");

@@ -138,7 +138,7 @@ impl Seen {
 }
 
 /// Begins a call and breaks the connection: within the request, or while it is worked on.
-fn hang_up(api: &Api, request: &Request, lot: &mut Lot) {
+pub(crate) fn hang_up(api: &Api, request: &Request, lot: &mut Lot) {
     let Ok(mut line) = api.open() else { return };
     let octets = request.octets();
     if lot.below(4) == 0 {

@@ -12,7 +12,9 @@ mod clock;
 mod crash;
 mod deployment;
 mod device;
+mod eids;
 mod ending;
+mod exchange;
 mod faults;
 mod feed;
 mod healing;
@@ -46,10 +48,12 @@ fn main() -> ExitCode {
     let checks = [
         crash::CHECKS,
         idempotency::CHECKS,
+        eids::CHECKS,
         faults::CHECKS,
         device::CHECKS,
         healing::CHECKS,
         bootstrap::CHECKS,
+        exchange::CHECKS,
         renewal::CHECKS,
         revocation::CHECKS,
         clock::CHECKS,

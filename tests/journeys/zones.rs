@@ -118,7 +118,7 @@ impl Drop for Started {
     }
 }
 
-/// Architecture §2.1: the inner zone opens every connection. Log, CRLs and requests cross all the same, and who is
+/// ENV-04, architecture §2.1: the inner zone opens every connection. Log, CRLs and requests cross all the same, and who is
 /// between the zones, or in the outer one, gets nowhere.
 fn the_outer_host_has_no_route_inwards(template: &Template) {
     if let Ok(zones) = env::var(INSIDE) {

@@ -161,6 +161,41 @@ fn a_wrong_sheet_is_named() {
     assert!(refused.text.contains("share-of-another-set"), "{}", refused.text);
 }
 
+/// The record alone says whose share is wrong: it is bound to the sheets by its hash, so that one in which names were exchanged is refused.
+#[test]
+fn an_exchanged_record_is_refused_by_the_hash_on_the_sheets() {
+    let set = Set::new();
+    let on_sheet = |number: usize| {
+        let sheet = set.sheet(number);
+        let lines = sheet.lines().skip_while(|line| *line != "SHA-256 av/of set.json:");
+        lines.skip(1).take(2).collect::<Vec<_>>().join(" ")
+    };
+    let hash = on_sheet(1);
+    assert_eq!((hash.len(), &on_sheet(3)), (79, &hash));
+    assert!(set.made.text.contains(&hash), "{}", set.made.text);
+    let check = |record: &str, more: &[&str]| {
+        let words = ["check", "--set", record, "--share", "set/share-2-bo.txt"];
+        set.run(&[&words[..], more].concat())
+    };
+    let good = check("set/set.json", &["--record", &hash]);
+    assert!(good.code == 0 && good.text.contains(&hash), "{}", good.text);
+
+    let record = fs::read_to_string(set.path("set/set.json")).unwrap();
+    assert!(record.contains("\"bo\""), "{record}");
+    fs::write(set.path("forged.json"), record.replace("\"bo\"", "\"eva\"")).unwrap();
+    let unseen = check("forged.json", &[]);
+    assert!(unseen.code == 0 && !unseen.text.contains(&hash), "{}", unseen.text);
+    let join = ["join", "--set", "forged.json", "--share", "set/share-1-anna.txt"];
+    let more = ["--share", "set/share-2-bo.txt", "--pin-file", "no", "--record", &hash];
+    for refused in
+        [check("forged.json", &["--record", &hash]), set.run(&[&join[..], &more].concat())]
+    {
+        assert_eq!(refused.code, 1, "{}", refused.text);
+        assert!(refused.text.contains("share-record"), "{}", refused.text);
+    }
+    assert!(!set.path("no").exists());
+}
+
 #[test]
 fn nothing_that_is_there_is_replaced() {
     let set = Set::new();
@@ -189,6 +224,13 @@ fn nothing_that_is_there_is_replaced() {
     assert!(!set.path("other-pin").exists());
     assert_eq!(make("pin", "other-set").code, 1);
     assert!(!set.path("other-set").exists());
+    // A PIN that cannot be written, and one whose set cannot: the sheets are there before the PIN is.
+    assert_eq!(make("nowhere/pin", "third-set").code, 1);
+    for name in ["set.json", "share-1-a.txt", "share-2-b.txt"] {
+        assert!(set.path("third-set").join(name).exists(), "{name}");
+    }
+    assert_eq!(make("third-pin", "nowhere/set").code, 1);
+    assert!(!set.path("third-pin").exists());
     assert_eq!((fs::read(set.path("pin")).unwrap(), set.sheet(1)), (pin, sheet));
     let refused = set.run(&[
         "make",

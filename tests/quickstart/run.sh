@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ./quickstart as its users meet it: once with nginx, twice in one home, after an operator's changes, killed at five
-# points, a second copy refused.
+# points, a second copy refused; and the example portal on it.
 #
 # Prints `N passed, M failed, 0 skipped`. SIGILL_BIN: a folder of programs to use instead of building them.
 set -uo pipefail
@@ -219,6 +219,34 @@ completes_after_five_kills() {
     [ "$(authorities "$folder/killed")" = "$before" ]
 }
 
+# As ./quickstart finds its own: a port that no connection outwards is given.
+free_address() {
+  (
+    # shellcheck source=/dev/null
+    . "$root/environments/demo/quickstart/machine.sh"
+    # shellcheck disable=SC2034
+    PORT=([taken]=${1-0})
+    printf '127.0.0.1:%s\n' "$(free_port)"
+  )
+}
+
+# Twice: what was made once is there. The programs are those that the home was made with.
+prepares_a_home_for_the_portal() {
+  local home=$folder/killed
+  portal=$(free_address)
+  reader=$(free_address "${portal##*:}")
+  "$root/examples/portal/prepare" --home "$home" --portal "$portal" --reader "$reader" >"$folder/out" 2>"$folder/err" || return 1
+  sha256sum "$home/portal/"*.pem "$home/config/ca.toml" >"$folder/before"
+  "$root/examples/portal/prepare" --home "$home" --portal "$portal" --reader "$reader" >"$folder/out" 2>"$folder/err" || return 1
+  sha256sum "$home/portal/"*.pem "$home/config/ca.toml" | cmp - "$folder/before" && ! grep -q '^direct' "$home/config/ca.toml"
+}
+
+orders_and_revokes_through_a_portal_that_is_killed_at_each_step() {
+  local programs
+  programs=$(sed -n "s/^export SIGILL_BIN='\(.*\)'\$/\1/p" "$folder/killed/env")
+  python3 -B "$root/tests/quickstart/portal.py" "$folder/killed" "$programs" "$portal" "$reader" >"$folder/out" 2>"$folder/err"
+}
+
 check "goes from nothing to a certificate that OpenSSL and nginx judge" goes_from_nothing_to_a_judged_certificate
 check "stops what it started" stops_what_it_started
 check "resumes with the same authorities" resumes_with_the_same_authorities
@@ -236,5 +264,7 @@ check "stops on request" stops_on_request
 check "says when there is nothing to stop" says_when_there_is_nothing_to_stop
 check "stays in the foreground until it is ended" stays_in_the_foreground_until_it_is_ended
 check "completes after five kills" completes_after_five_kills
+check "prepares a home for the example portal" prepares_a_home_for_the_portal
+check "orders and revokes through a portal that is killed at each step" orders_and_revokes_through_a_portal_that_is_killed_at_each_step
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

@@ -171,7 +171,7 @@ fn callers_are_refused(world: &World) {
     judge(world, &rows);
 }
 
-/// API-01: TLS itself refuses.
+/// API-01, ENV-05, DAT-04: TLS itself refuses.
 fn connections_are_refused(world: &World) {
     let server = &world.server;
     for (fault, call) in [

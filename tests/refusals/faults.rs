@@ -19,6 +19,7 @@ use crate::World;
 use crate::database::Lock;
 use crate::home::Home;
 use crate::mounted::Mounted;
+use crate::ordered;
 use crate::requests;
 use crate::running::{Answer, Call, Running};
 use crate::state::State;
@@ -45,12 +46,15 @@ const PUT_OFF_WITHIN: Duration = Duration::from_secs(25);
 const MOST_ORDERS: usize = 300;
 
 /// ISS-05: with a full disk nothing is issued or revoked, and the calls that were put off
-/// come to their ends under their keys once there is room.
+/// come to their ends under their keys once there is room. AUD-02, AUD-06: nor is anything of a person shown,
+/// because that cannot be written down.
 fn a_full_disk_puts_acts_off(world: &World) {
     let home = Rc::new(world.template.copy());
     let Some(disk) = Mounted::over(&home.path("state"), "8m") else { return };
     let server = Running::start(Rc::clone(&home));
     let kept = issued(&server.call(&new_order()));
+    let person = issued(&server.call(&Call::order(&ordered::order())));
+    assert_eq!(server.call(&shown(&person)).status, 200);
     let certificates = State::of(&home).rows["certificate"];
 
     disk.fill();
@@ -75,6 +79,16 @@ fn a_full_disk_puts_acts_off(world: &World) {
     let revocation = revocation_of(&kept);
     put_off(&server.call(&revocation), "database-full");
     assert_eq!(server.call(&shown(&kept)).json["state"], "issued", "reading goes on");
+    // What is left takes the leaves of some reads; then nobody is shown anybody.
+    let mut looks = (0..MOST_ORDERS).map(|_| server.call(&shown(&person)));
+    let unseen = looks.find(|answer| answer.status != 200).expect("the disk is not full");
+    put_off(&unseen, "database-full");
+    assert!(!unseen.json.to_string().contains(text(&person, "serial")), "{unseen:?}");
+    assert_eq!(
+        server.call(&shown(&kept)).json["state"],
+        "issued",
+        "nobody's is shown all the same"
+    );
     told(&server, "storing", r#"sigill_storage_failures_total{code="database-full"}"#);
     println!("full disk: {released} issued, {} put off", orders.len() - released);
 
@@ -85,6 +99,7 @@ fn a_full_disk_puts_acts_off(world: &World) {
         assert_eq!((again.status, &again.json), (201, &answer.json), "{again:?}");
     }
     assert_eq!(persevere(&server, &revocation, 200).json["state"], "revoked");
+    persevere(&server, &shown(&person), 200);
     whole_again(&server);
     let rows = State::of(&home).rows;
     let made = rows["certificate"] - certificates;

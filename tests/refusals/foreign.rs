@@ -39,6 +39,7 @@ fn body(operation: Operation) -> Value {
         }
         Operation::TakeOrderReceipt => json!({ "form": "on-paper", "terms": "2026-1" }),
         Operation::IssueOrder => json!({ "requests": [] }),
+        Operation::MoveCarrier => json!({ "act": "deregister" }),
         Operation::SignReceipt => json!({ "method": "ocsp", "observations": [] }),
         Operation::AddJobTerms => json!({ "cards": [CARD] }),
         Operation::ActOnJob => json!({ "act": "cancel", "actor": "op-2" }),

@@ -8,6 +8,7 @@ use support::spoken;
 use support::suite::Check;
 
 use crate::World;
+use crate::home::Home;
 use crate::requests::{self, base64};
 use crate::running::{Answer, Call};
 
@@ -23,8 +24,8 @@ fn told(answer: &Answer) -> (u16, &Value, &Value, &Value) {
 }
 
 /// What the published CRL says of a serial, once it says whether it is `listed`.
-fn crl_entry(world: &World, authority: &str, serial: &str, listed: bool) -> String {
-    let file = world.server.home.path(&format!("publish/crl/{authority}.crl"));
+pub fn crl_entry(home: &Home, authority: &str, serial: &str, listed: bool) -> String {
+    let file = home.path(&format!("publish/crl/{authority}.crl"));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let started = Instant::now();
     loop {
@@ -59,13 +60,13 @@ fn holds(world: &World) {
 
     assert_eq!(told(&release()), (200, &already, &json!("issued"), &none));
     assert_eq!(told(&revoke("certificateHold")), (200, &changed, &held, &hold));
-    let entry = crl_entry(world, &authority, &serial, true);
+    let entry = crl_entry(&world.server.home, &authority, &serial, true);
     assert!(entry.contains("Certificate Hold"), "{entry}");
     assert_eq!(told(&revoke("certificateHold")), (200, &already, &held, &hold));
     let released = release();
     assert_eq!(told(&released), (200, &changed, &json!("issued"), &none));
     assert_eq!(released.json["revoked_at"], Value::Null);
-    crl_entry(world, &authority, &serial, false);
+    crl_entry(&world.server.home, &authority, &serial, false);
 
     assert_eq!(told(&revoke("certificateHold")), (200, &changed, &held, &hold));
     let revoked = (&json!("revoked"), &json!("keyCompromise"));

@@ -149,7 +149,7 @@ fn resume(server: &Running, client: &str, key: &str) -> spoken::Spoken {
 }
 
 /// The command line, as a client.
-fn cli(server: &Running, client: &str, arguments: &[&str]) -> spoken::Spoken {
+pub fn cli(server: &Running, client: &str, arguments: &[&str]) -> spoken::Spoken {
     let mut command = Command::new(program::built("sigill"));
     command.args(arguments).arg("--url").arg(format!("https://{}", server.home.api));
     for (option, file) in [

@@ -2,6 +2,7 @@
 //! seen and what to do next, and leaves rows, logs, tokens and files as they were.
 
 mod api;
+mod carried;
 mod changed;
 mod checked;
 mod contract;
@@ -23,6 +24,8 @@ mod ordered;
 mod organised;
 mod outputs;
 mod protected;
+mod reads;
+mod replacing;
 mod requests;
 mod responder;
 mod running;
@@ -35,6 +38,7 @@ mod starts;
 mod startup;
 mod state;
 mod steps;
+mod stepwise;
 mod tokens;
 #[allow(dead_code, reason = "shared with the journeys, which use more of it")]
 #[path = "../journeys/api.rs"]
@@ -79,8 +83,11 @@ fn main() -> ExitCode {
             foreign::CHECKS,
             signed::CHECKS,
             steps::CHECKS,
+            replacing::CHECKS,
+            carried::CHECKS,
             diagnosed::CHECKS,
             protected::CHECKS,
+            reads::CHECKS,
             changed::CHECKS,
             limits::CHECKS,
             spy::CHECKS,

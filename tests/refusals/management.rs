@@ -27,7 +27,7 @@ pub fn replace(home: &Home) {
         (
             "portal",
             "\"person-hsaid-3-authentication\", \"person-hsaid-3-signature\", \"person-id-3-authentication\", \
-             \"person-id-3-signature\", \"mobile-authentication\", \"function\", \"function-ec\"",
+             \"person-id-3-signature\", \"extra-hsaid-3-authentication\", \"mobile-authentication\", \"function\", \"function-ec\"",
             "read = true\nrevoke = true\nrelease = true",
         ),
         ("auditor", "", "read = true\nrevoke = false"),

@@ -16,6 +16,7 @@ use crate::ordered::AUTHENTICATED;
 use crate::requests::{self, base64};
 use crate::running::{Answer, Call};
 use crate::signed::{Desk, FIRST, Pen, ordered, refused, with_claim};
+use crate::stepwise;
 
 pub const CHECKS: &[Check<World>] =
     &[("a_protected_person_is_not_there_for_who_has_no_role_for_him", protected)];
@@ -67,9 +68,7 @@ fn acting(desk: &Desk, roles: &[&str]) -> Pen {
 }
 
 fn made(desk: &Desk, privy: &Pen) -> Person {
-    let answer = desk.call(privy, Call::order(&order(NUMBER)));
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let one = &answer.json;
+    let one = stepwise::issued(desk, privy, &order(NUMBER));
     let found = desk.call(privy, ask("/v1/eids/search", &json!({ "card_number": CARD })));
     let eid = &found.json["items"][0];
     Person {
@@ -179,19 +178,23 @@ fn protected(world: &World) {
         let answer = put(&acting(&desk, roles), &set("confidentiality-marking"));
         refused(&answer, 403, "actor-role-refused");
     }
-    for body in [
-        json!({ "class": "none", "actor": FIRST }),
-        json!({ "person": "191003229803", "class": "none", "actor": FIRST }),
-        json!({ "person": NUMBER, "class": "none", "actor": "" }),
-        json!({ "passport": { "state": "DNK", "number": "1", "birth_date": "1980-01-01" }, "class": "none", "actor": FIRST }),
+    for (body, status) in [
+        (json!({ "class": "none", "actor": FIRST }), 400),
+        (json!({ "person": "191003229803", "class": "none", "actor": FIRST }), 422),
+        (json!({ "person": NUMBER, "class": "none", "actor": "" }), 400),
+        (
+            json!({ "passport": { "state": "DNK", "number": "1", "birth_date": "1980-01-01" }, "class": "none", "actor": FIRST }),
+            422,
+        ),
     ] {
         let answer = put(&privy, &body);
-        refused(&answer, 400, "protection-malformed");
+        refused(&answer, status, "protection-malformed");
         assert!(!answer.json.to_string().contains("19100322"), "{answer:?}");
     }
     let marked = put(&privy, &set("confidentiality-marking"));
     assert_eq!((marked.status, &marked.json["class_sv"]), (200, &json!("Sekretessmarkering")));
-    refused(&desk.call(&bare, Call::order(&order(NUMBER))), 403, "holder-not-for-role");
+    let begun = Call::post("/v1/orders", stepwise::prepared(&order(NUMBER)).to_string());
+    refused(&desk.call(&bare, begun), 403, "holder-not-for-role");
     let person = made(&desk, &privy);
 
     hidden(&desk, &person, &bare);

@@ -19,6 +19,7 @@ use crate::home::Home;
 use crate::ordered::{AUTHENTICATED, order};
 use crate::requests::{self, base64, split};
 use crate::running::{Answer, Call, Running};
+use crate::stepwise;
 
 pub const CHECKS: &[Check<World>] = &[
     ("no_call_yields_anything_for_a_person_that_nobody_signed_for", unsigned),
@@ -215,9 +216,8 @@ impl Desk {
     /// An eID for somebody, and the pen of its key.
     fn eid(&self, kind: &[&str], body: &dyn Fn(&str) -> Value) -> (Pen, String) {
         let (key, _, csr) = key(kind);
-        let answer = self.call(&self.provider, Call::order(&body(&base64(&csr))));
-        assert_eq!(answer.status, 201, "{answer:?}");
-        let pem = answer.json["certificate"].as_str().expect("a certificate");
+        let issued = stepwise::issued(self, &self.provider, &body(&base64(&csr)));
+        let pem = issued["certificate"].as_str().expect("a certificate");
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("cer.pem"), pem).expect("a file");
         let arguments = ["x509", "-in", "cer.pem", "-outform", "DER", "-out", "cer.der"];
@@ -230,7 +230,7 @@ impl Desk {
             more: json!({ "roles": ["management-administrator"] }),
             certificate: pem.to_owned(),
         };
-        (pen, answer.json["id"].as_str().expect("an id").to_owned())
+        (pen, issued["id"].as_str().expect("an id").to_owned())
     }
 
     fn change(&self, id: &str, reason: &str) {
@@ -332,7 +332,7 @@ fn judged(world: &World) {
     let (signature, _) = desk.eid(P256, &signing);
     let csr = base64(&requests::p256());
     let body = ordered(&csr, AUTHENTICATED, ANNA, TOLVANSSON, "TST2321000016-1009");
-    let before = desk.server.home.rows("certificate");
+    let [before, orders] = ["certificate", "eid_order"].map(|table| desk.server.home.rows(table));
     let call = Call::order(&body);
     let wrong = |code: &str, wishes: &dyn Fn(&mut Value)| {
         refused(&desk.altered(&pen, &call, wishes), 401, code);
@@ -418,14 +418,19 @@ fn judged(world: &World) {
     refused(&desk.call(&pen, Call::order(&bare)), 422, "actor-order-missing");
     assert_eq!(desk.server.home.rows("certificate"), before, "nothing was issued");
 
-    // The same call with a good statement; repeated, it is answered as it was; for anything else it is spent.
-    let good = desk.signed(&pen, call.clone());
-    let issued = desk.server.call(&good);
-    assert_eq!(issued.status, 201, "{issued:?}");
+    // ISS-14: that another has approved it is not for one to say, however good his statement is.
+    refused(&desk.call(&pen, call.clone()), 403, "order-in-steps");
+
+    // A call with a good statement; repeated, it is answered as it was; for anything else it is spent.
+    let body = stepwise::prepared(&body).to_string();
+    let good = desk.signed(&pen, Call::post("/v1/orders", body.clone()));
+    let made = desk.server.call(&good);
+    assert_eq!(made.status, 201, "{made:?}");
     let again = desk.server.call(&good);
-    assert_eq!((again.status, &again.json["id"]), (201, &issued.json["id"]), "{again:?}");
+    assert_eq!((again.status, &again.json["id"]), (201, &made.json["id"]), "{again:?}");
     let statement = good.header("Sigill-Actor-Statement").expect("a statement");
-    let elsewhere = Call::order(&body).with(&format!("Sigill-Actor-Statement: {statement}"));
+    let elsewhere =
+        Call::post("/v1/orders", body).with(&format!("Sigill-Actor-Statement: {statement}"));
     refused(&desk.server.call(&elsewhere), 401, "actor-statement-key");
     // What only reads is asked again with its statement, and no other call has that.
     let about = |path: &str| {
@@ -444,7 +449,8 @@ fn judged(world: &World) {
     let server = Running::start(server.stop());
     refused(&server.call(&other), 401, "actor-statement-replayed");
     assert_eq!(server.call(&read).status, 200);
-    assert_eq!(server.home.rows("certificate"), before + 1);
+    let rows = |table: &str| server.home.rows(table);
+    assert_eq!((rows("certificate"), rows("eid_order")), (before, orders + 1));
 
     audited(&server.home);
 }
@@ -504,5 +510,5 @@ fn audited(home: &Home) {
     }
     persons.sort_unstable();
     persons.dedup();
-    assert_eq!(persons.len(), 3, "the provider's, Anna, and who had an RSA key");
+    assert_eq!(persons.len(), 4, "the provider's two, Anna, and who had an RSA key");
 }

@@ -6,13 +6,12 @@ use std::fs;
 use std::process::Command;
 use std::rc::Rc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use support::suite::Check;
 use support::{program, spoken};
-use x509::time::UnixTime;
 
 use crate::World;
 use crate::home::CONFIG;
@@ -20,6 +19,7 @@ use crate::ordered::{AUTHENTICATED, order};
 use crate::requests::{self, base64};
 use crate::running::{Answer, Call};
 use crate::signed::{Desk, P256, Pen, hexadecimal, key, refused};
+use crate::stepwise::now;
 
 pub const CHECKS: &[Check<World>] = &[
     ("an_eid_is_made_step_by_step_by_several_who_signed", made),
@@ -92,11 +92,6 @@ fn prepared() -> Value {
     })
 }
 
-fn now() -> String {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-    UnixTime::from_secs(since_1970.as_secs()).expect("a time").to_string()
-}
-
 fn evidence(method: &str) -> Value {
     json!({ "method": method, "at": now(), "place": "kontor-17" })
 }
@@ -148,6 +143,13 @@ fn receipt(id: &str, card: &Card, terms: &str) -> Value {
         "key": base64(&spki),
         "signature": base64(&signature),
     })
+}
+
+/// Its position is that of the last of its certificates.
+fn stands_in_the_log(order: &Value) {
+    let mut certificates = order["certificates"].as_array().expect("certificates").iter();
+    assert!(order["position"].is_string(), "{order}");
+    assert!(certificates.any(|one| one["position"] == order["position"]), "{order}");
 }
 
 /// From the order to the activation, with each thing that somebody may not do on the way, and a kill between two certificates.
@@ -253,6 +255,8 @@ fn made(world: &World) {
     // Killed between two certificates: the same call goes on, and there are two.
     let answer = killed_in_the_middle(&mut desk, &second, &id, &card);
     stands(&answer, 201, "issued");
+    // API-02: where a repeated call waits for it, too.
+    stands_in_the_log(&answer.json);
     let issued: Vec<String> = answer.json["certificates"]
         .as_array()
         .expect("certificates")
@@ -266,6 +270,7 @@ fn made(world: &World) {
     stands(&say(&desk, &second, "delivery", &json!({})), 200, "delivered");
     let answer = say(&desk, &second, "activation", &json!({}));
     stands(&answer, 200, "completed");
+    stands_in_the_log(&answer.json);
     for one in answer.json["certificates"].as_array().expect("certificates") {
         assert_eq!(one["state"], "activated", "{one}");
     }

@@ -12,6 +12,9 @@ mod judge;
 mod report;
 mod second;
 mod secrets;
+mod tokens;
+mod told;
+mod turns;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -21,7 +24,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use ceremony_core::bundle::MAX_OCTETS;
 use ceremony_core::script::Language;
-use ceremony_core::transcript::Kind;
 use ceremony_core::words::Fingerprint;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -29,6 +31,7 @@ use serde_json::{Map, Value, json};
 use check::{Check, Refused};
 use judge::{Held, Judged, Paper};
 use report::Report;
+use turns::Turn;
 
 /// What is to be judged.
 #[derive(Debug, Args)]
@@ -175,10 +178,10 @@ fn warnings(held: &Held) -> Vec<String> {
         );
     }
     for (line, record) in (1..).zip(&held.whole.records) {
-        if record.kind == Kind::Exception {
-            let reason = record.text("reason").unwrap_or_default();
-            lines.push(format!("exception in line {line}, step {}: {reason}", record.step));
-        }
+        let Some(turn) = Turn::of(record) else { continue };
+        let (said, more) = turn.said(Language::English);
+        let colon = if more.is_empty() { "" } else { ": " };
+        lines.push(format!("{said}, line {line}, step {}{colon}{more}", record.step));
     }
     for one in &held.made.given_up {
         lines.push(format!(
@@ -209,6 +212,11 @@ fn told(held: &Held) -> Value {
             })
         })
         .collect();
+    let destroyed: Vec<Value> = made
+        .destroyed
+        .iter()
+        .map(|key| json!({ "step": key.step, "spki_sha256": key.spki_sha256, "token": key.token }))
+        .collect();
     let artefacts: Vec<Value> = artefacts
         .iter()
         .map(|one| {
@@ -237,6 +245,7 @@ fn told(held: &Held) -> Value {
         "approvals": approvals,
         "people": came,
         "keys": keys,
+        "destroyed": destroyed,
         "artefacts": artefacts,
         "files": held.bundle.files().map(|(name, _)| name).collect::<Vec<_>>(),
     })

@@ -34,7 +34,7 @@ pub(crate) async fn list(
     reading(app, caller, call, move |service| service.eids(&who, &query)).await
 }
 
-/// `POST /v1/eids/search`. A question with a body: it changes nothing and has no idempotency key. What it shows is in the audit log.
+/// `POST /v1/eids/search`. A question with a body: it changes nothing and has no idempotency key.
 #[utoipa::path(
     post,
     path = Operation::SearchEids.path(),
@@ -56,8 +56,8 @@ pub(crate) async fn search(
     };
     match asked {
         Ok(asked) => {
-            let (who, id) = (caller.clone(), call.correlation_id.clone());
-            reading(app, caller, call, move |service| service.search(&who, &id, &asked)).await
+            let who = caller.clone();
+            reading(app, caller, call, move |service| service.search(&who, &asked)).await
         }
         Err(denied) => refuse(&app, &caller, &call, denied).await,
     }

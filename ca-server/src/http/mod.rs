@@ -8,6 +8,7 @@ pub(crate) mod admission;
 mod asked;
 mod authorities;
 mod bindings;
+mod carriers;
 mod certificates;
 mod clients;
 mod diagnosis;
@@ -21,6 +22,7 @@ mod probe;
 mod problem;
 mod profiles;
 mod protection;
+mod reads;
 mod receipts;
 mod routes;
 mod steps;
@@ -37,6 +39,7 @@ use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use ca::operation::Operation;
 use ca::refusal::Refusal;
 use http_body_util::BodyExt as _;
 use serde::Serialize;
@@ -47,6 +50,7 @@ use crate::observe::Readiness;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::order::{Act, Answered, OrderAnswered, OrderCall, OrderWork, Replies, Wait};
+use crate::service::reads::{ReadCall, Shows};
 pub(crate) use admission::Admission;
 use admission::Lane;
 use peer::{Clients, PeerCertificate};
@@ -83,15 +87,16 @@ pub(crate) fn router(app: App) -> Router {
 /// Names the call, identifies the caller, and puts the common headers on every answer.
 async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response<Body> {
     let started = std::time::Instant::now();
-    let call = Call {
-        correlation_id: app.service.draw_correlation_id(),
-        now: app.service.clock().read().now,
-    };
     let method = request.method().clone();
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let call = Call {
+        correlation_id: app.service.draw_correlation_id(),
+        now: app.service.clock().read().now,
+        operation: Operation::of(method.as_str(), &route),
+    };
     let peer = request.extensions().get::<PeerCertificate>().cloned();
     let caller = peer
         .as_ref()
@@ -373,15 +378,20 @@ async fn under_key_by(
     }
 }
 
-/// Runs a reading use case on a blocking thread and answers with its JSON.
-async fn reading<T: Serialize + Send + 'static>(
+/// Runs a reading use case on a blocking thread and answers with its JSON, once it is on record whom that shows.
+async fn reading<T: Serialize + Shows + Send + 'static>(
     app: App,
     caller: Caller,
     call: Call,
     work: impl FnOnce(&Service) -> Result<T, Denied> + Send + 'static,
 ) -> Response<Body> {
     let service = Arc::clone(&app.service);
-    match at_work(&app.admission, Lane::Reading, move || work(&service)).await.flatten() {
+    let (who, id, operation) = (caller.clone(), call.correlation_id.clone(), call.operation);
+    let noted = move || {
+        let operation = operation.ok_or_else(crashed)?;
+        service.reading(&who, ReadCall { id: &id, operation }, work)
+    };
+    match at_work(&app.admission, Lane::Reading, noted).await.flatten() {
         Ok(value) => axum::Json(value).into_response(),
         Err(denied) => refuse(&app, &caller, &call, denied).await,
     }

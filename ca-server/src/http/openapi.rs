@@ -6,7 +6,8 @@ use axum::Json;
 use ca::operation::{Business, Operation};
 use utoipa::openapi::path::{Operation as Described, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
-    AllOfBuilder, AnyOfBuilder, Components, Object, ObjectBuilder, OneOfBuilder, Schema, Type,
+    AllOfBuilder, AnyOfBuilder, Components, Object, ObjectBuilder, OneOfBuilder, Schema,
+    SchemaType, Type,
 };
 use utoipa::openapi::security::{SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -62,6 +63,8 @@ fn contract() -> Document {
 const EXACTLY_ONE: &[(&str, &[&str])] = &[
     ("DiagnosisRequest", &["certificate", "certificate_pem", "eid", "carrier", "card_number"]),
     ("EidSearch", &["person", "hsa_id_end", "card_number"]),
+    ("ProtectionRequest", &["person", "passport"]),
+    ("ReadSearch", &["person", "passport"]),
 ];
 /// Bodies of which one of these fields is there, or more.
 const ONE_OR_MORE: &[(&str, &[&str])] = &[("RevocationRequest", &["reason", "event"])];
@@ -84,10 +87,11 @@ fn demand_choices(components: &mut Components) {
     }
 }
 
-/// An object with a text, or the name of something, in this field.
+/// An object with a text, the name of something or a thing of several fields in this field.
 fn with(field: &str) -> Object {
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    ObjectBuilder::new().property(field, text).required(field).build()
+    let given = SchemaType::from_iter([Type::String, Type::Object]);
+    let given = ObjectBuilder::new().schema_type(given);
+    ObjectBuilder::new().property(field, given).required(field).build()
 }
 
 /// What the table knows of an operation: its id, what it is about, and whether a statement may come with it.

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use ca::operation::Operation;
 use store::StoredResponse;
 use x509::time::UnixTime;
 
@@ -16,6 +17,8 @@ pub(crate) struct Call {
     pub(crate) correlation_id: String,
     /// When it was read.
     pub(crate) now: UnixTime,
+    /// What it asks for; `None` of a path or method that is no operation.
+    pub(crate) operation: Option<Operation>,
 }
 
 pub(crate) const fn status(kind: Kind) -> StatusCode {

@@ -46,7 +46,7 @@ pub(crate) async fn set(
 #[utoipa::path(
     get,
     path = Operation::ListProtectedPersons.path(),
-    params(api::PageQuery),
+    params(api::ProtectedQuery),
     responses(
         (status = 200, body = api::Page<api::ProtectedPerson>, description = "a page, in the order in which they became protected; it may have fewer than were asked for, and the list ends where there is no `next`"),
         ReadingProblems,
@@ -56,8 +56,8 @@ pub(crate) async fn list(
     State(app): State<App>,
     Extension(call): Extension<Call>,
     Extension(caller): Extension<Caller>,
-    Asked(query): Asked<api::PageQuery>,
+    Asked(query): Asked<api::ProtectedQuery>,
 ) -> Response<Body> {
-    let (who, id) = (caller.clone(), call.correlation_id.clone());
-    reading(app, caller, call, move |service| service.protected_persons(&who, &id, &query)).await
+    let who = caller.clone();
+    reading(app, caller, call, move |service| service.protected_persons(&who, &query)).await
 }

@@ -72,6 +72,9 @@ routes! {
     DeliverOrder => steps::deliver;
     ActivateOrder => steps::activate;
     CancelOrder => steps::cancel;
+    RegisterCarriers => carriers::register;
+    ListCarriers => carriers::list;
+    MoveCarrier => carriers::move_on;
     ShowCarrier => bindings::show_carrier;
     RevokeCarrier => bindings::revoke_carrier;
     AddOrganisation => organisations::add;
@@ -81,6 +84,7 @@ routes! {
     EndOrganisation => organisations::end;
     SetProtection => protection::set;
     ListProtectedPersons => protection::list;
+    SearchReads => reads::search;
 }
 
 /// All operations, each under its method and path.
@@ -96,6 +100,8 @@ fn filter(operation: Operation) -> MethodFilter {
 
 #[cfg(test)]
 mod tests {
+    use ca::operation::Business;
+
     use super::*;
 
     /// API-11: what answers an operation is what describes itself as that operation, and it is all that describes itself.
@@ -110,6 +116,23 @@ mod tests {
         let paths = document["paths"].as_object().unwrap().values();
         let described: usize = paths.map(|methods| methods.as_object().unwrap().len()).sum();
         assert_eq!((ROWS.len(), described), (Operation::ALL.len(), Operation::ALL.len()));
+    }
+
+    /// AUD-06: what a reading call answers goes by [`super::super::reading`], which writes down whom it shows.
+    #[test]
+    fn no_reading_call_is_answered_past_the_record_of_reads() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+        let reading = ROWS.iter().filter(|(one, ..)| one.business() == Business::Reading);
+        let mut found = 0;
+        for (operation, module, handler) in reading {
+            let file = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
+            let (_, rest) = file.split_once(&format!("async fn {handler}(")).unwrap();
+            let body = rest.split("\npub(crate) async fn ").next().unwrap();
+            assert!(body.contains("reading(app, caller, call, "), "{operation:?}");
+            assert!(!body.contains("Json("), "{operation:?}");
+            found += 1;
+        }
+        assert!(found > 20, "{found}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
 
 /// A list to be signed.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     number: u8,
     serials: &'a [u8],
     this_update: UnixTime,
@@ -26,7 +26,7 @@ struct Wanted<'a> {
     key_id: Option<&'a [u8]>,
 }
 
-fn offline() -> World {
+pub(crate) fn offline() -> World {
     let mut world = World::new();
     keep_token(&mut world, None);
     world
@@ -38,13 +38,13 @@ fn keep_token(world: &mut World, token: Option<&str>) {
     }
 }
 
-fn wanted<'a>(world: &World, number: u8, serials: &'a [u8]) -> Wanted<'a> {
+pub(crate) fn wanted<'a>(world: &World, number: u8, serials: &'a [u8]) -> Wanted<'a> {
     let this_update = world.now().saturating_sub(HOUR);
     let next_update = world.now().checked_add(DAY * 90).unwrap();
     Wanted { number, serials, this_update, next_update, point: None, key_id: None }
 }
 
-fn signed(world: &World, wanted: &Wanted<'_>) -> Vec<u8> {
+pub(crate) fn signed(world: &World, wanted: &Wanted<'_>) -> Vec<u8> {
     let certificate = &world.authority().certificate;
     let entries: Vec<RevokedEntry> = wanted
         .serials
@@ -82,7 +82,7 @@ fn import(world: &World, octets: &[u8]) -> Result<Imported, &'static str> {
         .map_err(|error| start::code(&error))
 }
 
-fn numbers(world: &World) -> (String, u64) {
+pub(crate) fn numbers(world: &World) -> (String, u64) {
     let store = world.service.store();
     let id = world.authority().id;
     let mut count = 0;

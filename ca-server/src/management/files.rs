@@ -5,19 +5,18 @@
 //! waiting, and the next start puts it into place: a key without its certificate never stops the program.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use host::durable::{flush, folder_of};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509::key::PublicKey;
 use x509::pem;
 use zeroize::Zeroizing;
-
-use crate::publication::files::folder_of;
 
 /// A TLS key that was drawn here.
 pub(crate) struct NewKey {
@@ -126,7 +125,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
+    flush(folder_of(path))
 }
 
 #[cfg(test)]

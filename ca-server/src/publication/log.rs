@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use host::durable::{flush, folder_of};
 use ledger::checkpoint::{Checkpoint, CheckpointNote, CheckpointNoteError};
 use ledger::edge::{AppendError, Edge};
 use ledger::hash::Hash;
@@ -21,7 +22,7 @@ use ledger::time::Timestamp;
 use thiserror::Error;
 
 use super::Held;
-use super::files::{LogFolder, flush, folder_of, put, replace};
+use super::files::{LogFolder, put, replace};
 use crate::clock::SinceBoot;
 
 /// A partial tile stays this long after a larger one took its place, for followers that have just

@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use host::vital;
 use ledger::time::Timestamp;
 use status::{IssuerId, Position};
 use store::{
@@ -23,7 +24,6 @@ use store::{
 
 use crate::clock::{Clock, SinceBoot};
 use crate::observe::Readiness;
-use crate::vital;
 pub(crate) use changes::Changes;
 use log::{LogPublisher, PublishError};
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use host::vital;
 use ledger::checkpoint::CheckpointNote;
 use ledger::note::NotePublicKey;
 use ledger::origin::LogOrigin;
@@ -31,7 +32,6 @@ use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::{LogFolder, replace};
 use crate::publication::{PublicationState, chain};
 use crate::service::recovery;
-use crate::vital;
 
 /// How often the tree is looked at: with the publisher's own gap a revocation is outside within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

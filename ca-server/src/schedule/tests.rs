@@ -1,7 +1,9 @@
+use ca::life::OrderStage;
 use store::Log;
 
 use super::*;
 use crate::service::renewal::tests::with_a_due_certificate;
+use crate::service::steps::tests::{ordered, stage};
 use crate::service::testing::World;
 
 /// KEY-09: the management CA's key is asked for a signature a few times a year, and is proven all the same.
@@ -116,4 +118,33 @@ fn a_crl_that_waits_for_its_token_is_signed_at_once_when_it_is_back() {
 
     assert!(leaves() > before);
     assert!(schedule.failing.is_empty(), "{:?}", schedule.failing);
+}
+
+/// ISS-15, promise 8: all orders of a day are over at the same second; while they are ended, leases are renewed and all else is done.
+#[test]
+fn orders_that_are_over_hold_up_nothing_else() {
+    let world = World::new();
+    let order = ordered(&world, 1, world.now());
+    let (service, _signer, _folder) = world.into_parts();
+    let mut schedule = Schedule::new(Arc::clone(&service));
+    let start = Instant::now();
+    schedule.round(start);
+    let under_way = schedule.overdue.under_way.take().expect("a thread of its own");
+    under_way.join().unwrap().unwrap();
+    assert_eq!(stage(service.store(), order), OrderStage::Expired);
+
+    // As many of them as nobody waits for.
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    schedule.overdue.begun = None;
+    schedule.overdue.begin(OVERDUE_EVERY, start, move || {
+        let _end = ended.recv();
+        Ok(())
+    });
+    let later = start + OVERDUE_EVERY;
+    schedule.round(later);
+
+    assert_eq!((schedule.lease, schedule.void), (Some(later), Some(later)));
+    schedule.stop.store(true, Ordering::Relaxed);
+    drop(end);
+    schedule.end();
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ca::actor::statement::{ActorStatement, CallFacts, SignedBy};
 use ca::actor::{ActsFor, judge_eid, judge_order};
+use ca::admit::RuleRefusal;
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::eid::EidHolder;
 use ca::key_holder::HolderName;
@@ -17,8 +18,10 @@ use ca::organisation::Scope;
 use ca::profile::Profile;
 use ca::refusal::Refusal;
 use ca::role::{ActsAs, Protected};
+use ca::steps::judge_one_call;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use status::Position;
 use store::{
     Again, CertificateFilter, CertificateId, CertificateLookup, CertificateRow, IndexTag,
     IndexTerm, OrderKey, OrganisationId, StatementUse, StoreError, Subject,
@@ -54,13 +57,27 @@ pub(crate) struct Acting {
     pub(super) acts: ActsAs,
     /// The organisation that it is on.
     pub(super) organisation: Option<OrganisationId>,
+    /// The leaf that tells of his statement.
+    pub(super) stated: Position,
 }
 
 impl Acting {
     /// The name that the CA knows him by.
     pub(super) fn term(&self) -> IndexTerm {
-        IndexTerm::new(IndexTag::HsaId, self.id.as_str())
+        term_of(&self.id)
     }
+}
+
+fn term_of(id: &ActorId) -> IndexTerm {
+    IndexTerm::new(IndexTag::HsaId, id.as_str())
+}
+
+/// Who signed for a call, before that is taken.
+struct Judged {
+    id: ActorId,
+    eid: Option<CertificateId>,
+    acts: ActsAs,
+    organisation: Option<OrganisationId>,
 }
 
 /// A statement and the call that it came with.
@@ -108,10 +125,9 @@ impl Service {
                 age,
             })
             .map_err(unknown)?;
-        let acting = self.judged(&statement, &signer, stated)?;
+        let judged = self.judged(&statement, &signer, stated)?;
         let until = statement.until(age).ok_or_else(|| defect("a statement that ends never"))?;
-        self.take(&statement, &acting, signer.eid.map(|(row, _)| row).as_ref(), stated, until)?;
-        Ok(acting)
+        self.take(&statement, judged, signer.eid.map(|(row, _)| row).as_ref(), stated, until)
     }
 
     fn signer_of(&self, statement: &ActorStatement) -> Result<Signer, Denied> {
@@ -145,13 +161,13 @@ impl Service {
         statement: &ActorStatement,
         signer: &Signer,
         stated: &Stated<'_>,
-    ) -> Result<Acting, Denied> {
+    ) -> Result<Judged, Denied> {
         let now = stated.now;
         let (id, eid) = self.person(statement, signer, now)?;
         let acts = statement.judge_role(stated.operation).map_err(forbidden)?;
         let organisation = statement.claims().organisation.as_deref();
         let organisation = organisation.map(|id| self.reached(id, stated)).transpose()?;
-        Ok(Acting { id, eid, acts, organisation })
+        Ok(Judged { id, eid, acts, organisation })
     }
 
     /// The organisation that a role is on: one that the client sees, if that is limited to some.
@@ -196,11 +212,11 @@ impl Service {
     fn take(
         &self,
         statement: &ActorStatement,
-        acting: &Acting,
+        judged: Judged,
         row: Option<&CertificateRow>,
         stated: &Stated<'_>,
         until: UnixTime,
-    ) -> Result<(), Denied> {
+    ) -> Result<Acting, Denied> {
         let signed: [u8; 32] = Sha256::digest(statement.signed()).into();
         let call = OrderKey {
             client: stated.client.to_owned(),
@@ -211,8 +227,8 @@ impl Service {
         let used = StatementUse {
             name: statement.name(),
             signed,
-            eid: acting.eid,
-            administrator: acting.term(),
+            eid: judged.eid,
+            administrator: term_of(&judged.id),
             // There always is one: a revocation waits for no generator.
             drawn: *self.revocation_order_id(stated.now, &call).as_bytes(),
             again: stated.again,
@@ -222,20 +238,20 @@ impl Service {
             Some(call_of(stated.correlation_id)),
             Some(client_object(stated.client)),
             Some(ObjectId::Document(ledger::Hash::from_bytes(signed))),
-            acting.eid.map(|eid| ObjectId::Certificate(*eid.as_bytes())),
-            acting.organisation.map(|id| ObjectId::Organisation(*id.as_bytes())),
+            judged.eid.map(|eid| ObjectId::Certificate(*eid.as_bytes())),
+            judged.organisation.map(|id| ObjectId::Organisation(*id.as_bytes())),
         ]);
         let payload = json!({
             "call": stated.correlation_id,
             "client": stated.client,
-            "administrator": acting.id.as_str(),
-            "role": acting.acts.to_string(),
-            "organisation": acting.organisation.map(|id| id.to_string()),
+            "administrator": judged.id.as_str(),
+            "role": judged.acts.to_string(),
+            "organisation": judged.organisation.map(|id| id.to_string()),
             "statement": stated.text,
         });
         let subject = row
             .and_then(|row| row.order)
-            .map_or_else(|| Subject::Holder(acting.id.as_str().to_owned()), Subject::Order);
+            .map_or_else(|| Subject::Holder(judged.id.as_str().to_owned()), Subject::Order);
         let record = Self::record(
             EventCode::ActorStated,
             EventResult::Done,
@@ -245,11 +261,14 @@ impl Service {
             &payload,
             subject,
         );
-        self.store().take_statement(&used, &record, stated.now).map_err(|error| match error {
+        let taken = self.store().take_statement(&used, &record, stated.now);
+        let stated = taken.map_err(|error| match error {
             StoreError::StatementReplayed => replayed(),
             StoreError::EidNotActive { .. } => ended(),
             other => self.note_storage(&other),
-        })
+        })?;
+        let Judged { id, eid, acts, organisation } = judged;
+        Ok(Acting { id, eid, acts, organisation, stated })
     }
 
     /// Forgets the statements that could not be sent again for long.
@@ -286,11 +305,18 @@ impl Service {
             (Some(acting), Some(order)) => {
                 let holder = self.acts_for(acting, order, request.subject.hsa_id.as_deref())?;
                 judge_order(&acting.id, acting.acts, order, holder)
+                    .and_then(|()| if taken { Ok(()) } else { self.in_one_call(profile, order) })
                     .map_err(|refused| Denied::new(Kind::Forbidden, refused.refusal()))
             }
             (Some(_), None) if taken => Ok(()),
             (Some(_), None) => Err(order_missing()),
         }
+    }
+
+    /// Whether one person's signature is enough for all that an order says. Of a routine that the book has no more admission tells.
+    fn in_one_call(&self, profile: &Profile, order: &Order) -> Result<(), RuleRefusal> {
+        let routine = self.book.routine(order.routine.as_str());
+        routine.map_or(Ok(()), |one| judge_one_call(order.role, one, profile.trust_level()))
     }
 
     /// Whether the order is for the one who acts, by everything that the CA knows him by: the HSA-id, and whose the eIDs with it are.

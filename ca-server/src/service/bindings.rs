@@ -39,17 +39,13 @@ impl Service {
         now: UnixTime,
     ) -> Result<Option<Binding>, Denied> {
         let Some(family) = self.book.carrier(order.carrier.as_str()) else { return Ok(None) };
-        let card = order.card.as_ref();
-        let card = card.map(|card| IndexTerm::new(IndexTag::CardNumber, card.as_str()));
-        let device = order.device.as_ref();
-        let device = device.map(|device| IndexTerm::new(IndexTag::Device, device.as_str()));
         let milliseconds = milliseconds(now);
         let binding = Binding {
             eid: EidId::from_time_and_random(milliseconds, self.randomness.draw()?),
             carrier: CarrierId::from_time_and_random(milliseconds, self.randomness.draw()?),
             kind: family.kind(),
             family: order.carrier.to_string(),
-            mark: card.or(device),
+            mark: mark_of(order),
             holder: HolderName::of_identity(&order.identity),
             proof: Some(proof_of(order)),
             organisation: order.user.number.as_str().to_owned(),
@@ -143,6 +139,12 @@ impl Service {
     ) -> Result<CarrierRow, Denied> {
         let unknown = || no_such("carrier-not-known", "carrier");
         let row = row.ok_or_else(unknown)?;
+        // Before there is an eID on it, it is of the organisation that it was registered for.
+        if let (Some(_), Some(organisation)) = (row.stage, &row.organisation)
+            && self.is_of(caller, organisation)?
+        {
+            return Ok(row);
+        }
         let filter = EidFilter { carrier: Some(row.id), protected, ..EidFilter::default() };
         let eids = self.store().eids(&filter, None, PAGE).map_err(|e| self.note_storage(&e))?;
         for eid in &eids.rows {
@@ -268,9 +270,10 @@ impl Service {
         }
         certificates.retain(|(eid, _)| own.contains(eid));
         let eids: Vec<&EidRow> = eids.iter().filter(|eid| own.contains(&eid.id)).collect();
-        let stage = match row.revoked {
-            Some(_) => CarrierStage::Revoked,
-            None => CarrierStage::bearing(&stages),
+        let stage = match (row.revoked, row.stage) {
+            (Some(_), _) => CarrierStage::Revoked,
+            (None, Some(stage)) => stage,
+            (None, None) => CarrierStage::bearing(&stages),
         };
         let unbound = self.store().unbound_on(row.id, now).map_err(|e| self.note_storage(&e))?;
         let kind = row.kind.word();
@@ -282,6 +285,7 @@ impl Service {
             stage: shown_carrier_stage(stage),
             stage_sv: stage.word().swedish.to_owned(),
             revoked_at: row.revoked.map(|time| time.to_string()),
+            organisation: row.organisation.clone(),
             created: eids.first().map_or(row.created, |eid| eid.created).to_string(),
             reach: None,
             position: last_position(certificates.iter().map(|(_, one)| one)),
@@ -290,6 +294,14 @@ impl Service {
             eids: eids.iter().map(|eid| self.eid_with(eid, &certificates)).collect(),
         })
     }
+}
+
+/// What the carrier of an order is known by.
+pub(super) fn mark_of(order: &Order) -> Option<IndexTerm> {
+    let card = order.card.as_ref();
+    let card = card.map(|card| IndexTerm::new(IndexTag::CardNumber, card.as_str()));
+    let device = order.device.as_ref();
+    card.or_else(|| device.map(|device| IndexTerm::new(IndexTag::Device, device.as_str())))
 }
 
 /// The act by which the holder of an order was identified. The calls of one order say the same.
@@ -323,12 +335,15 @@ const fn shown_eid_stage(stage: EidStage) -> api::EidStage {
 
 const fn shown_carrier_stage(stage: CarrierStage) -> api::CarrierStage {
     match stage {
-        CarrierStage::Revoked | CarrierStage::Cancelled | CarrierStage::Deregistered => {
-            api::CarrierStage::Revoked
-        }
-        CarrierStage::Expired => api::CarrierStage::Expired,
+        CarrierStage::Ordered => api::CarrierStage::Ordered,
+        CarrierStage::Sent => api::CarrierStage::Sent,
+        CarrierStage::Blank => api::CarrierStage::Blank,
+        CarrierStage::Activating => api::CarrierStage::Activating,
         CarrierStage::Active => api::CarrierStage::Active,
-        _ => api::CarrierStage::Activating,
+        CarrierStage::Cancelled => api::CarrierStage::Cancelled,
+        CarrierStage::Deregistered => api::CarrierStage::Deregistered,
+        CarrierStage::Revoked => api::CarrierStage::Revoked,
+        CarrierStage::Expired => api::CarrierStage::Expired,
     }
 }
 
@@ -339,7 +354,7 @@ pub(super) fn no_such(code: &'static str, what: &str) -> Denied {
         Refusal::new(
             code,
             "what is asked for is named by its id, and is of the caller's organisations",
-            &format!("an {what} that is not there, or not the caller's"),
+            &format!("{what}: not there, or not the caller's"),
             "an id that this deployment gave",
             "`sigill eid list` names eIDs and their carriers",
         ),

@@ -21,6 +21,7 @@ use ca::refusal::Refusal;
 use rustix::fs::{Mode, OFlags};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use status::BeforeActivation;
 use store::{
     BegunOrder, CertificateLookup, HeldOrder, IssuedWhen, NewOrder, OrderAnswer, OrderId, OrderKey,
     OrderProgress, Responder, StoreError, StoredResponse, Subject,
@@ -412,6 +413,7 @@ impl Service {
             payload: json!({ "responder": responder.name, "counter": request.body().counter }),
             volume: None,
             issued: IssuedWhen::BeforeItsEnd,
+            before_activation: BeforeActivation::Good,
         })?;
         Ok(issued.der)
     }

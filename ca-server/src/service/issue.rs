@@ -13,6 +13,7 @@ use ca::profile::{ExtensionSlot, Profile};
 use ca::refusal::Refusal;
 use crl::ShardNumber;
 use serde_json::{Value, json};
+use status::{AnswerClasses, BeforeActivation};
 use store::{
     AuditRecord, Binding, CertificateId, CertificateIntent, CertificateLookup, IndexTag, IndexTerm,
     Issued, IssuedCertificate, IssuedWhen, Node, OrderId, Privacy, ProfileVersion, Subject,
@@ -55,6 +56,8 @@ pub(crate) struct Commission<'a> {
     pub(crate) volume: Option<Volume>,
     /// Before its authority ends, or after.
     pub(crate) issued: IssuedWhen,
+    /// What is answered for it until somebody takes it into use.
+    pub(crate) before_activation: BeforeActivation,
 }
 
 /// Who stands for what an order says.
@@ -64,6 +67,16 @@ pub(super) enum Duties {
     OfOneCall,
     /// Who signed each step, for that: they were held apart before.
     OfSteps,
+}
+
+impl Duties {
+    /// An order in steps has one that takes the eID into use, and until then nobody is to rely on it. An order of one call has none.
+    const fn before_activation(self) -> BeforeActivation {
+        match self {
+            Self::OfOneCall => BeforeActivation::Good,
+            Self::OfSteps => BeforeActivation::Held,
+        }
+    }
 }
 
 impl Commission<'_> {
@@ -118,7 +131,10 @@ impl Ready<'_> {
                 reuse: facts.key_reuse,
             },
             not_after: facts.validity.not_after(),
-            answers: facts.answers,
+            answers: AnswerClasses {
+                before_activation: commission.before_activation,
+                ..facts.answers
+            },
             node: node.clone(),
             subject: subject_of(prepared, commission.ordered, commission.order),
             proven_by: *proven_by,
@@ -221,6 +237,7 @@ impl Service {
             }),
             volume: Some(self.volume(&call.client, &request.profile)),
             issued: IssuedWhen::BeforeItsEnd,
+            before_activation: duties.before_activation(),
         })
     }
 

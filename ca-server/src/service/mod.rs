@@ -9,6 +9,7 @@ pub(crate) mod bindings;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod canary;
+pub(crate) mod carriers;
 pub(crate) mod closed;
 pub(crate) mod configured;
 pub(crate) mod crl;
@@ -31,6 +32,7 @@ mod own_order;
 mod previous;
 mod probing;
 pub(crate) mod protection;
+pub(crate) mod reads;
 mod receipt;
 pub(crate) mod record;
 pub(crate) mod recovery;
@@ -42,7 +44,7 @@ mod search;
 pub(crate) mod show;
 mod sight;
 pub(crate) mod signing;
-mod steps;
+pub(crate) mod steps;
 pub(crate) mod test_certificates;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -444,6 +446,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
             ),
         )
         .for_now(),
+        StoreError::Carrier(fault) => carriers::fault(fault),
         StoreError::CarrierRevoked { .. } => Denied::new(
             Kind::Conflict,
             refusal(

@@ -55,7 +55,7 @@ pub(crate) enum Act {
     Organise,
     /// A change of how a person is protected.
     Protect,
-    /// A step of an order of several.
+    /// A step of an order of several, or of a card before there is a certificate on it.
     Step,
 }
 
@@ -242,7 +242,7 @@ impl Service {
 }
 
 /// Where in the status log stands what an answer tells of; `None` for refusals and for what is in no log.
-fn position_in(response: &StoredResponse) -> Option<Position> {
+pub(super) fn position_in(response: &StoredResponse) -> Option<Position> {
     /// The one field of an answer that counts here.
     #[derive(Deserialize)]
     struct Placed {
@@ -328,7 +328,7 @@ impl Service {
                 .or_else(|| text("/identity/number"))
                 .or_else(|| text("/subject/personal_identity_number"))
                 .or_else(|| text("/person"))
-                .map(|number| number.replace(['-', '+', ' '], ""));
+                .map(ca::identity::bare_number);
             let profile = text("/profile").and_then(|name| self.book.profiles().by_name(name));
             let is_person =
                 call.act == Act::Step || profile.is_some_and(|one| one.kind().is_person());
@@ -564,7 +564,7 @@ mod tests {
             let body = serde_json::json!({ "profile": profile, "csr": "none", "subject": subject });
             world.call("/v1/certificates", "one", &body)
         };
-        let number = serde_json::json!({ "personal_identity_number": "19121212-1212" });
+        let number = serde_json::json!({ "personal_identity_number": "19121212\u{a0}-1212\t" });
         let call_for_number = call("function-ec", number);
         let refused = world.order(&call_for_number).unwrap();
         assert_eq!(refused.response.body, b"csr-malformed");

@@ -7,6 +7,7 @@ use ca::prepare::{KeySource, Way};
 use ca::profile::Profile;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use status::BeforeActivation;
 use store::{
     BegunOrder, CertificateId, HeldOrder, Issued, IssuedWhen, NewOrder, OrderAnswer, OrderId,
     OrderKey, StatusAct, StatusChange, StatusChanged, StatusTarget, StoredResponse, Subject,
@@ -104,6 +105,7 @@ impl Service {
             payload: json!({ (own.purpose.key): own.profile.name().as_str() }),
             volume: None,
             issued: IssuedWhen::BeforeItsEnd,
+            before_activation: BeforeActivation::Good,
         })
     }
 

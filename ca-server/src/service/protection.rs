@@ -4,7 +4,7 @@
 //! person, whatever organisations he is in: who sets it reaches everywhere.
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
-use ca::identity::{Identity, PassportIdentity, PersonNumber};
+use ca::identity::{Identity, PassportIdentity, PersonNumber, bare_number};
 use ca::key_holder::HolderName;
 use ca::life::Named as _;
 use ca::order::Order;
@@ -20,7 +20,8 @@ use super::actor::statement_required;
 use super::body::from_json;
 use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome};
-use super::record::{call_object, call_of, client, written};
+use super::reads::Persons;
+use super::record::{call_object, client, written};
 use crate::denied::{Denied, Kind};
 
 /// Protected persons of a page unless the caller asks for fewer, and at most.
@@ -102,12 +103,8 @@ impl Service {
         let environment = self.deployment.environment();
         match (&request.person, &request.passport) {
             (Some(text), None) => {
-                let digits: String = text
-                    .chars()
-                    .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+'))
-                    .collect();
-                let number = PersonNumber::parse(&digits, environment)
-                    .map_err(|_| malformed("person", "a number of this environment, 12 digits"))?;
+                let number = PersonNumber::parse(&bare_number(text), environment)
+                    .map_err(|_| unfit("person", "a number of this environment, 12 digits"))?;
                 Ok(Named {
                     holder: HolderName::of_person(&number),
                     number: Some(IndexTerm::new(IndexTag::PersonalNumber, number.as_str())),
@@ -122,8 +119,8 @@ impl Service {
                     &given.birth_date,
                     environment,
                 );
-                let passport = passport
-                    .map_err(|_| malformed("passport", "state, number and day of birth"))?;
+                let passport =
+                    passport.map_err(|_| unfit("passport", "state, number and day of birth"))?;
                 let holder = HolderName::of_identity(&Identity::Passport(passport));
                 Ok(Named {
                     subject: Subject::Holder(holder.as_str().to_owned()),
@@ -136,13 +133,12 @@ impl Service {
         }
     }
 
-    /// The protected persons that the caller sees: those with an eID in its organisations, or all. What it shows is noted.
+    /// The protected persons that the caller sees: those with an eID in its organisations, or all.
     pub(crate) fn protected_persons(
         &self,
         caller: &Caller,
-        call: &str,
-        query: &api::PageQuery,
-    ) -> Result<api::Page<api::ProtectedPerson>, Denied> {
+        query: &api::ProtectedQuery,
+    ) -> Result<Persons<api::ProtectedPerson>, Denied> {
         caller.must_read()?;
         must_be_privy(caller)?;
         let limit = query.limit.unwrap_or(PAGE);
@@ -159,8 +155,11 @@ impl Service {
         for row in &rows {
             items.extend(self.protected_person(caller, row)?);
         }
-        self.note_protected(caller, call, &items)?;
-        Ok(api::Page { items, next })
+        let holder = |one: &api::ProtectedPerson| {
+            self.holder_of(one.person.as_deref(), one.passport.as_ref())
+        };
+        let holders = items.iter().filter_map(holder).collect();
+        Ok(Persons { page: api::Page { items, next }, holders })
     }
 
     fn protected_person(
@@ -206,36 +205,6 @@ impl Service {
         }
     }
 
-    /// Writes into the audit log whom the listing shows; nothing where it shows nobody.
-    fn note_protected(
-        &self,
-        caller: &Caller,
-        call: &str,
-        items: &[api::ProtectedPerson],
-    ) -> Result<(), Denied> {
-        if items.is_empty() {
-            return Ok(());
-        }
-        let eids: Vec<&str> =
-            items.iter().flat_map(|one| &one.eids).map(|eid| eid.id.as_str()).collect();
-        let payload = json!({
-            "call": call, "client": caller.name, "why": "protected-persons",
-            "persons": items.len(), "eids": eids,
-        });
-        let record = Self::record(
-            EventCode::SealedRead,
-            EventResult::Done,
-            client(&caller.name),
-            ObjectIds::of_act([Some(call_of(call))]),
-            None,
-            &payload,
-            Subject::Deployment,
-        );
-        let now = self.clock().read().now;
-        self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
-        Ok(())
-    }
-
     /// Refuses an order for a protected person of who does not see him: by the person of the order, or by the numbers of a call without one.
     pub(super) fn must_see_holder(
         &self,
@@ -244,10 +213,8 @@ impl Service {
         ordered: Option<&Order>,
     ) -> Result<(), Denied> {
         let subject = &request.subject;
-        let number = subject.personal_identity_number.as_deref().map(|text| {
-            let digits = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+'));
-            HolderName::number(&digits.collect::<String>())
-        });
+        let number = subject.personal_identity_number.as_deref();
+        let number = number.map(|text| HolderName::number(&bare_number(text)));
         let hsa_id = subject.hsa_id.as_deref().map(|id| HolderName::number(id.trim()));
         let person = ordered.map(|order| HolderName::of_identity(&order.identity));
         let mut protected = false;
@@ -320,6 +287,11 @@ fn shown(class: Option<ProtectionClass>) -> (api::ProtectionClass, String) {
         ProtectionClass::Relocated => api::ProtectionClass::ProtectedRegistration,
     };
     (shown, class.word().swedish.to_owned())
+}
+
+/// What no schema says: a number has its form, and is none of this environment.
+fn unfit(field: &'static str, limit: &str) -> Denied {
+    Denied { kind: Kind::Rule, ..malformed(field, limit) }
 }
 
 /// What was sent is not repeated: it is somebody's.

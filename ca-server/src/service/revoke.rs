@@ -23,6 +23,7 @@ use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use self::said::Said;
+pub(super) use self::said::event_of;
 use super::Service;
 use super::authority::Authority;
 use super::caller::Caller;

@@ -1,20 +1,19 @@
 //! Search as administrators do it: by a person's number, by the end of an HSA-id, or by the number of a card (the portal's three fields).
 //!
 //! What is looked for stands in the database as keyed hashes alone (docs/formats/sealed-fields.md). Of an HSA-id the last three characters
-//! are one; of those that share them, the sealed fields of the holder say whose end is longer. What a search has shown stands in the audit
-//! log, by the ids of the eIDs.
+//! are one; of those that share them, the sealed fields of the holder say whose end is longer.
 
 use std::collections::BTreeMap;
 
-use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
+use ca::identity::bare_number;
 use ca::key_holder::HolderName;
 use ca::refusal::Refusal;
-use serde_json::{Value, json};
-use store::{BoundTo, CertificateLookup, EidFilter, EidRow, IndexTag, IndexTerm, Subject};
+use serde_json::Value;
+use store::{BoundTo, CertificateLookup, EidFilter, EidRow, IndexTag, IndexTerm};
 
 use super::Service;
 use super::caller::Caller;
-use super::record::{call_of, client};
+use super::reads::Found;
 use crate::denied::{Denied, Kind};
 
 /// eIDs of a page unless the caller asks for fewer, and at most.
@@ -40,15 +39,20 @@ enum Wanted {
     HsaIdEnd(String),
 }
 
+impl Wanted {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Person(_) => "person",
+            Self::Card(_) => "card-number",
+            Self::HsaIdEnd(_) => "hsa-id-end",
+        }
+    }
+}
+
 impl Service {
     /// eIDs that one of the three fields leads to, of those that the caller sees, oldest first. A page may have fewer than were asked for;
     /// the list ends where there is no `next`.
-    pub(crate) fn search(
-        &self,
-        caller: &Caller,
-        call: &str,
-        search: &api::EidSearch,
-    ) -> Result<api::Page<api::Eid>, Denied> {
+    pub(crate) fn search(&self, caller: &Caller, search: &api::EidSearch) -> Result<Found, Denied> {
         caller.must_read()?;
         let wanted = wanted(search)?;
         let limit = search.limit.unwrap_or(PAGE);
@@ -96,10 +100,10 @@ impl Service {
                 break;
             }
         }
-        self.note_found(caller, call, &wanted, &found)?;
         let items = found.iter().map(|row| self.shown_eid(row)).collect::<Result<_, _>>()?;
         let next = if goes_on { on } else { after };
-        Ok(api::Page { items, next: next.map(|next| next.to_string()) })
+        let page = api::Page { items, next: next.map(|next| next.to_string()) };
+        Ok(Found { page, by: wanted.name() })
     }
 
     /// Whether an eID is one of the caller's and of those that are looked for. `own` keeps what is known of organisations.
@@ -139,55 +143,16 @@ impl Service {
         }
         Ok(false)
     }
-
-    /// Writes into the audit log what a search shows; nothing where it shows nobody.
-    fn note_found(
-        &self,
-        caller: &Caller,
-        call: &str,
-        wanted: &Wanted,
-        found: &[EidRow],
-    ) -> Result<(), Denied> {
-        if found.is_empty() {
-            return Ok(());
-        }
-        let by = match wanted {
-            Wanted::Person(_) => "person",
-            Wanted::Card(_) => "card-number",
-            Wanted::HsaIdEnd(_) => "hsa-id-end",
-        };
-        let ids: Vec<String> = found.iter().map(|row| row.id.to_string()).collect();
-        let payload = json!({
-            "call": call, "client": caller.name, "why": "search", "by": by, "eids": ids,
-        });
-        // Who signed for the call stands in the leaf of its statement.
-        let eids = found.iter().map(|row| ObjectId::Eid(*row.id.as_bytes()));
-        let record = Self::record(
-            EventCode::SealedRead,
-            EventResult::Done,
-            client(&caller.name),
-            ObjectIds::first_of([call_of(call)].into_iter().chain(eids)),
-            None,
-            &payload,
-            Subject::Deployment,
-        );
-        let now = self.clock().read().now;
-        self.store().record_audit(&record, now).map_err(|e| self.note_storage(&e))?;
-        Ok(())
-    }
 }
 
 /// Reads the one field that is given. What is refused is not repeated: it may be somebody's.
 fn wanted(search: &api::EidSearch) -> Result<Wanted, Denied> {
-    let digits = |text: &str| -> String {
-        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+')).collect()
-    };
     let all = |text: &str, count: usize| {
         text.len() == count && text.bytes().all(|octet| octet.is_ascii_digit())
     };
     match (&search.person, &search.hsa_id_end, &search.card_number) {
         (Some(text), None, None) => {
-            let number = digits(text);
+            let number = bare_number(text);
             if !all(&number, 12) {
                 return Err(malformed("person", "12 digits, such as 19121212-1212"));
             }
@@ -202,7 +167,7 @@ fn wanted(search: &api::EidSearch) -> Result<Wanted, Denied> {
             Ok(Wanted::HsaIdEnd(end))
         }
         (None, None, Some(text)) => {
-            let number = digits(text);
+            let number = bare_number(text);
             if !all(&number, 19) {
                 return Err(malformed("card_number", "19 digits"));
             }
@@ -227,7 +192,12 @@ fn malformed(field: &'static str, limit: &str) -> Denied {
 
 #[cfg(test)]
 mod tests {
+    use ca::audit::EventCode;
+    use ca::operation::Operation;
+    use serde_json::json;
+
     use super::*;
+    use crate::service::reads::ReadCall;
     use crate::service::testing::World;
 
     fn search(fields: &Value) -> api::EidSearch {
@@ -259,7 +229,7 @@ mod tests {
             json!({ "person": "191212121212", "limit": 0 }),
             json!({ "person": "191212121212", "cursor": "191212121212" .repeat(3) }),
         ] {
-            let denied = world.service.search(&caller, "call", &search(&fields)).unwrap_err();
+            let denied = world.service.search(&caller, &search(&fields)).unwrap_err();
 
             assert_eq!((denied.kind, denied.refusal.code), (Kind::Malformed, "query-malformed"));
             let said = format!("{denied:?}").replace("19121212-1212", "an example");
@@ -269,10 +239,13 @@ mod tests {
         }
         let blind = Caller { read: false, ..world.caller() };
         let fields = json!({ "person": "19121212-1212" });
-        let denied = world.service.search(&blind, "call", &search(&fields)).unwrap_err();
+        let denied = world.service.search(&blind, &search(&fields)).unwrap_err();
         assert_eq!(denied.kind, Kind::Forbidden);
         // Nobody was shown to anybody.
-        let page = world.service.search(&caller, "call", &search(&fields)).unwrap();
+        let call = ReadCall { id: "call", operation: Operation::SearchEids };
+        let found =
+            world.service.reading(&caller, call, |one| one.search(&caller, &search(&fields)));
+        let page = found.unwrap().page;
         assert_eq!((page.items.len(), page.next), (0, None));
         assert_eq!(world.leaves(EventCode::SealedRead), 0);
     }

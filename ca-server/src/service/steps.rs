@@ -6,7 +6,9 @@
 
 mod due;
 mod issue;
+mod kept;
 mod receipt;
+mod replaced;
 mod said;
 mod shown;
 
@@ -15,21 +17,21 @@ use std::collections::BTreeSet;
 use ca::actor::ActsFor;
 use ca::admit::RuleRefusal;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds};
-use ca::calendar::Calendar;
 use ca::life::{Named as _, OrderAct, OrderStage};
 use ca::order::{ActorId, Order};
 use ca::refusal::Refusal;
 use ca::revocation::RevocationWish;
-use ca::routine::{OrdererRole, Routine};
+use ca::routine::{OrdererRole, Routine, TermKind};
 use ca::steps::{Step, Taken, ending, judge_evidence, judge_orderer};
-use serde::Serialize;
 use serde_json::{Value, json};
 use store::{
-    Alone, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault, OrderId, StatusAct,
-    Subject,
+    Alone, ChangedOf, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault,
+    EidOrderStrike, OrderId, StatusAct, Subject,
 };
+use x509::time::UnixTime;
 
-use self::said::{Known, Said};
+use self::kept::{Keep as _, Said};
+use self::said::Known;
 use super::Service;
 use super::actor::{Acting, statement_required};
 use super::bindings::no_such;
@@ -37,7 +39,7 @@ use super::body::from_json;
 use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome, unwritable};
 use super::ordered::time;
-use super::record::{call_object, client, written};
+use super::record::{call_object, client};
 use crate::denied::{Denied, Kind};
 use crate::statements::DirectCalls;
 
@@ -62,11 +64,13 @@ struct Move {
     status: Option<StatusAct>,
     /// Whose word revokes, and how much of that an hour takes.
     alone: Option<Alone>,
+    /// What a new order does to what it replaces.
+    strike: Option<EidOrderStrike>,
 }
 
 impl Move {
     const fn of(act: OrderAct, body: Value) -> Self {
-        Self { act, body, status: None, alone: None }
+        Self { act, body, status: None, alone: None, strike: None }
     }
 }
 
@@ -91,11 +95,15 @@ impl Service {
             let limit = "1 to 4 profiles, each once";
             return Err(malformed("profiles", &named.to_string(), limit));
         }
-        let said = kept(&request)?;
+        let said = request.clone().kept()?;
         let now = self.signing_time()?;
         let known = Known::new(work.order, request, who.id.clone());
         let (routine, ordered) = self.foreseen(caller, &known, now)?;
-        let moved = Move::of(OrderAct::Order, said);
+        let replaces = (known.prepared.replaces.as_ref(), &ordered);
+        let strike = self.replacing(caller, replaces, routine, now)?;
+        let revokes = strike.is_some_and(|one| one.struck.revokes());
+        let alone = revokes.then(|| self.alone_of(work));
+        let moved = Move { strike, alone, ..Move::of(OrderAct::Order, said) };
         self.take_step(&known, (routine, &ordered), &who, moved, work)?;
         self.order_answered(Outcome::Created, work.order, work)
     }
@@ -118,7 +126,7 @@ impl Service {
             let now = self.clock().read().now;
             judge_evidence(&request.method, at, self.routine_of(known)?, &self.book, now)
                 .map_err(|refused| denied(&refused))?;
-            Ok(Move::of(OrderAct::Identify, kept(&request)?))
+            Ok(Move::of(OrderAct::Identify, request.clone().kept()?))
         })
     }
 
@@ -158,10 +166,18 @@ impl Service {
         let request: api::EidOrderStepRequest = from_json(&work.call.body)?;
         let moved = Move {
             status: revocation(ending(None).1),
-            alone: Some(Alone { client: work.call.client.clone(), most: self.alone }),
+            alone: Some(self.alone_of(work)),
             ..Move::of(OrderAct::Cancel, Value::Null)
         };
+        let made = self.store().eid_order_certificates(self.seen_order(caller, id)?.row.id);
+        if !made.map_err(|e| self.note_storage(&e))?.is_empty() {
+            caller.must_revoke()?;
+        }
         self.next_step_of(caller, id, work, request.by.as_deref(), |_| Ok(moved))
+    }
+
+    fn alone_of(&self, work: &OrderWork<'_>) -> Alone {
+        Alone { client: work.call.client.clone(), most: self.alone }
     }
 
     /// Takes the step that `says` of an order that is there, unless the call has taken it before.
@@ -177,6 +193,7 @@ impl Service {
         let number = order.row.id;
         if !order.steps.iter().any(|step| step.call == work.order) {
             let known = Known::read(order)?;
+            must_order_all(caller, &known)?;
             let who = self.who(caller, by)?;
             let routine = self.routine_of(&known)?;
             let ordered = self.order_of(&self.said_so_far(&known, routine))?;
@@ -223,24 +240,65 @@ impl Service {
         work: &OrderWork<'_>,
     ) -> Result<(), Denied> {
         let stage = self.judged_step(known, (routine, ordered), who, moved.act)?;
-        let said = Said {
-            by: Some(who.id.to_string()),
-            acts: who.acting.map(|acting| acting.acts.to_string()),
-            body: moved.body.clone(),
-        };
+        let acts = who.acting.map(|acting| acting.acts.to_string());
+        let said = Said::new(Some(who.id.to_string()), acts, moved.body.clone());
+        let now = self.time_of(moved.act)?;
+        let strike = moved.strike.or_else(|| self.strike_of(known, routine, moved.act, now));
+        // No step but a cancellation is taken by a clock in doubt.
         let payload = json!({
             "call": work.call.correlation_id,
             "client": work.call.client,
+            "clock": self.clock().read().doubt.map(|doubt| doubt.to_string()),
             "order": known.id.to_string(),
             "step": moved.act.word().name,
             "stage": stage.word().name,
             "by": who.id.as_str(),
+            "replaced": strike.map(|one| one.what.to_string()),
+            "event": strike.map(|one| one.event.rule().name),
         });
         let of = (known.id, known.subject());
         let by = (client(&work.call.client), Some(call_object(work.call)));
         let audit = audit_of(of, (moved.act, stage), by, payload);
-        let caller = (work.order, work.call.client.as_str());
-        self.record_step(known, routine, (moved, stage, &who.id), said, caller, audit)
+        let mut taken = known.taken.clone();
+        taken.push(Taken { act: moved.act, by: who.id.clone(), at: now });
+        let change = EidOrderChange {
+            order: known.id,
+            call: work.order,
+            rests_on: known.steps,
+            organisation: known.prepared.organisations.user.number.clone(),
+            holder: self.holder_in(&known.prepared),
+            routine: routine.name.to_string(),
+            act: moved.act,
+            stage,
+            client: work.call.client.clone(),
+            said: said.written()?,
+            subject: known.subject(),
+            due: self.with_calendar(|days| ca::steps::due(stage, routine, days, &taken)),
+            status: moved.status,
+            alone: moved.alone,
+            strike,
+            limit: self.limit_of(ordered, routine, moved.act),
+        };
+        let changed = self
+            .store()
+            .take_eid_order_step(&change, audit, now)
+            .map_err(|e| self.unrevoked(&work.call.client, &e, now))?;
+        self.note_changed(change.status, &changed);
+        Ok(())
+    }
+
+    /// The time of a step. Taking an order back revokes: that is done whatever the clock says.
+    fn time_of(&self, act: OrderAct) -> Result<UnixTime, Denied> {
+        if act == OrderAct::Cancel { Ok(self.clock().read().now) } else { self.signing_time() }
+    }
+
+    /// Refuses a step of an order that is over, even before the schedule has ended it; it is taken back all the same.
+    fn in_time(&self, known: &Known, act: OrderAct) -> Result<(), Denied> {
+        let now = self.time_of(act)?;
+        match known.due.filter(|(_, end)| act != OrderAct::Cancel && now >= *end) {
+            Some((term, end)) => Err(overdue(term, end)),
+            None => Ok(()),
+        }
     }
 
     /// Where a step of this one leads, if it may be taken.
@@ -251,6 +309,7 @@ impl Service {
         who: &Who<'_>,
         act: OrderAct,
     ) -> Result<OrderStage, Denied> {
+        self.in_time(known, act)?;
         let mut holder = ActsFor::Another;
         if let Some(acting) = who.acting {
             if !acting.acts.orders_as(ordered.role) {
@@ -278,47 +337,12 @@ impl Service {
         Ok(stage)
     }
 
-    fn record_step(
-        &self,
-        known: &Known,
-        routine: &Routine,
-        (moved, stage, by): (Move, OrderStage, &ActorId),
-        said: Said,
-        (call, client): (OrderId, &str),
-        audit: EidOrderAudit,
-    ) -> Result<(), Denied> {
-        let now = self.clock().read().now;
-        let mut taken = known.taken.clone();
-        taken.push(Taken { act: moved.act, by: by.clone(), at: now });
-        let no_calendar = Calendar::new([]);
-        let calendar = self.book.rules().map_or(&no_calendar, |rules| rules.calendar());
-        let change = EidOrderChange {
-            order: known.id,
-            call,
-            rests_on: known.steps,
-            organisation: known.prepared.organisations.user.number.clone(),
-            routine: routine.name.to_string(),
-            act: moved.act,
-            stage,
-            client: client.to_owned(),
-            said: written(&kept(&said)?),
-            subject: known.subject(),
-            due: ca::steps::due(stage, routine, calendar, &taken),
-            status: moved.status,
-            alone: moved.alone,
-        };
-        let changed = self
-            .store()
-            .take_eid_order_step(&change, audit, now)
-            .map_err(|e| self.unrevoked(client, &e, now))?;
-        self.note_changed(change.status, &changed);
-        Ok(())
-    }
-
     /// What follows when a step has changed certificates.
     fn note_changed(&self, status: Option<StatusAct>, changed: &[EidOrderChanged]) {
-        for authority in changed.iter().filter_map(|one| self.authority_of(one.issuer).ok()) {
-            if matches!(status, Some(StatusAct::Revoke { .. })) {
+        for one in changed {
+            let Ok(authority) = self.authority_of(one.issuer) else { continue };
+            let own = matches!(status, Some(StatusAct::Revoke { .. }));
+            if own || one.of == ChangedOf::Replaced {
                 metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
                     .increment(1);
             }
@@ -338,8 +362,7 @@ impl Service {
     ) -> Result<Answered, Denied> {
         let order = self.kept_order(order)?.ok_or_else(unknown)?;
         let shown = self.shown_order(&order)?;
-        let positions = shown.certificates.iter().filter_map(|one| one.position.parse().ok());
-        match positions.max() {
+        match shown.position.as_deref().and_then(|position| position.parse().ok()) {
             Some(position) => {
                 self.await_publication(position, work.call.wait_for_publication)?;
                 Answered::new(outcome, &shown, position)
@@ -366,33 +389,57 @@ fn audit_of(
 ) -> EidOrderAudit {
     let order = *order.as_bytes();
     Box::new(move |changed: &[EidOrderChanged]| {
-        let code = match (changed.is_empty(), act, stage) {
+        let of = |of| changed.iter().filter(move |one| one.of == of).collect::<Vec<_>>();
+        let (own, replaced) = (of(ChangedOf::Order), of(ChangedOf::Replaced));
+        let code = match (own.is_empty(), act, stage) {
             (false, OrderAct::Activate, _) => EventCode::CertificateActivated,
             (false, ..) => EventCode::CertificateRevoked,
             (true, OrderAct::Order, _) => EventCode::OrderReceived,
             (true, _, OrderStage::Cancelled | OrderStage::Expired) => EventCode::OrderClosed,
             (true, ..) => EventCode::OrderStep,
         };
-        let mut payload = payload;
-        if let Some(object) = payload.as_object_mut() {
-            let ids: Vec<_> = changed.iter().map(|one| one.certificate.to_string()).collect();
-            object.insert("certificates".to_owned(), json!(ids));
+        let record = |code, changed: &[&EidOrderChanged]| {
+            let mut payload = payload.clone();
+            if let Some(object) = payload.as_object_mut() {
+                let ids: Vec<_> = changed.iter().map(|one| one.certificate.to_string()).collect();
+                object.insert("certificates".to_owned(), json!(ids));
+            }
+            let certificates =
+                changed.iter().map(|one| ObjectId::Certificate(*one.certificate.as_bytes()));
+            let objects = std::iter::once(ObjectId::Order(order)).chain(call).chain(certificates);
+            let objects = ObjectIds::first_of(objects);
+            let (done, subject) = (EventResult::Done, subject.clone());
+            Service::record(code, done, actor, objects, None, &payload, subject)
+        };
+        let mut records = vec![record(code, &own)];
+        // What the order replaces has a leaf of its own.
+        if !replaced.is_empty() {
+            records.push(record(EventCode::CertificateRevoked, &replaced));
         }
-        let certificates =
-            changed.iter().map(|one| ObjectId::Certificate(*one.certificate.as_bytes()));
-        let objects = std::iter::once(ObjectId::Order(order)).chain(call).chain(certificates);
-        let objects = ObjectIds::first_of(objects);
-        Service::record(code, EventResult::Done, actor, objects, None, &payload, subject)
+        records
     })
-}
-
-fn kept(value: &impl Serialize) -> Result<Value, Denied> {
-    serde_json::to_value(value).map_err(|_| unwritable())
 }
 
 /// One answer for what is not there and for what is not the caller's.
 fn unknown() -> Denied {
     no_such("order-not-known", "order")
+}
+
+/// Refuses a client that may not order every certificate of an order: its steps are not that client's.
+fn must_order_all(caller: &Caller, known: &Known) -> Result<(), Denied> {
+    known.prepared.profiles.iter().try_for_each(|name| caller.must_order(name))
+}
+
+/// The schedule ends it within a minute; until then it is over all the same.
+fn overdue(term: TermKind, end: UnixTime) -> Denied {
+    let refusal = Refusal::new(
+        "order-overdue",
+        "ISS-15: what is not finished in time is ended",
+        &format!("a step of an order whose deadline {} was over at {end}", term.name()),
+        "a step before the deadline of the order, or its cancellation",
+        "make a new order",
+    );
+    Denied::new(Kind::Conflict, refusal)
 }
 
 fn forbidden(
@@ -434,6 +481,11 @@ pub(super) fn fault(fault: EidOrderFault) -> Denied {
             "an order for which nothing is being signed",
             "repeat the call with the same key in a few seconds",
         ),
+        EidOrderFault::Enough { .. } => (
+            "a holder has so many carriers of a kind in one organisation as the routine says",
+            "an order that names what it replaces",
+            "name the old eID in `replaces`, or revoke it first",
+        ),
         EidOrderFault::Closed { .. } => (
             "an order that is taken back, or over, yields no certificate",
             "an order that is approved",
@@ -445,4 +497,4 @@ pub(super) fn fault(fault: EidOrderFault) -> Denied {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

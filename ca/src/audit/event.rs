@@ -145,6 +145,10 @@ event_codes! {
     OrderClosed = 0x0a02 "order.closed";
     /// A step of an order was taken.
     OrderStep = 0x0a03 "order.step";
+    /// Cards were taken into the register, before there is a certificate on them.
+    CarriersRegistered = 0x0a04 "carriers.registered";
+    /// Such a card was sent, or given up.
+    CarrierMoved = 0x0a05 "carrier.moved";
 
     /// A key was asked for a signature; one leaf for every try.
     SignatureTried = 0x0b01 "signature.tried";
@@ -155,7 +159,7 @@ event_codes! {
     /// Certified keys share a prime factor.
     KeySharedFactor = 0x0b04 "key.shared-factor";
 
-    /// Sealed fields were read by a person.
+    /// Something of a person was shown, or sealed fields were opened for a replay.
     SealedRead = 0x0c01 "sealed.read";
     /// A subject's data key was deleted, and with it the subject's payloads.
     SubjectErased = 0x0c02 "subject.erased";

@@ -82,5 +82,7 @@ fn example_routine(level: TrustLevel) -> Option<Routine> {
         approvals: 0,
         separate: Vec::new(),
         terms: Vec::new(),
+        replaces: Vec::new(),
+        most_carriers: None,
     })
 }

@@ -14,6 +14,15 @@ pub enum PersonNumberKind {
     Samordningsnummer,
 }
 
+/// A number of a person or card without what people write between its digits: hyphen, plus and white space of any kind, also one that does not
+/// break a line. All else stays, so that whoever reads the number refuses it.
+///
+/// Whoever asks whose data something is goes by this: two spellings of a number are one person (DAT-07).
+#[must_use]
+pub fn bare_number(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+')).collect()
+}
+
 /// A personnummer or samordningsnummer of 12 digits, `YYYYMMDDNNNC`.
 ///
 /// `Debug` and `Display` show no digit.
@@ -137,6 +146,18 @@ mod tests {
 
     fn test(text: &str) -> Result<PersonNumber, IdentityError> {
         PersonNumber::parse(text, Environment::Test)
+    }
+
+    /// DAT-07: by whatever spelling a person is named, he is the same.
+    #[test]
+    fn a_number_is_the_same_in_all_spellings() {
+        for text in ["191212121212", "19121212-1212", "19121212+1212", " 19 12 12 12 12 12 "] {
+            assert_eq!(bare_number(text), "191212121212", "{text:?}");
+        }
+        for text in ["19121212\t1212", "19121212\u{a0}1212\n", "\u{2003}19121212\u{202f}-1212"] {
+            assert_eq!(bare_number(text), "191212121212", "{text:?}");
+        }
+        assert_eq!(bare_number("19121212x1212"), "19121212x1212", "to be refused");
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl CarrierStage {
     }
 }
 
+impl CarrierAct {
+    /// What a call does to a carrier before there is a certificate on it.
+    pub const BEFORE_CERTIFICATES: [Self; 3] = [Self::Send, Self::Cancel, Self::Deregister];
+}
+
 impl Named for CarrierStage {
     fn word(self) -> Word {
         match self {

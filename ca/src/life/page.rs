@@ -17,7 +17,7 @@ This page is written by `sigill states --markdown` from the code that decides; a
 card administrators see; *Beställd*, *Skickat* and *Aktiv* are the portal's own, the others are ours after its verbs (*Spärra*, *Ta bort beställning*, *Avregistrera*).
 
 A step that is not listed does not exist. A stage from which no step leads is final: nothing comes back from it, a new carrier, eID or order takes its place.
-Certificates move by these rules. eIDs and carriers are held and revoked by calls (record 0037 in docs/decisions) and stand where their certificates do. Orders of several steps go through theirs by calls (record 0048). No call does the other steps of carriers and eIDs yet: their rules are published here, for whoever builds against them (record 0033).
+Certificates move by these rules. eIDs and carriers are held and revoked by calls (record 0037 in docs/decisions) and stand where their certificates do. Orders of several steps go through theirs by calls (record 0048). Cards are registered, sent, taken back and deregistered by calls before there is a certificate on them; from then on a carrier stands where its eIDs do (record 0057). No call does the other steps of carriers and eIDs: their rules are published here, for whoever builds against them (record 0033).
 ";
 
 const OF_CARRIERS: &str = "\

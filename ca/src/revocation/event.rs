@@ -157,6 +157,12 @@ impl BusinessEvent {
         Self::WeakKey,
     ];
 
+    /// The event of a name in the API.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.rule().name == name)
+    }
+
     /// What follows from it.
     #[must_use]
     pub const fn rule(self) -> EventRule {

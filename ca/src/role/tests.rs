@@ -10,11 +10,11 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "may do everything in the portal; never touches CA keys": no jobs, no limits, no replay.
     (
         "management-administrator",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
-         listOrders showOrder listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
          listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
          revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
-         listProtectedPersons setProtection",
+         listProtectedPersons setProtection searchReads",
     ),
     // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
     (
@@ -24,44 +24,44 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "read all".
     (
         "global-reader",
-        "listOrders showOrder listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
+        "listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
          lookUpCarrier showCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "full within the area".
     (
         "responsible-issuer",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
-         listOrders showOrder listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons",
     ),
     (
         "assistant-issuer",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
-         listOrders showOrder listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "order/activate ordinary cards, update, extra eID, revoke".
     (
         "id-administrator",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
-         listOrders showOrder listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "LoA3 reserve cards; four eyes", "LoA2 reserve cards only".
     (
         "reserve-card-administrator-3",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
-         listOrders showOrder listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
     (
         "reserve-card-administrator-2",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder \
-         listOrders showOrder listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
+        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose",
     ),
     // "revoke only".
@@ -72,7 +72,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "read only".
     (
         "reader",
-        "listOrders showOrder listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
+        "listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
          showOrganisation diagnose \
          listProtectedPersons",
     ),
@@ -89,7 +89,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     ),
     (
         "ca-operator",
-        "listOrders showOrder listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
+        "listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
          addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
@@ -98,10 +98,10 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // Reads, cannot change .
     (
         "ca-auditor",
-        "listOrders showOrder listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
+        "listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
          replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose \
-         listProtectedPersons",
+         listProtectedPersons searchReads",
     ),
 ];
 

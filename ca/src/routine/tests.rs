@@ -90,6 +90,53 @@ fn the_shipped_deadlines_are_those_of_their_sources() {
     assert_eq!(crate::life::Named::word(lapse).name, TermKind::Activation.then());
 }
 
+/// ISS-17: what becomes of an old card is data, for each thing that can have happened to it.
+#[test]
+fn the_shipped_routines_say_what_becomes_of_what_is_replaced() {
+    for name in ["office-visit", "office-visit-2"] {
+        let path = format!("routines/{name}.toml");
+        let (_, text) = crate::testing::BOOK.iter().find(|(file, _)| *file == path).unwrap();
+        let routine = Routine::parse(text.as_bytes()).unwrap();
+        let said: Vec<String> = routine
+            .replaces
+            .iter()
+            .map(|one| format!("{} {}", one.event.rule().name, one.at.name()))
+            .collect();
+
+        let expected = [
+            "damaged delivery",
+            "lost order",
+            "name-changed activation",
+            "pin-disclosed order",
+            "replaced activation",
+            "stolen order",
+            "updated activation",
+        ];
+        assert_eq!(said, expected, "{name}");
+        assert_eq!(routine.most_carriers, Some(1), "{name}");
+    }
+    let later =
+        format!("{FILE}\n[replaces]\nreplaced = {{ at = \"delivery\", after = \"7 days\" }}\n");
+    let read = Routine::parse(later.as_bytes()).unwrap().replaces;
+    assert_eq!(
+        (read[0].event, read[0].at, read[0].after),
+        (BusinessEvent::Replaced, StrikesAt::Delivery, Some(Deadline::Days(7)))
+    );
+    for wrong in [
+        "vanished = { at = \"order\" }",
+        "mislaid = { at = \"order\" }",
+        "deceased = { at = \"order\" }",
+        "key-exposed = { at = \"order\" }",
+        "lost = { at = \"approval\" }",
+        "lost = { at = \"order\", after = \"7 weeks\" }",
+        "lost = { at = \"order\", till = \"7 days\" }",
+        "lost = \"order\"",
+    ] {
+        let file = format!("{FILE}\n[replaces]\n{wrong}\n");
+        assert!(Routine::parse(file.as_bytes()).is_err(), "{wrong}");
+    }
+}
+
 #[test]
 fn every_mutant_of_a_routine_is_refused() {
     let mutants = [
@@ -118,6 +165,8 @@ fn every_mutant_of_a_routine_is_refused() {
         (FILE, "claim", "claims"),
         (FILE, "minimum-age", "colour = \"red\"\nminimum-age"),
         (FILE, "levels", "order = \"absent\"\nlevels"),
+        (FILE, "levels", "most-carriers = 0\nlevels"),
+        (DIRECT, "levels", "most-carriers = 1\nlevels"),
         (DIRECT, "[\"test\"]", "[\"test\", \"qa\"]"),
         (DIRECT, "environments = [\"test\"]\n", ""),
         (DIRECT, "levels", "minimum-age = 18\nlevels"),

@@ -136,6 +136,32 @@ fn orders_of_holders_come_in_one_call() {
     assert_eq!(judge_orderer(OrdererRole::IdAdministrator), Ok(()));
 }
 
+/// ISS-14: nobody passes by those who approve, are kept apart or hand over by sending all of it himself.
+#[test]
+fn what_several_take_part_in_does_not_come_in_one_call() {
+    let (two, three) = (Some(TrustLevel::Loa2), Some(TrustLevel::Loa3));
+    let judged = |routine: &Routine, role, level| {
+        judge_one_call(role, routine, level).map_err(|refused| refused.rule().to_owned())
+    };
+    let refused = |rule: &str| Err(format!("routine/{rule}"));
+    let desk = OrdererRole::IdAdministrator;
+    let office = routine("office-visit", "approvals", "approvals");
+    let lesser = routine("office-visit-2", "approvals", "approvals");
+    let apart = routine(
+        "office-visit-2",
+        "[[\"order\", \"holder\"]",
+        "[[\"order\", \"proofing\"], [\"order\", \"holder\"]",
+    );
+    let own = routine("mobile-self-service", "levels", "levels");
+
+    assert_eq!(judged(&office, desk, three), refused("office-visit/approvals"));
+    assert_eq!(judged(&apart, desk, two), refused("office-visit-2/separate"));
+    assert_eq!(judged(&lesser, desk, three), refused("office-visit-2/receipt"));
+    assert_eq!(judged(&lesser, desk, two), Ok(()));
+    assert_eq!(judged(&own, OrdererRole::Holder, three), Ok(()));
+    assert_eq!(judged(&lesser, OrdererRole::Holder, three), Ok(()), "he signs for himself");
+}
+
 /// The list is closed, dated, and the routine's part of it.
 #[test]
 fn evidence_is_held_against_the_list_of_the_day() {
@@ -308,4 +334,45 @@ fn a_receipt_is_about_this_order_card_key_and_these_terms() {
     for text in ["", "-", " 1", "1 ", "a\nkey b", "å", &"x".repeat(65)] {
         assert_eq!(ReceiptWords::new(text), None, "{text:?}");
     }
+}
+
+/// ISS-17: what an order replaces ends with the step that the routine says, or so long after it, and not before.
+#[test]
+fn what_is_replaced_ends_with_the_step_of_the_rule() {
+    use crate::revocation::BusinessEvent::{Damaged, Lost, NameChanged, Replaced};
+    use Struck::{At, Now, Spared};
+    let office =
+        routine("office-visit", "replaced      = { at", "replaced = { after = \"7 days\", at");
+    let calendar = Calendar::new([]);
+    let day = |days: u64| at(NOW + days * 86_400);
+    let told = |event, act, due| {
+        let rule = succession(&office, event).unwrap();
+        struck(rule, &office, act, (at(NOW), day(2)), due, &calendar)
+    };
+    let seven = crate::calendar::Deadline::Days(7).ends(day(2), &calendar);
+    let three = crate::calendar::Deadline::Months(3).ends(at(NOW), &calendar);
+
+    assert_eq!(told(Lost, Order, None), Some(Now));
+    assert_eq!(told(Damaged, Order, None), Some(Spared));
+    assert_eq!(told(Damaged, Deliver, None), Some(Now));
+    assert_eq!(told(Damaged, Activate, None), None);
+    assert_eq!(told(Replaced, Deliver, None), None);
+    assert_eq!(told(Replaced, Activate, None), Some(At(seven)));
+    assert_eq!(told(Replaced, Activate, Some(day(3))), Some(At(day(3))), "sooner stays sooner");
+    // A former name ends by itself, and with the new eID before that.
+    assert_eq!(told(NameChanged, Order, None), Some(At(three)));
+    for act in [Identify, Approve, TakeReceipt, Issue, Deliver, Expire] {
+        assert_eq!(told(NameChanged, act, Some(three)), None, "{act:?}");
+    }
+    assert_eq!(told(NameChanged, Activate, Some(three)), Some(Now));
+    assert_eq!(told(NameChanged, Cancel, Some(three)), Some(Spared));
+    // What is over already is not left to a schedule that asks nobody: it strikes in the act, and whoever orders must be able to revoke.
+    let renamed = succession(&office, NameChanged).unwrap();
+    let ordered = |now| struck(renamed, &office, Order, (at(NOW), now), None, &calendar).unwrap();
+    let before = at(three.secs() - 1);
+    assert_eq!((ordered(before), ordered(three)), (At(three), Now));
+    assert!(At(three).revokes() && Now.revokes() && !Spared.revokes());
+
+    let refused = succession(&office, BusinessEvent::NotWanted).unwrap_err();
+    assert_eq!(refused.rule(), "routine/office-visit/replaces");
 }

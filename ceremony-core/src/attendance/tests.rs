@@ -294,6 +294,23 @@ fn a_run_that_begins_anew_begins_with_an_empty_room() {
     held.with(&ALL).works().unwrap();
 }
 
+/// What was announced is not ended by nobody: a later run tells that it had no effect when those have come who may announce it.
+#[test]
+fn work_is_given_up_by_those_who_may_announce_it() {
+    let plan = plan(TEXT);
+    let mut held = Held::begun(&plan, PRODUCTION).with(&ALL);
+    held.works().unwrap();
+    let other = NONCE.replace('0', "f");
+    held.write(Kind::Resume, "begin", &[], &[("nonce", &other)]).unwrap();
+    let ended = [("intent", "k1"), ("reason", "no effect")];
+    let refused = held.write(Kind::Exception, "root-key", &[], &ended).unwrap_err();
+    assert_eq!(refused, missing(Role::Administrator, 1, 0));
+    // What is only told can be told whoever is there.
+    let told = [("reason", "a medium of the transcript is lost")];
+    held.write(Kind::Exception, "root-key", &[], &told).unwrap();
+    held.with(&ALL).write(Kind::Exception, "root-key", &[], &ended).unwrap();
+}
+
 #[test]
 fn a_line_names_only_people_who_are_there() {
     let plan = plan(TEXT);
@@ -339,6 +356,40 @@ fn what_is_signed_was_compared_by_a_witness() {
     let mut rehearsed = Held::begun(&plan, REHEARSAL).with(&ALL);
     rehearsed.write(Kind::Readback, step, &[], &by_nobody).unwrap();
     rehearsed.write(Kind::Intent, step, &[], &sign).unwrap();
+}
+
+/// KEY-08: no key ends whose hash a witness has not compared, in its step.
+#[test]
+fn what_is_destroyed_was_compared_by_a_witness() {
+    let plan = plan(include_str!("../../../docs/ceremonies/plans/c7-training.toml"));
+    let (step, key) = ("destroy", "8a".repeat(32));
+    let ends = [("act", "destroy"), ("intent", "d1"), ("key", key.as_str())];
+    let compared = [("what", TO_BE_DESTROYED), ("sha256", key.as_str())];
+    let by_nobody = [("what", DESTROYED_UNREAD), ("sha256", key.as_str())];
+    let not_compared = Err(AttendanceFault::NotCompared { step: step.to_owned() });
+    let not_read = Err(AttendanceFault::NotRead { step: step.to_owned() });
+    let mut held = Held::begun(&plan, PRODUCTION).with(&ALL);
+    assert_eq!(held.write(Kind::Intent, step, &[], &ends), not_compared);
+    assert_eq!(held.write(Kind::Readback, step, &["bo-lind"], &compared), not_read);
+    held.write(Kind::Readback, step, &["vera-sund"], &compared).unwrap();
+    let other = [("act", "destroy"), ("intent", "d1"), ("key", "00")];
+    assert_eq!(held.write(Kind::Intent, step, &[], &other), not_compared);
+    held.write(Kind::Intent, step, &[], &ends).unwrap();
+
+    let mut demo = Held::begun(&plan, PRODUCTION).with(&ALL);
+    demo.write(Kind::Readback, step, &[], &by_nobody).unwrap();
+    demo.write(Kind::Intent, step, &[], &ends).unwrap();
+    // Where it counts, nobody may stand for the witness.
+    let text = include_str!("../../../docs/ceremonies/plans/c7-training.toml");
+    let text = text.replace(
+        "environment = \"test\"\npki         = \"demo\"",
+        "environment = \"prod\"\npki         = \"prod\"",
+    );
+    let real = self::plan(
+        &text.replace("sg-td-tr01-root", "sg-pp-tr01-root").replace("\"shares\"", "\"device\""),
+    );
+    let mut held = Held::begun(&real, PRODUCTION).with(&ALL);
+    assert_eq!(held.write(Kind::Readback, step, &[], &by_nobody), not_read);
 }
 
 /// What a safe controller saw is his to declare.

@@ -55,7 +55,22 @@ pub struct GivenUp {
     pub reason: String,
 }
 
-/// Everything of which a transcript tells that it was made.
+/// A key that was destroyed with its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestroyedKey {
+    /// The step.
+    pub step: String,
+    /// SHA-256 of its SubjectPublicKeyInfo, 64 hexadecimal digits, as announced.
+    pub announced: String,
+    /// The same, as told afterwards.
+    pub spki_sha256: String,
+    /// Label and serial number of the token.
+    pub token: String,
+    /// Whether a later run came to the end of it, and told of it then.
+    pub adopted: bool,
+}
+
+/// Everything of which a transcript tells that it was made, or destroyed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Made {
     /// In the order in which they were made.
@@ -64,6 +79,8 @@ pub struct Made {
     pub signatures: Vec<MadeSignature>,
     /// Signatures that may have been made, and are used by nobody.
     pub given_up: Vec<GivenUp>,
+    /// Keys that were destroyed, in that order.
+    pub destroyed: Vec<DestroyedKey>,
 }
 
 impl Made {
@@ -114,6 +131,14 @@ impl Made {
                 spki_sha256: of(result, "spki_sha256"),
                 cka_id: of(intent, "cka_id"),
                 key_type: of(intent, "type"),
+                token: of(intent, "token"),
+                adopted: result.body.contains_key("adopted"),
+            });
+        } else if act == OperationName::Destroy.as_str() {
+            self.destroyed.push(DestroyedKey {
+                step: intent.step.clone(),
+                announced: of(intent, "key"),
+                spki_sha256: of(result, "spki_sha256"),
                 token: of(intent, "token"),
                 adopted: result.body.contains_key("adopted"),
             });

@@ -323,6 +323,32 @@ pub enum Fault {
         /// The step that makes the backup.
         step: Word,
     },
+    /// Nobody could say whether the list is the last of that CA.
+    #[error(
+        "step {step}: `certificate` and `final-crl` of a CA whose key is destroyed stand together, or neither does"
+    )]
+    FinalCrl {
+        /// The step.
+        step: Word,
+    },
+    /// A key ends with its token, so another key in it would end too.
+    #[error("step {step}: token {token} is destroyed by an earlier step")]
+    DestroyedTwice {
+        /// The second step.
+        step: Word,
+        /// The token.
+        token: Word,
+    },
+    /// What is not there is not destroyed.
+    #[error(
+        "step {step}: token {token} holds no key before: `expect` is to be the hash of what it holds"
+    )]
+    NothingToDestroy {
+        /// The step.
+        step: Word,
+        /// The token.
+        token: Word,
+    },
     /// A name that is to say something else.
     #[error("step {step}: {key} = {name} is to name {wanted}")]
     Reference {

@@ -11,6 +11,10 @@ use super::people::Requirement;
 use super::values::{Line, RelativeFile, Word, moment, moment_if_any, parsed, span};
 use crate::words::Fingerprint;
 
+/// How long an OCSP delegate of a root outlives the CRL that was signed with it (architecture §2.3: responders answer until the next ceremony, and
+/// some days more).
+pub const DELEGATE_AFTER_CRL: Duration = Duration::from_secs(30 * 86_400);
+
 /// A step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -313,12 +317,16 @@ pub enum Operation {
         /// Where its public key lies.
         out: RelativeFile,
     },
-    /// A copy of a key is destroyed.
+    /// A copy of a key is destroyed, with the token that holds nothing else.
     Destroy {
         /// The token.
         token: Word,
         /// SHA-256 of its SubjectPublicKeyInfo.
         key: Fingerprint,
+        /// The input that holds the certificate of a CA whose key it is.
+        certificate: Option<Word>,
+        /// The input that holds the last CRL of that CA.
+        final_crl: Option<Word>,
         /// Why it may be.
         legal_basis: Line,
         /// All other copies, and what becomes of each: what people state.

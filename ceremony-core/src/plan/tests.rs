@@ -322,6 +322,32 @@ const MUTANTS: &[(&str, &str, &str, &str)] = &[
         "out       = \"out/exempeleidrootcav3.cer\"",
         "named twice",
     ),
+    // What is destroyed.
+    ("c7-key-destruction", "final-crl   = \"last-crl\"\n", "", "stand together, or neither does"),
+    (
+        "c7-key-destruction",
+        "\"last-crl\"\nlegal",
+        "\"function-ca\"\nlegal",
+        "an input that holds a CRL",
+    ),
+    (
+        "c7-key-destruction",
+        "certificate = \"function-ca\"",
+        "certificate = \"last-crl\"",
+        "an input that holds a certificate",
+    ),
+    (
+        "c7-key-destruction",
+        "expect         = \"b11a85b296a90afc460430434a504e7acb04b064575b7277724688af0e59d189\"",
+        "expect         = \"empty\"",
+        "token issuing holds no key before",
+    ),
+    (
+        "c7-key-destruction",
+        "[[step]]\nid         = \"destroy\"",
+        "[[step]]\nid         = \"twice\"\nop         = \"destroy\"\nrequires   = [\"administrator\", \"operator\", \"witness\", \"custodian:3\"]\nsignatures = 0\ntoken       = \"issuing\"\nkey         = \"8a6e3f788ac06e325a26440652264b905fe36d6cb26aece259b46aa1b05863bd\"\nlegal-basis = \"Another\"\ncopies      = []\n\n[[step]]\nid         = \"destroy\"",
+        "token issuing is destroyed by an earlier step",
+    ),
 ];
 
 #[test]

@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for RelativeFile {
 }
 
 /// A second, written as a TOML date-time with the offset Z.
-pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixTime, D::Error> {
+pub(crate) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixTime, D::Error> {
     let written = Datetime::deserialize(deserializer)?;
     let refused = |why: &dyn fmt::Display| {
         D::Error::custom(format!("{written} is no time such as 2026-11-24T07:00:00Z: {why}"))

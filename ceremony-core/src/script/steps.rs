@@ -180,8 +180,14 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             rows.push((l.pick("Nyckel från steg", "Key of step"), key_of.to_string()));
             rows.push((l.pick("Fil", "File"), out.to_string()));
         }
-        Operation::Destroy { key, legal_basis, copies, .. } => {
+        Operation::Destroy { key, certificate, final_crl, legal_basis, copies, .. } => {
             rows.push((l.pick("Nyckel (SHA-256)", "Key (SHA-256)"), key.groups()));
+            for (name, input) in [
+                (l.pick("CA-certifikat", "CA certificate"), certificate),
+                (l.pick("Sista CRL", "Last CRL"), final_crl),
+            ] {
+                rows.extend(input.iter().map(|input| (name, file(plan, input))));
+            }
             rows.push((l.pick("Grund", "Legal basis"), legal_basis.to_string()));
             for copy in copies {
                 rows.push((l.pick("Annan kopia", "Other copy"), copy.to_string()));

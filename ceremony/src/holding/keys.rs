@@ -1,18 +1,26 @@
 //! Tokens and the keys in them: what is there before, what is made, and that nothing else is there after.
 
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use ceremony_core::plan::{
-    Attributes, Content, Input, InputContent, Kind as CeremonyKind, Operation, Step, Word,
+    Attributes, Content, Input, InputContent, Kind as CeremonyKind, Operation, PlannedToken, Step,
+    Word,
 };
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Fact, Kind, Record};
+use ceremony_core::words::Fingerprint;
 use hsm::{Holding, KeyId, KeyOrder, KeyPolicy, ObjectKind, Proofs, Removal, Token};
+use indicatif::{ProgressBar, ProgressStyle};
 use x509::certificate::Certificate;
 
-use super::{Ceremony, DEADLINE, KEY_DEADLINE, PREPARE_TOKEN, nobody, stop};
+use super::{Ceremony, DEADLINE, Holders, KEY_DEADLINE, PREPARE_TOKEN, nobody, stop};
+use crate::attended::{NewPins, WrongPin};
 use crate::authority;
 use crate::ceremony_tokens::{self, Fate};
 use crate::gates;
+use crate::home::replace;
 use crate::inventory;
 use crate::stopped::Stopped;
 use crate::works::{intent_id, now};
@@ -34,6 +42,9 @@ impl<'a> Ceremony<'a> {
         if self.with.fate == Fate::ThrownAway {
             for issuer in &signs {
                 self.stand_in(&token, issuer)?;
+            }
+            if let Some(step) = self.destroys(name) {
+                self.doom(&token, step)?;
             }
         }
         let holdings = token.holdings(Proofs::None, DEADLINE)?;
@@ -128,9 +139,36 @@ impl<'a> Ceremony<'a> {
     }
 
     /// A token that an earlier run or ceremony made. A rehearsal has no earlier one.
-    pub(super) fn recall_token(&self, name: &Word) -> anyhow::Result<Token> {
+    pub(super) fn recall_token(&mut self, name: &Word) -> anyhow::Result<Token> {
         let planned = self.plan.token(name).context("the plan has no such token")?;
-        ceremony_tokens::recall(self.with.module, self.with.tokens, planned)
+        let (module, tokens) = (self.with.module, self.with.tokens);
+        let Holders::Room(room) = self.holders else {
+            return ceremony_tokens::recall(module, tokens, planned);
+        };
+        let found = ceremony_tokens::found(module, planned)?;
+        loop {
+            let pin = room.user_pin(&mut self.transcript, tokens, planned)?;
+            match ceremony_tokens::open_by(module, tokens, planned, found.clone(), pin) {
+                Err(error) if ceremony_tokens::is_wrong_pin(&error) => {
+                    room.refused(&mut self.transcript, planned, WrongPin)?;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// A blank token gets PINs that people have in their hands before anything is announced; one that an earlier run began to prepare has them
+    /// already.
+    fn new_pins(&mut self, planned: &PlannedToken) -> anyhow::Result<Option<NewPins>> {
+        let Holders::Room(room) = self.holders else { return Ok(None) };
+        let tokens = self.with.tokens;
+        let is_announced =
+            self.transcript.unfinished(PREPARE_TOKEN, planned.name.as_str()).is_some();
+        Ok(Some(if is_announced {
+            room.pins_again(&mut self.transcript, tokens, planned)?
+        } else {
+            room.new_pins(tokens, planned)?
+        }))
     }
 
     fn open(&self, name: &Word) -> anyhow::Result<Token> {
@@ -141,6 +179,8 @@ impl<'a> Ceremony<'a> {
     pub(super) fn prepare_token(&mut self, name: &'a Word) -> anyhow::Result<()> {
         let is_told = self.transcript.told_before(Kind::Result).next().is_some();
         let is_announced = self.transcript.unfinished(PREPARE_TOKEN, name.as_str()).is_some();
+        let planned = self.plan.token(name).context("the plan has no such token")?;
+        let pins = if is_told { None } else { self.new_pins(planned)? };
         if !is_told && !is_announced {
             let facts = [
                 ("act", Fact::from(PREPARE_TOKEN)),
@@ -149,7 +189,14 @@ impl<'a> Ceremony<'a> {
             ];
             self.transcript.write(Kind::Intent, &facts)?;
         }
-        let token = if is_told { self.recall_token(name)? } else { self.open(name)? };
+        let token = match pins {
+            _ if is_told => self.recall_token(name)?,
+            None => self.open(name)?,
+            Some(pins) => {
+                let (module, tokens) = (self.with.module, self.with.tokens);
+                ceremony_tokens::prepare(module, tokens, planned, pins)?
+            }
+        };
         let objects = token.holdings(Proofs::None, DEADLINE)?.len();
         if objects > 0 {
             return Err(not_empty(&token, objects).into());
@@ -171,7 +218,10 @@ impl<'a> Ceremony<'a> {
         self.judge_objects(&of, token, step)?;
         let order =
             KeyOrder { key_type, label: step.id.to_string(), id, removal: Removal::Forbidden };
-        let key = self.works(&mut nobody()).key(&of, order, KEY_DEADLINE)?;
+        let bar = self.spinner(step);
+        let key = self.works(&mut nobody()).key(&of, order, KEY_DEADLINE);
+        bar.finish_and_clear();
+        let key = key?;
         let holdings = of.holdings(Proofs::None, DEADLINE)?;
         let whole = self.pairs(token).saturating_add(1).saturating_mul(2);
         if holdings.len() != whole {
@@ -189,9 +239,27 @@ impl<'a> Ceremony<'a> {
         compare_attributes(private, attributes)?;
         let facts = [("result", Fact::from("as planned")), ("what", "attributes".into())];
         self.transcript.write(Kind::Check, &facts)?;
+        if let Holders::Room(room) = self.holders {
+            let path = self.with.home.join(&format!("ceremony/{}.spki", step.id));
+            replace(&path, key.spki_der())?;
+            let hash = Fingerprint::of(key.spki_der());
+            room.read_back(&format!("{}.spki", step.id), &path, &hash)?;
+        }
         self.signer.add(&of, &key, self.policy())?;
         self.keys.insert(&step.id, (key, token));
         Ok(())
+    }
+
+    /// While a token makes a key, which may take it minutes, people at the screen see that time goes by.
+    fn spinner(&self, step: &Step) -> ProgressBar {
+        if matches!(self.holders, Holders::Keys(_)) || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(step.id.to_string());
+        bar.enable_steady_tick(Duration::from_millis(500));
+        bar
     }
 
     /// What lies on a token before its next key is made: whole pairs of this ceremony, or what an earlier run announced and did not come to

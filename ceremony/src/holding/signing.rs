@@ -1,12 +1,12 @@
 //! What keys sign: each time a trial with a throw-away key before, and two libraries after.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, anyhow, bail};
 use ca::fields::RequestedFields;
 use ca::prepare::{KeySource, Signer};
 use ca::profile::{Profile, ProfileKind};
-use ceremony_core::plan::{InputContent, IssuerUrls, Line, Operation, RelativeFile, Step, Word};
+use ceremony_core::plan::{
+    DELEGATE_AFTER_CRL, InputContent, IssuerUrls, Line, Operation, RelativeFile, Step, Word,
+};
 use ceremony_core::transcript::{Fact, Kind};
 use ceremony_core::words::Fingerprint;
 
@@ -27,9 +27,6 @@ const FINISHED: &str = "no finding, two libraries verify it, signed is what was 
 /// What is the same at the rehearsal and on the day, by its hash: see `x509::alike`.
 const ALIKE: &str = "to be signed alike in every run";
 
-/// How long an OCSP delegate of a root outlives the CRL that was signed with it (ARCHITECTURE.md §2.3).
-const DELEGATE_AFTER_CRL: Duration = Duration::from_secs(30 * 86_400);
-
 /// A certificate of a step.
 struct Certified<'b> {
     key_of: &'b Word,
@@ -39,6 +36,8 @@ struct Certified<'b> {
     common_name: &'b Line,
     organization: &'b Line,
     not_after: UnixTime,
+    /// The certificate that it is to stand beside.
+    like: Option<&'b Word>,
     /// Where its issuer publishes; one that signs itself has none.
     urls: Option<&'b IssuerUrls>,
     out: &'b RelativeFile,
@@ -47,7 +46,8 @@ struct Certified<'b> {
 }
 
 impl<'a> Ceremony<'a> {
-    /// A certificate that signs itself, of a key that was made here; or an issuer's, of a key that a request proves.
+    /// A certificate that signs itself, of a key that was made here; or an issuer's, of a key that a request proves; or one beside a certificate
+    /// that is there, of the same key.
     pub(super) fn certificate(&mut self, step: &'a Step) -> anyhow::Result<()> {
         let Operation::Certificate {
             key_of,
@@ -57,6 +57,7 @@ impl<'a> Ceremony<'a> {
             common_name,
             organization,
             not_after,
+            like,
             urls,
             out,
             ..
@@ -74,6 +75,7 @@ impl<'a> Ceremony<'a> {
             common_name,
             organization,
             not_after,
+            like: like.as_ref(),
             urls,
             out,
             kind,
@@ -115,6 +117,7 @@ impl<'a> Ceremony<'a> {
             common_name,
             organization,
             not_after: not_after.context("the CRL has no end")?,
+            like: None,
             urls: Some(urls),
             out,
             kind: ProfileKind::OcspResponder,
@@ -147,18 +150,25 @@ impl<'a> Ceremony<'a> {
         let (key, request) = match (made, &authority) {
             (Some(key), None) => (key, None),
             (None, Some(authority)) => {
-                let der = gates::given(self.with.inputs, key_of, InputContent::Request)?;
                 let signs = match self.is_input(issuer) {
                     Some(real) => self.real_issuer(real)?.public_key().clone(),
                     None => authority.public_key().clone(),
                 };
-                (authority::request(key_of, der, &signs)?, Some(der))
+                let of = self.plan.input(key_of).map(|input| input.content);
+                if of == Some(InputContent::Certificate) {
+                    (authority::own_key(key_of, &self.real_issuer(key_of)?, &signs)?, None)
+                } else {
+                    let der = gates::given(self.with.inputs, key_of, InputContent::Request)?;
+                    (authority::request(key_of, der, &signs)?, Some(der))
+                }
             }
             _ => bail!("the key was not made here, or is not the issuer's to sign"),
         };
         let source = request.map_or(KeySource::Proven(&key), KeySource::Request);
         let signer = authority.as_ref().map_or(Signer::Itself(algorithm), Signer::Issuer);
+        let existing = certified.like.map(|like| self.real_issuer(like)).transpose()?;
         let planned = Planned {
+            like: existing.as_ref(),
             deployment: self.plan.deployment,
             algorithms: self.with.algorithms,
             profile: &profile,

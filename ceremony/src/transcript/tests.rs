@@ -91,6 +91,57 @@ fn a_copy_that_is_behind_is_brought_abreast() {
     }
 }
 
+/// N18, R17: whoever has the mirror during a break writes nothing into the ceremony. Only a home that was lost is made anew from it, and not
+/// without a word.
+#[test]
+fn a_mirror_that_is_ahead_of_its_home_is_refused() {
+    let media = Media::new();
+    media.three_lines();
+    let [whole, _] = media.read();
+    let mut appended = Transcript::open(&media.paths[1..]).unwrap();
+    appended.write(Kind::Resume, &[]).unwrap();
+    let before = media.read();
+
+    let said = media.refused();
+
+    assert!(said.contains("first is ahead of it: 4 lines, and 3 in the home"), "{said}");
+    assert_eq!(media.read(), before, "neither was touched");
+    for lost in [Vec::new(), [&whole[..], b"{\"body\":{\"wh"].concat()] {
+        fs::write(&media.paths[0], &lost).unwrap();
+        let taken = Transcript::open(&media.paths).unwrap();
+        assert_eq!((taken.head().0, taken.restored.as_ref()), (4, Some(&media.paths[0])));
+        assert_eq!(media.read()[0], before[1]);
+    }
+    assert_eq!(Transcript::open(&media.paths).unwrap().restored, None);
+    // Of what came to its end nothing can be told any more.
+    appended = Transcript::open(&media.paths).unwrap();
+    appended.write(Kind::Resume, &[]).unwrap();
+    appended.write_head(Kind::Close).unwrap();
+    fs::write(&media.paths[0], b"").unwrap();
+    assert!(media.refused().contains("6 lines, and 0 in the home"));
+}
+
+/// What goes on from the mirror alone says so in its next line but the RESUME.
+#[test]
+fn a_home_that_is_made_anew_is_told_of() {
+    let plan = include_bytes!("../../../docs/ceremonies/plans/c1-root-key.toml");
+    let plan = Plan::read(plan).unwrap();
+    let media = Media::new();
+    let kinds = || {
+        drop(Transcript::begin_held(&media.paths, &plan, REHEARSAL, None).unwrap());
+        let [home, mirror] = media.read();
+        assert_eq!(home, mirror);
+        let records = Whole::read(&home).unwrap().records;
+        records.iter().map(|record| record.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(), [Kind::Genesis]);
+    fs::remove_file(&media.paths[0]).unwrap();
+    assert_eq!(kinds(), [Kind::Genesis, Kind::Resume, Kind::Exception]);
+    let [home, _] = media.read();
+    let told = String::from_utf8(home).unwrap();
+    assert!(told.lines().next_back().unwrap().contains("the home's transcript was lost"), "{told}");
+}
+
 /// N18, R17.
 #[test]
 fn copies_that_differ_are_refused_with_the_line() {

@@ -32,6 +32,11 @@ fn pack(ready: &Ready<'_>, home: &str, out: &str, approvals: &[&str]) -> (i32, S
 
 /// Has the auditor's program judge a bundle under the two hashes that packing it told.
 fn judge(ready: &Ready<'_>, bundle: &str, told: &Value) -> [String; 2] {
+    judge_as(ready, bundle, told, &json!(true))
+}
+
+/// As [`judge`], of one that nobody sat at or that people did.
+fn judge_as(ready: &Ready<'_>, bundle: &str, told: &Value, unattended: &Value) -> [String; 2] {
     let paper =
         ["/plan", "/head"].map(|name| told.pointer(name).unwrap().as_str().unwrap().to_owned());
     let [plan, head] = &paper;
@@ -40,8 +45,8 @@ fn judge(ready: &Ready<'_>, bundle: &str, told: &Value) -> [String; 2] {
     let judged = judged.output().unwrap();
     assert!(judged.status.success(), "{judged:?}");
     let found: Value = serde_json::from_slice(&judged.stdout).unwrap();
-    for holds in ["/holds", "/ceremony/unattended"] {
-        assert_eq!(found.pointer(holds), Some(&json!(true)), "{found}");
+    for (name, value) in [("/holds", &json!(true)), ("/ceremony/unattended", unattended)] {
+        assert_eq!(found.pointer(name), Some(value), "{found}");
     }
     paper
 }
@@ -49,9 +54,25 @@ fn judge(ready: &Ready<'_>, bundle: &str, told: &Value) -> [String; 2] {
 /// A ceremony of any kind that came to its end holds for the auditor's program.
 pub(crate) fn holds(ready: &Ready<'_>, home: &str) {
     let out = format!("{home}.bundle.tar");
+    let _absent = fs::remove_file(ready.0.path(&out));
     let (code, said) = pack(ready, home, &out, &APPROVED);
     assert_eq!(code, 0, "{said}");
     let _ = judge(ready, &out, &serde_json::from_str(&said).unwrap());
+}
+
+/// One that people held at the screen holds, and the program says so.
+pub(crate) fn holds_attended(ready: &Ready<'_>, home: &str) {
+    let out = format!("{home}.bundle.tar");
+    let (code, said) = pack(ready, home, &out, &APPROVED);
+    assert_eq!(code, 0, "{said}");
+    let _ = judge_as(ready, &out, &serde_json::from_str(&said).unwrap(), &json!(false));
+}
+
+/// What does not belong to the ceremony is not packed.
+pub(crate) fn is_not_packed(ready: &Ready<'_>, home: &str, code: &str, exit: i32) {
+    let (seen, said) = pack(ready, home, "refused.tar", &APPROVED);
+    assert_eq!((seen, said.starts_with(&format!("error: {code}: "))), (exit, true), "{said}");
+    assert!(!Path::new(&ready.0.path("refused.tar")).exists());
 }
 
 /// Packs the ceremony of the home `root`, twice and at the end of its run; the same file each time. What does not belong together is not packed.
@@ -67,7 +88,10 @@ pub(crate) fn is_packed_and_judged(ready: &Ready<'_>) -> bool {
     let mut words = ready.words("root", ".production");
     words.extend(["--bundle".to_owned(), ready.0.path("three.tar")]);
     assert_eq!(ready.0.says(&words.iter().map(String::as_str).collect::<Vec<_>>()).0, 0);
-    for again in ["two.tar", "three.tar"] {
+    // An approval of the rehearsal, and a second one of the same person, are not packed.
+    let more = [both[0], "per-brandt", both[1], both[0]];
+    assert_eq!(packed("root", "five.tar", &more).0, 0);
+    for again in ["two.tar", "three.tar", "five.tar"] {
         assert!(fs::read(ready.0.path(again)).unwrap() == octets, "{again} is another");
     }
 

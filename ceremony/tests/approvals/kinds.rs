@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
+use ceremony_core::exchange::Wanted;
 use ceremony_core::transcript::{Kind, Record};
 use support::softhsm::{MODULE, SoftHsm, alone};
 use support::{spoken, test_name, workspace};
@@ -15,6 +16,7 @@ use x509::request::CertificationRequest;
 use x509::time::UnixTime;
 
 use super::bundle;
+use super::exchange::Exchange;
 use super::rehearsal::{BOTH, Rehearsed, texts};
 use super::run::{Ready, twice};
 
@@ -22,40 +24,50 @@ use super::run::{Ready, twice};
 const ALIKE: &str = "to be signed alike in every run";
 
 /// A root whose ceremony was held.
-struct Root<'a> {
+pub(crate) struct Root<'a> {
     softhsm: &'a SoftHsm,
-    home: PathBuf,
+    pub(crate) home: PathBuf,
 }
 
 impl<'a> Root<'a> {
-    fn held(softhsm: &'a SoftHsm) -> Self {
+    pub(crate) fn held(softhsm: &'a SoftHsm) -> Self {
         let ready = Ready::new(softhsm);
         let (code, said) = ready.run("root");
         assert_eq!(code, 0, "{said}");
         Self { softhsm, home: ready.0.folder.join("root") }
     }
 
-    fn out(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn out(&self, name: &str) -> Vec<u8> {
         fs::read(self.home.join("ceremony/out").join(name)).unwrap()
     }
 
-    /// How a plan names its token: serial number, and the hash of what it holds.
-    fn token(&self) -> Vec<(String, String)> {
+    /// The serial number of its token.
+    pub(crate) fn serial(&self) -> String {
         let transcript = fs::read_to_string(self.home.join("ceremony/transcript.jsonl")).unwrap();
         let (_, serial) = transcript.split_once("(serial ").unwrap();
-        let (serial, _) = serial.split_once(')').unwrap();
+        serial.split_once(')').unwrap().0.to_owned()
+    }
+
+    /// What another run of the program says of its token.
+    pub(crate) fn inventory(&self, form: &str) -> Output {
         let home = |name: &str| self.home.join(name).display().to_string();
         let said = Command::new(env!("CARGO_BIN_EXE_sigill-ceremony"))
-            .args(["hsm", "inventory", "--hash", "--module", MODULE, "--label", "sg-td-tr01-root"])
-            .args(["--serial", serial, "--pin", &home("pins/root.pin"), "--state", &home("state")])
+            .args(["hsm", "inventory", form, "--module", MODULE, "--label", "sg-td-tr01-root"])
+            .args(["--serial", &self.serial(), "--pin", &home("pins/root.pin")])
+            .args(["--state", &home("state")])
             .env("SOFTHSM2_CONF", home("softhsm2.conf"))
             .output()
             .unwrap();
         assert!(said.status.success(), "{said:?}");
+        said
+    }
+
+    /// How a plan names its token: serial number, and the hash of what it holds.
+    pub(crate) fn token(&self) -> Vec<(String, String)> {
+        let (serial, said) = (self.serial(), self.inventory("--hash"));
         let hash = String::from_utf8(said.stdout).unwrap().trim().to_owned();
         assert_eq!(hash.len(), 64, "{hash}");
         let expected = "b11a85b296a90afc460430434a504e7acb04b064575b7277724688af0e59d189";
-        let serial = serial.to_owned();
         vec![("0123456789abcdef".to_owned(), serial), (expected.to_owned(), hash)]
     }
 
@@ -89,6 +101,8 @@ impl<'a> Root<'a> {
         ];
         let mut more = self.token();
         more.push(("date = 2027-02-01T12:00:00Z".to_owned(), format!("date = {date}")));
+        // Named as the spool of the trial: what is kept of an output lies apart from it.
+        more.push(("out/training.crl".to_owned(), "out/trial".to_owned()));
         Rehearsed::of(self.softhsm, "c5-training", &inputs, more)
     }
 }
@@ -198,6 +212,11 @@ fn a_root_signs_an_issuing_ca_as_it_was_rehearsed() {
         assert_eq!(ready.run("issuing").0, 0);
         assert_eq!(texts(&ready.judge_transcript("issuing"), "act"), ["sign"]);
 
+        let asked = (Wanted::IssuingCertificate, of_root.as_der(), request.as_der());
+        let exchange = Exchange::new(&ready, "issuing", asked);
+        exchange.is_answered_once(&again, &["x509", "-noout"]);
+        exchange.is_refused_otherwise();
+
         // Without its token, and with one that holds something else.
         let away = root.home.join("tokens.away");
         fs::rename(root.home.join("tokens"), &away).unwrap();
@@ -274,7 +293,7 @@ fn a_root_signs_its_next_crl_and_loses_nothing() {
         assert_eq!(texts(&records, "act"), ["sign"]);
         bundle::holds(&ready, "crl");
         let out = ready.0.folder.join("crl/ceremony/out");
-        let der = fs::read(out.join("training.crl")).unwrap();
+        let der = fs::read(out.join("trial")).unwrap();
         let (_, entries, number) = read(&der);
         assert_eq!(number, [2]);
         let told = entries.iter().map(|entry| (entry.revocation_date, entry.reason));
@@ -288,10 +307,14 @@ fn a_root_signs_its_next_crl_and_loses_nothing() {
             openssl(&softhsm.state(), &words);
         }
 
-        let announced = ready.announced("crl", "sign", "training.crl") + 1;
-        ready.cut("crl", announced, &["training.crl"]);
+        let (issuer, previous) = (root.out("training.cer"), root.out("training.crl"));
+        let exchange = Exchange::new(&ready, "crl", (Wanted::RootCrl, &issuer, &previous));
+        exchange.is_answered_once(&der, &["crl", "-noout"]);
+
+        let announced = ready.announced("crl", "sign", "trial") + 1;
+        ready.cut("crl", announced, &["trial"]);
         assert_eq!(ready.run("crl").0, 0);
-        twice(&ready.judge_transcript("crl"), "training.crl");
+        twice(&ready.judge_transcript("crl"), "trial");
 
         // After it comes the third, of the same entries: what is revoked already is not revoked again, nor before the list on which it
         // would have stood, nor later than now; and another CA's list is followed by none.
@@ -352,6 +375,7 @@ fn a_root_signs_its_delegate_with_a_crl() {
         let records = ready.judge_transcript("delegate");
         assert_eq!(texts(&records, "kind"), ["crl", "ocsp-delegate"]);
         assert_eq!(checks(&records, ALIKE).len(), 2);
+        bundle::holds(&ready, "delegate");
         let out = ready.0.folder.join("delegate/ceremony/out");
         let delegate = Certificate::from_der(&fs::read(out.join("ocsp1.cer")).unwrap()).unwrap();
         let asked = CertificationRequest::from_der(&request).unwrap();
@@ -377,5 +401,6 @@ fn a_root_signs_its_delegate_with_a_crl() {
         assert_eq!(fs::read(out.join("training.crl")).unwrap(), list);
         let again = Certificate::from_der(&fs::read(out.join("ocsp1.cer")).unwrap()).unwrap();
         assert_eq!(again.tbs_der(), delegate.tbs_der());
+        bundle::holds(&ready, "delegate");
     });
 }

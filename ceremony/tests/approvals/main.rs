@@ -2,18 +2,26 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::print_stdout,
     reason = "test code throughout; clippy's allowances cover only test functions"
 )]
 
+mod attended;
 mod bundle;
+mod console;
+mod cross;
+mod destruction;
+mod exchange;
 mod kinds;
 mod rehearsal;
 mod run;
 
 use std::fs;
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hsm::pin::Pin;
@@ -23,7 +31,7 @@ use hsm::{
     init_token,
 };
 use support::softhsm::{MODULE, SO_PIN, SoftHsm, USER_PIN, alone};
-use support::{spoken, test_name, workspace};
+use support::{spoken, test_name, tool, workspace};
 use x509::key::{KeyType, PublicKey};
 use x509::pem;
 use x509::statement::SignedStatement;
@@ -111,9 +119,38 @@ impl<'a> World<'a> {
     }
 }
 
+/// The program, where there is no network: so every ceremony of this suite is prepared, approved, rehearsed, held and packed.
 fn ceremony(softhsm: &SoftHsm, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sigill-ceremony"));
+    let mut command = offline(env!("CARGO_BIN_EXE_sigill-ceremony"));
     softhsm.environment(command.args(words)).output().unwrap()
+}
+
+/// A program in a network namespace of its own, in which not even the loopback is up; as it is where none can be made.
+fn offline(program: &str) -> Command {
+    let Some((unshare, options)) = unshare().and_then(<[String]>::split_first) else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(unshare);
+    command.args(options).arg(program);
+    command
+}
+
+/// What makes an empty network namespace here: with the right to do so, or within a user namespace of one's own.
+fn unshare() -> Option<&'static [String]> {
+    static FOUND: OnceLock<Option<Vec<String>>> = OnceLock::new();
+    let find = || {
+        let unshare = tool::find("unshare")?.display().to_string();
+        for options in [&["--net"][..], &["--net", "--map-root-user"]] {
+            let tried = spoken::run(Command::new(&unshare).args(options).arg("true"), &[]);
+            if tried.code == 0 {
+                let options = options.iter().map(|option| (*option).to_owned());
+                return Some(std::iter::once(unshare).chain(options).collect());
+            }
+        }
+        println!("skipped: no network namespace can be made here");
+        None
+    };
+    FOUND.get_or_init(find).as_deref()
 }
 
 fn token(softhsm: &SoftHsm) -> (TokenName, PublicKey) {
@@ -151,6 +188,23 @@ fn token(softhsm: &SoftHsm) -> (TokenName, PublicKey) {
             .generate_key(order, DEADLINE)
             .unwrap(),
     )
+}
+
+/// Section 1 of the ceremonies, CER-01: what [`ceremony`] runs in has no interface but a loopback that is down, and reaches nobody; outside it somebody is reached.
+#[test]
+fn ceremonies_are_held_where_there_is_no_network() {
+    if unshare().is_none() {
+        return;
+    }
+    let interfaces = spoken::run(offline("cat").arg("/proc/net/dev"), &[]);
+    let named: Vec<_> = interfaces.text.lines().filter_map(|line| line.split_once(':')).collect();
+    assert_eq!(named.iter().map(|(name, _)| name.trim()).collect::<Vec<_>>(), ["lo"]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{}", listener.local_addr().unwrap().port());
+    for (mut shell, is_reached) in [(offline("bash"), false), (Command::new("bash"), true)] {
+        let said = spoken::run(shell.args(["-c", &connect]), &[]);
+        assert_eq!(said.code == 0, is_reached, "{}", said.text);
+    }
 }
 
 const PRODUCTION: &[&str] = &["--purpose", "production", "--shape", SHAPE];

@@ -195,6 +195,11 @@ fn a_ceremony_is_held_as_it_was_rehearsed() {
             println!("skipped: openssl is not installed");
         }
 
+        // Rehearsed anew the shape and its approvals are the same, and it is not the rehearsal with which the ceremony began.
+        ready.rehearsed();
+        ready.refused("root", "R16", 13, "and the ceremony began with the rehearsal");
+        bundle::is_not_packed(&ready, "root", "R16", 13);
+
         // The transcript of another plan is not gone on with.
         ready.0.plan("# An example:", "# One example:");
         ready.rehearsed();

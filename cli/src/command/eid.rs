@@ -1,8 +1,10 @@
 //! `sigill eid` and `sigill carrier`: what belongs together, shown and revoked as one.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
-use super::certificate::How;
+use super::certificate::{How, key};
 use crate::client::{Client, ClientError};
 use crate::terminal::{Terminal, facts, table};
 
@@ -53,6 +55,63 @@ pub(crate) enum CarrierCommand {
     /// Revoke or hold every eID on it, those of other organisations too, all of them or none (Spärra kort).
     #[command(after_help = "Example:\n  sigill carrier revoke car_019… --event stolen --yes")]
     Revoke(Revoke),
+    /// Take cards into the register before there is a certificate on them: ordinary ones as ordered, reserve cards as blank (Beställ, Registrera).
+    #[command(
+        after_help = "Example:\n  sigill carrier register --family reserve-card-2023 --organisation 2321000131 --cards cards.txt"
+    )]
+    Register(Register),
+    /// List the cards that were registered, oldest first.
+    #[command(
+        after_help = "Example:\n  sigill carrier list --organisation 2321000131 --stage blank --json"
+    )]
+    List(ListCarriers),
+    /// The supplier has sent it (Skicka).
+    #[command(after_help = "Example:\n  sigill carrier send car_019…")]
+    Send(Move),
+    /// Take its order back before it is sent (Ta bort beställning).
+    #[command(after_help = "Example:\n  sigill carrier cancel car_019…")]
+    Cancel(Move),
+    /// Take it out of the register; nothing is issued onto it any more (Avregistrera).
+    #[command(after_help = "Example:\n  sigill carrier deregister car_019…")]
+    Deregister(Move),
+}
+
+/// Cards of one family.
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// Their family.
+    #[arg(long)]
+    family: String,
+    /// Number of the organisation that they are for.
+    #[arg(long, value_name = "NUMBER")]
+    organisation: String,
+    /// File with the numbers on them, one a line; 1 to 500.
+    #[arg(long, value_name = "FILE")]
+    cards: PathBuf,
+    /// Idempotency key: give the same again to repeat a call; drawn when left out.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+/// Which cards.
+#[derive(Debug, Args)]
+pub(crate) struct ListCarriers {
+    /// Only those registered for the organisation of this number.
+    #[arg(long, value_name = "NUMBER")]
+    organisation: Option<String>,
+    /// Only those that stand there before a certificate: ordered, sent, blank, cancelled or deregistered.
+    #[arg(long)]
+    stage: Option<String>,
+}
+
+/// A card that is moved.
+#[derive(Debug, Args)]
+pub(crate) struct Move {
+    /// Its id.
+    id: String,
+    /// Idempotency key: give the same again to repeat a call; drawn when left out.
+    #[arg(long)]
+    idempotency_key: Option<String>,
 }
 
 /// Which eIDs.
@@ -126,6 +185,11 @@ impl CarrierCommand {
             Self::Revoke(Revoke { id, how }) => {
                 how.send(id, &format!("/v1/carriers/{id}/revocation"), client, terminal)?
             }
+            Self::Register(register) => return register.run(client, terminal),
+            Self::List(list) => return list.run(client, terminal),
+            Self::Send(moved) => moved.send("send", client)?,
+            Self::Cancel(moved) => moved.send("cancel", client)?,
+            Self::Deregister(moved) => moved.send("deregister", client)?,
         };
         terminal.result(&carrier, || {
             let mut lines = facts(&[
@@ -145,6 +209,72 @@ impl CarrierCommand {
         });
         Ok(())
     }
+}
+
+impl Move {
+    fn send(&self, act: &str, client: &Client) -> Result<api::Carrier, ClientError> {
+        let path = format!("/v1/carriers/{}/moves", self.id);
+        let request = api::CarrierMove { act: act.to_owned() };
+        client.post(&path, &key(self.idempotency_key.as_deref())?, &request)
+    }
+}
+
+impl Register {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let path = self.cards.clone();
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ClientError::File { path, source })?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let request = api::CarrierRegistration {
+            family: self.family.clone(),
+            organisation: self.organisation.clone(),
+            card_numbers: lines.map(str::to_owned).collect(),
+        };
+        let key = key(self.idempotency_key.as_deref())?;
+        let done: api::RegisteredCarriers = client.post("/v1/carriers", &key, &request)?;
+        terminal.result(&done, || carriers(&done.carriers));
+        Ok(())
+    }
+}
+
+impl ListCarriers {
+    fn run(&self, client: &Client, terminal: &Terminal) -> Result<(), ClientError> {
+        let mut all: api::Page<api::Carrier> = api::Page { items: Vec::new(), next: None };
+        let mut cursor: Option<String> = None;
+        loop {
+            let given = [
+                ("organisation", self.organisation.clone()),
+                ("stage", self.stage.clone()),
+                ("cursor", cursor.take()),
+            ];
+            let mut query = vec![("limit", "1000".to_owned())];
+            query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            let page: api::Page<api::Carrier> = client.get("/v1/carriers", &query)?;
+            all.items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+            terminal.progress(&format!("{} carriers", all.items.len()));
+        }
+        terminal.result(&all, || carriers(&all.items));
+        Ok(())
+    }
+}
+
+fn carriers(all: &[api::Carrier]) -> Vec<String> {
+    let row = |one: &api::Carrier| {
+        vec![
+            one.id.clone(),
+            super::word(Some(one.stage)),
+            one.kind.clone(),
+            one.family.clone(),
+            one.organisation.clone().unwrap_or_default(),
+            one.created.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+    table(&["CARRIER", "STAGE", "KIND", "FAMILY", "ORGANISATION", "CREATED"], &rows)
 }
 
 impl List {

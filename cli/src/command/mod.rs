@@ -16,6 +16,7 @@ mod outcome;
 pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod protection;
+pub(crate) mod read;
 pub(crate) mod receipt;
 pub(crate) mod revoke;
 pub(crate) mod roles;

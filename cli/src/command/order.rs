@@ -68,6 +68,11 @@ pub(crate) enum OrderCommand {
         after_help = "Example:\n  sigill order due --before 2026-11-30T23:00:00Z\n  sigill order due --before 2026-12-01T00:00:00Z --organisation 2321000131 --json"
     )]
     Due(Due),
+    /// List orders that replace what the CA revokes by itself until a time, such as eIDs in a former name (Ersätts).
+    #[command(
+        after_help = "Example:\n  sigill order replacing --before 2026-12-01T00:00:00Z --json"
+    )]
+    Replacing(Due),
 }
 
 /// Who takes a step.
@@ -205,7 +210,12 @@ impl OrderCommand {
                 return Ok(());
             }
             Self::List(list) => return list.run(None, client, terminal),
-            Self::Due(due) => return due.list.run(Some(&due.before), client, terminal),
+            Self::Due(due) => {
+                return due.list.run(Some(("due_before", &due.before)), client, terminal);
+            }
+            Self::Replacing(due) => {
+                return due.list.run(Some(("strikes_before", &due.before)), client, terminal);
+            }
         };
         terminal.result(&order, || shown(&order));
         Ok(())
@@ -271,7 +281,7 @@ impl Issue {
 impl List {
     fn run(
         &self,
-        due_before: Option<&String>,
+        until: Option<(&str, &String)>,
         client: &Client,
         terminal: &Terminal,
     ) -> Result<(), ClientError> {
@@ -280,7 +290,7 @@ impl List {
         loop {
             let given = [
                 ("organisation", self.organisation.clone()),
-                ("due_before", due_before.cloned()),
+                (until.map_or("", |(name, _)| name), until.map(|(_, time)| time.clone())),
                 ("cursor", cursor.take()),
             ];
             let mut query = vec![("limit", PAGE.to_owned())];
@@ -295,7 +305,17 @@ impl List {
         }
         terminal.result(&all, || {
             let rows: Vec<Vec<String>> = all.items.iter().map(row).collect();
-            table(&["ORDER", "STAGE", "ORGANISATION", "ROUTINE", "DUE", "DEADLINE"], &rows)
+            let columns = [
+                "ORDER",
+                "STAGE",
+                "ORGANISATION",
+                "ROUTINE",
+                "DUE",
+                "DEADLINE",
+                "REPLACES",
+                "ENDS",
+            ];
+            table(&columns, &rows)
         });
         Ok(())
     }
@@ -319,7 +339,15 @@ fn row(order: &api::EidOrder) -> Vec<String> {
         order.routine.clone(),
         due.map(|due| due.at.clone()).unwrap_or_default(),
         due.map(|due| due.term_sv.clone()).unwrap_or_default(),
+        replaced(order),
+        order.replaces.as_ref().and_then(|one| one.due.clone()).unwrap_or_default(),
     ]
+}
+
+/// What it replaces.
+fn replaced(order: &api::EidOrder) -> String {
+    let of = order.replaces.as_ref();
+    of.and_then(|one| one.eid.clone().or_else(|| one.carrier.clone())).unwrap_or_default()
 }
 
 fn steps(order: &api::EidOrder) -> Vec<String> {
@@ -351,6 +379,14 @@ fn shown(order: &api::EidOrder) -> Vec<String> {
         ("deadline", due.map(|due| due.term_sv.clone()).unwrap_or_default()),
         ("receipt", order.receipt.as_ref().map(|one| one.form.clone()).unwrap_or_default()),
     ]);
+    if let Some(one) = &order.replaces {
+        lines.extend(facts(&[
+            ("replaces", replaced(order)),
+            ("because", format!("{} ({})", one.event, one.event_sv)),
+            ("ends by itself", one.due.clone().unwrap_or_default()),
+            ("revoked", one.done.clone().unwrap_or_default()),
+        ]));
+    }
     if !order.certificates.is_empty() {
         let row = |one: &api::Certificate| {
             vec![

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hsm::token::{FindTokenError, TokenName};
 use hsm::{
     InitError, KeyPolicy, Module, NewToken, OpenError, SigningService as _, Token, TokenSigner,
-    init_token, token,
+    erase_token, init_token, token,
 };
 use support::softhsm::{MODULE, Side, alone, side};
 use support::test_name;
@@ -241,4 +241,40 @@ fn slots(softhsm: &support::softhsm::SoftHsm) -> String {
     let mut util = Command::new("softhsm2-util");
     let output = softhsm.environment(&mut util).arg("--show-slots").output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// KEY-08: everything in a token ends, keys that no program may remove too; only of the very token, by its security officer's PIN, and with no session
+/// left. Afterwards it takes a user PIN again.
+#[test]
+fn a_token_is_erased_with_keys_that_may_not_be_removed() {
+    alone(test_name!(a_token_is_erased_with_keys_that_may_not_be_removed), |softhsm| {
+        let name = new_token(softhsm, "root");
+        let token = open(softhsm, &name).unwrap();
+        let key = make_key(&token, KeyType::EcP256, "root");
+        let erase = |name: &TokenName, so_pin: &str| {
+            let so_pin = pin(softhsm, "erasing.so", so_pin);
+            erase_token(&module(), name, &so_pin, &markers(softhsm))
+        };
+        // A session is left.
+        assert_eq!(erase(&name, SO_PIN).unwrap_err().code(), "hsm-init");
+        token.prove(&key).unwrap();
+        drop(token);
+        let other = TokenName { serial: "0123456789abcdef".parse().unwrap(), ..name.clone() };
+        assert!(matches!(erase(&other, SO_PIN), Err(InitError::NotOne { tokens: 0, .. })));
+        open(softhsm, &name).unwrap().prove(&key).unwrap();
+
+        erase(&name, SO_PIN).unwrap();
+        assert!(open(softhsm, &name).is_err(), "it has no user PIN");
+        // A crash between the two: done again it comes to the same.
+        erase(&name, SO_PIN).unwrap();
+        assert_eq!(new_token(softhsm, "root"), name);
+        let token = open(softhsm, &name).unwrap();
+        assert!(token.prove(&key).is_err());
+        assert!(token.keys().unwrap().is_empty());
+        drop(token);
+
+        let refused = erase(&name, "87654321").unwrap_err();
+        assert!(matches!(refused, InitError::Login { .. }), "{refused:?}");
+        open(softhsm, &name).unwrap();
+    });
 }

@@ -16,6 +16,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use host::durable;
 use status::freshness::resign_after;
 use status::presigned::{
     MAX_PRESIGNED_OCTETS, MAX_SIGNERS, PresignedAnswer, PresignedError, PresignedFile,
@@ -34,7 +35,6 @@ use crate::answer::{Archived, Finding, NeverIssued, Times, look_up, times};
 use crate::authority::{Authorities, Authority, Issuer};
 use crate::chain;
 use crate::delegate::{Delegate, Delegates};
-use crate::durable;
 use crate::metrics::{Counted, Metrics};
 use crate::signer::AnswerSignError;
 use crate::view::{Change, View};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use host::durable;
 use status::IssuerId;
 use status::presigned::{MAX_PRESIGNED_OCTETS, PresignedAnswer, PresignedFile, Said, Wave};
 use x509::certificate::Certificate;
@@ -20,7 +21,6 @@ use super::refused::StockError;
 use crate::authority::Authority;
 use crate::config::DelegateSource;
 use crate::delegate::{DelegateError, MAX_LIFETIME, judge};
-use crate::durable;
 use crate::view::View;
 
 /// Octets of a file that are there already are not written again.

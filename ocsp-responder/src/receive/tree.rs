@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use host::durable;
 use ledger::Timestamp;
 use ledger::checkpoint::CheckpointNote;
 use ledger::follow::{FollowRules, verify_advance};
@@ -24,7 +25,6 @@ use super::room::Room;
 use super::settings::default_most_unproven;
 use crate::authority::hex;
 use crate::config::{Config, PinnedAuthority};
-use crate::durable;
 use crate::follow::Folder;
 
 /// Where files lie while they arrive; on the file system of the tree, and no part of it.
@@ -287,7 +287,7 @@ impl Tree {
         let folder = target.parent().unwrap_or(&self.folder);
         self.make_folder(folder)
             .and_then(|()| fs::rename(arrived, &target))
-            .and_then(|()| File::open(folder)?.sync_all())
+            .and_then(|()| durable::flush(folder))
             .map_err(|source| storage(path, source))?;
         Ok(Taken::New)
     }
@@ -299,7 +299,7 @@ impl Tree {
         }
         fs::create_dir_all(folder)?;
         let above = folder.ancestors().skip(1).take_while(|one| one.starts_with(&self.folder));
-        above.into_iter().try_for_each(|one| File::open(one)?.sync_all())
+        above.into_iter().try_for_each(durable::flush)
     }
 
     /// Removes partial tiles that no checkpoint needs any more, and full ones for which none has come, some time after: what whoever holds

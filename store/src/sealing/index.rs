@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ca::identity::bare_number;
+
 /// What a search term is of. The tag goes into the HMAC, so equal values of two kinds differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IndexTag {
@@ -56,9 +58,7 @@ impl IndexTag {
         }
         let value = value.trim().to_lowercase();
         match self {
-            Self::CardNumber | Self::PersonalNumber => {
-                value.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+')).collect()
-            }
+            Self::CardNumber | Self::PersonalNumber => bare_number(&value),
             Self::CommonName => value.split_whitespace().collect::<Vec<_>>().join(" "),
             Self::DnsName
             | Self::Device

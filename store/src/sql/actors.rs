@@ -2,6 +2,7 @@
 
 use ca::audit::Actor;
 use rusqlite::params;
+use status::Position;
 use x509::time::UnixTime;
 
 use super::columns::from_time;
@@ -23,7 +24,7 @@ impl<B: Backend> ActorStatements for SqlStore<B> {
         used: &StatementUse,
         audit: &AuditRecord,
         now: UnixTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Position, StoreError> {
         let (used, audit) = (used.clone(), audit.clone());
         self.writer.run(move |act| take(act, &used, audit, now))
     }
@@ -47,7 +48,7 @@ fn take(
     used: &StatementUse,
     audit: AuditRecord,
     now: UnixTime,
-) -> Result<(), StoreError> {
+) -> Result<Position, StoreError> {
     must_be_active(act.connection(), used.eid, now)?;
     let taken: Option<[u8; 32]> = act
         .connection()
@@ -69,8 +70,7 @@ fn take(
     }
     let mut audit = audit;
     audit.event.actor = Actor::Person(id);
-    act.put_audit(&audit, now)?;
-    Ok(())
+    act.put_audit(&audit, now)
 }
 
 /// The row of who signed for an act. His statement was taken before, so there is one.

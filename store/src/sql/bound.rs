@@ -8,12 +8,10 @@ use rusqlite::types::Value;
 use status::IssuerId;
 use x509::time::UnixTime;
 
-use super::columns::{
-    array, column, from_time, from_u64, opt_time, status_row, stored, time, to_u64,
-};
+use super::columns::{array, column, from_time, from_u64, status_row, time, to_u64};
 use super::connection::{Connection, OptionalExtension as _, Row};
 use super::group::Act;
-use super::{Backend, SqlStore, certificates, changes, holders, jobs, protection};
+use super::{Backend, SqlStore, carriers, certificates, changes, holders, jobs, protection};
 use crate::StoreError;
 use crate::bound::{
     Binding, Bindings, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierRow, EidFilter,
@@ -33,7 +31,7 @@ impl<B: Backend> Bindings for SqlStore<B> {
         protected: Protected,
     ) -> Result<Option<CarrierRow>, StoreError> {
         self.readers.read(|connection| {
-            find_carrier(connection, "carrier_id = ?1", carrier.as_bytes().as_slice(), protected)
+            carriers::find(connection, "carrier_id = ?1", carrier.as_bytes().as_slice(), protected)
         })
     }
 
@@ -44,7 +42,7 @@ impl<B: Backend> Bindings for SqlStore<B> {
     ) -> Result<Option<CarrierRow>, StoreError> {
         let card = self.sealer.blind(card);
         self.readers.read(|connection| {
-            find_carrier(connection, "card = ?1", card.as_bytes().as_slice(), protected)
+            carriers::find(connection, "card = ?1", card.as_bytes().as_slice(), protected)
         })
     }
 
@@ -89,7 +87,7 @@ impl<B: Backend> Bindings for SqlStore<B> {
     fn may_bind(&self, binding: &Binding, profile: &str, now: UnixTime) -> Result<(), StoreError> {
         self.readers.read(|connection| {
             let names = Names::of(&self.sealer, binding);
-            if let Some(carrier) = known_carrier(connection, names.mark.as_ref())? {
+            if let Some(carrier) = carriers::known(connection, binding, names.mark.as_ref())? {
                 must_take(connection, carrier, binding, &names, profile, now)?;
             }
             Ok(())
@@ -138,36 +136,6 @@ impl<B: Backend> Bindings for SqlStore<B> {
         let change = change.clone();
         self.writer.run(move |act| revoke(act, &change, audit, now))
     }
-}
-
-fn find_carrier(
-    connection: &Connection,
-    wanted: &str,
-    name: &[u8],
-    protected: Protected,
-) -> Result<Option<CarrierRow>, StoreError> {
-    let seen = protection::carrier_seen(protected);
-    let sql = format!("SELECT * FROM carrier WHERE {wanted} AND {seen}");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([name])?;
-    rows.next()?.map(read_carrier).transpose()
-}
-
-fn read_carrier(row: Row<'_>) -> Result<CarrierRow, StoreError> {
-    let kind: String = column(row, "kind")?;
-    let kinds = [
-        CarrierKind::OrdinaryCard,
-        CarrierKind::ReserveCard,
-        CarrierKind::MobileDevice,
-        CarrierKind::BlankCard,
-    ];
-    Ok(CarrierRow {
-        id: CarrierId::from_bytes(array(row, "carrier_id")?),
-        kind: stored(kinds.into_iter().find(|one| one.name() == kind), "kind of a carrier")?,
-        family: column(row, "family")?,
-        revoked: opt_time(row, "revoked")?,
-        created: time(row, "created")?,
-    })
 }
 
 const EID: &str = "SELECT eid.row AS cursor, eid.eid_id, eid.organisation, eid.issuing, eid.created, \
@@ -285,25 +253,6 @@ impl Names {
     }
 }
 
-/// The carrier that is known by this mark.
-fn known_carrier(
-    connection: &Connection,
-    mark: Option<&BlindIndex>,
-) -> Result<Option<i64>, StoreError> {
-    let Some(mark) = mark else { return Ok(None) };
-    let known: Option<(i64, [u8; 16], Option<i64>)> = connection
-        .prepare_cached("SELECT row, carrier_id, revoked FROM carrier WHERE card = ?1")?
-        .query_row([mark.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    match known {
-        Some((_, id, Some(_))) => {
-            Err(StoreError::CarrierRevoked { carrier: CarrierId::from_bytes(id) })
-        }
-        Some((row, _, None)) => Ok(Some(row)),
-        None => Ok(None),
-    }
-}
-
 /// Refuses what a carrier that is known does not take: a device bears one holder's eIDs, and the rest of an order is not issued once
 /// the eID that it was for is revoked.
 fn must_take(
@@ -416,9 +365,9 @@ pub(super) fn bind(
     let connection = act.connection();
     let names = Names::of(act.sealer(), binding);
     let holder = names.holder;
-    let carrier = match known_carrier(connection, names.mark.as_ref())? {
+    let carrier = match carriers::known(connection, binding, names.mark.as_ref())? {
         Some(known) => known,
-        None => new_carrier(connection, binding, names.mark.as_ref(), now)?,
+        None => carriers::begin(connection, binding, names.mark.as_ref(), now)?,
     };
     // What was revoked while it was being signed is told as that.
     must_not_be_revoked_meanwhile(connection, carrier, binding, &holder, (intended, now))?;
@@ -469,30 +418,7 @@ pub(super) fn bind(
     connection
         .prepare_cached("UPDATE certificate SET eid = ?2 WHERE row = ?1")?
         .execute(params![certificate, eid])?;
-    Ok(())
-}
-
-fn new_carrier(
-    connection: &Connection,
-    binding: &Binding,
-    mark: Option<&BlindIndex>,
-    now: UnixTime,
-) -> Result<i64, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "INSERT INTO carrier (carrier_id, kind, family, card, created) \
-             VALUES (?1, ?2, ?3, ?4, ?5) RETURNING row",
-        )?
-        .query_row(
-            params![
-                binding.carrier.as_bytes(),
-                binding.kind.name(),
-                binding.family,
-                mark.map(BlindIndex::as_bytes),
-                from_time(now)
-            ],
-            |row| row.get(0),
-        )?)
+    carriers::bears(connection, carrier)
 }
 
 fn revoke(
@@ -501,11 +427,27 @@ fn revoke(
     audit: BoundAudit,
     now: UnixTime,
 ) -> Result<Vec<BoundChanged>, StoreError> {
+    let (all, is_new) = change_bound(act, change, &[], now)?;
+    let changed = all.iter().filter(|one| one.done.is_some()).count();
+    if changed > 0 || is_new {
+        act.put_audit(&audit(&all), now)?;
+    }
+    Ok(all)
+}
+
+/// What [`Bindings::revoke_bound`] does, without its leaf and save these certificates; and whether a carrier is marked by it.
+pub(super) fn change_bound(
+    act: &mut Act<'_>,
+    change: &BoundChange,
+    save: &[CertificateId],
+    now: UnixTime,
+) -> Result<(Vec<BoundChanged>, bool), StoreError> {
     let is_new = mark(act.connection(), change, now)?;
     let mut all = Vec::new();
     for (certificate, issuer, status) in living(act.connection(), change.to, now)? {
         let mut one = BoundChanged { certificate, issuer, done: None, ended: false, status };
-        let Some(wanted) = act_on_bound(change.wish, &status) else {
+        let wanted = act_on_bound(change.wish, &status);
+        let Some(wanted) = wanted.filter(|_| !save.contains(&certificate)) else {
             all.push(one);
             continue;
         };
@@ -529,14 +471,11 @@ fn revoke(
         all.push(one);
     }
     let changed = all.iter().filter(|one| one.done.is_some()).count();
-    if changed > 0 {
+    if let Some(alone) = change.alone.as_ref().filter(|_| changed > 0) {
         let count = u64::try_from(changed).unwrap_or(u64::MAX);
-        jobs::count_alone(act.connection(), &change.alone, count, now)?;
+        jobs::count_alone(act.connection(), alone, count, now)?;
     }
-    if changed > 0 || is_new {
-        act.put_audit(&audit(&all), now)?;
-    }
-    Ok(all)
+    Ok((all, is_new))
 }
 
 /// Notes that a carrier is revoked. Whether it was not before.

@@ -1,23 +1,26 @@
 //! Orders of several steps: each step is one act, with what it does to certificates.
 
+use ca::key_holder::HolderName;
 use ca::life::{Named as _, OrderStage, Stage as _};
 use ca::routine::TermKind;
 use rusqlite::params;
 use rusqlite::types::Value;
 use status::{CertificateState, IssuerId};
+use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use super::columns::{
-    array, column, from_time, from_u64, opt_time, status_row, stored, time, to_u64,
+    STATUS_COLUMNS, array, column, from_time, from_u64, opt_time, status_row, stored, time,
+    to_serial, to_u64,
 };
 use super::connection::{Connection, OptionalExtension as _, Row};
 use super::group::Act;
-use super::{Backend, SqlStore, certificates, changes, jobs, seals};
+use super::{Backend, SqlStore, certificates, changes, holders, jobs, protection, replaced, seals};
 use crate::StoreError;
 use crate::certificate::{CertificateRow, ChangeOutcome, StatusAct, StatusChange, StatusTarget};
 use crate::eid_order::{
-    EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault, EidOrderFilter,
-    EidOrderPage, EidOrderRow, EidOrderStep, EidOrders, certificate_key,
+    ChangedOf, EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault,
+    EidOrderFilter, EidOrderPage, EidOrderRow, EidOrderStep, EidOrders, certificate_key,
 };
 use crate::id::{CertificateId, OrderId};
 use crate::order::OrderKey;
@@ -39,17 +42,16 @@ impl<B: Backend> EidOrders for SqlStore<B> {
     }
 
     fn eid_order_certificates(&self, order: OrderId) -> Result<Vec<CertificateRow>, StoreError> {
-        self.readers.read(|connection| {
-            let sql = format!("{} ORDER BY certificate.row", certificates::select("", MADE_FOR));
-            let mut statement = connection.prepare_cached(&sql)?;
-            let OrderKey { client, method, path, .. } = certificate_key(order, "");
-            let mut rows = statement.query(params![client, method, path])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push(certificates::read(row)?);
-            }
-            Ok(found)
-        })
+        self.readers.read(|connection| made_for(connection, order))
+    }
+
+    fn strike_replaced(
+        &self,
+        order: OrderId,
+        audit: EidOrderAudit,
+        now: UnixTime,
+    ) -> Result<Vec<EidOrderChanged>, StoreError> {
+        self.writer.run(move |act| replaced::strike_due(act, order, audit, now))
     }
 
     fn eid_orders(
@@ -65,6 +67,21 @@ impl<B: Backend> EidOrders for SqlStore<B> {
 /// Certificates of an order, by client, method and path of the orders that made them.
 const MADE_FOR: &str = "certificate.order_row IN (SELECT made.row FROM orders AS made \
      WHERE made.client = ?1 AND made.method = ?2 AND made.path = ?3)";
+
+pub(super) fn made_for(
+    connection: &Connection,
+    order: OrderId,
+) -> Result<Vec<CertificateRow>, StoreError> {
+    let sql = format!("{} ORDER BY certificate.row", certificates::select("", MADE_FOR));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let OrderKey { client, method, path, .. } = certificate_key(order, "");
+    let mut rows = statement.query(params![client, method, path])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(certificates::read(row)?);
+    }
+    Ok(found)
+}
 
 const fn place(call: &[u8; 16]) -> Place<'_> {
     Place { table: "eid_order_step", column: "sealed", row: call }
@@ -85,14 +102,21 @@ fn take(
         return Ok(Vec::new());
     }
     let row = if change.rests_on == 0 {
-        make(act.connection(), change, now)?
+        make(act, change, now)?
     } else {
         move_on(act.connection(), change, now)?
     };
-    let changed = match change.status {
+    let mut changed = match change.status {
         Some(status) => change_all(act, change, status, now)?,
         None => Vec::new(),
     };
+    if let Some(strike) = &change.strike {
+        let (of, alone) = ((row, change.order), change.alone.as_ref());
+        changed.extend(replaced::strike(act, of, strike, alone, now)?);
+    }
+    if let Some(limit) = &change.limit {
+        replaced::must_have_room(act, change, limit, now)?;
+    }
     let key = act.data_key(&change.subject)?;
     let sealed = act.sealer().seal(&key, place(change.call.as_bytes()), &change.said)?;
     act.connection()
@@ -111,18 +135,18 @@ fn take(
             sealed,
             key.number,
         ])?;
-    act.put_audit(&audit(&changed), now)?;
+    for record in audit(&changed) {
+        act.put_audit(&record, now)?;
+    }
     Ok(changed)
 }
 
-fn make(
-    connection: &Connection,
-    change: &EidOrderChange,
-    now: UnixTime,
-) -> Result<i64, StoreError> {
-    Ok(connection.insert_new(
-        "INSERT INTO eid_order (order_id, organisation, routine, stage, steps, due, term, created, updated) \
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?7) RETURNING row",
+fn make(act: &Act<'_>, change: &EidOrderChange, now: UnixTime) -> Result<i64, StoreError> {
+    let tag = |name: &HolderName| holders::tag(act.sealer(), name).as_bytes().to_vec();
+    Ok(act.connection().insert_new(
+        "INSERT INTO eid_order (order_id, organisation, routine, stage, steps, due, term, created, updated, \
+             person_tag, holder_tag) \
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?7, ?8, ?9) RETURNING row",
         params![
             change.order.as_bytes(),
             change.organisation,
@@ -131,6 +155,8 @@ fn make(
             change.due.map(|(_, at)| from_time(at)),
             change.due.map(|(term, _)| term.name()),
             from_time(now),
+            change.holder.person.as_ref().map(tag),
+            change.holder.hsa_id.as_ref().map(tag),
         ],
     )?)
 }
@@ -185,20 +211,27 @@ fn change_all(
         return Err(EidOrderFault::Signing { order: change.order }.into());
     }
     let mut changed = Vec::new();
-    for (certificate, issuer, state) in living(act.connection(), change.order, now)? {
+    for Living { certificate, issuer, serial, state, lost } in
+        living(act.connection(), change.order, now)?
+    {
         let revokes = matches!(wanted, StatusAct::Revoke { .. });
         if revokes && matches!(state, CertificateState::Revoked | CertificateState::Voided) {
             continue;
         }
+        // Nobody has it any more to say that it is the holder's; that it ends is prevented by nothing.
+        if lost && !revokes {
+            return Err(StoreError::CertificateLost { order: change.order, serial });
+        }
         let one = StatusChange {
-            target: StatusTarget::Certificate(certificate),
+            target: StatusTarget::Serial(issuer, serial),
             act: wanted,
             requested_at: None,
             alone: None,
         };
         let done = changes::apply(act, &one, now)?;
         if done.outcome == ChangeOutcome::Changed {
-            changed.push(EidOrderChanged { certificate, issuer, status: done.status });
+            let of = ChangedOf::Order;
+            changed.push(EidOrderChanged { of, certificate, issuer, status: done.status });
         }
     }
     if let Some(alone) = &change.alone
@@ -210,23 +243,42 @@ fn change_all(
     Ok(changed)
 }
 
-type Living = Vec<(CertificateId, IssuerId, CertificateState)>;
+/// A certificate of an order that has not ended.
+struct Living {
+    certificate: CertificateId,
+    issuer: IssuerId,
+    serial: SerialNumber,
+    state: CertificateState,
+    /// Whether it was issued after the backup that the database was put back from: its serial number is all that is left.
+    lost: bool,
+}
 
-fn living(connection: &Connection, order: OrderId, now: UnixTime) -> Result<Living, StoreError> {
-    let sql = format!(
-        "{} AND serial.not_after >= ?4 ORDER BY certificate.row",
-        certificates::select("", MADE_FOR)
-    );
+/// By what was to be signed, and not by the certificates that are there: of one that was lost the intent alone says that it is the order's.
+fn living(
+    connection: &Connection,
+    order: OrderId,
+    now: UnixTime,
+) -> Result<Vec<Living>, StoreError> {
     let OrderKey { client, method, path, .. } = certificate_key(order, "");
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT intent.certificate_id, issuer.issuer_id, serial.serial, {STATUS_COLUMNS}, \
+             NOT EXISTS (SELECT 1 FROM certificate WHERE certificate.serial_row = serial.row) AS lost \
+         FROM orders JOIN intent ON intent.order_row = orders.row \
+         JOIN serial ON serial.row = intent.serial_row \
+         JOIN issuer ON issuer.row = serial.issuer \
+         WHERE orders.client = ?1 AND orders.method = ?2 AND orders.path = ?3 \
+             AND intent.state = 'fulfilled' AND serial.not_after >= ?4 ORDER BY intent.row"
+    ))?;
     let mut rows = statement.query(params![client, method, path, from_time(now)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push((
-            CertificateId::from_bytes(array(row, "certificate_id")?),
-            IssuerId::from_bytes(array(row, "issuer_id")?),
-            status_row(row)?.status.state,
-        ));
+        found.push(Living {
+            certificate: CertificateId::from_bytes(array(row, "certificate_id")?),
+            issuer: IssuerId::from_bytes(array(row, "issuer_id")?),
+            serial: to_serial(&column::<Vec<u8>>(row, "serial")?)?,
+            state: status_row(row)?.status.state,
+            lost: column(row, "lost")?,
+        });
     }
     Ok(found)
 }
@@ -273,6 +325,7 @@ fn read(row: Row<'_>) -> Result<EidOrderRow, StoreError> {
         due,
         created: time(row, "created")?,
         updated: time(row, "updated")?,
+        replaces: replaced::read(row)?,
     })
 }
 
@@ -315,7 +368,8 @@ fn list(
 ) -> Result<EidOrderPage, StoreError> {
     let limit = limit.clamp(1, certificates::MOST_ROWS);
     let mut values = vec![Value::Integer(from_u64(after.unwrap_or(0), "cursor")?)];
-    let mut sql = "SELECT * FROM eid_order WHERE row > ?1".to_owned();
+    let seen = protection::eid_order_seen(filter.protected);
+    let mut sql = format!("SELECT * FROM eid_order WHERE row > ?1 AND {seen}");
     let mut and = |condition: &str, value: Value| {
         values.push(value);
         sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
@@ -325,6 +379,9 @@ fn list(
     }
     if let Some(at) = filter.due_at {
         and(" AND due <= ?", Value::Integer(from_time(at)));
+    }
+    if let Some(at) = filter.strikes_at {
+        and(" AND replaces_due <= ?", Value::Integer(from_time(at)));
     }
     sql.push_str(&format!(" ORDER BY row LIMIT {}", u64::from(limit) + 1));
     let mut statement = connection.prepare_cached(&sql)?;

@@ -161,8 +161,9 @@ pub(super) fn finish(
     let row = leave_running(act, holder, "done", now)?;
     let key = act.data_key(&answer.subject)?;
     let StoredResponse { status, content_type, body } = &answer.response;
-    let Cut { rest, cuts } = shared_texts::cut(act.connection(), body, &answer.shared)?;
-    let sealed = act.sealer().seal(&key, response_place(order.as_bytes()), &rest)?;
+    let Cut { rest, cuts, bound } = shared_texts::cut(act.connection(), body, &answer.shared)?;
+    let named = [&order.as_bytes()[..], &bound].concat();
+    let sealed = act.sealer().seal(&key, response_place(&named), &rest)?;
     act.connection()
         .prepare_cached(
             "INSERT INTO order_response (order_row, status, content_type, sealed, cuts) \
@@ -325,12 +326,13 @@ fn response(
         })
         .optional()?;
     let Some((mut response, cuts)) = found else { return Ok(None) };
-    let place = response_place(id.as_bytes());
-    response.body = match (super::seals::open(connection, sealer, place, &response.body)?, cuts) {
-        (Some(rest), Some(cuts)) => shared_texts::mend(connection, &rest, &cuts)?,
-        (Some(body), None) => body,
+    let shared = shared_texts::read(connection, cuts.as_deref().unwrap_or_default())?;
+    let named = [&id.as_bytes()[..], &shared.bound].concat();
+    let place = response_place(&named);
+    response.body = match super::seals::open(connection, sealer, place, &response.body)? {
+        Some(rest) => shared.put_back(&rest)?,
         // A forgotten subject's answer cannot be shown again; its status still can.
-        (None, _) => Vec::new(),
+        None => Vec::new(),
     };
     Ok(Some(response))
 }
@@ -339,6 +341,7 @@ pub(super) const fn body_place(order: &[u8; 16]) -> Place<'_> {
     Place { table: "order_body", column: "sealed", row: order }
 }
 
-const fn response_place(order: &[u8; 16]) -> Place<'_> {
-    Place { table: "order_response", column: "sealed", row: order }
+/// `named`: the order's id, and each text that was taken out, as [`Cut::bound`] has them.
+const fn response_place(named: &[u8]) -> Place<'_> {
+    Place { table: "order_response", column: "sealed", row: named }
 }

@@ -91,13 +91,28 @@ pub(super) const fn eid_seen(protected: Protected) -> &'static str {
     }
 }
 
-/// Holds of a carrier with an eID that is seen.
+/// Holds of a carrier with an eID that is seen, and of one that bears none yet.
 pub(super) const fn carrier_seen(protected: Protected) -> &'static str {
     match protected {
         Protected::Seen => "1 = 1",
         Protected::Unseen => {
-            "EXISTS (SELECT 1 FROM eid WHERE eid.carrier = carrier.row AND NOT EXISTS \
-                 (SELECT 1 FROM protected_person WHERE protected_person.holder = eid.holder))"
+            "(carrier.stage IS NOT NULL OR EXISTS (SELECT 1 FROM eid WHERE eid.carrier = carrier.row AND NOT EXISTS \
+                 (SELECT 1 FROM protected_person WHERE protected_person.holder = eid.holder)))"
+        }
+    }
+}
+
+/// Holds of an order of several steps that is seen: it is for no protected person, and no order has said that its HSA-id is one's.
+pub(super) const fn eid_order_seen(protected: Protected) -> &'static str {
+    match protected {
+        Protected::Seen => "1 = 1",
+        Protected::Unseen => {
+            "NOT EXISTS (SELECT 1 FROM protected_person \
+                 WHERE protected_person.holder = eid_order.person_tag \
+                     OR protected_person.holder = eid_order.holder_tag) \
+             AND NOT EXISTS (SELECT 1 FROM intent AS said \
+                 JOIN protected_person ON protected_person.holder = said.person_tag \
+                 WHERE said.holder_tag = eid_order.holder_tag)"
         }
     }
 }

@@ -28,7 +28,7 @@ fn statement(name: u8, eid: Option<CertificateId>) -> StatementUse {
 }
 
 fn take(world: &World, used: &StatementUse, now: UnixTime) -> Result<(), StoreError> {
-    world.store.take_statement(used, &audit(EventCode::ActorStated), now)
+    world.store.take_statement(used, &audit(EventCode::ActorStated), now).map(|_| ())
 }
 
 /// The actors of the leaves about statements.

@@ -43,7 +43,7 @@ pub(crate) fn binding(card: Option<&str>, holder: &str, organisation: &str) -> B
     }
 }
 
-fn try_issue(
+pub(crate) fn try_issue(
     world: &World,
     profile: &str,
     binding: Binding,
@@ -53,7 +53,7 @@ fn try_issue(
     record(world, pending, &recorded, profile, binding, now)
 }
 
-fn record(
+pub(crate) fn record(
     world: &World,
     pending: Pending,
     recorded: &Recorded,
@@ -66,6 +66,18 @@ fn record(
     let facts = IssuedCertificate { profile, binding: Some(binding), ..world.facts() };
     let audit = audit_of(EventCode::CertificateIssued, world.subject(), PERSON);
     world.store.record_issued(&signed, &facts, &audit, at(now)).map(|issued| issued.certificate)
+}
+
+/// Issues one certificate on a card of this number; of which eID it is.
+pub(crate) fn issue_on(
+    world: &World,
+    number: &str,
+    holder: &str,
+    organisation: &str,
+) -> (CertificateId, EidRow) {
+    let bound = binding(Some(number), holder, organisation);
+    let id = try_issue(world, "authentication", bound, 5).unwrap();
+    (id, eid_of(world, id))
 }
 
 /// Issues one certificate on the card; of which eID it is.
@@ -93,7 +105,7 @@ fn leaf() -> BoundAudit {
 
 fn change(to: BoundTo, wish: RevocationWish) -> BoundChange {
     let alone = Alone { client: "portal".to_owned(), most: 500 };
-    BoundChange { to, wish, requested_at: Some(at(1)), alone }
+    BoundChange { to, wish, requested_at: Some(at(1)), alone: Some(alone) }
 }
 
 const COMPROMISED: RevocationWish = RevocationWish::Revoke(Some(RevocationReason::KeyCompromise));
@@ -199,7 +211,7 @@ pub(crate) fn a_carrier_is_revoked_with_the_eids_of_all_organisations(backend: &
     // All or nothing: past what the client may alone none of them is revoked, nor the carrier.
     let before = sizes(&*world.store);
     let mut wanted = change(to, COMPROMISED);
-    wanted.alone.most = 2;
+    wanted.alone = Some(Alone { client: "portal".to_owned(), most: 2 });
     let refused = world.store.revoke_bound(&wanted, leaf(), at(7)).unwrap_err();
     assert!(matches!(refused, StoreError::AloneSpent { alone: 2, .. }), "{refused}");
     assert_eq!(

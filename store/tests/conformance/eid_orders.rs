@@ -1,29 +1,40 @@
 //! ISS-14, ISS-15, API-02: orders of several steps are kept step by step, each with what it does to certificates.
 
 use ca::audit::EventCode;
+use ca::key_holder::HolderName;
 use ca::life::{OrderAct, OrderStage};
+use ca::protection::ProtectionClass;
+use ca::role::Protected;
 use ca::routine::TermKind;
 use status::{CertificateState, RevocationReason};
 use store::{
-    BegunOrder, CertificateId, EidOrderChange, EidOrderChanged, EidOrderFilter, NewOrder, OrderId,
-    StatusAct, StoreError, Subject, certificate_key,
+    BegunOrder, CertificateId, CertificateLookup, EidOrderChange, EidOrderChanged, EidOrderFilter,
+    EidOrderHolder, Log, NewOrder, OrderId, StatusAct, StoreError, Subject, certificate_key,
 };
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use super::Backend;
-use super::world::{PERSON, World, at, audit, fresh, serial, sizes};
+use super::logs::head_of;
+use super::world::{PERSON, World, at, audit, followed, fresh, node, serial, sizes, verified};
+use super::{keys, protection};
 
 const REVOKE: StatusAct =
     StatusAct::Revoke { reason: Some(RevocationReason::CessationOfOperation), invalidity: None };
 
 /// A step of an order that has had `rests_on`.
-fn step(order: OrderId, rests_on: u32, act: OrderAct, stage: OrderStage) -> EidOrderChange {
+pub(crate) fn step(
+    order: OrderId,
+    rests_on: u32,
+    act: OrderAct,
+    stage: OrderStage,
+) -> EidOrderChange {
     EidOrderChange {
         order,
         call: OrderId::from_bytes(fresh()),
         rests_on,
         organisation: "2321000131".to_owned(),
+        holder: EidOrderHolder::default(),
         routine: "office-visit".to_owned(),
         act,
         stage,
@@ -33,19 +44,21 @@ fn step(order: OrderId, rests_on: u32, act: OrderAct, stage: OrderStage) -> EidO
         due: None,
         status: None,
         alone: None,
+        strike: None,
+        limit: None,
     }
 }
 
-fn take(
+pub(crate) fn take(
     world: &World,
     change: &EidOrderChange,
     now: UnixTime,
 ) -> Result<Vec<EidOrderChanged>, StoreError> {
-    world.store.take_eid_order_step(change, Box::new(|_| audit(EventCode::OrderStep)), now)
+    world.store.take_eid_order_step(change, Box::new(|_| vec![audit(EventCode::OrderStep)]), now)
 }
 
 /// An order that is approved, with the deadline of its activation.
-fn approved(world: &World) -> OrderId {
+pub(crate) fn approved(world: &World) -> OrderId {
     let order = OrderId::from_bytes(fresh());
     let due = Some((TermKind::Activation, at(500)));
     for change in [
@@ -59,7 +72,11 @@ fn approved(world: &World) -> OrderId {
 }
 
 /// What is about to be signed for an order.
-fn intend(world: &World, order: OrderId, profile: &str) -> Result<(Pending, Recorded), StoreError> {
+pub(crate) fn intend(
+    world: &World,
+    order: OrderId,
+    profile: &str,
+) -> Result<(Pending, Recorded), StoreError> {
     let new = NewOrder { key: certificate_key(order, profile), ..world.new_order("") };
     assert_eq!(world.store.begin_order(&new, at(6)).unwrap(), BegunOrder::New);
     let serial = serial();
@@ -73,12 +90,12 @@ fn issue(world: &World, order: OrderId, profile: &str) -> CertificateId {
     world.record_issued(pending, &recorded, at(6)).unwrap().certificate
 }
 
-fn states(world: &World, order: OrderId) -> Vec<CertificateState> {
+pub(crate) fn states(world: &World, order: OrderId) -> Vec<CertificateState> {
     let rows = world.store.eid_order_certificates(order).unwrap();
     rows.iter().map(|row| row.status.status.state).collect()
 }
 
-fn code(refused: Result<Vec<EidOrderChanged>, StoreError>) -> &'static str {
+pub(crate) fn code(refused: Result<Vec<EidOrderChanged>, StoreError>) -> &'static str {
     refused.unwrap_err().code()
 }
 
@@ -182,6 +199,43 @@ pub(crate) fn an_order_ends_with_what_is_being_signed_for_it(backend: &dyn Backe
     assert_eq!(states(&world, order), [CertificateState::Revoked]);
 }
 
+/// §2.2: what an order had issued after the backup is revoked with it, also where its serial number is all that is left.
+pub(crate) fn an_order_ends_with_what_was_lost_of_it(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let order = approved(&world);
+    issue(&world, order, "authentication");
+    let (pending, recorded) = intend(&world, order, "signature").unwrap();
+    let older = backend.backup();
+    let lost = world.record_issued(pending, &recorded, at(7)).unwrap().certificate;
+    let lost = world.store.certificate(&CertificateLookup::Id(lost)).unwrap().unwrap().row;
+    let entries = verified(&*world.store, Log::Status);
+    let restored = world.over(older.open(), node("a", 2));
+    let have = usize::try_from(sizes(&*restored.store).0).unwrap();
+    let recovered = audit(EventCode::LogRecovered);
+    let mut missing = entries[have..].iter().cloned();
+    let head = head_of(&entries);
+    restored.store.take_over_published(&head, &mut missing, &recovered, at(8)).unwrap();
+    let activation = EidOrderChange {
+        status: Some(StatusAct::Activate),
+        ..step(order, 3, OrderAct::Activate, OrderStage::Completed)
+    };
+    let cancel = EidOrderChange {
+        status: Some(REVOKE),
+        ..step(order, 3, OrderAct::Cancel, OrderStage::Cancelled)
+    };
+
+    assert_eq!(code(take(&restored, &activation, at(9))), "certificate-lost");
+    let changed = take(&restored, &cancel, at(9)).unwrap();
+
+    let ids: Vec<_> = changed.iter().map(|one| one.certificate).collect();
+    assert_eq!((ids.len(), ids[1]), (2, lost.id));
+    let index = followed(&*restored.store);
+    let issuer = index.issuer(&lost.issuer).unwrap();
+    let now = index.lookup(issuer, &lost.serial).unwrap().state;
+    assert_eq!(now, CertificateState::Revoked);
+    assert_eq!(states(&restored, order), [CertificateState::Revoked]);
+}
+
 pub(crate) fn orders_are_listed_by_what_is_due(backend: &dyn Backend) {
     let world = World::new(backend);
     let due = [approved(&world), approved(&world), approved(&world)];
@@ -189,7 +243,8 @@ pub(crate) fn orders_are_listed_by_what_is_due(backend: &dyn Backend) {
     take(&world, &step(order, 0, OrderAct::Order, OrderStage::Ordered), at(5)).unwrap();
     let listed = |due_at: Option<u64>, organisation: Option<&str>, after, limit| {
         let organisation = organisation.map(str::to_owned);
-        let filter = EidOrderFilter { organisation, due_at: due_at.map(at) };
+        let filter =
+            EidOrderFilter { organisation, due_at: due_at.map(at), ..EidOrderFilter::default() };
         let page = world.store.eid_orders(&filter, after, limit).unwrap();
         (page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), page.next)
     };
@@ -203,6 +258,41 @@ pub(crate) fn orders_are_listed_by_what_is_due(backend: &dyn Backend) {
     assert_eq!(listed(None, Some("5565594230"), None, 10).0, []);
     let row = world.store.eid_order(due[0]).unwrap().unwrap().row;
     assert_eq!(row.due, Some((TermKind::Activation, at(500))));
+}
+
+/// DAT-01: a page is cut of what is seen; where there is a gap, somebody would know why.
+pub(crate) fn orders_of_protected_persons_are_passed_over(backend: &dyn Backend) {
+    let world = World::new(backend);
+    // That the HSA-id is his, an order has said.
+    let spki = keys::key();
+    keys::issue(&world, keys::ordered(spki, "TST2321000016-1002", PERSON)).unwrap();
+    let made = |person: Option<&str>, hsa_id: Option<&str>| {
+        let order = OrderId::from_bytes(fresh());
+        let name = |text: &str| HolderName::number(text);
+        let holder = EidOrderHolder { person: person.map(name), hsa_id: hsa_id.map(name) };
+        let change =
+            EidOrderChange { holder, ..step(order, 0, OrderAct::Order, OrderStage::Ordered) };
+        take(&world, &change, at(5)).unwrap();
+        order
+    };
+    let protected = made(Some(PERSON), None);
+    let by_hsa_id = made(None, Some("TST2321000016-1002"));
+    let other = made(Some("191003229802"), Some("TST2321000016-1003"));
+    let listed = |protected: Protected| {
+        let filter = EidOrderFilter { protected, ..EidOrderFilter::default() };
+        let page = world.store.eid_orders(&filter, None, 1).unwrap();
+        (page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), page.next.is_some())
+    };
+    assert_eq!(listed(Protected::Unseen), (vec![protected], true));
+
+    protection::put(&world, PERSON, Some(ProtectionClass::Marked), 6);
+
+    assert_eq!(listed(Protected::Unseen), (vec![other], false));
+    assert_eq!(listed(Protected::Seen), (vec![protected], true));
+    protection::put(&world, PERSON, None, 7);
+    assert_eq!(listed(Protected::Unseen), (vec![protected], true));
+    let all = world.store.eid_orders(&EidOrderFilter::default(), None, 10).unwrap();
+    assert_eq!(all.rows[1].id, by_hsa_id);
 }
 
 /// DAT-06: with the holder what was said of him goes, and what calls were answered.

@@ -7,6 +7,7 @@ pub(crate) mod actors;
 pub(crate) mod awaited;
 pub(crate) mod bound;
 pub(crate) mod canaries;
+pub(crate) mod carriers;
 pub(crate) mod crls;
 pub(crate) mod eid_orders;
 pub(crate) mod eids;
@@ -23,8 +24,10 @@ pub(crate) mod orders;
 pub(crate) mod organisations;
 pub(crate) mod profiles;
 pub(crate) mod protection;
+pub(crate) mod reads;
 pub(crate) mod receipts;
 pub(crate) mod recovery;
+pub(crate) mod replaced;
 pub(crate) mod sealing;
 pub(crate) mod selections;
 pub(crate) mod shards;
@@ -77,6 +80,9 @@ macro_rules! suite {
             protection: a_class_is_recorded_once_and_ends,
             protection: what_is_a_protected_persons_is_not_found_by_who_does_not_see_him,
             protection: an_hsa_id_is_the_persons_whom_an_order_named,
+            reads: what_was_shown_is_found_by_whose_it_is,
+            reads: what_is_a_persons_is_found_however_that_is_known,
+            reads: reads_of_the_protected_and_the_forgotten,
             issuing: a_certificate_is_recorded_before_and_after_it_is_signed,
             issuing: nothing_is_signed_without_an_order,
             issuing: an_order_yields_one_certificate,
@@ -101,8 +107,17 @@ macro_rules! suite {
             eid_orders: a_step_is_taken_once_and_on_what_it_rests_on,
             eid_orders: certificates_move_with_the_step,
             eid_orders: an_order_ends_with_what_is_being_signed_for_it,
+            eid_orders: an_order_ends_with_what_was_lost_of_it,
             eid_orders: orders_are_listed_by_what_is_due,
+            eid_orders: orders_of_protected_persons_are_passed_over,
             eid_orders: what_was_said_is_forgotten_with_the_holder,
+            carriers: cards_are_registered_all_or_none_and_once,
+            carriers: a_card_is_moved_on_what_it_rests_on,
+            carriers: nothing_is_issued_onto_a_card_that_is_not_there_to_be_activated,
+            replaced: what_an_order_replaces_ends_in_the_act_of_its_step,
+            replaced: what_is_replaced_later_is_listed_and_ends_at_its_second,
+            replaced: what_the_order_itself_issued_is_spared,
+            replaced: a_holder_has_so_many_carriers_of_a_kind_in_one_organisation,
             eids: an_eid_is_whose_its_own_order_said,
             eids: what_rests_on_an_eid_is_recorded_while_it_holds,
             eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,

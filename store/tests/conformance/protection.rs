@@ -32,7 +32,12 @@ fn change(person: &str, class: Option<ProtectionClass>) -> ProtectionChange {
     }
 }
 
-fn put(world: &World, person: &str, class: Option<ProtectionClass>, now: u64) -> Option<u64> {
+pub(super) fn put(
+    world: &World,
+    person: &str,
+    class: Option<ProtectionClass>,
+    now: u64,
+) -> Option<u64> {
     let (change, leaf) = (change(person, class), audit(EventCode::ProtectionChanged));
     let since = world.store.put_protection(&change, &leaf, at(now)).unwrap();
     since.map(|since| since.secs() - at(0).secs())
@@ -168,7 +173,7 @@ pub(crate) fn what_is_a_protected_persons_is_not_found_by_who_does_not_see_him(
         to: BoundTo::Carrier(carrier.unwrap().unwrap().id),
         wish: RevocationWish::Revoke(Some(RevocationReason::KeyCompromise)),
         requested_at: None,
-        alone: Alone { client: "portal".to_owned(), most: 500 },
+        alone: Some(Alone { client: "portal".to_owned(), most: 500 }),
     };
     let leaf = Box::new(|_: &[_]| audit(EventCode::CertificateRevoked));
     assert_eq!(world.store.revoke_bound(&change, leaf, at(9)).unwrap().len(), 1);

@@ -1,10 +1,17 @@
 //! What was made: every key and every signature against what was announced, and every file against the plan.
 
+mod certificates;
+mod destroyed;
+
+use std::time::Duration;
+
+use ca::profile::Profile;
 use ceremony_core::bundle::{Bundle, Made, MadeSignature, OUTPUTS};
 use ceremony_core::plan::{InputContent, Operation, Plan, RelativeFile, Step, Word};
 use ceremony_core::refusal::Refusal;
-use lint::IssuerContext;
+use ceremony_core::words::Fingerprint;
 use sha2::{Digest as _, Sha256};
+use x509::alike;
 use x509::certificate::Certificate;
 use x509::key::{PublicKey, SignatureAlgorithm};
 use x509::oid::attribute;
@@ -13,6 +20,8 @@ use x509::request::CertificationRequest;
 use super::check::{Fault, Said};
 use super::crls::{self, Crl};
 use super::second::{self, Message};
+use super::tokens;
+use super::told::Told;
 
 /// A file that was made, for people.
 #[derive(Clone, Debug)]
@@ -83,6 +92,7 @@ pub(super) struct Works<'a> {
     pub(super) plan: &'a Plan,
     pub(super) bundle: &'a Bundle,
     pub(super) made: &'a Made,
+    pub(super) told: Told<'a>,
 }
 
 /// Whether a step of the plan makes a file of this name.
@@ -137,11 +147,7 @@ impl<'a> Works<'a> {
                 )));
             }
             let planned = self.plan.token(token);
-            let is_there = planned.is_some_and(|planned| {
-                let serial = planned.serial.as_ref().map(|serial| format!("{serial})"));
-                let rest = made.token.strip_prefix(&format!("{} (serial ", planned.label));
-                rest.is_some_and(|rest| serial.is_none_or(|serial| rest == serial))
-            });
+            let is_there = planned.is_some_and(|planned| tokens::is_planned(planned, &made.token));
             if !is_there {
                 let why = format!("made in token {}; the plan has {token}", made.token);
                 return Err(Fault::new(Refusal::Token, format!("step {}: {why}", step.id)));
@@ -209,7 +215,7 @@ impl<'a> Works<'a> {
             What::Crl(read) => (read.tail.tbs_sha256.unwrap_or_default(), read.tail.algorithm),
         };
         let tbs_sha256: [u8; 32] = tbs_sha256;
-        let seen = ceremony_core::words::Fingerprint::from_bytes(tbs_sha256).to_string();
+        let seen = Fingerprint::from_bytes(tbs_sha256).to_string();
         if seen != of.tbs_sha256 {
             let why = format!("signed is {seen}; announced was {}", of.tbs_sha256);
             return Err(refused(why));
@@ -217,7 +223,7 @@ impl<'a> Works<'a> {
         let algorithm =
             algorithm.ok_or_else(|| refused("its algorithm is not known".to_owned()))?;
         for (whose, wanted) in
-            [("announced", Some(of.algorithm.as_str())), ("planned", planned(signed.step))]
+            [("announced", Some(of.algorithm.as_str())), ("planned", self.planned(signed.step))]
         {
             if wanted.is_some_and(|wanted| wanted != algorithm.name()) {
                 let wanted = wanted.unwrap_or_default();
@@ -263,10 +269,25 @@ impl<'a> Works<'a> {
                 self.is_key_of(key_of, own.public_key()).map_err(refused)?;
                 Ok(own.public_key().clone())
             }
-            (Operation::Crl { issuer, .. }, What::Crl(_)) => {
+            (Operation::Crl { issuer, .. }, What::Crl(_))
+            | (Operation::Delegate { issuer, .. }, What::Certificate(_)) => {
                 self.issuer(issuer).map(|found| found.public_key().clone()).map_err(refused)
             }
             _ => Err(refused("nothing is signed in such a step".to_owned())),
+        }
+    }
+
+    /// The algorithm that the plan has in a step; of a delegate that of its CRL. A request's follows from its key.
+    fn planned(&self, step: &Step) -> Option<&'static str> {
+        match &step.operation {
+            Operation::Certificate { algorithm, .. } | Operation::Crl { algorithm, .. } => {
+                Some(SignatureAlgorithm::name(*algorithm))
+            }
+            Operation::Delegate { crl, .. } => match &self.step(crl)?.operation {
+                Operation::Crl { algorithm, .. } => Some(SignatureAlgorithm::name(*algorithm)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -291,7 +312,7 @@ impl<'a> Works<'a> {
     }
 
     /// The certificate of an issuer: one that a step of this ceremony made, or an input.
-    fn issuer(&self, name: &Word) -> Result<Certificate, String> {
+    pub(super) fn issuer(&self, name: &Word) -> Result<Certificate, String> {
         let octets = match self.step(name).map(|step| &step.operation) {
             Some(Operation::Certificate { out, .. }) => self.bundle.file(&below_out(out)),
             Some(_) => return Err(format!("step {name} makes no certificate")),
@@ -313,10 +334,12 @@ impl<'a> Works<'a> {
             let refused =
                 |why: String| Fault::new(Refusal::Lint, format!("{}: {why}", signed.file));
             let says = match &signed.what {
-                What::Certificate(own) => self.certificate(signed, own).map_err(refused)?,
+                What::Certificate(own) => self.certificate(signed, own, read).map_err(refused)?,
                 What::Request(own) => self.request(signed, own).map_err(refused)?,
                 What::Crl(own) => self.crl(signed, own, read)?,
             };
+            self.alike(signed)?;
+            self.is_of_its_run(signed, read)?;
             found.push(Artefact {
                 step: signed.of.step.clone(),
                 file: signed.file.clone(),
@@ -329,91 +352,64 @@ impl<'a> Works<'a> {
         Ok((found, "names, dates, keys and numbers; the linter finds nothing".to_owned()))
     }
 
-    fn certificate(
-        &self,
-        signed: &Signed<'_>,
-        own: &Certificate,
-    ) -> Result<Vec<(Field, String)>, String> {
-        let Operation::Certificate {
-            key_of,
-            profile,
-            issuer,
-            common_name,
-            organization,
-            not_after,
-            like: None,
-            ..
-        } = &signed.step.operation
+    /// Under an issuer that was there before the ceremony every octet is known beforehand but those of a serial number and of times, and people
+    /// approved their hash.
+    fn alike(&self, signed: &Signed<'_>) -> Result<(), Fault> {
+        let (Operation::Certificate { issuer, .. }
+        | Operation::Delegate { issuer, .. }
+        | Operation::Crl { issuer, .. }) = &signed.step.operation
         else {
-            return Err(
-                "delegates and cross-certificates are not judged by this version".to_owned()
-            );
+            return Ok(());
         };
-        self.certified(key_of, own.public_key())?;
-        let of = |oid| own.subject().text_of(oid);
-        let wanted =
-            [(attribute::COMMON_NAME, common_name), (attribute::ORGANIZATION, organization)];
-        for (oid, wanted) in wanted {
-            if of(oid).as_deref() != Some(wanted.as_str()) {
-                let subject = own.subject();
-                return Err(format!(
-                    "its subject is {subject}; the plan has {:?} in it",
-                    wanted.as_str()
-                ));
-            }
-        }
-        let ends = own.validity().not_after();
-        if ends != *not_after {
-            return Err(format!("it ends at {ends}; the plan has {not_after}"));
-        }
-        let above = if self.is_made_key(issuer) { None } else { Some(self.issuer(issuer)?) };
-        let subject_above = above.as_ref().map_or(own.subject(), Certificate::subject);
-        if own.issuer().as_der() != subject_above.as_der() {
-            return Err(format!("its issuer is {}, not {subject_above}", own.issuer()));
-        }
-        let context = above
-            .as_ref()
-            .map_or(IssuerContext::SelfSigned, |above| IssuerContext::Certificate(above.as_der()));
-        let profile = ca::profile::Profile::parse(self.input(profile, InputContent::Profile)?)
-            .map_err(|error| format!("profile {profile}: {error}"))?;
-        let findings = lint::certificate(signed.octets, &context, profile.kind().lint_kind());
-        let excepted: Vec<_> = profile.lint_exceptions().iter().map(|one| one.rule).collect();
-        let (left, _) = findings.without(&excepted);
-        left.into_result().map_err(|findings| findings.to_string())?;
-        Ok(vec![
-            (Field::Kind, "certificate".to_owned()),
-            (Field::Subject, own.subject().to_string()),
-            (Field::Issuer, own.issuer().to_string()),
-            (Field::Serial, own.serial().to_string()),
-            (Field::NotBefore, own.validity().not_before().to_string()),
-            (Field::NotAfter, ends.to_string()),
-            (
-                Field::Key,
-                format!(
-                    "{}, SHA-256 {}",
-                    own.public_key().key_type(),
-                    own.public_key().spki_hash()
-                ),
-            ),
-        ])
-    }
-
-    /// The key that is certified: one that a step made, or that of a request, whose sender holds it.
-    fn certified(&self, name: &Word, key: &PublicKey) -> Result<(), String> {
-        if self.is_made_key(name) {
-            return self.is_key_of(name, key);
-        }
-        let octets = self.input(name, InputContent::Request)?;
-        let request = CertificationRequest::from_der(octets).map_err(|error| error.to_string())?;
-        request.verify_possession().map_err(|error| format!("request {name}: {error}"))?;
-        if request.public_key() == key {
+        if self.plan.input(issuer).is_none() {
             return Ok(());
         }
-        Err(format!(
-            "its key is {}; request {name} has {}",
-            key.spki_hash(),
-            request.public_key().spki_hash()
-        ))
+        let ends_with_a_crl = matches!(signed.step.operation, Operation::Delegate { .. });
+        let masked = match &signed.what {
+            What::Certificate(own) if ends_with_a_crl => alike::delegate(own.tbs_der()),
+            What::Certificate(own) => alike::certificate(own.tbs_der()),
+            _ => alike::signed_part(signed.octets).and_then(alike::crl),
+        };
+        masked
+            .map_err(|error| error.to_string())
+            .and_then(|masked| self.told.alike(signed.of, Fingerprint::of(&masked)))
+            .map_err(|why| Fault::new(Refusal::Lint, format!("{}: {why}", signed.file)))
+    }
+
+    /// What a file says of its own time is from the run that announced it, but for what its profile dates back. Later ones of a series begin as
+    /// the plan's series goes on.
+    fn is_of_its_run(&self, signed: &Signed<'_>, read: &[Signed<'_>]) -> Result<(), Fault> {
+        let refused = |why: String| Fault::new(Refusal::Clock, format!("{}: {why}", signed.file));
+        let (name, begins, backdate) = match (&signed.what, &signed.step.operation) {
+            (
+                What::Certificate(own),
+                Operation::Certificate { profile, .. } | Operation::Delegate { profile, .. },
+            ) => {
+                let profile = self.profile(profile).map_err(refused)?;
+                ("notBefore", own.validity().not_before(), profile.validity().backdate)
+            }
+            (What::Crl(own), _) => {
+                let mut of_step = read.iter().filter(|other| other.of.step == signed.of.step);
+                if of_step.next().is_some_and(|first| first.file != signed.file) {
+                    return Ok(());
+                }
+                ("thisUpdate", own.this_update(), Duration::ZERO)
+            }
+            _ => return Ok(()),
+        };
+        let announced = self.told.announced(signed.of);
+        let (from, until) = announced.ok_or_else(|| refused("no run announced it".to_owned()))?;
+        if begins > until || begins.checked_add(backdate).is_none_or(|made| made < from) {
+            return Err(refused(format!(
+                "its {name} is {begins}; the run that announced it began at {from} and did so at {until}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn profile(&self, name: &Word) -> Result<Profile, String> {
+        Profile::parse(self.input(name, InputContent::Profile)?)
+            .map_err(|error| format!("profile {name}: {error}"))
     }
 
     fn request(
@@ -455,8 +451,16 @@ impl<'a> Works<'a> {
         let named = |refusal: Refusal| {
             move |why: String| Fault::new(refusal, format!("{}: {why}", signed.file))
         };
-        let Operation::Crl { issuer, previous, number, lifetime, series, revoke, .. } =
-            &signed.step.operation
+        let Operation::Crl {
+            issuer,
+            previous,
+            number,
+            lifetime,
+            series,
+            revoke,
+            overdue_since,
+            ..
+        } = &signed.step.operation
         else {
             return Err(named(Refusal::Crl)("the plan has no CRL in this step".to_owned()));
         };
@@ -485,19 +489,10 @@ impl<'a> Works<'a> {
             number: *number,
             lifetime: *lifetime,
             revoke,
+            overdue_since: *overdue_since,
         };
         gates.judge(own).map_err(named(Refusal::Crl))?;
         Ok(own.says())
-    }
-}
-
-/// The algorithm that the plan has in a step. A request's follows from its key.
-fn planned(step: &Step) -> Option<&'static str> {
-    match &step.operation {
-        Operation::Certificate { algorithm, .. } | Operation::Crl { algorithm, .. } => {
-            Some(SignatureAlgorithm::name(*algorithm))
-        }
-        _ => None,
     }
 }
 

@@ -49,9 +49,30 @@ impl Crl {
         second::verify(key, algorithm, message, &self.tail.signature)
     }
 
+    /// It is a whole list of this issuer, by two libraries.
+    ///
+    /// # Errors
+    ///
+    /// What it is else.
+    pub(super) fn is_whole_and_of(&self, issuer: &Certificate) -> Result<(), String> {
+        if self.head.issuer != issuer.subject().as_der() {
+            return Err(format!("the CRL is not of {}", issuer.subject()));
+        }
+        if self.tail.extensions.delta_base.is_some() {
+            return Err("the CRL is a delta, and not the whole list".to_owned());
+        }
+        let key = issuer.public_key();
+        self.tail.verify(key).map_err(|error| format!("the CRL: {error}"))?;
+        self.second(key).map_err(|error| format!("the CRL: {error}"))
+    }
+
     fn number(&self) -> Result<CrlNumber, String> {
         let octets = self.tail.extensions.number.as_deref().unwrap_or_default();
         CrlNumber::from_content_octets(octets).map_err(|error| error.to_string())
+    }
+
+    pub(super) const fn this_update(&self) -> UnixTime {
+        self.head.this_update
     }
 
     pub(super) fn next_update(&self) -> Result<UnixTime, String> {
@@ -81,6 +102,8 @@ pub(super) struct Gates<'a> {
     pub(super) number: NumberRule,
     pub(super) lifetime: Duration,
     pub(super) revoke: &'a [Revocation],
+    /// What the plan says of a gap: nextUpdate of the previous one.
+    pub(super) overdue_since: Option<UnixTime>,
 }
 
 impl Gates<'_> {
@@ -98,36 +121,75 @@ impl Gates<'_> {
             let days = self.lifetime.as_secs() / 86_400;
             return Err(format!("it is of {begins} to {ends}; the plan has {days} days"));
         }
+        self.says_nothing_else(own)?;
         let number = own.number()?;
         let floor = CrlNumber::from(0).above_by(self.number.floor);
-        let mut lowest = floor.ok_or("the plan's floor is no number")?;
+        let mut highest = floor.ok_or("the plan's floor is no number")?;
         if let Some(previous) = self.previous {
             self.follows(own, previous)?;
             let key = self.issuer.public_key();
             previous.tail.verify(key).map_err(|error| format!("the previous CRL: {error}"))?;
             previous.second(key).map_err(|error| format!("the previous CRL: {error}"))?;
-            lowest = lowest.max(previous.number()?);
-        }
-        let lowest = lowest.above_by(self.number.gap).ok_or("no number is left")?;
-        if number < lowest {
-            return Err(format!(
-                "its number is {number} hexadecimal; by the plan it is {lowest} at least"
-            ));
+            self.gap_was_known(begins, previous)?;
+            highest = highest.max(previous.number()?);
         }
         if let Some((before, every)) = self.before {
             self.follows(own, before)?;
-            if number <= before.number()? {
-                return Err(format!("its number {number} is not above the one before it"));
-            }
+            highest = highest.max(before.number()?);
             let due = every.and_then(|every| before.head.this_update.checked_add(every));
             if due.is_some_and(|due| due != begins) {
                 return Err(format!("it begins at {begins}, not as the plan's series goes on"));
             }
         }
+        let wanted = highest.above_by(self.number.gap).ok_or("no number is left")?;
+        if number != wanted {
+            return Err(format!("its number is {number} hexadecimal; by the plan it is {wanted}"));
+        }
         self.revokes(own)
     }
 
-    /// Nothing that was revoked is good again, and the new list is not older.
+    /// The one that it comes after.
+    fn last(&self) -> Option<&Crl> {
+        self.before.map(|(list, _)| list).or(self.previous)
+    }
+
+    /// It is a whole list, of the scope that the one before it has; a first one is of everything.
+    fn says_nothing_else(&self, own: &Crl) -> Result<(), String> {
+        for (whose, list) in [("it", Some(own)), ("the CRL before it", self.last())] {
+            if list.is_some_and(|list| list.tail.extensions.delta_base.is_some()) {
+                return Err(format!("{whose} is a delta, and not the whole list"));
+            }
+        }
+        let of = &own.tail.extensions;
+        let last = self.last().map(|list| &list.tail.extensions);
+        let scope = last.and_then(|last| last.issuing_distribution_point.as_ref());
+        if of.issuing_distribution_point.as_ref() != scope {
+            return Err("its scope is another than that of the CRL before it".to_owned());
+        }
+        if of.expired_certs_on_crl != last.and_then(|last| last.expired_certs_on_crl) {
+            return Err("what it says of expired certificates is another than before".to_owned());
+        }
+        if of.freshest_crl.is_some() || of.unknown_critical {
+            return Err("it has an extension that no list of a ceremony has".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where there was no list in force, whoever approved the plan knew of it.
+    fn gap_was_known(&self, begins: UnixTime, previous: &Crl) -> Result<(), String> {
+        let ended = previous.next_update()?;
+        match self.overdue_since {
+            None if ended < begins => Err(format!(
+                "the previous CRL ended at {ended}, before {begins}, and the plan does not say that it knows (overdue-since)"
+            )),
+            Some(since) if since != ended => Err(format!(
+                "the plan has overdue-since = {since}; the previous CRL ended at {ended}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The new list is of the same issuer, and not older.
     fn follows(&self, own: &Crl, other: &Crl) -> Result<(), String> {
         if own.head.this_update < other.head.this_update {
             return Err(format!("it begins before the one of {}", other.head.this_update));
@@ -135,49 +197,57 @@ impl Gates<'_> {
         if other.head.issuer != own.head.issuer {
             return Err("the CRL before it is of another issuer".to_owned());
         }
-        let by_serial = by_serial(own);
-        for entry in &other.entries {
-            let now = by_serial.get(&entry.serial.to_string());
-            if now.is_none_or(|now| now.revocation_date != entry.revocation_date) {
-                let serial = entry.serial;
-                return Err(format!("serial number {serial} was revoked, and is not so any more"));
-            }
-        }
         Ok(())
     }
 
+    /// It names what the one before it named, in the same words, and what the plan revokes, and nothing else. What the plan revokes is in the first
+    /// of a series, and so in all of them.
     fn revokes(&self, own: &Crl) -> Result<(), String> {
-        let by_serial = by_serial(own);
-        for planned in self.revoke {
-            let serial: SerialNumber = planned
-                .serial
-                .as_str()
-                .parse()
-                .map_err(|_| format!("{} is no serial number", planned.serial))?;
-            let entry = by_serial.get(&serial.to_string());
-            let holds = entry.is_some_and(|entry| {
-                entry.revocation_date == planned.date
-                    && entry.reason.map_or("unspecified", reason) == planned.reason.as_str()
-            });
-            if !holds {
-                return Err(format!("it does not revoke {serial} as the plan has it"));
+        let known = self.last().into_iter().flat_map(|list| &list.entries);
+        let mut left: BTreeMap<SerialNumber, RevokedEntry> =
+            known.map(|entry| (entry.serial, *entry)).collect();
+        for planned in self.revoke.iter().filter(|_| self.before.is_none()) {
+            let entry = of_plan(planned)?;
+            if left.insert(entry.serial, entry).is_some() {
+                let serial = entry.serial;
+                return Err(format!("the plan revokes {serial}, which is revoked already"));
             }
         }
-        let before = [self.previous, self.before.map(|(list, _)| list)].into_iter().flatten();
-        let known: usize = before.map(|list| list.entries.len()).max().unwrap_or(0);
-        let most = known.saturating_add(self.revoke.len());
-        if own.entries.len() > most {
-            let count = own.entries.len();
-            return Err(format!(
-                "it has {count} entries; the plan and the CRL before give {most} at most"
-            ));
+        for entry in &own.entries {
+            let serial = entry.serial;
+            match left.remove(&serial) {
+                Some(wanted) if wanted == *entry => {}
+                Some(_) => {
+                    return Err(format!(
+                        "serial number {serial} is revoked with another date or reason than before, or than planned"
+                    ));
+                }
+                None => {
+                    return Err(format!(
+                        "serial number {serial} is neither in the CRL before nor in the plan, or is named twice"
+                    ));
+                }
+            }
         }
-        Ok(())
+        match left.keys().next() {
+            None => Ok(()),
+            Some(serial) => Err(format!("serial number {serial} is to be revoked, and is not")),
+        }
     }
 }
 
-fn by_serial(list: &Crl) -> BTreeMap<String, &RevokedEntry> {
-    list.entries.iter().map(|entry| (entry.serial.to_string(), entry)).collect()
+/// The entry that a plan asks for.
+fn of_plan(planned: &Revocation) -> Result<RevokedEntry, String> {
+    let serial = planned.serial.as_str().parse::<SerialNumber>();
+    let serial = serial.map_err(|_| format!("{} is no serial number", planned.serial))?;
+    let reason = match planned.reason.as_str() {
+        "unspecified" => None,
+        named => {
+            let code = ReasonCode::ALL.into_iter().find(|code| reason(*code) == named);
+            Some(code.ok_or_else(|| format!("{named} is no reason"))?)
+        }
+    };
+    Ok(RevokedEntry { serial, revocation_date: planned.date, reason, invalidity_date: None })
 }
 
 /// As a plan names it.

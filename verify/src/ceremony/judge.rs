@@ -1,12 +1,12 @@
 //! The rows of the table, one after the other: the first that does not hold is the last that is judged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use ceremony_core::approval::{self, Purpose};
-use ceremony_core::attendance::{Attendance, PRESENCE, PRODUCTION, READ_BY_NOBODY, REHEARSAL};
+use ceremony_core::attendance::{Attendance, PRESENCE, PRODUCTION, REHEARSAL, is_unread};
 use ceremony_core::budget::Budget;
 use ceremony_core::bundle::{self, Bundle, Made};
+use ceremony_core::held::REHEARSED_WITHIN;
 use ceremony_core::plan::Plan;
 use ceremony_core::refusal::Refusal;
 use ceremony_core::shape::Shape;
@@ -18,10 +18,9 @@ use super::artefacts::{self, Artefact};
 use super::check::{Check, Fault, Refused, Said};
 use super::second::{self, Message};
 use super::secrets;
+use super::tokens;
+use super::told::Told;
 use crate::signatures::{self, SignatureError};
-
-/// How long before the ceremony its rehearsal may have ended.
-const LONGEST_AGO: Duration = Duration::from_secs(14 * 86_400);
 
 /// What the auditor has on paper.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +55,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether nobody read what was signed: a ceremony that nobody sat at.
+    /// Whether nobody read what was signed, or which key was destroyed: a ceremony that nobody sat at.
     pub(super) fn is_unattended(&self) -> bool {
-        let mut read = self.whole.records.iter().filter(|record| record.kind == Kind::Readback);
-        read.any(|record| record.text("what") == Some(READ_BY_NOBODY))
+        self.whole.records.iter().any(is_unread)
     }
 }
 
@@ -87,7 +85,7 @@ fn of(octets: &[u8], paper: Paper, rows: &mut Vec<(Check, Said)>) -> Result<Held
     row.of(Check::Secrets, no_secret(&bundle))?;
     let (rehearsal, rehearsed) = row.of(Check::Rehearsal, rehearsal(&plan, &bundle))?;
     let approvals = row.of(Check::Approvals, approvals(&plan, &bundle, &rehearsed))?;
-    row.of(Check::Window, window(&plan, &whole, &rehearsal))?;
+    row.of(Check::Window, window(&plan, &whole, &rehearsal, &approvals))?;
     let came = row.of(Check::People, people(&plan, &bundle, &whole))?;
     row.of(Check::Budget, budget(&plan, &whole))?;
     let shape = row.of(Check::Shape, shape(&whole, &rehearsed))?;
@@ -95,11 +93,21 @@ fn of(octets: &[u8], paper: Paper, rows: &mut Vec<(Check, Said)>) -> Result<Held
     row.of(Check::Inputs, inputs(&plan, &bundle, &whole))?;
     let made = Made::of(&whole.records);
     row.of(Check::Outputs, outputs(&plan, &bundle, &made))?;
-    let works = artefacts::Works { plan: &plan, bundle: &bundle, made: &made };
-    row.of(Check::Keys, works.keys())?;
+    let told = Told(&whole.records);
+    let works = artefacts::Works { plan: &plan, bundle: &bundle, made: &made, told };
+    row.of(Check::Keys, keys(&plan, &whole, works))?;
     let read = row.of(Check::Signatures, works.signatures())?;
     let artefacts = row.of(Check::AsPlanned, works.as_planned(&read))?;
     Ok(Held { bundle, plan, whole, rehearsal, shape, approvals, came, made, artefacts })
+}
+
+/// The tokens, what was made in them, and what ended with them.
+fn keys(plan: &Plan, whole: &Whole, works: artefacts::Works<'_>) -> Result<((), Said), Fault> {
+    tokens::judge(plan, &whole.records)?;
+    let ((), said) = works.keys()?;
+    let destroyed = works.destroyed()?;
+    let more = if destroyed == 0 { String::new() } else { format!("; {destroyed} destroyed") };
+    Ok(((), format!("{said}{more}")))
 }
 
 struct Row<'a>(&'a mut Vec<(Check, Said)>);
@@ -231,7 +239,12 @@ fn head(whole: &Whole, wanted: Fingerprint) -> Result<((), Said), Fault> {
     Ok(((), "the one on paper, over every line".to_owned()))
 }
 
-fn window(plan: &Plan, whole: &Whole, rehearsal: &Whole) -> Result<((), Said), Fault> {
+fn window(
+    plan: &Plan,
+    whole: &Whole,
+    rehearsal: &Whole,
+    approvals: &[Approval],
+) -> Result<((), Said), Fault> {
     let window = plan.window;
     for record in &whole.records {
         let begins = matches!(record.kind, Kind::Genesis | Kind::Resume);
@@ -246,7 +259,7 @@ fn window(plan: &Plan, whole: &Whole, rehearsal: &Whole) -> Result<((), Said), F
     let time = |record: Option<&Record>| record.map(|record| record.time);
     let (began, rehearsed) = (time(whole.records.first()), time(rehearsal.records.last()));
     let holds = began.zip(rehearsed).is_some_and(|(began, rehearsed)| {
-        let end = rehearsed.checked_add(LONGEST_AGO);
+        let end = rehearsed.checked_add(REHEARSED_WITHIN);
         rehearsed <= began && end.is_some_and(|end| began <= end)
     });
     let at =
@@ -258,7 +271,23 @@ fn window(plan: &Plan, whole: &Whole, rehearsal: &Whole) -> Result<((), Said), F
         );
         return Err(Fault::new(Refusal::Rehearsal, why));
     }
+    // One form, whose order as text is that in time.
+    let is_later = |one: &&Approval| !is_moment(&one.time) || one.time > began;
+    if let Some(Approval { person, time, .. }) = approvals.iter().find(is_later) {
+        let why = format!("{person} approved at {time:?}; the ceremony began at {began}");
+        return Err(Fault::new(Refusal::Approvals, why));
+    }
     Ok(((), format!("began at {began}, rehearsed until {rehearsed}")))
+}
+
+/// Whether a text is a second of UTC as all of these formats write it.
+fn is_moment(text: &str) -> bool {
+    let form = "0000-00-00T00:00:00Z";
+    let fits = |(seen, wanted): (u8, u8)| match wanted {
+        b'0' => seen.is_ascii_digit(),
+        _ => seen == wanted,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
 }
 
 fn people(plan: &Plan, bundle: &Bundle, whole: &Whole) -> Result<(BTreeSet<String>, Said), Fault> {

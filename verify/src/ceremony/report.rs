@@ -9,13 +9,14 @@ mod made;
 use std::collections::BTreeSet;
 
 use ceremony_core::attendance::{DECLARATION, PRESENCE};
-use ceremony_core::plan::{Duty, Requirement, Role};
+use ceremony_core::plan::{Duty, Requirement, Role, Word};
 use ceremony_core::script::Language;
 use ceremony_core::transcript::{Kind, Record, Whole};
 use ceremony_core::words::Fingerprint;
 
 use super::check::{Check, Said};
 use super::judge::Held;
+use super::turns::Turn;
 use html::Document;
 
 /// Everything that a report is made from.
@@ -29,7 +30,7 @@ pub(super) struct Report<'a> {
     pub(super) language: Language,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
     /// The report as one HTML file that needs nothing else.
     pub(super) fn to_html(self) -> String {
         let plan = &self.held.plan;
@@ -74,11 +75,11 @@ impl Report<'_> {
             );
         }
         for (line, record) in (1..).zip(&self.held.whole.records) {
-            if record.kind == Kind::Exception {
-                let word = self.pick("Avvikelse, rad", "Exception, line");
-                let reason = record.text("reason").unwrap_or_default();
-                lines.push(format!("{word} {line}, {}: {reason}", record.step));
-            }
+            let Some(turn) = Turn::of(record) else { continue };
+            let (said, more) = turn.said(self.language);
+            let word = self.pick("rad", "line");
+            let colon = if more.is_empty() { "" } else { ": " };
+            lines.push(format!("{said}, {word} {line}, {}{colon}{more}", record.step));
         }
         for one in &self.held.made.given_up {
             let said = self.pick(
@@ -346,14 +347,24 @@ impl Report<'_> {
             "This report correctly records the ceremony, and the ceremony followed the procedure.",
         ));
         for role in [Role::SecurityOfficer, Role::Auditor, Role::Administrator, Role::Witness] {
-            for id in self.held.plan.people.of(role) {
-                document.line(&format!(
-                    "{}, {}",
-                    role.title(self.language),
-                    self.person(id.as_str())
-                ));
+            for id in self.signers(role) {
+                document.line(&format!("{}, {}", role.title(self.language), self.person(id)));
             }
         }
+    }
+
+    /// Who signs for a role: those of it, deputies too, who came. A role of which nobody was there, such as a security officer's, signs by who has it.
+    fn signers(self, role: Role) -> BTreeSet<&'a str> {
+        let people = &self.held.plan.people;
+        let of_role = people.duties.iter().filter(|duty| duty.role == role);
+        let came: BTreeSet<&str> = of_role
+            .map(|duty| duty.person.as_str())
+            .filter(|id| self.held.came.contains(*id))
+            .collect();
+        if came.is_empty() {
+            return people.of(role).into_iter().map(Word::as_str).collect();
+        }
+        came
     }
 }
 

@@ -346,6 +346,25 @@ fn program_and_inputs_are_told_as_the_plan_has_them() {
     assert!(tells(&held.whole, "input other", input.sha256).unwrap_err().contains("does not tell"));
 }
 
+/// What is signed after it is done is no approval; nor is one that says no time.
+#[test]
+fn approvals_are_from_before_the_ceremony() {
+    let held = judged(&case().bundle, case().paper).verdict.unwrap();
+    let judged = |time: &str| {
+        let mut approvals = held.approvals.clone();
+        time.clone_into(&mut approvals[1].time);
+        window(&held.plan, &held.whole, &held.rehearsal, &approvals)
+    };
+    let began = held.whole.records[0].time;
+    assert!(judged(&began.to_string()).is_ok());
+    let later = UnixTime::from_secs(began.secs() + 1).unwrap().to_string();
+    for time in [later.as_str(), "", "2026", "2026-11-23 20:42:37Z", "2026-11-23T20:42:37+01"] {
+        let fault = judged(time).unwrap_err();
+        assert_eq!(fault, Fault::new(Refusal::Approvals, fault.why.clone()), "{time}");
+        assert!(fault.why.contains("approved at"), "{}", fault.why);
+    }
+}
+
 /// What was made is held against a plan that has something else, field by field.
 #[test]
 fn what_the_plan_has_otherwise_is_refused() {
@@ -354,7 +373,8 @@ fn what_the_plan_has_otherwise_is_refused() {
     let refusal = |made: &Made, from: &str, to: &str| {
         assert!(text.contains(from), "{from}");
         let plan = Plan::read(text.replace(from, to).as_bytes()).unwrap();
-        let works = artefacts::Works { plan: &plan, bundle: &held.bundle, made };
+        let told = Told(&held.whole.records);
+        let works = artefacts::Works { plan: &plan, bundle: &held.bundle, made, told };
         let (read, _) = match works.signatures() {
             Ok(read) => read,
             Err(fault) => return fault,
@@ -380,13 +400,13 @@ fn what_the_plan_has_otherwise_is_refused() {
         (
             "{ floor = 0, gap = 1 }",
             "{ floor = 4711, gap = 1 }",
-            "hexadecimal; by the plan it is 1268 at least",
+            "hexadecimal; by the plan it is 1268",
         ),
         ("lifetime  = \"180d\"", "lifetime  = \"181d\"", "the plan has 181 days"),
         (
             "revoke    = []",
             "revoke    = [{ serial = \"4c9f03aa5b1e77d0812f6c3344556677\", reason = \"ca-compromise\", date = 2026-02-01T21:15:00Z }]",
-            "it does not revoke 4C9F",
+            "serial number 4C9F",
         ),
     ] {
         let fault = refusal(&held.made, from, to);
@@ -394,7 +414,8 @@ fn what_the_plan_has_otherwise_is_refused() {
     }
 
     let works = |made: &Made| {
-        let works = artefacts::Works { plan: &held.plan, bundle: &held.bundle, made };
+        let told = Told(&held.whole.records);
+        let works = artefacts::Works { plan: &held.plan, bundle: &held.bundle, made, told };
         works.keys().map(drop).and_then(|()| works.signatures().map(drop))
     };
     assert_eq!(works(&held.made), Ok(()));

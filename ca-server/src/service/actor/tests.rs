@@ -20,12 +20,12 @@ const BODY: [u8; 32] = [0xab; 32];
 /// An operator of the CA of this HSA-id, of whom a statement has been taken.
 pub(crate) fn who_has_signed(world: &World, hsa_id: &str, number: u8) -> Arc<Acting> {
     let acts = ActsAs::Administrator(Role::Operator, Protected::Unseen);
-    let acting = Acting { id: ActorId::new(hsa_id).unwrap(), eid: None, acts, organisation: None };
+    let id = ActorId::new(hsa_id).unwrap();
     let used = StatementUse {
         name: [number; 32],
         signed: [number; 32],
         eid: None,
-        administrator: acting.term(),
+        administrator: term_of(&id),
         drawn: [number; 16],
         again: Again::Never,
         until: world.now(),
@@ -39,8 +39,8 @@ pub(crate) fn who_has_signed(world: &World, hsa_id: &str, number: u8) -> Arc<Act
         &json!({}),
         Subject::Deployment,
     );
-    world.service.store().take_statement(&used, &record, world.now()).unwrap();
-    Arc::new(acting)
+    let stated = world.service.store().take_statement(&used, &record, world.now()).unwrap();
+    Arc::new(Acting { id, eid: None, acts, organisation: None, stated })
 }
 
 /// A service that trusts an identity provider, and takes no direct calls.
@@ -203,6 +203,7 @@ fn nothing_is_issued_to_a_person_that_nobody_signed_for() {
                 eid: None,
                 acts: DESK,
                 organisation: None,
+                stated: Position { epoch: 1, index: 0 },
             })
         });
         let caller = Caller { acting, ..desk.world.caller() };
@@ -217,7 +218,8 @@ fn nothing_is_issued_to_a_person_that_nobody_signed_for() {
     assert_eq!(judged(&desk, None, &ordered), Err("actor-statement-required"));
     assert_eq!(judged(&desk, None, &bare), Err("actor-statement-required"));
     assert_eq!(judged(&desk, Some(&orderer), &bare), Err("actor-order-missing"));
-    assert_eq!(judged(&desk, Some(&orderer), &ordered), Ok(()));
+    // ISS-14: that another has approved it is not for one to say.
+    assert_eq!(judged(&desk, Some(&orderer), &ordered), Err("order-in-steps"));
     assert_eq!(judged(&desk, Some("administrator-9"), &ordered), Err("actor-not-orderer"));
     let mut own = request(true);
     own.subject.hsa_id = Some(orderer.to_uppercase());
@@ -228,6 +230,7 @@ fn nothing_is_issued_to_a_person_that_nobody_signed_for() {
     assert_eq!(judged(&desk, None, &function), Ok(()));
     desk.world.service.actors.direct = DirectCalls::Taken;
     assert_eq!(judged(&desk, None, &bare), Ok(()), "the demo's setting");
+    assert_eq!(judged(&desk, Some(&orderer), &ordered), Ok(()), "the demo's setting");
     assert_eq!(judged(&desk, Some("administrator-9"), &ordered), Err("actor-not-orderer"));
 }
 

@@ -1,6 +1,6 @@
 //! Who signs final answers: a delegate that ends with its CA, and whose key lies in this process and in one file until they are signed.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -8,10 +8,12 @@ use std::path::Path;
 use ca::audit::ObjectId;
 use ca::fields::RequestedFields;
 use ca::prepare::{KeySource, Way};
+use host::durable::flush;
 use hsm::memory::MemoryKey;
 use ledger::origin::DeploymentName;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use status::BeforeActivation;
 use store::{
     BegunOrder, CertificateId, CertificateLookup, HeldOrder, IssuedWhen, NewOrder, OrderAnswer,
     OrderKey, StoredResponse, Subject,
@@ -152,6 +154,7 @@ impl Service {
             payload: json!({ "final_answers": authority.name(), "actors": order.actors }),
             volume: None,
             issued: IssuedWhen::AfterItsEnd,
+            before_activation: BeforeActivation::Good,
         });
         if issued.is_err()
             && let Err(error) = self.store().leave_order(held, &self.node, self.clock().read().now)
@@ -194,5 +197,5 @@ pub(super) fn destroy_all(folder: &Path) -> io::Result<()> {
     for entry in listing {
         fs::remove_file(entry?.path())?;
     }
-    File::open(folder)?.sync_all()
+    flush(folder)
 }

@@ -1,5 +1,6 @@
 //! The lists of a job.
 
+use ca::identity::bare_number;
 use ca::key_holder::HolderName;
 use store::{IndexTag, IndexTerm, JobTerm};
 use x509::key::SpkiHash;
@@ -78,8 +79,7 @@ impl Service {
 
 /// A person by the number. What is refused is not repeated: it may be somebody's.
 fn holder(text: &str) -> Result<JobTerm, Denied> {
-    let spoken = |c: &char| !c.is_whitespace() && !matches!(c, '-' | '+');
-    let number: String = text.chars().filter(spoken).collect();
+    let number = bare_number(text);
     if number.len() != 12 || !number.bytes().all(|octet| octet.is_ascii_digit()) {
         let limit = "personal or coordination numbers of 12 digits, such as 19121212-1212";
         return Err(malformed("another text", limit));

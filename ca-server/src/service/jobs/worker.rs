@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::job::JobState;
+use host::vital;
 use serde_json::json;
 use store::{AuditRecord, JobForecast, JobId, JobStep, SelectionStep, Subject};
 
 use super::super::Service;
 use crate::denied::Denied;
-use crate::vital;
 
 /// Certificates of one step: some ten milliseconds of the store's one writer, so that nobody waits for it.
 const STEP: u32 = 250;

@@ -353,6 +353,7 @@ fn who_acts_on_an_organisation_sees_its_functions_alone() {
             eid: None,
             acts: ActsAs::Administrator(Role::ResponsibleIssuer, Protected::Unseen),
             organisation,
+            stated: status::Position { epoch: 1, index: 0 },
         });
         caller
     };

@@ -272,8 +272,9 @@ fn a_revocation_on_a_delta_agrees_with_the_log_and_is_not_receipted() {
     assert!(revoked.world.service.receipts(&revoked.id).unwrap().items.is_empty());
     let later = now.checked_add(Duration::from_secs(30)).unwrap();
     let base = revoked.seen_as("umea", ProbeMethod::CrlDelta, later);
+    let record = revoked.world.service.record_of(&revoked.id).unwrap();
     let released = SeenRevocation {
-        time: now.saturating_sub(Duration::from_secs(1)),
+        time: record.row.status.status.effective_time.saturating_sub(Duration::from_secs(1)),
         reason: Some(x509::crl::ReasonCode::KeyCompromise),
     };
     let seen = vec![Seen { status: SeenStatus::Revoked(released), ..base.seen[0] }];

@@ -90,7 +90,7 @@ impl Service {
             to,
             wish: said.wish,
             requested_at: requested,
-            alone: Alone { client: work.call.client.clone(), most: self.alone },
+            alone: Some(Alone { client: work.call.client.clone(), most: self.alone }),
         };
         let mut payload = json!({
             "call": work.call.correlation_id,
@@ -182,7 +182,7 @@ impl Service {
 
     /// Refuses a change of what another program issues, or of what an authority issued that has ended. What stands so already, and a
     /// graver reason that came too late for a last CRL, refuse nothing.
-    fn must_all_be_here(
+    pub(in crate::service) fn must_all_be_here(
         &self,
         certificates: &[(EidId, CertificateRow)],
         wish: RevocationWish,

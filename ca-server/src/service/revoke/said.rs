@@ -66,7 +66,7 @@ fn nothing_said() -> Denied {
     )
 }
 
-const fn event_of(event: api::BusinessEvent) -> BusinessEvent {
+pub(in crate::service) const fn event_of(event: api::BusinessEvent) -> BusinessEvent {
     match event {
         api::BusinessEvent::Lost => BusinessEvent::Lost,
         api::BusinessEvent::Stolen => BusinessEvent::Stolen,

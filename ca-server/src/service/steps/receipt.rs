@@ -12,8 +12,9 @@ use store::CertificateLookup;
 use x509::certificate::Certificate;
 use x509::key::{PublicKey, SpkiHash};
 
+use super::kept::Keep as _;
 use super::said::Known;
-use super::{Move, kept, malformed};
+use super::{Move, malformed};
 use crate::denied::Denied;
 use crate::service::Service;
 use crate::service::body::from_json;
@@ -57,7 +58,7 @@ impl Service {
             };
             let at = self.clock().read().now.to_string();
             let receipt = api::EidOrderReceipt { at, ..receipt };
-            Ok(Move::of(OrderAct::TakeReceipt, kept(&receipt)?))
+            Ok(Move::of(OrderAct::TakeReceipt, receipt.kept()?))
         })
     }
 

@@ -1,35 +1,22 @@
 //! What the steps of an order have said: kept as it was said, and put together as an order that comes in one call.
 
 use api::order::{OrderApproval, OrderProofing, OrderReceipt};
-use ca::identity::Means;
+use ca::identity::{Means, bare_number};
 use ca::key_holder::HolderName;
 use ca::life::{OrderAct, OrderStage};
 use ca::order::{ActorId, Order};
 use ca::refusal::Refusal;
 use ca::role::Protected;
-use ca::routine::{ReceiptRule, Routine};
+use ca::routine::{ReceiptRule, Routine, TermKind};
 use ca::steps::Taken;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use store::{EidOrder, OrderId, Subject};
+use store::{EidOrder, EidOrderHolder, EidOrderReplaces, OrderId, Subject};
 use x509::time::UnixTime;
 
+use super::kept::{Said, Unreadable};
 use super::unknown;
 use crate::denied::{Denied, Kind};
 use crate::service::Service;
 use crate::service::caller::Caller;
-use crate::service::signing::defect;
-
-/// What is kept of a step, sealed.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Said {
-    /// Who took it; nobody of what the program does.
-    pub(super) by: Option<String>,
-    /// In which role he said he acts.
-    pub(super) acts: Option<String>,
-    /// What the call said, or what was made of it.
-    pub(super) body: Value,
-}
 
 /// An order as far as its steps have come. Personal data.
 #[derive(Debug)]
@@ -39,6 +26,10 @@ pub(super) struct Known {
     pub(super) stage: Option<OrderStage>,
     /// How many steps were taken.
     pub(super) steps: u32,
+    /// The deadline that runs.
+    pub(super) due: Option<(TermKind, UnixTime)>,
+    /// What it replaces, as far as that has come.
+    pub(super) replaces: Option<EidOrderReplaces>,
     pub(super) taken: Vec<Taken>,
     orderer: ActorId,
     pub(super) prepared: api::EidOrderRequest,
@@ -53,6 +44,8 @@ impl Known {
             id,
             stage: None,
             steps: 0,
+            due: None,
+            replaces: None,
             taken: Vec::new(),
             orderer: by,
             prepared,
@@ -70,28 +63,28 @@ impl Known {
         let (mut taken, mut prepared, mut evidence, mut receipt) = (Vec::new(), None, None, None);
         for step in &order.steps {
             let said = step.said.as_deref().ok_or_else(forgotten)?;
-            let said: Said = serde_json::from_slice(said).map_err(|_| unreadable())?;
+            let said = Said::read(said).map_err(unreadable)?;
             // What the program did has nobody.
             let Some(by) = said.by.as_deref() else { continue };
-            let by = ActorId::new(by).ok_or_else(unreadable)?;
+            let by = ActorId::new(by).ok_or(Unreadable).map_err(unreadable)?;
             taken.push(Taken { act: step.act, by: by.clone(), at: step.at });
-            let body = said.body;
             match step.act {
-                OrderAct::Order => prepared = Some((read(body)?, by)),
-                OrderAct::Identify => evidence = Some((read(body)?, by)),
-                OrderAct::TakeReceipt => receipt = Some(read(body)?),
+                OrderAct::Order => prepared = Some((said.order().map_err(unreadable)?, by)),
+                OrderAct::Identify => evidence = Some((said.evidence().map_err(unreadable)?, by)),
+                OrderAct::TakeReceipt => receipt = Some(said.receipt().map_err(unreadable)?),
                 _ => {}
             }
         }
-        let (prepared, orderer) = prepared.ok_or_else(unreadable)?;
+        let (prepared, orderer) = prepared.ok_or(Unreadable).map_err(unreadable)?;
         let (id, stage, steps) = (order.row.id, Some(order.row.stage), order.row.steps);
-        Ok(Self { id, stage, steps, taken, orderer, prepared, evidence, receipt })
+        let (due, replaces) = (order.row.due, order.row.replaces);
+        Ok(Self { id, stage, steps, due, replaces, taken, orderer, prepared, evidence, receipt })
     }
 
     /// Whose data it is: the person's by the number that names him in every order.
     pub(super) fn subject(&self) -> Subject {
         let number = self.prepared.identity.number.as_deref();
-        let number = number.map(|number| number.replace(['-', '+', ' '], ""));
+        let number = number.map(bare_number);
         let named = number.or_else(|| self.prepared.subject.hsa_id.clone());
         named.filter(|name| !name.is_empty()).map_or(Subject::Order(self.id), Subject::Holder)
     }
@@ -118,18 +111,23 @@ impl Service {
         // Of one who has been forgotten nothing is shown that names him.
         let said = order.steps.first().and_then(|step| step.said.as_deref());
         let Some(said) = said else { return Ok(true) };
-        let said: Said = serde_json::from_slice(said).map_err(|_| unreadable())?;
-        let api::EidOrderRequest { identity, subject, .. } = read(said.body)?;
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-        let number = identity.number.as_deref().map(digits);
-        let person = self.holder_of(number.as_deref(), identity.passport.as_ref());
-        let hsa_id = subject.hsa_id.as_deref().map(|id| HolderName::number(id.trim()));
+        let prepared = Said::read(said).and_then(|said| said.order()).map_err(unreadable)?;
+        let EidOrderHolder { person, hsa_id } = self.holder_in(&prepared);
         for name in [person, hsa_id].into_iter().flatten() {
             if self.store().is_protected(&name).map_err(|e| self.note_storage(&e))? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whose an order is, as it says.
+    pub(super) fn holder_in(&self, prepared: &api::EidOrderRequest) -> EidOrderHolder {
+        let api::EidOrderRequest { identity, subject, .. } = prepared;
+        let number = identity.number.as_deref().map(bare_number);
+        let person = self.holder_of(number.as_deref(), identity.passport.as_ref());
+        let hsa_id = subject.hsa_id.as_deref().map(|id| HolderName::number(id.trim()));
+        EidOrderHolder { person, hsa_id }
     }
 
     /// The routine of an order, as the book has it today.
@@ -262,12 +260,16 @@ impl Known {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Denied> {
-    serde_json::from_value(body).map_err(|_| unreadable())
-}
-
-fn unreadable() -> Denied {
-    defect("a step of an order that does not read back")
+/// What is kept does not read back, or a later program has kept it.
+pub(super) fn unreadable(Unreadable: Unreadable) -> Denied {
+    let refusal = Refusal::new(
+        "order-unreadable",
+        "what is kept of a step is read by the program that wrote it, or a later one",
+        &"a step of an order that does not read back",
+        "a row that this program or one before it has written",
+        "an operator looks at the row; certificates are revoked by their ids meanwhile",
+    );
+    Denied::new(Kind::Internal, refusal)
 }
 
 fn forgotten() -> Denied {

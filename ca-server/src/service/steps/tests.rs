@@ -1,15 +1,23 @@
 //! ISS-15, API-04, DAT-07: orders whose deadline is over, of other organisations, and of those who have been forgotten. The steps themselves are in the refusals, where an
 //! API issues for persons.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ca::audit::EventCode;
-use ca::routine::TermKind;
-use store::OrganisationId;
-use x509::time::UnixTime;
+use ca::eid::EidState;
+use ca::key_holder::HolderName;
+use ca::protection::ProtectionClass;
+use status::{Answer, Position};
+use store::{OrganisationId, ProtectionChange, Store, StoredResponse};
+use x509::crl::ReasonCode;
+use x509::key::SpkiHash;
+use x509::request::CertificationRequest;
 
 use super::*;
-use crate::service::testing::World;
+use crate::clock::Clock;
+use crate::service::order::position_in;
+use crate::service::testing::{Key, World};
 
 fn prepared() -> api::EidOrderRequest {
     serde_json::from_value(json!({
@@ -24,35 +32,72 @@ fn prepared() -> api::EidOrderRequest {
     .unwrap()
 }
 
+fn known(id: OrderId) -> Known {
+    Known::new(id, prepared(), ActorId::new("a").unwrap())
+}
+
 /// Keeps an order that has been made and whose deadline is over then.
-fn ordered(world: &World, number: u8, due: UnixTime) -> OrderId {
-    let said = Said { by: Some("a".to_owned()), acts: None, body: kept(&prepared()).unwrap() };
+pub(crate) fn ordered(world: &World, number: u8, due: UnixTime) -> OrderId {
+    ordered_as(world, number, due, &prepared())
+}
+
+fn ordered_as(
+    world: &World,
+    number: u8,
+    due: UnixTime,
+    prepared: &api::EidOrderRequest,
+) -> OrderId {
     let id = OrderId::from_bytes([number; 16]);
-    let known = Known::new(id, prepared(), ActorId::new("a").unwrap());
-    let change = EidOrderChange {
+    take(world, &made(world, id, (OrderStage::Ordered, due), prepared));
+    id
+}
+
+/// An order that may issue, and the step that made it.
+fn approved(world: &World) -> EidOrderChange {
+    let id = OrderId::from_bytes([1; 16]);
+    let change = made(world, id, (OrderStage::Approved, UnixTime::LAST), &prepared());
+    take(world, &change);
+    change
+}
+
+/// The step that makes it.
+fn made(
+    world: &World,
+    id: OrderId,
+    (stage, due): (OrderStage, UnixTime),
+    prepared: &api::EidOrderRequest,
+) -> EidOrderChange {
+    let said = Said::new(Some("a".to_owned()), None, prepared.clone().kept().unwrap());
+    let known = Known::new(id, prepared.clone(), ActorId::new("a").unwrap());
+    EidOrderChange {
         order: id,
         call: id,
         rests_on: 0,
         organisation: "2321000131".to_owned(),
+        holder: world.service.holder_in(prepared),
         routine: "office-visit".to_owned(),
         act: OrderAct::Order,
-        stage: OrderStage::Ordered,
+        stage,
         client: "portal".to_owned(),
-        said: written(&kept(&said).unwrap()),
+        said: said.written().unwrap(),
         subject: known.subject(),
         due: Some((TermKind::Unused, due)),
         status: None,
         alone: None,
-    };
-    let of = (id, known.subject());
-    let by = (world.service.system(), None);
-    let audit = audit_of(of, (OrderAct::Order, OrderStage::Ordered), by, json!({}));
-    world.service.store().take_eid_order_step(&change, audit, world.now()).unwrap();
-    id
+        strike: None,
+        limit: None,
+    }
 }
 
-fn stage(world: &World, id: OrderId) -> OrderStage {
-    world.service.store().eid_order(id).unwrap().unwrap().row.stage
+fn take(world: &World, change: &EidOrderChange) {
+    let of = (change.order, change.subject.clone());
+    let by = (world.service.system(), None);
+    let audit = audit_of(of, (change.act, change.stage), by, json!({}));
+    world.service.store().take_eid_order_step(change, audit, world.now()).unwrap();
+}
+
+pub(crate) fn stage(store: &dyn Store, id: OrderId) -> OrderStage {
+    store.eid_order(id).unwrap().unwrap().row.stage
 }
 
 #[test]
@@ -62,18 +107,16 @@ fn what_is_over_is_ended_and_nothing_before_its_time() {
     let later = |days: u64| now.checked_add(Duration::from_secs(days * 86_400)).unwrap();
     let (first, second) = (ordered(&world, 1, later(1)), ordered(&world, 2, later(2)));
 
-    world.service.end_overdue_orders().unwrap();
-    assert_eq!(
-        (stage(&world, first), stage(&world, second)),
-        (OrderStage::Ordered, OrderStage::Ordered)
-    );
-    world.service.end_due_orders(later(1)).unwrap();
-    world.service.end_due_orders(later(1)).unwrap();
+    world.service.end_overdue_orders(&AtomicBool::new(false)).unwrap();
+    let stages = || [first, second].map(|id| stage(world.service.store(), id));
+    assert_eq!(stages(), [OrderStage::Ordered, OrderStage::Ordered]);
+    let (stops, goes_on) = (AtomicBool::new(true), AtomicBool::new(false));
+    world.service.end_due_orders(later(1), &stops).unwrap();
+    assert_eq!(stages()[0], OrderStage::Ordered, "it waits for the next start");
+    world.service.end_due_orders(later(1), &goes_on).unwrap();
+    world.service.end_due_orders(later(1), &goes_on).unwrap();
 
-    assert_eq!(
-        (stage(&world, first), stage(&world, second)),
-        (OrderStage::Expired, OrderStage::Ordered)
-    );
+    assert_eq!(stages(), [OrderStage::Expired, OrderStage::Ordered]);
     assert_eq!(world.leaves(EventCode::OrderClosed), 1);
     assert_eq!(world.last_payload(EventCode::OrderClosed)["event"], "not-activated");
     let shown = world.service.eid_order(&world.caller(), &first.to_string()).unwrap();
@@ -81,6 +124,22 @@ fn what_is_over_is_ended_and_nothing_before_its_time() {
     let last = shown.steps.last().unwrap();
     assert_eq!((last.client.as_str(), last.by.as_deref()), ("sigill-ca", None));
     assert!(shown.due.is_none() && shown.certificates.is_empty());
+}
+
+/// API-02: who repeats a call waits for what its answer rests on, as the first did.
+#[test]
+fn an_answer_says_where_it_stands_in_the_log() {
+    let world = World::new();
+    let id = ordered(&world, 1, world.now());
+    let mut shown = world.service.eid_order(&world.caller(), &id.to_string()).unwrap();
+    assert_eq!(shown.position, None, "it has no certificate");
+    let position = Position { epoch: 1, index: 7 };
+    shown.position = Some(position.to_string());
+    let body = serde_json::to_vec(&shown).unwrap();
+
+    let content_type = "application/json".to_owned();
+    let response = StoredResponse { status: 200, content_type, body };
+    assert_eq!(position_in(&response), Some(position));
 }
 
 /// Before it strikes it is listed.
@@ -105,6 +164,60 @@ fn what_is_due_is_listed_by_its_time() {
     assert_eq!(listed("tomorrow").unwrap_err(), "query-malformed");
 }
 
+/// DAT-01: in a list there is no gap where a protected person's order is, and it is ended like any other.
+#[test]
+fn an_order_of_a_protected_person_leaves_no_gap() {
+    let world = World::new();
+    let hidden = ordered(&world, 1, world.now());
+    let mut other = prepared();
+    other.identity.number = Some("191003229802".to_owned());
+    let seen = ordered_as(&world, 2, world.now(), &other);
+    let holder = HolderName::number("191212121212");
+    let subject = Subject::Holder("191212121212".to_owned());
+    let record = Service::record(
+        EventCode::ProtectionChanged,
+        EventResult::Done,
+        world.service.system(),
+        ObjectIds::default(),
+        None,
+        &json!({}),
+        subject.clone(),
+    );
+    let class = Some(ProtectionClass::Marked);
+    let change = ProtectionChange { holder, number: None, class, subject, person: Vec::new() };
+    world.service.store().put_protection(&change, &record, world.now()).unwrap();
+
+    let query = api::EidOrderQuery { limit: Some(1), ..api::EidOrderQuery::default() };
+    let page = world.service.eid_orders(&world.caller(), &query).unwrap();
+    let ids: Vec<_> = page.items.iter().map(|one| one.id.clone()).collect();
+    assert_eq!((ids, page.next), (vec![seen.to_string()], None));
+    let refused = world.service.eid_order(&world.caller(), &hidden.to_string());
+    assert_eq!(refused.unwrap_err().refusal.code, "order-not-known");
+
+    world.service.end_overdue_orders(&AtomicBool::new(false)).unwrap();
+    assert_eq!(stage(world.service.store(), hidden), OrderStage::Expired);
+}
+
+/// What a later program has kept is read by no guess: the order is left out of lists, ends no page of them, and its deadline holds.
+#[test]
+fn an_order_that_does_not_read_back_ends_no_page_of_a_list() {
+    let world = World::new();
+    let id = OrderId::from_bytes([1; 16]);
+    let made = made(&world, id, (OrderStage::Ordered, world.now()), &prepared());
+    let said = br#"{"version":2,"by":"a","acts":null,"body":null}"#.to_vec();
+    take(&world, &EidOrderChange { said, ..made });
+    let other = ordered(&world, 2, UnixTime::LAST);
+
+    let page = world.service.eid_orders(&world.caller(), &api::EidOrderQuery::default()).unwrap();
+    let ids: Vec<_> = page.items.iter().map(|one| one.id.clone()).collect();
+    assert_eq!((ids, page.next), (vec![other.to_string()], None));
+    let refused = world.service.eid_order(&world.caller(), &id.to_string());
+    assert_eq!(refused.unwrap_err().refusal.code, "order-unreadable");
+
+    world.service.end_overdue_orders(&AtomicBool::new(false)).unwrap();
+    assert_eq!(stage(world.service.store(), id), OrderStage::Expired);
+}
+
 /// What is of another organisation is answered as what is not there.
 #[test]
 fn an_order_of_another_organisation_is_not_there() {
@@ -122,7 +235,7 @@ fn an_order_of_another_organisation_is_not_there() {
     let taken =
         world.run(&call, |service, work| service.cancel_order(&stranger, &id.to_string(), work));
     assert_eq!(taken.unwrap_err().refusal.code, "order-not-known");
-    assert_eq!(stage(&world, id), OrderStage::Ordered);
+    assert_eq!(stage(world.service.store(), id), OrderStage::Ordered);
 }
 
 /// Nobody goes on with an order of one who has been forgotten; the CA ends it all the same.
@@ -146,9 +259,9 @@ fn an_order_of_the_forgotten_is_gone_on_with_by_nobody() {
     let refused = world
         .run(&call, |service, work| service.cancel_order(&world.caller(), &id.to_string(), work));
     assert_eq!(refused.unwrap().response.body, b"order-forgotten");
-    world.service.end_overdue_orders().unwrap();
+    world.service.end_overdue_orders(&AtomicBool::new(false)).unwrap();
 
-    assert_eq!(stage(&world, id), OrderStage::Expired);
+    assert_eq!(stage(world.service.store(), id), OrderStage::Expired);
     let shown = world.service.eid_order(&world.caller(), &id.to_string()).unwrap();
     assert!(shown.profiles.is_empty() && shown.steps[0].by.is_none());
 }
@@ -167,4 +280,152 @@ fn who_takes_a_step_has_signed_or_is_named() {
     assert_eq!(code(&world, Some("b c")), Err("order-malformed"));
     world.service.actors.direct = DirectCalls::Refused;
     assert_eq!(code(&world, Some("b")), Err("actor-statement-required"));
+}
+
+/// A request of a new key, of which a function's certificate is made here.
+fn request(world: &World) -> (api::IssueRequest, SpkiHash) {
+    let der = Key::new().request();
+    let key = CertificationRequest::from_der(&der).unwrap().public_key().spki_hash();
+    let mut request: api::IssueRequest = from_json(&world.order_call("body").body).unwrap();
+    request.csr = x509::pem::encode(x509::pem::Label::CertificateRequest, &der);
+    (request, key)
+}
+
+/// What the certificate of an order comes to: `done`, or the code of a refusal.
+fn issued(world: &World, id: OrderId, request: &api::IssueRequest, key: SpkiHash) -> String {
+    let call = world.call(&format!("/v1/orders/{id}/issuance"), &key.to_string(), &json!({}));
+    let answered = world.run(&call, |service, work| {
+        service.issue_one(&world.caller(), &known(id), (request, key), work)?;
+        service.order_answered(Outcome::Created, id, work)
+    });
+    let response = answered.unwrap().response;
+    match response.content_type.as_str() {
+        "refused" => String::from_utf8(response.body).unwrap(),
+        done => done.to_owned(),
+    }
+}
+
+/// ISS-15, REV-08: nobody is to rely on what is issued in steps before the step that activates it, and in the act of that step it is good.
+#[test]
+fn what_is_issued_in_steps_is_on_hold_until_it_is_activated() {
+    let world = World::new();
+    let order = approved(&world);
+    let id = order.order;
+    let (request, key) = request(&world);
+    assert_eq!(issued(&world, id, &request, key), "done");
+    let status = || {
+        let rows = world.service.store().eid_order_certificates(id).unwrap();
+        rows.first().unwrap().status.status
+    };
+
+    let Answer::Revoked(shown) = status().answer_at(world.now()) else {
+        panic!("{:?}", status());
+    };
+    assert_eq!(shown.reason, Some(ReasonCode::CertificateHold));
+    assert_eq!(EidState::of(&status()), EidState::NotActivated);
+    take(
+        &world,
+        &EidOrderChange {
+            call: OrderId::from_bytes([2; 16]),
+            rests_on: 1,
+            act: OrderAct::Activate,
+            stage: OrderStage::Completed,
+            status: Some(StatusAct::Activate),
+            ..order
+        },
+    );
+    assert_eq!(status().answer_at(world.now()), Answer::Good);
+    assert_eq!(EidState::of(&status()), EidState::Active);
+}
+
+/// A restored database has the order as it was before the step that activated its eID, and the log has the activation: the deadline ends the
+/// order, and leaves the eID.
+#[test]
+fn a_deadline_revokes_nothing_that_is_in_use() {
+    let world = World::new();
+    let order = approved(&world);
+    let id = order.order;
+    let (request, key) = request(&world);
+    assert_eq!(issued(&world, id, &request, key), "done");
+    take(
+        &world,
+        &EidOrderChange {
+            call: OrderId::from_bytes([2; 16]),
+            rests_on: 1,
+            act: OrderAct::Activate,
+            stage: OrderStage::Delivered,
+            due: Some((TermKind::Activation, world.now())),
+            status: Some(StatusAct::Activate),
+            ..order
+        },
+    );
+
+    world.service.end_overdue_orders(&AtomicBool::new(false)).unwrap();
+
+    assert_eq!(stage(world.service.store(), id), OrderStage::Expired);
+    let rows = world.service.store().eid_order_certificates(id).unwrap();
+    assert_eq!(rows.first().unwrap().status.status.answer_at(world.now()), Answer::Good);
+    assert_eq!(world.last_payload(EventCode::OrderClosed)["in_use"], true);
+}
+
+/// Promise 2: of two calls at once with keys of two cards the second finds the first one's certificate, and makes no other beside it.
+#[test]
+fn a_call_that_finds_the_certificate_of_another_key_stops() {
+    let world = World::new();
+    let id = approved(&world).order;
+    let (first, key) = request(&world);
+    let (second, other) = request(&world);
+
+    assert_eq!(issued(&world, id, &first, key), "done");
+    assert_eq!(issued(&world, id, &second, other), "order-other-key");
+    assert_eq!(world.service.store().eid_order_certificates(id).unwrap().len(), 1);
+}
+
+/// API-04: who may not order all of it takes no step of it, and takes it back only as one who may revoke where something is issued.
+#[test]
+fn a_client_takes_no_step_of_what_it_may_not_order_or_revoke() {
+    let world = World::new();
+    let id = approved(&world).order;
+    let (request, key) = request(&world);
+    assert_eq!(issued(&world, id, &request, key), "done");
+    let orders = Caller { profiles: prepared().profiles.into(), ..world.caller() };
+    let revokes_not = Caller { revoke: false, ..orders.clone() };
+    let code = |caller: &Caller, key: &str| {
+        let call = world.call(&format!("/v1/orders/{id}/cancellation"), key, &json!({ "by": "b" }));
+        let taken =
+            world.run(&call, |service, work| service.cancel_order(caller, &id.to_string(), work));
+        taken.map_or_else(
+            |denied| denied.refusal.code.to_owned(),
+            |answered| String::from_utf8(answered.response.body).unwrap(),
+        )
+    };
+
+    assert_eq!(code(&world.caller(), "one"), "client-not-allowed");
+    assert_eq!(code(&revokes_not, "two"), "client-not-allowed");
+    assert_ne!(code(&orders, "three"), "client-not-allowed");
+}
+
+/// ISS-15: at the second of its deadline an order is over, whenever the schedule comes by; it can be taken back.
+#[test]
+fn nothing_but_a_cancellation_is_taken_of_an_order_that_is_overdue() {
+    let world = World::new();
+    let id = ordered(&world, 1, world.now());
+    let order = world.service.store().eid_order(id).unwrap().unwrap();
+    let known = Known::read(order).unwrap();
+    let refused = |act| world.service.in_time(&known, act).map_err(|denied| denied.refusal.code);
+
+    assert_eq!(refused(OrderAct::Identify), Err("order-overdue"));
+    assert_eq!(refused(OrderAct::Activate), Err("order-overdue"));
+    assert_eq!(refused(OrderAct::Cancel), Ok(()));
+}
+
+/// By a clock that cannot be trusted an order is taken back, and no other step is taken.
+#[test]
+fn by_a_clock_in_doubt_nothing_but_a_cancellation_is_taken() {
+    let mut world = World::new();
+    let old = world.now().saturating_sub(Duration::from_secs(100));
+    world.service.clock = Clock::start_after(old, Duration::from_secs(10)).into();
+
+    assert!(world.service.time_of(OrderAct::Activate).is_err());
+    assert!(world.service.time_of(OrderAct::Cancel).is_ok());
 }

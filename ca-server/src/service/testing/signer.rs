@@ -46,23 +46,37 @@ impl Key {
 
     /// Another certificate of this CA, under its name and with its key.
     fn certificate_with(&self, edit: impl FnOnce(&mut rcgen::CertificateParams)) -> Certificate {
+        let mut params = Self::params("SIGILL TEST e-id Issuing CA v1");
+        edit(&mut params);
+        let der = params.self_signed(&self.request).unwrap().der().to_vec();
+        Certificate::from_der(&der).unwrap()
+    }
+
+    /// The certificate of another CA, signed with this key.
+    fn certificate_of(&self, other: &Self) -> Certificate {
+        let own = rcgen::KeyPair::try_from(self.request.serialized_der()).unwrap();
+        let issuer = rcgen::Issuer::new(Self::params("SIGILL TEST e-id Issuing CA v1"), own);
+        let params = Self::params("SIGILL TEST e-id Issuing CA v2");
+        let der = params.signed_by(&other.request, &issuer).unwrap().der().to_vec();
+        Certificate::from_der(&der).unwrap()
+    }
+
+    /// Those of a CA of this name.
+    fn params(name: &str) -> rcgen::CertificateParams {
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         params.key_usages =
             vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         params.distinguished_name = rcgen::DistinguishedName::new();
-        for (part, value) in [
-            (rcgen::DnType::OrganizationName, "Sigill Test"),
-            (rcgen::DnType::CommonName, "SIGILL TEST e-id Issuing CA v1"),
-        ] {
+        for (part, value) in
+            [(rcgen::DnType::OrganizationName, "Sigill Test"), (rcgen::DnType::CommonName, name)]
+        {
             params.distinguished_name.push(part, value);
         }
         let country = rcgen::DnValue::PrintableString("SE".try_into().unwrap());
         params.distinguished_name.push(rcgen::DnType::CountryName, country);
         params.not_after = rcgen::date_time_ymd(2099, 1, 1);
-        edit(&mut params);
-        let der = params.self_signed(&self.request).unwrap().der().to_vec();
-        Certificate::from_der(&der).unwrap()
+        params
     }
 }
 
@@ -104,6 +118,11 @@ impl Signer {
         edit: impl FnOnce(&mut rcgen::CertificateParams),
     ) -> Certificate {
         self.key.certificate_with(edit)
+    }
+
+    /// The certificate of another CA, as a ceremony would sign it with this key.
+    pub(crate) fn certifies(&self, other: &Key) -> Certificate {
+        self.key.certificate_of(other)
     }
 
     /// What a ceremony would sign with this key.

@@ -7,7 +7,7 @@ use x509::key::KeyType;
 use crate::plan::fault::Fault;
 use crate::plan::kind::Kind;
 use crate::plan::step::{BackupWay, Operation, OperationName, Step};
-use crate::plan::{Input, InputContent, Plan, Word};
+use crate::plan::{Content, Input, InputContent, Plan, PlannedToken, Word};
 
 pub(super) fn faults(plan: &Plan) -> Vec<Fault> {
     let mut seen = Seen { plan, before: Vec::new(), used: BTreeSet::new(), faults: Vec::new() };
@@ -128,9 +128,40 @@ impl<'a> Seen<'a> {
                     self.wrong(step, "crl", crl, wanted);
                 }
             }
-            Operation::PrepareToken { .. }
-            | Operation::GenerateKey { .. }
-            | Operation::Destroy { .. } => {}
+            Operation::Destroy { token, certificate, final_crl, .. } => {
+                self.destroy(step, token, [certificate.as_ref(), final_crl.as_ref()]);
+            }
+            Operation::PrepareToken { .. } | Operation::GenerateKey { .. } => {}
+        }
+    }
+
+    fn destroy(&mut self, step: &Step, token: &Word, [certificate, final_crl]: [Option<&Word>; 2]) {
+        let id = || step.id.clone();
+        if certificate.is_some() != final_crl.is_some() {
+            self.faults.push(Fault::FinalCrl { step: id() });
+        }
+        for (key, name, content, wanted) in [
+            (
+                "certificate",
+                certificate,
+                InputContent::Certificate,
+                "an input that holds a certificate",
+            ),
+            ("final-crl", final_crl, InputContent::Crl, "an input that holds a CRL"),
+        ] {
+            if let Some(name) = name
+                && self.input(name, content).is_none()
+            {
+                self.wrong(step, key, name, wanted);
+            }
+        }
+        let ends = |other: &&Step| matches!(&other.operation, Operation::Destroy { token: of, .. } if of == token);
+        if self.before.iter().any(ends) {
+            self.faults.push(Fault::DestroyedTwice { step: id(), token: token.clone() });
+        }
+        let holds = |planned: &PlannedToken| matches!(planned.expect, Content::Inventory(_));
+        if self.plan.token(token).is_some_and(|planned| !holds(planned)) {
+            self.faults.push(Fault::NothingToDestroy { step: id(), token: token.clone() });
         }
     }
 

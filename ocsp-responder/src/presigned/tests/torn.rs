@@ -30,7 +30,7 @@ fn a_file_that_is_cut_anywhere_costs_no_answer() {
     let after = fs::read(&file).unwrap();
 
     // Killed while it wrote: the old file under its name, half of the new one aside.
-    let aside = |file: &Path| file.with_file_name(format!(".{wave}.answers.new"));
+    let aside = |file: &Path| file.with_file_name(format!(".{wave}.new"));
     let half = &after[..after.len() / 2];
     fs::write(&file, &before).unwrap();
     fs::write(aside(&file), half).unwrap();

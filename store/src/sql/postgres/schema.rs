@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 17] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 21] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -23,6 +23,10 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 17] = [
     (28, include_str!("../../../migrations/postgresql/0028_shared_texts.sql")),
     (29, include_str!("../../../migrations/postgresql/0029_protected_persons.sql")),
     (30, include_str!("../../../migrations/postgresql/0030_eid_orders.sql")),
+    (31, include_str!("../../../migrations/postgresql/0031_holders_of_eid_orders.sql")),
+    (32, include_str!("../../../migrations/postgresql/0032_what_was_shown.sql")),
+    (33, include_str!("../../../migrations/postgresql/0033_what_orders_replace.sql")),
+    (34, include_str!("../../../migrations/postgresql/0034_registered_carriers.sql")),
 ];
 
 /// Makes room for what has been applied.

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 30] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 34] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -36,6 +36,10 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 30] = [
     (28, include_str!("../../../migrations/0028_shared_texts.sql")),
     (29, include_str!("../../../migrations/0029_protected_persons.sql")),
     (30, include_str!("../../../migrations/0030_eid_orders.sql")),
+    (31, include_str!("../../../migrations/0031_holders_of_eid_orders.sql")),
+    (32, include_str!("../../../migrations/0032_what_was_shown.sql")),
+    (33, include_str!("../../../migrations/0033_what_orders_replace.sql")),
+    (34, include_str!("../../../migrations/0034_registered_carriers.sql")),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.

@@ -1,6 +1,5 @@
 //! Keys, tokens, how keys were made, and what they signed.
 
-use ceremony_core::bundle::MadeKey;
 use ceremony_core::plan::{BackupWay, Content, Operation, Pins, Step};
 use ceremony_core::script::Language;
 use ceremony_core::transcript::{Kind, Record, Whole};
@@ -10,6 +9,7 @@ use super::html::Document;
 use super::{Report, times};
 use crate::ceremony::artefacts::Field;
 use crate::ceremony::judge::Held;
+use crate::ceremony::tokens::{Seen, seen};
 
 impl Report<'_> {
     pub(super) fn keys(self, document: &mut Document) {
@@ -55,9 +55,18 @@ impl Report<'_> {
                     format!("{} (SubjectPublicKeyInfo)", key.spki_sha256),
                 ),
                 (self.pick("HSM", "HSM"), key.token.clone()),
-                (self.pick("Skapad (UTC)", "Made (UTC)"), made_at(whole, key).unwrap_or_default()),
+                (
+                    self.pick("Skapad (UTC)", "Made (UTC)"),
+                    told_at(whole, &key.step, &key.spki_sha256).unwrap_or_default(),
+                ),
                 (self.pick("Hur", "How"), made.to_owned()),
-                (self.pick("Andra kopian", "Second copy"), self.backup(*backup).to_owned()),
+                (
+                    self.pick(
+                        "Andra kopian, enligt planen; inte sedd av något program",
+                        "Second copy, by the plan; not seen by any program",
+                    ),
+                    self.backup(*backup).to_owned(),
+                ),
                 (
                     self.pick(
                         "Attribut, lästa tillbaka som planerade",
@@ -66,6 +75,72 @@ impl Report<'_> {
                     attributes,
                 ),
             ]);
+        }
+        self.destroyed(document);
+    }
+
+    /// What ended, and what people say of all other copies.
+    fn destroyed(self, document: &mut Document) {
+        let Held { plan, made, whole, .. } = self.held;
+        if made.destroyed.is_empty() {
+            return;
+        }
+        document.paragraph(self.pick(
+            "Dessa nycklar förstördes vid denna ceremoni:",
+            "These keys were destroyed at this ceremony:",
+        ));
+        for key in &made.destroyed {
+            let step = plan.steps.iter().find(|step| step.id.as_str() == key.step);
+            let Some(Step {
+                operation: Operation::Destroy { legal_basis, copies, final_crl, .. },
+                ..
+            }) = step
+            else {
+                continue;
+            };
+            let mut facts = vec![
+                (self.pick("Steg", "Step"), key.step.clone()),
+                (
+                    self.pick("SHA-256 av den publika nyckeln", "SHA-256 of the public key"),
+                    format!("{} (SubjectPublicKeyInfo)", key.spki_sha256),
+                ),
+                (self.pick("HSM", "HSM"), key.token.clone()),
+                (
+                    self.pick("Förstörd (UTC)", "Destroyed (UTC)"),
+                    told_at(whole, &key.step, &key.spki_sha256).unwrap_or_default(),
+                ),
+                (
+                    self.pick("Hur", "How"),
+                    self.pick(
+                        "HSM:en initierades på nytt; därefter fanns inget objekt i den, och nyckeln signerade inte",
+                        "the token was initialised anew; afterwards it held no object, and the key did not sign",
+                    )
+                    .to_owned(),
+                ),
+                (
+                    self.pick("Grund, enligt planen", "Legal basis, by the plan"),
+                    legal_basis.to_string(),
+                ),
+                (
+                    self.pick("Sista CRL", "Last CRL"),
+                    final_crl.as_ref().and_then(|name| plan.input(name)).map_or_else(
+                        || {
+                            self.pick(
+                                "ingen är given: enligt planen är nyckeln inte en CA:s",
+                                "none is given: by the plan the key is no CA's",
+                            )
+                            .to_owned()
+                        },
+                        |input| format!("{}, SHA-256 {}", input.file, input.sha256),
+                    ),
+                ),
+            ];
+            let word = self.pick(
+                "Annan kopia, som människor intygar; inte sedd av något program",
+                "Other copy, as people state; not seen by any program",
+            );
+            facts.extend(copies.iter().map(|copy| (word, copy.to_string())));
+            document.facts(&facts);
         }
     }
 
@@ -95,24 +170,46 @@ impl Report<'_> {
                 Pins::Device => self.pick("HSM:ens eget kvorum", "the device's own quorum"),
                 Pins::Shares => self.pick("delar hos delinnehavarna", "shares with the custodians"),
             };
-            let identity = seen(whole, token.label.as_str());
-            let planned = token.serial.as_ref().map(ToString::to_string);
-            let identity = identity.or(planned).unwrap_or_else(|| token.label.to_string());
-            document.facts(&[
-                (self.pick("Namn i planen", "Name in the plan"), token.name.to_string()),
-                (self.pick("Unik identitet, som sedd", "Unique identity, as seen"), identity),
+            let mut facts =
+                vec![(self.pick("Namn i planen", "Name in the plan"), token.name.to_string())];
+            let of = seen(plan, &whole.records, token).next();
+            if let Some(Seen { name, .. }) = of {
+                let word = self.pick("Unik identitet, som sedd", "Unique identity, as seen");
+                facts.push((word, name.to_owned()));
+            }
+            let serial = token.serial.as_ref().map(|serial| format!(" (serial {serial})"));
+            facts.push((
+                self.pick("Unik identitet, enligt planen", "Unique identity, by the plan"),
+                format!("{}{}", token.label, serial.unwrap_or_default()),
+            ));
+            facts.extend([
                 (self.pick("Modell, enligt planen", "Model, by the plan"), token.model.to_string()),
                 (
                     self.pick("Fast programvara, enligt planen", "Firmware, by the plan"),
                     token.firmware.to_string(),
                 ),
                 (
-                    self.pick("PKCS#11-modul, SHA-256", "PKCS#11 module, SHA-256"),
+                    self.pick(
+                        "PKCS#11-modul, SHA-256, enligt planen",
+                        "PKCS#11 module, SHA-256, by the plan",
+                    ),
                     token.module_sha256.to_string(),
                 ),
-                (self.pick("Innehåll före", "Content before"), expect),
-                ("PIN", pins.to_owned()),
+                (self.pick("Innehåll före, enligt planen", "Content before, by the plan"), expect),
             ]);
+            if let Some(content) = of.and_then(|seen| seen.content) {
+                let word =
+                    self.pick("Innehåll före, SHA-256 som sett", "Content before, SHA-256 as seen");
+                facts.push((word, content.to_owned()));
+            }
+            facts.push((
+                self.pick(
+                    "PIN, enligt planen; inte sett av något program",
+                    "PIN, by the plan; not seen by any program",
+                ),
+                pins.to_owned(),
+            ));
+            document.facts(&facts);
         }
     }
 
@@ -237,7 +334,11 @@ impl Report<'_> {
             .collect();
         rows.push(vec![
             self.pick("Människors nycklar", "People's keys").to_owned(),
-            self.pick("kastade efteråt", "thrown away").to_owned(),
+            self.pick(
+                "enligt förfarandet sådana som kastas; inte sett av något program",
+                "by the procedure such as are thrown away; not seen by any program",
+            )
+            .to_owned(),
             self.pick("deras egna, ur planen", "their own, of the plan").to_owned(),
         ]);
         document.table(
@@ -291,18 +392,12 @@ fn generation(key: KeyType) -> (&'static str, String) {
     }
 }
 
-/// When the key was told of.
-fn made_at(whole: &Whole, key: &MadeKey) -> Option<String> {
+/// When the key was told of, in the step that made or destroyed it.
+fn told_at(whole: &Whole, step: &str, spki_sha256: &str) -> Option<String> {
     let is_it = |record: &&Record| {
-        record.kind == Kind::Result && record.text("spki_sha256") == Some(&key.spki_sha256)
+        record.kind == Kind::Result
+            && record.step == step
+            && record.text("spki_sha256") == Some(spki_sha256)
     };
     whole.records.iter().find(is_it).map(|record| record.time.to_string())
-}
-
-/// What a token of this label was seen as: label and serial number.
-fn seen(whole: &Whole, label: &str) -> Option<String> {
-    let told = whole.records.iter().filter_map(|record| record.text("token"));
-    let mut of_label =
-        told.filter(|token| token.strip_prefix(label).is_some_and(|rest| rest.starts_with(' ')));
-    of_label.next().map(str::to_owned)
 }

@@ -69,27 +69,55 @@ fn each_gate_of_a_crl_refuses_by_itself() {
             number: rule,
             lifetime: DAY.saturating_mul(180),
             revoke: &revoke,
+            overdue_since: None,
         };
         gates.judge(own)
     };
     assert_eq!(gates(&previous, &next), Ok(()));
-    let mut unsigned = previous.clone();
-    unsigned.tail.signature[9] ^= 1;
-    let mut anothers = previous.clone();
-    anothers.head.issuer.push(0);
-    let mut own_anothers = next.clone();
-    own_anothers.head.issuer.push(0);
-    let mut endless = next.clone();
-    endless.head.next_update = None;
+    let changed = |list: &Crl, change: &dyn Fn(&mut Crl)| {
+        let mut list = list.clone();
+        change(&mut list);
+        list
+    };
+    let unsigned = changed(&previous, &|list| list.tail.signature[9] ^= 1);
+    let anothers = changed(&previous, &|list| list.head.issuer.push(0));
+    let own_anothers = changed(&next, &|list| list.head.issuer.push(0));
+    let endless = changed(&next, &|list| list.head.next_update = None);
+    let elsewhere = changed(&next, &|list| {
+        list.tail.extensions.issuing_distribution_point = Some(vec![0x30, 0]);
+    });
+    let delta = changed(&next, &|list| list.tail.extensions.delta_base = Some(vec![1]));
+    let after_delta = changed(&previous, &|list| list.tail.extensions.delta_base = Some(vec![1]));
+    let expired =
+        changed(&next, &|list| list.tail.extensions.expired_certs_on_crl = Some(UnixTime::EPOCH));
+    let with_deltas = changed(&next, &|list| list.tail.extensions.freshest_crl = Some(vec![0x30]));
+    let unknown = changed(&next, &|list| list.tail.extensions.unknown_critical = true);
+    let since = |place: usize| {
+        changed(&next, &|list| list.entries[place].invalidity_date = Some(UnixTime::EPOCH))
+    };
+    let without_reason = |place: usize| changed(&next, &|list| list.entries[place].reason = None);
     for (previous, own, said) in [
-        (&previous, &numbered(&next, 1), "by the plan it is 02 at least"),
-        (&numbered(&previous, 5), &next, "by the plan it is 06 at least"),
+        (&previous, &numbered(&next, 1), "by the plan it is 02"),
+        (&previous, &numbered(&next, 3), "by the plan it is 02"),
+        (&numbered(&previous, 5), &next, "by the plan it is 06"),
         (&later(&previous, 31), &next, "it begins before the one of"),
-        (&previous, &revoking(&next, &[("0B", 2)]), "serial number 0A was revoked"),
-        (&previous, &revoking(&next, &[("0A", 2), ("0B", 2)]), "serial number 0A was revoked"),
-        (&previous, &revoking(&next, &[("0A", 1)]), "it does not revoke 0B"),
-        (&previous, &revoking(&next, &[("0A", 1), ("0B", 3)]), "it does not revoke 0B"),
-        (&previous, &revoking(&next, &[("0A", 1), ("0B", 2), ("0C", 2)]), "it has 3 entries"),
+        (&previous, &revoking(&next, &[("0B", 2)]), "0A is to be revoked, and is not"),
+        (&previous, &revoking(&next, &[("0A", 1)]), "0B is to be revoked, and is not"),
+        (&previous, &revoking(&next, &[("0A", 2), ("0B", 2)]), "0A is revoked with another"),
+        (&previous, &revoking(&next, &[("0A", 1), ("0B", 3)]), "0B is revoked with another"),
+        (&previous, &since(0), "0A is revoked with another"),
+        (&previous, &since(1), "0B is revoked with another"),
+        (&previous, &without_reason(0), "0A is revoked with another"),
+        (&previous, &without_reason(1), "0B is revoked with another"),
+        (&previous, &revoking(&next, &[("0A", 1), ("0B", 2), ("0C", 2)]), "0C is neither in"),
+        (&previous, &revoking(&next, &[("0A", 1), ("0B", 2), ("0B", 2)]), "0B is neither in"),
+        (&revoking(&previous, &[("0B", 2)]), &next, "the plan revokes 0B, which is revoked"),
+        (&previous, &elsewhere, "its scope is another"),
+        (&previous, &delta, "it is a delta"),
+        (&after_delta, &next, "the CRL before it is a delta"),
+        (&previous, &expired, "expired certificates"),
+        (&previous, &with_deltas, "an extension that no list"),
+        (&previous, &unknown, "an extension that no list"),
         (&unsigned, &next, "the previous CRL: "),
         (&anothers, &next, "is of another issuer"),
         (&previous, &own_anothers, "it is not of CN="),
@@ -104,16 +132,54 @@ fn each_gate_of_a_crl_refuses_by_itself() {
         let every = Some(DAY.saturating_mul(30));
         let before = Some((before, every));
         let lifetime = DAY.saturating_mul(180);
-        let gates =
-            Gates { issuer: &issuer, previous: None, before, number: rule, lifetime, revoke: &[] };
+        let gates = Gates {
+            issuer: &issuer,
+            previous: None,
+            before,
+            number: rule,
+            lifetime,
+            revoke: &[],
+            overdue_since: None,
+        };
         gates.judge(own)
     };
     assert_eq!(series(&first, &numbered(&later(&first, 30), 2)), Ok(()));
     for (own, said) in [
-        (numbered(&later(&first, 30), 1), "is not above the one before it"),
+        (numbered(&later(&first, 30), 1), "by the plan it is 02"),
+        (numbered(&later(&first, 30), 3), "by the plan it is 02"),
         (numbered(&later(&first, 29), 2), "not as the plan's series goes on"),
+        (revoking(&numbered(&later(&first, 30), 2), &[("0A", 1)]), "0A is neither in"),
     ] {
         let refused = series(&first, &own).unwrap_err();
+        assert!(refused.contains(said), "{said}: {refused}");
+    }
+}
+
+/// N14: where no list was in force people knew it, to the second, as on the day itself.
+#[test]
+fn a_gap_between_lists_is_in_the_plan() {
+    let (issuer, first) = shipped();
+    let ended = first.next_update().unwrap();
+    let judged = |days: u32, overdue_since: Option<UnixTime>| {
+        let gates = Gates {
+            issuer: &issuer,
+            previous: Some(&first),
+            before: None,
+            number: NumberRule { floor: 0, gap: 1 },
+            lifetime: DAY.saturating_mul(180),
+            revoke: &[],
+            overdue_since,
+        };
+        gates.judge(&numbered(&later(&first, days), 2))
+    };
+    assert_eq!(judged(180, None), Ok(()));
+    assert_eq!(judged(181, Some(ended)), Ok(()));
+    assert_eq!(judged(30, Some(ended)), Ok(()));
+    for (days, overdue_since, said) in [
+        (181, None, "does not say that it knows (overdue-since)"),
+        (181, ended.checked_add(Duration::from_secs(1)), "the plan has overdue-since"),
+    ] {
+        let refused = judged(days, overdue_since).unwrap_err();
         assert!(refused.contains(said), "{said}: {refused}");
     }
 }

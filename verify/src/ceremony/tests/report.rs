@@ -173,10 +173,42 @@ fn hostile_text_stays_text() {
     assert!(warned.contains("Exception, line 57") && warned.contains("SHA-256 00"), "{warned}");
 }
 
+/// KEY-08: a key that ended stands in the report with its token, its ground and its last CRL, and what people state of other copies is marked so.
+#[test]
+fn a_key_that_ended_is_told_of_with_its_copies() {
+    let (rows, mut held) = shipped();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/ceremonies/plans/c7-key-destruction.toml");
+    held.plan = Plan::read(&fs::read(path).unwrap()).unwrap();
+    let [key, token] = ["8a".repeat(32), "sg-pp-ex01-issuing (serial 4711030)".to_owned()];
+    held.made.destroyed.push(ceremony_core::bundle::DestroyedKey {
+        step: "destroy".to_owned(),
+        announced: key.clone(),
+        spki_sha256: key.clone(),
+        token: token.clone(),
+        adopted: false,
+    });
+    for language in [Language::Swedish, Language::English] {
+        let html = written(&rows, &held, language);
+        let _ = parsed(&html);
+        for wanted in [
+            key.as_str(),
+            &token,
+            "decision 2027-17",
+            "in/function.crl, SHA-256 d9555c04",
+            "backup token 4711031: zeroised",
+            language.pick("som människor intygar", "as people state"),
+        ] {
+            assert!(html.contains(wanted), "{wanted}");
+        }
+    }
+}
+
 /// A ceremony that somebody sat at has no warning.
 #[test]
 fn what_went_as_planned_warns_of_nothing() {
     let (rows, mut held) = shipped();
+    held.whole.records.retain(|record| record.kind != Kind::Resume);
     for record in &mut held.whole.records {
         if record.kind == Kind::Readback {
             record.body.insert("what".to_owned(), ceremony_core::attendance::TO_BE_SIGNED.into());
@@ -184,4 +216,91 @@ fn what_went_as_planned_warns_of_nothing() {
     }
     let html = written(&rows, &held, Language::English);
     assert!(!html.contains("class=\"warning\""));
+}
+
+/// A run that began anew, a signature asked for once more and what a later run found stand before all else, in both languages.
+#[test]
+fn breaks_stand_on_the_first_page() {
+    let (rows, mut held) = shipped();
+    let change = |held: &mut Held, kind: Kind, name: &str, value: &str| {
+        let is_it = |record: &&mut Record| record.kind == kind && record.step == "first-crl";
+        let record = held.whole.records.iter_mut().find(is_it).unwrap();
+        record.body.insert(name.to_owned(), value.into());
+    };
+    change(&mut held, Kind::Intent, "again", "session-lost");
+    change(&mut held, Kind::Result, "adopted", "found by a later run");
+    for (language, wanted) in [
+        (
+            Language::English,
+            [
+                "The program had ended, and was started anew, line 19, begin",
+                "A signature was asked for once more, line 52, first-crl: training.crl, session-lost",
+                "A later run found what an earlier one had made, line 53, first-crl",
+            ],
+        ),
+        (
+            Language::Swedish,
+            [
+                "Programmet hade avslutats och startades på nytt, rad 19, begin",
+                "En signatur begärdes en gång till, rad 52, first-crl: training.crl, session-lost",
+                "En senare körning fann vad en tidigare hade gjort, rad 53, first-crl",
+            ],
+        ),
+    ] {
+        let html = written(&rows, &held, language);
+        let warned = html.split("</div>").next().unwrap();
+        for line in wanted {
+            assert!(warned.contains(&format!("<p>{line}</p>")), "{line}: {warned}");
+        }
+    }
+    let text = crate::ceremony::warnings(&held).join("\n");
+    assert!(text.contains("started anew, line 19, step begin"), "{text}");
+    assert!(text.contains("once more, line 52, step first-crl: training.crl, session-lost"));
+}
+
+/// What no line of a transcript tells is the plan's word, and is marked so; what was seen stands beside it.
+#[test]
+fn what_no_line_tells_is_by_the_plan() {
+    let (rows, held) = shipped();
+    let html = written(&rows, &held, Language::English);
+    let token = &held.made.keys[0].token;
+    let label = &held.plan.tokens[0].label;
+    for (name, value) in [
+        ("Second copy, by the plan; not seen by any program", "none"),
+        ("PIN, by the plan; not seen by any program", "shares with the custodians"),
+        ("Unique identity, as seen", token.as_str()),
+        ("Unique identity, by the plan", label.as_str()),
+        ("Content before, by the plan", "not initialised"),
+    ] {
+        let row = format!("<th scope=\"row\">{name}</th><td>{value}</td>");
+        assert!(html.contains(&row), "{row}");
+    }
+    assert!(!html.contains("Content before, SHA-256 as seen"));
+    // Where nobody saw it, nothing is said to have been seen.
+    let (rows, mut held) = shipped();
+    held.whole.records.retain(|record| !record.body.contains_key("token"));
+    assert!(!written(&rows, &held, Language::English).contains("Unique identity, as seen"));
+}
+
+/// Lines to be signed are of those who came, a deputy in the place of whom he stood in for.
+#[test]
+fn those_who_came_sign() {
+    let (rows, mut held) = shipped();
+    let deputy = held.plan.people.duties.iter().find(|duty| duty.deputy_for.is_some()).unwrap();
+    let (role, person) = (deputy.role, deputy.person.to_string());
+    let first = deputy.deputy_for.as_ref().unwrap().to_string();
+    let signers = |held: &Held| {
+        let (bundle, language) = (Fingerprint::of(b""), Language::English);
+        let report = Report { held, rows: &rows, bundle, language };
+        report.signers(role).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(signers(&held), [first.as_str()]);
+    held.came.remove(&first);
+    held.came.insert(person.clone());
+    assert_eq!(signers(&held), [person.as_str()]);
+    held.came.remove(&person);
+    assert_eq!(signers(&held), [first.as_str()]);
+    // A security officer signs who was not in the room.
+    let html = written(&rows, &held, Language::English);
+    assert!(html.contains("<div class=\"line\">Security officer, Sara Nyman</div>"));
 }

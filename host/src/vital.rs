@@ -2,7 +2,6 @@
 //! log in `sigill-ocsp`, or what takes calls at one of several addresses, would be missed by nobody while calls are still answered elsewhere.
 //!
 //! One that panics ends the program, for the service manager to start again: what is recorded bears an end at any moment.
-//! The file is part of both programs.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 /// # Errors
 ///
 /// The operating system's, when no thread can be made.
-pub(crate) fn spawn<T: Send + 'static>(
+pub fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
@@ -25,7 +24,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 }
 
 /// Such a task: what it does, and the end of the program where that panics.
-pub(crate) fn task<F: Future>(name: &str, work: F) -> impl Future<Output = F::Output> + use<F> {
+pub fn task<F: Future>(name: &str, work: F) -> impl Future<Output = F::Output> + use<F> {
     let vital = Vital(name.to_owned());
     async move {
         let _vital = vital;
