@@ -104,7 +104,7 @@ pub(crate) struct DeploymentSection {
     pub(crate) environment: String,
     /// `demo`, `systemtest`, `test` or `prod`; only the compiled pairs exist.
     pub(crate) pki: String,
-    /// Four characters a-z0-9, drawn at bootstrap or named in the plan.
+    /// Four characters a-z0-9, drawn for a demo or named in the plan.
     pub(crate) instance: String,
     /// Name of this node among the nodes of the deployment, 1 to 32 characters a-z0-9-.
     pub(crate) node: String,

@@ -248,7 +248,7 @@ impl Works {
     fn client(&self, one: &Waiting<'_>, now: UnixTime) -> anyhow::Result<ManagementCertificate> {
         let name = role_name(one.name)?;
         let pinned = self.clients.pinned(one.name).with_context(|| unknown(one.name))?;
-        // The names that bootstrap gives: the expired certificate is not here.
+        // The names that a demo gives: the expired certificate is not here.
         let ca = self.authority.certificate().subject();
         let fields = RequestedFields {
             common_name: Some(format!("Sigill client {name}")),

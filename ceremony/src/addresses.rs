@@ -9,7 +9,7 @@ use crate::home::{Home, replace};
 use crate::outputs::Ports;
 use crate::refusal::Refusal;
 
-/// Addresses that bootstrap is asked for; none where it is to keep or choose one.
+/// Addresses that a demo is asked for; none where it is to keep or choose one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) api: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! The hierarchy file: what bootstrap makes, reviewed like code.
+//! The hierarchy file: what a demo makes, reviewed like code.
 //!
 //! Unknown keys are errors. What is read here is turned into checked values once.
 

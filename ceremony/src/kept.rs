@@ -1,4 +1,4 @@
-//! Configurations and profiles are the operator's once they are written: bootstrap writes what is
+//! Configurations and profiles are the operator's once they are written: a demo writes what is
 //! missing, keeps what differs, and says so.
 
 use std::collections::BTreeSet;
@@ -10,10 +10,10 @@ use ca::profile::{Profile, ProfileSet};
 
 use crate::home::{Home, replace};
 
-/// The profiles that bootstrap has shipped so far, one name a line.
+/// The profiles that a demo has shipped so far, one name a line.
 const WRITTEN: &str = "ceremony/profiles-shipped";
 
-/// What becomes of a file that is there and says something else than bootstrap would.
+/// What becomes of a file that is there and says something else than a demo would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
     /// It stays.
@@ -50,7 +50,7 @@ impl<'a> Keeper<'a> {
             Ok(found) if found == bytes => return Ok(()),
             Ok(_) if self.existing == Existing::Keep => {
                 self.said.push(format!(
-                    "kept {path}, which differs from what bootstrap would write (--rewrite-config \
+                    "kept {path}, which differs from what a demo would write (--rewrite-config \
                      writes it anew)"
                 ));
                 return Ok(());

@@ -273,7 +273,7 @@ impl List<'_> {
     pub(crate) fn trial(&self, home: &Home) -> anyhow::Result<Fingerprint> {
         let prepared = self.prepare(home, "trial")?;
         let octets = std::fs::read(&prepared.spool)?;
-        let key = TrialKey::generate(self.authority.public_key().key_type())?;
+        let key = TrialKey::of_run(self.authority.public_key().key_type())?;
         let signature = key.sign(self.algorithm, &octets)?;
         let der = assemble(&octets, self.algorithm, &signature)
             .ok_or_else(|| signed::before("the CRL is too large".to_owned()))?;

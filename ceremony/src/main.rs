@@ -1,16 +1,17 @@
 //! `sigill-ceremony`: makes keys and certificates where no network is.
 //!
-//! Today it makes the whole hierarchy of a demo deployment in one go (`bootstrap`), judges the plans of ceremonies and
-//! makes their scripts (`plan`), rehearses ceremonies (`rehearse`) and holds them with people at the screen, or in a demo deployment with nobody at it (`run`), and asks tokens what they hold and what they do (`hsm`). It speaks files and PKCS#11 only.
+//! It judges the plans of ceremonies and makes their scripts (`plan`), rehearses ceremonies (`rehearse`) and holds them with people at the screen, or in a demo
+//! deployment with nobody at it (`run`), makes the whole hierarchy of a demo deployment by such ceremonies (`demo`), and asks tokens what they hold and what
+//! they do (`hsm`). It speaks files and PKCS#11 only.
 
 mod addresses;
 mod approval_command;
 mod attended;
 mod authority;
-mod bootstrap;
 mod bundle_command;
 mod ceremony_tokens;
 mod company;
+mod demo;
 mod exchange_command;
 mod finished;
 mod gates;
@@ -50,12 +51,14 @@ use ceremony_core::exchange::ExchangeFault;
 use ceremony_core::share::ShareError;
 use ceremony_core::words::Fingerprint;
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use addresses::Asked;
 use approval_command::PersonCommand;
 use bundle_command::BundleArguments;
+use demo::RefusedPart;
 use exchange_command::ExchangeCommand;
 use hsm_command::HsmCommand;
 use inventory::InventoryError;
@@ -74,20 +77,25 @@ use stopped::Paused;
     name = "sigill-ceremony",
     version,
     about,
-    after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
+    after_help = "Example:\n  sigill-ceremony demo --home .sigill --hierarchy environments/demo/hierarchy.toml"
 )]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Ends with the process that started it: a part of a demo's ceremonies.
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the hierarchy of deployment test/demo; refuses every other.
+    /// Make the hierarchy of deployment test/demo by ceremonies that nobody sits at: planned, approved, rehearsed and held with generated participants; refuses every other.
+    ///
+    /// Plans, approvals, rehearsals and bundles lie in `ceremonies` of the home, the root's token in `offline`. No network is needed. Exit codes: 1, and those of the refusals (docs/ceremonies), 2 wrong use.
     #[command(
-        after_help = "Example:\n  sigill-ceremony bootstrap --home .sigill --hierarchy environments/demo/hierarchy.toml"
+        after_help = "Example:\n  sigill-ceremony demo --home .sigill --hierarchy environments/demo/hierarchy.toml"
     )]
-    Bootstrap(Bootstrap),
+    Demo(Demo),
     /// Judge the plan of a ceremony, say its hash, and make the script from it.
     #[command(
         subcommand,
@@ -143,9 +151,9 @@ enum Command {
     Hsm(HsmCommand),
 }
 
-/// What bootstrap takes.
+/// What a demo takes.
 #[derive(Debug, Args)]
-struct Bootstrap {
+struct Demo {
     /// The home folder; made where it is missing.
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
@@ -180,8 +188,14 @@ struct Bootstrap {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.end_with_parent
+        && let Err(error) = set_parent_process_death_signal(Some(Signal::TERM))
+    {
+        say(&format!("error: this process cannot be made to end with its parent: {error}"));
+        return ExitCode::FAILURE;
+    }
     let done = match &arguments.command {
-        Command::Bootstrap(bootstrap) => run(bootstrap).map(|()| ExitCode::SUCCESS),
+        Command::Demo(demo) => run(demo).map(|()| ExitCode::SUCCESS),
         Command::Plan(command) => plan_command::run(command),
         Command::Rehearse(arguments) => rehearse_command::run(arguments),
         Command::Run(arguments) => run_command::run(arguments),
@@ -198,6 +212,13 @@ fn main() -> ExitCode {
             say(&format!("{error:#}; next: run the same command again, and it goes on"));
             ExitCode::from(Paused::EXIT_CODE)
         }
+        Err(error) if error.is::<RefusedPart>() => {
+            // It said its own code and next step; here it is told where.
+            let part = error.downcast_ref::<RefusedPart>();
+            say(&part.map(ToString::to_string).unwrap_or_default());
+            say(&format!("in {}", outermost(&error)));
+            ExitCode::from(part.map_or(1, |part| part.code))
+        }
         Err(error) => {
             match code(&error) {
                 Some(code) => say(&format!("error: {code}: {error:#}{}", next(&error))),
@@ -213,6 +234,11 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// The outermost of what it was done for.
+fn outermost(error: &anyhow::Error) -> String {
+    error.chain().next().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The stable code of what was refused.
@@ -258,22 +284,22 @@ fn words(file: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {
+fn run(demo: &Demo) -> anyhow::Result<()> {
     // Before anything is made: elsewhere than in a checkout the defaults name nothing.
-    hierarchy::Hierarchy::read(&bootstrap.hierarchy).with_context(|| {
+    hierarchy::Hierarchy::read(&demo.hierarchy).with_context(|| {
         format!(
             "hierarchy file {} is not usable: name yours with --hierarchy (the checkout has \
              environments/demo/hierarchy.toml); nothing was made",
-            bootstrap.hierarchy.display()
+            demo.hierarchy.display()
         )
     })?;
     anyhow::ensure!(
-        bootstrap.profiles.is_dir(),
+        demo.profiles.is_dir(),
         "{} is no folder: name the folder of the profiles with --profiles (the checkout has \
          profiles); nothing was made",
-        bootstrap.profiles.display()
+        demo.profiles.display()
     );
-    let home = home::Home::open(&bootstrap.home)?;
+    let home = home::Home::open(&demo.home)?;
     let configuration = home.softhsm_configuration()?;
     // SoftHSM reads its configuration's path from the environment when it is loaded; a process
     // cannot safely change its own environment, so this one starts itself again with it.
@@ -284,23 +310,23 @@ fn run(bootstrap: &Bootstrap) -> anyhow::Result<()> {
             .exec();
         return Err(anyhow::Error::new(error).context("cannot start again with SOFTHSM2_CONF"));
     }
-    let bootstrap::Done { made, said } = bootstrap::run(&bootstrap::Order {
-        home: bootstrap.home.clone(),
-        hierarchy: bootstrap.hierarchy.clone(),
-        profiles: bootstrap.profiles.clone(),
-        module: bootstrap.module.clone(),
+    let demo::Done { made, said } = demo::run(&demo::Order {
+        home: demo.home.clone(),
+        hierarchy: demo.hierarchy.clone(),
+        profiles: demo.profiles.clone(),
+        module: demo.module.clone(),
         addresses: Asked {
-            api: bootstrap.api,
-            public: bootstrap.public,
-            observe_ca: bootstrap.observe_ca,
-            observe_ocsp: bootstrap.observe_ocsp,
+            api: demo.api,
+            public: demo.public,
+            observe_ca: demo.observe_ca,
+            observe_ocsp: demo.observe_ocsp,
         },
-        existing: if bootstrap.rewrite_config { Existing::Rewrite } else { Existing::Keep },
+        existing: if demo.rewrite_config { Existing::Rewrite } else { Existing::Keep },
     })?;
     for line in said {
         say(&line);
     }
-    if bootstrap.json {
+    if demo.json {
         answer(&as_json(&home, &made));
     } else {
         for authority in &made.authorities {

@@ -1,18 +1,15 @@
-//! What bootstrap leaves: the manifest for `sigill-ca import`, and the programs' configurations.
+//! What a demo leaves: the manifest for `sigill-ca import`, and the programs' configurations.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Context as _;
 use ca::deployment::{Deployment, Pki};
 use hsm::token::TokenName;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use x509::certificate::Certificate;
-use x509::crl::{CrlForm, CrlReader};
 use x509::key::{PublicKey, SpkiHash};
-use x509::time::UnixTime;
 
 use crate::hierarchy::{Hierarchy, PlannedAuthority, PlannedClient};
 use crate::home::{Home, replace};
@@ -71,12 +68,6 @@ pub(crate) struct Made {
     /// Public note keys: status, audit, manifest.
     pub(crate) notes: [[u8; 32]; 3],
     pub(crate) clients: Vec<MadeClient>,
-}
-
-/// nextUpdate of a finished CRL.
-pub(crate) fn crl_next_update(der: &[u8]) -> anyhow::Result<UnixTime> {
-    let reader = CrlReader::start(der, CrlForm::CertificateList, crl::MAX_OCTETS)?;
-    reader.head().next_update.context("CRL has no nextUpdate")
 }
 
 /// Writes what followers and auditors pin, and at the very end the manifest.
@@ -174,7 +165,7 @@ fn ca_configuration(
     made: &Made,
 ) -> anyhow::Result<String> {
     let mut text = String::from(
-        "# Written by sigill-ceremony bootstrap. Every key is explained in environments/demo/ca.toml.\n\nprofiles = \"profiles\"\n\n",
+        "# Written by sigill-ceremony demo. Every key is explained in environments/demo/ca.toml.\n\nprofiles = \"profiles\"\n\n",
     );
     text.push_str(&deployment_section(hierarchy, deployment));
     writeln!(text, "node = \"{}\"\n", hierarchy.server)?;
@@ -258,7 +249,7 @@ fn ocsp_configuration(
 ) -> anyhow::Result<String> {
     let [status, _, manifest] = made.notes.map(|key| base16ct::lower::encode_string(&key));
     let mut text = String::from(
-        "# Written by sigill-ceremony bootstrap. Every key is explained in environments/demo/ocsp.toml.\n\nstate = \"../ocsp\"\n\n",
+        "# Written by sigill-ceremony demo. Every key is explained in environments/demo/ocsp.toml.\n\nstate = \"../ocsp\"\n\n",
     );
     text.push_str(&deployment_section(hierarchy, deployment));
     writeln!(

@@ -1,4 +1,4 @@
-//! What bootstrap refuses so that nothing that exists is drawn or written anew, with stable codes.
+//! What a demo refuses so that nothing that exists is drawn or written anew, with stable codes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use ca::algorithms::NotAllowed;
 use thiserror::Error;
 use x509::key::KeyType;
 
-/// Why bootstrap changes nothing.
+/// Why a demo changes nothing.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {
     /// A token's PIN was taken away, as that of the root is; a new one would be a wrong one.

@@ -65,7 +65,7 @@ pub(crate) fn trial(
         Signer::Itself(algorithm) => (algorithm, real.key_type()),
         Signer::Issuer(issuer) => (issuer.algorithm(), issuer.public_key().key_type()),
     };
-    let key = TrialKey::generate(key_type)?;
+    let key = TrialKey::of_run(key_type)?;
     let certified = match planned.signer {
         Signer::Itself(_) => KeySource::Proven(key.public()),
         Signer::Issuer(_) => planned.key,
@@ -171,8 +171,7 @@ pub(crate) fn finished_certificate(
 /// [`Stopped`] with R11; the real key has signed nothing.
 pub(crate) fn trial_request(info: &CertificationRequestInfo) -> anyhow::Result<()> {
     let key_type = info.public_key.key_type();
-    let (key, algorithm) =
-        (TrialKey::generate(key_type)?, SignatureAlgorithm::default_for(key_type));
+    let (key, algorithm) = (TrialKey::of_run(key_type)?, SignatureAlgorithm::default_for(key_type));
     let info = CertificationRequestInfo {
         subject: info.subject.clone(),
         public_key: key.public().clone(),

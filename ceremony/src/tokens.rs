@@ -21,8 +21,6 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A role with a token of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The root's key; its PIN lies in `offline/`.
-    Root,
     /// The issuing CAs' keys.
     Issuing,
     /// The management CA's key.
@@ -34,18 +32,9 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Root => "root",
             Self::Issuing => "issuing",
             Self::Management => "management",
             Self::Responder => "responder",
-        }
-    }
-
-    /// The folder of its PIN files, below the home.
-    pub(crate) const fn pins(self) -> &'static str {
-        match self {
-            Self::Root => "offline/pins",
-            Self::Issuing | Self::Management | Self::Responder => "pins",
         }
     }
 }
@@ -64,7 +53,7 @@ pub(crate) fn open(
 ) -> anyhow::Result<Token> {
     let role_name: RoleName = role.name().parse()?;
     let label: TokenLabel = deployment.token_label(&role_name).parse()?;
-    open_named(home, module, label, role.pins(), role.name())
+    open_named(home, module, label, "pins", role.name())
 }
 
 /// As [`open`], the token with this label, whose PIN files lie in the folder `pins` below the home, by this name.

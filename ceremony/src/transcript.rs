@@ -45,7 +45,7 @@ pub(crate) struct Transcript<'a> {
     began: Instant,
     /// The step that lines are of.
     step: String,
-    /// What the lines of a ceremony with people agree with; a bootstrap has none.
+    /// What the lines of a ceremony with people agree with; a demo has none.
     held: Option<Held<'a>>,
     /// The home's file, where that was lost and its lines are those of the mirror.
     restored: Option<PathBuf>,
@@ -209,7 +209,7 @@ impl<'a> Transcript<'a> {
         held.flat_map(|held| held.attendance().of(role)).map(ToString::to_string).collect()
     }
 
-    /// Opens the transcript of a bootstrap and says what is begun, or begun again.
+    /// Opens the transcript of a demo and says what is begun, or begun again.
     ///
     /// # Errors
     ///

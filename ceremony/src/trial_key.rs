@@ -1,6 +1,9 @@
 //! A throw-away key, with which a certificate is signed for trial before the real key signs it.
 //!
-//! It is of the type of the real key, lies in memory, and is gone when the trial is over. Its public half is in no other certificate.
+//! It is of the type of the real key, lies in memory, and is gone with the run, whose trials share it. Its public half is in no certificate that anybody gets.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::encoding::AsDer as _;
@@ -12,6 +15,9 @@ use aws_lc_rs::signature::{
     RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use x509::key::{KeyType, PublicKey, SignatureAlgorithm};
+
+/// Those of this run, one of a type: an RSA key of 4096 bits takes a second and more.
+static OF_RUN: Mutex<Vec<(KeyType, Arc<TrialKey>)>> = Mutex::new(Vec::new());
 
 /// A key that nothing is kept of.
 pub(crate) struct TrialKey {
@@ -26,6 +32,26 @@ enum Pair {
 }
 
 impl TrialKey {
+    /// The key of this type with which this run signs for trial.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::generate`].
+    pub(crate) fn of_run(key_type: KeyType) -> anyhow::Result<Arc<Self>> {
+        let mut known = OF_RUN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, key)) = known.iter().find(|(of, _)| *of == key_type) {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(Self::generate(key_type)?);
+        known.push((key_type, Arc::clone(&key)));
+        Ok(key)
+    }
+
+    /// Has the key of this type made beside other work, such as that of the token. What cannot be made is told by whoever asks for it.
+    pub(crate) fn ahead(key_type: KeyType) {
+        thread::spawn(move || Self::of_run(key_type).map(drop));
+    }
+
     /// Makes a key of this type.
     ///
     /// # Errors
@@ -116,4 +142,21 @@ fn encoding(algorithm: SignatureAlgorithm) -> Option<&'static dyn RsaEncoding> {
         SignatureAlgorithm::RsaPssSha512 => &RSA_PSS_SHA512,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_of_a_run_share_a_key_of_each_type() {
+        TrialKey::ahead(KeyType::EcP384);
+        let of = |key_type: KeyType| TrialKey::of_run(key_type).unwrap();
+
+        let (one, again) = (of(KeyType::EcP384), of(KeyType::EcP384));
+
+        assert_eq!(one.public(), again.public());
+        assert_eq!(of(KeyType::EcP256).public().key_type(), KeyType::EcP256);
+        assert_ne!(TrialKey::generate(KeyType::EcP384).unwrap().public(), one.public());
+    }
 }

@@ -1,4 +1,4 @@
-//! Prepares a blank token: label, security officer's PIN, user PIN (bootstrap and ceremonies).
+//! Prepares a blank token: label, security officer's PIN, user PIN (ceremonies and demos).
 //!
 //! It can be run again after a crash: a token that has its label but no user PIN yet is finished
 //! under the same security officer's PIN. One that has both is never touched.

@@ -43,7 +43,7 @@ impl Pin {
         Ok(Self { file: Some(path.to_owned()), ..pin })
     }
 
-    /// Takes a PIN that the program itself has drawn, at bootstrap.
+    /// Takes a PIN that the program itself has drawn, for a demo.
     ///
     /// # Errors
     ///

@@ -72,7 +72,7 @@ struct DeploymentSection {
     environment: String,
     /// `demo`, `systemtest`, `test` or `prod`; only the compiled pairs exist.
     pki: String,
-    /// Four characters a-z0-9, drawn at bootstrap or named in the plan.
+    /// Four characters a-z0-9, drawn for a demo or named in the plan.
     instance: String,
 }
 

@@ -518,7 +518,7 @@ pub trait Store:
         now: UnixTime,
     ) -> Result<u64, StoreError>;
 
-    /// All management certificates that were recorded, oldest first. Those of bootstrap are not
+    /// All management certificates that were recorded, oldest first. Those of a demo are not
     /// among them: a ceremony made them.
     ///
     /// # Errors

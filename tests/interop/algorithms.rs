@@ -113,7 +113,7 @@ impl Deployment {
         let [api, public, observe_ca, observe_ocsp] = ports.map(|address| address.to_string());
         succeeds(
             Command::new(program::built("sigill-ceremony"))
-                .args(["bootstrap", "--module", softhsm::MODULE])
+                .args(["demo", "--module", softhsm::MODULE])
                 .args(["--home".as_ref(), home.as_os_str()])
                 .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
                 .args(["--profiles".as_ref(), profiles.as_os_str()])

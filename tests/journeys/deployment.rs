@@ -1,4 +1,4 @@
-//! Deployments to break: one is bootstrapped, and each journey works on a copy of it.
+//! Deployments to break: one is made, and each journey works on a copy of it.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// SoftHSM, whose configuration the bootstrap writes into the home.
+    /// SoftHSM, whose configuration the demo writes into the home.
     pub(crate) fn softhsm() -> Self {
         let module = PathBuf::from(softhsm::MODULE);
         Self { module, environment: Vec::new() }
@@ -53,7 +53,7 @@ impl Device {
     }
 }
 
-/// A bootstrapped and imported home in which no server has ever run. `None` where a tool is missing.
+/// A home that was made and imported in which no server has ever run. `None` where a tool is missing.
 pub(crate) struct Template(Option<Made>);
 
 struct Made {
@@ -82,7 +82,7 @@ impl Ports {
 }
 
 impl Template {
-    /// Bootstraps a hierarchy of the root and the P-256 issuing CA and imports it.
+    /// Makes a hierarchy of the root and the P-256 issuing CA and imports it.
     pub(crate) fn make() -> Self {
         Self::make_with(&[])
     }
@@ -133,12 +133,11 @@ impl Template {
         for (file, old, new) in changes {
             replace_in(&profiles.join(file), &[((*old).to_owned(), (*new).to_owned())]);
         }
-        let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles, &device);
-        bootstrap
-            .args(["--api", &ports.api.to_string(), "--public", &ports.public.to_string()])
+        let mut demo = demo_command(&home, &hierarchy, &profiles, &device);
+        demo.args(["--api", &ports.api.to_string(), "--public", &ports.public.to_string()])
             .args(["--observe-ca", &ports.observe_ca.to_string()])
             .args(["--observe-ocsp", &ports.observe_ocsp.to_string()]);
-        succeeds(&mut bootstrap);
+        succeeds(&mut demo);
         let mut import = Command::new(program::built("sigill-ca"));
         import
             .arg("import")
@@ -175,10 +174,10 @@ impl Template {
     }
 }
 
-fn bootstrap_command(home: &Path, hierarchy: &Path, profiles: &Path, device: &Device) -> Command {
+fn demo_command(home: &Path, hierarchy: &Path, profiles: &Path, device: &Device) -> Command {
     let mut command = Command::new(program::built("sigill-ceremony"));
     command
-        .arg("bootstrap")
+        .arg("demo")
         .args(["--home".as_ref(), home.as_os_str()])
         .args(["--hierarchy".as_ref(), hierarchy.as_os_str()])
         .args(["--profiles".as_ref(), profiles.as_os_str()])
@@ -471,30 +470,27 @@ impl Deployment {
         spoken::run(&mut command, &[])
     }
 
-    /// Runs the bootstrap of this home again.
-    pub(crate) fn bootstrap(&self, more: &[&str]) -> Spoken {
-        spoken::run(
-            bootstrap_command(
-                &self.home,
-                &self.hierarchy,
-                &workspace::root().join("profiles"),
-                &self.device,
-            )
-            .args(more),
-            &[],
-        )
+    /// Makes the demo of this home again.
+    pub(crate) fn demo(&self, more: &[&str]) -> Spoken {
+        spoken::run(self.demo_in(&self.home).args(more), &[])
     }
 
-    /// Bootstraps an empty home beside this one, from the hierarchy with one change.
-    pub(crate) fn bootstrap_anew(&self, old: &str, new: &str) -> (PathBuf, Spoken) {
+    /// What makes a demo in another home, from the hierarchy of this one.
+    pub(crate) fn demo_in(&self, home: &Path) -> Command {
+        let profiles = workspace::root().join("profiles");
+        demo_command(home, &self.hierarchy, &profiles, &self.device)
+    }
+
+    /// Makes a demo in an empty home beside this one, from the hierarchy with one change.
+    pub(crate) fn demo_anew(&self, old: &str, new: &str) -> (PathBuf, Spoken) {
         let home = self.home.with_file_name("anew");
         let hierarchy = self.home.with_file_name("changed.toml");
         let text = fs::read_to_string(&self.hierarchy).expect("a hierarchy file");
         assert!(text.contains(old), "{text}");
         fs::write(&hierarchy, text.replacen(old, new, 1)).expect("a hierarchy file");
         let profiles = workspace::root().join("profiles");
-        let mut bootstrap = bootstrap_command(&home, &hierarchy, &profiles, &self.device);
-        (home, spoken::run(&mut bootstrap, &[]))
+        let mut demo = demo_command(&home, &hierarchy, &profiles, &self.device);
+        (home, spoken::run(&mut demo, &[]))
     }
 
     /// The URL at which the responder answers.

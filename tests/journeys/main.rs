@@ -1,15 +1,15 @@
 //! Journeys of a whole CA through faults: killed at every step of issuing, hung up on, its audit log
 //! refusing, its database set back, its token gone or wrong.
 //!
-//! Each runs the real programs on a deployment of its own, copied from one that was bootstrapped
+//! Each runs the real programs on a deployment of its own, copied from one that was made once
 //! once, and speaks to the API as a portal does.
 
 mod accounts;
 mod api;
-mod bootstrap;
 mod broken_line;
 mod clock;
 mod crash;
+mod demo;
 mod deployment;
 mod device;
 mod eids;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         faults::CHECKS,
         device::CHECKS,
         healing::CHECKS,
-        bootstrap::CHECKS,
+        demo::CHECKS,
         exchange::CHECKS,
         renewal::CHECKS,
         revocation::CHECKS,

@@ -42,7 +42,7 @@ struct Somebody<'a> {
 }
 
 impl<'a> Somebody<'a> {
-    /// A client with the pair that bootstrap gave it.
+    /// A client with the pair that the demo gave it.
     fn first(deployment: &'a Deployment, name: &str) -> Self {
         let file = |kind: &str| deployment.home.join(format!("tls/{name}.{kind}"));
         Self { deployment, certificate: file("pem"), key: file("key") }

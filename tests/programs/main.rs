@@ -58,13 +58,13 @@ fn every_version_begins_with_the_name_of_its_program() {
 }
 
 #[test]
-fn a_bootstrap_that_finds_no_plan_says_how_to_name_it_and_makes_nothing() {
+fn a_demo_that_finds_no_plan_says_how_to_name_it_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let hierarchy = workspace::root().join("environments/demo/hierarchy.toml");
     let named = ["--hierarchy", hierarchy.to_str().unwrap()];
     for (given, lacks) in [(&named[..0], "--hierarchy"), (&named[..], "--profiles")] {
         let mut command = Command::new(program::built("sigill-ceremony"));
-        command.args(["bootstrap", "--home", "home"]).args(given).current_dir(&folder);
+        command.args(["demo", "--home", "home"]).args(given).current_dir(&folder);
         let said = spoken::run(&mut command, &[]);
 
         assert_eq!(said.code, 1, "{}", said.text);

@@ -9,6 +9,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$(mktemp -d)
 passed=0 failed=0
 options=(--home "$folder/home")
+folder_of_ceremonies=$folder/home/ceremonies
 [ -z "${SIGILL_BIN-}" ] || options+=(--bin "$SIGILL_BIN")
 
 end() {
@@ -39,7 +40,28 @@ check() {
 authorities() { (cd "$1/ceremony/out" && sha256sum ./*cav1.cer management-ca.cer); }
 
 goes_from_nothing_to_a_judged_certificate() {
-  quickstart --ports free --once && grep -q 'nginx keeps it out' "$folder/err" && grep -q 'both receipts hold' "$folder/err"
+  quickstart --ports free --once && cp "$folder/err" "$folder/home/first-run" && grep -q 'nginx keeps it out' "$folder/err" && grep -q 'both receipts hold' "$folder/err"
+}
+
+# What the auditor's program says of each bundle, and what stands on the first page of its report.
+holds_ceremonies_that_an_auditor_accepts() {
+  local name folder
+  for name in root issuing-keys issuing; do
+    folder=$folder_of_ceremonies/$name
+    grep -q "sigill-verify accepts the ceremony $name" "$folder_of_ceremonies/../first-run" &&
+      tail -n 1 "$folder/judged.txt" | grep -q '^bundle [0-9a-f]\{64\} holds$' &&
+      sed '/<\/section>/q' "$folder/report.html" | grep -q 'Nobody sat at this ceremony.*terminal (R20) was waived' || return 1
+  done
+  grep -q '^C1, Demo: a root' "$folder_of_ceremonies/../first-run" && grep -q 'nobody sat at it; 2 approved' "$folder_of_ceremonies/../first-run"
+}
+
+# A bundle that somebody changed stops the quickstart before anything is registered.
+refuses_a_ceremony_that_does_not_hold() {
+  local bundle=$folder_of_ceremonies/root/root.bundle.tar
+  rm -f "$folder/home/run/imported" && cp "$bundle" "$folder/bundle" || return 1
+  sed -i 's/administrator/administratos/' "$bundle"
+  ! quickstart || return 1
+  cp "$folder/bundle" "$bundle" && [ ! -e "$folder/home/run/imported" ] && quickstart && quickstart --stop
 }
 
 stops_what_it_started() {
@@ -105,9 +127,11 @@ keeps_what_an_operator_has_changed() {
 # A PIN is not refused less the second time.
 asks_for_the_folder_rather_than_for_another_run() {
   local home=$folder/home
-  mv "$home/ceremony/out/outputs.json" "$folder/outputs.json" && mv "$home/offline" "$folder/offline" || return 1
+  mv "$home/ceremony/out/outputs.json" "$folder/outputs.json" && mv "$home/offline" "$folder/offline" &&
+    mv "$home/ceremonies/issuing" "$folder/issuing" || return 1
   ! quickstart || return 1
-  mv "$folder/outputs.json" "$home/ceremony/out/outputs.json" && mv "$folder/offline" "$home/offline" || return 1
+  mv "$folder/outputs.json" "$home/ceremony/out/outputs.json" && mv "$folder/offline" "$home/offline" &&
+    mv "$folder/issuing" "$home/ceremonies/issuing" || return 1
   grep -q 'ceremony-pin-missing.*bring the folder back' "$folder/err" && ! grep -q 'quickstart again' "$folder/err" &&
     quickstart --start
 }
@@ -248,6 +272,8 @@ orders_and_revokes_through_a_portal_that_is_killed_at_each_step() {
 }
 
 check "goes from nothing to a certificate that OpenSSL and nginx judge" goes_from_nothing_to_a_judged_certificate
+check "holds ceremonies that an auditor accepts" holds_ceremonies_that_an_auditor_accepts
+check "refuses a ceremony that does not hold" refuses_a_ceremony_that_does_not_hold
 check "stops what it started" stops_what_it_started
 check "resumes with the same authorities" resumes_with_the_same_authorities
 check "refuses a second copy on the same ports, before anything is changed" refuses_a_second_copy_on_the_same_ports

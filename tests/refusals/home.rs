@@ -1,7 +1,7 @@
-//! Homes of a demo deployment that can be broken: one is bootstrapped, every case gets a copy.
+//! Homes of a demo deployment that can be broken: one is made, every case gets a copy.
 //!
 //! The management CA of the copies is one that OpenSSL made here, so that a case can have any client
-//! certificate; all else is what `sigill-ceremony bootstrap` and `sigill-ca import` leave behind. The
+//! certificate; all else is what `sigill-ceremony demo` and `sigill-ca import` leave behind. The
 //! PKCS#11 module is OpenSC's wrapper, which logs every call, so that logins and signatures count.
 
 use std::cell::RefCell;
@@ -54,19 +54,19 @@ pub struct Refused {
 }
 
 impl Home {
-    /// Bootstraps a deployment and imports the outputs of its ceremony.
-    pub fn bootstrapped() -> Self {
+    /// Makes a deployment and imports the outputs of its ceremony.
+    pub fn made() -> Self {
         let (api, observe) = (free_address(), free_address());
         let folder = new_folder();
         let mut home =
             Self { folder, instance: String::new(), api, observe, spy: RefCell::default() };
         let mut command = Command::new(program::built("sigill-ceremony"));
-        command.arg("bootstrap").arg("--home").arg(home.path("")).args(["--api", &api.to_string()]);
+        command.arg("demo").arg("--home").arg(home.path("")).args(["--api", &api.to_string()]);
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
         command.arg("--hierarchy").arg(format!("{root}/environments/demo/hierarchy.toml"));
         command.arg("--profiles").arg(format!("{root}/profiles"));
         let said = spoken::run(&mut command, &[]);
-        assert_eq!(said.code, 0, "bootstrap: {}", said.text);
+        assert_eq!(said.code, 0, "demo: {}", said.text);
         home.instance = value_of(&home.config(), "instance");
         let module = value_of(&home.config(), "module");
         assert_eq!(module, softhsm::MODULE, "the module of the demo");

@@ -118,7 +118,7 @@ struct World {
 
 impl World {
     fn make() -> Self {
-        let template = Home::bootstrapped();
+        let template = Home::made();
         let server = template.copy().serve();
         let mut world =
             Self { template, server, issued: String::new(), organised: OnceCell::new() };

@@ -1,4 +1,4 @@
-//! A whole CA on a token: bootstrap, issue, revoke, CRL, OCSP by a delegate, restart, and again.
+//! A whole CA on a token: made, issue, revoke, CRL, OCSP by a delegate, restart, and again.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const SECONDS: Duration = Duration::from_secs(60);
 
 pub(crate) fn on_softhsm(_: &()) {
     let Some(place) = Place::start(Kind::SoftHsm) else { return };
-    // The bootstrap keeps SoftHSM's tokens in its home, with a configuration of its own there.
+    // The demo keeps SoftHSM's tokens in its home, with a configuration of its own there.
     let device = Device { environment: Vec::new(), ..place.device() };
     lives_on(Kind::SoftHsm, Template::make_on(device, &[]).copy());
 }
@@ -40,7 +40,7 @@ pub(crate) fn on_kryoptic(_: &()) {
 fn lives_on(kind: Kind, deployment: Option<Deployment>) {
     let Some(mut deployment) = deployment else { return };
     let told = |step: &str, said: &str| println!("measured: {}: {step} = {said}", kind.name());
-    told("bootstrap", "ok");
+    told("demo", "ok");
     let mut received = Vec::new();
     for run in ["first", "second"] {
         deployment.start();

@@ -23,6 +23,7 @@ use crate::gates;
 use crate::home::replace;
 use crate::inventory;
 use crate::stopped::Stopped;
+use crate::trial_key::TrialKey;
 use crate::works::{intent_id, now};
 
 impl<'a> Ceremony<'a> {
@@ -112,6 +113,7 @@ impl<'a> Ceremony<'a> {
             id: KeyId::of_step(self.plan.hash.as_bytes(), issuer.as_str()),
             removal: Removal::Forbidden,
         };
+        TrialKey::ahead(order.key_type);
         let key = token.generate_key(order, KEY_DEADLINE)?;
         self.certificates.insert(issuer, authority::stand_in(&real, &key)?);
         Ok(())
@@ -219,6 +221,7 @@ impl<'a> Ceremony<'a> {
         let order =
             KeyOrder { key_type, label: step.id.to_string(), id, removal: Removal::Forbidden };
         let bar = self.spinner(step);
+        TrialKey::ahead(key_type);
         let key = self.works(&mut nobody()).key(&of, order, KEY_DEADLINE);
         bar.finish_and_clear();
         let key = key?;

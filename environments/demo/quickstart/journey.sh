@@ -63,7 +63,7 @@ has_receipts() {
   done
 }
 
-# An auditor's view: both logs from their files and the keys that the bootstrap named.
+# An auditor's view: both logs from their files and the keys that the demo named.
 verify_logs() {
   local log folder
   for log in status audit; do
@@ -101,7 +101,7 @@ split_bundle() {
     mv part1.pem leaf.pem
     mv part2.pem issuing.pem
     mv part3.pem root.pem
-    cmp -s root.pem "$HOME_DIR/trust/root.pem" || fail "the API came with another root than the bootstrap's"
+    cmp -s root.pem "$HOME_DIR/trust/root.pem" || fail "the API came with another root than the ceremonies'"
     cat leaf.pem issuing.pem >chain.pem
   )
 }

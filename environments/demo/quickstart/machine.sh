@@ -158,7 +158,7 @@ find_module() {
   for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so \
     /usr/lib64/pkcs11/libsofthsm2.so /usr/local/lib/softhsm/libsofthsm2.so; do
     if [ -r "$path" ]; then
-      MODULE=$path # used by bootstrap
+      MODULE=$path # used by make_demo
       return
     fi
   done

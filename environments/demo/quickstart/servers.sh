@@ -1,4 +1,4 @@
-# The PKI and its two servers: bootstrap, start, wait, stop. Sourced by ./quickstart.
+# The PKI and its two servers: ceremonies, start, wait, stop. Sourced by ./quickstart.
 # shellcheck shell=bash disable=SC2034,SC2153
 
 # In the order in which they start: a newer responder reads what an older CA publishes, not the other way.
@@ -41,27 +41,55 @@ stop_outdated() {
 }
 
 # Whether an earlier run made everything that the servers and the journey need.
-bootstrapped() {
+was_made() {
   local file
   for file in config/ca.toml config/ocsp.toml ceremony/out/outputs.json env ports trust/root.pem trust/chain.pem run/imported; do
     [ -e "$HOME_DIR/$file" ] || return 1
   done
 }
 
-bootstrap() {
+make_demo() {
   stop_all
-  say "making keys and certificates in SoftHSM (or finding those of an earlier run)"
-  run "$BIN/sigill-ceremony" bootstrap --home "$HOME_DIR" --module "$MODULE" \
+  say "holding key ceremonies, making keys and certificates in SoftHSM (or finding those of an earlier run)"
+  no_network
+  run "${NO_NETWORK[@]}" "$BIN/sigill-ceremony" demo --home "$HOME_DIR" --module "$MODULE" \
     --hierarchy "$HERE/environments/demo/hierarchy.toml" --profiles "$HERE/profiles" \
     --api "127.0.0.1:${PORT[api]}" --public "127.0.0.1:${PORT[public]}" \
     --observe-ca "127.0.0.1:${PORT[observe-ca]}" --observe-ocsp "127.0.0.1:${PORT[observe-ocsp]}" \
-    >"$HOME_DIR/log/bootstrap.out" || broken_off "bootstrap"
+    >"$HOME_DIR/log/ceremonies.out" || broken_off "ceremonies"
+  judge_ceremonies
   say "registering them with the CA"
   run "$BIN/sigill-ca" import --config "$HOME_DIR/config/ca.toml" --from "$HOME_DIR/ceremony/out/outputs.json" >&2 ||
     broken_off "import"
   offer_test_certificates
   make_vantage_point
   : >"$HOME_DIR/run/imported"
+}
+
+# Ceremonies need no network: where one can be made that is empty, they are held in it.
+NO_NETWORK=(env)
+no_network() {
+  # root may; anybody else in a user namespace, where the system allows those.
+  if unshare --net true 2>/dev/null; then
+    NO_NETWORK=(unshare --net)
+  elif unshare --net --map-current-user true 2>/dev/null; then
+    NO_NETWORK=(unshare --net --map-current-user)
+  else
+    return 0
+  fi
+  say "they are held where there is no network"
+}
+
+# As an auditor judges them: from the bundle and two hashes, which others have on paper.
+judge_ceremonies() {
+  local folder name
+  for name in root issuing-keys issuing; do
+    folder=$HOME_DIR/ceremonies/$name
+    "$BIN/sigill-verify" ceremony "$folder/$name.bundle.tar" --plan "$(sed -n 's/^plan //p' "$folder/paper")" \
+      --head "$(sed -n 's/^head //p' "$folder/paper")" --report "$folder/report.html" >"$folder/judged.txt" 2>&1 ||
+      fail "the ceremony $name does not hold: $(cat "$folder/judged.txt")"
+    say "sigill-verify accepts the ceremony $name; its report: $folder/report.html"
+  done
 }
 
 # A set of certificates for relying parties to test against (docs/operations/test-certificates.md).
@@ -213,10 +241,10 @@ stay() {
 
 note_key() { cat "$HOME_DIR/ceremony/out/note-$1.pub"; }
 
-# log_origin STATUS-OR-AUDIT: as the deployment that was bootstrapped says, not as the files do.
+# log_origin STATUS-OR-AUDIT: as the deployment that was made says, not as the files do.
 log_origin() { printf 'sigill/test/demo/%s/%s/1\n' "$(cat "$HOME_DIR/ceremony/instance")" "$1"; }
 
-# The bootstrap wrote env; the folder of the programs in it is that of the last run.
+# The ceremonies wrote env; the folder of the programs in it is that of the last run.
 remember_programs() {
   local file=$HOME_DIR/env
   {
@@ -248,7 +276,8 @@ What lies in $home
   tls/portal.pem,.key credentials of the API's client "portal"
   demo/tolvan         the certificate that was issued and revoked just now
   publish             what the responder reads: status log, CRLs, CA certificates
-  pins, keys, offline secrets (0600); the root's stay in offline, which no server opens
+  ceremonies          plans, approvals, bundles and reports of the key ceremonies, which nobody sat at
+  pins, keys, offline secrets (0600); the root's token and PINs stay in offline, which no server opens
 
 END
   cat <<END

@@ -68,8 +68,8 @@ impl<'a> Report<'a> {
         if self.held.is_unattended() {
             lines.push(
                 self.pick(
-                    "Ingen satt vid ceremonin: programmet jämförde själv vad som signerades, och ingen människa läste det. Nycklarna får inte användas till något som någon förlitar sig på.",
-                    "Nobody sat at this ceremony: the program itself compared what was signed, and no person read it. The keys are for nothing that anybody relies on.",
+                    "Ingen satt vid ceremonin: programmet jämförde själv vad som signerades, och ingen människa läste det; regeln om en terminal (R20) gällde inte. Nycklarna får inte användas till något som någon förlitar sig på.",
+                    "Nobody sat at this ceremony: the program itself compared what was signed, and no person read it; the rule of a terminal (R20) was waived. The keys are for nothing that anybody relies on.",
                 )
                 .to_owned(),
             );

@@ -1,9 +1,12 @@
-//! `sigill-ceremony bootstrap` in a home that was made before: it neither draws nor rewrites what
+//! `sigill-ceremony demo`: its ceremonies hold before the auditor's program, whenever it is killed, and in a home that was made before it neither draws nor rewrites what
 //! exists. And a second responder, which must not touch the first one's token.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::spoken::{self, Spoken};
 use support::suite::Check;
@@ -11,28 +14,27 @@ use support::suite::Check;
 use crate::deployment::Template;
 
 pub(crate) const CHECKS: &[Check<Template>] = &[
-    ("bootstrap::keeps_what_an_operator_has_changed", keeps_what_an_operator_has_changed),
+    ("demo::its_ceremonies_hold_before_the_auditor", its_ceremonies_hold_before_the_auditor),
+    ("demo::killed_at_any_point_it_goes_on", killed_at_any_point_it_goes_on),
+    ("demo::keeps_what_an_operator_has_changed", keeps_what_an_operator_has_changed),
     (
-        "bootstrap::needs_no_pin_once_the_ceremony_is_finished",
+        "demo::needs_no_pin_once_the_ceremony_is_finished",
         needs_no_pin_once_the_ceremony_is_finished,
     ),
-    ("bootstrap::tells_a_new_profile_from_one_taken_away", tells_a_new_profile_from_one_taken_away),
-    ("bootstrap::draws_no_pin_for_a_token_that_exists", draws_no_pin_for_a_token_that_exists),
-    ("bootstrap::refuses_other_addresses_than_before", refuses_other_addresses_than_before),
+    ("demo::tells_a_new_profile_from_one_taken_away", tells_a_new_profile_from_one_taken_away),
+    ("demo::draws_no_pin_for_a_token_that_exists", draws_no_pin_for_a_token_that_exists),
+    ("demo::refuses_other_addresses_than_before", refuses_other_addresses_than_before),
     (
-        "bootstrap::refuses_what_does_not_fit_before_a_key_is_made",
+        "demo::refuses_what_does_not_fit_before_a_key_is_made",
         refuses_what_does_not_fit_before_a_key_is_made,
     ),
     (
-        "bootstrap::a_run_that_was_broken_off_goes_on_and_tells_of_it",
+        "demo::a_run_that_was_broken_off_goes_on_and_tells_of_it",
         a_run_that_was_broken_off_goes_on_and_tells_of_it,
     ),
-    ("bootstrap::writes_what_a_shell_sources", writes_what_a_shell_sources),
-    ("bootstrap::names_the_way_out_of_a_wrong_pin", names_the_way_out_of_a_wrong_pin),
-    (
-        "bootstrap::a_second_responder_ends_before_it_logs_in",
-        a_second_responder_ends_before_it_logs_in,
-    ),
+    ("demo::writes_what_a_shell_sources", writes_what_a_shell_sources),
+    ("demo::names_the_way_out_of_a_wrong_pin", names_the_way_out_of_a_wrong_pin),
+    ("demo::a_second_responder_ends_before_it_logs_in", a_second_responder_ends_before_it_logs_in),
 ];
 
 fn read(home: &Path, name: &str) -> String {
@@ -57,6 +59,107 @@ fn markers(home: &Path) -> usize {
     names.filter(|name| name.ends_with(".marker")).count()
 }
 
+/// The ceremonies of a demo, by their folders: root (C1), issuing keys (C2), issuing (C3).
+const CEREMONIES: [&str; 3] = ["root", "issuing-keys", "issuing"];
+
+/// Times that a demo is killed, spread over the whole of its making.
+const KILLS: u32 = 2;
+
+/// Judges a bundle of this home by the two hashes that stand in `paper`, and writes the report.
+fn judged(home: &Path, ceremony: &str, report: &Path) -> serde_json::Value {
+    let folder = home.join("ceremonies").join(ceremony);
+    let paper = fs::read_to_string(folder.join("paper")).expect("the paper");
+    let hash = |of: &str| {
+        let line = paper.lines().find_map(|line| line.strip_prefix(of));
+        line.expect("a hash").trim().to_owned()
+    };
+    let mut verify = Command::new(support::program::built("sigill-verify"));
+    verify.arg("ceremony").arg(folder.join(format!("{ceremony}.bundle.tar"))).arg("--json");
+    verify.args(["--plan", &hash("plan"), "--head", &hash("head")]).arg("--report").arg(report);
+    let judged = spoken::run(&mut verify, &[]);
+    assert_eq!(judged.code, 0, "{ceremony}: {}", judged.text);
+    serde_json::from_slice(&judged.out).expect("JSON")
+}
+
+/// CER-01, CER-11: the auditor's program accepts each bundle, the first page of each report says that nobody sat at it and which rule was waived for that; what the CA
+/// is given is what the bundles hold; the keys of the root never lay where a server looks.
+fn its_ceremonies_hold_before_the_auditor(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = &deployment.home;
+    for ceremony in CEREMONIES {
+        let report = home.join(format!("{ceremony}.html"));
+        judged(home, ceremony, &report);
+        let text = fs::read_to_string(&report).expect("a report");
+        let (first, _) = text.split_once("</section>").expect("a first page");
+        for said in ["Nobody sat at this ceremony", "the rule of a terminal (R20) was waived"] {
+            assert!(first.contains(said), "{ceremony}: {first}");
+        }
+        let bundle = home.join("ceremonies").join(ceremony).join(format!("{ceremony}.bundle.tar"));
+        let unpacked = home.join(ceremony);
+        fs::create_dir(&unpacked).expect("a folder");
+        let mut tar = Command::new("tar");
+        tar.arg("xf").arg(&bundle).args(["--strip-components", "1", "-C"]).arg(&unpacked);
+        done(&spoken::run(&mut tar, &[]));
+        for made in fs::read_dir(unpacked.join("out")).expect("outputs") {
+            let made = made.expect("an output").path();
+            let name = made.file_name().expect("a name");
+            let given = fs::read(home.join("ceremony/out").join(name));
+            if made.extension().is_some_and(|kind| kind == "csr") {
+                assert!(given.is_err(), "{made:?} is none of the CA's");
+            } else {
+                assert_eq!(given.expect("an output"), fs::read(&made).expect("it"), "{made:?}");
+            }
+        }
+    }
+    let tokens = |folder: &str| fs::read_dir(home.join(folder)).map_or(0, Iterator::count);
+    assert_eq!((tokens("tokens"), tokens("offline/tokens")), (3, 1));
+    assert_eq!(tokens("ceremonies/issuing-keys/room/tokens"), 0, "it was carried to the CA");
+}
+
+/// N20: killed with all that it has started, at any point, a demo is made to its end by the next run, and each ceremony holds; or where the making of a key was cut
+/// in two, it stops by R06 and nothing on that token is used.
+fn killed_at_any_point_it_goes_on(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let began = Instant::now();
+    let whole = deployment.home.with_file_name("whole");
+    done(&spoken::run(&mut deployment.demo_in(&whole), &[]));
+    let took = began.elapsed();
+    let mut stopped = 0;
+    for kill in 0..KILLS {
+        let home = deployment.home.with_file_name(format!("killed-{kill}"));
+        let mut command = deployment.demo_in(&home);
+        let mut demo = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a demo");
+        thread::sleep(took.saturating_mul(2 * kill + 1) / (2 * KILLS));
+        demo.kill().expect("a kill");
+        demo.wait().expect("an end");
+        // Its children were told to end with it; the system takes a moment.
+        let mut again = spoken::run(&mut deployment.demo_in(&home), &[]);
+        while again.text.contains("another run is at work") {
+            thread::sleep(Duration::from_millis(50));
+            again = spoken::run(&mut deployment.demo_in(&home), &[]);
+        }
+
+        if again.code == 14 {
+            assert!(again.text.contains("error: R06: "), "{}", again.text);
+            stopped += 1;
+            continue;
+        }
+        done(&again);
+        for ceremony in CEREMONIES {
+            judged(&home, ceremony, &home.join(format!("{ceremony}.html")));
+        }
+        let left = fs::read_dir(home.join("ceremonies/root")).expect("a folder");
+        let names = left.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        assert_eq!(names.filter(|name| name.starts_with("sigill-rehearsal-")).count(), 0);
+    }
+    println!("measured: {KILLS} kills, {stopped} in the midst of a key");
+}
+
 fn keeps_what_an_operator_has_changed(template: &Template) {
     let Some(deployment) = template.copy() else { return };
     let home = &deployment.home;
@@ -67,7 +170,7 @@ fn keeps_what_an_operator_has_changed(template: &Template) {
     fs::write(home.join(profile), &edited).expect("a change");
     fs::remove_file(home.join("config/profiles/function-ec.toml")).expect("a profile");
 
-    let again = deployment.bootstrap(&[]);
+    let again = deployment.demo(&[]);
 
     let said = done(&again);
     assert_eq!(read(home, "config/ca.toml"), changed);
@@ -78,7 +181,7 @@ fn keeps_what_an_operator_has_changed(template: &Template) {
     assert!(said.contains("function-ec.toml was taken away and stays away"), "{said}");
     assert!(!said.contains("person-hsaid-3-signature"), "{said}");
 
-    let forced = deployment.bootstrap(&["--rewrite-config"]);
+    let forced = deployment.demo(&["--rewrite-config"]);
 
     assert!(done(&forced).contains("config/ca.toml was written anew"), "{}", forced.text);
     assert!(read(home, "config/ca.toml").contains("revoke = true"));
@@ -99,14 +202,14 @@ fn tells_a_new_profile_from_one_taken_away(template: &Template) {
         fs::remove_file(home.join("config/profiles").join(name)).expect("a profile");
     }
 
-    let again = deployment.bootstrap(&[]);
+    let again = deployment.demo(&[]);
 
     let said = done(&again);
     assert!(said.contains("function-ec.toml is new in this version"), "{said}");
     assert!(said.contains("function.toml was taken away and stays away"), "{said}");
     assert!(home.join("config/profiles/function-ec.toml").exists());
     assert!(!home.join("config/profiles/function.toml").exists());
-    let once_more = deployment.bootstrap(&[]);
+    let once_more = deployment.demo(&[]);
     assert!(!done(&once_more).contains("is new in this version"), "{}", once_more.text);
 }
 
@@ -118,7 +221,7 @@ fn needs_no_pin_once_the_ceremony_is_finished(template: &Template) {
     fs::remove_dir_all(home.join("pins")).expect("the folder pins");
     fs::remove_file(home.join("tls/portal.key")).expect("a key that was carried to its client");
 
-    done(&deployment.bootstrap(&[]));
+    done(&deployment.demo(&[]));
 
     assert!(!home.join("offline").exists());
     assert!(!home.join("tls/portal.key").exists());
@@ -128,26 +231,56 @@ fn needs_no_pin_once_the_ceremony_is_finished(template: &Template) {
 fn draws_no_pin_for_a_token_that_exists(template: &Template) {
     let Some(deployment) = template.copy() else { return };
     let home = &deployment.home;
-    // As a ceremony that was broken off at its very end.
-    fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the manifest");
+    // As a demo that was broken off at its very end: the root is needed no more.
+    let manifest = home.join("ceremony/out/outputs.json");
+    fs::remove_file(&manifest).expect("the manifest");
     let away = home.join("away");
     fs::rename(home.join("offline"), &away).expect("the folder offline");
-
-    let again = deployment.bootstrap(&[]);
-
-    let said = refused(&again, "ceremony-pin-missing");
-    assert!(
-        said.contains(
-            "root's PIN is not in offline/pins/root.pin, though its token exists: bring the folder \
-             back; nothing was tried"
-        ),
-        "{said}"
-    );
+    done(&deployment.demo(&[]));
     assert!(!home.join("offline").exists());
-    assert_eq!(markers(home), 0);
+
+    // Broken off before the root's last ceremony, and within its first.
+    for (ceremony, gone) in [("issuing", "transcript.jsonl"), ("root", "rehearsal.jsonl")] {
+        fs::remove_file(&manifest).expect("the manifest");
+        let folder = home.join("ceremonies").join(ceremony);
+        let bundle = folder.join(format!("{ceremony}.bundle.tar"));
+        let packed = fs::read(&bundle).expect("a bundle");
+        fs::remove_file(&bundle).expect("a bundle");
+        let told = fs::read(folder.join(gone)).ok();
+        let _ = fs::remove_file(folder.join(gone));
+
+        let again = deployment.demo(&[]);
+
+        let said = refused(&again, "ceremony-pin-missing");
+        assert!(
+            said.contains(
+                "root's PIN is not in offline/pins, though its token exists: bring the folder \
+                 back; nothing was tried"
+            ),
+            "{said}"
+        );
+        assert!(!home.join("offline").exists());
+        assert_eq!(markers(home), 0);
+        fs::write(&bundle, packed).expect("a bundle");
+        if let Some(told) = told {
+            fs::write(folder.join(gone), told).expect("a transcript");
+        }
+        done(&deployment.demo(&[]));
+    }
+
+    fs::remove_file(&manifest).expect("the manifest");
+    let pin = home.join("pins/management.pin");
+    let drawn = fs::read(&pin).expect("a PIN");
+    fs::remove_file(&pin).expect("a PIN");
+    let again = deployment.demo(&[]);
+    let said = refused(&again, "ceremony-pin-missing");
+    assert!(said.contains("management's PIN is not in pins/management.pin"), "{said}");
+    assert!(!pin.exists());
     fs::rename(&away, home.join("offline")).expect("the folder offline");
+    fs::write(&pin, drawn).expect("a PIN");
+    fs::set_permissions(&pin, Permissions::from_mode(0o600)).expect("its mode");
     // No try of the PIN was spent, or the token would say so and this would be refused.
-    done(&deployment.bootstrap(&[]));
+    done(&deployment.demo(&[]));
 }
 
 fn refuses_other_addresses_than_before(template: &Template) {
@@ -157,7 +290,7 @@ fn refuses_other_addresses_than_before(template: &Template) {
     let made = deployment.ocsp_url().replace("http://", "");
     // By the record, and in a home of a version that kept none by its configurations.
     for _ in 0..2 {
-        let again = deployment.bootstrap(&["--public", "127.0.0.1:9", "--rewrite-config"]);
+        let again = deployment.demo(&["--public", "127.0.0.1:9", "--rewrite-config"]);
 
         let said = refused(&again, "ceremony-address");
         assert!(said.contains(&format!("--public {made}, not 127.0.0.1:9")), "{said}");
@@ -182,7 +315,7 @@ fn refuses_what_does_not_fit_before_a_key_is_made(template: &Template) {
             ["keys of type ed25519", "config/profiles/root.toml"],
         ),
     ] {
-        let (home, again) = deployment.bootstrap_anew(written, new);
+        let (home, again) = deployment.demo_anew(written, new);
 
         let said = refused(&again, code);
         for words in named {
@@ -208,14 +341,14 @@ struct Broken {
 fn a_run_that_was_broken_off_goes_on_and_tells_of_it(template: &Template) {
     let Some(deployment) = template.copy() else { return };
     let home = &deployment.home;
-    let root = "sigilltesteidrootcav1";
+    let management = "sigilltestmanagementcav1";
     let transcript = home.join("ceremony/transcript.jsonl");
     let adopted = "\"adopted\":\"found by a later run\"";
     let keys = |text: &str| text.matches("\"act\":\"generate-key\"").count();
     let made = keys(&read(home, "ceremony/transcript.jsonl"));
     for (number, Broken { act, what, is_made, told }) in [
-        Broken { act: "generate-key", what: root, is_made: true, told: adopted },
-        Broken { act: "sign", what: "sigilltesteidrootcav1.crl", is_made: true, told: adopted },
+        Broken { act: "generate-key", what: "responder-identity", is_made: true, told: adopted },
+        Broken { act: "generate-key", what: management, is_made: true, told: adopted },
         Broken { act: "sign", what: "management-ca.cer", is_made: true, told: adopted },
         Broken {
             act: "sign",
@@ -243,7 +376,7 @@ fn a_run_that_was_broken_off_goes_on_and_tells_of_it(template: &Template) {
             fs::remove_file(home.join("ceremony/out").join(what)).expect("the output is missing");
         }
 
-        done(&deployment.bootstrap(&[]));
+        done(&deployment.demo(&[]));
 
         let text = read(home, "ceremony/transcript.jsonl");
         let line = |more: usize| text.lines().nth(place + more).unwrap_or_default();
@@ -274,13 +407,13 @@ fn a_run_that_was_broken_off_goes_on_and_tells_of_it(template: &Template) {
     let of_another = first.replace("\"plan\":\"", "\"plan\":\"00") + "\n";
     fs::write(&transcript, of_another).expect("another transcript");
     fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the end is missing");
-    let said = deployment.bootstrap(&[]);
+    let said = deployment.demo(&[]);
     assert_eq!(said.code, 18, "{}", said.text);
     assert!(said.text.contains(" is of plan 00"), "{}", said.text);
 
-    let text = text.replace("\"role\":\"root\"", "\"role\":\"boot\"");
+    let text = text.replace("\"role\":\"responder\"", "\"role\":\"despondent\"");
     fs::write(&transcript, &text).expect("a changed transcript");
-    let said = deployment.bootstrap(&[]);
+    let said = deployment.demo(&[]);
     assert_eq!(said.code, 18, "{}", said.text);
     assert!(said.text.contains("error: R17: "), "{}", said.text);
     assert_eq!(read(home, "ceremony/transcript.jsonl"), text);
@@ -291,9 +424,9 @@ fn writes_what_a_shell_sources(template: &Template) {
     let Some(deployment) = template.copy() else { return };
     let home = &deployment.home;
     for name in ["env", "ports", "trust/root.pem", "trust/chain.pem"] {
-        fs::remove_file(home.join(name)).expect("bootstrap wrote it");
+        fs::remove_file(home.join(name)).expect("the demo wrote it");
     }
-    done(&deployment.bootstrap(&[]));
+    done(&deployment.demo(&[]));
 
     let script = "set -eu; . \"$1/env\"; test \"$SIGILL_HOME\" -ef \"$1\"; sigill --version; \
                   openssl verify -CAfile \"$SIGILL_ROOT\" \"$SIGILL_CHAIN\"; \
@@ -312,10 +445,10 @@ fn names_the_way_out_of_a_wrong_pin(template: &Template) {
     let Some(deployment) = template.copy() else { return };
     let home = &deployment.home;
     fs::remove_file(home.join("ceremony/out/outputs.json")).expect("the manifest");
-    let pin = home.join("offline/pins/root.pin");
-    let right = read(home, "offline/pins/root.pin");
+    let pin = home.join("pins/management.pin");
+    let right = read(home, "pins/management.pin");
     fs::write(&pin, "not-the-pin\n").expect("a wrong PIN");
-    let again = deployment.bootstrap(&[]);
+    let again = deployment.demo(&[]);
     refused(&again, "hsm-pin-refused");
     fs::write(&pin, right).expect("the right PIN");
     let folder = home.join("state");
@@ -326,14 +459,14 @@ fn names_the_way_out_of_a_wrong_pin(template: &Template) {
     // What nobody should do, and somebody will.
     fs::remove_file(&marker).expect("a marker");
 
-    let again = deployment.bootstrap(&[]);
+    let again = deployment.demo(&[]);
 
     let said = refused(&again, "hsm-pin-count-low");
     assert!(said.contains(&pin.display().to_string()), "{said}");
     assert!(said.contains(&marker.display().to_string()), "{said}");
     let line = said.split("write \"").nth(1).and_then(|rest| rest.split('"').next());
     fs::write(&marker, line.expect("a line to write")).expect("the marker");
-    done(&deployment.bootstrap(&[]));
+    done(&deployment.demo(&[]));
 }
 
 /// Two would take each other's delegates up.
