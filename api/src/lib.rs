@@ -70,8 +70,8 @@ pub use revocation::{
 };
 pub use step::{
     EidOrder, EidOrderCertificateRequest, EidOrderDue, EidOrderEvidence, EidOrderIssuance,
-    EidOrderReceipt, EidOrderReceiptRequest, EidOrderReplaced, EidOrderReplaces, EidOrderRequest,
-    EidOrderStep, EidOrderStepRequest,
+    EidOrderParked, EidOrderReceipt, EidOrderReceiptRequest, EidOrderReplaced, EidOrderReplaces,
+    EidOrderRequest, EidOrderStep, EidOrderStepRequest,
 };
 pub use trial::{TrialRevocation, TrialRevocations, TrialSight, TrialSummary};
 

@@ -32,6 +32,12 @@ pub struct Problem {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What nobody is to believe after this refusal, such as that an old card is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// The same as card administrators read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_sv: Option<String>,
     /// The id by which log and audit speak of this refusal.
     pub correlation_id: String,
     /// When (RFC 3339, UTC).

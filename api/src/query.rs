@@ -94,6 +94,8 @@ pub struct EidOrderQuery {
     /// only those that replace what the CA revokes by itself until this time, RFC 3339 in UTC
     #[param(format = "date-time")]
     pub strikes_before: Option<String>,
+    /// only those that are parked since the database was put back from a backup, or, with `false`, only the others
+    pub parked: Option<bool>,
     /// `next` of the page before
     #[param(pattern = "^[0-9]{1,18}$")]
     pub cursor: Option<String>,

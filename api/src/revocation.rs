@@ -108,7 +108,8 @@ pub enum StatusOutcome {
     /// Nothing: it stood so already, by another call or by an earlier try of this one. `reason` and
     /// `revoked_at` are what is recorded, whatever the call asked for.
     AlreadySo,
-    /// It was revoked before, and the graver reason was not recorded: its authority has ended, and what its last CRL says stands.
+    /// Nothing: its authority has ended, and what its last CRL says stands. It was revoked before, and a graver reason was not recorded; or it had
+    /// expired.
     /// Only where an eID or a carrier was revoked.
     AuthorityEnded,
 }

@@ -162,6 +162,9 @@ pub struct EidOrder {
     /// What it replaces, and what became of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<EidOrderReplaced>,
+    /// Present while the order is parked: it was under way when the database was put back from a backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<EidOrderParked>,
     /// When it was made.
     pub created: String,
     /// When the last step was taken.
@@ -178,6 +181,18 @@ pub struct EidOrder {
     /// Its certificates, once all of them are issued; in listings none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
+}
+
+/// An order of which the CA does not know what became of it in the time that its database has lost. The next step that somebody takes, or its
+/// cancellation, ends that.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EidOrderParked {
+    /// Since when.
+    pub since: String,
+    /// What that means.
+    pub warning: String,
+    /// The same as card administrators read it.
+    pub warning_sv: String,
 }
 
 /// A deadline.
@@ -210,6 +225,18 @@ pub struct EidOrderReplaced {
     /// When it was revoked for this order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<String>,
+    /// Where it stands now, as docs/states.md names it; in listings absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The stage as card administrators read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_sv: Option<String>,
+    /// Present while something of it is not revoked: that, and what ends it. In listings absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// The same as card administrators read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_sv: Option<String>,
 }
 
 /// A step that was taken.

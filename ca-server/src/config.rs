@@ -19,6 +19,7 @@ use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::database::DatabaseSection;
 use crate::exchange::ExchangeSection;
+use crate::limits::{LimitSection, ReadingSection, RevocationSection};
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
 use crate::service::delegate::RespondersSection;
@@ -89,6 +90,9 @@ pub(crate) struct ConfigFile {
     /// How much one of them may revoke.
     #[serde(default)]
     pub(crate) revocation: RevocationSection,
+    /// How much of persons one of them is shown.
+    #[serde(default)]
+    pub(crate) reading: ReadingSection,
     /// How much they may order; without one nothing is counted.
     #[serde(default, rename = "limit")]
     pub(crate) limits: Vec<LimitSection>,
@@ -364,50 +368,6 @@ pub(crate) struct DiagnosisSection {
     /// Environments of issuers that are not ours, by the issuers' common names.
     #[serde(default)]
     pub(crate) elsewhere: BTreeMap<String, String>,
-}
-
-/// What one client may revoke without another one (REV-09).
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct RevocationSection {
-    /// Certificates that one client revokes or holds in an hour of UTC by its own word, singly and by jobs together.
-    /// Singly it is stopped there; a job of more needs the approval of another operator's client.
-    #[serde(default = "default_alone")]
-    pub(crate) alone: u64,
-}
-
-impl Default for RevocationSection {
-    fn default() -> Self {
-        Self { alone: default_alone() }
-    }
-}
-
-fn default_alone() -> u64 {
-    500
-}
-
-/// How many certificates a client may order under a profile in an hour of UTC (ISS-22).
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct LimitSection {
-    /// The name of a client, or `*` for each.
-    pub(crate) client: String,
-    /// The name of a profile, its beginning with `*` behind it, or `*` for each.
-    pub(crate) profile: String,
-    /// So many are issued, further ones refused until the hour is over.
-    pub(crate) per_hour: Option<u64>,
-    /// What pauses client and profile until an operator lets them go on.
-    pub(crate) sudden: Option<SuddenSection>,
-}
-
-/// A sudden change.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct SuddenSection {
-    /// More than so many times the mean of the same hour on the seven days before.
-    pub(crate) times: u64,
-    /// And at least so many in the hour.
-    pub(crate) at_least: u64,
 }
 
 /// Why a configuration was refused.

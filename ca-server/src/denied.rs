@@ -46,6 +46,32 @@ pub(crate) enum Lasting {
     ForNow,
 }
 
+/// What whoever reads a refusal must not believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warning {
+    /// That the old card or eID is revoked, of an order that was to replace it.
+    OldIsNotRevoked,
+}
+
+impl Warning {
+    pub(crate) const fn english(self) -> &'static str {
+        match self {
+            Self::OldIsNotRevoked => {
+                "this call has revoked nothing: the old card or eID is NOT revoked by it. If it is lost or stolen, revoke it now by a call of its own (POST /v1/eids/{id}/revocation, /v1/carriers/{id}/revocation)"
+            }
+        }
+    }
+
+    /// The same as card administrators read it.
+    pub(crate) const fn swedish(self) -> &'static str {
+        match self {
+            Self::OldIsNotRevoked => {
+                "Anropet har inte spärrat något: det gamla kortet eller den gamla e-legitimationen är INTE spärrad genom det. Är det borttappat eller stulet, spärra det nu."
+            }
+        }
+    }
+}
+
 impl Kind {
     const fn lasts(self) -> bool {
         matches!(
@@ -67,12 +93,14 @@ pub(crate) struct Denied {
     pub(crate) retry_after: Option<Duration>,
     /// For how long it holds.
     pub(crate) lasting: Lasting,
+    /// What whoever reads it must not believe.
+    pub(crate) warning: Option<Warning>,
 }
 
 impl Denied {
     /// Denies by `refusal`.
     pub(crate) const fn new(kind: Kind, refusal: Refusal) -> Self {
-        Self { kind, refusal, retry_after: None, lasting: Lasting::ByKind }
+        Self { kind, refusal, retry_after: None, lasting: Lasting::ByKind, warning: None }
     }
 
     /// The same, from which the same call may be free later: it is not stored under its key.
@@ -90,6 +118,12 @@ impl Denied {
     /// The same, with a time to come back.
     pub(crate) const fn retry_after(mut self, span: Duration) -> Self {
         self.retry_after = Some(span);
+        self
+    }
+
+    /// The same, with a warning.
+    pub(crate) const fn warning(mut self, warning: Warning) -> Self {
+        self.warning = Some(warning);
         self
     }
 

@@ -1,11 +1,105 @@
-//! Limits of the configuration: `[[limit]]` (ISS-22).
+//! Limits of the configuration: `[[limit]]` (ISS-22), `[revocation]` (REV-09) and `[reading]` (AUD-06).
+
+use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use ca::limit::{HourLimit, Limit, Limits, Pattern, Sudden};
 use ca::profile::ProfileSet;
+use serde::Deserialize;
 
-use crate::config::{ConfigFile, LimitSection};
+use crate::config::ConfigFile;
 use crate::start::Told;
+
+/// What one client may revoke without another one (REV-09).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RevocationSection {
+    /// Certificates that one client revokes or holds in an hour of UTC by its own word, singly and by jobs together.
+    /// Singly it is stopped there; a job of more needs the approval of another operator's client.
+    #[serde(default = "default_alone")]
+    pub(crate) alone: u64,
+}
+
+impl Default for RevocationSection {
+    fn default() -> Self {
+        Self { alone: default_alone() }
+    }
+}
+
+fn default_alone() -> u64 {
+    500
+}
+
+/// How many certificates a client may order under a profile in an hour of UTC (ISS-22).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct LimitSection {
+    /// The name of a client, or `*` for each.
+    pub(crate) client: String,
+    /// The name of a profile, its beginning with `*` behind it, or `*` for each.
+    pub(crate) profile: String,
+    /// So many are issued, further ones refused until the hour is over.
+    pub(crate) per_hour: Option<u64>,
+    /// What pauses client and profile until an operator lets them go on.
+    pub(crate) sudden: Option<SuddenSection>,
+}
+
+/// A sudden change.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SuddenSection {
+    /// More than so many times the mean of the same hour on the seven days before.
+    pub(crate) times: u64,
+    /// And at least so many in the hour.
+    pub(crate) at_least: u64,
+}
+
+/// How much of persons one client is shown (AUD-06).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ReadingSection {
+    /// Things of persons that one client is shown in an hour of UTC, of which its own section says nothing else: certificates, eIDs, orders and persons,
+    /// each once an answer. Then it is shown nobody until the hour is over.
+    #[serde(default = "default_reads")]
+    pub(crate) per_hour: u64,
+}
+
+impl Default for ReadingSection {
+    fn default() -> Self {
+        Self { per_hour: default_reads() }
+    }
+}
+
+/// More than all that an organisation of some ten thousand looks up or lists in an hour, and a hundredth of a country's register.
+fn default_reads() -> u64 {
+    50_000
+}
+
+/// How much of persons each client is shown in an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadLimits {
+    usual: u64,
+    own: BTreeMap<String, u64>,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self { usual: default_reads(), own: BTreeMap::new() }
+    }
+}
+
+impl ReadLimits {
+    pub(crate) fn read(config: &ConfigFile) -> Self {
+        let own =
+            config.clients.iter().filter_map(|one| Some((one.name.clone(), one.reads_per_hour?)));
+        Self { usual: config.reading.per_hour, own: own.collect() }
+    }
+
+    /// Things of persons in an hour of UTC.
+    pub(crate) fn of(&self, client: &str) -> u64 {
+        self.own.get(client).copied().unwrap_or(self.usual)
+    }
+}
 
 /// Reads the limits.
 ///
@@ -89,6 +183,21 @@ mod tests {
             assert_eq!(told.len(), usize::from(missing.is_some()), "{told:?}");
             assert!(told.iter().all(|one| one.contains(missing.unwrap_or_default())), "{told:?}");
         }
+    }
+
+    /// AUD-06: each client is shown as much as its own section says, or as all are; and nobody without end.
+    #[test]
+    fn reads_how_much_each_client_is_shown() {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(manifest.join("../environments/demo/ca.toml")).unwrap();
+        let limits = |text: &str| ReadLimits::read(&toml::from_str(text).unwrap());
+        let shown = limits(&text);
+        assert_eq!((shown.of("portal"), shown.of("nobody")), (50_000, 50_000));
+        let own = text.replacen("# reads-per-hour = 200000", "reads-per-hour = 7", 1);
+        let fewer = own.replacen("per-hour = 50000", "per-hour = 9", 1);
+        let shown = limits(&fewer);
+        assert_eq!((shown.of("portal"), shown.of("nobody")), (7, 9));
+        assert_eq!(ReadLimits::default().of("portal"), 50_000);
     }
 
     /// ISS-22.

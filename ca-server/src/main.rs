@@ -330,6 +330,7 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
             "audit_leaves": outcome.leaves,
             "known_only_by_serial": serials,
             "paused_jobs": outcome.paused.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "parked_orders": outcome.parked,
         });
         answer(&result.to_string());
         return Ok(());
@@ -346,6 +347,12 @@ fn take_over(path: &Path, json: bool) -> anyhow::Result<()> {
     for job in &outcome.paused {
         answer(&format!(
             "  {job} ran and is paused: sigill job show {job}, then resume or cancel it"
+        ));
+    }
+    if outcome.parked > 0 {
+        answer(&format!(
+            "  {} orders were under way and are parked: sigill order parked lists them once the server runs",
+            outcome.parked
         ));
     }
     answer(&format!("next: sigill-ca serve --config {}", path.display()));

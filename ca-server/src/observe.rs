@@ -150,10 +150,11 @@ fn told<T: Clone>(kept: &Mutex<Vec<T>>, shown: impl Fn(T) -> Value) -> Vec<Value
 }
 
 /// Counters of alarms without labels.
-const ALARMS: [&str; 10] = [
+const ALARMS: [&str; 11] = [
     "sigill_publication_failures_total",
     "sigill_limit_pauses_total",
     "sigill_revocations_stopped_total",
+    "sigill_reads_stopped_total",
     "sigill_job_failures_total",
     "sigill_shared_factor_alarms_total",
     "sigill_signature_alarms_total",

@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) status: TakenOver,
     /// Jobs that ran in the backup: they may have been cancelled since, and wait for an operator.
     pub(crate) paused: Vec<JobId>,
+    /// Orders in steps that were under way in the backup: they may have been taken back since, and wait for an administrator.
+    pub(crate) parked: u64,
 }
 
 /// A certificate of which the database knows no more than that it was issued.
@@ -118,6 +120,7 @@ pub(crate) fn run(
             .context("status log cannot be taken over")?;
     }
     let still = running(store)?;
+    outcome.parked = store.parked_orders()?;
     outcome.paused = ran.into_iter().filter(|job| !still.contains(job)).collect();
     Ok(outcome)
 }

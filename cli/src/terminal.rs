@@ -62,6 +62,9 @@ impl Terminal {
             if let Some(next) = &problem.next {
                 let _ = writeln!(out, "hint: {next}");
             }
+            for warning in [&problem.warning, &problem.warning_sv].into_iter().flatten() {
+                let _ = writeln!(out, "warning: {warning}");
+            }
             let _ = writeln!(out, "call: {} at {}", problem.correlation_id, problem.time);
         }
     }

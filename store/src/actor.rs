@@ -27,6 +27,8 @@ pub struct StatementUse {
     pub again: Again,
     /// The last second at which it counts.
     pub until: UnixTime,
+    /// Whether its call only reads: it is taken behind what changes something.
+    pub reads: bool,
 }
 
 /// Whether one statement may come with a second call.

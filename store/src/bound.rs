@@ -146,7 +146,7 @@ pub struct BoundChanged {
     pub issuer: IssuerId,
     /// What was done to it; `None`: it stood so already.
     pub done: Option<StatusAct>,
-    /// A graver reason was not noted: its issuer has ended, and what its last CRL says stands.
+    /// Nothing was done to it, and a graver reason was not noted: its issuer has ended, and what its last CRL says stands.
     pub ended: bool,
     /// How it stands now.
     pub status: StatusRow,
@@ -253,7 +253,7 @@ pub trait Bindings: RegisteredCarriers {
     fn bound_certificates(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError>;
 
     /// Revokes or holds every certificate of an eID or on a carrier that has not ended, in one act: all of them or none. What is revoked
-    /// stays so; a graver reason is noted, unless the issuer has ended. A carrier that is revoked takes no eID any more. Never refused because of the clock. Where all
+    /// stays so; a graver reason is noted. What an issuer left that has ended is passed over. A carrier that is revoked takes no eID any more. Never refused because of the clock. Where all
     /// stood so already nothing is recorded.
     ///
     /// # Errors

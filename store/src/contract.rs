@@ -447,7 +447,7 @@ pub trait Store:
     /// Appends the entries that a restored database lacks, read from verified tiles, and brings
     /// every state up to them. All or nothing.
     ///
-    /// `missing` yields the entries from this log's size on. Jobs that run are paused: they may have been cancelled since.
+    /// `missing` yields the entries from this log's size on. Jobs that run are paused, and orders in steps that are under way parked: they may have been cancelled since.
     ///
     /// # Errors
     ///
@@ -463,7 +463,7 @@ pub trait Store:
 
     /// Appends the audit leaves that a restored database lacks, read from the log's own tiles, before
     /// anything else is written. Their payloads are lost; what was done, when and to what stays.
-    /// Returns how many were appended. All or nothing. Jobs that run are paused here too.
+    /// Returns how many were appended. All or nothing. Jobs are paused and orders parked here too.
     ///
     /// # Errors
     ///

@@ -57,6 +57,9 @@ pub struct EidOrderRow {
     pub updated: UnixTime,
     /// What it replaces.
     pub replaces: Option<EidOrderReplaces>,
+    /// Since when it is parked: it was under way when the database was put back from a backup, and may have been taken back since. No deadline
+    /// of it strikes, for itself or for what it replaces, before somebody has taken a step of it.
+    pub parked: Option<UnixTime>,
 }
 
 /// What an order replaces.
@@ -202,6 +205,8 @@ pub struct EidOrderFilter {
     pub due_at: Option<UnixTime>,
     /// Only those that replace what is to be revoked by this second.
     pub strikes_at: Option<UnixTime>,
+    /// Only those that are parked, or only those that are not.
+    pub parked: Option<bool>,
     /// Whether those of protected persons, too: not, unless it is said.
     pub protected: Protected,
 }
@@ -244,6 +249,12 @@ pub enum EidOrderFault {
         /// How many, without what is ordered and what is replaced.
         held: u64,
     },
+    /// A certificate of it is revoked: nobody can take its eID into use any more.
+    #[error("a certificate of order {order} is revoked")]
+    Over {
+        /// Which.
+        order: OrderId,
+    },
     /// It takes no certificate where it stands.
     #[error("order {order} takes no certificate: another call has moved it meanwhile")]
     Closed {
@@ -260,6 +271,7 @@ impl EidOrderFault {
             Self::Unknown { .. } => "order-not-known",
             Self::Moved { .. } => "order-moved",
             Self::Signing { .. } => "order-signing",
+            Self::Over { .. } => "order-eid-over",
             Self::Closed { .. } => "order-closed",
             Self::Enough { .. } => "order-enough-carriers",
         }
@@ -269,7 +281,8 @@ impl EidOrderFault {
 /// The part of [`Store`](crate::Store) that keeps orders of several steps.
 pub trait EidOrders {
     /// Takes a step, with what it does to the order's certificates: all of it or nothing. What stands so already is not changed again, and
-    /// what has ended or is revoked is not revoked again. A call whose step stands already changes nothing.
+    /// what has ended or is revoked is not revoked again. A call whose step stands already changes nothing. An order that was parked goes on
+    /// with it.
     ///
     /// # Errors
     ///
@@ -281,7 +294,7 @@ pub trait EidOrders {
         now: UnixTime,
     ) -> Result<Vec<EidOrderChanged>, StoreError>;
 
-    /// Revokes what an order replaces whose second has come. Where that is not so, or no longer, nothing changes.
+    /// Revokes what an order replaces whose second has come. Where that is not so, or no longer, or the order is parked, nothing changes.
     ///
     /// # Errors
     ///
@@ -292,6 +305,13 @@ pub trait EidOrders {
         audit: EidOrderAudit,
         now: UnixTime,
     ) -> Result<Vec<EidOrderChanged>, StoreError>;
+
+    /// How many orders are parked.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn parked_orders(&self) -> Result<u64, StoreError>;
 
     /// An order with its steps.
     ///

@@ -17,7 +17,7 @@ use crate::eid_order::EidOrderFault;
 use crate::id::{CarrierId, CertificateId, EidId, OrderId};
 use crate::job::JobError;
 use crate::sealing::KeySourceError;
-use crate::sql::connection::{DatabaseError, Failure};
+use crate::sql::connection::DatabaseError;
 
 /// Why an act was refused or a question not answered. The act left no trace.
 ///
@@ -450,6 +450,14 @@ pub enum StoreError {
         /// When the next hour begins.
         ends: UnixTime,
     },
+    /// A client has been shown in this hour what it may be shown of persons.
+    #[error("client may be shown {per_hour} things of persons in an hour, which ends at {ends}")]
+    ReadsSpent {
+        /// What it may.
+        per_hour: u64,
+        /// When the next hour begins.
+        ends: UnixTime,
+    },
     /// A statement of an administrator that came before, with another call.
     #[error("statement was taken before")]
     StatementReplayed,
@@ -461,27 +469,6 @@ pub enum StoreError {
         /// The one that came.
         found: u64,
     },
-}
-
-impl From<DatabaseError> for StoreError {
-    fn from(error: DatabaseError) -> Self {
-        match error.failure() {
-            Failure::Busy => Self::Busy,
-            Failure::Full => Self::Full,
-            Failure::ReadOnly => Self::ReadOnly,
-            Failure::Device => Self::Device(error),
-            Failure::Damaged => Self::Damaged(error),
-            Failure::Constraint => Self::Constraint(error),
-            Failure::Unreachable => Self::Unreachable(error),
-            Failure::Other => Self::Query(error),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        DatabaseError::from(error).into()
-    }
 }
 
 impl StoreError {
@@ -570,6 +557,7 @@ impl StoreError {
             Self::UnknownBound { what: BoundTo::Eid(_) } => "eid-not-known",
             Self::UnknownBound { what: BoundTo::Carrier(_) } => "carrier-not-known",
             Self::AloneSpent { .. } => "revocations-alone-spent",
+            Self::ReadsSpent { .. } => "limit-reads",
             Self::Pinned => "name-pinned",
             Self::StatementReplayed => "actor-statement-replayed",
             Self::Replayed { .. } => "request-replayed",

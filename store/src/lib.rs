@@ -108,7 +108,7 @@ pub use profile::{
     RecordedProfile, new_profiles,
 };
 pub use protection::{ProtectedRow, Protection, ProtectionChange};
-pub use read::{ReadRow, Reads, ReadsWanted, Shown, ShownId};
+pub use read::{ReadRow, Reader, Reads, ReadsWanted, Shown, ShownId};
 pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,

@@ -38,6 +38,15 @@ pub enum ShownId {
     Person,
 }
 
+/// Who is shown something, and how much of that an hour takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Name of the client.
+    pub client: String,
+    /// How many things of persons it is shown in an hour of UTC, on all nodes together: ids as [`Shown`] has them, each once an answer.
+    pub most: u64,
+}
+
 /// Whose reads are asked for.
 #[derive(Clone)]
 pub struct ReadsWanted {
@@ -72,15 +81,17 @@ pub struct ReadRow {
 /// What is kept of a read is its leaf and the ids of what was shown: whose that is follows from eIDs, orders and certificates when it is asked
 /// for. So nothing of it names anybody, and it stays when a person is forgotten (record 0058).
 pub trait Reads {
-    /// Records that these were shown, in a leaf: durable before it returns. Where nothing of them is a person's nothing is recorded, and
-    /// `None` is returned.
+    /// Records that these were shown, in a leaf, and counts them for the client and its hour: durable before it returns. Where nothing of them
+    /// is a person's nothing is recorded, and `None` is returned. No other act waits for it longer than for a part of a second: many of
+    /// them at once are refused, not queued (record 0064).
     ///
     /// # Errors
     ///
-    /// Storage errors. Nothing may be shown then.
+    /// [`StoreError::ReadsSpent`], [`StoreError::Overloaded`], storage errors. Nothing may be shown then.
     fn record_read(
         &self,
         shown: &[Shown],
+        reader: &Reader,
         audit: &AuditRecord,
         now: UnixTime,
     ) -> Result<Option<Position>, StoreError>;

@@ -47,6 +47,8 @@ mod ordered;
 mod orders;
 mod organisations;
 mod outcomes;
+#[cfg(test)]
+mod plans;
 mod postgres;
 mod profiles;
 mod protection;

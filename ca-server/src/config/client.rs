@@ -30,6 +30,8 @@ pub(crate) struct ClientSection {
     /// Whether it may read certificates and lists.
     #[serde(default)]
     pub(crate) read: bool,
+    /// How much of persons it is shown in an hour of UTC; left out, as `[reading]` says.
+    pub(crate) reads_per_hour: Option<u64>,
     /// The vantage point that it is: it may ask what to look at there, and say what was seen there.
     pub(crate) vantage: Option<String>,
     /// Organisations that it has a role over, by their ids, and over what lies under them: it sees these of the tree, and orders for

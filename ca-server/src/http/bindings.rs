@@ -9,8 +9,8 @@ use ca::operation::Operation;
 use super::asked::Asked;
 use super::openapi::{ActProblems, Keyed, QuestionProblems, ReadingProblems};
 use super::problem::Call;
-use super::{App, Named, read_body, reading, refuse, under_key};
-use crate::service::body::from_json;
+use super::{App, Named, asking, reading, refuse, under_key};
+use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::order::Act;
 
@@ -50,17 +50,7 @@ pub(crate) async fn search(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
-    let asked = match read_body(request.into_body()).await {
-        Ok(body) => from_json::<api::EidSearch>(&body),
-        Err(denied) => Err(denied),
-    };
-    match asked {
-        Ok(asked) => {
-            let who = caller.clone();
-            reading(app, caller, call, move |service| service.search(&who, &asked)).await
-        }
-        Err(denied) => refuse(&app, &caller, &call, denied).await,
-    }
+    asking(app, caller, call, request, Service::search).await
 }
 
 /// `GET /v1/eids/{id}`.
@@ -119,17 +109,7 @@ pub(crate) async fn look_up(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
-    let asked = match read_body(request.into_body()).await {
-        Ok(body) => from_json::<api::CarrierLookup>(&body),
-        Err(denied) => Err(denied),
-    };
-    match asked {
-        Ok(asked) => {
-            let who = caller.clone();
-            reading(app, caller, call, move |service| service.carrier_of_card(&who, &asked)).await
-        }
-        Err(denied) => refuse(&app, &caller, &call, denied).await,
-    }
+    asking(app, caller, call, request, Service::carrier_of_card).await
 }
 
 /// `POST /v1/eids/{id}/revocation`: revokes or holds its certificates, all of them or none.

@@ -48,6 +48,7 @@ use serde::de::DeserializeOwned;
 use crate::denied::{Denied, Kind};
 use crate::observe::Readiness;
 use crate::service::Service;
+use crate::service::body::from_json;
 use crate::service::caller::Caller;
 use crate::service::order::{Act, Answered, OrderAnswered, OrderCall, OrderWork, Replies, Wait};
 use crate::service::reads::{ReadCall, Shows};
@@ -393,6 +394,28 @@ async fn reading<T: Serialize + Shows + Send + 'static>(
     };
     match at_work(&app.admission, Lane::Reading, noted).await.flatten() {
         Ok(value) => axum::Json(value).into_response(),
+        Err(denied) => refuse(&app, &caller, &call, denied).await,
+    }
+}
+
+/// As [`reading`], of a question that has a body: it changes nothing, and has no idempotency key.
+async fn asking<Q, T>(
+    app: App,
+    caller: Caller,
+    call: Call,
+    request: Request,
+    work: impl FnOnce(&Service, &Caller, &Q) -> Result<T, Denied> + Send + 'static,
+) -> Response<Body>
+where
+    Q: DeserializeOwned + Serialize + Send + 'static,
+    T: Serialize + Shows + Send + 'static,
+{
+    let asked = read_body(request.into_body()).await;
+    match asked.and_then(|body| from_json::<Q>(&body)) {
+        Ok(asked) => {
+            let who = caller.clone();
+            reading(app, caller, call, move |service| work(service, &who, &asked)).await
+        }
         Err(denied) => refuse(&app, &caller, &call, denied).await,
     }
 }

@@ -162,18 +162,22 @@ const OF_BODIES: &[(u16, &str)] = &[
     (409, "state or configuration does not allow it, or the key is at work"),
     (413, "body above 128 KiB"),
 ];
+const OF_READS: &[(u16, &str)] = &[(
+    429,
+    "the client has been shown what it may of persons in this hour: come back after Retry-After",
+)];
 const OF_ACTS: &[(u16, &str)] =
     &[(429, "the client has had what it may alone in this hour: come back after Retry-After")];
 
 impl IntoResponses for ReadingProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[OF_ALL])
+        problems(&[OF_ALL, OF_READS])
     }
 }
 
 impl IntoResponses for QuestionProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[OF_ALL, OF_BODIES])
+        problems(&[OF_ALL, OF_READS, OF_BODIES])
     }
 }
 

@@ -9,8 +9,7 @@ use ca::operation::Operation;
 use super::asked::Asked;
 use super::openapi::{QuestionProblems, ReadingProblems};
 use super::problem::Call;
-use super::{App, read_body, reading, refuse};
-use crate::service::body::from_json;
+use super::{App, asking, reading, refuse};
 use crate::service::caller::Caller;
 
 /// `GET /v1/probe/work`: a page of what this vantage point looks at now.
@@ -56,19 +55,12 @@ pub(crate) async fn observe(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
-    let vantage = match caller.must_be_a_vantage_point() {
-        Ok(vantage) => vantage,
-        Err(denied) => return refuse(&app, &caller, &call, denied).await,
-    };
-    let sent = match read_body(request.into_body()).await {
-        Ok(body) => from_json::<api::ObservationsRequest>(&body),
-        Err(denied) => Err(denied),
-    };
-    match sent {
-        Ok(sent) => {
-            let name = caller.name.clone();
-            reading(app, caller, call, move |service| service.observed(&vantage, &name, &sent))
-                .await
+    match caller.must_be_a_vantage_point() {
+        Ok(vantage) => {
+            asking(app, caller, call, request, move |service, who, sent| {
+                service.observed(&vantage, &who.name, sent)
+            })
+            .await
         }
         Err(denied) => refuse(&app, &caller, &call, denied).await,
     }

@@ -51,6 +51,8 @@ pub(crate) fn document(denied: &Denied, call: &Call) -> api::Problem {
         seen: some(&refusal.seen),
         limit: some(&refusal.limit),
         next: some(refusal.next),
+        warning: denied.warning.map(|one| one.english().to_owned()),
+        warning_sv: denied.warning.map(|one| one.swedish().to_owned()),
         correlation_id: call.correlation_id.clone(),
         time: call.now.to_string(),
     }

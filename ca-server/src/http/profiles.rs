@@ -8,8 +8,7 @@ use ca::operation::Operation;
 
 use super::openapi::QuestionProblems;
 use super::problem::Call;
-use super::{App, read_body, reading, refuse};
-use crate::service::body::from_json;
+use super::{App, asking};
 use crate::service::caller::Caller;
 
 /// `POST /v1/profiles/replay`. A question with a body: it changes nothing and has no idempotency key.
@@ -28,15 +27,9 @@ pub(crate) async fn replay(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
-    let asked = match read_body(request.into_body()).await {
-        Ok(body) => from_json::<api::ReplayRequest>(&body),
-        Err(denied) => Err(denied),
-    };
-    match asked {
-        Ok(asked) => {
-            let (who, id) = (caller.clone(), call.correlation_id.clone());
-            reading(app, caller, call, move |service| service.replay_for(&who, &id, &asked)).await
-        }
-        Err(denied) => refuse(&app, &caller, &call, denied).await,
-    }
+    let id = call.correlation_id.clone();
+    asking(app, caller, call, request, move |service, who, asked| {
+        service.replay_for(who, &id, asked)
+    })
+    .await
 }

@@ -8,8 +8,8 @@ use ca::operation::Operation;
 
 use super::openapi::QuestionProblems;
 use super::problem::Call;
-use super::{App, read_body, reading, refuse};
-use crate::service::body::from_json;
+use super::{App, asking};
+use crate::service::Service;
 use crate::service::caller::Caller;
 
 /// `POST /v1/reads/search`. A question with a body: it changes nothing and has no idempotency key. That it was asked is a read itself.
@@ -28,15 +28,5 @@ pub(crate) async fn search(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
-    let asked = match read_body(request.into_body()).await {
-        Ok(body) => from_json::<api::ReadSearch>(&body),
-        Err(denied) => Err(denied),
-    };
-    match asked {
-        Ok(asked) => {
-            let who = caller.clone();
-            reading(app, caller, call, move |service| service.reads_of(&who, &asked)).await
-        }
-        Err(denied) => refuse(&app, &caller, &call, denied).await,
-    }
+    asking(app, caller, call, request, Service::reads_of).await
 }

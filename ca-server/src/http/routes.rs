@@ -118,17 +118,24 @@ mod tests {
         assert_eq!((ROWS.len(), described), (Operation::ALL.len(), Operation::ALL.len()));
     }
 
-    /// AUD-06: what a reading call answers goes by [`super::super::reading`], which writes down whom it shows.
+    /// AUD-06: what a reading call answers goes by [`super::super::reading`], which writes down whom it shows; a question with a body by
+    /// [`super::super::asking`], which goes by it.
     #[test]
     fn no_reading_call_is_answered_past_the_record_of_reads() {
+        const BY_THE_RECORD: &str = "reading(app, caller, call, ";
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+        let shared = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
+        let (_, asking) = shared.split_once("async fn asking<").unwrap();
+        let asking = asking.split("\n}\n").next().unwrap();
+        assert!(asking.contains(BY_THE_RECORD) && !asking.contains("Json("), "{asking}");
         let reading = ROWS.iter().filter(|(one, ..)| one.business() == Business::Reading);
         let mut found = 0;
         for (operation, module, handler) in reading {
             let file = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
             let (_, rest) = file.split_once(&format!("async fn {handler}(")).unwrap();
             let body = rest.split("\npub(crate) async fn ").next().unwrap();
-            assert!(body.contains("reading(app, caller, call, "), "{operation:?}");
+            let asks = body.contains("asking(app, caller, call, request, ");
+            assert!(asks || body.contains(BY_THE_RECORD), "{operation:?}");
             assert!(!body.contains("Json("), "{operation:?}");
             found += 1;
         }

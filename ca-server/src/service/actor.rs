@@ -12,7 +12,7 @@ use ca::admit::RuleRefusal;
 use ca::audit::{EventCode, EventResult, ObjectId, ObjectIds};
 use ca::eid::EidHolder;
 use ca::key_holder::HolderName;
-use ca::operation::Operation;
+use ca::operation::{Business, Operation};
 use ca::order::{ActorId, Order};
 use ca::organisation::Scope;
 use ca::profile::Profile;
@@ -233,6 +233,7 @@ impl Service {
             drawn: *self.revocation_order_id(stated.now, &call).as_bytes(),
             again: stated.again,
             until,
+            reads: stated.operation.is_some_and(|one| one.business() == Business::Reading),
         };
         let objects = ObjectIds::of_act([
             Some(call_of(stated.correlation_id)),

@@ -310,7 +310,10 @@ fn proof_of(order: &Order) -> IndexTerm {
     IndexTerm::new(IndexTag::Proof, &said)
 }
 
-fn stage_of<'a>(certificates: impl Iterator<Item = &'a CertificateRow>, now: UnixTime) -> EidStage {
+pub(super) fn stage_of<'a>(
+    certificates: impl Iterator<Item = &'a CertificateRow>,
+    now: UnixTime,
+) -> EidStage {
     let states: Vec<_> =
         certificates.map(|one| (one.not_after >= now).then_some(one.status.status.state)).collect();
     // None has no certificate: it came with one.

@@ -124,6 +124,7 @@ mod tests {
 
     fn section(name: &str, key: char) -> ClientSection {
         ClientSection {
+            reads_per_hour: None,
             name: name.to_owned(),
             spki_sha256: key.to_string().repeat(64),
             profiles: vec!["function-ec".to_owned()],

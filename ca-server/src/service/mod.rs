@@ -79,6 +79,7 @@ use crate::clock::Clock;
 use crate::config::PublicationSection;
 use crate::danger::Danger;
 use crate::denied::{Denied, Kind};
+use crate::limits::ReadLimits;
 use crate::management::Management;
 use crate::observe::Readiness;
 use crate::publication::PublicationState;
@@ -95,7 +96,7 @@ use jobs::worker::JobsWaiting;
 use key_use::KeyUses;
 use order::{OrdersLeft, Wait};
 use refusal::RefusalCounts;
-use revoke::AloneTold;
+use revoke::ToldOnce;
 use test_certificates::TestSet;
 use trials::RunningTrials;
 
@@ -126,7 +127,11 @@ pub(crate) struct Service {
     /// Certificates that one client may revoke or hold alone in an hour (REV-09).
     pub(crate) alone: u64,
     /// Hours in which a client was told that it may revoke no more alone: whoever is alarmed is alarmed once.
-    pub(crate) alone_told: AloneTold,
+    pub(crate) alone_told: ToldOnce,
+    /// How much of persons each client is shown in an hour (AUD-06).
+    pub(crate) read_limits: ReadLimits,
+    /// Hours in which a client was told that it is shown nobody any more.
+    pub(crate) reads_told: ToldOnce,
     pub(crate) jobs_waiting: JobsWaiting,
     /// Whose statements about calls are taken.
     pub(crate) actors: ActorStatements,
@@ -396,6 +401,14 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
                 "REV-09: one client revokes so many certificates in an hour; for more two decide",
                 "`alone` of [revocation], in an hour of UTC",
                 "two operators revoke many by a job: `sigill revoke --help`; or repeat the call with the same key after Retry-After",
+            ),
+        ),
+        StoreError::ReadsSpent { .. } => Denied::new(
+            Kind::Limited,
+            refusal(
+                "AUD-06: one client is shown so much of persons in an hour",
+                "`per-hour` of [reading], or `reads-per-hour` of the client, in an hour of UTC",
+                "repeat the call after Retry-After; who needs more has an operator write it down",
             ),
         ),
         StoreError::Job(JobError::Unknown { .. }) => Denied::new(

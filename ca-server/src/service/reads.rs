@@ -13,7 +13,10 @@ use ca::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use status::Position;
-use store::{IdError, IndexTag, IndexTerm, ReadRow, ReadsWanted, Shown, ShownId, Subject};
+use store::{
+    IdError, IndexTag, IndexTerm, ReadRow, Reader, ReadsWanted, Shown, ShownId, StoreError, Subject,
+};
+use x509::time::UnixTime;
 
 use super::Service;
 use super::caller::Caller;
@@ -248,8 +251,26 @@ impl Service {
             Subject::Deployment,
         );
         let now = self.clock().read().now;
-        self.store().record_read(shown, &record, now).map_err(|e| self.note_storage(&e))?;
-        Ok(())
+        let reader =
+            Reader { client: caller.name.clone(), most: self.read_limits.of(&caller.name) };
+        let recorded = self.store().record_read(shown, &reader, &record, now);
+        recorded.map(drop).map_err(|error| self.unshown(&caller.name, &error, now))
+    }
+
+    /// An answer that the store did not take. Somebody hears of a client that wants to be shown more persons than it may.
+    fn unshown(&self, client: &str, error: &StoreError, now: UnixTime) -> Denied {
+        let denied = self.note_storage(error);
+        let StoreError::ReadsSpent { per_hour, ends } = *error else { return denied };
+        metrics::counter!("sigill_reads_stopped_total").increment(1);
+        if self.reads_told.is_first(client, ends) {
+            tracing::error!(
+                problem.code = error.code(),
+                client.name = client,
+                shown = per_hour,
+                "a client has been shown in this hour all of persons that it may, and wants to go on: find out whether it is itself"
+            );
+        }
+        denied.retry_after(ends.since(now))
     }
 
     /// Who was shown what of a person, newest first.

@@ -268,13 +268,13 @@ impl Service {
     }
 }
 
-/// Until when each client was told that it may revoke no more alone.
+/// Until when each client was told that its hour is spent.
 #[derive(Debug, Default)]
-pub(crate) struct AloneTold(Mutex<BTreeMap<String, UnixTime>>);
+pub(crate) struct ToldOnce(Mutex<BTreeMap<String, UnixTime>>);
 
-impl AloneTold {
+impl ToldOnce {
     /// Whether this is the first time in the hour that ends then.
-    fn is_first(&self, client: &str, ends: UnixTime) -> bool {
+    pub(in crate::service) fn is_first(&self, client: &str, ends: UnixTime) -> bool {
         // A panic elsewhere leaves the map whole.
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(client.to_owned(), ends) != Some(ends)

@@ -25,7 +25,7 @@ use ca::routine::{OrdererRole, Routine, TermKind};
 use ca::steps::{Step, Taken, ending, judge_evidence, judge_orderer};
 use serde_json::{Value, json};
 use store::{
-    Alone, ChangedOf, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault,
+    Alone, ChangedOf, EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault,
     EidOrderStrike, OrderId, StatusAct, Subject,
 };
 use x509::time::UnixTime;
@@ -82,9 +82,20 @@ impl Service {
         work: &OrderWork<'_>,
     ) -> Result<Answered, Denied> {
         let request: api::EidOrderRequest = from_json(&work.call.body)?;
-        if self.kept_order(work.order)?.is_some() {
-            return self.order_answered(Outcome::Created, work.order, work);
+        if self.kept_order(work.order)?.is_none() {
+            let waits = request.replaces.is_some();
+            let made = self.make_order(caller, request, work);
+            made.map_err(|denied| if waits { replaced::unrevoked(denied) } else { denied })?;
         }
+        self.order_answered(Outcome::Created, work.order, work)
+    }
+
+    fn make_order(
+        &self,
+        caller: &Caller,
+        request: api::EidOrderRequest,
+        work: &OrderWork<'_>,
+    ) -> Result<(), Denied> {
         let who = self.who(caller, request.by.as_deref())?;
         let role = OrdererRole::from_word(&request.role)
             .ok_or_else(|| malformed("role", &request.role, "a role such as id-administrator"))?;
@@ -104,8 +115,7 @@ impl Service {
         let revokes = strike.is_some_and(|one| one.struck.revokes());
         let alone = revokes.then(|| self.alone_of(work));
         let moved = Move { strike, alone, ..Move::of(OrderAct::Order, said) };
-        self.take_step(&known, (routine, &ordered), &who, moved, work)?;
-        self.order_answered(Outcome::Created, work.order, work)
+        self.take_step(&known, (routine, &ordered), &who, moved, work)
     }
 
     /// Takes evidence of who the holder is.
@@ -192,15 +202,28 @@ impl Service {
         let order = self.seen_order(caller, id)?;
         let number = order.row.id;
         if !order.steps.iter().any(|step| step.call == work.order) {
-            let known = Known::read(order)?;
-            must_order_all(caller, &known)?;
-            let who = self.who(caller, by)?;
-            let routine = self.routine_of(&known)?;
-            let ordered = self.order_of(&self.said_so_far(&known, routine))?;
-            let moved = says(&known)?;
-            self.take_step(&known, (routine, &ordered), &who, moved, work)?;
+            let waits = replaced::waits(&order.row);
+            let taken = self.take_next(caller, order, work, by, says);
+            taken.map_err(|denied| if waits { replaced::unrevoked(denied) } else { denied })?;
         }
         self.order_answered(Outcome::Changed, number, work)
+    }
+
+    fn take_next(
+        &self,
+        caller: &Caller,
+        order: EidOrder,
+        work: &OrderWork<'_>,
+        by: Option<&str>,
+        says: impl FnOnce(&Known) -> Result<Move, Denied>,
+    ) -> Result<(), Denied> {
+        let known = Known::read(order)?;
+        must_order_all(caller, &known)?;
+        let who = self.who(caller, by)?;
+        let routine = self.routine_of(&known)?;
+        let ordered = self.order_of(&self.said_so_far(&known, routine))?;
+        let moved = says(&known)?;
+        self.take_step(&known, (routine, &ordered), &who, moved, work)
     }
 
     /// Who takes a step: who signed the call, or, where the deployment takes that, whom the client names.
@@ -485,6 +508,11 @@ pub(super) fn fault(fault: EidOrderFault) -> Denied {
             "a holder has so many carriers of a kind in one organisation as the routine says",
             "an order that names what it replaces",
             "name the old eID in `replaces`, or revoke it first",
+        ),
+        EidOrderFault::Over { .. } => (
+            "a carrier is handed over with an eID that can be taken into use",
+            "an order none of whose certificates is revoked",
+            "cancel the order and make another one; what it replaces is as it was",
         ),
         EidOrderFault::Closed { .. } => (
             "an order that is taken back, or over, yields no certificate",

@@ -130,7 +130,9 @@ impl World {
             test_domains: TestDomains::default(),
             elsewhere: BTreeMap::new(),
             alone: 500,
-            alone_told: super::revoke::AloneTold::default(),
+            alone_told: super::revoke::ToldOnce::default(),
+            read_limits: crate::limits::ReadLimits::default(),
+            reads_told: super::revoke::ToldOnce::default(),
             jobs_waiting: super::jobs::worker::JobsWaiting::default(),
             actors: ActorStatements {
                 direct: DirectCalls::Taken,

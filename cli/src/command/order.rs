@@ -73,6 +73,11 @@ pub(crate) enum OrderCommand {
         after_help = "Example:\n  sigill order replacing --before 2026-12-01T00:00:00Z --json"
     )]
     Replacing(Due),
+    /// List orders that are parked since the database was put back from a backup: nothing ends by their deadlines before somebody takes a step (Vilande).
+    #[command(
+        after_help = "Example:\n  sigill order parked\n  sigill order parked --organisation 2321000131 --json"
+    )]
+    Parked(List),
 }
 
 /// Who takes a step.
@@ -211,11 +216,16 @@ impl OrderCommand {
             }
             Self::List(list) => return list.run(None, client, terminal),
             Self::Due(due) => {
-                return due.list.run(Some(("due_before", &due.before)), client, terminal);
+                return due.list.run(Some(("due_before", due.before.as_str())), client, terminal);
             }
             Self::Replacing(due) => {
-                return due.list.run(Some(("strikes_before", &due.before)), client, terminal);
+                return due.list.run(
+                    Some(("strikes_before", due.before.as_str())),
+                    client,
+                    terminal,
+                );
             }
+            Self::Parked(list) => return list.run(Some(("parked", "true")), client, terminal),
         };
         terminal.result(&order, || shown(&order));
         Ok(())
@@ -281,7 +291,7 @@ impl Issue {
 impl List {
     fn run(
         &self,
-        until: Option<(&str, &String)>,
+        only: Option<(&str, &str)>,
         client: &Client,
         terminal: &Terminal,
     ) -> Result<(), ClientError> {
@@ -290,7 +300,7 @@ impl List {
         loop {
             let given = [
                 ("organisation", self.organisation.clone()),
-                (until.map_or("", |(name, _)| name), until.map(|(_, time)| time.clone())),
+                (only.map_or("", |(name, _)| name), only.map(|(_, value)| value.to_owned())),
                 ("cursor", cursor.take()),
             ];
             let mut query = vec![("limit", PAGE.to_owned())];
@@ -385,6 +395,17 @@ fn shown(order: &api::EidOrder) -> Vec<String> {
             ("because", format!("{} ({})", one.event, one.event_sv)),
             ("ends by itself", one.due.clone().unwrap_or_default()),
             ("revoked", one.done.clone().unwrap_or_default()),
+            ("stands", one.stage.clone().unwrap_or_default()),
+            ("står", one.stage_sv.clone().unwrap_or_default()),
+            ("warning", one.warning.clone().unwrap_or_default()),
+            ("varning", one.warning_sv.clone().unwrap_or_default()),
+        ]));
+    }
+    if let Some(parked) = &order.parked {
+        lines.extend(facts(&[
+            ("parked", parked.since.clone()),
+            ("warning", parked.warning.clone()),
+            ("varning", parked.warning_sv.clone()),
         ]));
     }
     if !order.certificates.is_empty() {

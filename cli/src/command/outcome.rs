@@ -32,8 +32,11 @@ impl Told<'_> {
                 format!("was already held at {at}; nothing changed")
             }
             (Some(StatusOutcome::AlreadySo), _) => "stood so already; nothing changed".to_owned(),
-            (Some(StatusOutcome::AuthorityEnded), _) => {
+            (Some(StatusOutcome::AuthorityEnded), CertificateState::Revoked) => {
                 format!("was already revoked at {at}; its authority has ended, the reason stays")
+            }
+            (Some(StatusOutcome::AuthorityEnded), _) => {
+                "had expired before its authority ended; nothing changed".to_owned()
             }
         }
     }

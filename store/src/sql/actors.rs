@@ -26,6 +26,9 @@ impl<B: Backend> ActorStatements for SqlStore<B> {
         now: UnixTime,
     ) -> Result<Position, StoreError> {
         let (used, audit) = (used.clone(), audit.clone());
+        if used.reads {
+            return self.writer.run_behind(1, move |act| take(act, &used, audit, now));
+        }
         self.writer.run(move |act| take(act, &used, audit, now))
     }
 

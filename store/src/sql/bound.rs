@@ -18,8 +18,8 @@ use crate::bound::{
     EidPage, EidRow, act_on_bound,
 };
 use crate::certificate::{
-    CertificateLookup, CertificateRow, CertificateSide, ChangeOutcome, StatusAct, StatusChange,
-    StatusRow, StatusTarget,
+    CertificateLookup, CertificateRow, CertificateSide, ChangeOutcome, StatusChange, StatusRow,
+    StatusTarget,
 };
 use crate::id::{CarrierId, CertificateId, EidId};
 use crate::sealing::{BlindIndex, IndexTag, IndexTerm, Sealer};
@@ -462,10 +462,9 @@ pub(super) fn change_bound(
                 one.done = (changed.outcome == ChangeOutcome::Changed).then_some(wanted);
                 one.status = changed.status;
             }
-            // It is revoked: the lesser reason of a CA's last list keeps nobody from revoking the rest.
-            Err(StoreError::IssuerEnded) if matches!(wanted, StatusAct::CorrectReason { .. }) => {
-                one.ended = true;
-            }
+            // Nothing of it changes any more: it is revoked, for a lesser reason perhaps, or had expired before the last list, however early
+            // a clock says it is now. That keeps nobody from revoking the rest.
+            Err(StoreError::IssuerEnded) => one.ended = true,
             Err(error) => return Err(error),
         }
         all.push(one);

@@ -18,6 +18,7 @@ use super::postgres::failure::PostgresError;
 use super::postgres::row::PostgresRow;
 use super::postgres::session::{Fetched, Session};
 use super::postgres::wire::Prepared;
+use crate::StoreError;
 
 /// Why a database did not do a statement.
 #[derive(Clone)]
@@ -88,6 +89,27 @@ impl From<rusqlite::Error> for DatabaseError {
             other => Cause::Sqlite(other),
         };
         Self(Arc::new(cause))
+    }
+}
+
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error.failure() {
+            Failure::Busy => Self::Busy,
+            Failure::Full => Self::Full,
+            Failure::ReadOnly => Self::ReadOnly,
+            Failure::Device => Self::Device(error),
+            Failure::Damaged => Self::Damaged(error),
+            Failure::Constraint => Self::Constraint(error),
+            Failure::Unreachable => Self::Unreachable(error),
+            Failure::Other => Self::Query(error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        DatabaseError::from(error).into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Orders of several steps: each step is one act, with what it does to certificates.
 
 use ca::key_holder::HolderName;
-use ca::life::{Named as _, OrderStage, Stage as _};
+use ca::life::{Named as _, OrderAct, OrderStage, Stage as _};
 use ca::routine::TermKind;
 use rusqlite::params;
 use rusqlite::types::Value;
@@ -43,6 +43,15 @@ impl<B: Backend> EidOrders for SqlStore<B> {
 
     fn eid_order_certificates(&self, order: OrderId) -> Result<Vec<CertificateRow>, StoreError> {
         self.readers.read(|connection| made_for(connection, order))
+    }
+
+    fn parked_orders(&self) -> Result<u64, StoreError> {
+        self.readers.read(|connection| {
+            let count: i64 = connection
+                .prepare_cached("SELECT count(*) FROM eid_order WHERE parked IS NOT NULL")?
+                .query_row([], |row| row.get(0))?;
+            to_u64(count, "count")
+        })
     }
 
     fn strike_replaced(
@@ -106,6 +115,9 @@ fn take(
     } else {
         move_on(act.connection(), change, now)?
     };
+    if change.act == OrderAct::Deliver {
+        must_be_usable(act.connection(), change.order, now)?;
+    }
     let mut changed = match change.status {
         Some(status) => change_all(act, change, status, now)?,
         None => Vec::new(),
@@ -177,7 +189,8 @@ fn move_on(
     }
     connection
         .prepare_cached(
-            "UPDATE eid_order SET stage = ?2, steps = steps + 1, due = ?3, term = ?4, updated = ?5 \
+            "UPDATE eid_order SET stage = ?2, steps = steps + 1, due = ?3, term = ?4, updated = ?5, \
+                 parked = NULL \
              WHERE row = ?1",
         )?
         .execute(params![
@@ -243,6 +256,23 @@ fn change_all(
     Ok(changed)
 }
 
+/// Refuses to hand over what nobody can take into use: the card that it replaces may end in that act.
+fn must_be_usable(
+    connection: &Connection,
+    order: OrderId,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    for Living { serial, state, lost, .. } in living(connection, order, now)? {
+        if matches!(state, CertificateState::Revoked | CertificateState::Voided) {
+            return Err(EidOrderFault::Over { order }.into());
+        }
+        if lost {
+            return Err(StoreError::CertificateLost { order, serial });
+        }
+    }
+    Ok(())
+}
+
 /// A certificate of an order that has not ended.
 struct Living {
     certificate: CertificateId,
@@ -302,6 +332,20 @@ pub(super) fn must_take_certificates(
     }
 }
 
+/// Of an order that was under way in a database that is put back, nobody knows what has become since: it may have been taken back, or
+/// handed over. Its deadlines end nothing before somebody has looked at it and taken a step.
+pub(super) fn park_all(connection: &Connection, now: UnixTime) -> Result<(), StoreError> {
+    let under_way = OrderStage::ALL.iter().filter(|stage| !stage.is_final());
+    let under_way: Vec<_> = under_way.map(|stage| format!("'{}'", stage.word().name)).collect();
+    connection
+        .prepare_cached(&format!(
+            "UPDATE eid_order SET parked = ?1 WHERE parked IS NULL AND stage IN ({})",
+            under_way.join(", ")
+        ))?
+        .execute([from_time(now)])?;
+    Ok(())
+}
+
 fn stage_of(name: &str) -> Result<OrderStage, StoreError> {
     let found = OrderStage::ALL.iter().copied().find(|stage| stage.word().name == name);
     stored(found, "stage of an order")
@@ -326,6 +370,7 @@ fn read(row: Row<'_>) -> Result<EidOrderRow, StoreError> {
         created: time(row, "created")?,
         updated: time(row, "updated")?,
         replaces: replaced::read(row)?,
+        parked: opt_time(row, "parked")?,
     })
 }
 
@@ -383,6 +428,11 @@ fn list(
     if let Some(at) = filter.strikes_at {
         and(" AND replaces_due <= ?", Value::Integer(from_time(at)));
     }
+    sql.push_str(match filter.parked {
+        Some(true) => " AND parked IS NOT NULL",
+        Some(false) => " AND parked IS NULL",
+        None => "",
+    });
     sql.push_str(&format!(" ORDER BY row LIMIT {}", u64::from(limit) + 1));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;

@@ -97,9 +97,10 @@ pub(super) fn strike_due(
     now: UnixTime,
 ) -> Result<Vec<EidOrderChanged>, StoreError> {
     let found = {
-        let mut statement = act
-            .connection()
-            .prepare_cached("SELECT * FROM eid_order WHERE order_id = ?1 AND replaces_due <= ?2")?;
+        let mut statement = act.connection().prepare_cached(
+            "SELECT * FROM eid_order WHERE order_id = ?1 AND replaces_due <= ?2 \
+                     AND parked IS NULL",
+        )?;
         let mut rows = statement.query(params![order.as_bytes(), from_time(now)])?;
         match rows.next()? {
             Some(row) => Some((column::<i64>(row, "row")?, read(row)?)),

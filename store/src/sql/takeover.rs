@@ -9,7 +9,7 @@ use x509::time::UnixTime;
 
 use super::columns::{from_after, from_before, from_serial, from_time, from_u64, stored};
 use super::group::{Act, SerialRow};
-use super::shards;
+use super::{eid_orders, shards};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use crate::log::{PublishedHead, TakenOver};
@@ -49,6 +49,7 @@ pub(super) fn take_over(
         return Err(StoreError::LogsDisagree { size: published.size });
     }
     pause_jobs(act)?;
+    eid_orders::park_all(act.connection(), now)?;
     shards::close_all(act.connection(), now)?;
     act.put_audit(audit, now)?;
     Ok(taken)
@@ -67,14 +68,19 @@ pub(super) fn take_over_audit(
     if ours.checked_add(count) != Some(published.size) {
         return Err(StoreError::LogsDisagree { size: published.size });
     }
+    let mut last = None;
     for (index, bytes) in (ours..).zip(missing) {
         let leaf = AuditLeaf::decode(bytes).map_err(|_| StoreError::Entry { index })?;
         act.put_audit_bytes(bytes, leaf.time)?;
+        last = Some(leaf.time);
     }
     if act.staged_audit()?.root() != published.root {
         return Err(StoreError::LogsDisagree { size: published.size });
     }
     pause_jobs(act)?;
+    if let Some(last) = last {
+        eid_orders::park_all(act.connection(), last)?;
+    }
     Ok(count)
 }
 

@@ -4,13 +4,17 @@
 //! savepoint where there are several: a refused act is rolled back alone and takes no position. One commit is one fsync; only
 //! then are the callers answered. There is no timer: while one group is being made durable, the
 //! next one gathers.
+//!
+//! Records of what somebody was shown have a queue of their own, and come behind all that waits in the other one: at most [`ROWS_BEHIND`] rows of
+//! them a transaction, so that what revokes waits for a few milliseconds of them, however many there are. Where they fill their queue they
+//! are refused, and what they are of is not shown.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded, select};
 
 use super::Database;
 use super::connection::{Connection, DatabaseError, Failure, Savepoint};
@@ -26,6 +30,11 @@ const GROUP: usize = 256;
 const QUEUE: usize = 4 * GROUP;
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The most acts that wait behind the others; further ones are refused at once.
+const QUEUE_BEHIND: usize = GROUP;
+/// Rows that these write in one transaction, unless one of them has more.
+const ROWS_BEHIND: usize = 512;
+
 /// How long nothing must be queued before the write-ahead log is copied into the database.
 const IDLE: Duration = Duration::from_millis(250);
 
@@ -36,7 +45,58 @@ const LOOKED_EVERY: Duration = Duration::from_millis(100);
 /// The queue to the thread. Dropping it finishes what is queued and joins the thread.
 pub(super) struct Writer {
     queue: Option<Sender<Box<dyn Queued>>>,
+    behind: Option<Sender<Behind>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// An act that waits behind the others.
+struct Behind {
+    /// Rows that it writes.
+    rows: usize,
+    act: Box<dyn Queued>,
+}
+
+/// What waits.
+struct Queues {
+    acts: Receiver<Box<dyn Queued>>,
+    behind: Receiver<Behind>,
+}
+
+/// What a look at the queues came to.
+enum Next {
+    Group(Vec<Box<dyn Queued>>),
+    Idle,
+    Over,
+}
+
+impl Queues {
+    /// The acts of the next transaction, or that nothing came for [`IDLE`].
+    fn next(&self) -> Next {
+        let (mut acts, mut behind) = (Vec::new(), None);
+        select! {
+            recv(self.acts) -> first => acts.extend(first),
+            recv(self.behind) -> first => behind = first.ok(),
+            default(IDLE) => return Next::Idle,
+        }
+        acts.extend(self.acts.try_iter().take(GROUP.saturating_sub(acts.len())));
+        // One at least: what comes without end keeps nobody waiting for ever.
+        let mut rows = 0_usize;
+        while let Some(one) = behind.take().or_else(|| self.behind.try_recv().ok()) {
+            rows = rows.saturating_add(one.rows);
+            acts.push(one.act);
+            if rows >= ROWS_BEHIND {
+                break;
+            }
+        }
+        // A queue that is read and has nothing has been closed, and its sender closes both.
+        if acts.is_empty() { Next::Over } else { Next::Group(acts) }
+    }
+
+    /// Refuses all that waits.
+    fn refuse(&self, error: &StoreError) {
+        self.acts.try_iter().for_each(|act| act.answer(Some(again(error))));
+        self.behind.try_iter().for_each(|one| one.act.answer(Some(again(error))));
+    }
 }
 
 impl Writer {
@@ -45,14 +105,16 @@ impl Writer {
         database: Arc<dyn Database>,
         sealer: Arc<Sealer>,
     ) -> Result<Self, StoreError> {
-        let (sender, receiver) = bounded(QUEUE);
+        let (queue, acts) = bounded(QUEUE);
+        let (behind, waiting) = bounded(QUEUE_BEHIND);
+        let queues = Queues { acts, behind: waiting };
         let name = database.name();
         let mut writing = Writing { connection, database, sealer, seen: Seen::default() };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writing.run(&receiver))
+            .spawn(move || writing.run(&queues))
             .map_err(|source| StoreError::Open { path: name.into(), source })?;
-        Ok(Self { queue: Some(sender), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), behind: Some(behind), thread: Some(thread) })
     }
 
     /// Runs `act` in the writer and returns once it is durable or has left no trace.
@@ -70,10 +132,31 @@ impl Writer {
         })?;
         answer.wait().ok_or(StoreError::Closed)?
     }
+
+    /// As [`Self::run`], behind all that waits there, of an act that writes about so many rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the act; [`StoreError::Overloaded`] at once where too many of its kind wait.
+    pub(super) fn run_behind<T, F>(&self, rows: usize, act: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = reply();
+        let act: Box<dyn Queued> = Box::new(Waiting { act: Some(act), done: None, reply });
+        let queue = self.behind.as_ref().ok_or(StoreError::Closed)?;
+        queue.try_send(Behind { rows, act }).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Overloaded,
+            TrySendError::Disconnected(_) => StoreError::Closed,
+        })?;
+        answer.wait().ok_or(StoreError::Closed)?
+    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        drop(self.behind.take());
         drop(self.queue.take());
         if let Some(thread) = self.thread.take() {
             // A writer that panicked has answered nobody: callers have seen `Closed`.
@@ -134,33 +217,29 @@ struct Writing {
 }
 
 impl Writing {
-    fn run(&mut self, queue: &Receiver<Box<dyn Queued>>) {
+    fn run(&mut self, queues: &Queues) {
         let mut written = false;
         loop {
-            match queue.recv_timeout(IDLE) {
-                Ok(first) => {
-                    let mut acts = vec![first];
-                    acts.extend(queue.try_iter().take(GROUP - 1));
-                    self.run_group(acts, queue);
+            match queues.next() {
+                Next::Group(acts) => {
+                    self.run_group(acts, queues);
                     written = true;
                 }
                 // Best effort: a reader may hold it up, and the next idle time comes.
-                Err(RecvTimeoutError::Timeout) if written => {
-                    written = self.connection.tidy().is_err();
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Next::Idle if written => written = self.connection.tidy().is_err(),
+                Next::Idle => {}
+                Next::Over => return,
             }
         }
     }
 
     /// Runs acts in one transaction, or in more when the storage loses one half-way.
-    fn run_group(&mut self, acts: Vec<Box<dyn Queued>>, queue: &Receiver<Box<dyn Queued>>) {
+    fn run_group(&mut self, acts: Vec<Box<dyn Queued>>, queues: &Queues) {
         let mut waiting = acts.into_iter();
         while waiting.len() > 0 {
             let mut ran = Vec::with_capacity(waiting.len());
             let outcome = match self.begin() {
-                Ok(()) => self.transaction(&mut waiting, &mut ran, queue),
+                Ok(()) => self.transaction(&mut waiting, &mut ran, queues),
                 Err(error) => Err(error.into()),
             };
             let error = match outcome {
@@ -188,7 +267,7 @@ impl Writing {
         &self,
         waiting: &mut std::vec::IntoIter<Box<dyn Queued>>,
         ran: &mut Vec<Box<dyn Queued>>,
-        queue: &Receiver<Box<dyn Queued>>,
+        queues: &Queues,
     ) -> Result<Seen, StoreError> {
         let Self { connection, sealer, .. } = self;
         let mut group = Group::begin(connection, sealer, &self.seen)?;
@@ -224,8 +303,7 @@ impl Writing {
         // that is away.
         connection.commit_telling(&|error, asked_for| {
             if asked_for >= LOOKED_FOR {
-                let refused = StoreError::from(error.clone());
-                queue.try_iter().for_each(|act| act.answer(Some(again(&refused))));
+                queues.refuse(&StoreError::from(error.clone()));
             }
         })?;
         Ok(seen)
@@ -338,6 +416,65 @@ mod tests {
         assert_eq!(leaves(), before);
         store.writer.run(writing("a: panics", done)).unwrap();
         assert_eq!(leaves(), before + 1);
+    }
+
+    /// Promise 4: however many records of reads wait, what came after them is done first, and is done with a few of them.
+    #[test]
+    fn what_revokes_does_not_wait_for_records_of_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = Deployment::from_parts("test", "demo", "abcd").unwrap();
+        let keys = FileKeySource::create(&folder.path().join("seal.key")).unwrap();
+        let now = UnixTime::from_secs(1_800_000_000).unwrap();
+        let path = folder.path().join("ca.db");
+        let store = SqliteStore::open_or_create(&path, deployment, &keys, now).unwrap();
+        let writer = &store.writer;
+        let waiting = || writer.behind.as_ref().unwrap().len();
+        let until = |count| {
+            while waiting() < count {
+                thread::yield_now();
+            }
+        };
+        let (told, tells) = mpsc::channel();
+        let refused = thread::scope(|scope| {
+            let ((begun, begins), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel::<()>());
+            scope.spawn(move || {
+                writer.run(move |_| {
+                    begun.send(()).unwrap();
+                    goes_on.recv().unwrap();
+                    Ok(())
+                })
+            });
+            begins.recv().unwrap();
+            for number in 0..QUEUE_BEHIND {
+                let told = told.clone();
+                scope.spawn(move || {
+                    writer.run_behind(ROWS_BEHIND / 4, move |_| {
+                        told.send("read").unwrap();
+                        Ok(())
+                    })
+                });
+                until(number + 1);
+            }
+            let refused = writer.run_behind(1, |_| Ok(()));
+            let revokes = told.clone();
+            scope.spawn(move || {
+                writer.run(move |_| {
+                    revokes.send("revocation").unwrap();
+                    Ok(())
+                })
+            });
+            while writer.queue.as_ref().unwrap().is_empty() {
+                thread::yield_now();
+            }
+            go_on.send(()).unwrap();
+            refused
+        });
+        drop(told);
+
+        assert!(matches!(refused, Err(StoreError::Overloaded)), "{refused:?}");
+        let done: Vec<_> = tells.iter().collect();
+        assert_eq!(done[0], "revocation");
+        assert_eq!(done.len(), 1 + QUEUE_BEHIND, "none of them is left undone");
     }
 
     /// Promise 3: a refused act leaves no trace and takes no position, with the transaction to itself and among others.

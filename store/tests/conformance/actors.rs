@@ -17,6 +17,7 @@ const HSA_ID: &str = "TST2321000016-1002";
 
 fn statement(name: u8, eid: Option<CertificateId>) -> StatementUse {
     StatementUse {
+        reads: false,
         name: [name; 32],
         signed: [name; 32],
         eid,

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use ca::audit::EventCode;
 use ca::carrier::CarrierKind;
 use ca::key_holder::HolderName;
-use ca::revocation::RevocationWish;
+use ca::life::{OrderAct, OrderStage};
+use ca::revocation::{BusinessEvent, RevocationWish};
 use ca::role::Protected::{Seen, Unseen};
+use ca::steps::Struck;
 use status::{CertificateState, RevocationReason};
 use store::{
     Alone, Binding, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateFilter,
-    CertificateId, CertificateLookup, CertificateSide, CrlIntent, EidFilter, EidId, EidRow,
-    EidWanted, Import, IndexTag, IndexTerm, IssuedCertificate, IssuerKeeping, Privacy,
-    ProfileVersion, StatusAct, StoreError,
+    CertificateId, CertificateLookup, CertificateSide, CrlIntent, EidFilter, EidId, EidOrderChange,
+    EidOrderStrike, EidRow, EidWanted, Import, IndexTag, IndexTerm, IssuedCertificate,
+    IssuerKeeping, OrderId, Privacy, ProfileVersion, StatusAct, StoreError,
 };
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
 use super::Backend;
 use super::crls::{facts, intend, next};
+use super::eid_orders::{step, take};
 use super::world::{Issuer, PERSON, World, at, audit, audit_of, fresh, sizes};
 
 const CARD: &str = "9752269874512325436";
@@ -261,6 +264,17 @@ pub(crate) fn what_a_ca_left_that_has_ended_holds_up_no_revocation(backend: &dyn
     assert_eq!(outcomes(&revoked), [(old, Done::Before), (living, Done::Now)], "not {expired}");
     assert_eq!((revoked[0].ended, revoked[1].ended), (true, false));
     assert_eq!(revoked[0].status.status.reason, Some(RevocationReason::Superseded));
+
+    // By a clock that was set back what had expired before the last list lives again: nothing is done to it, and it is in nobody's way.
+    let back = BoundTo::Eid(eid_of(&second, expired).id);
+    let passed = second.store.revoke_bound(&change(back, COMPROMISED), leaf(), at(5)).unwrap();
+    assert_eq!(outcomes(&passed), [(old, Done::Before), (expired, Done::Before)]);
+    assert!(passed.iter().all(|one| one.ended), "{passed:?}");
+    let order = OrderId::from_bytes(fresh());
+    let strike = EidOrderStrike { what: to, event: BusinessEvent::Lost, struck: Struck::Now };
+    let ordered = step(order, 0, OrderAct::Order, OrderStage::Ordered);
+    let taken = take(&second, &EidOrderChange { strike: Some(strike), ..ordered }, at(5)).unwrap();
+    assert_eq!(taken, [], "an order for another card is not held up");
 }
 
 /// What was signed for a carrier that was revoked meanwhile is not released.

@@ -8,7 +8,8 @@ use ca::role::Protected::{self, Seen, Unseen};
 use status::Position;
 use store::{
     CertificateId, EidFilter, EidId, EidOrderChange, EidOrderHolder, IndexTag, IndexTerm,
-    IssuedCertificate, Log, OrderId, Privacy, ReadRow, ReadsWanted, Shown, ShownId, Subject,
+    IssuedCertificate, Log, OrderId, Privacy, ReadRow, Reader, ReadsWanted, Shown, ShownId,
+    StoreError, Subject,
 };
 
 use super::Backend;
@@ -53,8 +54,13 @@ fn bound(world: &World, holder: &str, card: &str) -> (CertificateId, EidId) {
     (certificate, eid)
 }
 
+fn reader(client: &str, most: u64) -> Reader {
+    Reader { client: client.to_owned(), most }
+}
+
 fn show(world: &World, shown: &[Shown]) -> Option<Position> {
-    world.store.record_read(shown, &audit(EventCode::SealedRead), at(10)).unwrap()
+    let leaf = audit(EventCode::SealedRead);
+    world.store.record_read(shown, &reader("portal", 10_000), &leaf, at(10)).unwrap()
 }
 
 fn reads(world: &World, person: &str, protected: Protected) -> Vec<ReadRow> {
@@ -122,6 +128,32 @@ pub(crate) fn what_was_shown_is_found_by_whose_it_is(backend: &dyn Backend) {
     show(&world, &[Shown::Eid(eid)]).unwrap();
     let rest = page(newest.last().map(|row| row.position));
     assert_eq!(told(&[newest, rest].concat()), all);
+}
+
+/// A client that reads without end is shown so much in an hour, and nothing of what is past that is on record as shown.
+pub(crate) fn a_client_is_shown_so_much_in_an_hour(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (own, eid) = bound(&world, PERSON, "9752269874512325436");
+    let (others, _) = bound(&world, SOMEBODY, "9752269874512325444");
+    let reads = |client: &str, shown: &[Shown], now| {
+        let leaf = audit(EventCode::SealedRead);
+        world.store.record_read(shown, &reader(client, 3), &leaf, at(now))
+    };
+    let two = [Shown::Certificate(own), Shown::Eid(eid), Shown::Eid(eid)];
+    assert!(reads("portal", &two, 10).unwrap().is_some());
+    let before = sizes(&*world.store);
+
+    let refused = reads("portal", &[two.as_slice(), &[Shown::Certificate(others)]].concat(), 11);
+
+    let Err(StoreError::ReadsSpent { per_hour: 3, ends }) = refused else { panic!("{refused:?}") };
+    assert_eq!((ends.secs() % 3600, ends > at(11), sizes(&*world.store)), (0, true, before));
+    assert_eq!(world.store.reads_of(&wanted(SOMEBODY, Unseen), None, 10).unwrap(), []);
+    // What is left is shown, and nobody's is shown without end; another client and the next hour have their own.
+    assert!(reads("portal", &two[..1], 12).unwrap().is_some());
+    assert!(reads("portal", &two[..1], 13).is_err());
+    assert_eq!(reads("portal", &[], 13).unwrap(), None);
+    assert!(reads("other", &two, 13).unwrap().is_some());
+    assert!(reads("portal", &two, 13 + 3600).unwrap().is_some());
 }
 
 /// By each of the ways in which something is known to be a person's.

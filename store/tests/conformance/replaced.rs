@@ -6,17 +6,20 @@ use ca::key_holder::HolderName;
 use ca::life::{OrderAct, OrderStage};
 use ca::revocation::BusinessEvent;
 use ca::role::Protected;
+use ca::routine::TermKind;
 use ca::steps::Struck;
 use status::{CertificateState, RevocationReason};
 use store::{
     Alone, BoundTo, CarrierLimit, CertificateId, CertificateLookup, ChangedOf, EidOrderChange,
-    EidOrderFilter, EidOrderHolder, EidOrderReplaces, EidOrderStrike, IndexTag, IndexTerm, OrderId,
+    EidOrderFilter, EidOrderHolder, EidOrderReplaces, EidOrderStrike, IndexTag, IndexTerm, Log,
+    OrderId,
 };
 
 use super::Backend;
 use super::bound::{binding, issue_on, record};
 use super::eid_orders::{approved, code, intend, states, step, take};
-use super::world::{PERSON, World, at, audit, followed, fresh, sizes};
+use super::logs::head_of;
+use super::world::{PERSON, World, at, audit, followed, fresh, node, sizes, verified};
 
 const OLD: &str = "9752269874512325436";
 const NEW: &str = "9752269874512325444";
@@ -124,6 +127,94 @@ pub(crate) fn what_is_replaced_later_is_listed_and_ends_at_its_second(backend: &
     };
     take(&world, &cancel, at(602)).unwrap();
     assert_eq!((due(other.order, 800), state(&world, kept).0), (0, CertificateState::Issued));
+}
+
+/// §2.2: a backup from before an order was taken back ends nothing by the deadlines of that, whichever log tells that it is old; a step that somebody takes
+/// goes on with it.
+pub(crate) fn the_orders_of_a_restored_database_are_parked(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (old, eid) = issue_on(&world, OLD, PERSON, HERE);
+    let (_, other) = issue_on(&world, NEW, PERSON, HERE);
+    let named = |eid| strike(BoundTo::Eid(eid), BusinessEvent::NameChanged, Struck::At(at(500)));
+    let due = Some((TermKind::Unused, at(300)));
+    let first = EidOrderChange { due, ..ordered(named(eid.id)) };
+    take(&world, &first, at(6)).unwrap();
+    let over = EidOrderChange { due, ..ordered(named(other.id)) };
+    take(&world, &over, at(6)).unwrap();
+    take(&world, &step(over.order, 1, OrderAct::Expire, OrderStage::Expired), at(7)).unwrap();
+    let older = backend.backup();
+    // In the time that is lost it is taken back; and a certificate is issued.
+    let cancel = EidOrderChange {
+        strike: strike(BoundTo::Eid(eid.id), BusinessEvent::NameChanged, Struck::Spared),
+        ..step(first.order, 1, OrderAct::Cancel, OrderStage::Cancelled)
+    };
+    take(&world, &cancel, at(8)).unwrap();
+    let before_issuing = verified(&*world.store, Log::Audit);
+    world.issue(at(9));
+    let restored = world.over(older.open(), node("a", 2));
+    let have = sizes(&*restored.store);
+    let since = |entries: &[Vec<u8>], from: u64| entries[usize::try_from(from).unwrap()..].to_vec();
+    let parked = || {
+        let parked = Some(true);
+        let filter = EidOrderFilter { parked, ..EidOrderFilter::default() };
+        let rows = restored.store.eid_orders(&filter, None, 10).unwrap().rows;
+        assert_eq!(restored.store.parked_orders().unwrap(), u64::try_from(rows.len()).unwrap());
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let strikes = |now| {
+        let leaf = Box::new(|_: &[_]| vec![audit(EventCode::CertificateRevoked)]);
+        restored.store.strike_replaced(first.order, leaf, at(now)).unwrap().len()
+    };
+    assert_eq!(parked(), []);
+
+    let missing = since(&before_issuing, have.1);
+    restored.store.take_over_audit(&head_of(&before_issuing), &missing).unwrap();
+
+    assert_eq!(parked(), [first.order], "what is over does not change any more");
+    let left = EidOrderFilter { parked: Some(false), ..EidOrderFilter::default() };
+    let left = EidOrderFilter { due_at: Some(at(900)), ..left };
+    assert_eq!(restored.store.eid_orders(&left, None, 10).unwrap().rows, []);
+    assert_eq!((strikes(900), state(&restored, old).0), (0, CertificateState::Issued));
+    let go_on = step(first.order, 1, OrderAct::Identify, OrderStage::Identified);
+    take(&restored, &go_on, at(10)).unwrap();
+    assert_eq!(
+        (parked(), restored.store.eid_order(first.order).unwrap().unwrap().row.parked),
+        (vec![], None)
+    );
+
+    let entries = verified(&*world.store, Log::Status);
+    let (head, missing) = (head_of(&entries), since(&entries, have.0));
+    let recovered = audit(EventCode::LogRecovered);
+    restored
+        .store
+        .take_over_published(&head, &mut missing.into_iter(), &recovered, at(11))
+        .unwrap();
+    assert_eq!(parked(), [first.order]);
+    assert_eq!(strikes(900), 0);
+    let cancel = EidOrderChange { call: OrderId::from_bytes(fresh()), rests_on: 2, ..cancel };
+    take(&restored, &cancel, at(12)).unwrap();
+    assert_eq!(
+        (parked(), strikes(900), state(&restored, old).0),
+        (vec![], 0, CertificateState::Issued)
+    );
+}
+
+/// ISS-17: what ends with the hand-over ends for a card that can be taken into use, and for no other.
+pub(crate) fn a_card_whose_eid_is_revoked_is_handed_over_to_nobody(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let (old, eid) = issue_on(&world, OLD, PERSON, HERE);
+    let order = approved(&world);
+    let (pending, recorded) = intend(&world, order, "authentication").unwrap();
+    let new = world.record_issued(pending, &recorded, at(6)).unwrap().certificate;
+    let delivery = EidOrderChange {
+        strike: strike(BoundTo::Eid(eid.id), BusinessEvent::Damaged, Struck::Now),
+        ..step(order, 3, OrderAct::Deliver, OrderStage::Delivered)
+    };
+    world.revoke(new, at(7));
+
+    assert_eq!(code(take(&world, &delivery, at(8))), "order-eid-over");
+    assert_eq!(state(&world, old).0, CertificateState::Issued);
+    assert_eq!(world.store.eid_order(order).unwrap().unwrap().row.steps, 3);
 }
 
 /// An update on the same card: what is new may have joined the eID that ends.

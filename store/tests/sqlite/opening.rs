@@ -212,7 +212,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
              DROP TRIGGER key_compromised_by_revocation; DROP TRIGGER key_compromised_by_import;
              DROP TRIGGER key_of_lost_compromised_by_revocation; DROP TABLE lost_certificate;
              DROP TABLE compromised_key; DROP TABLE key_holder; ALTER TABLE orders DROP COLUMN turn;
-             DROP TABLE shown; DROP INDEX intent_of_person; DROP INDEX intent_of_subject; DROP INDEX certificate_of_person;
+             DROP TABLE shown; DROP TABLE shown_hour; DROP INDEX intent_of_key; DROP INDEX certificate_of_key; DROP INDEX intent_of_person; DROP INDEX intent_of_subject; DROP INDEX certificate_of_person;
              DROP INDEX certificate_by_profile; DROP INDEX intent_open_by_key; DROP INDEX intent_by_holder;
              ALTER TABLE intent DROP COLUMN person_tag;
              ALTER TABLE certificate DROP COLUMN person_tag;

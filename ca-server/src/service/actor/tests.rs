@@ -22,6 +22,7 @@ pub(crate) fn who_has_signed(world: &World, hsa_id: &str, number: u8) -> Arc<Act
     let acts = ActsAs::Administrator(Role::Operator, Protected::Unseen);
     let id = ActorId::new(hsa_id).unwrap();
     let used = StatementUse {
+        reads: false,
         name: [number; 32],
         signed: [number; 32],
         eid: None,

@@ -111,6 +111,36 @@ fn a_question_that_names_not_one_person_is_refused_and_not_repeated() {
     }
 }
 
+/// AUD-06: who reads in a loop is shown so much in an hour, is told when to come back, and somebody hears of it once.
+#[test]
+fn a_client_that_reads_in_a_loop_is_stopped_until_the_hour_is_over() {
+    let mut world = World::new();
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../environments/demo/ca.toml");
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let few = text.replacen("per-hour = 50000", "per-hour = 2", 1);
+    world.service.read_limits = crate::limits::ReadLimits::read(&toml::from_str(&few).unwrap());
+    protect(&world);
+    let privy = auditor(&world, 1, Protected::Seen);
+    let query = api::ProtectedQuery::default();
+    let list = || world.service.reading(&privy, LISTS, |one| one.protected_persons(&privy, &query));
+    assert!(list().is_ok() && list().is_ok());
+
+    let denied = list().unwrap_err();
+
+    assert_eq!((denied.kind, denied.refusal.code), (Kind::Limited, "limit-reads"));
+    let left = denied.retry_after.unwrap().as_secs();
+    assert!((1..=3600).contains(&left), "{left}");
+    assert_eq!(
+        world.leaves(EventCode::SealedRead),
+        2,
+        "what is not shown is not on record as shown"
+    );
+    let ends = world.now().checked_add(denied.retry_after.unwrap()).unwrap();
+    assert!(!world.service.reads_told.is_first("portal", ends), "it has been told");
+    let nobodys = |service: &Service| service.limit_standings(&privy);
+    assert!(world.service.reading(&privy, LISTS, nobodys).is_ok(), "what is nobody's is shown");
+}
+
 /// DAT-01: the listing of protected persons is a read of each, which is found by who sees them alone; and so is the finding.
 #[test]
 fn who_is_listed_is_shown_and_so_is_who_was_shown() {

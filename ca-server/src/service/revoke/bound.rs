@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use status::{CertificateState, IssuerId};
 use store::{
     Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateRow,
-    CrlScope, EidFilter, EidId, StatusAct, Subject, act_on_bound,
+    CrlScope, EidFilter, EidId, StatusAct, StoreError, Subject, act_on_bound,
 };
 use x509::time::UnixTime;
 
@@ -180,8 +180,8 @@ impl Service {
         if one { Ok(()) } else { Err(of_another(reach)) }
     }
 
-    /// Refuses a change of what another program issues, or of what an authority issued that has ended. What stands so already, and a
-    /// graver reason that came too late for a last CRL, refuse nothing.
+    /// Refuses a change of what another program issues. What stands so already, and what an authority left that has ended, refuse nothing: its
+    /// certificates were revoked or had expired before its last CRL, and none of them needs anything.
     pub(in crate::service) fn must_all_be_here(
         &self,
         certificates: &[(EidId, CertificateRow)],
@@ -190,22 +190,23 @@ impl Service {
         for (_, row) in certificates {
             match act_on_bound(wish, &row.status) {
                 None => continue,
-                Some(StatusAct::CorrectReason { .. }) if self.has_ended(row.issuer)? => continue,
+                Some(_) if self.has_ended(row.issuer)? => continue,
                 Some(_) => {}
             }
             let authority = self.authority_of(row.issuer)?;
             if !authority.signs_here() {
                 return Err(offline(authority.name()));
             }
-            self.must_go_on(authority)?;
         }
         Ok(())
     }
 
     /// Whether an issuer has made its last CRL, configured here or not.
     fn has_ended(&self, issuer: IssuerId) -> Result<bool, Denied> {
-        let current = self.store().current_crl(issuer, &CrlScope::full());
-        let current = current.map_err(|e| self.note_storage(&e))?;
+        let current = match self.store().current_crl(issuer, &CrlScope::full()) {
+            Err(StoreError::UnknownIssuer) => None,
+            current => current.map_err(|e| self.note_storage(&e))?,
+        };
         Ok(current.is_some_and(|row| row.next_update == UnixTime::LAST))
     }
 }

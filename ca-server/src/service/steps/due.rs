@@ -27,21 +27,27 @@ const PROGRAM: &str = "sigill-ca";
 impl Service {
     /// Ends what is overdue by the clock, and what orders replace when that is due; nothing while that cannot be trusted, because a clock that is ahead would end everything.
     pub(crate) fn end_overdue_orders(&self, stop: &AtomicBool) -> Result<(), Denied> {
+        let parked = self.store().parked_orders().map_err(|e| self.note_storage(&e))?;
+        // More of them than a number of this kind holds there are not.
+        metrics::gauge!("sigill_orders_parked").set(u32::try_from(parked).unwrap_or(u32::MAX));
         let now = self.signing_time()?;
         let ended = self.end_due_orders(now, stop);
         ended.and(self.strike_what_is_due(now, stop))
     }
 
     /// Ends the orders whose deadline is over at `now`, the time that the log would have. One that cannot be ended does not hold up the others.
-    /// Ends early when `stop` turns true: what is left is as overdue after the next start.
+    /// Ends early when `stop` turns true: what is left is as overdue after the next start. What is parked waits for somebody.
     ///
     /// # Errors
     ///
     /// That of the first that could not be ended.
     pub(super) fn end_due_orders(&self, now: UnixTime, stop: &AtomicBool) -> Result<(), Denied> {
-        let due_at = Some(now);
-        let filter =
-            EidOrderFilter { due_at, protected: Protected::Seen, ..EidOrderFilter::default() };
+        let filter = EidOrderFilter {
+            due_at: Some(now),
+            parked: Some(false),
+            protected: Protected::Seen,
+            ..EidOrderFilter::default()
+        };
         let (mut first, mut after) = (Ok(()), None);
         loop {
             let page = self.store().eid_orders(&filter, after, AT_ONCE);

@@ -12,12 +12,12 @@ use ca::refusal::Refusal;
 use ca::routine::Routine;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use store::{BegunOrder, CertificateRow, HeldOrder, NewOrder, certificate_key};
+use store::{BegunOrder, CertificateRow, EidOrder, HeldOrder, NewOrder, certificate_key};
 use x509::key::SpkiHash;
 use x509::request::CertificationRequest;
 
 use super::said::Known;
-use super::{Move, malformed, must_order_all};
+use super::{Move, malformed, must_order_all, replaced};
 use crate::denied::{Denied, Kind};
 use crate::service::Service;
 use crate::service::body::from_json;
@@ -38,18 +38,30 @@ impl Service {
         let order = self.seen_order(caller, id)?;
         let number = order.row.id;
         if !order.steps.iter().any(|step| step.call == work.order) {
-            let known = Known::read(order)?;
-            must_order_all(caller, &known)?;
-            let who = self.who(caller, request.by.as_deref())?;
-            let routine = self.routine_of(&known)?;
-            let ordered = self.order_of(&self.said_so_far(&known, routine))?;
-            // Before anything is signed: the stage, the duties, the requests.
-            self.judged_step(&known, (routine, &ordered), &who, OrderAct::Issue)?;
-            self.issue_all(caller, &known, (routine, &ordered), &request, work)?;
-            let moved = Move::of(OrderAct::Issue, Value::Null);
-            self.take_step(&known, (routine, &ordered), &who, moved, work)?;
+            let waits = replaced::waits(&order.row);
+            let issued = self.issue_what_is_asked(caller, order, &request, work);
+            issued.map_err(|denied| if waits { replaced::unrevoked(denied) } else { denied })?;
         }
         self.order_answered(Outcome::Created, number, work)
+    }
+
+    fn issue_what_is_asked(
+        &self,
+        caller: &Caller,
+        order: EidOrder,
+        request: &api::EidOrderIssuance,
+        work: &OrderWork<'_>,
+    ) -> Result<(), Denied> {
+        let known = Known::read(order)?;
+        must_order_all(caller, &known)?;
+        let who = self.who(caller, request.by.as_deref())?;
+        let routine = self.routine_of(&known)?;
+        let ordered = self.order_of(&self.said_so_far(&known, routine))?;
+        // Before anything is signed: the stage, the duties, the requests.
+        self.judged_step(&known, (routine, &ordered), &who, OrderAct::Issue)?;
+        self.issue_all(caller, &known, (routine, &ordered), request, work)?;
+        let moved = Move::of(OrderAct::Issue, Value::Null);
+        self.take_step(&known, (routine, &ordered), &who, moved, work)
     }
 
     fn issue_all(

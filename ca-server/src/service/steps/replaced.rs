@@ -26,7 +26,7 @@ use x509::time::UnixTime;
 
 use super::said::Known;
 use super::{denied, malformed};
-use crate::denied::Denied;
+use crate::denied::{Denied, Kind, Warning};
 use crate::service::Service;
 use crate::service::bindings::mark_of;
 use crate::service::caller::Caller;
@@ -206,8 +206,12 @@ impl Service {
         now: UnixTime,
         stop: &AtomicBool,
     ) -> Result<(), Denied> {
-        let (strikes_at, protected) = (Some(now), Protected::Seen);
-        let filter = EidOrderFilter { strikes_at, protected, ..EidOrderFilter::default() };
+        let filter = EidOrderFilter {
+            strikes_at: Some(now),
+            parked: Some(false),
+            protected: Protected::Seen,
+            ..EidOrderFilter::default()
+        };
         let (mut first, mut after) = (Ok(()), None);
         loop {
             let page = self.store().eid_orders(&filter, after, AT_ONCE);
@@ -267,7 +271,21 @@ impl Service {
     }
 }
 
-fn is_over(row: &CertificateRow) -> bool {
+/// Whether an order is to end something that it has not ended yet.
+pub(super) fn waits(row: &EidOrderRow) -> bool {
+    row.replaces.is_some_and(|one| one.done.is_none())
+}
+
+/// A call that was refused, of an order that replaces something: nobody is to believe that the old card is revoked. Of what is put off nobody
+/// knows that it did nothing.
+pub(super) fn unrevoked(denied: Denied) -> Denied {
+    if matches!(denied.kind, Kind::Unavailable | Kind::Internal | Kind::Busy) {
+        return denied;
+    }
+    denied.warning(Warning::OldIsNotRevoked)
+}
+
+pub(super) fn is_over(row: &CertificateRow) -> bool {
     matches!(row.status.status.state, CertificateState::Revoked | CertificateState::Voided)
 }
 

@@ -1,19 +1,28 @@
 //! Orders of several steps as they are shown: where they stand, how they came there, what is due.
 
-use ca::life::{Named as _, OrderAct};
+use std::collections::BTreeSet;
+
+use ca::life::{CarrierStage, Named as _, OrderAct, Stage as _};
 use ca::refusal::Refusal;
 use ca::role::Protected;
 use store::{
-    BoundTo, CertificateLookup, EidOrder, EidOrderFilter, EidOrderReplaces, EidOrderRow, StoreError,
+    BoundTo, CertificateLookup, CertificateRow, EidId, EidOrder, EidOrderFilter, EidOrderReplaces,
+    EidOrderRow, StoreError,
 };
 
 use super::kept::{Said, Unreadable};
+use super::replaced::is_over;
 use super::said::unreadable;
 use crate::denied::{Denied, Kind};
 use crate::service::Service;
+use crate::service::bindings::stage_of;
 use crate::service::caller::Caller;
 use crate::service::ordered::time;
 use crate::service::signing::defect;
+
+/// What is told of an order that is parked.
+const PARKED: &str = "the database was put back from a backup: this order may have gone on, or been taken back, since. No deadline of it ends anything before somebody takes its next step, or takes it back";
+const PARKED_SV: &str = "Databasen har lästs tillbaka från en säkerhetskopia: beställningen kan ha hanterats vidare eller tagits bort sedan dess. Inga frister löper förrän någon tar nästa steg eller tar bort den. Kontrollera med den som beställde.";
 
 /// Most rows of a page.
 const PAGE: u32 = 1000;
@@ -49,6 +58,7 @@ impl Service {
             organisation: self.listed_organisation(caller, query.organisation.as_deref())?,
             due_at: until("due_before", &query.due_before)?,
             strikes_at: until("strikes_before", &query.strikes_before)?,
+            parked: query.parked,
             protected: caller.protected(),
         };
         let page = self.store().eid_orders(&filter, after, limit);
@@ -112,9 +122,14 @@ impl Service {
         let rows = rows.map_err(|e| self.note_storage(&e))?;
         // Also of those that are not shown yet: an order that ends before all are there has revoked them.
         let mut positions: Vec<_> = rows.iter().map(|row| row.status.position).collect();
-        if let Some(replaced) = order.row.replaces.filter(|one| one.done.is_some()) {
-            let ended = self.bound(replaced.what)?.into_iter();
-            positions.extend(ended.map(|(_, row)| row.status.position));
+        if let (Some(replaced), Some(told)) = (order.row.replaces, &mut shown.replaces) {
+            let mut old = self.bound(replaced.what)?;
+            if replaced.done.is_some() {
+                positions.extend(old.iter().map(|(_, row)| row.status.position));
+            }
+            // An update on the same card may have joined the eID that ends.
+            old.retain(|(_, row)| rows.iter().all(|own| own.id != row.id));
+            self.tell_old(told, &order.row, &old)?;
         }
         let last = positions.into_iter().max();
         shown.position = last.map(|position| position.to_string());
@@ -128,6 +143,82 @@ impl Service {
             }
         }
         Ok(shown)
+    }
+}
+
+impl Service {
+    /// Says how what an order replaces stands, and plainly that it is not revoked where that is so.
+    fn tell_old(
+        &self,
+        told: &mut api::EidOrderReplaced,
+        order: &EidOrderRow,
+        old: &[(EidId, CertificateRow)],
+    ) -> Result<(), Denied> {
+        let Some(replaces) = order.replaces else { return Ok(()) };
+        let now = self.clock().read().now;
+        let word = match replaces.what {
+            BoundTo::Eid(_) => stage_of(old.iter().map(|(_, row)| row), now).word(),
+            BoundTo::Carrier(id) => {
+                let carrier = self.store().carrier(id, Protected::Seen);
+                let carrier = carrier.map_err(|e| self.note_storage(&e))?;
+                let eids: BTreeSet<_> = old.iter().map(|(eid, _)| *eid).collect();
+                let own = |eid| old.iter().filter(move |(of, _)| *of == eid).map(|(_, row)| row);
+                let stages: Vec<_> = eids.into_iter().map(|eid| stage_of(own(eid), now)).collect();
+                let revoked = carrier.is_some_and(|carrier| carrier.revoked.is_some());
+                if revoked { CarrierStage::Revoked } else { CarrierStage::bearing(&stages) }.word()
+            }
+        };
+        told.stage = Some(word.name.to_owned());
+        told.stage_sv = Some(word.swedish.to_owned());
+        if old.iter().any(|(_, row)| row.not_after >= now && !is_over(row)) {
+            let (english, swedish) = still_there(order, &replaces);
+            (told.warning, told.warning_sv) = (Some(english), Some(swedish));
+        }
+        Ok(())
+    }
+}
+
+/// What is told of something old that lives.
+fn still_there(order: &EidOrderRow, replaces: &EidOrderReplaces) -> (String, String) {
+    let (what, sv, it_sv) = match replaces.what {
+        BoundTo::Eid(_) => {
+            ("the old eID is NOT revoked", "Den gamla e-legitimationen är INTE spärrad", "den")
+        }
+        BoundTo::Carrier(_) => {
+            ("the old card is NOT revoked", "Det gamla kortet är INTE spärrat", "det")
+        }
+    };
+    match (replaces.done, replaces.due, order.stage.is_final()) {
+        (Some(_), ..) => (
+            format!("{what}, or not all of it, though this order ended it: look at it"),
+            format!(
+                "{sv}, eller inte helt, trots att beställningen har spärrat {it_sv}: kontrollera."
+            ),
+        ),
+        (None, Some(due), _) if order.parked.is_none() => (
+            format!(
+                "{what} yet: the CA revokes it at {due}. If it is lost or stolen, revoke it now"
+            ),
+            format!(
+                "{sv} än: CA spärrar {it_sv} {due}. Borttappat eller stulet spärras nu, med ett eget anrop."
+            ),
+        ),
+        (None, _, true) => (
+            format!(
+                "{what}: this order is over and ends nothing. If it is lost or stolen, revoke it now"
+            ),
+            format!(
+                "{sv}: beställningen är avslutad och spärrar inget. Borttappat eller stulet spärras nu, med ett eget anrop."
+            ),
+        ),
+        (None, _, false) => (
+            format!(
+                "{what}: it ends with a later step of this order. If it is lost or stolen, revoke it now"
+            ),
+            format!(
+                "{sv}: {it_sv} spärras först i ett senare steg av beställningen. Borttappat eller stulet spärras nu, med ett eget anrop."
+            ),
+        ),
     }
 }
 
@@ -146,6 +237,11 @@ fn shown_row(row: &EidOrderRow) -> api::EidOrder {
             at: at.to_string(),
         }),
         replaces: row.replaces.as_ref().map(shown_replaced),
+        parked: row.parked.map(|since| api::EidOrderParked {
+            since: since.to_string(),
+            warning: PARKED.to_owned(),
+            warning_sv: PARKED_SV.to_owned(),
+        }),
         created: row.created.to_string(),
         updated: row.updated.to_string(),
         position: None,
@@ -168,6 +264,10 @@ fn shown_replaced(replaces: &EidOrderReplaces) -> api::EidOrderReplaced {
         event_sv: rule.swedish.to_owned(),
         due: replaces.due.map(|time| time.to_string()),
         done: replaces.done.map(|time| time.to_string()),
+        stage: None,
+        stage_sv: None,
+        warning: None,
+        warning_sv: None,
     }
 }
 

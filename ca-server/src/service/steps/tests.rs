@@ -8,14 +8,16 @@ use ca::audit::EventCode;
 use ca::eid::EidState;
 use ca::key_holder::HolderName;
 use ca::protection::ProtectionClass;
+use ledger::{Frontier, leaf_hash};
 use status::{Answer, Position};
-use store::{OrganisationId, ProtectionChange, Store, StoredResponse};
+use store::{Log, OrganisationId, ProtectionChange, PublishedHead, Store, StoredResponse};
 use x509::crl::ReasonCode;
 use x509::key::SpkiHash;
 use x509::request::CertificationRequest;
 
 use super::*;
 use crate::clock::Clock;
+use crate::denied::Warning;
 use crate::service::order::position_in;
 use crate::service::testing::{Key, World};
 
@@ -140,6 +142,73 @@ fn an_answer_says_where_it_stands_in_the_log() {
     let content_type = "application/json".to_owned();
     let response = StoredResponse { status: 200, content_type, body };
     assert_eq!(position_in(&response), Some(position));
+}
+
+/// §2.2: an order that was under way in a backup ends by no deadline of its own, is listed apart, and goes on with the next step of somebody.
+#[test]
+fn what_was_under_way_in_a_backup_waits_for_somebody() {
+    let world = World::new();
+    let id = ordered(&world, 1, world.now());
+    let store = world.service.store();
+    // A leaf that the database has lost: the same as its last one.
+    let head = store.log_head(Log::Audit).unwrap();
+    let entries = store.log_entries(Log::Audit, head.epoch, 0..head.size).unwrap();
+    let lost = entries.last().unwrap().bytes.clone();
+    let mut tree = Frontier::new();
+    for octets in entries.iter().map(|one| &one.bytes).chain([&lost]) {
+        tree.append(leaf_hash(octets)).unwrap();
+    }
+    let published = PublishedHead { epoch: head.epoch, size: tree.size(), root: tree.root() };
+    store.take_over_audit(&published, &[lost]).unwrap();
+
+    world.service.end_overdue_orders(&AtomicBool::new(false)).unwrap();
+
+    assert_eq!(stage(store, id), OrderStage::Ordered);
+    let listed = |parked| {
+        let query = api::EidOrderQuery { parked: Some(parked), ..api::EidOrderQuery::default() };
+        let page = world.service.eid_orders(&world.caller(), &query).unwrap();
+        page.items.iter().map(|one| one.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((listed(true), listed(false)), (vec![id.to_string()], vec![]));
+    let shown = world.service.eid_order(&world.caller(), &id.to_string()).unwrap();
+    assert!(shown.parked.unwrap().warning_sv.contains("säkerhetskopia"));
+    let cancelled = EidOrderChange {
+        call: OrderId::from_bytes([2; 16]),
+        rests_on: 1,
+        act: OrderAct::Cancel,
+        stage: OrderStage::Cancelled,
+        due: None,
+        ..made(&world, id, (OrderStage::Ordered, world.now()), &prepared())
+    };
+    take(&world, &cancelled);
+    let shown = world.service.eid_order(&world.caller(), &id.to_string()).unwrap();
+    assert_eq!((shown.stage.as_str(), shown.parked.is_none()), ("cancelled", true));
+}
+
+/// ISS-17: whoever's order of a replacement is refused is told in his own words that the old card is not revoked; and nobody who replaces nothing.
+#[test]
+fn a_refused_replacement_says_that_the_old_card_is_not_revoked() {
+    let world = World::new();
+    let caller = world.caller();
+    let refused = |key: &str, replaces: Value| {
+        let mut body = serde_json::to_value(prepared()).unwrap();
+        body["by"] = json!("a");
+        body["profiles"] = json!(["no-such-profile"]);
+        body["replaces"] = replaces;
+        let call = world.call("/v1/orders", key, &body);
+        let mut denied = None;
+        let _ = world.run(&call, |service, work| {
+            service.prepare_order(&caller, work).inspect_err(|error| denied = Some(error.clone()))
+        });
+        denied.unwrap().warning.map(Warning::swedish)
+    };
+
+    let eid = "eid_00000000-0000-7000-8000-000000000000";
+    let stolen = refused("one", json!({ "eid": eid, "event": "stolen" })).unwrap();
+    assert!(stolen.contains("INTE spärrad"), "{stolen}");
+    assert_eq!(refused("two", Value::Null), None);
+    let put_off = Denied::new(Kind::Unavailable, unknown().refusal);
+    assert_eq!(replaced::unrevoked(put_off).warning, None, "nobody knows");
 }
 
 /// Before it strikes it is listed.

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 21] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 22] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -27,6 +27,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 21] = [
     (32, include_str!("../../../migrations/postgresql/0032_what_was_shown.sql")),
     (33, include_str!("../../../migrations/postgresql/0033_what_orders_replace.sql")),
     (34, include_str!("../../../migrations/postgresql/0034_registered_carriers.sql")),
+    (35, include_str!("../../../migrations/postgresql/0035_parked_orders_and_reads_by_hour.sql")),
 ];
 
 /// Makes room for what has been applied.
