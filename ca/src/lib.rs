@@ -33,6 +33,7 @@ pub mod prepare;
 pub mod profile;
 pub mod protection;
 pub mod refusal;
+pub mod register;
 pub mod request;
 pub mod revocation;
 pub mod role;

@@ -22,6 +22,7 @@ use crate::deployment::Environment;
 use crate::identity::list::LevelWord;
 use crate::identity::{Days, IdentityKindId, ProofingId};
 use crate::profile::TrustLevel;
+use crate::register::{self, Demand, DemandError, RegistersFile};
 use crate::revocation::BusinessEvent;
 use crate::word::{Title, word_type};
 
@@ -268,6 +269,8 @@ pub struct Routine {
     pub replaces: Vec<Succession>,
     /// How many carriers of one kind a holder has in one organisation at most.
     pub most_carriers: Option<u8>,
+    /// What registers must say when a certificate is issued.
+    pub registers: Vec<Demand>,
 }
 
 #[derive(Deserialize)]
@@ -308,6 +311,8 @@ struct RoutineFile {
     #[serde(default)]
     replaces: BTreeMap<String, SuccessionFile>,
     most_carriers: Option<u8>,
+    #[serde(default)]
+    registers: RegistersFile,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -364,6 +369,7 @@ impl Routine {
             terms: file.deadlines.into_terms()?,
             replaces: succession::read(file.replaces)?,
             most_carriers: file.most_carriers,
+            registers: register::read(file.registers)?,
         })
     }
 
@@ -422,6 +428,7 @@ impl RoutineFile {
             ("separate", !self.separate.is_empty()),
             ("replaces", !self.replaces.is_empty()),
             ("most-carriers", self.most_carriers.is_some()),
+            ("registers", !self.registers.is_empty()),
         ];
         match says.into_iter().find(|(_, says)| *says) {
             Some((key, _)) => Err(RoutineError::Contradicts { key, other: "order" }),
@@ -508,6 +515,9 @@ pub enum RoutineError {
         /// The duty.
         duty: Duty,
     },
+    /// What no register could be asked.
+    #[error(transparent)]
+    Registers(#[from] DemandError),
     /// Not TOML, an unknown key, a missing one, or a word that is none.
     #[error("file is no routine")]
     Toml(#[source] Box<toml::de::Error>),

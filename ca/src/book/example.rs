@@ -84,5 +84,6 @@ fn example_routine(level: TrustLevel) -> Option<Routine> {
         terms: Vec::new(),
         replaces: Vec::new(),
         most_carriers: None,
+        registers: Vec::new(),
     })
 }

@@ -167,6 +167,12 @@ fn every_mutant_of_a_routine_is_refused() {
         (FILE, "levels", "order = \"absent\"\nlevels"),
         (FILE, "levels", "most-carriers = 0\nlevels"),
         (DIRECT, "levels", "most-carriers = 1\nlevels"),
+        (
+            DIRECT,
+            "receipt = \"none\"",
+            "receipt = \"none\"\n[registers.person]\nagree = [\"surname\"]\nage = \"7d\"",
+        ),
+        (FILE, "[deadlines]", "[registers.person]\nagree = [\"email\"]\nage = \"7d\"\n[deadlines]"),
         (DIRECT, "[\"test\"]", "[\"test\", \"qa\"]"),
         (DIRECT, "environments = [\"test\"]\n", ""),
         (DIRECT, "levels", "minimum-age = 18\nlevels"),
