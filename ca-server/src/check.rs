@@ -19,6 +19,7 @@ use crate::danger::Danger;
 use crate::database;
 use crate::http::peer::Clients;
 use crate::http::tls::{ServerIdentity, server_config};
+use crate::registers::Registers;
 use crate::service::authority::Authority;
 use crate::service::delegate::WithdrawnResponders;
 use crate::service::versions::numbered;
@@ -99,6 +100,10 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
         met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
         met.take(test_domains::read(config, deployment));
         met.take(ActorStatements::read(config, deployment));
+        if let Some(registers) = met.take(Registers::read(config, deployment)) {
+            met.all(registers.unready());
+            met.all(book.iter().flat_map(|book| registers.lacking(book, deployment)));
+        }
         met.take(TestCertificates::read(config, deployment));
         let profiles = book.as_ref().map(Book::profiles);
         met.take(TrialRevocations::read(config, deployment, profiles));

@@ -22,6 +22,7 @@ use crate::exchange::ExchangeSection;
 use crate::limits::{LimitSection, ReadingSection, RevocationSection};
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
+use crate::registers::RegisterSection;
 use crate::service::delegate::RespondersSection;
 use crate::statements::ActorStatementsSection;
 use crate::test_certificates::TestCertificatesSection;
@@ -50,6 +51,8 @@ pub(crate) struct ConfigFile {
     pub(crate) notes: NotesSection,
     /// Who sees revocations from outside; without it there are no receipts.
     pub(crate) receipts: Option<ReceiptsSection>,
+    /// What is asked at issuing.
+    pub(crate) register: Option<RegisterSection>,
     /// The publication tree and what comes back from responders.
     pub(crate) publication: PublicationSection,
     /// Exchange with ceremonies, by signed files alone.
@@ -438,6 +441,7 @@ impl ConfigFile {
         paths.extend(&mut self.hsm.profile);
         paths.extend(self.exchange.iter_mut().flat_map(|one| [&mut one.key, &mut one.folder]));
         paths.extend(self.receipts.iter_mut().map(|receipts| &mut receipts.key));
+        paths.extend(self.register.iter_mut().flat_map(RegisterSection::paths));
         paths.extend(&mut self.algorithm_policy);
         paths.extend(&mut self.contract);
         paths.extend(&mut self.key_lists.files);

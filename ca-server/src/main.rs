@@ -34,6 +34,7 @@ mod push;
 mod randomness;
 mod receipts;
 mod recover;
+mod registers;
 mod schedule;
 mod service;
 mod start;

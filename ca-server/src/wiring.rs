@@ -38,6 +38,7 @@ use crate::push::read_back::{self, Comparison};
 use crate::push::{Feed, OuterHosts};
 use crate::randomness::Randomness;
 use crate::receipts::Receipts;
+use crate::registers::Registers;
 use crate::service::Service;
 use crate::service::authority::Authority;
 use crate::service::closed::ClosedProfiles;
@@ -203,6 +204,7 @@ pub(crate) fn wire(
     let trials = trials.map(RunningTrials::new);
     let limits = limits::read(config)?;
     let actors = ActorStatements::read(config, deployment)?;
+    let registers = Registers::read(config, deployment)?;
     statements::judge(config, profiles)?;
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
@@ -217,6 +219,7 @@ pub(crate) fn wire(
         .chain(crate::check::unruled(&book))
         .chain(crate::check::unrowed(&book, &authorities))
         .chain(statements::nobody_revokes(config))
+        .chain(registers.lacking(&book, deployment))
     {
         tracing::warn!(problem.code = start::code(&error), "{}", start::line(&error));
     }
@@ -325,6 +328,7 @@ pub(crate) fn wire(
         closed,
         management: Some(management),
         receipts: notes.receipts,
+        registers,
         test_set,
         trials,
     });

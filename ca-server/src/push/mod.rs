@@ -13,7 +13,7 @@ mod hosts;
 mod lists;
 pub(crate) mod read_back;
 mod settings;
-mod tls;
+pub(crate) mod tls;
 
 pub(crate) use host::{Feed, start};
 pub(crate) use hosts::OuterHosts;

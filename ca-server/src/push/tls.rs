@@ -68,7 +68,7 @@ impl ServerCertVerifier for PinnedHost {
 /// # Errors
 ///
 /// [`TlsError`] names the file.
-pub(super) fn client_config(
+pub(crate) fn client_config(
     certificate: &Path,
     key: &Path,
     keys: Vec<SpkiHash>,

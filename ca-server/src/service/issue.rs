@@ -218,6 +218,7 @@ impl Service {
         if let Some(ordered) = &ordered {
             ordered.fill(&mut fields, profile);
         }
+        let registers = self.registers_say(caller, call, request, ordered.as_ref(), &fields)?;
         act(Commission {
             authority,
             profile,
@@ -234,6 +235,7 @@ impl Service {
                 "client": call.client,
                 "actor": request.actor,
                 "profile": request.profile,
+                "registers": registers,
             }),
             volume: Some(self.volume(&call.client, &request.profile)),
             issued: IssuedWhen::BeforeItsEnd,

@@ -37,6 +37,7 @@ mod receipt;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod refusal;
+mod registers;
 pub(crate) mod renewal;
 mod replay;
 pub(crate) mod revoke;
@@ -87,6 +88,7 @@ use crate::publication::crl_files::CrlFiles;
 use crate::push::OuterHosts;
 use crate::randomness::Randomness;
 use crate::receipts::Receipts;
+use crate::registers::Registers;
 use crate::statements::ActorStatements;
 use authority::Authority;
 use closed::ClosedProfiles;
@@ -160,6 +162,8 @@ pub(crate) struct Service {
     pub(crate) management: Option<Management>,
     /// Who sees revocations from outside; absent where nobody is configured to.
     pub(crate) receipts: Option<Receipts>,
+    /// What is asked at issuing.
+    pub(crate) registers: Registers,
     /// The published set of test certificates; absent where none is configured.
     pub(crate) test_set: Option<TestSet>,
     /// Revocations that are made to be measured; absent where none are.

@@ -12,14 +12,14 @@ use ca::protection::ProtectionClass;
 use ca::refusal::Refusal;
 use ca::role::Protected;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{EidFilter, IndexTag, IndexTerm, ProtectedRow, ProtectionChange, Subject};
 
 use super::Service;
 use super::actor::statement_required;
 use super::body::from_json;
 use super::caller::Caller;
-use super::order::{Answered, OrderWork, Outcome};
+use super::order::{Answered, OrderCall, OrderWork, Outcome};
 use super::reads::Persons;
 use super::record::{call_object, client, written};
 use crate::denied::{Denied, Kind};
@@ -105,12 +105,7 @@ impl Service {
             (Some(text), None) => {
                 let number = PersonNumber::parse(&bare_number(text), environment)
                     .map_err(|_| unfit("person", "a number of this environment, 12 digits"))?;
-                Ok(Named {
-                    holder: HolderName::of_person(&number),
-                    number: Some(IndexTerm::new(IndexTag::PersonalNumber, number.as_str())),
-                    subject: Subject::Holder(number.as_str().to_owned()),
-                    kept: Person { person: Some(number.as_str().to_owned()), passport: None },
-                })
+                Ok(Named::of(&Identity::Personnummer(number), None))
             }
             (None, Some(given)) => {
                 let passport = PassportIdentity::parse(
@@ -121,13 +116,7 @@ impl Service {
                 );
                 let passport =
                     passport.map_err(|_| unfit("passport", "state, number and day of birth"))?;
-                let holder = HolderName::of_identity(&Identity::Passport(passport));
-                Ok(Named {
-                    subject: Subject::Holder(holder.as_str().to_owned()),
-                    holder,
-                    number: None,
-                    kept: Person { person: None, passport: Some(given.clone()) },
-                })
+                Ok(Named::of(&Identity::Passport(passport), Some(given)))
             }
             _ => Err(malformed("fields", "one of person and passport")),
         }
@@ -236,6 +225,46 @@ impl Service {
             .for_now());
         }
         Ok(())
+    }
+}
+
+impl Service {
+    /// Protects the person of an order from now on, as a register says; where he stands so already nothing is recorded.
+    pub(super) fn protect_as_told(
+        &self,
+        (order, request): (&Order, &api::IssueRequest),
+        class: ProtectionClass,
+        call: &OrderCall,
+        payload: &Value,
+    ) -> Result<(), Denied> {
+        let passport = request.order.as_ref().and_then(|said| said.identity.passport.as_ref());
+        let Named { holder, number, subject, kept } = Named::of(&order.identity, passport);
+        let objects = ObjectIds::of_act([Some(call_object(call))]);
+        let (code, system) = (EventCode::ProtectionChanged, self.system());
+        let done = EventResult::Done;
+        let record = Self::record(code, done, system, objects, None, payload, subject.clone());
+        let person = written(&json!(kept));
+        let change = ProtectionChange { holder, number, class: Some(class), subject, person };
+        let now = self.clock().read().now;
+        self.store().put_protection(&change, &record, now).map_err(|e| self.note_storage(&e))?;
+        Ok(())
+    }
+}
+
+impl Named {
+    /// A person, and his passport as it was given where he has no number.
+    fn of(identity: &Identity, passport: Option<&api::order::OrderPassport>) -> Self {
+        let holder = HolderName::of_identity(identity);
+        let number = identity.number().map(|number| number.as_str().to_owned());
+        Self {
+            number: number.as_ref().map(|it| IndexTerm::new(IndexTag::PersonalNumber, it)),
+            subject: Subject::Holder(number.clone().unwrap_or_else(|| holder.as_str().to_owned())),
+            kept: Person {
+                passport: passport.filter(|_| number.is_none()).cloned(),
+                person: number,
+            },
+            holder,
+        }
     }
 }
 

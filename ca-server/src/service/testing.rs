@@ -155,6 +155,7 @@ impl World {
             closed: super::closed::ClosedProfiles::default(),
             management: None,
             receipts: None,
+            registers: crate::registers::Registers::default(),
             test_set: None,
             trials: None,
         };
@@ -171,6 +172,15 @@ impl World {
         let lease = self.service.store().lease(&LeaseName::Publication, node, self.now()).unwrap();
         let LeaseOutcome::Held { fencing, .. } = lease else { panic!("{lease:?}") };
         publication.tell_held(SinceBoot::now() + Duration::from_secs(86_400), fencing);
+    }
+
+    /// Its authority issues these profiles, as one of a class of the shipped table.
+    pub(crate) fn issues(&mut self, class: &str, profiles: &[&str]) {
+        let certificate = self.authority().certificate.clone();
+        let mut authority = authority_for(certificate, profiles);
+        let class = ca::table::IssuerClass::new(class).unwrap();
+        authority.issuer = authority.issuer.clone().of_class(class);
+        self.service.authorities.insert(authority.name().to_owned(), authority);
     }
 
     /// The same database and folders after a restart.
@@ -425,13 +435,17 @@ fn shipped_profiles() -> PathBuf {
 }
 
 fn authority(certificate: Certificate) -> Authority {
+    authority_for(certificate, &["function-ec", "ocsp", "ocsp-final"])
+}
+
+fn authority_for(certificate: Certificate, profiles: &[&str]) -> Authority {
     let settings = IssuerSettings {
         name: "issuing".to_owned(),
         algorithm: SignatureAlgorithm::EcdsaP256Sha256,
         crl_url: "http://crl.example.org/issuing.crl".to_owned(),
         ocsp_url: "http://ocsp.example.org".to_owned(),
         aia_url: "http://aia.example.org/issuing.cer".to_owned(),
-        profiles: ["function-ec", "ocsp", "ocsp-final"].map(|name| name.parse().unwrap()).to_vec(),
+        profiles: profiles.iter().map(|name| name.parse().unwrap()).collect(),
         crl_scope_stated: CrlScopeStated::No,
         period: KeyPeriod::default(),
     };
@@ -446,7 +460,7 @@ fn authority(certificate: Certificate) -> Authority {
         crl_url: settings.crl_url.clone(),
         ocsp_url: settings.ocsp_url.clone(),
         aia_url: settings.aia_url.clone(),
-        profiles: ["function-ec", "ocsp", "ocsp-final"].map(str::to_owned).to_vec(),
+        profiles: profiles.iter().map(|name| (*name).to_owned()).collect(),
         crl_period: Some(3600),
         crl_lifetime: Some(14_400),
         issuing_distribution_point: false,
