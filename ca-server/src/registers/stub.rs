@@ -87,8 +87,8 @@ impl Register for StubRegister {
         };
         let protection = protection.unwrap_or_else(|| "none".to_owned());
         let mut record = json!({ "key": key, "answer": word, "protection": protection });
-        if let Some(attributes) = attributes {
-            record["attributes"] = attributes;
+        if let (Some(attributes), Some(record)) = (attributes, record.as_object_mut()) {
+            record.insert("attributes".to_owned(), attributes);
         }
         let record = Record::parse(record.to_string().as_bytes())
             .map_err(|error| AskFault::Malformed(format!("{}: {error}", self.0.display())))?;

@@ -38,8 +38,8 @@ struct Person {
     passport: Option<api::order::OrderPassport>,
 }
 
-/// A person of a call.
-struct Named {
+/// A person of a call, or one whom a register names.
+pub(super) struct Named {
     holder: HolderName,
     number: Option<IndexTerm>,
     subject: Subject,
@@ -212,33 +212,22 @@ impl Service {
             protected |= one;
         }
         if protected && caller.protected() == Protected::Unseen {
-            return Err(Denied::new(
-                Kind::Forbidden,
-                Refusal::new(
-                    "holder-not-for-role",
-                    "DAT-01: an order is for somebody whom who acts may see",
-                    &"a holder for whom this role does not order",
-                    "a role that has this holder added (docs/roles.md)",
-                    "have somebody act who may, or ask who answers for the organisation",
-                ),
-            )
-            .for_now());
+            return Err(not_for_role());
         }
         Ok(())
     }
 }
 
 impl Service {
-    /// Protects the person of an order from now on, as a register says; where he stands so already nothing is recorded.
+    /// Protects a person from now on, as a register says; where he stands so already nothing is recorded.
     pub(super) fn protect_as_told(
         &self,
-        (order, request): (&Order, &api::IssueRequest),
+        named: Named,
         class: ProtectionClass,
         call: &OrderCall,
         payload: &Value,
     ) -> Result<(), Denied> {
-        let passport = request.order.as_ref().and_then(|said| said.identity.passport.as_ref());
-        let Named { holder, number, subject, kept } = Named::of(&order.identity, passport);
+        let Named { holder, number, subject, kept } = named;
         let objects = ObjectIds::of_act([Some(call_object(call))]);
         let (code, system) = (EventCode::ProtectionChanged, self.system());
         let done = EventResult::Done;
@@ -252,8 +241,18 @@ impl Service {
 }
 
 impl Named {
+    /// Whoever has an HSA-id, of whom nothing else is known.
+    pub(super) fn of_hsa_id(hsa_id: &str) -> Self {
+        Self {
+            holder: HolderName::number(hsa_id),
+            number: None,
+            subject: Subject::Holder(hsa_id.to_owned()),
+            kept: Person { person: None, passport: None },
+        }
+    }
+
     /// A person, and his passport as it was given where he has no number.
-    fn of(identity: &Identity, passport: Option<&api::order::OrderPassport>) -> Self {
+    pub(super) fn of(identity: &Identity, passport: Option<&api::order::OrderPassport>) -> Self {
         let holder = HolderName::of_identity(identity);
         let number = identity.number().map(|number| number.as_str().to_owned());
         Self {
@@ -266,6 +265,21 @@ impl Named {
             holder,
         }
     }
+}
+
+/// One answer for every protected person whom who acts may not see.
+pub(super) fn not_for_role() -> Denied {
+    Denied::new(
+        Kind::Forbidden,
+        Refusal::new(
+            "holder-not-for-role",
+            "DAT-01: an order is for somebody whom who acts may see",
+            &"a holder for whom this role does not order",
+            "a role that has this holder added (docs/roles.md)",
+            "have somebody act who may, or ask who answers for the organisation",
+        ),
+    )
+    .for_now()
 }
 
 /// Refuses a caller who may not say who is protected, before anything of the call is stored.

@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use ca::deployment::Environment;
 use ca::fields::RequestedFields;
-use ca::identity::HsaId;
+use ca::identity::{HsaId, Identity, PersonNumber};
 use ca::order::Order;
-use ca::register::{Agreed, Demand, Ordered, Question, RegisterFault, RegisterKind, StandsFor};
+use ca::protection::ProtectionClass;
+use ca::register::{
+    Agreed, Answer, Attribute, Demand, Ordered, Question, RegisterFault, RegisterKind, Said,
+    StandsFor,
+};
 use ca::role::Protected;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::order::OrderCall;
+use super::protection::{Named, not_for_role};
 use super::{COME_BACK, Service};
 use crate::denied::{Denied, Kind};
 
@@ -75,7 +80,7 @@ impl Service {
         };
         let now = self.clock().read().now;
         let answer = port.ask(question, now).map_err(denied)?;
-        if let Some(class) = answer.protection() {
+        let protect = |named: Named, class: ProtectionClass| {
             let payload = json!({
                 "call": call.correlation_id,
                 "client": call.client,
@@ -84,15 +89,58 @@ impl Service {
                 "as_of": answer.as_of.to_string(),
                 "class": class.name(),
             });
-            self.protect_as_told((order, request), class, call, &payload)?;
+            self.protect_as_told(named, class, call, &payload)
+        };
+        let passport = request.order.as_ref().and_then(|said| said.identity.passport.as_ref());
+        let ordered_one = || Named::of(&order.identity, passport);
+        if let Some(class) = answer.protection() {
+            for named in self.named_by(question, &answer, order, ordered_one) {
+                protect(named, class)?;
+            }
             // Before anything is said of what he is called: that is for a role that has him added.
-            self.must_see_holder(caller, request, Some(order))?;
+            if caller.protected() == Protected::Unseen {
+                return Err(not_for_role());
+            }
         }
         let signed_for = caller.acting.is_some() && caller.protected() == Protected::Seen;
         let by = if signed_for { StandsFor::Protected } else { StandsFor::Nobody };
         let ordered = Ordered { order, fields };
         let agreed = demand.judge(&answer, ordered, by, now).map_err(denied)?;
+        // Who acts stands for it that it is this person.
+        if let Some(class) = answer.protection().filter(|_| agreed.withheld) {
+            protect(ordered_one(), class)?;
+        }
         Ok(recorded(&agreed, port.source()))
+    }
+
+    /// Of whom an answer speaks: the order may have said another person's HSA-id.
+    fn named_by(
+        &self,
+        question: &Question,
+        answer: &Answer,
+        order: &Order,
+        ordered_one: impl Fn() -> Named,
+    ) -> Vec<Named> {
+        match (question.register(), &answer.said) {
+            (RegisterKind::Person, _) => vec![ordered_one()],
+            (RegisterKind::Employment, Said::Found(_, attributes))
+                if attributes.are_of(&order.identity) =>
+            {
+                vec![ordered_one()]
+            }
+            (RegisterKind::Employment, said) => {
+                let environment = self.deployment.environment();
+                let numbers = match said {
+                    Said::Found(_, attributes) => attributes.of(Attribute::Identity),
+                    _ => Vec::new(),
+                };
+                let others = numbers.iter().filter_map(|text| {
+                    let number = PersonNumber::parse(text, environment).ok()?;
+                    Some(Named::of(&Identity::Personnummer(number), None))
+                });
+                others.chain([Named::of_hsa_id(question.key())]).collect()
+            }
+        }
     }
 }
 

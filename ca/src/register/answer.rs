@@ -10,7 +10,7 @@ use thiserror::Error;
 use x509::time::UnixTime;
 
 use super::{Attribute, Question, RegisterKind};
-use crate::identity::bare_number;
+use crate::identity::{Identity, bare_number};
 use crate::protection::ProtectionClass;
 
 /// The format of an answer.
@@ -39,7 +39,7 @@ pub enum Said {
     /// He was in it, and is no more: the employment has ended, the person is dead or struck off.
     Ended(Option<ProtectionClass>),
     /// He is in it.
-    Found(Option<ProtectionClass>, Attributes),
+    Found(Option<ProtectionClass>, Box<Attributes>),
     /// It knows nobody by that key.
     Missing,
     /// He is protected, and it says nothing more.
@@ -81,6 +81,12 @@ impl Attributes {
             Attribute::Locality => &self.locality,
         };
         one.clone()
+    }
+
+    /// Whether it is about the person of an identity.
+    #[must_use]
+    pub fn are_of(&self, identity: &Identity) -> bool {
+        self.of(Attribute::Identity).contains(&super::identity(identity))
     }
 
     fn lists(&self) -> [&Vec<String>; 9] {
@@ -282,7 +288,7 @@ impl RecordText {
                 if attributes.is_empty() || !attributes.fits() {
                     return Err(MalformedAnswer::new("no attributes, or too much of one"));
                 }
-                Ok(Said::Found(class()?, attributes.clone()))
+                Ok(Said::Found(class()?, Box::new(attributes.clone())))
             }
             (AnswerWord::Ended, None) => Ok(Said::Ended(class()?)),
             (AnswerWord::Withheld, None) => match class()? {

@@ -337,3 +337,29 @@ fn every_mutant_of_a_demand_is_refused() {
     assert!(read(&format!("[patients]\n{good}")).is_none());
     assert!(read(&format!("[employment]\n{}", good.replace("surname", "email"))).is_some());
 }
+
+/// The examples of docs/formats/register-answer.md are read as the page says.
+#[test]
+fn the_page_says_what_is_read() {
+    let page = include_str!("../../../docs/formats/register-answer.md");
+    let blocks = |kind: &str| {
+        let fence = format!("```{kind}\n");
+        let parts = page.split(&fence).skip(1).map(|part| part.split("```").next().unwrap());
+        parts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let examples = blocks("json");
+    let read = examples.iter().skip(1).map(|text| {
+        let value: Value = serde_json::from_str(text).unwrap();
+        let register = RegisterKind::from_name(value["register"].as_str().unwrap()).unwrap();
+        let question = Question::new(register, value["key"].as_str().unwrap().to_owned());
+        Answer::parse(text.as_bytes(), &question).unwrap().said
+    });
+    let read: Vec<Said> = read.collect();
+    assert!(matches!(read[0], Said::Found(None, _)));
+    assert_eq!(read[1..], [Said::Missing, Said::Withheld(ProtectionClass::Marked)]);
+    let file = &blocks("jsonl")[0];
+    let lines: Vec<&str> = file.lines().collect();
+    assert_eq!(FileHeader::parse(lines[0].as_bytes()).unwrap().records, 2);
+    let said = [1, 2].map(|at| Record::parse(lines[at].as_bytes()).unwrap().said);
+    assert!(matches!(said[0], Said::Found(None, _)) && said[1] == Said::Ended(None));
+}

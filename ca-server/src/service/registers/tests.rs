@@ -16,8 +16,8 @@ use super::*;
 use crate::registers::tests::{files, hanging, put_of};
 use crate::service::actor::Acting;
 use crate::service::actor::tests::who_has_signed;
-use crate::service::order::{Act, Answered, OrderAnswered, OrderWork};
-use crate::service::testing::{Key, World};
+use crate::service::order::{Act, Answered, OrderAnswered, OrderWork, Replies};
+use crate::service::testing::{Key, Words, World};
 
 const PROFILE: &str = "person-hsaid-3-authentication";
 const HSA_ID: &str = "TST2321000016-1002";
@@ -110,8 +110,8 @@ impl Office {
 
     fn send(&self, caller: &Caller, key: &str, order: &Value) -> Result<OrderAnswered, Denied> {
         let call = self.world.call("/v1/certificates", key, order);
-        let words = Arc::new(crate::service::testing::Words);
-        self.world.service.issue_under_key(caller, &call, &(words as Arc<_>))
+        let words: Arc<dyn Replies> = Arc::new(Words);
+        self.world.service.issue_under_key(caller, &call, &words)
     }
 
     /// What an order in one call comes to: a certificate, or a refusal.
@@ -339,6 +339,29 @@ fn whom_a_register_says_to_be_protected_is_protected_from_then_on() {
     assert_eq!(denied.refusal.code, "holder-not-for-role");
 }
 
+/// Who orders for one person with another's HSA-id protects nobody but the other, and hears nothing of what that one is called.
+#[test]
+fn an_order_with_another_ones_hsa_id_protects_the_other_one() {
+    let office = Office::new();
+    let store = office.world.service.store();
+    let is_protected = |name: &str| store.is_protected(&HolderName::number(name)).unwrap();
+    let other = json!({
+        "/protection": "confidentiality-marking",
+        "/attributes/personal-identity-number": ["191003229802"],
+        "/attributes/surname": ["Elvansson"],
+    });
+    office.say(&other);
+
+    assert_eq!(office.refused("one").refusal.code, "holder-not-for-role");
+
+    assert!(is_protected("191003229802") && is_protected(HSA_ID));
+    assert!(!is_protected(NUMBER));
+    let privy = office.administrator(1, Protected::Seen);
+    let denied = office.send(&privy, "two", &office.order()).unwrap_err();
+    assert_eq!(denied.refusal.code, "register-mismatch");
+    assert!(denied.refusal.seen.starts_with("identity"), "{denied}");
+}
+
 /// ISS-18: the other way for protected persons is on record.
 #[test]
 fn for_what_a_register_does_not_give_out_who_acts_stands_where_he_may() {
@@ -347,6 +370,11 @@ fn for_what_a_register_does_not_give_out_who_acts_stands_where_he_may() {
         "/answer": "withheld", "/protection": "protected-registration", "/attributes": null,
     }));
     assert_eq!(office.refused("one").refusal.code, "holder-not-for-role");
+    let holder = HolderName::number(NUMBER);
+    assert!(
+        !office.world.service.store().is_protected(&holder).unwrap(),
+        "whose HSA-id it is nobody has said"
+    );
 
     let privy = office.administrator(1, Protected::Seen);
     let answered = office.send(&privy, "two", &office.order()).unwrap();
@@ -355,6 +383,7 @@ fn for_what_a_register_does_not_give_out_who_acts_stands_where_he_may() {
     let payload = office.world.last_payload(EventCode::CertificateIntent);
     let said = &payload["registers"][0];
     assert_eq!((&said["withheld"], &said["agreed"]), (&json!(true), &json!([])));
+    assert!(office.world.service.store().is_protected(&holder).unwrap());
 }
 
 /// What is no HSA-id is sent to nobody.
