@@ -16,6 +16,7 @@ use crate::deployment::Template;
 pub(crate) const CHECKS: &[Check<Template>] = &[
     ("demo::its_ceremonies_hold_before_the_auditor", its_ceremonies_hold_before_the_auditor),
     ("demo::killed_at_any_point_it_goes_on", killed_at_any_point_it_goes_on),
+    ("demo::stops_where_a_ceremony_is_refused", stops_where_a_ceremony_is_refused),
     ("demo::keeps_what_an_operator_has_changed", keeps_what_an_operator_has_changed),
     (
         "demo::needs_no_pin_once_the_ceremony_is_finished",
@@ -158,6 +159,29 @@ fn killed_at_any_point_it_goes_on(template: &Template) {
         assert_eq!(names.filter(|name| name.starts_with("sigill-rehearsal-")).count(), 0);
     }
     println!("measured: {KILLS} kills, {stopped} in the midst of a key");
+}
+
+/// There is no way round a refusal: a profile by which the delegate cannot end 30 days after the CRL stops the rehearsal (R11), the demo ends with its code and says where,
+/// and no root is made. Mended, it goes on.
+fn stops_where_a_ceremony_is_refused(template: &Template) {
+    let Some(deployment) = template.copy() else { return };
+    let home = deployment.home.with_file_name("refused");
+    fs::create_dir_all(home.join("config/profiles")).expect("a folder");
+    let profile = "config/profiles/ocsp-offline.toml";
+    let shipped = read(&deployment.home, profile);
+    assert!(shipped.contains("\"397d\""), "{shipped}");
+    fs::write(home.join(profile), shipped.replace("\"397d\"", "\"300d\"")).expect("a profile");
+
+    let said = spoken::run(&mut deployment.demo_in(&home), &[]);
+
+    assert_eq!(said.code, 15, "{}", said.text);
+    assert!(said.text.contains("error: R11: "), "{}", said.text);
+    let rehearsal = format!("in the rehearsal in {}", home.join("ceremonies/root").display());
+    assert!(said.text.contains(&rehearsal), "{}", said.text);
+    assert!(!home.join("offline").exists() && !home.join("ceremony/out/outputs.json").exists());
+    fs::write(home.join(profile), shipped).expect("a profile");
+    done(&spoken::run(&mut deployment.demo_in(&home), &[]));
+    judged(&home, "root", &home.join("root.html"));
 }
 
 fn keeps_what_an_operator_has_changed(template: &Template) {

@@ -94,7 +94,8 @@ impl Ceremonies<'_> {
         let issuing = self.of("issuing", Some(offline));
         let issuing_bundle = self.held(&issuing, || {
             let token = root.token()?;
-            let holds = self.children.contents(&root.room, &token)?;
+            let holds = self.children.contents(&root.room, &token);
+            let holds = holds.with_context(|| format!("the inventory of token {token}"))?;
             let requests =
                 self.names().map(|name| keys_bundle.file(&format!("{OUTPUTS}{name}.csr")));
             let requests = requests.map(<[u8]>::to_vec).collect();

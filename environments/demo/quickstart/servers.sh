@@ -56,7 +56,7 @@ make_demo() {
     --hierarchy "$HERE/environments/demo/hierarchy.toml" --profiles "$HERE/profiles" \
     --api "127.0.0.1:${PORT[api]}" --public "127.0.0.1:${PORT[public]}" \
     --observe-ca "127.0.0.1:${PORT[observe-ca]}" --observe-ocsp "127.0.0.1:${PORT[observe-ocsp]}" \
-    >"$HOME_DIR/log/ceremonies.out" || broken_off "ceremonies"
+    >"$HOME_DIR/log/ceremonies.out" || broken_off "making of the demo"
   judge_ceremonies
   say "registering them with the CA"
   run "$BIN/sigill-ca" import --config "$HOME_DIR/config/ca.toml" --from "$HOME_DIR/ceremony/out/outputs.json" >&2 ||
