@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::FunctionFields;
 use crate::order::OrderFields;
 use crate::revocation::{EventReach, ReasonCode, StatusOutcome};
 
@@ -30,6 +31,9 @@ pub struct IssueRequest {
     /// in environment test persons under policies of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<OrderFields>,
+    /// Whose function it is for. Where the DNS names of functions must lie under proved domains (environment prod), these are its owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionFields>,
 }
 
 /// Subject names. A profile says which are required, which may be given and which are refused.

@@ -10,7 +10,8 @@ pub mod authority;
 pub mod certificate;
 pub mod client;
 pub mod diagnosis;
-pub mod eid;
+pub mod domain;
+mod eid;
 pub mod job;
 pub mod limit;
 pub mod order;
@@ -34,6 +35,10 @@ pub use certificate::{
 pub use client::{ClientCredential, RenewalRequest};
 pub use diagnosis::{
     DiagnosedCertificate, Diagnosis, DiagnosisObstacle, DiagnosisRequest, DiagnosisUse,
+};
+pub use domain::{
+    Domain, DomainActRequest, DomainProof, DomainProofRequest, DomainRequest, DomainState,
+    FunctionFields,
 };
 pub use eid::{
     Carrier, CarrierLookup, CarrierMove, CarrierRegistration, CarrierStage, Eid, EidSearch,
@@ -59,8 +64,8 @@ pub use profile::{
 };
 pub use protection::{ProtectedPerson, Protection, ProtectionClass, ProtectionRequest};
 pub use query::{
-    CarrierQuery, CertificateQuery, EidOrderQuery, EidQuery, OrganisationQuery, PageQuery,
-    ProtectedQuery, ShardQuery, TrialQuery, WorkQuery,
+    CarrierQuery, CertificateQuery, DomainQuery, EidOrderQuery, EidQuery, OrganisationQuery,
+    PageQuery, ProtectedQuery, ShardQuery, TrialQuery, WorkQuery,
 };
 pub use read::{PersonRead, ReadSearch};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};

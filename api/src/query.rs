@@ -125,6 +125,23 @@ pub struct OrganisationQuery {
     pub limit: Option<u32>,
 }
 
+/// `GET /v1/domains`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DomainQuery {
+    /// only those of this organisation and of what lies under it
+    pub organisation: Option<String>,
+    /// only those that cover this DNS name
+    pub covers: Option<String>,
+    /// `next` of the page before
+    #[param(pattern = "^dom_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+    pub cursor: Option<String>,
+    /// 1 to 1000, 1000 unless given
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
 /// `GET /v1/jobs/{id}/items`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

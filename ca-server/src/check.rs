@@ -98,6 +98,7 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
     met.take(key_lists::read(config));
     if let Some(deployment) = deployment {
         met.take(Danger::new(config.danger_test.as_ref(), deployment).map_err(Into::into));
+        met.take(crate::domain_rule::read(config, deployment));
         met.take(test_domains::read(config, deployment));
         met.take(ActorStatements::read(config, deployment));
         if let Some(registers) = met.take(Registers::read(config, deployment)) {

@@ -18,6 +18,7 @@ pub(crate) use self::client::ClientSection;
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::database::DatabaseSection;
+use crate::domain_rule::DomainsSection;
 use crate::exchange::ExchangeSection;
 use crate::limits::{LimitSection, ReadingSection, RevocationSection};
 use crate::push::PushSection;
@@ -75,6 +76,9 @@ pub(crate) struct ConfigFile {
     /// Whose identities are nobody's.
     #[serde(default)]
     pub(crate) identity: IdentitySection,
+    /// Whether DNS names of functions lie under proved domains.
+    #[serde(default)]
+    pub(crate) domains: DomainsSection,
     /// What a diagnosis knows of other environments.
     #[serde(default)]
     pub(crate) diagnosis: DiagnosisSection,

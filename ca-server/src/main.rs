@@ -16,6 +16,7 @@ mod contract;
 mod danger;
 mod database;
 mod denied;
+mod domain_rule;
 mod enrol;
 mod exchange;
 mod final_answers;

@@ -199,6 +199,8 @@ pub(crate) fn wire(
         authority.issuer = authority.issuer.clone().stopping_for(profiles);
     }
     let test_domains = crate::test_domains::read(config, deployment)?;
+    let domain_rule = crate::domain_rule::read(config, deployment)?;
+    crate::domain_rule::tell(domain_rule);
     let test_set = TestCertificates::read(config, deployment)?.map(TestSet::new);
     let trials = TrialRevocations::read(config, deployment, Some(profiles))?;
     let trials = trials.map(RunningTrials::new);
@@ -304,6 +306,7 @@ pub(crate) fn wire(
         health: SigningHealth::of(authorities.values()),
         book,
         algorithms: policy,
+        domain_rule,
         test_domains,
         elsewhere: config.diagnosis.elsewhere.clone(),
         alone: config.revocation.alone,

@@ -17,6 +17,7 @@ use thiserror::Error;
 pub use self::words::NoDays;
 pub(crate) use self::words::{days, overlap, spoken};
 use crate::carrier::{CarrierError, CarrierFamily};
+use crate::domain::{DomainProofMethod, DomainProofs};
 use crate::identity::{
     IdentityKind, IdentityKinds, ListError, Means, ProofingMethod, ProofingMethods,
 };
@@ -34,6 +35,7 @@ pub struct Book {
     table: PolicyTable,
     identities: Option<IdentityKinds>,
     proofing: Option<ProofingMethods>,
+    domain_proofs: Option<DomainProofs>,
     rules: Option<RuleBook>,
     closed: BTreeMap<ProfileName, Vec<String>>,
     sha256: [u8; 32],
@@ -62,6 +64,8 @@ enum Part<'a> {
     IdentityKinds,
     /// `lists/proofing-methods.toml`.
     ProofingMethods,
+    /// `lists/domain-proofs.toml`.
+    DomainProofs,
     /// `rules/NAME.toml`.
     Rules,
 }
@@ -76,6 +80,7 @@ impl<'a> Part<'a> {
             Some(("tables", "policies")) => Some(Self::Table),
             Some(("lists", "identity-kinds")) => Some(Self::IdentityKinds),
             Some(("lists", "proofing-methods")) => Some(Self::ProofingMethods),
+            Some(("lists", "domain-proofs")) => Some(Self::DomainProofs),
             Some(("rules", _)) => Some(Self::Rules),
             Some(_) => None,
         }
@@ -90,6 +95,7 @@ struct Reading<'a> {
     table: PolicyTable,
     identities: Option<IdentityKinds>,
     proofing: Option<ProofingMethods>,
+    domain_proofs: Option<DomainProofs>,
     rules: Vec<(&'a str, &'a [u8])>,
     errors: Vec<BookError>,
 }
@@ -155,6 +161,12 @@ impl Book {
     #[must_use]
     pub fn identity_kind(&self, id: &str) -> Option<&IdentityKind> {
         self.identities.as_ref()?.by_id(id)
+    }
+
+    /// The way of proving control of a domain that has this name.
+    #[must_use]
+    pub fn domain_proof(&self, id: &str) -> Option<&DomainProofMethod> {
+        self.domain_proofs.as_ref()?.by_id(id)
     }
 
     /// The proofing method of that name.
@@ -236,6 +248,7 @@ impl<'a> Reading<'a> {
             table: PolicyTable::default(),
             identities: None,
             proofing: None,
+            domain_proofs: None,
             rules: Vec::new(),
             errors: Vec::new(),
         }
@@ -263,6 +276,7 @@ impl<'a> Reading<'a> {
             Part::Table => self.table = PolicyTable::parse(bytes)?,
             Part::IdentityKinds => self.identities = Some(IdentityKinds::parse(bytes)?),
             Part::ProofingMethods => self.proofing = Some(ProofingMethods::parse(bytes)?),
+            Part::DomainProofs => self.domain_proofs = Some(DomainProofs::parse(bytes)?),
         }
         Ok(())
     }
@@ -349,6 +363,7 @@ impl<'a> Reading<'a> {
             table: self.table,
             identities: self.identities,
             proofing: self.proofing,
+            domain_proofs: self.domain_proofs,
             rules,
             closed,
             sha256,

@@ -16,6 +16,7 @@ pub mod client;
 pub mod day;
 pub mod deployment;
 pub mod diagnosis;
+pub mod domain;
 pub mod eid;
 pub mod fields;
 pub mod identity;

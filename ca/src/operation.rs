@@ -106,6 +106,12 @@ operations! {
     ShowOrganisation = "GET" "/v1/organisations/{id}" "showOrganisation" Reading;
     ChangeOrganisation = "POST" "/v1/organisations/{id}/change" "changeOrganisation" Acting;
     EndOrganisation = "POST" "/v1/organisations/{id}/ending" "endOrganisation" Acting;
+    StateDomain = "POST" "/v1/domains" "stateDomain" Acting;
+    ListDomains = "GET" "/v1/domains" "listDomains" Reading;
+    ShowDomain = "GET" "/v1/domains/{id}" "showDomain" Reading;
+    TokenOfDomain = "POST" "/v1/domains/{id}/token" "tokenOfDomain" Acting;
+    ProveDomain = "POST" "/v1/domains/{id}/proofs" "proveDomain" Acting;
+    WithdrawDomain = "POST" "/v1/domains/{id}/withdrawal" "withdrawDomain" Acting;
     SetProtection = "POST" "/v1/protected-persons" "setProtection" Acting;
     ListProtectedPersons = "GET" "/v1/protected-persons" "listProtectedPersons" Reading;
     SearchReads = "POST" "/v1/reads/search" "searchReads" Reading;

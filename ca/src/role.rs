@@ -109,6 +109,15 @@ const LOOKS_ROUND: &[Operation] = &[
 /// What changes the tree.
 const ORGANISES: &[Operation] =
     &[Operation::AddOrganisation, Operation::ChangeOrganisation, Operation::EndOrganisation];
+/// What an organisation proves: for who answers for it.
+const PROVES_DOMAINS: &[Operation] = &[
+    Operation::StateDomain,
+    Operation::TokenOfDomain,
+    Operation::ProveDomain,
+    Operation::WithdrawDomain,
+];
+/// The domains of organisations, as far as one sees these.
+const SEES_DOMAINS: &[Operation] = &[Operation::ListDomains, Operation::ShowDomain];
 /// The listing of protected persons, with the additional role alone.
 const SEES_PROTECTED: &[Operation] = &[Operation::ListProtectedPersons];
 /// Whether a person is protected is true everywhere: for who reaches everywhere, with the additional role alone.
@@ -165,6 +174,8 @@ impl Role {
                 READS,
                 SEES_ORDERS,
                 ORGANISES,
+                PROVES_DOMAINS,
+                SEES_DOMAINS,
                 READS_EVERYWHERE,
                 REVOKES_EVERYWHERE,
                 SEES_PROTECTED,
@@ -173,9 +184,15 @@ impl Role {
                 &[Operation::ReleaseCertificate],
             ],
             Self::GlobalRevoker => &[FINDS, REVOKES, REVOKES_EVERYWHERE],
-            Self::GlobalReader => {
-                &[FINDS, LOOKS_ROUND, READS, SEES_ORDERS, READS_EVERYWHERE, SEES_PROTECTED]
-            }
+            Self::GlobalReader => &[
+                FINDS,
+                LOOKS_ROUND,
+                READS,
+                SEES_ORDERS,
+                SEES_DOMAINS,
+                READS_EVERYWHERE,
+                SEES_PROTECTED,
+            ],
             Self::ResponsibleIssuer => &[
                 ORDERS,
                 FINDS,
@@ -184,16 +201,28 @@ impl Role {
                 READS,
                 SEES_ORDERS,
                 ORGANISES,
+                PROVES_DOMAINS,
+                SEES_DOMAINS,
                 SEES_PROTECTED,
             ],
-            Self::AssistantIssuer | Self::IdAdministrator => {
+            Self::AssistantIssuer => &[
+                ORDERS,
+                FINDS,
+                REVOKES,
+                LOOKS_ROUND,
+                READS,
+                SEES_ORDERS,
+                SEES_DOMAINS,
+                SEES_PROTECTED,
+            ],
+            Self::IdAdministrator => {
                 &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, SEES_ORDERS, SEES_PROTECTED]
             }
             Self::ReserveCardAdministrator3 | Self::ReserveCardAdministrator2 => {
                 &[ORDERS, FINDS, LOOKS_ROUND, READS, SEES_ORDERS]
             }
             Self::Revoker => &[FINDS, REVOKES],
-            Self::Reader => &[FINDS, LOOKS_ROUND, READS, SEES_ORDERS, SEES_PROTECTED],
+            Self::Reader => &[FINDS, LOOKS_ROUND, READS, SEES_ORDERS, SEES_DOMAINS, SEES_PROTECTED],
             Self::Confidentiality => &[],
             Self::SecurityOfficer => &[SEES_JOBS, SEES_THE_CA, &[Operation::ActOnJob]],
             Self::SystemAdministrator => &[SEES_THE_CA],
@@ -204,6 +233,7 @@ impl Role {
                 READS,
                 SEES_ORDERS,
                 ORGANISES,
+                SEES_DOMAINS,
                 READS_EVERYWHERE,
                 REVOKES_EVERYWHERE,
                 SEES_JOBS,
@@ -217,6 +247,7 @@ impl Role {
                     Operation::ActOnJob,
                     Operation::ResumeLimit,
                     Operation::ReplayProfile,
+                    Operation::WithdrawDomain,
                 ],
             ],
             Self::Auditor => &[
@@ -224,6 +255,7 @@ impl Role {
                 LOOKS_ROUND,
                 READS,
                 SEES_ORDERS,
+                SEES_DOMAINS,
                 READS_EVERYWHERE,
                 SEES_JOBS,
                 SEES_THE_CA,

@@ -85,6 +85,12 @@ enum Command {
         after_help = "Example:\n  sigill order prepare order.json\n  sigill order due --before 2026-11-30T23:00:00Z"
     )]
     Order(command::order::OrderCommand),
+    /// Domains whose control organisations have proved: what DNS names of functions rest on.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill domain list --covers idp.example.se\n  sigill domain add --organisation org_019… --domain example.se --actor au-1"
+    )]
+    Domain(command::domain::DomainCommand),
     /// Organisations: the tree of issuing areas, organisations, their parts and offices.
     #[command(
         subcommand,
@@ -182,6 +188,7 @@ fn main() -> ExitCode {
         Command::Diagnose(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
+        Command::Domain(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Organisation(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }

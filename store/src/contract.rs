@@ -21,9 +21,9 @@ use crate::management::{
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
     ActorStatements, AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow,
-    CrlScope, CrlShards, EidOrders, Eids, Endings, Jobs, KeySurvey, LeaseName, LeaseOutcome, Node,
-    OrderId, OrderedIssuing, Organisations, ProfileVersions, Protection, Reads, Receipts,
-    Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
+    CrlScope, CrlShards, Domains, EidOrders, Eids, Endings, Jobs, KeySurvey, LeaseName,
+    LeaseOutcome, Node, OrderId, OrderedIssuing, Organisations, ProfileVersions, Protection, Reads,
+    Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -32,9 +32,8 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Everything that must survive.
 ///
-/// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that returns `Err` left no trace, except
-/// that after [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the database is opened again. Every act
-/// and its audit leaf are one transaction: if the leaf cannot be written, the act does not happen (AUD-02).
+/// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that returns `Err` left no trace, except that after
+/// [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the database is opened again. Every act and its audit leaf are one transaction: if the leaf cannot be written, the act does not happen (AUD-02).
 ///
 /// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every position below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time. All methods block; none may be called from an async worker.
 pub trait Store:
@@ -44,6 +43,7 @@ pub trait Store:
     + Volumes
     + Canaries
     + CrlShards
+    + Domains
     + EidOrders
     + Eids
     + Endings

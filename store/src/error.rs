@@ -1,10 +1,13 @@
 //! Why the store did not do something. Whatever the reason, nothing is half done.
 
+mod passing;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ca::deployment::{Deployment, DeploymentError};
+use ca::domain::DomainFault;
 use ca::organisation::OrganisationFault;
 use status::Position;
 use thiserror::Error;
@@ -439,6 +442,9 @@ pub enum StoreError {
     /// The tree of organisations does not take a change.
     #[error(transparent)]
     Organisation(#[from] OrganisationFault),
+    /// A domain or its proof is not taken.
+    #[error(transparent)]
+    Domain(#[from] DomainFault),
     /// A step of an order was not taken.
     #[error(transparent)]
     EidOrder(#[from] EidOrderFault),
@@ -549,6 +555,7 @@ impl StoreError {
             Self::Job(error) => error.code(),
             Self::EidOrder(fault) => fault.code(),
             Self::Organisation(fault) => fault.code(),
+            Self::Domain(fault) => fault.code(),
             Self::Carrier(fault) => fault.code(),
             Self::CarrierRevoked { .. } => "carrier-revoked",
             Self::CarrierOfAnother { .. } => "carrier-of-another",
@@ -562,27 +569,5 @@ impl StoreError {
             Self::StatementReplayed => "actor-statement-replayed",
             Self::Replayed { .. } => "request-replayed",
         }
-    }
-
-    /// The codes of [`Self::is_passing`], apart from a clock that is behind: what a database may fail
-    /// with that was well.
-    pub const PASSING_CODES: [&str; 11] = [
-        "database-busy",
-        "database-full",
-        "database-read-only",
-        "database-device",
-        "database-unreachable",
-        "database-older",
-        "audit-refused",
-        "store-closed",
-        "store-overloaded",
-        "random-unavailable",
-        "schema-newer",
-    ];
-
-    /// Whether the same act may succeed later because the fault lies in the storage around it.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::ClockBehind { .. }) || Self::PASSING_CODES.contains(&self.code())
     }
 }

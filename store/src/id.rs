@@ -91,6 +91,10 @@ id!(
     /// Names an organisation of the tree.
     OrganisationId, "org_"
 );
+id!(
+    /// Names a domain that an organisation has stated.
+    DomainId, "dom_"
+);
 
 /// One start of the program on one node; a restart gets another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

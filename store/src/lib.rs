@@ -17,6 +17,7 @@ mod certificate;
 mod client;
 mod contract;
 mod crl;
+mod domain;
 mod eid;
 mod eid_order;
 mod ending;
@@ -63,6 +64,7 @@ pub use certificate::{
 pub use client::{Client, ClientState, Responder};
 pub use contract::{CLOCK_TOLERANCE, Store};
 pub use crl::{CrlIntent, CrlRow, CrlScope, RevokedRow, RevokedSnapshot};
+pub use domain::{DomainAct, DomainProofRow, DomainRow, DomainStep, Domains};
 pub use eid::Eids;
 pub use eid_order::{
     CarrierLimit, ChangedOf, EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged,
@@ -72,7 +74,8 @@ pub use eid_order::{
 pub use ending::{Endings, Unended};
 pub use error::StoreError;
 pub use id::{
-    BootId, CarrierId, CertificateId, EidId, IdError, JobId, Node, OrderId, OrganisationId,
+    BootId, CarrierId, CertificateId, DomainId, EidId, IdError, JobId, Node, OrderId,
+    OrganisationId,
 };
 pub use intent::{
     INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentRow, IntentState,

@@ -28,6 +28,7 @@ mod clients;
 mod columns;
 pub(crate) mod connection;
 mod crls;
+mod domains;
 mod eid_orders;
 mod eids;
 mod endings;

@@ -12,6 +12,7 @@ mod carriers;
 mod certificates;
 mod clients;
 mod diagnosis;
+mod domains;
 pub(crate) mod doors;
 mod jobs;
 mod limits;

@@ -82,6 +82,12 @@ routes! {
     ShowOrganisation => organisations::show;
     ChangeOrganisation => organisations::change;
     EndOrganisation => organisations::end;
+    StateDomain => domains::state;
+    ListDomains => domains::list;
+    ShowDomain => domains::show;
+    TokenOfDomain => domains::token;
+    ProveDomain => domains::prove;
+    WithdrawDomain => domains::withdraw;
     SetProtection => protection::set;
     ListProtectedPersons => protection::list;
     SearchReads => reads::search;

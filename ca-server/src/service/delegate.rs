@@ -33,6 +33,7 @@ use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
+use super::domains::Owner;
 use super::issue::Commission;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
@@ -401,6 +402,7 @@ impl Service {
         };
         let issued = self.commission(Commission {
             ordered: None,
+            owner: Owner::Program,
             authority,
             profile,
             order,

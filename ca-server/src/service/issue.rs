@@ -1,12 +1,13 @@
 //! Issuing: prepare, record, sign, verify, record, release.
 
+mod whose;
+
 use std::time::{Duration, Instant};
 
 use ca::admit::Admitted;
 use ca::audit::{Actor, EventCode, EventResult, ObjectId, ObjectIds, PolicyId};
 use ca::fields::RequestedFields;
 use ca::issuer::Issuer;
-use ca::key_holder::{HolderName, KeyHolder};
 use ca::order::Order;
 use ca::prepare::{Facts, KeySource, Preparation, Prepared, Signer, Way, prepare};
 use ca::profile::{ExtensionSlot, Profile};
@@ -22,9 +23,11 @@ use store::{
 use x509::signing::{Pending, Recorded, Signed};
 use x509::time::UnixTime;
 
+use self::whose::{holder_of, subject_of};
 use super::authority::Authority;
 use super::body::from_json;
 use super::caller::Caller;
+use super::domains::Owner;
 use super::health::Leave;
 use super::order::{Answered, OrderCall, OrderWork, Outcome};
 use super::ordered::{kept, noted, requested};
@@ -50,6 +53,8 @@ pub(crate) struct Commission<'a> {
     /// What it is about, besides the certificate and its issuer.
     pub(crate) objects: [ObjectId; 2],
     pub(crate) payload: Value,
+    /// Whose function it is for.
+    pub(crate) owner: Owner,
     /// The order, of a person's certificate.
     pub(crate) ordered: Option<&'a Order>,
     /// As whose it is counted; `None` for what the program orders itself.
@@ -215,6 +220,7 @@ impl Service {
             self.must_act_for(caller, profile, request, ordered.as_ref())?;
         }
         self.must_see_holder(caller, request, ordered.as_ref())?;
+        let owner = self.owner_of(caller, request)?;
         if let Some(ordered) = &ordered {
             ordered.fill(&mut fields, profile);
         }
@@ -224,6 +230,7 @@ impl Service {
             profile,
             order,
             way: if ordered.is_some() { Way::Order } else { Way::Direct },
+            owner,
             ordered: ordered.as_ref(),
             fields: &fields,
             key: KeySource::Request(&request_der),
@@ -236,6 +243,7 @@ impl Service {
                 "actor": request.actor,
                 "profile": request.profile,
                 "registers": registers,
+                "owner": request.function.as_ref().map(|function| &function.owner),
             }),
             volume: Some(self.volume(&call.client, &request.profile)),
             issued: IssuedWhen::BeforeItsEnd,
@@ -333,6 +341,10 @@ impl Service {
             admitted,
         })
         .map_err(|error| Denied::unprepared(&error))
+        .and_then(|prepared| {
+            self.must_lie_under_domains(commission, prepared.facts(), now)?;
+            Ok(prepared)
+        })
     }
 
     /// Records what is about to be signed.
@@ -495,32 +507,6 @@ impl Service {
             self.readiness.storing.store(false, std::sync::atomic::Ordering::Relaxed);
         }
         denied
-    }
-}
-
-/// Whose key it is: the person of the order, or, of a call without one, of the number that it names.
-fn holder_of(prepared: &Prepared, ordered: Option<&Order>) -> KeyHolder {
-    let Facts { kind, fields, subject, .. } = prepared.facts();
-    let named = || fields.personal_identity_number.as_ref().map(HolderName::of_person);
-    let person = match ordered {
-        Some(order) => Some(HolderName::of_identity(&order.identity)),
-        None if kind.is_person() => named(),
-        None => None,
-    };
-    KeyHolder::named_by(subject).who_is(person)
-}
-
-/// Whose data a certificate holds: the person by the number that names him in every order.
-fn subject_of(prepared: &Prepared, ordered: Option<&Order>, order: OrderId) -> Subject {
-    let Facts { kind, fields, .. } = prepared.facts();
-    let person = ordered
-        .and_then(|ordered| ordered.identity.number())
-        .or(fields.personal_identity_number.as_ref())
-        .map(|number| number.as_str().to_owned())
-        .or_else(|| fields.hsa_id.as_ref().map(|id| id.as_str().to_owned()));
-    match person {
-        Some(person) if kind.is_person() => Subject::Holder(person),
-        _ => Subject::Order(order),
     }
 }
 

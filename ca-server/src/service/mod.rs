@@ -15,6 +15,7 @@ pub(crate) mod configured;
 pub(crate) mod crl;
 pub(crate) mod delegate;
 mod diagnosis;
+pub(crate) mod domains;
 mod eid;
 pub(crate) mod final_answers;
 pub(crate) mod health;
@@ -93,6 +94,7 @@ use crate::statements::ActorStatements;
 use authority::Authority;
 use closed::ClosedProfiles;
 use delegate::{DoneRequests, WithdrawnResponders};
+use domains::DomainRule;
 use health::SigningHealth;
 use jobs::worker::JobsWaiting;
 use key_use::KeyUses;
@@ -122,6 +124,8 @@ pub(crate) struct Service {
     pub(crate) health: SigningHealth,
     pub(crate) book: Book,
     pub(crate) algorithms: Arc<AlgorithmPolicy>,
+    /// Whether DNS names rest on proved domains.
+    pub(crate) domain_rule: DomainRule,
     /// Whose mail addresses are nobody's.
     pub(crate) test_domains: TestDomains,
     /// Environments of issuers that are not ours, by the issuers' common names.
@@ -499,6 +503,7 @@ pub(crate) fn storage(error: &StoreError) -> Denied {
         ),
         StoreError::UnknownBound { .. } => bindings::no_such(error.code(), "eID or carrier"),
         StoreError::Organisation(fault) => organisations::denied(fault),
+        StoreError::Domain(fault) => domains::denied(fault),
         StoreError::EidOrder(fault) => steps::fault(*fault),
         // The published log says so for ever: this order yields nothing more.
         StoreError::CertificateLost { .. } => Denied::new(

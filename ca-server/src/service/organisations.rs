@@ -214,7 +214,7 @@ impl Service {
         Ok(api::Page { items, next })
     }
 
-    fn tree(&self) -> Result<(Vec<OrganisationRow>, Tree<OrganisationId>), Denied> {
+    pub(super) fn tree(&self) -> Result<(Vec<OrganisationRow>, Tree<OrganisationId>), Denied> {
         let rows = self.store().organisations().map_err(|e| self.note_storage(&e))?;
         let tree = rows.iter().map(|row| row.organisation.clone()).collect();
         Ok((rows, tree))

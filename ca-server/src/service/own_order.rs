@@ -16,6 +16,7 @@ use x509::time::UnixTime;
 
 use super::Service;
 use super::authority::Authority;
+use super::domains::Owner;
 use super::issue::Commission;
 use crate::denied::Denied;
 use crate::management::files::NewKey;
@@ -93,6 +94,7 @@ impl Service {
         let key = NewKey::draw().map_err(|error| (own.purpose.fault)(&error))?;
         self.commission(Commission {
             ordered: None,
+            owner: Owner::Program,
             authority: own.authority,
             profile: own.profile,
             order,

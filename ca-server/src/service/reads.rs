@@ -63,6 +63,7 @@ macro_rules! nobodys {
 nobodys!(
     api::Authority,
     api::CrlShard,
+    api::Domain,
     api::Job,
     api::LimitStanding,
     api::ObservationsTaken,

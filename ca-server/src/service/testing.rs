@@ -127,6 +127,7 @@ impl World {
             health: SigningHealth::of([&authority]),
             book: crate::book::read(&shipped_profiles()).unwrap(),
             algorithms: Arc::new(AlgorithmPolicy::shipped().unwrap()),
+            domain_rule: super::domains::DomainRule::Waived,
             test_domains: TestDomains::default(),
             elsewhere: BTreeMap::new(),
             alone: 500,

@@ -196,6 +196,13 @@ event_codes! {
     OrganisationChanged = 0x0f02 "organisation.changed";
     /// An organisation got its last day.
     OrganisationEnded = 0x0f03 "organisation.ended";
+
+    /// An organisation stated a domain, or a new token was given out for one.
+    DomainStated = 0x1001 "domain.stated";
+    /// Control of a domain was proved.
+    DomainProved = 0x1002 "domain.proved";
+    /// A domain was withdrawn.
+    DomainWithdrawn = 0x1003 "domain.withdrawn";
 }
 
 impl EventCode {

@@ -54,6 +54,7 @@ impl Book {
             table: PolicyTable::of_rows(rows),
             identities: None,
             proofing: None,
+            domain_proofs: None,
             rules: None,
             closed: BTreeMap::new(),
             sha256: [0; 32],

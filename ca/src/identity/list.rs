@@ -87,7 +87,7 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
-/// Why a file is no list of identity kinds or proofing methods.
+/// Why a file is no list of identity kinds, proofing methods or proofs of domains.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ListError {
@@ -102,6 +102,14 @@ pub enum ListError {
     Levels {
         /// The entry.
         id: String,
+    },
+    /// A proof would hold for no time, or for too long.
+    #[error("{id} has no longest of 1 to {most} days")]
+    Longest {
+        /// The entry.
+        id: String,
+        /// Days that may be.
+        most: u16,
     },
     /// A list without entries allows nobody.
     #[error("the list has no entry")]
@@ -134,7 +142,7 @@ pub enum ListError {
 }
 
 /// Reads the TOML of a list.
-pub(super) fn read<T: serde::de::DeserializeOwned>(file: &[u8]) -> Result<T, ListError> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(file: &[u8]) -> Result<T, ListError> {
     let text = str::from_utf8(file).map_err(|_| ListError::Utf8)?;
     toml::from_str(text).map_err(|error| ListError::Toml(Box::new(error)))
 }

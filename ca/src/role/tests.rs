@@ -10,7 +10,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "may do everything in the portal; never touches CA keys": no jobs, no limits, no replay.
     (
         "management-administrator",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+        "stateDomain tokenOfDomain proveDomain withdrawDomain listDomains showDomain \
+         issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
          listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
          revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
@@ -24,21 +25,24 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "read all".
     (
         "global-reader",
-        "listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
+        "listDomains showDomain \
+         listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
          lookUpCarrier showCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "full within the area".
     (
         "responsible-issuer",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+        "stateDomain tokenOfDomain proveDomain withdrawDomain listDomains showDomain \
+         issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons",
     ),
     (
         "assistant-issuer",
-        "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
+        "listDomains showDomain \
+         issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
          listProtectedPersons",
@@ -72,7 +76,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // "read only".
     (
         "reader",
-        "listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
+        "listDomains showDomain \
+         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
          showOrganisation diagnose \
          listProtectedPersons",
     ),
@@ -89,7 +94,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     ),
     (
         "ca-operator",
-        "listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
+        "withdrawDomain listDomains showDomain \
+         listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
          addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
@@ -98,7 +104,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // Reads, cannot change .
     (
         "ca-auditor",
-        "listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
+        "listDomains showDomain \
+         listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
          replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose \
          listProtectedPersons searchReads",

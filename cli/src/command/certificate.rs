@@ -100,6 +100,9 @@ pub(crate) struct Issue {
     /// DNS name; may be given several times.
     #[arg(long)]
     dns: Vec<String>,
+    /// The organisation that owns the function: its certificate's DNS names lie under domains that this, or what it lies under, has proved.
+    #[arg(long, value_name = "ID")]
+    owner: Option<String>,
     /// The order of a person's certificate: a file with the JSON of `order` in POST /v1/certificates.
     #[arg(long, value_name = "FILE")]
     order: Option<PathBuf>,
@@ -260,6 +263,7 @@ impl Issue {
             },
             actor: actor(self.actor.as_deref()),
             order: self.order()?,
+            function: self.owner.clone().map(|owner| api::FunctionFields { owner }),
         };
         let key = key(self.idempotency_key.as_deref())?;
         let certificate: api::Certificate = client.post("/v1/certificates", &key, &request)?;

@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod diagnosis;
+pub(crate) mod domain;
 pub(crate) mod eid;
 pub(crate) mod events;
 pub(crate) mod job;

@@ -43,10 +43,7 @@ impl<B: Backend> Organisations for SqlStore<B> {
         &self,
         organisation: OrganisationId,
     ) -> Result<Vec<OrganisationRow>, StoreError> {
-        self.readers.read(|connection| {
-            let query = way_up("organisation_id = ?1");
-            listed(connection, &query, [organisation.as_bytes()])
-        })
+        self.readers.read(|connection| with_way_up(connection, organisation))
     }
 }
 
@@ -67,6 +64,14 @@ fn way_up(wanted: &str) -> String {
                  JOIN way ON way.parent = next.row WHERE way.step < {WAY_UP}) \
          {ROW} WHERE one.row IN (SELECT row FROM way) ORDER BY one.organisation_id"
     )
+}
+
+/// An organisation, and all that it lies under.
+pub(super) fn with_way_up(
+    connection: &Connection,
+    organisation: OrganisationId,
+) -> Result<Vec<OrganisationRow>, StoreError> {
+    listed(connection, &way_up("organisation_id = ?1"), [organisation.as_bytes()])
 }
 
 fn of_number(

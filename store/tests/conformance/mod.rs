@@ -9,6 +9,7 @@ pub(crate) mod bound;
 pub(crate) mod canaries;
 pub(crate) mod carriers;
 pub(crate) mod crls;
+pub(crate) mod domains;
 pub(crate) mod eid_orders;
 pub(crate) mod eids;
 pub(crate) mod histories;
@@ -69,6 +70,8 @@ macro_rules! suite {
             orders: only_its_holder_ends_an_order,
             orders: a_late_call_of_the_same_start_ends_nothing,
             orders: an_order_that_was_left_is_ended_by_nobody,
+            domains: a_domain_is_kept_with_all_its_proofs,
+            domains: what_a_rule_about_domains_refuses_leaves_no_trace,
             organisations: a_tree_is_kept_with_its_days_and_revisions,
             organisations: what_the_tree_refuses_leaves_no_trace,
             organisations: a_change_is_made_once_and_rests_on_the_newest_state,

@@ -222,7 +222,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
              DROP TABLE superseded_start; DROP TABLE profile_version;
              DROP TABLE issued_hour; DROP TABLE issuing_pause; DROP INDEX intent_voided_by_order; DROP TABLE profile_canary;
              DROP INDEX certificate_of_eid; ALTER TABLE certificate DROP COLUMN eid; DROP TABLE eid; DROP TABLE carrier;
-             DROP TABLE organisation; DROP TABLE trial_revocation; DROP TABLE job_range; DROP TABLE job_seen; DROP TABLE awaited_count; DROP TABLE job_wave; DROP TABLE job_part; DROP TABLE job_item; DROP TABLE job_term; DROP TABLE job;
+             DROP TABLE domain_proof; DROP TABLE domain; DROP TABLE organisation; DROP TABLE trial_revocation; DROP TABLE job_range; DROP TABLE job_seen; DROP TABLE awaited_count; DROP TABLE job_wave; DROP TABLE job_part; DROP TABLE job_item; DROP TABLE job_term; DROP TABLE job;
              DROP TABLE revoked_hour; DROP TABLE sight; DROP TABLE awaited; DROP TABLE awaited_until; DROP TABLE receipt_entry; DROP TABLE receipt;
              DROP INDEX serial_in_shard; DROP INDEX serial_ends_in_shard; DROP INDEX serial_listed_in_shard;
              ALTER TABLE serial DROP COLUMN shard; DROP TABLE crl_shard; DROP INDEX serial_listed;

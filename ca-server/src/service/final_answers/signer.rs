@@ -25,6 +25,7 @@ use super::{FinalOrder, refused, unfit_file, unsigned};
 use crate::denied::Denied;
 use crate::service::Service;
 use crate::service::authority::Authority;
+use crate::service::domains::Owner;
 use crate::service::issue::Commission;
 use crate::service::signing::defect;
 
@@ -142,6 +143,7 @@ impl Service {
         };
         let issued = self.commission(Commission {
             ordered: None,
+            owner: Owner::Program,
             authority,
             profile,
             order: held.id,

@@ -249,6 +249,7 @@ impl Known {
     ) -> api::IssueRequest {
         let evidence = of.and_then(|request| request.evidence.clone());
         api::IssueRequest {
+            function: None,
             profile: profile.to_owned(),
             authority: of.and_then(|request| request.authority.clone()),
             csr: of.map(|request| request.csr.clone()).unwrap_or_default(),
