@@ -4,7 +4,8 @@
 //! CRLs, and the files are published. Repeating an import changes nothing, so an import that was
 //! broken off is simply run again.
 
-use std::collections::BTreeSet;
+mod lists;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -18,18 +19,15 @@ use sha2::{Digest as _, Sha256};
 use status::{AnswerClasses, IssuerId, PublishedCrl, RevocationReason};
 use store::{
     AuditRecord, CertificateId, CrlScope, Import, Imported, ImportedCertificate, ImportedChange,
-    ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Store, StoreError,
-    Subject,
+    ImportedCrl, ImportedState, IssuerKeeping, NewIssuer, Origin, Privacy, Store, Subject,
 };
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader, ReasonCode, RevokedEntry};
-use x509::serial::SerialNumber;
 use x509::time::UnixTime;
 
 use crate::config::{AuthoritySection, ConfigFile};
 use crate::enrol::Pin;
-use crate::import_crl;
-use crate::publication::crl_files::{CrlFiles, number_of};
+use crate::publication::crl_files::CrlFiles;
 use crate::publication::files::replace;
 use crate::service::Service;
 use crate::service::authority::Authority;
@@ -130,10 +128,8 @@ pub(crate) fn run(
     let (text, outputs) = read_outputs(deployment, manifest)?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let mut read = read_all(config, folder, &outputs, now)?;
-    leave_older_out(&mut read, store, files)?;
-    for crl in &read.crls {
-        loses_nobody(crl, store)?;
-    }
+    let by_exchange = config.exchange.is_some();
+    lists::take_in(&mut read, store, files, by_exchange)?;
     let imported =
         store.import(&read.import, &record(&text), now).context("nothing was registered")?;
     for output in &outputs.responders {
@@ -201,51 +197,6 @@ fn read_all<'a>(
         .map(|output| read_crl(&authorities, folder, output))
         .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(ReadOutputs { authorities, delegates, crls, import })
-}
-
-/// Takes the lists into the import. One that is older than what is known or published stays out with its entries:
-/// outputs are imported again after a restore, and a newer list may have come since (`--crl`).
-fn leave_older_out(
-    read: &mut ReadOutputs<'_>,
-    store: &dyn Store,
-    files: &CrlFiles,
-) -> anyhow::Result<()> {
-    for crl in std::mem::take(&mut read.crls) {
-        let known = match store.current_crl(crl.row.issuer, &crl.row.scope) {
-            Ok(last) => last.map(|last| last.number),
-            Err(StoreError::UnknownIssuer) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let published = files.published(&crl.published.path);
-        let published = published.and_then(|(_, row)| number_of(&row));
-        if let Some(newest) = known.max(published).filter(|newest| *newest > crl.row.number) {
-            tracing::warn!(
-                file.path = %crl.file.display(),
-                crl.number = %crl.row.number,
-                crl.newest = %newest,
-                "CRL of the outputs is left out: a newer one is known or published"
-            );
-            continue;
-        }
-        read.import.crls.push(crl.row.clone());
-        read.import.states.extend(crl.states.iter().cloned());
-        read.crls.push(crl);
-    }
-    Ok(())
-}
-
-/// A later ceremony's CRL names everybody whom the last one did.
-fn loses_nobody(crl: &ReadCrl, store: &dyn Store) -> anyhow::Result<()> {
-    let id = crl.row.issuer;
-    let last = match store.current_crl(id, &crl.row.scope) {
-        Ok(last) => last,
-        // Its first import.
-        Err(StoreError::UnknownIssuer) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let listed: BTreeSet<SerialNumber> = crl.states.iter().map(|state| state.serial).collect();
-    let name = &crl.published.path;
-    import_crl::loses_nobody(name, id, &|serial| listed.contains(serial), last.as_ref(), store)
 }
 
 fn record(manifest: &str) -> AuditRecord {

@@ -13,7 +13,7 @@ use std::fmt;
 use x509::time::UnixTime;
 
 pub use self::receipt::{HolderReceipt, ReceiptFault, ReceiptWords};
-pub use self::replaced::{Struck, struck, succession};
+pub use self::replaced::{Struck, judge_revoker, struck, succession};
 use crate::actor::ActsFor;
 use crate::admit::RuleRefusal;
 use crate::book::Book;
@@ -52,7 +52,7 @@ pub struct Step<'a> {
     pub named_holder: Option<&'a ActorId>,
     /// The routine of the order.
     pub routine: &'a Routine,
-    /// What was done before, oldest first.
+    /// What was done before, oldest first; by one name of each person ([`by_one_name`]).
     pub taken: &'a [Taken],
 }
 
@@ -153,6 +153,26 @@ impl Step<'_> {
         }
         held
     }
+}
+
+/// What was done before, with one name for who has done it and takes the next step: somebody who has an eID in each of two organisations signs by two
+/// ids, and is one person (ISS-14). `same` says whether an id is another one of his.
+///
+/// # Errors
+///
+/// Those of `same`.
+pub fn by_one_name<E>(
+    taken: &[Taken],
+    by: &ActorId,
+    mut same: impl FnMut(&ActorId) -> Result<bool, E>,
+) -> Result<Vec<Taken>, E> {
+    let mut named = taken.to_vec();
+    for one in &mut named {
+        if !is_same(&one.by, by) && same(&one.by)? {
+            one.by = by.clone();
+        }
+    }
+    Ok(named)
 }
 
 /// The duty that a step is.

@@ -5,6 +5,7 @@ use ca::key_holder::HolderName;
 
 use crate::StoreError;
 use crate::id::CertificateId;
+use crate::sealing::IndexTerm;
 
 /// The part of [`Store`](crate::Store) that knows whose certificates are.
 ///
@@ -22,4 +23,12 @@ pub trait Eids {
         certificate: CertificateId,
         person: &HolderName,
     ) -> Result<EidHolder, StoreError>;
+
+    /// Whether certificates that are found by these two terms are one person's, as their orders or imports have said: somebody with an eID in each of two
+    /// organisations has two HSA-ids. Of whom nobody said who he is nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// Storage errors.
+    fn is_one_person(&self, one: &IndexTerm, other: &IndexTerm) -> Result<bool, StoreError>;
 }

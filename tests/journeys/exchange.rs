@@ -101,6 +101,10 @@ fn what_a_ceremony_gives_back_is_taken_in_and_nothing_else(template: &Template) 
     let crl = home.join(format!("publish/crl/{ROOT}.crl"));
     let by_itself = deployment.command(&["import"], &["--crl", crl.to_str().expect("text")]);
     refused(&by_itself, "exchange-only");
+    // A restore brings back what is known.
+    let outputs = home.join("ceremony/out/outputs.json");
+    let again = deployment.command(&["import"], &["--from", outputs.to_str().expect("text")]);
+    assert_eq!(again.code, 0, "{}", again.text);
 
     // An issuing CA's certificate, whose key the token of its authority holds, and no other token.
     let key = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem"];

@@ -349,6 +349,14 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Whether two ids of administrators are one person's, by the certificates that the CA has issued to each.
+    pub(super) fn is_one_person(&self, one: &ActorId, other: &ActorId) -> Result<bool, Denied> {
+        let found = self.store().is_one_person(&term_of(one), &term_of(other));
+        found.map_err(|e| self.note_storage(&e))
+    }
+}
+
 /// A call without a statement where there must be one.
 pub(crate) fn statement_required() -> Denied {
     unknown(Refusal::new(

@@ -13,11 +13,13 @@ use ca::organisation::{
     Days, Organisation, OrganisationFault, OrganisationKind, OrganisationText, Scope, Tree, today,
 };
 use ca::refusal::Refusal;
+use ca::role::Protected;
 use serde_json::{Value, json};
 use store::{OrganisationChange, OrganisationId, OrganisationRow, Subject};
 use x509::time::UnixTime;
 
 use super::Service;
+use super::bindings::mark_of;
 use super::body::from_json;
 use super::caller::Caller;
 use super::order::{Answered, OrderWork, Outcome};
@@ -273,6 +275,7 @@ impl Service {
             };
             return if tree.iter().any(named) { Ok(()) } else { Err(not_of_the_client("subject")) };
         };
+        self.must_have_card(caller, order)?;
         let users = self.tree_of(&order.user.number)?;
         // One that has ended may have had the number before.
         let mut named = users.iter().filter(|one| one.number() == Some(&order.user.number));
@@ -289,6 +292,21 @@ impl Service {
         let found = issuers.iter().find(|one| lies_above(one) && covered(&issuers, one));
         let found = found.ok_or_else(|| not_of_the_client("order/organisations/issuing"))?;
         must_be_named(field, issuing.name.as_str(), found)
+    }
+
+    /// Refuses an order onto a card that another organisation has taken into the register: it is that one's stock, and no holder's yet.
+    fn must_have_card(&self, caller: &Caller, order: &Order) -> Result<(), Denied> {
+        let Some(mark) = mark_of(order) else { return Ok(()) };
+        let card = self.store().carrier_of_card(&mark, Protected::Seen);
+        let card = card.map_err(|e| self.note_storage(&e))?;
+        let registered =
+            card.filter(|card| card.stage.is_some()).and_then(|card| card.organisation);
+        match registered {
+            Some(number) if !self.is_of(caller, &number)? => {
+                Err(not_of_the_client("order/carrier/card_number"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether an organisation is there today, and a scope covers it.

@@ -22,7 +22,7 @@ use ca::order::{ActorId, Order};
 use ca::refusal::Refusal;
 use ca::revocation::RevocationWish;
 use ca::routine::{OrdererRole, Routine, TermKind};
-use ca::steps::{Step, Taken, ending, judge_evidence, judge_orderer};
+use ca::steps::{Step, Taken, by_one_name, ending, judge_evidence, judge_orderer};
 use serde_json::{Value, json};
 use store::{
     Alone, ChangedOf, EidOrder, EidOrderAudit, EidOrderChange, EidOrderChanged, EidOrderFault,
@@ -347,13 +347,14 @@ impl Service {
             let hsa_id = known.prepared.subject.hsa_id.as_deref();
             holder = self.acts_for(acting, ordered, hsa_id)?;
         }
+        let taken = by_one_name(&known.taken, &who.id, |other| self.is_one_person(other, &who.id))?;
         let step = Step {
             act,
             by: &who.id,
             holder,
             named_holder: ordered.holder.as_ref(),
             routine,
-            taken: &known.taken,
+            taken: &taken,
         };
         let stage = step.leads(known.stage).map_err(|refused| denied(&refused))?;
         step.judge().map_err(|refused| denied(&refused))?;
@@ -483,7 +484,9 @@ fn malformed(field: &'static str, seen: &impl std::fmt::Display, limit: &str) ->
 fn denied(refused: &RuleRefusal) -> Denied {
     let refusal = refused.refusal();
     match refusal.code {
-        "order-own-eid" | "order-duties" => Denied::new(Kind::Forbidden, refusal),
+        "order-own-eid" | "order-duties" | "actor-role-refused" => {
+            Denied::new(Kind::Forbidden, refusal)
+        }
         "order-stage" => Denied::new(Kind::Conflict, refusal).for_now(),
         _ if refused.is_for_now() => Denied::rule(refusal).for_now(),
         _ => Denied::rule(refusal),

@@ -5,7 +5,9 @@ use x509::time::UnixTime;
 use crate::admit::RuleRefusal;
 use crate::calendar::Calendar;
 use crate::life::OrderAct;
+use crate::operation::Operation;
 use crate::revocation::BusinessEvent;
+use crate::role::ActsAs;
 use crate::routine::{Routine, Succession, TermKind};
 
 /// What a step does to it.
@@ -25,6 +27,24 @@ impl Struck {
     pub const fn revokes(self) -> bool {
         matches!(self, Self::Now | Self::At(_))
     }
+}
+
+/// Holds who makes an order against what follows from it at once: a revocation is for a role that revokes, also where an order asks for it.
+///
+/// # Errors
+///
+/// `actor-role-refused`.
+pub fn judge_revoker(acts: ActsAs) -> Result<(), RuleRefusal> {
+    if acts.may(Operation::RevokeEid) && acts.may(Operation::RevokeCarrier) {
+        return Ok(());
+    }
+    Err(RuleRefusal::new(
+        "actor-role-refused",
+        "order/replaces".to_owned(),
+        &acts,
+        "a role that revokes eIDs and carriers (docs/roles.md), for what ends with the order (API-04)",
+        "have somebody revoke the old one in such a role, and order without naming it",
+    ))
 }
 
 /// The routine's rule for what has happened.

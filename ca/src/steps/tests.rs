@@ -336,6 +336,47 @@ fn a_receipt_is_about_this_order_card_key_and_these_terms() {
     }
 }
 
+/// ISS-14: who signs by another of his ids is the same person, in every duty.
+#[test]
+fn one_person_with_two_ids_holds_no_two_duties() {
+    let office = routine("office-visit", "approvals", "approvals");
+    let before = taken(&[(Order, "a-1"), (Identify, "c")]);
+    let judged = |by: &str| {
+        let by = id(by);
+        let same = |other: &ActorId| Ok::<_, ()>(other.as_str() == "a-1" && by.as_str() == "a-2");
+        let named = by_one_name(&before, &by, same).unwrap();
+        let holder = id("holder-7");
+        let step = Step {
+            act: Approve,
+            by: &by,
+            holder: ActsFor::Another,
+            named_holder: Some(&holder),
+            routine: &office,
+            taken: &named,
+        };
+        step.judge().map_err(|refused| refused.rule().to_owned())
+    };
+
+    assert_eq!(judged("a-2"), Err("routine/office-visit/separate".to_owned()));
+    assert_eq!(judged("b"), Ok(()));
+    assert_eq!(by_one_name(&before, &id("b"), |_| Err("storage")), Err("storage"));
+}
+
+/// API-04: what ends with the order is revoked by who may revoke; reserve-card administrators order and revoke nothing.
+#[test]
+fn who_orders_revokes_only_in_a_role_that_revokes() {
+    use crate::operation::Operation;
+    use crate::role::{ActsAs, Protected, Role};
+    let mut both = [0, 0];
+    for role in Role::ALL.iter().copied().filter(|role| role.may(Operation::PrepareOrder)) {
+        let judged = judge_revoker(ActsAs::Administrator(role, Protected::Unseen));
+        assert_eq!(judged.is_ok(), role.may(Operation::RevokeCarrier), "{role}");
+        both[usize::from(judged.is_ok())] += 1;
+    }
+    assert!(both.iter().all(|count| *count > 1), "{both:?}");
+    assert_eq!(judge_revoker(ActsAs::Holder).unwrap_err().refusal().code, "actor-role-refused");
+}
+
 /// ISS-17: what an order replaces ends with the step that the routine says, or so long after it, and not before.
 #[test]
 fn what_is_replaced_ends_with_the_step_of_the_rule() {

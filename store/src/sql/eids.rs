@@ -2,6 +2,7 @@
 
 use ca::eid::{EidHolder, EidState};
 use ca::key_holder::HolderName;
+use rusqlite::params;
 use x509::time::UnixTime;
 
 use super::columns::{STATUS_COLUMNS, column, status, stored, time};
@@ -10,7 +11,7 @@ use super::{Backend, SqlStore, holders};
 use crate::StoreError;
 use crate::eid::Eids;
 use crate::id::CertificateId;
-use crate::sealing::{BlindIndex, Sealer};
+use crate::sealing::{BlindIndex, IndexTerm, Sealer};
 
 impl<B: Backend> Eids for SqlStore<B> {
     fn eid_holder(
@@ -20,6 +21,34 @@ impl<B: Backend> Eids for SqlStore<B> {
     ) -> Result<EidHolder, StoreError> {
         self.readers.read(|connection| holder(connection, &self.sealer, certificate, person))
     }
+
+    fn is_one_person(&self, one: &IndexTerm, other: &IndexTerm) -> Result<bool, StoreError> {
+        let (own, others) = (self.sealer.blind(one), self.sealer.blind(other));
+        let (tag, another) = (one.tag().name(), other.tag().name());
+        self.readers.read(|connection| {
+            let found = connection.prepare_cached(&one_person())?.exists(params![
+                tag,
+                own.as_bytes(),
+                another,
+                others.as_bytes()
+            ])?;
+            Ok(found)
+        })
+    }
+}
+
+/// Persons that two terms have in common.
+fn one_person() -> String {
+    let persons = |tag, hmac| {
+        format!(
+            "SELECT coalesce(certificate.person_tag, intent.person_tag) AS person FROM blind_index \
+             JOIN certificate ON certificate.row = blind_index.certificate \
+             LEFT JOIN intent ON intent.serial_row = certificate.serial_row \
+             WHERE blind_index.tag = {tag} AND blind_index.hmac = {hmac} \
+                 AND coalesce(certificate.person_tag, intent.person_tag) IS NOT NULL"
+        )
+    };
+    format!("{} INTERSECT {} LIMIT 1", persons("?1", "?2"), persons("?3", "?4"))
 }
 
 fn holder(
@@ -68,5 +97,16 @@ pub(super) fn must_be_active(
         Ok(())
     } else {
         Err(StoreError::EidNotActive { certificate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plans::{plan, scans};
+    use super::*;
+
+    #[test]
+    fn whether_two_are_one_is_found_by_their_terms() {
+        assert!(!scans(&one_person()), "{:?}", plan(&one_person()));
     }
 }

@@ -4,16 +4,16 @@ use ca::audit::EventCode;
 use ca::eid::EidHolder;
 use status::{AnswerClasses, BeforeActivation};
 use store::{
-    CertificateId, CertificateIntent, Import, ImportedCertificate, IssuedCertificate, StatusAct,
-    StoreError,
+    CertificateId, CertificateIntent, Import, ImportedCertificate, IndexTag, IndexTerm,
+    IssuedCertificate, StatusAct, StoreError,
 };
 use x509::signing::{Pending, Recorded};
 use x509::time::UnixTime;
 
-use super::Backend;
 use super::imports::certificate;
 use super::keys::{held, issue, key, ordered, person};
 use super::world::{PERSON, REVOKE, World, at, audit, audit_of, fresh, serial, sizes};
+use super::{Backend, reads};
 
 const HSA_ID: &str = "TST2321000016-1002";
 const ANOTHER: &str = "191003229802";
@@ -63,6 +63,27 @@ pub(crate) fn an_eid_is_whose_its_own_order_said(backend: &dyn Backend) {
     let nobodys = CertificateId::from_bytes(fresh());
     let refused = world.store.eid_holder(nobodys, &person(PERSON)).unwrap_err();
     assert!(matches!(refused, StoreError::UnknownCertificate { .. }), "{refused}");
+}
+
+/// ISS-14: somebody with an eID in each of two organisations is one person, and nobody else is he.
+pub(crate) fn two_ids_of_one_person_are_known_to_be_his(backend: &dyn Backend) {
+    let world = World::new(backend);
+    let term = |hsa_id: &str| IndexTerm::new(IndexTag::HsaId, hsa_id);
+    let issued = |hsa_id: &str, person: Option<&str>| {
+        let index = vec![term(hsa_id)];
+        reads::issue(&world, hsa_id, person, IssuedCertificate { index, ..reads::bare(&world) });
+    };
+    let [first, second, others, unsaid] = ["SE1-1001", "SE2-2001", "SE1-1002", "SE1-1003"];
+    issued(first, Some(PERSON));
+    issued(second, Some(PERSON));
+    issued(others, Some(ANOTHER));
+    issued(unsaid, None);
+    let same = |one, other| world.store.is_one_person(&term(one), &term(other)).unwrap();
+
+    assert!(same(first, second) && same(second, first) && same(first, first));
+    assert!(!same(first, others) && !same(others, second));
+    assert!(!same(first, unsaid) && !same(unsaid, unsaid), "nobody said who he is");
+    assert!(!same(first, "SE9-9999"));
 }
 
 /// The first act judges what the order was admitted by anew, in the transaction: nothing is recorded else.

@@ -125,6 +125,7 @@ macro_rules! suite {
             replaced: what_the_order_itself_issued_is_spared,
             replaced: a_holder_has_so_many_carriers_of_a_kind_in_one_organisation,
             eids: an_eid_is_whose_its_own_order_said,
+            eids: two_ids_of_one_person_are_known_to_be_his,
             eids: what_rests_on_an_eid_is_recorded_while_it_holds,
             eids: an_eid_that_ends_meanwhile_leads_to_no_certificate,
             actors: a_statement_is_taken_once,

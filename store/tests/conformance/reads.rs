@@ -22,7 +22,7 @@ const SOMEBODY: &str = "191003229802";
 const HSA_ID: &str = "TST2321000016-1002";
 
 /// Issues for an order that names a subject, and a person or nobody.
-fn issue(
+pub(crate) fn issue(
     world: &World,
     subject: &str,
     person: Option<&str>,
@@ -40,7 +40,7 @@ fn issue(
     world.store.record_issued(&signed, &facts, &leaf, at(4)).unwrap().certificate
 }
 
-fn bare(world: &World) -> IssuedCertificate {
+pub(crate) fn bare(world: &World) -> IssuedCertificate {
     IssuedCertificate { index: Vec::new(), ..world.facts() }
 }
 

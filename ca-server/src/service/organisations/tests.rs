@@ -1,8 +1,11 @@
 //! API-04: the tree by calls, as clients of one organisation and another meet it.
 
+use ca::carrier::CarrierKind;
+use ca::life::CarrierStage;
 use ca::revocation::Revoker;
 use ca::role::{ActsAs, Protected, Role};
 use serde_json::{Value, json};
+use store::{CarrierId, IndexTag, IndexTerm, NewCarriers, OrderId};
 
 use super::*;
 use crate::service::actor::Acting;
@@ -70,7 +73,7 @@ fn ended(world: &World, area: &Value, name: &str, number: &str) {
         organisation: Organisation::new(id, area, OrganisationKind::ThirdParty, days, &text)
             .unwrap(),
         rests_on: None,
-        order: store::OrderId::from_bytes([1; 16]),
+        order: OrderId::from_bytes([1; 16]),
         scope: Scope::All,
         today: days.from(),
     };
@@ -433,4 +436,27 @@ fn an_order_for_a_person_names_an_organisation_of_the_client() {
     assert_eq!(may(&own, region, Some(posing)), Err(issuing.to_owned()));
     assert_eq!(may(&of_area, other, Some(posing)), Err(issuing.to_owned()));
     assert_eq!(may(&world.caller(), posing, None), Ok(()), "a client that is not limited");
+    // A card that another one has taken into the register is that one's until there is a certificate on it.
+    let card = IndexTerm::new(IndexTag::CardNumber, "9752269874512325436");
+    let stock = NewCarriers {
+        call: OrderId::from_bytes([7; 16]),
+        kind: CarrierKind::OrdinaryCard,
+        family: "nls-card-2023".to_owned(),
+        organisation: other.1.to_owned(),
+        stage: CarrierStage::Ordered,
+        cards: vec![(CarrierId::from_bytes([8; 16]), card)],
+    };
+    let leaf = Service::record(
+        EventCode::CarriersRegistered,
+        EventResult::Done,
+        world.service.system(),
+        ObjectIds::default(),
+        None,
+        &json!({}),
+        Subject::Deployment,
+    );
+    world.service.store().register_carriers(&stock, &leaf, world.now()).unwrap();
+    assert_eq!(may(&own, region, None), Err("order/carrier/card_number".to_owned()));
+    assert_eq!(may(&of_area, other, None), Ok(()), "its own stock");
+    assert_eq!(may(&world.caller(), region, None), Ok(()), "a client that is not limited");
 }

@@ -14,7 +14,7 @@ use ca::revocation::BusinessEvent;
 use ca::revocation::event::Reach;
 use ca::role::Protected;
 use ca::routine::{Routine, StrikesAt, Succession};
-use ca::steps::{Struck, struck, succession};
+use ca::steps::{Struck, judge_revoker, struck, succession};
 use serde_json::json;
 use status::CertificateState;
 use store::{
@@ -68,6 +68,9 @@ impl Service {
         });
         if struck.revokes() {
             caller.must_revoke()?;
+            if let Some(acting) = &caller.acting {
+                judge_revoker(acting.acts).map_err(|refused| denied(&refused))?;
+            }
         }
         Ok(Some(EidOrderStrike { what, event, struck }))
     }
