@@ -105,7 +105,9 @@ fn replaced(world: &World) {
     refused(&call(&desk, replacing(&first, &renewed)), 422, "order-replaces-itself");
     let mut another = second.clone();
     another["order"]["identity"]["number"] = json!(TOLVAN);
-    refused(&call(&desk, replacing(&another, &renewed)), 422, "order-replaces-another");
+    let answer = call(&desk, replacing(&another, &renewed));
+    refused(&answer, 422, "order-replaces-another");
+    assert!(text(&answer.json["warning_sv"]).contains("INTE spärrad"), "{answer:?}");
     stands(&desk, &old, "activated", none);
 
     // Taken back, it leaves the old card as it was.
@@ -117,11 +119,21 @@ fn replaced(world: &World) {
     stands(&desk, &old, "activated", none);
 
     // Renewed: the old card works until the new one does, and ends in the act that takes that into use.
-    let id = made(&call(&desk, replacing(&second, &renewed)));
+    let answer = call(&desk, replacing(&second, &renewed));
+    let id = made(&answer);
+    let waits = &answer.json["replaces"];
+    assert_eq!(
+        (&waits["stage"], &waits["stage_sv"]),
+        (&json!("active"), &json!("Aktiv")),
+        "{waits}"
+    );
+    assert!(text(&waits["warning_sv"]).contains("INTE spärrat"), "{waits}");
     stands(&desk, &old, "activated", none);
     let order = stepwise::finished(&desk, &desk.provider, &id, &second);
     stands(&desk, &old, "revoked", &json!("superseded"));
     assert!(order["replaces"]["done"].is_string(), "{order}");
+    let ended = &order["replaces"];
+    assert_eq!((&ended["stage"], &ended["warning"]), (&json!("revoked"), none), "{order}");
     assert_eq!(order["position"], certificate(&desk, &old)["position"], "{order}");
     assert_eq!(order["certificates"][0]["state"], "activated", "{order}");
     let ended = certificate(&desk, &old);
