@@ -24,6 +24,7 @@ pub mod protection;
 pub mod query;
 pub mod read;
 pub mod receipt;
+pub mod register;
 pub mod revocation;
 pub mod step;
 pub mod trial;
@@ -69,6 +70,7 @@ pub use query::{
 };
 pub use read::{PersonRead, ReadSearch};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
+pub use register::{RegisterLookup, RegisterSays};
 pub use revocation::{
     BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,
     StatusOutcome,

@@ -115,6 +115,7 @@ operations! {
     SetProtection = "POST" "/v1/protected-persons" "setProtection" Acting;
     ListProtectedPersons = "GET" "/v1/protected-persons" "listProtectedPersons" Reading;
     SearchReads = "POST" "/v1/reads/search" "searchReads" Reading;
+    LookUpInRegister = "POST" "/v1/registers/lookup" "lookUpInRegister" Reading;
 }
 
 impl Operation {

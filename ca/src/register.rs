@@ -371,10 +371,13 @@ impl RegisterFault {
         }
     }
 
-    /// The same in the words of a refusal. It names no person and quotes no register.
+    /// The same in the words of a refusal, of an order by a routine or of a look-up. It names no person and quotes no register.
     #[must_use]
-    pub fn refusal(self, register: RegisterKind, routine: &str) -> Refusal {
-        let rule = format!("routine/{routine}/registers/{register} (ISS-04, ISS-18)");
+    pub fn refusal(self, register: RegisterKind, routine: Option<&str>) -> Refusal {
+        let rule = match routine {
+            Some(routine) => format!("routine/{routine}/registers/{register} (ISS-04, ISS-18)"),
+            None => format!("registers/{register} (ISS-18)"),
+        };
         let (seen, limit, next) = match self {
             Self::Busy => (
                 "as many questions as may be wait for an answer already".to_owned(),

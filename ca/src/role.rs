@@ -124,6 +124,8 @@ const SEES_PROTECTED: &[Operation] = &[Operation::ListProtectedPersons];
 const PROTECTS: &[Operation] = &[Operation::SetProtection];
 /// Who was shown what of a person: for who answers for the register, and for who audits it.
 const SEES_READS: &[Operation] = &[Operation::SearchReads];
+/// What a register says of anybody: for who answers for the register, and for who runs the CA.
+const ASKS_REGISTERS: &[Operation] = &[Operation::LookUpInRegister];
 /// Certificates, as far as somebody sees them.
 const READS: &[Operation] = &[Operation::ListCertificates, Operation::ShowCertificate];
 /// What tells of serial numbers, whosever they are: for who reaches everywhere.
@@ -180,6 +182,7 @@ impl Role {
                 REVOKES_EVERYWHERE,
                 SEES_PROTECTED,
                 SEES_READS,
+                ASKS_REGISTERS,
                 PROTECTS,
                 &[Operation::ReleaseCertificate],
             ],
@@ -239,6 +242,7 @@ impl Role {
                 SEES_JOBS,
                 SEES_THE_CA,
                 SEES_PROTECTED,
+                ASKS_REGISTERS,
                 PROTECTS,
                 &[
                     Operation::ReleaseCertificate,

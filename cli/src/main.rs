@@ -106,6 +106,12 @@ enum Command {
     /// Who was shown what of a person, newest first: client, administrator, call. For auditors; asking it is noted, too.
     #[command(after_help = "Example:\n  sigill reads --person 19121212-1212 --json")]
     Reads(command::read::ReadsCommand),
+    /// Registers (HSA, the personal-data service): what one says of somebody now. Who asked for whom is noted.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill register check --hsa-id TST2321000016-1002"
+    )]
+    Register(command::register::RegisterCommand),
     /// This client itself: renew its certificate.
     #[command(subcommand, after_help = "Example:\n  sigill client renew --replace")]
     Client(command::client::ClientCommand),
@@ -196,6 +202,9 @@ fn main() -> ExitCode {
             connected(connection, |client| command.run(client, &terminal))
         }
         Command::Reads(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Register(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
         Command::Order(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Limit(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Trial(command) => connected(connection, |client| command.run(client, &terminal)),

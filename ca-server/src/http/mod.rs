@@ -25,6 +25,7 @@ mod profiles;
 mod protection;
 mod reads;
 mod receipts;
+mod registers;
 mod routes;
 mod steps;
 pub(crate) mod tls;

@@ -65,6 +65,7 @@ const EXACTLY_ONE: &[(&str, &[&str])] = &[
     ("EidSearch", &["person", "hsa_id_end", "card_number"]),
     ("ProtectionRequest", &["person", "passport"]),
     ("ReadSearch", &["person", "passport"]),
+    ("RegisterLookup", &["hsa_id", "person"]),
 ];
 /// Bodies of which one of these fields is there, or more.
 const ONE_OR_MORE: &[(&str, &[&str])] = &[("RevocationRequest", &["reason", "event"])];

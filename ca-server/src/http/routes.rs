@@ -91,6 +91,7 @@ routes! {
     SetProtection => protection::set;
     ListProtectedPersons => protection::list;
     SearchReads => reads::search;
+    LookUpInRegister => registers::look_up;
 }
 
 /// All operations, each under its method and path.

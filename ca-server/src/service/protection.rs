@@ -224,11 +224,11 @@ impl Service {
         &self,
         named: Named,
         class: ProtectionClass,
-        call: &OrderCall,
+        call: Option<&OrderCall>,
         payload: &Value,
     ) -> Result<(), Denied> {
         let Named { holder, number, subject, kept } = named;
-        let objects = ObjectIds::of_act([Some(call_object(call))]);
+        let objects = ObjectIds::of_act([call.map(call_object)]);
         let (code, system) = (EventCode::ProtectionChanged, self.system());
         let done = EventResult::Done;
         let record = Self::record(code, done, system, objects, None, payload, subject.clone());
@@ -241,6 +241,11 @@ impl Service {
 }
 
 impl Named {
+    /// The name that he is kept under.
+    pub(super) const fn holder(&self) -> &HolderName {
+        &self.holder
+    }
+
     /// Whoever has an HSA-id, of whom nothing else is known.
     pub(super) fn of_hsa_id(hsa_id: &str) -> Self {
         Self {
@@ -323,7 +328,7 @@ fn must_reach_everywhere(caller: &Caller) -> Result<(), Denied> {
     ))
 }
 
-fn shown(class: Option<ProtectionClass>) -> (api::ProtectionClass, String) {
+pub(super) fn shown(class: Option<ProtectionClass>) -> (api::ProtectionClass, String) {
     let Some(class) = class else { return (api::ProtectionClass::None, "Ingen".to_owned()) };
     let shown = match class {
         ProtectionClass::Marked => api::ProtectionClass::ConfidentialityMarking,

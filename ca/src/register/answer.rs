@@ -89,6 +89,23 @@ impl Attributes {
         self.of(Attribute::Identity).contains(&super::identity(identity))
     }
 
+    /// Each attribute that there is, by its member in an answer, with its values.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        let names = [
+            "personal-identity-number",
+            "passport",
+            "given-name",
+            "surname",
+            "organization",
+            "organisation-number",
+            "upn",
+            "email",
+            "locality",
+        ];
+        let all = names.into_iter().zip(self.lists());
+        all.filter(|(_, values)| !values.is_empty()).map(|(name, values)| (name, values.as_slice()))
+    }
+
     fn lists(&self) -> [&Vec<String>; 9] {
         [
             &self.personal_identity_number,
@@ -206,6 +223,19 @@ pub struct Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record").finish_non_exhaustive()
+    }
+}
+
+impl Said {
+    /// Its word in answers.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ended(_) => "ended",
+            Self::Found(..) => "found",
+            Self::Missing => "missing",
+            Self::Withheld(_) => "withheld",
+        }
     }
 }
 

@@ -116,7 +116,7 @@ fn whatever_differs_is_named_and_not_quoted() {
     for (member, value, attribute, known) in cases {
         let fault = judged(&format!("/attributes/{member}"), value.clone()).unwrap_err();
         assert_eq!(fault, RegisterFault::Mismatch { attribute, known }, "{member} {value}");
-        let refusal = fault.refusal(RegisterKind::Employment, "office-visit").to_string();
+        let refusal = fault.refusal(RegisterKind::Employment, Some("office-visit")).to_string();
         assert!(refusal.contains(attribute.name()), "{refusal}");
         assert!(!refusal.contains("lvan") && !refusal.contains("232100"), "{refusal}");
     }
@@ -282,7 +282,7 @@ fn each_fault_has_a_code_of_its_own_and_names_its_rule() {
     let codes: BTreeSet<_> = RegisterFault::EXAMPLES.iter().map(|one| one.code()).collect();
     assert_eq!(codes.len(), RegisterFault::EXAMPLES.len());
     for fault in RegisterFault::EXAMPLES {
-        let refusal = fault.refusal(RegisterKind::Person, "office-visit");
+        let refusal = fault.refusal(RegisterKind::Person, Some("office-visit"));
         assert_eq!(refusal.code, fault.code());
         assert!(refusal.rule.starts_with("routine/office-visit/registers/person"), "{refusal}");
     }

@@ -15,7 +15,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
          listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
          revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
-         listProtectedPersons setProtection searchReads",
+         listProtectedPersons setProtection searchReads lookUpInRegister",
     ),
     // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
     (
@@ -99,7 +99,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
          addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
-         listProtectedPersons setProtection",
+         listProtectedPersons setProtection lookUpInRegister",
     ),
     // Reads, cannot change .
     (

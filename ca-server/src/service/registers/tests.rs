@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ca::audit::EventCode;
 use ca::deployment::Deployment;
 use ca::key_holder::HolderName;
+use ca::operation::Operation;
 use ca::revocation::Revoker;
 use ca::role::{ActsAs, Role};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use crate::registers::tests::{files, hanging, put_of};
 use crate::service::actor::Acting;
 use crate::service::actor::tests::who_has_signed;
 use crate::service::order::{Act, Answered, OrderAnswered, OrderWork, Replies};
+use crate::service::reads::ReadCall;
 use crate::service::testing::{Key, Words, World};
 
 const PROFILE: &str = "person-hsaid-3-authentication";
@@ -470,4 +472,64 @@ fn an_order_in_steps_asks_when_it_issues() {
     assert_eq!(issued["certificates"].as_array().unwrap().len(), 1, "{issued}");
     let payload = office.world.last_payload(EventCode::CertificateIntent);
     assert_eq!(payload["registers"][0]["asked"], true);
+}
+
+/// What an operator sees of a register is a read of whom it is about (AUD-06), and a protected person is not in it for who does not see him.
+#[test]
+fn what_a_register_says_is_shown_to_who_may_and_put_on_record() {
+    let office = Office::new();
+    let service = &office.world.service;
+    let operator = Caller { revoker: Revoker::Operator, ..office.world.caller() };
+    let of = |fields: Value| serde_json::from_value::<api::RegisterLookup>(fields).unwrap();
+    let call =
+        ReadCall { id: "00000000000000000000000000000003", operation: Operation::LookUpInRegister };
+    let look = |caller: &Caller, asked: Value| {
+        let asked = of(asked);
+        let read =
+            service.reading(caller, call, |service| service.look_up_in_register(caller, &asked));
+        read.map(|read| serde_json::to_value(&read).unwrap())
+    };
+
+    let says = look(&operator, json!({ "hsa_id": HSA_ID })).unwrap();
+    assert_eq!((&says["register"], &says["answer"]), (&json!("employment"), &json!("found")));
+    assert_eq!((&says["source"], &says["protection"]), (&json!("employment-file"), &json!("none")));
+    assert_eq!(says["attributes"]["surname"], json!(["Tolvansson"]));
+    assert_eq!(office.world.leaves(EventCode::SealedRead), 1);
+    assert_eq!(office.world.last_payload(EventCode::SealedRead)["operation"], "lookUpInRegister");
+    let says = look(&operator, json!({ "person": "19121212-1212" })).unwrap();
+    assert_eq!((&says["register"], &says["source"]), (&json!("person"), &json!("person-file")));
+    let reads =
+        service.reads_of(&operator, &serde_json::from_value(json!({ "person": NUMBER })).unwrap());
+    let reads = serde_json::to_value(reads.unwrap()).unwrap();
+    assert_eq!(reads["items"].as_array().unwrap().len(), 2, "{reads}");
+    let missing = look(&operator, json!({ "person": "191003229802" })).unwrap();
+    assert_eq!(missing["answer"], "missing");
+    assert_eq!(office.world.leaves(EventCode::SealedRead), 3, "that he is in none is told of him");
+
+    let code = |caller: &Caller, asked: Value| look(caller, asked).unwrap_err().refusal.code;
+    assert_eq!(code(&operator, json!({})), "query-malformed");
+    assert_eq!(code(&operator, json!({ "hsa_id": HSA_ID, "person": NUMBER })), "query-malformed");
+    assert!(code(&operator, json!({ "hsa_id": "no id" })).starts_with("field-"));
+    assert!(code(&operator, json!({ "person": "191212121213" })).starts_with("field-"));
+    assert_eq!(code(&office.world.caller(), json!({ "person": NUMBER })), "client-not-allowed");
+    std::fs::remove_file(&office.employment).unwrap();
+    assert_eq!(code(&operator, json!({ "hsa_id": HSA_ID })), "register-unavailable");
+
+    // Protected from the answer on; who does not see him is told what is told of nobody.
+    office.say(&json!({ "/protection": "confidentiality-marking" }));
+    let hidden = look(&operator, json!({ "hsa_id": HSA_ID })).unwrap();
+    let mut nobody = look(&operator, json!({ "hsa_id": "TST2321000016-1999" })).unwrap();
+    nobody["as_of"] = hidden["as_of"].clone();
+    assert_eq!(hidden, nobody);
+    assert!(service.store().is_protected(&HolderName::number(NUMBER)).unwrap());
+    let person = look(&operator, json!({ "person": NUMBER })).unwrap();
+    assert_eq!((&person["answer"], person.get("protection")), (&json!("missing"), None));
+    let signed = who_has_signed(&office.world, ADMINISTRATOR, 9);
+    let acts = ActsAs::Administrator(Role::Operator, Protected::Seen);
+    let acting = Some(Arc::new(Acting { acts, ..(*signed).clone() }));
+    let seen = look(&Caller { acting, ..operator.clone() }, json!({ "hsa_id": HSA_ID })).unwrap();
+    assert_eq!(
+        (&seen["answer"], &seen["protection"]),
+        (&json!("found"), &json!("confidentiality-marking"))
+    );
 }
