@@ -207,6 +207,44 @@ fn a_ceremony_is_held_as_it_was_rehearsed() {
     });
 }
 
+/// Runs a program under a tracer, which looks at nothing: ends as it does, or with 98 where nothing may be traced.
+const TRACER: &str = "
+import ctypes, os, signal, sys
+trace = ctypes.CDLL(None).ptrace
+pid = os.fork()
+if pid == 0:
+    if trace(0, 0, None, None) == -1:
+        os._exit(98)
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    _, status = os.waitpid(pid, 0)
+    if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+        sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 99)
+    sent = os.WSTOPSIG(status)
+    trace(7, pid, None, ctypes.c_void_p(0 if sent == signal.SIGTRAP else sent))
+";
+
+/// R20: with nobody at it, too, a process that another looks into holds no ceremony; what is waived is the terminal alone.
+#[test]
+fn a_ceremony_that_nobody_sits_at_is_not_held_under_a_debugger() {
+    alone(test_name!(a_ceremony_that_nobody_sits_at_is_not_held_under_a_debugger), |softhsm| {
+        let ready = Ready::new(softhsm);
+        let mut traced = Command::new("python3");
+        traced.args(["-c", TRACER, env!("CARGO_BIN_EXE_sigill-ceremony")]);
+        let said = softhsm.environment(traced.args(ready.words("root", ".production"))).output();
+        let said = said.unwrap();
+        if said.status.code() == Some(98) {
+            return println!("skipped: no process may be traced here");
+        }
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(13), "{text}");
+        assert!(text.contains("error: R20: ") && text.contains("traces this one"), "{text}");
+        assert!(!Path::new(&ready.0.path("root")).exists(), "nothing was made");
+
+        assert_eq!(ready.run("root").0, 0);
+    });
+}
+
 /// N24: time, module and token are those of the plan.
 #[test]
 fn a_ceremony_with_other_means_than_the_plan_has_is_refused() {
