@@ -3,6 +3,7 @@
 //! What the offline zone's keys sign comes in here as the answer to the newest request and to nothing else, by the plan that the operator has on
 //! paper, and once. The rules are `ceremony_core::exchange`'s.
 
+mod asked;
 mod kept;
 mod taking;
 
@@ -21,6 +22,7 @@ use x509::pem;
 use x509::request::CertificationRequest;
 use x509::time::UnixTime;
 
+pub(crate) use self::asked::start;
 use self::kept::Kept;
 use self::taking::Taking;
 use crate::config::ConfigFile;
@@ -246,6 +248,7 @@ impl Answered {
             proves: &|section, key| tokens::prove(&config, deployment, section, key),
             now,
         };
+        asked::record(&kept, store.as_ref(), now)?;
         let imported = taking.take(&octets).with_context(|| self.file.display().to_string())?;
         Ok(imports::told(deployment, &imported, self.json))
     }

@@ -430,6 +430,13 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     let stop_schedule = Arc::new(AtomicBool::new(false));
     let scheduled = schedule::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
     let jobs = service::jobs::worker::start(Arc::clone(&service), Arc::clone(&stop_schedule))?;
+    let exchange = match &config.exchange {
+        Some(section) => {
+            let (folder, stop) = (section.folder.clone(), Arc::clone(&stop_schedule));
+            Some(exchange::start(Arc::clone(&service), folder, stop)?)
+        }
+        None => None,
+    };
 
     let (stop, stopped) = watch::channel(false);
     let observing = tokio::spawn({
@@ -461,6 +468,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
     stop_schedule.store(true, Ordering::Relaxed);
     tokio::task::spawn_blocking(move || {
         let schedule = scheduled.join().and_then(|()| jobs.join());
+        let schedule = schedule.and(exchange.map_or(Ok(()), std::thread::JoinHandle::join));
         service.record_stop();
         publication.stop();
         let published = publishing.join();

@@ -23,8 +23,8 @@ pub use fault::Fault;
 pub use kind::{Audit, Kind, Zone};
 pub use people::{Duty, People, Person, Quorum, Requirement, Role, Threshold};
 pub use step::{
-    Attributes, BackupWay, DELEGATE_AFTER_CRL, IssuerUrls, NumberRule, Operation, OperationName,
-    Revocation, Series, Step,
+    Ahead, Attributes, BackupWay, DELEGATE_AFTER_CRL, IssuerUrls, NumberRule, Operation,
+    OperationName, Revocation, Step,
 };
 pub use text::{MAX_OCTETS, TextFault};
 pub(crate) use values::moment;
@@ -65,6 +65,8 @@ pub struct Plan {
     pub people: People,
     /// The tokens.
     pub tokens: Vec<PlannedToken>,
+    /// The PKCS#11 modules of people's own tokens, beside that of the ceremony.
+    pub own_modules: Vec<OwnModule>,
     /// What comes from outside.
     pub inputs: Vec<Input>,
     /// What is done.
@@ -126,6 +128,16 @@ pub struct PlannedToken {
     pub expect: Content,
     /// Who holds its PINs.
     pub pins: Pins,
+}
+
+/// A PKCS#11 module of people's own tokens. It runs in the process that has the PINs of the ceremony, so it is reviewed as that is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnModule {
+    /// Where it lies: an absolute path.
+    pub file: Line,
+    /// SHA-256 of it.
+    pub sha256: Fingerprint,
 }
 
 /// What a token is to hold.

@@ -11,6 +11,7 @@ mod own_key;
 mod pins;
 mod process;
 mod read_back;
+mod terminal;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -30,7 +31,7 @@ use crate::transcript::Transcript;
 pub(crate) use desk::Desk;
 use layout::Screen;
 pub(crate) use pins::{NewPins, WrongPin};
-pub(crate) use process::{Setting, judge as judge_process};
+pub(crate) use process::{Setting, forbid_dumps, judge as judge_process};
 pub(crate) use read_back::numbered;
 
 /// How often a person may answer so that it does not hold, before he counts as absent.
@@ -44,6 +45,8 @@ pub(crate) struct Room<'a> {
     /// Where people's keys lie, `ID.key` or `ID.toml`.
     people: Option<&'a Path>,
     home: &'a Home,
+    /// The PKCS#11 module of the ceremony, whose hash is the plan's.
+    module: &'a Path,
     /// Of whom the transcript says already that they are absent in this run.
     absent: RefCell<BTreeSet<Word>>,
     /// Swap, to which memory may be written: told where it is no refusal.
@@ -66,9 +69,10 @@ impl<'a> Room<'a> {
         desk: Desk,
         people: Option<&'a Path>,
         home: &'a Home,
+        module: &'a Path,
         swap: Option<String>,
     ) -> Self {
-        Self { plan, plan_file, desk, people, home, absent: RefCell::default(), swap }
+        Self { plan, plan_file, desk, people, home, module, absent: RefCell::default(), swap }
     }
 
     /// The plan, by its hash on paper, and the time, by a clock that is not this machine's.

@@ -14,15 +14,17 @@ use anyhow::Context as _;
 use ca::deployment::Environment;
 use ceremony_core::bundle::Made;
 use ceremony_core::exchange::{
-    Ceremonys, ExchangeFault, MAX_OCTETS, Opened, Request, Response, Wanted,
+    Ceremonys, ExchangeFault, MAX_OCTETS, Matter, Opened, Request, Response, Wanted,
 };
-use ceremony_core::plan::{InputContent, Operation, Plan, RelativeFile, Word};
+use ceremony_core::plan::{Ahead, InputContent, Operation, Plan, RelativeFile, Word};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::Whole;
 use ceremony_core::words::Fingerprint;
 use clap::{Args, Subcommand};
+use crl::CrlNumber;
 use hsm::statement::SoftwarePersonKey;
 use serde_json::json;
+use x509::crl::{CrlForm, CrlReader};
 
 use self::kept::Kept;
 use crate::home::replace;
@@ -135,9 +137,15 @@ fn answer(
         now,
     };
     side.judge(request)?;
-    let out = made(plan, &request.said)
+    let Given { out, ahead } = made(plan, whole, &request.said)
         .ok_or(ExchangeFault::NotHeld { wanted: request.said.matter.wanted, plan: plan.hash })?;
-    let payload = output(whole, &arguments.home, out)?;
+    let payload = output(whole, &arguments.home, &out)?;
+    if let Some(begins) = ahead.map(|ahead| ahead.this_update).filter(|begins| now < *begins) {
+        return Err(ExchangeFault::Early { begins, now }.into());
+    }
+    if request.said.matter.wanted == Wanted::RootCrl {
+        comes_last(&request.said.matter, &payload, &kept.given)?;
+    }
     let head = Fingerprint::from_bytes(*whole.chain.head().1.as_bytes());
     let response = Response::to(request, plan.hash, head, payload, now);
     let signed = SoftwarePersonKey::open(&arguments.key)?.statement(&response.statement()?)?;
@@ -147,8 +155,16 @@ fn answer(
     Ok(file)
 }
 
-/// What the ceremony made for this request: the step that has what it brings among its inputs, and its issuer.
-fn made<'a>(plan: &'a Plan, request: &Request) -> Option<&'a RelativeFile> {
+/// What is given for a request.
+struct Given {
+    out: RelativeFile,
+    /// What the plan lays out for it, where it was signed ahead.
+    ahead: Option<Ahead>,
+}
+
+/// What the ceremony made for this request: the step that has what it brings among its inputs, and its issuer. Of CRLs that were signed ahead the first
+/// follows that input, and each other one the one before it: so they are released one by one, as the world has them.
+fn made(plan: &Plan, whole: &Whole, request: &Request) -> Option<Given> {
     let is = |name: &Word, content: InputContent, sha256: Fingerprint| {
         plan.input(name).is_some_and(|input| input.content == content && input.sha256 == sha256)
     };
@@ -158,20 +174,61 @@ fn made<'a>(plan: &'a Plan, request: &Request) -> Option<&'a RelativeFile> {
         (Operation::Certificate { key_of, issuer, out, .. }, Wanted::IssuingCertificate)
             if is(key_of, InputContent::Request, brought) && issues(issuer) =>
         {
-            Some(out)
+            Some(Given { out: out.clone(), ahead: None })
         }
-        (Operation::Crl { issuer, previous: Some(previous), out, .. }, Wanted::RootCrl)
-            if is(previous, InputContent::Crl, brought) && issues(issuer) =>
+        (Operation::Crl { issuer, previous: Some(previous), series, .. }, Wanted::RootCrl)
+            if issues(issuer) =>
         {
-            Some(out)
+            let outs = step.operation.outs();
+            let place = if is(previous, InputContent::Crl, brought) {
+                0
+            } else {
+                let signed = Made::of(&whole.records).signatures;
+                let brought = brought.to_string();
+                let before = signed
+                    .iter()
+                    .find(|one| one.step == step.id.as_str() && one.sha256 == brought)?;
+                outs.iter().position(|out| below_out(out) == before.what)?.checked_add(1)?
+            };
+            let ahead = series.get(place).copied();
+            outs.get(place).map(|out| Given { out: out.clone(), ahead })
         }
         _ => None,
     })
 }
 
+/// No CRL is given after one with a number as high: what was signed ahead is void once another one was given in its place. The very same may be given again.
+fn comes_last(matter: &Matter, payload: &[u8], given: &[Response]) -> anyhow::Result<()> {
+    let seen = number(payload)?;
+    let of_issuer = given.iter().filter(|one| {
+        one.matter.wanted == Wanted::RootCrl
+            && one.matter.issuer == matter.issuer
+            && one.payload != payload
+    });
+    let numbers = of_issuer.map(|one| number(&one.payload)).collect::<anyhow::Result<Vec<_>>>()?;
+    match numbers.into_iter().max().filter(|highest| *highest >= seen) {
+        None => Ok(()),
+        Some(highest) => {
+            let (seen, given) = (seen.to_string(), highest.to_string());
+            Err(ExchangeFault::Superseded { seen, given }.into())
+        }
+    }
+}
+
+fn number(crl: &[u8]) -> anyhow::Result<CrlNumber> {
+    let octets = u64::try_from(crl.len()).unwrap_or(u64::MAX);
+    let tail = CrlReader::start(crl, CrlForm::CertificateList, octets)?.finish()?;
+    let number = tail.extensions.number.context("the CRL has no number")?;
+    Ok(CrlNumber::from_content_octets(&number)?)
+}
+
+fn below_out(out: &RelativeFile) -> &str {
+    out.as_str().trim_start_matches("out/")
+}
+
 /// An output of the ceremony, as its transcript tells of it.
 fn output(whole: &Whole, home: &Path, out: &RelativeFile) -> anyhow::Result<Vec<u8>> {
-    let name = out.as_str().trim_start_matches("out/");
+    let name = below_out(out);
     let path = home.join("ceremony/out").join(name);
     let octets = fs::read(&path).unwrap_or_default();
     let seen = Fingerprint::of(&octets).to_string();

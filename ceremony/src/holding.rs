@@ -75,7 +75,6 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             Operation::GenerateKey { token, .. } if holds_others(plan, token) => {
                 "a key in a token that holds others"
             }
-            Operation::Crl { series: Some(_), .. } => "a series of CRLs",
             Operation::Declare { .. }
             | Operation::PrepareToken { .. }
             | Operation::GenerateKey { .. }
@@ -309,8 +308,10 @@ impl<'a> Ceremony<'a> {
                 let der = self.output(out.as_str())?;
                 self.certificates.insert(&step.id, Certificate::from_der(&der)?);
             }
-            Operation::Request { out, .. } | Operation::Crl { out, .. } => {
-                drop(self.output(out.as_str())?);
+            Operation::Request { .. } | Operation::Crl { .. } => {
+                for out in step.operation.outs() {
+                    drop(self.output(out.as_str())?);
+                }
             }
             Operation::Destroy { token, .. } => self.recall_destroyed(token)?,
             _ => {}
@@ -330,7 +331,12 @@ impl<'a> Ceremony<'a> {
     fn output(&self, out: &str) -> anyhow::Result<Vec<u8>> {
         let path = self.with.home.out(&file(out));
         let der = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        if self.told("sha256") != Some(Fingerprint::of(&der).to_string()) {
+        let hash = Fingerprint::of(&der).to_string();
+        if !self
+            .transcript
+            .told_before(Kind::Result)
+            .any(|record| record.text("sha256") == Some(&hash))
+        {
             let refused = format!("{} is not what the transcript tells of", path.display());
             return Err(stop(Refusal::Output, refused).into());
         }

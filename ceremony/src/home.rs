@@ -1,11 +1,13 @@
 //! Where things lie in the home of a demo deployment.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use host::durable;
+pub(crate) use host::durable::folder_of;
 
 /// The home folder.
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ pub(crate) fn private_folder(path: &Path) -> anyhow::Result<()> {
 ///
 /// The file system's own, with the path.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    write(path, bytes, 0o644)
+    durable::replace(path, bytes).with_context(|| cannot_write(path))
 }
 
 /// Replaces `path` whole; only its owner may read it.
@@ -142,7 +144,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 ///
 /// The file system's own, with the path.
 pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    write(path, bytes, 0o600)
+    durable::replace_secret(path, bytes).with_context(|| cannot_write(path))
 }
 
 /// Tries whether `path` could be replaced, for whoever has long work before him. Leaves it as it is.
@@ -153,47 +155,18 @@ pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 pub(crate) fn try_replacing(path: &Path) -> anyhow::Result<()> {
     ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
     let named = || cannot_write(path);
-    let temporary = aside(path);
-    create(&temporary, 0o644).with_context(named)?;
+    let temporary = path.with_extension("trial");
+    OpenOptions::new().write(true).create_new(true).open(&temporary).with_context(named)?;
     fs::remove_file(&temporary).with_context(named)
-}
-
-fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
-    let named = || cannot_write(path);
-    let temporary = aside(path);
-    let mut file = create(&temporary, mode).with_context(named)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(named)?;
-    fs::rename(&temporary, path).with_context(named)?;
-    fs::File::open(folder_of(path)).and_then(|folder| folder.sync_all()).with_context(named)
 }
 
 fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-fn aside(path: &Path) -> PathBuf {
-    path.with_extension("new")
-}
-
-fn create(path: &Path, mode: u32) -> io::Result<fs::File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)
-}
-
-/// A bare name lies in the present folder, though [`Path::parent`] gives it an empty one.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bare_name_lies_in_the_present_folder() {
-        assert_eq!(folder_of(Path::new("device.json")), Path::new("."));
-        assert_eq!(folder_of(Path::new("out/device.json")), Path::new("out"));
-        assert_eq!(folder_of(Path::new("/device.json")), Path::new("/"));
-    }
 
     #[test]
     fn trying_to_replace_a_file_leaves_it_and_refuses_what_takes_none() {

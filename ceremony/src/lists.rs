@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ceremony_core::destruction::is_final;
-use ceremony_core::plan::{NumberRule, Revocation};
+use ceremony_core::plan::{Ahead, NumberRule, Revocation};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::words::Fingerprint;
 use crl::{
@@ -75,8 +75,8 @@ impl<'a> Previous<'a> {
         })
     }
 
-    /// A list may be signed at `now`: the clock is not behind the previous one, and whoever approved the plan knew if there was none in
-    /// force meanwhile.
+    /// A list may be signed at `now` that is true from `begins` on: the clock is not behind the previous one, and whoever approved the plan knew if
+    /// there was none in force meanwhile.
     ///
     /// # Errors
     ///
@@ -84,6 +84,7 @@ impl<'a> Previous<'a> {
     pub(crate) fn may_be_followed(
         &self,
         now: UnixTime,
+        begins: UnixTime,
         overdue_since: Option<UnixTime>,
     ) -> Result<(), Stopped> {
         if now < self.this_update {
@@ -95,10 +96,10 @@ impl<'a> Previous<'a> {
         let told = |time: Option<UnixTime>| {
             time.map_or_else(|| "never".to_owned(), |time| time.to_string())
         };
-        let is_over = self.next_update.is_some_and(|end| end < now);
+        let is_over = self.next_update.is_some_and(|end| end < begins);
         match overdue_since {
             None if is_over => Err(going_back(format!(
-                "the previous CRL ended at {}, and the plan does not say that it knows (overdue-since)",
+                "the previous CRL ends at {}, before {begins}, and the plan does not say that it knows (overdue-since)",
                 told(self.next_update)
             ))),
             Some(since) if self.next_update != Some(since) => Err(going_back(format!(
@@ -158,15 +159,36 @@ pub(crate) fn number(
     number.ok_or_else(|| going_back("no CRL number is left above the previous one".to_owned()))
 }
 
+/// The number of a list, which is the one that the plan lays out for it where it is signed ahead.
+///
+/// # Errors
+///
+/// [`Stopped`] with R13 where the plan's rule comes to another.
+pub(crate) fn number_ahead(
+    previous: Option<&Previous<'_>>,
+    rule: NumberRule,
+    ahead: Option<&Ahead>,
+) -> Result<CrlNumber, Stopped> {
+    let number = number(previous, rule)?;
+    let Some(ahead) = ahead else { return Ok(number) };
+    if CrlNumber::from(0).above_by(ahead.number).as_ref() == Some(&number) {
+        return Ok(number);
+    }
+    Err(going_back(format!(
+        "the plan lays out number {} for the CRL of {}; by its rule it is {number} hexadecimal",
+        ahead.number, ahead.this_update
+    )))
+}
+
 /// What the list names: all that the previous one named, and what the plan revokes now, ascending.
 ///
 /// # Errors
 ///
-/// [`Stopped`] with R13 for what is revoked already, or from a time that is not yet.
+/// [`Stopped`] with R13 for what is revoked already, or from a time that is after `begins`, its thisUpdate.
 pub(crate) fn entries(
     previous: Option<&Previous<'_>>,
     revoke: &[Revocation],
-    now: UnixTime,
+    begins: UnixTime,
 ) -> Result<Vec<CrlEntry>, Stopped> {
     let mut all: Vec<RevokedEntry> =
         previous.map(|previous| previous.entries.clone()).unwrap_or_default();
@@ -177,7 +199,7 @@ pub(crate) fn entries(
         if all.iter().any(|entry| entry.serial == serial) {
             return Err(refused("it is revoked already, by the previous CRL or twice by the plan"));
         }
-        if one.date > now {
+        if one.date > begins {
             return Err(refused("its date is after thisUpdate"));
         }
         let reason = match one.reason.as_str() {
@@ -205,6 +227,8 @@ pub(crate) struct List<'a> {
     pub(crate) number: &'a CrlNumber,
     /// From thisUpdate to nextUpdate.
     pub(crate) lifetime: Duration,
+    /// Its times, where it is signed ahead.
+    pub(crate) ahead: Option<&'a Ahead>,
     pub(crate) previous: Option<&'a Previous<'a>>,
     pub(crate) entries: &'a [CrlEntry],
     /// File name among the outputs.
@@ -227,7 +251,9 @@ impl List<'_> {
     pub(crate) fn prepare(&self, home: &Home, name: &str) -> anyhow::Result<PreparedList> {
         let now = now()?;
         let issuer = CrlIssuer::new(self.authority.clone(), self.algorithm)?;
-        let next_update = now.checked_add(self.lifetime).context("CRL ends after the year 9999")?;
+        let this_update = self.ahead.map_or(now, |ahead| ahead.this_update);
+        let next_update =
+            this_update.checked_add(self.lifetime).context("CRL ends after the year 9999")?;
         let end = self.authority.validity().not_after();
         if next_update > end {
             let why =
@@ -243,7 +269,7 @@ impl List<'_> {
             intent: intent_id(now)?,
             number: self.number,
             kind: x509::crl::CrlKind::COMPLETE,
-            this_update: now,
+            this_update,
             next_update,
             issuing_distribution_point: self.previous.and_then(|previous| previous.scope.as_ref()),
             expired_certs_on_crl: self.previous.and_then(|previous| previous.expired_since),

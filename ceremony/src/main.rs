@@ -23,6 +23,7 @@ mod inventory;
 mod kept;
 mod lists;
 mod named_token;
+mod numbers;
 mod outputs;
 mod plan_command;
 mod probe;
@@ -194,7 +195,7 @@ fn main() -> ExitCode {
         say(&format!("error: this process cannot be made to end with its parent: {error}"));
         return ExitCode::FAILURE;
     }
-    let done = match &arguments.command {
+    let done = attended::forbid_dumps().and_then(|()| match &arguments.command {
         Command::Demo(demo) => run(demo).map(|()| ExitCode::SUCCESS),
         Command::Plan(command) => plan_command::run(command),
         Command::Rehearse(arguments) => rehearse_command::run(arguments),
@@ -205,7 +206,7 @@ fn main() -> ExitCode {
         Command::Person(command) => approval_command::person(command),
         Command::Shares(command) => share_command::run(command),
         Command::Hsm(command) => hsm_command::run(command),
-    };
+    });
     match done {
         Ok(code) => code,
         Err(error) if error.is::<Paused>() => {

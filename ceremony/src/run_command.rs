@@ -143,7 +143,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
                 Some(path) => Desk::answers(plan.language, path)?,
                 None => Desk::terminal(plan.language)?,
             };
-            Some(Room::new(&plan, &arguments.plan, desk, people, &home, notice))
+            Some(Room::new(&plan, &arguments.plan, desk, people, &home, &arguments.module, notice))
         }
     };
     let mut transcript = Transcript::begin_held(&paths, &plan, PRODUCTION, Some(rehearsal))?;
@@ -206,15 +206,16 @@ fn is_closed(home: &Path) -> bool {
 /// [`Stopped`] with R19 for one that is away or another.
 fn as_told(plan: &Plan, home: &Home, transcript: &mut Transcript<'_>) -> Result<(), Stopped> {
     for step in &plan.steps {
-        let Some(out) = step.operation.out() else { continue };
-        let path = home.out(out.as_str().trim_start_matches("out/"));
-        transcript.enter(step.id.as_str());
-        let told = transcript.told_before(Kind::Result).find_map(|record| record.text("sha256"));
-        let seen = fs::read(&path).ok().map(|octets| Fingerprint::of(&octets).to_string());
-        if seen.is_none() || seen.as_deref() != told {
-            let refused = format!("{} is not what the transcript tells of", path.display());
-            let next_step = "bring the output of the ceremony back from its medium, and find out who changed this one";
-            return Err(Stopped { refusal: Refusal::Output, refused, next_step });
+        for out in step.operation.outs() {
+            let path = home.out(out.as_str().trim_start_matches("out/"));
+            transcript.enter(step.id.as_str());
+            let seen = fs::read(&path).ok().map(|octets| Fingerprint::of(&octets).to_string());
+            let mut told = transcript.told_before(Kind::Result).map(|record| record.text("sha256"));
+            if seen.is_none() || !told.any(|told| told == seen.as_deref()) {
+                let refused = format!("{} is not what the transcript tells of", path.display());
+                let next_step = "bring the output of the ceremony back from its medium, and find out who changed this one";
+                return Err(Stopped { refusal: Refusal::Output, refused, next_step });
+            }
         }
     }
     Ok(())
@@ -267,7 +268,7 @@ fn tell(
     let (lines, root) = transcript.head();
     let head = Fingerprint::from_bytes(*root.as_bytes());
     let mut outputs = Vec::new();
-    for out in plan.steps.iter().filter_map(|step| step.operation.out()) {
+    for out in plan.steps.iter().flat_map(|step| step.operation.outs()) {
         let name = out.as_str().trim_start_matches("out/");
         let bytes =
             fs::read(home.out(name)).with_context(|| home.out(name).display().to_string())?;

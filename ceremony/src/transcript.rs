@@ -49,6 +49,8 @@ pub(crate) struct Transcript<'a> {
     held: Option<Held<'a>>,
     /// The home's file, where that was lost and its lines are those of the mirror.
     restored: Option<PathBuf>,
+    /// The nonce of the first line of a ceremony with people.
+    ceremony: String,
 }
 
 /// A file on a medium.
@@ -113,6 +115,7 @@ impl<'a> Transcript<'a> {
             step: "begin".to_owned(),
             held: None,
             restored,
+            ceremony: String::new(),
         })
     }
 
@@ -151,14 +154,17 @@ impl<'a> Transcript<'a> {
         if let Some((rehearsal, genesis)) = rehearsal.as_ref().zip(transcript.earlier.first()) {
             rehearsal.is_of(genesis)?;
         }
+        let nonce = base16ct::lower::encode_string(&random::<16>()?);
         let facts = [
             ("deployment", Fact::from(plan.deployment.to_string())),
             ("format", FORMAT.into()),
-            ("nonce", base16ct::lower::encode_string(&random::<16>()?).into()),
+            ("nonce", nonce.as_str().into()),
             ("plan", plan.hash.to_string().into()),
             ("program", env!("CARGO_PKG_VERSION").into()),
             ("purpose", purpose.into()),
         ];
+        let begun = transcript.earlier.first().and_then(|genesis| genesis.text("nonce"));
+        transcript.ceremony = begun.map_or_else(|| nonce.clone(), str::to_owned);
         match transcript.phase() {
             Phase::Empty => {
                 let mut facts = facts.to_vec();
@@ -185,6 +191,11 @@ impl<'a> Transcript<'a> {
     pub(crate) fn told_before(&self, kind: Kind) -> impl Iterator<Item = &Record> {
         let lines = self.earlier.iter().rev();
         lines.filter(move |record| record.kind == kind && record.step == self.step)
+    }
+
+    /// What no other ceremony has: the nonce of its first line.
+    pub(crate) fn ceremony(&self) -> &str {
+        &self.ceremony
     }
 
     /// All that went otherwise than planned, in earlier runs and in this one.

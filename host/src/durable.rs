@@ -9,6 +9,8 @@ use tempfile::Builder;
 
 /// What a new file may be read and written by, before the process's mask takes away.
 const MODE: u32 = 0o666;
+/// What only its owner may read and write.
+const SECRET: u32 = 0o600;
 
 /// Replaces `path` by `bytes`: after a crash there is the old content or the new, never a part.
 ///
@@ -20,17 +22,31 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     flush(folder_of(path))
 }
 
+/// As [`replace`]; only its owner may read it, whatever stood there before.
+///
+/// # Errors
+///
+/// The file system's own; the old content stands then.
+pub fn replace_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put_as(path, bytes, SECRET)?;
+    flush(folder_of(path))
+}
+
 /// As [`replace`], but that it is this file may be forgotten by a crash until its folder has been [`flush`]ed.
 ///
 /// # Errors
 ///
 /// The file system's own; the old content stands then.
 pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put_as(path, bytes, MODE)
+}
+
+fn put_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // Where it is dropped before its end, as on a full disk, nothing of it stays and fills the disk further.
     let mut aside = Builder::new()
         .prefix(".")
         .suffix(".new")
-        .permissions(Permissions::from_mode(MODE))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder_of(path))?;
     aside.write_all(bytes)?;
     aside.as_file().sync_all()?;
@@ -109,6 +125,21 @@ mod tests {
         let usual = folder.path().join("usual");
         fs::write(&usual, b"").unwrap();
         assert_eq!(mode(&file), mode(&usual), "as any other file of the process");
+    }
+
+    /// Nor by what a crash or somebody else left beside it.
+    #[test]
+    fn a_secret_is_its_owners_whatever_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pin");
+        for before in ["pin", "pin.new", ".pin.new"] {
+            let path = folder.path().join(before);
+            fs::write(&path, b"").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        }
+        replace_secret(&file, b"1234").unwrap();
+        assert_eq!(read(&file, 4).unwrap().unwrap(), b"1234");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

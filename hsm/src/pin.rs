@@ -163,13 +163,16 @@ fn silently(terminal: &mut File, question: &str) -> io::Result<Zeroizing<Vec<u8>
 
     let mut line = Zeroizing::new(Vec::with_capacity(Pin::MAX_OCTETS + 2));
     let mut octet = Zeroizing::new([0_u8; 1]);
-    while terminal.read(octet.as_mut())? == 1 && *octet != [b'\n'] {
-        if line.len() > Pin::MAX_OCTETS {
-            break;
+    loop {
+        if terminal.read(octet.as_mut())? != 1 {
+            // Half a PIN is none: the terminal is gone, or somebody ended its input.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if *octet == [b'\n'] || line.len() > Pin::MAX_OCTETS {
+            return Ok(line);
         }
         line.extend_from_slice(octet.as_ref());
     }
-    Ok(line)
 }
 
 /// Why there is no PIN.

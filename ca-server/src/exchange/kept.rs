@@ -2,7 +2,7 @@
 //!
 //! A response is kept before it changes anything, so that after a crash it and no other goes on.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +31,22 @@ impl Kept {
             .mode(0o700)
             .create(folder)
             .with_context(|| unfit(folder))?;
+        let kept = Self::open_if_free(folder)?;
+        kept.with_context(|| unfit(folder))
+    }
+
+    /// Opens a folder that is there; none where another command has it just now.
+    ///
+    /// # Errors
+    ///
+    /// `exchange-folder`: it cannot be used.
+    pub(super) fn open_if_free(folder: &Path) -> anyhow::Result<Option<Self>> {
         let lock = File::create(folder.join("exchange.lock")).with_context(|| unfit(folder))?;
-        lock.try_lock().with_context(|| unfit(folder))?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { folder: folder.to_owned(), _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| unfit(folder)),
+        }
     }
 
     /// The number of the newest request; 0 where there is none.
@@ -47,9 +60,27 @@ impl Kept {
         if number == 0 {
             return Ok(None);
         }
+        Ok(Some(self.request(number)?))
+    }
+
+    fn request(&self, number: u32) -> anyhow::Result<Opened<Request>> {
         let path = self.path(number, "request");
         let request = fs::read(&path).with_context(|| unfit(&path))?;
-        Ok(Some(Request::open(&request).with_context(|| unfit(&path))?))
+        Request::open(&request).with_context(|| unfit(&path))
+    }
+
+    /// Requests of which the audit log does not tell yet, by their numbers.
+    pub(super) fn untold(&self) -> anyhow::Result<Vec<Opened<Request>>> {
+        let mut numbers = self.numbers("request")?;
+        numbers.retain(|number| !self.path(*number, "told").exists());
+        numbers.sort_unstable();
+        numbers.into_iter().map(|number| self.request(number)).collect()
+    }
+
+    /// Marks a request as told of by the audit log.
+    pub(super) fn mark_told(&self, number: u32) -> anyhow::Result<()> {
+        let path = self.path(number, "told");
+        replace(&path, b"").with_context(|| unfit(&path))
     }
 
     /// What was taken in as the answer to a request.

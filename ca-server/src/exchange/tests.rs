@@ -346,3 +346,26 @@ fn a_request_that_proves_no_key_is_not_carried_to_a_ceremony() {
     let missing = certification_request(&folder.path().join("none")).unwrap_err();
     assert_eq!(start::code(&missing), "exchange-unreadable");
 }
+
+/// AUD-01: each request has a leaf with the hash of its file, once, whether it was answered or not; while somebody asks nobody waits for the folder.
+#[test]
+fn each_request_has_a_leaf_of_the_audit_log_once() {
+    let zones = Zones::new();
+    let recorded = || {
+        let now = zones.world.now();
+        asked::record(&zones.kept, zones.world.service.store(), now).unwrap();
+        zones.world.leaves(EventCode::ExchangeRequested)
+    };
+    assert_eq!(recorded(), 0);
+    zones.asks(Wanted::RootCrl, b"first".to_vec());
+    let second = zones.asks(Wanted::RootCrl, b"second".to_vec());
+    assert_eq!(recorded(), 2);
+    assert_eq!(recorded(), 2, "once");
+    let told = zones.world.last_payload(EventCode::ExchangeRequested);
+    assert_eq!(told["exchange"], 2);
+    assert_eq!(told["request"], second.file.to_string());
+    // As if the program had died between leaf and mark.
+    std::fs::remove_file(zones.world.folder("exchange/00000002.told")).unwrap();
+    assert_eq!(recorded(), 3);
+    assert!(Kept::open_if_free(&zones.world.folder("exchange")).unwrap().is_none());
+}

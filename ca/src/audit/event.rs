@@ -138,6 +138,8 @@ event_codes! {
     ImportCeremony = 0x0904 "import.ceremony";
     /// Something was not taken in.
     ImportRefused = 0x0905 "import.refused";
+    /// A ceremony was asked for something, by an exchange file.
+    ExchangeRequested = 0x0906 "exchange.requested";
 
     /// An order was received.
     OrderReceived = 0x0a01 "order.received";

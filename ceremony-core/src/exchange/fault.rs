@@ -127,6 +127,22 @@ pub enum ExchangeFault {
         /// The plan's hash.
         plan: Fingerprint,
     },
+    /// A CRL that was signed ahead, before its time.
+    #[error("the CRL that comes next was signed ahead and is true from {begins} on; now is {now}")]
+    Early {
+        /// Its thisUpdate.
+        begins: UnixTime,
+        /// The clock.
+        now: UnixTime,
+    },
+    /// A CRL after which another one was given already.
+    #[error("the CRL has number {seen} hexadecimal; one with number {given} was given already")]
+    Superseded {
+        /// Its number.
+        seen: String,
+        /// The highest that was given.
+        given: String,
+    },
     /// Something else was taken in as the answer to this request.
     #[error("request {number} was answered with SHA-256 {taken}; this is {seen}")]
     Answered {
@@ -158,6 +174,8 @@ impl ExchangeFault {
             Self::Time { .. } => "exchange-time",
             Self::Payload { .. } => "exchange-payload",
             Self::NotHeld { .. } => "exchange-not-held",
+            Self::Early { .. } => "exchange-early",
+            Self::Superseded { .. } => "exchange-superseded",
             Self::Answered { .. } => "exchange-answered",
         }
     }
@@ -191,6 +209,12 @@ impl ExchangeFault {
             }
             Self::NotHeld { .. } => {
                 "name plan and home of the ceremony that was held for this request: what it brings is an input of that plan, octet by octet"
+            }
+            Self::Early { .. } => {
+                "keep the CRL until then, and ask anew; the one before it is in force"
+            }
+            Self::Superseded { .. } => {
+                "destroy what was signed ahead and is not released: a later CRL has taken its place"
             }
             Self::Answered { .. } => {
                 "keep both files as evidence: two answers to one request were signed"

@@ -32,6 +32,7 @@ pub(super) fn faults(plan: &Plan) -> Vec<Fault> {
     for token in &plan.tokens {
         faults.extend(of_token(plan, token));
     }
+    faults.extend(own_modules(plan));
     faults.extend(operations(plan));
     faults.extend(steps::faults(plan));
     faults.extend(references::faults(plan));
@@ -55,8 +56,9 @@ fn names(plan: &Plan) -> Vec<Fault> {
 
 /// Inputs lie in one folder and outputs in another, each in a file of its own.
 fn files(plan: &Plan) -> Vec<Fault> {
-    let inputs = plan.inputs.iter().map(|input| (&input.file, "in"));
-    let outputs = plan.steps.iter().filter_map(|step| Some((step.operation.out()?, "out")));
+    let inputs = plan.inputs.iter().map(|input| (input.file.clone(), "in"));
+    let outputs = plan.steps.iter().flat_map(|step| step.operation.outs());
+    let outputs = outputs.map(|file| (file, "out"));
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();
     for (file, folder) in inputs.chain(outputs) {
@@ -64,11 +66,23 @@ fn files(plan: &Plan) -> Vec<Fault> {
         if !below {
             faults.push(Fault::Folder { file: file.clone(), folder });
         }
-        if !seen.insert(file) {
-            faults.push(Fault::FileTwice { file: file.clone() });
+        if !seen.insert(file.clone()) {
+            faults.push(Fault::FileTwice { file });
         }
     }
     faults
+}
+
+/// Each is one file, wherever the program is started.
+fn own_modules(plan: &Plan) -> Vec<Fault> {
+    let mut seen = BTreeSet::new();
+    let mut fits = |file: &str| {
+        file.starts_with('/')
+            && !file.split('/').any(|part| part == "..")
+            && seen.insert(file.to_owned())
+    };
+    let wrong = plan.own_modules.iter().filter(|module| !fits(module.file.as_str()));
+    wrong.map(|module| Fault::OwnModule { file: module.file.clone() }).collect()
 }
 
 fn of_token(plan: &Plan, token: &PlannedToken) -> Vec<Fault> {

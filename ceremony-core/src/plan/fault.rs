@@ -424,13 +424,13 @@ pub enum Fault {
         /// Days.
         days: u64,
     },
-    /// A series that is none, or has gaps.
-    #[error(
-        "step {step}: a series has 2 to 36 CRLs, and each begins before the one before it ends"
-    )]
+    /// A series that is none, has gaps, or goes on otherwise than its rule.
+    #[error("step {step}: series: {why}")]
     Series {
         /// The step.
         step: Word,
+        /// What must hold of it.
+        why: &'static str,
     },
     /// A gap of nothing, which would use a number twice.
     #[error("step {step}: number.gap = {seen}; allowed are 1 to 1000000")]
@@ -449,6 +449,12 @@ pub enum Fault {
         serial: Line,
         /// What is wrong.
         why: &'static str,
+    },
+    /// A module of people's own tokens that may be any file.
+    #[error("own-module {file}: it needs an absolute path, without `..`, and stands once")]
+    OwnModule {
+        /// Its path.
+        file: Line,
     },
     /// A token that is unlike what is done with it.
     #[error("token {token}: {why}")]

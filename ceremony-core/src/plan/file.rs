@@ -10,7 +10,7 @@ use super::people::{Duty, People, Person, Quorum};
 use super::step::Step;
 use super::text;
 use super::values::{Line, Word};
-use super::{FORMAT, Image, Input, Plan, PlannedToken, Program, Window};
+use super::{FORMAT, Image, Input, OwnModule, Plan, PlannedToken, Program, Window};
 use crate::script::Language;
 use crate::words::Fingerprint;
 
@@ -32,6 +32,8 @@ struct File {
     person: Vec<Person>,
     duty: Vec<Duty>,
     token: Vec<PlannedToken>,
+    #[serde(default)]
+    own_module: Vec<OwnModule>,
     input: Vec<Input>,
     step: Vec<Step>,
 }
@@ -78,6 +80,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Plan, Vec<Fault>> {
         image: file.image,
         people: People { persons: file.person, duties: file.duty, quorum: file.quorum },
         tokens: file.token,
+        own_modules: file.own_module,
         inputs: file.input,
         steps: file.step,
     };

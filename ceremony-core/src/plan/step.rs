@@ -146,15 +146,18 @@ pub struct NumberRule {
     pub gap: u64,
 }
 
-/// CRLs that are signed ahead, one for each period.
+/// A CRL that is signed ahead, as the plan lays it out: who approves it knows what is true when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Series {
-    /// How many, the first included.
-    pub count: u16,
-    /// From one thisUpdate to the next.
-    #[serde(deserialize_with = "span")]
-    pub every: Duration,
+pub struct Ahead {
+    /// Its number, which the rule for numbers comes to as well.
+    pub number: u64,
+    /// From when on it may be released.
+    #[serde(deserialize_with = "moment")]
+    pub this_update: UnixTime,
+    /// When the next one is out at the latest.
+    #[serde(deserialize_with = "moment")]
+    pub next_update: UnixTime,
 }
 
 /// Where an issuer publishes, as what it signs may say it (its profile decides which of them stand in it).
@@ -277,8 +280,9 @@ pub enum Operation {
         /// From thisUpdate to nextUpdate.
         #[serde(deserialize_with = "span")]
         lifetime: Duration,
-        /// Further ones, signed ahead.
-        series: Option<Series>,
+        /// Of CRLs that are signed ahead each one, the first included; left out for one that is true from its signature on.
+        #[serde(default)]
+        series: Vec<Ahead>,
         /// What is revoked now.
         revoke: Vec<Revocation>,
         /// nextUpdate of the previous CRL, where that will have passed: whoever approves the plan knows that there was none.
@@ -413,8 +417,7 @@ impl Operation {
             | Self::Enrol { .. }
             | Self::Destroy { .. } => 0,
             Self::Certificate { .. } | Self::Request { .. } | Self::Delegate { .. } => 1,
-            Self::Crl { series: None, .. } => 1,
-            Self::Crl { series: Some(series), .. } => u32::from(series.count),
+            Self::Crl { series, .. } => u32::try_from(series.len().max(1)).unwrap_or(u32::MAX),
         }
     }
 
@@ -433,7 +436,18 @@ impl Operation {
         }
     }
 
-    /// The file that it makes.
+    /// Every file that it makes: of a series one for each CRL, in their order.
+    #[must_use]
+    pub fn outs(&self) -> Vec<RelativeFile> {
+        match self {
+            Self::Crl { series, out, .. } if !series.is_empty() => {
+                (1..=series.len()).map(|number| out.numbered(number)).collect()
+            }
+            _ => self.out().into_iter().cloned().collect(),
+        }
+    }
+
+    /// The file that it names.
     #[must_use]
     pub const fn out(&self) -> Option<&RelativeFile> {
         match self {

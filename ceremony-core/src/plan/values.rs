@@ -90,6 +90,16 @@ impl RelativeFile {
     }
 }
 
+impl RelativeFile {
+    /// The file of this number in a series: `-N` stands before the ending.
+    pub(super) fn numbered(&self, number: usize) -> Self {
+        Self(match self.0.rsplit_once('.') {
+            Some((stem, ending)) if !ending.contains('/') => format!("{stem}-{number}.{ending}"),
+            _ => format!("{}-{number}", self.0),
+        })
+    }
+}
+
 impl fmt::Display for RelativeFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -198,6 +198,13 @@ fn tokens(plan: &Plan) -> Page {
             "The serial number on the device is the one here, read by two.",
         )));
     }
+    if !plan.own_modules.is_empty() {
+        items.push(heading(l.pick("Moduler för egna nycklar", "Modules of people's own tokens")));
+    }
+    for module in &plan.own_modules {
+        items.push(text(module.file.as_str()));
+        items.push(Item::Mono(module.sha256.lines_of_groups()));
+    }
     frame(l.pick("HSM:er", "Tokens"), items)
 }
 

@@ -136,10 +136,16 @@ fn facts(plan: &Plan, operation: &Operation, l: Language) -> Vec<Item> {
             rows.push((l.pick("Nummer", "Number"), number));
             let days = lifetime.as_secs() / 86_400;
             rows.push((l.pick("Gäller (dygn)", "Lasts (days)"), days.to_string()));
-            if let Some(series) = series {
-                let every = series.every.as_secs() / 86_400;
-                let said = format!("{} × {every} {}", series.count, l.pick("dygn", "days"));
-                rows.push((l.pick("Serie i förväg", "Series ahead"), said));
+            for (one, out) in series.iter().zip(operation.outs()) {
+                let said = format!(
+                    "{} {}: {} {} {}",
+                    out,
+                    one.number,
+                    one.this_update,
+                    l.pick("till", "to"),
+                    one.next_update
+                );
+                rows.push((l.pick("I förväg", "Ahead"), said));
             }
             rows.push((
                 l.pick("Signaturalgoritm", "Signature algorithm"),

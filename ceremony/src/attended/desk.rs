@@ -9,35 +9,24 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use ceremony_core::script::Language;
-use hsm::pin::line_from_terminal;
-use rustix::termios::{QueueSelector, tcflush};
 use zeroize::Zeroizing;
 
 use super::layout::Screen;
+use super::terminal::Terminal;
 use crate::stopped::Paused;
-
-/// How long nobody may answer before the ceremony is paused.
-const IDLE: Duration = Duration::from_secs(600);
-/// The top left corner, and everything away, what was scrolled off too.
-const CLEAR: &[u8] = b"\x1b[H\x1b[2J\x1b[3J";
 
 /// Where screens are shown and answered.
 pub(crate) struct Desk {
     pub(crate) language: Language,
     source: Source,
-    /// Not Rust's own, whose buffer keeps what was shown.
-    out: File,
 }
 
 enum Source {
-    Terminal,
-    Answers(RefCell<Answers>),
+    Terminal(Terminal),
+    Answers { answers: RefCell<Answers>, out: File },
 }
 
 /// A file of answers: `SCREEN = ANSWER` on each line, in the order in which the screens come. Empty lines and those that begin with `#` say nothing.
@@ -54,7 +43,8 @@ impl Desk {
     ///
     /// The operating system's.
     pub(crate) fn terminal(language: Language) -> anyhow::Result<Self> {
-        Ok(Self { language, source: Source::Terminal, out: standard_output()? })
+        let terminal = Terminal::take(language, standard_output()?)?;
+        Ok(Self { language, source: Source::Terminal(terminal) })
     }
 
     /// Answers from a file.
@@ -77,13 +67,13 @@ impl Desk {
             lines.push_back((number, screen.trim().to_owned(), answer));
         }
         let answers = Answers { path: path.to_owned(), lines };
-        let source = Source::Answers(RefCell::new(answers));
-        Ok(Self { language, source, out: standard_output()? })
+        let source = Source::Answers { answers: RefCell::new(answers), out: standard_output()? };
+        Ok(Self { language, source })
     }
 
     /// Whether a file answers.
     pub(crate) fn is_driven(&self) -> bool {
-        matches!(self.source, Source::Answers(_))
+        matches!(self.source, Source::Answers { .. })
     }
 
     /// Shows what is being done, and asks nothing.
@@ -102,9 +92,9 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// [`Paused`] where that is asked for, nobody answers for 10 minutes, or the terminal is gone; the answers file's.
+    /// [`Paused`] where that is asked for, nobody answers for 10 minutes, a signal comes, or the terminal is gone; the answers file's.
     pub(crate) fn ask(&self, screen: &Screen) -> anyhow::Result<String> {
-        let answer = self.asked(screen, || line(IDLE))?;
+        let answer = self.asked(screen, Terminal::line)?;
         if answer.trim() == "p" {
             let why = self.language.pick("begärd vid skärmen", "asked for at the screen");
             return Err(Paused { why: why.to_owned() }.into());
@@ -118,40 +108,45 @@ impl Desk {
     ///
     /// As [`Self::ask`].
     pub(crate) fn ask_secret(&self, screen: &Screen) -> anyhow::Result<Zeroizing<String>> {
-        self.asked(screen, || Ok(line_from_terminal("> ")?))
+        self.asked(screen, Terminal::secret)
     }
 
     fn asked(
         &self,
         screen: &Screen,
-        typed: impl FnOnce() -> anyhow::Result<Zeroizing<String>>,
+        typed: impl FnOnce(&Terminal) -> anyhow::Result<Zeroizing<String>>,
     ) -> anyhow::Result<Zeroizing<String>> {
         let more = self.language.pick("Enter: nästa sida", "Enter: next page");
         let pages = screen.pages(more);
-        if let Source::Answers(answers) = &self.source {
-            pages.iter().try_for_each(|page| self.show(page))?;
-            return answers.borrow_mut().of(&screen.id);
-        }
+        let terminal = match &self.source {
+            Source::Terminal(terminal) => terminal,
+            Source::Answers { answers, .. } => {
+                pages.iter().try_for_each(|page| self.show(page))?;
+                return answers.borrow_mut().of(&screen.id);
+            }
+        };
         let (last, before) = pages.split_last().context("a screen has a page")?;
-        for page in before {
-            self.show(page)?;
-            drop(line(IDLE)?);
-        }
-        self.show(last)?;
-        let answer = typed()?;
-        // Nothing of it stays on the screen while the machine works.
-        (&self.out).write_all(CLEAR)?;
-        Ok(answer)
+        let answer = (|| {
+            for page in before {
+                terminal.show(page)?;
+                drop(terminal.line()?);
+            }
+            terminal.show(last)?;
+            typed(terminal)
+        })();
+        // Nothing of it stays on the screen while the machine works, or when people have gone.
+        let cleared = terminal.clear();
+        answer.and_then(|answer| cleared.map(|()| answer))
     }
 
     fn show(&self, page: &Zeroizing<String>) -> anyhow::Result<()> {
-        let mut out = &self.out;
-        if !self.is_driven() {
-            // What is typed is an answer to what stands on the screen, and not to what stood there before.
-            let _ = tcflush(io::stdin(), QueueSelector::IFlush);
-            out.write_all(CLEAR)?;
+        match &self.source {
+            Source::Terminal(terminal) => terminal.show(page),
+            Source::Answers { out, .. } => {
+                let mut out = out;
+                out.write_all(page.as_bytes()).context("the screen cannot be written")
+            }
         }
-        out.write_all(page.as_bytes()).context("the screen cannot be written")
     }
 }
 
@@ -172,25 +167,6 @@ impl Answers {
 
 fn standard_output() -> anyhow::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
-}
-
-/// A line from the terminal. Nothing else reads it after a time-out: that ends the run.
-fn line(within: Duration) -> anyhow::Result<Zeroizing<String>> {
-    let (sender, typed) = mpsc::channel();
-    thread::spawn(move || {
-        let mut line = Zeroizing::new(String::with_capacity(4096));
-        let read = io::stdin().read_line(&mut line);
-        // Nobody waits any more where the time was out.
-        let _ = sender.send(read.map(|octets| (octets, line)));
-    });
-    match typed.recv_timeout(within) {
-        Ok(Ok((octets, line))) if octets > 0 => Ok(line),
-        Ok(_) => Err(Paused { why: "the terminal is gone".to_owned() }.into()),
-        Err(_) => {
-            let minutes = within.as_secs() / 60;
-            Err(Paused { why: format!("nobody answered for {minutes} minutes") }.into())
-        }
-    }
 }
 
 #[cfg(test)]

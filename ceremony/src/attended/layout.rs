@@ -58,7 +58,7 @@ impl Screen {
             let numbered = if count > 1 { format!(" ({number}/{count})") } else { String::new() };
             let mut text = Zeroizing::new(String::with_capacity(ROWS * LINE_OCTETS));
             let width = COLUMNS.saturating_sub(numbered.len());
-            text.extend(self.title.chars().take(width).chain(numbered.chars()));
+            text.extend(self.title.chars().map(seen).take(width).chain(numbered.chars()));
             text.push('\n');
             text.push_str(&"-".repeat(COLUMNS));
             text.push('\n');
@@ -101,7 +101,7 @@ fn wrapped(text: &str) -> Vec<Zeroizing<String>> {
             if !is_empty {
                 row.push(' ');
             }
-            for letter in word.chars() {
+            for letter in word.chars().map(seen) {
                 if row.chars().count() == COLUMNS {
                     rows.push(std::mem::replace(&mut row, begun(indent)));
                 }
@@ -112,6 +112,14 @@ fn wrapped(text: &str) -> Vec<Zeroizing<String>> {
         rows.push(row);
     }
     rows
+}
+
+/// A character as it is shown: names in certificates and files are whoever wrote them's, and one that is not seen (an escape sequence, an order of writing
+/// that is turned round) would show another screen than this.
+fn seen(letter: char) -> char {
+    let is_hidden = letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    if is_hidden { char::REPLACEMENT_CHARACTER } else { letter }
 }
 
 fn begun(spaces: usize) -> Zeroizing<String> {
@@ -152,6 +160,19 @@ mod tests {
             assert_eq!(letters(&seen), told + asked + question);
             assert!(pages.last().unwrap().contains("What is it?"));
         }
+    }
+
+    /// What somebody wrote into a name moves no cursor, clears nothing and turns no text round.
+    #[test]
+    fn nothing_in_a_name_changes_the_screen() {
+        let hostile = "A\x1b[2J\x1b]0;t\x07B\u{202e}C\u{200b}D\rE\u{9b}31m\u{e0041}F";
+        let screen = Screen::new("id", hostile).tell(hostile).asks(hostile);
+        for page in screen.pages(hostile) {
+            let hidden = |letter: &char| *letter != '\n' && seen(*letter) != *letter;
+            assert_eq!(page.chars().find(hidden), None, "{page:?}");
+            assert_eq!(page.matches("A\u{fffd}[2J").count(), 3, "{page:?}");
+        }
+        assert_eq!(seen('é'), 'é');
     }
 
     #[test]

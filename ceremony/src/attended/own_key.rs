@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use ca::deployment::Environment;
 use ceremony_core::plan::Person;
+use ceremony_core::refusal::Refusal;
+use ceremony_core::words::Fingerprint;
 use hsm::pin::Pin;
 use hsm::statement::SoftwarePersonKey;
 use hsm::token::{TokenLabel, TokenName};
@@ -17,6 +19,7 @@ use x509::statement::{SignedStatement, Statement};
 
 use super::Room;
 use super::layout::Screen;
+use crate::stopped::Stopped;
 
 /// Longest wait for a token.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -70,6 +73,7 @@ impl Room<'_> {
         statement: &Statement,
     ) -> anyhow::Result<SignedStatement> {
         let OwnToken { module, label, serial } = read(path)?;
+        let module = self.known_module(&module)?;
         let name = TokenName { label: TokenLabel::of_person(&label)?, serial: serial.parse()? };
         let l = self.desk.language;
         let screen = Screen::new(format!("pin {}", person.id), person.name.to_string())
@@ -80,7 +84,7 @@ impl Room<'_> {
             ))
             .asks(l.pick("Din PIN-kod:", "Your PIN:"));
         let pin = Pin::from_drawn(&self.desk.ask_secret(&screen)?)?;
-        let module = Module::load(&module)?;
+        let module = Module::load(module)?;
         let settings = TokenSettings {
             name: name.clone(),
             pin,
@@ -103,6 +107,37 @@ impl Room<'_> {
             bail!("token {name} holds no key that the plan has for {}", person.id);
         };
         Ok(token.statement(key, statement)?)
+    }
+
+    /// A module runs in this process, which has the PINs of the ceremony: loaded is the ceremony's own, or one that the plan names by path and hash.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] with R04; nothing of it was run.
+    fn known_module<'b>(&'b self, named: &Path) -> anyhow::Result<&'b Path> {
+        if named == self.module {
+            return Ok(self.module);
+        }
+        let stop = |refused: String| Stopped {
+            refusal: Refusal::Program,
+            refused,
+            next_step: "name the ceremony's own module, or one of the plan's [[own-module]]; nothing of it was run",
+        };
+        let planned = self.plan.own_modules.iter();
+        let planned = planned.map(|module| (Path::new(module.file.as_str()), module.sha256));
+        let Some((path, sha256)) = planned.into_iter().find(|(path, _)| *path == named) else {
+            let refused =
+                format!("module {} of a person's own token is none of the plan's", named.display());
+            return Err(stop(refused).into());
+        };
+        let octets = fs::read(path).with_context(|| path.display().to_string())?;
+        let seen = Fingerprint::of(&octets);
+        if seen != sha256 {
+            let refused =
+                format!("module {} has SHA-256 {seen}, the plan names {sha256}", path.display());
+            return Err(stop(refused).into());
+        }
+        Ok(path)
     }
 }
 

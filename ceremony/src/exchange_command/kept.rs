@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use ceremony_core::exchange::{Opened, Request};
+use ceremony_core::exchange::{Opened, Request, Response};
 use ceremony_core::words::Fingerprint;
 
 use crate::home::{private_folder, replace};
@@ -17,6 +17,8 @@ pub(super) struct Kept {
     pub(super) requests: Vec<Opened<Request>>,
     /// Files of the answers.
     pub(super) answers: BTreeSet<Fingerprint>,
+    /// What they say.
+    pub(super) given: Vec<Response>,
     _lock: fs::File,
 }
 
@@ -26,7 +28,7 @@ impl Kept {
         private_folder(folder)?;
         let lock = fs::File::create(folder.join("exchange.lock"))?;
         lock.try_lock().context("another exchange is at work in this folder")?;
-        let (mut requests, mut answers) = (Vec::new(), BTreeSet::new());
+        let (mut requests, mut answers, mut given) = (Vec::new(), BTreeSet::new(), Vec::new());
         let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
         for entry in entries {
             let path = entry?.path();
@@ -38,12 +40,15 @@ impl Kept {
                     requests.push(request.with_context(|| path.display().to_string())?);
                 }
                 Some("response") => {
-                    answers.insert(Fingerprint::of(&read()?));
+                    let response = Response::open(&read()?);
+                    let response = response.with_context(|| path.display().to_string())?;
+                    answers.insert(response.file);
+                    given.push(response.said);
                 }
                 _ => {}
             }
         }
-        let kept = Self { folder: folder.to_owned(), requests, answers, _lock: lock };
+        let kept = Self { folder: folder.to_owned(), requests, answers, given, _lock: lock };
         for request in &kept.requests {
             let path = kept.path(request.said.matter.number, "response");
             ensure!(path.exists(), "{} is missing: bring the folder back whole", path.display());

@@ -19,7 +19,8 @@ use super::{Ceremony, file};
 use crate::authority;
 use crate::gates;
 use crate::lists::{self, List, Previous};
-use crate::signed::{self, Planned};
+use crate::numbers;
+use crate::signed::{self, Compared, Planned};
 use crate::works::{Work, now};
 
 /// What a finished file has come to.
@@ -101,9 +102,11 @@ impl<'a> Ceremony<'a> {
         };
         let signed =
             self.plan.steps.iter().find(|step| step.id == *crl).map(|step| &step.operation);
-        let Some(Operation::Crl { algorithm, out: list, .. }) = signed else {
+        let Some(signs @ Operation::Crl { algorithm, .. }) = signed else {
             bail!("step {crl} signs no CRL");
         };
+        // Of a series the last one.
+        let list = signs.outs().pop().context("a CRL has a file")?;
         let path = self.with.home.out(&file(list.as_str()));
         let der = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let key = self.certificates.get(issuer).context("the issuer is not known")?.public_key();
@@ -217,7 +220,8 @@ impl<'a> Ceremony<'a> {
         self.checked(out.as_str(), FINISHED)
     }
 
-    /// A CRL: the first of a root that was made here, or the one after that which the plan names.
+    /// A CRL: the first of a root that was made here, or the one after that which the plan names; or all of a series that is signed ahead, each
+    /// after the one before it.
     pub(super) fn crl(&mut self, step: &'a Step) -> anyhow::Result<()> {
         let Operation::Crl {
             issuer,
@@ -225,16 +229,16 @@ impl<'a> Ceremony<'a> {
             previous,
             number,
             lifetime,
+            series,
             revoke,
             overdue_since,
-            out,
             ..
         } = &step.operation
         else {
             bail!("step {} signs no CRL", step.id);
         };
         let authority = self.certificates.get(issuer).context("the issuer is not known")?.clone();
-        let previous = match previous {
+        let first = match previous {
             None => None,
             Some(name) => {
                 let der = gates::given(self.with.inputs, name, InputContent::Crl)?;
@@ -244,27 +248,57 @@ impl<'a> Ceremony<'a> {
         let now = now()?;
         // What an earlier run announced was found to be in time by it.
         let is_announced = self.transcript.told_before(Kind::Intent).next().is_some();
-        if let Some(previous) = previous.as_ref().filter(|_| !is_announced) {
-            previous.may_be_followed(now, *overdue_since)?;
+        if let Some(previous) = first.as_ref().filter(|_| !is_announced) {
+            let begins = series.first().map_or(now, |ahead| ahead.this_update);
+            previous.may_be_followed(now, begins, *overdue_since)?;
         }
-        let number = lists::number(previous.as_ref(), *number)?;
-        let entries = lists::entries(previous.as_ref(), revoke, now)?;
-        let list = List {
-            authority: &authority,
-            algorithm: *algorithm,
-            number: &number,
-            lifetime: *lifetime,
-            previous: previous.as_ref(),
-            entries: &entries,
-            file: &file(out.as_str()),
-        };
+        let mut before: Option<Vec<u8>> = None;
+        for (place, out) in step.operation.outs().iter().enumerate() {
+            let ahead = series.get(place);
+            // At a rehearsal a throw-away key signs the series, and what is given is the real issuer's.
+            let own = before.as_deref().map(|der| Previous::read(der, &authority)).transpose()?;
+            let last = own.as_ref().or(first.as_ref());
+            let revoked = if place == 0 { revoke.as_slice() } else { &[] };
+            let begins = ahead.map_or(now, |ahead| ahead.this_update);
+            let list = List {
+                authority: &authority,
+                algorithm: *algorithm,
+                number: &lists::number_ahead(last, *number, ahead)?,
+                lifetime: *lifetime,
+                ahead,
+                previous: last,
+                entries: &lists::entries(last, revoked, begins)?,
+                file: &file(out.as_str()),
+            };
+            // A root that is made here has another key in each run, which its list names.
+            before = Some(self.list(&list, first.is_some())?);
+        }
+        Ok(())
+    }
+
+    /// One list: tried, its number used up, compared, signed and looked at.
+    fn list(&mut self, list: &List<'_>, is_alike: bool) -> anyhow::Result<Vec<u8>> {
         let tried = list.trial(self.with.home)?;
-        // A root that is made here has another key in each run, which its list names.
-        self.tried(previous.as_ref().map(|_| tried))?;
-        let mut compared = self.compared();
-        let der = self.works(&mut compared).crl(&list)?;
-        signed::finished_crl(&der, &authority, &compared, tried)?;
-        self.checked(out.as_str(), FINISHED)
+        self.tried(is_alike.then_some(tried))?;
+        let key = list.authority.public_key().spki_hash();
+        numbers::use_up(self.with.tokens, key, list.number, self.transcript.ceremony())?;
+        let mut compared = self.compared_of(list.file);
+        let der = self.works(&mut compared).crl(list)?;
+        signed::finished_crl(&der, list.authority, &compared, tried)?;
+        self.checked(&format!("out/{}", list.file), FINISHED)?;
+        Ok(der)
+    }
+
+    /// With what an earlier run had compared of this file, which it kept before it was announced: in a step that signs several there are several.
+    fn compared_of(&self, file: &str) -> Compared<'a> {
+        let kept = std::fs::read(self.with.home.join(&format!("ceremony/{file}.tbs")));
+        let kept = kept.map(|octets| Fingerprint::of(&octets).to_string()).ok();
+        let mut before = self.transcript.told_before(Kind::Readback);
+        let is_compared =
+            before.any(|record| kept.is_some() && record.text("sha256") == kept.as_deref());
+        let tbs_sha256 =
+            kept.filter(|_| is_compared).and_then(|hash| hash.parse::<Fingerprint>().ok());
+        Compared { tbs_sha256: tbs_sha256.map(|hash| *hash.as_bytes()), ..self.compared() }
     }
 
     /// Tells of a trial, and by a hash what every run of this plan signs alike: it is of the shape that people approve.

@@ -295,7 +295,16 @@ fn people_answer_by_their_own_tokens_and_type_pins() {
 fn what_people_do_otherwise_is_refused_before_a_token_is_touched() {
     alone(test_name!(what_people_do_otherwise_is_refused_before_a_token_is_touched), |softhsm| {
         let swedish = ["\"en\"", "\"sv\""].map(|tag| format!("language    = {tag}"));
-        let ready = Ready::of(Rehearsed::training(softhsm, vec![swedish.into()]), None);
+        // A module of a person's token that the plan knows, by another hash.
+        let module = softhsm.pins().join("known.so");
+        fs::write(&module, "no module").unwrap();
+        let known = format!(
+            "= \"shares\"\n\n[[own-module]]\nfile = \"{}\"\nsha256 = \"{}\"",
+            module.display(),
+            "1".repeat(64)
+        );
+        let known = ("= \"shares\"".to_owned(), known);
+        let ready = Ready::of(Rehearsed::training(softhsm, vec![swedish.into(), known]), None);
         let tokens =
             |home: &str| fs::read_dir(ready.0.path(&format!("{home}/tokens"))).unwrap().count();
         let untouched = |home: &str, records: &[Record]| {
@@ -331,6 +340,29 @@ fn what_people_do_otherwise_is_refused_before_a_token_is_touched() {
         untouched("twice", &records);
         let reasons = texts(&records, "reason");
         assert_eq!(reasons, ["absent: gave no answer that holds", "absent: no reason given"]);
+
+        // What a person's file names is not run in the process that has the PINs, unless the plan does.
+        let own = softhsm.pins().join("own.toml");
+        let mut said = String::new();
+        for named in ["known.so", "other.so"] {
+            let module = softhsm.pins().join(named);
+            let text =
+                format!("module = \"{}\"\nlabel = \"a\"\nserial = \"1\"\n", module.display());
+            fs::write(&own, text).unwrap();
+            let home = named.trim_end_matches(".so");
+            let loads = begun(&ready)
+                + &present(&ALL[..1])
+                + &format!("present olle-dahl = {}\n", own.display()).repeat(3)
+                + "present nils-ek = a\n"
+                + &present(&ALL[2..]);
+            let (code, more) = answered(&ready, home, &loads);
+            assert_eq!(code, 12, "{more}");
+            untouched(home, &ready.records(home));
+            said += &more;
+        }
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("the plan names 1111"), "{said}");
+        assert!(said.contains("own token is none of the plan's"), "{said}");
 
         // Who goes is not there: his deputy is asked for, and answers.
         let leaves = begun(&ready)

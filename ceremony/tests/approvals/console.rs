@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ceremony_core::plan::Plan;
+use ceremony_core::transcript::Kind;
 use ceremony_core::words::Fingerprint;
 use support::softhsm::{SoftHsm, alone};
 use support::test_name;
@@ -27,7 +28,10 @@ impl Console {
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
         let program = env!("CARGO_BIN_EXE_sigill-ceremony");
         // The pane stays, with the exit code, until it was read.
-        let line = format!("'{program}' {}; echo; echo \"ended $?\"; sleep 600", quoted.join(" "));
+        let line = format!(
+            "'{program}' {}; code=$?; echo; echo \"ended $code\"; sleep 600",
+            quoted.join(" ")
+        );
         let mut tmux = Command::new("tmux");
         tmux.args([
             "-S",
@@ -179,6 +183,60 @@ fn a_ceremony_is_held_by_keystrokes_on_80_by_24() {
             let all: String =
                 kept.iter().map(|screen| format!("{screen}\n{}\n", "=".repeat(80))).collect();
             fs::write(Path::new(&folder).join("screens.txt"), all).unwrap();
+        }
+    });
+}
+
+/// CER-06: Ctrl-C, an end of input and a closed terminal are a pause, and a terminal that was made too small is waited for; nothing of what was shown stays on the
+/// screen, and the same command goes on.
+#[test]
+fn what_ends_a_program_elsewhere_pauses_a_ceremony() {
+    alone(test_name!(what_ends_a_program_elsewhere_pauses_a_ceremony), |softhsm| {
+        let ready = Ready::new(softhsm);
+        let words = words(&ready, "root", None);
+        let Some(console) = Console::begin(softhsm, &ready.0.folder, &words) else {
+            return println!("skipped: tmux is not installed");
+        };
+        console.shows("Enter: begin");
+        console.tmux(&["resize-window", "-x", "70", "-y", "20"]);
+        thread::sleep(Duration::from_secs(1));
+        console.types("");
+        console.shows("Make the terminal larger");
+        console.types("");
+        console.shows("70 x 20 < 80 x 24");
+        console.tmux(&["resize-window", "-x", "80", "-y", "24"]);
+        // The pane hears of it a moment later.
+        thread::sleep(Duration::from_secs(1));
+        console.types("");
+        console.shows("Read back blindly: plan");
+        console.tmux(&["send-keys", "C-c"]);
+        let end = console.shows("ended 3");
+        assert!(!end.contains("Read back"), "{end}");
+        assert!(end.contains("interrupted at the keyboard"), "{end}");
+        drop(console);
+        let paused = |times: usize| {
+            let records = ready.records("root");
+            let pauses = records.iter().filter(|record| record.kind == Kind::Pause);
+            assert_eq!(pauses.count(), times);
+            assert_eq!(records.last().unwrap().kind, Kind::Pause);
+        };
+        paused(1);
+        for (times, key) in [(2, "C-d"), (3, "C-z")] {
+            let console = Console::begin(softhsm, &ready.0.folder, &words).unwrap();
+            console.shows("Enter: begin");
+            console.tmux(&["send-keys", key]);
+            console.shows("ended 3");
+            drop(console);
+            paused(times);
+        }
+        // The terminal itself is closed.
+        let console = Console::begin(softhsm, &ready.0.folder, &words).unwrap();
+        console.shows("Enter: begin");
+        drop(console);
+        let began = Instant::now();
+        while ready.records("root").iter().filter(|one| one.kind == Kind::Pause).count() < 4 {
+            assert!(began.elapsed() < Duration::from_secs(60), "no pause was written");
+            thread::sleep(Duration::from_millis(50));
         }
     });
 }

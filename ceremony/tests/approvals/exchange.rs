@@ -119,6 +119,23 @@ impl<'w> Exchange<'w> {
         assert_eq!(self.response("one.response").said.payload, given);
     }
 
+    /// Asks for the CRL that follows this one, by a request of this number: its answer, or the code of the refusal.
+    pub(crate) fn released(&self, number: u32, after: &[u8]) -> Result<Vec<u8>, String> {
+        let mut request = self.request.clone();
+        request.matter.number = number;
+        request.matter.nonce = Nonce::from_random([u8::try_from(number).unwrap(); 16]);
+        request.payload = after.to_vec();
+        let out = format!("{number}.response");
+        let (code, said) = self.answered(&request, &out);
+        if code == 0 {
+            return Ok(self.response(&out).said.payload);
+        }
+        assert_eq!(code, 21, "{said}");
+        assert!(!self.ready.0.folder.join(&out).exists());
+        let (_, refused) = said.split_once("error: ").unwrap();
+        Err(refused.split(": ").next().unwrap().to_owned())
+    }
+
     /// N27, N30, CER-07: nothing else is answered, and nothing is written.
     pub(crate) fn is_refused_otherwise(&self) {
         let other = |change: &dyn Fn(&mut Request)| {

@@ -15,6 +15,7 @@ mod exchange;
 mod kinds;
 mod rehearsal;
 mod run;
+mod series;
 
 use std::fs;
 use std::net::TcpListener;

@@ -98,13 +98,7 @@ pub(super) struct Works<'a> {
 /// Whether a step of the plan makes a file of this name.
 pub(super) fn is_of_step(plan: &Plan, step: &str, file: &str) -> bool {
     let step = plan.steps.iter().find(|one| one.id.as_str() == step);
-    let Some(step) = step else { return false };
-    match &step.operation {
-        Operation::Crl { series: Some(series), out, .. } => {
-            (1..=series.count).any(|number| of_series(out, number) == file)
-        }
-        operation => operation.out().is_some_and(|out| below_out(out) == file),
-    }
+    step.is_some_and(|step| step.operation.outs().iter().any(|out| below_out(out) == file))
 }
 
 /// The file of the bundle: the plan's outputs lie below `out/`, whether it says so or not.
@@ -113,13 +107,10 @@ fn below_out(out: &RelativeFile) -> String {
     if name.starts_with(OUTPUTS) { name.to_owned() } else { format!("{OUTPUTS}{name}") }
 }
 
-/// Of a series `-N` stands before the ending.
-fn of_series(out: &RelativeFile, number: u16) -> String {
-    let name = below_out(out);
-    match name.rsplit_once('.') {
-        Some((stem, ending)) if !ending.contains('/') => format!("{stem}-{number}.{ending}"),
-        _ => format!("{name}-{number}"),
-    }
+/// How many files of its step were signed before a file.
+fn place_in_step(signed: &Signed<'_>, read: &[Signed<'_>]) -> usize {
+    let of_step = read.iter().filter(|other| other.of.step == signed.of.step);
+    of_step.take_while(|other| other.file != signed.file).count()
 }
 
 impl<'a> Works<'a> {
@@ -338,8 +329,8 @@ impl<'a> Works<'a> {
                 What::Request(own) => self.request(signed, own).map_err(refused)?,
                 What::Crl(own) => self.crl(signed, own, read)?,
             };
-            self.alike(signed)?;
-            self.is_of_its_run(signed, read)?;
+            self.alike(signed, place_in_step(signed, read))?;
+            self.is_of_its_run(signed)?;
             found.push(Artefact {
                 step: signed.of.step.clone(),
                 file: signed.file.clone(),
@@ -354,7 +345,7 @@ impl<'a> Works<'a> {
 
     /// Under an issuer that was there before the ceremony every octet is known beforehand but those of a serial number and of times, and people
     /// approved their hash.
-    fn alike(&self, signed: &Signed<'_>) -> Result<(), Fault> {
+    fn alike(&self, signed: &Signed<'_>, place: usize) -> Result<(), Fault> {
         let (Operation::Certificate { issuer, .. }
         | Operation::Delegate { issuer, .. }
         | Operation::Crl { issuer, .. }) = &signed.step.operation
@@ -364,6 +355,8 @@ impl<'a> Works<'a> {
         if self.plan.input(issuer).is_none() {
             return Ok(());
         }
+        let of_step = self.made.signatures.iter().filter(|other| other.step == signed.of.step);
+        let count = of_step.count();
         let ends_with_a_crl = matches!(signed.step.operation, Operation::Delegate { .. });
         let masked = match &signed.what {
             What::Certificate(own) if ends_with_a_crl => alike::delegate(own.tbs_der()),
@@ -372,13 +365,12 @@ impl<'a> Works<'a> {
         };
         masked
             .map_err(|error| error.to_string())
-            .and_then(|masked| self.told.alike(signed.of, Fingerprint::of(&masked)))
+            .and_then(|masked| self.told.alike(signed.of, (place, count), Fingerprint::of(&masked)))
             .map_err(|why| Fault::new(Refusal::Lint, format!("{}: {why}", signed.file)))
     }
 
-    /// What a file says of its own time is from the run that announced it, but for what its profile dates back. Later ones of a series begin as
-    /// the plan's series goes on.
-    fn is_of_its_run(&self, signed: &Signed<'_>, read: &[Signed<'_>]) -> Result<(), Fault> {
+    /// What a file says of its own time is from the run that announced it, but for what its profile dates back.
+    fn is_of_its_run(&self, signed: &Signed<'_>) -> Result<(), Fault> {
         let refused = |why: String| Fault::new(Refusal::Clock, format!("{}: {why}", signed.file));
         let (name, begins, backdate) = match (&signed.what, &signed.step.operation) {
             (
@@ -388,13 +380,9 @@ impl<'a> Works<'a> {
                 let profile = self.profile(profile).map_err(refused)?;
                 ("notBefore", own.validity().not_before(), profile.validity().backdate)
             }
-            (What::Crl(own), _) => {
-                let mut of_step = read.iter().filter(|other| other.of.step == signed.of.step);
-                if of_step.next().is_some_and(|first| first.file != signed.file) {
-                    return Ok(());
-                }
-                ("thisUpdate", own.this_update(), Duration::ZERO)
-            }
+            // What is signed ahead has the plan's times.
+            (What::Crl(_), Operation::Crl { series, .. }) if !series.is_empty() => return Ok(()),
+            (What::Crl(own), _) => ("thisUpdate", own.this_update(), Duration::ZERO),
             _ => return Ok(()),
         };
         let announced = self.told.announced(signed.of);
@@ -475,17 +463,24 @@ impl<'a> Works<'a> {
                 Some(crls::read(octets).map_err(named(Refusal::Crl))?)
             }
         };
-        // Of a series the one before it in the same step.
-        let place = read.iter().filter(|other| other.of.step == signed.of.step);
-        let before = place.take_while(|other| other.file != signed.file).last();
+        // Of a series the one before it in the same step; each in the file of its place.
+        let place = place_in_step(signed, read);
+        let file = signed.step.operation.outs().get(place).map(below_out);
+        if file.as_ref() != Some(&signed.file) {
+            let why = "it was signed out of the order of its series".to_owned();
+            return Err(named(Refusal::Crl)(why));
+        }
+        let of_step = read.iter().filter(|other| other.of.step == signed.of.step);
+        let before = of_step.take(place).last();
         let before = before.and_then(|other| match &other.what {
-            What::Crl(list) => Some((list.as_ref(), series.map(|series| series.every))),
+            What::Crl(list) => Some(list.as_ref()),
             _ => None,
         });
         let gates = crls::Gates {
             issuer: &issuer,
             previous: previous.as_ref(),
             before,
+            ahead: series.get(place),
             number: *number,
             lifetime: *lifetime,
             revoke,

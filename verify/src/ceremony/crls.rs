@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ceremony_core::plan::{NumberRule, Revocation};
+use ceremony_core::plan::{Ahead, NumberRule, Revocation};
 use crl::CrlNumber;
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlHead, CrlReader, CrlTail, ReasonCode, RevokedEntry};
@@ -97,8 +97,10 @@ pub(super) struct Gates<'a> {
     pub(super) issuer: &'a Certificate,
     /// The one that was there before the ceremony.
     pub(super) previous: Option<&'a Crl>,
-    /// The one before it in a series, and how much later this one begins.
-    pub(super) before: Option<(&'a Crl, Option<Duration>)>,
+    /// The one before it in a series.
+    pub(super) before: Option<&'a Crl>,
+    /// What the plan lays out for it, where it is signed ahead.
+    pub(super) ahead: Option<&'a Ahead>,
     pub(super) number: NumberRule,
     pub(super) lifetime: Duration,
     pub(super) revoke: &'a [Revocation],
@@ -133,24 +135,36 @@ impl Gates<'_> {
             self.gap_was_known(begins, previous)?;
             highest = highest.max(previous.number()?);
         }
-        if let Some((before, every)) = self.before {
+        if let Some(before) = self.before {
             self.follows(own, before)?;
             highest = highest.max(before.number()?);
-            let due = every.and_then(|every| before.head.this_update.checked_add(every));
-            if due.is_some_and(|due| due != begins) {
-                return Err(format!("it begins at {begins}, not as the plan's series goes on"));
-            }
+        }
+        if let Some(ahead) = self.ahead
+            && (begins, ends) != (ahead.this_update, ahead.next_update)
+        {
+            return Err(format!(
+                "it is of {begins} to {ends}; the plan lays out {} to {}",
+                ahead.this_update, ahead.next_update
+            ));
         }
         let wanted = highest.above_by(self.number.gap).ok_or("no number is left")?;
         if number != wanted {
             return Err(format!("its number is {number} hexadecimal; by the plan it is {wanted}"));
+        }
+        if let Some(ahead) = self.ahead
+            && CrlNumber::from(0).above_by(ahead.number).as_ref() != Some(&number)
+        {
+            let laid_out = ahead.number;
+            return Err(format!(
+                "its number is {number} hexadecimal; the plan lays out {laid_out}"
+            ));
         }
         self.revokes(own)
     }
 
     /// The one that it comes after.
     fn last(&self) -> Option<&Crl> {
-        self.before.map(|(list, _)| list).or(self.previous)
+        self.before.or(self.previous)
     }
 
     /// It is a whole list, of the scope that the one before it has; a first one is of everything.

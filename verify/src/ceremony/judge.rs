@@ -296,9 +296,12 @@ fn people(plan: &Plan, bundle: &Bundle, whole: &Whole) -> Result<(BTreeSet<Strin
     for (line, record) in (1..).zip(&whole.records) {
         if record.kind == Kind::Attest && record.text("what") == Some(PRESENCE) {
             let answer = record.text("statement").unwrap_or_default();
-            signatures::verify_statement(answer).map_err(|error| {
-                Fault::new(Refusal::Quorum, format!("line {line}: answer: {error}"))
-            })?;
+            let refused = |why: &dyn std::fmt::Display| {
+                Fault::new(Refusal::Quorum, format!("line {line}: answer: {why}"))
+            };
+            let answer =
+                SignedStatement::open(answer.as_bytes()).map_err(|error| refused(&error))?;
+            second_opinion(&answer).map_err(|why| refused(&why))?;
         }
     }
     let came: BTreeSet<String> = attendance.came().iter().map(ToString::to_string).collect();

@@ -13,26 +13,39 @@ pub(super) const ALIKE: &str = "to be signed alike in every run";
 pub(super) struct Told<'a>(pub(super) &'a [Record]);
 
 impl Told<'_> {
-    /// What the step of a file had approved is what the file is: approvals name a shape, and the shape has this hash.
+    /// What the step of a file had approved is what the file is: approvals name a shape, and the shape has this hash. A step that signs several has one
+    /// for each, in their order; a run that begins anew tells of them again.
     ///
     /// # Errors
     ///
-    /// The step tells of another hash, or of none.
-    pub(super) fn alike(self, of: &MadeSignature, seen: Fingerprint) -> Result<(), String> {
+    /// The step tells of another hash at this place, or of none.
+    pub(super) fn alike(
+        self,
+        of: &MadeSignature,
+        (place, count): (usize, usize),
+        seen: Fingerprint,
+    ) -> Result<(), String> {
         let seen = seen.to_string();
         let is_it = |record: &&Record| {
             record.kind == Kind::Check
                 && record.step == of.step
                 && record.text("what") == Some(ALIKE)
         };
-        let mut told = self.0.iter().filter(is_it).map(|record| record.text("sha256")).peekable();
-        if told.peek().is_none() {
-            return Err(format!("no line of step {} tells what is {ALIKE}", of.step));
+        let mut told: Vec<&str> = Vec::new();
+        for hash in self.0.iter().filter(is_it).map(|record| record.text("sha256")) {
+            let hash = hash.unwrap_or("none");
+            if !told.contains(&hash) {
+                told.push(hash);
+            }
         }
-        match told.find(|told| *told != Some(seen.as_str())) {
-            None => Ok(()),
-            Some(told) => {
-                Err(format!("{ALIKE} is {seen}; people approved {}", told.unwrap_or("none")))
+        // More than the step signs: one of them is of something else.
+        let other = told.iter().copied().find(|told| *told != seen);
+        match told.get(place).copied() {
+            None => Err(format!("no line of step {} tells what is {ALIKE}", of.step)),
+            Some(at) if at == seen && told.len() <= count => Ok(()),
+            Some(at) => {
+                let approved = if at == seen { other.unwrap_or(at) } else { at };
+                Err(format!("{ALIKE} is {seen}; people approved {approved}"))
             }
         }
     }

@@ -1,18 +1,22 @@
 //! What each step must say by itself.
 
+use std::time::Duration;
+
 use ca::deployment::Environment;
 use x509::serial::SerialNumber;
 
 use crate::plan::fault::Fault;
 use crate::plan::kind::{Audit, Kind};
 use crate::plan::people::Role;
-use crate::plan::step::{Attributes, BackupWay, IssuerUrls, Operation, Revocation, Step};
+use crate::plan::step::{
+    Ahead, Attributes, BackupWay, IssuerUrls, NumberRule, Operation, Revocation, Step,
+};
 use crate::plan::{Plan, Word};
 
 /// CRL-04: the CRL of an offline CA lasts a year at most.
 const LONGEST_CRL_DAYS: u64 = 366;
 /// Most CRLs that are signed ahead: three years of months.
-const LONGEST_SERIES: u16 = 36;
+const LONGEST_SERIES: usize = 36;
 /// Greatest distance to the number before.
 const GREATEST_GAP: u64 = 1_000_000;
 /// Reasons of RFC 5280 §5.3.1 that the certificate of a CA or delegate may be revoked for by the CA above it.
@@ -134,12 +138,7 @@ fn of_operation(plan: &Plan, step: &Step) -> Vec<Fault> {
             if !(1..=GREATEST_GAP).contains(&number.gap) {
                 faults.push(Fault::Gap { step: id(), seen: number.gap });
             }
-            let fits = |one: &crate::plan::step::Series| {
-                (2..=LONGEST_SERIES).contains(&one.count) && one.every < *lifetime
-            };
-            if series.as_ref().is_some_and(|one| !fits(one)) {
-                faults.push(Fault::Series { step: id() });
-            }
+            faults.extend(of_series(plan, &step.id, series, *number, *lifetime));
             faults.extend(revoke.iter().filter_map(|one| of_revocation(plan, &step.id, one)));
         }
         Operation::Delegate { urls, .. } => faults.extend(of_urls(step, urls)),
@@ -151,6 +150,40 @@ fn of_operation(plan: &Plan, step: &Step) -> Vec<Fault> {
         | Operation::Destroy { .. } => {}
     }
     faults
+}
+
+/// CRLs that are signed ahead: each follows the one before it by number and time, and is true before that ends.
+fn of_series(
+    plan: &Plan,
+    step: &Word,
+    series: &[Ahead],
+    number: NumberRule,
+    lifetime: Duration,
+) -> Vec<Fault> {
+    let Some(first) = series.first() else { return Vec::new() };
+    let mut wrong = Vec::new();
+    if !(2..=LONGEST_SERIES).contains(&series.len()) {
+        wrong.push("it has 2 to 36 CRLs");
+    }
+    if first.this_update < plan.window.not_before {
+        wrong.push("the first one begins before the window");
+    }
+    if first.number <= number.floor {
+        wrong.push("its first number is not above the floor");
+    }
+    if series.iter().any(|one| one.this_update.checked_add(lifetime) != Some(one.next_update)) {
+        wrong.push("each one lasts for `lifetime`");
+    }
+    for (before, one) in series.iter().zip(series.iter().skip(1)) {
+        if before.number.checked_add(number.gap) != Some(one.number) {
+            wrong.push("each number is above the one before by `gap`");
+        }
+        if one.this_update <= before.this_update || one.this_update >= before.next_update {
+            wrong.push("each begins after the one before it began, and before that ends");
+        }
+    }
+    wrong.dedup();
+    wrong.into_iter().map(|why| Fault::Series { step: step.clone(), why }).collect()
 }
 
 fn of_urls(step: &Step, urls: &IssuerUrls) -> Vec<Fault> {

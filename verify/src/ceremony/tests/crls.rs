@@ -66,6 +66,7 @@ fn each_gate_of_a_crl_refuses_by_itself() {
             issuer: &issuer,
             previous: Some(previous),
             before: None,
+            ahead: None,
             number: rule,
             lifetime: DAY.saturating_mul(180),
             revoke: &revoke,
@@ -127,15 +128,20 @@ fn each_gate_of_a_crl_refuses_by_itself() {
         assert!(refused.contains(said), "{said}: {refused}");
     }
 
+    let second = later(&first, 30);
+    let ahead = Ahead {
+        number: 2,
+        this_update: second.this_update(),
+        next_update: second.next_update().unwrap(),
+    };
     let series = |before: &Crl, own: &Crl| {
         let rule = NumberRule { floor: 0, gap: 1 };
-        let every = Some(DAY.saturating_mul(30));
-        let before = Some((before, every));
         let lifetime = DAY.saturating_mul(180);
         let gates = Gates {
             issuer: &issuer,
             previous: None,
-            before,
+            before: Some(before),
+            ahead: Some(&ahead),
             number: rule,
             lifetime,
             revoke: &[],
@@ -147,12 +153,17 @@ fn each_gate_of_a_crl_refuses_by_itself() {
     for (own, said) in [
         (numbered(&later(&first, 30), 1), "by the plan it is 02"),
         (numbered(&later(&first, 30), 3), "by the plan it is 02"),
-        (numbered(&later(&first, 29), 2), "not as the plan's series goes on"),
+        (numbered(&later(&first, 29), 2), "the plan lays out"),
+        (numbered(&later(&first, 31), 2), "the plan lays out"),
         (revoking(&numbered(&later(&first, 30), 2), &[("0A", 1)]), "0A is neither in"),
     ] {
         let refused = series(&first, &own).unwrap_err();
         assert!(refused.contains(said), "{said}: {refused}");
     }
+    // By the rule it would be right, and the plan lays out another.
+    let third = numbered(&first, 2);
+    let refused = series(&third, &numbered(&later(&first, 30), 3)).unwrap_err();
+    assert!(refused.contains("the plan lays out 2"), "{refused}");
 }
 
 /// N14: where no list was in force people knew it, to the second, as on the day itself.
@@ -165,6 +176,7 @@ fn a_gap_between_lists_is_in_the_plan() {
             issuer: &issuer,
             previous: Some(&first),
             before: None,
+            ahead: None,
             number: NumberRule { floor: 0, gap: 1 },
             lifetime: DAY.saturating_mul(180),
             revoke: &[],
