@@ -29,6 +29,10 @@ pub const READ_BY_NOBODY: &str = "to be signed, read by nobody";
 pub const TO_BE_DESTROYED: &str = "to be destroyed";
 /// What it says where the program compared it, and nobody read.
 pub const DESTROYED_UNREAD: &str = "to be destroyed, read by nobody";
+/// What a READBACK says by which a witness compares the hash of a key that is taken up.
+pub const TO_BE_TAKEN_UP: &str = "to be taken up";
+/// What it says where the program compared it, and nobody read.
+pub const TAKEN_UP_UNREAD: &str = "to be taken up, read by nobody";
 /// What a CHECK says of somebody who goes.
 pub const LEAVES: &str = "leaves";
 /// What a CHECK says of a throw-away key that stands for somebody's own in a rehearsal, by its `spki_sha256`.
@@ -258,7 +262,7 @@ impl<'a> Attendance<'a> {
         }
     }
 
-    /// A witness who is there compares what is to be signed, or destroyed. Where nothing is made that anybody relies on the program may.
+    /// A witness who is there compares what is to be signed, destroyed or taken up. Where nothing is made that anybody relies on the program may.
     fn compare(&mut self, record: &Record) -> Result<(), AttendanceFault> {
         let holds = if is_unread(record) {
             let deployment = self.plan.deployment;
@@ -292,16 +296,23 @@ impl<'a> Attendance<'a> {
     }
 }
 
-/// Whether a READBACK of this name is of what a key is about to sign, or of a key that is about to end.
+/// Whether a READBACK of this name is of what a key is about to sign, or of a key that is about to end or to be taken up.
 fn is_comparison(what: Option<&str>) -> bool {
-    let names = [TO_BE_SIGNED, READ_BY_NOBODY, TO_BE_DESTROYED, DESTROYED_UNREAD];
+    let names = [
+        TO_BE_SIGNED,
+        READ_BY_NOBODY,
+        TO_BE_DESTROYED,
+        DESTROYED_UNREAD,
+        TO_BE_TAKEN_UP,
+        TAKEN_UP_UNREAD,
+    ];
     what.is_some_and(|what| names.contains(&what))
 }
 
 /// Whether a READBACK says that no person compared.
 #[must_use]
 pub fn is_unread(record: &Record) -> bool {
-    let names = [READ_BY_NOBODY, DESTROYED_UNREAD];
+    let names = [READ_BY_NOBODY, DESTROYED_UNREAD, TAKEN_UP_UNREAD];
     record.kind == Kind::Readback && record.text("what").is_some_and(|what| names.contains(&what))
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::attendance::{
-    DESTROYED_UNREAD, LEAVES, PRESENCE, READ_BY_NOBODY, STAND_IN, TO_BE_DESTROYED, TO_BE_SIGNED,
+    DESTROYED_UNREAD, LEAVES, PRESENCE, READ_BY_NOBODY, STAND_IN, TAKEN_UP_UNREAD, TO_BE_DESTROYED,
+    TO_BE_SIGNED, TO_BE_TAKEN_UP,
 };
 use crate::budget::SIGN;
 use crate::transcript::{Fact, Kind, Record};
@@ -218,6 +219,11 @@ fn line(record: &Record) -> Result<String, ShapeFault> {
                 if record.kind == Kind::Readback && text == DESTROYED_UNREAD =>
             {
                 json!(TO_BE_DESTROYED)
+            }
+            (Class::Const, Fact::Text(text))
+                if record.kind == Kind::Readback && text == TAKEN_UP_UNREAD =>
+            {
+                json!(TO_BE_TAKEN_UP)
             }
             (Class::Const, Fact::Text(text)) => json!(text),
             (Class::Const, Fact::Number(number)) => json!(number),

@@ -151,7 +151,17 @@ pub(crate) fn pack(parts: &Parts<'_>) -> anyhow::Result<Packed> {
             if name.starts_with(INPUTS) { name.to_owned() } else { format!("{INPUTS}{name}") };
         bundle.put(&name, octets)?;
     }
-    for signature in Made::of(&whole.records).signatures {
+    let made = Made::of(&whole.records);
+    for (out, key) in made.enrolled(plan) {
+        let name = out.as_str().trim_start_matches(OUTPUTS);
+        let path = parts.home.join("ceremony").join(OUTPUTS).join(name);
+        let octets = fs::read(&path).map_err(|error| output(&path, &error.to_string()))?;
+        if Fingerprint::of(&octets).to_string() != key {
+            return Err(output(&path, "it is not the key that was made").into());
+        }
+        bundle.put(&format!("{OUTPUTS}{name}"), octets)?;
+    }
+    for signature in made.signatures {
         let path = parts.home.join("ceremony").join(OUTPUTS).join(&signature.what);
         let octets = fs::read(&path).map_err(|error| output(&path, &error.to_string()))?;
         if Fingerprint::of(&octets).to_string() != signature.sha256 {

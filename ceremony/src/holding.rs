@@ -5,6 +5,7 @@
 //! what it would announce is not done ([`ceremony_core::held`]).
 
 mod destroying;
+mod enrolling;
 mod keys;
 mod signing;
 
@@ -42,10 +43,11 @@ const KEY_DEADLINE: Duration = Duration::from_secs(600);
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The kinds of ceremony that are held. What each takes and needs is the plan's (`ceremony_core::plan::Kind`); what a step does is its
 /// operation's, whatever the kind.
-const HELD: [CeremonyKind; 7] = [
+const HELD: [CeremonyKind; 8] = [
     CeremonyKind::RootKey,
     CeremonyKind::IssuingKey,
     CeremonyKind::IssuingCertificate,
+    CeremonyKind::Responder,
     CeremonyKind::RootDelegates,
     CeremonyKind::RootCrl,
     CeremonyKind::CrossCertificate,
@@ -82,6 +84,7 @@ pub(crate) fn only_what_is_held(plan: &Plan) -> anyhow::Result<()> {
             | Operation::Delegate { .. }
             | Operation::Request { .. }
             | Operation::Crl { .. }
+            | Operation::Enrol { .. }
             | Operation::Destroy { .. } => continue,
             other => other.name().as_str(),
         };
@@ -355,6 +358,7 @@ impl<'a> Ceremony<'a> {
             Operation::Delegate { .. } => self.delegate(step),
             Operation::Request { .. } => self.request(step),
             Operation::Crl { .. } => self.crl(step),
+            Operation::Enrol { key_of, out, .. } => self.enrol(key_of, out),
             Operation::Destroy { .. } => self.destroy(step),
             other => bail!("{} is not done by this version", other.name().as_str()),
         }

@@ -13,7 +13,7 @@ use ca::algorithms::AlgorithmPolicy;
 use ca::deployment::Environment;
 use ceremony_core::approval::Purpose;
 use ceremony_core::attendance::PRODUCTION;
-use ceremony_core::plan::Plan;
+use ceremony_core::plan::{Operation, Plan};
 use ceremony_core::refusal::Refusal;
 use ceremony_core::transcript::{Kind, Phase, Whole};
 use ceremony_core::words::Fingerprint;
@@ -208,9 +208,14 @@ fn as_told(plan: &Plan, home: &Home, transcript: &mut Transcript<'_>) -> Result<
     for step in &plan.steps {
         for out in step.operation.outs() {
             let path = home.out(out.as_str().trim_start_matches("out/"));
-            transcript.enter(step.id.as_str());
+            // The file of a public key has the hash that was told of the key when it was made.
+            let (of, member) = match &step.operation {
+                Operation::Enrol { key_of, .. } => (key_of, "spki_sha256"),
+                _ => (&step.id, "sha256"),
+            };
+            transcript.enter(of.as_str());
             let seen = fs::read(&path).ok().map(|octets| Fingerprint::of(&octets).to_string());
-            let mut told = transcript.told_before(Kind::Result).map(|record| record.text("sha256"));
+            let mut told = transcript.told_before(Kind::Result).map(|record| record.text(member));
             if seen.is_none() || !told.any(|told| told == seen.as_deref()) {
                 let refused = format!("{} is not what the transcript tells of", path.display());
                 let next_step = "bring the output of the ceremony back from its medium, and find out who changed this one";

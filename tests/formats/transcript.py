@@ -152,8 +152,8 @@ def shape(records: list[dict]) -> list[str]:
             continue
         if (kind, what) == ("READBACK", "to be signed, read by nobody"):
             body = body | {"what": "to be signed"}
-        if (kind, what) == ("READBACK", "to be destroyed, read by nobody"):
-            body = body | {"what": "to be destroyed"}
+        if kind == "READBACK" and what in ("to be destroyed, read by nobody", "to be taken up, read by nobody"):
+            body = body | {"what": what.removesuffix(", read by nobody")}
         kept = {name: of_class(CLASSES[kind][name], value) for name, value in body.items() if CLASSES[kind][name] != ASIDE}
         line = canonical({"body": kept, "step": record["step"], "type": kind}).decode()
         if kind in ("CHECK", "READBACK", "CHECKPOINT") and line in lines:

@@ -392,6 +392,24 @@ fn what_is_destroyed_was_compared_by_a_witness() {
     assert_eq!(held.write(Kind::Readback, step, &[], &by_nobody), not_read);
 }
 
+/// No key of a responder is taken up whose hash a witness has not compared, but where nothing is relied on.
+#[test]
+fn what_is_taken_up_was_compared_by_a_witness() {
+    let text = include_str!("../../../docs/ceremonies/plans/c4-training.toml");
+    let (demo, key) = (plan(text), "8a".repeat(32));
+    let compared = [("what", TO_BE_TAKEN_UP), ("sha256", key.as_str())];
+    let by_nobody = [("what", TAKEN_UP_UNREAD), ("sha256", key.as_str())];
+    let not_read = Err(AttendanceFault::NotRead { step: "take-up".to_owned() });
+    let there = ["kerstin-lund", "olle-dahl", "vera-sund"];
+    let mut held = Held::begun(&demo, PRODUCTION).with(&there);
+    assert_eq!(held.write(Kind::Readback, "take-up", &["olle-dahl"], &compared), not_read);
+    held.write(Kind::Readback, "take-up", &["vera-sund"], &compared).unwrap();
+    held.write(Kind::Readback, "take-up", &[], &by_nobody).unwrap();
+    let real = plan(include_str!("../../../docs/ceremonies/plans/c4-responder.toml"));
+    let mut held = Held::begun(&real, PRODUCTION).with(&there);
+    assert_eq!(held.write(Kind::Readback, "take-up", &[], &by_nobody), not_read);
+}
+
 /// What a safe controller saw is his to declare.
 #[test]
 fn a_declaration_is_of_whom_the_plan_names() {

@@ -1,7 +1,7 @@
 //! What a transcript tells was made: keys, and what keys signed.
 
 use crate::budget::SIGN;
-use crate::plan::OperationName;
+use crate::plan::{Operation, OperationName, Plan, RelativeFile, Word};
 use crate::transcript::{Kind, Record};
 
 /// A key pair that was made in a token.
@@ -84,6 +84,20 @@ pub struct Made {
 }
 
 impl Made {
+    /// The files of public keys that the plan takes up, each with SHA-256 of the key that its step made, which is that of the file.
+    #[must_use]
+    pub fn enrolled<'a>(&'a self, plan: &'a Plan) -> Vec<(&'a RelativeFile, &'a str)> {
+        let enrols = plan.steps.iter().filter_map(|step| match &step.operation {
+            Operation::Enrol { key_of, out, .. } => Some((key_of, out)),
+            _ => None,
+        });
+        let key = |of: &Word| {
+            let made = self.keys.iter().find(|made| made.step == of.as_str());
+            made.map_or("", |made| made.spki_sha256.as_str())
+        };
+        enrols.map(|(key_of, out)| (out, key(key_of))).collect()
+    }
+
     /// What the lines of a transcript tell, whose rules they keep.
     #[must_use]
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {

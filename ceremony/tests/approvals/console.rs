@@ -33,6 +33,8 @@ impl Console {
             quoted.join(" ")
         );
         let mut tmux = Command::new("tmux");
+        // A server that is ending takes no session any more.
+        let _gone = fs::remove_file(&socket);
         tmux.args([
             "-S",
             &socket,

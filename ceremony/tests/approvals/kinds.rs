@@ -11,6 +11,7 @@ use support::softhsm::{MODULE, SoftHsm, alone};
 use support::{spoken, test_name, workspace};
 use x509::certificate::Certificate;
 use x509::crl::{CrlForm, CrlReader, ReasonCode};
+use x509::key::PublicKey;
 use x509::pem;
 use x509::request::CertificationRequest;
 use x509::time::UnixTime;
@@ -402,5 +403,40 @@ fn a_root_signs_its_delegate_with_a_crl() {
         let again = Certificate::from_der(&fs::read(out.join("ocsp1.cer")).unwrap()).unwrap();
         assert_eq!(again.tbs_der(), delegate.tbs_der());
         bundle::holds(&ready, "delegate");
+    });
+}
+
+/// CER-02, N20: the identity key of a responder is made and taken up as rehearsed; what goes out is its public key and nothing else, and the auditor's program holds it against the key
+/// that was made.
+#[test]
+fn the_key_of_a_responder_is_taken_up() {
+    alone(test_name!(the_key_of_a_responder_is_taken_up), |softhsm| {
+        let ready = Ready::of(Rehearsed::of(softhsm, "c4-training", &[], Vec::new()), None);
+        let (code, said) = ready.run("ocsp1");
+        assert_eq!(code, 0, "{said}");
+        let records = ready.judge_transcript("ocsp1");
+        assert_eq!(texts(&records, "act"), ["prepare-token", "generate-key"]);
+        let made = texts(&records, "spki_sha256");
+        let out = ready.0.folder.join("ocsp1/ceremony/out");
+        let file = out.join("responder-ocsp1.spki");
+        let key = PublicKey::from_spki_der(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(made, [key.spki_hash().to_string()]);
+        let words = ["pkey", "-pubin", "-inform", "DER", "-in", "responder-ocsp1.spki", "-noout"];
+        if let Some(judged) = spoken::openssl(&out, &[&words[..], &["-text"]].concat()) {
+            assert!(judged.text.contains("prime256v1"), "{}", judged.text);
+        }
+        bundle::holds(&ready, "ocsp1");
+
+        // Killed between the key and its taking up: the same key is taken up.
+        let lines = ready.records("ocsp1");
+        let enrols = |one: &Record| one.step == "take-up" && one.kind == Kind::Readback;
+        let at = lines.iter().position(enrols).unwrap();
+        ready.cut("ocsp1", at, &["responder-ocsp1.spki"]);
+        assert_eq!(ready.run("ocsp1").0, 0);
+        assert_eq!(PublicKey::from_spki_der(&fs::read(&file).unwrap()).unwrap(), key);
+        bundle::holds(&ready, "ocsp1");
+        // Another key in its place goes nowhere.
+        fs::write(&file, &key.spki_der()[1..]).unwrap();
+        ready.refused("ocsp1", "R19", 13, "is not what the transcript tells of");
     });
 }

@@ -6,9 +6,11 @@ mod destroyed;
 use std::time::Duration;
 
 use ca::profile::Profile;
+use ceremony_core::attendance::{TAKEN_UP_UNREAD, TO_BE_TAKEN_UP};
 use ceremony_core::bundle::{Bundle, Made, MadeSignature, OUTPUTS};
 use ceremony_core::plan::{InputContent, Operation, Plan, RelativeFile, Step, Word};
 use ceremony_core::refusal::Refusal;
+use ceremony_core::transcript::{Kind, Record};
 use ceremony_core::words::Fingerprint;
 use sha2::{Digest as _, Sha256};
 use x509::alike;
@@ -102,7 +104,7 @@ pub(super) fn is_of_step(plan: &Plan, step: &str, file: &str) -> bool {
 }
 
 /// The file of the bundle: the plan's outputs lie below `out/`, whether it says so or not.
-fn below_out(out: &RelativeFile) -> String {
+pub(super) fn below_out(out: &RelativeFile) -> String {
     let name = out.as_str();
     if name.starts_with(OUTPUTS) { name.to_owned() } else { format!("{OUTPUTS}{name}") }
 }
@@ -142,6 +144,23 @@ impl<'a> Works<'a> {
             if !is_there {
                 let why = format!("made in token {}; the plan has {token}", made.token);
                 return Err(Fault::new(Refusal::Token, format!("step {}: {why}", step.id)));
+            }
+        }
+        for step in &self.plan.steps {
+            let Operation::Enrol { key_of, .. } = &step.operation else { continue };
+            let made = self.made.keys.iter().find(|made| made.step == key_of.as_str());
+            let made = made.map(|made| made.spki_sha256.as_str());
+            let of_step = self.told.0.iter().filter(|record| record.step == step.id.as_str());
+            let is_it = |record: &&Record| {
+                record.kind == Kind::Readback
+                    && record
+                        .text("what")
+                        .is_some_and(|what| [TO_BE_TAKEN_UP, TAKEN_UP_UNREAD].contains(&what))
+            };
+            let mut read = of_step.filter(is_it).map(|record| record.text("sha256")).peekable();
+            if read.peek().is_none() || read.any(|sha256| sha256 != made) {
+                let why = format!("step {}: compared was not the key of step {key_of}", step.id);
+                return Err(Fault::new(Refusal::Key, why));
             }
         }
         Ok(((), format!("{}, each in its token and of this plan", self.made.keys.len())))

@@ -421,10 +421,21 @@ fn outputs(plan: &Plan, bundle: &Bundle, made: &Made) -> Result<((), Said), Faul
             return Err(refused(why));
         }
     }
+    let enrolled = made.enrolled(plan);
+    for (out, key) in &enrolled {
+        let name = artefacts::below_out(out);
+        let octets = left.remove(name.as_str());
+        let seen = octets.map(|octets| Fingerprint::of(octets).to_string()).unwrap_or_default();
+        if seen != *key {
+            let why = format!("{name} has hash {seen}; the key that was made has {key}");
+            return Err(refused(why));
+        }
+    }
     if let Some(name) = left.keys().next() {
         return Err(refused(format!("the transcript tells of no {name}")));
     }
-    Ok(((), format!("{}, each the transcript's", made.signatures.len())))
+    let count = made.signatures.len().saturating_add(enrolled.len());
+    Ok(((), format!("{count}, each the transcript's")))
 }
 
 #[cfg(test)]

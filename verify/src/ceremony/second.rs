@@ -8,7 +8,8 @@ use num_bigint::BigUint;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use thiserror::Error;
-use x509::key::{PublicKey, SignatureAlgorithm as Algorithm};
+use x509::key::{KeyType, PublicKey, SignatureAlgorithm as Algorithm};
+use x509::request::CertificationRequest;
 
 /// What was signed.
 #[derive(Clone, Copy, Debug)]
@@ -58,16 +59,50 @@ pub(super) fn verify(
     holds.ok_or(NotVerified)
 }
 
+/// Verifies that whoever made a request has its key. Requests pair curves and hashes as nothing does that is signed here.
+///
+/// # Errors
+///
+/// [`NotVerified`]; also where the request names its algorithm in another way than ours.
+pub(super) fn possession(request: &CertificationRequest) -> Result<(), NotVerified> {
+    let (key, signature) = (request.public_key(), request.signature());
+    let message = Message::Octets(request.info_der());
+    if !matches!(key.key_type(), KeyType::EcP256 | KeyType::EcP384) {
+        let algorithm = request.algorithm().ok_or(NotVerified)?;
+        return verify(key, algorithm, message, signature);
+    }
+    let digest = match request.algorithm() {
+        Some(Algorithm::EcdsaP256Sha256) => message.digest::<Sha256>(),
+        Some(Algorithm::EcdsaP384Sha384) => message.digest::<Sha384>(),
+        // The third that a request may have (x509); of any other hash the signature does not hold.
+        None => message.digest::<Sha512>(),
+        Some(_) => return Err(NotVerified),
+    };
+    let holds = match key.key_type() {
+        KeyType::EcP256 => of_p256(key, &digest, signature),
+        _ => of_p384(key, &digest, signature),
+    };
+    holds.ok_or(NotVerified)
+}
+
 fn p256(key: &PublicKey, message: Message<'_>, signature: &[u8]) -> Option<()> {
+    of_p256(key, &message.digest::<Sha256>(), signature)
+}
+
+fn of_p256(key: &PublicKey, digest: &[u8], signature: &[u8]) -> Option<()> {
     let point = p256::ecdsa::VerifyingKey::from_sec1_bytes(key.key_bits()).ok()?;
     let signature = p256::ecdsa::Signature::from_der(signature).ok()?;
-    point.verify_prehash(&message.digest::<Sha256>(), &signature).ok()
+    point.verify_prehash(digest, &signature).ok()
 }
 
 fn p384(key: &PublicKey, message: Message<'_>, signature: &[u8]) -> Option<()> {
+    of_p384(key, &message.digest::<Sha384>(), signature)
+}
+
+fn of_p384(key: &PublicKey, digest: &[u8], signature: &[u8]) -> Option<()> {
     let point = p384::ecdsa::VerifyingKey::from_sec1_bytes(key.key_bits()).ok()?;
     let signature = p384::ecdsa::Signature::from_der(signature).ok()?;
-    point.verify_prehash(&message.digest::<Sha384>(), &signature).ok()
+    point.verify_prehash(digest, &signature).ok()
 }
 
 fn ed25519(key: &PublicKey, message: Message<'_>, signature: &[u8]) -> Option<()> {
@@ -208,6 +243,41 @@ mod tests {
                     let judged = verify(&key, other, Message::Octets(b"signed"), &signature);
                     assert_eq!(judged, Err(NotVerified), "{algorithm:?} as {other:?}");
                 }
+            }
+        }
+    }
+
+    /// Requests of each curve with each hash, and RSA; of a changed one the second library says no as the first does.
+    #[test]
+    fn what_openssl_asks_for_is_proven() {
+        let folder = tempfile::tempdir().unwrap();
+        let spoken = |words: &[&str]| {
+            let run = Command::new("openssl").args(words).current_dir(folder.path()).output();
+            run.is_ok_and(|run| run.status.success())
+        };
+        let keys: [&[&str]; 4] = [
+            &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            &["EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+            &["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+            &["ED25519"],
+        ];
+        for key in keys {
+            let words = [&["genpkey", "-out", "key", "-algorithm"], key].concat();
+            if !spoken(&words) {
+                return println!("skipped: openssl is not installed");
+            }
+            for hash in ["-sha256", "-sha384", "-sha512"] {
+                let words = ["req", "-new", "-key", "key", hash, "-subj", "/CN=a"];
+                assert!(spoken(&[&words[..], &["-outform", "DER", "-out", "csr"]].concat()));
+                let der = std::fs::read(folder.path().join("csr")).unwrap();
+                let request = CertificationRequest::from_der(&der).unwrap();
+                assert_eq!(possession(&request), Ok(()), "{key:?} {hash}");
+                // In the subject, which is signed.
+                let at = der.windows(3).position(|octets| octets == [0x0c, 1, b'a']).unwrap();
+                let mut changed = der.clone();
+                changed[at + 2] = b'b';
+                let changed = CertificationRequest::from_der(&changed).unwrap();
+                assert_eq!(possession(&changed), Err(NotVerified), "{key:?} {hash}");
             }
         }
     }

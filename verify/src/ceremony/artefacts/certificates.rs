@@ -160,12 +160,7 @@ impl Works<'_> {
         let octets = self.input(name, InputContent::Request)?;
         let request = CertificationRequest::from_der(octets).map_err(|error| error.to_string())?;
         request.verify_possession().map_err(|error| format!("request {name}: {error}"))?;
-        let algorithm = request
-            .algorithm()
-            .ok_or_else(|| format!("request {name}: its algorithm is not known"))?;
-        let message = Message::Octets(request.info_der());
-        second::verify(request.public_key(), algorithm, message, request.signature())
-            .map_err(|error| format!("request {name}: {error}"))?;
+        second::possession(&request).map_err(|error| format!("request {name}: {error}"))?;
         if request.public_key() == key {
             return Ok(());
         }

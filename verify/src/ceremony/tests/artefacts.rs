@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ceremony_core::bundle::MadeKey;
-use ceremony_core::transcript::{Kind, Record};
+
 use x509::time::UnixTime;
 
 use super::certificates::points_as_planned;
@@ -282,6 +282,50 @@ fn the_files_of_a_series_are_numbered() {
     assert!(!made(0) && !made(4));
     assert!(!is_of_step(&plan, id, "out/exempeleidrootcav3.crl"));
     assert!(!is_of_step(&plan, "no-step", "out/exempeleidrootcav3-1.crl"));
+}
+
+/// A responder's key that was taken up is the one that was made, and a line tells who compared it.
+#[test]
+fn a_key_that_is_taken_up_is_the_one_that_was_made() {
+    let plan = plan("c4-training.toml");
+    let bundle = Bundle::new();
+    let key = "8a".repeat(32);
+    let makes = |step: &&Step| matches!(step.operation, Operation::GenerateKey { .. });
+    let step = plan.steps.iter().find(makes).unwrap();
+    let none = Made::default();
+    let of_none = Works { plan: &plan, bundle: &bundle, made: &none, told: Told(&[]) };
+    let made = Made {
+        keys: vec![MadeKey {
+            step: step.id.to_string(),
+            spki_sha256: key.clone(),
+            cka_id: of_none.key_id(step),
+            key_type: "ec-p256".to_owned(),
+            token: "sg-td-tr01-responder (serial 4711)".to_owned(),
+            adopted: false,
+        }],
+        ..Made::default()
+    };
+    let judged = |told: &[Record]| {
+        let works = Works { plan: &plan, bundle: &bundle, made: &made, told: Told(told) };
+        works.keys().map(drop)
+    };
+    let read = |step: &str, what: &str, key: &str| {
+        line(Kind::Readback, step, &[("what", what), ("sha256", key)])
+    };
+    for what in [TO_BE_TAKEN_UP, TAKEN_UP_UNREAD] {
+        assert_eq!(judged(&[read("take-up", what, &key)]), Ok(()));
+    }
+    let other = "8b".repeat(32);
+    for told in [
+        vec![],
+        vec![read("identity", TO_BE_TAKEN_UP, &key)],
+        vec![read("take-up", "to be signed", &key)],
+        vec![read("take-up", TO_BE_TAKEN_UP, &other)],
+        vec![read("take-up", TO_BE_TAKEN_UP, &key), read("take-up", TO_BE_TAKEN_UP, &other)],
+    ] {
+        let fault = judged(&told).unwrap_err();
+        assert!(fault.why.contains("compared was not the key of step identity"), "{}", fault.why);
+    }
 }
 
 /// A line of a step.
