@@ -6,6 +6,7 @@
 //!
 //! Times are RFC 3339 in UTC. Ids are opaque strings with a prefix that names their kind.
 
+pub mod approval;
 pub mod authority;
 pub mod certificate;
 pub mod client;
@@ -29,6 +30,10 @@ pub mod revocation;
 pub mod step;
 pub mod trial;
 
+pub use approval::{
+    Approval, ApprovalDecision, ApprovalDecisionRequest, ApprovalPerson, ApprovalQuery,
+    ApprovalRequest, ApprovalStage, ApprovalWithdrawalRequest,
+};
 pub use authority::{Authority, AuthorityCrl, CrlShard};
 pub use certificate::{
     Actor, AlternativeNames, Certificate, CertificateState, IssueRequest, Origin, SubjectFields,
@@ -86,6 +91,8 @@ pub use trial::{TrialRevocation, TrialRevocations, TrialSight, TrialSummary};
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Header with the statement of the administrator who acts: a JSON Web Signature about this call (docs/formats/actor-statement.md).
 pub const ACTOR_STATEMENT: &str = "Sigill-Actor-Statement";
+/// Header that names the approval of this call by another person: `apr_` and a UUID.
+pub const APPROVAL: &str = "Sigill-Approval";
 /// Header of an answer that was given before to the same key and body.
 pub const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 /// Header of every answer: the deployment it comes from, `environment/pki/instance`.

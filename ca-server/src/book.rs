@@ -14,6 +14,25 @@ use crate::start::Told;
 ///
 /// Names every file that is not what it should be.
 pub(crate) fn read(folder: &Path) -> anyhow::Result<Book> {
+    let files = files(folder)?;
+    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+    Book::parse_closing(files).map_err(|errors| {
+        let all: Vec<String> =
+            errors.iter().map(|error| format!("{}/{error}", folder.display())).collect();
+        anyhow::Error::new(Told::new(
+            "profile-malformed",
+            all.join("; "),
+            "correct the file; the shipped ones lie in profiles/",
+        ))
+    })
+}
+
+/// The files of the book, each with its path below the folder.
+///
+/// # Errors
+///
+/// Names what cannot be read.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let unreadable = |path: &Path| {
         let what = format!("cannot read profiles from {}", path.display());
         Told::new("profiles-unreadable", what, "correct `profiles`, or the files' permissions")
@@ -33,14 +52,5 @@ pub(crate) fn read(folder: &Path) -> anyhow::Result<Book> {
             }
         }
     }
-    let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-    Book::parse_closing(files).map_err(|errors| {
-        let all: Vec<String> =
-            errors.iter().map(|error| format!("{}/{error}", folder.display())).collect();
-        anyhow::Error::new(Told::new(
-            "profile-malformed",
-            all.join("; "),
-            "correct the file; the shipped ones lie in profiles/",
-        ))
-    })
+    Ok(files)
 }

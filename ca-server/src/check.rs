@@ -105,6 +105,8 @@ pub(crate) fn run(config: &ConfigFile) -> Result<Deployment, Faults> {
             met.all(registers.unready());
             met.all(book.iter().flat_map(|book| registers.lacking(book, deployment)));
         }
+        met.take(config.four_eyes.read(deployment));
+        met.take(config.activation.read(deployment));
         met.take(TestCertificates::read(config, deployment));
         let profiles = book.as_ref().map(Book::profiles);
         met.take(TrialRevocations::read(config, deployment, profiles));

@@ -15,11 +15,13 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub(crate) use self::client::ClientSection;
+use crate::activation::{ActivationSection, Holding};
 use crate::contract::{self, ContractFault};
 use crate::danger::DangerSection;
 use crate::database::DatabaseSection;
 use crate::domain_rule::DomainsSection;
 use crate::exchange::ExchangeSection;
+use crate::four_eyes::FourEyesSection;
 use crate::limits::{LimitSection, ReadingSection, RevocationSection};
 use crate::push::PushSection;
 use crate::receipts::ReceiptsSection;
@@ -91,6 +93,12 @@ pub(crate) struct ConfigFile {
     /// Whose word about who acts behind a call is taken.
     #[serde(default)]
     pub(crate) actor_statements: ActorStatementsSection,
+    /// Who activates what the CA issues with.
+    #[serde(default)]
+    pub(crate) activation: ActivationSection,
+    /// What another person approves before it is done.
+    #[serde(default)]
+    pub(crate) four_eyes: FourEyesSection,
     /// Who may call.
     #[serde(default, rename = "client")]
     pub(crate) clients: Vec<ClientSection>,
@@ -105,6 +113,12 @@ pub(crate) struct ConfigFile {
     pub(crate) limits: Vec<LimitSection>,
     /// Stops the service at one point of issuing, for tests; refused outside environment test.
     pub(crate) danger_test: Option<DangerSection>,
+    /// The file as it was read.
+    #[serde(skip)]
+    pub(crate) text: String,
+    /// How it stands to the activated one, where `serve` has looked.
+    #[serde(skip)]
+    pub(crate) holding: Holding,
 }
 
 /// Which deployment this is.
@@ -420,6 +434,7 @@ impl ConfigFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         config.resolve(folder.unwrap_or(Path::new(".")));
         contract::keep(&mut config)?;
+        config.text = text;
         Ok(config)
     }
 

@@ -12,8 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use store::{
-    FileKeySource, KeySource as _, PostgresServer, PostgresStore, RecordedProfile, SqliteStore,
-    Store, StoreError,
+    ActivatedConfiguration, FileKeySource, KeySource as _, PostgresServer, PostgresStore,
+    RecordedProfile, SqliteStore, Store, StoreError,
 };
 use x509::time::UnixTime;
 use zeroize::Zeroizing;
@@ -309,6 +309,32 @@ pub(crate) fn profile_versions(
         DatabasePlace::File(path) => SqliteStore::profile_versions_beside(path, deployment, &keys)?,
         DatabasePlace::Server(server) => {
             PostgresStore::profile_versions_beside(server, deployment, &keys)
+                .with_context(|| format!("database {place}"))?
+        }
+    })
+}
+
+/// The configuration that was activated last, from the database, which is not changed; a program may be serving by it. None where there is no database
+/// yet.
+///
+/// # Errors
+///
+/// All for which the database could not be opened.
+pub(crate) fn activated(
+    section: &DatabaseSection,
+    deployment: Deployment,
+) -> anyhow::Result<Option<ActivatedConfiguration>> {
+    let place = section.place()?;
+    let keys = section.keys();
+    if place.is_empty().with_context(|| format!("database {place}"))? {
+        return Ok(None);
+    }
+    Ok(match &place {
+        DatabasePlace::File(path) => {
+            SqliteStore::activated_configuration_beside(path, deployment, &keys)?
+        }
+        DatabasePlace::Server(server) => {
+            PostgresStore::activated_configuration_beside(server, deployment, &keys)
                 .with_context(|| format!("database {place}"))?
         }
     })

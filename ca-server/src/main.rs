@@ -3,6 +3,7 @@
 //! Holds the issuing keys over PKCS#11, the database and the publication tree; speaks the HTTPS API
 //! with mutual TLS. Every configuration key is documented in `config`.
 
+mod activation;
 mod actors;
 mod algorithms;
 mod at_work;
@@ -11,6 +12,7 @@ mod book;
 mod check;
 mod clock;
 mod config;
+mod configuration;
 mod confirm;
 mod contract;
 mod danger;
@@ -20,6 +22,7 @@ mod domain_rule;
 mod enrol;
 mod exchange;
 mod final_answers;
+mod four_eyes;
 mod http;
 mod import;
 mod import_crl;
@@ -112,6 +115,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// The configuration that two persons activate: hash, status, approve, activate.
+    #[command(
+        subcommand,
+        after_help = "Example (docs/operations/configuration.md):\n  sigill-ca configuration status --config config/ca.toml"
+    )]
+    Configuration(configuration::Configuration),
     /// Bring a database that was put back from a backup up to the published logs.
     #[command(after_help = "Example:\n  sigill-ca take-over --config config/ca.toml")]
     TakeOver {
@@ -197,6 +206,9 @@ fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Serve { config } => serve(config),
         Command::CheckConfig { config } => check_config(config),
+        Command::Configuration(command) => command.run().map(|lines| {
+            lines.iter().for_each(|line| answer(line));
+        }),
         Command::TakeOver { config, json } => take_over(config, *json),
         Command::Tls(Tls::Recover(recover)) => recover.run().map(|lines| {
             lines.iter().for_each(|line| answer(line));
@@ -380,12 +392,16 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     runtime.block_on(run(config))
 }
 
-async fn run(config: ConfigFile) -> anyhow::Result<()> {
+async fn run(mut config: ConfigFile) -> anyhow::Result<()> {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("cannot install metrics")?;
     observe::start_alarms();
     let deployment = wiring::deployment(&config)?;
+    let config = tokio::task::spawn_blocking(move || {
+        activation::hold(&mut config, deployment).map(|()| config)
+    })
+    .await??;
     let clients = Arc::new(check::clients(&config, deployment)?);
     management::files::finish(&config.api.certificate, &config.api.key)
         .context("a server certificate that was being renewed cannot be put into place")?;
@@ -412,6 +428,7 @@ async fn run(config: ConfigFile) -> anyhow::Result<()> {
         let (service, clients) = (Arc::clone(&service), config.clients.clone());
         tokio::task::spawn_blocking(move || {
             service.recover()?;
+            service.tell_holding()?;
             service.tell_pauses()?;
             service.record_proven_keys()?;
             service.register_profiles()?;

@@ -36,6 +36,8 @@ pub(crate) struct Readiness {
     pub(crate) renewal: AtomicBool,
     /// No authority that is not retired has stopped issuing, or will within 90 days.
     pub(crate) issuing: AtomicBool,
+    /// The configuration is the one that two persons activated, or none need be.
+    pub(crate) configuration: AtomicBool,
     /// Every offline authority's CRL lasts for 60 days or more.
     pub(crate) offline_crls: AtomicBool,
     /// Software tokens may sign outside environment test: no part of being ready, and told with it.
@@ -93,7 +95,7 @@ impl Readiness {
         self.outer_hosts.get().map(|hosts| named(hosts)).unwrap_or_default()
     }
 
-    fn parts(&self) -> [Part; 10] {
+    fn parts(&self) -> [Part; 11] {
         let behind = self.of_outer_hosts(OuterHosts::behind);
         let part = |name, flag: &AtomicBool, need| (name, flag.load(Ordering::Relaxed), need);
         [
@@ -105,6 +107,7 @@ impl Readiness {
             part("tls", &self.tls, Need::Calls),
             part("renewal", &self.renewal, Need::Upkeep),
             part("issuing", &self.issuing, Need::Upkeep),
+            part("configuration", &self.configuration, Need::Upkeep),
             part("offline-crls", &self.offline_crls, Need::Upkeep),
             ("outer-hosts", behind.is_empty(), Need::Upkeep),
         ]

@@ -207,6 +207,7 @@ pub(crate) fn wire(
     let limits = limits::read(config)?;
     let actors = ActorStatements::read(config, deployment)?;
     let registers = Registers::read(config, deployment)?;
+    let four_eyes = config.four_eyes.read(deployment)?;
     statements::judge(config, profiles)?;
     let withdrawn = WithdrawnResponders::read(config)?;
     let policy = Arc::new(algorithms::read(config)?);
@@ -315,6 +316,8 @@ pub(crate) fn wire(
         alone_told: crate::service::revoke::ToldOnce::default(),
         jobs_waiting: crate::service::jobs::worker::JobsWaiting::default(),
         actors,
+        holding: config.holding.clone(),
+        four_eyes,
         limits,
         authorities,
         publication: Arc::clone(&state),

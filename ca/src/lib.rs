@@ -5,6 +5,7 @@
 //! ([`refusal::Refusal`]). It holds no key, reads no clock, draws no randomness and does no I/O: time,
 //! serial numbers and ids are arguments.
 
+pub mod activation;
 pub mod actor;
 pub mod admit;
 pub mod algorithms;
@@ -19,6 +20,7 @@ pub mod diagnosis;
 pub mod domain;
 pub mod eid;
 pub mod fields;
+pub mod four_eyes;
 pub mod identity;
 pub mod issuer;
 pub mod job;

@@ -116,13 +116,62 @@ operations! {
     ListProtectedPersons = "GET" "/v1/protected-persons" "listProtectedPersons" Reading;
     SearchReads = "POST" "/v1/reads/search" "searchReads" Reading;
     LookUpInRegister = "POST" "/v1/registers/lookup" "lookUpInRegister" Reading;
+    AskApproval = "POST" "/v1/approvals" "askApproval" Acting;
+    ListApprovals = "GET" "/v1/approvals" "listApprovals" Reading;
+    ShowApproval = "GET" "/v1/approvals/{id}" "showApproval" Reading;
+    DecideApproval = "POST" "/v1/approvals/{id}/decision" "decideApproval" Acting;
+    WithdrawApproval = "POST" "/v1/approvals/{id}/withdrawal" "withdrawApproval" Acting;
 }
 
 impl Operation {
+    /// Whether it is done also with a configuration that nobody has activated: it revokes, or it is how many are revoked.
+    #[must_use]
+    pub const fn goes_on_unactivated(self) -> bool {
+        matches!(
+            self,
+            Self::RevokeCertificate
+                | Self::RevokeSerial
+                | Self::RevokeEid
+                | Self::RevokeCarrier
+                | Self::CancelOrder
+                | Self::SignReceipt
+                | Self::PlanJob
+                | Self::AddJobTerms
+                | Self::ActOnJob
+        )
+    }
+
     /// Whether it is about protected persons as such: for who acts in a role to which these are added, and for nobody else.
     #[must_use]
     pub const fn is_about_protected_persons(self) -> bool {
         matches!(self, Self::SetProtection | Self::ListProtectedPersons)
+    }
+
+    /// The operation that a call of this method and path asks for, a path as a caller writes it: each name in braces stands for one part of it
+    /// that is not empty. `None` also where a query follows.
+    #[must_use]
+    pub fn asked(method: &str, path: &str) -> Option<Self> {
+        let fits = |template: &str| {
+            let (mut wanted, mut found) = (template.split('/'), path.split('/'));
+            loop {
+                match (wanted.next(), found.next()) {
+                    (None, None) => return true,
+                    (Some(wanted), Some(found)) if wanted.starts_with('{') => {
+                        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+                        if found.is_empty() || !found.bytes().all(is_name) {
+                            return false;
+                        }
+                    }
+                    (Some(wanted), Some(found)) if wanted == found => {}
+                    _ => return false,
+                }
+            }
+        };
+        let exact =
+            Self::ALL.iter().copied().find(|one| (one.method(), one.path()) == (method, path));
+        exact.or_else(|| {
+            Self::ALL.iter().copied().find(|one| one.method() == method && fits(one.path()))
+        })
     }
 
     /// The operation of a method and a path with names in braces, as a router has it. A `HEAD` is the `GET` that it is answered by.
@@ -161,6 +210,27 @@ mod tests {
         }
         assert_eq!(Operation::of("HEAD", "/v1/eids"), Some(Operation::ListEids));
         assert_eq!(Operation::of("DELETE", "/v1/eids"), None);
+    }
+
+    /// CER-10: a call that is asked for before it is made is the operation that the router would find.
+    #[test]
+    fn a_path_as_it_is_sent_leads_to_its_operation() {
+        for one in Operation::ALL {
+            let path = one.path().replace("{id}", "crt_1").replace("{name}", "personca1");
+            let path = path.replace("{serial}", "0a");
+            assert_eq!(Operation::asked(one.method(), &path), Some(*one), "{path}");
+        }
+        for path in [
+            "/v1/certificates//release",
+            "/v1/certificates/crt_1/release/",
+            "/v1/certificates/crt_1/release?x=1",
+            "/v1/certificates/crt%5f1/release",
+            "v1/certificates/crt_1/release",
+            "/v1/certificates/a/b/release",
+        ] {
+            assert_eq!(Operation::asked("POST", path), None, "{path}");
+        }
+        assert_eq!(Operation::asked("GET", "/v1/certificates/crt_1/release"), None);
     }
 
     /// API-04, API-05: what is in no row, and what changes something, is signed for by whoever must sign at all.

@@ -149,6 +149,13 @@ const SEES_ORDERS: &[Operation] =
     &[Operation::ListOrders, Operation::ShowOrder, Operation::ListCarriers];
 /// What jobs that revoke many look like.
 const SEES_JOBS: &[Operation] = &[Operation::ListJobs, Operation::ShowJob, Operation::ListJobItems];
+/// What others ask to have approved, and the decision on it; on what, the role's other rights say.
+const DECIDES: &[Operation] =
+    &[Operation::ListApprovals, Operation::ShowApproval, Operation::DecideApproval];
+/// Asking for an approval, and taking that back.
+const ASKS: &[Operation] = &[Operation::AskApproval, Operation::WithdrawApproval];
+/// What was asked for and decided.
+const SEES_APPROVALS: &[Operation] = &[Operation::ListApprovals, Operation::ShowApproval];
 /// How the CA is.
 const SEES_THE_CA: &[Operation] = &[
     Operation::ListLimits,
@@ -184,6 +191,8 @@ impl Role {
                 SEES_READS,
                 ASKS_REGISTERS,
                 PROTECTS,
+                ASKS,
+                DECIDES,
                 &[Operation::ReleaseCertificate],
             ],
             Self::GlobalRevoker => &[FINDS, REVOKES, REVOKES_EVERYWHERE],
@@ -207,6 +216,8 @@ impl Role {
                 PROVES_DOMAINS,
                 SEES_DOMAINS,
                 SEES_PROTECTED,
+                ASKS,
+                DECIDES,
             ],
             Self::AssistantIssuer => &[
                 ORDERS,
@@ -217,17 +228,27 @@ impl Role {
                 SEES_ORDERS,
                 SEES_DOMAINS,
                 SEES_PROTECTED,
+                ASKS,
+                DECIDES,
             ],
-            Self::IdAdministrator => {
-                &[ORDERS, FINDS, REVOKES, LOOKS_ROUND, READS, SEES_ORDERS, SEES_PROTECTED]
-            }
+            Self::IdAdministrator => &[
+                ORDERS,
+                FINDS,
+                REVOKES,
+                LOOKS_ROUND,
+                READS,
+                SEES_ORDERS,
+                SEES_PROTECTED,
+                ASKS,
+                DECIDES,
+            ],
             Self::ReserveCardAdministrator3 | Self::ReserveCardAdministrator2 => {
-                &[ORDERS, FINDS, LOOKS_ROUND, READS, SEES_ORDERS]
+                &[ORDERS, FINDS, LOOKS_ROUND, READS, SEES_ORDERS, ASKS, DECIDES]
             }
             Self::Revoker => &[FINDS, REVOKES],
             Self::Reader => &[FINDS, LOOKS_ROUND, READS, SEES_ORDERS, SEES_DOMAINS, SEES_PROTECTED],
             Self::Confidentiality => &[],
-            Self::SecurityOfficer => &[SEES_JOBS, SEES_THE_CA, &[Operation::ActOnJob]],
+            Self::SecurityOfficer => &[SEES_JOBS, SEES_THE_CA, DECIDES, &[Operation::ActOnJob]],
             Self::SystemAdministrator => &[SEES_THE_CA],
             Self::Operator => &[
                 FINDS,
@@ -244,6 +265,8 @@ impl Role {
                 SEES_PROTECTED,
                 ASKS_REGISTERS,
                 PROTECTS,
+                ASKS,
+                DECIDES,
                 &[
                     Operation::ReleaseCertificate,
                     Operation::PlanJob,
@@ -265,6 +288,7 @@ impl Role {
                 SEES_THE_CA,
                 SEES_PROTECTED,
                 SEES_READS,
+                SEES_APPROVALS,
                 &[Operation::ReplayProfile],
             ],
         }

@@ -47,6 +47,12 @@ pub(crate) struct Connection {
     /// Id of the organisation that the role is on, of roles that are on one.
     #[arg(long, global = true, env = "SIGILL_ACTOR_ORGANISATION", value_name = "ID", help_heading = HEADING)]
     actor_organisation: Option<String>,
+    /// Names another person's approval of this call, which is then done (docs/operations/four-eyes.md).
+    #[arg(long, global = true, value_name = "ID", conflicts_with = "ask_approval", help_heading = HEADING)]
+    approval: Option<String>,
+    /// Do nothing yet: ask another person to approve the call that this would be, and say why.
+    #[arg(long, global = true, value_name = "WHY", help_heading = HEADING)]
+    ask_approval: Option<String>,
 }
 
 impl Connection {
@@ -87,7 +93,12 @@ pub(crate) struct Client {
     agent: Agent,
     url: String,
     acting: Option<Acting>,
+    approval: Option<String>,
+    ask_approval: Option<String>,
 }
+
+/// Where approvals are asked for and decided.
+pub(crate) const APPROVALS: &str = "/v1/approvals";
 
 /// Who signs for the calls, and what his statements name.
 struct Acting {
@@ -129,7 +140,13 @@ impl Client {
             }
             None => None,
         };
-        Ok(Self { agent, url: url.trim_end_matches('/').to_owned(), acting })
+        Ok(Self {
+            agent,
+            url: url.trim_end_matches('/').to_owned(),
+            acting,
+            approval: connection.approval.clone(),
+            ask_approval: connection.ask_approval.clone(),
+        })
     }
 
     /// The statement about a call, where somebody signs.
@@ -167,7 +184,20 @@ impl Client {
         key: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.send(path, Some(key), body)
+        match &self.ask_approval {
+            Some(why) if !path.starts_with(APPROVALS) => {
+                let request = api::ApprovalRequest {
+                    method: "POST".to_owned(),
+                    path: path.to_owned(),
+                    // A body of the API's types is JSON, and JSON is text.
+                    body: serde_json::to_string(body).unwrap_or_default(),
+                    why: why.clone(),
+                };
+                let asked: api::Approval = self.send(APPROVALS, Some(key), &request)?;
+                Err(ClientError::Asked(Box::new(asked)))
+            }
+            _ => self.send(path, Some(key), body),
+        }
     }
 
     /// Asks `path` a question with a body, which changes nothing and so has no idempotency key.
@@ -191,6 +221,9 @@ impl Client {
         call = call.header("Content-Type", "application/json");
         if let Some(key) = key {
             call = call.header(api::IDEMPOTENCY_KEY, key);
+        }
+        if let Some(approval) = self.approval.as_ref().filter(|_| key.is_some()) {
+            call = call.header(api::APPROVAL, approval);
         }
         if let Some(statement) = self.statement("POST", path, &body, key)? {
             call = call.header(api::ACTOR_STATEMENT, statement);
@@ -230,6 +263,9 @@ fn named<'a>(path: Option<&'a Path>, what: &'static str) -> Result<&'a Path, Cli
 /// Why a call came to nothing.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {
+    /// Nothing was done: another person was asked to approve it.
+    #[error("{} waits for another person's approval", .0.id)]
+    Asked(Box<api::Approval>),
     /// An answer that is not of this API.
     #[error("answer with status {status} is not of this API")]
     Answer {

@@ -103,6 +103,12 @@ enum Command {
         after_help = "Example:\n  sigill protection list --json\n  sigill protection set --person 19121212-1212 --class confidentiality-marking --actor TST2321000016-1001"
     )]
     Protection(command::protection::ProtectionCommand),
+    /// What one person asks for and another one approves: list, show, approve, reject, withdraw. Any command that acts asks with --ask-approval.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill limit resume --help\n  sigill certificate release crt_019… --actor op-1 --note found --ask-approval \"found at the desk\"\n  sigill approval approve apr_019… --sha256 5f0c…\n  sigill certificate release crt_019… --actor op-1 --note found --approval apr_019…"
+    )]
+    Approval(command::approval::ApprovalCommand),
     /// Who was shown what of a person, newest first: client, administrator, call. For auditors; asking it is noted, too.
     #[command(after_help = "Example:\n  sigill reads --person 19121212-1212 --json")]
     Reads(command::read::ReadsCommand),
@@ -201,6 +207,9 @@ fn main() -> ExitCode {
         Command::Protection(command) => {
             connected(connection, |client| command.run(client, &terminal))
         }
+        Command::Approval(command) => {
+            connected(connection, |client| command.run(client, connection, &terminal))
+        }
         Command::Reads(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Register(command) => {
             connected(connection, |client| command.run(client, &terminal))
@@ -214,6 +223,10 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
+        Err(ClientError::Asked(asked)) => {
+            command::approval::tell(&asked, &terminal);
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             terminal.error(&error);
             ExitCode::from(error.exit_code())

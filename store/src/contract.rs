@@ -20,10 +20,10 @@ use crate::management::{
 };
 use crate::order::{BegunOrder, HeldOrder, NewOrder, OrderAnswer, OrderRow};
 use crate::{
-    ActorStatements, AuditRecord, Awaiting, Bindings, Canaries, Client, CrlIntent, CrlRow,
-    CrlScope, CrlShards, Domains, EidOrders, Eids, Endings, Jobs, KeySurvey, LeaseName,
-    LeaseOutcome, Node, OrderId, OrderedIssuing, Organisations, ProfileVersions, Protection, Reads,
-    Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
+    Activations, ActorStatements, Approvals, AuditRecord, Awaiting, Bindings, Canaries, Client,
+    CrlIntent, CrlRow, CrlScope, CrlShards, Domains, EidOrders, Eids, Endings, Jobs, KeySurvey,
+    LeaseName, LeaseOutcome, Node, OrderId, OrderedIssuing, Organisations, ProfileVersions,
+    Protection, Reads, Receipts, Responder, RevokedSnapshot, StoreError, Subject, Trials, Volumes,
 };
 use ::crl::CrlNumber;
 
@@ -35,9 +35,11 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 /// Writes are durable once they return `Ok`: they survive a crash of the machine. A write that returns `Err` left no trace, except that after
 /// [`StoreError::Closed`] and [`StoreError::Device`] its outcome is unknown until the database is opened again. Every act and its audit leaf are one transaction: if the leaf cannot be written, the act does not happen (AUD-02).
 ///
-/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every position below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time. All methods block; none may be called from an async worker.
+/// Positions in both logs are dense and are given inside the writing transaction: a reader that sees position n sees every one below it. `now` is the caller's one reading of the clock; log time is the later of `now` and the log's last time. All methods block; none may be called from an async worker.
 pub trait Store:
-    KeySurvey
+    Activations
+    + Approvals
+    + KeySurvey
     + OrderedIssuing
     + ProfileVersions
     + Volumes
@@ -77,9 +79,7 @@ pub trait Store:
     ///
     /// # Errors
     ///
-    /// [`StoreError::UnknownOrder`], or [`StoreError::OrderState`] when the order is not running on
-    /// `holder` in this turn: it has its answer, was left, or was given to somebody else, be it another call
-    /// of the same start. Nothing changes then.
+    /// [`StoreError::UnknownOrder`], or [`StoreError::OrderState`] when the order is not running on `holder` in this turn: it has its answer, was left, or was given to somebody else, be it another call of the same start. Nothing changes then.
     fn finish_order(
         &self,
         order: HeldOrder,

@@ -95,6 +95,10 @@ id!(
     /// Names a domain that an organisation has stated.
     DomainId, "dom_"
 );
+id!(
+    /// Names what one person asks for and another one approves.
+    ApprovalId, "apr_"
+);
 
 /// One start of the program on one node; a restart gets another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,9 @@
 //! Every method blocks. Time and ids are arguments, because a program has one clock; positions and
 //! log times are given here, inside the writing transaction.
 
+mod activation;
 mod actor;
+mod approval;
 mod audit;
 mod awaited;
 mod bound;
@@ -44,7 +46,11 @@ mod shard;
 mod sql;
 mod trial;
 
+pub use activation::{ActivatedConfiguration, Activations};
 pub use actor::{ActorStatements, Again, StatementUse};
+pub use approval::{
+    ApprovalFault, ApprovalMove, ApprovalRow, ApprovalUse, Approvals, JudgedApproval, NewApproval,
+};
 pub use audit::AuditRecord;
 pub use awaited::{Awaited, AwaitedCount, AwaitedKey, Awaiting, Shows, Sight};
 pub use bound::{
@@ -74,7 +80,7 @@ pub use eid_order::{
 pub use ending::{Endings, Unended};
 pub use error::StoreError;
 pub use id::{
-    BootId, CarrierId, CertificateId, DomainId, EidId, IdError, JobId, Node, OrderId,
+    ApprovalId, BootId, CarrierId, CertificateId, DomainId, EidId, IdError, JobId, Node, OrderId,
     OrganisationId,
 };
 pub use intent::{

@@ -17,7 +17,9 @@
 //! type of what it is compared with or put into; one that stands alone is cast. `sum` of whole numbers is cast to
 //! BIGINT.
 
+mod activations;
 mod actors;
+mod approvals;
 mod awaited;
 mod bound;
 mod canaries;

@@ -1,6 +1,7 @@
 //! Bad input of every kind, against real processes: each is refused by its code, names what was
 //! seen and what to do next, and leaves rows, logs, tokens and files as they were.
 
+mod activated;
 mod api;
 mod carried;
 mod changed;
@@ -13,6 +14,7 @@ mod diagnosed;
 mod faults;
 mod foreign;
 mod forged;
+mod four_eyes;
 mod hold;
 mod home;
 mod limits;
@@ -87,6 +89,8 @@ fn main() -> ExitCode {
             carried::CHECKS,
             diagnosed::CHECKS,
             protected::CHECKS,
+            four_eyes::CHECKS,
+            activated::CHECKS,
             reads::CHECKS,
             changed::CHECKS,
             limits::CHECKS,

@@ -47,7 +47,13 @@ fn not_admitted(lane: Lane) -> metrics::Counter {
 impl From<Act> for Lane {
     fn from(act: Act) -> Self {
         match act {
-            Act::Issue | Act::Renew | Act::Organise | Act::Protect | Act::Step => Self::Issuing,
+            Act::Issue
+            | Act::Renew
+            | Act::Organise
+            | Act::Protect
+            | Act::Step
+            | Act::Ask
+            | Act::Approve => Self::Issuing,
             // Operators alone end pauses and decide about jobs: few calls, which no flood of orders is to keep out.
             Act::Revoke | Act::Resume | Act::Decide => Self::Revoking,
         }

@@ -5,6 +5,7 @@
 
 mod actor;
 pub(crate) mod admission;
+mod approvals;
 mod asked;
 mod authorities;
 mod bindings;
@@ -153,6 +154,7 @@ async fn admitted(
     request: Request,
 ) -> Result<Request, Denied> {
     caller.may_call(route)?;
+    app.service.may_be_done(call.operation)?;
     actor::signed_for(app, call, caller, route, request).await
 }
 
@@ -361,6 +363,10 @@ async fn under_key_by(
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|preference| preference.trim().split('=').next() == Some("wait"));
+    let named = match approvals::named(&parts.headers, &call, &caller) {
+        Ok(named) => named,
+        Err(denied) => return refuse(&app, &caller, &call, denied).await,
+    };
     let order = OrderCall {
         act,
         client: caller.name.clone(),
@@ -370,6 +376,7 @@ async fn under_key_by(
         body: body.to_vec(),
         wait_for_publication: if wait { Wait::Yes } else { Wait::ByEnvironment },
         correlation_id: call.correlation_id.clone(),
+        named,
     };
     let service = Arc::clone(&app.service);
     let replies: Arc<dyn Replies> = Arc::new(call.clone());

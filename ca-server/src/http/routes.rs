@@ -92,6 +92,11 @@ routes! {
     ListProtectedPersons => protection::list;
     SearchReads => reads::search;
     LookUpInRegister => registers::look_up;
+    AskApproval => approvals::ask;
+    ListApprovals => approvals::list;
+    ShowApproval => approvals::show;
+    DecideApproval => approvals::decide;
+    WithdrawApproval => approvals::withdraw;
 }
 
 /// All operations, each under its method and path.
@@ -107,6 +112,7 @@ fn filter(operation: Operation) -> MethodFilter {
 
 #[cfg(test)]
 mod tests {
+    use ca::four_eyes::can_be_asked_for;
     use ca::operation::Business;
 
     use super::*;
@@ -147,6 +153,23 @@ mod tests {
             found += 1;
         }
         assert!(found > 20, "{found}");
+    }
+
+    /// CER-10: what can be put under four eyes is done under a key, where that is held against its approval, and nowhere else.
+    #[test]
+    fn what_four_eyes_can_be_demanded_for_goes_by_the_key_that_holds_it_to_that() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+        let mut found = 0;
+        for (_, module, handler) in ROWS.iter().filter(|row| can_be_asked_for(row.0)) {
+            let file = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
+            let (_, rest) = file.split_once(&format!("async fn {handler}(")).unwrap();
+            let body = rest.split("\npub(crate) async fn ").next().unwrap();
+            let by_key = ["under_key(", "acting(", "organising("];
+            assert!(by_key.iter().any(|way| body.contains(way)), "{module}::{handler}");
+            assert!(!body.contains("issue_under_key("), "{module}::{handler}");
+            found += 1;
+        }
+        assert!(found > 7, "{found}");
     }
 
     #[test]

@@ -271,7 +271,7 @@ impl Service {
         let now = self.signing_time()?;
         // Of an authority that has ended no later entry matters, whatever an outer host has beyond ours.
         if commission.issued == IssuedWhen::BeforeItsEnd {
-            self.outer_hosts.may_issue(now)?;
+            self.may_issue(now)?;
         }
         let Commission { ordered, profile, authority, .. } = commission;
         self.closed.must_be_open(profile.name().as_str())?;

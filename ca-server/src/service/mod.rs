@@ -4,6 +4,7 @@
 //! layer and the schedule call it on threads of their own.
 
 pub(crate) mod actor;
+pub(crate) mod approvals;
 pub(crate) mod authority;
 pub(crate) mod bindings;
 pub(crate) mod body;
@@ -19,6 +20,7 @@ pub(crate) mod domains;
 mod eid;
 pub(crate) mod final_answers;
 pub(crate) mod health;
+mod held;
 pub(crate) mod issue;
 pub(crate) mod issuing;
 pub(crate) mod jobs;
@@ -56,6 +58,7 @@ mod unseen;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
 pub(crate) mod watch;
+mod whose;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +68,7 @@ use std::time::Duration;
 use ca::algorithms::AlgorithmPolicy;
 use ca::book::Book;
 use ca::deployment::{Deployment, Environment};
+use ca::four_eyes::FourEyes;
 use ca::identity::TestDomains;
 use ca::key_quality::KeyBook;
 use ca::limit::Limits;
@@ -77,6 +81,7 @@ use x509::serial::SerialNumber;
 use x509::signing::IntentId;
 use x509::time::UnixTime;
 
+use crate::activation::Holding;
 use crate::clock::Clock;
 use crate::config::PublicationSection;
 use crate::danger::Danger;
@@ -141,6 +146,10 @@ pub(crate) struct Service {
     pub(crate) jobs_waiting: JobsWaiting,
     /// Whose statements about calls are taken.
     pub(crate) actors: ActorStatements,
+    /// Whether two persons have activated what it issues with.
+    pub(crate) holding: Holding,
+    /// What another person approves before it is done.
+    pub(crate) four_eyes: FourEyes,
     /// How much clients may order.
     pub(crate) limits: Limits,
     /// By short name.

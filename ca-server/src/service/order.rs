@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use ca::refusal::Refusal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use status::Position;
 use store::{
     BegunOrder, HeldOrder, NewOrder, Node, OrderAnswer, OrderId, OrderKey, OrderProgress, Store,
-    StoreError, StoredResponse, Subject,
+    StoreError, StoredResponse,
 };
 use x509::time::UnixTime;
 
 use super::Service;
+use super::approvals::Named;
 use crate::denied::{Denied, Kind};
 use crate::publication::chain;
 
@@ -57,6 +57,10 @@ pub(crate) enum Act {
     Protect,
     /// A step of an order of several, or of a card before there is a certificate on it.
     Step,
+    /// A request for another person's approval.
+    Ask,
+    /// A decision on one, or its withdrawal.
+    Approve,
 }
 
 /// What an act came to.
@@ -92,6 +96,8 @@ pub(crate) struct OrderCall {
     pub(crate) body: Vec<u8>,
     pub(crate) wait_for_publication: Wait,
     pub(crate) correlation_id: String,
+    /// What it says of another person's approval.
+    pub(crate) named: Named,
 }
 
 /// What the work under a key gives back when it was done; stored from now on.
@@ -273,7 +279,8 @@ impl Service {
     ) -> Result<OrderAnswered, Denied> {
         let order = held.id;
         let released = OpenOnDrop::new(self, AtWork::Recorded(held));
-        let outcome = work(self, &OrderWork { order, held, progress, call });
+        let outcome = self.must_be_approved(call, order);
+        let outcome = outcome.and_then(|()| work(self, &OrderWork { order, held, progress, call }));
         let now = self.clock().read().now;
         match outcome {
             Ok(Answered::Recorded(response)) => {
@@ -313,29 +320,6 @@ impl Service {
     ) -> OrderAnswer {
         let subject = self.subject_of_call(call, order);
         OrderAnswer { response: response.clone(), subject, shared: self.shared_texts() }
-    }
-
-    /// Whose data a call holds, so that it is forgotten with him also where nothing comes of it: the person by his number, or where it names none by
-    /// his HSA-id. Nobody's is the order's own, and so is what cannot be read.
-    pub(super) fn subject_of_call(&self, call: &OrderCall, order: OrderId) -> Subject {
-        let named = || {
-            if !matches!(call.act, Act::Issue | Act::Protect | Act::Step) {
-                return None;
-            }
-            let body: Value = serde_json::from_slice(&call.body).ok()?;
-            let text = |place: &str| body.pointer(place).and_then(Value::as_str);
-            let number = text("/order/identity/number")
-                .or_else(|| text("/identity/number"))
-                .or_else(|| text("/subject/personal_identity_number"))
-                .or_else(|| text("/person"))
-                .map(ca::identity::bare_number);
-            let profile = text("/profile").and_then(|name| self.book.profiles().by_name(name));
-            let is_person =
-                call.act == Act::Step || profile.is_some_and(|one| one.kind().is_person());
-            let hsa_id = || text("/subject/hsa_id").filter(|_| is_person).map(str::to_owned);
-            number.or_else(hsa_id).filter(|name| !name.is_empty())
-        };
-        named().map_or(Subject::Order(order), Subject::Holder)
     }
 }
 
@@ -472,7 +456,8 @@ pub(super) fn still_running(order: OrderId) -> Denied {
 #[cfg(test)]
 mod tests {
     use ca::deployment::Deployment;
-    use store::{BootId, FileKeySource, SqliteStore};
+    use serde_json::Value;
+    use store::{BootId, FileKeySource, SqliteStore, Subject};
 
     use super::*;
     use crate::service::testing::{Key, World};

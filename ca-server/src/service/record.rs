@@ -44,9 +44,13 @@ impl Service {
             Act::Issue => EventCode::CertificateRefused,
             Act::Renew => EventCode::ManagementRefused,
             Act::Revoke => EventCode::RevocationRefused,
-            Act::Resume | Act::Decide | Act::Organise | Act::Protect | Act::Step => {
-                EventCode::CallRefused
-            }
+            Act::Resume
+            | Act::Decide
+            | Act::Organise
+            | Act::Protect
+            | Act::Step
+            | Act::Ask
+            | Act::Approve => EventCode::CallRefused,
         };
         let payload = json!({
             "call": call.correlation_id,

@@ -247,7 +247,7 @@ impl Service {
         };
         let ends_at = ends_at.ok_or_else(|| unwritable(&"no time for its end"))?;
         // What is known to come to nothing now leaves no order behind, however often it is tried.
-        self.outer_hosts.may_issue(now)?;
+        self.may_issue(now)?;
         self.signing_time()?;
         drop(self.may_sign(authority)?);
         let order = self.draw_order_id(now)?;

@@ -140,6 +140,8 @@ impl World {
                 age: Duration::from_secs(300),
                 providers: BTreeMap::new(),
             },
+            holding: crate::activation::Holding::Free,
+            four_eyes: ca::four_eyes::FourEyes::none(ca::four_eyes::USUAL_LIFETIME),
             limits: ca::limit::Limits::default(),
             authorities: BTreeMap::from([(authority.name().to_owned(), authority)]),
             publication,
@@ -392,6 +394,7 @@ impl World {
             body: body.to_string().into_bytes(),
             wait_for_publication: Wait::ByEnvironment,
             correlation_id: self.service.draw_correlation_id(),
+            named: super::approvals::Named::default(),
         }
     }
 

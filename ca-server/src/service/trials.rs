@@ -150,7 +150,7 @@ impl Service {
             return Ok(());
         }
         // What is known to come to nothing now begins no trial: the next round tries again.
-        self.outer_hosts.may_issue(now)?;
+        self.may_issue(now)?;
         self.closed.must_be_open(profile.name().as_str())?;
         drop(self.may_sign(authority)?);
         let ends_at =

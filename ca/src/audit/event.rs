@@ -205,6 +205,22 @@ event_codes! {
     DomainProved = 0x1002 "domain.proved";
     /// A domain was withdrawn.
     DomainWithdrawn = 0x1003 "domain.withdrawn";
+
+    /// Somebody asked for another person's approval of a call.
+    ApprovalAsked = 0x1101 "approval.asked";
+    /// Another person approved a call.
+    ApprovalGiven = 0x1102 "approval.given";
+    /// Another person said no to a call.
+    ApprovalRejected = 0x1103 "approval.rejected";
+    /// Who asked for an approval took that back.
+    ApprovalWithdrawn = 0x1104 "approval.withdrawn";
+    /// An approved call came.
+    ApprovalUsed = 0x1105 "approval.used";
+
+    /// Two persons activated a configuration.
+    ConfigurationActivated = 0x1201 "configuration.activated";
+    /// A start found a configuration that nobody has activated: it issues nothing.
+    ConfigurationNotActivated = 0x1202 "configuration.not-activated";
 }
 
 impl EventCode {

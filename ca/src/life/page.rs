@@ -2,16 +2,23 @@
 
 use status::{Act as CertificateAct, CertificateState};
 
-use super::{CarrierStage, EidAct, EidStage, Machine, Named as _, OrderStage, Stage as _};
+use super::{
+    ApprovalStage, CarrierStage, EidAct, EidStage, Machine, Named as _, OrderStage, Stage as _,
+};
 
-/// Every table: carrier, eID, order.
+/// Every table: carrier, eID, order, request for approval.
 #[must_use]
-pub fn machines() -> [Machine; 3] {
-    [Machine::of::<CarrierStage>(), Machine::of::<EidStage>(), Machine::of::<OrderStage>()]
+pub fn machines() -> [Machine; 4] {
+    [
+        Machine::of::<CarrierStage>(),
+        Machine::of::<EidStage>(),
+        Machine::of::<OrderStage>(),
+        Machine::of::<ApprovalStage>(),
+    ]
 }
 
 const HEAD: &str = "\
-# Where carriers, eIDs, orders and certificates stand
+# Where carriers, eIDs, orders, approvals and certificates stand
 
 This page is written by `sigill states --markdown` from the code that decides; a test fails when they differ. English words are those of the API, Swedish ones those that
 card administrators see; *Beställd*, *Skickat* and *Aktiv* are the portal's own, the others are ours after its verbs (*Spärra*, *Ta bort beställning*, *Avregistrera*).
@@ -34,6 +41,10 @@ const OF_ORDERS: &str = "\
 Which way an order goes, its routine says (`receipt` in profiles/routines). Once certificates are issued, taking the order back or letting it expire revokes them.
 ";
 
+const OF_APPROVALS: &str = "\
+What one person asks for, another one approves and the first one then does, once (record 0063). What is waiting or approved ends by itself when its time is over; what was approved may be rejected until it is used.
+";
+
 const OF_CERTIFICATES: &str = "\
 The status log says where a certificate stands. That one has ended is reckoned from its last second and stands in no log.
 ";
@@ -42,7 +53,8 @@ The status log says where a certificate stands. That one has ended is reckoned f
 #[must_use]
 pub fn markdown() -> String {
     let mut page = String::from(HEAD);
-    for (machine, text) in machines().iter().zip([OF_CARRIERS, OF_EIDS, OF_ORDERS]) {
+    let texts = [OF_CARRIERS, OF_EIDS, OF_ORDERS, OF_APPROVALS];
+    for (machine, text) in machines().iter().zip(texts) {
         let word = machine.thing;
         page.push_str(&format!("\n## {} ({})\n\n{text}\n", word.name, word.swedish));
         push_stages(&mut page, machine);

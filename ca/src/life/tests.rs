@@ -84,6 +84,39 @@ fn every_step_of_an_eid_is_decided() {
     assert_is::<EidStage>(&legal.map(|step| (step, one)));
 }
 
+/// CER-10: every pair of stage and act is decided.
+#[test]
+fn every_step_of_an_approval_is_decided() {
+    let one: &[&str] = &[""];
+    let legal = [
+        "- ask waiting",
+        "waiting approve approved",
+        "waiting reject rejected",
+        "waiting withdraw withdrawn",
+        "waiting let-lapse expired",
+        "approved use used",
+        "approved reject rejected",
+        "approved withdraw withdrawn",
+        "approved let-lapse expired",
+    ];
+    assert_is::<ApprovalStage>(&legal.map(|step| (step, one)));
+}
+
+/// CER-10: what waits or is approved is over from its end on; what is over stays what it was.
+#[test]
+fn an_approval_is_over_in_time_without_an_act() {
+    let at = |secs| x509::time::UnixTime::from_secs(secs).unwrap();
+    for stage in ApprovalStage::ALL {
+        let lapses = matches!(stage, ApprovalStage::Waiting | ApprovalStage::Approved);
+        let after = if lapses { ApprovalStage::Expired } else { *stage };
+
+        assert_eq!(stage.at(at(10), at(9)), *stage);
+        assert_eq!(stage.at(at(10), at(10)), after);
+        assert_eq!(ApprovalStage::from_name(stage.word().name), Some(*stage));
+    }
+    assert_eq!(ApprovalStage::from_name("done"), None);
+}
+
 /// ISS-15: every triple of stage, act and rule of the receipt is decided.
 #[test]
 fn every_step_of_an_order_is_decided() {

@@ -15,7 +15,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
          listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
          revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
-         listProtectedPersons setProtection searchReads lookUpInRegister",
+         listProtectedPersons setProtection searchReads lookUpInRegister \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
     (
@@ -37,7 +38,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
-         listProtectedPersons",
+         listProtectedPersons \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     (
         "assistant-issuer",
@@ -45,7 +47,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
-         listProtectedPersons",
+         listProtectedPersons \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // "order/activate ordinary cards, update, extra eID, revoke".
     (
@@ -53,20 +56,23 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
          lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
-         listProtectedPersons",
+         listProtectedPersons \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // "LoA3 reserve cards; four eyes", "LoA2 reserve cards only".
     (
         "reserve-card-administrator-3",
         "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
-         listOrganisations showOrganisation diagnose",
+         listOrganisations showOrganisation diagnose \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     (
         "reserve-card-administrator-2",
         "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
-         listOrganisations showOrganisation diagnose",
+         listOrganisations showOrganisation diagnose \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // "revoke only".
     (
@@ -86,7 +92,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     // Dual control: whoever approves plans nothing.
     (
         "security-officer",
-        "listLimits listAuthorities showAuthority listCrlShards listJobs showJob actOnJob listJobItems listTrialRevocations",
+        "listLimits listAuthorities showAuthority listCrlShards listJobs showJob actOnJob listJobItems listTrialRevocations \
+         listApprovals showApproval decideApproval",
     ),
     (
         "system-administrator",
@@ -99,7 +106,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
          addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
-         listProtectedPersons setProtection lookUpInRegister",
+         listProtectedPersons setProtection lookUpInRegister \
+         askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // Reads, cannot change .
     (
@@ -108,7 +116,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
          listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
          replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
          listOrganisations showOrganisation diagnose \
-         listProtectedPersons searchReads",
+         listProtectedPersons searchReads \
+         listApprovals showApproval",
     ),
 ];
 

@@ -1,6 +1,7 @@
 //! One file a noun.
 
 pub(crate) mod actor;
+pub(crate) mod approval;
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod client;

@@ -10,7 +10,7 @@ use crate::terminal::{Terminal, table};
 /// Which table, and how.
 #[derive(Debug, Args)]
 pub(crate) struct StatesCommand {
-    /// carrier, eid or order; all of them when left out.
+    /// carrier, eid, order or approval; all of them when left out.
     thing: Option<Thing>,
     /// The page docs/states.md, which has the certificate too.
     #[arg(long, conflicts_with = "thing")]
@@ -26,16 +26,19 @@ enum Thing {
     Eid,
     /// What somebody ordered for a person (beställning).
     Order,
+    /// What one person asks for and another one approves (godkännande).
+    Approval,
 }
 
 impl StatesCommand {
     pub(crate) fn run(&self, terminal: Terminal) {
-        let [carrier, eid, order] = machines();
+        let [carrier, eid, order, approval] = machines();
         let shown = match self.thing {
-            None => vec![carrier, eid, order],
+            None => vec![carrier, eid, order, approval],
             Some(Thing::Carrier) => vec![carrier],
             Some(Thing::Eid) => vec![eid],
             Some(Thing::Order) => vec![order],
+            Some(Thing::Approval) => vec![approval],
         };
         let value: Vec<Value> = shown.iter().map(in_json).collect();
         terminal.result(&value, || {

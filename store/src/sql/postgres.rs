@@ -19,11 +19,13 @@ use x509::time::UnixTime;
 
 pub use self::server::PostgresServer;
 use self::session::Session;
+use super::activations::newest_beside;
 use super::connection::Connection;
 use super::leases::nodes_at_work;
 use super::profiles::versions_beside;
 use super::{Backend, Database, Missing, SqlStore};
 use crate::StoreError;
+use crate::activation::ActivatedConfiguration;
 use crate::profile::RecordedProfile;
 use crate::sealing::KeySource;
 
@@ -84,6 +86,21 @@ impl PostgresStore {
         server.must_keep_what_it_is_given()?;
         let snapshot = Connection::Postgres(Box::new(Session::open(server)?));
         versions_beside(&snapshot, &server.to_string(), deployment, keys)
+    }
+
+    /// The configuration that was activated last; nothing is changed. None of a database that holds nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::profile_versions_beside`].
+    pub fn activated_configuration_beside(
+        server: &PostgresServer,
+        deployment: Deployment,
+        keys: &dyn KeySource,
+    ) -> Result<Option<ActivatedConfiguration>, StoreError> {
+        server.must_keep_what_it_is_given()?;
+        let snapshot = Connection::Postgres(Box::new(Session::open(server)?));
+        newest_beside(&snapshot, &server.to_string(), deployment, keys)
     }
 
     /// The names of the nodes that work on the database at `now`, and until when each has its lease; nothing is changed.

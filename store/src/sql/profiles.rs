@@ -66,10 +66,25 @@ pub(super) fn versions_beside(
     deployment: Deployment,
     keys: &dyn KeySource,
 ) -> Result<Vec<RecordedProfile>, StoreError> {
+    if judged_beside(snapshot, name, deployment, keys)? && schema::keeps_profile_versions(snapshot)?
+    {
+        all(snapshot)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// Begins to read beside a program, and judges the database as for opening; whether it holds anything.
+pub(super) fn judged_beside(
+    snapshot: &Connection,
+    name: &str,
+    deployment: Deployment,
+    keys: &dyn KeySource,
+) -> Result<bool, StoreError> {
     let keys = keys.sealing_keys().map_err(StoreError::Keys)?;
     snapshot.begin_reading()?;
     if schema::is_empty(snapshot)? {
-        return Ok(Vec::new());
+        return Ok(false);
     }
     if !schema::is_ours(snapshot)? {
         return Err(StoreError::NotInitialised { database: name.to_owned() });
@@ -77,7 +92,7 @@ pub(super) fn versions_beside(
     must_be_of(snapshot, name, deployment)?;
     must_be_sealed_by(snapshot, &Sealer::new(deployment.to_string(), &keys))?;
     schema::must_be_known(snapshot)?;
-    if schema::keeps_profile_versions(snapshot)? { all(snapshot) } else { Ok(Vec::new()) }
+    Ok(true)
 }
 
 fn all(connection: &Connection) -> Result<Vec<RecordedProfile>, StoreError> {

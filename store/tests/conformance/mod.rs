@@ -4,6 +4,7 @@
 //! the suite knows SQL.
 
 pub(crate) mod actors;
+pub(crate) mod approvals;
 pub(crate) mod awaited;
 pub(crate) mod bound;
 pub(crate) mod canaries;
@@ -72,6 +73,11 @@ macro_rules! suite {
             orders: an_order_that_was_left_is_ended_by_nobody,
             domains: a_domain_is_kept_with_all_its_proofs,
             domains: what_a_rule_about_domains_refuses_leaves_no_trace,
+            approvals: what_is_approved_is_used_once,
+            approvals: one_person_is_not_two,
+            approvals: an_approval_ends_with_its_time_and_with_the_eid_of_who_gave_it,
+            approvals: requests_are_listed_newest_first_and_forgotten_with_their_person,
+            approvals: a_configuration_follows_the_one_before,
             organisations: a_tree_is_kept_with_its_days_and_revisions,
             organisations: what_the_tree_refuses_leaves_no_trace,
             organisations: a_change_is_made_once_and_rests_on_the_newest_state,

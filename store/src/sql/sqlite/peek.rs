@@ -9,8 +9,10 @@ use rusqlite::OpenFlags;
 
 use super::{BUSY, SqliteStore};
 use crate::StoreError;
+use crate::activation::ActivatedConfiguration;
 use crate::profile::RecordedProfile;
 use crate::sealing::KeySource;
+use crate::sql::activations::newest_beside;
 use crate::sql::connection::Connection;
 use crate::sql::profiles::versions_beside;
 
@@ -30,6 +32,20 @@ impl SqliteStore {
     ) -> Result<Vec<RecordedProfile>, StoreError> {
         let snapshot = Connection::Sqlite(opened(path)?);
         versions_beside(&snapshot, &path.display().to_string(), deployment, keys)
+    }
+
+    /// The configuration that was activated last, as [`Self::profile_versions_beside`] reads versions.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn activated_configuration_beside(
+        path: &Path,
+        deployment: Deployment,
+        keys: &dyn KeySource,
+    ) -> Result<Option<ActivatedConfiguration>, StoreError> {
+        let snapshot = Connection::Sqlite(opened(path)?);
+        newest_beside(&snapshot, &path.display().to_string(), deployment, keys)
     }
 }
 

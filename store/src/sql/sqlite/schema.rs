@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 36] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 37] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -42,6 +42,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 36] = [
     (34, include_str!("../../../migrations/0034_registered_carriers.sql")),
     (35, include_str!("../../../migrations/0035_parked_orders_and_reads_by_hour.sql")),
     (36, include_str!("../../../migrations/0036_domains.sql")),
+    (37, include_str!("../../../migrations/0037_four_eyes.sql")),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.
