@@ -10,7 +10,10 @@ use ca::key_holder::HolderName;
 use ca::protection::ProtectionClass;
 use ledger::{Frontier, leaf_hash};
 use status::{Answer, Position};
-use store::{Log, OrganisationId, ProtectionChange, PublishedHead, Store, StoredResponse};
+use store::{
+    Log, OrganisationId, ProtectionChange, PublishedHead, StatusChange, StatusTarget, Store,
+    StoredResponse,
+};
 use x509::crl::ReasonCode;
 use x509::key::SpkiHash;
 use x509::request::CertificationRequest;
@@ -435,6 +438,44 @@ fn a_deadline_revokes_nothing_that_is_in_use() {
     let rows = world.service.store().eid_order_certificates(id).unwrap();
     assert_eq!(rows.first().unwrap().status.status.answer_at(world.now()), Answer::Good);
     assert_eq!(world.last_payload(EventCode::OrderClosed)["in_use"], true);
+}
+
+/// ISS-15: what nobody has taken into use is taken into use by the step that says so, and by no release of a hold.
+#[test]
+fn a_release_takes_nothing_into_use() {
+    let world = World::new();
+    let id = approved(&world).order;
+    let (request, key) = request(&world);
+    assert_eq!(issued(&world, id, &request, key), "done");
+    let row = || world.service.store().eid_order_certificates(id).unwrap().remove(0);
+    let certificate = row().id;
+    let held = StatusChange {
+        target: StatusTarget::Certificate(certificate),
+        act: StatusAct::Hold,
+        requested_at: None,
+        alone: None,
+    };
+    let record = Service::record(
+        EventCode::CertificateHeld,
+        EventResult::Done,
+        world.service.system(),
+        ObjectIds::default(),
+        None,
+        &json!({}),
+        Subject::Deployment,
+    );
+    world.service.store().change_status(&held, &record, world.now()).unwrap();
+    let call = world.call(&format!("/v1/certificates/{certificate}/release"), "one", &json!({}));
+
+    let released =
+        world.run(&call, |service, work| service.release_hold(&certificate.to_string(), work));
+
+    assert!(released.is_ok(), "{:?}", released.err());
+    let Answer::Revoked(shown) = row().status.status.answer_at(world.now()) else {
+        panic!("{:?}", row().status);
+    };
+    assert_eq!(shown.reason, Some(ReasonCode::CertificateHold));
+    assert_eq!(EidState::of(&row().status.status), EidState::NotActivated);
 }
 
 /// Promise 2: of two calls at once with keys of two cards the second finds the first one's certificate, and makes no other beside it.
