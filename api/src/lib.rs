@@ -27,6 +27,7 @@ pub mod read;
 pub mod receipt;
 pub mod register;
 pub mod revocation;
+pub mod scheduled;
 pub mod step;
 pub mod trial;
 
@@ -71,7 +72,7 @@ pub use profile::{
 pub use protection::{ProtectedPerson, Protection, ProtectionClass, ProtectionRequest};
 pub use query::{
     CarrierQuery, CertificateQuery, DomainQuery, EidOrderQuery, EidQuery, OrganisationQuery,
-    PageQuery, ProtectedQuery, ShardQuery, TrialQuery, WorkQuery,
+    PageQuery, ProtectedQuery, ScheduledQuery, ShardQuery, TrialQuery, WorkQuery,
 };
 pub use read::{PersonRead, ReadSearch};
 pub use receipt::{Receipt, ReceiptMethod, ReceiptRequest, Receipts};
@@ -79,6 +80,11 @@ pub use register::{RegisterLookup, RegisterSays};
 pub use revocation::{
     BusinessEvent, EventReach, ReasonCode, ReleaseRequest, RevocationRequest, SerialStatus,
     StatusOutcome,
+};
+pub use scheduled::{
+    RegisteredOutcome, RegisteredRequest, RegisteredRequests, RequestProblem, RequestWay,
+    ScheduleCancellation, ScheduleRequest, ScheduledRevocation, ScheduledState, TakenRequest,
+    TakenRequests,
 };
 pub use step::{
     EidOrder, EidOrderCertificateRequest, EidOrderDue, EidOrderEvidence, EidOrderIssuance,

@@ -168,6 +168,27 @@ pub struct ProtectedQuery {
     pub limit: Option<u32>,
 }
 
+/// `GET /v1/scheduled-revocations`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ScheduledQuery {
+    /// only those asked for the organisation of this number; a client that is limited to organisations names one
+    pub organisation: Option<String>,
+    /// only those that wait and strike at this time or before, RFC 3339 in UTC
+    #[param(format = "date-time")]
+    pub due_before: Option<String>,
+    /// only those that stand there
+    #[param(inline)]
+    pub state: Option<crate::scheduled::ScheduledState>,
+    /// `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$")]
+    pub cursor: Option<String>,
+    /// rows, 1 to 1000; 100 when left out
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
 /// `GET /v1/authorities/{name}/shards`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

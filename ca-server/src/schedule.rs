@@ -33,6 +33,8 @@ const MANAGEMENT_AGAIN: Duration = Duration::from_secs(5);
 const STAND_BYS_EVERY: Duration = Duration::from_secs(600);
 /// How often orders are looked for whose deadline is over.
 const OVERDUE_EVERY: Duration = Duration::from_secs(60);
+/// How often scheduled revocations are looked for whose second has come.
+const SCHEDULED_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at what the world does not show yet.
 const RECEIPTS_EVERY: Duration = Duration::from_secs(5);
 /// How often the issuers' certificates in the publication tree are looked at.
@@ -90,6 +92,7 @@ tasks! {
     OfflineCrls = "offline-crls",
     Orders = "orders",
     Receipts = "receipts",
+    ScheduledRevocations = "scheduled-revocations",
     Signing = "signing",
     Statements = "actor-statements",
     TestCertificates = "test-certificates",
@@ -240,6 +243,22 @@ impl Probe {
         ended
     }
 
+    /// What the last look at scheduled revocations came to; begins the next when it is due.
+    fn scheduled_round(
+        &mut self,
+        service: &Arc<Service>,
+        stop: &Arc<AtomicBool>,
+        now: Instant,
+    ) -> Option<Result<(), Denied>> {
+        let ended = self.ended();
+        if ended.is_none() {
+            let (service, stop) = (Arc::clone(service), Arc::clone(stop));
+            let work = move || service.strike_scheduled_revocations(&stop);
+            self.begin(SCHEDULED_EVERY, now, work);
+        }
+        ended
+    }
+
     fn ended(&mut self) -> Option<Result<(), Denied>> {
         let ended = self.under_way.take_if(|probe| probe.is_finished())?.join();
         let ended = ended.unwrap_or_else(|_| Err(crashed()));
@@ -315,6 +334,7 @@ struct Schedule {
     test_certificates: Probe,
     trials: Probe,
     overdue: Probe,
+    scheduled: Probe,
     stop: Arc<AtomicBool>,
     receipts: Option<Instant>,
     stand_bys: Option<Instant>,
@@ -343,6 +363,7 @@ impl Schedule {
             test_certificates: Probe::default(),
             trials: Probe::default(),
             overdue: Probe::default(),
+            scheduled: Probe::default(),
             stop: Arc::default(),
             receipts: None,
             stand_bys: None,
@@ -414,6 +435,9 @@ impl Schedule {
         if let Some(outcome) = self.overdue.overdue_round(&service, &self.stop, now) {
             self.note(Task::EidOrders, outcome);
         }
+        if let Some(outcome) = self.scheduled.scheduled_round(&service, &self.stop, now) {
+            self.note(Task::ScheduledRevocations, outcome);
+        }
         if due(self.stand_bys, STAND_BYS_EVERY, now) {
             self.stand_bys = Some(now);
             service.signer.prove_stand_bys();
@@ -428,10 +452,10 @@ impl Schedule {
 
     /// Waits for what is under way: no token is torn down under it.
     fn end(self) {
-        let Self { probe, management_key, survey, test_certificates, trials, overdue, .. } = self;
-        for under_way in [probe, management_key, survey, test_certificates, trials, overdue] {
-            under_way.end();
-        }
+        let Self { probe, management_key, survey, test_certificates, .. } = self;
+        let Self { trials, overdue, scheduled, .. } = self;
+        let all = [probe, management_key, survey, test_certificates, trials, overdue, scheduled];
+        all.into_iter().for_each(Probe::end);
     }
 
     fn management(&mut self, service: &Service, now: Instant) {

@@ -101,6 +101,11 @@ operations! {
     MoveCarrier = "POST" "/v1/carriers/{id}/moves" "moveCarrier" Acting;
     ShowCarrier = "GET" "/v1/carriers/{id}" "showCarrier" Reading;
     RevokeCarrier = "POST" "/v1/carriers/{id}/revocation" "revokeCarrier" Acting;
+    ScheduleRevocation = "POST" "/v1/scheduled-revocations" "scheduleRevocation" Acting;
+    ListScheduledRevocations = "GET" "/v1/scheduled-revocations" "listScheduledRevocations" Reading;
+    ShowScheduledRevocation = "GET" "/v1/scheduled-revocations/{id}" "showScheduledRevocation" Reading;
+    CancelScheduledRevocation = "POST" "/v1/scheduled-revocations/{id}/cancellation" "cancelScheduledRevocation" Acting;
+    RegisterRequests = "POST" "/v1/revocation-requests" "registerRevocationRequests" Acting;
     AddOrganisation = "POST" "/v1/organisations" "addOrganisation" Acting;
     ListOrganisations = "GET" "/v1/organisations" "listOrganisations" Reading;
     ShowOrganisation = "GET" "/v1/organisations/{id}" "showOrganisation" Reading;

@@ -94,10 +94,18 @@ const FINDS: &[Operation] = &[
     Operation::ShowEid,
     Operation::LookUpCarrier,
     Operation::ShowCarrier,
+    Operation::ListScheduledRevocations,
+    Operation::ShowScheduledRevocation,
 ];
 /// What revokes what is of somebody's organisation.
-const REVOKES: &[Operation] =
-    &[Operation::RevokeCertificate, Operation::RevokeEid, Operation::RevokeCarrier];
+const REVOKES: &[Operation] = &[
+    Operation::RevokeCertificate,
+    Operation::RevokeEid,
+    Operation::RevokeCarrier,
+    Operation::ScheduleRevocation,
+    Operation::CancelScheduledRevocation,
+    Operation::RegisterRequests,
+];
 /// What is public or of the tree as far as one sees it, and why an eID does not work.
 const LOOKS_ROUND: &[Operation] = &[
     Operation::ListAuthorities,

@@ -315,6 +315,11 @@ pub(crate) enum ClientError {
     /// The CA refused.
     #[error("{}: {}", .0.code, .0.detail)]
     Refused(Box<api::Problem>),
+    /// Lines of a list that the CA refused, each told of with its code.
+    #[error(
+        "{refused} of {all} lines were refused: correct them and run it again; the others are told, and not done twice"
+    )]
+    RefusedLines { refused: usize, all: usize },
     /// No sample of a profile.
     #[error("{} has no such sample", path.display())]
     Sample {

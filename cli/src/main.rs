@@ -56,6 +56,12 @@ enum Command {
         after_help = "Example:\n  sigill revoke --cards batch-17.txt --reason keyCompromise --actor op-1 --note \"weak keys of batch 17\"\n  sigill job start job_019… --operation 5f0c… --actor op-1"
     )]
     Revoke(Box<command::revoke::Revoke>),
+    /// Revocations of later: schedule, list, take back; and requests taken on paper or by telephone: register.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  sigill revocation list --due-before 2027-02-01T00:00:00Z\n  sigill revocation register --from requests.csv"
+    )]
+    Revocation(command::revocation::RevocationCommand),
     /// Jobs that revoke many certificates: show, start, approve, pause, follow.
     #[command(subcommand, after_help = "Example:\n  sigill job list\n  sigill job watch job_019…")]
     Job(command::job::JobCommand),
@@ -194,6 +200,9 @@ fn main() -> ExitCode {
             connected(connection, |client| command.run(client, &terminal))
         }
         Command::Revoke(command) => connected(connection, |client| command.run(client, &terminal)),
+        Command::Revocation(command) => {
+            connected(connection, |client| command.run(client, &terminal))
+        }
         Command::Job(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Eid(command) => connected(connection, |client| command.run(client, &terminal)),
         Command::Carrier(command) => connected(connection, |client| command.run(client, &terminal)),

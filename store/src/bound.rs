@@ -18,6 +18,7 @@ use crate::certificate::{
 };
 use crate::id::{CarrierId, CertificateId, EidId};
 use crate::job::Alone;
+use crate::scheduled::Scheduled;
 use crate::sealing::IndexTerm;
 
 /// What an order says of the eID that its certificate is of. The certificate joins the eID that its holder has in this organisation on
@@ -177,7 +178,7 @@ pub fn act_on_bound(wish: RevocationWish, status: &StatusRow) -> Option<StatusAc
 pub type BoundAudit = Box<dyn FnOnce(&[BoundChanged]) -> AuditRecord + Send>;
 
 /// The part of [`Store`](crate::Store) that knows which certificates belong together.
-pub trait Bindings: RegisteredCarriers {
+pub trait Bindings: RegisteredCarriers + Scheduled {
     /// A carrier with an eID that `protected` sees.
     ///
     /// # Errors

@@ -88,6 +88,10 @@ id!(
     EidId, "eid_"
 );
 id!(
+    /// Names a revocation that is to be carried out later.
+    ScheduledId, "rev_"
+);
+id!(
     /// Names an organisation of the tree.
     OrganisationId, "org_"
 );

@@ -41,6 +41,7 @@ mod protection;
 mod read;
 mod receipt;
 mod recorder;
+mod scheduled;
 mod sealing;
 mod shard;
 mod sql;
@@ -81,7 +82,7 @@ pub use ending::{Endings, Unended};
 pub use error::StoreError;
 pub use id::{
     ApprovalId, BootId, CarrierId, CertificateId, DomainId, EidId, IdError, JobId, Node, OrderId,
-    OrganisationId,
+    OrganisationId, ScheduledId,
 };
 pub use intent::{
     INTENTS_AT_ONCE, IntentBook, IntentNumber, IntentOutcome, IntentRow, IntentState,
@@ -119,6 +120,10 @@ pub use profile::{
 pub use protection::{ProtectedRow, Protection, ProtectionChange};
 pub use read::{ReadRow, Reader, Reads, ReadsWanted, Shown, ShownId};
 pub use receipt::{NewReceipt, ReceiptRow, ReceiptedEntry, Receipts};
+pub use scheduled::{
+    NewScheduled, RegisteredRequest, RevocationTarget, Scheduled, ScheduledFilter, ScheduledPage,
+    ScheduledRow, ScheduledState, TakenRequest,
+};
 pub use sealing::{
     BlindIndex, FileKeySource, IndexTag, IndexTerm, KeySource, KeySourceError, SealingKeys, Subject,
 };

@@ -60,6 +60,7 @@ mod reads;
 mod receipts;
 mod replaced;
 mod reply;
+mod scheduled;
 mod schema;
 mod seals;
 mod shards;

@@ -26,6 +26,7 @@ fn named(theirs: &Theirs, path: &str, name: &str) -> Option<String> {
         (Some("eids"), "id") => Some(theirs.eid.clone()),
         (Some("carriers"), "id") => Some(theirs.carrier.clone()),
         (Some("organisations"), "id") => Some(theirs.organisation.clone()),
+        (Some("scheduled-revocations"), "id") => Some(theirs.scheduled.clone()),
         (Some("jobs"), "id") => Some(theirs.job.clone()),
         _ => panic!("{path}: say here which thing of another organisation {{{name}}} is"),
     }

@@ -17,6 +17,7 @@ mod forged;
 mod four_eyes;
 mod hold;
 mod home;
+mod later;
 mod limits;
 mod management;
 mod mounted;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
             activated::CHECKS,
             reads::CHECKS,
             changed::CHECKS,
+            later::CHECKS,
             limits::CHECKS,
             spy::CHECKS,
             contract::CHECKS,

@@ -1,6 +1,9 @@
 //! A server with two organisations in its tree, a client, `reckless`, that is limited to one of them, and something of each kind that is the other's.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
+use x509::time::UnixTime;
 
 use crate::World;
 use crate::ordered::{AUTHENTICATION, order};
@@ -42,6 +45,8 @@ pub struct Theirs {
     pub job: String,
     /// One that is made in steps.
     pub order: String,
+    /// A revocation of its eID, years from now.
+    pub scheduled: String,
 }
 
 impl Organised {
@@ -120,7 +125,12 @@ impl Theirs {
             "subject": call["subject"],
         });
         let order = id_of(&made(Call::post("/v1/orders", in_steps.to_string()), 201));
-        Self { certificate, eid, carrier, organisation, job, order }
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        let at = UnixTime::from_secs(since_1970.as_secs() + 100 * 86_400).expect("a time");
+        let later = json!({ "eid": eid, "at": at.to_string(), "reason": "superseded" });
+        let later = made(Call::post("/v1/scheduled-revocations", later.to_string()), 201);
+        let scheduled = id_of(&later);
+        Self { certificate, eid, carrier, organisation, job, order, scheduled }
     }
 }
 

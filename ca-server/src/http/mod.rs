@@ -28,6 +28,7 @@ mod reads;
 mod receipts;
 mod registers;
 mod routes;
+mod scheduled;
 mod steps;
 pub(crate) mod tls;
 mod trials;

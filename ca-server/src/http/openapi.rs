@@ -66,9 +66,12 @@ const EXACTLY_ONE: &[(&str, &[&str])] = &[
     ("ProtectionRequest", &["person", "passport"]),
     ("ReadSearch", &["person", "passport"]),
     ("RegisterLookup", &["hsa_id", "person"]),
+    ("ScheduleRequest", &["certificate", "eid", "carrier", "holder_of"]),
+    ("ScheduleRequest", &["at", "last_day"]),
 ];
 /// Bodies of which one of these fields is there, or more.
-const ONE_OR_MORE: &[(&str, &[&str])] = &[("RevocationRequest", &["reason", "event"])];
+const ONE_OR_MORE: &[(&str, &[&str])] =
+    &[("RevocationRequest", &["reason", "event"]), ("ScheduleRequest", &["reason", "event"])];
 
 /// Says of bodies which of their fields must be there, which no type of theirs says.
 fn demand_choices(components: &mut Components) {
@@ -263,11 +266,19 @@ mod tests {
         let document = serde_json::to_value(contract()).unwrap();
         for (kind, bodies) in [("oneOf", EXACTLY_ONE), ("anyOf", ONE_OR_MORE)] {
             for (name, fields) in bodies {
-                let [body, choice] =
-                    document["components"]["schemas"][name]["allOf"].as_array().unwrap().as_slice()
-                else {
-                    panic!("{name}")
+                let mut body = &document["components"]["schemas"][name];
+                // A choice is put round what was there before it.
+                let choice = loop {
+                    let all = body["allOf"].as_array().unwrap();
+                    let [inner, choice] = all.as_slice() else { panic!("{name}") };
+                    body = inner;
+                    if choice[kind][0]["required"][0] == fields[0] {
+                        break choice;
+                    }
                 };
+                while let Some(all) = body["allOf"].as_array() {
+                    body = &all[0];
+                }
                 for (field, one) in fields.iter().zip(choice[kind].as_array().unwrap()) {
                     assert!(body["properties"][field].is_object(), "{name} has no {field}");
                     assert_eq!(one["required"][0], *field);

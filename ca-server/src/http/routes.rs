@@ -77,6 +77,11 @@ routes! {
     MoveCarrier => carriers::move_on;
     ShowCarrier => bindings::show_carrier;
     RevokeCarrier => bindings::revoke_carrier;
+    ScheduleRevocation => scheduled::schedule;
+    ListScheduledRevocations => scheduled::list;
+    ShowScheduledRevocation => scheduled::show;
+    CancelScheduledRevocation => scheduled::cancel;
+    RegisterRequests => scheduled::register;
     AddOrganisation => organisations::add;
     ListOrganisations => organisations::list;
     ShowOrganisation => organisations::show;

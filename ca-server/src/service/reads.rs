@@ -99,6 +99,18 @@ impl Shows for api::Carrier {
     }
 }
 
+impl Shows for api::ScheduledRevocation {
+    fn shows(&self, shown: &mut Vec<Shown>) -> Result<(), IdError> {
+        if let Some(id) = &self.certificate {
+            shown.push(Shown::Certificate(id.parse()?));
+        }
+        for id in self.eid.iter().chain(&self.holder_of) {
+            shown.push(Shown::Eid(id.parse()?));
+        }
+        Ok(())
+    }
+}
+
 impl Shows for api::Diagnosis {
     fn shows(&self, shown: &mut Vec<Shown>) -> Result<(), IdError> {
         for one in &self.certificates {

@@ -2,6 +2,8 @@
 
 mod bound;
 mod said;
+mod scheduled;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -60,6 +60,12 @@ event_codes! {
     RevocationRepeated = 0x010b "revocation.repeated";
     /// What was seen from outside is not what the status log says.
     StatusDifference = 0x010c "status.difference";
+    /// A revocation was asked for with a time of the future.
+    RevocationScheduled = 0x010d "revocation.scheduled";
+    /// Such a revocation was taken back before its time.
+    RevocationUnscheduled = 0x010e "revocation.unscheduled";
+    /// A request that was taken on paper or by telephone was carried out.
+    RevocationRegistered = 0x010f "revocation.registered";
 
     /// A CRL is about to be signed.
     CrlIntent = 0x0201 "crl.intent";

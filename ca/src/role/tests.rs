@@ -13,22 +13,24 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "stateDomain tokenOfDomain proveDomain withdrawDomain listDomains showDomain \
          issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts \
-         listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier \
-         revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
+         listReceiptsOfSerial revokeSerial listAuthorities showAuthority listEids searchEids showEid revokeEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation \
+         revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons setProtection searchReads lookUpInRegister \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // "revoke any card/eID; no issue, no read beyond what revoke needs"; nor an end of holds.
     (
         "global-revoker",
-        "revokeCertificate receiptRevocation revokeSerial listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
+        "revokeCertificate receiptRevocation revokeSerial listEids searchEids showEid revokeEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests",
     ),
     // "read all".
     (
         "global-reader",
         "listDomains showDomain \
          listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listAuthorities showAuthority listEids searchEids showEid \
-         lookUpCarrier showCarrier listOrganisations showOrganisation diagnose \
+         lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation listOrganisations showOrganisation diagnose \
          listProtectedPersons",
     ),
     // "full within the area".
@@ -37,7 +39,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "stateDomain tokenOfDomain proveDomain withdrawDomain listDomains showDomain \
          issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
-         lookUpCarrier showCarrier revokeCarrier addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
+         lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
@@ -46,7 +49,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "listDomains showDomain \
          issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
-         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
+         lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests listOrganisations showOrganisation diagnose \
          listProtectedPersons \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
@@ -55,7 +59,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "id-administrator",
         "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate listAuthorities showAuthority listEids searchEids showEid revokeEid \
-         lookUpCarrier showCarrier revokeCarrier listOrganisations showOrganisation diagnose \
+         lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests listOrganisations showOrganisation diagnose \
          listProtectedPersons \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
@@ -63,27 +68,28 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
     (
         "reserve-card-administrator-3",
         "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
-         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation \
          listOrganisations showOrganisation diagnose \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     (
         "reserve-card-administrator-2",
         "issueCertificate prepareOrder addOrderEvidence approveOrder takeOrderReceipt issueOrder deliverOrder activateOrder cancelOrder registerCarriers moveCarrier \
-         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier \
+         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation \
          listOrganisations showOrganisation diagnose \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
     ),
     // "revoke only".
     (
         "revoker",
-        "revokeCertificate listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier",
+        "revokeCertificate listEids searchEids showEid revokeEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests",
     ),
     // "read only".
     (
         "reader",
         "listDomains showDomain \
-         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listOrganisations \
+         listOrders showOrder listCarriers listCertificates showCertificate listAuthorities showAuthority listEids searchEids showEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation listOrganisations \
          showOrganisation diagnose \
          listProtectedPersons",
     ),
@@ -104,7 +110,8 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "withdrawDomain listDomains showDomain \
          listOrders showOrder listCarriers listCertificates showCertificate revokeCertificate releaseCertificate receiptRevocation listReceipts listReceiptsOfSerial \
          revokeSerial listLimits resumeLimit listAuthorities showAuthority listCrlShards replayProfile planJob listJobs showJob \
-         addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier revokeCarrier \
+         addJobTerms actOnJob listJobItems listTrialRevocations listEids searchEids showEid revokeEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation revokeCarrier scheduleRevocation cancelScheduledRevocation \
+         registerRevocationRequests \
          addOrganisation listOrganisations showOrganisation diagnose changeOrganisation endOrganisation \
          listProtectedPersons setProtection lookUpInRegister \
          askApproval listApprovals showApproval decideApproval withdrawApproval",
@@ -114,7 +121,7 @@ pub(crate) const EXPECTED: &[(&str, &str)] = &[
         "ca-auditor",
         "listDomains showDomain \
          listOrders showOrder listCarriers listCertificates showCertificate listReceipts listReceiptsOfSerial listLimits listAuthorities showAuthority listCrlShards \
-         replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier \
+         replayProfile listJobs showJob listJobItems listTrialRevocations listEids searchEids showEid lookUpCarrier showCarrier listScheduledRevocations showScheduledRevocation \
          listOrganisations showOrganisation diagnose \
          listProtectedPersons searchReads \
          listApprovals showApproval",

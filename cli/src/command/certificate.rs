@@ -451,7 +451,7 @@ impl How {
 }
 
 /// A value of a closed list of the API.
-fn listed<T: DeserializeOwned>(
+pub(super) fn listed<T: DeserializeOwned>(
     what: &'static str,
     said: Option<&str>,
     limit: &'static str,
@@ -541,7 +541,7 @@ fn state(certificate: &api::Certificate) -> String {
     word(Some(certificate.state))
 }
 
-fn actor(id: Option<&str>) -> Option<api::Actor> {
+pub(super) fn actor(id: Option<&str>) -> Option<api::Actor> {
     id.map(|id| api::Actor { id: id.to_owned(), role: None })
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod protection;
 pub(crate) mod read;
 pub(crate) mod receipt;
 pub(crate) mod register;
+pub(crate) mod revocation;
 pub(crate) mod revoke;
 pub(crate) mod roles;
 pub(crate) mod states;

@@ -124,7 +124,7 @@ impl<B: Backend> Bindings for SqlStore<B> {
     }
 
     fn bound_certificates(&self, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError> {
-        self.readers.read(|connection| bound(connection, to))
+        self.readers.read(|connection| bound(connection, certificates_of(&to)))
     }
 
     fn revoke_bound(
@@ -208,23 +208,30 @@ fn list(
     Ok(page)
 }
 
+/// The certificates of the eID of the first parameter.
+pub(super) const OF_EID: &str = "certificate.eid = (SELECT row FROM eid WHERE eid_id = ?1)";
+/// Those on the carrier of the first parameter.
+pub(super) const ON_CARRIER: &str = "certificate.eid IN (SELECT eid.row FROM eid JOIN carrier ON carrier.row = eid.carrier \
+         WHERE carrier.carrier_id = ?1)";
+
+/// A condition on certificates, and its first parameter.
+type Wanted<'a> = (&'static str, &'a [u8; 16]);
+
 /// Which certificates, by the first parameter.
-const fn certificates_of(to: &BoundTo) -> (&'static str, &[u8; 16]) {
+const fn certificates_of(to: &BoundTo) -> Wanted<'_> {
     match to {
-        BoundTo::Eid(id) => {
-            ("certificate.eid = (SELECT row FROM eid WHERE eid_id = ?1)", id.as_bytes())
-        }
-        BoundTo::Carrier(id) => (
-            "certificate.eid IN (SELECT eid.row FROM eid JOIN carrier ON carrier.row = eid.carrier \
-                 WHERE carrier.carrier_id = ?1)",
-            id.as_bytes(),
-        ),
+        BoundTo::Eid(id) => (OF_EID, id.as_bytes()),
+        BoundTo::Carrier(id) => (ON_CARRIER, id.as_bytes()),
     }
 }
 
-fn bound(connection: &Connection, to: BoundTo) -> Result<Vec<(EidId, CertificateRow)>, StoreError> {
-    let (wanted, id) = certificates_of(&to);
-    let its_eid = ", (SELECT eid_id FROM eid WHERE eid.row = certificate.eid) AS eid_id";
+/// These certificates, oldest first, each with its eID; one that is of none with its own id for it.
+pub(super) fn bound(
+    connection: &Connection,
+    (wanted, id): Wanted<'_>,
+) -> Result<Vec<(EidId, CertificateRow)>, StoreError> {
+    let its_eid = ", coalesce((SELECT eid_id FROM eid WHERE eid.row = certificate.eid), \
+                   certificate.certificate_id) AS eid_id";
     let sql = format!("{} ORDER BY certificate.row", certificates::select(its_eid, wanted));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([id])?;
@@ -443,10 +450,28 @@ pub(super) fn change_bound(
     now: UnixTime,
 ) -> Result<(Vec<BoundChanged>, bool), StoreError> {
     let is_new = mark(act.connection(), change, now)?;
+    let living = living(act.connection(), certificates_of(&change.to), now)?;
+    let all = change_living(act, living, (change.wish, change.requested_at), save, now)?;
+    let changed = all.iter().filter(|one| one.done.is_some()).count();
+    if let Some(alone) = change.alone.as_ref().filter(|_| changed > 0) {
+        let count = u64::try_from(changed).unwrap_or(u64::MAX);
+        jobs::count_alone(act.connection(), alone, count, now)?;
+    }
+    Ok((all, is_new))
+}
+
+/// Does to each of these what a wish that was uttered then does, save these certificates; counts for nobody, and writes no leaf.
+pub(super) fn change_living(
+    act: &mut Act<'_>,
+    living: Living,
+    (wish, requested_at): (RevocationWish, Option<UnixTime>),
+    save: &[CertificateId],
+    now: UnixTime,
+) -> Result<Vec<BoundChanged>, StoreError> {
     let mut all = Vec::new();
-    for (certificate, issuer, status) in living(act.connection(), change.to, now)? {
+    for (certificate, issuer, status) in living {
         let mut one = BoundChanged { certificate, issuer, done: None, ended: false, status };
-        let wanted = act_on_bound(change.wish, &status);
+        let wanted = act_on_bound(wish, &status);
         let Some(wanted) = wanted.filter(|_| !save.contains(&certificate)) else {
             all.push(one);
             continue;
@@ -454,7 +479,7 @@ pub(super) fn change_bound(
         let wanted_of_it = StatusChange {
             target: StatusTarget::Certificate(certificate),
             act: wanted,
-            requested_at: change.requested_at,
+            requested_at,
             alone: None,
         };
         match changes::apply(act, &wanted_of_it, now) {
@@ -469,12 +494,7 @@ pub(super) fn change_bound(
         }
         all.push(one);
     }
-    let changed = all.iter().filter(|one| one.done.is_some()).count();
-    if let Some(alone) = change.alone.as_ref().filter(|_| changed > 0) {
-        let count = u64::try_from(changed).unwrap_or(u64::MAX);
-        jobs::count_alone(act.connection(), alone, count, now)?;
-    }
-    Ok((all, is_new))
+    Ok(all)
 }
 
 /// Notes that a carrier is revoked. Whether it was not before.
@@ -497,10 +517,15 @@ fn mark(connection: &Connection, change: &BoundChange, now: UnixTime) -> Result<
     Ok(marked == 1)
 }
 
-type Living = Vec<(CertificateId, IssuerId, StatusRow)>;
+/// Certificates with their issuers, and how they stand.
+pub(super) type Living = Vec<(CertificateId, IssuerId, StatusRow)>;
 
-fn living(connection: &Connection, to: BoundTo, now: UnixTime) -> Result<Living, StoreError> {
-    let (wanted, id) = certificates_of(&to);
+/// Those of these certificates that have not ended.
+pub(super) fn living(
+    connection: &Connection,
+    (wanted, id): Wanted<'_>,
+    now: UnixTime,
+) -> Result<Living, StoreError> {
     let sql = format!(
         "{} AND serial.not_after >= ?2 ORDER BY certificate.row",
         certificates::select("", wanted)

@@ -30,6 +30,7 @@ pub(crate) mod reads;
 pub(crate) mod receipts;
 pub(crate) mod recovery;
 pub(crate) mod replaced;
+pub(crate) mod scheduled;
 pub(crate) mod sealing;
 pub(crate) mod selections;
 pub(crate) mod shards;
@@ -129,6 +130,13 @@ macro_rules! suite {
             replaced: the_orders_of_a_restored_database_are_parked,
             replaced: a_card_whose_eid_is_revoked_is_handed_over_to_nobody,
             replaced: what_the_order_itself_issued_is_spared,
+            scheduled: a_revocation_of_later_strikes_once_at_its_second,
+            scheduled: of_two_that_come_by_at_once_one_strikes,
+            scheduled: what_is_taken_back_before_its_second_never_strikes,
+            scheduled: the_end_of_an_employment_hits_the_holder_in_that_organisation,
+            scheduled: a_revocation_of_later_counts_when_it_is_asked_for,
+            scheduled: revocations_of_later_are_listed_without_what_is_not_seen,
+            scheduled: a_request_that_was_taken_elsewhere_is_registered_once,
             replaced: a_holder_has_so_many_carriers_of_a_kind_in_one_organisation,
             eids: an_eid_is_whose_its_own_order_said,
             eids: two_ids_of_one_person_are_known_to_be_his,

@@ -206,7 +206,7 @@ fn brings_an_older_schema_up_and_keeps_what_is_in_it() {
     sqlite
         .raw()
         .execute_batch(
-            "DELETE FROM schema_migration WHERE version > 1; DROP TABLE management_certificate;
+            "DELETE FROM schema_migration WHERE version > 1; DROP TABLE scheduled_revocation; DROP TABLE taken_request; DROP TABLE management_certificate;
              DROP TABLE activated_configuration; DROP TABLE approval; DROP TABLE eid_order_step; DROP TABLE eid_order; DROP TABLE protected_person; DROP TABLE actor_statement; DROP TABLE administrator; DROP TABLE shared_text; ALTER TABLE order_response DROP COLUMN cuts;
              DROP TABLE rsa_key; DROP TABLE key_survey;
              DROP TRIGGER key_compromised_by_revocation; DROP TRIGGER key_compromised_by_import;

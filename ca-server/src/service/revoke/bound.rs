@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use status::{CertificateState, IssuerId};
 use store::{
     Alone, AuditRecord, BoundAudit, BoundChange, BoundChanged, BoundTo, CarrierId, CertificateRow,
-    CrlScope, EidFilter, EidId, StatusAct, StoreError, Subject, act_on_bound,
+    CrlScope, EidFilter, EidId, RevocationTarget, StatusAct, StoreError, Subject, act_on_bound,
 };
 use x509::time::UnixTime;
 
@@ -77,15 +77,12 @@ impl Service {
         let reading = self.clock().read();
         let requested =
             request.requested_at.as_deref().map(|text| requested_at(text, reading)).transpose()?;
-        let mut certificates = self.bound(to)?;
-        // What has ended is as it was, whoever issued it.
-        certificates.retain(|(_, row)| row.not_after >= reading.now);
-        let said = self.said_of(caller, &certificates, &request)?;
-        let reach = reach_of(&said, to)?;
-        if let BoundTo::Carrier(carrier) = to {
-            self.must_be_of_one(caller, &said, carrier, &certificates)?;
-        }
-        self.must_all_be_here(&certificates, said.wish)?;
+        let target = match to {
+            BoundTo::Eid(id) => RevocationTarget::Eid(id),
+            BoundTo::Carrier(id) => RevocationTarget::Carrier(id),
+        };
+        let said = self.held_against_rules(caller, &target, &request, reading.now)?.said;
+        let reach = if reaches_all(&said, &target)? { None } else { said.reach() };
         let change = BoundChange {
             to,
             wish: said.wish,
@@ -112,17 +109,43 @@ impl Service {
             let record = record(EventCode::RevocationRepeated, to, work, &payload);
             self.store().record_audit(&record, reading.now).map_err(|e| self.note_storage(&e))?;
         }
-        for one in changed() {
+        self.note_bound(&all);
+        if let Some(last) = all.iter().map(|one| one.status.position).max() {
+            self.await_publication(last, work.call.wait_for_publication)?;
+        }
+        Ok(Done { reach, all })
+    }
+
+    /// Counts what was revoked together, and asks for the lists that show it.
+    pub(super) fn note_bound(&self, all: &[BoundChanged]) {
+        for one in all.iter().filter(|one| one.done.is_some()) {
             if let Ok(authority) = self.authority_of(one.issuer) {
                 metrics::counter!("sigill_revocations_total", "authority" => authority.name().to_owned())
                     .increment(1);
                 authority.ask_for_crl();
             }
         }
-        if let Some(last) = all.iter().map(|one| one.status.position).max() {
-            self.await_publication(last, work.call.wait_for_publication)?;
+    }
+
+    /// What is said of a target, held against what its certificates that have not ended are, and who issued them.
+    pub(super) fn held_against_rules(
+        &self,
+        caller: &Caller,
+        target: &RevocationTarget,
+        request: &api::RevocationRequest,
+        now: UnixTime,
+    ) -> Result<Judged, Denied> {
+        let found = self.store().target_certificates(target);
+        let mut certificates = found.map_err(|e| self.note_storage(&e))?;
+        // What has ended is as it was, whoever issued it.
+        certificates.retain(|(_, row)| row.not_after >= now);
+        let said = self.said_of(caller, &certificates, request)?;
+        reaches_all(&said, target)?;
+        if let RevocationTarget::Carrier(carrier) = target {
+            self.must_be_of_one(caller, &said, *carrier, &certificates)?;
         }
-        Ok(Done { reach, all })
+        self.must_all_be_here(&certificates, said.wish)?;
+        Ok(Judged { said, certificates })
     }
 
     /// What the call says, held against the kind of each certificate.
@@ -211,6 +234,12 @@ impl Service {
     }
 }
 
+/// What a call says of a target, and the certificates of that which have not ended.
+pub(super) struct Judged {
+    pub(super) said: Said,
+    pub(super) certificates: Vec<(EidId, CertificateRow)>,
+}
+
 /// What came of it.
 struct Done {
     reach: Option<api::EventReach>,
@@ -238,29 +267,38 @@ impl Done {
     }
 }
 
-/// How much more the event asks for than the call names.
+/// Whether what is named is all that the event asks for, or no event was said.
 ///
 /// # Errors
 ///
 /// `event-reaches-less` for an event that does not reach as far as what is named: it happened to less than all of that.
-fn reach_of(said: &Said, to: BoundTo) -> Result<Option<api::EventReach>, Denied> {
-    let Some(reach) = said.event_reach() else { return Ok(None) };
-    let (all, less) = match (to, reach) {
-        (BoundTo::Eid(_), Reach::Certificate | Reach::Eid)
-        | (BoundTo::Carrier(_), Reach::Carrier) => (true, false),
-        (BoundTo::Carrier(_), Reach::Certificate | Reach::Eid) => (false, true),
-        (BoundTo::Eid(_) | BoundTo::Carrier(_), _) => (false, false),
+fn reaches_all(said: &Said, target: &RevocationTarget) -> Result<bool, Denied> {
+    use Reach::{Carrier, Certificate, Eid, HolderInOrganisation};
+
+    let Some(reach) = said.event_reach() else { return Ok(true) };
+    let (all, less) = match (target, reach) {
+        (RevocationTarget::Certificate(_), Certificate)
+        | (RevocationTarget::Eid(_), Certificate | Eid)
+        | (RevocationTarget::Carrier(_), Carrier)
+        | (RevocationTarget::HolderOf(_), HolderInOrganisation) => (true, false),
+        (RevocationTarget::Carrier(_), Certificate | Eid)
+        | (RevocationTarget::HolderOf(_), Certificate | Eid | Carrier) => (false, true),
+        _ => (false, false),
     };
     if less {
+        let of = match target {
+            RevocationTarget::Carrier(_) => "a whole carrier",
+            _ => "all that a holder has",
+        };
         return Err(Denied::rule(Refusal::new(
             "event-reaches-less",
             "REV-05: an event reaches so far (docs/revocation-events.md)",
-            &format!("an event of one {} for a whole carrier", reach.name()),
-            "an event that happens to a carrier, or a reason alone",
+            &format!("an event of one {} for {of}", reach.name()),
+            "an event that happens to as much as is named, or a reason alone",
             "revoke the eID to which it has happened",
         )));
     }
-    Ok(if all { None } else { said.reach() })
+    Ok(all)
 }
 
 /// The eIDs that have a certificate among these which is not revoked.

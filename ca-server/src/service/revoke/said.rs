@@ -32,6 +32,11 @@ impl Said {
         Ok(Self { wish, event })
     }
 
+    /// What has happened, where that was said.
+    pub(super) const fn event(&self) -> Option<BusinessEvent> {
+        self.event
+    }
+
     /// How far the event reaches.
     pub(super) fn reach(&self) -> Option<api::EventReach> {
         self.event.map(|event| reach_of(event.rule().reach))

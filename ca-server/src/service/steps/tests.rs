@@ -1,6 +1,8 @@
 //! ISS-15, API-04, DAT-07: orders whose deadline is over, of other organisations, and of those who have been forgotten. The steps themselves are in the refusals, where an
 //! API issues for persons.
 
+mod year;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from the version that PostgreSQL begins with.
-pub(in crate::sql) const MIGRATIONS: [Migration; 24] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 25] = [
     (14, include_str!("../../../migrations/postgresql/0014_first.sql")),
     (15, include_str!("../../../migrations/postgresql/0015_jobs.sql")),
     (16, include_str!("../../../migrations/postgresql/0016_receipts.sql")),
@@ -30,6 +30,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 24] = [
     (35, include_str!("../../../migrations/postgresql/0035_parked_orders_and_reads_by_hour.sql")),
     (36, include_str!("../../../migrations/postgresql/0036_domains.sql")),
     (37, include_str!("../../../migrations/postgresql/0037_four_eyes.sql")),
+    (38, include_str!("../../../migrations/postgresql/0038_scheduled_revocations.sql")),
 ];
 
 /// Makes room for what has been applied.

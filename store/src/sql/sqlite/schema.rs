@@ -5,7 +5,7 @@ use crate::sql::connection::Connection;
 use crate::sql::schema::Migration;
 
 /// In order, from version 1.
-pub(in crate::sql) const MIGRATIONS: [Migration; 37] = [
+pub(in crate::sql) const MIGRATIONS: [Migration; 38] = [
     (1, include_str!("../../../migrations/0001_first.sql")),
     (2, include_str!("../../../migrations/0002_lists_from_one_index.sql")),
     (3, include_str!("../../../migrations/0003_starts_that_lost_their_name.sql")),
@@ -43,6 +43,7 @@ pub(in crate::sql) const MIGRATIONS: [Migration; 37] = [
     (35, include_str!("../../../migrations/0035_parked_orders_and_reads_by_hour.sql")),
     (36, include_str!("../../../migrations/0036_domains.sql")),
     (37, include_str!("../../../migrations/0037_four_eyes.sql")),
+    (38, include_str!("../../../migrations/0038_scheduled_revocations.sql")),
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): "Sgl1", which is 0x53676c31.
