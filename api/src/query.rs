@@ -134,6 +134,9 @@ pub struct DomainQuery {
     pub organisation: Option<String>,
     /// only those that cover this DNS name
     pub covers: Option<String>,
+    /// only those that are not withdrawn and whose newest proof ends before this time, RFC 3339 in UTC; those that ran out too
+    #[param(format = "date-time")]
+    pub until_before: Option<String>,
     /// `next` of the page before
     #[param(pattern = "^dom_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
     pub cursor: Option<String>,

@@ -32,7 +32,14 @@ fn as_everybody(world: &World) {
     };
     // It reaches what is there.
     let theirs = &organised.theirs;
-    for thing in [&theirs.eid, &theirs.carrier, &theirs.organisation, &theirs.job, &theirs.order] {
+    for thing in [
+        &theirs.eid,
+        &theirs.carrier,
+        &theirs.organisation,
+        &theirs.job,
+        &theirs.domain,
+        &theirs.order,
+    ] {
         let shown = answers.iter().any(|one| one.status == 200 && one.text.contains(thing));
         assert!(shown, "{thing} was never reached");
     }

@@ -27,6 +27,7 @@ fn named(theirs: &Theirs, path: &str, name: &str) -> Option<String> {
         (Some("carriers"), "id") => Some(theirs.carrier.clone()),
         (Some("organisations"), "id") => Some(theirs.organisation.clone()),
         (Some("scheduled-revocations"), "id") => Some(theirs.scheduled.clone()),
+        (Some("domains"), "id") => Some(theirs.domain.clone()),
         (Some("jobs"), "id") => Some(theirs.job.clone()),
         _ => panic!("{path}: say here which thing of another organisation {{{name}}} is"),
     }
@@ -46,6 +47,11 @@ fn body(operation: Operation) -> Value {
         Operation::ActOnJob => json!({ "act": "cancel", "actor": "op-2" }),
         Operation::ChangeOrganisation => json!({ "revision": 1, "name": "Mitt", "actor": "op-2" }),
         Operation::EndOrganisation => json!({ "revision": 1, "actor": "op-2" }),
+        Operation::TokenOfDomain | Operation::WithdrawDomain => json!({ "actor": "op-2" }),
+        Operation::ProveDomain => json!({
+            "method": "owner-form", "seen_at": "2026-11-20T09:00:00Z", "seen_by": "op-2", "reference": "form 17",
+            "valid_until": "2027-11-20T09:00:00Z", "actor": "op-2",
+        }),
         _ if operation.path().ends_with("/revocation") => json!({ "reason": "superseded" }),
         _ => json!({}),
     }

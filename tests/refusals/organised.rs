@@ -22,6 +22,7 @@ pub const CANARIES: &[&str] = &[
     OTHER,
     "191003229802",
     "Kanariehemmet",
+    "kanariehemmet.se",
     "Gulfjader",
     "Burfinksson",
     "canary-holder",
@@ -43,6 +44,7 @@ pub struct Theirs {
     pub carrier: String,
     pub organisation: String,
     pub job: String,
+    pub domain: String,
     /// One that is made in steps.
     pub order: String,
     /// A revocation of its eID, years from now.
@@ -130,7 +132,10 @@ impl Theirs {
         let later = json!({ "eid": eid, "at": at.to_string(), "reason": "superseded" });
         let later = made(Call::post("/v1/scheduled-revocations", later.to_string()), 201);
         let scheduled = id_of(&later);
-        Self { certificate, eid, carrier, organisation, job, order, scheduled }
+        let stated =
+            json!({ "organisation": organisation, "domain": "kanariehemmet.se", "actor": "op-1" });
+        let domain = id_of(&made(Call::post("/v1/domains", stated.to_string()), 201));
+        Self { certificate, eid, carrier, organisation, job, domain, order, scheduled }
     }
 }
 

@@ -243,6 +243,12 @@ impl Service {
         let covers = covers
             .transpose()
             .map_err(|_| malformed("covers", "a DNS name as certificates have it"))?;
+        let before = query.until_before.as_deref().map(|text| {
+            super::ordered::time("PRO-20: until when a proof holds", text).map_err(|_| {
+                malformed("until_before", "RFC 3339 in UTC, such as 2026-11-24T08:00:00Z")
+            })
+        });
+        let before = before.transpose()?;
         let now = self.clock().read().now;
         let today = today(now);
         let (_, tree) = self.tree()?;
@@ -255,6 +261,7 @@ impl Service {
             tree.sees(&caller.scope(), row.organisation, today)
                 && after.is_none_or(|after| row.id > after)
                 && under.is_none_or(is_under)
+                && before.is_none_or(|before| ends_before(row, before))
                 && covers.as_ref().is_none_or(|name| row.name.covers(name))
         };
         let mut found = rows.iter().filter(wanted);
@@ -325,6 +332,11 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Whether a domain that is not withdrawn has a proof, and the newest ends before this time.
+fn ends_before(row: &DomainRow, time: UnixTime) -> bool {
+    row.hold().and_then(|hold| hold.until).is_some_and(|until| until < time)
 }
 
 fn shown(row: &DomainRow, proofs: &[DomainProofRow], now: UnixTime) -> api::Domain {

@@ -13,7 +13,7 @@ const PAGE: &str = "1000";
 pub(crate) enum DomainCommand {
     /// List the domains of this client's organisations and of what lies under them; all, for operators.
     #[command(
-        after_help = "Example:\n  sigill domain list --json\n  sigill domain list --covers idp.example.se\n  sigill domain list --organisation org_019…"
+        after_help = "Example:\n  sigill domain list --json\n  sigill domain list --covers idp.example.se\n  sigill domain list --until-before 2027-01-31T00:00:00Z --json\n  sigill domain list --organisation org_019…"
     )]
     List(List),
     /// Show one with all its proofs.
@@ -70,6 +70,9 @@ pub(crate) struct List {
     /// Only those that cover this DNS name.
     #[arg(long, value_name = "NAME")]
     covers: Option<String>,
+    /// Only those whose newest proof ends before this time (RFC 3339, UTC), those that ran out too.
+    #[arg(long, value_name = "TIME")]
+    until_before: Option<String>,
 }
 
 /// A proof.
@@ -179,6 +182,7 @@ impl List {
             let given = [
                 ("organisation", self.organisation.clone()),
                 ("covers", self.covers.clone()),
+                ("until_before", self.until_before.clone()),
                 ("cursor", cursor.take()),
             ];
             query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));

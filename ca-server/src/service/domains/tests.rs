@@ -168,9 +168,20 @@ fn a_domain_is_stated_proved_proved_again_and_withdrawn() {
         ["ambulans.example.se"]
     );
 
+    // Which proofs end, by when: neither what has none nor, below, what was withdrawn.
+    let before = |secs: u64| {
+        let time = world.now().checked_add(Duration::from_secs(secs)).unwrap();
+        api::DomainQuery { until_before: Some(time.to_string()), ..api::DomainQuery::default() }
+    };
+    assert_eq!(list(&own, before(86_500)), ["example.se"]);
+    assert_eq!(list(&own, before(80_000)), <[&str; 0]>::default());
+    let soon = api::DomainQuery { until_before: Some("soon".to_owned()), ..before(1) };
+    assert_eq!(world.service.domains(&own, &soon).unwrap_err().refusal.code, "domain-malformed");
+
     let withdraw: Acted<'_> = &|service, caller, work| service.withdraw_domain(caller, &of, work);
     let gone = called(&world, &own, "withdraw", &act, withdraw).unwrap();
     assert_eq!(gone["state"], "withdrawn");
+    assert_eq!(list(&own, before(86_500)), <[&str; 0]>::default());
     assert_eq!(called(&world, &own, "again", &act, withdraw).unwrap_err(), "domain-withdrawn");
     assert_eq!(id(&below), world.service.domain(&own, &id(&below)).unwrap().id);
     assert_eq!(world.leaves(EventCode::DomainStated), 3);
