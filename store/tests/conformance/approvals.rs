@@ -147,7 +147,7 @@ pub(crate) fn one_person_is_not_two(backend: &dyn Backend) {
     let world = two(backend);
     let eid = |hsa_id| issue(&world, ordered(key(), hsa_id, PERSON)).unwrap();
     let (own, second) = (eid(ANNA), eid(BO));
-    let stranger = issue(&world, ordered(key(), BO, "197001019876")).unwrap();
+    let stranger = issue(&world, ordered(key(), BO, "191003229802")).unwrap();
     let asked = new(Some(own));
     ask(&world, &asked);
     let before = sizes(&*world.store);
