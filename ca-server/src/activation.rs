@@ -11,7 +11,7 @@ use ca::deployment::{Deployment, Environment};
 use serde::Deserialize;
 
 use crate::config::ConfigFile;
-use crate::limits::RevocationSection;
+use crate::limits::{ReadingSection, RevocationSection};
 use crate::start::Told;
 use crate::{book, database, wiring};
 
@@ -102,7 +102,7 @@ pub(crate) fn manifest(config: &ConfigFile) -> anyhow::Result<Manifest> {
         }
     }
     // What no file says: who may do what in which role, and what is usual.
-    add(&mut manifest, "program/roles", ca::role::page::markdown().as_bytes())?;
+    add(&mut manifest, "program/roles", ca::role::page::allowed().as_bytes())?;
     let rules: Vec<_> = ca::four_eyes::RULES
         .iter()
         .map(|rule| (rule.name, rule.operation.id(), rule.usual))
@@ -157,7 +157,9 @@ fn add_file(manifest: &mut Manifest, name: &str, path: &Path) -> anyhow::Result<
 }
 
 /// Holds the configuration against the one that was activated, and takes out of it what is not to be believed where it is another one: clients and
-/// keys of identity providers that were not activated, and a client's own word for more revocations than it has where nothing is said.
+/// keys of identity providers that were not activated, and a file's word for more revocations and reads of persons than there are where nothing is said. Where none
+/// was ever activated, as after an upgrade or a restore from before, they are believed: nothing is issued by them, and somebody must be able to
+/// revoke (promise 4).
 ///
 /// # Errors
 ///
@@ -171,28 +173,40 @@ pub(crate) fn hold(config: &mut ConfigFile, deployment: Deployment) -> anyhow::R
     let manifest = manifest(config)?;
     let activated = database::activated(&config.database, deployment)?;
     let known = activated.as_ref().and_then(|one| Manifest::parse(&one.manifest));
-    held(config, &manifest, known.unwrap_or_default());
+    held(config, &manifest, known);
     Ok(())
 }
 
-fn held(config: &mut ConfigFile, manifest: &Manifest, known: Manifest) {
+fn held(config: &mut ConfigFile, manifest: &Manifest, known: Option<Manifest>) {
     let seen = manifest.hash();
-    if seen == known.hash() {
+    if known.as_ref().is_some_and(|known| seen == known.hash()) {
         config.holding = Holding::Activated(seen);
         return;
     }
-    config.clients.retain(|client| manifest.shares(&format!("client/{}", client.name), &known));
-    let keys = 0..config.actor_statements.providers.len();
-    let believed = manifest.shares("actor-statements", &known)
-        && keys.map(statement_key).all(|name| manifest.shares(&name, &known));
-    if !believed {
-        config.actor_statements.providers.clear();
+    let was_activated = known.is_some();
+    let known = known.unwrap_or_default();
+    if was_activated {
+        leave_out_strangers(config, manifest, &known);
     }
     if !manifest.shares("revocation", &known) {
         let usual = RevocationSection::default().alone;
         config.revocation.alone = config.revocation.alone.min(usual);
     }
+    if !manifest.shares("reading", &known) {
+        let usual = ReadingSection::default().per_hour;
+        config.reading.per_hour = config.reading.per_hour.min(usual);
+    }
     config.holding = Holding::NotActivated { seen, changes: manifest.since(&known) };
+}
+
+fn leave_out_strangers(config: &mut ConfigFile, manifest: &Manifest, known: &Manifest) {
+    config.clients.retain(|client| manifest.shares(&format!("client/{}", client.name), known));
+    let keys = 0..config.actor_statements.providers.len();
+    let believed = manifest.shares("actor-statements", known)
+        && keys.map(statement_key).all(|name| manifest.shares(&name, known));
+    if !believed {
+        config.actor_statements.providers.clear();
+    }
 }
 
 #[cfg(test)]
@@ -277,7 +291,7 @@ mod tests {
     fn what_was_not_activated_is_not_believed() {
         let (mut config, _folder) = changed("# ", "#  ");
         let activated = of(&config);
-        held(&mut config, &activated, activated.clone());
+        held(&mut config, &activated, Some(activated.clone()));
         assert_eq!(config.holding, Holding::Activated(activated.hash()));
         let clients = config.clients.len();
 
@@ -288,18 +302,30 @@ mod tests {
         let (mut config, _folder) = changed("[revocation]\nalone = 500", &stranger);
         assert_eq!(config.clients.len(), clients + 1);
         let seen = of(&config);
-        held(&mut config, &seen, activated);
+        held(&mut config, &seen, Some(activated));
         assert_eq!(config.clients.len(), clients);
         assert!(config.clients.iter().all(|client| client.name != "stranger"));
         assert_eq!(config.revocation.alone, RevocationSection::default().alone);
         let Holding::NotActivated { changes, .. } = &config.holding else { panic!() };
         assert_eq!(changes.added, ["client/stranger"]);
         assert_eq!(changes.changed, ["client", "revocation"]);
+    }
 
-        // Where none was ever activated nobody calls.
-        let (mut config, _folder) = changed("# ", "#  ");
+    /// Promise 4: after an upgrade, or a restore from before the first activation, those who may revoke are let in, and nobody revokes more alone
+    /// than where nothing is said.
+    #[test]
+    fn where_none_was_ever_activated_those_who_revoke_are_let_in() {
+        let (mut config, _folder) =
+            changed("[revocation]\nalone = 500", "[revocation]\nalone = 100000");
+        let (clients, seen) = (config.clients.len(), of(&config));
+        held(&mut config, &seen, None);
+        assert!(clients > 0 && config.clients.len() == clients);
+        assert_eq!(config.revocation.alone, RevocationSection::default().alone);
+        assert!(matches!(config.holding, Holding::NotActivated { .. }));
+
+        let (mut config, _folder) = changed("per-hour = 50000", "per-hour = 900000");
         let seen = of(&config);
-        held(&mut config, &seen, Manifest::default());
-        assert!(config.clients.is_empty() && config.actor_statements.providers.is_empty());
+        held(&mut config, &seen, None);
+        assert_eq!(config.reading.per_hour, ReadingSection::default().per_hour);
     }
 }

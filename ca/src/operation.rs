@@ -138,6 +138,8 @@ impl Operation {
                 | Self::RevokeSerial
                 | Self::RevokeEid
                 | Self::RevokeCarrier
+                | Self::ScheduleRevocation
+                | Self::RegisterRequests
                 | Self::CancelOrder
                 | Self::SignReceipt
                 | Self::PlanJob

@@ -78,13 +78,20 @@ fn held(world: &World) {
     };
     let two =
         person("anna", "security-officer", &anna) + &person("bo", "system-administrator", &bo);
+    let server = home.serve();
+    let older = server.call(&function());
+    assert_eq!(older.status, 201, "{older:?}");
+    let home: Rc<Home> = server.stop();
     home.write(CONFIG, format!("{}\n[activation]\nrequired = true\n\n{two}", home.config()));
 
-    // None was ever activated: nobody is let in, and it runs.
-    let server = home.serve();
+    // None was ever activated, as after an upgrade: who may revoke does, and nothing is issued.
+    let server = Running::start(home);
     assert_eq!(ready(&server), json!(false));
-    refused(&server.call(&function()), 401, "client-unknown");
-    let home: Rc<Home> = server.stop();
+    refused(&server.call(&function()), 503, "configuration-not-activated");
+    let id = older.json["id"].as_str().expect("an id");
+    let revoked = server.call(&Call::revocation(id, &json!({ "reason": "superseded" })));
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    let home = server.stop();
     assert_eq!(status(&home)["activated"], Value::Null);
 
     let [by_anna, by_bo, by_eva] = ["anna", "bo", "eva"].map(|id| approved(&home, id, "none"));

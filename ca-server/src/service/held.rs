@@ -140,6 +140,8 @@ mod tests {
             "revokeEid",
             "cancelOrder",
             "revokeCarrier",
+            "scheduleRevocation",
+            "registerRevocationRequests",
         ];
         assert_eq!(through, expected);
         for one in Operation::ALL.iter().filter(|one| one.business() != Business::Acting) {

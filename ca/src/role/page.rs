@@ -17,6 +17,31 @@ of serial numbers, whosever they are, is for the roles that reach everywhere. *S
 A client's own business (its renewal, what a vantage point asks and sends) needs nobody. What the client itself may do, its configuration says, and both must agree.
 ";
 
+const ORDERERS: [OrdererRole; 4] = [
+    OrdererRole::IdAdministrator,
+    OrdererRole::ReserveCardAdministrator2,
+    OrdererRole::ReserveCardAdministrator3,
+    OrdererRole::ResponsibleIssuer,
+];
+
+/// What the tables of the page allow, a line for each cell that does: no word around them makes it another.
+#[must_use]
+pub fn allowed() -> String {
+    let mut lines = String::new();
+    for role in Role::ALL {
+        for operation in Operation::ALL.iter().filter(|one| role.may(**one)) {
+            lines.push_str(&format!("{role} {}\n", operation.id()));
+        }
+        for orderer in ORDERERS.iter().filter(|one| role.orders_as(**one)) {
+            lines.push_str(&format!("{role} orders {orderer}\n"));
+        }
+        if role.orders_functions() {
+            lines.push_str(&format!("{role} orders functions\n"));
+        }
+    }
+    lines
+}
+
 /// The page, in Markdown.
 #[must_use]
 pub fn markdown() -> String {
@@ -43,12 +68,7 @@ pub fn markdown() -> String {
     page.push_str("\n## Orders\n\nIn which role of a routine (`orderer`) they order for persons, and whether for functions.\n\n");
     line(&mut page, "order", &numbers);
     line(&mut page, "---", &vec!["---".to_owned(); Role::ALL.len()]);
-    for orderer in [
-        OrdererRole::IdAdministrator,
-        OrdererRole::ReserveCardAdministrator2,
-        OrdererRole::ReserveCardAdministrator3,
-        OrdererRole::ResponsibleIssuer,
-    ] {
+    for orderer in ORDERERS {
         line(&mut page, &orderer.to_string(), &cells(|role| role.orders_as(orderer)));
     }
     line(&mut page, "functions", &cells(Role::orders_functions));
